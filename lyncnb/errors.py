@@ -241,7 +241,7 @@ class OutputError(LyncnbError):
 class FileOccupied(OutputError):
     """A file with the same name exists, and lyncnb replaces it only on request."""
 
-    occupied = True  # If such a file exists, the user interface offers to replace it.
+    occupied = True  # The user interface offers to replace the existing file.
 
 
 class PageError(LyncnbError):
@@ -262,7 +262,7 @@ class NewerManifest(BundleError):
 
 
 class SharedFolder(BundleError):
-    """The folder is not a team folder, but a group can write to it."""
+    """A group can write to the folder, although the folder is not a team folder."""
 
 
 class StandardOutputError(LyncnbError):

@@ -26,8 +26,9 @@ from lyncnb.pki import passphrase
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# The nbformat schema does not use IRIs. If this module can be imported, jsonschema builds grammars
-# for them, which takes seconds in each process.
+# Without the module rfc3987_syntax, jsonschema builds no grammars for IRIs, which would take
+# seconds
+# in each process. The nbformat schema contains no IRIs.
 sys.modules["rfc3987_syntax"] = None
 
 # The version of an installed library does not change during a run. Each saved plan contains the
@@ -108,8 +109,8 @@ def _keep_bytecode_of_this_run() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
-    """Start one worker process more than the number of cores for ``-n auto``, because tests often
-    wait for a browser.
+    """For ``-n auto``, start one more worker process than there are cores, because tests often wait
+    for a browser.
     """
     asked = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
     return None if asked else (os.cpu_count() or 1) + 1
@@ -135,7 +136,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @contextlib.contextmanager
 def _skip_without_program():
-    """Skip a test if the program that it needs is not installed. In CI, this is a failure."""
+    """Skip a test if the program that it needs is not installed. In CI, fail the test instead."""
     try:
         yield
     except FileNotFoundError as error:
@@ -190,7 +191,7 @@ def _no_passphrase_remembered():
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
-    """Return the folder of the clone."""
+    """Return the root folder of the repository."""
     return REPOSITORY
 
 

@@ -184,8 +184,8 @@ class Page:
         (folder / "chain.pem").write_bytes(pem(*authority.chain))
 
     def _make_ssh_key(self) -> None:
-        """Create the SSH key ``alice-key``, and the file ``signers``, which lists who may approve a
-        plan.
+        """Create the SSH key ``alice-key`` and the file ``signers``, which lists the people who may
+        approve a plan.
         """
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", "alice-key"], check=True
@@ -194,15 +194,15 @@ class Page:
         Path("signers").write_text(f'alice@contoso.com namespaces="lyncnb-plan" {public}', "ascii")
 
     def _sign(self) -> None:
-        """Sign ``plan.json`` as an approver does, who reads the digest in a terminal."""
+        """Sign ``plan.json`` in the same way as an approver who has read the digest in a terminal."""
         import lyncnb as ln
 
         digest = ln.read_saved_plan("plan.json").sha256
         self._setup(f"lyncnb approve plan.json --key alice-key --confirm {digest}")
 
     def _start_servers(self) -> None:
-        """Run servers for the ports of the sample plan. The last name is missing on the Director's
-        certificate.
+        """Run servers for the ports of the sample plan. The certificate of the Director lacks a
+        planned name.
 
         ``hosts.txt`` contains the addresses of the servers, and ``root.pem`` is the root of their
         certificates.
@@ -228,14 +228,14 @@ class Page:
 
 
 def run_page(text: str) -> list[tuple[int, str] | None]:
-    """Run the blocks of a page in the current folder."""
+    """Run the commands and cells of a documentation page in the current folder."""
     with contextlib.ExitStack() as servers:
         page = Page(servers)
         return [page.run(block) for block in blocks_of(text)]
 
 
 def main(names: list[str]) -> None:
-    """Run documentation pages, each in its own subfolder of the current folder, and print the
+    """Run the code on each documentation page in a subfolder of the current folder, and print the
     results as JSON.
     """
     import pandas as pd

@@ -23,7 +23,7 @@ ESSENTIAL = ("write", "fsync", "link", "rename", "replace")
 
 
 class Calls:
-    """Counts system calls, and can make one of them fail."""
+    """A counter of system calls, which can make one of them fail."""
 
     def __init__(self, fail_at: int | None, error: Callable[[str], BaseException]):
         self.count = 0

@@ -162,7 +162,7 @@ class Writers:
         return int(self._server.stdout.readline())
 
     def start(self, **job: object) -> int:
-        """Start a job, and return the process id of its writer."""
+        """Start a process that writes to a folder, and return its process id."""
         return self._ask(json.dumps(job, default=str))
 
     def wait(self, pid: int) -> int:

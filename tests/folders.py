@@ -67,7 +67,7 @@ def lower_rounds() -> None:
 
 @cache
 def _rsa_keys(bits: int, process: int) -> Iterator[rsa.RSAPrivateKey]:
-    """Yield different RSA keys. Most of them are made of the primes of earlier keys.
+    """Yield different RSA keys. Most of them combine prime numbers of earlier keys.
 
     Finding the primes takes almost all the time of generating a key. A forked process begins with
     other primes.
@@ -191,7 +191,7 @@ def plan_of(
 
 
 def numbered(count: int, **changes: object) -> CertificatePlan:
-    """Return a plan for `count` servers."""
+    """Return a plan with one certificate for each of `count` servers."""
     return plan_of(*(certificate(number, **changes) for number in range(count)))
 
 
@@ -232,7 +232,7 @@ def issued_record(**changes: object) -> IssuedRecord:
 
 
 def package_record(file: str = "pfx/a.pfx") -> PackageRecord:
-    """Return the record of a package, as the manifest contains it."""
+    """Return a package record for a manifest."""
     return PackageRecord(
         file=file,
         target_os="2012R2",
@@ -281,7 +281,7 @@ def edge_external(bundle: RequestBundle) -> str:
 
 
 def put_back(folder: Path, manifest: Manifest, history: bytes | None = None) -> None:
-    """Restore the records of a folder to their state after an interrupted run.
+    """After an interrupted run, restore the manifest and the history of a folder.
 
     Without `history`, restore the state after the first run. A run writes to the history last, so
     the history is never newer than the manifest.
@@ -404,7 +404,9 @@ def _sign_by_root(folder: Path, root: Path, begin: date, days: int) -> None:
 
 
 def sign_by_openssl(folder: Path, place: Path, begin: str, end: str, part: str = "") -> None:
-    """Sign the requests whose names begin with a given text. The validity is in OpenSSL's format."""
+    """Sign requests with OpenSSL. `begin` and `end` are dates in OpenSSL's format. With `part`,
+    sign only the requests whose file names begin with it.
+    """
     for path in sorted((folder / "csr").glob(f"{part}*.csr")):
         _openssl(
             *("x509", "-req", "-in", path, "-CA", place / "back" / "root.pem"),

@@ -114,7 +114,7 @@ def random_case(seed: int) -> Case:
 
 
 class Search:
-    """Finds all dates on which one certificate can follow another, by trying every date."""
+    """A search that tries every date to find all dates on which one certificate can follow another."""
 
     def __init__(self, case: Case, *, usages, issuer: str) -> None:
         self.case, self.issuer = case, issuer
@@ -212,15 +212,13 @@ class Search:
         return found
 
     def served_until(self, issue: date) -> date:
-        """Return the last date that ends at least the required lead time before the certificate
-        expires.
+        """Return the last date after which at least the required lead time remains until the
+        certificate expires.
         """
         return self.last_day_before(self.end(issue))
 
     def last_day_before(self, end: datetime) -> date:
-        """Return the last date that leaves at least the required lead time between the end of this
-        date and the given time.
-        """
+        """Return the last date whose end is at least the required lead time before the given time."""
         day = end.date() + DAY
         while datetime.combine(day, time()) + 24 * HOUR > end - self.lead * HOUR:
             day -= DAY

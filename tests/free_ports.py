@@ -1,4 +1,4 @@
-"""Find ports for servers that need a fixed port."""
+"""Choose the numbers of the fixed ports on which test servers listen."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ def free_port() -> int:
     """
     while True:
         port = random.SystemRandom().randrange(
-            10_000, 32_768
-        )  # A separate random generator is used, because all worker processes have the same seed.
+            10_000,
+            32_768,
+            # Worker processes start with the same seed, so the shared generator would return the same
+            # port in each of them.
+        )
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

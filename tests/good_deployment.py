@@ -89,7 +89,7 @@ def table(edits=(), drop=(), add=()):
 
 
 def plan_of(edits=(), options=None, *, rules=RULES, **kwargs):
-    """Return the plan of the sample deployment, after some changes to its table."""
+    """Return the plan of the sample deployment with the given edits to its table."""
     topology = read_topology(table(edits, **kwargs))
     return plan_certificates(topology, rules, options=options or PlanOptions())
 
@@ -108,7 +108,7 @@ def altered(plan, usage, **changes):
 
 
 def plan_of_case(case, *, rules=RULES):
-    """Return the plan of the deployment with the changes that the case of a check specifies.
+    """Return the plan of the good deployment with the changes that a test case specifies.
 
     A changed cell is in the first row of its role. If the table has no row for a role, one is
     added.

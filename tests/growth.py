@@ -52,8 +52,9 @@ def faster_than_linear(
         None if twice the input takes less than three times as long, or all runs are short.
     """
     while (once := seconds(small := make(size))) < LONG_ENOUGH:
-        # If even the largest input would take too little time to be measured (with a run time that
-        # grows with the square of the size), no input is large enough.
+        # The run time grows at most with the square of the size. If even the largest input would
+        # then run too
+        # briefly to be measured, no input can be measured.
         if size * 2 > most or once * (most / size) ** 2 < LONG_ENOUGH:
             return None
         wanted = size * LONG_ENOUGH / once

@@ -116,7 +116,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
         "page.cer": (b"<!DOCTYPE html><html><body>Certificate Services</body></html>", nothing),
         "notes.txt": ("請在星期五以前安裝。\r\n".encode(), nothing),
         "notes-utf16.txt": ("\ufeffCertificate follows".encode("utf-16-le"), nothing),
-        "word.txt": (b"A" * 4000, nothing),  # In base64, these letters encode zero bytes.
+        "word.txt": (b"A" * 4000, nothing),  # In base64, the letter A encodes six zero bits.
         "picture.png": (b"\x89PNG\r\n\x1a\n" + bytes(500), nothing),
         "zeros.cer": (bytes(4096), nothing),
         "noise.der": (b"\x30\x82" + bytes(range(256)), malformed),

@@ -82,7 +82,7 @@ BENIGN = [
 
 
 class LabServer:
-    """Runs ``jupyter lab``, ``notebook``, or ``voila`` on the loopback interface, as a context
+    """A ``jupyter lab``, ``notebook``, or ``voila`` server on the loopback interface, as a context
     manager.
     """
 
@@ -224,7 +224,9 @@ class LabServer:
         return ""
 
     def url(self, notebook: str, *, simple: bool = True) -> str:
-        """Return the address of a notebook, in single-document mode if the application has one."""
+        """Return the address of a notebook. JupyterLab opens the notebook in single-document mode
+        if `simple` is true.
+        """
         path = urllib.request.pathname2url(notebook)
         if self.app == "voila":
             return f"{self.base}/voila/render/{path}?token={self.token}"
@@ -365,8 +367,8 @@ class LabBrowser:
                 ".lm-Menu-item[data-command='notebook:run-all-cells']"
             ).first.click()
         else:
-            # JupyterLab's command ends only when all cells have run, so this call does not wait for
-            # it.
+            # This JupyterLab command ends only after all cells have run, so the test does not wait
+            # for the end of the command.
             self.js("app.commands.execute('notebook:run-all-cells');")
         if wait:
             self.wait_idle()
@@ -401,7 +403,7 @@ class LabBrowser:
             raise TimeoutError(f"after {self.seconds} s: {busy}")
 
     def save(self) -> Path:
-        """Save the document, and repeat this until it has no unsaved changes.
+        """Save the document repeatedly until it has no unsaved changes.
 
         The static content of a panel may change while the document is saved.
         """

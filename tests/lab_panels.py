@@ -23,9 +23,9 @@ plan = ln.plan_certificates(ln.read_topology("{table}"), ln.load_rules("lync2013
 panel = RequestPanel(plan, "{folder}")
 panel"""
 
-# Key generation takes some time, so that the page can react before it ends. 100 keys take about 8 s
-# on two cores, mostly waiting. If hold is set, key generation waits after the first key until the
-# file FOLDER.go exists.
+# These functions slow down key generation, so that the page can react while it runs. 100 keys take
+# about 8 s on two cores. HELD_REQUESTS also waits after the first key until the file FOLDER.go
+# exists.
 _SLOW = """from lyncnb.pki import keys
 import time
 from pathlib import Path
@@ -88,7 +88,9 @@ def write_notebook(path: Path, *cells: str) -> None:
 
 
 def open_panel(lab: LabBrowser, folder: Path, *cells: str, name: str = "test.ipynb") -> None:
-    """Open a notebook with the given code cells, run it, and wait for the panel."""
+    """Create a notebook with the given code cells, open and run the notebook, and wait for the
+    panel.
+    """
     write_notebook(folder / name, *cells)
     lab.open_notebook(folder / name)
     lab.run_all()
@@ -139,20 +141,25 @@ def kernel(lab: LabBrowser, expression: str) -> str:
 
 
 def wait_kernel(lab: LabBrowser, expression: str, value: str) -> None:
-    """Wait until an expression in the kernel has the given value, and the page shows the answer."""
+    """Wait until an expression in the kernel has the given value, and the editor has sent its
+    response.
+    """
     end = time.monotonic() + lab.seconds
     while (found := kernel(lab, expression)) != value:
         assert time.monotonic() < end, f"{expression} is {found}, not {value}"
         time.sleep(0.1)
     if "editor." in expression and isinstance(lab, LabBrowser):
-        # The editor sends its response after it has changed. This call waits until the response has
-        # been sent.
+        # The editor first changes its state and then sends its response. The following call waits
+        # for the
+        # response.
         kernel(lab, "exec('with editor.view.channel.turn: pass')")
 
 
 @contextlib.contextmanager
 def delay_answers(lab: LabBrowser, view: str) -> Iterator[None]:
-    """Delay the responses of a panel until the end of the block, as if its calculations took long."""
+    """Delay the responses of a panel until the end of the ``with`` block, as if its work took a
+    long time.
+    """
     go = lab.server.home / f"go-{secrets.token_hex(8)}"
     code = f"""
 import threading, time
@@ -173,8 +180,8 @@ is_held.wait()"""
 
 
 def themes(lab: LabBrowser) -> Iterator[tuple[str, bool]]:
-    """Switch to each theme, and yield the name of the theme and whether only the colors in it
-    differ from the first theme.
+    """Select one theme after another. Yield the name of each theme, and whether it differs from the
+    first theme only in its colors.
     """
     # axe-core treats text outside the body as hidden, and does not check its contrast. By default,
     # the body of JupyterLab has no height.

@@ -40,7 +40,7 @@ _PREFERENCES = {
 
 
 class Firefox:
-    """A Firefox browser without windows and with its own profile, as a context manager."""
+    """A headless Firefox browser with its own profile, as a context manager."""
 
     def __init__(self, folder: Path, *, seconds: float = 60):
         self.downloads = folder / "downloads"

@@ -1,4 +1,4 @@
-"""Create OpenSSL CAs, both correct and faulty ones, that sign certificates for tests."""
+"""Create correct and faulty OpenSSL CAs that sign certificates for tests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def openssl(*arguments: object) -> bytes:
 
 
 def without(prefix: str) -> tuple[str, ...]:
-    """Return the extensions of a server certificate, but leave out the given one."""
+    """Return the extensions of a server certificate except those whose lines begin with `prefix`."""
     return tuple(line for line in GOOD if not line.startswith(prefix))
 
 

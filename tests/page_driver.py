@@ -13,7 +13,9 @@ from playwright.sync_api import Browser, BrowserContext, Download, Locator, sync
 
 
 def npm_archives() -> list[str]:
-    """Return the npm packages in ``LYNCNB_PACKAGES``, for a machine without npm's registry."""
+    """Return the paths of the npm packages in ``LYNCNB_PACKAGES``, for a machine that cannot access
+    npm's registry.
+    """
     return [path for path in os.environ.get("LYNCNB_PACKAGES", "").split(os.pathsep) if path]
 
 
@@ -78,8 +80,8 @@ class PlannerPage:
         """Find a tab of the plan editor by the beginning of its title."""
         return self.page.get_by_role("tab", name=re.compile(f"^{re.escape(name)}")).first
 
-    # -- The tests of the panels use the following methods in a planner page and in a notebook. The
-    # methods wait at most this number of seconds for a value.
+    # -- The tests use the following methods for panels in a planner page and in a notebook. A
+    # method waits at most this number of seconds for a value.
     seconds = 60
 
     def button(self, name: str, *, exact: bool = True) -> Locator:
@@ -97,6 +99,6 @@ class PlannerPage:
             """(code) => { python.globals.set("editor", session.editor); return python.runPython(code); }""",
             f"str({expression})",
         )
-        # Python's last changes appear in the page only after a short time.
+        # The page shows changes that were made in Python only after a short time.
         self.page.wait_for_timeout(50)
         return value

@@ -10,7 +10,7 @@ INHERITED = "\x01"
 
 
 class Talk:
-    """Sends messages to a panel as the browser does, and stores the responses."""
+    """A simulated browser that sends messages to a panel and stores its responses."""
 
     def __init__(self, panel: Panel):
         self.panel = panel
@@ -34,7 +34,7 @@ class Talk:
         return self.rows_after({})
 
     def rows_after(self, rows: dict[int, dict[str, str]]) -> dict[int, dict[str, str]]:
-        """Return the rows of a table after the changes in the last responses were applied."""
+        """Return the rows of a table with the changes from the last responses."""
         for message, buffers in self.heard:
             if message["type"] != "rows":
                 continue

@@ -27,7 +27,7 @@ def page_count(pdf: Path) -> int:
 
 
 def pdf_text(pdf: Path) -> str:
-    """Return the words in a PDF in reading order, without spaces.
+    """Return the text of a PDF in reading order, without spaces.
 
     A name that continues on the next line is joined again.
     """
@@ -102,8 +102,8 @@ def _check_cells(sheet: Worksheet) -> None:
 
 
 def _check_paper(sheet: Worksheet) -> None:
-    """Check that printed text has at least 8 points, and that each printed page repeats the
-    headings.
+    """Check that the font size is at least 8 points in print, and that each printed page repeats
+    the headings.
     """
     setup = sheet.page_setup
     assert (setup.orientation, setup.paperSize) == ("landscape", 9)
@@ -135,14 +135,16 @@ def unmarked(page: str) -> str:
     )
 
 
-#: Unused pages, grouped by browser and by whether they run scripts of the test. They are used
-#: again, because a new page starts a process, which takes longer than most documents.
+#: Unused pages, grouped by browser and by whether scripts of the test can run in them. The tests
+#: reuse pages, because opening a new page takes longer than loading most documents.
 _PAGES: WeakKeyDictionary[object, dict[bool, list]] = WeakKeyDictionary()
 
 
 @contextmanager
 def opened(browser, path: Path, *, scripts: bool = False, width: int = 1280):
-    """Open a file in a browser as a reader does, without network. Only scripts of the test can run."""
+    """Open a file in a browser without a network connection, as a reader does. JavaScript runs only
+    if `scripts` is true.
+    """
     unused = _PAGES.setdefault(browser, {}).setdefault(scripts, [])
     if unused:
         page = unused.pop()
@@ -258,7 +260,9 @@ def axe_violations(
 def _run_axe(
     page, inside: str, *, rules: Sequence[str] = (), without: Sequence[str] = ()
 ) -> list[tuple[str, list[str]]]:
-    """Run all rules of axe-core, all without some rules, or only some rules."""
+    """Run the rules of axe-core: all of them, all except the rules in `without`, or only those in
+    `rules`.
+    """
     import axe_playwright_python
 
     if not page.evaluate("'axe' in window"):
@@ -272,7 +276,7 @@ def _run_axe(
     answer = page.evaluate("([it, options]) => axe.run(it, options)", [inside, options])
     # If a rule fails with an error, axe-core only lists it as incomplete.
     errors = [rule["error"]["message"] for rule in answer["incomplete"] if rule.get("error")]
-    assert errors == []
+    assert errors == [], errors
     return [
         (violation["id"], [node["html"][:120] for node in violation["nodes"]])
         for violation in answer["violations"]

@@ -32,7 +32,7 @@ _CELLS = {
 
 
 def random_rows(chance: random.Random) -> list[dict[str, str]]:
-    """Return a topology of up to nine servers in random pools."""
+    """Return the rows of a topology with up to nine servers in random pools."""
     rows = []
     settled = {pool: chance.choice(["", "Taipei", "Osaka"]) for pool in _POOLS}
     cells = {

@@ -17,7 +17,7 @@ from lyncnb.cli import main
 WIDE = "10000"
 
 
-# The commands that succeeded since tests/windows/what_ran.py last read this list.
+# The commands that succeeded. tests/windows/what_ran.py reads and then clears this set.
 SUCCEEDED: set[str] = set()
 
 
@@ -30,7 +30,7 @@ class Ended(NamedTuple):
 
 
 class Shell:
-    """Runs lyncnb commands in one folder, in this process or in a separate one."""
+    """A shell that runs lyncnb commands in one folder, in this process or in a separate one."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
@@ -71,14 +71,14 @@ class Shell:
 
 
 def keep_success(status: int, arguments: Sequence[object]) -> None:
-    """Add the name of a command that succeeded to the list."""
+    """Add the name of the command to `SUCCEEDED` if its exit status is 0 or 1."""
     if status in (0, 1) and arguments and "--help" not in arguments:
         SUCCEEDED.add(str(arguments[0]))
 
 
 def process_environment(more: dict[str, str] | None = None) -> dict[str, str]:
     """Return the environment variables of this process without the terminal size."""
-    # pytest-xdist sets the size of its terminal, which the child process would use otherwise.
+    # The terminal size that pytest-xdist sets must not apply to the child process.
     inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
     return {**inherited, **(more or {})}
 

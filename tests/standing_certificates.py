@@ -1,5 +1,5 @@
-"""Create the installed certificates of many servers, with known faults, issued by a CA in this
-process.
+"""Create, with a test CA, the installed certificates of many servers, some of them with known
+faults.
 
 ``export_of`` writes the same text as ``lyncnb snippet certificates`` on a server.
 """
@@ -180,9 +180,7 @@ def random_estate(chance: random.Random, *, exported: bool) -> Estate:
 def _place(
     estate: Estate, planned: ln.PlannedCertificate, fault: str, chance: random.Random
 ) -> None:
-    """Install a planned certificate with a given fault, or do not install it if its absence is the
-    fault.
-    """
+    """Install a planned certificate with a given fault. A missing certificate is also a fault."""
     own = {planned.subject.common_name, *planned.servers}
     droppable = [name for name in planned.names if name not in own]
     strangers = [server for server in estate.stores if server not in planned.servers]
@@ -234,7 +232,9 @@ def _place(
     certificate = issue_planned(planned, **changes)
     for server in where:
         estate.stores[server].append(Stored(certificate, types, has_key))
-    # An earlier certificate is still on the server, sometimes together with a faulty certificate.
+    # The server also has an earlier certificate: always for the fault "twice", and sometimes for
+    # other
+    # faults.
     beside = fault in ("missing", "extra", "key", "eku") and chance.random() < 0.3
     if fault == "twice" or beside:
         before = issue_planned(planned, begins=TODAY - timedelta(days=380))

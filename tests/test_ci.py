@@ -1,4 +1,6 @@
-"""The hosted CI runs the same script as developers do, and the commit hooks run existing programs."""
+"""The hosted CI runs the same script as developers, and every program that a commit hook runs
+exists.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
 
 
 def test_the_hosted_ci_runs_the_script_for_all_tests():
-    """A workflow runs .ci/run at each push and pull request. It may only read the repository."""
+    """A workflow runs .ci/run at each push and pull request. The workflow has only read access to
+    the repository.
+    """
     (path,) = WORKFLOWS
     workflow = yaml.safe_load(path.read_text("utf-8"))
     events = workflow[True]  # In YAML 1.1, the key "on" is read as true.

@@ -33,7 +33,7 @@ for name in [n for n in sys.modules if n.partition(".")[0] not in ALLOWED and n 
 
 
 def run(code: str, *arguments: str) -> str:
-    """Run code in a Python process in which only the libraries of the core can be imported."""
+    """Run code in a Python process that can import only the dependencies of the core."""
     command = [sys.executable, "-P", "-c", CORE + code, *arguments]
     environment = {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -139,8 +139,8 @@ print(json.dumps({"messages": messages, "servers": len(rows[0]) // 4, "first": f
 
 
 def test_messages_create_a_first_plan_without_other_libraries(tmp_path):
-    """The guide can create a first plan from messages without other libraries. Its texts about
-    cells and kernels come from the program that shows the page.
+    """Without other libraries, the guide creates a first plan from messages. The program that shows
+    the page provides the texts about cells and kernels.
     """
     code = """
 import json, os
@@ -168,8 +168,8 @@ print(json.dumps(told))
 
 
 def test_requests_are_described_without_cryptography():
-    """The content of each request, and the rules for passphrases, are available without
-    cryptography.
+    """Without the library cryptography, lyncnb can still create the content of each request and the
+    rules for passphrases.
     """
     code = """
 import json

@@ -1,5 +1,5 @@
-"""The task pages in docs are short, and their commands and cells print the outputs that the pages
-show.
+"""The documentation pages about tasks are short, and each command and cell in them prints the
+output that is shown below it.
 
 With ``--refresh``, the outputs in the pages are written again. A note above an output selects its
 lines: ``<!-- lines: first 3, from error: 4, last 1 -->``.
@@ -83,9 +83,11 @@ def selected(output: str, note: str) -> str:
 @pytest.mark.tools
 @pytest.mark.posix
 @pytest.mark.parametrize("name", PAGES)
-def test_commands_and_cells_of_a_page_print_what_it_shows(request, results, name):
-    """Each command and cell in a documentation page succeeds, and prints the output below it.
-    --refresh updates the outputs.
+def test_pages_show_the_output_of_their_commands(request, results, name):
+    """Every command and cell in a documentation page prints the output that the page shows below
+    it.
+
+    With the option --refresh, the test updates the page instead.
     """
     # When files are refreshed, another test may have changed this page since it was read.
     text, output = (DOCS / name).read_text("utf-8"), ""

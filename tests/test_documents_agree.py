@@ -36,8 +36,8 @@ STAGES = ("requested", "partly returned", "returned", "packaged", "deployed")
 
 @pytest.fixture
 def planner(shell):
-    """Return a shell whose folder has a table and a passphrase. ``ca`` issues the requested
-    certificates.
+    """Return a shell whose folder contains a server table and a passphrase file. Its ``ca`` issues
+    the requested certificates.
     """
     shell.write("t.csv", TWO_SITES)
     shell.write("passphrase", PASSPHRASE)
@@ -91,7 +91,9 @@ def text_of(data: bytes, name: str) -> str:
 
 
 def numbers_of_rows(rows: Iterator[dict[str, str]], key: str) -> dict[str, str]:
-    """Return the number of each certificate, from a table that has a column of ids or file names."""
+    """Read a table that has a column of request IDs or file names. Return the number of each
+    certificate by this ID or name.
+    """
     return {Path(str(row[key])).stem: str(row["No."]) for row in rows}
 
 
@@ -107,7 +109,7 @@ def sheet_rows(data: bytes, title: str) -> Iterator[dict[str, str]]:
 
 
 def numbers_in(planner) -> dict[str, dict[str, str]]:
-    """Return the number of each certificate, for every document that shows the numbers."""
+    """For each document that shows certificate numbers, return the number of each certificate."""
     folder = planner.folder / "requests"
     workbook = (folder / "summary.xlsx").read_bytes()
     found = {
@@ -190,7 +192,9 @@ def test_every_document_has_the_same_numbers(planner):
 
 
 def test_a_new_certificate_continues_the_count(planner):
-    """If a second server is added, its request gets the next number, and no other number changes."""
+    """If a user adds a second server, its request gets the next number, and the other requests keep
+    their numbers.
+    """
     advance(planner, "requested")
     before = recorded_numbers(read_manifest(planner.folder / "requests"))
     planner.write("t.csv", TWO_SITES + "med02.contoso.com,Mediation,med02.contoso.com,,,,,,,,\n")
@@ -203,8 +207,8 @@ def test_a_new_certificate_continues_the_count(planner):
 
 
 def test_a_rebuilt_manifest_has_the_numbers_of_the_summary(planner):
-    """If the manifest is lost, the rebuilt manifest has the same numbers as the lost one. They are
-    read from the summary in the folder.
+    """If the manifest is lost, the rebuilt manifest has the same numbers as the lost manifest.
+    lyncnb reads these numbers from the summary in the folder.
     """
     advance(planner, "requested")
     path = planner.folder / "requests/manifest.json"

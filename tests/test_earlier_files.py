@@ -44,9 +44,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def _replace_file_values(kept: object, fresh: object) -> object:
-    """Return an earlier manifest in which the values that describe files are replaced with those of
-    a new manifest.
-    """
+    """Copy an earlier manifest, but take the values that describe files from a new manifest."""
     if isinstance(kept, dict):
         return {
             name: fresh[name] if name in _OF_FILES else _replace_file_values(value, fresh.get(name))
@@ -142,7 +140,7 @@ def test_commands_work_in_an_earlier_folder(stages, stage, tmp_path):
 
 
 def test_a_folder_stays_in_format_2_until_it_has_a_plan(stages, tmp_path):
-    """A request folder stays in format 2 until the user requests the plan again."""
+    """A request folder stays in format 2 until the user runs ``lyncnb request`` for it again."""
     folder = tmp_path / "requests"
     shutil.copytree(stages / "requested", folder)
     certify(folder, *read_manifest(folder).by_id)
@@ -173,7 +171,9 @@ def test_a_folder_stays_in_format_2_until_it_has_a_plan(stages, tmp_path):
 
 
 def test_summaries_are_written_from_an_earlier_plan(stages, tmp_path):
-    """The summary files can be written again from the plan in an earlier folder and its records."""
+    """lyncnb can write the summary files of a folder again, even if an earlier version of lyncnb
+    wrote the folder's plan and records.
+    """
     folder = tmp_path / "requests"
     shutil.copytree(stages / "third", folder)
     manifest = read_manifest(folder)
@@ -182,8 +182,8 @@ def test_summaries_are_written_from_an_earlier_plan(stages, tmp_path):
 
 
 def test_an_interrupted_change_of_format_keeps_both_manifests(stages, tmp_path):
-    """If the conversion of a folder to a newer format is repeated, and its manifest has changed,
-    lyncnb keeps both manifests.
+    """An interrupted run may have saved the old manifest before it converted the folder to a newer
+    format. If the manifest is different in the next run, lyncnb keeps both versions.
     """
     folder = tmp_path / "requests"
     shutil.copytree(stages / "requested", folder)
@@ -224,8 +224,8 @@ def test_the_signature_of_an_earlier_plan_is_verified(shell):
 
 
 def test_an_earlier_asis_result_is_too_old(shell):
-    """No request is skipped because of an earlier result of the command asis, whose checks were
-    weaker.
+    """The request command rejects a result of the command asis that an earlier version of lyncnb
+    wrote, because its checks were weaker.
     """
     shell.write("t.csv", TWO_SITES)
     done = shell("request", "t.csv", "requests", "--only-missing", EARLIER / "as-is.json")

@@ -47,8 +47,8 @@ def shell(tmp_path, capsys, monkeypatch):
 
 
 def test_the_plan_matches_the_product_file(shell):
-    """The plan has the four types of certificates in the product file, with its columns, flag, and
-    finding.
+    """The plan contains the four types of certificates from the product file. The commands check
+    and explain use the texts of this product.
     """
     plan = json.loads(shell("plan", "coast.csv", "--product", PRODUCT, "--json").out)
     by_role = {c["role"]: c for c in reversed(plan["certificates"])}
@@ -68,7 +68,9 @@ def test_the_plan_matches_the_product_file(shell):
 
 
 def test_no_other_product_uses_its_columns(shell):
-    """Without the fictional product, its table is rejected."""
+    """A table with the columns of the fictional product is rejected if the product file is not
+    specified.
+    """
     ended = shell("plan", "coast.csv")
     assert ended.status == 2
     assert "lamp" in ended.err
@@ -113,8 +115,8 @@ def test_a_fictional_product_from_planning_to_deployment(shell, monkeypatch, tmp
 
 
 def test_the_editor_offers_its_roles_and_columns(shell):
-    """The editor offers the roles and columns of the fictional product. No other product can plan
-    its table.
+    """The editor offers the roles and columns of the fictional product. It rejects a change to a
+    product that lacks these roles.
     """
     rules = ln.load_rules(PRODUCT)
     editor = ln.PlanEditor(ln.read_topology("coast.csv"), rules)

@@ -20,8 +20,8 @@ from lyncnb.rules.rule_files import load_rules
 
 PACKAGE = REPOSITORY / "lyncnb"
 
-# The lowest layer is in the first row. A package does not import from another package in its row.
-# Files in one package may import each other, but not in a cycle.
+# The lowest layer is in the first row. Packages in the same row do not import each other. Files in
+# one package may import each other, but not in a cycle.
 LAYERS = (
     {"errors"},
     {"base"},
@@ -208,7 +208,7 @@ def users_of(thing: str) -> set[str]:
 
 
 def test_every_package_has_a_row_and_every_row_a_package():
-    """The table of layers contains exactly the packages and files that exist."""
+    """The table of layers lists every package and file of lyncnb, and no others."""
     assert sorted(ROWS) == sorted({package_of(module) for module in MODULES})
 
 
@@ -242,8 +242,8 @@ def test_documents_list_packages_in_the_order_of_layers(paper):
 
 
 def test_lyncnb_has_only_relative_imports_of_its_files():
-    """Files of lyncnb import each other only with relative imports, because the tests of layers
-    examine only these.
+    """Files of lyncnb import each other only with relative imports, because the tests of layers do
+    not examine absolute imports.
     """
     own = {m: [n for n in names if n.split(".")[0] == "lyncnb"] for m, names in foreign().items()}
     assert {module: names for module, names in own.items() if names} == {}
@@ -300,7 +300,7 @@ def _targets(module: str, node: ast.ImportFrom) -> list[str]:
 
 
 def test_only_listed_files_import_each_library():
-    """Only the files in the table import libraries such as pandas and cryptography."""
+    """Only the files that this test lists import libraries such as pandas and cryptography."""
     wrong = {
         thing: outside
         for thing, allowed in TOUCHES.items()
@@ -323,7 +323,9 @@ def test_every_import_is_declared():
 
 
 def test_only_listed_files_call_each_function():
-    """Only the files in the table read secrets, write files, or read the date."""
+    """Only the files in the table ``CALLS`` call the functions that read secrets, write files, or
+    return the current date.
+    """
     wrong = {
         name: outside
         for name, allowed in CALLS.items()
@@ -333,8 +335,8 @@ def test_only_listed_files_call_each_function():
 
 
 def test_every_listed_permission_is_used():
-    """Every package or file in the tables really uses the libraries and functions that are allowed
-    for it.
+    """Every permission in ``TOUCHES`` and ``CALLS`` is needed: the listed package or file uses the
+    library or function.
     """
     idle = []
     for table, find in (

@@ -59,8 +59,8 @@ _MOST = 1 << 18
 
 
 def by_file(read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
-    """Return a function that writes bytes to a file, and passes its path to a function that reads
-    files.
+    """Return a function that writes bytes to a file, and then reads this file with the given
+    function.
     """
 
     def call(data: bytes, place: Path) -> object:
@@ -147,12 +147,13 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     ),
 }
 
-#: Functions that a timed function calls with the same bytes. The measured time of the calling
-#: function includes them.
+#: The test does not measure these functions separately, because another measured function passes
+#: its
+#: whole input to them.
 PARTS = {"base.toml_text.parse_toml", "topology.csv_file.read_rows"}
 
-#: Functions that write bytes, compare bytes that lyncnb has written, or receive objects from
-#: another reader.
+#: These functions do not read external data. They write bytes, compare bytes that lyncnb has
+#: written, or receive objects from another reader.
 NO_READERS = {
     *(
         "base.disk.files.write_temporary_file",
@@ -178,8 +179,8 @@ NO_READERS = {
         "pki.der_structures.encode_element",
     ),
     *("pki.hpke.seal", "pki.hpke.unseal"),
-    # OpenSSH reads the input of these functions in a separate process, which may take at most a
-    # minute.
+    # OpenSSH reads the input of these functions in a separate process. lyncnb waits for this
+    # process for at most a minute.
     *(
         "pki.ssh_signatures.sign_content",
         "pki.ssh_signatures.find_signing_key",
@@ -222,7 +223,7 @@ def numbered(before: str, line: str, after: str = "") -> Callable[[int], bytes]:
 
 
 def notebook(n: int) -> bytes:
-    """Return a notebook of many cells with outputs."""
+    """Return a notebook with many cells, each of which has an output."""
     output = {"output_type": "stream", "name": "stdout", "text": ["line\n"] * 20}
     cell = {
         "cell_type": "code", "id": "a", "metadata": {}, "execution_count": 1,
@@ -353,7 +354,9 @@ _REFUSALS = (
 
 @cache
 def input_of(what: str, size: int) -> bytes:
-    """Return one of the inputs. The result is cached, because several functions are tested with it."""
+    """Return test data of the given kind and size. The data is cached, because it is passed to
+    several functions.
+    """
     return INPUTS[what](size)
 
 
@@ -371,8 +374,8 @@ def list_functions_with_bytes() -> set[str]:
 
 
 def test_every_reader_is_listed():
-    """Every function that takes bytes is timed, is called by a timed function, or is listed as a
-    function that does not read its input.
+    """The tests measure every function that takes bytes, either directly or through its caller. The
+    table NO_READERS lists the functions that do not read their input.
     """
     by_path = {"read_returned_files", "read_notebook", "clean_notebook", "read_manifest"}
     of_bytes = {name for name in READERS if name.rpartition(".")[2] not in by_path}
@@ -382,7 +385,7 @@ def test_every_reader_is_listed():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
-def test_twice_the_bytes_take_at_most_thrice_the_time(tmp_path, reader):
+def test_the_run_time_is_proportional_to_the_input(tmp_path, reader):
     """For each type of input, the run time of each reader is proportional to the size of the input."""
     read, slow = READERS[reader], {}
 

@@ -64,8 +64,8 @@ ISSUE = date(2026, 11, 25)
 
 
 class Deployment:
-    """A plan with half of its servers in single-server pools and the other half in one pool, and
-    the objects that are created from this plan.
+    """A test deployment with half of its servers in single-server pools and the other half in one
+    pool.
     """
 
     def __init__(self, servers: int) -> None:
@@ -207,7 +207,7 @@ class Folder(Deployment):
 
     @cached_property
     def as_is(self) -> AsIs:
-        """Compare a plan with installed certificates, among which are all planned certificates."""
+        """Compare a plan with exports in which all planned certificates are installed."""
         place = self.new()
         place.mkdir()
         for number, one in enumerate(self.plan.certificates):
@@ -254,8 +254,9 @@ def write_pair(first: ln.Forecast, second: ln.Forecast, suffix: str) -> bytes:
     return write_report(build_forecasts_report(compare_forecasts(first, second)), suffix)
 
 
-#: Functions that write a plan or a result of a plan. The first call prepares the data, and the
-#: second call is measured.
+#: Functions that write a plan or a result of a plan. The test measures only the second call,
+#: because the
+#: first one prepares the data.
 OF_PLANS: dict[str, Writer] = {
     **each(
         "reports.summary.formats.write_plan_table",
@@ -388,8 +389,8 @@ PARTS = {
     ),
 }
 
-#: Functions that read or encrypt data, return data for one server, or write output that does not
-#: grow with a plan.
+#: The growth of these functions is not measured. They read or encrypt data, return data for one
+#: server, or write output that does not grow with a plan.
 NO_WRITERS = {
     *("authorities.returned.mail_messages.read_mail_parts", "export.key_and_csr.make_sealed_pair"),
     *(
@@ -408,14 +409,16 @@ NO_WRITERS = {
         "topology.table_files.build_template",
     ),
     *("widgets.editing.sheet.encode_rows", "widgets.editing.scenarios.EditorScenarios.remove"),
-    # The size of the built page and the length of a server's chain do not depend on a plan.
+    # The run time of these functions depends on the size of the built page or of a server's chain,
+    # not on a plan.
     *("page.assemble.assemble", "page.modules.pack_modules", "probes.fetch.read_unverified_chain"),
-    # The run time of the guide is measured in guide/test_guide.py. A plan.toml has at most one edit
-    # for each option.
+    # guide/test_guide.py measures the run time of the guide. The number of edits to plan.toml is
+    # limited by the number of options.
     *("guide.answers.GuideAnswers.to_toml", "guide.first_plan.FirstPlan.files"),
     *("guide.first_plan.write_first_plan", "checks.plan_toml_edit.edit_plan_toml"),
-    # The result of this function contains one title for each language, and does not grow with a
-    # plan.
+    # This function returns one title in each language, so its run time does not depend on the size
+    # of
+    # the plan.
     "deploy.checklist.translate_title_end",
 }
 
@@ -445,8 +448,8 @@ def writers() -> set[str]:
 
 
 def test_every_writer_is_listed():
-    """Every function that writes output is timed, is called by a timed function, or does not write
-    a plan.
+    """Each function that writes output has a test of its run time, unless another tested function
+    calls it or its output does not depend on the size of a plan.
     """
     timed = {name.partition(" ")[0] for name in {**OF_PLANS, **OF_FOLDERS}}
     assert writers() - timed - PARTS - NO_WRITERS == set()

@@ -1,7 +1,8 @@
-"""lyncnb opens no network connection from planning to the deployment steps, as a trace of its
-system calls shows.
+"""A trace of system calls shows that lyncnb opens no network connection in any command from
+planning to the deployment steps.
 
-``test_odd_servers.py`` has the counter-test: there, the same trace shows the connections of a probe.
+``test_odd_servers.py`` has the counter-test: there, the same trace shows the connections of a
+probe.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ with quick_keys():
 @pytest.mark.tools
 @pytest.mark.skipif(not shutil.which("strace"), reason="no strace")
 def test_no_command_from_the_plan_to_the_steps_opens_a_connection(tmp_path):
-    """The commands from planning to the deployment steps connect to no network address, as a trace
-    of their system calls shows.
+    """A trace of their system calls shows that the commands from planning to the deployment steps
+    connect to no network address.
     """
     shutil.copy(DATA / "contoso.csv", tmp_path)
     trace = tmp_path / "trace"

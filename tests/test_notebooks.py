@@ -52,7 +52,7 @@ PERISHABLE = re.compile(
     # Memory addresses differ between runs. The lookbehind excludes the same characters in the data
     # of a picture.
     r"|(?<![\w+/])0x[0-9a-f]{6,}"
-    r"|(?<![\w.:/])/(?:root|home|tmp|Users|var)/"  # Paths differ between computers.
+    r"|(?<![\w.:/])/(?:root|home|tmp|Users|var)/"  # Paths differ between computers, so the comparison ignores them.
 )
 
 
@@ -92,13 +92,13 @@ def run_all(folder: Path) -> dict[str, nbformat.NotebookNode]:
 
 @pytest.fixture(scope="module", params=NAMES)
 def executed(request, workspace):
-    """Return the name of a notebook and its executed copy."""
+    """Run a notebook, and return its name and the executed copy."""
     name = request.param
     notebook = workspace[1][name]
     strip_widgets(notebook)
     notebook.metadata.pop(
         "lyncnb", None
-    )  # The metadata of an executed copy marks it as a copy, unlike that of the committed notebook.
+    )  # Only the metadata of an executed copy marks the notebook as a copy.
     notebook.metadata.pop("language_info", None)  # The version of Python differs between computers.
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
@@ -169,7 +169,9 @@ def as_workbook(data: bytes) -> bytes:
 
 
 def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
-    """Run the code cells of a notebook with other parameters, and return the cells with errors."""
+    """Run the code cells of a notebook with the given parameters, and return the numbers and errors
+    of the cells that fail.
+    """
     shutil.copytree(DATA, folder / "data", dirs_exist_ok=True)
     place = folder / "notebooks"
     place.mkdir(exist_ok=True)
@@ -227,8 +229,8 @@ def test_planning_notebook_runs_on_random_tables(tmp_path, seed):
 
 @pytest.mark.parametrize("file", ["single-server.csv", "litwareinc-global.csv"])
 def test_exploring_notebook_runs_on_other_tables(tmp_path, file):
-    """All cells of the exploring notebook run with another table, even if the table lacks the
-    optional role.
+    """All cells of the exploring notebook run with another table, even if the table lacks the role
+    that is set in ``optional_role``.
     """
     assert failing_cells("explore", tmp_path, topology_file=str(DATA / file)) == []
     assert files_in(tmp_path) == {}
@@ -244,8 +246,8 @@ def files_in(folder: Path) -> dict[Path, bytes]:
 
 
 def test_receiving_notebook_issues_the_sample_certificates(tmp_path, monkeypatch):
-    """All cells of the receiving notebook run. They issue, match and record the sample's
-    certificates.
+    """All cells of the receiving notebook run without errors. The notebook issues, matches and
+    records certificates for the sample.
     """
     monkeypatch.setenv("LYNCNB_PASSPHRASE", "only for the documentation")
     assert failing_cells("receive", tmp_path) == []
@@ -255,8 +257,8 @@ def test_receiving_notebook_issues_the_sample_certificates(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("answered", [True, False])
 def test_receiving_notebook_writes_nothing_to_another_folder(tmp_path, answered):
-    """If the planner specifies another folder, the receiving notebook writes nothing without a
-    click, unless `write_in_code` is set. All cells run.
+    """If the planner specifies another folder, all cells of the receiving notebook run, and write
+    nothing unless `write_in_code` is set.
     """
     table_file = DATA / "single-server.csv"
     plan = ln.plan_certificates(ln.read_topology(table_file), ln.load_rules())
@@ -289,7 +291,9 @@ json.dump(found, sys.stdout)
 
 @pytest.mark.tools
 def test_checks_of_the_notebook_do_not_depend_on_the_clock():
-    """In the year 2030, the planning notebook still has the findings of its committed outputs."""
+    """If the planning notebook runs in the year 2030, its checks print the same findings as in the
+    committed outputs.
+    """
     cells = [c for c in read_notebook(NOTEBOOKS / "plan.ipynb").cells if c.cell_type == "code"]
     last = max(number for number, c in enumerate(cells) if "check_plan(" in c.source)
     result = subprocess.run(
@@ -307,7 +311,7 @@ def test_checks_of_the_notebook_do_not_depend_on_the_clock():
         if "check_plan(" in cell.source
         for output in cell.outputs
     ]
-    # The cells also print lines that are not findings.
+    # The command prints the findings as JSON in the last line of its output.
     assert json.loads(result.stdout.splitlines()[-1]) == committed
 
 
@@ -322,7 +326,9 @@ def test_notebook_has_the_cells_of_its_source(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_is_short_and_plain(name):
-    """A notebook has at most 40 cells and 1 MB. Each code cell is short and has text above it."""
+    """A notebook has at most 40 cells, and its file is not larger than 1 MB. Each code cell is
+    short and has text above it.
+    """
     path = NOTEBOOKS / f"{name}.ipynb"
     cells = read_notebook(path).cells
     assert path.stat().st_size <= 1 << 20

@@ -1,4 +1,6 @@
-"""The wheel, the sdist, and an environment after the installation contain the right files."""
+"""The wheel, the sdist, and the Python environment in which lyncnb is installed contain the right
+files.
+"""
 
 from __future__ import annotations
 
@@ -51,8 +53,8 @@ def test_the_wheel_holds_the_workspace(wheel):
 
 
 def test_the_wheel_holds_the_jupyter_settings(wheel):
-    """The wheel enables its server extension, but does not change the settings of another
-    JupyterLab.
+    """The wheel contains the settings file that enables its server extension, and no other Jupyter
+    settings.
     """
     placed = {name for name in wheel.namelist() if name.startswith(DATA)}
     assert placed == {f"{DATA}/etc/jupyter/jupyter_server_config.d/lyncnb.json"}
@@ -131,7 +133,7 @@ def test_settings_apply_only_to_lyncnb_lab(monkeypatch):
 
 
 def test_jupyter_server_enables_the_extension():
-    """The installation enables the extension of Jupyter Server."""
+    """Installing lyncnb also enables its extension for Jupyter Server."""
     from jupyter_server.extension.config import ExtensionConfigManager
 
     paths = [f"{sys.prefix}/etc/jupyter/jupyter_server_config.d"]

@@ -98,8 +98,8 @@ def test_all_frames_merge_by_the_id_of_the_certificate(nouns):
     ],
 )
 def test_a_row_has_both_the_id_and_the_file_name(nouns, name, file):
-    """The id of a certificate is never replaced by a file name, and its row also contains its file
-    name.
+    """Each row of a DataFrame contains the ID of a certificate and, in a separate column, the name
+    of the certificate's file.
     """
     frame = nouns[name].to_frame()
     assert frame.columns[0] == KEY
@@ -109,8 +109,8 @@ def test_a_row_has_both_the_id_and_the_file_name(nouns, name, file):
 
 
 def test_a_table_of_an_earlier_version_is_replaced(nouns, tmp_path):
-    """Only a CSV whose first column has the heading of an earlier version is overwritten, and no
-    other file.
+    """An existing CSV file is replaced only if the heading of its first column is one that this or
+    an earlier version of lyncnb writes.
     """
     path = tmp_path / "plan.csv"
     data = write_plan_table(nouns["plan"], (), ".csv")
@@ -122,7 +122,8 @@ def test_a_table_of_an_earlier_version_is_replaced(nouns, tmp_path):
         check_output(path, PLAN_FILE)
 
 
-#: The type of each column that is not text, in every data frame with this column.
+#: The data types of the columns that do not contain text. A column has the same type in all
+#: DataFrames.
 TYPES = {
     "Days left": "Int64",
     "Generation": "Int64",

@@ -94,8 +94,8 @@ def _rows_of_the_page() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("sentence", "where"), _rows_of_the_page())
 def test_each_sentence_is_in_the_listed_file(sentence, where):
-    """For each sentence of Microsoft's page, the listed file exists in the repository and contains
-    the text next to its path.
+    """For each sentence of a page by Microsoft, docs/in-advance.md lists a file and a text. The
+    file exists and contains the text.
     """
     places = list(_PLACE.finditer(where))
     assert _PLACE.sub("", where).strip(" ,") == "", sentence
@@ -168,8 +168,9 @@ def test_every_command_line_of_the_readme_has_a_test():
 
 
 def check_table(request, page: Path, mark: str, table: str) -> None:
-    """Compare the generated table between two marks on a page with the data. With --refresh, update
-    the table.
+    """Check that the table between two marks on a page matches the current data.
+
+    With the option --refresh, the function updates the table instead.
     """
     before, start, rest = page.read_text("utf-8").partition(f"<!-- {mark} -->\n")
     written, end, after = rest.partition(f"<!-- end of {mark} -->")

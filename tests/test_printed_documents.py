@@ -155,7 +155,7 @@ def test_a_shared_notebook_is_printed_like_the_documents(chromium, tmp_path, nam
         page.pdf(path=str(pdf), prefer_css_page_size=True)
     assert find_split_tokens(pdf, tokens(plan_of(CONTOSO))) == []
     assert page_count(pdf) <= most
-    # The box around a text is a sixth higher than the font size.
+    # The height of the box around a text is 7/6 of the font size.
     assert min(w.height for w in words_in(pdf) if w.text in ("WebServicesInternal", "Server")) > 7
 
 

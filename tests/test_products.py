@@ -1,5 +1,4 @@
-"""lyncnb plans every certificate that Microsoft's documents print, from a table as a planner writes
-it.
+"""From the table of a planner, lyncnb plans every certificate in Microsoft's documents.
 
 ``golden/examples.yaml`` contains 125 vectors. Vectors with enough information are planned from CSV
 to ``CertificatePlan``, with the profile ``default``, and with ``doc_example`` if the printed
@@ -26,7 +25,7 @@ GOLDEN = Path(__file__).with_name("golden") / "examples.yaml"
 WEB_ROLES = ("StandardEdition", "FrontEnd", "Director")
 COMBINED = ["Default", "WebServicesInternal", "WebServicesExternal"]
 
-# Test vectors that cannot be compared with a whole plan, and the reasons. The names in
+# The test vectors that cannot be compared with a whole plan, each with the reason. The names in
 # PRINTED_IN_PART must be in the planned certificate.
 NOT_A_WHOLE_CERTIFICATE = {
     "LS13-RP-MOBILITY": "only some names are printed, and no subject",
@@ -54,8 +53,8 @@ NOT_A_WHOLE_CERTIFICATE = {
     "SFB-HYBRID-EDGE": "one extra name for a domain of an online tenant, and no subject",
 }
 
-# Printed certificates that the profile doc_example does not copy, because they contradict other
-# pages or themselves.
+# The reasons why the profile doc_example does not create some certificates that Microsoft's pages
+# show.
 UNSOUND = {
     "contradicts_other_docs": "another page, newer or more specific, says otherwise",
     "garbled": "the row is damaged: no subject label, the pool's name missing",
@@ -76,9 +75,9 @@ def is_whole(vector: dict) -> bool:
     return vector["kind"] in ("documented", "derived")
 
 
-def is_sound(vector: dict) -> bool:
-    """Return whether the profile doc_example copies the certificate that is printed in the document
-    of a test vector. It copies every internal certificate that is not garbled.
+def has_reliable_certificate(vector: dict) -> bool:
+    """Return whether the document of a test vector contains a reliable certificate, which the
+    profile doc_example copies. Internal certificates are reliable unless their text is garbled.
     """
     quality = vector.get("doc_quality")
     internal_row = "-INT-" in vector["id"] and vector["id"].startswith(("LS13-INT", "SFB15-INT"))
@@ -102,8 +101,8 @@ def rows_for(vector: dict) -> list[dict]:
         "client_autoconfig", "aol_pic", "owas_external_fqdn", "tenant_sip_domains",
     )  # fmt: skip
     own = {name: inputs[name] for name in taken if name in inputs}
-    # If a test vector does not specify autodiscover, this means false. A blank cell in a table
-    # means true.
+    # In a test vector, a missing value for autodiscover means false. In a table, a blank cell means
+    # true.
     own["autodiscover"] = inputs.get("autodiscover", False)
     pool = inputs.get("pool_fqdn") or inputs.get("farm_fqdn") or inputs.get("server_fqdn")
     servers = inputs.get("pool_servers") or [inputs.get("server_fqdn") or pool or "rp.contoso.com"]
@@ -138,10 +137,10 @@ def as_csv(rows: list[dict]) -> bytes:
 
 #: The rules of this product determine the certificate of the test vector.
 RULES_OF = {"sfb2015": "sfb2015", "sfb_hybrid": "sfbse"}
-#: The certificate on this page is in the test vector. It also applies to these other products, as
-#: the page states or as inferred.
+#: The certificate on each of these pages also applies to other products, according to the page or
+#: by inference.
 REPEATED = {"Skype/SfBServer2019/plan/system-requirements.md": ("sfb2019", "sfbse")}
-#: One page prints each of these certificates for several versions.
+#: Test vectors whose source page specifies the same certificate for several product versions.
 OF_EVERY_VERSION = ("SFB15-EDGE-EXT", "SFB15-EDGE-INT", "SFB15-RP-MOBILITY")
 
 
@@ -163,8 +162,8 @@ def planned(vector: dict, *, profile: str = "default", product: str = ""):
     wanted = set(vector["usages"])
     if vector["role"] not in ("ReverseProxy", "OfficeWebApps", "ExchangeOWA"):
         found = [c for c in plan.certificates if wanted <= set(c.usages)]
-    # The command for these certificates has no -Type parameter, so the test vectors use another
-    # word for the usage.
+    # The commands for these certificates have no -Type parameter, so the test vectors describe the
+    # usage in their own words.
     else:
         found = [c for c in plan.certificates if c.role == vector["role"]]
     if wanted != {"OAuthTokenIssuer"}:
@@ -178,7 +177,7 @@ def names(values) -> set[str]:
 
 
 def test_every_vector_is_covered_or_listed():
-    """Each of the 125 test vectors is planned and compared, or is listed with the reason why not."""
+    """The tests plan and compare each of the 125 test vectors, or list the reason why they cannot."""
     covered = {name for name, vector in vectors().items() if is_whole(vector)}
     assert covered | NOT_A_WHOLE_CERTIFICATE.keys() == vectors().keys()
     assert not covered & NOT_A_WHOLE_CERTIFICATE.keys()
@@ -188,7 +187,7 @@ def test_every_vector_is_covered_or_listed():
 def test_every_printed_certificate_is_repeated_or_unsound():
     """``UNSOUND`` contains a reason for each printed certificate that these tests leave out."""
     printed = [vector for vector in vectors().values() if vector["kind"] == "documented"]
-    left_out = [vector for vector in printed if not is_sound(vector)]
+    left_out = [vector for vector in printed if not has_reliable_certificate(vector)]
     assert {vector["doc_quality"] for vector in left_out} <= UNSOUND.keys()
     assert (len(printed), len(left_out)) == (79, 18)
 
@@ -248,9 +247,9 @@ def test_default_profile(name, request):
         assert told == comparison
 
 
-@pytest.mark.parametrize("name", [n for n, v in vectors().items() if is_sound(v)])
+@pytest.mark.parametrize("name", [n for n, v in vectors().items() if has_reliable_certificate(v)])
 def test_doc_example_profile(name):
-    """The profile doc_example results in exactly the certificate that Microsoft's document prints."""
+    """The profile doc_example results in exactly the certificate that Microsoft's document shows."""
     vector = vectors()[name]
     certificate = planned(vector, profile="doc_example")
     assert certificate.subject.common_name == vector["documented"]["sn"].lower()
@@ -258,8 +257,8 @@ def test_doc_example_profile(name):
 
 
 def repeated() -> list[tuple[str, str]]:
-    """Return each complete test vector that also applies to another product, together with this
-    product.
+    """Return each complete test vector that also applies to another product, together with the id
+    of that product.
     """
     again = {
         name: [p for page in vector.get("also_in", ()) for p in REPEATED.get(page, ())]
@@ -275,7 +274,7 @@ def test_skype_for_business_is_counted():
     """
     skype = {n: v for n, v in vectors().items() if v.get("product", "").startswith("sfb")}
     assert (len(skype), sum(map(is_whole, skype.values()))) == (26, 23)
-    assert sum(map(is_sound, skype.values())) == 19
+    assert sum(map(has_reliable_certificate, skype.values())) == 19
     assert len(repeated()) == 2 * 22
 
 
@@ -287,7 +286,7 @@ def test_a_page_for_2019_repeats_the_tables_for_2015(name, product):
     vector = vectors()[name]
     for profile, expected in (
         ("default", vector["default_profile"]),
-        *([("doc_example", vector["documented"])] if is_sound(vector) else []),
+        *([("doc_example", vector["documented"])] if has_reliable_certificate(vector) else []),
     ):
         certificate = planned(vector, profile=profile, product=product)
         assert certificate.subject.common_name == expected["sn"].lower()
@@ -301,8 +300,8 @@ def test_a_page_for_2019_repeats_the_tables_for_2015(name, product):
         ("SFB15-RP-MOBILITY", {}),
         ("LS13-INT-ALIASES", {}),
         ("LS13-AD-EXPECT", {}),
-        # Microsoft's commands also contain contoso.net, the domain of the servers. In lyncnb, an
-        # option adds this domain, and no rule does.
+        # Microsoft's commands also contain contoso.net, the domain of the servers. lyncnb adds this
+        # domain only if an option requests it.
         ("LS13-IIS-CMD", {"sip_domains": ["contoso.com"], "autodiscover": True}),
         ("UCMA-POOL-CMD", {"pool_fqdn": "trustedapps.contoso.com"}),
         (

@@ -296,8 +296,8 @@ def test_the_short_form_has_no_line_breaks_in_a_line(name):
 
 
 def test_headings_are_defined_with_their_values():
-    """Each heading of a table is defined together with its value, so the two are not matched by
-    position.
+    """The code defines each heading of a table together with its value, and not in a separate list
+    of headings.
     """
     tables = {tuple(row[:3]) for name, suffix in CASES for row in headings(name, suffix)}
     tables |= {tuple(list_headings(list_columns(table))[:3]) for table in range(5)}

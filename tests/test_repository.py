@@ -22,8 +22,9 @@ from places import REPOSITORY
 import lyncnb as ln
 from lyncnb.base.shown.tables import to_markdown
 
-# The words that mark unfinished work are split in the code, so that this file does not contain
-# them.
+# The code splits the words that mark unfinished work. Otherwise, this test would find them in its
+# own
+# file.
 UNDONE = re.compile(
     "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "raise NotImplemented" + "Error"))
 )
@@ -38,7 +39,7 @@ ADDRESSES = re.compile(
         )
     )
 )
-# Patterns for home folders, and for the folder that contains this clone.
+# Patterns for home folders, and for the folder that contains this repository.
 PLACES = re.compile(r"(?<![\w.~}])/(?:root|home|Users)/\w|" + re.escape(f"{REPOSITORY.parent}/"))
 PEM_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}")
 HOST = re.compile(
@@ -116,7 +117,9 @@ def test_no_file_has_a_note_about_unfinished_work():
 
 
 def test_every_module_that_a_comment_names_exists():
-    """If a comment, a docstring or CONTRIBUTING mentions ``module.py``, this file exists."""
+    """If a comment, a docstring or CONTRIBUTING mentions a Python file such as ``module.py``, this
+    file is in the repository.
+    """
     paths = [f"/{path.relative_to(REPOSITORY)}" for path in files()]
     named = {
         name
@@ -208,7 +211,9 @@ def test_every_test_has_a_docstring():
 
 
 def test_ruff_accepts_the_code():
-    """The style and format of the code meet the settings for ruff in pyproject.toml."""
+    """Ruff finds no problem in the style and format of the code, with the settings in
+    pyproject.toml.
+    """
     for command in ("check", "format"):
         arguments = [command, "--quiet", *(["--check"] if command == "format" else []), "."]
         result = subprocess.run(

@@ -40,7 +40,9 @@ def test_the_sample_summary_matches_the_plan(request, plan, name):
 
 
 def test_the_drawing_of_a_name_matches_the_plan(request, monkeypatch):
-    """The drawing in the README that explains a certificate name matches the plan of the sample."""
+    """The README has a drawing that explains the parts of a certificate name. The drawing matches
+    the plan of the sample deployment.
+    """
     monkeypatch.syspath_prepend(REPOSITORY / "docs")
     drawing = import_module("draw_anatomy").draw()
     path = REPOSITORY / "docs" / "anatomy.svg"
@@ -64,8 +66,7 @@ def test_request_of_the_sample_has_the_planned_names(request, plan, tmp_path):
     is_stale = not path.exists() or content_of(path.read_text("ascii")) != planned
     if (
         request.config.getoption("--refresh") and is_stale
-        # Each run would create a new key, so the request is not updated if its content is still
-        # correct.
+        # If the content is correct, skip the update, because each update creates a new key.
     ):
         ln.write_requests(plan, tmp_path / "requests", passphrase=PASSPHRASE)
         (csr,) = (tmp_path / "requests" / "csr").glob(f"{edge.id}*.csr")

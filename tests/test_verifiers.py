@@ -25,7 +25,8 @@ from lyncnb.plan.model import build_request_content
 
 pytestmark = pytest.mark.tools
 
-# The number of requests in the test: five of each of the 24 forms. A full test may use 500.
+# The number of requests in the test: five for each of 24 types. For a longer test, set
+# LYNCNB_REQUESTS to 500.
 COUNT = int(os.environ.get("LYNCNB_REQUESTS", "120"))
 RSA_BITS = (2048, 2048, 2048, 2048, 3072, 4096)
 CURVES = (256, 384, 521)
@@ -33,8 +34,8 @@ ORGANIZATIONS = ("", "Contoso", 'Fabrikam, "Inc."', "Litware + Söhne; #1", "康
 
 
 def random_request(chance: random.Random, number: int):
-    """Return a random planned request. The number selects one of the forms that occur in
-    deployments.
+    """Return a random planned request. `number` determines the number of names and the key
+    algorithm.
     """
     domain = chance.choice(("contoso.com", "fabrikam.com", "litwareinc.com", "分公司.contoso.com"))
     count = (0, 1, 2, 5, 12, 100)[number % 6]
@@ -109,8 +110,9 @@ def runs(*command: object) -> bool:
 
 
 def by_openssl(paths: Sequence[Path], _: Path) -> set[Path]:
-    """Return the requests whose signature OpenSSL accepts. Since version 1.1.1, the exit status of
-    ``openssl req -verify`` shows this.
+    """Return the requests whose signature OpenSSL accepts.
+
+    ``openssl req -verify`` fails for an invalid signature since OpenSSL 1.1.1.
     """
     openssl = tool("openssl")
     return find_accepted_files(
@@ -134,8 +136,8 @@ def by_gnutls(paths: Sequence[Path], _: Path) -> set[Path]:
 
 
 def by_nss(paths: Sequence[Path], folder: Path) -> set[Path]:
-    """Return the requests that NSS accepts. certutil issues certificates only for requests with
-    valid signatures.
+    """Return the requests for which the NSS tool certutil issues certificates. The tool rejects
+    requests with invalid signatures.
     """
     certutil = tool("certutil")
     (folder / "noise").write_bytes(random.Random(3).randbytes(4096))
@@ -225,8 +227,8 @@ VERIFIERS = {
 
 @pytest.mark.parametrize("verifier", VERIFIERS)
 def test_every_request_is_accepted(verifier, made, tmp_path):
-    """All implementations can parse the requests, and find that their signatures are valid. Java
-    reads only some of them.
+    """Each implementation can parse the requests and accepts their signatures. Java verifies only a
+    selection of the requests.
     """
     good = VERIFIERS[verifier](list(made), tmp_path)
     asked = set(select_some(list(made))) if verifier == "Java" else set(made)
@@ -251,8 +253,8 @@ def test_go_finds_the_planned_names(made, tmp_path):
 
 
 def test_the_requests_have_every_form(made):
-    """The tested requests include RSA and ECDSA keys of every size, wildcards, IDN, no names, and
-    100 names.
+    """The tested requests include RSA and ECDSA keys of every size, wildcards, international names,
+    and requests with no names and with 100 names.
     """
     plans = list(made.values())
     assert len(plans) == COUNT

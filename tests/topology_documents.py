@@ -22,7 +22,7 @@ def web(external: str = "", internal: str = "") -> str:
 
 
 def edge(access: str, conferencing: str, media: str) -> str:
-    """Return the XML of the ports of an Edge pool, which contains its external names."""
+    """Return the XML of an Edge pool's ports, which specify the external FQDNs of the pool."""
     ports = [
         f'<Port Owner="urn:component:{owner}" Usage="x" InterfaceSide="{side}" Port="{number}"'
         + (f" ConfiguredFqdn={quoteattr(name)}" if side == "External" else "")

@@ -23,7 +23,9 @@ _BUILD |= {"GOPROXY": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
 
 @dataclass
 class WineCmd:
-    """A separate Windows environment in which ``certreq`` is the path of the replacement program."""
+    """A separate Wine environment for batch files. ``certreq`` is the path of a program that
+    replaces the Windows command.
+    """
 
     prefix: Path
     certreq: Path
@@ -51,7 +53,9 @@ class WineCmd:
 
 @pytest.fixture(scope="session")
 def wine_cmd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WineCmd]:
-    """Create a Windows environment for the tests, and delete its 800 MB after the last test."""
+    """Create a Windows environment for the tests, and delete its 800 MB of files after the last
+    test.
+    """
     place = tmp_path_factory.mktemp("wine")
     (place / "prefix").mkdir()
     windows = WineCmd(prefix=place / "prefix", certreq=place / "certreq.exe")

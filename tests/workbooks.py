@@ -29,8 +29,8 @@ def xlsx(
     *,
     top: int = 0,
 ) -> bytes:
-    """Write rows to a workbook with xlsxwriter. `change` adds content, and the first `top` rows
-    stay blank.
+    """Return a workbook with the given rows below `top` blank rows. `change` can edit the workbook
+    and its sheet.
     """
     buffer = io.BytesIO()
     with xlsxwriter.Workbook(buffer) as book:
@@ -148,7 +148,9 @@ FILLED = [
 
 
 def fill_in_template(rows: list[dict[str, object]], *, over_example: bool = False) -> bytes:
-    """Enter servers into the template, below its example row or in its place."""
+    """Return the template with servers entered below the example row, or instead of the example
+    row.
+    """
     book, buffer = openpyxl.load_workbook(io.BytesIO(build_template(".xlsx"))), io.BytesIO()
     sheet = book["Servers"]
     places = {cell.value: cell.column for cell in sheet[1]}

@@ -77,7 +77,7 @@ def _compare_issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     kept: dict[str, str] = {}
     with suppress(
         BundleError
-    ):  # A plan that differs from the manifest is reported by the function ``find_plan_problems``.
+    ):  # The function ``find_plan_problems`` reports a plan that differs from the manifest.
         entries = read_entries(read_plan_bytes(folder, manifest)).certificates
         kept = {entry.id: entry.issuer for entry in entries}
     is_named = False
@@ -93,7 +93,7 @@ def _compare_issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     digest = compute_recorded_digest(manifest) if manifest.plan_sha256 else ""
     if digest and digest != manifest.plan_sha256 and not is_named:
         message = (
-            f"the entries in the manifest have the plan digest {digest[:12]}…, but the digest "
-            f"of the requested plan is {manifest.plan_sha256[:12]}…"
+            f"the plan digest computed from the manifest's entries is {digest[:12]}…, but the "
+            f"digest of the requested plan is {manifest.plan_sha256[:12]}…"
         )
         yield Problem(message=message, file=NAME, hint=_HINT)

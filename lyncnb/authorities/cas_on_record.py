@@ -44,13 +44,14 @@ class CaOnRecord:
         else:
             pair = (top.issuer_key, top.authority_key_id)
             shows = self.tops.setdefault(pair, (top, set()))[1]
-        # Two request IDs are enough: if one request is left out, the other still proves which CA
-        # issued the certificates.
+        # Two request IDs are enough. If ``exclude_request`` removes one of them, the other still
+        # proves
+        # which CA issued certificates.
         if len(shows) < 2:
             shows.add(request_id)
 
     def exclude_request(self, request_id: str) -> CaOnRecord:
-        """Return the CA's recorded certificates without the certificates for one request."""
+        """Return a copy of this record without the certificates for one request."""
         return CaOnRecord(
             roots={key: one for key, one in self.roots.items() if one[1] - {request_id}},
             tops={key: one for key, one in self.tops.items() if one[1] - {request_id}},
@@ -63,7 +64,7 @@ CasOnRecord = Mapping[PlannedCa, CaOnRecord]
 def find_ca_difference(
     planned: PlannedCa, certificate: Certificate, path: Path, ca: CaOnRecord, issuers: Issuers
 ) -> Difference | None:
-    """Return a finding if a certificate is from another CA than the folder's other certificates.
+    """Return a finding if a certificate's CA differs from that of the folder's other certificates.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ from ..request_folder.manifest import FORMAT, Manifest, read_manifest
 from ..request_folder.request_record import Deployment, RequestRecord
 from .named_requests import NamedRequest, find_named_requests
 
-# Deployments are sorted by date, then by the time of the record, the event, and the generation.
+# The sort key of a deployment: its date, the time of its record, its event, and its generation.
 _Move = tuple[str, str, str, int]
 
 
@@ -160,7 +160,7 @@ class CertificateHistory(Table, Told):
     def _summarize(self) -> str:
         number = count_of(len(self.generations), "generation")
         if self.on:
-            return f"{self.folder}: the servers used certificates of {number} on {self.on}"
+            return f"{self.folder}: on {self.on}, the servers used the certificates of {number}"
         return f"{self.folder}: {number}"
 
     def to_text(self) -> str:
@@ -385,7 +385,7 @@ class _RecordedData:
                     own.append(move)
         found: dict[int, list[Stay]] = {}
         for server, own in moves.items():
-            for number, stay in _find_stays(server, sorted(own)):
+            for number, stay in _find_installation_periods(server, sorted(own)):
                 found.setdefault(number, []).append(stay)
         return found
 
@@ -402,7 +402,7 @@ def _find_earlier_certificate(part: Generation, servers: Sequence[str]) -> Deplo
     return others[-1] if others and len(others) == len(known) else None
 
 
-def _find_stays(server: str, moves: Sequence[_Move]) -> Iterator[tuple[int, Stay]]:
+def _find_installation_periods(server: str, moves: Sequence[_Move]) -> Iterator[tuple[int, Stay]]:
     """Yield the periods in which certificates were installed on a server.
 
     If a deployment is withdrawn, the earlier certificate counts again.

@@ -62,7 +62,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
     known, missing, exchanged = read_received_certificates(bundle)
     packages = find_altered_packages(bundle)
     by_sha256 = {certificate.sha256: certificate for certificate in known}
-    outstanding = list(list_outstanding_requests(bundle, {}))
+    outstanding = list(list_generations_to_match(bundle, {}))
     by_key = group_by_public_key(outstanding)
     issuers = Issuers([one for one in known if one.spki_sha256 not in by_key])
     matches: list[Match] = []
@@ -134,10 +134,10 @@ def _find_ca_acceptance_reasons(bundle: RequestBundle) -> dict[PlannedCa, dict[s
     return found
 
 
-def list_outstanding_requests(
+def list_generations_to_match(
     bundle: RequestBundle, accepted: Mapping[str, str]
 ) -> Iterator[Outstanding]:
-    """Yield every generation of every request, with its recorded certificates.
+    """Yield an entry for each generation of each request, with the certificates on record.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def list_outstanding_requests(
 
 
 def _list_proven_hashes(issued: IssuedRecord | None) -> tuple[str, ...]:
-    """Return the SHA-256 values of a certificate and its path, or () if errors were found."""
+    """Return the SHA-256 of a certificate and of its CA certificates, or () if it has errors."""
     if issued is None:
         return ()
     judgement = issued.judgement

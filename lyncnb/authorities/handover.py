@@ -111,7 +111,7 @@ class Handover(Table, Told):
         return words
 
     def to_text(self) -> str:
-        """Return the contents of the package for the CAs as plain lines for a terminal."""
+        """Return the contents of the handover package as plain lines for a terminal."""
         lines = describe_unverified_keys(record.key_holder for record in self.requests)
         files = (
             (f"in {part.folder}/", record.files.csr) for part, record in _list_requests(self.parts)
@@ -224,7 +224,7 @@ def hand_over(
     day = convert_to_date(today) if today else datetime.now(UTC).date()
     options = read_folder_options(bundle.folder, bundle.manifest)
     planned = options.planned_issue_date if options else None
-    if planned and planned >= day:  # A planned issue date in the past is ignored.
+    if planned and planned >= day:  # lyncnb ignores a planned issue date in the past.
         needed_by = needed_by or planned
     cover = replace(_build_cover(bundle, sender, needed_by), today=day)
     is_new = _write_package(Path(out), _build_package(bundle.folder, parts, cover), force)
@@ -314,9 +314,9 @@ def _explain_missing_match(records: Iterable[RequestRecord]) -> str:
     elsewhere = [record.id for record in records if record.key_holder and not record.is_written]
     if elsewhere:
         return (
-            "certificates that must still be requested on another computer: "
-            f"{len(elsewhere):,}, e.g. {elsewhere[0]}. After you create these requests, import "
-            "them: lyncnb receive FOLDER --request FILE"
+            f"certificates that you must still request on another computer: {len(elsewhere):,}, "
+            f"e.g. {elsewhere[0]}. After you create these requests, import them: lyncnb receive "
+            "FOLDER --request FILE"
         )
     if not waiting and any(record.state == "planned" and not record.covered for record in records):
         return (
@@ -340,7 +340,7 @@ def _needs_client_authentication(record: RequestRecord) -> bool:
 def _check_templates(
     records: Sequence[RequestRecord], template: str, client_template: str, config: str
 ) -> None:
-    """Raise an error if the template or the CA is not suitable for all requests."""
+    """Raise an error if the template or the CA is not suitable for one of the requests."""
     internal = [record for record in records if record.plan.issuer == "internal"]
     cas = sorted({record.ca or "(no name)" for record in internal})
     if config and len(cas) > 1:

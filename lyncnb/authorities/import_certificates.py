@@ -54,7 +54,9 @@ _TOLD_ONCE = (
     *("chain-completed", "answers-retired-request"),
 )
 
-# Files are flushed to the disk in groups of a thousand, so that one flush does not take long.
+# lyncnb flushes files to the disk in groups of a thousand, because flushing more files at once
+# would
+# take long.
 _FILES_AT_ONCE = 1000
 
 
@@ -172,8 +174,8 @@ def store_returned(
         manifest = _store_certificates(folder, manifest, wanted, now)
         manifest = _record_unused_certificates(manifest, issued, now)
         save_manifest(folder, manifest)
-        _remove_accepted_from_refused(folder, before, manifest)
-        # The summary is written last, so that no certificate is lost if writing the summary fails.
+        _remove_accepted_files(folder, before, manifest)
+        # lyncnb writes the summary last. If this fails, no certificate is lost.
         manifest = refresh_summary_files(folder, manifest)
         save_manifest(folder, manifest)
     return replace(bundle, manifest=manifest)
@@ -229,7 +231,7 @@ def _write_issuers(
 def _record_unused_certificates(
     manifest: Manifest, issued: IssuedCertificates, now: str
 ) -> Manifest:
-    """Record the certificates that were not chosen among several with the same dates."""
+    """Record the certificates that were not used because another one has the same dates."""
     noted = {entry.about for entry in manifest.log}
     for request_id, certificate in issued.passed_over:
         about = _describe_certificate(request_id, certificate.serial_hex, certificate.sha256)
@@ -238,9 +240,7 @@ def _record_unused_certificates(
     return manifest
 
 
-def _remove_accepted_from_refused(
-    folder: Path, old_manifest: Manifest, new_manifest: Manifest
-) -> None:
+def _remove_accepted_files(folder: Path, old_manifest: Manifest, new_manifest: Manifest) -> None:
     """Remove from ``refused/`` the certificates that are now accepted and in ``returned/``."""
     names = [
         {certificate.file for record in manifest.requests for part in record.generations
@@ -312,7 +312,7 @@ def _find_new_placements(
 def _must_be_stored(
     folder: Path, manifest: Manifest, placement: _Placement, manifest_format: str
 ) -> bool:
-    """Return whether a file of the certificate is missing, or its evaluation has changed."""
+    """Return whether a file of the certificate is missing, or the evaluation has changed."""
     part = _find_generation(manifest, placement)
     recorded = part.issued
     if placement.is_refused:

@@ -120,7 +120,7 @@ class ReceivedRequests(Table, Told):
         )
         parts = [f"{count_of(len(self.requests), 'request')}: {told}"]
         if left:
-            parts.append(f"{count_of(left, 'request')} must still be created on another computer")
+            parts.append(f"you must still create {count_of(left, 'request')} on another computer")
         return "; ".join(parts)
 
     def to_text(self) -> str:
@@ -247,7 +247,7 @@ def check_computer_name(name: str) -> None:
     if name and not COMPUTER_NAME.fullmatch(name):
         raise OptionsError(
             f"{shown(name)} is not a valid computer name",
-            hint="enter the name as tools01.contoso.com",
+            hint="enter a name such as tools01.contoso.com",
         )
 
 
@@ -279,9 +279,9 @@ def _read_requests(
             problems.append(Problem(message=_explain_missing_request(file), file=file.name))
     if problems or not requests:
         raise ReturnedFileError(
-            "the files contain no certification request, so nothing was changed"
+            "the files contain no certification request, so lyncnb changed nothing"
             if not requests
-            else "some files contain no certification request, so nothing was changed",
+            else "some files contain no certification request, so lyncnb changed nothing",
             problems=tuple(problems[:20]),
             hint="use the unchanged .req files that Request-CsCertificate wrote",
         )
@@ -311,7 +311,7 @@ def _evaluate_request(
                 "from other computers"
             )
             if waiting
-            else "no request is expected from another computer"
+            else "lyncnb does not expect a request from another computer"
         )
         told = create_returned_finding("request-unknown", request.file, message)
         return ReceivedRequest(

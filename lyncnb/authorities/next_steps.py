@@ -132,8 +132,8 @@ def find_stage(row: StatusRow) -> str:
         return row.under_way
     if row.state in ("issued", "packaged") and row.deployed_on:
         return ""
-    # If the key is on another computer, lyncnb cannot package the certificate. The next steps must
-    # then be done on the servers.
+    # If the key is on another computer, lyncnb cannot package the certificate. The administrators
+    # continue on the servers, as they would after packaging.
     return "packaged" if row.state == "issued" and row.key_holder else row.state
 
 
@@ -155,7 +155,7 @@ def _describe_package(rows: Sequence[StatusRow], quoted_folder: str) -> str:
     return f"Package {_describe_certificates(rows)}: lyncnb pfx {quoted_folder}"
 
 
-def _describe_waiting(rows: Sequence[StatusRow], quoted_folder: str) -> str:
+def _describe_waiting_requests(rows: Sequence[StatusRow], quoted_folder: str) -> str:
     return (
         f"Waiting for the CA: {_describe_certificates(rows)}. To send the requests: "
         f"lyncnb handover {quoted_folder} OUT.zip. When the CA returns the certificates: "
@@ -180,6 +180,6 @@ def _describe_request(rows: Sequence[StatusRow], quoted_folder: str) -> str:
 _BY_STAGE: dict[str, Callable[[Sequence[StatusRow], str], str]] = {
     "issued": _describe_package,
     "packaged": _describe_install,
-    "waiting": _describe_waiting,
+    "waiting": _describe_waiting_requests,
     "planned": _describe_request,
 }

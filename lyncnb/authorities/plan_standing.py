@@ -25,7 +25,7 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanStanding(Told):
-    """The result of comparing a request folder with the saved plan from which it was created.
+    """The result of comparing a request folder with the saved plan of its latest requests.
 
     ``follows`` is true if the folder's requests match the plan. ``certificates`` is the number of
     issued certificates for these requests. ``refused`` is the number of requests whose certificate
@@ -70,7 +70,7 @@ class PlanStanding(Told):
         by = (
             f"approved by {names}"
             if names
-            else "not approved, because no signature of the plan was verified"
+            else "not approved, because lyncnb has not verified a signature of the plan"
         )
         if not self.follows:
             return f"the folder differs from {plan} ({by})"
@@ -82,7 +82,7 @@ class PlanStanding(Told):
             f"{count_of(self.certificates, 'certificate')} received",
         ]
         if self.refused:
-            parts.append(f"{self.refused:,} requests have a refused certificate")
+            parts.append(f"lyncnb refused the certificates of {count_of(self.refused, 'request')}")
         elif self.certificates:
             parts.append("the certificates match the plan")
         return "; ".join(parts)
@@ -94,7 +94,7 @@ class PlanStanding(Told):
 
 
 def compare_with_saved_plan(manifest: Manifest, issued: IssuedCertificates) -> PlanStanding | None:
-    """Compare a request folder with the saved plan from which it was last created.
+    """Compare a request folder with the saved plan of its latest requests.
 
     Returns
     -------

@@ -61,7 +61,7 @@ class RecordedDeployment(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RecordedDeployments(Table, Told):
-    """The deployments that a call of ``deployed`` recorded, and notes about them."""
+    """The deployments that the ``deployed`` command recorded in one run, and notes about them."""
 
     told: ClassVar = ("folder", "recorded", "notes")
 
@@ -210,7 +210,7 @@ def deployed(
         else:
             run.good = _find_errors(RequestBundle(folder=path, manifest=manifest), day, today)
             run.record_selected_requests(found)
-            run.record_seen(seen)
+            run.record_reported_deployments(seen)
             if not names and not reports:
                 run.record_all_requests()
         if run.problems:
@@ -230,7 +230,7 @@ def deployed(
 def _find_errors(
     bundle: RequestBundle, deployment_date: date, today: date | None
 ) -> Mapping[str, str]:
-    """Return for each request the first error of its current certificate, or "" without an error.
+    """Return the first error of each request's current certificate, or "" if there is none.
 
     The certificates are evaluated at the end of the deployment date.
     """
@@ -279,8 +279,9 @@ class _DeploymentRun:
                 by_name.setdefault(match.name, []).append((match, part))
             else:
                 self.notes.append(
-                    f"{match.record.id} was not recorded, because it is no longer planned. To "
-                    "record the deployment anyway, specify the request id"
+                    f"lyncnb did not record the deployment of {match.record.id}, because "
+                    f"{match.record.id} is no longer planned. To record the deployment anyway, "
+                    "specify the request ID"
                 )
         for name, pairs in by_name.items():
             for one, part in pairs:
@@ -299,7 +300,7 @@ class _DeploymentRun:
                     )
 
     def record_all_requests(self) -> None:
-        """Record that the newest certificate of each request is installed, unless it has errors."""
+        """Record that the newest certificate of each request is installed, if it has no errors."""
         for record in self.manifest.requests:
             if record.issued is None or record.state == "retired":
                 continue
@@ -308,8 +309,8 @@ class _DeploymentRun:
             elif not self._is_deployed_everywhere(record, record, record.issued):
                 self._record_generation(record, record, ())
 
-    def record_seen(self, reports: Sequence[ServerReport]) -> None:
-        """Record the deployments that reports from servers show, the oldest report first."""
+    def record_reported_deployments(self, reports: Sequence[ServerReport]) -> None:
+        """Record the deployments in the reports from servers, starting with the oldest report."""
         known = {
             server.casefold()
             for request in self.manifest.requests
@@ -345,9 +346,10 @@ class _DeploymentRun:
                         replace(before, revocation=revocation)
                     )
             elif not asked:
-                message = f'"{match.name}": no revocation of {record.id} was requested'
+                message = f'"{match.name}": you did not request a revocation of {record.id}'
                 hint = (
-                    "to request a revocation: lyncnb renew FOLDER NAME --compromised --reason TEXT"
+                    "to request a revocation, run: lyncnb renew FOLDER NAME --compromised "
+                    "--reason TEXT"
                 )
                 self.problems.append(Problem(message=message, hint=hint))
             for part in asked:
@@ -365,7 +367,7 @@ class _DeploymentRun:
     def _build_revocation(
         self, name: str, generation: int, revocation: Revocation, serial: str
     ) -> Revocation | None:
-        """Return the revocation to record, or None if it is already recorded."""
+        """Return the revocation to record, or None if the manifest already records a revocation."""
         when = self.now if self.day == self.present else f"{self.day}T00:00:00Z"
         if revocation.revoked_at:
             self._add_result(name, generation, _ALREADY, (), revocation.revoked_at[:10], serial)
@@ -379,7 +381,7 @@ class _DeploymentRun:
         return replace(revocation, revoked_at=when)
 
     def _find_newest_generation(self, record: RequestRecord) -> Generation | None:
-        """Return the newest generation of a request whose certificate has no error."""
+        """Return the newest generation of a request that has a certificate without errors."""
         newest_first = sorted(record.generations, key=lambda item: -item.generation)
         return next(
             (
@@ -497,8 +499,8 @@ class _DeploymentRun:
             )  # fmt: skip
             left -= {part.issued.thumbprint_sha1.casefold() for part in seen if part.issued}
             if seen:
-                # If a server uses two generations, the earlier one counts. A certificate in the
-                # store is not necessarily in use.
+                # If a server uses two generations, record the earlier one. If both are only in the
+                # certificate store, record the later one.
                 self._record_reported_generation(record, seen[-1 if report.of_store else 0], report)
         if left and not report.of_store:
             thumbprints = ", ".join(thumbprint.upper() for thumbprint in sorted(left))
@@ -536,10 +538,9 @@ class _DeploymentRun:
             if (one.on, one.recorded_at) > (report.at[:10], report.at) or record.deployed_at:
                 self.notes.append(
                     f"{report.source}: on {report.at[:10]}, {server} had generation "
-                    f"{generation.generation} of "
-                    f"{record.id}, but generation "
-                    f"{later.generation} has been recorded for this server since "
-                    f"{one.on}. lyncnb does not change this record"
+                    f"{generation.generation} of {record.id}, but generation {later.generation} "
+                    f"has been recorded for this server since {one.on}. lyncnb does not replace "
+                    "the newer record"
                 )
                 return
         for later, _ in newer:

@@ -33,7 +33,7 @@ from ..request_folder.files_on_disk import (
     find_record_problems,
     take_survey,
 )
-from ..request_folder.folder_location import explain_open_disk
+from ..request_folder.folder_location import explain_missing_permissions
 from ..request_folder.generations import (
     Generations,
     Held,
@@ -73,8 +73,8 @@ _NAMES_SHOWN = 20
 
 # The states in which a request requires no action.
 _ALL_IS_WELL = ("issued", "packaged", "covered", "planned", "waiting", "superseded", "retired")
-# The states in which a request has no valid certificate. In all other states, a newer refused
-# certificate requires no action.
+# The states in which a request has no valid certificate. In all other states, the request needs no
+# action if the CA issues another certificate and lyncnb refuses it.
 _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 
@@ -330,8 +330,8 @@ def folder_status(
     check_type("folder", folder, str, os.PathLike)
     path = Path(folder)
     survey = take_survey(path, is_reading=True)
-    # The history is read before the manifest. A change by a running command is then in both files
-    # or only in the manifest.
+    # Read the history before the manifest. If another command writes both files meanwhile, only the
+    # manifest can contain a change that the history lacks.
     history = read_history(path)
     manifest = read_manifest(path)
     at = convert_to_time(today) if today is not None else datetime.now(UTC)
@@ -478,9 +478,9 @@ def _list_notes(
     ]
     if unfinished:
         yield (
-            "lyncnb request was interrupted, and left incomplete files for "
-            f"{count_of(len(unfinished), 'request')}. To complete these requests, run "
-            "the command again"
+            "lyncnb request was interrupted and left incomplete files for "
+            f"{count_of(len(unfinished), 'request')}. To complete these requests, run the "
+            "command again"
         )
     gone = [r.package.file for r in manifest.requests if r.package and r.active_state == "packaged"]
     gone = [path for path in gone if files.is_missing(survey.folder / path)]
@@ -502,7 +502,7 @@ def _list_notes(
     if not is_told and (note := explain_stale_summary(survey.folder, manifest)):
         yield note
     if survey.keeps_no_modes:
-        yield explain_open_disk(survey.folder)
+        yield explain_missing_permissions(survey.folder)
     if manifest.team:
         yield (
             f"this folder is shared by a team: members of the group {manifest.team} can change "
@@ -539,7 +539,7 @@ def _report_deployed_keys(survey: Survey, manifest: Manifest) -> Iterator[str]:
 
 
 def _report_keys_on_other_computers(manifest: Manifest) -> Iterator[str]:
-    """Describe which private keys are on other computers, and which certificates they need."""
+    """Yield the number of requests that each other computer created or must still create."""
     holders: dict[str, list[RequestRecord]] = {}
     at_set_up = []
     for record in manifest.requests:
@@ -559,9 +559,8 @@ def _report_keys_on_other_computers(manifest: Manifest) -> Iterator[str]:
             yield f"the private key exists only on {holder}: {count_of(made, 'request')}"
         if left:
             yield (
-                f"{count_of(left, 'certificate')} must still be requested on {holder} "
-                "with the scripts in steps/. Then import the requests: lyncnb receive "
-                "FOLDER --request FILE"
+                f"on {holder}, request {count_of(left, 'certificate')} with the scripts in "
+                "steps/. Then import the requests: lyncnb receive FOLDER --request FILE"
             )
 
 
@@ -574,19 +573,20 @@ def _report_covered_certificates(manifest: Manifest, now: datetime) -> Iterator[
             continue
         if cover.is_in_force(now):
             stands.append(
-                f"{record.id} is not requested, because it is {cover} and you have the private key"
+                f"lyncnb does not request {record.id}, because the certificate is {cover} and "
+                "you have the private key"
             )
         else:
             yield (
-                f"{record.id} was {cover}, but no certificate covers it now. When you next "
-                "run lyncnb request, it writes a request for this certificate"
+                f"{record.id} was {cover}, which is no longer valid. When you next run lyncnb "
+                f"request, it writes a request for {record.id}"
             )
     yield from stands[:_COVERS_TOLD]
     if stands[_COVERS_TOLD:]:
         left = len(stands) - _COVERS_TOLD
         yield (
-            f"{left:,} more certificates are not requested, because installed certificates "
-            "cover them"
+            f"lyncnb does not request {left:,} more certificates, because installed "
+            "certificates cover them"
         )
 
 
@@ -605,7 +605,8 @@ def _list_statuses(
     for life in lives:
         name = life.record.id
         status = _build_planned_status(life, today, terms, is_faulty=name in faulty)
-        # An expired certificate must be renewed. It is not listed as refused.
+        # If the certificate has expired, the status shows that it must be renewed, and not that a
+        # certificate was refused.
         why = "" if name in ended else refused.get(name, "")
         yield replace(status, refused=why)
     for life in lives:
@@ -628,7 +629,8 @@ def _build_planned_status(
     """Return the row of a planned certificate, with the certificate in use and the next one."""
     record, held = lifecycle.record, lifecycle.held
     # A certificate with an error must not be packaged or installed, even if the manifest records
-    # that it was.
+    # that
+    # lyncnb already packaged it.
     present = "refused" if is_faulty and record.state != "retired" else record.active_state
     under_way = "" if lifecycle.under_way is None else present
     by_date = find_state_by_date(held, today, lifecycle.find_order_date(terms))

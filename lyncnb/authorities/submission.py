@@ -182,7 +182,8 @@ class Cover:
         # The product names in the texts, each with the corresponding name of the current product.
         str
     )
-    # Replaces each source in the texts with the corresponding document about the current product.
+    # This function replaces each source in the texts with the corresponding document about the
+    # current product.
     source: Callable[[str], str] = str
 
 
@@ -303,7 +304,7 @@ def _list_withdrawn_requests(records: Iterable[RequestRecord]) -> Iterator[Withd
 
 
 def _describe_lifetimes(ca: str, today: date) -> str:
-    """Describe the maximum validity of a public certificate, today and after announced changes."""
+    """Describe the maximum validity of a public certificate, now and in the future."""
     rules = load_ca_rules()
     steps = [
         (day, limit.value)
@@ -341,7 +342,7 @@ class DomainLine:
 
 
 def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
-    """Yield each domain that the CA must validate. Some CAs validate each name separately."""
+    """Yield each domain that the CA must validate, or each name if the CA validates every name."""
     if part.issuer != "public":
         return
     each_name = load_ca_rules().validates_each_name(part.ca)
@@ -363,7 +364,7 @@ def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
 def _describe_wildcards(today: date) -> str:
     """Describe the methods by which a public CA may validate a wildcard name."""
     words = _list_validation_types(today, only_the_name_itself=False)
-    return f"A wildcard name can be validated by {', '.join(words[:-1])} or {words[-1]}."
+    return f"The CA can validate a wildcard name by {', '.join(words[:-1])} or {words[-1]}."
 
 
 def _list_replaced_certificates(
@@ -435,7 +436,7 @@ def list_name_lines(records: Iterable[RequestRecord]) -> bytes:
 
 
 # The script that submits requests to AD CS is a batch file, so administrators can read it before
-# they run it. Only letters, digits and a few other characters are allowed in its values. The
+# they run it. Its values may contain only letters, digits and a few other characters, for two
 # reasons: certreq splits ``-attrib`` at a literal ``\n``, so a template name could add attributes,
 # and cmd expands ``%`` even in quotes.
 
@@ -489,7 +490,7 @@ def check_sender_text(sender: str) -> None:
 
 
 def check_ca_config(config: str) -> None:
-    r"""Raise an error if a configuration string is not ``host\CA name``. It may be empty.
+    r"""Raise an error if a configuration string is not blank and not of the form ``host\CA name``.
 
     Raises
     ------

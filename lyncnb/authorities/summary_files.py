@@ -183,7 +183,7 @@ def build_plan_on_record(manifest: Manifest, data: bytes) -> tuple[CertificatePl
 
 
 def _add_rules(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCertificate]:
-    """Add to each certificate the rule that the manifest records.
+    """Replace the rule of each certificate with the rule that is recorded in the manifest.
 
     A usage can have rules in two profiles.
     """

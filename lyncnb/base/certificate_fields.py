@@ -118,7 +118,7 @@ class DistinguishedName:
         )
 
     def with_common_name(self, name: str) -> DistinguishedName:
-        """Return the subject name with another common name, or with none if it is blank."""
+        """Return the subject name with another common name. A blank `name` removes it."""
         return DistinguishedName(
             common_name=name,
             organization=self.organization,
@@ -134,7 +134,7 @@ class DistinguishedName:
         return len(self.common_name) > _SUBJECT["common_name"][1]
 
     def fields(self) -> tuple[tuple[str, str], ...]:
-        """Return the short name and value of every field of the subject that is not blank."""
+        """Return the short names and values of the subject's fields that are not blank."""
         pairs = (
             ("CN", self.common_name),
             ("OU", self.organizational_unit),

@@ -78,7 +78,7 @@ class DnsName(str):
 
     @property
     def has_underscore(self) -> bool:
-        """Whether the host name contains an underscore. Public CAs and Lync Server reject it."""
+        """Whether the name contains an underscore. Public CAs and Lync Server reject such names."""
         return "_" in self
 
     @property
@@ -114,7 +114,7 @@ class DnsName(str):
         return self.registered_domain is None and not self.is_public_suffix
 
     def covers(self, name: str) -> bool:
-        """Return whether a certificate that contains the host name is valid for a server.
+        """Return whether a certificate with the host name is valid for the given name.
 
         Notes
         -----
@@ -195,7 +195,8 @@ def parse_name(
     _reject_address(name, bare)
     rest = _strip_wildcard(name, bare, allow_wildcard=allow_wildcard)
     labels = [_to_ascii_label(label, bare) for label in rest.split(".")]
-    # A single label after an asterisk is rejected later, because it belongs to a registry.
+    # A wildcard with a single label, such as *.com, is rejected later, because the label belongs to
+    # a registry.
     single = allow_single_label or rest != name
     _reject_number_or_label(labels, bare, allow_single_label=single)
     final = ".".join(labels)

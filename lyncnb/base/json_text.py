@@ -17,7 +17,7 @@ _DIGEST = re.compile(rb'\n"sha256": "([0-9a-f]{64})"\n\}\n')
 
 
 class NotJson(ValueError):
-    """The error for data that is not JSON, or that JSON readers would interpret differently."""
+    """The error for data that is not JSON, or that is ambiguous to JSON readers."""
 
 
 def may_contain_surrogates(data: bytes) -> bool:

@@ -23,13 +23,13 @@ from .records import (
 )
 
 ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9-]{0,200}"
-# The pattern for request IDs. An ID is used as a file name, so even in a manifest that was changed,
-# it must not refer to a file outside the folder.
+# The pattern for request IDs. Because an ID is also a file name, an ID in an altered manifest must
+# not refer to a file outside the folder.
 Id = Annotated[str, Check("a request id", match_pattern(ID_PATTERN))]
 # The pattern for server names. The name of a server is used in the file names of its page and its
 # script.
 Host = Annotated[str, Check("a host name such as fe01.contoso.com", is_host_name)]
-# The pattern for issuers. An issuer is used as the name of a folder in the package for a CA.
+# The valid issuers. In the package for a CA, the issuer is the name of a folder.
 Issuer = Annotated[str, Check("internal or public", ("internal", "public", "").__contains__)]
 Bits = Annotated[int, check_range(0, 1 << 20)]
 
@@ -94,6 +94,6 @@ class SavedEntry(PlannedEntry):
 
     @property
     def planned(self) -> PlannedEntry:
-        """The part of the entry that a request folder also records."""
+        """The values of this entry that a request folder also records."""
         names = (item.name for item in fields(PlannedEntry))
         return PlannedEntry(**{name: getattr(self, name) for name in names})

@@ -1,4 +1,4 @@
-"""Convert TOML tables and JSON objects to typed records, and write the records again.
+"""Convert TOML tables and JSON objects to typed records, and typed records to tables and objects.
 
 The annotations are the schema. A record is a frozen dataclass. The type of a field defines the
 values that a file can contain, and a :class:`Check` in ``Annotated[str, check]`` adds a condition.
@@ -42,7 +42,8 @@ _KINDS: Mapping[object, str] = MappingProxyType(
 #: has a value.
 SINCE_2 = MappingProxyType({"since": 2})
 
-# All records share one empty mapping, because a folder has 100,000 records and few of them have
+# All records share one empty mapping, because a folder can have 100,000 records, and few records
+# have
 # additional keys.
 _NO_OTHERS: Mapping[str, object] = {}
 
@@ -85,8 +86,9 @@ def is_single_line(text: str) -> bool:
 Text = Annotated[str, Check("text", lambda text: True)]
 Line = Annotated[str, Check("one line of text", is_single_line)]
 
-#: Marks a field with the type ``Annotated[X | None, BLANK_IS_NONE]``: in the file, an empty object
-#: stands for None.
+#: In a field with the type ``Annotated[X | None, BLANK_IS_NONE]``, an empty object in the file
+#: means
+#: None.
 BLANK_IS_NONE = object()
 
 
@@ -114,7 +116,7 @@ class Placed(dict[str, object]):
 
 
 def get_position(table: object, default: str) -> str:
-    """Return where a TOML table is in its file, or a default if the location is not known."""
+    """Return the position of a TOML table in its file, or a default if it is not known."""
     return table.place if isinstance(table, Placed) else default
 
 
@@ -134,7 +136,7 @@ def make_named_field(file_key: str, **more: Any) -> Any:
 
 @dataclass(slots=True)
 class RecordReader:
-    """Reads the records in a file, and collects all problems in the file.
+    """A reader for the records in a file. It collects all problems in the file.
 
     Parameters
     ----------
@@ -149,7 +151,7 @@ class RecordReader:
     problems: list[Problem] = field(default_factory=list)
 
     def problem(self, message: str, hint: str = "") -> None:
-        """Add a problem to the list of problems in the file."""
+        """Record a problem in the file."""
         self.problems.append(Problem(message=message, file=self.source, hint=hint))
 
     def record(self, kind: Callable[..., _Record], table: object, path: str = "") -> _Record | None:
@@ -290,7 +292,7 @@ def convert_record(record: Any) -> dict[str, object]:
 
 
 class Told:
-    """An object that can be written as JSON, with all fields or only those in ``told``.
+    """The base class of objects that can be written as JSON documents.
 
     ``told`` contains the keys of the JSON document in their order, as ``key`` or ``key=attribute``.
     ``items.id`` is the attribute ``id`` of ``items``, or of each item if there are several.
@@ -376,8 +378,8 @@ class _ReadItem(NamedTuple):
     name: str
     key: str
     read: _Read
-    # The function that reads a value if it contains no records. The path of the value is built only
-    # if an error message needs it.
+    # The function that reads values of this type, or None if they contain records. The path of the
+    # value is built only for error messages.
     take: _Take | None
     is_needed: bool
     may_not_be_blank: bool

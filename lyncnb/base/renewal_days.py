@@ -20,8 +20,9 @@ EXPIRING_SHARE = 1 / 3
 
 _DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 _LAST_SECOND = time(23, 59, 59)
-# The number of additional days in the table after its period, for renewals that are due at the end
-# of the period.
+# The number of days after the period that the table also contains, because renewals can be due late
+# in
+# the period.
 _AFTER = 400
 # The number of years before and after a renewal in which lyncnb searches for a possible date.
 _YEARS = 3
@@ -32,7 +33,7 @@ class Days:
 
     def __init__(self, begin: date, until: date, work: WorkDays) -> None:
         self.begin, self.until = begin, until
-        #: The number of the last planned day. The days of the following year are also included.
+        #: The number of the last planned day. The period also includes the year after this day.
         self.goal = (until - begin).days
         end = date.fromordinal(min(until.toordinal() + _AFTER, date.max.toordinal() - 7))
         self.count = (end - begin).days + 1
@@ -50,8 +51,9 @@ class Days:
             is_in and not is_frozen
             for is_in, is_frozen in zip(self.windowed, self.frozen, strict=True)
         )
-        #: For each day, the next and the previous day on which changes are allowed. If changes are
-        #: allowed on the day itself, both are the day itself.
+        #: For each day, the next and the previous day on which changes are allowed. A day on which
+        #: changes
+        #: are allowed is its own next and previous day.
         self.next_change = find_next_flagged_days(may_change)
         self.last_change = find_latest_flagged_days(may_change)
         self.next_unfrozen = find_next_flagged_days(bytearray(not day for day in self.frozen))
@@ -61,7 +63,7 @@ class Days:
         return (day - self.begin).days
 
     def convert_to_date(self, number: int) -> date:
-        """Return the date with a day number. The first date in the table has the number 0.
+        """Return the date for a number. The number of the first date in the table is 0.
 
         The latest result is the last date that Python supports.
         """
@@ -74,7 +76,7 @@ class Days:
 
 
 def find_next_flagged_days(flags: Sequence[int]) -> list[int]:
-    """Return, for each day, the first day with a flag from that day on.
+    """Return, for each day, the first flagged day that is not earlier than this day.
 
     If there is no such day, the value is the number of days.
     """
@@ -132,14 +134,14 @@ def choose_issue_day(
     if last < first_day:
         return None
     renewal_day = min(renewal_day, days.count)
-    # If the CA issues the certificate after the last work day before `renewal_day`, it is installed
-    # on a later day.
+    # If the CA issues the certificate after the last work day before `renewal_day`, the server team
+    # installs the certificate on a later day.
     earliest = max(first_day, days.last_change[renewal_day - 1] + 1 if renewal_day > 0 else 0)
     issue = issue_days.next[earliest] if earliest < days.count else days.count
     if issue <= last:
         return issue_days.last[min(days.next_change[issue], last)]
     if deadline >= days.count:
-        # The day on which the CA would issue the certificate is after the end of the table.
+        # The CA would issue the certificate on a day after the end of the table of days.
         return None
     return issue_days.last[last] if issue_days.last[last] >= first_day else None
 

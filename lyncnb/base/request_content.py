@@ -54,7 +54,7 @@ class RequestContent:
 
 
 def check_content(content: RequestContent) -> None:
-    """Check that lyncnb can create a request with certain content.
+    """Check that lyncnb can create a request with the given content.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def _compare_subjects(
             found.append(f"subject {short}: + {after[short]}")
         else:
             found += _compare_values(f"subject {short}", before[short], after[short])
-    # All values of the field are equal, but their order is different, or a value appears twice.
+    # If there is no other difference, the order of the fields differs, or a value appears twice.
     return found or [f"subject order: {_join_short_names(old)} -> {_join_short_names(new)}"]
 
 

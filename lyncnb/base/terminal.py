@@ -22,7 +22,8 @@ def quote_argument(text: str) -> str:
         return shlex.quote(text)
     if _PLAIN_ON_WINDOWS.fullmatch(text):
         return text
-    # A backslash before the closing quotation mark would escape it, so it is doubled.
+    # A backslash before the closing quotation mark would escape this mark, so lyncnb doubles the
+    # backslash.
     backslashes = len(text) - len(text.rstrip("\\"))
     return '"' + text.replace('"', '\\"') + "\\" * backslashes + '"'
 

@@ -1,4 +1,4 @@
-"""Calculate with dates and times from other sources, within the range of Python."""
+"""Calculate with external dates and times, and prevent overflows of Python's date types."""
 
 from __future__ import annotations
 

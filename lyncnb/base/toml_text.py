@@ -38,7 +38,7 @@ def parse_toml(data: bytes | str) -> dict[str, object]:
         raise NotToml("the file is not UTF-8 text", "save the file as UTF-8") from None
     if any(key[0].count(".") > _MAX_KEY_PARTS for key in _KEY_PARTS.finditer(text)):
         raise NotToml(
-            f"a key in the file has more than {_MAX_KEY_PARTS} parts",
+            f"a dotted key in the file has more than {_MAX_KEY_PARTS} parts",
             "check whether you specified the correct file",
         )
     try:
@@ -52,8 +52,9 @@ def parse_toml(data: bytes | str) -> dict[str, object]:
             "brackets",
         ) from None
     except (RecursionError, ValueError):
-        # tomllib fails with other errors if the document has thousands of brackets, or a number
-        # that is too long.
+        # If the document has thousands of nested brackets, or a number that is too long, tomllib
+        # raises an
+        # error that is not a TOMLDecodeError.
         raise NotToml(
             (
                 "lyncnb cannot read this TOML file, because brackets are nested too deeply, "

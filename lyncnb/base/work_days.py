@@ -22,7 +22,7 @@ _WEEKLY = "saturday, second saturday, or last sunday"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """A change freeze: its name, its first day, and its last day. The last day is included."""
+    """A change freeze with its name, its first day and its last day (inclusive)."""
 
     name: str
     begins: date
@@ -119,11 +119,13 @@ def read_work_days(freezes: Mapping[str, str], windows: Mapping[str, str]) -> Wo
         freezes=tuple(
             (name, tuple(_parse_spans("freezes", name, freezes[name]))) for name in freezes
         ),
-        windows=tuple((name, tuple(_parse_windows(name, windows[name]))) for name in windows),
+        windows=tuple(
+            (name, tuple(_parse_maintenance_windows(name, windows[name]))) for name in windows
+        ),
     )
 
 
-def _parse_windows(name: str, text: str) -> Iterator[Span | Weekday]:
+def _parse_maintenance_windows(name: str, text: str) -> Iterator[Span | Weekday]:
     for part in _split_list(text):
         which, _, weekday = part.rpartition(" ")
         if weekday in _WEEKDAYS and (not which or which in _WHICH):

@@ -20,7 +20,7 @@ from typing import IO, Any, NamedTuple
 from .. import errors
 from ..errors import BundleError, LyncnbError
 
-#: A task for a child process contains only plain values, because it is sent through a pipe.
+#: A task for a child process is sent through a pipe, so it contains only plain values.
 Task = Sequence[tuple[object, ...]]
 #: A function that receives the first message to a child process. It returns a function that
 #: computes the result for each item of a task.
@@ -75,10 +75,10 @@ class WorkerProcesses:
             child.answers.close()
 
     def submit(self, task: Task) -> Future[list[tuple[Any, ...]]]:
-        """Create all items of a task in the same child process, in their order."""
-        return self._threads.submit(self._ask, task)
+        """Create all items of a task in order, in the same child process."""
+        return self._threads.submit(self._run_in_child, task)
 
-    def _ask(self, task: Task) -> list[tuple[Any, ...]]:
+    def _run_in_child(self, task: Task) -> list[tuple[Any, ...]]:
         made: list[tuple[Any, ...]]
         try:
             child: Child = getattr(self._own, "child", None) or self._start()
@@ -106,7 +106,7 @@ class WorkerProcesses:
 
 
 def start_child(command: str, *, hidden: str) -> Child:
-    """Start a Python process with a command. The environment variable `hidden` is left out."""
+    """Start a Python process with a command, without the environment variable named by `hidden`."""
     environment = {name: text for name, text in os.environ.items() if name != hidden}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     # The child process has a session of its own, so Ctrl+C stops only the main process. The main

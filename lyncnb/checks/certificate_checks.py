@@ -186,7 +186,7 @@ def find_wildcard_does_not_cover(
 def find_needed_name_missing(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a certificate on which no name covers a required name."""
+    """Find a certificate that does not cover a required name."""
     for name in view.find_uncovered_names(certificate, rule.names):
         yield f'"{name}" is not on the certificate'
 
@@ -309,7 +309,7 @@ def find_place_without_organization(
 def find_subject_fields_planned(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a certificate whose subject has other fields than the common name."""
+    """Find a certificate whose subject has fields other than the common name."""
     subject = certificate.subject
     if subject.organization or subject.locality or subject.state or subject.country:
         yield f"the subject is {subject}"
@@ -369,7 +369,7 @@ def find_common_name_not_a_san_on_public_certificate(
 def find_validity_asked_over_limit(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a certificate whose planned validity exceeds the limit on the planned issue date."""
+    """Find a certificate whose validity is too long for its planned issue date."""
     days = view.plan.options.validity_for(certificate.issuer)
     if days and days > rule.limit:
         yield (
@@ -387,7 +387,7 @@ def find_name_in_zone(name: DnsName, view: PlanView, rule: CheckRule) -> str:
 
 
 def find_internal_name_on_public_certificate(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find a name on a public certificate that does not exist in the public DNS."""
+    """Find a name that does not exist in the public DNS, although the certificate is public."""
     return f'"{name}" does not end in a registered domain' if view.is_internal_name(name) else ""
 
 

@@ -100,7 +100,7 @@ def choose_evaluation_date(
 
 
 def choose_present_date(plan: CertificatePlan) -> date:
-    """Return the evaluation date for new requests: the planned issue date, but not before today."""
+    """Return the evaluation date for new requests: the planned issue date, but at least today."""
     return choose_evaluation_date(plan, today=datetime.now(UTC).date())
 
 
@@ -125,7 +125,7 @@ def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
 def check_accepted_findings(
     plan: CertificatePlan, findings: Iterable[Finding], *, on: date
 ) -> tuple[Finding, ...]:
-    """Check the accepted findings in the options, for example whether the plan has them."""
+    """Report accepted findings that have expired or that do not occur in the plan."""
     return tuple(_check_accepted_findings(PlanView(plan, on=on), findings))
 
 

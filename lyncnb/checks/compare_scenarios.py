@@ -19,7 +19,7 @@ from ..plan.acceptances import find_acceptance
 from ..plan.options import OPTIONS, format_option_value
 from ..plan.scenarios import Scenario
 from ..reports.compare import PlanDifference, compare_plans
-from ..reports.comparison_report import Comparison, count_plan
+from ..reports.comparison_report import Comparison, count_plan_items
 from ..reports.find_causes import find_causes
 from ..rules.findings import Findings
 from .check_plan import check_plan, choose_evaluation_date
@@ -92,7 +92,7 @@ class ScenarioComparison(Table):
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
-        """The differences between the first scenario and each other one, with their causes."""
+        """The differences between the first scenario and each of the others, with their causes."""
         return tuple(
             Comparison(
                 difference=find_causes(difference),
@@ -229,7 +229,7 @@ def _count_items(scenario: Scenario, findings: Findings) -> dict[str, int]:
     day = choose_evaluation_date(scenario.plan, findings.judged_on)
     options = scenario.plan.options
     accepted = sum(bool(find_acceptance(finding, options, day=day)) for finding in findings)
-    return {**count_plan(scenario.plan, findings), _ACCEPTED: accepted}
+    return {**count_plan_items(scenario.plan, findings), _ACCEPTED: accepted}
 
 
 def _get_option_value(scenario: Scenario, name: str) -> object:

@@ -68,7 +68,7 @@ def find_no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def find_reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a reverse proxy in a site without any external web services name."""
+    """Find a reverse proxy whose site has no pool with an external web services name."""
     sites = {
         pool.site for pool in view.find_pools_with_trait("publishes_web") if pool.web_external_fqdn
     }
@@ -87,7 +87,7 @@ def find_web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
         if name and name != pool.fqdn:
             yield (
                 view.find_representative(pool),
-                f'web_internal_fqdn is "{name}", but the server is {pool.fqdn}',
+                f'web_internal_fqdn is "{name}", but the server name is {pool.fqdn}',
             )
 
 
@@ -294,7 +294,7 @@ def find_issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def find_unused_issuer_keys(view: PlanView) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield the role, usage, and servers of each issuer that is set for a usage the role lacks."""
+    """Yield the role, usage, and servers for issuers that apply to a usage that the role lacks."""
     rules = view.plan.rules
     known = {name.lower() for name in (*rules.usages, *rules.roles)}
     for (role, key), servers in view.list_issuer_keys().items():
@@ -362,7 +362,7 @@ def find_stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def find_collocation_switches(view: PlanView) -> Iterator[tuple[Pool, list[str]]]:
-    """Yield each collocated pool with the yes/no columns that would mark it as stand-alone."""
+    """Yield each collocated pool and the yes/no columns that can mark the pool as stand-alone."""
     rules = view.plan.rules
     switches = {
         facts.name: facts.roles for facts in list_topology_columns() if facts.kind == "bool"
@@ -401,7 +401,7 @@ def find_extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def find_value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a name in a table column that the role does not use."""
+    """Find a pool that has a value in a table column that its role does not use."""
     for facts, idle in find_unused_columns(view):
         whose = _join_names([f"{pool.fqdn} ({pool.role})" for pool in idle])
         roles = ", ".join(facts.roles)
@@ -412,15 +412,15 @@ def find_value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def find_unused_columns(view: PlanView) -> Iterator[tuple[Column, list[Pool]]]:
-    """Yield each column of names, with the pools that have a value in it but do not use it."""
+    """Yield each column of names that some pools fill in but do not use, with these pools."""
     topology = view.plan.topology
     pools = topology.pools
     for facts in list_topology_columns():
         if not facts.roles or facts.name not in topology.columns:
             continue
         if not facts.kind.startswith("fqdn"):
-            # A yes/no column may have been filled automatically by an export, so it is not
-            # reported. A person enters a name on purpose.
+            # A yes/no value is not reported, because an export may have filled the column
+            # automatically. Only a person enters a name.
             continue
         # Collocated roles have the same pool name and use the same values of the pool.
         heeded = {pool.fqdn for pool in pools if pool.role in facts.roles}

@@ -144,7 +144,7 @@ def _try_fixes(before: FixedPlan, fixes: list[Finding]) -> FixedPlan | None:
 
 
 def _count_findings(findings: Findings) -> Counter[tuple[int, str, str]]:
-    """Count the findings by severity (0 for an error), code and subject."""
+    """Count the findings by severity index, code, and subject. The index of an error is 0."""
     # A fix can change the message about another finding, such as the number of names in it.
     # Therefore, messages are not compared.
     return Counter((SEVERITIES.index(f.severity), f.code, f.about) for f in findings)

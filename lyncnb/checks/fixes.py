@@ -88,7 +88,7 @@ def fix_meet_url_missing(
 def fix_dialin_url_missing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Propose the Dial-in URL that Topology Builder suggests in the default SIP domain."""
+    """Propose the Dial-in URL that Topology Builder suggests for the default SIP domain."""
     domains = view.plan.topology.sip_domains
     return _fill_cell(view, about, "dialin_url", f"https://dialin.{domains[0]}") if domains else ()
 
@@ -174,7 +174,7 @@ def fix_collocated_role(
 def fix_stand_alone_and_collocated(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Set to false the columns that mark a collocated role as stand-alone."""
+    """Set the columns that mark a collocated role as stand-alone to false."""
     return tuple(
         CellEdit(row=row, column=name, text="false")
         for pool, names in find_collocation_switches(view)
@@ -196,7 +196,7 @@ def fix_av_edge_name_on_certificate(
         return ()
     kept = [p for p in pool.extra_san if p[1] != pool.av_edge_fqdn or p[0].lower() == "internal"]
     if len(kept) == len(pool.extra_san):
-        # The A/V Edge name does not come from extra_san, so nothing can be removed.
+        # The A/V Edge name does not come from extra_san, so removing names there does not help.
         return ()
     return tuple(
         CellEdit(row=row, column="extra_san", text=_format_pairs(kept))
@@ -254,8 +254,8 @@ def fix_acceptance_counts_for_nothing(
 def fix_pool_named_like_server(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
-    """Offer a new pool name in the server's domain, or a role whose pool has the server's name."""
-    pool = next(pool for pool in view.pools_by_place[about] if pool.role in rule.roles)
+    """Offer a new pool name in the server's domain, or a role for pools with a single server."""
+    pool = next(pool for pool in view.pools_by_first_server[about] if pool.role in rule.roles)
     name = next(_list_free_names(view, "pool", about.partition(".")[2]))
     rows = dict.fromkeys(_find_rows(view, pool))
     yield tuple(CellEdit(row=row, column="pool_fqdn", text=name) for row in rows)
@@ -268,7 +268,7 @@ def fix_web_external_fqdn_shared(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
     """Offer another external web services name in the same domain for the server's pools."""
-    pools = [p for p in view.pools_by_place[about] if "publishes_web" in view.get_traits(p)]
+    pools = [p for p in view.pools_by_first_server[about] if "publishes_web" in view.get_traits(p)]
     domain = next(p.web_external_fqdn for p in pools if p.web_external_fqdn).partition(".")[2]
     name = next(_list_free_names(view, _SERVICE_LABELS["web_external_fqdn"], domain))
     rows = dict.fromkeys(row for pool in pools for row in _find_rows(view, pool))
@@ -290,8 +290,10 @@ def fix_web_external_fqdn_not_published(
 def fix_reverse_proxy_publishes_nothing(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
-    """Yield edits that publish the pools of all sites, or of one site with external web names."""
-    proxies = [p for p in view.pools_by_place[about] if "reverse_proxy" in view.get_traits(p)]
+    """Yield edits that assign a reverse proxy to all sites or to a site with external web names."""
+    proxies = [
+        p for p in view.pools_by_first_server[about] if "reverse_proxy" in view.get_traits(p)
+    ]
     sites = view.sites_with_web_names
     for site in dict.fromkeys(("", *sites[:8])) if sites else ():
         yield tuple(_set_site(view, proxies, site))
@@ -315,7 +317,7 @@ def _propose_name(view: PlanView, about: str, column: str, trait: str) -> tuple[
 
 
 def _propose_names(view: PlanView, column: str, trait: str) -> Iterator[tuple[str, CellEdit]]:
-    """Yield an edit that adds a name for each pool that has no name in a column.
+    """For each pool without a name in a column, yield an edit that adds a name.
 
     Each edit comes with the first server of its pool.
     """
@@ -336,7 +338,7 @@ def _list_free_names(view: PlanView, label: str, domain: str) -> Iterator[str]:
 
 def _fill_cell(view: PlanView, about: str, column: str, text: str) -> tuple[Edit, ...]:
     """Return the edit that fills a blank cell in the first row of a pool."""
-    row = view.pools_by_place[about][0].computers[0].row
+    row = view.pools_by_first_server[about][0].computers[0].row
     return (CellEdit(row=row, column=column, text=text),) if text else ()
 
 
@@ -391,7 +393,7 @@ FIXES: dict[str, Fix] = {
     )
 }
 
-#: The functions that offer several answers. The key is the name of the check that reports the
+#: The functions that offer several fixes for a finding, by the name of the check that reports the
 #: finding.
 CHOICES: dict[str, Choice] = {
     choice.__name__.removeprefix("fix_"): choice

@@ -117,7 +117,7 @@ def _format_value(value: object) -> str:
 def find_acceptance_counts_for_nothing(
     view: PlanView, rule: CheckRule, all_findings: Iterable[Finding]
 ) -> Pairs:
-    """Find an acceptance that has expired, or whose finding the plan does not have."""
+    """Find an acceptance that has expired, or that does not apply to any finding about the plan."""
     options, pools = view.plan.options, view.plan.topology.pools
     by_code: dict[str, list[Finding]] = {}
     for finding in all_findings:
@@ -146,7 +146,7 @@ def format_expired_acceptance(code: str, until: date) -> str:
 
 
 def format_unneeded_acceptance(code: str) -> str:
-    """Format the message about an acceptance for a finding that the plan does not have."""
+    """Return the message about an accepted finding that does not occur in the plan."""
     return f"you accepted {code}, but the plan does not have this finding"
 
 

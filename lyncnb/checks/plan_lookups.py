@@ -25,7 +25,7 @@ _NO_TRAITS: frozenset[str] = frozenset()
 
 _NO_RULES: frozenset[str] = frozenset()
 
-#: The required names. Each name has the IDs of the rules that require it.
+#: The required names, and for each name the IDs of the rules that require it.
 _RequiredNames = Mapping[DnsName, frozenset[str]]
 #: The required names in two parts: functions that find the names for one pool, with the IDs of
 #: their rules, and the names that all pools need.
@@ -248,7 +248,8 @@ class PlanView:
             # same names.
             needed = _merge_names(needed, fixed) if needed else fixed
             for find, why in finders:
-                # The names are the same for every server in the pool, so the first server is used.
+                # The names are the same for every server in the pool, so it is sufficient to look
+                # at the first server.
                 more = find(pool, pool.computers[0].fqdn)
                 needed = _merge_names(needed, dict.fromkeys(more, why)) if more else needed
         return needed
@@ -313,8 +314,8 @@ class PlanView:
         return frozenset(p.fqdn for p in pools).union(c.fqdn for p in pools for c in p.computers)
 
     @cached_property
-    def pools_by_place(self) -> dict[str, list[Pool]]:
-        """The pools by their first server (see :meth:`find_representative`)."""
+    def pools_by_first_server(self) -> dict[str, list[Pool]]:
+        """The pools that each first server represents (see :meth:`find_representative`)."""
         pools: dict[str, list[Pool]] = {}
         for pool in self.plan.topology.pools:
             pools.setdefault(self.find_representative(pool), []).append(pool)
@@ -351,7 +352,7 @@ class PlanView:
 
     # -- The following methods find issuers.
     def list_requested_issuers(self, certificate: PlannedCertificate) -> dict[str, set[str]]:
-        """Return the issuers that the options or else the servers' rows request for a certificate.
+        """Return the issuers requested for a certificate, in the options or else for each server.
 
         Returns
         -------

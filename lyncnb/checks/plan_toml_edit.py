@@ -42,7 +42,7 @@ def edit_plan_toml(data: bytes, edits: Iterable[OptionEdit], *, expected: PlanOp
     written = mark + tomlkit.dumps(document).encode("utf-8")
     if PlanOptions.from_toml(written) != expected:
         raise OptionsError(
-            "lyncnb cannot change these options in the file", hint="edit the file yourself"
+            "lyncnb cannot edit these options in the plan.toml file", hint="edit the file yourself"
         )
     return written
 

@@ -1,4 +1,4 @@
-"""Check for cases in which practice differs from the documentation."""
+"""Check for cases in which servers behave differently from the documentation."""
 
 from __future__ import annotations
 

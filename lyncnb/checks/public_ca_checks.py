@@ -17,10 +17,10 @@ from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
 _SHOWN = 5  # The largest number of names in a message.
-# If a method ended longer ago than this, it is not reported, because its certificates are no longer
-# in use.
+# The period after the end of a validation method in which the check reports the method. After this
+# period, certificates that used the method are no longer in use.
 _BEFORE = timedelta(days=398)
-# The period after the evaluation date for which the check reports dates. It contains one or two
+# The check reports dates in this period after the evaluation date. The period contains one or two
 # renewals.
 _AHEAD = timedelta(days=366)
 
@@ -150,7 +150,7 @@ def _join_names(names: Iterable[str]) -> str:
     return join_first(list(dict.fromkeys(names)), _SHOWN)
 
 
-# Checks that report only domains or a number of certificates, and no single certificates.
+# Checks that report domains or a number of certificates instead of individual certificates.
 _MESSAGES = {
     "caa_parameters_of_zones": (
         "CAs read the parameters accounturi and validationmethods in the CAA records for {domains}"

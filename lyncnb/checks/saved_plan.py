@@ -56,7 +56,7 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SavedPlan(Table):
-    """A plan in a file that was verified by planning again from the file's table and options.
+    """A plan that lyncnb read from a file and verified by planning again.
 
     Parameters
     ----------
@@ -94,12 +94,12 @@ class SavedPlan(Table):
 
     @property
     def digest(self) -> str:
-        """The digest in the last line of the saved plan, which a request folder also records."""
+        """The digest in the last line of the saved plan. Request folders also record it."""
         return self.data[-len('0"\n}\n') - 63 :][:64].decode("ascii")
 
     @property
     def judged_on(self) -> date:
-        """The evaluation date of the plan. It does not change when the file is read later."""
+        """The evaluation date of the plan. Reading the file later does not change this date."""
         return choose_evaluation_date(self.plan, self.findings.judged_on)
 
     @property
@@ -262,7 +262,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
     )
     written = encode_saved_plan(again)
     if written != data:
-        # A file with data that no plan can contain is reported before all other errors.
+        # If lyncnb could not have written this file, report that before any other error.
         document = read_saved_json(data, source=path.name)
         is_only_words = (
             document.is_whole
@@ -311,7 +311,7 @@ def _report_outdated(
 
 
 def _read_library_versions(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the versions of libraries in a saved plan. If they are not valid, return none."""
+    """Return the versions of libraries in a saved plan, or an empty dict if they are not valid."""
     libraries = values.get("libraries")
     if not isinstance(libraries, dict) or not all(
         isinstance(version, str) for version in libraries.values()
@@ -338,7 +338,7 @@ _WORDS_OF_FINDINGS = ("message", "hint", "source")
 
 
 def _omit_explanations(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a saved plan without texts that are only for people."""
+    """Return the content of a saved plan without the texts that explain it to people."""
     return {
         **{key: value for key, value in values.items() if key not in ("title", "read_me")},
         "findings": [
@@ -427,7 +427,10 @@ def _compare_entries(
                     f"{name}: {field}", old[name].get(field), new[name].get(field)
                 )
     if [*old] != [*new] and old.keys() == new.keys():
-        yield Problem(message="the order of the certificates or reasons differs")
+        yield Problem(
+            message="the file and the new plan list the certificates or reasons in a "
+            "different order"
+        )
 
 
 def _compare_values(label: str, before: object, after: object) -> Iterator[Problem]:
@@ -444,7 +447,10 @@ def _compare_values(label: str, before: object, after: object) -> Iterator[Probl
         for item in missing:
             yield Problem(message=f"{label}: only the new plan contains {_describe_value(item)}")
         if not added and not missing:
-            yield Problem(message=f"{label}: the order is different, or there are duplicates")
+            yield Problem(
+                message=f"{label}: the file and the new plan list the values in a "
+                "different order, or one of them has duplicates"
+            )
     elif isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys((*before, *after)):
             if before.get(key) != after.get(key):

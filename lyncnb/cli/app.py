@@ -68,7 +68,9 @@ def _reject_repeated_options(
     try:
         _, _, given = command.make_parser(context).parse_args([*remaining])
     except click.UsageError:
-        return  # The command itself reports the error together with its usage.
+        # click reports the same error when it runs the command, and also shows how to use the
+        # command.
+        return
     options = [parameter for parameter in given if isinstance(parameter, click.Option)]
     if any(option.is_eager for option in options):
         # The command only shows its help page, so repeated options do not matter.
@@ -135,7 +137,7 @@ def run_command(arguments: Sequence[str]) -> int:
     except SystemExit:
         raise
     except BaseException as error:
-        # Every exception is reported as a message, so that no user sees a traceback.
+        # lyncnb shows a message for every exception, so that no user sees a traceback.
         return report_error(
             error,
             as_json="--json" in arguments,

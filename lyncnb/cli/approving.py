@@ -30,7 +30,9 @@ _LINES_SHOWN = 200
          "Required if there is no terminal.",
 )  # fmt: skip
 @click.option(
-    "--product", metavar="NAME", help="FILE.toml with your own rules, if the plan uses them."
+    "--product",
+    metavar="NAME",
+    help="FILE.toml that defines your own product, if the plan uses this product.",
 )
 @add_force_option
 @add_json_option

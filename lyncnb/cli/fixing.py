@@ -193,7 +193,7 @@ def write_changes(changes: Changes) -> None:
 
 
 def _write_backup(change: Change, mode: int) -> Path:
-    """Copy the old version of a file to FILE.bak. Another file is never replaced."""
+    """Copy the old version of a file to FILE.bak, or to FILE.bak2 and so on if FILE.bak exists."""
     from ..base.disk import files
     from ..errors import OutputError
 

@@ -96,7 +96,7 @@ _NEEDS_ATTENTION = 3
     "--reason",
     default="",
     metavar="TEXT",
-    help="Reason for --renew, or for using a --plan that is older than the plan in FOLDER.",
+    help="Reason for --renew, or for a plan (--plan) that is older than the plan in FOLDER.",
 )
 @click.option(
     "--only-missing", metavar="FILE.json",
@@ -126,8 +126,8 @@ _NEEDS_ATTENTION = 3
 )  # fmt: skip
 @click.option(
     "--cluster-without-tls", is_flag=True,
-    help=("Connect to --cluster without TLS. Anyone who can access the network path can then "
-         "read the requests and run programs on the workers."),
+    help=("Connect to --cluster without TLS. Anyone on the network can then read the requests "
+          "and run programs on the workers."),
 )  # fmt: skip
 @add_passphrase_option
 def request_command(
@@ -739,7 +739,7 @@ def rekey_command(
     from ..request_folder.manifest import read_manifest
     from ..request_folder.recovery_key import name_recovery_key, open_recovery_key
 
-    # A folder that cannot be read is reported before lyncnb asks for a passphrase.
+    # If lyncnb cannot read the folder, it reports the error before it asks for a passphrase.
     read_manifest(Path(folder))
     is_asked = is_terminal(sys.stdin)
     # If the user only adds a recovery key, the passphrase stays the same.
@@ -816,7 +816,7 @@ def purge_command(
     as_json: bool,
     passphrase_file: str | None,
 ) -> int:
-    """Remove files from FOLDER that no server uses any more: superseded, expired or deployed.
+    """Remove the files of superseded, expired, or deployed requests that FOLDER no longer needs.
 
     lyncnb keeps the key of a certificate in use until its successor is recorded as installed
     on all servers (lyncnb deployed). lyncnb first lists the files to remove. On a terminal,

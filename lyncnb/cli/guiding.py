@@ -26,7 +26,7 @@ _HELP, _BACK, _REST = "?", "<", ">"
 @click.argument("folder", metavar="[FOLDER]", required=False)
 @click.option(
     "--answers", "answers_file", metavar="FILE.toml",
-    help="Read the answers from a file such as guide.toml, instead of asking.",
+    help="Read the answers from a file such as guide.toml, instead of asking the questions.",
 )  # fmt: skip
 @add_json_option
 @click.option(
@@ -137,7 +137,7 @@ def _ask_all_questions() -> GuideAnswers:
                 order.remove(asked.place)
             order.append(asked.place)
     except click.Abort:
-        write_note("\nNo files were written.")
+        write_note("\nlyncnb wrote no files.")
         raise
 
 

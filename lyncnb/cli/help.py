@@ -71,7 +71,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("deployed", "record which certificates are installed on the servers"),
             ("rekey", "change the folder's passphrase or its recovery keys"),
             ("recovery", "create a recovery key, which opens a folder if its passphrase is lost"),
-            ("purge", "list the files that no server needs any more, and then remove them"),
+            ("purge", "list the files that the servers no longer need, and then remove them"),
         ),
     ),
 )
@@ -96,8 +96,8 @@ def build_overview() -> str:
     lines += [
         "",
         "lyncnb COMMAND --help describes a command. lyncnb --version prints the version.",
-        "Exit status: 0 success; 1 refusal or difference; 2 unreadable input or wrong arguments;",
-        "3 a problem with the request folder or its passphrase.",
+        "Exit status: 0 = success; 1 = refusal or difference; 2 = unreadable input or wrong",
+        "arguments; 3 = problem with the request folder or its passphrase.",
         "",
     ]
     return "\n".join(lines)

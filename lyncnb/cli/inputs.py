@@ -40,8 +40,8 @@ def add_plan_options(command: _Command) -> _Command:
         "options_file",
         metavar="plan.toml",
         help=(
-            "Planning options. If omitted, the default options apply, and lyncnb tells you if "
-            "there is a file TOPOLOGY.plan.toml."
+            "Planning options. If omitted, the default options apply, and lyncnb shows a note "
+            "if the file TOPOLOGY.plan.toml exists."
         ),
     )(command)
     return click.option(
@@ -75,8 +75,8 @@ def add_force_option(command: _Command) -> _Command:
     """Add the option ``--force`` to a command."""
     return click.option(
         "--force", is_flag=True,
-        help="Replace an existing file that lyncnb did not write. Files in a request folder "
-             "are never replaced.",
+        help="Replace an existing file that lyncnb did not write. lyncnb never replaces files "
+             "in a request folder.",
     )(command)  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def _plan_scenario(folder: str, product: str | None, options_file: str | None) -
 
     if options_file:
         raise UsageProblem(f"the scenario {folder} already contains options", hint="omit --options")
-    # The product is loaded before the table, because it can add columns and roles to tables.
+    # The product can add columns and roles to tables, so lyncnb loads the product before the table.
     rules = load_rules(product) if product else None
     scenario = open_scenario(folder)
     if rules:
@@ -162,7 +162,7 @@ def _plan_scenario(folder: str, product: str | None, options_file: str | None) -
 
 
 def _find_product_path(options_file: str, product: str) -> str:
-    """Return the path of a product file. It is relative to the options file that contains it."""
+    """Return the path of a product file that is specified relative to an options file."""
     return str(Path(options_file).parent / product) if product.endswith(".toml") else product
 
 
@@ -184,7 +184,7 @@ def _find_document_product(table: Topology) -> str:
     if table.product and table.product not in list_products():
         write_note(
             f"note: lyncnb has no rules for {table.product}, so it applies the rules for "
-            f"another product. To select a product: --product {', '.join(list_products())}"
+            f"another product. To select a product, specify --product {', '.join(list_products())}"
         )
         return ""
     return table.product
@@ -207,7 +207,9 @@ def parse_date(text: str | None) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise UsageProblem(f'"{text}" is not a date', hint="enter the date as 2027-03-15") from None
+        raise UsageProblem(
+            f'"{text}" is not a date', hint="enter the date in the format 2027-03-15"
+        ) from None
 
 
 def _note_unused_options(topology: str) -> None:

@@ -79,7 +79,7 @@ def handover_command(
     templates: tuple[str, ...],
     **choice: Any,
 ) -> int:
-    """Package the requests for a CA with summary and submission commands, without keys.
+    """Package the requests for a CA, with a summary and submission commands, but without keys.
 
     Exit status: 0 success; 3 if no request is waiting for a certificate, or the folder needs
     attention.
@@ -130,7 +130,7 @@ def receive_command(
     accept: Mapping[str, str],
     as_json: bool,
 ) -> int:
-    """Match issued certificates to the requests in FOLDER, and compare them with the plan.
+    """Match certificates to the requests in FOLDER, and compare the certificates with the plan.
 
     FILE is a certificate in any format, a folder, a zip or tar.gz archive, a saved email
     (.eml) or a web page. Without FILE, lyncnb reads the files in returned/ in FOLDER. If a
@@ -318,14 +318,14 @@ def _show_until_enter(password: str) -> None:
 @click.option(
     "--product",
     metavar="NAME",
-    help="Product, or FILE.toml that defines your own product. Use the same value as for lyncnb "
-    "request.",
+    help="Name of a product, or a FILE.toml that defines your own product. Use the same value "
+    "as for lyncnb request.",
 )
 @click.option(
     "--options",
     "options_file",
     metavar="plan.toml",
-    help="With --request-on-server: planning options.",
+    help="File with planning options, for use with --request-on-server.",
 )
 @click.option(
     "--template",
@@ -348,8 +348,8 @@ def _show_until_enter(password: str) -> None:
     multiple=True,
     metavar="ID",
     help=(
-        "With --request-on-server: create the request ID again, even if nothing changed. Also "
-        "specify --reason."
+        "With --request-on-server: create the request with this ID again, even if nothing "
+        "changed. Also specify --reason."
     ),
 )
 @click.option("--reason", default="", metavar="TEXT", help="Reason for --renew.")
@@ -438,8 +438,9 @@ def _write_request_scripts_folder(
         raise click.UsageError("--reason is the reason for a renewal, so it needs --renew")
     reject_reserved_path(output)
     plan, findings = make_plan(topology, product, options_file)
-    # A key that the cmdlet cannot create, or an unknown language, is reported before the folder is
-    # created.
+    # Build the scripts once before the folder is created, to reject an unknown language and keys
+    # that the
+    # cmdlet cannot create.
     language = lang or plan.options.lang
     request_scripts(plan, template=template).in_language(language)
     bundle = request_elsewhere(
@@ -514,7 +515,7 @@ def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | Non
 )  # fmt: skip
 @click.option(
     "--revoked", is_flag=True,
-    help="Record that the CA revoked the certificates for NAME, as you requested.",
+    help="Record that, at your request, the CA revoked the certificates for NAME.",
 )  # fmt: skip
 @add_json_option
 def deployed_command(

@@ -36,7 +36,7 @@ def lab_command(folder: str | None, no_browser: bool, port: int | None) -> int:
 
     path = folder or DEFAULT_FOLDER
     if not os.path.exists(path):
-        write_note(f"To create a table of your servers: lyncnb guide {path}")
+        write_note(f"To create a table of your servers, run: lyncnb guide {path}")
     open_lab(path, browser=not no_browser, port=port)
     return 0
 
@@ -60,8 +60,9 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
     try:
         done = run_notebook(
             notebook or lay_out(),
-            # lyncnb asks for the passphrase only if a cell needs it, because a kernel must never
-            # inherit the passphrase.
+            # lyncnb passes a function, so that it asks for the passphrase only if a cell needs it.
+            # The kernel must
+            # never inherit the passphrase.
             passphrase=lambda: get_passphrase(passphrase_file),
             progress=progress,
             force=force,
@@ -105,7 +106,7 @@ def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
     "-o",
     "output",
     metavar="FILE.html",
-    help="File for the page (default: a file in the notebook's folder).",
+    help="HTML file to write (default: a file in the notebook's folder).",
 )
 @click.option(
     "--clean", is_flag=True,
@@ -217,7 +218,7 @@ def clean_command(notebooks: tuple[str, ...], png: bool) -> int:
     if refused:
         worst = max(refused, key=lambda error: error.exit_status)
         raise type(worst)(
-            f"lyncnb did not change {len(refused)} notebooks",
+            f"lyncnb could not clean {len(refused)} notebooks",
             problems=tuple(
                 problem
                 for error in refused

@@ -54,7 +54,9 @@ def page_command(
     if archives and not build:
         raise UsageProblem("--runtime needs --build", hint="add --build")
     if output is None and (not build or topology):
-        raise UsageProblem("you did not specify a file for the page", hint="add -o planner.html")
+        raise UsageProblem(
+            "you did not specify an output file for the planner page", hint="add -o planner.html"
+        )
     if topology is None and (options_file or product):
         raise UsageProblem("--options and --product need a table", hint="specify TOPOLOGY")
     inputs = list_protected_files(topology, options_file, *archives)

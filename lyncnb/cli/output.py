@@ -49,8 +49,8 @@ def prepare_streams() -> None:
     is_chosen = any(os.environ.get(name) for name in ("PYTHONIOENCODING", "PYTHONUTF8"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # On Windows, Python writes the code page of the system to a pipe or a file. Characters
-            # that the stream cannot encode would otherwise become "?".
+            # On Windows, Python encodes text for a pipe or a file in the code page of the system.
+            # Characters that the stream cannot encode would otherwise become "?".
             is_piped = sys.platform == "win32" and not is_chosen and not is_terminal(stream)
             stream.reconfigure(encoding="utf-8" if is_piped else None, errors="replace")
     for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):

@@ -52,7 +52,7 @@ _SERVERS_SHOWN = 20
 )  # fmt: skip
 @click.option(
     "--figure", "figure_kind", metavar="KIND",
-    help="The figure in FILE.svg: topology (default), coverage or timeline.",
+    help="Type of figure to write to FILE.svg: topology (default), coverage or timeline.",
 )  # fmt: skip
 @click.option(
     "--site",
@@ -157,8 +157,7 @@ def _read_plan_if_saved(
             hint="omit --options, --on and --save, or specify the table",
         )
     if product is not None:
-        # A product file from the user must be loaded before the plan, because the plan may use its
-        # roles.
+        # The plan may use roles from the user's product file, so the product file is loaded first.
         load_rules(product)
     saved = read_saved_plan(path)
     load_product(product, saved.plan.rules.product, path)
@@ -209,7 +208,7 @@ def check_command(
     yes: bool,
     verbose: bool,
 ) -> int:
-    """List the errors, warnings and notices of the plan of TOPOLOGY.
+    """Check the plan for TOPOLOGY, and list its errors, warnings, and notices.
 
     Exit status: 0 success; 1 if there are error findings; 2 if TOPOLOGY cannot be read.
     """
@@ -269,7 +268,7 @@ def _apply_fixes(
         if changes.files and ask_for_consent(is_agreed_in_advance=yes):
             write_changes(changes)
         else:
-            write_note("No files were written.")
+            write_note("lyncnb wrote no files.")
             return 1 if findings.has_errors else 0
     left = fixed_plan.findings if not changes.by_hand else findings
     _write_findings(left, arguments)
@@ -437,7 +436,7 @@ def _write_findings(
     notices = findings.counts()["notice"]
     if is_plan and notices and not verbose:
         write_lines(
-            f"{count_of(notices, 'notice')}. To read the notices: lyncnb plan {arguments} -v"
+            f"{count_of(notices, 'notice')}. To read the notices, run: lyncnb plan {arguments} -v"
         )
 
 

@@ -60,10 +60,8 @@ if TYPE_CHECKING:
 @click.option(
     "--save",
     metavar="FILE.json",
-    help=(
-        "Save the certificates that the servers showed to FILE.json, for lyncnb request "
-        "--only-missing."
-    ),
+    help="Save the servers' certificates to FILE.json for the option --only-missing of lyncnb "
+    "request.",
 )
 @add_json_option
 @click.option(

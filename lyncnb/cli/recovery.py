@@ -16,8 +16,8 @@ from .output import write_json, write_lines, write_next_steps
     "--passphrase-file",
     metavar="FILE",
     help=(
-        "File whose first line lyncnb uses as the passphrase of the recovery key. This passphrase "
-        "does not open a folder. By default, lyncnb uses the environment variable "
+        "File whose first line is the passphrase of the recovery key. Do not use the "
+        "passphrase of a request folder. By default, lyncnb uses the environment variable "
         "LYNCNB_PASSPHRASE, or prompts for the passphrase."
     ),
 )

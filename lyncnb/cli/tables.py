@@ -12,7 +12,8 @@ from .output import write, write_next_steps, write_note
 
 _product_option = click.option(
     "--product", metavar="NAME",
-    help="Product that defines additional columns and roles. For your own product: FILE.toml.",
+    help="Product that defines additional columns and roles. To use your own product, specify "
+         "FILE.toml.",
 )  # fmt: skip
 
 
@@ -30,7 +31,7 @@ def _load_product_columns(product: str | None) -> None:
 @_product_option
 @add_force_option
 def convert_command(topology: str, output: str, product: str | None, force: bool) -> int:
-    """Convert any topology to a table: IN is a table, workbook or document, OUT is .csv or .xlsx.
+    """Convert any topology to a table: IN is a table, workbook or document; OUT is .csv or .xlsx.
 
     If lyncnb reads OUT, the result is the same topology. lyncnb does not replace a file with
     other content, because the file may contain somebody's work.

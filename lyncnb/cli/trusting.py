@@ -1,4 +1,4 @@
-"""Define the command ``trust``: presented certificates, and the roots that servers need."""
+"""Define the command ``trust``, which lists the root certificates that servers need."""
 
 from __future__ import annotations
 

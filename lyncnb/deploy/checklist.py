@@ -40,7 +40,7 @@ CHECKLIST = outputs.OutputKind(
     },
 )
 
-# Each page describes once what its script does.
+# The text about the script, which appears once on each page.
 _SCRIPT = (
     "A script runs the steps that have commands. If a check fails, the script stops and shows "
     "what to do. First run the script with -WhatIf: the script then changes nothing and "
@@ -50,10 +50,10 @@ _SCRIPT = (
     "record, run: lyncnb deployed FOLDER --report FILE."
 )
 _START = (
-    "The first command shows the SHA-256 of the script. Compare it with the value on "
-    "the sheet. The second command unblocks the script if Windows marked it as "
-    "downloaded from the internet. If a Group Policy allows only signed scripts, ask "
-    "your organization to sign the script first."
+    "The first command shows the SHA-256 of the script. Compare this value with the value on "
+    "the sheet. The second command unblocks the script if Windows marked it as downloaded from "
+    "the internet. If a Group Policy allows only signed scripts, ask your organization to sign "
+    "the script first."
 )
 
 
@@ -80,7 +80,7 @@ def build_start_commands(server: ServerSteps) -> tuple[str, tuple[str, ...]]:
 
 
 def find_role_position(steps: DeploymentSteps, role: str) -> int:
-    """Return the position of a role in the deployment order. All other roles come last."""
+    """Return the position of a role in the deployment order. Unknown roles come last."""
     places = [number for number, place in enumerate(steps.order) if role in place.roles]
     return places[0] if places else len(steps.order)
 
@@ -102,7 +102,7 @@ def format_package_number(package: ServerPackage, translate: Say) -> str:
 
 
 def list_documented_commands(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
-    """Return the documented commands that the steps contain, without commands for other roles."""
+    """Return the documented commands that appear in the steps."""
     texts = [
         text
         for server in steps.pages
@@ -155,7 +155,7 @@ def to_markdown(steps: DeploymentSteps) -> str:
 
 
 def _format_missing_packages(steps: DeploymentSteps, translate: Say) -> list[str]:
-    """Return a line for each reason why requests have no package, or need none."""
+    """Return a line for each reason why requests have no package or need no package."""
     kinds = (("Not packaged", steps.missing), ("Not requested", steps.covered))
     return [
         f"- **{translate(kind)}**{translate(': ')}{escape_markdown(one.request)}{translate(': ')}"

@@ -23,8 +23,7 @@ from .trusted_cas import TrustOfPackages, list_issuers
 #: The expected result of commands that show no other result.
 _NO_ERROR = "The commands finish without errors."
 
-#: The suffix of two file names: the page and the script that complete a request on the computer
-#: with its key.
+#: The suffix of a page and of a script. Both complete a request on the computer with its key.
 FINISH = "-finish"
 
 
@@ -94,7 +93,7 @@ def fill_placeholders(text: str, values: Values, *, as_command: bool = False) ->
 
 
 class Filler:
-    """Fills in the steps of one product. Values that servers share are computed once."""
+    """The values for the steps of one product. Values that servers share are computed once."""
 
     def __init__(
         self,
@@ -123,7 +122,7 @@ class Filler:
     def build_server_steps(
         self, server: str, packages: list[ServerPackage], to_request: list[PlannedEntry]
     ) -> ServerSteps:
-        """Return every step for one server, including the certificates to request during setup."""
+        """Return every step for one server, including the steps that request certificates."""
         of_server: list[ServerPackage | PlannedEntry] = [*packages, *to_request]
         own = next((one for one in of_server if one.shared_by != "deployment"), None)
         role_here, pool = (own.role, own.pool) if own else self._find_host(server, of_server[0])

@@ -29,8 +29,8 @@ _FORMAT = "lyncnb-passwords/1"
 # is. Therefore, only the length of the password protects a lost package.
 _CHARACTERS = 24
 # The characters of a password. Every shell and old versions of Windows accept letters and digits.
-# Characters that look alike in print (I l 1, O 0), and characters that a German keyboard exchanges
-# (y z), are left out.
+# Characters that look alike in print (I l 1, O 0), and characters that are in different positions
+# on a German keyboard (y z), are left out.
 _ALPHABET = "".join(sign for sign in string.ascii_letters + string.digits if sign not in "Il1O0yz")
 _LIMIT = 64 << 20
 _DAMAGED = (
@@ -88,7 +88,7 @@ class PasswordList:
             ) from None
 
     def save_passwords(self, new_passwords: dict[str, Secret]) -> None:
-        """Write the list with new passwords. Old passwords remain until ``purge`` removes them.
+        """Add passwords to the list. Old passwords remain until ``purge`` removes them.
 
         The list is written before the packages, because a package without a password is useless,
         and a password without a package does no harm.

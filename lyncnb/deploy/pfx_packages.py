@@ -173,7 +173,7 @@ _Values = tuple[bytes, tuple[bytes, ...], str, str, str, bytes, str]
 
 
 def _convert_task(task: Task) -> _Values:
-    """Return a task as plain values. An object that contains a secret cannot be pickled."""
+    """Return a task as a tuple of plain values, because a secret cannot be pickled."""
     content = task.content
     fields = (content.certificate, content.chain, content.friendly_name)
     return (*fields, content.encryption, content.provider, task.key, task.password.reveal())

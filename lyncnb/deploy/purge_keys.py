@@ -161,7 +161,8 @@ _HISTORIES = (
     "lyncnb cannot remove these copies."
 )
 
-#: The history event that records that a confirmed list was removed completely. It contains the
+#: The history event for the complete removal of all files on a confirmed list. The event contains
+#: the
 #: token of the list.
 _FINISHED = "purge-finished"
 
@@ -224,11 +225,11 @@ def purge(
                 return replace(listed, is_done=True)
             raise BundleError(
                 (
-                    f'{path}: "{token}" is not the token of the current list, so lyncnb '
-                    "removed nothing"
+                    f'{path}: "{token}" is not the confirmation token of the latest list, so '
+                    "lyncnb removed nothing"
                 ),
                 hint=(
-                    "list the files again, read the list, and confirm it with the "
+                    "list the files again, check the list, and confirm the removal with the "
                     "token that the list shows"
                 ),
             )
@@ -251,7 +252,7 @@ def _is_finished(manifest: Manifest, token: str) -> bool:
 
 
 def needs_passphrase(folder: str | os.PathLike[str]) -> bool:
-    """Return whether a purge without the passphrase may leave a password or a copy of a key."""
+    """Return whether a purge without the passphrase can overlook a password or a copy of a key."""
     path = Path(folder)
     if os.path.lexists(path / LIST):
         return True
@@ -376,7 +377,7 @@ def _find_unused_passwords(
     selected: frozenset[str],
     today: date,
 ) -> tuple[str, ...]:
-    """Return the packages, by SHA-256, whose passwords are no longer needed.
+    """Return the SHA-256 of each package whose password is no longer needed.
 
     The password of a recorded package remains as long as its key is needed, because the package may
     still be sent to a server. The password of a package that has another name in the folder also
@@ -410,7 +411,7 @@ def _list_purge_items(
             yield from _list_package(survey, record, old, why)
     why = explain_removal(record, record, is_deployed, today)
     if why == _DEPLOYED:
-        # The files include those that an interrupted purge had announced but did not remove.
+        # The files include those that an interrupted purge recorded as removed but did not remove.
         yield from _list_items_for_deployed_generation(survey, record)
     elif why:
         there = tuple(path for path in record.files if survey.has_file(path))
@@ -422,7 +423,7 @@ def _list_purge_items(
 def _list_remaining_files(
     survey: Survey, record: RequestRecord, generation: ArchivedGeneration
 ) -> tuple[str, ...]:
-    """Return a superseded generation's remaining files, even if its move was interrupted."""
+    """Return a superseded generation's remaining files, even if moving them was interrupted."""
     there = [path for path in generation.files if survey.has_file(path)]
     if generation is record.archived[-1]:
         there += [move.source for move in find_pending_moves(survey, record)]

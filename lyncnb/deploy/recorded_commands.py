@@ -64,7 +64,8 @@ def record_commands(
             replace(record, import_commands=imports, assign_commands=assigns)
             for record in manifest.requests
             if record.issued and record.issued.thumbprint_sha1 == thumbprints.get(record.id)
-            # If the manifest was edited, the role of a request may have no such commands.
+            # If the manifest was edited, there may be no import or assign commands for the role of
+            # a request.
             if record.id in commands
             for imports, assigns in (commands[record.id],)
         ]

@@ -145,13 +145,13 @@ def request_scripts(
 
 
 def _explain_omission(certificate: PlannedCertificate, record: RequestRecord | None) -> str:
-    """Return why a certificate is not in the scripts, or blank if it is."""
+    """Return the reason why the scripts omit a certificate, or "" if they include it."""
     if not certificate.usages:
         return _NO_USAGE
     if certificate.at_set_up:
         return _AT_SET_UP
     if record is not None and record.covered:
-        return f"no request is needed, because the request is {record.covered}"
+        return f"no request is needed, because the certificate is {record.covered}"
     return _KEY_HERE if record is not None and not record.key_holder else ""
 
 

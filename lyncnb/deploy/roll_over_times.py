@@ -60,7 +60,7 @@ def split_into_calls(
 
 
 def describe_outage(package: ServerPackage, call: Call) -> str:
-    """Describe how long usages have no valid certificate. If they always have one, return ""."""
+    """Describe how long usages have no valid certificate, or return "" if they always have one."""
     end = package.in_use_until
     if end is None or end >= package.not_before:
         return ""
@@ -94,21 +94,21 @@ def _choose_effective_time(
     if end is not None and add_time_span(moment, lead) > end:
         latest = convert_to_zone(add_time_span(end, -lead), specified.tzinfo)
         raise PackageError(
-            f"{names} cannot take effect at {specified:%Y-%m-%d %H:%M}: the current certificate "
-            f"expires at {end:%Y-%m-%d %H:%M} UTC, and tokens are valid for {roll.lead_hours} "
-            "hours",
+            f"the new certificate for {names} cannot take effect at {specified:%Y-%m-%d %H:%M}, "
+            f"because the current certificate expires at {end:%Y-%m-%d %H:%M} UTC, and tokens "
+            f"are valid for {roll.lead_hours} hours",
             hint=f"choose {latest:%Y-%m-%dT%H:%M} or earlier"
             if add_time_span(end, -lead) >= package.not_before
             else (
-                "omit the time. A rollover is not possible, because the new certificate "
-                f"is not valid yet at {latest:%Y-%m-%d %H:%M}"
+                "omit the time, because a rollover is not possible: the new certificate is not "
+                f"valid yet at {latest:%Y-%m-%d %H:%M}"
             ),
         )
     if not package.not_before <= moment < package.not_after:
         raise PackageError(
-            f"{names} cannot take effect at {specified:%Y-%m-%d %H:%M}: the new certificate is "
-            "valid "
-            f"from {package.not_before:%Y-%m-%d %H:%M} to {package.not_after:%Y-%m-%d %H:%M} UTC",
+            f"the new certificate for {names} cannot take effect at {specified:%Y-%m-%d %H:%M}, "
+            f"because the certificate is valid from {package.not_before:%Y-%m-%d %H:%M} to "
+            f"{package.not_after:%Y-%m-%d %H:%M} UTC",
             hint="choose a time in this period",
         )
     return specified

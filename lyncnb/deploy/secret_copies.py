@@ -1,4 +1,4 @@
-"""Find keys and packages that are not in the records of a folder, by their content.
+"""Search a folder for keys and packages that its records do not contain.
 
 Programs that synchronize a folder leave copies, and a second certificate leaves the package of the
 first one. lyncnb recognizes a key by the SHA-256 of its file or, after opening it, by its public

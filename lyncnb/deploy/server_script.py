@@ -27,7 +27,7 @@ def build_import_script(server: ServerSteps) -> bytes:
             "Commands": list(shell.commands) if shell else [],
             "ServiceList": _build_block(shell.services) if shell else None,
             "ServiceStart": _build_block(shell.start_service, "Value") if shell else None,
-            "Places": [_build_place(place) for place in server.places if place.read],
+            "Places": [_build_place_entries(place) for place in server.places if place.read],
             "Steps": [_build_step(step) for step in server.steps],
             "BackSteps": [_build_step(step) for step in server.back],
         },
@@ -42,7 +42,7 @@ def _build_block(command: str, *parameters: str) -> ScriptBlock | None:
     return ScriptBlock((f"param({names}) {command}" if names else command,))
 
 
-def _build_place(place: FilledPlace) -> dict[str, object]:
+def _build_place_entries(place: FilledPlace) -> dict[str, object]:
     key = ("Key",) if place.each else ()
     entries: dict[str, object] = {
         "Name": place.name,

@@ -45,7 +45,7 @@ class Call:
 
     @property
     def effective_words(self) -> str:
-        """The effective time in a format for people."""
+        """The effective time in a human-readable format."""
         if self.effective is None:
             return ""
         zone = "UTC" if self.effective.tzinfo else "in the server's time zone"
@@ -164,7 +164,7 @@ class ServerStep:
 
     @property
     def name(self) -> str:
-        """The name of the step in a script: its number, title, and subject."""
+        """The name of the step in a script: number, title, and what the step is about."""
         about = f" ({self.about})" if self.about and self.about not in self.title else ""
         return f"{self.number}. {self.title}{about}"
 
@@ -201,7 +201,7 @@ class ServerSteps:
 
     @property
     def change(self) -> str:
-        """A name for the work on the server, with the thumbprints of its new certificates."""
+        """An identifier for the change: the server and the new thumbprints, shortened."""
         return "-".join((self.server, *sorted(p.thumbprint[:8] for p in self.packages)))
 
     @property
@@ -244,7 +244,7 @@ class DeploymentSteps(Table):
     missing: tuple[MissingPackage, ...]
     order: tuple[Stage, ...]
     cmdlets: tuple[Cmdlet, ...]
-    unit: str = "server"  # What the steps are for: "server" or "request".
+    unit: str = "server"  # Whether the steps belong to a "server" or to a "request".
     lacking: str = "without a package"
     key_holders: tuple[ServerSteps, ...] = ()
     covered: tuple[MissingPackage, ...] = ()
@@ -305,7 +305,7 @@ class DeploymentSteps(Table):
 
     @property
     def parts(self) -> str:
-        """An explanation that all servers must trust the new CA first.
+        """A paragraph about the two parts of the procedure: first trust the new CA, then assign.
 
         This includes servers that get no certificate. The text is empty if all servers get one.
         """
@@ -319,7 +319,7 @@ class DeploymentSteps(Table):
         )
 
     def summary(self, translate: Callable[[str], str] = str) -> str:
-        """Return one sentence with the counts, in English or as ``translate`` translates it."""
+        """Return one sentence with the counts. ``translate`` converts the English texts."""
         if not self.pages and not self.missing and not self.covered:
             return f"{self.title}{translate(': ')}{translate('no server needs a change')}"
         count = sum(len(server.steps) for server in self.servers)

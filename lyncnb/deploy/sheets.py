@@ -21,7 +21,8 @@ Say = Callable[[str], str]
 
 _LINES = (*ascii_lowercase, *(f"{a}{b}" for a in ascii_lowercase for b in ascii_lowercase))
 
-# The parts of a sheet, each with a prefix for the numbers of its items, a heading, and a time.
+# The parts of a sheet, each with a prefix for the numbers of its items, a heading, and a sentence
+# about when to use the part.
 _PARTS = {
     "trust": (
         "T",
@@ -68,7 +69,7 @@ _GENERAL = {
     "san": "as listed on the server sheet",
     "ports": "on the server sheet",
     "superseded": "see the sheet",
-    "key_holder": "the computer with the key",
+    "key_holder": "the computer that stores the private key",
     "answer": "the issued certificate",
     "answer_path": "the file listed on the server sheet",
     "effective_words": "the time on the server sheet",
@@ -132,7 +133,7 @@ class Once:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """The explanation of a step: how and why, the pages of the wizard, and the source."""
+    """The explanation of a step: its method, its purpose, the wizard pages, and the source."""
 
     title: str
     text: str
@@ -141,7 +142,7 @@ class Note:
 
 
 def number_steps(pages: Iterable[ServerSteps], procedure: Procedure) -> tuple[ServerSteps, ...]:
-    """Return the pages, with the numbers of their steps on the sheets.
+    """Return the pages with a number for each step.
 
     An item that is done once for all servers has a letter, which is the same on all sheets.
     """
@@ -175,7 +176,10 @@ def _number_steps(
 
 
 def _group_by_part(steps: Iterable[ServerStep], section: str) -> dict[str, list[ServerStep]]:
-    """Group the steps by the part of the sheet. If `section` is set, all steps belong to it."""
+    """Group steps by the part of the server's sheet.
+
+    If `section` is set, all steps belong to that part.
+    """
     parts: dict[str, list[ServerStep]] = {}
     for step in steps:
         kind = step.step
@@ -196,7 +200,7 @@ def _group_by_task(steps: Iterable[ServerStep]) -> list[list[ServerStep]]:
 
 
 def list_parts(page: ServerSteps, translate: Say = str) -> Iterator[Part]:
-    """Yield the parts of a server's sheet that contain items, translated, in a fixed order.
+    """Yield each part of a server's sheet that has at least one item, in the order of the sheet.
 
     If all steps of a page are of one kind, such as a request, the page has no headings for parts.
     """
@@ -215,7 +219,7 @@ def list_parts(page: ServerSteps, translate: Say = str) -> Iterator[Part]:
 
 
 def _translate_step(step: ServerStep, translate: Say) -> ServerStep:
-    """Return a step with its texts in a language. Its commands stay the same."""
+    """Translate the texts of a step. The commands of the step stay the same."""
     return replace(
         step,
         title=translate(step.title),
@@ -245,7 +249,7 @@ def _build_item(group: Sequence[ServerStep], translate: Say) -> Item:
             runs.append([step])
     title = first.task if len(steps) > 1 else first.title
     lines = [_build_line(run, common, title if len(runs) == 1 else "", translate) for run in runs]
-    # A step that is the same for each condition is listed only once.
+    # If all lines have the same commands or the same caution, only the last line shows them.
     if len({line.commands for line in lines}) == 1:
         lines = [*(replace(line, commands=()) for line in lines[:-1]), lines[-1]]
     if len({line.caution for line in lines}) == 1:

@@ -94,7 +94,7 @@ def deployment_steps(
         for server in record.plan.servers
     }
     for record in manifest.requests:
-        if record.state == "retired" or record.deployed_at or _is_at_set_up(record):
+        if record.state == "retired" or record.deployed_at or _is_requested_during_setup(record):
             continue
         if only_new and not _needs_installation(record, renewed_at):
             continue
@@ -103,7 +103,9 @@ def deployment_steps(
             missing.append(_build_missing_package(record, why))
             continue
         if record.covered:
-            covered.append(_build_missing_package(record, _describe_cover(record.covered)))
+            covered.append(
+                _build_missing_package(record, _describe_covering_certificate(record.covered))
+            )
             continue
         found = _build_package(record, issued)
         if isinstance(found, ServerPackage):
@@ -115,7 +117,7 @@ def deployment_steps(
         load_recorded_rules(manifest.product, sha256=manifest.product_sha256),
         missing=missing,
         covered=covered,
-        at_set_up=[one.plan for one in manifest.requests if _is_at_set_up(one)],
+        at_set_up=[one.plan for one in manifest.requests if _is_requested_during_setup(one)],
         effective=effective,
         hosts=hosts,
         others=_list_other_certificates(issued, packages),
@@ -130,14 +132,14 @@ def _build_package(record: RequestRecord, issued: IssuedCertificates) -> ServerP
     one = issued.by_id.get(record.id)
     if one is None or one.has_errors:
         if record.key_holder and not record.is_written:
-            return f"this certificate must still be requested on {record.key_holder}"
+            return f"you must still request this certificate on {record.key_holder}"
         if one is not None and {e.code for e in one.findings if e.severity == "error"} == _EXPIRED:
             return (
                 f"the certificate expired on {one.not_after:%Y-%m-%d}. To renew it, run "
                 "lyncnb renew FOLDER --due"
             )
         why = issued.why_missing(record.id) or "no certificate has been issued yet"
-        # The certificate can never be packaged, so only the CA can help.
+        # lyncnb never packages a refused certificate, so the user needs another one from the CA.
         is_refused = issued.explain_refusal(record.id)
         return f"ask the CA for another certificate: {why}" if is_refused else why
     if record.key_holder:
@@ -151,7 +153,7 @@ def _build_package(record: RequestRecord, issued: IssuedCertificates) -> ServerP
 
 
 def _find_first_renewal(manifest: Manifest) -> str:
-    """Return the time of the first renewal in a folder, or "" if nothing was renewed."""
+    """Return the time of the first renewal in a folder, or "" without a renewal."""
     times = (
         old.superseded_at
         for record in manifest.requests
@@ -187,7 +189,7 @@ def _list_trusted_cas(issued: IssuedCertificates, packages: list[ServerPackage])
     return frozenset(found)
 
 
-def _is_at_set_up(record: RequestRecord) -> bool:
+def _is_requested_during_setup(record: RequestRecord) -> bool:
     """Return whether a planned certificate is requested on its server during setup."""
     return record.plan.at_set_up and not record.is_written and record.state != "retired"
 
@@ -206,7 +208,7 @@ def _list_other_certificates(
             yield _build_server_package(record, None, one)
 
 
-def _describe_cover(cover: CoveringCertificate) -> str:
+def _describe_covering_certificate(cover: CoveringCertificate) -> str:
     where = f", on {', '.join(cover.servers)}" if cover.servers else ""
     return (
         f"{cover}{where}. No request is needed. If the certificate is not in the "

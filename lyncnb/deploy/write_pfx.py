@@ -128,7 +128,7 @@ def write_pfx(
     if passphrase is None:
         return _build_result_without_keys(issued, place, target_os, without_chain)
     cipher = FolderCipher(passphrase)
-    # A wrong passphrase is reported before anything is changed.
+    # Check the passphrase before the command changes anything.
     verify_passphrase(take_survey(base), read_manifest(base), cipher)
     store_returned(issued.bundle, issued, today=today, lock_seconds=lock_seconds)
     with record_changes(base, "pfx", now=now, wait_seconds=lock_seconds):
@@ -339,7 +339,7 @@ def _report_key_elsewhere(record: RequestRecord) -> str:
 def _build_friendly_name(
     record: RequestRecord, certificate: IssuedCertificate, deployment: str
 ) -> str:
-    """Return the friendly name of a certificate. It must be unique in the Windows store.
+    """Return the certificate's friendly name, which must be unique in the Windows store.
 
     Source: Microsoft, Certificate requirements for internal servers in Lync Server 2013.
     """

@@ -136,7 +136,7 @@ def check_approval(
     accept: Iterable[str] = (),
     now: str = "",
 ) -> tuple[ApprovalOnRecord, ...]:
-    """Return who approved a saved plan, and check that the signer is still allowed.
+    """Return who approved a saved plan, and check that the signer may still approve plans.
 
     Parameters
     ----------

@@ -149,7 +149,9 @@ def _make_next_record(
     cover_date: date | None,
 ) -> tuple[RequestRecord, Change]:
     if old_record is None or not old_record.is_written:
-        covered = _omit_covered(old_record, request, is_renewed, now=now, cover_date=cover_date)
+        covered = _omit_covered_request(
+            old_record, request, is_renewed, now=now, cover_date=cover_date
+        )
         if covered is not None:
             return covered
     if old_record is None:
@@ -187,10 +189,7 @@ def _explain_renewal(
         return ()  # An earlier run that was interrupted has already started the renewal.
     if is_withdrawn and is_waiting(record):
         digest = record.csr_sha256[:_DIGITS]
-        words = (
-            f"withdrawn: the request of generation {record.generation} with the CSR "
-            f"SHA-256 {digest}…"
-        )
+        words = f"withdrawn: the CSR of generation {record.generation} with the SHA-256 {digest}…"
         return (*renewed, words)
     return renewed
 
@@ -249,7 +248,7 @@ def request_revocations(manifest: Manifest, order: Order) -> Manifest:
     return manifest.with_records(records)
 
 
-def _omit_covered(
+def _omit_covered_request(
     old_record: RequestRecord | None,
     request: Wanted,
     is_renewed: tuple[str, ...],
@@ -257,7 +256,7 @@ def _omit_covered(
     now: str,
     cover_date: date | None,
 ) -> tuple[RequestRecord, Change] | None:
-    """Return the record and the change for a request that an installed certificate covers.
+    """Return the new record and the change for a request that an installed certificate covers.
 
     For any other request, return None.
     """
@@ -312,7 +311,7 @@ def _explain_lost_cover(
 def _resume_announced_request(
     old_record: RequestRecord, request: Wanted, is_renewed: tuple[str, ...], now: str
 ) -> tuple[RequestRecord, Change]:
-    """Return the new record of a request that was announced and has no files yet.
+    """Return the new record of a request that another computer is to create.
 
     The computer that creates the key does not change, unless the current run specifies another one
     or renews the request.
@@ -393,9 +392,9 @@ def _make_kept_record(
         plan=_keep_unknown_fields(entry, old_record.plan),
     )
     if new == old_record:
-        # The old record is returned, so that memory contains only one of two equal records. A
-        # different spelling of a name in the table is not a change, because the request is the
-        # same.
+        # The record is equal, so the old object is used again, which saves memory. A name that is
+        # only spelled
+        # differently in the table does not change the request.
         return old_record, _build_change("kept", old_record, ())
     new = replace(new, name_notes=request.name_notes)
     if old_record.state == "retired":
@@ -496,7 +495,7 @@ def record_plan(
         team=order.team or new_manifest.team,
         plan_json_sha256=hashlib.sha256(plan_file).hexdigest(),
         table=_find_table_data(order, old_manifest.table if is_same_plan else None),
-        # A manifest in an earlier format keeps its own record of the summary.
+        # Discard the summary record of a manifest in an earlier format.
         summary=new_manifest.summary if old_manifest.plan_json_sha256 else {},
     )
     if order.unapproved and old_manifest.plan_sha256 != order.plan.sha256:

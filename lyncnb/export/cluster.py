@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 _SECONDS = 10
 _COMMAND = "from lyncnb.export.cluster_client import serve_tasks; serve_tasks()"
-# The largest size of a message in bytes. A sealed RSA-4096 key with its request has about 10 kB in
+# The largest size of a message in bytes. A sealed RSA-4096 key with its request is about 10 kB in
 # base64.
 _LARGEST_LINE = 1 << 20
 _TEXT_SHOWN = 300
@@ -51,7 +51,7 @@ _REFUSALS = {
 
 
 class WorkerError(Exception):
-    """The message of a worker about a task that failed. The text is not trusted."""
+    """A task failed in a worker. The error contains the worker's message, which is not trusted."""
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def connect_to_cluster(
     if not (without_tls or address.startswith(_ENCRYPTED) or _is_loopback(address)):
         raise ClusterError(
             (
-                f'the connection to "{address}" is not encrypted. Anyone in the network can '
+                f'the connection to "{address}" is not encrypted. Anyone on the network can '
                 "read the requests and run programs on the workers"
             ),
             hint="use a scheduler with TLS (tls://HOST:PORT). If you trust the network, use "
@@ -117,7 +117,7 @@ def _is_loopback(address: str) -> bool:
 
 
 class _ClusterExecutor(Executor):
-    """Runs tasks on the workers of a cluster, through a child process."""
+    """An executor that runs tasks on the workers of a cluster, through a child process."""
 
     def __init__(self, child: Child, opening: tuple[object, ...]) -> None:
         self._tasks, self._answers = child.tasks, child.answers
@@ -147,7 +147,7 @@ class _ClusterExecutor(Executor):
         answered.add_done_callback(lambda told: self._cancel(number) if told.cancelled() else None)
         if number not in self._waiting or not self._send((number, task, args, kwargs)):
             self._waiting.pop(number, None)
-            _settle_future(answered, _make_ended_error())
+            _settle_future(answered, _build_connection_error())
         return answered
 
     def _cancel(self, number: int) -> None:
@@ -174,7 +174,7 @@ class _ClusterExecutor(Executor):
             lost = list(self._waiting.values())
             self._waiting.clear()
         for future in lost:
-            _settle_future(future, _make_ended_error())
+            _settle_future(future, _build_connection_error())
 
 
 def _read_answer(answers: IO[bytes]) -> dict[str, object] | None:
@@ -200,7 +200,7 @@ def _read_content(answer: dict[str, object]) -> tuple[bytes, ...] | WorkerError:
     return WorkerError("the worker's response does not contain a key and a request")
 
 
-def _make_ended_error() -> ClusterError:
+def _build_connection_error() -> ClusterError:
     return ClusterError(
         "the process that connects to the cluster has ended",
         hint="run the same command again. lyncnb keeps the completed work",

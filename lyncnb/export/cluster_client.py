@@ -99,8 +99,8 @@ class _Work:
                 if (remote := self._under_way.pop(number, None)) is not None:
                     remote.cancel()
                 continue
-            # The tasks are marked as not pure, because each result contains a key, and two tasks
-            # must never share a result.
+            # Mark the tasks as not pure. Otherwise, two equal tasks could share a result, which
+            # contains a key.
             remote = self._client.submit(task, *args, pure=False, **kwargs)
             self._under_way[number] = remote
             loop.add_callback(self._send_result, remote, number)

@@ -80,12 +80,12 @@ def choose_covering_certificates(
     by_id = {one.id: one for one in found.planned}
     chosen = resolve_ids([*by_id], asked, option_name="reuse", error=OptionsError)
     for identity in sorted(chosen):
-        _reject_uncovered(by_id[identity], day)
+        _reject_uncovered_certificate(by_id[identity], day)
     if NOT_SEEN not in {
         *accept,
         *list_accepted_codes((), plan.options, day=day),
     }:
-        _reject_certificates_not_seen(one for one in found.planned if one.id not in chosen)
+        _reject_unseen_certificates(one for one in found.planned if one.id not in chosen)
     return Covers(
         by_id={identity: _record_cover(by_id[identity], found, now) for identity in sorted(chosen)},
         notes=tuple(_list_notes(found, chosen, day)),
@@ -115,7 +115,7 @@ def _reject_other_plan(as_is: AsIs, plan: CertificatePlan, name: str) -> None:
     )
 
 
-def _reject_certificates_not_seen(planned: Iterable[PlannedAsIs]) -> None:
+def _reject_unseen_certificates(planned: Iterable[PlannedAsIs]) -> None:
     """Reject certificates that the probe did not see. They may nevertheless be installed."""
     unseen = [one for one in planned if one.state == NOT_SEEN]
     if unseen:
@@ -138,7 +138,7 @@ def _is_valid_on(planned_certificate: PlannedAsIs, day: date) -> bool:
     ).is_in_force(convert_to_time(day))
 
 
-def _reject_uncovered(planned_certificate: PlannedAsIs, day: date) -> None:
+def _reject_uncovered_certificate(planned_certificate: PlannedAsIs, day: date) -> None:
     if not planned_certificate.is_good:
         again = (
             f"remove {planned_certificate.id} from --reuse, "
@@ -157,7 +157,7 @@ def _reject_uncovered(planned_certificate: PlannedAsIs, day: date) -> None:
             (
                 f"reuse: the installed certificate for {planned_certificate.id} is valid from "
                 f"{cover.not_before[:10]} to {cover.not_after[:10]}, but it must be valid on "
-                f"{day}, when the CA will issue the certificates"
+                f"{day}, the day on which the CA is expected to issue the certificates"
             ),
             hint=f"remove {planned_certificate.id} from --reuse, so that lyncnb requests this "
             "certificate",
@@ -193,6 +193,6 @@ def _list_notes(as_is: AsIs, chosen: Collection[str], day: date) -> Iterator[str
     if rest:
         yield (
             f"installed certificates also cover {len(rest):,} of the requests, such as "
-            f"{rest[0]}. If you have the private key of an installed certificate, you "
-            "can omit the request: --reuse ID"
+            f"{rest[0]}. If you have the private key of an installed certificate, you can omit "
+            "its request: specify --reuse ID"
         )

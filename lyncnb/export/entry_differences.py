@@ -8,7 +8,7 @@ from ..base.planned_entry import PlannedEntry, PlannedKey
 
 #: The fields whose change requires a new certificate.
 CONTENT = ("subject", "san", "eku", "key", "hash")
-#: The fields whose change is only reported and recorded.
+#: The fields whose changes lyncnb reports and records, without requesting a new certificate.
 ABOUT = ("servers", "site", "pool", "usages", "issuer", "shared_by", "exportable", "at_set_up")
 
 

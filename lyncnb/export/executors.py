@@ -46,11 +46,12 @@ _SECONDS = {
     ("ECDSA", 384): 0.0015,
     ("ECDSA", 521): 0.0015,
 }
-# The largest number of requests without child processes. Starting a process takes as long as
+# Up to this number of requests, lyncnb starts no child processes. Starting a process takes as long
+# as
 # creating about a thousand P-256 key pairs.
 _LOOP_AT_MOST = 2_000
 _CHUNK = 250
-# The default number of concurrent tasks on other machines. A cluster may have this many cores.
+# The default number of concurrent tasks on other machines. A cluster may have as many cores.
 _REMOTE_TASKS = 256
 _LOOK_AT_CANCEL_EVERY = 0.2  # The number of seconds between two progress reports.
 
@@ -156,7 +157,7 @@ def create_pairs(
 
 
 class _Job:
-    """The data that every executor needs to create pairs of a key and a CSR, and the progress."""
+    """The data that an executor needs to create pairs of a key and a CSR and report progress."""
 
     def __init__(
         self,
@@ -271,8 +272,9 @@ def _run_in_window(
 ) -> Generator[tuple[Task, Future[Any]]]:
     """Run at most `width` tasks at a time, and yield each task when it is done."""
     pending: dict[Future[Any], Task] = {}
-    # Each future reports its own completion, because another wait for all futures would take longer
-    # than creating a request.
+    # Each future puts itself into this queue when it is done. Waiting for all futures again and
+    # again
+    # would take longer than the work itself.
     done: SimpleQueue[Future[Any]] = SimpleQueue()
     rest = iter(tasks)
     try:

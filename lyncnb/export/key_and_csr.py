@@ -129,7 +129,7 @@ def _make_answer_error(name: str, problem: str) -> BundleError:
 
 
 def start_pair_workers(count: int, encryptor: Encryptor) -> WorkerProcesses:
-    """Return worker processes on this machine, which call `make_pair`."""
+    """Return worker processes that call `make_pair` on this machine."""
     return WorkerProcesses(count, encryptor, command=_COMMAND, hidden=VARIABLE)
 
 
@@ -148,9 +148,10 @@ def _build_pair_function(
 # A key is written before its CSR, and both are durable. A CSR appears in ``csr/`` only after its
 # key is on the disk, so the folder has the key of every request that is sent to a CA.
 
-# The number of pairs of key and CSR that are synced together, and the largest delay in seconds. One
-# wait for many pairs takes much less time than one wait for each pair. An interruption loses only
-# the last few pairs, and the next run creates them again.
+# The number of keys with CSRs that are synced together, and the largest delay in seconds. One wait
+# for many pairs takes much less time than one wait for each pair. An interruption loses only the
+# last
+# few pairs, and the next run creates them again.
 _BATCH = 500
 _SECONDS = 0.25
 _CSR_MODE = 0o644

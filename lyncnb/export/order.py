@@ -112,8 +112,8 @@ class Order:
     late: Finding | None = None
     notes: tuple[str, ...] = ()
 
-    #: Whether the plan is the saved plan in the folder. In this case, only requests and keys
-    #: change.
+    #: Whether the plan is the saved plan in the folder. If it is, lyncnb creates new requests and
+    #: keys, but does not change the plan.
     is_own_plan: bool = False
     #: The requests that may be withdrawn for the renewal, although they wait for a certificate.
     withdrawn: frozenset[str] = frozenset()
@@ -123,7 +123,8 @@ class Order:
     #: approved.
     approved_plan: str = ""
 
-    #: The saved plan for the requests and its file, or None without a saved plan.
+    #: The record of the saved plan and the content of the plan file. If no plan was saved, the
+    #: record is None.
     saved: PlanOnRecord | None = None
     saved_file: bytes = field(default=b"", repr=False)
     #: The reason to use the plan, although another plan was approved for the folder.
@@ -146,7 +147,7 @@ class Order:
         return data
 
     def list_reported_findings(self, plan_file: bytes) -> Findings:
-        """Return the findings for the summary, with the evaluation date in the file of the plan."""
+        """Return the findings for the summary, evaluated on the date in the plan file."""
         return replace(
             self.told_findings,
             judged_on=next(_find_evaluation_date(plan_file), self.judged_on),
@@ -171,7 +172,7 @@ def make_order(
     key_holders: Mapping[str, str] | None = None,
     covers: Covers = NO_COVERS,
 ) -> Order:
-    """Check that the requests of a plan may be written, and return the task for the folder.
+    """Check that lyncnb can write the requests of a plan, and return how to write them.
 
     ``key_holders`` contains the computer that creates the key, by request ID. Other keys are
     created on the current computer, or on the server during setup. ``covers`` contains the requests
@@ -180,13 +181,13 @@ def make_order(
     Raises
     ------
     PlanRejected
-        If it has error findings whose codes are not accepted.
+        If the plan has error findings whose codes are not accepted.
     PlanError
-        If two of its requests have the same id.
+        If two requests of the plan have the same id.
     OptionsError
         If an acceptance or a renewal has no reason.
     BundleError
-        If an id to renew fits no planned request, or several.
+        If an id to renew matches no planned request, or more than one.
     """
     accept = accept or {}
     _check_reasons({**plan.options.accepted, **accept})
@@ -200,7 +201,7 @@ def make_order(
     reject_errors([finding for finding in errors if not why_each[finding]])
     late = _make_past_date_error(plan, today) if today else None
     why_late = accept.get(LATE) or (late and find_acceptance(late, plan.options, day=day)) or ""
-    # Acceptances for issued certificates are recorded before the first one is received.
+    # Acceptances for issued certificates are recorded before the first certificate is received.
     counting = {**list_accepted_codes((), plan.options, day=day), **accept}
     used = {code: why for code, why in counting.items() if code in list_returned_checks()}
     used |= {finding.code: why for finding, why in why_each.items()}
@@ -318,8 +319,8 @@ def reject_errors(errors: Sequence[Finding]) -> None:
         return
     codes = sorted({finding.code for finding in errors})
     raise PlanRejected(
-        f"the plan has {count_of(len(errors), 'error')} ({', '.join(codes)}), "
-        "so nothing was written",
+        f"the plan has {count_of(len(errors), 'error')} ({', '.join(codes)}), so lyncnb wrote "
+        "nothing",
         problems=tuple(
             Problem(message=f"{', '.join(entry.codes)}: {entry.message}", hint=entry.hint)
             for entry in group_findings(errors)[:20]

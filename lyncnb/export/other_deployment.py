@@ -52,7 +52,7 @@ def compare_deployments(
     """
     try:
         records = open_requests(folder).requests
-    except BundleError:  # The folder is new, or the run itself will report the problem.
+    except BundleError:  # The folder is new, or the run reports the problem later.
         return None
     in_folder = _list_servers(one.plan.servers for one in records if one.state != "retired")
     planned = _list_servers(one.servers for one in plan.certificates)

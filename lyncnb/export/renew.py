@@ -64,7 +64,7 @@ def renew(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
-    """Create new keys and requests for certificates in a folder from its saved plan.
+    """Create new keys and requests for certificates according to the folder's saved plan.
 
     The subject, the names and all other values remain as planned. The certificates in use remain in
     use, and the old keys remain in ``archive/``. The plan is evaluated with today's rules.
@@ -269,8 +269,9 @@ def _make_renewal_order(
         plan, approval = _find_plan(folder, manifest, present, approved_by)
     else:  # A revocation does not require an approval.
         plan, approval = build_plan_on_record(manifest, present)[0], ""
-    # The plan is evaluated as if its certificates were issued today, because the planned issue date
-    # is for the first requests.
+    # The plan is evaluated as if its certificates were issued today. Its planned issue date applies
+    # only
+    # to the first requests.
     judged = replace(plan, options=replace(plan.options, planned_issue_date=evaluation_date))
     others = {one.id for one in plan.certificates} - set(ids)
     findings = [one for one in check_plan(judged, on=evaluation_date) if one.about not in others]

@@ -233,8 +233,8 @@ def _read_manifest(survey: Survey) -> Manifest:
     if not survey.has_manifest:
         if survey.holds_requests:
             raise BundleError(
-                f"{survey.folder} contains keys or CSRs but no manifest.json, so nothing was "
-                "changed",
+                f"{survey.folder} contains keys or CSRs but no manifest.json, so lyncnb changed "
+                "nothing",
                 hint="restore manifest.json, or run: lyncnb status FOLDER --rebuild",
             )
         return Manifest()
@@ -329,7 +329,8 @@ def _list_foreign_requests(
         if old is None or record.id in order.renew or record.state == "retired":
             continue
         if record.plan.at_set_up or old.plan.at_set_up:
-            continue  # No key was created for the request, or the current run creates no key.
+            # The setup of the server creates the key of such a request, so a run cannot create it.
+            continue
         has_changed = record.generation != old.generation or (
             not old.is_written and old.plan != record.plan
         )
@@ -342,7 +343,7 @@ def _list_foreign_requests(
 
 
 def _find_already_requested(old_manifest: Manifest, order: Order) -> Iterator[Problem]:
-    """Yield a problem for each request that cannot be omitted despite an installed certificate."""
+    """Yield a problem for each request that an installed certificate cannot replace."""
     covered = [request for request in order.wanted if request.covered is not None]
     revoked = {
         digest
@@ -380,8 +381,8 @@ def _is_foreign_request(record: RequestRecord, old_record: RequestRecord) -> Pro
             ),
             file=record.files.csr,
             hint="write the script again: lyncnb steps TOPOLOGY --request-on-server -o FOLDER. "
-            f"To generate the key on this computer instead: --renew {record.id} --reason "
-            "TEXT",
+            f"To generate the key on this computer instead, specify --renew {record.id} "
+            "--reason TEXT",
         )
     return Problem(
         message=(
@@ -389,7 +390,7 @@ def _is_foreign_request(record: RequestRecord, old_record: RequestRecord) -> Pro
         ),
         file=record.files.csr,
         hint="create the request again on this computer: lyncnb request TOPOLOGY FOLDER. To "
-        f"create the request on a server instead: --renew {record.id} --reason TEXT",
+        f"create the request on a server instead, specify --renew {record.id} --reason TEXT",
     )
 
 

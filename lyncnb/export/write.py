@@ -52,7 +52,7 @@ from ..request_folder.files_on_disk import (
 from ..request_folder.folder_location import (
     IGNORE_ALL,
     IGNORE_NAME,
-    explain_open_disk,
+    explain_missing_permissions,
     list_location_warnings,
 )
 from ..request_folder.history import is_history_missing, record_changes
@@ -103,7 +103,7 @@ def write(
     recovery: Sequence[RecoveryPublicKey] = (),
     lock_seconds: float = 10.0,
 ) -> Outcome:
-    """Change a request folder as a task requires. If nothing must change, leave it untouched.
+    """Make the changes of an order in a request folder, or write nothing if no change is necessary.
 
     Raises
     ------
@@ -129,15 +129,15 @@ def write(
 
 
 def _preview_without_lock(folder: Path, order: Order, cipher: FolderCipher) -> Preview | None:
-    """Return the preview of a run without the lock, or None if another run is writing."""
+    """Preview a run without locking the folder. Return None if another run is writing."""
     for attempt in (1, 2):
         try:
             return preview_changes(folder, order, cipher)
         except BundleError:
             if os.path.lexists(folder / OWNER_NAME):
                 return None
-            # Another run may have finished in the meantime. A problem that still exists is a real
-            # problem.
+            # Another run may have changed the folder during the first attempt, so only the second
+            # attempt raises the error.
             if attempt == 2:
                 raise
     return None
@@ -202,8 +202,9 @@ def _make_changes(
     recovery: Sequence[RecoveryPublicKey],
 ) -> Outcome:
     folder = preview.survey.folder
-    # Old lists are converted first, because the manifest then records that no list has the format
-    # of earlier versions.
+    # Lists in an earlier format are converted first, because the manifest that is saved next states
+    # that
+    # there are none.
     convert_old_lists(folder, cipher, preview.before)
     announce_changes(preview)
     # The encryption key is sealed for the recovery keys before the first private key is created.
@@ -216,10 +217,12 @@ def _make_changes(
         )
     seal_new_keys(folder, cipher, preview.manifest)
     manifest, cancelled = _create_pairs(preview, order, cipher, options)
-    # The requests are recorded before the summary is written, so that they are not lost if writing
-    # a table fails.
+    # The manifest is saved before the summary is written, so that no requests are lost if writing
+    # the summary fails.
     save_manifest(folder, manifest)
-    # A folder that waited for requests from other computers had a summary before its first key.
+    # If other computers must create all keys, the summary was written before, so the manifest can
+    # be
+    # unchanged here.
     if manifest != preview.manifest or preview.has_stale_summary:
         manifest = write_summary(preview, manifest)
     return Outcome(preview=preview, manifest=manifest, cancelled=cancelled)
@@ -238,7 +241,7 @@ def announce_changes(preview: Preview) -> None:
 
 
 def write_summary(preview: Preview, manifest: Manifest) -> Manifest:
-    """Write the summary of the plan in every format, and record the data in it."""
+    """Write the summary of the plan in every format, and save the manifest."""
     folder, order = preview.survey.folder, preview.order
     if order.is_own_plan:
         manifest = refresh_summary_files(folder, manifest)
@@ -293,7 +296,7 @@ def _split_plan(
     if findings is not None:
         raise ArgumentError(
             "write_requests: a saved plan already contains findings, so do not pass other findings",
-            hint="omit the argument findings, or pass the attribute plan of the saved plan",
+            hint="omit the findings argument, or pass the plan attribute of the saved plan",
         )
     return plan.plan, plan.findings, plan.data
 
@@ -582,5 +585,5 @@ def _list_notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     if not preview.before.requests:
         notes += list_location_warnings(survey.folder)
     elif survey.keeps_no_modes:
-        notes.append(explain_open_disk(survey.folder))
+        notes.append(explain_missing_permissions(survey.folder))
     return tuple(notes)

@@ -30,7 +30,7 @@ class _RuleDates:
         self.found.setdefault(rule, []).append(day)
 
 
-def find_rules_between(
+def find_rules_that_block_renewal(
     timetable: Timetable, certificate: Hold, first_missing_day: int, *, lead_source: str
 ) -> tuple[BrokenRule, ...]:
     """Return the rules that prevent a certificate from being replaced in time.
@@ -50,7 +50,7 @@ def find_rules_between(
     -------
     tuple of BrokenRule
         The expiration of the certificate in use, followed by each rule that forbids an issue date
-        before `missing_from` or a later server change.
+        before `first_missing_day` or a later server change.
     """
     blocked, last = _RuleDates(), min(first_missing_day, timetable.days.count) - 1
     for issue in range(max(certificate.issued + 1, 0), last + 1):
@@ -168,18 +168,19 @@ def _build_rules(rule_dates: _RuleDates, timetable: Timetable) -> Iterator[Broke
                     f"{_describe_days(len(set(found)), first, last)}",
                 )  # fmt: skip
             case ("lead time",):
+                ordered = (_compute_order_date(day, terms) for day in (first, last))
                 yield BrokenRule(
                     rule="lead time", begins=first, ends=last, source=f"{_PLAN}: lead_days",
                     says=f"to get a certificate {format_span(first, last)}, you must order it "
-                         f"{format_span(_order_date(first, terms), _order_date(last, terms))}, "
+                         f"{format_span(*ordered)}, "
                          f"because the CA needs {count_of(terms.order_days, 'day')} to issue it",
                 )  # fmt: skip
             case ("earliest order",):
                 yield BrokenRule(
                     rule="earliest order", begins=first, ends=last,
                     source=f"the start of the forecast; {_PLAN}: lead_days",
-                    says=f"a certificate that is to be issued on {last} must be ordered by "
-                         f"{_order_date(last, terms)}, but no order is possible before "
+                    says=f"to get a certificate issued on {last}, you must order it by "
+                         f"{_compute_order_date(last, terms)}, but you cannot order before "
                          f"{terms.earliest}",
                 )  # fmt: skip
             case ("validation", Step() as reuse):
@@ -213,5 +214,5 @@ def _describe_days(number: int, first: date, last: date) -> str:
     return f"{number:,} of the days {format_span(first, last)}"
 
 
-def _order_date(day: date, terms: Terms) -> date:
+def _compute_order_date(day: date, terms: Terms) -> date:
     return date.fromordinal(max(1, day.toordinal() - terms.order_days))

@@ -50,7 +50,7 @@ def _build_day_entry(work: DayWork, forecast: Forecast) -> DayEntry:
     summary = {
         "order": f"Order {number}",
         "validate": f"Validate domains for {number}",
-        "change": f"Install {number} on {_count_servers(work.entries)}",
+        "change": f"Install {number} on {_format_server_count(work.entries)}",
     }[work.what]
     summary += f" (by {last} at the latest)" if last and last > work.day else ""
     if forecast.origin.deployment:
@@ -75,7 +75,7 @@ def _find_last_day(work: DayWork) -> date | None:
     return min((day for day in days if day), default=None) if work.what != "validate" else None
 
 
-def _count_servers(entries: Iterable[ForecastEntry]) -> str:
+def _format_server_count(entries: Iterable[ForecastEntry]) -> str:
     return count_of(len({server for entry in entries for server in entry.servers}), "server")
 
 

@@ -134,7 +134,7 @@ class ForecastComparison(Table):
         return parts
 
     def problems(self) -> Iterator[tuple[str, ForecastProblem]]:
-        """Yield each problem and which forecasts have it: ``both``, ``first``, or ``second``."""
+        """Yield each problem with the forecasts that have it: both, the first or the second."""
         for problem in self.first.problems:
             yield ("both" if problem in self.second.problems else "first"), problem
         for one in self.second.problems:

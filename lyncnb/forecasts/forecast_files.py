@@ -39,7 +39,7 @@ FORECAST_FILE = build_report_kind(
     calendar=PRODUCT,
 )
 
-_SHOWN = 40  # The largest number of problems and certificates that the short form lists.
+_SHOWN = 40  # The largest number of problems and certificates in the short form of a forecast.
 
 
 def build_forecast_report(forecast: Forecast, *, max_shown: int = _SHOWN) -> Report:
@@ -151,7 +151,7 @@ def _format_text(forecast: Forecast, max_shown: int) -> Iterator[list[str] | Rep
 
 
 def _find_next_orders(forecast: Forecast) -> list[ForecastEntry]:
-    """Return for each certificate the next forecast entry that has an order date."""
+    """Return the next forecast entry with an order date for each certificate."""
     found: dict[str, ForecastEntry] = {}
     for entry in forecast.entries:
         if entry.order_on:

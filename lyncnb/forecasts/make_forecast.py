@@ -38,7 +38,7 @@ from ..request_folder.manifest import Manifest, format_timestamp, read_manifest
 from ..request_folder.request_record import IssuedRecord, RequestRecord
 from ..rules.ca_rules import CaLimit, load_ca_rules
 from ..rules.procedure import RollOver, load_procedure
-from .broken_rules import find_rules_between, find_rules_for_first_issue, format_span
+from .broken_rules import find_rules_for_first_issue, find_rules_that_block_renewal, format_span
 from .model import BrokenRule, Forecast, ForecastEntry, ForecastProblem
 from .timetable import Hold, Step, Terms, Timetable, Turn, find_step
 
@@ -307,7 +307,7 @@ class _Schedules:
         return self._validity[key]
 
     def list_reuse_periods(self, ca: str) -> tuple[Step, ...]:
-        """Return for how many days a public CA may reuse a domain validation, by date."""
+        """Return how many days a public CA may reuse a domain validation, by start date."""
         if ca not in self._reuse:
             self._reuse[ca] = _list_validity_steps(
                 load_ca_rules().list_smallest_limits("domain-validation-days", ca=ca), None
@@ -343,7 +343,7 @@ def _list_validity_steps(
     requested_days: int | None,
     source: str = _ASKED,
 ) -> tuple[Step, ...]:
-    """Return the validity by start date: the limit, or the requested number of days if lower."""
+    """Return validity periods by start date: the limit, or the requested days if they are fewer."""
     steps = []
     for day, least in limits:
         if requested_days is not None and (least is None or requested_days <= least.value):
@@ -408,7 +408,7 @@ class _Schedule:
                 return (
                     entries,
                     problems,
-                )  # The certificate is never installed, which is already reported as a problem.
+                )  # The certificate is never installed, and ``problems`` contains the reason.
             last = self.days.convert_to_date(hold.last + 1)
             self.ends = datetime.combine(last, time(), tzinfo=UTC)
         if hold is None:
@@ -456,8 +456,8 @@ class _Schedule:
     def _build_recorded_entry(self, recorded: Held) -> Hold:
         lead = timedelta(hours=self.find_timetable.terms.lead_hours)
         number = self.days.convert_to_number
-        # A certificate must be valid for the complete day. The second of notAfter belongs to its
-        # validity.
+        # A certificate must be valid for the complete day. It is still valid in the second of
+        # notAfter.
         last, deadline = (
             number(find_last_whole_day(moment))
             for moment in (recorded.ends, add_time_span(recorded.ends, -lead))
@@ -528,8 +528,8 @@ class _Schedule:
             last = self.days.convert_to_date(min(change - 1, self.days.goal))
             yield ForecastProblem(
                 certificates=(), number=1, begins=day, ends=max(day, last), rules=rules,
-                what=(f"the first certificate cannot be issued on {day} and then "
-                     "installed as planned"),
+                what=(f"you cannot get the first certificate on {day} and then install it as "
+                      "planned"),
             )  # fmt: skip
 
     def _build_problem(
@@ -539,7 +539,7 @@ class _Schedule:
         source = "; ".join(dict.fromkeys(roll.source for roll in self.find_roll_overs.values()))
         key = (self.find_timetable.terms, certificate, missing_days[0])
         if key not in self.of.broken:
-            self.of.broken[key] = find_rules_between(
+            self.of.broken[key] = find_rules_that_block_renewal(
                 self.find_timetable, certificate, missing_days[0], lead_source=source
             )
         rules = self.of.broken[key]
@@ -591,8 +591,9 @@ def _add_validations(
         for domain in domains[one.id]:
             proof = proofs.get((one.ca, domain))
             if one.number and day is None:
-                # The domain cannot be validated before the deadline. A separate problem reports
-                # this.
+                # If the domain cannot be validated before the deadline, the forecast contains a
+                # separate problem for
+                # it, so this step is skipped.
                 continue
             if proof is None or (issued - proof).days > reuse:
                 proofs[one.ca, domain] = day or issued
@@ -606,7 +607,7 @@ def _add_validations(
 
 
 def _find_issue_date(entry: ForecastEntry, schedules: _Schedules) -> date:
-    """Return the issue date of an entry. For a recorded certificate, return its first day."""
+    """Return the issue date of an entry, or the first day of validity of a recorded certificate."""
     return entry.issued_on or schedules.read.held[entry.id].begins.date()
 
 

@@ -1,4 +1,4 @@
-"""Define ``Forecast``: the renewals in the next years, and the work that cannot be done.
+"""Define ``Forecast``: the renewals in the coming years, and the tasks that have no possible date.
 
 This module contains only data classes. ``make_forecast.py`` creates the objects, and
 ``forecast_files.py`` writes them to files.
@@ -222,7 +222,7 @@ BROKEN = columns(
     ("Says", lambda row: row[1].says),
     ("Source", lambda row: row[1].source),
 )
-# The columns that fit on a page. Files contain all columns, and one row for each certificate.
+# The columns of a printed page. The files contain more columns, and one row for each certificate.
 _WORK = columns(
     ("Order, by", lambda ones: _format_with_deadline(ones[0].order_on, ones[0].order_by)),
     ("Validate", _format_validation),

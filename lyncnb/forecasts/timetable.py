@@ -27,7 +27,7 @@ from ..base.renewal_days import (
 
 
 class Step(NamedTuple):
-    """The number of days that applies to certificates from an issue date on, and the reason."""
+    """The validity period in days for certificates issued on or after a date, with the reason."""
 
     begins: date
     days: int
@@ -61,12 +61,12 @@ class Terms:
 
 
 def find_step(steps: Sequence[Step], day: date) -> Step:
-    """Return the validity step that applies to certificates that are issued on a date."""
+    """Return the validity step that applies to certificates that the CA issues on a date."""
     return steps[max(0, bisect_right(steps, day, key=lambda step: step.begins) - 1)]
 
 
 class Hold(NamedTuple):
-    """A certificate in a schedule while it is in use. The dates are day numbers."""
+    """The period in which a schedule uses one certificate. The dates are day numbers."""
 
     issued: int
     last: int  # The last day that is completely within the validity period.
@@ -94,7 +94,7 @@ class Turn(NamedTuple):
 
 
 class Timetable:
-    """Calculates the schedules for certificates that have the same terms of renewal."""
+    """The possible schedules of certificates that have the same renewal terms."""
 
     def __init__(self, terms: Terms, days: Days) -> None:
         self.terms, self.days = terms, days
@@ -134,7 +134,7 @@ class Timetable:
         return self.days.next_unfrozen[first] if first >= 0 else issue_day
 
     def build_certificate(self, issue_day: int) -> Hold:
-        """Return the certificate for an issue day, with its last day, deadline and renewal day."""
+        """Return the last day, deadline, and renewal day of a certificate issued on a day."""
         length = self.lasts[issue_day] - issue_day + 1
         renew = issue_day + int(length * (1 - EXPIRING_SHARE))
         return Hold(issue_day, self.lasts[issue_day], self.deadlines[issue_day], renew)

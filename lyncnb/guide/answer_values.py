@@ -214,7 +214,7 @@ def _read_names(question: Question, text: str) -> tuple[str, ...]:
             raise BadName(
                 (
                     f"{shown(name)} and {shown(names[name.casefold()])} differ only in "
-                    "uppercase and lowercase letters"
+                    "capitalization"
                 ),
                 "use a different name for each site",
             )

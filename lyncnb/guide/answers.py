@@ -33,8 +33,8 @@ from .questions import Question, read_interview
 Texts = Mapping[tuple[str, str], str]
 
 _LARGEST = 1_000_000
-# The number of letters in the short name of a site. If two sites begin with the same letters, their
-# short names have more.
+# The minimum number of letters in a site's short name. Sites that begin with the same letters get
+# longer short names.
 _CODE = 3
 _SITES = "site"  # The name of the array of sites in a file with answers.
 _OF_ITS_OWN = 'use a different name for each site: name = "Taipei"'
@@ -127,9 +127,8 @@ class GuideAnswers(Table, Told):
             Problem(
                 file=source,
                 message=(
-                    f"{describe_position(site, key)}: the guide does "
-                    "not ask this "
-                    "question, because of other answers"
+                    f"{describe_position(site, key)}: the guide does not ask this question, "
+                    "because of your other answers"
                 ),
                 hint=(
                     "remove this answer, or change the answer that determines whether "
@@ -163,12 +162,13 @@ class GuideAnswers(Table, Told):
             raise AnswersError(f"{name}: {error}", hint=error.hint) from None
         product = document.get("product")
         if isinstance(product, str) and product.endswith(".toml") and not isinstance(source, bytes):
-            # As in plan.toml, the path is relative to the folder that contains the file.
+            # The path of a product file is relative to the folder of the answers file, as in
+            # plan.toml.
             document["product"] = str(Path(source).parent / product)
         return cls.of(document, source=name)
 
     def to_document(self, *, in_full: bool = True) -> dict[str, Any]:
-        """Return the answers as a document for :meth:`of`.
+        """Return the answers as a document that :meth:`of` can read.
 
         With `in_full`, defaults are included.
         """
@@ -183,7 +183,7 @@ class GuideAnswers(Table, Told):
         return {**document, _SITES: list(sites.values())}
 
     def find_product_for(self, folder: str | os.PathLike[str]) -> str:
-        """Return the product for a file in the given folder: a name, or the path of a product file.
+        """Return the name of the product, or the path of a custom product file.
 
         The path of a custom product is relative to the folder.
         """
@@ -220,7 +220,7 @@ class GuideAnswers(Table, Told):
         return "" if value is None else format_answer(value)
 
     def is_yes(self, key: str) -> bool:
-        """Return whether an answer is yes, more than 0, or not empty for any site."""
+        """Return whether an answer is yes, is a number above 0, or contains text, for any site."""
         return any(is_yes(self._values.get((site, key))) for site in ("", *self.sites))
 
     @property
@@ -327,7 +327,7 @@ def _meets_condition(condition: str, site: str, values: Mapping[tuple[str, str],
 
 
 def _list_missing_parts(product: Value | None) -> frozenset[str]:
-    """Return the questions about servers and columns that the product does not have."""
+    """Return the questions that do not apply because the product lacks a role or a column."""
     try:
         rules = load_rules(str(product)) if product is not None else load_rules()
     except LyncnbError:
@@ -410,7 +410,7 @@ def _split_document(
     texts: dict[tuple[str, str], str] = {}
     names: dict[str, None] = {}
 
-    def take_answers(site: str, table: Mapping[str, Any], where: str, other: str) -> None:
+    def collect_answers(site: str, table: Mapping[str, Any], where: str, other: str) -> None:
         known = {item.key: item for item in questions if item.is_asked_per_site is bool(where)}
         reader.reject_unknown_keys(where, table, [*known, other])
         for key in [key for key in table if key in known]:
@@ -421,7 +421,7 @@ def _split_document(
             else:
                 texts[site, key] = text
 
-    take_answers("", document, "", _SITES)
+    collect_answers("", document, "", _SITES)
     sites = document.get(_SITES, ())
     if not (isinstance(sites, (list, tuple)) and all(isinstance(v, Mapping) for v in sites)):
         reader.problem(f"'{_SITES}' is not an array of tables", f"enter [[{_SITES}]]")
@@ -436,7 +436,7 @@ def _split_document(
             reader.problem(f"'{where}.name' {error}", error.hint)
             continue
         names[name] = None
-        take_answers(name, item, where, "name")
+        collect_answers(name, item, where, "name")
     if names:
         texts["", "sites"] = ";".join(names)
     return texts
@@ -470,7 +470,7 @@ def _convert_to_text(value: object) -> str | None:
 
 
 def describe_position(site: str, key: str) -> str:
-    """Describe the site and key of an answer for messages. Without a site, describe the key."""
+    """Describe the place of an answer for messages: its site, if it has one, and its key."""
     return f"site {site}, {key}" if site else key
 
 

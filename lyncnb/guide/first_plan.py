@@ -38,7 +38,7 @@ from .answers import GuideAnswers
 from .lay_out import guided_topology, lay_out
 from .questions import LeftOut, read_interview
 
-#: The name of the file with the answers. It is next to the table and the options.
+#: The name of the file with the answers, which is in the same folder as the table and the options.
 ANSWERS_FILE = "guide.toml"
 
 # The columns that the preview of the table shows.
@@ -285,7 +285,7 @@ def _check_path(
     force: bool,
     answers_file: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Raise an error if a first plan cannot be written to a folder.
+    """Raise an error if the files of a first plan cannot be written to a folder.
 
     Existing files with the same content are allowed.
     """
@@ -312,7 +312,9 @@ def _build_output_kind(data: bytes | None) -> OutputKind:
         return data is not None and file.read(len(data) + 1) == data
 
     test: Callable[[IO[bytes]], bool] = is_same
-    return OutputKind(what="a copy of this first plan", is_ours={".csv": test, ".toml": test})
+    return OutputKind(
+        what="a copy of the plan that this command writes", is_ours={".csv": test, ".toml": test}
+    )
 
 
 def _is_same_file(path: Path, other: str | os.PathLike[str]) -> bool:

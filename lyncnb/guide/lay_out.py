@@ -116,14 +116,14 @@ def lay_out(answers: GuideAnswers) -> Layout:
             several[word] = pool.part
         if pool.part.all_sites and not pool.table_site:
             layout.remarks.append(
-                f"{_get_row_name(rows[0])} serves all sites, so its site is blank."
+                f"{_get_row_name(rows[0])} serves all sites, so its site column is blank."
             )
         if pool is signing_in:
             rows[0]["autologon"] = "true"
             layout.remarks.append(f"Clients sign in automatically to {_get_row_name(rows[0])}.")
         layout.rows += rows
     for word, part in several.items():
-        _note_first_pool(part, first[word], layout)
+        _add_note_about_first_pool(part, first[word], layout)
     if layout.rows:
         layout.rows[0].update(urls, sip_domains=answers.text("sip_domains"))
     else:
@@ -219,7 +219,7 @@ def _plan_pools(layout: Layout) -> Iterator[_Pool]:
     ]
     _check_branches(layout, branches)
     codes = make_short_names(list(dict.fromkeys([*answers.sites, *branches])))
-    serving_all = _find_only_sites(answers)
+    serving_all = _map_shared_pools_to_sites(answers)
     for site, part, value in _list_sites_with_pools(layout):
         code = answers.text("code", site)
         if isinstance(value, tuple) and isinstance(value[0], str):
@@ -267,7 +267,7 @@ def _check_branches(layout: Layout, branches: Sequence[str]) -> None:
         seen.add(name.casefold())
 
 
-def _find_only_sites(answers: GuideAnswers) -> dict[str, str]:
+def _map_shared_pools_to_sites(answers: GuideAnswers) -> dict[str, str]:
     """For each kind of server that has one pool for all sites, return the site of that pool.
 
     This pool serves all sites, so its rows have no site.
@@ -380,8 +380,8 @@ def _get_row_name(row: Mapping[str, str]) -> str:
     return row.get("pool_fqdn") or row["server_fqdn"]
 
 
-def _note_first_pool(server_kind: Part, row: Mapping[str, str], layout: Layout) -> None:
-    """Add a note about a function that only the first of several pools has."""
+def _add_note_about_first_pool(server_kind: Part, row: Mapping[str, str], layout: Layout) -> None:
+    """Add a note that only the first pool of this role provides a function."""
     given = [row.get(cell.column) for cell in server_kind.cell if cell.first_only]
     if server_kind.first_takes and any(value not in (None, "", "false") for value in given):
         layout.remarks.append(
@@ -400,11 +400,15 @@ def _note_long_names(layout: Layout) -> None:
     if long:
         names = f"{long[0]} and {len(long) - 1:,} more" if len(long) > 1 else long[0]
         layout.remarks.append(
-            f"Windows shortens the NetBIOS name of {names}, because it has more than {_NETBIOS} "
-            "characters before the first dot."
+            (
+                f"Windows shortens the NetBIOS name of {names}, because the server's name has more "
+                f"than {_NETBIOS} characters before the first dot."
+            )
             if len(long) == 1
-            else f"Windows shortens the NetBIOS names of {names}, because they have more than "
-            f"{_NETBIOS} characters before the first dot."
+            else (
+                f"Windows shortens the NetBIOS names of {names}, because these servers' names "
+                f"have more than {_NETBIOS} characters before the first dot."
+            )
         )
 
 

@@ -94,8 +94,8 @@ def read_pattern(
             raise BadName(
                 f'you specified two patterns for "{kind}"'
                 if kind
-                else "you specified two patterns for all kinds of servers and services",
-                "use only one pattern, or enter KIND=PATTERN",
+                else "you specified two patterns that apply to all kinds of servers and services",
+                "use only one pattern, or enter KIND=PATTERN for each kind",
             )
         pattern = part[match.end() :].strip() if match else part
         by_kind[kind] = _check_pattern(pattern, placeholders, is_for_all_kinds=not kind)

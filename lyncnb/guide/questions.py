@@ -76,7 +76,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A feature of Microsoft's Planning Tool that the guide lacks, and what replaces it."""
+    """A feature of Microsoft's Planning Tool that the guide lacks, with an alternative."""
 
     what: str
     instead: str

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 HEADINGS = ("Task", "In a notebook", "In a shell")
 
-#: Each row contains a task: a description, the panel or call, and the command.
+#: Each row contains the description of a task, the panel or Python call for it, and the command for
+#: it.
 TASKS: tuple[tuple[str, str, str], ...] = (
-    ("plan on one page, without code", "", "lyncnb dash"),
-    ("plan in one HTML file, without installation", "", "lyncnb page FILE -o PLANNER.html"),
-    ("answer questions to get a first table", "ln.GuidePanel()", "lyncnb guide FOLDER"),
+    ("create a plan on one page, without code", "", "lyncnb dash"),
+    ("plan with one HTML file, without an installation", "", "lyncnb page FILE -o PLANNER.html"),
+    ("create a table of servers by answering questions", "ln.GuidePanel()", "lyncnb guide FOLDER"),
     ("fill in an empty table", "", "lyncnb template TABLE.xlsx"),
     ("read a table or a topology document", "ln.read_topology(FILE)", "lyncnb plan FILE"),
     ("change servers and options, and see the plan", "ln.PlanEditor(topology)", "lyncnb dash"),

@@ -15,9 +15,9 @@ from ..errors import NotebookError
 #: that cannot encrypt its channels.
 REQUIRED = "required"
 
-#: The first versions with which nbclient and JupyterLab start kernels with encrypted channels.
-#: jupyter-client 8.9 has the setting, but its asynchronous client rejects the key of the kernel.
-#: All other functions of lyncnb work with older versions.
+#: The first versions with which nbclient and JupyterLab can start kernels with encrypted channels.
+#: In jupyter-client 8.9, the asynchronous client rejects the kernel's key. All other functions of
+#: lyncnb work with older versions.
 NEEDED = {"jupyter-client": "8.10", "ipykernel": "7.3"}
 
 
@@ -40,7 +40,7 @@ def get_encryption_setting() -> str:
         raise NotebookError(
             (
                 f"{' and '.join(old)} cannot encrypt the channels between Jupyter and the "
-                "kernel, which may carry a passphrase"
+                "kernel. A passphrase may pass through these channels"
             ),
             hint=f"run: pip install {needed}",
         )

@@ -28,12 +28,13 @@ _KEY_TEXT = re.compile(
 # The patterns for the first bytes of a private key in DER, at any position. No certificate or
 # request contains such bytes. The comment before each pattern names its source.
 _KEY_BYTES = re.compile(
-    # RFC 5958 section 2: version, rsaEncryption or id-ecPublicKey, then an OCTET STRING.
+    # RFC 5958 section 2: version, algorithm (rsaEncryption or id-ecPublicKey), then an OCTET
+    # STRING.
     rb"\x02\x01[\x00\x01]\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x04"
     rb"|\x02\x01[\x00\x01]\x30[\x10-\x20]\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06.{6,12}\x04"
     # RFC 8017 appendix A.1.2: version 0, then a modulus of 1024 bits or more.
     rb"|\x30\x82..\x02\x01\x00\x02[\x81\x82]"
-    # RFC 5915 section 3: version 1, 32 or 48 bytes, then a named curve.
+    # RFC 5915 section 3: version 1, then a private key of 32 or 48 bytes, then a named curve.
     rb"|\x02\x01\x01\x04(?:\x20.{32}|\x30.{48})\xa0"
     # RFC 8018 appendix A.4 (an encrypted key), and RFC 7292 section 4 (a PFX file, which begins
     # with version 3).
@@ -65,7 +66,7 @@ _MOST_UNPACKED = 1 << 20
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _CODED = re.compile(r"[A-Za-z0-9+/]{24,}")
 
-# The number of times that base64 is decoded. Nobody encodes a key three times by accident.
+# The maximum number of times to decode base64. More layers are unlikely to be an accident.
 _DEPTH = 2
 
 
@@ -112,7 +113,7 @@ def _is_key_in_utf16(data: bytes) -> bool:
 
 
 def _decode_text(text: str) -> Iterator[str]:
-    """Yield a text unchanged, and in the forms to which a browser or a program would decode it."""
+    """Yield a text unchanged, and after decoding its HTML entities, escapes and URL encoding."""
     yield text
     for _ in range(3):
         # The text is decoded twice, because a page can contain another escaped page.
@@ -131,7 +132,7 @@ def _decode_text(text: str) -> Iterator[str]:
 
 
 def _decode_base64(text: str) -> Iterator[bytes]:
-    """Decode each run of base64 from four positions, because other letters may precede it."""
+    """Decode each run of base64 from four positions, because other letters may precede the data."""
     yield from _decode_other_forms(text)
     # The two base64 alphabets (RFC 4648 sections 4 and 5) differ in two characters.
     joined = "".join(text.replace("\\n", "").replace("\\r", "").split())

@@ -146,7 +146,7 @@ def raise_problems(problems: Sequence[Problem], path: Path) -> None:
 
 
 def replace_paths(notebook: Notebook) -> bool:
-    """Replace home folders with ``~`` and temporary folders with a word in notebook outputs.
+    """In notebook outputs, replace home folders with ``~`` and temporary folders with a fixed word.
 
     Returns
     -------

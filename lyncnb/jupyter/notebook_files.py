@@ -87,8 +87,9 @@ def _parse_json(path: Path, text: str) -> object:
     try:
         values: object = json.loads(text)
         if "\\ud" in text.lower() or not text.isascii():
-            # Bytes that are not UTF-8 and unpaired surrogates are rejected, because lyncnb could
-            # not write them again.
+            # lyncnb rejects bytes that are not UTF-8 and unpaired surrogates, because it could not
+            # write them
+            # again.
             json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise UnreadableNotebook(

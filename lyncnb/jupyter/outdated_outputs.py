@@ -15,8 +15,9 @@ from pathlib import Path
 from ..base.disk import files
 from ..errors import BundleError, LyncnbError
 
-#: The folder next to the notebook that contains the record of outdated outputs, and drafts of
-#: unsaved edits.
+#: The name of a folder next to the notebook. The folder contains the record of outdated outputs,
+#: and
+#: drafts of unsaved edits.
 DRAFT_FOLDER = ".lyncnb-draft"
 
 _NAME = "outdated.json"
@@ -26,7 +27,7 @@ _LARGEST = 1 << 20  # The maximum size of the record in bytes.
 def record_outdated_output(
     shown_digest: str, current_digest: str, *, folder: Path = Path(DRAFT_FOLDER)
 ) -> None:
-    """Record that a saved output shows an earlier plan, or remove the record if it does not.
+    """Record that a saved output shows an earlier plan, or remove the record of a current output.
 
     Parameters
     ----------
@@ -52,13 +53,13 @@ def record_outdated_output(
         files.replace_file(path, json.dumps(outdated, indent=1).encode())
     else:
         path.unlink(missing_ok=True)
-        # If the folder also contains drafts, it is not removed.
+        # rmdir() fails if the folder also contains drafts, and lyncnb keeps the folder.
         with suppress(OSError):
             folder.rmdir()
 
 
 def read_outdated_outputs(folder: Path) -> dict[str, str]:
-    """Return a dict from the plan digest of each outdated output to the current plan's digest."""
+    """Return the plan digest of each outdated output, with the current plan's digest."""
     try:
         content = json.loads(
             files.read_specified_file(folder / _NAME, limit=_LARGEST, error_class=BundleError)

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVarTuple
 
 from ..base.disk.outputs import OutputKind, check_output, is_request_folder
 from ..errors import KernelPortTaken, LyncnbError, NotebookError
-from ..pki.passphrase import PROMPTS, is_run_without_user
+from ..pki.passphrase import PROMPTS, runs_without_user
 from .encrypted_channels import get_encryption_setting
 from .notebook_files import Notebook, read_notebook, write_notebook
 from .shared_page import PAGE, share_notebook
@@ -42,7 +42,7 @@ _MARK = "lyncnb"
 
 
 def _is_executed(file: IO[bytes]) -> bool:
-    # Only the end of the file is read, because the metadata of a notebook is at the end.
+    # Read only the end of the file, because it contains the metadata of the notebook.
     file.seek(0, os.SEEK_END)
     file.seek(max(file.tell() - (1 << 16), 0))
     return f'"{_MARK}": {{'.encode() in file.read()
@@ -83,7 +83,7 @@ def is_unattended() -> bool:
     if asked is not None:
         return asked == "1"
     is_page = os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
-    return is_run_without_user() and not is_page
+    return runs_without_user() and not is_page
 
 
 def run_notebook(
@@ -154,7 +154,7 @@ def rerun_notebook(
     passphrase: Callable[[], Secret] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Notebook:
-    """Run a notebook like :func:`run_notebook`, but press no button and write no file.
+    """Run a notebook like :func:`run_notebook`, but without pressing buttons or writing files.
 
     Returns
     -------
@@ -178,7 +178,7 @@ def rerun_notebook(
 
 
 def _find_request_folders(notebook: Notebook, parent: Path) -> tuple[Path, ...]:
-    """Return the request folders next to a notebook whose names its code contains."""
+    """Return the request folders in `parent` that the code of a notebook mentions."""
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     return tuple(
         folder
@@ -193,7 +193,7 @@ class _InterruptibleLoop(asyncio.SelectorEventLoop):
     def add_signal_handler(
         self, sig: int, callback: Callable[[*_Args], object], *args: *_Args
     ) -> NoReturn:
-        # nbclient handles a RuntimeError, and then runs without a signal handler.
+        # If this call raises RuntimeError, nbclient runs the notebook without a signal handler.
         raise RuntimeError("signal handlers are available only in the main thread")
 
 
@@ -272,8 +272,8 @@ def _make_start_error(path: Path, log_text: IO[bytes], reason: str) -> NotebookE
     if "transport_encryption" in reason:
         return NotebookError(
             (
-                f"{message}, because the kernel cannot encrypt the channels, which may carry "
-                "a passphrase"
+                f"{message}, because the kernel cannot encrypt its connection to Jupyter. A "
+                "passphrase may pass through this connection"
             ),
             hint="install ipykernel again, and remove other kernels with the name python3; "
             "to list them, run: jupyter kernelspec list",
@@ -311,7 +311,7 @@ def _make_client(notebook: Notebook, path: Path) -> Any:
 
 
 class _PassphraseAnswers:
-    """Answers ``getpass`` in the kernel with the passphrase. Any other question is an error."""
+    """The object that answers ``getpass`` in the kernel, and rejects all other questions."""
 
     def __init__(self, client: Any, passphrase: Callable[[], Secret] | None) -> None:
         self.failure: LyncnbError | None = None
@@ -342,7 +342,7 @@ class _PassphraseAnswers:
                 answer = self._answer(message["content"])
             except LyncnbError as error:
                 self.failure = error
-                # The cell waits for an answer that it will not get, so the cell is interrupted.
+                # The cell waits for input that never arrives, so the test interrupts the cell.
                 await self._make_client.km.interrupt_kernel()
             else:
                 self._make_client.kc.input(answer.reveal())

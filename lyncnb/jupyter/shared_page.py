@@ -47,7 +47,7 @@ def _is_notebook_page(file: IO[bytes]) -> bool:
 #: The type of file that :func:`share_notebook` writes.
 PAGE = outputs.OutputKind(what="a notebook's page", is_ours={".html": _is_notebook_page})
 
-#: The types of file for the printed page and the cleaned notebook.
+#: The file types of the printed page and the cleaned notebook.
 PRINTED = outputs.OutputKind(
     what="a printed notebook page",
     is_ours={".pdf": outputs.match_content(b"%PDF-", b"Skia/PDF")},
@@ -56,8 +56,8 @@ CLEAN_COPY = outputs.OutputKind(
     what="a cleaned notebook", is_ours={".ipynb": outputs.match_content(b'"lyncnb"', b'"cleaned"')}
 )
 
-# The number of columns from which a table is printed in landscape. Pictures, and the text before
-# them, then get separate pages in portrait.
+# Tables with at least this number of columns are printed in landscape. Pictures and the text before
+# them are then printed on separate pages in portrait.
 _UPRIGHT_COLUMNS = 8
 _UPRIGHT = "@page{size:A4}"
 _ON_THEIR_SIDE = (
@@ -365,8 +365,8 @@ def render_notebook(notebook: Notebook, *, title: str, code: bool = True, made_o
             _convert_to_static(output) for output in cell.get("outputs", ())
         ]
     body = _NEEDS.sub("", _ANCHOR.sub("", _render_cells(static, code=code)))
-    # The empty heading above the index in pandas tables is removed, because a screen reader cannot
-    # read it.
+    # Remove the empty heading above the index in pandas tables, because a screen reader cannot read
+    # an empty heading.
     body = _NO_HEADING.sub("<td></td>", body)
     first = _HEADING.search(body)
     if first and first[1] == "1":
@@ -374,8 +374,9 @@ def render_notebook(notebook: Notebook, *, title: str, code: bool = True, made_o
     heads = re.findall(r"<tr.*?</tr>", _remove_folded_content(body), re.S)
     columns = max((row.count("<th") for row in heads), default=0)
     layout = _UPRIGHT if columns <= _UPRIGHT_COLUMNS else _ON_THEIR_SIDE
-    # The styles of lyncnb's tables and pictures are added, because the <style> tags in outputs were
-    # removed.
+    # The page needs these styles for tables and pictures, because lyncnb removes the <style> tags
+    # from
+    # the outputs.
     styles = TABLE_STYLE + FIGURE_STYLE + _STYLE.replace("LAYOUT", layout)
     return make_page(
         title,
@@ -463,7 +464,8 @@ def _sanitize_attribute(tag: str, name: str, value: str) -> str | None:
     """Return the safe value of an HTML attribute, or None to remove the attribute."""
     if name == "src" and not value.startswith("data:image/"):
         return None
-    # Blanks and control characters are removed from an address, because browsers ignore them.
+    # The check ignores blanks and control characters in an address, because browsers ignore them
+    # too.
     if name == "href" and re.sub(r"[\x00-\x20]", "", value).lower().startswith("data:"):
         return None
     return value

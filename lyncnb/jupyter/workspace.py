@@ -99,7 +99,7 @@ def open_lab(
         *([f"--ServerApp.port={port}", "--ServerApp.port_retries=0"] if port else []),
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        # The option is necessary because containers usually run as root.
+        # Containers usually run as root, so --allow-root is necessary.
         arguments.append("--allow-root")
     # Users cannot act on deprecation warnings between extensions of Jupyter, so the warnings are
     # hidden.

@@ -1,4 +1,4 @@
-"""Find passphrases in the code of a notebook that are passed to functions of lyncnb.
+"""Find passphrases that the code in a notebook passes to functions of lyncnb.
 
 ``leak_scan`` finds a secret by the name of its variable or argument. This module finds a
 secret by the function call, as in ``ln.rekey("requests", "old passphrase", "new

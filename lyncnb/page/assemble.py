@@ -1,4 +1,4 @@
-"""Assemble the page without a table from its scripts, Pyodide and the prepared memory."""
+"""Assemble the empty planner page from its scripts, Pyodide and the prepared memory image."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from .modules import LIBRARIES
 from .planner_page import escape_json
 from .session import DOCUMENTS
 
-# Pyodide expects module workers, but a page that is opened from a disk cannot load their scripts.
-# Each change consists of the text in the pinned version, and its replacement.
+# The changes to Pyodide's files, as pairs of the old and the new text. Pyodide expects module
+# workers,
+# but a page that is opened from a disk cannot load their scripts.
 _PYODIDE_CHANGES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "pyodide.asm.mjs": (
         ("export default _createPyodideModule;", ""),

@@ -1,4 +1,4 @@
-"""The connection of a session to a web worker, and the preparation of the worker's memory."""
+"""Connect a session to a web worker, and load all modules before the memory is saved."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ def _download_packages(node_path: str, folder: Path) -> list[Path]:
 
 
 def _unpack_archives(archives: Iterable[Path]) -> dict[Package, dict[str, bytes]]:
-    """Return the files in each npm package. Raise an error if a package is not as expected."""
+    """Return the files in each npm package. Raise an error for a missing or different package."""
     unpacked = dict(map(_unpack_archive, archives))
     if missing := [package for package in PACKAGES if package not in unpacked]:
         raise PageError(

@@ -58,7 +58,7 @@ class Post(Protocol):
 
 def _describe_next_session(path: Path, is_first: bool) -> tuple[str, str]:
     options = build_options_path(path).name
-    return f"To continue later, open {path.name} and {options} at the same time.", ""
+    return f"To continue later, open {path.name} together with {options}.", ""
 
 
 class PageSession:
@@ -116,7 +116,7 @@ class PageSession:
         self._run_safely(lambda: self._prepare_requests(now))
 
     def write_request_files(self, written: Mapping[str, Mapping[str, str]]) -> None:
-        """Send the page a request folder's files, with the requests that the page created."""
+        """Send a request folder's files to the page, with the requests that the page created."""
         self._run_safely(lambda: self._write_request_files(written))
 
     def _run_safely(self, work: Callable[[], object]) -> None:

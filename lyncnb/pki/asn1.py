@@ -280,7 +280,7 @@ def _detect_kind(data: bytes, element: Element, allowance: _Allowance) -> Kind:
         return Kind.PUBLIC_KEY
     if tags[:1] == (_INTEGER,):
         version = int.from_bytes(data[inner[0].content : inner[0].content_end], "big")
-        return _detect_versioned_kind(tags, version)
+        return _detect_pfx_or_key(tags, version)
     return Kind.OTHER
 
 
@@ -298,8 +298,8 @@ def _detect_signed_kind(tags: list[int]) -> Kind:
     return Kind.OTHER
 
 
-def _detect_versioned_kind(tags: tuple[int, ...], version: int) -> Kind:
-    """Distinguish a PFX and the forms of a private key (RFC 7292, 5958, 8017, 5915)."""
+def _detect_pfx_or_key(tags: tuple[int, ...], version: int) -> Kind:
+    """Return the type of a structure that begins with a version, such as a PFX file or a key."""
     if version == 3 and tags[1:2] == (_SEQUENCE,) and len(tags) <= 3:
         return Kind.PFX
     if tags[1:3] == (_SEQUENCE, _OCTET_STRING):
@@ -398,7 +398,7 @@ def _list_elements_below(
 def _open_octet_string(
     data: bytes, element: Element, depth: int, allowance: _Allowance
 ) -> _ElementPairs:
-    """Return the ASN.1 elements in an octet string. For other bytes, return nothing."""
+    """Yield the ASN.1 elements in an octet string, or nothing if it contains other data."""
     begin, end = element.content, element.content_end
     try:
         inner = read_element(data, begin, end, depth + 1, allowance)

@@ -86,7 +86,7 @@ _SCHEMES = {
 
 _POLICY_MAPPINGS = x509.ObjectIdentifier("2.5.29.33")
 
-# The extensions that lyncnb processes. Therefore, they may be marked as critical.
+# The extensions that lyncnb processes. A certificate may mark them as critical.
 _UNDERSTOOD = frozenset(
     {
         x509.BasicConstraints.oid,
@@ -116,7 +116,7 @@ _READ_ERRORS = (
 
 
 class GeneralName(NamedTuple):
-    """A name, or the root of a tree of names, to which name constraints are applied.
+    """A name, or a range of names in a name constraint.
 
     ``kind`` is ``DNS``, ``IP``, ``directory``, ``email``, ``URI``, or ``other``. The value of a
     directory name is a :data:`NameKey`. All other values are text.
@@ -232,7 +232,7 @@ def format_serial(serial: int) -> str:
 
 
 def format_name(name: tuple[tuple[str, str], ...]) -> str:
-    """Format a distinguished name as one line, in the order of the certificate.
+    """Format a distinguished name as one line, with its fields in the certificate's order.
 
     Returns
     -------
@@ -301,7 +301,7 @@ def _describe_certificate(der: bytes) -> str:
         serial = der[fields[0].content : fields[0].content_end][:24]
         subject = tuple(_read_common_names(der, fields[4]))
     except (BadStructure, IndexError):
-        # A damaged certificate may lack some fields. The message contains only the readable ones.
+        # If a damaged certificate lacks some fields, the message contains only the readable fields.
         pass
     number = f"serial {serial.hex()}" if serial else "no serial number"
     return f"serial number {number}, {', '.join(map(shown, subject[:3])) or 'no common name'}"
@@ -435,8 +435,9 @@ def _read_key_facts(certificate: x509.Certificate) -> tuple[str, int, str]:
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        # lyncnb never generates a key that the library cryptography cannot read. Any value that
-        # differs from all planned values is therefore correct.
+        # lyncnb never generates a key that the library cryptography cannot read. Therefore, the
+        # hash must
+        # only differ from the hashes of all planned keys.
         unusable = hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest()
         return certificate.public_key_algorithm_oid.dotted_string, 0, unusable
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

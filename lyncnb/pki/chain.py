@@ -25,10 +25,13 @@ from .certificate_policies import find_policy_violation
 from .certificates import Certificate, NameKey, format_name, format_serial
 from .name_constraints import find_constraint_violations
 
-# --- Verifying signatures is separate from the strict verifier. The function :func:`is_signed_by`
-# determines whether a signature is valid. The Web PKI verifier of the library cryptography applies
-# the rules of browsers to every chain. lyncnb does not require all of these rules, such as a common
-# name that is also in the SAN. Therefore, the result of this verifier is only a notice.
+# --- The function :func:`is_signed_by` determines whether a signature is valid. In addition, the
+# Web
+# PKI verifier of the library cryptography applies the rules of browsers to every chain. lyncnb does
+# not
+# require all of these rules, such as a common name that is also in the SAN. Therefore, the result
+# of
+# this verifier is only a notice.
 
 # The key type for each signature scheme. Signatures with other schemes cannot be verified.
 _KEYS = {
@@ -186,8 +189,8 @@ class Path:
     other_roots: tuple[Certificate, ...] = ()
 
 
-#: The key of the index: a subject name, alone, with a key identifier, with an issuer and serial
-#: number, or with both.
+#: The key of the index: a subject name, optionally with a key identifier, and optionally with an
+#: issuer and serial number.
 _Hint = tuple[NameKey, bytes | None, tuple[NameKey, int] | None]
 
 
@@ -218,7 +221,7 @@ class Issuers:
                 self._by_hint.setdefault(hint, []).append(certificate)
 
     def list_candidates(self, certificate: Certificate) -> Iterator[Certificate]:
-        """Yield the possible issuers of a certificate by name, the best matches first."""
+        """Yield the possible issuers of a certificate by name. The best matches come first."""
         name, key, own = (
             certificate.issuer_key, certificate.authority_key_id, certificate.authority
         )  # fmt: skip
@@ -319,7 +322,7 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
     alike = [path for whole, wrongs, path in evaluated if whole and len(wrongs) == len(objections)]
     if not complete:
         objections += tuple(dict.fromkeys(wrong.values())) or (
-            _build_missing_objection(certificate, best, issuers),
+            _describe_incomplete_path(certificate, best, issuers),
         )
     return Path(
         issuers=best,
@@ -333,7 +336,7 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
 def verify_path(
     certificate: Certificate, path: tuple[Certificate, ...], issuers: Issuers, *, today: date
 ) -> Path | None:
-    """Return a known path if all signatures up to a self-signed root are valid.
+    """Return a certification path if all signatures up to a self-signed root are valid.
 
     Parameters
     ----------
@@ -404,7 +407,7 @@ def _build_signature_objection(
     return Objection(code="chain-signature-wrong", detail=detail)
 
 
-def _build_missing_objection(
+def _describe_incomplete_path(
     certificate: Certificate, path: tuple[Certificate, ...], issuers: Issuers
 ) -> Objection:
     last = path[-1] if path else certificate
@@ -494,8 +497,8 @@ def list_objections(
 
 
 def _count_cas_below(certificates_below: tuple[Certificate, ...], depth: int) -> int:
-    # Self-issued certificates, for example of a CA with a renewed key, are not counted (RFC 5280
-    # section 4.2.1.9).
+    # Self-issued certificates, such as those for a new key of a CA, do not count (RFC 5280 section
+    # 4.2.1.9).
     return sum(not issuer.is_self_issued for issuer in certificates_below[1 : depth + 1])
 
 

@@ -24,7 +24,7 @@ class AlgorithmIdentifier:
 
 
 def wrap_element(value: object) -> TLV:
-    """Wrap a value as an ASN.1 element of any type, for a field that allows several types."""
+    """Convert a value to a generic ASN.1 element, for a field that allows several types."""
     return decode_der(TLV, encode_der(value))
 
 

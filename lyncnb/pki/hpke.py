@@ -36,7 +36,7 @@ class RunKey:
 
     @property
     def public(self) -> bytes:
-        """The public key for :func:`seal`, which has 32 bytes."""
+        """The public key for :func:`seal`, as 32 bytes."""
         return self._private.public_key().public_bytes_raw()
 
     def open(self, sealed: bytes, *, subject: str) -> bytes:
@@ -52,7 +52,8 @@ class RunKey:
         except InvalidTag:
             raise BundleError(
                 f"the key that a worker process sent for {subject} cannot be decrypted",
-                hint="try again. If the error occurs again, do not use that worker process",
+                hint="try again. If the error occurs again, do not use the worker process that "
+                "sent the key",
             ) from None
 
 
@@ -65,5 +66,5 @@ def seal(data: bytes, *, public: bytes, subject: str, purpose: str = _PURPOSE) -
 def unseal(
     sealed: bytes, private: X25519PrivateKey, *, subject: str, purpose: str = _PURPOSE
 ) -> bytes:
-    """Decrypt the result of :func:`seal`. InvalidTag is raised for another key or purpose."""
+    """Decrypt the result of :func:`seal`. A wrong key or purpose raises InvalidTag."""
     return _SUITE.decrypt(sealed, private, info=(purpose + subject).encode())

@@ -146,9 +146,9 @@ def build_damaged_error(name: str, what: str) -> BundleError:
 # The number of rounds of Fermat's method that CAs perform (Baseline Requirements 6.1.1.3).
 _ROUNDS = 100
 
-# The primes that show whether a modulus comes from Infineon's library: it is then a power of 65537
-# modulo each prime. For another library, the probability is one in 2**27 or less (CVE-2017-15361,
-# 2017-10).
+# With these primes, lyncnb recognizes RSA keys from Infineon's library: their modulus is a power of
+# 65537 modulo each prime. A modulus from another library has this property with a probability of at
+# most 2**-27 (CVE-2017-15361, 2017-10).
 _GENERATOR = 65537
 _PRIMES = (
     *(3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89),

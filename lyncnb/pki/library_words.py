@@ -44,11 +44,11 @@ _OID = re.compile(r"\b[0-2](?:\.\d{1,12}){3,20}\b")
 _LOCATION = re.compile(r'"\w{1,60}::(\w{1,60})"')
 
 
-_UNKNOWN = "the structure does not conform to the standard"
+_UNKNOWN = "the data structure does not conform to the standard"
 
 
 class NotAsStandard(ValueError):
-    """The error for a structure that lyncnb rejects although cryptography accepts it."""
+    """A structure that lyncnb rejects although the library cryptography accepts it."""
 
 
 def explain_error(error: Exception) -> str:

@@ -37,7 +37,7 @@ def find_constraint_violations(below: Sequence[Certificate], issuer: Certificate
     yield from islice(violations, _MOST_LISTED)
     left = sum(1 for _ in violations)
     if left:
-        yield f'"{format_name(issuer.subject)}" does not allow {left:,} of the other names'
+        yield f'"{format_name(issuer.subject)}" does not allow {left:,} other names'
 
 
 def _find_violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:

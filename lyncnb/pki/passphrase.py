@@ -85,7 +85,7 @@ class Secret:
                     "you cannot use a copy of a secret from a file or from another process, "
                     "because the copy does not contain the value"
                 ),
-                hint="prompt for the passphrase in the process that uses it",
+                hint="prompt for the passphrase again in this process",
             )
         return self._text
 
@@ -220,7 +220,7 @@ def ask_passphrase(
         return check_passphrase(_read_file(file), source=f"the passphrase in {file}")
     if environ and (value := _read_environment()) is not None:
         return check_passphrase(value, source=f"the passphrase in {VARIABLE}")
-    if is_run_without_user():
+    if runs_without_user():
         raise PassphraseError(
             ("you did not specify a passphrase, and nobody can enter one while this notebook runs"),
             hint=f"run the notebook with lyncnb run NOTEBOOK, or set {VARIABLE}",
@@ -254,7 +254,7 @@ _remembered: Secret | None = None
 
 
 def forget_passphrase() -> None:
-    """Forget the passphrase from the environment. The next call must get it again."""
+    """Clear the remembered passphrase, so that the next call reads the passphrase again."""
     global _remembered
     _remembered = None
 
@@ -268,7 +268,7 @@ def _read_environment() -> Secret | None:
     return _remembered
 
 
-def is_run_without_user() -> bool:
+def runs_without_user() -> bool:
     """Return whether the notebook runs without a user, in a program such as papermill.
 
     Such a program does not answer prompts, and nobody can press a button.

@@ -10,11 +10,12 @@ ESTIMATED_CHARACTERS = 64
 # The highest score of a weak passphrase. zxcvbn returns scores from 0 to 4. The scores 0 and 1 mean
 # fewer than a million guesses.
 LEAST_SCORE = 2
-# The length from which a known word counts inside other text. A shorter word counts only as a
-# separate word.
+# The minimum length of a known word that is searched for inside other words. A shorter known word
+# must be a separate word.
 WITHIN_A_WORD = 4
 LITTLE_REMAINS = (
-    "Names from the plan do not make the passphrase stronger, and the rest of it is too short."
+    "Names from the plan do not make the passphrase stronger, and the rest of the passphrase "
+    "is too short."
 )
 
 
@@ -60,7 +61,7 @@ def _estimate_strength(text: str, known_words: Sequence[str]) -> str | None:
 
 
 def _remove_words(text: str, known_words: Set[str]) -> str:
-    """Replace each known word in a text with one space, the longest word first."""
+    """Replace each known word in a text with one space. Longer words are replaced first."""
     longest = min(len(text), max(map(len, known_words), default=0))
     for size in range(longest, 0, -1):
         for start in range(len(text) - size + 1):

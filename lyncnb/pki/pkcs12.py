@@ -251,9 +251,10 @@ def _repeat_to_block_length(data: bytes, block: int) -> bytes:
 MAX_ROUNDS = 5_000_000
 
 
-# The object identifiers that can be outside the encrypted part of a PFX file which the library
-# cryptography can open: types of content and bags, attributes, digests, and ciphers (all tested
-# with OpenSSL 3.5).
+# The object identifiers that lyncnb accepts outside the encrypted part of a PFX file: types of
+# content
+# and bags, attributes, digests, and ciphers. The library cryptography can open files that contain
+# only these (all tested with OpenSSL 3.5).
 _KNOWN_ROOTS = (
     *("1.2.840.113549.1.7.", "1.2.840.113549.1.12.", "1.2.840.113549.1.9.", "1.2.840.113549.2."),
     *("1.2.840.113549.1.5.", "1.2.840.113549.3.", "1.3.14.3.2.", "1.3.6.1.4.1.311.17."),

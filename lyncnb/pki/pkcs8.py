@@ -71,7 +71,7 @@ class DerivedKey(NamedTuple):
 
 
 class Encryptor(NamedTuple):
-    """Encrypts private keys with AES-256-CBC and one derived key.
+    """A tool that encrypts private keys with AES-256-CBC and one derived key.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class Encryptor(NamedTuple):
         return self.encrypt_bytes(keys.to_pkcs8(key), KEY_LABEL)
 
     def encrypt_bytes(self, data: bytes, label: bytes) -> bytes:
-        """Encrypt bytes, and return them as PEM with a label, in the structure of PKCS #8."""
+        """Encrypt bytes into a PKCS #8 structure, and return it as PEM with the given label."""
         iv = secrets.token_bytes(IV_BYTES)
         padder = PKCS7(BLOCK_BITS).padder()
         encryptor = Cipher(algorithms.AES(self.key), modes.CBC(iv)).encryptor()
@@ -196,7 +196,7 @@ class _EncryptedPrivateKeyInfo:
 
 
 class FolderCipher:
-    """Encrypts and decrypts the files in a request folder with a passphrase.
+    """A cipher that encrypts and decrypts the files in a request folder with a passphrase.
 
     The slow key derivation runs once for all keys in a run, with a new salt. Each file has a random
     IV. Keys from earlier runs have other salts, whose derived keys are also cached. Several threads
@@ -237,7 +237,7 @@ class FolderCipher:
         return cipher
 
     def reject_old_data(self, is_rejected: bool) -> None:
-        """Set whether to reject lists in the format of earlier versions, which has no MAC."""
+        """Set whether to reject lists without a MAC, which is the format of earlier versions."""
         self._takes_old_data = not is_rejected
 
     def set_seal_function(self, seal: Callable[[DerivedKey], object]) -> None:
@@ -248,8 +248,8 @@ class FolderCipher:
         with self._lock:
             self._before_use = seal
             if self._own is not None:
-                # The derived key has not been used for encryption yet, because callers use this
-                # method first.
+                # Callers use this method before the first encryption, so the derived key is still
+                # unused.
                 self._own = None
 
     @property
@@ -275,7 +275,7 @@ class FolderCipher:
         return self.encryptor.encrypt_bytes(data, KEY_LABEL)
 
     def encrypt_data(self, data: bytes, *, name: str) -> bytes:
-        """Encrypt other data in the folder, such as the list of package passwords, as PEM.
+        """Encrypt data that is not a key, such as the list of package passwords, and return PEM.
 
         The encryption is AES-256-GCM with a separate key, in the structure of PKCS #8, with a label
         for lyncnb. ``name`` is the path in the folder. The file cannot be opened at another path.
@@ -289,7 +289,7 @@ class FolderCipher:
         return _encode_pem(encode_element(SEQUENCE, body), _DATA_LABEL)
 
     def is_old_format(self, pem: bytes, *, name: str) -> bool:
-        """Return whether a list is in the format of earlier versions, which has no MAC."""
+        """Return whether a list has the format of earlier versions, in which lists have no MAC."""
         return not _read_envelope(pem, name, _DATA_LABEL).is_gcm
 
     @property
@@ -334,7 +334,7 @@ class FolderCipher:
         BundleError
             If the file is damaged, or is not a key that lyncnb writes.
         """
-        return self._decrypt_with(
+        return self._decrypt_and_parse(
             pem, name, KEY_LABEL, lambda data: keys.read_pkcs8(data, name=name)
         )
 
@@ -357,7 +357,7 @@ class FolderCipher:
                     ),
                     hint=f"restore {name} from a backup, or remove the file",
                 )
-            return self._decrypt_with(pem, name, _DATA_LABEL, _verify_digest)
+            return self._decrypt_and_parse(pem, name, _DATA_LABEL, _verify_digest)
         with self._lock:
             key = self._derive_key_once(envelope.derivation, name)
         try:
@@ -373,7 +373,7 @@ class FolderCipher:
 
         The errors are the same as for :meth:`decrypt`.
         """
-        return self._decrypt_with(pem, name, KEY_LABEL, _check_pkcs8)
+        return self._decrypt_and_parse(pem, name, KEY_LABEL, _check_pkcs8)
 
     def find_derived_key(self, pem: bytes, *, name: str) -> DerivedKey:
         """Open an encrypted file in the folder, and return the derived key that opened it."""
@@ -390,7 +390,7 @@ class FolderCipher:
         read = self.decrypt if name.endswith(".key") else self.decrypt_data
         return read(pem, name=name)
 
-    def _decrypt_with(
+    def _decrypt_and_parse(
         self, pem: bytes, name: str, label: bytes, read: Callable[[bytes], _Content]
     ) -> _Content:
         which, iv, text, is_gcm = _read_envelope(pem, name, label)
@@ -455,7 +455,7 @@ def _encode_gcm_algorithm(derivation: Derivation, nonce: bytes) -> bytes:
 
 
 def _read_salt(algorithm: bytes) -> bytes:
-    """Return the salt in the result of :func:`_encode_algorithm`. The result has no IV."""
+    """Return the salt of an AlgorithmIdentifier whose IV has been cut off."""
     whole = decode_der(AlgorithmIdentifier, algorithm + bytes(IV_BYTES))
     pbes2 = _read_parameters(whole, _PBES2, _Pbes2)
     return _read_parameters(pbes2.key_derivation_func, _PBKDF2, _Pbkdf2).salt

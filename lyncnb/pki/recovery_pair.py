@@ -24,7 +24,7 @@ _HINT = "use the .pub file that `lyncnb recovery new` wrote"
 
 @dataclass(frozen=True, slots=True)
 class RecoveryPublicKey:
-    """The public key of a recovery key pair, which has 32 bytes."""
+    """The public half of a recovery key pair. It is 32 bytes long."""
 
     public: bytes
 
@@ -74,7 +74,7 @@ class RecoveryPair:
             ) from None
 
     def to_pem(self, cipher: FolderCipher) -> bytes:
-        """Return the private key as PEM ``ENCRYPTED PRIVATE KEY`` with the cipher's passphrase."""
+        """Encrypt the private key, and return it as PEM (``ENCRYPTED PRIVATE KEY``)."""
         data = self._private.private_bytes(
             serialization.Encoding.DER,
             serialization.PrivateFormat.PKCS8,

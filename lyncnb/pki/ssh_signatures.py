@@ -34,7 +34,8 @@ _NAMES = re.compile(r'\s*"?([^"\s]+)')
 # passphrase or a token.
 _SECONDS = 60
 _FILES = ("-s", "signature", "-f", "signers")
-# The largest sizes to read. An armored signature is smaller than 1 kB. A list has one line for each
+# The maximum sizes of the files to read: a signature (less than 1 kB) and a list with one line for
+# each
 # signer.
 _LARGEST_SIGNATURE, _LARGEST_SIGNERS = 100_000, 10_000_000
 
@@ -229,8 +230,8 @@ def _reject_unclear_name(name: str, key: str) -> None:
     if set(name) & set('*?!," '):
         raise ApprovalError(
             (
-                f"the list of allowed signers has {shown(name)} for the key {key}. This is "
-                "not a single name, so lyncnb cannot record who signed the plan"
+                f"the list of allowed signers has {shown(name)} for the key {key}. This entry "
+                "is not a single name, so lyncnb cannot record who signed the plan"
             ),
             hint="add a line with one name for this key, such as alice@contoso.com",
         )

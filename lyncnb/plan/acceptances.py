@@ -68,7 +68,7 @@ def is_id_listed(subject_id: str, ids: Iterable[str]) -> bool:
 def list_accepted_codes(
     findings: Iterable[Finding], options: PlanOptions, *, day: date
 ) -> Mapping[str, str]:
-    """Return the codes of findings that the options accept completely on a date.
+    """Return the codes for which the options accept all findings on a date.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Determine the names on the certificates of a pool from the rules, each with its reasons.
+"""Determine the names on a pool's certificates from the rules, and the reasons for each name.
 
 lyncnb applies the rules once for each role, set of flags, and site, and stores the result as a
 ``ResolvedRule``. The names of the pool and its servers are then added.
@@ -49,7 +49,7 @@ def _build_name_finder(columns: Column) -> Finder:
     )
 
 
-# The placeholders for names of a pool or server, in addition to the placeholders that are columns.
+# The placeholders for names of a pool or server that are not names of columns.
 _POOL_PLACEHOLDERS: Mapping[str, Finder] = {
     "computer.fqdn": lambda pool, server: (server,),
     "pool.fqdn": lambda pool, server: (pool.fqdn,),
@@ -82,7 +82,7 @@ class Part(NamedTuple):
     """
 
     find: Finder | None
-    why: tuple[str, ...]  # The ID of the rule whose names the function ``find`` returns.
+    why: tuple[str, ...]  # If ``find`` returns the names of a rule, this is the ID of the rule.
     # The names that all pools with the same role, flags, and site have in common.
     fixed: Mapping[DnsName, SanEntry]
 
@@ -214,7 +214,7 @@ _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
 }
 
 
-# The placeholders that are replaced with values of the site that contains the backup pool.
+# The placeholders for values of the site that contains the backup pool.
 _OF_BACKUP: Mapping[str, Callable[[Iterable[Site]], Iterable[DnsName]]] = {
     "backup.meet_url.host": lambda sites: _list_meet_hosts(sites),
     "backup.dialin_url.host": lambda sites: _list_dialin_hosts(sites),
@@ -248,7 +248,7 @@ class PlanContext:
     # pools.
     pools: tuple[Pool, ...]
     flags: frozenset[str]  # The flags that the options set.
-    # For each flag, the pools that the option lists.
+    # The flags whose option lists pools, each with these pools.
     flagged_pools: Mapping[str, frozenset[str]]
     # The subject fields that every certificate has in addition to the common name.
     subject: DistinguishedName
@@ -383,7 +383,7 @@ class PlanContext:
         )
 
     def _build_backup_finder(self, rule: NameRule) -> Finder:
-        """Return a function that returns names from a rule with a backup pool placeholder."""
+        """Return a function that lists the names that a name rule creates for a backup pool."""
         values = _OF_BACKUP[rule.parts[1]]
         return lambda pool, server: (
             fill_template(rule, values(self.list_backup_sites(pool))) if pool.further_names else ()

@@ -1,4 +1,4 @@
-"""Determine which of the roles on a shared server has the certificate.
+"""Determine which role on a shared server owns the certificate.
 
 The other roles use this certificate. The product's data defines which roles can host another role
 (``hosted_by``). A server never gets two certificates for the same usage. If two pools need such a
@@ -42,8 +42,8 @@ def find_shared_servers(pools: Iterable[Pool], rules: Rules) -> dict[str, tuple[
             by_pool.setdefault(pool.fqdn, []).append(pool)
             if pool.role in partners:
                 partner_pools.append(pool)
-    # Except for partner roles, a server is in several pools only if the pools have the same name,
-    # so few pools need this check.
+    # Apart from the partner roles, a server can only be in several pools if these pools have the
+    # same FQDN. Only such pools are checked.
     suspects = [pool for group in by_pool.values() if len(group) > 1 for pool in group]
     if partner_pools:
         partner_servers = {computer.fqdn for pool in partner_pools for computer in pool.computers}
@@ -138,7 +138,7 @@ def remove_duplicate_usages(
 def _keep_first_for_usage(
     certificates: _Part, used_usages: Mapping[str, set[str]]
 ) -> Iterator[PlannedCertificate]:
-    """Yield a pool's certificates, without servers that have a certificate for the same usage."""
+    """Yield a pool's certificates without the servers that already have one for the same usage."""
     for certificate in certificates:
         uses = set(certificate.usages) or {f"subject {certificate.subject.common_name}"}
         servers = tuple(s for s in certificate.servers if uses.isdisjoint(used_usages.get(s, ())))

@@ -23,7 +23,7 @@ _Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Connections to one pool from all pools with the same role and site that use the same names.
+    """Connections to one pool, with the same names, from all pools of the same role and site.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
         for pool, names in with_names:
             port = find_port(rule, pool, plan.rules)
             of_pool = rule if port == rule.port else replace(rule, port=port)
-            for speaker, site, number in _find_speakers(rule, pool, plan, counts, alone):
+            for speaker, site, number in _find_connecting_roles(rule, pool, plan, counts, alone):
                 connections.append(
                     Connection(
                         rule=of_pool,
@@ -155,8 +155,7 @@ class ConnectionNames:
         for certificate in certificates:
             if rule.usage in certificate.usages or not (rule.usage or certificate.usages):
                 for entry in self._list_entries(pool, certificate):
-                    # A saved plan may not contain the reasons for names. In this case, all names
-                    # are possible.
+                    # If a saved plan lacks the reasons for names, all names are possible.
                     if not entry.reasons or not wanted.isdisjoint(entry.reasons):
                         names[str(entry.name)] = None
                 if not certificate.subject_alt_name and certificate.subject.common_name:
@@ -176,14 +175,14 @@ class ConnectionNames:
         return entries
 
 
-def _find_speakers(
+def _find_connecting_roles(
     rule: ConnectionRule,
     listener: Pool,
     plan: CertificatePlan,
     counts: Mapping[str, Mapping[str, int]],
     single_pools: Mapping[str, Sequence[str]],
 ) -> Iterator[tuple[str, str | None, int]]:
-    """Yield each role or party that connects to a pool, with its site and number of pools.
+    """Yield each role or party that connects to a pool, with the site and number of its own pools.
 
     ``single_pools`` contains, for each role, the sites without a listening pool.
     """

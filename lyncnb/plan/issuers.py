@@ -10,7 +10,7 @@ from .options import PlanOptions
 
 
 def find_requested_issuers(rule: CertificateRule, computers: Iterable[Computer]) -> frozenset[str]:
-    """Return the issuer types that cells in the table request for a certificate.
+    """Return the issuer types that the table specifies for a certificate.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def find_requested_issuers(rule: CertificateRule, computers: Iterable[Computer])
     -------
     frozenset of str
         ``internal`` or ``public``, or both if the cells for its servers or usages differ; empty if
-        no cell requests an issuer.
+        no cell specifies an issuer.
     """
     choices = [
         find_settings(rule, dict(computer.issuer)) for computer in computers if computer.issuer

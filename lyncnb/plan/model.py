@@ -35,7 +35,7 @@ from ..rules.model import NOT_DOCUMENTED, Fact, NameRule, Rules
 from ..topology.topology import Topology
 from .options import PlanOptions, build_table_origin
 
-#: The usage of a certificate that no cmdlet of the product assigns, as text.
+#: The text for the usage of a certificate that no cmdlet of the product assigns.
 NO_TYPE = "assigned in another product"
 
 # --- The following classes show, in a table, why each name is on the certificates of a server.
@@ -145,7 +145,7 @@ def format_fact(fact: Fact | None, *, separator: str = "\n") -> str:
 
 
 def _format_facts(item: ExplainedName | NameRule) -> tuple[str, ...]:
-    """Return why a name is needed, which clients use it, and what fails without it.
+    """Return the reason for a name, the clients that use it, and the effect if it is missing.
 
     Each fact includes its source.
     """
@@ -164,8 +164,8 @@ _SHOWN_COLUMNS = (
     "Issuer, key, EKU",
 )
 
-# The longest part of a name in an ID. With this limit, file names are much shorter than the 255
-# characters that file systems allow.
+# The maximum length of the name part of an ID. With this limit, file names are much shorter than
+# the 255 characters that file systems allow.
 _SLUG_LENGTH = 80
 
 
@@ -189,7 +189,7 @@ class PlannedCertificate(NamedTuple):
     extended_key_usage: tuple[str, ...]
     key: KeyParameters
     hash: str
-    shared_by: str  # What uses the certificate: server | pool | deployment.
+    shared_by: str  # The servers that share the certificate: server (only one) | pool | deployment.
     rule: str  # The ID of the certificate rule.
     # In the following fields, each certificate has different values.
     servers: tuple[str, ...]
@@ -224,7 +224,7 @@ class PlannedCertificate(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The subject alternative names on the certificate in order, without the reasons."""
+        """The names in the certificate's SAN, in order and without the reasons."""
         return tuple(entry.name for entry in self.subject_alt_name)
 
 
@@ -247,7 +247,7 @@ def build_slug(name: str) -> str:
 
 def compute_plan_digest(product: str, certificates: Iterable[PlannedCertificate]) -> str:
     """Return the digest of the planned requests (see :attr:`CertificatePlan.sha256`)."""
-    # The product and certificates are hashed in parts, because the complete text can have 100 MB.
+    # The JSON text of a large plan can exceed 100 MB, so lyncnb hashes one certificate at a time.
     return combine_digest_parts(
         product, (encode_digest_part((certificate,)) for certificate in certificates)
     )
@@ -434,7 +434,7 @@ class CertificatePlan(Table):
         return Explanation(server=wanted, names=tuple(rows), plan=self)
 
     def names(self) -> Explanation:
-        """Explain every name in the plan, for example to find certificates with ``meet`` names.
+        """Explain every name in the plan, so that you can search for names such as ``meet``.
 
         Returns
         -------

@@ -139,14 +139,14 @@ OPTIONS: Mapping[str, Option] = {
         "Planned issue date", "date", _DATES,
     ),
     "validity_days": Option(
-        "", "validity_days", ("validity period that you ask the CA for, in days, up to the "
-                              "CA's limit. The request files do not contain this value"),
+        "", "validity_days", ("validity period to request from the CA, in days, up to the CA's "
+                              "limit. The request files do not contain this value"),
         "Requested validity (days)", "number", _DATES,
     ),
     "target_os": Option(
         "", "target_os", ("Windows Server version on all servers; if blank, the versions "
                          "in the table apply"),
-        "Target OS on all servers", "choice", _DATES, ("", *get_column("target_os").choices),
+        "Target OS of all servers", "choice", _DATES, ("", *get_column("target_os").choices),
     ),
     "hash": Option(
         "", "hash", "hash algorithm for the signature on the requests: sha256, sha384 or sha512",
@@ -210,8 +210,8 @@ OPTIONS: Mapping[str, Option] = {
         "accepted", "", "code of a finding = reason why you accept it", "Accepted finding"
     ),
     "accepted_until": Option(
-        "accepted_until", "", ("code of a finding = last date on which the acceptance "
-                              "applies, e.g. 2027-01-31"),
+        "accepted_until", "", ("code of a finding = last date on which you accept it, e.g. "
+                               "2027-01-31"),
         "Accepted until",
     ),
     "accepted_for": Option(
@@ -223,10 +223,10 @@ OPTIONS: Mapping[str, Option] = {
 }  # fmt: skip
 _TITLES = {
     "key": "Key algorithm and size for all certificates.",
-    "subject": "Subject fields in addition to the common name. Blank fields are omitted.",
+    "subject": "Subject fields in addition to the common name. lyncnb omits blank fields.",
     "issuer": "Issuer of the certificates. This section overrides the issuer column in the "
     "table and the rules.",
-    "ca": "Name of the CA, for the summary and the submission.",
+    "ca": "Name of the CA, for the summary and for the submission of requests.",
     "validity": (
         "Requested validity for each issuer. This section overrides "
         "validity_days and does not change the requests."

@@ -32,8 +32,8 @@ def convert_options_to_values(options: PlanOptions) -> dict[str, object]:
     document: dict[str, object] = {}
     for name, option in OPTIONS.items():
         if name == "lang" or (name in _LATER and not getattr(options, name)):
-            # The language affects only how a plan is displayed, so a saved plan does not contain
-            # it.
+            # The language affects only the display of a plan, so a saved plan does not contain the
+            # language.
             continue
         value = _convert_to_plain_value(getattr(options, name))
         if name == "key":

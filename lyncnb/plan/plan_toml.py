@@ -151,7 +151,7 @@ def read_option_values(
     sections = {option.section for option in options.values() if option.section}
     values: dict[str, Any] = {}
 
-    def keep_value(name: str, value: object, before: int) -> None:
+    def keep_if_valid(name: str, value: object, before: int) -> None:
         if len(reader.problems) == before:
             values[name] = value
 
@@ -160,9 +160,9 @@ def read_option_values(
         if top in sections and not isinstance(value, Mapping):
             reader.problem(f"{top} is {describe_value(value)}", f"enter [{top}] on a separate line")
         elif ("", top) in by_place:
-            keep_value(top, reader.value(kinds[top], value, top), before)
+            keep_if_valid(top, reader.value(kinds[top], value, top), before)
         elif top == "key" and isinstance(value, Mapping):
-            keep_value(top, _read_key(value, reader), before)
+            keep_if_valid(top, _read_key(value, reader), before)
         elif (top, "") in by_place and isinstance(value, Mapping):
             plain = {ALL if key == "" else key: item for key, item in value.items()}
             kind = typing.get_args(kinds[top])[1]
@@ -170,13 +170,13 @@ def read_option_values(
                 "" if key == ALL else key: reader.value(kind, item, f"{top}.{key}")
                 for key, item in plain.items()
             }
-            keep_value(top, section, before)
+            keep_if_valid(top, section, before)
         elif isinstance(value, Mapping) and top in sections:
             for key, item in value.items():
                 before = len(reader.problems)
                 if (top, key) in by_place:
                     name = by_place[top, key]
-                    keep_value(name, reader.value(kinds[name], item, f"{top}.{key}"), before)
+                    keep_if_valid(name, reader.value(kinds[name], item, f"{top}.{key}"), before)
                 else:
                     _reject_unknown_key(f"{top}.{key}", reader, options)
         else:

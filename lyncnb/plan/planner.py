@@ -153,8 +153,8 @@ def _build_server_values(
         sans = [entries] * len(servers)
     if not names.keys().isdisjoint(servers):
         for at, server in enumerate(servers):
-            # The name of the server can also be the pool name or a web name, so the reasons are
-            # merged.
+            # If the name of a server is also the pool name or a web name, its entry contains the
+            # reasons for all of them.
             if server in names:
                 sans[at] = resolved.build_entries(resolved.list_names(pool, server), pool, server)
     common_name = resolved.find_common_name(pool, _SERVER)
@@ -172,7 +172,7 @@ def _apply_requested_issuer(
     computers: Iterable[Computer],
     options: PlanOptions,
 ) -> PlannedCertificate:
-    """Return the certificate with the issuer that cells in the table request."""
+    """Return the certificate with the issuer from the table's cells and the CA for this issuer."""
     issuer = choose_issuer(resolved.rule, computers, options)
     return certificate._replace(issuer=issuer, ca=find_target_ca(resolved.rule, issuer, options))
 
@@ -234,7 +234,7 @@ def load_rules_for(topology: Topology, options: PlanOptions) -> Rules:
 
 
 def validate_options(topology: Topology, rules: Rules, options: PlanOptions) -> PlanOptions:
-    """Check a topology and options, and set the product of the rules in the options.
+    """Check a topology and options, and return the options with the product of the rules.
 
     Raises
     ------
@@ -284,7 +284,7 @@ def plan_changed_topology(previous_plan: CertificatePlan, topology: Topology) ->
     removed = [pool for pool in old.pools if id(pool) not in present]
     _check_roles(added, rules)
     if sites or any(rules.roles[pool.role].publish_order for pool in (*added, *removed)):
-        # The certificates contain the names of other pools.
+        # The certificates of the publishing roles contain names of other pools, so they can change.
         publishing = find_publishing_roles(rules)
         for pool in topology.pools:
             if pool.role in publishing:
@@ -339,13 +339,13 @@ def _assemble_plan(
 
 
 def _find_needing_servers(pools: Iterable[Pool], rules: Rules) -> set[tuple[str, Computer]]:
-    """Return the servers that need a certificate for the complete deployment."""
+    """Return the servers that need the certificate shared by the whole deployment."""
     roles = {role for rule in rules.certificates for role in rule.needed_by}
     return {(pool.role, c) for pool in pools if pool.role in roles for c in pool.computers}
 
 
 def _plan_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedCertificate, ...]:
-    """Return the certificates that all servers in the deployment share."""
+    """Plan the certificates that all servers in the deployment share."""
     certificates = []
     for rule in context.rules.certificates:
         if not rule.needed_by:
@@ -391,7 +391,7 @@ def _check_roles(pools: Iterable[Pool], rules: Rules) -> None:
 
 
 def _suggest_products(roles: set[str], rules: Rules) -> str:
-    """Return a hint that lists the products with the unknown roles, or else all known roles."""
+    """Return a hint with the products that include the roles, or with this product's roles."""
     titles = list_product_titles()
     others = [name for name in titles if name != rules.product]
     knowing = [name for name in others if roles.issubset(load_rules(name).roles)]
@@ -402,7 +402,7 @@ def _suggest_products(roles: set[str], rules: Rules) -> str:
 
 
 def _set_product(options: PlanOptions, rules: Rules) -> PlanOptions:
-    """Return the options with the product of the rules.
+    """Return the options, with their product set to the product of the rules.
 
     Raise an error if the user chose another product.
     """

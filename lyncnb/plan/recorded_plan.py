@@ -27,7 +27,8 @@ from .model import CertificatePlan, PlannedCertificate
 from .options import DEFAULT_OPTIONS
 from .plan_json import FORMAT
 
-#: The fields that a plan document and a folder do not contain. They are not compared.
+#: The fields that neither a plan document nor a request folder contains. lyncnb does not compare
+#: them.
 NOT_RECORDED = frozenset(("ca", "target_os"))
 
 _EDITED = "create the file again: lyncnb plan TOPOLOGY -o FILE.json"
@@ -190,8 +191,8 @@ def build_recorded_plan(
     )
 
 
-# The largest size of a plan document in bytes. A plan with 100,000 certificates and the sources of
-# their names has about 400 MB. lyncnb does not write larger plans.
+# The maximum size of a plan document in bytes. A plan with 100,000 certificates and the sources of
+# their names takes about 400 MB. lyncnb does not write larger documents.
 _LARGEST = 1 << 30
 
 

@@ -106,7 +106,7 @@ def build_saved_plan_values(
 def encode_plan_in_parts(
     plan: CertificatePlan, findings: Iterable[Finding], *, judged_on: date
 ) -> bytes:
-    """Return the content of a saved plan, which is encoded one certificate at a time.
+    """Return the content of a saved plan. The function encodes one certificate at a time.
 
     Parameters
     ----------
@@ -289,7 +289,7 @@ class _Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedDocument:
-    """The content of a saved plan that was read without planning again.
+    """The content of a saved plan that lyncnb has not verified by planning again.
 
     ``values`` contains the JSON values without the digest. ``is_whole`` is true if the digest in
     the last line matches the previous lines.
@@ -330,7 +330,7 @@ class SavedDocument:
             As for :meth:`recorded`.
         """
         if self._document is None:
-            raise ValueError("lyncnb read only a part of the saved plan")
+            raise ValueError("lyncnb read only part of the saved plan")
         if not self.is_whole:
             raise PlanAltered(f"{self.source} {ALTERED}", hint=_WAS_ALTERED)
         rules = rules or load_recorded_rules(self._document.product)
@@ -485,21 +485,21 @@ def _read_table(table: object, source: str, reader: RecordReader) -> Topology | 
         reader.problem("'table' must contain only the keys columns and rows")
         return None
     columns, rows = table["columns"], table["rows"]
-    if not _are_texts(columns):
+    if not _is_text_list(columns):
         reader.problem("'table.columns' must be a list of text values")
     if not isinstance(rows, list):
         reader.problem("'table.rows' must be a list of rows")
         return None
     width = len(columns) if isinstance(columns, list) else -1
     for number, row in enumerate(rows):
-        if not _are_texts(row) or len(row) != width:
+        if not _is_text_list(row) or len(row) != width:
             reader.problem(f"'table.rows[{number}]' must be a list of {width} text values")
     if len(reader.problems) > before:
         return None
     return build_topology_from_rows(columns, rows, source=source)
 
 
-def _are_texts(value: object) -> bool:
+def _is_text_list(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 

@@ -36,7 +36,8 @@ DEFAULT_FOLDER = "scenarios"
 NOTE_FILE = "note.md"
 _FILES = (TOPOLOGY_FILE, OPTIONS_FILE, NOTE_FILE)
 _LARGEST = 1 << 28  # The largest size of the table in bytes. 100,000 servers need about 30 MB.
-# The maximum sizes in bytes of the options file and the note. Both are usually much smaller.
+# The maximum sizes in bytes of a scenario's options file and note file. Both are usually much
+# smaller.
 _MOST = {OPTIONS_FILE: 1_000_000, NOTE_FILE: 1 << 16}
 
 
@@ -241,8 +242,8 @@ def _decode_note(data: bytes) -> str:
         return data.decode("utf-8-sig").replace("\r\n", "\n").strip()
     except UnicodeDecodeError as error:
         raise ScenarioError(
-            f"the note of the scenario is not valid UTF-8 at byte {error.start:,}",
-            hint="save the note of the scenario as UTF-8",
+            f"the scenario's note is not valid UTF-8 at byte {error.start:,}",
+            hint="save the scenario's note as UTF-8 text",
         ) from None
 
 
@@ -280,7 +281,7 @@ class Scenarios(Table):
     folder: Path
 
     def __post_init__(self) -> None:
-        # In notebooks, users specify the folder as text.
+        # In notebooks, users may pass the folder as a string.
         object.__setattr__(self, "folder", Path(self.folder))
 
     def names(self) -> tuple[str, ...]:
@@ -334,7 +335,7 @@ class Scenarios(Table):
         return ""
 
     def keep(self, scenario: Scenario, *, replace: bool = False) -> Scenario:
-        """Save a scenario in a folder. Only the files that differ are replaced.
+        """Save a scenario in a folder, and replace only the files that differ.
 
         Parameters
         ----------

@@ -17,7 +17,7 @@ from ..topology.source_table import Note
 from ..topology.topology import Topology
 from .model import CertificatePlan, PlannedCertificate
 
-#: The heading and the columns of the list of names that look different on the screen than in the
+#: The heading and columns of the list of names whose displayed text differs from the text in the
 #: request.
 HEADING = "Names that are displayed differently from the names in the requests"
 COLUMNS = ("Where", "Reads as", "Requested", "Why")
@@ -45,11 +45,11 @@ class Spelling:
 
 
 def find_spellings(plan: CertificatePlan) -> tuple[Spelling, ...]:
-    """Return all texts in a plan that look different on the screen than in the request.
+    """Return all texts in a plan that are displayed differently from the text in the requests.
 
     If the table contains international names in the requested form, only the shortest are returned.
     """
-    results = list(_find_in_table(plan.topology))
+    results = list(_list_table_spellings(plan.topology))
     known = {part for spelling in results for part in _PARTS.split(spelling.requested)}
     names = (name for certificate in plan.certificates for name in _list_names(certificate))
     international = dict.fromkeys(name for name in names if name.is_idn)
@@ -63,7 +63,7 @@ def find_spellings(plan: CertificatePlan) -> tuple[Spelling, ...]:
 def find_certificate_spellings(
     certificates: Iterable[PlannedCertificate], topology: Topology
 ) -> Mapping[str, tuple[Spelling, ...]]:
-    """Return the names on each certificate that look different on the screen than in the request.
+    """Find the names that look different on the screen than in the request, for each certificate.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def _list_names(certificate: PlannedCertificate) -> Iterator[DnsName]:
     yield from names
 
 
-def _find_in_table(topology: Topology) -> Iterator[Spelling]:
+def _list_table_spellings(topology: Topology) -> Iterator[Spelling]:
     for note in topology.notes:
         if note.looks_different:
             yield Spelling(

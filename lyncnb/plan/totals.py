@@ -39,7 +39,7 @@ def explain_missing_certificate(rules: Rules, role: str) -> str:
     """Return why a server with a role has no certificate."""
     is_required = any(role == rule.role or role in rule.needed_by for rule in rules.certificates)
     if is_required:
-        return "none: the table contains no data that requires a certificate"
+        return "none: no data in the table requires a certificate for this server"
     return f"none: {rules.title} requires no certificate for this role"
 
 

@@ -26,8 +26,8 @@ Result = TypeVar("Result")
 #: The largest number of handshakes with the address of a load balancer, to reach several members
 #: of the pool.
 _MOST_REPEATS = 8
-# The time limit in seconds for a connection to an address that has not responded before. Such a
-# server is probably off. A handshake always has the full time.
+# The time limit in seconds for a connection to an address that has not responded before. The server
+# is probably off. A handshake always has the full time.
 _BRIEFLY = 1.0
 _RESOLVE_SECONDS, _LOOKUPS = 10.0, 64
 _STOPPED = Handshake(
@@ -48,7 +48,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stranger:
-    """A name in the plan whose addresses do not belong to its pool, so it is not probed."""
+    """A name in the plan with addresses outside its pool. The probe does not connect to them."""
 
     name: str
     port: int
@@ -126,7 +126,8 @@ def _resolve_names(
     found = _run_in_threads(
         listed,
         resolve_name,
-        # If no DNS server responds, each name takes many seconds, and no connection is made.
+        # If no DNS server responds, the lookup of each name takes many seconds, but makes no
+        # connection.
         parallel=max(parallel, _LOOKUPS),
         stop=stop,
         interval=_RESOLVE_SECONDS,
@@ -270,7 +271,7 @@ def _run_in_threads(
     interval: float | None = None,
     on_wait: Callable[[], object] = lambda: None,
 ) -> Mapping[int, Result]:
-    """Process each item in its own thread, and return the results by the item's position.
+    """Process each item in its own thread, and return each result by the item's index.
 
     The threads are daemons, because the system's resolver can hang, and a thread cannot be ended.
     After ``interval``, an item is abandoned. ``on_wait`` is called after each result and several

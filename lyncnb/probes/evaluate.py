@@ -1,4 +1,4 @@
-"""Compare the certificates that servers presented with the plan, without any connection."""
+"""Evaluate the results of a probe against the plan, without connecting to servers."""
 
 from __future__ import annotations
 

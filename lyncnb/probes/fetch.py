@@ -18,8 +18,9 @@ SHOWN, REFUSED, NO_ANSWER = "shown", "refused", "no answer"
 
 #: The size in bytes of the largest chain that is kept. OpenSSL reads at most 100 KiB by default.
 _MOST_BYTES = 1 << 18
-# Servers from 2008 have SHA-1 signatures, small keys and TLS 1.0. lyncnb reports their
-# certificates, but does not trust them. Cipher suites without a certificate are not useful.
+# Servers from 2008 use SHA-1 signatures, small keys and TLS 1.0. lyncnb reports their certificates,
+# but does not trust them. It excludes only cipher suites with which a server presents no
+# certificate.
 _CIPHERS = "ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0"
 # In Python 3.12 and later, the constant is ssl.OP_LEGACY_SERVER_CONNECT.
 _LEGACY_SERVER_CONNECT = 0x4
@@ -156,7 +157,9 @@ def _make_context(is_only_tls10: bool) -> ssl.SSLContext:
     context.options |= _LEGACY_SERVER_CONNECT
     context.set_ciphers(_CIPHERS)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Old servers support only TLS 1.0.
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # lyncnb must also probe old servers, which support only TLS 1.0.
         context.minimum_version = ssl.TLSVersion.TLSv1
         if is_only_tls10:
             context.maximum_version = ssl.TLSVersion.TLSv1
@@ -190,7 +193,7 @@ def _describe_error(error: Exception) -> str:
 
 
 def resolve_name(name: str) -> tuple[str, ...]:
-    """Return the addresses of a host name from the system, starting with IPv4.
+    """Return the addresses to which the system resolves a host name, IPv4 addresses first.
 
     Returns
     -------

@@ -154,7 +154,7 @@ def _list_notes(
     for stranger in answers.strangers:
         yield (
             f"lyncnb did not connect to {stranger.name} at {', '.join(stranger.addresses)}, "
-            f"because {stranger.pool} has different addresses"
+            f"because {stranger.pool} has no server there"
         )
     if answers.unresolved:
         count = count_of(len(answers.unresolved), "further name")
@@ -199,7 +199,7 @@ def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> 
         size = sizes[place, rule]
         yield (
             f"{place}: {min(len(seen), size):,} of {count_of(size, 'member')} of the pool "
-            "answered at this name"
+            "responded at this name"
         )
     for (_, pool), places in differing.items():
         if len(places) > 1:

@@ -176,14 +176,14 @@ def build_probe_report(probe: Probe) -> Report:
 
 
 @dataclass(frozen=True, slots=True)
-class _Alike:
+class _EqualLines:
     """Lines with the same result and certificate, such as the ports of a server."""
 
     lines: tuple[ProbeLine, ...]
 
     @property
     def result(self) -> str:
-        """The result that all lines share."""
+        """The result of the probe, which is the same for all lines in this group."""
         return self.lines[0].result
 
     @property
@@ -224,7 +224,7 @@ _ON_PAGE = columns(
 )
 
 
-def _group_lines(lines: Iterable[ProbeLine]) -> list[_Alike]:
+def _group_lines(lines: Iterable[ProbeLine]) -> list[_EqualLines]:
     groups: dict[tuple[object, ...], list[ProbeLine]] = {}
     for line in lines:
         key: tuple[object, ...] = (line.result, line.remarks)
@@ -233,11 +233,11 @@ def _group_lines(lines: Iterable[ProbeLine]) -> list[_Alike]:
             shown = line.certificate.thumbprint if line.certificate else line.id
             key = (line.result, host, at, shown, line.request, tuple(line.format_lines()))
         groups.setdefault(key, []).append(line)
-    return [_Alike(tuple(group)) for group in groups.values()]
+    return [_EqualLines(tuple(group)) for group in groups.values()]
 
 
 def _format_lines(probe: Probe) -> Iterator[str]:
-    """Yield a line for each server and certificate, with all ports that presented it."""
+    """Yield a line for each server and certificate, with all ports of the certificate."""
     for group in _group_lines(probe.seen):
         text = ": ".join(filter(None, (group.result, group.where, ", ".join(group.shown))))
         if not group.shown and len(group.details) == 1:

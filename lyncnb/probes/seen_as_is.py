@@ -48,7 +48,7 @@ def list_installed_certificates(
 
 
 def _build_returned_files(sightings: Iterable[Sighting], made_at: str) -> Iterator[ReturnedFile]:
-    """Yield a file for each host and port, and for each server an export of its certificates."""
+    """Yield a file for each host and port, and an export of the certificates of each server."""
     by_server: dict[str, dict[str, dict[str, None]]] = {}
     for sighting in sightings:
         if not sighting.chain:
@@ -60,8 +60,9 @@ def _build_returned_files(sightings: Iterable[Sighting], made_at: str) -> Iterat
             shown = places.setdefault(leaf.sha256, {})
             shown.update(dict.fromkeys(filter(None, (target.usage,))))
     for server, places in by_server.items():
-        # A server that presents a certificate has its key. If a port is closed, the usages of its
-        # certificate are unknown.
+        # A server can present a certificate only if it has the key. The probe learns the usages of
+        # a
+        # certificate only from open ports.
         export = ServerExport(
             computer=server,
             exported_at=made_at,

@@ -35,7 +35,7 @@ _NO_NAME = "if some clients, such as certain phones, do not send a server name"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A port to probe: the host, the name to send, and the certificates that it may present.
+    """A port to probe, with its host, the name to send, and the certificates to expect.
 
     ``host`` is the name whose addresses are probed: a server, or a name of the pool. ``server`` is
     the server, or "" for a name behind which any member can respond. ``name`` is the name that is
@@ -66,13 +66,13 @@ class Target:
 
     @property
     def place(self) -> str:
-        """The host and the port in the usual notation."""
+        """The host and the port in the format ``host:port``."""
         return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unseen:
-    """A planned certificate that no port presents in the zone, and the reason."""
+    """A planned certificate that no port in the zone presents. ``why`` contains the reason."""
 
     id: str
     owner: str
@@ -130,7 +130,7 @@ def list_targets(
     _reject_plan_without_reasons(plan)
     every = [*_list_ports(plan)]
     if hosts is not None:
-        ports = [*_apply_hosts(every, zone, read_hosts(hosts))]
+        ports = [*_find_targets_for_hosts(every, zone, read_hosts(hosts))]
         lookups: list[Target] = []
     else:
         here = [
@@ -143,8 +143,9 @@ def list_targets(
             (rule, target) for rule, target in here if not (target.is_anchor or target.server)
         ]
         ports += [target for rule, target in others if rule.by_name]
-        # If a name has no anchor, its correct addresses are unknown, as for external names in the
-        # internal network.
+        # For a name without an anchor, such as an external name in the internal network, lyncnb
+        # does not know
+        # the correct addresses. It looks up only the other names.
         lookups = [target for rule, target in others if rule.anchors and not rule.by_name]
     ports += [
         *_list_second_handshakes(ports, {rule.id for rule, _ in every if rule.by_name}, chosen)
@@ -152,7 +153,7 @@ def list_targets(
     asked = {identity for target in ports for identity in target.planned}
     return Targets(
         ports=tuple(ports),
-        unseen=tuple(_list_unseen(plan, asked, every, zone, bool(hosts))),
+        unseen=tuple(_list_unseen_certificates(plan, asked, every, zone, bool(hosts))),
         lookups=tuple(lookups),
     )
 
@@ -203,7 +204,7 @@ def _list_ports(plan: CertificatePlan) -> Iterator[tuple[PortRule, Target]]:
 def _list_pool_ports(
     rule: PortRule, pool: Pool, own_name: list[PlannedCertificate], find_names: ConnectionNames
 ) -> Iterator[Target]:
-    # The rule determines which name is sent, so the order of the table does not matter.
+    # The names are in the order of the rule, so the order of the table's rows does not matter.
     names = [
         name
         for part in rule.names
@@ -264,7 +265,7 @@ def _find_own_name(
     certificates: Iterable[PlannedCertificate],
     find_names: ConnectionNames,
 ) -> str:
-    """Return the server's name if it comes first in the rule, or "" if the pool's name does."""
+    """Return the server's name if the rule lists it before the pool's name, otherwise ""."""
     first = find_names.plan.rules.names[rule.names[0]]
     if first.parts[1] != "computer.fqdn":
         return ""
@@ -274,7 +275,7 @@ def _find_own_name(
 def _list_second_handshakes(
     ports: list[Target], by_name: Collection[str], extras: Iterable[str]
 ) -> Iterator[Target]:
-    """Yield the second handshakes: with TLS 1.0, or without a name if the name matters."""
+    """Yield handshakes with TLS 1.0, and handshakes without a name where the name matters."""
     if TLS10 in extras:
         for target in ports:
             yield replace(target, is_tls10=True, condition="if the server still accepts TLS 1.0")
@@ -284,7 +285,7 @@ def _list_second_handshakes(
                 yield replace(target, name="", condition=_NO_NAME)
 
 
-def _list_unseen(
+def _list_unseen_certificates(
     plan: CertificatePlan,
     targets: Collection[str],
     all_targets: Iterable[tuple[PortRule, Target]],
@@ -309,7 +310,10 @@ def _list_unseen(
                 f"computer, run: lyncnb probe --from {other}"
             )
             if elsewhere[item.id] == zone or has_hosts:
-                why = "The hosts file contains no port at which a server presents this certificate."
+                why = (
+                    "The list of ports to probe does not include a port that presents this "
+                    "certificate."
+                )
         yield Unseen(id=item.id, owner=item.owner, usages=item.usages, why=why)
 
 
@@ -393,7 +397,7 @@ def _parse_port(text: str) -> int:
 
 
 def _parse_address(text: str, port: int) -> tuple[str, int]:
-    """Return the IP address and the port in a text. If the text contains no port, return `port`."""
+    """Return the IP address and port in a text. Without a port in the text, return `port`."""
     host, own = text, port
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
@@ -407,7 +411,7 @@ def _parse_address(text: str, port: int) -> tuple[str, int]:
         return "", 0
 
 
-def _apply_hosts(
+def _find_targets_for_hosts(
     planned_ports: Iterable[tuple[PortRule, Target]], zone: str, hosts: Iterable[Host]
 ) -> Iterator[Target]:
     """Yield the ports in a hosts file with their addresses. An unknown port is an error.

@@ -234,7 +234,7 @@ _GROUPS = columns(
 
 @dataclass(slots=True)
 class _Gathering:
-    """Collects the values of a group of changes while the group is built.
+    """The values of a group of changes, before the group is complete.
 
     Dictionaries store each value only once and keep the order.
     """
@@ -291,7 +291,7 @@ def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
     """
     check_type("compare_plans: old", old, CertificatePlan)
     check_type("compare_plans: new", new, CertificatePlan)
-    before, after = _map_certificates(old, new), _map_certificates(new, old)
+    before, after = _get_certificates_by_id(old, new), _get_certificates_by_id(new, old)
     kinds = _Comparison(old, new)
     found = []
     for key, certificate in after.items():
@@ -323,10 +323,10 @@ def count_sizes(certificates: Iterable[PlannedCertificate]) -> dict[str, int]:
     }
 
 
-def _map_certificates(
+def _get_certificates_by_id(
     plan: CertificatePlan, other: CertificatePlan
 ) -> dict[str, PlannedCertificate]:
-    """Return a plan's certificates by ID. Pools that are the same in both plans are left out."""
+    """Return a plan's certificates by ID, without pools that are the same in both plans."""
     shared = {id(part) for part in other.by_pool}
     parts = [part for part in plan.by_pool if id(part) not in shared]
     certificates = (c for part in parts for c in part) if plan.by_pool else plan.certificates
@@ -377,12 +377,12 @@ class _Comparison:
 
     def build_added_change(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
         """Return the change for a new certificate, with every name on the certificate."""
-        why = _explain_certificate(certificate, self._places_before, "new in the table")
+        why = _explain_certificate(certificate, self._server_places_before, "new in the table")
         return self._build_added_or_removed(key, certificate, self.new.rules, why, is_added=True)
 
     def build_removed_change(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
         """Return the change for a removed certificate, with every name on the certificate."""
-        why = _explain_certificate(certificate, self._server_places_after, "no longer in the table")
+        why = _explain_certificate(certificate, self._places_after, "no longer in the table")
         return self._build_added_or_removed(key, certificate, self.old.rules, why, is_added=False)
 
     def compare_certificate(
@@ -504,16 +504,16 @@ class _Comparison:
         return found
 
     @cached_property
-    def _places_before(self) -> Mapping[str, set[tuple[str, str]]]:
-        return _map_server_places(self.old)
+    def _server_places_before(self) -> Mapping[str, set[tuple[str, str]]]:
+        return _map_servers_to_pools(self.old)
 
     @cached_property
-    def _server_places_after(self) -> Mapping[str, set[tuple[str, str]]]:
-        return _map_server_places(self.new)
+    def _places_after(self) -> Mapping[str, set[tuple[str, str]]]:
+        return _map_servers_to_pools(self.new)
 
 
-def _map_server_places(plan: CertificatePlan) -> Mapping[str, set[tuple[str, str]]]:
-    """Return the role and pool of every server in a plan, by the server's name."""
+def _map_servers_to_pools(plan: CertificatePlan) -> Mapping[str, set[tuple[str, str]]]:
+    """Return the roles of each server in a plan, and its pool for each role."""
     found: dict[str, set[tuple[str, str]]] = {}
     for pool in plan.topology.pools:
         for computer in pool.computers:
@@ -547,7 +547,7 @@ def _explain_certificate(
 
 
 def _make_blank_change(key: str, certificate: PlannedCertificate) -> PlanChange:
-    """Return a change without details, for a certificate that both plans have."""
+    """Return a change with blank details, for a certificate that is in both plans."""
     return PlanChange(
         change=_CHANGED,
         certificate=key,

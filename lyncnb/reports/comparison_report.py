@@ -1,4 +1,4 @@
-"""A report on the differences between two plans, as text, JSON, a page or a table.
+"""A report on the differences between two plans, as text, JSON, an HTML page or a table.
 
 The functions have no side effects. ``compare.py`` finds the differences. This module counts them
 and writes the report.
@@ -71,7 +71,7 @@ class Comparison:
     def counts(self) -> tuple[CountChange, ...]:
         """The counts of both plans. A count that neither plan has is left out."""
         before, after = (
-            count_plan(plan, findings)
+            count_plan_items(plan, findings)
             for plan, findings in (
                 (self.difference.old, self.old_findings),
                 (self.difference.new, self.new_findings),
@@ -103,11 +103,13 @@ class Comparison:
                 )
             elif not all(_find_requested_days(plan).values()):
                 yield (
-                    f"yearly renewals are not counted, because {source} was planned "
-                    "without validity_days"
+                    f"the comparison does not count yearly renewals, because {source} was "
+                    "planned without validity_days"
                 )
             if findings is None:
-                yield f"findings are not counted, because {source} does not record findings"
+                yield (
+                    f"the comparison does not count findings, because {source} does not record them"
+                )
 
     @cached_property
     def findings_gone(self) -> tuple[Finding, ...]:
@@ -116,7 +118,7 @@ class Comparison:
 
     @cached_property
     def findings_new(self) -> tuple[Finding, ...]:
-        """The findings about the new plan that the old plan does not have."""
+        """The findings about the new plan that do not exist for the old plan."""
         return _subtract_findings(self.new_findings, self.old_findings)
 
 
@@ -139,8 +141,11 @@ _RENEWAL = "yearly renewal"
 _MAY_BE_UNKNOWN = (_RENEWAL, *SEVERITIES)
 
 
-def count_plan(plan: CertificatePlan, findings: Findings | None) -> dict[str, int]:
-    """Return the counts of a plan, by singular noun. Unknown counts are left out."""
+def count_plan_items(plan: CertificatePlan, findings: Findings | None) -> dict[str, int]:
+    """Return the number of certificates, names, keys, and other items in a plan, by item.
+
+    The items are singular nouns, such as ``certificate``. Unknown counts are left out.
+    """
     certificates = plan.certificates
     names = Counter(dict.fromkeys(("internal", "public"), 0))
     for certificate in certificates:
@@ -248,7 +253,7 @@ def build_comparison_report(comparison: Comparison, *, max_shown: int = _SHOWN) 
 
 
 def _build_values(comparison: Comparison) -> dict[str, object]:
-    """Return the data of a comparison for JSON: each differing certificate, old and new.
+    """Return the JSON data of a comparison, with the old and new form of each changed certificate.
 
     If each ``old`` is replaced with its ``new``, the old plan becomes the new one.
     """
@@ -331,7 +336,7 @@ _COUNTS = columns(
     ("Before", "before"),
     ("After", "after"),
 )
-# The table has few columns, because its sentences need a lot of space.
+# These are all the columns of the printed table, because the sentences in it need a lot of space.
 _GROUPS = columns(
     ("Change", "title"),
     ("What", _format_before_and_after),

@@ -33,7 +33,8 @@ COLUMNS = columns(
 NAMES_SHOWN, POOLS_SHOWN = 70, 20
 
 _WIDTH, _MARGIN, _ROW, _NAMES_WIDTH = 1000, 12, 19, 290
-# The height of the slanted headings in pixels. Two thirds of it are needed as space on the right.
+# The height of the slanted headings in pixels. They extend to the right by two thirds of this
+# height.
 _HEAD = 150
 
 
@@ -43,7 +44,7 @@ _Place = tuple[str, str, str, tuple[str, ...]]
 
 @dataclass(slots=True, kw_only=True)
 class _Mark:
-    """The number of certificates that contain a name, and the number of all certificates."""
+    """The numbers in a cell of the figure: certificates with the name, and all certificates."""
 
     carrying: int = 0
     subject_only: int = 0
@@ -134,7 +135,7 @@ _Heading = tuple[str, str]
 
 
 def _build_headings(columns: Sequence[_Place], *, is_by_role: bool) -> dict[_Place, _Heading]:
-    """Return a heading for each column: the pool or role, and a usage if it has several columns."""
+    """Return each column's pool or role, with a usage if the pool or role has several columns."""
     kinds: dict[str, set[tuple[str, ...]]] = {}
     for _, role, pool, usages in columns:
         kinds.setdefault(role if is_by_role else pool or role, set()).add(usages)
@@ -151,10 +152,7 @@ def _build_headings(columns: Sequence[_Place], *, is_by_role: bool) -> dict[_Pla
 def _count_marks(
     plan: CertificatePlan, columns: Mapping[_Place, _Heading], *, is_by_rule: bool
 ) -> Mapping[tuple[str, _Heading], _Mark]:
-    """Count the certificates in each column that contain a name, or a name that a rule requires.
-
-    The result has a count for each name or, with `is_by_rule`, for each rule.
-    """
+    """Count the certificates in each column by name or, with `is_by_rule`, by rule."""
     subjects = {rule.id: rule.subject_name for rule in plan.rules.certificates}
     totals: dict[_Heading, int] = {}
     cells: dict[tuple[str, _Heading], _Mark] = {}
@@ -183,7 +181,7 @@ def _count_marks(
 
 
 def _describe_rules(rows: Sequence[CoverageRow], rules: Sequence[str]) -> list[str]:
-    """Return a text about each rule: its first name and the number of other names.
+    """Return for each rule a text with its first name and the number of its other names.
 
     If the text is too long, it contains only the number of names.
     """

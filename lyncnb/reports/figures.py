@@ -48,7 +48,7 @@ class Dated(Protocol):
 @document_columns(timeline_figure.COLUMNS, "a timeline")
 @document_columns(coverage_figure.COLUMNS, "a coverage")
 @document_columns(
-    topology_figure.CHANGED_COLUMNS, ('a topology ("Changed" appears only in a comparison)')
+    topology_figure.CHANGED_COLUMNS, ('a topology (the column "Changed" is only for comparisons)')
 )
 def figure(
     of: CertificatePlan | PlanDifference | Dated,
@@ -140,7 +140,7 @@ def _draw_topology_figure(
                 f"{plan.topology.source} contains no table, so lyncnb cannot determine the "
                 "connections"
             ),
-            hint="create the plan from the original table again",
+            hint="create a new plan from the original table",
         )
     pools, certificates = len(plan.topology.pools), len(plan.certificates)
     connections = [one for one in list_connections(plan) if one.rule.drawn]
@@ -149,8 +149,8 @@ def _draw_topology_figure(
         f"{count_of(certificates, 'certificate')} for {count_of(pools, 'pool')}, arranged in "
         "three zones: outside, perimeter, and inside. Below each certificate, the picture "
         "shows the clients and servers that connect, with the protocol and the names. The "
-        "picture shows only connections for which the plan has a name. The topology does not "
-        "define which pools use each other, so lyncnb derives this from the sites."
+        "picture shows only connections that use a name in the plan. The topology does not "
+        "define which pools use each other, so lyncnb derives these connections from the sites."
     )
     if site:
         description += (
@@ -162,7 +162,7 @@ def _draw_topology_figure(
     rows = topology_figure.list_topology_rows(plan, connections)
     if difference is not None:
         title = f"{title} and changes"
-        description = f"{difference!r}. The ± sign marks changes. {description}"
+        description = f"{difference!r}. The ± sign indicates a change. {description}"
         described, changes = topology_figure.CHANGED_COLUMNS, Changes(difference)
         rows = topology_figure.list_changed_rows(plan, connections, changes)
     svg = topology_figure.draw_topology(
@@ -193,9 +193,10 @@ def _draw_coverage_figure(plan: CertificatePlan, site: str) -> Figure:
     description = (
         f"{count_of(names, 'name')} in rows, {count_of(pools, 'pool')}{whole} in columns. A "
         "full disc means that all certificates in the column contain the name. A half disc "
-        "means that some certificates contain the name. A ring means that the name is only the "
-        "subject name. If there are too many names, each row shows a rule that requires names. "
-        "If there are too many pools, each column shows a role."
+        "means that some certificates contain the name. A ring means that the name is the "
+        "subject name, but not a subject alternative name. If there are too many names, each "
+        "row shows a rule that requires names. If there are too many pools, each column shows "
+        "a role."
     )
     svg = coverage_figure.draw_coverage(plan, rows, title=title, description=description)
     return Figure(
@@ -208,11 +209,11 @@ def _draw_timeline_figure(
     facts: tuple[DatedFact, ...], title: str, plan: CertificatePlan | None = None
 ) -> Figure:
     description = (
-        f"{count_of(len(facts), 'event')}, grouped by type. Each event extends from its first day "
-        "to its last day."
+        f"{count_of(len(facts), 'event')}, grouped by type. Each event is drawn from its first "
+        "day to its last day."
     )
     if any(fact.needs_a_look for fact in facts):
-        description += " An exclamation mark marks an event that needs attention."
+        description += " An exclamation mark indicates an event that needs attention."
     if plan is not None and plan.options.planned_issue_date is None:
         description += (
             " The plan has no planned_issue_date, so the picture shows no issue dates and no "

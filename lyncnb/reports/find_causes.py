@@ -56,9 +56,13 @@ class _Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Factor:
-    """One input that differs. ``apply`` copies it from one plan's inputs to the other's."""
+    """One input in which two plans differ.
 
-    words: str  # The name of the input, or "" for the table, whose cells are described one by one.
+    ``apply`` copies it from one plan's inputs to the other's.
+    """
+
+    # The name of the input. It is "" for the table, because the report describes each changed cell.
+    words: str
     apply: Callable[[_Inputs, _Inputs], _Inputs]
 
 
@@ -102,7 +106,7 @@ class _Search:
     def __init__(self, difference: PlanDifference):
         self._old_plan = difference.old
         self._old, self._new = _get_plan_inputs(difference.old), _get_plan_inputs(difference.new)
-        self._factors = tuple(_list_factors(self._old, self._new))
+        self._factors = tuple(_list_changed_inputs(self._old, self._new))
 
     def describe_cause(self, item: ChangedCertificate, change: PlanChange) -> str:
         """Describe the input that causes a change."""
@@ -123,7 +127,7 @@ class _Search:
         if len(self._factors) == 2:
             return self._factors, " and "
         return self._select_factors(
-            key not in keys for keys in self._changes_from_other_inputs
+            key not in keys for keys in self._changes_without_each_input
         ) or self._factors, " and "
 
     def _select_factors(self, chosen: Iterable[bool]) -> tuple[_Factor, ...]:
@@ -131,13 +135,13 @@ class _Search:
 
     @cached_property
     def _changes_from_one_input(self) -> tuple[frozenset[object], ...]:
-        """The changes to the old plan that each input causes alone."""
+        """For each input, the changes in the plan if only this input has its new value."""
         return tuple(
             self._find_changes(factor.apply(self._old, self._new)) for factor in self._factors
         )
 
     @cached_property
-    def _changes_from_other_inputs(self) -> tuple[frozenset[object], ...]:
+    def _changes_without_each_input(self) -> tuple[frozenset[object], ...]:
         """For each input, the changes in the plan if only this input keeps its old value."""
         return tuple(
             self._find_changes(factor.apply(self._new, self._old)) for factor in self._factors
@@ -166,7 +170,7 @@ def _build_change_key(change: PlanChange) -> tuple[object, ...]:
     return change.change, change.certificate, change.what, change.before, change.after
 
 
-def _list_factors(old: _Inputs, new: _Inputs) -> Iterator[_Factor]:
+def _list_changed_inputs(old: _Inputs, new: _Inputs) -> Iterator[_Factor]:
     if old.topology != new.topology:
         yield _Factor(words="", apply=lambda to, of: replace(to, topology=of.topology))
     if old.rules is not new.rules and old.rules != new.rules:
@@ -244,7 +248,8 @@ class _TableCauses:
                 for one in _find_changes_of_name(host, values)
             ]
         near = self._list_nearby_changes(planned)
-        # Cells of several pools can have the same value. The pool of the certificate comes first.
+        # Cells of several pools can have the same value, so differences near the certificate take
+        # precedence.
         return [one for one in found if one in near] or found or near or [*self._all]
 
     def _list_nearby_changes(self, planned: PlannedCertificate) -> list[TableChange]:
@@ -265,7 +270,7 @@ class _TableCauses:
 
 
 def _find_changes_of_name(name: str, changes: Mapping[str, list[TableChange]]) -> list[TableChange]:
-    """Return the table changes whose value is a name, or a domain that contains the name."""
+    """Return the table changes to a name, or else to the closest parent domain with changes."""
     labels = name.split(".")
     for start in range(len(labels)):
         if found := changes.get(".".join(labels[start:])):

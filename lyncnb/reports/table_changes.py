@@ -85,7 +85,7 @@ def list_table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
 
 
 def _index_rows(topology: Topology) -> _Rows:
-    # Only known columns are compared. Their order can differ between the tables.
+    # The comparison includes only known columns. Their order can differ between the tables.
     places = [place for place, _ in _list_known_columns(topology)]
     table = topology.cells
     return {

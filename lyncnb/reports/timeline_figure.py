@@ -112,8 +112,8 @@ def list_plan_events(plan: CertificatePlan) -> tuple[DatedFact, ...]:
                 about=certificate.id,
                 what=words,
                 begins=issued,
-                # The last second belongs to the validity (RFC 5280 section 4.1.2.5), so a validity
-                # of n days ends just before day n.
+                # The certificate is still valid in the second of notAfter (RFC 5280 section
+                # 4.1.2.5), so a validity of n days ends just before day n.
                 ends=_add_days(issued, days - 1) if days else issued,
                 needs_a_look=over,
                 source="plan options: planned_issue_date, "
@@ -124,7 +124,7 @@ def list_plan_events(plan: CertificatePlan) -> tuple[DatedFact, ...]:
 
 
 def list_limit_facts(start_date: date | None, ca: str = "") -> tuple[DatedFact, ...]:
-    """Return the limits on the validity of public certificates that apply from a day on.
+    """Return the limits on the validity of public certificates from a start date.
 
     The result contains the limits of all public CAs, and the limits of the named CA.
     """
@@ -132,7 +132,10 @@ def list_limit_facts(start_date: date | None, ca: str = "") -> tuple[DatedFact, 
         DatedFact(
             kind="Limits of public CAs" if limit.applies == "public" else f"Limits of {ca}",
             about="" if limit.applies == "public" else ca,
-            what=(f"at most {limit.value:,} days for certificates that are valid from this date"),
+            what=(
+                f"at most {limit.value:,} days for certificates whose validity period starts "
+                "on or after this date"
+            ),
             # For some CAs, the first day of the current limit is not recorded.
             begins=limit.effective or start_date,
             ends=limit.until and limit.until - timedelta(days=1),
@@ -193,7 +196,7 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
 
 
 class _Scale:
-    """Converts dates to horizontal positions in pixels."""
+    """A scale that converts dates to horizontal positions in pixels."""
 
     def __init__(self, first: date, last: date) -> None:
         self.first, self.last = first, last
@@ -229,7 +232,7 @@ def _draw_axis(drawing: Drawing, scale: _Scale, bottom: float) -> None:
 
 
 def _list_ticks(first: date, last: date) -> list[date]:
-    """Return at most 11 dates to mark on the time axis: first days of months or years."""
+    """Return at most 11 dates to mark on the time axis, each the first day of a month or year."""
     months = [
         date(year, month, 1)
         for year in range(first.year, last.year + 1)

@@ -1,4 +1,4 @@
-"""Arrange the boxes of the topology picture: boxes for pools, in bands for sites.
+"""Arrange the boxes of the topology picture. Each box is a pool, and each band is a site.
 
 The level of detail depends on what fits on one sheet: pools, or the roles of each site, or roles
 only. ``topology_figure`` draws the boxes.
@@ -19,20 +19,23 @@ from ..rules.model import ZONES, PartyRule, Rules
 from ..topology.model import Pool
 from .compare import CHANGES, PlanDifference
 
-SHEET = 1235  # The height in pixels of a picture below the heading, on an A4 sheet.
+SHEET = 1235  # The height in pixels available for a picture on an A4 sheet, below the heading.
 PAD, LINE = 8, 15  # The padding of a box and the height of a line, in pixels.
 WIDTHS = {"outside": 138.0, "perimeter": 284.0, "inside": 388.0}
 BOLD = 1.12  # The factor by which bold letters are wider.
 MARGIN = 12
 _WHOLE = "Whole deployment"
-BAND_TITLE = 350  # The estimated width of a band's title. Lines run to the right of it.
+# The estimated width of a band's title. To the right of the title, there is space for lines.
+BAND_TITLE = 350
 # A picture that exceeds a sheet by at most this factor is printed a little smaller, on one sheet.
 _ALMOST = 1.12
 _TOP = 96.0  # The y position of the first boxes, below the heading, legend and zone titles.
-_CONTINUED = 30.0  # The top of the picture on each further sheet.
+_CONTINUED = 30.0  # The y position where the picture begins on the second and later sheets.
 _GAP = 10  # below a box
 _LOWEST = 53  # The minimum height of a box with the gap below it, in pixels.
-_POOLS_OF_A_SITE = 40  # The largest number of pools in a site that are drawn one by one.
+_POOLS_OF_A_SITE = (
+    40  # The maximum number of pools that the picture shows individually for each site.
+)
 # The largest number of names to try for a line. A line never has space for more names.
 _NAMES_TRIED = 8
 
@@ -81,7 +84,7 @@ class Changes:
 
 @dataclass(slots=True, kw_only=True)
 class Arrival:
-    """A line in a box of the topology picture: who connects, with the protocol and names."""
+    """A line in a box of the topology picture. It shows a connection with its parties and names."""
 
     protocol: str
     port: int
@@ -93,7 +96,7 @@ class Arrival:
 
 @dataclass(slots=True, kw_only=True)
 class CertificateKind:
-    """The certificates of a pool or box that have the same usages and the same type of CA."""
+    """The certificates in one box of the picture that have equal usages and an equal CA type."""
 
     usages: tuple[str, ...]
     issuer: str
@@ -111,7 +114,7 @@ class CertificateKind:
 
     @property
     def arrivals(self) -> Iterable[Arrival]:
-        """The connections that end at the box, one for each text line, in the rules' order."""
+        """The connections that end at the box, in the order of the rules."""
         return self.lines.values()
 
 
@@ -224,7 +227,7 @@ def lay_out(
     inside = [pool for pool in plan.topology.pools if roles[pool.role].zone == "inside"]
     for grouping in groupings:
         if len(set(map(grouping, inside))) * _LOWEST > SHEET and grouping is not groupings[-1]:
-            continue  # A few more details in the picture are not worth another layout.
+            continue  # Boxes for this level of detail do not fit on one sheet.
         bands = _make_bands(plan, connections, grouping, site, changes)
         if _set_positions(bands) <= _ALMOST * SHEET:
             break
@@ -280,7 +283,7 @@ def _make_bands(
         Band(title="", boxes=parties),
         *bands.values(),
         *([Band(title=translate_title(_WHOLE, plan.options.lang), boxes=whole)] if whole else []),
-        *_make_removed_band(changes),
+        *_make_band_of_removed_pools(changes),
     ]
 
 
@@ -390,7 +393,7 @@ def _make_deployment_box(
     )
 
 
-def _make_removed_band(changes: Changes) -> list[Band]:
+def _make_band_of_removed_pools(changes: Changes) -> list[Band]:
     """Return a band with boxes for the pools that were removed from the plan."""
     boxes = []
     for zone in ZONES:

@@ -1,4 +1,4 @@
-"""A picture of the deployment from outside to inside, with its connections and their names.
+"""Draw the deployment, from the internet to the internal servers, with the connections.
 
 Each connection ends at a line of text in the listener's box, which describes the connection.
 ``topology_boxes`` determines the content and positions.
@@ -58,8 +58,8 @@ CHANGED_COLUMNS = (*COLUMNS, *columns(("Changed", 17)))
 
 WIDTH = 1000
 _LEFT = {"outside": 12.0, "perimeter": 198.0, "inside": 538.0}
-# The gutters to the right of each zone, in which connection lines are drawn: their left and right
-# positions.
+# The left and right positions of the gutter to the right of each zone. The gutters contain the
+# connection lines.
 _GUTTERS = {"outside": (150.0, 198.0), "perimeter": (482.0, 538.0), "inside": (926.0, 998.0)}
 _ZONE_TITLES = {"outside": "Outside", "perimeter": "Perimeter", "inside": "Inside"}
 

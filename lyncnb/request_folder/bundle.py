@@ -33,7 +33,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RequestBundle(Table, Told):
-    """A request folder on disk, with the result of the run that returned it.
+    """A request folder on disk, with the results of the run that wrote or opened the folder.
 
     Parameters
     ----------

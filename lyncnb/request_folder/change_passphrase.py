@@ -296,7 +296,7 @@ def _read_recipients(
 
 
 def _normalize_fingerprints(fingerprints: Sequence[str]) -> Sequence[str]:
-    """Convert the argument to a list of fingerprints. A single string is one fingerprint."""
+    """Return the fingerprints as a sequence, even if the argument is a single string."""
     return (fingerprints,) if isinstance(fingerprints, str) else fingerprints
 
 
@@ -417,7 +417,7 @@ def _has_old_passphrase(
 def _replace_files(
     folder: Path, targets: list[_Target], old: FolderCipher, new: FolderCipher
 ) -> Iterator[None]:
-    # Parallel threads wait for the disk at the same time, which saves two thirds of the time.
+    # Threads that wait for the disk in parallel reduce the time by two thirds.
     with ThreadPoolExecutor(_THREADS, "lyncnb-rekey") as pool:
         try:
             yield from pool.map(

@@ -1,4 +1,4 @@
-"""Define the types of the fields in ``manifest.json``, with the values that are valid.
+"""Define the types of the fields in ``manifest.json``, and the valid values of each type.
 
 A manifest can be edited, damaged, or replaced by an attacker, and all commands trust the records.
 So this module validates every value that becomes part of a path, a script, or a page.

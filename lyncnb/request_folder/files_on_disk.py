@@ -26,8 +26,7 @@ from .request_record import ArchivedGeneration, RequestRecord
 SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
 _EARLIER_MANIFEST = re.compile(r"manifest\.v[0-9]+\.json")
 SECRET = ("keys", "archive", "pfx", "recovery")
-#: The file mode that lyncnb records for a file that is listed, but that the operating system cannot
-#: open.
+#: The file mode that lyncnb records for a file that exists but cannot be opened.
 UNREACHABLE = 0
 MISSING = "is missing"
 CHANGED = "differs from the file that lyncnb wrote"
@@ -215,7 +214,7 @@ def _find_entry_mode(entry: os.DirEntry[str]) -> int:
 
 
 def find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
-    """Return what is wrong with the type or permissions of a file that lyncnb wrote.
+    """Return the problems with the type and the permissions of a file that lyncnb wrote.
 
     Files that lyncnb did not write are not checked.
     """
@@ -346,7 +345,7 @@ def find_record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem
 
 
 def find_archive_problems(survey: Survey, generation: ArchivedGeneration) -> tuple[Problem, ...]:
-    """Return the files of a superseded generation that are missing in the archive.
+    """Return a problem for each file of a superseded generation that the archive lacks.
 
     Purged files, and files that were lost before the request was abandoned, are not reported.
     """

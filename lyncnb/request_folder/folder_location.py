@@ -60,10 +60,10 @@ def _check_synchronization(full_path: Path) -> Iterator[str]:
 
 def _check_disk(full_path: Path) -> Iterator[str]:
     if not system_calls.WINDOWS and folder_access.ignores_file_modes(full_path):
-        yield explain_open_disk(full_path)
+        yield explain_missing_permissions(full_path)
 
 
-def explain_open_disk(folder: Path) -> str:
+def explain_missing_permissions(folder: Path) -> str:
     """Explain the risk for private keys on a disk that has no file permissions."""
     return (
         f"The disk that contains {folder} does not support file permissions. Every user "

@@ -311,8 +311,8 @@ def is_due(record: RequestRecord, day: date, terms: RenewalTerms) -> bool:
     certificate that is itself due for renewal before it was installed.
     """
     life = find_generations(record)
-    # If no request was written, no renewal is under way, for example because an installed
-    # certificate covers the request.
+    # A renewal is under way only if a request was written or a key exists on another computer.
+    # Otherwise, for example, an installed certificate covers the request.
     is_requested = record.is_written or record.key_holder
     newest = life.under_way.issued if life.under_way and is_requested else life.held
     if record.state == "retired" or newest is None:

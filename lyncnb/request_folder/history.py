@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from ..base.disk import files
-from ..base.disk.folder_lock import describe_writer, lock_folder
+from ..base.disk.folder_lock import get_user_and_computer, lock_folder
 from ..base.json_text import NotJson, parse_json
 from ..base.records import (
     Line,
@@ -44,7 +44,7 @@ LATER = "recorded later"
 REQUESTED, ISSUED, PACKAGED, DEPLOYED = "requested", "issued", "packaged", "deployed"
 SUPERSEDED, LOST, HANDED_OVER = "superseded", "given up as lost", "handed over"
 APPROVED, UNDEPLOYED = "approved", "no longer deployed"
-#: The event that corrects a wrong deployment date. A second event contains the correct date.
+#: The event that cancels a wrong deployment date. Another event then records the correct date.
 DAY_CORRECTED = "day corrected"
 REVOCATION_REQUESTED, REVOKED = "revocation requested", "revoked"
 
@@ -102,7 +102,7 @@ _MEMBER = ("id", "generation", "key", "certificate", "serial", "not_before", "no
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
-    """Events in a line of the history that differ only in the fields of their members."""
+    """Events of a history line that share all values except those in ``of``."""
 
     what: Line
     on: Line = ""
@@ -155,7 +155,7 @@ class History:
 
 
 def read_history(folder: Path) -> History:
-    """Read the history of a folder. Lines that cannot be read are left out and reported.
+    """Read the history of a folder. The result omits unreadable lines and has a note about each.
 
     Returns
     -------
@@ -323,7 +323,7 @@ def _compute_events_digest(events: Iterable[tuple[object, ...]]) -> str:
 def find_missing_requests(
     history: History, manifest: Manifest
 ) -> dict[str, tuple[Event, HistoryLine]]:
-    """Return the requests that are in the history but not in the manifest, by public key."""
+    """Return the requests in the history that are missing from the manifest, by public key."""
     known = {part.spki_sha256 for record in manifest.requests for part in record.generations}
     found: dict[str, tuple[Event, HistoryLine]] = {}
     for line in history.lines:
@@ -437,7 +437,7 @@ def report_missing_certificates(history: History, manifest: Manifest) -> tuple[s
 def compare_history(
     history: History, manifest: Manifest, *, is_written: bool = False
 ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
-    """Compare a history with a manifest that was read after it.
+    """Compare a history with the manifest of its folder.
 
     Parameters
     ----------
@@ -510,7 +510,7 @@ class Run:
     latest: Manifest | None = None
 
     def add_events(self, *events: Event) -> None:
-        """Extend the changes of the run by events that are not in the manifest."""
+        """Add events that the manifest does not contain to the record of this run."""
         self.extra += events
 
     def add_description(self, text: str) -> None:
@@ -518,7 +518,7 @@ class Run:
         self.did.append(text)
 
     def process_manifest(self, manifest: Manifest, is_saved: bool) -> None:
-        """Store a manifest's events. The first manifest of a run is compared with the history."""
+        """Remember a manifest, and find events of the first manifest that the history lacks."""
         is_first, self.latest = self.latest is None, manifest
         if not is_first:
             return
@@ -529,7 +529,7 @@ class Run:
         history = read_history(self.folder)
         known = history.events()
         self.before = known
-        # The manifest is the first one of a new folder, or of a folder whose manifest was lost.
+        # At this point, the folder is new, or its manifest was lost.
         if is_saved:
             return
         self.later = [event for key, event in events.items() if key not in known]
@@ -587,7 +587,7 @@ class Run:
     ) -> HistoryLine:
         assert self.latest is not None
         line = _build_line(
-            self.latest, command, events, time=self.now, user=describe_writer(), state=state
+            self.latest, command, events, time=self.now, user=get_user_and_computer(), state=state
         )
         return replace(line, reason=reason, did=tuple(actions))
 
@@ -747,8 +747,8 @@ def record_changes(
             try:
                 yield run
             except BaseException:
-                # The changes are already recorded. The original error is more useful than an error
-                # about the history.
+                # Ignore errors about the history here, because the original error is more useful.
+                # The changes are already recorded.
                 with suppress(LyncnbError, OSError):
                     run.finish(is_done=False)
                 raise

@@ -34,7 +34,7 @@ from .request_record import ArchivedGeneration, RequestRecord
 # The largest number of keys to try. Deriving a key with another salt takes 0.15 s. A single key
 # that cannot be opened may be damaged. If three keys cannot be opened, the passphrase is wrong.
 _KEYS_TRIED = 3
-# The largest size of an encrypted file in bytes. A list of 100,000 passwords has about 20 MB.
+# The maximum size of an encrypted file in bytes. A list of 100,000 passwords takes about 20 MB.
 LARGEST = 1 << 28
 
 
@@ -188,14 +188,16 @@ def _is_intact(
     if cipher is None or [(p.file, p.message) for p in problems] != [(key, CHANGED)]:
         return record, problems
     # Another program or an incomplete passphrase change has encrypted the same key again.
-    pair = _read_pair(survey, record, cipher)
+    pair = _read_matching_pair(survey, record, cipher)
     if pair is None or pair.spki_sha256 != record.spki_sha256:
         return record, problems
     return replace(record, key_sha256=pair.key_sha256), ()
 
 
-def _read_pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | None) -> _Pair | None:
-    """Return the CSR and the key of a request, or None if they do not belong together."""
+def _read_matching_pair(
+    survey: Survey, record: RequestRecord, cipher: FolderCipher | None
+) -> _Pair | None:
+    """Return the CSR and the key of a request, or None if the CSR does not match the key."""
     csr_path, key_path = record.files.csr, record.files.key
     if find_file_problems(survey, csr_path) or find_file_problems(survey, key_path):
         return None
@@ -261,7 +263,7 @@ def _process_request_leftovers(
     if record.key_holder and there == [record.files.csr]:
         pair = _read_csr_without_key(survey, record)
     elif len(there) == 2 and not record.key_holder:
-        pair = _read_pair(survey, record, cipher)
+        pair = _read_matching_pair(survey, record, cipher)
     known = {generation.spki_sha256 for generation in record.archived}
     if pair is not None and pair.spki_sha256 not in known and not pair.key_difference:
         return _adopt_pair(record, pair, now), []

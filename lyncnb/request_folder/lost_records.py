@@ -1,4 +1,4 @@
-"""Recover data that only a damaged or missing manifest contains.
+"""Recover data that is stored only in the manifest if the manifest is damaged or missing.
 
 Keys and CSRs do not contain the servers, but ``plan.json`` does. None of these files shows the
 saved plan and its approver, or the requests that installed certificates cover. Complete lines of a
@@ -83,7 +83,7 @@ def _parse_json_lines(text: bytes) -> object:
 
 
 def _read_section(section: dict[str, object]) -> Manifest | None:
-    """Read one section of a damaged manifest. It is validated as in a complete manifest."""
+    """Read one section of a damaged manifest, with the checks for a complete manifest."""
     document = {"format": FORMAT, **_BLANK, "rekeying": "", "log": [], "requests": [], **section}
     return parse_manifest(document, RecordReader(NAME, is_json=True))
 
@@ -208,8 +208,8 @@ def _find_deployments(
         if event.what == UNDEPLOYED:
             by_server.pop(event.server, None)
         elif event.what == DEPLOYED and (issued := valid_servers.get(event.certificate)):
-            # A user may have edited the history, so its values are validated as strictly as a
-            # manifest.
+            # A user may have edited the history, so its values are validated as strictly as those
+            # of a manifest.
             deployment = RecordReader(HISTORY_NAME, is_json=True).record(
                 Deployment,
                 {

@@ -38,16 +38,15 @@ from .request_record import (
     list_current_files,
 )
 
-#: The format for a folder with a plan. lyncnb can always read earlier formats. A run without
-#: changes keeps format ``/1``. Format ``/2`` is kept until requests are created from the plan
-#: again.
+#: The manifest format for a folder with a plan. lyncnb also reads the earlier formats. A manifest
+#: in format ``/1`` is kept if nothing changes. A folder without a plan has format ``/2``.
 FORMAT = "lyncnb-requests/3"
 FIRST_FORMAT, _SECOND_FORMAT = "lyncnb-requests/1", "lyncnb-requests/2"
 _FORMATS = (FIRST_FORMAT, _SECOND_FORMAT, FORMAT)
 NAME = "manifest.json"
 
-# The largest size of a manifest in bytes. A manifest with 100,000 requests and three generations
-# for each has about 500 MB.
+# The largest size of a manifest in bytes. The size is about 500 MB for 100,000 requests with three
+# generations each.
 _LARGEST = 1 << 31
 _REBUILD = "restore the file from a backup, or run: lyncnb status FOLDER --rebuild"
 
@@ -104,7 +103,7 @@ class Manifest:
 
     @property
     def format_to_write(self) -> str:
-        """The format to write: the third if the manifest has a plan digest, else the second."""
+        """The manifest format to write: the third format only if there is a plan digest."""
         return FORMAT if self.plan_json_sha256 else _SECOND_FORMAT
 
     @property
@@ -127,7 +126,7 @@ class Manifest:
         return replace(self, requests=kept + tuple(changed.values()))
 
     def with_numbers_of(self, old_manifest: Manifest) -> Manifest:
-        """Return a copy of the manifest with the request numbers in an earlier manifest."""
+        """Return a copy of the manifest that has the request numbers of an earlier manifest."""
         return self.with_records(
             replace(record, number=old.number)
             for record in self.requests
@@ -143,7 +142,7 @@ class Manifest:
         )
 
     def with_encrypted(self, path: str) -> Manifest:
-        """Return a copy of the manifest with the path of another encrypted file."""
+        """Return a copy of the manifest that lists one more encrypted file."""
         if path in self.encrypted:
             return self
         return replace(self, encrypted=(*self.encrypted, path))
@@ -246,7 +245,7 @@ def read_manifest(folder: Path) -> Manifest:
         )
     if not os.path.lexists(path):
         raise BundleError(
-            f"{path} does not exist, so this is not a request folder",
+            f"this folder is not a request folder, because {path} does not exist",
             hint=f"check the name of the folder. If the folder contains keys/, {_REBUILD}",
         )
     data = files.read_file(path, limit=_LARGEST)

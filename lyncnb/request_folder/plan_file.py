@@ -27,8 +27,8 @@ from .manifest import FORMAT, NAME, Manifest
 
 PLAN_NAME = "plan.json"
 
-# The largest size of the file in bytes. A plan with 100,000 certificates and the rules for their
-# names has about 100 MB.
+# The largest size of the file in bytes. The file is about 100 MB for a plan with 100,000
+# certificates and the rules for their names.
 _LARGEST = 1 << 30
 _AGAIN = "run this command again: lyncnb request TOPOLOGY FOLDER"
 _RESTORE = f"restore the file from a backup, or {_AGAIN}"
@@ -82,8 +82,8 @@ def read_plan_bytes(folder: Path, manifest: Manifest) -> bytes:
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
         raise BundleError(
-            f"{PLAN_NAME} differs from the plan on record in {NAME}: its SHA-256 is "
-            f"{found[:12]}…, but {expected[:12]}… is on record",
+            f"{PLAN_NAME} differs from the plan that {NAME} records: the SHA-256 of the file is "
+            f"{found[:12]}…, but {NAME} contains {expected[:12]}…",
             hint=_RESTORE,
         )
     return data
@@ -118,7 +118,7 @@ def _read_options(folder: Path, manifest: Manifest) -> _WorkOptions:
     try:
         found = _OPTIONS.search(read_plan_bytes(folder, manifest))
         options = parse_json(found[1]) if found else {}
-    # A plan that is missing or was changed is reported by ``lyncnb status``.
+    # The status command reports a missing or changed plan.
     except (BundleError, NotJson):
         options = {}
     said = RecordReader(PLAN_NAME, is_json=True).record(_WorkOptions, options)
@@ -126,7 +126,7 @@ def _read_options(folder: Path, manifest: Manifest) -> _WorkOptions:
 
 
 def find_plan_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
-    """Report a plan that is missing in the folder or differs from the record."""
+    """Report a plan that is missing from the folder or differs from the record."""
     if not manifest.plan_json_sha256:
         return
     try:
@@ -187,7 +187,7 @@ def build_earlier_manifest_name(format_id: str) -> str:
 
 
 def archive_copy(folder: Path, name: str, data: bytes) -> None:
-    """Copy a file to ``archive/`` before it is replaced. Its new name contains a content hash."""
+    """Save a copy of a file in ``archive/``. The copy's name contains a content hash."""
     files.make_folder(folder / "archive", OWN_FOLDERS["archive"])
     stem, ending = name.split(".")
     target = folder / "archive" / f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}.{ending}"

@@ -195,7 +195,7 @@ def rebuild_manifest(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
-    """Rebuild the manifest of a folder from its keys and CSRs. Every key is opened.
+    """Open every key and CSR in a folder, and rebuild its manifest from them.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def rebuild_manifest(
     path = Path(folder)
     cipher = None if passphrase is None else FolderCipher(check_passphrase(passphrase))
     if cipher is None and has_encrypted_files(path):
-        raise PassphraseError("the passphrase is missing", hint="enter it to decrypt the keys")
+        raise PassphraseError("the passphrase is missing", hint="enter the folder's passphrase")
     if not take_survey(path).holds_requests:
         raise BundleError(f"{path} contains no keys and no CSRs", hint="check the folder's name")
     now = format_timestamp(today)

@@ -155,7 +155,7 @@ def open_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) ->
 
 
 def read_recovery_keys(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
-    """Return a folder's recovery keys from the encrypted list. A missing list is empty.
+    """Return a folder's recovery keys from the encrypted list, or () if there is no list.
 
     Raises
     ------
@@ -294,7 +294,7 @@ def find_recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Probl
         yield Problem(
             message=wrong,
             file=LIST,
-            hint=(f"if the file exists, remove the file. Then, {_NAME_AGAIN}"),
+            hint=(f"if this file exists, remove it. Then, {_NAME_AGAIN}"),
         )
     in_use = [
         (which, path)
@@ -310,7 +310,7 @@ def find_recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Probl
 
 
 def _find_list_problem(folder: Path) -> str:
-    """Return a problem with the list of recovery keys that is visible without a passphrase."""
+    """Describe a problem with the recovery key list, or return "". No passphrase is needed."""
     if not os.path.lexists(folder / LIST):
         return "is missing, but the manifest lists recovery keys"
     try:
@@ -372,7 +372,9 @@ def add_recovery_keys(
             for recipient in (*present, *added)
             if _find_seal_problem(folder, which, recipient.key.fingerprint)
         ]
-        # A file with another passphrase does not belong to the folder, so it is not sealed.
+        # A file that uses another passphrase does not belong to the folder, so its key is not
+        # encrypted for
+        # the recipients.
         with suppress(PassphraseError):
             if lacking:
                 pem = files.read_file(folder / path, limit=LARGEST)
@@ -391,7 +393,7 @@ def add_recovery_keys(
 def write_recovery_list(
     folder: Path, cipher: FolderCipher, recipients: Sequence[Recipient]
 ) -> None:
-    """Write the encrypted list of recovery keys, and seal the derived key to each of them."""
+    """Write the encrypted list of recovery keys, and seal the derived key for each recovery key."""
     files.make_folder(folder / _PLACE, OWN_FOLDERS[_PLACE])
     cipher.set_seal_function(_build_sealer(folder, recipients))
     document = {
@@ -426,7 +428,7 @@ def _find_derivations(survey: Survey, manifest: Manifest) -> dict[Derivation, st
         try:
             salt = read_derivation(files.read_file(survey.folder / path, limit=LARGEST), name=path)
         except BundleError:
-            continue  # A damaged or unknown file is reported by the calling function.
+            continue  # The function that called this one reports a damaged or unknown file.
         found.setdefault(salt, path)
     return found
 
@@ -467,7 +469,7 @@ def _decrypt_sealed_keys(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKe
             yield derived._replace(key=pair.open(sealed, purpose=_describe_derivation(derived)))
         except (BundleError, ValueError, KeyError, TypeError, OverflowError):
             # The sealed file is damaged, or its format is unknown. lyncnb later reports the files
-            # that cannot be decrypted without it.
+            # that cannot be decrypted without this sealed file.
             continue
 
 

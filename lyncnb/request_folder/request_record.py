@@ -261,7 +261,7 @@ def build_deployments(
     recorded_at: str,
     seen_in: str = "",
 ) -> tuple[Deployment, ...]:
-    """Return a deployment record for each server, with a date and the time of the record."""
+    """Return a deployment record for each server, with the same deployment date and record time."""
     return tuple(
         Deployment(
             server=server,
@@ -279,7 +279,7 @@ def build_deployments(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """The requested revocation of a certificate, and when the CA's revocation was recorded.
+    """The requested revocation of a certificate, and the date when it was recorded.
 
     ``reason`` is a CRL reason in RFC 5280 section 5.3.1, e.g. ``keyCompromise``. Times are UTC in
     ISO 8601 to the second. ``revoked_at`` is blank until the revocation is recorded.
@@ -328,7 +328,7 @@ class ArchivedGeneration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoveringCertificate(_ValidOnRecord):
-    """An installed certificate that matches the plan, so that no new one is requested.
+    """An installed certificate that matches the plan and makes a new certificate unnecessary.
 
     The key is not in the folder: a planner confirmed that it is available. ``servers`` are the
     checked servers that have the certificate. ``found_at`` is the time when it was compared with
@@ -430,7 +430,7 @@ class RequestRecord:
 
     @property
     def active_state(self) -> str:
-        """The recorded state of the request, as if it was not retired."""
+        """The recorded state of the request, as if it were not retired."""
         if self.package is not None and not self.deployed_at:
             return "packaged"
         if self.issued is not None:
@@ -439,11 +439,11 @@ class RequestRecord:
 
     @property
     def covering(self) -> CoveringCertificate | None:
-        """The certificate from before the first request, even if the request is needed now."""
+        """The certificate that covered the request when lyncnb first left it out, if any."""
         return self.covered or self.stood_before
 
     def with_covering(self, certificate: CoveringCertificate) -> RequestRecord:
-        """Return a copy with ``certificate`` as the certificate from before the first request."""
+        """Return a copy that records ``certificate`` as installed before the first request."""
         if self.covered is not None:
             return replace(self, covered=certificate)
         return replace(self, stood_before=certificate)
@@ -455,7 +455,7 @@ class RequestRecord:
 
     @property
     def as_archived(self) -> ArchivedGeneration:
-        """The current generation with paths in ``archive/``, as if it was superseded."""
+        """The current generation, with the paths that it will have in ``archive/``."""
         return ArchivedGeneration(
             generation=self.generation,
             files=list_archived_files(self.id, self.generation),
@@ -561,7 +561,7 @@ class RequestRecord:
         return changed if self.state == "retired" else replace(changed, state="issued")
 
     def with_deployed(self, *, at: str) -> RequestRecord:
-        """Return a copy of the record without the key and the package, which are on the servers.
+        """Return a copy of the record for a certificate whose key and package were removed.
 
         The copy keeps the CSR, so that a later run does not request the certificate again.
         """

@@ -178,7 +178,7 @@ def adopt_unrecorded_keys(
             continue  # Two unrecorded files contain the same key.
         if not stray.key:
             notes.append(
-                f"{stray.csr} has no key in this folder, so lyncnb did not change this file"
+                f"this folder has no key for {stray.csr}, so lyncnb did not change the file"
             )
             continue
         number = 1 + max(

@@ -26,11 +26,11 @@ from .rule_mistakes import check_codes, check_periods
 #: The quantities that can have limits, with the units of the limits.
 QUANTITIES: Mapping[str, str] = {
     "validity-days": "days between the start and the end of a certificate's validity period",
-    "usual-validity-days": "days of validity that lyncnb assumes by default",
+    "usual-validity-days": "validity period that lyncnb assumes by default, in days",
     "domain-validation-days": "days for which a CA may reuse a domain control validation",
     "subject-validation-days": "days for which a CA may reuse the verification of an organization",
-    "short-lived-days": "maximum days of validity of a short-lived certificate",
-    "timestamps": "signed certificate timestamps that each certificate needs",
+    "short-lived-days": "maximum validity period of a short-lived certificate, in days",
+    "timestamps": "signed certificate timestamps required for each certificate",
     "remote-perspectives": "remote network perspectives from which a CA validates a domain",
     "names": "names in one certificate",
     "san-bytes": "bytes in the subject alternative name extension",
@@ -90,7 +90,7 @@ class CaLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationMethod:
-    """A method of domain control validation, which CAs may use until its end date.
+    """A method of domain control validation that CAs may use before a given date.
 
     With ``only_the_name_itself``, the method validates only the exact name, not a wildcard or a
     name below it. ``by`` describes the kind of proof in one or two words. From ``discouraged`` on,
@@ -214,11 +214,11 @@ class CaRuleSet:
 
     @property
     def subjects(self) -> Mapping[str, str]:
-        """The group of each check by the code of the check. Checks without a group are left out."""
+        """Map the code of each check to its group. Checks without a group are left out."""
         return {check.code: check.group for check in self.checks if check.group}
 
     def map_checks_by_code(self) -> dict[str, CheckRule]:
-        """Return each check as a ``CheckRule`` by the code of the check, whatever its dates."""
+        """Return all checks as ``CheckRule`` by code, including checks that do not apply today."""
         return {check.code: self.convert_check(check) for check in self.checks}
 
     @property
@@ -232,7 +232,7 @@ class CaRuleSet:
         return tuple(chain.from_iterable(rules.roots for rules in self.files))
 
     def validates_each_name(self, ca: str) -> bool:
-        """Return whether a CA, by its name in ``plan.toml``, validates each name separately."""
+        """Return whether the CA with a name from ``plan.toml`` validates each name separately."""
         cas = chain.from_iterable(rules.cas for rules in self.files)
         return any(
             authority.validates_each_name and contains_known_name(ca, authority.names)
@@ -319,8 +319,9 @@ class CaRuleSet:
             )
             for limit, bound in applicable:
                 if on and bound.names and general is not None and limit.value >= general:
-                    # The limit of the CA itself is not smaller than the limit for all CAs, so it
-                    # has no effect.
+                    # The limit for all CAs is at least as strict as this limit for one CA, so the
+                    # limit for one CA has no
+                    # effect.
                     continue
                 own = (
                     []
@@ -337,7 +338,7 @@ class CaRuleSet:
                 )
 
     def _find_limits(self, quantity: str, on: date | None) -> Iterator[tuple[CaLimit, Authority]]:
-        """Yield the limits on a quantity on a date, each with its scope."""
+        """Yield the limits on a quantity that apply on a date, each with the CAs it limits."""
         for limit in chain.from_iterable(rules.limits for rules in self.files):
             if limit.quantity == quantity and (on is None or limit.applies_on(on)):
                 yield limit, self._describe_scope(limit.applies)
@@ -429,7 +430,7 @@ def compute_ca_rules_digest() -> str:
 
 @cache
 def compute_deciding_ca_rules_digest() -> str:
-    """Return the SHA-256 of the CA rules that affect findings, without texts for people."""
+    """Return the SHA-256 of the CA rules that affect findings, without descriptive texts."""
     texts = [(file.name, file.read_text(encoding="utf-8")) for file in _list_rule_files()]
     return compute_digest_without_texts({name: parse_toml(text) for name, text in texts})
 
@@ -469,7 +470,7 @@ def parse_ca_rules(texts: Mapping[str, str]) -> CaRuleSet:
 
 
 def _check_rule_values(reader: RecordReader, rules: CaRules, rule_set: CaRuleSet) -> None:
-    """Report values of rules that are not valid, with their location in the file."""
+    """Report invalid values in rules, with their location in the file."""
     authorities = [a for other in rule_set.files for a in (*other.programmes, *other.cas)]
     known = [*ISSUERS, *(authority.id for authority in authorities)]
     for kind, listed in (("programme", rules.programmes), ("ca", rules.cas)):

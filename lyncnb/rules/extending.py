@@ -35,8 +35,8 @@ _IDENTITY = {
     "check": "code",
     "deploy.cmdlet": "name",
 }
-# The keys that contain lists of IDs of other records, with the types of the other records. If a
-# list in _WHOLE becomes empty, the record applies to nothing and is removed.
+# The keys that contain lists of IDs of other records, with the types of these records. A record is
+# removed if one of its lists in _WHOLE becomes empty.
 _LISTS = {
     **dict.fromkeys(("roles", "speakers", "listeners"), ("role", "party")),
     **dict.fromkeys(("not_for", "hosted_by", "needed_by"), ("role",)),
@@ -46,8 +46,8 @@ _LISTS = {
     "connections": ("connection",),
 }
 _WHOLE = ("roles", "speakers", "listeners", "names", "needed_by", "connections", "places")
-# Records that depend on roles are removed first, and then all records that refer to the removed
-# ones.
+# lyncnb first removes the records that depend on removed roles, and then all records that refer to
+# removed records.
 _ABOUT_ROLES = ("connection", "deploy.place")
 _COPIED_LISTS = ("roles", "not_for")
 _OWN = ("extends", "without", "words", "sources")
@@ -98,8 +98,9 @@ def extend_product(
         if key not in _OWN:
             taken[key] = _apply_changes(taken.get(key), value, key, reader)
     taken["words"] = [*(words if isinstance(words, list) else [words]), tables["words"]]
-    # A TOML file cannot contain a tuple, so a tuple marks the values that the function
-    # extend_product added.
+    # The function extend_product stores its own values as tuples. No value from a TOML file is a
+    # tuple,
+    # so the two cannot be confused.
     this = (wording.title, tables["sources"])
     taken.setdefault("cited", (*(earlier if isinstance(earlier, tuple) else ()), this))
     return taken
@@ -130,7 +131,7 @@ class _Wording:
     used: set[str] = field(default_factory=set)
 
     def adapt_text(self, text: str) -> str:
-        """Replace words of the extended product in a text."""
+        """Replace words of the base product in a text with those of the product that extends it."""
         self.used.update(old for old in self.words if old in text)
         return replace_words(text, self.words)
 
@@ -170,8 +171,7 @@ def _format_location(entry: object, source: str, where: str) -> str:
     return path if ": " in path else f"{source}: {path}"
 
 
-# --- The following functions remove records, and create records for a role that is like another
-# role.
+# --- The following functions remove records, and copy the records of one role for another role.
 
 
 def _find_arrays(document: Toml) -> Iterable[tuple[str, list[Placed]]]:

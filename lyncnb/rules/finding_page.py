@@ -115,7 +115,7 @@ def _format_limits(quantity: str) -> tuple[str, ...]:
 
 
 def _format_root(root: RootRule) -> str:
-    """Format root certificates with the clients that do not trust them, a date, and a source."""
+    """Return one line: the clients that reject root certificates, a date, and a source."""
     since = f", {root.effective}" if root.effective else ""
     return f"{root.clients}{since}: {', '.join(root.roots)} ({root.source})"
 

@@ -138,7 +138,7 @@ def format_acceptance(reason: str) -> str:
     return f" (accepted: {reason})"
 
 
-_MESSAGES_SHOWN = 3  # The largest number of messages in a line.
+_MESSAGES_SHOWN = 3  # The largest number of messages that an entry of a list shows.
 _PLACES_SHOWN = 5
 
 
@@ -159,7 +159,7 @@ class FindingGroup:
         return self.findings[0].severity
 
     @property
-    def _say(self) -> Callable[[str], str]:
+    def _translate(self) -> Callable[[str], str]:
         return make_translator(self.findings[0].lang)
 
     @property
@@ -189,8 +189,8 @@ class FindingGroup:
             return "; ".join(point.title for point in self.points)
         messages = list(dict.fromkeys(finding.message for finding in self.findings))
         left = len(messages) - _MESSAGES_SHOWN
-        more = self._say(" and {} more").format(f"{left:,}") if left > 0 else ""
-        return self._say("; ").join(messages[:_MESSAGES_SHOWN]) + more
+        more = self._translate(" and {} more").format(f"{left:,}") if left > 0 else ""
+        return self._translate("; ").join(messages[:_MESSAGES_SHOWN]) + more
 
     @property
     def words(self) -> str:
@@ -198,8 +198,10 @@ class FindingGroup:
         if not self.title:
             return self.message
         count = len(self.points) if self.subject else len(self.findings)
-        number = self._say(" ({} points)" if self.subject else " ({} times)").format(f"{count:,}")
-        return f"{self.title}{number if count > 1 else ''}{self._say(': ')}{self.message}"
+        number = self._translate(" ({} points)" if self.subject else " ({} times)").format(
+            f"{count:,}"
+        )
+        return f"{self.title}{number if count > 1 else ''}{self._translate(': ')}{self.message}"
 
     @property
     def paragraph(self) -> str:
@@ -248,7 +250,7 @@ class FindingGroup:
 def group_findings(
     findings: Iterable[Finding], *, by_subject: bool = True
 ) -> tuple[FindingGroup, ...]:
-    """Group findings for a list.
+    """Combine similar findings into groups, each of which is one entry of a list.
 
     Parameters
     ----------
@@ -368,7 +370,7 @@ def create_finding(
     edits: tuple[Edit, ...] = (),
     choices: tuple[tuple[Edit, ...], ...] = (),
 ) -> Finding:
-    """Create a finding of a check about an object. The message contains the value.
+    """Create a finding for an object that does not pass a check. The message contains the value.
 
     The default hint is the one of the check.
     """

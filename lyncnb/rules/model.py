@@ -85,16 +85,17 @@ SEVERITIES = ("error", "warning", "notice")
 #: The zones of servers and clients, from the Internet to the internal network.
 ZONES = ("outside", "perimeter", "inside")
 
-#: The listening pools to which a connection is made. ``site``: pools in the site of the side that
-#: opens the connection, or in all sites if its site is blank. ``nearest``: like ``site``, but
-#: pools in all sites if its site has none.
+#: The pools to which a server or client connects. ``site``: the pools in its own site, or the pools
+#: in all sites if it has no site. ``nearest``: the same, but if its site has no such pool, the
+#: pools
+#: in all sites.
 REACHES = ("site", "nearest", "deployment")
 
 #: The ports and names that the command ``probe`` uses only with the option ``--also``.
 PORT_CHOICES = ("services",)
 
-#: For certificates per computer, pool, or deployment: the prefixes of the placeholders that these
-#: certificates cannot contain.
+#: The prefixes of the placeholders that a certificate cannot contain. They depend on whether the
+#: certificate is for a computer, a pool, or the deployment.
 OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "computer": (),
@@ -130,7 +131,7 @@ class Fact:
         return f"{self.says} [{self.source}]"
 
 
-#: The keys whose texts are for people. They do not affect plans or findings.
+#: The keys whose values are texts for readers. These values do not affect plans or findings.
 _WORDS = frozenset(
     (
         *("title", "why", "meaning", "hint", "source", "disagreement", "clients", "without"),
@@ -230,9 +231,9 @@ class RoleRule:
         0
     )
     zone: str = "inside"  # one of ZONES
-    hosted_by: tuple[
-        str, ...
-    ] = ()  # If this role is on a server with one of these roles, it needs no separate certificate.
+    # The roles whose servers may also have this role. In that case, the role needs no certificate
+    # of its own.
+    hosted_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -396,9 +397,10 @@ class CheckRule:
     not_for: tuple[str, ...] = ()  # The roles and usages to which the check does not apply.
     names: tuple[str, ...] = ()  # The IDs of the name rules that checks of names use.
     limit: int = 0  # The number above which a check reports a finding.
-    suffixes: tuple[str, ...] = ()  # The endings for which checks of name endings look in names.
-    labels: tuple[str, ...] = ()  # The labels that checks of host name labels look for.
-    keys: tuple[str, ...] = ()  # The keys that the check reports, such as "ECDSA 521".
+    suffixes: tuple[str, ...] = ()  # The endings of names that the check looks for.
+    # For checks of host name labels: the labels that the check reports.
+    labels: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()  # The key types that the check reports, such as "ECDSA 521".
     policies: tuple[
         str, ...
     ] = ()  # The certificate policies (OIDs). A certificate must have one of them.
@@ -426,7 +428,7 @@ def replace_words(text: str, replacements: Mapping[str, str]) -> str:
 
 
 def replace_documents(text: str, replacements: Mapping[str, str], title: str) -> tuple[str, str]:
-    """In a source, replace documents about another product with the documents about this product.
+    """Replace documents about another product in a source with those about this product.
 
     Parameters
     ----------
@@ -492,8 +494,9 @@ class Rules(Table):
     file_sha256: str = field(default="", compare=False)
     # The words to replace in texts of another product, in order.
     words: tuple[Mapping[str, str], ...] = ()
-    #: If texts are shared with another product: the title of that product, and for each document
-    #: about it the corresponding document about this product.
+    #: The title of the product whose texts this product shares. The mapping contains the
+    #: corresponding
+    #: document about this product for each document about the other product.
     cited: tuple[tuple[str, Mapping[str, str]], ...] = ()
 
     def find_oldest_client(self, chosen: str) -> ClientRule | None:
@@ -514,7 +517,7 @@ class Rules(Table):
         return text
 
     def adapt_check(self, check: CheckRule) -> CheckRule:
-        """Return a copy of a shared check with the words of the product."""
+        """Return a copy of a shared check, with the texts adapted to this product."""
         if not self.words:
             return check
         title, meaning, hint = map(self.adapt_text, (check.title, check.meaning, check.hint))

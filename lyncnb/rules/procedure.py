@@ -59,9 +59,10 @@ _Record = TypeVar("_Record")
 #: setting, CA certificate in the trust plan, or certificate to request.
 SCOPES = ("server", "certificate", "call", "usage", "place", "issuer", "request")
 
-#: The phases of a step: on the day of the change, after the old certificate has expired, for the
-#: rollback, for the day and the rollback, for the request and the issued certificate before that
-#: day (if keys are on a computer with the administrative tools), and at the setup of a server.
+#: The phases of a step. "day" is the day of the change, and "later" is the time after the old
+#: certificate has expired. "back" is the rollback, and "both" is the day and the rollback. If a
+#: computer with the administrative tools has the keys, "request" and "finish" come before the day
+#: of the change. "set-up" is the setup of a server.
 PHASES = ("day", "later", "back", "both", "request", "finish", "set-up")
 
 #: The phases whose steps do not belong to a server.
@@ -285,7 +286,7 @@ class Cmdlet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A stage of the change, with the servers that are changed in it.
+    """A stage of the certificate change, and the roles whose servers belong to the stage.
 
     ``text`` explains the order of the servers in a pool and the effects on users.
     """

@@ -62,7 +62,7 @@ from .rule_mistakes import (
     check_names,
     check_ports,
     check_roles,
-    check_trusts,
+    check_trust_rules,
     check_words,
     list_ids,
 )
@@ -201,10 +201,13 @@ def load_recorded_rules(product: str, *, sha256: str = "") -> Rules:
     rules = load_rules(product)
     if sha256 and rules.file_sha256 != sha256:
         now = (
-            f"SHA-256 {rules.file_sha256}" if rules.file_sha256 else "a built-in product of lyncnb"
+            f"a file with the SHA-256 {rules.file_sha256}"
+            if rules.file_sha256
+            else "a built-in product of lyncnb"
         )
         raise RulesError(
-            f'the product "{product}" is {now}, but the folder was created with SHA-256 {sha256}',
+            f'the product "{product}" is {now}, but the folder was created with a file that has '
+            f"the SHA-256 {sha256}",
             hint=(
                 "compare the two product files, because their commands run on servers. "
                 "Then use the file with which the folder was created, or request the "
@@ -293,7 +296,7 @@ def parse_rules(text: str | Mapping[str, str], *, source: str) -> Rules:
 
 
 def _combine_files(texts: Mapping[str, str], reader: RecordReader) -> dict[str, object]:
-    """Combine the files of a product into one document whose tables keep their file names."""
+    """Combine the files of a product into one document whose tables record their source files."""
     documents = {}
     for file, text in texts.items():
         try:
@@ -356,7 +359,7 @@ _NOT_PLANNED = frozenset(
 
 
 def _compute_digest(document: Mapping[str, object]) -> str:
-    """Return the SHA-256 of the values that affect plans and findings, regardless of the order.
+    """Return the SHA-256 of all values that affect plans and findings. Their order does not matter.
 
     The digest excludes texts for people (reasons, meanings, sources) and tables that are not needed
     for planning. If they change, an approved plan stays valid.
@@ -428,14 +431,14 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     check_names(reader, names)
     check_certificates(reader, certificates, names, known)
     check_connections(reader, connections, known)
-    check_trusts(reader, trusts, known)
+    check_trust_rules(reader, trusts, known)
     check_ports(reader, ports, unseen, known)
     check_roles(reader, roles, parties, known)
     check_checks(reader, checks)
     cited = document.get("cited")
     is_ours = isinstance(
         cited, tuple
-    )  # Only a merge of two documents creates a tuple. Its records have already been read.
+    )  # A tuple results only from a merge, and the records in it have already been read.
     where = get_position(document, "")
     reader.reject_unknown_keys(where, document, (*_TABLES, "cited") if is_ours else _TABLES)
     title, product = (
@@ -467,7 +470,7 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
 
 
 def _list_replacements(reader: RecordReader, replacements: object) -> tuple[Mapping[str, str], ...]:
-    """Return the word replacements of a product, after those of the extended product."""
+    """Return the word replacements of a product. Those of its base product come first."""
     if isinstance(replacements, list):
         return tuple(replacements)  # The texts were validated when the two documents were merged.
     return (reader.value(Mapping[str, str], replacements, "words") or {},) if replacements else ()

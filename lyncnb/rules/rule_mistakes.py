@@ -212,7 +212,7 @@ def check_connections(
         reader.report_unknown_values(f"{where}.if_all", rule.if_all, flags, "flag")
 
 
-def check_trusts(
+def check_trust_rules(
     reader: RecordReader, trusts: Mapping[str, TrustRule], known_ids: Mapping[str, list[str]]
 ) -> None:
     """Report trust rules with unknown references, or with both connections and roles."""

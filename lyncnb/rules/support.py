@@ -50,11 +50,11 @@ def parse_support(text: str) -> tuple[Support, ...]:
 
 
 @cache
-def _load_all_support() -> dict[str, Support]:
+def _load_support_dates() -> dict[str, Support]:
     text = (package_files(__package__) / _FILE).read_text(encoding="utf-8")
     return {support.product: support for support in parse_support(text)}
 
 
 def find_support(product: str) -> Support | None:
     """Return the end of support for a product, or None without a fixed or known date."""
-    return _load_all_support().get(product)
+    return _load_support_dates().get(product)

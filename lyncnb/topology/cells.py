@@ -212,7 +212,7 @@ def _read_choice(text: str, column: Column) -> Read:
 
 
 def _read_issuer(text: str, column: Column) -> Read:
-    """Convert ``internal``, ``public``, or pairs such as ``AccessEdgeExternal=public``."""
+    """Parse ``internal``, ``public``, or pairs such as ``AccessEdgeExternal=public``."""
     bare, _ = clean_text(text)
     issuers: dict[str, str] = {}
     for part in filter(None, _ANY_SEPARATOR.split(re.sub(r"\s*=\s*", "=", bare))):
@@ -254,7 +254,7 @@ _READERS: dict[str, Callable[[str, Column], Read]] = {
 
 @dataclass(slots=True)
 class Report:
-    """Collects the problems and notes while a table of servers is read."""
+    """The problems and notes about a table of servers."""
 
     source: str
     problems: list[Problem] = field(default_factory=list)
@@ -317,11 +317,11 @@ class Cells:
     indices: Sequence[int]
 
     def column(self, name: str) -> list[str]:
-        """Return the texts in a column. If the column is missing, all texts are blank."""
+        """Return the text of each cell in a column, or empty strings if the column is missing."""
         return self.texts.get(name) or [""] * len(self.rows)
 
     def value(self, name: str, text: str) -> object:
-        """Return the value of a corrected text in a column."""
+        """Return the value that a cell text represents in the given column."""
         return self.values[name][text] if name in self.values else text
 
     def list_rows(self) -> tuple[tuple[str, ...], ...]:
@@ -379,8 +379,8 @@ def _read_column(
     clean: list[str] = list(distinct)
     difficult: Iterable[str] = distinct
     if column.kind == "fqdn":
-        # Nearly all names need no correction. One search finds the names that do, and fast C code
-        # converts all others.
+        # Nearly all names are already correct. One search finds the other names, and fast C code
+        # converts the correct ones.
         clean = list(map(DnsName, distinct))
         difficult = find_unusual_names(distinct)
     read: dict[str, str] = {}
@@ -480,7 +480,7 @@ def _report_column(
 def _reject_invalid_characters(
     name: str, written: Texts, rows: Sequence[int], report: Report
 ) -> None:
-    """Raise an error for characters that cells must not contain, in a column that is not used."""
+    """Report invalid characters in the cells of a column that is not used."""
     joined = "".join(written.distinct)
     if joined.isascii() and not any(character in joined for character in "\n\r\0"):
         return

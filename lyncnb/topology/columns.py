@@ -20,8 +20,8 @@ from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
 
 _DATA = Path(__file__).with_name("column_rules.toml")
-# The minimum similarity of a heading. One wrong letter in six or two in fourteen are accepted, but
-# "notes" does not match "site".
+# The minimum similarity of a heading. A heading of 6 letters may have 1 wrong letter, and a heading
+# of 14 letters may have 2, but "notes" does not match "site".
 _NEARLY = 0.85
 _SCOPES = ("server", "pool", "site", "deployment")
 _KINDS = (
@@ -107,7 +107,7 @@ def get_example_server() -> str:
 
 
 def list_pool_name_columns() -> tuple[Column, ...]:
-    """Return the columns with names of a pool.
+    """Return the columns that contain host names of a pool.
 
     Rules use the names of these columns as placeholders.
     """
@@ -137,8 +137,8 @@ def normalize_heading(text: str) -> str:
     Letter case, spaces, ``_``, ``-``, and full width are ignored.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    # Each character is normalized only once, because a file that is not a table can be one very
-    # long heading.
+    # Find the characters to remove in the set of distinct characters. This is fast even if a file
+    # is not a table and has one very long heading.
     without = {
         c for c in set(folded) if c in "_-" or c.isspace() or unicodedata.category(c) == "Cf"
     }
@@ -182,7 +182,7 @@ def find_nearest_column(heading: str) -> str | None:
 
 
 def normalize_spelling(column: Column, text: str) -> str:
-    """Normalize the letter case and the variants of letters in a text."""
+    """Convert a text to lowercase, and replace variants of letters with the first variant."""
     text = text.casefold()
     for letters in column.variants:
         for letter in letters[1:]:
@@ -228,7 +228,7 @@ def parse_column_rules(text: str) -> _ColumnRules:
 
 
 def check_column(reader: RecordReader, path: str, column_values: Column) -> None:
-    """Report a scope or type of a column that is not valid, with its location in the file."""
+    """Report an invalid name, scope or type of a column, with its location in the file."""
     # Rules use the column name as a placeholder, so the name must be a valid identifier.
     if not re.fullmatch(r"[a-z][a-z_]*", column_values.name):
         reader.problem(
@@ -246,7 +246,7 @@ _further: dict[str, _ColumnRules] = {}
 def register_custom_columns(
     reader: RecordReader, product: str, columns: tuple[Column, ...], roles: tuple[Role, ...]
 ) -> None:
-    """Register the columns and roles of a product, in place of those that it registered before.
+    """Register the columns and roles of a product, and remove its earlier columns and roles.
 
     Parameters
     ----------
@@ -344,7 +344,7 @@ def _number_roles() -> dict[str, int]:
 
 @functools.cache
 def map_role_spellings() -> Mapping[str, str]:
-    """Return the role ID for each spelling, normalized by :func:`normalize_heading`."""
+    """Map each spelling of a role, normalized by :func:`normalize_heading`, to the role ID."""
     return {
         normalize_heading(text): role.id
         for role in _list_roles().values()

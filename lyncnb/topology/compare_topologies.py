@@ -16,7 +16,7 @@ from .model import Computer, Pool, Site
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """The values in one of two topologies that are compared."""
+    """The values of one topology in a comparison of two topologies."""
 
     source: str
     columns: tuple[str, ...]
@@ -152,7 +152,7 @@ def _compare_domains(old: Side, new: Side, columns: Iterable[Column]) -> Iterato
 def _compare_sites(
     old: Sequence[Site], new: Sequence[Site], columns: Iterable[Column]
 ) -> Iterator[CellDifference]:
-    """Compare simple URLs for each site, or all together if the site names differ."""
+    """Compare the simple URLs of each site. If the sites differ, compare all URLs together."""
     names = sorted({site.name for site in old})
     groups: list[tuple[str, str | None]] = [(name or "deployment", name) for name in names]
     if names != sorted({site.name for site in new}):
@@ -203,7 +203,8 @@ def _compare_servers(
     old: Iterable[Pool], new: Iterable[Pool], columns: Iterable[Column]
 ) -> Iterator[CellDifference]:
     """Compare the servers, their roles, and the values of each server."""
-    # The column pool_fqdn is always compared. If it is blank, the server is its own pool.
+    # The comparison always includes pool_fqdn. If this cell is blank, the server is a pool of its
+    # own.
     names = {"pool_fqdn", *(facts.name for facts in columns)}
     sides = [_map_pools(old), _map_pools(new)]
     for server in sorted(sides[0].keys() | sides[1].keys()):

@@ -123,7 +123,7 @@ def _append_cells(
 
 
 def _is_example(columns: tuple[str, ...], cells: list[str]) -> bool:
-    """Return whether a row is the example from the template, which is not part of the topology."""
+    """Return whether a row is the example row from the template."""
     at = columns.index("server_fqdn") if "server_fqdn" in columns else len(cells)
     return cells[at : at + 1] == [get_example_server()]
 
@@ -189,7 +189,7 @@ class _Row:
             yield CellChange(row=self.number, column=column, before=self.cells[at], after=text)
 
     def _format_cell(self, text: str, *, old_text: str) -> str:
-        """Return a cell's text in CSV. It is quoted if necessary, or if the old text was quoted."""
+        """Return the CSV form of a new text, quoted if necessary or if the old text was quoted."""
         if old_text.startswith('"') or any(c in text for c in f'"\r\n{self.delimiter}'):
             return '"' + text.replace('"', '""') + '"'
         return text

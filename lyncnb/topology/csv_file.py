@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # --- The following functions decode a file to text, and reject files that are too large or do not
 # contain text.
 
-#: The size in bytes from which a file is rejected without reading it.
+#: The size in bytes at which lyncnb rejects a file without reading it.
 MAX_BYTES = 200_000_000
 
 _WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
@@ -101,7 +101,7 @@ def decode(name: str, data: bytes) -> tuple[str, bool]:
         If the text has none of these encodings.
     """
     encoding = "utf-8-sig"
-    # A heading begins with ASCII letters or commas, so UTF-16 without BOM is easy to detect.
+    # The header row begins with ASCII characters, so UTF-16 without a BOM is easy to detect.
     if data[:2] == b"\xff\xfe" or data[1:2] == b"\0":
         encoding = "utf-16-le"
     elif data[:2] == b"\xfe\xff" or data[:1] == b"\0":
@@ -175,8 +175,8 @@ _CHUNK = 2_000
 # Characters that str.splitlines treats as line ends, although they are not line ends in a table.
 _MORE_LINE_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
-# The numbers of characters and lines within which the headings must be. Users sometimes put a title
-# above the headings.
+# lyncnb searches for the headings in this number of characters and lines, because users sometimes
+# put a title above the headings.
 _HEAD = 100_000
 _TITLE_ROWS = 50
 
@@ -286,7 +286,7 @@ def write_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
 
 
 def find_delimiter(text: str) -> tuple[str, str]:
-    """Return the text above the headings, and the delimiter of the table."""
+    """Find the headings of a table, and return the text above them and the delimiter."""
     first_line = _FIRST_LINE.match(text)
     skipped = first_line[0] if first_line else ""
     delimiters = first_line[1] if first_line and first_line[1] else ",;\t"
@@ -330,11 +330,10 @@ def _split_line(line: str, delimiter: str) -> list[str]:
 
 
 def split_csv(text: str, *, source: str) -> Split:
-    """Split a CSV table into columns without blank rows. The row numbers count blank rows.
+    """Split a CSV table into columns. Blank rows are left out, but the row numbers include them.
 
     Rows with too few or too many cells, quotation marks that are not closed, and cells that are
-    much
-    too long are reported in ``problems``.
+    much too long are reported in ``problems``.
     """
     skipped, delimiter = find_delimiter(text)
     first = 1 + count_lines_above_table(skipped)
@@ -370,7 +369,7 @@ def split_csv(text: str, *, source: str) -> Split:
 def _read_valid_rows(
     text: str, delimiter: str, *, first_row: int, source: str, problems: list[Problem]
 ) -> Iterator[list[str]]:
-    """Yield the rows up to the first row that cannot be read. That row is reported."""
+    """Yield the rows before the first row that cannot be read, and report that row as a problem."""
     try:
         yield from _make_reader(text, delimiter)
     except csv.Error:
@@ -378,8 +377,9 @@ def _read_valid_rows(
 
 
 def _make_reader(text: str, delimiter: str) -> _csv.Reader:
-    # Reading from a list of lines takes half the time of StringIO. The list is used if both would
-    # divide the text into the same lines.
+    # Reading from a list of lines takes half the time of StringIO. The text is split only if
+    # splitlines()
+    # finds the same line endings as StringIO.
     alike = not any(end in text for end in _MORE_LINE_ENDS)
     lines = text.splitlines(keepends=True) if alike else io.StringIO(text, newline="")
     return csv.reader(lines, delimiter=delimiter, strict=True)
@@ -408,7 +408,7 @@ def _describe_broken_row(text: str, delimiter: str, *, first_row: int, source: s
 
 
 class _Splitter:
-    """Splits rows into columns, and collects the rows with a wrong number of cells."""
+    """The columns that result from a table's rows, and the rows with a wrong number of cells."""
 
     def __init__(self, headings: Sequence[str], source: str, problems: list[Problem]):
         self.headings = headings
@@ -463,8 +463,9 @@ def _make_length_problem(
 
 def _read_frame(frame: DataFrame) -> Table:
     labels = frame.index.tolist()
-    # A named index was a column before set_index was called. With drop=False, it is also still a
-    # column.
+    # The method ``set_index`` turns a column into a named index. With drop=False, the column also
+    # remains
+    # in the table.
     gone = [name for name in frame.index.names if name is not None and name not in frame.columns]
     if gone:
         frame = frame.reset_index(level=gone)
@@ -489,7 +490,7 @@ def _format_cell_value(value: object, missing: object) -> str:
     """Convert a value in a DataFrame to the text that a CSV file would contain."""
     if isinstance(value, str):
         return str(value)
-    if hasattr(value, "tolist"):  # The value is an array of numpy or pyarrow, or a number of numpy.
+    if hasattr(value, "tolist"):  # The value is a numpy or pyarrow array, or a numpy number.
         value = value.tolist()
     if isinstance(value, (list, tuple, set, frozenset)):
         return ";".join(_format_cell_value(item, item is None) for item in value)

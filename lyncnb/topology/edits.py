@@ -31,7 +31,7 @@ _SHARED = ("site", "deployment")  # The scopes of columns whose values can apply
 def is_shared_change(
     columns_changed: Set[str], cells: Cells, old_cells: Iterable[Pool], new_cells: Iterable[Pool]
 ) -> bool:
-    """Return whether a change in certain columns can affect sites or the deployment."""
+    """Return whether a change in these columns can affect the sites or the whole deployment."""
     if "site" in columns_changed or any(
         _map_column_scopes().get(n) in _SHARED for n in columns_changed
     ):
@@ -57,7 +57,7 @@ def add_needed_columns(
     missing = dict.fromkeys(name for row in texts for name in row if name not in columns)
     unknown = [name for name in missing if name not in _map_column_scopes()]
     if unknown:
-        hint = "use a heading in the table, or a column name that lyncnb supports"
+        hint = "use a heading from the table, or a column name that lyncnb supports"
         raise_problems(
             source,
             [
@@ -86,7 +86,7 @@ def arrange_rows(
 def replace_texts(
     columns: Sequence[str], rows: list[Row], texts: Mapping[int, Mapping[str, str]]
 ) -> None:
-    """Return the rows of a table with new texts, given by row index and column name."""
+    """Replace texts in a table's rows. ``texts`` contains each new text by row and column."""
     index_of = {name: number for number, name in enumerate(columns)}
     for index, new in texts.items():
         row = list(rows[index])
@@ -116,7 +116,7 @@ def has_single_label(columns: Sequence[str], rows: Iterable[Row]) -> bool:
 
 
 def select_shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: Report) -> Cells:
-    """Return the cells of all rows in the columns for names, places and shared values.
+    """Return the cells in the columns for sites, pools, servers, and shared values.
 
     Shared values apply to a site or to the whole deployment.
     """
@@ -135,8 +135,8 @@ def select_shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: R
         ),
         report,
     )
-    # Names and sites are already in their final form. They are not read again, because that would
-    # take most of the time.
+    # Names and sites are already in their final form. Parsing them again would take most of the
+    # time.
     return replace(read, columns=names, texts={**by_column, **read.texts}, indices=whole)
 
 
@@ -251,7 +251,7 @@ def _list_computer_rows(record: object) -> list[int]:
 
 
 def list_server_rows(cells: Cells, others: Iterable[Pool]) -> Iterator[tuple[int, str, str, str]]:
-    """Yield the row, server, role and pool of each row and of the same servers in other pools."""
+    """Yield the row, server, role and pool of the servers, in these rows and in other pools."""
     servers = cells.column("server_fqdn")
     seen = set(servers)
     for pool in others:
@@ -264,7 +264,7 @@ def list_server_rows(cells: Cells, others: Iterable[Pool]) -> Iterator[tuple[int
 def move_shared_values(
     columns: Sequence[str], rows: list[Row], removed: Collection[int]
 ) -> Set[int]:
-    """Copy shared values that are only in removed rows to other rows in their scope.
+    """If only removed rows contain a shared value, copy it to another row in its scope.
 
     Parameters
     ----------
@@ -298,7 +298,7 @@ def move_shared_values(
 def _find_scope_rows(
     columns: Sequence[str], rows: Sequence[Row], index: int, column: Column
 ) -> Sequence[int]:
-    """Return the rows that share one value of a column with a given row."""
+    """Return the rows in which a column must have the same value as in the given row."""
     if column.scope == "pool":
         pools = list_pools_of_rows(columns, rows)
         return [p for p, pool in enumerate(pools) if pool == pools[index]]

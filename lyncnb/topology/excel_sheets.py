@@ -34,7 +34,7 @@ from .xml_tree import scan_xml
 
 
 class _Local(dict[str, str]):
-    """Removes namespaces from XML names. Workbooks in the "Strict" format use other namespaces."""
+    """A cache of XML names without namespaces. "Strict" workbooks use other namespaces."""
 
     def __missing__(self, name: str) -> str:
         local = self[name] = name.rpartition(" ")[2]
@@ -47,7 +47,7 @@ def _do_nothing(*_: object) -> None:
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads parts of an open Excel workbook. ``source`` is the file name for messages."""
+    """A reader for parts of an open Excel workbook. ``source`` is the file name for messages."""
 
     source: str
     archive: Archive
@@ -135,7 +135,7 @@ def read_excel_sheets(source: str, archive: Archive) -> list[Sheet]:
 
 
 class _Book:
-    """Collects the sheets and settings in the main part of an Excel workbook."""
+    """A collector for the sheets and settings in the main part of an Excel workbook."""
 
     def __init__(self, relations: Mapping[str, tuple[str, str]]):
         self.relations = relations
@@ -161,7 +161,7 @@ class _Book:
 
 
 class _Strings:
-    """Collects the text of each ``si`` element, without its phonetic text (``rPh``)."""
+    """The text of each ``si`` element, without its phonetic text (``rPh``)."""
 
     def __init__(self, local: _Local):
         self.local = local
@@ -267,7 +267,7 @@ def _make_formatter(number: str, code: str, start: datetime) -> Written | None:
 
 
 def _pad_zeros(text: str, width: int, decimals: int) -> str:
-    """Format a number with the digits that a format of zeros requires, such as 007 or 1.0."""
+    """Format a number with a fixed number of digits, as in 007 or 1.0."""
     try:
         return f"{float(text):0{width}.{decimals}f}"
     except (ValueError, OverflowError):
@@ -291,7 +291,7 @@ def _format_date(text: str, start: datetime) -> str:
 
 
 class _SheetScanner:
-    """Reads the XML of an Excel sheet as a stream."""
+    """A scanner that reads the XML of an Excel sheet as a stream."""
 
     def __init__(
         self,

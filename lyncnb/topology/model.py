@@ -67,8 +67,8 @@ class Pool:
         if column == "extra_san":
             return tuple(name for _, name in self.extra_san)
         value: DnsName | None = getattr(self, column, None)
-        # Usually, the value is in a field of the class. Only columns that a product has added are
-        # in `further_names`.
+        # Most columns have their own field. ``further_names`` contains only columns that a product
+        # has added.
         if value or not self.further_names:
             return (value,) if value else ()
         return next((names for name, names in self.further_names if name == column), ())
@@ -88,7 +88,7 @@ _EDGE_NAMES = ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A site with the simple URLs that apply to it, which can be those of the deployment."""
+    """A site with the simple URLs that apply to it: its own URLs, or those of the deployment."""
 
     name: str
     meet_urls: tuple[SimpleUrl, ...] = ()

@@ -82,7 +82,7 @@ def read_opendocument_sheets(source: str, archive: Archive) -> list[Sheet]:
 
 
 class _Scanner:
-    """Reads the sheets in the XML of an OpenDocument spreadsheet as a stream."""
+    """A scanner that reads the sheets in the XML of an OpenDocument spreadsheet as a stream."""
 
     def __init__(self, source: str):
         self.source = source
@@ -167,7 +167,7 @@ class _Scanner:
             with suppress(NoTable):
                 self.sheet.add_row(self.source, self.row, self.cells, self.rows_alike)
                 return
-            self.sheet = None  # The rest of the sheet is skipped.
+            self.sheet = None  # The parser skips the remaining rows of this sheet.
         elif name == f"{_TABLE} table":
             self.sheet = None
 
@@ -220,7 +220,7 @@ class _Scanner:
 
 
 def _format_number(value: str, shown_text: str) -> str:
-    """Return the displayed text of a number if it consists of digits, such as 007 or 1.0.
+    """Return a number as displayed if the text has only digits, such as 007 or 1.0.
 
     Otherwise, return the number in plain form.
     """

@@ -83,7 +83,7 @@ def _group_rows(cells: Cells) -> dict[str, list[int]]:
 
 
 class _Gatherer:
-    """Collects the values of pools, and then creates all pools together."""
+    """A builder that collects the values of all pools and then creates the pools."""
 
     def __init__(self, cells: Cells, report: Report):
         self.cells = cells
@@ -93,8 +93,9 @@ class _Gatherer:
             for facts in list_topology_columns()
             if facts.scope == "pool" and any(cells.column(facts.name))
         ]
-        # For each row, all values that the rows of a pool must share. As one tuple, they are easy
-        # to compare.
+        # All values of each row that must be the same in all rows of a pool. They are stored as one
+        # tuple, which
+        # is easy to compare.
         names = ["role", "site", *(facts.name for facts in self.shared)]
         self.common = list(zip(*map(cells.column, names)))
         self.computers = _create_computers(cells)
@@ -102,7 +103,7 @@ class _Gatherer:
         self.groups: list[tuple[str, tuple[str, ...], tuple[Computer, ...]]] = []
 
     def add_pools(self, fqdn: str, row_indices: Sequence[int]) -> None:
-        """Add the pools with one name: a single pool, or a pool for each collocated role."""
+        """Add all pools with this FQDN: one pool, or one for each collocated role."""
         first, last, size = row_indices[0], row_indices[-1], len(row_indices)
         common = self.common[first]
         # In nearly all tables, the rows of a pool are sorted and follow each other.
@@ -313,7 +314,7 @@ def _create_computers(cells: Cells) -> list[Computer]:
 def _create_objects(
     class_: type[_Kind], count: int, columns: Mapping[str, Iterable[object]]
 ) -> list[_Kind]:
-    """Create many frozen objects by setting their fields in C, which is three times as fast.
+    """Create many frozen objects by setting their fields in C, instead of calling the class.
 
     For 100,000 servers, this saves a fifth of the time for reading. The call must set every field.
     """
@@ -392,8 +393,8 @@ def _find_site_values(
     texts, values = cells.column(name), cells.values.get(name, {})
     if len(values) <= 1:
         return dict.fromkeys(("",), *values.values()) if values else {}
-    # The rows contain only a few different pairs of site and value, so only the first row with each
-    # pair is checked.
+    # The rows contain only a few different pairs of site and value, so it is sufficient to check
+    # the first row with each pair.
     first = {
         pair: index
         for index, pair in zip(range(len(texts) - 1, -1, -1), zip(sites[::-1], texts[::-1]))

@@ -17,9 +17,10 @@ from .columns import find_column_names, list_topology_columns
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
 #: The largest number of cells. It allows 100,000 servers with all columns.
 MAX_CELLS = 3_000_000
-#: The headings must be within this number of rows with content.
+#: The headings must be in one of the first 50 rows that are not blank.
 HEADING_WITHIN = 50
-# The largest number of merged areas, and of cells with errors. Users could not check more of them.
+# The largest number of merged areas, and the largest number of cells with errors. Users could not
+# check a longer list.
 _MAX_ODD = 100_000
 
 #: The marks for a cell with an error, for a formula without a result, and for a date.
@@ -144,7 +145,7 @@ def parse_column_letters(letters: str) -> int:
 
 
 def parse_area(reference: str) -> Area | None:
-    """Return the area that ``B2:C7`` or ``B2`` means, or None for an invalid reference."""
+    """Convert a cell reference such as ``B2:C7`` to an area, or return None if it is invalid."""
     first, _, last = reference.partition(":")
     start, end = parse_cell_name(first), parse_cell_name(last or first)
     return Area(*start, *end) if start and end else None

@@ -72,7 +72,7 @@ class Texts(NamedTuple):
 
 
 class TextsBuilder:
-    """Builds a column from chunks of cells, and stores equal texts only once."""
+    """A column that is built from chunks of cells. Equal texts are stored only once."""
 
     def __init__(self) -> None:
         # The dictionary assigns the next index to each new text.
@@ -88,7 +88,7 @@ class TextsBuilder:
             self._codes.extend(map(self._places.__getitem__, cells))
 
     def build_column(self) -> Texts:
-        """Return the column that was built."""
+        """Return the column with the cells that were added."""
         return Texts(list(self._places), self._codes)
 
 
@@ -141,7 +141,7 @@ class Table:
     single_labels: bool = False
 
     def find_cell(self, column: str, row: int) -> tuple[str, str]:
-        """Return the workbook cell for a row and column, and for a DataFrame the label of the row.
+        """Return the cell name in a workbook, and the row label in a DataFrame.
 
         Both are blank for other files.
         """

@@ -62,7 +62,7 @@ class Topology(Table):
 
     @property
     def cells(self) -> tuple[tuple[str, ...], ...]:
-        """The rows of the table.
+        """The texts of all cells, as one tuple for each row.
 
         They are created on first use, because planning does not need them.
         """
@@ -136,7 +136,7 @@ class Topology(Table):
     def with_rows(
         self, *, add: Sequence[Mapping[str, str]] = (), remove: Collection[int] = ()
     ) -> Topology:
-        """Return a topology with rows added at the end, and with rows removed.
+        """Return a topology with new rows at the end and without the removed rows.
 
         Parameters
         ----------
@@ -244,7 +244,7 @@ class Topology(Table):
             before = [edits.move_pool(pool, new_indices) for pool in before]
         members = {computer.row for pool in before for computer in pool.computers}
         affected = sorted((members | new) - {-1})
-        # Only the rows of the affected pools are converted, and their cells are already read.
+        # Convert only the rows of the affected pools. The cells of new rows are already available.
         if len(affected) == len(new):
             cells = replace(fresh, indices=affected)
         else:
@@ -451,7 +451,7 @@ def _derive_topology(table: SourceTable) -> Topology:
 
 
 def _report_missing_names(cells: Cells, report: Report) -> None:
-    """Report rows without a server or role, unless their text is already reported."""
+    """Report each row without a server or role, unless another problem is reported for the cell."""
     for column in list_topology_columns():
         texts = cells.column(column.name) if column.required else ()
         if all(texts):

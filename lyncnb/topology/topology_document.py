@@ -113,8 +113,11 @@ def _find_site_name(site: Element) -> str:
     return " ".join(name.text.split()) if name else ""
 
 
-def _read_builder_clusters(topology: Element) -> list[_Cluster]:
-    """Return the clusters in a Topology Builder file. Its services refer to a UniqueId."""
+def _read_topology_builder_clusters(topology: Element) -> list[_Cluster]:
+    """Return the clusters in a Topology Builder file.
+
+    The services in the file refer to the UniqueId of a cluster.
+    """
     clusters: dict[str, _Cluster] = {}
     for site in topology.find_all("CentralSite"):
         branches = {
@@ -178,7 +181,8 @@ _COLUMNS = (
     *("webconf_edge_fqdn", "av_edge_fqdn", "extra_san"),
 )
 _ALWAYS = 5  # The number of columns, counted from the first one, that the table always contains.
-#: The column for each element of a pool's web services, and for the owner of each Edge port.
+#: The columns for the names in the settings of a pool's web services, and for the names of an Edge
+#: pool by the component that listens on the port.
 _WEB_NAMES = {"ExternalSettings": "web_external_fqdn", "InternalSettings": "web_internal_fqdn"}
 _EDGE_PORTS = {
     "urn:component:AccessEdge": "access_edge_fqdn",
@@ -196,7 +200,7 @@ _SIMPLE_URLS = {"Meet": "meet_urls", "Dialin": "dialin_url", "Cscp": "admin_url"
 
 
 def _find_roles(cluster: _Cluster) -> tuple[str, ...]:
-    """Return the roles of a cluster's servers. The first role determines their certificates."""
+    """Return a cluster's server roles. The first role determines the servers' certificates."""
     main, collocated = [], []
     for service in cluster.services:
         meaning = _load_meanings().find_role_entry(service.name)
@@ -475,7 +479,7 @@ def read_topology_xml(source: str, text: str) -> Table:
         )
     elif tree.form == EXPORTED:
         topology = tree.root if tree.root.find("Topology", "Clusters") else None
-    read = _read_builder_clusters if tree.form == WRAPPER else _read_published_clusters
+    read = _read_topology_builder_clusters if tree.form == WRAPPER else _read_published_clusters
     if topology:
         _reject_unknown_sites(source, topology)
     clusters = read(topology) if topology else []
@@ -498,7 +502,8 @@ def read_topology_xml(source: str, text: str) -> Table:
         *_report_farms(clusters),
         *_report_edge_ports(clusters),
         *map(
-            "the document does not answer this question: {}".format, _list_questions(rows, columns)
+            "the topology document does not contain the answer to this question: {}".format,
+            _list_questions(rows, columns),
         ),
         _HOW_TO_ANSWER,
     ]

@@ -1,4 +1,4 @@
-"""Read the sheet with the servers from an Excel or LibreOffice workbook as a table.
+"""Read a table of servers from a sheet of an Excel or LibreOffice workbook.
 
 lyncnb reads hidden rows and columns, because a filter can hide rows that the plan needs. It reads a
 hidden sheet only if no other sheet has the headings. It reports both cases. If a cell is merged
@@ -37,8 +37,8 @@ _SAVE_AS = (
     "in Excel or LibreOffice, choose File > Save As, and select the type Excel Workbook (.xlsx)"
 )
 _ODS = "application/vnd.oasis.opendocument.spreadsheet"
-#: The sheets without servers in the template from ``lyncnb template``. No note reports that they
-#: are ignored.
+#: The sheets without servers in a workbook that ``lyncnb template`` writes. lyncnb ignores these
+#: sheets without a note.
 OWN_SHEETS = ("Columns", "Roles")
 _LISTED = 5
 # The largest number of cells in a table, including blank cells.
@@ -46,7 +46,7 @@ _MAX_TABLE = 10_000_000
 
 
 def is_workbook(data: bytes) -> bool:
-    """Return whether data begins like a workbook or another ZIP archive or Office document."""
+    """Return whether data begins like a ZIP archive, such as XLSX, or an older Office document."""
     return data.startswith((*ZIP, OLE))
 
 
@@ -134,7 +134,7 @@ def _find_reader(source: str, archive: Archive) -> Callable[[str, Archive], list
 
 
 def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str]]:
-    """Return the sheet with the headings, and notes about all other sheets."""
+    """Return the sheet that has the headings, with notes about all other sheets."""
     filled = [sheet for sheet in sheets if sheet.rows]
     if not filled:
         raise TopologyError(
@@ -165,14 +165,14 @@ def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str
     ]
     if others:
         notes.append(
-            f"only the sheet {shown(candidates[0].name)} was read. These sheets do not have the "
-            f"column headings of a table of servers: {_join_sheet_names(others)}"
+            f"lyncnb read only the sheet {shown(candidates[0].name)}. These sheets do not have "
+            f"the column headings of a table of servers: {_join_sheet_names(others)}"
         )
     return candidates[0], notes
 
 
 def _find_most_likely_sheet(sheets: Sequence[Sheet]) -> Sheet:
-    """Return the sheet with the most known headings, to report the headings that it lacks."""
+    """Return the sheet with the most known headings. An error then lists its missing headings."""
     candidates = [
         (count_known_headings(cells)[0], not sheet.is_hidden, -index, -row)
         for index, sheet in enumerate(sheets)
@@ -210,7 +210,7 @@ _ODD = {
 
 @dataclass(slots=True)
 class _Sheet:
-    """Converts a workbook's sheet to a table of servers."""
+    """A workbook's sheet and its conversion to a table of servers."""
 
     source: str
     sheet: Sheet

@@ -14,7 +14,7 @@ from xml.parsers import expat
 from ..base.pasted_text import shown
 from ..errors import TopologyError
 
-#: The size in bytes from which a document is rejected. A document with 5,000 servers has 4 MB.
+#: The size in bytes from which a document is rejected. A document with 5,000 servers is about 4 MB.
 MAX_BYTES = 32_000_000
 _MAX_ELEMENTS = 400_000
 _MAX_DEPTH = 64
@@ -70,7 +70,7 @@ class Element:
 
 
 class XmlTree:
-    """The builder of the element tree of a topology document. Other XML is rejected.
+    """A parser that builds the elements of a topology document, and rejects other XML.
 
     ``form`` is the full name of the root.
     """
@@ -169,7 +169,7 @@ def scan_xml(
     text: Callable[[str], None],
     max_elements: int = MAX_SCANNED,
 ) -> None:
-    """Parse XML that is too large for a tree, such as a part of a workbook.
+    """Parse XML as a stream if it is too large for a tree, such as a part of a workbook.
 
     Parameters
     ----------

@@ -65,8 +65,9 @@ class Job(Generic[Result]):
 
     def __init__(self, tell: Callable[[JobState], object]):
         self._tell = tell
-        # The lock protects the state of the job and the calls that report it. It is reentrant,
-        # because these calls may read the state.
+        # The lock protects the state of the job and the calls of ``tell``. It is reentrant, because
+        # these
+        # calls may read the state.
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -75,7 +76,7 @@ class Job(Generic[Result]):
         self.result: Result | None = None
 
     def start(self, work: Work[Result]) -> None:
-        """Start the work.
+        """Start a function in the background.
 
         The work gets a callback for its progress, and an event that requests it to stop.
 
@@ -118,7 +119,7 @@ class Job(Generic[Result]):
             result = work(self._report_progress, self._stop)
         except LyncnbError as error:
             self._notify_change(name=FAILED, lines=tuple(format_error(error)))
-        except Exception as error:  # Every failure of the work is reported to the user.
+        except Exception as error:  # The user must see every error of the background job.
             self._notify_change(name=FAILED, lines=tuple(describe_unexpected_error(error)))
         else:
             self.result = result

@@ -71,7 +71,7 @@ class EditorView(Panel):
 
 
 class PlanEditor(ShownAsPanel, PlanEditing):
-    """Edits a topology and the options of a plan, in a notebook cell or in code.
+    """An editor for a topology and the options of a plan, in a notebook cell or in code.
 
     Parameters
     ----------

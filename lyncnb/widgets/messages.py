@@ -30,7 +30,7 @@ JobProgress = TypedDict(
     },
 )
 
-# -- Messages from the request panel to its page follow.
+# -- The following types are for messages from the request panel to its page.
 
 RequestStart = TypedDict("RequestStart", {"type": Literal["start"], "folder": str, "help": Rows})
 RequestFindings = TypedDict(
@@ -46,8 +46,7 @@ Look = TypedDict(
     {
         "type": Literal["look"],
         "is_new": bool,
-        # The name of the deployment to which the folder belongs, or "" if it is the current
-        # deployment.
+        # The name of the other deployment if the folder belongs to one, or else "".
         "other": str,
         # A text that the user must confirm if the folder belongs to another deployment.
         "consent": str,
@@ -100,7 +99,7 @@ NextStep = TypedDict(
     "NextStep",
     {
         "words": str,
-        # The panel's step that comes next (look, handover, receive, package or steps), or "".
+        # The next step of the panel (look, handover, receive, package or steps), or "".
         "step": str,
         "label": str,  # The label of the button that starts the step.
         # The IDs of the requests to process in the step. An empty list means all requests.
@@ -134,7 +133,8 @@ Status = TypedDict(
         "packaged": list[str],
         "next": NextStep,
         "refusals": list[Refusal],
-        "more_refusals": int,  # The number of refused certificates that ``refusals`` leaves out.
+        # The number of rejected certificates that the list ``refusals`` does not contain.
+        "more_refusals": int,
     },
 )
 StepResult = TypedDict(

@@ -148,7 +148,7 @@ def _parse_statements(source: str) -> tuple[StatementNames, ...]:
     try:
         statements = ast.parse(source).body
     except (SyntaxError, ValueError):
-        # Lines that are not Python, such as a magic command, are skipped.
+        # Skip code that is not valid Python, such as a magic command.
         return ()
     return tuple(map(_find_names, statements))
 
@@ -193,15 +193,15 @@ def _is_same_plan(state: State, other: State) -> bool:
     return state.topology is other.topology and state.options == other.options
 
 
-# "Run All" creates a new editor from the file, and unsaved edits would be lost. Therefore, lyncnb
-# looks for the earlier editor by its cell and by the name of its source, and repeats its edits.
-# Editors do not survive the end of the kernel.
+# When a user selects "Run All", the cell creates a new editor from the file, and unsaved edits
+# would be lost. Therefore, lyncnb looks for the earlier editor of the same cell and the same
+# source, and repeats the edits. If the kernel ends, all editors are lost.
 
 _shown: dict[tuple[str, str], PlanEditing] = {}
 
 
 def restore_edits(editor: PlanEditing) -> list[str]:
-    """Repeat the edits of the editor that the cell showed before, and remember the new editor.
+    """Apply the edits that were made in an earlier run of this cell to the new editor.
 
     Parameters
     ----------

@@ -24,9 +24,9 @@ _REST = 0.6  # The time in seconds between a change and the update of the static
 # both need the same minor version. The paragraph explains this, and the panel's style sheet hides
 # it as soon as the panel has loaded.
 _NEEDS = (
-    "JupyterLab shows this copy instead of the panel if its environment does not have anywidget "
-    f"{'.'.join(anywidget.__version__.split('.')[:2])}. Install anywidget in the environment of "
-    "JupyterLab, restart JupyterLab, and reload the page."
+    "JupyterLab shows this copy instead of the panel if the environment of JupyterLab does not "
+    f"have anywidget {'.'.join(anywidget.__version__.split('.')[:2])}. Install anywidget in the "
+    "environment of JupyterLab, restart JupyterLab, and reload the page."
 )
 _SECRETS = ("passphrase", "again")
 
@@ -116,7 +116,7 @@ class Panel(anywidget.AnyWidget):
 
 
 class ShownAsPanel:
-    """An object that a notebook shows as a panel if it is the last line of a cell."""
+    """An object that a notebook shows as a panel if the last line of a cell returns it."""
 
     #: The class of the channel that answers messages from the panel's page. Each panel has its own
     #: channel.
@@ -143,8 +143,7 @@ class ShownAsPanel:
             view.close()
 
 
-# The panels that each cell shows, by the ID of the cell, together with the number of the cell's
-# last run.
+# Maps the ID of each cell to the number of its last run and to the panels that the cell shows.
 _in_cells: dict[str, tuple[int, list[ShownAsPanel]]] = {}
 
 

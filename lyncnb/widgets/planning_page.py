@@ -105,7 +105,7 @@ class PlanningPage:
         self._show_panels(editor, folder)
 
     def ask_questions(self, folder: str) -> None:
-        """Show the questions that lead to a first plan. After the plan is written, show its panels.
+        """Ask the questions for a first plan, write the plan, and then show its panels.
 
         Parameters
         ----------

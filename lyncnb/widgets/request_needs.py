@@ -26,7 +26,7 @@ _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 def describe_refusals(
     issued: IssuedCertificates, requests: Iterable[RequestStatus]
 ) -> dict[str, Refusal]:
-    """Describe the last refused certificate of each request, by request ID.
+    """Describe the most recently rejected certificate of each request, by request ID.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def _describe_refusal(request: RequestStatus, attempts: Sequence[IssuedCertifica
 
 
 _SENTENCES: Mapping[str, str] = {
-    "planned": "The request is not written yet.",
+    "planned": "lyncnb has not written the request yet.",
     "waiting": "The request is waiting for the CA.",
     "issued": "The certificate is issued. Package it.",
     "packaged": "The certificate is packaged. Import and assign it.",
@@ -93,7 +93,7 @@ def describe_request(request: RequestStatus, refusal: Refusal | None) -> str:
         if refusal is not None and not reasons:
             return "The refused certificate no longer has errors. Match the files again."
         why = f" ({reasons[0]['title']})" if reasons else ""
-        return f"The certificate was refused{why}. Ask the CA for another certificate."
+        return f"lyncnb refused the certificate{why}. Ask the CA for another certificate."
     words = _SENTENCES.get(request.state, request.state)
     if request.revoke:
         words = f"Ask the CA to revoke the certificate with serial number {request.revoke[0]}."
@@ -106,7 +106,7 @@ def describe_request(request: RequestStatus, refusal: Refusal | None) -> str:
     elif request.state == "expired" and request.under_way:
         words = f"The certificate has expired. The state of the renewal is {request.under_way}."
     return (
-        f"{words} In addition, a second certificate for this request was refused."
+        f"{words} lyncnb also refused another certificate for this request."
         if request.refused
         else words
     )
@@ -147,7 +147,10 @@ def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
     if number := stages["issued"]:
         return _build_step(f"Package {count_of(number, 'certificate')} for the servers.", "package")
     if stages["waiting"] and isinstance(last_result, Handover):
-        words = f"Send {last_result.path.name} to the CA. Match the files that the CA returns."
+        words = (
+            f"Send {last_result.path.name} to the CA. When the CA returns certificates, "
+            "match the files with their requests."
+        )
         return _build_step(words, "receive")
     if number := stages["waiting"]:
         return _build_step(f"Package {count_of(number, 'request')} for the CA.", "handover")

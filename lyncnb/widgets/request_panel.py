@@ -47,10 +47,10 @@ class RequestChannel(Channel[RequestTold]):
             "cancel": panel.cancel,
         }
         self._looked_at: CertificatePlan | None = None
-        # Whether the folder is new, as last sent to the page. The page asks twice for the
+        # Whether the panel last told the page that the folder is new. The page asks twice for the
         # passphrase of a new folder.
         self._seen_new = False
-        super().__init__(answers, f"Requests in {panel.folder}, current state:")
+        super().__init__(answers, f"Current state of the requests in {panel.folder}:")
         panel.on_change = self.send_progress
         if panel.editor is not None:
             self.at_end.append(panel.editor.follow(lambda _: self.send_changed_plan()))
@@ -92,7 +92,7 @@ class RequestChannel(Channel[RequestTold]):
         self.send({"type": "findings", "groups": groups, "open": list(panel.unaccepted)})
 
     def _send_preview(self) -> None:
-        """Send the page a preview of the requests to write, or the reason for no preview."""
+        """Send the page a preview of the requests, or the reason why no preview is available."""
         panel = self.panel
         self._looked_at, self._seen_new = panel.plan, panel.is_new
         self._send_findings()
@@ -205,7 +205,7 @@ class RequestChannel(Channel[RequestTold]):
 
 
 def _add_preview(message: Look, bundle: RequestBundle, recovery: Sequence[str]) -> None:
-    """Add to a message the changes that writing the requests would make.
+    """Describe in a message which changes lyncnb would make when it writes the requests.
 
     Unchanged requests are left out.
     """

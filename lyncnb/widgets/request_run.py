@@ -58,8 +58,9 @@ class NothingWritten:
         return self._words
 
     def _repr_html_(self) -> str:
-        # The CSS class that tells the page that the output does not show a plan, so the output
-        # cannot be out of date.
+        # The CSS class tells the page that the output shows no plan. The page never marks such an
+        # output as
+        # out of date.
         return f'<div class="lyncnb-unwritten">{tables.format_paragraph(self._words)}</div>'
 
     def _ipython_display_(self) -> None:
@@ -69,14 +70,14 @@ class NothingWritten:
             self._handles.append(handle)
 
     def replace_placeholders(self, bundle: RequestBundle) -> None:
-        """Replace each placeholder in the notebook with the table of the written requests."""
+        """Replace each placeholder in the notebook with the table of requests that lyncnb wrote."""
         for handle in self._handles:
             data = {"text/html": bundle._repr_html_(), "text/plain": repr(bundle)}
             handle.update(data, raw=True)  # type: ignore[no-untyped-call]
 
 
 class RequestRun:
-    """Previews and writes the requests of a plan in the background, with accepted findings.
+    """A background job that previews and writes the requests of a plan, with accepted findings.
 
     ``on_change`` is called with the state of the job, also from the job's thread.
     """
@@ -158,7 +159,7 @@ class RequestRun:
         return tuple(self._recovery)
 
     def name_recovery_key(self, file: str | os.PathLike[str]) -> str:
-        """Add a recovery key, which can open the folder after requests are written again.
+        """Select a recovery key that lyncnb adds to the folder when it writes the requests.
 
         Parameters
         ----------
@@ -182,7 +183,7 @@ class RequestRun:
 
     @property
     def bundle(self) -> RequestBundle | NothingWritten:
-        """The request folder after the requests are written, or as it is on disk.
+        """The request folder that the run has written, or the existing request folder on the disk.
 
         Before the requests are written, this is a placeholder that is false and shows a sentence.
         """
@@ -203,7 +204,7 @@ class RequestRun:
         if isinstance(bundle, RequestBundle):
             return self._make_summary(bundle)
         text = (
-            f"The requests have not been written to {self.folder} yet: "
+            f"lyncnb has not written the requests to {self.folder} yet: "
             f"{format_totals(self.plan, self.findings)}"
         )
         return SummaryTable(
@@ -235,7 +236,7 @@ class RequestRun:
         return not any(record.is_written for record in records)
 
     def accept(self, code: str, reason: str) -> None:
-        """Accept the error findings with a code, or withdraw the acceptance if the reason is blank.
+        """Accept all error findings that have this code. A blank reason withdraws the acceptance.
 
         Raises
         ------
@@ -248,14 +249,13 @@ class RequestRun:
                 hint="use a code from the list of findings",
             )
         if self.editor is not None:
-            # The editor's options already contain the acceptance, so the panel does not store it a
-            # second time.
+            # The editor stores the acceptance in its options, so the panel does not store a copy.
             self.editor.accept(code, reason)
         else:
             self._accepted_here[code] = reason.strip()
 
     def look(self) -> RequestBundle:
-        """Return the changes that writing the requests would make, without writing anything.
+        """Return a preview of the changes to the folder, without writing anything.
 
         Raises
         ------
@@ -275,14 +275,14 @@ class RequestRun:
 
     @property
     def other_deployment(self) -> OtherDeployment | None:
-        """The folder's and the plan's deployment, if the folder has requests for other servers."""
+        """Both deployments, if the plan is not for the same deployment as the request folder."""
         return compare_deployments(self.plan, self.folder)
 
     def _refuse_other_deployment(self) -> None:
         if (other := self.other_deployment) is not None:
             raise BundleError(
                 f"lyncnb wrote no requests. {other.description}",
-                hint=f"use a different folder than {self.folder}, or confirm in the panel that you "
+                hint=f"use a folder other than {self.folder}, or confirm in the panel that you "
                 "want to use this folder",
             )
 

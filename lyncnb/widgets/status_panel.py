@@ -70,7 +70,7 @@ Report = Callable[[Progress], None]
 
 
 class FolderWork:
-    """The work on a request folder after its requests are written.
+    """The tasks that follow in a request folder after lyncnb has created the requests.
 
     ``on_change`` is called with the state of the job, also from the job's thread.
     """
@@ -121,7 +121,7 @@ class FolderWork:
             changes = RequestRun(self.editor, self.folder).look().counts()
         except PlanRejected:
             return (
-                "The plan in the editor has errors that are not accepted. See the "
+                "The plan in the editor has errors that you have not accepted. See the "
                 "findings in the editor."
             )
         changes.pop("kept", None)
@@ -152,7 +152,7 @@ class FolderWork:
     def receive(
         self, *paths: str | os.PathLike[str], accept: Mapping[str, str] | None = None
     ) -> None:
-        """Start to match issued certificates with requests, and compare them with the plan.
+        """Start matching issued certificates with requests, and report differences from a plan.
 
         Accepted certificates are kept.
 
@@ -188,7 +188,7 @@ class FolderWork:
         self._start_step(run_work)
 
     def write_steps(self, *, effective: datetime | None = None) -> None:
-        """Start to update the deployment procedure in the request folder."""
+        """Start the update of the deployment steps in the request folder."""
 
         def run_work(_: Report) -> Any:
             steps = deployment_steps(
@@ -221,7 +221,7 @@ class FolderWork:
         zone: str = "inside",
         hosts: str | os.PathLike[str] | None = None,
     ) -> None:
-        """Start to probe which certificates the servers present, and save the result to a file.
+        """Start a probe of the servers' certificates, and save the result to a file.
 
         `seen` is the file, as from ``lyncnb probe --save``. `zone` and `hosts` are as for
         :func:`lyncnb.probe`.
@@ -239,7 +239,7 @@ class FolderWork:
         self.job.start(run_probe)
 
     def record_seen(self, seen: str | os.PathLike[str]) -> None:
-        """Start to record the deployments that the result of an earlier probe shows."""
+        """Record the deployments in the result of an earlier probe, in the background."""
         self._start_step(lambda _: deployed(self.folder, reports=[seen], today=self.today))
 
     def _load_plan(self) -> CertificatePlan:
@@ -508,7 +508,7 @@ class StatusChannel(Channel[StatusTold]):
             )
         refusal = self.work.describe_refusals(self.work.status).get(id)
         if refusal is None:
-            raise LyncnbError(f'no certificate for "{id}" was refused', hint="choose Refresh")
+            raise LyncnbError(f'lyncnb refused no certificate for "{id}"', hint="choose Refresh")
         accepted = {code: reason.strip()}
         self.work.receive(self.work.folder / refusal["file"], accept=accepted)
 
@@ -543,7 +543,8 @@ class StatusChannel(Channel[StatusTold]):
         if not requests:
             raise LyncnbError(
                 "all packaged certificates are already recorded as installed",
-                hint="to correct a date, select the certificates in the table",
+                hint="to change the date of a deployment, first select its certificates in the "
+                "table",
             )
         try:
             day = date.fromisoformat(on)
@@ -610,7 +611,7 @@ def _describe_step_result(result: Any) -> StepResult:
 
 
 class StatusPanel(ShownAsPanel, FolderWork):
-    """Shows the state of the requests in a folder, and runs the steps that follow.
+    """A panel that shows the state of the requests in a folder, and runs the next steps.
 
     Parameters
     ----------

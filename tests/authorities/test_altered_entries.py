@@ -1,4 +1,4 @@
-"""Tests that lyncnb detects altered entries in the manifest of a request folder."""
+"""lyncnb detects altered entries in the manifest of a request folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
-def _edit(folder, change):
+def _change_internal_request(folder, change):
     """Change the record of the first request to the internal CA in manifest.json, and return the id
     of that request.
     """
@@ -57,7 +57,7 @@ ALTERED = {
     ),
     "issuer, and no plan": (
         _issuer_without_plan,
-        "the entries in the manifest have the plan digest",
+        "the plan digest computed from the manifest's entries is",
     ),
     "issuer, and no digest": (_issuer_and_digest, "the issuer in the manifest is public"),
     "names": (_names, "evil.fabrikam.com"),
@@ -75,7 +75,7 @@ def test_an_altered_entry_is_found_and_not_handed_over(tmp_path, change, message
     """
     folder = make_folder(tmp_path / "requests").folder
     assert not folder_status(folder).problems
-    request_id = _edit(folder, change)
+    request_id = _change_internal_request(folder, change)
     problems = folder_status(folder).problems
     assert {one.file for one in problems} == {"manifest.json"}
     assert any(message in one.message for one in problems)
@@ -89,8 +89,8 @@ def test_an_altered_entry_is_found_and_not_handed_over(tmp_path, change, message
 
 
 def test_changes_by_lyncnb_are_not_alterations(tmp_path):
-    """The status command reports no altered entry after a changed plan, a renewal or a rebuilt
-    manifest.
+    """After a changed plan, a renewal, or a rebuild of the manifest, the status command reports no
+    problem.
     """
     plan = make_plan()
     folder = make_folder(tmp_path / "requests", plan).folder

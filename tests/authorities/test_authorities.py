@@ -163,7 +163,7 @@ def test_openssl(folders, tmp_path):
             ca.verify(folder / "returned" / f"{one.request_id}.cer", name)
 
 
-def test_openssl_in_a_zip(folders, tmp_path):
+def test_zip_file_is_received_like_individual_files(folders, tmp_path):
     """A zip file that contains all certificates is received in the same way as individual files."""
     folder = copy_of(folders["P256"], tmp_path)
     ca = OpensslCa(tmp_path / "ca")
@@ -186,9 +186,9 @@ def test_cfssl(folders, tmp_path):
     check_all(folder, issued, public=OF_A_PRIVATE_CA)
 
 
-def test_nss(folders, tmp_path):
-    """With a CRL URL, the NSS tools sign every request, and lyncnb receives each certificate
-    without manual work.
+def test_nss_signs_every_request(folders, tmp_path):
+    """If the certificates contain a CRL URL, the NSS tools sign every request, and lyncnb receives
+    each certificate without manual work.
     """
     folder = copy_of(folders["P256"], tmp_path)
     ca = NssCa(tmp_path / "ca")
@@ -200,9 +200,10 @@ def test_nss(folders, tmp_path):
 
 
 def test_nss_without_a_crl(folders, tmp_path):
-    """By default, the NSS tools write no CRL distribution point, which Lync Server requires.
+    """lyncnb reports that certificates from the NSS tools have no CRL distribution point.
 
-    The certificates are accepted with a reason.
+    Lync Server requires one, but the NSS tools write none by default. The certificates are accepted
+    with a reason.
     """
     folder = copy_of(folders["P256"], tmp_path)
     ca = NssCa(tmp_path / "ca", crl="")
@@ -390,10 +391,8 @@ def test_ad_cs_requires_a_password(stand_in):
         (("-sha384",), "signature-hash-differs"),
     ],
 )
-def test_openssl_signature(folders, tmp_path, options, code):
-    """A finding contains the signature algorithm of the CA, and a valid signature is never reported
-    as invalid.
-    """
+def test_a_finding_names_the_signature_algorithm(folders, tmp_path, options, code):
+    """lyncnb accepts every valid signature of the CA, and a finding names the signature algorithm."""
     from cas import run
 
     folder = copy_of(folders["P256"], tmp_path)

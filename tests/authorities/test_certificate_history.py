@@ -85,8 +85,8 @@ def test_each_event_has_user_computer_and_command(folder):
 
 
 def test_who_approved_the_plan_of_each_generation(folder):
-    """The history shows who approved the plan of each generation. Without an approval, the history
-    shows the plan that was requested last.
+    """For each generation, the history shows who approved its plan. If a plan was not approved, the
+    history shows the plan that was requested last.
     """
     manifest = read_manifest(folder)
     plans = tuple(
@@ -116,8 +116,8 @@ def test_who_approved_the_plan_of_each_generation(folder):
 
 
 def test_history_is_found_by_every_kind_of_name(folder):
-    """The history of a certificate is found by id, server, pattern, serial number and thumbprint,
-    and includes earlier certificates.
+    """The status command finds the history of a certificate by ID, server, pattern, serial number
+    or thumbprint, and includes earlier certificates.
     """
     record = edge(ln.open_requests(folder))
     old = record.archived[0].issued
@@ -130,7 +130,7 @@ def test_history_is_found_by_every_kind_of_name(folder):
 
 def test_history_without_deployments_lists_possible_certificates(folder):
     """If no deployment is recorded for a date, the history lists the certificates that were
-    received by that date and were valid on it, with a note.
+    received by that date and were valid on it. A note says that no deployment is recorded.
     """
     found = certificate_history(folder, "edge02", on=date(2026, 11, 25))
     assert [one.generation for one in found.generations] == [1]

@@ -109,7 +109,7 @@ def one(*certificates, known=(), **changes):
 
 
 def held(*certificates, begins=TODAY - SECOND, known=(), **changes):
-    """Return the codes of the findings about new certificates if the request already has a
+    """Return the codes of the findings about new certificates for a request that already has a
     certificate with a complete chain.
     """
     on_record = made("a", begins=begins)
@@ -183,8 +183,9 @@ def of_demonstration(**changes):
 
 
 def codes_below_rsa_ca(**changes):
-    """Return the codes of the findings about a certificate from a CA with an RSA key. ``changes``
-    are further arguments of the CA.
+    """Return the codes of the findings about a certificate from a CA with an RSA key.
+
+    The keyword arguments configure the CA.
     """
     ca = PythonCa(make_key=lambda: RSA_KEY, **changes)
     return one(answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain))
@@ -203,8 +204,8 @@ OWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b
 WRONG_KEY = x509.AuthorityKeyIdentifier(b"\1" * 20, None, None)
 RIGHT_KEY = x509.AuthorityKeyIdentifier.from_issuer_public_key(CA.key.public_key())
 
-#: For each code, the table contains a case in which the finding is reported, and the most similar
-#: case in which it is not. Each case is created when it is needed.
+#: Two functions for each code of a finding: the first one creates a case with the finding, and the
+#: second one a similar case without it.
 MATCHED = {
     "pfx-key-not-ours": (
         lambda: finding_codes([asked("a")], file(key_spki_sha256=(compute_spki_sha256(KEYS["foreign"]),))),
@@ -309,8 +310,8 @@ MATCHED = {
 
 @pytest.mark.parametrize("code", MATCHED)
 def test_finding_about_several_certificates_is_reported_only_in_its_case(code):
-    """For each code, the certificates of its first case cause the finding, and the certificates of
-    its similar second case do not.
+    """Each code has two similar test cases. The certificates in the first case cause the finding,
+    and the certificates in the second case do not.
     """
     fires, nearest = MATCHED[code]
     assert code in fires()
@@ -417,8 +418,9 @@ def probed(place: Path, *, is_open: bool):
 
 
 A, B = KEYS["a"], KEYS["b"]
-#: For each finding about a path, this table contains a case in which it is reported, and a similar
-#: case in which it is not.
+#: Two functions for each code of a finding about a path: the first one creates a case with the
+#: finding,
+#: and the second one a similar case without it.
 PLACED = {
     "file-unreadable": (lambda p: read(p, b"", named=True), lambda p: read(p, b"\n", named=False)),
     "file-without-certificate": (lambda p: read(p, b"notes\n", named=False), lambda p: read(p, b"notes\n" + pem(LEAF), named=False)),

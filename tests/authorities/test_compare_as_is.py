@@ -134,8 +134,8 @@ def test_a_shared_certificate_must_be_on_each_of_its_servers(tmp_path):
 
 
 def test_certificates_missing_from_the_store_and_unplanned_servers_are_reported(tmp_path):
-    """The comparison reports a server that uses a certificate that is missing from its store, and a
-    server that is not in the plan.
+    """The comparison reports two kinds of servers: a server that uses a certificate missing from
+    its store, and a server that is not in the plan.
     """
     absent = [("Default", "0" * 40)]
     data = export_of("edge1.contoso.com", absent=absent)
@@ -145,7 +145,7 @@ def test_certificates_missing_from_the_store_and_unplanned_servers_are_reported(
     unstored = "but this certificate is not in the server's certificate store"
     assert found.notes == (
         f"edge1.contoso.com uses the certificate {'0' * 40} for Default, {unstored}",
-        "the plan has no certificate for the exported server other.contoso.com",
+        "the plan has no certificate for other.contoso.com, whose certificates were exported",
     )
     assert found.counts() == {"none": 2}
 
@@ -153,7 +153,7 @@ def test_certificates_missing_from_the_store_and_unplanned_servers_are_reported(
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
 def test_the_later_export_of_a_server_counts(tmp_path, names):
     """If a folder contains two exports of the same server, the comparison uses the later export,
-    whatever the order of the files is.
+    regardless of the order of the files.
     """
     planned = edge_pool()
     inside = next(one for one in planned.certificates if one.usages == ("Internal",))
@@ -171,8 +171,8 @@ def test_the_later_export_of_a_server_counts(tmp_path, names):
 
 
 def test_planned_issue_date_and_accepted_errors_count(tmp_path):
-    """In a comparison, certificates must be valid on the planned issue date, and an accepted error
-    does not count as an error.
+    """The comparison checks whether a certificate is valid on the planned issue date, and does not
+    count accepted errors as errors.
     """
     certificate = issue_planned(edge_pool().certificates[1], crl=(), begins=MIDNIGHT, days=100)
     today = MIDNIGHT.date()
@@ -246,7 +246,7 @@ def test_without_a_chain_no_planned_certificate_is_covered(tmp_path, damage):
 
 
 def test_with_two_different_roots_neither_is_trusted(tmp_path):
-    """If installed certificates have two different roots, neither root is trusted until the plan
+    """If installed certificates have two different roots, lyncnb trusts neither root until the plan
     accepts both with a reason.
     """
     names = ("med1.contoso.com", "med2.contoso.com")
@@ -374,7 +374,7 @@ BAD = {
 
 @pytest.mark.parametrize("what", BAD)
 def test_incomplete_export_is_rejected(estate, what):
-    """A file that starts like an export of a server but is incomplete is rejected with one message,
+    """If a server's certificate export is incomplete, lyncnb rejects the file with one message,
     which contains the line number.
     """
     lines, words = BAD[what]

@@ -1,4 +1,6 @@
-"""An issued certificate is compared with its entry in the plan, and each difference is a finding."""
+"""lyncnb compares an issued certificate with its entry in the plan, and reports each difference as
+a finding.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,7 @@ def test_as_planned():
         # the plan.
         ({"pss": True}, "signature-pss", "the CA signed the certificate with RSASSA-PSS and sha256"),
         ({"crl": ()}, "crl-distribution-point-absent", "the certificate has no CRL distribution point"),
-        # In these cases, the validity period of the certificate differs from the plan.
+        # The validity period of the following certificates differs from the plan.
         ({"begins": TODAY - timedelta(365)}, "certificate-expired", "the certificate expired on 2026-11-23 at 23:59 UTC"),
         ({"begins": TODAY + timedelta(1)}, "not-yet-valid", "the certificate is valid from 2026-11-25 at 00:00 UTC"),
     ],
@@ -92,7 +94,7 @@ def test_wildcard_on_public_suffix():
             "the wildcard *.com.tw covers the names of every organization under com.tw",
         ),
     ]
-    # The owner of the suffix may use the wildcard, so the only fault is that nobody requested it.
+    # The owner of github.io may request this wildcard, but the request does not contain it.
     assert compared(made(san=(*NAMES, "*.github.io"))) == [
         ("names-added", '"*.github.io" is not in the request')
     ]
@@ -128,8 +130,8 @@ def test_wildcard_instead_of_names():
 
 
 def test_edge_internal_has_no_san():
-    """If no SAN is planned, lyncnb does not report a missing SAN, and reports a SAN that repeats
-    the subject as a notice.
+    """If the plan contains no alternative names, a certificate without a SAN has no finding. If the
+    SAN contains only the subject name, lyncnb reports a notice.
     """
     assert compared(made(san=()), san=[]) == []
     assert compared(made(san=NAMES[:1]), san=[]) == [
@@ -166,8 +168,8 @@ def test_eku_without_server_auth():
 
 
 def test_client_authentication_is_expected_if_planned():
-    """If client authentication is planned (for AOL), the certificate must contain it, and lyncnb
-    does not report it as unexpected.
+    """If client authentication is planned, as for AOL, lyncnb accepts it in the certificate and
+    reports an error if it is missing.
     """
     planned = ["serverAuth", "clientAuth"]
     assert compared(made(eku=planned), eku=planned) == []
@@ -203,8 +205,8 @@ def test_key_differs():
     [("internal", "signature-hash-sha1"), ("public", "signature-hash-sha1-public")],
 )
 def test_sha1(issuer, code):
-    """SHA-1 signatures have one finding code for internal CAs and one for public CAs. lyncnb
-    verifies them, and does not report them as invalid.
+    """lyncnb reports an SHA-1 signature with a code that depends on the type of CA, and does not
+    report the signature as invalid.
     """
     certificate = replace_signature(made(days=100), RSA_CA.key, "sha1")
     assert compared(certificate, issuer=issuer) == [
@@ -221,7 +223,9 @@ def test_md5():
 
 
 def test_other_sha2():
-    """If the certificate is signed with another SHA-2 hash than planned, lyncnb reports a notice."""
+    """If the SHA-2 hash in the certificate's signature differs from the planned SHA-2 hash, lyncnb
+    reports a notice.
+    """
     assert compared(made(), hash="sha384") == [
         (
             "signature-hash-differs",
@@ -231,7 +235,7 @@ def test_other_sha2():
 
 
 def test_ed25519():
-    """A signature algorithm that old Windows versions do not support is reported."""
+    """lyncnb reports a signature algorithm that old Windows versions do not support."""
     ca_key = ed25519.Ed25519PrivateKey.generate()
     builder = (
         x509.CertificateBuilder()
@@ -301,8 +305,8 @@ def test_limit_of_short_lived_certificates_depends_on_the_start(begins, days, co
     [("Edge", ["crl-distribution-point-ldap-only"]), ("FrontEnd", [])],
 )
 def test_ldap_only(role, expected):
-    """If the only CRL URL is in the directory (LDAP), lyncnb reports it, because clients outside
-    the domain cannot read this CRL.
+    """If the directory (LDAP) is the only source of the CRL, lyncnb reports a finding, because
+    clients outside the domain cannot read this CRL.
     """
     certificate = made(crl=["ldap:///CN=Contoso"])
     assert [code for code, _ in compared(certificate, role=role)] == expected
@@ -375,7 +379,7 @@ def test_every_code_is_used():
     package = REPOSITORY / "lyncnb"
     text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
     named = set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', text))
-    # The codes of the findings about roots are in the table of roots and not in the Python code.
+    # The rule files, not the Python code, contain the codes of the findings about roots.
     named |= {rule.code for rule in load_ca_rules().roots}
     assert set(list_returned_checks()) - named == set()
 

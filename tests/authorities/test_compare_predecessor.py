@@ -1,4 +1,4 @@
-"""A renewed certificate is compared with the certificate that it replaces."""
+"""lyncnb compares a renewed certificate with the certificate that it replaces."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def test_changes(changes, expected):
 
 
 def test_issuer_and_key():
-    """If a renewed certificate has another CA or another key size, lyncnb reports both differences."""
+    """If a renewed certificate has another CA and another key size, lyncnb reports both
+    differences.
+    """
     other = PythonCa("Fabrikam")
     after = made(other, ec.generate_private_key(ec.SECP384R1()))
     assert list_changed_fields(made(), after) == (

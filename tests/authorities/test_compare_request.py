@@ -1,5 +1,5 @@
-"""A request that was created on another computer is compared with its entry in the plan, and each
-difference is a finding.
+"""lyncnb compares a request from another computer with its entry in the plan, and reports each
+difference as a finding.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ ROCA = (3**200 * _PRODUCT + pow(65537, 1234, _PRODUCT)) * (5**150 * _PRODUCT + 6
 _MIDDLE = 1 << 1023
 CLOSE, FAR = _MIDDLE**2 - (1 << 256) ** 2, _MIDDLE**2 - (1 << 900) ** 2
 
-# Each row contains a code, the difference that it reports, and the most similar request that
-# matches the plan.
+# Each entry contains the code of a finding, a difference that causes the finding, and a similar
+# difference that causes no finding.
 CASES = [
     (
         "request-common-name-differs",
@@ -57,7 +57,7 @@ CASES = [
     (
         "request-usage-differs",
         {"extended_key_usage": ("serverAuth", "clientAuth")},
-        {"extended_key_usage": ()},  # The CA's template determines this extension.
+        {"extended_key_usage": ()},  # The CA's template determines extended key usages.
     ),
     ("request-hash-differs", {"hash": "sha1"}, {"other": ("1.3.6.1.4.1.311.13.2.3",)}),
 ]

@@ -84,8 +84,8 @@ def test_each_rule_about_a_root_applies_from_its_date(rule, root):
 
 
 def test_the_root_is_known_by_its_issuer_name_too():
-    """A root is recognized by the issuer name in a chain that does not contain the root, and by a
-    name in the OU field.
+    """lyncnb recognizes a root even if the chain contains only its name, as the issuer of another
+    certificate, and even if this name is in the OU field.
     """
     ca = CaOfRoot("HiPKI Root CA - G1", "OU")
     assert "root-not-trusted" in codes(ca, AT.date(), chain=[ca.issuing])

@@ -1,4 +1,4 @@
-"""lyncnb recognizes every file format in which CAs return certificates by its structure."""
+"""lyncnb recognizes each file format that CAs use for certificates by the structure of the file."""
 
 from __future__ import annotations
 
@@ -58,11 +58,14 @@ def trusted() -> bytes:
         (pem(LEAF).replace(b"\n", b"\r\n"), [LEAF]),
         # Files from old Macintosh computers have these line endings.
         (pem(LEAF).replace(b"\n", b"\r"), [LEAF]),
-        # The text was copied from an e-mail.
+        # Text that was copied from an e-mail is indented.
         (b"   " + pem(LEAF).replace(b"\n", b"\n   "), [LEAF]),
         (BAG.encode() + pem(LEAF), [LEAF]),
         (TEXT.encode("utf-16"), [LEAF]),
-        (TEXT.encode("utf-16-le"), [LEAF]),  # UTF-16 without a byte order mark is recognized.
+        (
+            TEXT.encode("utf-16-le"),
+            [LEAF],
+        ),  # lyncnb also recognizes UTF-16 without a byte order mark.
         (TEXT.encode("utf-16-be"), [LEAF]),
         (("\ufeff" + TEXT).encode("utf-16-be"), [LEAF]),
         (("\ufeff" + TEXT).encode("utf-16-le"), [LEAF]),
@@ -96,7 +99,7 @@ def test_forms(data, expected):
 @pytest.mark.parametrize("last", [b"\n", b"\r", b"\t", b" ", b"\x1a"])
 @pytest.mark.parametrize("behind", [b"", b"\r\n", b" \t\x1a"])
 def test_a_certificate_may_end_in_what_looks_like_white_space(last, behind):
-    """A certificate is read completely even if its last byte is a white-space character.
+    """lyncnb reads a certificate completely even if its last byte is a white-space character.
 
     One signature in 200 ends with such a byte.
     """
@@ -144,7 +147,7 @@ def test_damaged_beside_good():
 
 
 def test_pfx():
-    """lyncnb asks for the password of a PFX file only if the file has a password, and only once."""
+    """lyncnb asks only once for the password of a PFX file, and only if the file has a password."""
     asked = []
 
     def password():
@@ -245,8 +248,8 @@ def test_many_begin_lines_end_soon():
 
 @given(st.binary(max_size=400))
 def test_any_bytes(data):
-    """Reading random bytes as a returned file raises no exception, and results in certificates or a
-    problem.
+    """lyncnb reads random bytes as a returned file without an exception, and returns at least one
+    certificate or remark.
     """
     decoded = decode(data)
     assert decoded.certificates or decoded.remarks
@@ -254,8 +257,8 @@ def test_any_bytes(data):
 
 @given(data=st.data())
 def test_damaged_text(data):
-    """Reading a PEM text in which a section was replaced raises no error, and results in
-    certificates or remarks.
+    """lyncnb reads a PEM text with a random change without an error, and returns at least one
+    certificate or remark.
     """
     begin = data.draw(st.integers(0, len(TEXT)))
     end = data.draw(st.integers(begin, min(begin + 40, len(TEXT))))

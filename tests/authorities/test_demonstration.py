@@ -120,8 +120,8 @@ def test_lifetime_of_public_certificates_follows_the_rules_of_the_date(tmp_path)
 
 
 def test_folder_with_a_real_name_is_rejected(tmp_path):
-    """The demonstration CA rejects a request folder with a name outside the sample domains, and
-    writes nothing.
+    """The demonstration CA accepts only names in the sample domains. It rejects a request folder
+    with other names, and writes nothing.
     """
     bundle = bundle_of("example.org", tmp_path / "requests")
     with pytest.raises(BundleError, match="names of a real organization"):
@@ -150,8 +150,8 @@ def test_sample_names_are_recognized_by_their_domain(tmp_path, name, expected):
 
 
 def test_demonstration_certificate_for_a_real_name_is_an_error(tmp_path, monkeypatch):
-    """In a request folder with a real name, a certificate from the demonstration CA is an error
-    that cannot be accepted.
+    """In a request folder with a real name, lyncnb rejects a certificate from the demonstration CA.
+    The user cannot accept this error.
     """
     bundle = bundle_of("example.org", tmp_path / "requests")
     with monkeypatch.context() as fooled:

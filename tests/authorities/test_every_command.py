@@ -58,8 +58,8 @@ def csr_of(folder: Path, part: str) -> Path:
 
 
 def answer(ca: Authority, requests: Path, place: Path, **changes) -> Path:
-    """Have the CA sign the server's request with the given changes, and the deployment's request
-    without changes.
+    """Have the CA sign two requests: the server's request with the given changes, and the
+    deployment's request without changes.
     """
     place.mkdir(exist_ok=True)
     ca.sign(csr_of(requests, "Deployment"), place / "oauth.pem")
@@ -205,8 +205,8 @@ def test_newer_certificate_from_another_ca_replaces_nothing(shell, requests, ca,
 
 
 def test_reissued_certificate_with_the_same_dates(shell, requests, ca):
-    """If two certificates have the same dates, lyncnb uses the one with fewer errors or, if both
-    are equal, the one that was received later.
+    """If two certificates have the same dates, lyncnb uses the one with fewer errors. If the number
+    of errors is equal, lyncnb uses the one that it received later.
     """
     back = shell.folder / "back"
     answer(ca, requests, back, serial=11)
@@ -397,8 +397,8 @@ def test_invalid_signature_cannot_be_accepted_in_advance(shell):
 
 @pytest.mark.parametrize("code", ["chain-signature-wrong", "names-missing", "no-such-code"])
 def test_invalid_signatures_and_keys_are_never_accepted(shell, requests, code):
-    """You cannot accept invalid signatures, wrong keys and wrong names, and a misspelled code
-    accepts nothing.
+    """The receive command rejects the option --accept for invalid signatures, wrong keys, wrong
+    names, and misspelled codes.
     """
     ended = shell("receive", "requests", "--accept", f"{code}=because")
     assert ended.status == 3
@@ -408,8 +408,8 @@ def test_invalid_signatures_and_keys_are_never_accepted(shell, requests, code):
 @pytest.mark.parametrize("place", ["returned", "pfx"])
 @pytest.mark.parametrize("names", [("Standard", "Deploy"), ("Deploy", "Standard")])
 def test_files_that_were_exchanged_are_found(shell, requests, ca, place, names):
-    """If a certificate or package in the folder differs from the record, lyncnb reports it with its
-    hash.
+    """If a certificate or package in the folder differs from the record, lyncnb reports the file
+    and its hash.
     """
     back = shell.folder / "back"
     answer(ca, requests, back)

@@ -1,5 +1,5 @@
-"""If certificates from many sources contain the public key of a request in the folder, lyncnb keeps
-each of them, and none stops the import.
+"""If certificates from many sources contain the public key of a request in the folder, the import
+keeps all of them and does not stop.
 
 Each of pyca's test vectors becomes a certificate for one of our requests, with unusual names, dates
 and extensions, and invalid signatures. ``LYNCNB_VECTORS`` sets how many vectors are used.

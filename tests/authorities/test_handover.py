@@ -135,7 +135,7 @@ def test_page_shows_lifetime_limit_and_validation_end(tmp_path, ca, lifetimes):
     (page,) = (unmarked(data.decode()) for name, data in contents(tmp_path / "out.zip").items()
                if name.endswith("README.html"))  # fmt: skip
     assert f"A certificate is valid for {lifetimes} days if it is issued on" in page
-    assert "A wildcard name can be validated by DNS, " in page
+    assert "The CA can validate a wildcard name by DNS, " in page
     assert "e-mail until 2028-03-14" in page
     assert "by DNS alone" not in page
 
@@ -190,8 +190,8 @@ def test_page_shows_sender_date_and_files_to_return(folder, tmp_path):
 
 
 def test_page_cites_the_products_own_documents(tmp_path):
-    """If the plan is for another product, the page for the CA cites no Lync Server document, and
-    cites no document twice.
+    """If the plan is not for Lync Server 2013, the page for the CA cites no Lync Server document,
+    and cites no document twice.
     """
     plan = plan_certificates(make_plan().topology, load_rules("sfb2019"))
     made = make_folder(tmp_path / "requests", plan).folder
@@ -251,7 +251,7 @@ def test_names(folder, tmp_path):
     ],
 )
 def test_requests_for_the_package_can_be_selected(folder, tmp_path, choice, expected):
-    """You can select requests for the package by CA, site or pool, regardless of letter case."""
+    """A user can select requests for the package by CA, site or pool, in any letter case."""
     made = hand_over(folder, tmp_path / "out.zip", **choice)
     assert [record.plan.role for record in made.requests] == expected
 
@@ -297,7 +297,9 @@ def test_same_bytes(folder, tmp_path):
 
 
 def test_no_clobber(folder, tmp_path):
-    """lyncnb does not overwrite a different file that has the name of the package."""
+    """If the output path is the path of a file that lyncnb did not write, the handover fails and
+    the file does not change.
+    """
     (tmp_path / "out.zip").write_bytes(b"mine")
     with pytest.raises(OutputError, match="already exists, so lyncnb did not change it"):
         hand_over(folder, tmp_path / "out.zip")
@@ -459,8 +461,8 @@ def with_client_authentication(folder):
 
 
 def test_each_kind_of_usage_has_its_template(folder, tmp_path):
-    """In the package, requests with client authentication are in a separate folder that uses
-    another template.
+    """In the package, requests with client authentication are in a separate folder, and their batch
+    file uses another template.
     """
     wanted = with_client_authentication(folder)
     with pytest.raises(OptionsError, match="must have server and client authentication") as caught:

@@ -1,6 +1,4 @@
-"""The page for the CA's administrators is readable in Chromium without scripts, and when it is
-printed.
-"""
+"""The page for the CA's administrators is readable in Chromium without scripts, and on paper."""
 
 from __future__ import annotations
 
@@ -45,7 +43,9 @@ def packed(tmp_path_factory):
 @pytest.mark.parametrize("issuer", ["internal", "public"])
 @pytest.mark.parametrize("landscape", [False, True], ids=["portrait", "landscape"])
 def test_page_on_paper(packed, tmp_path, chromium, issuer, landscape):
-    """The printed page for the CA has at most three pages, and contains every name and every file."""
+    """When the README page for a CA is printed, it has at most three sheets, and contains every
+    name and every file.
+    """
     place, made = packed
     pdf = tmp_path / "page.pdf"
     with opened(chromium, place / issuer / "README.html") as page:

@@ -154,8 +154,8 @@ def facts(folder: Path) -> list[tuple[str, str, str]]:
 
 
 def test_damaged_files_do_no_harm(tmp_path, answered, capfd):
-    """A damaged file causes no exception and no warning of a library, and lyncnb stores only files
-    of the CA.
+    """If a file is damaged, lyncnb raises no exception, shows no warnings of libraries, and stores
+    only files that the CA returned.
     """
     original, whole = answered
     folder = Path(shutil.copytree(original, tmp_path / "requests"))

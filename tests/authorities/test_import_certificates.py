@@ -1,5 +1,5 @@
-"""Each issued certificate is stored in the request folder completely, only once, and never outside
-of it.
+"""lyncnb stores each issued certificate exactly once in the request folder, and stores no part of
+it outside the folder.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ def test_receiving_again_changes_no_file(folder, tmp_path):
 
 
 def test_certificates_can_be_received_one_at_a_time(folder, tmp_path):
-    """You can receive certificates one at a time, and the CA certificates of one also complete the
-    chains of the others.
+    """A user can receive certificates one at a time. CA certificates that are received with one
+    certificate also complete the chains of the other certificates.
     """
     bundle = open_requests(folder)
     answers = answer_all(bundle, CA)
@@ -182,7 +182,9 @@ def test_renewed_request(folder, tmp_path):
 
 
 def test_superseded(folder, tmp_path):
-    """A certificate for a superseded request is reported and stored with its key, but is not used."""
+    """lyncnb reports a certificate for a superseded request, and stores the certificate with the
+    old key, but does not package it.
+    """
     request_id = find_id(open_requests(folder), "med01")
     old_csr = request_of(open_requests(folder), request_id)
     write_requests(
@@ -225,7 +227,7 @@ def test_files_copied_into_the_folder_are_read(folder):
 
 
 def test_hostile_files_are_reported(folder, tmp_path):
-    """lyncnb reports each of sixty damaged, malicious or unrelated files, and nothing else changes."""
+    """lyncnb reports each of sixty damaged, malicious or unrelated files, and changes no file."""
     key = ec.generate_private_key(ec.SECP256R1())
     foreign = python_ca.issue(
         key.public_key(), CA.issuing.subject, CA.key, subject=[("CN", "sip.contoso.com")]
@@ -240,7 +242,7 @@ def test_hostile_files_are_reported(folder, tmp_path):
     assert {(name, code) for name, (_, code) in files.items()} <= told
     assert issued.certificates == ()
     assert issued.exit_status == 2
-    # Received CA certificates are stored, whatever file they were in. Nothing else is stored.
+    # lyncnb stores the CA certificates from all received files, and stores nothing else.
     after = snapshot(folder, but_lock=True)
     new = {Path(name) for name in after if after[name] != inside.get(name)}
     new = {path.relative_to(folder).as_posix() for path in new}
@@ -273,8 +275,8 @@ def test_a_valid_certificate_in_an_invalid_file_is_rejected(folder, tmp_path):
 
 
 def test_forged(folder, tmp_path):
-    """A certificate with the request's key and the CA's name, but with a signature from another
-    key, is an error.
+    """lyncnb rejects a certificate that has the request's key and the CA's name but is signed with
+    another key.
     """
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
@@ -302,8 +304,8 @@ def test_locked(folder, tmp_path):
 
 
 def test_a_request_that_changes_before_storage_gets_no_certificate(folder, tmp_path):
-    """If a request changes after its certificate was matched but before it is stored, the
-    certificate is not stored for this request.
+    """If a request changes between the matching and the storage of its certificate, lyncnb does not
+    store the certificate.
     """
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
@@ -318,8 +320,8 @@ def test_a_request_that_changes_before_storage_gets_no_certificate(folder, tmp_p
 
 
 def test_lost_file(folder, tmp_path):
-    """If a recorded file is missing, lyncnb reports it, and writes the file when its certificate is
-    received again.
+    """If a recorded file is missing, lyncnb reports the file. If the same certificate is received
+    again, lyncnb writes the file again.
     """
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")

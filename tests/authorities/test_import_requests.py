@@ -51,7 +51,8 @@ from lyncnb.topology.topology import read_topology
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 TOOLS = "tools01.contoso.com"
-# System calls that protect key files. The system releases a lock when its process ends.
+# The system calls to trace, because they protect key files. Calls that release a lock are not
+# included, because the system releases each lock when its process ends.
 _CALLS = (*ESSENTIAL, "mkdir", "chmod")
 
 shell = pytest.fixture(make_shell)
@@ -73,8 +74,8 @@ def scripts_of(plan, folder: Path, **arguments):
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory):
-    """Return a folder that waits for requests, its plan, and the requests that its scripts created
-    on the servers.
+    """Return a request folder without requests, its plan, and the requests that the folder's
+    scripts created on the servers.
     """
     place, plan = tmp_path_factory.mktemp("asked"), planned()
     scripts_of(plan, place / "folder", computer=TOOLS)
@@ -83,8 +84,8 @@ def asked(tmp_path_factory):
 
 @pytest.fixture
 def waiting(asked, tmp_path):
-    """Return a folder that waits for requests, its plan, and its requests, all as copies that a
-    test may change.
+    """Return copies of a folder that has not received its requests, its plan, and the request
+    files. A test may change the copies.
     """
     folder, plan, made = asked
     shutil.copytree(folder, tmp_path / "folder")
@@ -123,8 +124,8 @@ def test_waiting_folder_contains_no_secret(asked):
 
 
 def test_the_same_plan_again_changes_no_byte(waiting):
-    """Writing the same plan again changes no byte in a folder with requests, or in a folder that
-    waits for requests and its scripts.
+    """If the same plan is written again, no file in the request folder changes, whether the folder
+    already contains the requests or still waits for them.
     """
     folder, plan, made = waiting
     before = snapshot(folder, but_lock=True)
@@ -163,7 +164,7 @@ def test_requests_certificates_and_steps_match(issued, asked, tmp_path):
         assert {f"{page.server}-finish.ps1", f"{page.server}-finish.html"} <= written
         typed = [line for step in page.steps for line in step.commands]
         assert any(package.thumbprint in line and "-exportPFX" in line for line in typed)
-        # OpenSSL performs the steps on the page with the issued certificate, the chain and the key.
+        # OpenSSL creates the same package from the issued certificate, the chain and the key.
         request = next(path for path in made if path.stem == page.server)
         answer = folder / "returned" / f"{page.server}.cer"
         chain = sorted((folder / "steps" / "chain").glob("*.cer"))
@@ -233,8 +234,8 @@ def test_handover_packs_imported_requests(waiting, tmp_path):
 
 
 def test_names_that_are_missing_are_refused_unless_the_ca_adds_them(waiting):
-    """A request that lacks planned names is rejected, unless you accept the difference with a
-    reason.
+    """lyncnb rejects a request that lacks planned names, unless the user accepts the difference and
+    states a reason.
     """
     folder, _, _ = waiting
     made = request_on_computer(folder, folder.parent / "other", names=False)
@@ -308,8 +309,10 @@ def test_second_request_for_a_certificate_is_rejected(waiting):
     assert {one.action for one in received.requests} == {"refused"}
 
 
-def test_two_certificates_of_one_key_are_refused(waiting):
-    """A key that already has a request cannot be used for a second certificate."""
+def test_a_key_has_only_one_request(waiting):
+    """lyncnb accepts only one certificate request for each key. Importing the same request again
+    has no effect.
+    """
     folder, _, made = waiting
     receive_requests(folder, made[0])
     copied = made[1].with_name(made[0].name)
@@ -322,8 +325,8 @@ def test_two_certificates_of_one_key_are_refused(waiting):
 
 @pytest.mark.parametrize("name", ["renamed.req", "x-g7.req"])
 def test_renamed_request_file_is_matched_by_its_content(waiting, name):
-    """If the file of a request was renamed, lyncnb finds its entry by the content, provided that
-    only one entry matches.
+    """If the file of a request was renamed, lyncnb matches the request by its content, provided
+    that only one planned certificate matches.
     """
     folder, _, made = waiting
     shutil.copy(made[0], made[0].with_name(name))
@@ -332,7 +335,7 @@ def test_renamed_request_file_is_matched_by_its_content(waiting, name):
 
 
 def test_request_for_no_planned_certificate_is_unknown(waiting):
-    """A request that matches no planned certificate is reported and not stored."""
+    """lyncnb reports a request that matches no planned certificate, and does not store it."""
     folder, _, made = waiting
     receive_requests(folder, *made)
     other = request_on_computer(folder, folder.parent / "other", names=False)[0]
@@ -342,8 +345,8 @@ def test_request_for_no_planned_certificate_is_unknown(waiting):
 
 
 def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
-    """The computer that has the key is taken from the argument, from the request (if Microsoft's
-    tools created it), or from the plan, in this order.
+    """lyncnb takes the computer that has the key from the argument, from a request that Microsoft's
+    tools created, or from the plan, in this order.
     """
     folder, plan, made = waiting
     add_computer_name(made[0], "TOOLS02")
@@ -360,10 +363,11 @@ def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
 
 
 def test_files_without_a_request_change_nothing(waiting):
-    """If several files contain no request, one error lists all of them. If a folder contains a
-    private key, a finding reports it.
+    """If some of the specified files contain no request, one error lists them, and the request
+    folder does not change.
 
-    Nothing changes.
+    If a folder contains requests and a private key, lyncnb receives the requests, and a finding
+    reports the key.
     """
     folder, _, made = waiting
     before = snapshot(folder, but_lock=True)
@@ -412,8 +416,8 @@ def test_changed_plan_needs_a_new_request_on_the_server(waiting):
 
 
 def test_a_plan_that_changed_before_anything_was_made_needs_new_scripts(waiting):
-    """If the plan changes before the requests are created, the other commands work only after the
-    scripts are written again.
+    """If the plan changes before the servers create the requests, the request command fails until
+    the scripts are written again.
     """
     folder, _, _ = waiting
     with pytest.raises(BundleError, match="needs attention"):
@@ -468,8 +472,8 @@ def test_command_determines_where_a_renewed_key_is_created(waiting):
 
 
 def test_no_script_is_written_for_a_key_in_the_folder(tmp_path):
-    """If a certificate's key is in the folder, no script is written for it, and a changed plan is
-    rejected.
+    """If the key of a request is in the folder, lyncnb writes no script for this request. It also
+    rejects a changed plan.
     """
     plan = make_plan()
     folder = make_folder(tmp_path / "folder", plan).folder

@@ -69,7 +69,7 @@ class Folder:
         return found
 
     def file(self, name: str, data: bytes) -> Path:
-        """Write a file as the attacker or the CA returns it."""
+        """Write a file that the attacker or the CA returns, and return its path."""
         (self.place / name).write_bytes(data)
         return self.place / name
 
@@ -274,8 +274,8 @@ def test_attackers_root_received_with_the_right_one(folder):
 
 
 def test_forged_certificate_does_not_hide_the_renewed_one(folder):
-    """If a forged certificate with later dates is received together with the CA's renewed
-    certificate, the renewed one is used.
+    """If a file contains the CA's renewed certificate and a forged certificate with later dates,
+    lyncnb uses the renewed one.
     """
     folder.receive(*folder.good(begins=timedelta(days=-9)))
     theirs = folder.theirs.sign(folder.csr, folder.place / "bad.pem")
@@ -286,8 +286,8 @@ def test_forged_certificate_does_not_hide_the_renewed_one(folder):
 
 
 def test_recorded_root_identifies_the_genuine_ca(folder):
-    """If another request already has a certificate, lyncnb recognizes the genuine CA by the root in
-    that record.
+    """If another request already has a certificate, lyncnb recognizes the genuine CA by the root of
+    that certificate.
     """
     (other,) = folder.requests.glob("csr/Deployment*.csr")
     folder.ca.sign(other, folder.place / "oauth.pem")
@@ -371,8 +371,8 @@ def test_hundreds_of_cas_of_the_same_name(folder):
 
 
 def test_forged_certificate_with_the_same_serial_number(folder):
-    """When the CA's certificate is received, a forged certificate with the same serial number does
-    not block the genuine certificate.
+    """If a forged certificate has the same serial number as the genuine one, the genuine
+    certificate is still accepted as soon as the CA's chain is received.
     """
     (other,) = folder.requests.glob("csr/Deployment*.csr")
     good = folder.ca.sign(folder.csr, folder.place / "good.pem", serial=4711)
@@ -386,8 +386,8 @@ def test_forged_certificate_with_the_same_serial_number(folder):
 
 
 def test_duplicate_serial_number_before_the_chain_is_received(folder):
-    """If the CA issued two certificates with the same serial number, lyncnb reports both after the
-    CA's certificate is received.
+    """If the CA issued two certificates with the same serial number, lyncnb reports both of them as
+    soon as it receives the CA's certificate.
     """
     (other,) = folder.requests.glob("csr/Deployment*.csr")
     for csr in (folder.csr, other):
@@ -443,9 +443,8 @@ def test_a_ca_that_renewed_its_key(folder):
 
 
 def test_renewed_ca_key_without_any_recorded_certificate(folder):
-    """If no certificate is recorded and lyncnb knows only the CA's old certificate, a certificate
-    that the CA signed with its renewed key is accepted later, when the renewed CA certificate is
-    received.
+    """If a CA renewed its key and lyncnb does not know the new CA certificate, a certificate that
+    was signed with this key waits. lyncnb accepts it when it receives the new CA certificate.
     """
     folder.receive(folder.file("old.pem", folder.ca.chain))
     renewed = Authority(folder.place / "ca", "root").subordinate("renewed")

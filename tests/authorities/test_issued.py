@@ -43,15 +43,15 @@ def issued(bundle, answers):
 
 
 def test_matched(bundle, issued):
-    """Every certificate is matched to its request, and the state of the request without a
-    certificate is waiting.
+    """Every certificate is matched to its request. A request without a certificate has the state
+    "waiting".
     """
     waiting = find_id(bundle, "med01")
     assert [one.request_id for one in issued.certificates] == [
         record.id for record in bundle.requests if record.id != waiting
     ]
-    # The external Edge certificate has an error. It is reported and not accepted, so its request is
-    # still waiting.
+    # The external Edge certificate has an error that is not accepted, so its request is still
+    # waiting.
     assert set(issued.waiting) == {waiting, edge_external(bundle)}
     assert issued.superseded == ()
 
@@ -117,10 +117,8 @@ def test_text(issued):
     assert any(line.startswith("  hint: For AD CS, publish a CDP") for line in lines)
 
 
-def test_document(issued):
-    """The JSON document about the certificates contains only strings, numbers, lists and other
-    plain values.
-    """
+def test_json_document_has_plain_values(issued):
+    """The JSON document about the issued certificates has only plain JSON values."""
     document = json.loads(json.dumps(issued.to_document()))
     assert document["format"] == "lyncnb-received/1"
     assert document["waiting"] == list(issued.waiting)

@@ -231,12 +231,12 @@ def test_twice_the_bytes_take_at_most_thrice_the_time(make):
         return partial(decode, make(size))
 
     assert faster_than_linear(read, size=4096, most=MAX_FILE_BYTES // 2) is None
-    # Reading a file of the maximum size takes seconds and not minutes.
+    # A file of the maximum size must not delay the import by more than a few seconds.
     assert seconds(read(MAX_FILE_BYTES)) < 3
 
 
 def zipped(n: int) -> bytes:
-    """Return a zip file with n bytes of certificates, each of which is in a separate file."""
+    """Return a zip file with at least n bytes of certificates in separate files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for number in range(n // len(der(LEAF)) + 1):
@@ -245,7 +245,7 @@ def zipped(n: int) -> bytes:
 
 
 def end_records(n: int) -> bytes:
-    """Return a zip file with many records that look like its end record."""
+    """Return a zip file with many records that look like the end record of a zip file."""
     return b"PK\x03\x04" + b"PK\x05\x06" * (n // 4)
 
 
@@ -280,8 +280,8 @@ def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
         for number in range(len(made) // 2, count):
             for octets, place in zip((leaf, ca), places, strict=True):
                 octets[place : place + 4] = (number % serials).to_bytes(4, "big")
-                # The number also replaces a part of the signature, so that no two certificates are
-                # the same.
+                # The serial number also replaces a part of the signature, so that no two
+                # certificates are the same.
                 octets[-8:-4] = number.to_bytes(4, "big")
                 made.append(read_certificate(bytes(octets)))
         return made[: 2 * count]

@@ -104,7 +104,7 @@ def test_of_two_certificates_with_the_same_dates_the_better_one_is_accepted():
 
 
 def test_different_certificates_in_a_pool():
-    """If lyncnb receives two different certificates for the certificate that a pool shares, it
+    """If lyncnb receives two different certificates for a request that several servers share, it
     reports an error.
     """
     shared = asked("a", entry={"shared_by": "pool", "servers": ("e1", "e2")})
@@ -116,8 +116,8 @@ def test_different_certificates_in_a_pool():
 
 
 def test_different_key_for_pool():
-    """If a certificate has the pool's name but another key, lyncnb reports it for the pool's
-    request.
+    """If a certificate has the pool's name but another key, lyncnb reports a finding about the
+    pool's request.
     """
     shared = asked("a", entry={"shared_by": "pool"})
     matched = match([shared], file(made("a"), *CHAIN), file(made("foreign"), name="x.cer"))
@@ -188,7 +188,9 @@ def test_a_replacement_that_ends_earlier_is_reported_in_days():
 
 
 def test_superseded():
-    """A certificate for a superseded generation of a request is reported and stored separately."""
+    """lyncnb stores a certificate for a superseded generation of a request separately, and reports
+    a finding.
+    """
     requests = [asked("a", generation=2), asked("old", request_id="a", is_current=False)]
     matched = match(requests, file(made("old"), *CHAIN))
     assert matched.answers == ()
@@ -197,8 +199,8 @@ def test_superseded():
     assert answer.findings[0].message.endswith("generation 1")
 
 
-def test_retired():
-    """A certificate for a request that is no longer planned is stored, and lyncnb reports a notice."""
+def test_certificate_for_a_retired_request_is_stored():
+    """lyncnb stores a certificate for a request that is no longer planned, and reports a notice."""
     (answer,) = match([asked("a", is_retired=True)], file(made("a"), *CHAIN)).answers
     assert codes(answer.findings) == [("answers-retired-request", "a")]
 
@@ -223,7 +225,9 @@ def test_ca_certificate():
 
 
 def test_unknown_key():
-    """lyncnb reports a certificate for an unknown key together with its file."""
+    """If a certificate belongs to no known key, lyncnb reports the file that contains the
+    certificate.
+    """
     matched = match([asked("a")], file(made("foreign"), name="foreign.cer"))
     assert codes(matched.findings) == [("unknown-key", "foreign.cer")]
     assert matched.findings[0].message == ('"pool.contoso.com", issued by "Contoso Issuing CA 1"')
@@ -280,8 +284,8 @@ def test_one_certificate_for_two_requests():
 
 
 def test_one_key_for_two_requests():
-    """If two requests have the same public key, the same certificate is matched to both, and both
-    have a finding.
+    """If two requests have the same public key, lyncnb matches the same certificate to both and
+    reports a finding for each.
     """
     twin = asked("b", spki_sha256=compute_spki_sha256(KEYS["a"]), entry={"san": SAN["a"]})
     answers = match([asked("a"), twin], file(made("a"), *CHAIN)).answers
@@ -302,8 +306,8 @@ def test_chain_of_earlier_files():
 
 
 def test_web_pki_objection_is_a_notice_for_public_certificates():
-    """If the strict verifier for public web certificates rejects a certificate, lyncnb reports a
-    notice, and only for a public certificate.
+    """If the strict verifier for public web certificates rejects a public certificate, lyncnb
+    reports a notice. For other certificates, lyncnb ignores this verifier.
     """
     odd = made("a", days=100, issuer_key_id=False)
     public = asked("a", entry={"issuer": "public"})

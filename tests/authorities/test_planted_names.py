@@ -48,7 +48,9 @@ def packaged(tmp_path_factory) -> Path:
 
 
 def texts(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
-    """Yield the path of each string in a JSON document, and the path [0] in each empty list."""
+    """Yield the path of each string in a JSON document. An empty list counts as a list of one
+    string.
+    """
     if isinstance(value, str):
         yield path
     elif isinstance(value, dict):
@@ -109,8 +111,8 @@ def test_altered_manifest_never_leads_to_another_path(shell, packaged):
 
 @pytest.mark.parametrize("text", PLANTED)
 def test_recorded_plan_with_a_path_as_a_server_is_rejected(shell, text):
-    """A plan document in which a server name is a path is rejected, and the error message gives the
-    location of that name.
+    """lyncnb rejects a plan document in which the name of a server is a path, and the error message
+    states where that name is.
     """
     shell.write("table.csv", STANDARD_EDITION)
     document = json.loads(shell("plan", "table.csv", "--json").out)
@@ -158,8 +160,8 @@ def run_in_folder(shell, commands, path) -> set[int]:
 
 
 def test_altered_saved_plan_is_rejected(shell):
-    """If any string in a saved plan is altered, the plan is rejected, even if its digest was
-    calculated again.
+    """lyncnb rejects a saved plan if any string in it was altered, even if its digest was
+    recalculated.
     """
     shell.write("table.csv", STANDARD_EDITION)
     shell.write("passphrase", PASSPHRASE)

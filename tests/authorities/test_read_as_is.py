@@ -1,4 +1,4 @@
-"""A saved as-is comparison can be read again, and any other file is rejected with an error message."""
+"""lyncnb can read a saved as-is comparison, and rejects any other file with an error message."""
 
 from __future__ import annotations
 
@@ -147,14 +147,14 @@ def test_duplicate_ids_and_wrong_states_are_rejected(kept, tmp_path):
     ],
 )
 def test_other_files_are_rejected(tmp_path, data, words):
-    """A file that is not a saved comparison is rejected with one message."""
+    """If a file is not a saved comparison, lyncnb rejects the file with a single message."""
     with pytest.raises(ReturnedFileError, match=words):
         read(data, tmp_path)
 
 
 def test_damaged_comparison_is_rejected_or_unchanged(kept, tmp_path):
-    """Each of three hundred random changes to the bytes of a saved comparison either causes a
-    rejection or has no effect.
+    """If bytes of a saved comparison are changed at random, lyncnb rejects the file or reads the
+    same comparison. The test repeats this 300 times.
     """
     chance, sound = random.Random(4), kept.to_json()
     for _ in range(300):

@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 
 def pool_of(folder):
-    """Return the record of the certificate that several servers share."""
+    """Return the record of an issued certificate that all servers of a pool share."""
     records = read_manifest(folder).requests
     return next(one for one in records if len(one.plan.servers) > 1 and one.issued)
 
@@ -139,8 +139,8 @@ def test_newest_issued_generation_is_recorded(folder):
 
 
 def test_date_for_the_remaining_servers_is_not_a_correction(folder):
-    """If the deployment is recorded for only some servers of a pool, specifying the certificate
-    records it for the remaining servers.
+    """If the deployment is already recorded for some servers of a pool, recording the whole
+    certificate as deployed sets the date only for the other servers.
     """
     pool = pool_of(folder)
     first, *_ = pool.plan.servers
@@ -153,8 +153,8 @@ def test_date_for_the_remaining_servers_is_not_a_correction(folder):
 
 
 def test_a_wrong_deployment_date_can_be_corrected(folder):
-    """If you specify a name again with another date, the new date replaces the recorded date, and
-    the history shows only one deployment.
+    """If the deployed command records a certificate again with another date, the new date replaces
+    the recorded date, and the history shows only one deployment.
     """
     record = pool_of(folder)
     ln.deployed(folder, today=LATER)
@@ -184,7 +184,8 @@ def test_server_without_a_planned_certificate_is_skipped_with_a_note(folder):
         ),
     )
     found = ln.deployed(folder, record.plan.servers[0], today=LATER)
-    assert any(f"{record.id} was not recorded" in note for note in found.notes)
+    words = f"lyncnb did not record the deployment of {record.id}"
+    assert any(words in note for note in found.notes)
     assert record.id not in {one.id for one in found.recorded}
 
 
@@ -197,8 +198,8 @@ def test_an_expired_certificate_is_not_recorded_today(folder):
 
 
 def test_a_second_certificate_for_the_same_key_replaces_the_record(folder):
-    """If a second certificate for the same key is deployed, its record replaces the server's
-    earlier record.
+    """If a server gets a second certificate for the same key, the record of the second certificate
+    replaces the record of the first one.
     """
     name = pool_of(folder).id
     ln.deployed(folder, name, today=TODAY)
@@ -231,10 +232,10 @@ def test_return_to_an_earlier_certificate_is_recorded(folder):
 
 
 def test_a_report_records_what_the_server_uses(folder, tmp_path):
-    """If the report of a server contains the thumbprint of a known certificate, the deployment to
-    that server is recorded.
+    """If the report of a server contains the thumbprint of a known certificate, lyncnb records the
+    deployment to that server.
 
-    Unknown ones appear in a note.
+    Unknown thumbprints appear in a note.
     """
     pool = pool_of(folder)
     server, other = pool.plan.servers[:2]
@@ -253,9 +254,7 @@ def test_a_report_records_what_the_server_uses(folder, tmp_path):
 
 
 def test_later_report_replaces_the_record(folder, tmp_path):
-    """If a server's report is later than the record, it replaces the record. An older report is
-    ignored.
-    """
+    """A server's report replaces the record if the report is later. lyncnb ignores an older report."""
     first = pool_of(folder)
     server = first.plan.servers[0]
     second = renew(folder, first.id)
@@ -265,7 +264,7 @@ def test_later_report_replaces_the_record(folder, tmp_path):
     old = first.issued.thumbprint_sha1
     before = report(tmp_path, server, old, at="2026-12-23T23:00:00Z")
     assert (
-        "lyncnb does not change this record"
+        "lyncnb does not replace the newer record"
         in ln.deployed(folder, reports=[before], today=LATER).notes[0]
     )
     after = report(tmp_path, server, second.issued.thumbprint_sha1, old, at="2026-12-26T10:00:00Z")
@@ -312,7 +311,7 @@ def test_a_revocation_needs_a_request_in_the_folder(folder):
     with pytest.raises(OptionsError, match="requires the name of each"):
         ln.deployed(folder, revoked=True, today=LATER)
     other = next(one.id for one in read_manifest(folder).requests if one.id != pool.id)
-    with pytest.raises(BundleError, match="no revocation of"):
+    with pytest.raises(BundleError, match="you did not request a revocation of"):
         ln.deployed(folder, other, revoked=True, today=LATER)
     done = ln.deployed(folder, pool.id, revoked=True, on=TODAY, today=LATER)
     assert [one.what for one in done.recorded] == ["revoked"]

@@ -85,8 +85,8 @@ def test_all_views_show_the_same_renewal_date(tmp_path):
 
 
 def test_order_date_leaves_time_before_a_change_freeze():
-    """If the CA needs some days to issue a certificate, the order date is early enough before a
-    change freeze.
+    """If the CA needs several days to issue a certificate, the order date is early enough to finish
+    the change before a change freeze.
     """
     options = {
         "lead_days": {"public": 3, "internal": 0},

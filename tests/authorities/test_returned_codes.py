@@ -207,8 +207,8 @@ def rsa_key(bits):
 LIMITED = PythonCa(constraints=x509.NameConstraints([x509.DNSName("contoso.com")], None))
 OTHER = PythonCa()
 LEFT = CA.issuing.not_valid_after_utc - TODAY
-#: For each code, the table contains a case in which the finding is reported, and the most similar
-#: case in which it is not. Each case is created when it is needed.
+#: For each code, the table contains two functions: one creates a chain that causes the finding, the
+#: other a very similar chain that does not.
 PATHS = {
     "chain-incomplete": (lambda: path_codes(CA, CA.issuing), lambda: path_codes(CA, *CA.chain)),
     "chain-signature-wrong": (lambda: path_codes(CA, *OTHER.chain), lambda: path_codes(CA, *OTHER.chain, *CA.chain)),
@@ -238,8 +238,8 @@ PATHS = {
 
 @pytest.mark.parametrize("code", PATHS)
 def test_finding_about_a_chain_is_reported_only_in_its_case(code):
-    """For each code, the chain of the first case in the table causes the finding, and the chain of
-    the similar second case does not.
+    """For each code, the first chain in the table causes the finding, and the second, very similar
+    chain does not.
     """
     fires, nearest = PATHS[code]
     assert code in fires()

@@ -33,7 +33,7 @@ READABLE = ("unknown-key", "chain-certificate-unused")
 
 
 def test_enough_hostile_files():
-    """At least forty hostile files are tested."""
+    """The tests in this module read at least forty hostile files."""
     assert len(HOSTILE) >= 40
 
 
@@ -132,7 +132,7 @@ def test_archive_with_wrong_sizes(tmp_path):
 
 
 def test_folder_is_bounded(tmp_path, monkeypatch):
-    """If a folder contains too many files, lyncnb reports it and stops reading."""
+    """If a folder contains too many files, lyncnb ignores the remaining files and adds a remark."""
     monkeypatch.setattr(returned_files, "MAX_FOLDER_FILES", 3)
     for number in range(9):
         (tmp_path / f"{number}.cer").write_bytes(pem(LEAF))
@@ -233,7 +233,7 @@ def test_notes_of_submit_cmd_are_skipped(tmp_path):
     ]
 
 
-# Files as mail programs and CAs send them.
+# Files in the formats in which mail programs and CAs send them.
 
 
 def mail(*parts: tuple[str, str, bytes], inside: EmailMessage | None = None) -> EmailMessage:
@@ -360,7 +360,7 @@ def test_damaged_header_in_an_archive_is_reported(tmp_path):
 
 @pytest.mark.parametrize("name", SENT)
 def test_damaged_mails_cause_remarks(tmp_path, name):
-    """A damaged or truncated e-mail causes remarks and never an exception.
+    """If an e-mail is damaged or truncated, lyncnb adds remarks and raises no exception.
 
     CI uses a tenth of the thousand cases.
     """

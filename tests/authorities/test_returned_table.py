@@ -65,8 +65,8 @@ class Case:
         return self.back / name
 
     def answer(self, ca: Authority | None = None, *, chain: bool = True, **how) -> Path:
-        """Sign both requests, use the given arguments for the server's request, and add the CA
-        certificates.
+        """Sign both requests, and add the CA certificates. The further arguments apply only to the
+        certificate for the server.
         """
         ca = ca or self.issuing
         self.issuing.sign(self.csr("Deployment"), self.back / "oauth.pem")
@@ -81,7 +81,8 @@ Build = Callable[[Case], Iterable[list[Path]] | None]
 
 @dataclass(frozen=True)
 class Row:
-    """The returned files for each run of the receive command, and what the commands report.
+    """A test case: the returned files for each run of the receive command, and the expected
+    results.
 
     ``build`` returns the files of each run, or nothing for one run with all files. ``ends`` are
     the exit statuses of the last receive, status, pfx and steps. ``says`` are codes that receive
@@ -110,9 +111,7 @@ def accepted_with_finding(build: Build, code: str) -> Row:
 
 
 def unread(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
-    """Return a table row for an unreadable file. The certificates in the other files are still
-    read.
-    """
+    """Return a table row for an unreadable file that is next to readable files."""
 
     def build(case: Case) -> None:
         case.answer()
@@ -139,8 +138,8 @@ def signed(**how) -> Build:
 
 
 def below(ca: Callable[[Case], Authority], **how) -> Build:
-    """Return a function that has another CA sign the server's request, and adds the certificate of
-    that CA.
+    """Return a function with which another CA signs the server's request. The function adds the
+    certificate of that CA.
     """
     return lambda case: case.answer(ca(case), **how) and None
 
@@ -264,8 +263,8 @@ def many_intermediates(case: Case) -> Authority:
 
 
 def many_of_one_name(case: Case) -> None:
-    """Return a certificate and eighteen CA certificates with the same name, of which only one
-    belongs to the signing key.
+    """Return a certificate and eighteen CA certificates with the same name. Only one of them has
+    the key that signed the certificate.
     """
     cas = [
         case.root.subordinate(f"twin{number}", ends=timedelta(days=900 + number))
@@ -301,9 +300,9 @@ def constrained(
     return build
 
 
-def under_limited(case: Case) -> None:
-    """Return a certificate from an intermediate whose name violates the name constraints of the CA
-    that issued the intermediate.
+def violates_name_constraints(case: Case) -> None:
+    """Return a certificate from an intermediate CA whose name violates the name constraints of the
+    CA above it.
     """
     limited = case.root.subordinate(
         "limited", subject="/O=Contoso/CN=Limited",
@@ -355,7 +354,7 @@ def accepted_in_vain(case: Case) -> Iterable[list[Path]]:
     yield ["--accept", "chain-signature-wrong=it is ours all the same"]
 
 
-def exchanged(one: str, other: str) -> Build:
+def overwrite_with(one: str, other: str) -> Build:
     """Overwrite one file in the request folder with another file in the same folder."""
 
     def build(case: Case) -> Iterable[list[Path]]:
@@ -379,7 +378,7 @@ def address_excluded(case: Case) -> None:
 
 
 def add_damaged_certificate(case: Case) -> None:
-    """Add a certificate that contains the same extension twice to the returned file."""
+    """Add a certificate to the returned file. The certificate contains the same extension twice."""
     path = case.answer()
     der = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
     # Replacing the OID turns the extended key usage into a second key usage.
@@ -506,7 +505,7 @@ TABLE = {
         "crl-distribution-point-absent",
     ),
     "a second signature": Row(signed_twice, (0, 0, 0, 0)),
-    # The rows of groups 4 and 5 contain certificate chains.
+    # Groups 4 and 5: incomplete and unusual certificate chains.
     "the chain afterwards": Row(chain_after, (0, 0, 0, 0), ("chain-completed", "root-to-compare")),
     "the chain before": Row(chain_before, (0, 0, 0, 0)),
     "CA certificates alone": Row(
@@ -552,7 +551,9 @@ TABLE = {
         "name-constraints-violated",
     ),
     "an address that the CA may not name": refused(address_excluded, "name-constraints-violated"),
-    "a CA whose own name is outside": refused(under_limited, "name-constraints-violated"),
+    "a CA whose own name is outside": refused(
+        violates_name_constraints, "name-constraints-violated"
+    ),
     "no CA certificate above": refused(
         below(
             lambda case: case.root.subordinate(
@@ -590,26 +591,25 @@ TABLE = {
     "begins in an hour": accepted_with_finding(signed(begins=_HOUR), "not-yet-valid"),
     # The certificate must be renewed soon.
     "ends in an hour": Row(signed(ends=_HOUR), (0, 1, 0, 0)),
-    # The rows of group 7 contain differences in host names, and changed files in the request
-    # folder.
+    # Group 7: differences in host names, and changed files in the request folder.
     "the common name in capitals": accepted_with_finding(
         signed(subject="/CN=SE01.contoso.com"), "common-name-case"
     ),
     "another common name": refused(signed(subject="/CN=se02.contoso.com"), "common-name-changed"),
     "no alternative names": refused(signed(copied="none"), "names-missing"),
     "exchanged in returned/": Row(
-        exchanged("returned/Standard*.cer", "returned/Deployment*.cer"),
+        overwrite_with("returned/Standard*.cer", "returned/Deployment*.cer"),
         *((1, 3, 1, 1), ("file-exchanged",), "differs from the", 1),
     ),
     "exchanged in returned/, by what was read before": Row(
-        exchanged("returned/Deployment*.cer", "returned/Standard*.cer"),
+        overwrite_with("returned/Deployment*.cer", "returned/Standard*.cer"),
         *((1, 3, 1, 1), ("file-exchanged",), "differs from the", 1),
     ),
     "exchanged in pfx/": Row(
-        exchanged("pfx/Standard*.pfx", "pfx/Deployment*.pfx"),
+        overwrite_with("pfx/Standard*.pfx", "pfx/Deployment*.pfx"),
         *((1, 3, 0, 0), ("package-exchanged",), "differs from the"),
     ),
-    # The rows of group 8 contain differences that the CA's policy can cause.
+    # Group 8: certificates with differences that the policy of a CA can cause.
     "no list of revoked ones": refused(
         signed(extensions=without("crl")), "crl-distribution-point-absent"
     ),
@@ -677,7 +677,9 @@ TABLE = {
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory) -> tuple[Path, Path]:
-    """Return a request folder with two requests and no certificates, and two CAs."""
+    """Return the paths of a request folder and of the CAs. The folder contains two requests, and no
+    certificate has been issued.
+    """
     place = tmp_path_factory.mktemp("table")
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, place / "requests", passphrase=PASSPHRASE)
@@ -708,8 +710,8 @@ def run(shell: Shell, row: Row, template: tuple[Path, Path]) -> dict[str, tuple[
 @pytest.mark.slow
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 def test_commands_report_each_row(shell, template, row):
-    """For each row of the table, each command names the certificates of that row and has the
-    expected exit status.
+    """In each case of `TABLE`, the commands name the affected certificates and have the expected
+    exit status.
     """
     said = run(shell, row, template)
     assert tuple(status for status, _ in said.values()) == row.ends, said

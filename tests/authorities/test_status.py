@@ -84,7 +84,7 @@ def test_each_request_has_its_state(folder):
     ("today", "state"),
     [
         (date(2026, 12, 1), "issued"),
-        # 30 days and a second remain of the certificate's 90 days.
+        # 30 days and one second of the certificate's 90 days remain.
         (date(2027, 1, 29), "issued"),
         (date(2027, 1, 30), "expiring"),
         # The certificate is valid until the last second of the day.
@@ -155,7 +155,7 @@ def test_unknown_files_and_other_processes_are_notices(folder):
     assert f"or a command was interrupted: {getpass.getuser()} on " in status.notes[0]
     assert status.notes[1:] == (
         (
-            "lyncnb request was interrupted, and left incomplete files for 1 request. To complete "
+            "lyncnb request was interrupted and left incomplete files for 1 request. To complete "
             "these requests, run the command again"
         ),
         "keys/Thumbs.db was not written by lyncnb; lyncnb did not change the file",
@@ -232,8 +232,8 @@ def test_a_folder_is_drawn_as_a_timeline(tmp_path):
 @pytest.mark.parametrize("place", ["csr/*.csr", "keys/*.key", "returned/a.cer", "pfx/a.pfx"])
 @pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO, errno.EACCES])
 def test_unreadable_file_does_not_hide_other_files(folder, monkeypatch, place, code):
-    """If a file is online-only or on an unavailable share, the status command reports this file and
-    still shows the other files.
+    """If lyncnb cannot read a file, for example because its network share is unavailable, the
+    status command reports this file and still shows the other files.
     """
     path = next(folder.glob(place))
     real = system_calls.open

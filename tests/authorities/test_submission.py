@@ -16,8 +16,8 @@ ID = "FrontEnd-ee01-contoso-com-0a1b2c3d"
 
 
 def test_script():
-    """The batch file contains one call for each request, the CA and the template once, CRLF line
-    endings, and no SAN attribute.
+    """The batch file contains one call for each request, contains the CA and the template only
+    once, uses CRLF line endings, and sets no SAN attribute.
     """
     script = build_submit_script(
         [ID], template="WebServer", config=r"ca01.contoso.com\Contoso CA 1"
@@ -96,7 +96,7 @@ def test_config(config):
     "config", ["CA", r"ca01\CA\x", r'ca01\CA" & calc', r"ca01\%PATH%", r"\CA", "ca01\\", r"a b\CA"]
 )
 def test_bad_config(config):
-    """A configuration string without a host or a CA name is rejected with a hint that explains the
+    """lyncnb rejects a configuration string without a host or a CA name. A hint explains the
     format.
     """
     with pytest.raises(OptionsError, match="is not a valid configuration string of an AD CS CA"):

@@ -1,4 +1,4 @@
-"""The batch file `submit.cmd` works as on Windows, with a substitute for certreq."""
+"""Run the batch file `submit.cmd` as on Windows, but with a simulated certreq."""
 
 from __future__ import annotations
 
@@ -90,13 +90,13 @@ def test_script_prompts_once_and_submits_each_request_once(wine_cmd, tmp_path):
 
 def test_script_asks_before_it_submits_again(wine_cmd, tmp_path):
     """After an unknown message or an interrupted submission, the batch file asks before it submits
-    the request again. The default is no.
+    the request again. The default answer is no.
     """
     package = Package(tmp_path / "part", wine_cmd, FIRST, SECOND, THIRD, config=CA)
     package.set_ca_message(
         FIRST, UNREACHABLE + 'Policy: x: "y" & (z)! 7\nSee: http://ca01.contoso.com:80\n'
     )
-    # In this case, certreq returns its message in another language.
+    # For the second request, certreq returns its message in French.
     package.set_ca_message(SECOND, "ID de demande : 12\n")
     package.set_ca_message(THIRD, PENDING.format(13))
     package.answers.mkdir()

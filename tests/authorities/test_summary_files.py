@@ -52,7 +52,7 @@ def test_summary_shows_the_renewal_date_after_receive(returned):
 
 def test_page_and_wiki_text_are_updated(returned):
     """After a certificate is received, the page and the Markdown file state that 1 of 5
-    certificates is issued, and the page contains its SHA-256.
+    certificates is issued, and the page contains the SHA-256 of the certificate.
     """
     _, folder, med, before = returned
     page = (folder / "summary.html").read_text("utf-8").replace("<wbr>", "")

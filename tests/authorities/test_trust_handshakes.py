@@ -39,8 +39,8 @@ USAGES = {
     SERVER: ExtendedKeyUsageOID.SERVER_AUTH,
     CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH,
 }
-# OpenSSL checks the extended key usages in a client's certificate: Lync Server requires server
-# authentication, and others require client authentication.
+# The purposes for which OpenSSL verifies a client's certificate. Lync Server requires server
+# authentication. Other servers require client authentication.
 PURPOSES = {SERVER: "sslserver", CLIENT: "sslclient"}
 NOW = datetime.now(UTC).replace(microsecond=0)
 PARTNER = "sip.litwareinc.com"
@@ -229,7 +229,7 @@ ROWS = {
 
 
 def random_plan(chance: random.Random) -> ln.CertificatePlan:
-    """Return a random plan of servers and sites with random CAs, with or without AOL."""
+    """Return a random plan of servers and sites with random CAs, with or without AOL federation."""
     names = {"fe1", "edge", *chance.sample([*ROWS], chance.randint(3, 9))}
     rows = []
     for name, cells in ROWS.items():
@@ -252,7 +252,7 @@ def random_plan(chance: random.Random) -> ln.CertificatePlan:
 
 
 class Tried:
-    """A TLS connection between two servers, which the test opens first as planned and then with one
+    """A tester that opens a TLS connection between two servers, first as planned and then with one
     fault at a time.
     """
 
@@ -261,8 +261,8 @@ class Tried:
         self.by_id = {one.id: one for one in pair.planned.certificates}
         server, client = pair.server, pair.client
         self.server, self.host = self.certificate(chance, server)
-        # If several servers verify the peer, the test uses the trust store of one of them, as
-        # planned.
+        # If several servers of the plan verify the peer, the test uses the planned trust store of
+        # one of them.
         self.client_cas = self.store_of(chance, server.verifier)
         self.server_cas = self.store_of(chance, server.presenter)
         self.shown = None if client is None else self.certificate(chance, client)[0]
@@ -329,8 +329,8 @@ class Tried:
         }
 
     def try_handshake(self, *, server=None, client=None, lacks=None, at="", purpose=None) -> str:
-        """Open one TLS connection between the client and the server. The root `lacks` is missing
-        from the trust store of `at`, which is the client or the server.
+        """Open one TLS connection between the client and the server. If `lacks` is set, this root
+        is removed from the trust store of `at`, which is "client" or "server".
         """
         cas = {"client": self.client_cas, "server": self.server_cas}
         stores = {
@@ -356,8 +356,8 @@ def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
     if client is None or client.is_served:
         assert said == "", what
     else:
-        # If client authentication is not planned, a server that requires it rejects the
-        # certificate, as the plan states.
+        # If client authentication is not planned, a server that requires client authentication
+        # rejects the certificate. The trust plan contains the words "not planned".
         assert "not planned" in client.client_authentication, what
         assert "unsupported certificate" in said.lower().replace("_", " "), (what, said)
         usages = (*client.planned, *client.asked)
@@ -389,8 +389,8 @@ def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
 
 @pytest.mark.slow
 def test_handshakes_succeed_and_fail_as_planned(tmp_path):
-    """Random pairs of servers can connect with the planned roots and usages, but cannot connect if
-    a root or usage is missing.
+    """Random pairs of servers can connect if the planned roots and usages are present. If a root or
+    usage is missing, they cannot connect.
     """
     chance = random.Random(21)
     done, connections = Counter(), Counter()
@@ -398,8 +398,9 @@ def test_handshakes_succeed_and_fail_as_planned(tmp_path):
     for _ in range(PAIRS if "LYNCNB_HANDSHAKES" in os.environ else PAIRS // 8):
         planned = random_plan(chance)
         pairs = pairs_of(planned, ln.trust(planned))
-        # Each type of connection is tested equally often, no matter how many pools use it. The test
-        # prefers clients with a certificate from another CA.
+        # The test covers each type of connection equally often, no matter how many pools use it.
+        # Within a
+        # type, clients with a certificate from another CA come first.
         chance.shuffle(pairs)
         pairs.sort(key=lambda pair: pair.client is None or pair.client.root == pair.server.root)
         pair = min(pairs, key=lambda pair: connections[pair.server.connection])

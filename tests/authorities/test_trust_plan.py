@@ -1,5 +1,5 @@
-"""The trust plan lists which certificate each party presents to which other party, as Microsoft
-documents it.
+"""The trust plan lists which certificate each party presents to which other party, in accordance
+with Microsoft's documentation.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ def test_exchange_and_lync_trust_both_ways():
 
 
 def test_outlook_web_app_and_office_web_apps():
-    """The servers trust the roots of Outlook Web App and the Office Web Apps farm, whatever CA
-    issued their certificates.
+    """Servers that connect to Outlook Web App or an Office Web Apps farm trust their root
+    certificates, both from public and from internal CAs.
     """
     planned = trust(
         plan(
@@ -231,8 +231,8 @@ def test_hybrid_deployment_trusts_microsoft_365(product):
 
 @pytest.mark.parametrize("product", list_products())
 def test_every_connection_of_a_product_has_its_statement(product):
-    """For every connection in a shipped product, the data contains a statement about trust with a
-    source.
+    """Each shipped product has a trust statement for every connection in its rules, and for every
+    role with certificates.
     """
     rules = ln.load_rules(product)
     said = {connection for rule in rules.trusts for connection in rule.connections}
@@ -249,7 +249,7 @@ def test_every_connection_of_a_product_has_its_statement(product):
 
 
 def test_statements_without_a_source_are_marked():
-    """Trust statements without a Microsoft page are marked as inferred, and every other statement
+    """lyncnb marks trust statements without a Microsoft page as inferred. Every other statement
     cites a page.
     """
     trusts = ln.load_rules("lync2013").trusts
@@ -265,8 +265,8 @@ def test_statements_without_a_source_are_marked():
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global"])
 def test_root_of_every_presented_certificate_is_installed(sample):
-    """A party that receives a certificate trusts its root, and every server has the chain of the
-    certificate that it presents.
+    """Each server that verifies a certificate has the root of this certificate. The server that
+    presents the certificate has the root of the same CA type.
     """
     planned = ln.plan_certificates(ln.read_topology(DATA / f"{sample}.csv"), ln.load_rules())
     found = trust(planned)

@@ -88,8 +88,9 @@ def test_printed_page_contains_every_name_and_source(planned, page_file, chromiu
         assert said.source.replace(" ", "") in text
 
 
-#: The maximum number of printed pages for the trust plan of each sample. Before the page had a
-#: table for each role, the numbers were 8 and 42.
+#: The maximum number of printed pages for the trust plan of each sample. The table for each role
+#: keeps
+#: these numbers small.
 MOST_PAGES = {"contoso.csv": 3, "litwareinc-global.csv": 5}
 
 

@@ -135,7 +135,7 @@ def check(history: History) -> None:
         assert {generation for _, generation, _ in history.servers.values()} <= set(
             find_generations(history.record).used
         )
-    # The renewals agree with the status of each request.
+    # The renewals show the same end date and progress as the status.
     assert [f"{one.not_after:%Y-%m-%dT%H:%M:%SZ}" for one in renewals] == (
         [row.not_after] if row.not_after else []
     )
@@ -305,7 +305,9 @@ def test_three_years_with_the_same_folder(tmp_path):
     assert steps.servers
     estate.deploy()
     assert estate.check().exit_status == 0
-    # A removed server is reported once, in one line, and causes no alarm when its certificate ends.
+    # If a server was removed, the status contains one line about it, and no warning appears when
+    # its
+    # certificate expires.
     gone = estate.plan.certificates[0]
     rest = replace(estate.plan, certificates=estate.plan.certificates[1:])
     write(rest, estate.folder, today=estate.day)

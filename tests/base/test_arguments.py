@@ -90,7 +90,7 @@ def test_the_message_names_argument_and_type(message, given, words, plan, tmp_pa
     "function", [ln.open_requests, ln.receive, ln.list_renewals, ln.folder_status]
 )
 def test_folder_must_be_a_path(function):
-    """If the folder argument is None, the error message gives the name of the argument."""
+    """If the folder argument is None, the error message contains the name of this argument."""
     with pytest.raises(
         ArgumentError, match="folder is None, but it must be of type str or PathLike"
     ):
@@ -98,14 +98,16 @@ def test_folder_must_be_a_path(function):
 
 
 def test_forecast_requires_a_plan():
-    """A forecast accepts a path as text instead of a plan, but rejects None."""
+    """The function forecast() rejects None as a plan, and the error message states the required
+    type.
+    """
     with pytest.raises(ArgumentError, match="forecast: plan is None, but it must be of type Cert"):
         ln.forecast(None)
 
 
 @pytest.mark.parametrize("moment", [datetime(2026, 11, 24, 23), datetime(2026, 11, 24, tzinfo=UTC)])
 def test_date_argument_accepts_a_datetime(moment, plan):
-    """If a date is required, a datetime with or without a time zone is accepted."""
+    """A date argument also accepts a datetime with or without a time zone."""
     assert ln.check_plan(plan, on=moment) == ln.check_plan(plan, on=TODAY)
     until = moment.replace(year=2028)
     forecast = ln.forecast(plan, start=moment, until=until)

@@ -41,8 +41,8 @@ def test_every_valid_key_has_a_description(algorithm, bits, text):
     ],
 )
 def test_other_keys_are_refused(algorithm, bits, message):
-    """A key type that is unknown or a key size that is too small is rejected, and the message lists
-    the valid values.
+    """lyncnb rejects an unknown key type and a key size that is too small. The message lists the
+    valid values.
     """
     with pytest.raises(ValueError, match=message):
         KeyParameters(algorithm=algorithm, bits=bits)

@@ -169,8 +169,8 @@ def test_text_that_is_not_a_host_name_is_rejected(text, message, hint):
     ],
 )
 def test_corrections_are_made_and_reported(text, name, notes):
-    """Harmless mistakes in a host name are corrected and reported. Names for internal networks are
-    not changed.
+    """lyncnb corrects harmless mistakes in a host name and reports the corrections. It does not
+    change names for internal networks.
     """
     assert parse_name(text, allow_wildcard=True) == (name, notes)
     assert type(parse_name(text, allow_wildcard=True)[0]) is DnsName
@@ -185,7 +185,7 @@ def test_wildcard_is_rejected_by_default():
 
 
 def test_single_label_is_rejected_by_default():
-    """A host name without a dot is rejected unless the caller allows it."""
+    """lyncnb rejects a host name without a dot, unless the caller allows such names."""
     assert DnsName.parse("POOL01", allow_single_label=True) == "pool01"
     with pytest.raises(BadName, match="ends with a number"):
         DnsName.parse("4711", allow_single_label=True)
@@ -200,8 +200,8 @@ def test_letter_case_is_ignored(name, random):
 
 @given(st.one_of(names, st.text(max_size=80)))
 def test_accepted_name_needs_no_correction(text):
-    """A host name that was accepted is ASCII, is not too long, and needs no correction when it is
-    read again.
+    """If lyncnb accepts a host name, the result is ASCII, is not too long, and passes the same
+    check again without a correction.
     """
     try:
         name, _ = parse_name(text, allow_wildcard=True, allow_single_label=True)

@@ -1,4 +1,4 @@
-"""If the address of a document is known, the title of the document in a source becomes a link."""
+"""In a source, the title of a document with a known address becomes a link."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def test_every_address_is_of_a_known_host():
 
 
 def test_every_source_has_a_link_or_a_reason():
-    """Each source has a link, is marked as inferred, refers to lyncnb itself, or is a work without
-    an address.
+    """Each source has a link, is marked as inferred, refers to lyncnb itself, or is a work that is
+    not available on the web.
     """
     plain = {
         part

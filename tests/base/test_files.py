@@ -1,4 +1,6 @@
-"""A file gets its name only when it is complete, and it never replaces another file."""
+"""lyncnb gives a file its final name only when the file is complete, and never replaces another
+file.
+"""
 
 from __future__ import annotations
 
@@ -56,9 +58,7 @@ def test_a_new_file_is_private_from_the_start(tmp_path):
 
 
 def test_existing_file_is_not_replaced(tmp_path):
-    """If a file with the same name exists, writing a second one is rejected, and the existing file
-    is kept.
-    """
+    """lyncnb does not overwrite an existing file when it writes a file with the same name."""
     files.write_new_file(tmp_path / "a.key", b"first")
     with pytest.raises(BundleError, match=r"a\.key already exists, so lyncnb did not change it"):
         files.write_new_file(tmp_path / "a.key", b"second")
@@ -111,7 +111,7 @@ def test_replace_puts_new_content_in_place(tmp_path):
 
 
 def test_a_move_keeps_what_is_at_the_target(tmp_path):
-    """A file can be moved to another folder, but it does not replace an existing file."""
+    """Moving a file to another folder never replaces an existing file."""
     for folder in ("keys", "archive"):
         files.make_folder(tmp_path / folder)
     files.write_new_file(tmp_path / "keys" / "a", b"a")
@@ -123,9 +123,9 @@ def test_a_move_keeps_what_is_at_the_target(tmp_path):
     assert files.read_file(tmp_path / "archive" / "a") == b"a"
 
 
-def test_reading_is_bounded(tmp_path):
-    """Reading a folder, a missing file, or a file that is too large causes an error that contains
-    the path.
+def test_unreadable_files_are_reported(tmp_path):
+    """An error message contains the path if the function cannot read a file because the file is a
+    folder, is missing, or is too large.
     """
     (tmp_path / "big").write_bytes(bytes(11))
     with pytest.raises(BundleError, match="big is larger than 10 bytes"):
@@ -166,8 +166,8 @@ def test_a_folder_that_others_can_write_is_refused(tmp_path, bits, shown):
 
 @posix
 def test_other_paths_are_not_a_folder(tmp_path):
-    """If a folder is required, a link to a folder, a file, and a missing folder each cause a
-    different error.
+    """If a folder is required, lyncnb reports a different error for a file, for a missing folder,
+    and for a link to a folder.
     """
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "link").symlink_to(tmp_path)
@@ -193,7 +193,7 @@ def test_permissions_are_only_removed(tmp_path):
 
 
 def test_only_own_temporary_files_are_removed(tmp_path):
-    """Only temporary files whose names show that lyncnb created them are removed."""
+    """lyncnb removes only temporary files whose names show that lyncnb created them."""
     (tmp_path / f"{files.TEMP_PREFIX}0123").write_bytes(b"half")
     (tmp_path / ".ipynb_checkpoints").mkdir()
     (tmp_path / ".tmp-other").write_bytes(b"")
@@ -332,8 +332,8 @@ def traced_calls(log: str, folder: str) -> list[str]:
 
 @pytest.mark.tools
 def test_a_file_is_synced_before_it_gets_its_name(tmp_path):
-    """A trace of the system calls shows that a file is synced before it gets its name, and that
-    keys are written before requests.
+    """A trace of the system calls shows that lyncnb syncs each file before it gives the file its
+    name, and writes keys before requests.
     """
     folder, log = tmp_path / "folder", tmp_path / "log"
     folder.mkdir()
@@ -363,8 +363,8 @@ def test_folder_of_another_user_is_rejected(tmp_path, monkeypatch):
 
 @posix
 def test_windows_never_replaces_an_existing_file(tmp_path, monkeypatch):
-    """On Windows, which has no hard links and file modes, files are created by a rename that does
-    not replace an existing file.
+    """On Windows, lyncnb creates a file by renaming a temporary file. The rename does not replace
+    an existing file.
     """
 
     def rename(source, target):
@@ -439,8 +439,8 @@ def test_uncommitted_files_are_discarded(tmp_path):
 
 
 def test_a_taken_name_stops_before_later_stages(tmp_path):
-    """If the name of a key file already exists, none of the request files in the same batch gets
-    its name.
+    """If the name of a key file already exists, the batch gives none of its request files their
+    final names.
     """
     (tmp_path / "2.key").write_bytes(b"other")
     with FileBatch() as batch:
@@ -453,7 +453,7 @@ def test_a_taken_name_stops_before_later_stages(tmp_path):
 
 @pytest.mark.fault
 @pytest.mark.parametrize("call", ["write", "open", "fsync", CLOSE, LINK])
-def test_no_request_without_its_key_whatever_fails(tmp_path, monkeypatch, call):
+def test_a_request_file_always_has_its_key_file(tmp_path, monkeypatch, call):
     """Whichever system call fails, a request file exists only together with its key file."""
     hints = []
     for at in range(1, 26):
@@ -482,8 +482,8 @@ def test_no_request_without_its_key_whatever_fails(tmp_path, monkeypatch, call):
 
 @posix
 def test_a_file_is_flushed_past_the_cache_of_the_disk(tmp_path, monkeypatch):
-    """If the operating system has a command that flushes the disk's cache (macOS), this command is
-    used instead of fsync().
+    """If the operating system has a command that flushes the disk's cache (macOS), lyncnb uses this
+    command instead of fsync().
     """
     given = []
     monkeypatch.setattr(system_calls, "full_sync", 51)
@@ -496,8 +496,8 @@ def test_a_file_is_flushed_past_the_cache_of_the_disk(tmp_path, monkeypatch):
 
 @posix
 def test_disk_without_the_full_flush_uses_fsync(tmp_path, monkeypatch):
-    """If the kernel rejects the command that flushes the disk's cache, the file is still written
-    and synced.
+    """If the kernel rejects the command that flushes the disk's cache, lyncnb still writes the file
+    and calls fsync().
     """
     monkeypatch.setattr(system_calls, "full_sync", 1 << 20)
     files.write_new_file(tmp_path / "a", b"a")

@@ -41,8 +41,8 @@ def hold(folder) -> subprocess.Popen:
 
 
 def test_second_process_sees_who_holds_the_lock(tmp_path):
-    """If another process writes to the folder, the error message contains the user, computer, and
-    process that hold the lock.
+    """If another process holds the lock of a folder, the error message names its user, its
+    computer, and its process ID.
 
     A killed process holds no lock.
     """
@@ -92,7 +92,7 @@ def test_lock_is_released_after_an_error(tmp_path):
 @pytest.mark.posix
 @pytest.mark.parametrize("name", [LOCK_NAME, OLD_LOCK_NAME, OWNER_NAME])
 def test_a_link_in_place_of_the_lock_is_refused(tmp_path, name):
-    """If the lock file is a symbolic link, it is rejected."""
+    """lyncnb rejects a lock file that is a symbolic link."""
     (tmp_path / "elsewhere").write_bytes(b"other")
     (tmp_path / name).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(BundleError, match="is a symbolic link"), lock_folder(tmp_path):
@@ -165,8 +165,8 @@ def test_lock_of_another_computer_is_respected(tmp_path):
 
 
 def test_process_that_lost_its_lock_stops(tmp_path):
-    """Before each important step, a process checks that the lock still belongs to it. It does not
-    remove the lock of another process.
+    """If the lock of a folder belongs to another process, the process that lost the lock stops
+    before its next important step, and does not remove the new lock.
     """
     confirm_lock(tmp_path)  # If there is no lock, confirm_lock() has no effect.
     with lock_folder(tmp_path):
@@ -177,7 +177,7 @@ def test_process_that_lost_its_lock_stops(tmp_path):
     assert (tmp_path / OWNER_NAME).read_text() == THERE
 
 
-@pytest.mark.posix  # Earlier versions did not run on Windows.
+@pytest.mark.posix  # Earlier versions of lyncnb did not run on Windows, so the test needs POSIX.
 def test_an_earlier_version_is_kept_out(tmp_path):
     """An earlier version of lyncnb, which uses only one of the two locks, cannot write while the
     folder is locked.
@@ -190,8 +190,8 @@ def test_an_earlier_version_is_kept_out(tmp_path):
 
 
 def test_half_written_files_are_removed_under_every_lock(tmp_path):
-    """While the folder is locked, incomplete files are removed because they can contain a key.
-    Other files are kept.
+    """When a process locks the folder, lyncnb removes incomplete files, because they can contain a
+    key, and keeps all other files.
     """
     below = tmp_path / "returned" / "refused"
     below.mkdir(parents=True)

@@ -21,8 +21,8 @@ CASES = [
     (Kind.FLAG, "no", False, pd.api.types.is_bool_dtype),
     (Kind.DAY, date(2027, 3, 15), pd.Timestamp("2027-03-15"), pd.api.types.is_datetime64_dtype),
     (Kind.DAY, "2027-03-15", pd.Timestamp("2027-03-15"), pd.api.types.is_datetime64_dtype),
-    # A certificate without an end has the last possible date, which pandas cannot represent with a
-    # resolution of nanoseconds.
+    # If a certificate has no end date, its end is the last possible date. pandas cannot represent
+    # this date with a resolution of nanoseconds.
     (Kind.DAY, "9999-12-31T23:59:59Z", pd.Timestamp(9999, 12, 31), pd.api.types.is_datetime64_dtype),
     (
         *(Kind.INSTANT, "2027-03-15T08:00:00Z", pd.Timestamp("2027-03-15 08:00", tz="UTC")),
@@ -65,8 +65,8 @@ class Foreign:
 
 
 def test_a_frame_of_another_library_is_converted():
-    """An object with a to_pandas method that returns a DataFrame is accepted as a table, but a
-    class with this method is not.
+    """lyncnb accepts an object as a table if its to_pandas method returns a DataFrame. A class with
+    this method is rejected.
     """
     frame = build_frame(["a"], [Kind.TEXT], [["1"]])
     assert frames.convert_to_frame(frame) is frame

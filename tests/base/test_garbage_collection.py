@@ -10,7 +10,7 @@ from lyncnb.base.garbage_collection import pause_garbage_collection
 
 
 def test_garbage_collection_is_enabled_again():
-    """Garbage collection is enabled again after the block, even after an error."""
+    """At the end of the ``with`` block, garbage collection is enabled again, even after an error."""
     with pause_garbage_collection():
         assert not gc.isenabled()
     assert gc.isenabled()

@@ -38,7 +38,9 @@ MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so readers can mistake th
     ],
 )
 def test_mapping_follows_uts46(written, mapped, notes):
-    """Letter case and compatibility characters in a host name are replaced, and a note reports it."""
+    """lyncnb converts a host name to lowercase, replaces compatibility characters, and describes
+    each change in a note.
+    """
     assert convert_to_lowercase(written) == (mapped, notes)
 
 
@@ -77,7 +79,7 @@ def test_labels_become_a_labels(label, a_label):
     ],
 )
 def test_bad_labels_are_refused(label, reason):
-    """If IDNA 2008 does not allow a label in a host name, it is rejected, and the error message
+    """If IDNA 2008 does not allow a label, the host name is rejected, and the error message
     contains the reason.
     """
     with pytest.raises(BadName, match=reason) as caught:
@@ -92,7 +94,7 @@ def test_bad_labels_are_refused(label, reason):
     [
         ("contoso", []),
         (encode_label("分公司", ""), []),
-        # Chinese, Japanese, and Korean names can contain Latin letters.
+        # Latin letters in Chinese, Japanese, and Korean names cause no warning.
         (encode_label("日本語カナabc", ""), []),
         (encode_label("한국abc", ""), []),
         (

@@ -88,8 +88,8 @@ def _zip(**members: bytes) -> io.BytesIO:
     ],
 )
 def test_files_are_recognized_by_their_marks(test, yes, no):
-    """A file that lyncnb created is recognized by a mark in the file. A file that cannot be read is
-    not recognized.
+    """lyncnb recognizes its own files by a mark in each file, and never recognizes a file that it
+    cannot read.
     """
     assert test(io.BytesIO(yes))
     assert not test(io.BytesIO(no))
@@ -97,7 +97,7 @@ def test_files_are_recognized_by_their_marks(test, yes, no):
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_damaged_archive_is_not_recognized(compression):
-    """If any byte of an archive is damaged, it is not recognized as a file that lyncnb created."""
+    """If any byte of an archive is damaged, lyncnb does not recognize the archive as its own file."""
     is_ours = outputs.match_packed_file("/core.xml", outputs.match_content(b"not in it"))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:

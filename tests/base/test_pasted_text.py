@@ -43,8 +43,8 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
     ],
 )
 def test_clean_text_removes_invisible_characters(written, clean, notes):
-    """Invisible characters and surrounding white space are removed from pasted text, and a note
-    reports it.
+    """If pasted text contains invisible characters or surrounding white space, they are removed,
+    and a note describes what was removed.
     """
     assert clean_text(written) == (clean, notes)
 
@@ -88,7 +88,7 @@ def test_invisible_characters_are_shown_in_messages(text, quoted):
 
 
 def test_invisible_characters_are_recognized():
-    """A letter is visible, but a zero-width space and a Hangul filler are invisible."""
+    """lyncnb classifies a zero-width space and a Hangul filler as invisible, but not a letter."""
     assert [is_invisible(c) for c in "a中\u200b\u3164"] == [False, False, True, True]
 
 
@@ -114,8 +114,8 @@ def test_text_with_another_reading_direction_is_rejected(text):
 
 @pytest.mark.parametrize("text", ["\u200eTaipei", "Taipei\u200f", "\u200b\u061c Taipei \u200e"])
 def test_direction_marks_around_a_text_are_removed(text):
-    """Windows dialog boxes insert marks for the text direction before a text. These marks are
-    removed, and a note reports it.
+    """Windows dialog boxes insert marks for the text direction before a text. lyncnb removes these
+    marks, and adds a note for each of them.
     """
     clean, notes = clean_text(text)
     assert clean == "Taipei"

@@ -18,7 +18,7 @@ from lyncnb.base.toml_text import NotToml, parse_toml
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An entry in an array of tables."""
+    """An entry in a TOML array of tables."""
 
     id: str
     days: int = 0
@@ -88,8 +88,8 @@ def test_a_file_becomes_a_record():
     ],
 )  # fmt: skip
 def test_invalid_values_are_reported_with_their_location(text, problem):
-    """A missing key, an unknown key, and a value of the wrong type are each reported with their
-    location, and no record is returned.
+    """For a missing key, an unknown key, or a value of the wrong type, the reader reports the
+    location of the problem and returns no record.
     """
     record, problems = read(text)
     assert problems == [problem]
@@ -116,8 +116,8 @@ def test_similar_key_is_suggested():
     ],
 )
 def test_bytes_that_are_not_toml(data, message):
-    """For bytes that are not valid TOML, the error message is a complete sentence, whatever error
-    the parser raises.
+    """If bytes are not valid TOML, the error message is a complete sentence for every error of the
+    parser.
     """
     with pytest.raises(NotToml, match=message):
         parse_toml(data)
@@ -134,8 +134,8 @@ def test_number_that_is_too_long_is_rejected(number):
 
 
 def test_document_contains_the_declared_keys():
-    """The JSON document of an object can contain its attributes, attributes of each of its items,
-    and the results of its methods.
+    """The JSON document of an object contains the keys that its class declares: attributes of the
+    object, attributes of each of its items, and results of methods.
     """
 
     @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,7 @@ def test_hidden_folder_is_never_read(tmp_path):
 
 @pytest.mark.posix
 def test_existing_paths_are_never_overwritten(tmp_path):
-    """If a file, link, or folder with the same name exists, it is not changed."""
+    """lyncnb never overwrites a file, link, or folder with the same name."""
     (tmp_path / "file").write_bytes(b"mine")
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")

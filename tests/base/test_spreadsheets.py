@@ -31,8 +31,8 @@ FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
 
 
 @pytest.mark.parametrize("start", FORMULA_STARTS)
-def test_neutralise_formula_starts(start):
-    """If the text of a cell would start a formula, an apostrophe is inserted before it."""
+def test_formula_starts_are_escaped(start):
+    """If the text of a cell would start a formula, lyncnb inserts an apostrophe before the text."""
     assert escape_formula(f"{start}cmd|' /C calc'!A0") == f"'{start}cmd|' /C calc'!A0"
 
 
@@ -42,8 +42,8 @@ def test_neutralise_formula_starts(start):
         ("ee01.contoso.com", "ee01.contoso.com"),
         ("a-b", "a-b"),
         ("Set-CsCertificate -Type Default", "Set-CsCertificate -Type Default"),
-        # If the list separator of the computer is a semicolon, Excel puts this text into a separate
-        # cell.
+        # If the list separator of Windows is a semicolon, Excel puts the text after it into a
+        # separate cell.
         ("x;=1+1", "x;'=1+1"),
         ("x,@SUM(1)", "x,'@SUM(1)"),
         ("\x00=1+1", "'=1+1"),
@@ -53,7 +53,7 @@ def test_neutralise_formula_starts(start):
     ],
 )
 def test_neutralise_leaves_the_rest(value, text):
-    """A cell whose text cannot start a formula is not changed."""
+    """lyncnb does not change a cell whose text cannot start a formula."""
     assert escape_formula(value) == text
 
 
@@ -169,8 +169,8 @@ def test_xlsx_is_created_only_in_memory(monkeypatch, tmp_path):
 
 
 def test_xlsx_cell_that_is_too_long_is_cut_off():
-    """If a text exceeds Excel's limit for a cell, it is cut off, and a sentence in the cell
-    explains this.
+    """If a text exceeds Excel's limit for a cell, the text is truncated, and a note in the cell
+    says so.
     """
     sheet = openpyxl.load_workbook(io.BytesIO(to_xlsx([_sheet(("x" * 40_000, 1))], title="t")))[
         "Certificates"
@@ -192,7 +192,7 @@ def test_csv_cell_that_is_too_long_is_cut_off():
 
 
 def test_xlsx_with_too_many_rows_is_refused(monkeypatch):
-    """A table with more rows than a worksheet allows is rejected and not cut off."""
+    """A table with more rows than a worksheet allows is rejected instead of being truncated."""
     monkeypatch.setattr(spreadsheets, "SHEET_ROWS", 3)
     with pytest.raises(ValueError, match=re.escape("a sheet can have at most 2 rows")):
         to_xlsx([_sheet(("a", 1), ("b", 2), ("c", 3))], title="t")
@@ -206,8 +206,8 @@ def test_xlsx_with_too_many_rows_is_refused(monkeypatch):
         ("2027-03-15 08:30 UTC", datetime(2027, 3, 15, 8, 30), 'yyyy-mm-dd hh:mm "UTC"'),
         (datetime(2027, 3, 15, 8, 30), datetime(2027, 3, 15, 8, 30), 'yyyy-mm-dd hh:mm "UTC"'),
         ("9999-12-31", datetime(9999, 12, 31), "yyyy-mm-dd"),
-        # For Excel, the date 1900-02-29 exists, although 1900 was not a leap year, so dates of that
-        # year stay text.
+        # Excel treats 1900 as a leap year. Therefore, lyncnb stores dates before 1900-03-01 as
+        # text.
         ("1900-02-28", "1900-02-28", "General"),
         ("2027-02-29", "2027-02-29", "General"),
         ("2027-03-15 or later", "2027-03-15 or later", "General"),
@@ -216,7 +216,7 @@ def test_xlsx_with_too_many_rows_is_refused(monkeypatch):
     ],
 )
 def test_xlsx_dates_and_numbers_have_their_types(value, read, code):
-    """A date is stored in a cell that programs sort and filter as a date, and that still shows the
+    """A date is stored as a date that programs can sort and filter, and the cell still shows the
     same text.
     """
     data = to_xlsx([_sheet(("a", value))], title="t")
@@ -255,9 +255,9 @@ def test_csv_line_is_the_same_whichever_way_it_was_written(rows):
     assert expected.encode("utf-8-sig", "replace") == to_csv(("a", "b"), rows)
 
 
-def test_form_has_text_cells_and_drop_down_lists():
-    """A form in a workbook has notes, a drop-down list for each short list of choices, text format
-    in all columns, even beyond column Z, and a gray example row.
+def test_form_has_text_format_and_drop_down_lists():
+    """A form in a workbook has notes, a gray example row, and a drop-down list for each short list
+    of choices. All columns have the text format, even beyond column Z.
     """
     columns = tuple(f"c{n}" for n in range(30))
     form = Form(

@@ -51,9 +51,7 @@ def _read(text: str) -> _Cells:
 
 
 def test_frame_holds_plain_text():
-    """A DataFrame has text columns without NaN, unless another type is declared, and its index
-    starts at 0.
-    """
+    """By default, the columns of a DataFrame contain text without NaN. The index starts at 0."""
     frame = tables.to_frame(("Name", "Count"), [(DnsName("a.contoso.com"), 1), (None, 22)])
     assert list(frame.columns) == ["Name", "Count"]
     assert frame["Name"].tolist() == ["a.contoso.com", ""]
@@ -98,7 +96,7 @@ def test_html_escapes_cells_headings_and_caption():
     text = tables.rows_to_html((HOSTILE,), [(HOSTILE,)], caption=HOSTILE)
     parsed = _read(text)
     tags = {"style", "table", "caption", "thead", "tr", "th", "tbody", "td"}
-    # The table contains no other tags than optional line breaks in long words.
+    # The table contains no other tags, except for optional line breaks in long words.
     assert parsed.tags - {"wbr"} == tags
     assert parsed.cells == [HOSTILE]
     assert "onload='" not in text
@@ -248,10 +246,8 @@ class Servers(Numbers):
 
 
 def test_selected_columns_are_shown_in_the_requested_order():
-    """You can select columns of a table, which are shown in the requested order with the caption of
-    the table.
-
-    An unknown heading is an error.
+    """The method ``only`` selects columns of a table in the specified order, and keeps its caption.
+    It raises an error for an unknown heading.
     """
     some = Servers().only("State", "Server")
     assert some.to_frame().equals(Servers().to_frame()[["State", "Server"]])

@@ -12,8 +12,8 @@ from lyncnb.base.terminal import is_terminal, is_terminal_file, quote_argument, 
 
 
 def read(*units: str) -> str:
-    """Read a line of typed text from UTF-16 code units. All units of one key arrive at the same
-    time.
+    """Simulate a user who types a line, and return the line that lyncnb reads. Each argument
+    contains the UTF-16 code units of one key.
     """
     waiting = [unit for key in units for unit in key]
     at_once = [len(key) - n - 1 for key in units for n in range(len(key))]
@@ -40,7 +40,7 @@ def read(*units: str) -> str:
         (["\xe0", "K", "\r"], "àK"),
     ],
 )
-def test_keys(units, text):
+def test_function_keys_are_ignored(units, text):
     """In typed input, an emoji and `à` each count as one character, and a function key is ignored."""
     assert read(*units) == text
 
@@ -52,7 +52,7 @@ def test_ctrl_c_ends_the_prompt():
 
 
 def test_other_streams_are_not_terminals():
-    """The null device, a closed stream and a pipe are not recognized as terminals."""
+    """lyncnb does not mistake the null device, a closed stream or a pipe for a terminal."""
     with open(os.devnull) as nothing:
         assert not is_terminal(nothing)
         assert not is_terminal_file(nothing.fileno())
@@ -60,7 +60,7 @@ def test_other_streams_are_not_terminals():
 
 
 class Window:
-    """A stream of a program that has a separate window, such as IDLE."""
+    """A stream of a program that opens its own window, such as IDLE."""
 
     def isatty(self) -> bool:
         """Return True, because the stream is a terminal."""

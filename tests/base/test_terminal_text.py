@@ -1,5 +1,5 @@
-"""Tables and paragraphs on the terminal share a width, contain only whole words, and align East
-Asian characters.
+"""Tables and paragraphs on the terminal fit its width, do not split words, and align East Asian
+characters.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def test_lines_break_only_at_spaces(text, width, lines):
 
 
 def test_table_shares_the_width():
-    """In a table on the terminal, narrow columns keep their width, wide columns share the rest, and
-    words are not split.
+    """In a table on the terminal, narrow columns keep their width, wide columns share the remaining
+    width, and no word is split.
     """
     rows = [("a", "one two three four", "alpha beta gamma delta")]
     assert list(format_table(("X", "Y", "Z"), rows, width=30)) == [

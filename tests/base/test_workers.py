@@ -1,5 +1,5 @@
-"""Worker processes create pairs of a key and a CSR without the passphrase, and end when they are no
-longer needed.
+"""Worker processes create pairs of a key and a CSR. They never receive the passphrase, and end when
+they are no longer needed.
 """
 
 from __future__ import annotations
@@ -113,8 +113,7 @@ def test_a_script_without_main_guard_is_run_once(tmp_path, repository):
     """Worker processes do not run the planner's script again, as multiprocessing would."""
     script = tmp_path / "planner.py"
     script.write_text(textwrap.dedent(UNGUARDED), "utf-8")
-    # The script is in the same folder as a file with the name of a Python module, which the workers
-    # must not import.
+    # The script has no guard such as ``if __name__ == "__main__"``.
     (tmp_path / "elsewhere").mkdir()
     found = subprocess.run(
         [sys.executable, str(script)],

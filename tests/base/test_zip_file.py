@@ -33,8 +33,8 @@ def test_zip_file_contains_no_time_or_system():
 
 
 def test_files_in_an_archive_are_found_by_name():
-    """Files in an archive are found regardless of letter case and of the type of slash, and a
-    missing file is reported.
+    """Letter case and the type of slash do not matter when a file in an archive is searched for,
+    and lyncnb reports a missing file.
     """
     archive = Archive(write_zip({"xl\\Workbook.xml": b"a" * 200_000}))
     assert archive.names == ("xl/workbook.xml",)
@@ -66,7 +66,7 @@ def test_unusual_compression_methods_are_rejected(method):
 
 
 def test_archive_directory_that_is_too_long_is_not_read():
-    """lyncnb does not read the directory of an archive if it is too long or truncated."""
+    """lyncnb rejects a truncated archive and an archive with too many entries."""
     data = write_zip({str(n): b"" for n in range(11)})
     with pytest.raises(BadArchive, match="more than 10 entries"):
         Archive(data, max_entries=10)

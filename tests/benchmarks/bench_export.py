@@ -30,7 +30,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TESTS.parent))  # The benchmark also runs if the package is not installed.
+sys.path.insert(0, str(TESTS.parent))  # The benchmark also runs if lyncnb is not installed.
 
 WORDS = "correct horse battery"
 NAMES = 5
@@ -96,8 +96,8 @@ def loop(items: list, algorithm: str, count: int, folder: Path) -> None:
 
 
 def raw(items: list, algorithm: str, count: int, folder: Path) -> None:
-    """Generate RSA keys on all cores and discard them. This time is the lower limit for any
-    program.
+    """Generate RSA keys on all cores and discard them. No program that creates RSA keys can take
+    less time.
     """
     from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -119,14 +119,14 @@ def files(items: list, algorithm: str, count: int, folder: Path) -> None:
 CHILDREN: dict[str, Callable[[list, str, int, Path], None]] = {
     "export": export,
     "loop": loop,
-    "planned-loop": loop,  # As in lyncnb, the plan stays in memory.
+    "planned-loop": loop,  # The plan stays in memory while the requests are created.
     "raw": raw,
     "files": files,
 }
 
 
 # The modules that each variant imports before the measurement starts. If a variant needs a plan,
-# the plan is also created before.
+# the plan is also created before the measurement.
 IMPORTS = {
     "export": (
         "lyncnb.pki.pkcs8",
@@ -177,8 +177,8 @@ def measure_memory(pid: int) -> float:
 
 
 def run_watched(command: list[str]) -> tuple[str, float]:
-    """Run a command, and return its output and the peak memory of its process tree in MB, which is
-    sampled 20 times per second.
+    """Run a command, and return its output and the peak memory of its process tree in MB. The
+    memory is measured 20 times per second.
     """
     peak = 0.0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -249,7 +249,7 @@ def compare(algorithm: str, count: int, rounds: int, goals: dict[str, float], to
         cells = [f"{found[n]['seconds']:.2f} ({found[n]['foreign']:.0%})" for n in columns]
         print(f"| {number} | " + " | ".join(cells) + " |", flush=True)
         for rival in goals:
-            # The rival "raw" is not a program. It only generates keys and shows the lower limit, so
+            # "raw" is not a complete program. It only generates keys to show the minimum time, so
             # the time to start its process does not count.
             clock = "inner" if rival == "raw" else "seconds"
             ratios[rival].append(found[rival][clock] / found["export"][clock])

@@ -107,7 +107,7 @@ def rerun(count: int, rounds: int) -> None:
 
 
 def summary(count: int, rounds: int) -> None:
-    """Measure the time to write requests for single servers with and without the summary.
+    """Compare the time for writing requests with a summary file to the time without one.
 
     The goal is a factor of 1.5.
     """

@@ -1,5 +1,5 @@
-"""Compare the CPU time to create packages with the time of plain serialization, and the time of two
-processes with one.
+"""Compare the CPU time to create packages with the time of plain serialization, and compare two
+processes with one process.
 
     python tests/benchmarks/bench_packages.py [COUNT]
 
@@ -88,7 +88,9 @@ def timed(work) -> tuple[float, float]:
 
 
 def main(count: int) -> None:
-    """Measure the time to create packages, and print both ratios of CPU time."""
+    """Measure the time to create packages. Print the ratio of CPU times with and without lyncnb,
+    and the ratio of run times with one process and with several.
+    """
     pairs = make_keys_and_certificates(count)
     work = tasks(pairs)
     cpu_ratios, wall_ratios = [], []

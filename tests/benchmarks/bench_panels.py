@@ -47,7 +47,9 @@ def show(name: str, seconds: list[float]) -> None:
 
 
 def show_overview(editor, change, rounds: int) -> None:
-    """Print the time of `overview` after a change, relative to the time of the change itself."""
+    """Print how long `build_overview` takes after a change, as a percentage of the time that the
+    change takes.
+    """
     from lyncnb.widgets.editing import plan_views
 
     shares = []
@@ -146,8 +148,9 @@ TIMED = """async ([press, selector, words]) => {
   return [(seen - begin) / 1000, (performance.now() - begin) / 1000]; }"""
 
 
-# Measure the time from pasting until the number of new rows appears, and until the browser painted
-# these rows.
+# Measure the time from pasting until the page shows the number of new rows, and until the browser
+# has
+# painted these rows.
 WATCH_PASTE = """(words) => { window.pasted = 0;
   document.addEventListener('paste', () => { window.pressed = performance.now(); }, {capture: true, once: true});
   const watcher = new MutationObserver(() => {
@@ -160,8 +163,8 @@ WATCH_PASTE = """(words) => { window.pasted = 0;
 
 
 def open_editor(lab, folder: Path, rows: int, rounds: int) -> dict[str, list[float]]:
-    """Open the editor in a new cell several times, and return the seconds until its rows are
-    visible.
+    """Open the editor in a new cell several times, and return how many seconds it takes to show its
+    rows.
 
     The result has the names of the times: until the first row, all rows, and the findings.
     """
@@ -185,7 +188,7 @@ def open_editor(lab, folder: Path, rows: int, rounds: int) -> dict[str, list[flo
 
 
 def ask(lab, expression: str) -> str:
-    """Return the text of an expression that the kernel evaluates."""
+    """Evaluate an expression in the kernel, and return the result as text."""
     from lab_panels import kernel as ask_kernel
 
     return ask_kernel(lab, expression)
@@ -231,7 +234,7 @@ def screen(rows: int, rounds: int) -> None:
             show("screen one role", change_role(lab, 2 * rounds))
             lab.page.get_by_label("Filter servers").fill("")
             begin = time.perf_counter()
-            lab.page.get_by_label("Select all shown rows").check()
+            lab.page.get_by_label("Select all visible rows").check()
             show("screen select all", [time.perf_counter() - begin])
             lab.page.get_by_label("Column to set").select_option("target_os")
             times = []

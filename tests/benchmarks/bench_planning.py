@@ -43,7 +43,7 @@ POOLS = (("FrontEnd", 7),) * 13 + (
 
 
 def write_table(path: Path, rows: int) -> None:
-    """Write a table with the given number of servers. Each row has about 220 bytes."""
+    """Write a table with the given number of servers. Each row takes about 220 bytes."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(HEADINGS)
@@ -89,7 +89,7 @@ def measure(step: Callable[[], object]) -> tuple[float, object]:
 
 
 def yardstick(path: Path) -> dict[str, float]:
-    """Read the table with `csv.reader` into lists, as the reference time."""
+    """Measure how long `csv.reader` takes to read the table, for comparison with lyncnb."""
 
     def read() -> list[list[str]]:
         with path.open(newline="", encoding="utf-8") as stream:
@@ -99,7 +99,7 @@ def yardstick(path: Path) -> dict[str, float]:
 
 
 def lyncnb(path: Path) -> dict[str, float]:
-    """Read the table with lyncnb into a topology with validated names, and plan its certificates."""
+    """Measure how long lyncnb takes to read and validate a table, and to plan its certificates."""
     from lyncnb.plan.planner import plan_certificates
     from lyncnb.rules.rule_files import load_rules
     from lyncnb.topology.topology import read_topology

@@ -58,7 +58,7 @@ def entry(number: int) -> PlannedEntry:
 
 def lay_out(folder: Path, count: int, ca: PythonCa) -> Path:
     """Write a manifest with `count` waiting requests, create their certificates, and return the
-    certificates.
+    folder with the certificates.
     """
     answers = folder / "answers"
     answers.mkdir(parents=True)

@@ -121,8 +121,8 @@ class StandIn:
         self.issued[number] = self._issue(*self._requests[number])
 
     def _judge(self, csr: x509.CertificateSigningRequest, attributes: str) -> Template:
-        # This check would also reject valid SHA-1 signatures, because the pyca library reports them
-        # as invalid. No request in these tests has one.
+        # The pyca library also reports valid SHA-1 signatures as invalid, but no request in these
+        # tests has a SHA-1 signature.
         if not csr.is_signature_valid:
             raise Refused("The signature of the certificate cannot be verified. 0x80090006")
         name = self._template_name(csr, attributes)

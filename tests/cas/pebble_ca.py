@@ -88,8 +88,9 @@ class PebbleCa:
         network = client.ClientNetwork(account, timeout=SECONDS)
         network.session.trust_env = False
         network.session.verify = str(self.folder / "trusted.pem")
-        # The ACME library passes this setting with every call, which would override the setting of
-        # the session.
+        # The ACME library passes the value of ``verify_ssl`` with every call, and the default value
+        # would
+        # override the setting of the session.
         network.verify_ssl = str(self.folder / "trusted.pem")
         directory = client.ClientV2.get_directory(f"https://localhost:{self._port}/dir", network)
         made = client.ClientV2(directory, net=network)
@@ -105,7 +106,7 @@ class PebbleCa:
             warnings.simplefilter("ignore")
             order = self._client.new_order(csr)
             pending = [a for a in order.authorizations if a.body.status == messages.STATUS_PENDING]
-            # Names that were validated for an earlier order are still valid.
+            # Authorizations of names that the CA validated for an earlier order are not pending.
             for authorization in pending:
                 for offered in authorization.body.challenges:
                     if isinstance(offered.chall, challenges.HTTP01):

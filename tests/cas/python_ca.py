@@ -81,7 +81,7 @@ def replace_signature(certificate: x509.Certificate, key, hash_name: str) -> x50
         content = tbs.dump(force=True)
         signature = key.sign(content, padding.PKCS1v15(), hash_algorithm)
     else:
-        # With ECDSA, tests need only signatures with SHA-1.
+        # The tests use ECDSA here only for certificates that are signed with SHA-1.
         algorithm = algos.SignedDigestAlgorithm({"algorithm": f"{hash_name}_ecdsa"})
         tbs["signature"] = algorithm
         content = tbs.dump(force=True)
@@ -121,7 +121,9 @@ def issue(
     issuer_key_id: bool = True,
     more: Iterable[tuple[x509.ExtensionType, bool]] = (),
 ) -> x509.Certificate:
-    """Issue one certificate. The arguments specify how the certificate differs from a usual one."""
+    """Issue one certificate. By default, it is a typical server certificate, and each argument
+    changes one of its properties.
+    """
     builder = (
         x509.CertificateBuilder()
         .subject_name(name(subject))

@@ -130,8 +130,8 @@ class EasyRsaCa:
                    *arguments)  # fmt: skip
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Submit one CSR, and return the name and content of the file with its certificate, which
-        starts with text from easy-rsa.
+        """Submit one CSR. Return the name and content of the certificate's file, in which text from
+        easy-rsa precedes the certificate.
         """
         self._count += 1
         name = f"request{self._count}"

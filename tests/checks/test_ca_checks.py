@@ -1,5 +1,5 @@
-"""Each check in the rules for public CAs reports its mistake, but does not report the most similar
-correct plan.
+"""Each check in the rules for public CAs reports a plan with a mistake, but not the most similar
+plan without the mistake.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def test_every_check_of_the_ca_rules_has_two_cases():
 
 @pytest.mark.parametrize("check", OF_PLANS, ids=IDS)
 def test_ca_check_reports_only_its_case(check):
-    """For each check, a mistake in the plan is reported, and the most similar correct plan has no
-    such finding.
+    """Each check reports a mistake in a plan, and reports nothing for a similar plan without this
+    mistake.
     """
     assert check.code in found(check.fires)
     assert check.code not in found(check.nearest)
@@ -76,7 +76,9 @@ def test_finding_contains_value_hint_and_source(check):
     ids=lambda check: check.code,
 )
 def test_rules_for_public_cas_do_not_apply_to_internal_cas(check):
-    """The rules for public CAs cause no finding if the same deployment uses only an internal CA."""
+    """A check with rules for public CAs reports nothing if all certificates are planned for an
+    internal CA.
+    """
     plan = plan_of_case(check.fires)
     inside = replace(
         plan, certificates=tuple(c._replace(issuer="internal") for c in plan.certificates)
@@ -141,8 +143,8 @@ ENDING = [method for method in RULES.methods if method.until]
 
 @pytest.mark.parametrize("method", ENDING, ids=[f"{m.source.section}" for m in ENDING])
 def test_ending_validation_method_is_reported(method):
-    """From one year before the end of a domain validation method, a notice contains the name of the
-    method.
+    """In the last year before a domain validation method ends, a notice names the method and its
+    end date.
     """
     plan = plan_of()
     told = lambda on: [  # noqa: E731
@@ -160,7 +162,9 @@ def test_ending_validation_method_is_reported(method):
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("ca", ["", "Let's Encrypt"])
 def test_every_key_except_p521_is_accepted(key, ca):
-    """Public CAs may accept every type of key that can be planned, but Let's Encrypt rejects P-521."""
+    """For public CAs in general, lyncnb accepts every type of key that a plan can contain. For
+    Let's Encrypt, lyncnb reports an error for P-521.
+    """
     algorithm, bits = key.split()
     options = PlanOptions(
         key=KeyParameters(algorithm=algorithm, bits=int(bits)), ca={"public": ca} if ca else {}
@@ -214,8 +218,8 @@ def test_finding_does_not_contain_the_evaluation_date():
     [("", ["200"]), ("Let's Encrypt", ["30"]), ("DigiCert", ["199"]), ("Sectigo", ["198"])],
 )
 def test_only_the_smallest_limit_is_reported(ca, days):
-    """If a CA's own limit and the general limit differ, only the smaller one is reported, and only
-    once.
+    """If a CA's own limit and the general limit differ, lyncnb reports the smaller limit, and
+    reports it only once.
     """
     options = PlanOptions(ca={"public": ca} if ca else {})
     findings = check_plan(plan_of(options=options), on=date(2026, 11, 25))
@@ -233,8 +237,8 @@ def test_only_the_smallest_limit_is_reported(ca, days):
     ],
 )
 def test_too_many_names_are_an_error_for_lets_encrypt(ca, code, severity):
-    """A certificate with 101 names is an error if the CA is Let's Encrypt, and a warning for other
-    CAs.
+    """For a certificate with 101 names, lyncnb reports an error if the CA is Let's Encrypt, and a
+    warning for other CAs.
     """
     names = ";".join(f"n{number}.contoso.com" for number in range(99))
     options = PlanOptions(ca={"public": ca} if ca else {})
@@ -247,8 +251,8 @@ def test_too_many_names_are_an_error_for_lets_encrypt(ca, code, severity):
 
 @pytest.mark.parametrize(("ca", "told"), [("DigiCert", True), ("", True), ("Let's Encrypt", False)])
 def test_price_of_many_names_is_a_notice(ca, told):
-    """If a certificate has 26 names, a notice about the price is reported, unless the CA is free of
-    charge.
+    """If a certificate has 26 names, lyncnb shows a notice about the price, unless the CA charges
+    nothing.
     """
     names = ";".join(f"n{number}.contoso.com" for number in range(25))
     options = PlanOptions(ca={"public": ca} if ca else {})

@@ -1,4 +1,4 @@
-"""For each code of a plan check, a plan with the mistake causes the finding, and a plan without it
+"""For each code of a plan check, a plan with a mistake causes the finding, and the corrected plan
 does not.
 """
 
@@ -297,15 +297,15 @@ def test_a_finding_is_about_a_certificate_or_a_server(code, edits, options):
 
 
 def test_letter_case_of_a_usage_is_ignored():
-    """A certificate usage can be specified in any letter case, as in Microsoft's cmdlets, and no
-    finding is reported.
+    """A certificate usage can be specified in any letter case, as in Microsoft's cmdlets, without
+    causing a finding.
     """
     plan = plan_of([(EDGE, "issuer", "accessedgeexternal=internal; INTERNAL=public")])
     issuers = {c.usages: c.issuer for c in plan.certificates if c.role == "Edge"}
     assert [*issuers.values()] == ["internal", "public"]
     assert {f.code for f in mistakes(check_plan(plan))} == {
         "public-certificate-required",
-        "pool-members-differ",  # The certificate also has two other usages.
+        "pool-members-differ",  # The usages of this certificate have different issuers.
         "no-san-on-public-certificate",
         "internal-ca-recommended",
     }
@@ -361,7 +361,9 @@ def test_a_collocated_role_is_reported(cell, codes):
 
 @pytest.mark.parametrize("usage", ["Default", "Nothing"])
 def test_additional_name_for_a_missing_usage_is_reported(usage):
-    """An additional name for a certificate usage that the Edge pool does not have is an error."""
+    """lyncnb reports a finding if an additional name is for a certificate usage that the Edge pool
+    does not have.
+    """
     edits = [(EDGE, "extra_san", f"{usage}=sip.litwareinc.com")]
     assert ("extra-name-usage", "edge01.contoso.com") in found(plan_of(edits))
     good = [(EDGE, "extra_san", "accessedgeexternal=sip.litwareinc.com")]
@@ -369,9 +371,7 @@ def test_additional_name_for_a_missing_usage_is_reported(usage):
 
 
 def test_edge_site_without_reverse_proxy_is_reported():
-    """A finding is reported for a pool that no reverse proxy publishes, and for a table without a
-    reverse proxy.
-    """
+    """lyncnb reports a pool that no reverse proxy publishes, and a table without a reverse proxy."""
     sites = [(number, "site", "Taipei") for number in range(len(GOOD))]
     elsewhere = [*sites, (DIR, "site", "Tokyo")]
     codes = found(plan_of(elsewhere))
@@ -428,8 +428,8 @@ def test_sites_without_an_admin_url_have_no_finding():
 
 
 def test_standard_edition_with_a_pool_name_is_reported():
-    """A finding is reported if the pool name of a Standard Edition server differs from its server
-    name.
+    """lyncnb reports a finding if the pool name of a Standard Edition server differs from its
+    server name.
     """
     edits = [(SE, "pool_fqdn", "sepool.contoso.com")]
     assert ("pool-name-differs-from-server", "se01.contoso.com") in found(plan_of(edits))
@@ -490,8 +490,8 @@ def test_mistake_in_a_plan_is_found(code, usage, changes):
     ],
 )
 def test_certificate_that_should_be_shared_is_reported(code, usage):
-    """If a pool or the deployment must share one certificate but the plan contains two, an error is
-    reported.
+    """If the plan contains two certificates where the servers of a pool or of the deployment must
+    share one, a check reports an error.
     """
     plan = plan_of()
     assert code not in {f.code for f in check_plan(plan)}
@@ -511,7 +511,7 @@ WITH_CASES = [check for check in RULES.checks.values() if check.fires and check.
 CASES = [(RULES.product, check) for check in WITH_CASES]
 for (
     product
-    # These cases contain only the findings that the cases of other tests do not cover.
+    # Only cases that test another check or another message are added, so no case runs twice.
 ) in list_products():
     of_others = {(check.code, check.fires.says) for _, check in CASES}
     CASES += [
@@ -525,8 +525,8 @@ for (
     ("product", "check"), CASES, ids=[f"{product}-{check.code}" for product, check in CASES]
 )
 def test_plan_check_reports_only_its_case(product, check):
-    """For each check, a mistake in the plan is reported, and the most similar correct plan has no
-    such finding.
+    """For each check, a plan with a mistake causes a finding, and the most similar correct plan
+    does not.
     """
     rules = load_rules(product)
     fires, nearest = (
@@ -700,8 +700,8 @@ def test_check_ends_on_its_end_date():
     ],
 )
 def test_organization_requires_a_location(options, told):
-    """In a public certificate, an organization (O) requires a country (C) and a state (ST) or a
-    locality (L).
+    """If a public certificate has an organization (O), lyncnb requires a country (C) and also a
+    state (ST), a locality (L), or both.
     """
     findings = check_plan(plan_of(options=PlanOptions(**options)))
     about = {f.about for f in findings if f.code == "organization-without-place"}
@@ -739,14 +739,15 @@ def test_counted_size_is_the_encoded_size(names):
 @pytest.mark.parametrize(
     ("count", "name", "fits"),
     [
-        # The TechNet wiki article 3306 states that 151 names with 25 characters are possible.
+        # According to the TechNet wiki article 3306, a certificate can contain 151 names of 25
+        # characters.
         (151, "host{:03}.contoso123456.com", True),
         (152, "host{:03}.contoso123456.com", False),
     ],
 )
 def test_published_limit_of_ad_cs_is_met(count, name, fits):
-    """The maximum number of names that Microsoft's wiki states for AD CS fits exactly into 4096
-    bytes.
+    """The largest number of names that Microsoft's wiki states for AD CS is also the largest number
+    that fits into 4096 bytes.
     """
     names = tuple(name.format(number) for number in range(count))
     assert {len(n) for n in names} == {25}

@@ -80,7 +80,7 @@ def test_all_forty_mistakes_are_listed():
 
 @pytest.mark.parametrize("number", TABLE)
 def test_entries_in_the_table_of_mistakes_exist(number):
-    """The codes of findings, the words of steps, and the tests in the table of mistakes exist."""
+    """The table of mistakes mentions only finding codes, steps and tests that exist."""
     for place in TABLE[number][1]:
         kind, _, what = place.partition(" ")
         if kind == "finding":

@@ -79,8 +79,8 @@ def test_data_frame_has_a_column_for_each_scenario():
 
 
 def test_differences_are_those_of_compare_plans():
-    """Every other scenario is compared with the first one by the function compare_plans, which also
-    shows the causes and can write a page.
+    """The function compare_plans compares each later scenario with the first one. It also shows the
+    causes and can write a page.
     """
     found = ln.compare_scenarios(FIRST, WILD, MORE)
     for one, difference in zip((WILD, MORE), found.differences, strict=True):
@@ -110,8 +110,8 @@ def test_accepted_findings_are_counted_separately():
 
 
 def test_unknown_values_are_blank():
-    """If the options of a scenario contain no validity period, the comparison leaves its number of
-    renewals in each year blank.
+    """If the options of a scenario contain no validity period, the comparison leaves the number of
+    yearly renewals of this scenario blank.
     """
     yearly = replace(FIRST, options=ln.PlanOptions(validity_days=365))
     certificates = len(FIRST.plan.certificates)
@@ -119,8 +119,8 @@ def test_unknown_values_are_blank():
 
 
 def test_comparison_needs_two_scenarios():
-    """Comparing a single scenario is an error. If a scenario cannot be planned, the error contains
-    the reason.
+    """Comparing a single scenario is an error. Comparing a scenario that cannot be planned is an
+    error that contains the reason.
     """
     with pytest.raises(ScenarioError, match="two scenarios"):
         ln.compare_scenarios(FIRST)
@@ -134,7 +134,9 @@ def test_comparison_needs_two_scenarios():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_findings_are_of_each_scenario(count):
-    """If the caller passes findings, it must pass one list for each scenario."""
+    """If the number of lists of findings differs from the number of scenarios, compare_scenarios
+    raises an error.
+    """
     one = ln.Scenario.of_plan("one", make_plan())
     with pytest.raises(ScenarioError, match=f"passed {count} lists of findings") as caught:
         ln.compare_scenarios(one, one, findings=[None] * count)

@@ -87,7 +87,7 @@ def test_each_fix_resolves_its_finding(code):
 
 
 def test_every_fix_is_a_fix_of_some_check():
-    """Every function that suggests a fix is used by a check in the rules."""
+    """For each function that suggests a fix, the rules contain a check that uses the function."""
     tests = {check.test or check.code.replace("-", "_") for check in WITH_FIX.values()}
     assert tests == set(FIXES)
 
@@ -298,7 +298,7 @@ def test_fixes_work_in_random_topologies(part):
 
 @pytest.mark.slow
 def test_random_topologies_use_every_fix():
-    """Each correction that lyncnb offers is used for at least one of the random topologies."""
+    """At least one of the random topologies requires each fix that lyncnb offers."""
     missing = set(WITH_FIX)
     for *_, plan in map(random_files, range(COUNT)):
         if missing & {f.code for f in check_plan(plan, on=DAY) if f.edits}:

@@ -57,14 +57,14 @@ SAME = {
         f"{_P}_stateprovince_and_locality_missing",
         "e_cert_policy_ov_requires_province_or_locality",
     ),
-    # The version of zlint in Debian only checks the limit of 398 days.
+    # The version of zlint in Debian checks only the limit of 398 days.
     "validity-asked-over-limit": (
         "cabf.serverauth.certificate_validity_period_exceeds_200_days",
         "",
     ),
 }
 
-#: The findings of lyncnb about a single public certificate that no linter reports.
+#: lyncnb's findings about a single public certificate. No linter has equivalent findings.
 OURS_ALONE = {
     "special-use-name-on-public-certificate",
     "registry-wildcard-on-public-certificate",
@@ -101,12 +101,13 @@ LACKED = {
     "w_ext_subject_key_identifier_missing_sub_cert",
     # The linter recommends a validity period one day below the limit.
     "cabf.serverauth.certificate_validity_period_exceeds_199_days",
-    # The linters report the organizational unit a second time, without a date or with different
-    # words.
+    # The linters report the organizational unit again under these codes, without a date or with
+    # different words.
     "cabf.serverauth.dv.unknown_attribute_present",
     "e_subject_contains_organizational_unit_name_and_no_organization_name",
-    # More codes for problems that other codes already report: the underscore, the location, the
-    # missing names, and the reverse zone.
+    # The linters report these problems with more than one code. They concern underscores, the
+    # location,
+    # missing names, and reverse zones.
     "w_dnsname_underscore_in_trd",
     "w_rfc_dnsname_underscore_in_trd",
     "e_sub_cert_locality_name_must_appear",
@@ -196,8 +197,8 @@ def reported_codes(case, place: Path) -> tuple[set[str], set[str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("code", sorted(SAME))
 def test_linters_and_lyncnb_report_the_same_problems(code, tmp_path):
-    """The linters report a problem in a certificate exactly when lyncnb reports the problem in its
-    plan.
+    """The linters report a problem in a certificate exactly if lyncnb reports the same problem in
+    the plan for this certificate.
     """
     pair = set(filter(None, SAME[code]))
     others = {one for codes in SAME.values() for one in codes}

@@ -18,7 +18,7 @@ LISTED = ("Windows Vista", "Windows Server 2008", "Windows 7", "Windows Server 2
 
 
 def hash_messages(**options):
-    """Return the message of the finding about the hash algorithm of each certificate in a plan."""
+    """Return the messages about the hash algorithms of the certificates in a plan."""
     planned = plan(front_end(1), edge(1), options=PlanOptions(**options))
     return {f.message for f in check_plan(planned) if f.code == "hash-not-listed-for-clients"}
 

@@ -1,5 +1,5 @@
-"""Options that do not change the plan or its evaluation are reported, and all other options are
-not.
+"""A finding reports each option that does not change the plan or its evaluation. Options with an
+effect have no such finding.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from lyncnb.plan.options import PlanOptions
 
 
 def list_messages(options):
-    """Return the messages of the findings about options that do not change the plan."""
+    """Return the messages of the findings about options that have no effect on the plan."""
     findings = check_plan(plan_of(options=PlanOptions(**options)))
     return [f.message for f in findings if f.code == "option-changes-nothing"]
 
@@ -77,5 +77,7 @@ def test_an_option_without_effect_is_reported(options, message):
     ],
 )
 def test_option_with_an_effect_is_not_reported(options):
-    """An option that changes a certificate or the evaluation of the plan is not reported."""
+    """lyncnb does not report an option as unused if the option changes a certificate or the
+    evaluation of the plan.
+    """
     assert list_messages(options) == []

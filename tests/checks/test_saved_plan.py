@@ -1,4 +1,4 @@
-"""The same plan is always saved with the same bytes, and a saved plan that was altered is rejected."""
+"""lyncnb saves equal plans as identical bytes, and rejects a saved plan that was altered."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def refused(path, data, *words):
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
 def test_saved_plan_is_planned_again(tmp_path, sample):
-    """The table, options, certificates, reasons, and findings of a saved plan are read back, and
-    saving them again gives the same bytes.
+    """When lyncnb reads a saved plan, it creates the same plan again: the table, options,
+    certificates, and findings are equal, and so are the bytes that it would save.
     """
     source = big_table(300) if sample == "big" else DATA / f"{sample}.csv"
     options = ln.PlanOptions(
@@ -93,8 +93,8 @@ def test_saved_plan_is_rejected_as_a_table(tmp_path):
 
 
 def test_saved_plan_is_readable(tmp_path):
-    """A saved plan begins with a description of the file and its approval, and has one line for
-    each entry.
+    """A saved plan begins with text that describes the file and how to approve it. Each entry is on
+    one line.
     """
     planned = plan(front_end(), front_end(2), edge())
     first = saved(planned, tmp_path)
@@ -162,8 +162,8 @@ def test_each_difference_is_reported(tmp_path):
 
 
 def test_altered_table_is_reported(tmp_path):
-    """If a server or an option in a saved plan was altered, lyncnb reports each name that differs
-    in the certificates.
+    """If a server or an option in a saved plan was altered, lyncnb reports each difference between
+    the saved certificates and the certificates that the altered table requires.
     """
     first = saved(plan(front_end(), front_end(2)), tmp_path)
     document = json.loads(first.data)
@@ -183,15 +183,15 @@ def test_altered_table_is_reported(tmp_path):
 
 
 def rules_with(old, new):
-    """Return the rules for Lync Server 2013 after a text in the rule files was replaced."""
+    """Return the rules for Lync Server 2013 with one text in the rule files replaced."""
     texts = read_product_texts("lync2013")
     assert any(old in text for text in texts.values())
     return parse_rules({name: text.replace(old, new) for name, text in texts.items()}, source="x")
 
 
 def test_other_rules_are_reported(tmp_path):
-    """A plan that was saved with other rules is reported as outdated and not as altered, and the
-    names that differ are listed.
+    """If a plan was saved with other rules, lyncnb reports the plan as outdated and not as altered,
+    and lists the names that differ.
     """
     others = rules_with('"lyncdiscover.{sip_domain}"', '"discover.{sip_domain}"')
     planned = ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), others)
@@ -215,8 +215,8 @@ def test_other_rules_are_reported(tmp_path):
 
 
 def test_changed_texts_of_rules_keep_the_digest(tmp_path):
-    """The digest of a saved plan does not depend on explanations in the rules, or on rules that
-    apply only after the plan.
+    """The digest of a saved plan does not depend on the explanations in the rules, or on rules that
+    are used only after planning.
     """
     for old, new in (
         ("port = 5061", "port = 5062"),
@@ -282,8 +282,8 @@ def with_suffix(monkeypatch, suffix, version):
 
 
 def test_changed_public_suffix_list_is_reported(tmp_path, monkeypatch):
-    """If the Public Suffix List changed, an unaffected plan is read, and an affected plan is
-    rejected with both versions of the list.
+    """If the Public Suffix List changes, lyncnb still reads a saved plan that the change does not
+    affect. lyncnb rejects an affected plan, and names both versions of the list.
     """
     planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     first = saved(planned, tmp_path)
@@ -388,8 +388,8 @@ def test_other_files_are_not_a_saved_plan(tmp_path, alter, words):
 
 @pytest.mark.slow
 def test_tampered_plan_is_rejected(tmp_path):
-    """A saved plan with any changed byte or value is rejected, or has a different digest, so it is
-    not the same plan.
+    """If a byte or value of a saved plan was changed, lyncnb rejects the plan or calculates a
+    different digest for it.
     """
     planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     first = saved(planned, tmp_path)
@@ -417,8 +417,9 @@ def test_tampered_plan_is_rejected(tmp_path):
             taken = read_saved_plan(first.path)
         except (PlanError, RulesError):
             continue
-        # If a cell or option without any effect is changed and the digest is calculated again, the
-        # file is a valid but different plan. Its digest differs, so no signature covers it.
+        # If someone changes a cell or option that has no effect and calculates the digest again,
+        # the file is a valid but different plan. Its digest differs, so the signature of the
+        # original plan does not match.
         others += 1
         assert member in ("table", "options")
         assert kind > 1

@@ -1,5 +1,5 @@
-"""Saved plans are approved and verified with the real program ssh-keygen, and the approvals are
-recorded.
+"""Approvers sign saved plans with the real program ssh-keygen, and lyncnb verifies and records the
+approvals.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def refused(planner, *words, signers="signers", more=(), status=1):
 
 
 def test_approved_plan_can_be_requested(planner):
-    """The approve command shows the plan before it asks for a signature, and the requests can then
-    be created from the signed plan.
+    """The approve command shows the plan before it asks for a signature. After that, a user can
+    create requests from the signed plan.
 
     The manifest and status name the approver once.
     """
@@ -182,8 +182,8 @@ def test_digest_inside_the_file_is_accepted(planner):
 
 @pytest.mark.parametrize("ending", ["html", "docx"])
 def test_digest_on_the_approval_sheet_is_accepted(planner, ending):
-    """The digest on the approval sheet confirms, approves and requests the plan, and no other
-    approval is needed.
+    """With the digest on the approval sheet, the approver can confirm the plan. After the approval,
+    the planner can request the plan with this digest.
     """
     sheet = planner.folder / f"sheet.{ending}"
     ended = planner("plan", "p.json", "-o", sheet)
@@ -212,7 +212,7 @@ def test_saved_plan_keeps_its_options_and_date(planner):
 
 
 def plan_sha256(planner) -> str:
-    """Return the digest of the planned certificates, which is also in every summary."""
+    """Return the digest of the planned certificates from the plan's JSON summary."""
     return json.loads((planner.folder / "p.json").read_bytes())["plan_sha256"]
 
 
@@ -240,7 +240,7 @@ def test_approver_does_not_need_lyncnb(planner, kind):
     assert "bob@contoso.com approved the plan" in ended.err
 
 
-def test_without_a_signature(planner):
+def test_a_plan_needs_a_valid_signature(planner):
     """If the signature file is missing, empty or invalid, the plan is not approved."""
     refused(planner, "p.json.sig does not exist, so p.json is not approved")
     for text in ("", "approved, Alice\n", "-----BEGIN SSH SIGNATURE-----\nAAAA\n"):
@@ -264,7 +264,9 @@ def test_a_plan_altered_after_it_was_approved(planner):
 
 
 def around(days: int) -> str:
-    """Return the date that is some days from today, in the format of a list of allowed signers."""
+    """Return the date that is a given number of days after today, in the format of a list of
+    allowed signers.
+    """
     return f"{datetime.now(UTC) + timedelta(days=days):%Y%m%d}"
 
 
@@ -289,8 +291,8 @@ def test_signer_without_a_current_permission_is_rejected(planner, options, words
 
 
 def test_unknown_signer_is_rejected(planner):
-    """If the key of a signature is unknown, its fingerprint is reported. An unreadable list of
-    allowed signers is also reported.
+    """If the key of a signature is unknown, the error message contains the key's fingerprint.
+    lyncnb also rejects a list of allowed signers that it cannot read.
     """
     approve(planner, "--key", "alice")
     planner.write("others", f"bob@contoso.com {make_key(planner.folder / 'bob')}\n")
@@ -418,8 +420,8 @@ def test_invalid_keys_are_rejected(planner, key, monkeypatch):
 
 @pytest.mark.posix
 def test_ssh_keygen_asks_for_the_passphrase_of_the_key(planner):
-    """The program ssh-keygen itself asks for the key's passphrase, which is in no argument and no
-    environment variable.
+    """The program ssh-keygen itself asks for the key's passphrase. lyncnb does not pass the
+    passphrase in an argument or an environment variable.
     """
     import pexpect
 
@@ -503,9 +505,8 @@ def test_rebuilt_manifest_keeps_the_approver(planner):
 
 
 def test_fewer_requests_than_approved_are_reported(planner):
-    """For an approved plan, the planner may omit requests that installed certificates cover.
-
-    The run, the status command and the summary list each omitted request.
+    """If the planner omits requests of an approved plan because installed certificates cover them,
+    the run, the status command, and the summary list each omitted request.
     """
     plan = ln.read_saved_plan(planner.folder / "p.json").plan
     one = plan.certificates[0]
@@ -532,15 +533,15 @@ def test_fewer_requests_than_approved_are_reported(planner):
 
 
 def test_approved_plan_may_have_earlier_texts(planner):
-    """If texts in an approved plan are from an earlier version of lyncnb, the plan can still be
-    requested, and both texts are shown.
+    """If texts in an approved plan are from an earlier version of lyncnb, the command request still
+    accepts the plan, and shows the earlier and the current texts.
     """
     path = planner.folder / "p.json"
     document = json.loads(path.read_text("utf-8"))
     del document["sha256"]
     now, document["findings"][0]["message"] = document["findings"][0]["message"], "in old words"
     path.write_bytes(encode_saved_plan(document))
-    # The rules of the product do not contain these words.
+    # The text of a finding differs from the text in the product's rules.
     assert approve(planner, "--key", "alice").status == 2
     sign_by_hand(planner.folder / "alice", path)
     ended = planner("request", "--plan", "p.json", "requests", *PASS)
@@ -556,7 +557,7 @@ def test_approved_plan_may_have_earlier_texts(planner):
 
 
 def test_nothing_is_signed_without_confirmation(planner):
-    """Without a terminal, a plan is signed only if you pass the digest of the file."""
+    """Without a terminal, lyncnb signs a plan only if the user passes the digest of the plan file."""
     ended = planner("approve", "p.json", "--key", "alice")
     assert (ended.status, "you did not confirm the plan" in ended.err) == (1, True), ended
     assert f"--confirm {digest(planner)}" in ended.err
@@ -598,8 +599,8 @@ def at_terminal(planner, arguments, answer) -> str:
 
 
 def test_earlier_approved_plan_needs_a_reason(planner):
-    """A plan that was replaced or has an earlier date can be requested only with a reason, even if
-    it is approved.
+    """If an approved plan is older than the last plan of the folder, the request command accepts it
+    only with a reason.
     """
 
     def save(day: str) -> None:

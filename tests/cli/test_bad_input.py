@@ -68,7 +68,7 @@ def _refused(shell, name: str, content: str | bytes | None, *words: str) -> None
 
 
 def test_missing_file(shell):
-    """If the input file is missing, the error message contains its name."""
+    """If the input file does not exist, the error message contains the name of the file."""
     _refused(shell, "nowhere.csv", None, "nowhere.csv", "hint: ")
 
 
@@ -89,7 +89,7 @@ def test_heading_without_rows(shell):
 
 
 def test_archive_with_the_name_of_a_csv(shell):
-    """If an archive has the suffix .csv, lyncnb recognizes that it is an archive and reports it."""
+    """If an archive has the suffix .csv, lyncnb rejects the file and says that it is an archive."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
@@ -97,7 +97,7 @@ def test_archive_with_the_name_of_a_csv(shell):
 
 
 def test_file_of_201_megabytes(shell):
-    """A file that is too large is rejected because of its size before it is read."""
+    """lyncnb checks the size of a file before reading it, and rejects a file that is too large."""
     with open(shell.folder / "huge.csv", "wb") as file:
         file.truncate(201_000_000)
     _refused(shell, "huge.csv", None, "huge.csv is 201 MB")
@@ -112,7 +112,7 @@ def test_endless_device(shell):
 
 
 def test_bytes_that_are_not_text(shell):
-    """Binary data is rejected and not read as text."""
+    """lyncnb rejects binary data instead of reading it as text."""
     _refused(shell, "rubbish.csv", bytes(range(256)) * 20, "rubbish.csv")
 
 
@@ -137,14 +137,14 @@ def test_ragged_row(shell):
 
 
 def test_row_with_a_cell_too_many(shell):
-    """If a row has one cell too many, an error is reported, and the first column does not become an
-    index.
+    """If a row has one cell too many, lyncnb reports an error, and does not use the first column as
+    an index.
     """
     _refused(shell, "long.csv", f"{HEADER}\n{ROW},extra\n", "long.csv row 2", ": 1 problem\n")
 
 
 def test_duplicate_heading(shell):
-    """If a column appears twice, even under different names, an error is reported."""
+    """If a column appears twice, even under different names, lyncnb reports an error."""
     _refused(
         shell, "twice.csv", f"{HEADER},site\n{ROW},Taipei\n", "twice.csv", "site"
     )  # fmt: skip
@@ -152,7 +152,7 @@ def test_duplicate_heading(shell):
 
 
 def test_column_missing(shell):
-    """If the column with the server names is missing, the table is rejected."""
+    """lyncnb rejects a table that has no column with server names."""
     _refused(shell, "none.csv", "role,site\nFrontEnd,Taipei\n", "none.csv", "server_fqdn")
 
 
@@ -162,7 +162,9 @@ def test_line_break_in_a_cell(shell):
 
 
 def test_nul_in_a_cell(shell):
-    """If a cell contains a NUL character, the error message contains its location."""
+    """If a cell contains a NUL character, lyncnb rejects the table, and the error message names the
+    file.
+    """
     _refused(shell, "nul.csv", _table(site="Tai\x00pei"), "nul.csv")
 
 
@@ -252,8 +254,8 @@ def test_url_that_is_not_https(shell):
 
 
 def test_common_name_over_64_characters(shell):
-    """If the common name of a subject is too long, it is not shortened but reported as an error, so
-    the plan is rejected.
+    """If the common name of a subject is too long, lyncnb does not shorten the name, but reports an
+    error and rejects the plan.
     """
     name = f"{'x' * 60}.contoso.net"
     shell.write("long.csv", _table(server_fqdn=name, pool_fqdn=name))
@@ -297,7 +299,9 @@ def test_invalid_options(shell, text, words):
 
 @pytest.mark.parametrize("name", ["nowhere.toml", "."])
 def test_options_that_cannot_be_read(shell, name):
-    """If the options file is missing or is a folder, an error is reported."""
+    """If the options file is missing or is a folder, the command prints no plan and exits with
+    status 2.
+    """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     ended = shell("plan", "contoso.csv", "--options", name)
     assert (ended.status, ended.out) == (2, "")
@@ -329,8 +333,8 @@ def test_output_that_cannot_be_written(shell):
 
 
 def test_output_over_the_input(shell):
-    """If the path for -o is the topology file, it is rejected, so that the planner's table is not
-    overwritten.
+    """If the path for -o is the path of the topology file, the command is rejected, so that the
+    planner's table is not overwritten.
     """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     ended = shell("plan", "contoso.csv", "-o", "./contoso.csv")
@@ -343,7 +347,7 @@ def test_output_over_the_input(shell):
 
 
 def test_output_over_a_manifest(shell):
-    """If the path for -o is the manifest of a request folder, it is rejected, because the manifest
+    """lyncnb rejects the manifest of a request folder as an output file, because the manifest
     records the keys.
     """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
@@ -356,8 +360,8 @@ def test_output_over_a_manifest(shell):
 
 @pytest.mark.posix
 def test_request_folder_that_cannot_be_used(shell):
-    """A file, a link, or a folder that other users can open is rejected as a request folder with
-    exit status 3.
+    """If the request folder is a file, a link, or a folder that other users can open, the command
+    is rejected with exit status 3.
     """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     shell.write("passphrase", PASSPHRASE)
@@ -432,7 +436,9 @@ def topology(shell):
     ],
 )
 def test_invalid_passphrase(shell, topology, content, words):
-    """A passphrase that is too short, too long or not text is rejected, and no message shows it."""
+    """lyncnb rejects a passphrase that is too short, too long or not text, and never shows it in a
+    message.
+    """
     shell.write("passphrase", content)
     ended = shell("request", topology, "requests", "--passphrase-file", "passphrase")
     assert (ended.status, ended.out) == (3, "")
@@ -463,8 +469,8 @@ def test_missing_passphrase(shell, topology):
 
 
 def test_passphrase_in_the_environment(shell, topology):
-    """The passphrase in the environment variable is used, must have the minimum length, and appears
-    in no message.
+    """lyncnb reads the passphrase from the environment variable, rejects one that is too short, and
+    never shows it in a message.
     """
     ended = shell.process("request", topology, "r", environment={"LYNCNB_PASSPHRASE": "tooshort"})
     assert ended.status == 3
@@ -563,7 +569,7 @@ def test_odd_file_names(shell, name):
 
 
 @pytest.mark.posix  # The tests on Windows (.ci/windows) install no libraries for notebooks.
-def test_program_in_place_of_a_notebook(shell):
+def test_missing_and_invalid_notebooks_are_rejected(shell):
     """If a file is missing or is not a notebook, the notebook commands exit with status 2."""
     shell.write("text.ipynb", "no notebook")
     shell.write("empty.ipynb", b"")

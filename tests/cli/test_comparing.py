@@ -1,4 +1,6 @@
-"""The compare command compares tables, JSON documents and folders, and exits with the right status."""
+"""The compare command compares tables, JSON documents and folders, and exits with the documented
+status.
+"""
 
 from __future__ import annotations
 
@@ -57,13 +59,15 @@ def test_any_combination_can_be_compared(planner, old, new, status):
 
 
 def test_a_folder_with_its_table(planner):
-    """With the same options, a request folder and its table result in the same requests, so the
-    comparison shows no difference.
+    """A request folder does not differ from a plan that is created with the same table and the same
+    options.
     """
     planner.write("k.toml", '[key]\nalgorithm = "ECDSA"\n[subject]\norganization = "Contoso"\n')
     ended = planner("compare", "requests", "new.csv", "--new-options", "k.toml")
     assert ended.status == 0, ended.out
-    assert "findings are not counted, because requests does not record findings" in ended.out
+    assert (
+        "the comparison does not count findings, because requests does not record them" in ended.out
+    )
 
 
 def test_one_table_with_two_sets_of_options(planner):
@@ -79,8 +83,8 @@ def test_one_table_with_two_sets_of_options(planner):
 
 
 def test_scenarios(planner):
-    """Folders of scenarios are compared by table, options and name, and a damaged folder is an
-    error.
+    """The command compares scenario folders by table, options and name, and rejects a damaged
+    folder.
     """
     kept = Scenarios(planner.folder / "scenarios")
     table = ln.read_topology(planner.folder / "old.csv")
@@ -105,8 +109,8 @@ def test_scenarios(planner):
 
 @pytest.mark.parametrize("ending", ["html", "csv", "md", "json", "svg"])
 def test_files(planner, ending):
-    """The compare command writes each output format, and replaces a file only if it has the same
-    type.
+    """The compare command can write each output format. It replaces an existing file only if this
+    file is a comparison in the same format.
     """
     call = ("compare", "old.csv", "new.csv", "-o", f"c.{ending}")
     assert planner(*call).status == 1
@@ -133,8 +137,8 @@ def test_files(planner, ending):
     ],
 )
 def test_input_that_cannot_be_compared(planner, arguments, status, words):
-    """Input that cannot be compared is rejected with a clear message and a hint, and no file is
-    written.
+    """If the compare command cannot compare its arguments, it names the problem, gives a hint, and
+    writes no file.
     """
     before = sorted(planner.folder.iterdir())
     ended = planner("compare", *arguments)

@@ -301,7 +301,7 @@ def complaints(ended, arguments: tuple[str, ...]) -> list[str]:
 
 
 def files_of(place: Path) -> list[str]:
-    """Return every file that the commands read, but only one file of each type."""
+    """Return one file of each type that the commands read."""
     kinds = dict.fromkeys(READERS, "")
     names = [str(path.relative_to(place)) for path in sorted((place / "requests").rglob("*"))]
     for name in names:
@@ -350,9 +350,8 @@ EDITS = {
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_manually_edited_manifest(shell, edit):
-    """If the manifest was edited manually, every command that reads it prints a clear sentence.
-
-    The exit status is that of status.
+    """If a user edited the manifest incorrectly, every command that reads it prints a clear error
+    message, and exits with the same status as ``status``.
     """
     change, status = EDITS[edit]
     bundle = make_folder(shell.folder / "requests", make_plan())

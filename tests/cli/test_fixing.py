@@ -1,5 +1,5 @@
-"""The command `check --fix` shows fixes, asks for confirmation, and writes them after it saved a
-backup of the old file.
+"""The command `check --fix` shows fixes and asks for confirmation. It saves a backup of the old
+file before it writes the fixes.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def test_fixes_are_written_and_the_old_files_are_saved(shell, files, arguments):
 
 
 def test_misspelt_heading_is_corrected(shell):
-    """A misspelt column heading, such as `autlogon`, causes a warning, and check --fix changes it
-    to the known heading.
+    """A misspelled column heading, such as `autlogon`, causes a warning, and check --fix corrects
+    the heading.
     """
     wrong = table().replace(b"autologon", b"autlogon").replace(b"extra_san", b"rack")
     path = shell.write("t.csv", wrong)
@@ -131,7 +131,7 @@ def test_a_topology_document_is_not_written(shell, name):
     cell = 'se01.contoso.com (StandardEdition), web_internal_fqdn: "x.contoso.com" -> blank'
     assert cell in done.out
     assert "Change these cells yourself" in done.out
-    assert "No files were written" in done.err
+    assert "lyncnb wrote no files." in done.err
     assert done.status == 1
     assert document.read_bytes() == before
     assert [path.name for path in shell.folder.iterdir()] == [name]

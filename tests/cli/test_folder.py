@@ -30,7 +30,7 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture
 def topology(shell):
-    """Write a topology with two servers whose plan has no errors."""
+    """Write a table with two servers, which results in a plan without errors."""
     return shell.write("contoso.csv", TWO_FRONT_ENDS)
 
 
@@ -138,8 +138,8 @@ def test_request_json(shell, written):
 
 
 def test_request_rejects_a_plan_with_errors(shell, passphrase):
-    """A plan with errors is rejected with exit status 1 before lyncnb asks for the passphrase,
-    unless the errors are accepted.
+    """The request command rejects a plan with errors that the user has not accepted. It exits with
+    status 1 before it asks for the passphrase.
     """
     table = shell.write("contoso.csv", TWO_FRONT_ENDS.replace(",web.contoso.com", ","))
     arguments = ("request", table, "requests")
@@ -160,7 +160,9 @@ def test_request_rejects_a_plan_with_errors(shell, passphrase):
 
 @pytest.mark.parametrize("value", ["web-external-fqdn-missing", "=x", "a=", "nonsense=because"])
 def test_accept_requires_a_known_code_and_a_reason(shell, topology, value):
-    """If --accept has no reason or an unknown code, a usage error is reported."""
+    """If the value of --accept has no reason or an unknown code, the request command ends with a
+    usage error.
+    """
     ended = shell("request", topology, "requests", "--accept", value)
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.startswith("lyncnb: request: ")
@@ -225,7 +227,9 @@ def test_status_rebuild(shell, written, passphrase):
     ],
 )
 def test_request_rejects_incomplete_arguments(shell, passphrase, arguments, message):
-    """The request command rejects an empty folder name, and a reason without a renewal."""
+    """The ``request`` command rejects an empty folder name, and also rejects ``--reason`` without
+    ``--renew``.
+    """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     ended = shell("request", *arguments, "--passphrase-file", passphrase)
     assert (ended.status, ended.out) == (2, "")
@@ -266,7 +270,10 @@ def test_rekey_checks_the_folder_first(shell):
     """The rekey command checks the request folder before it asks for the two passphrases."""
     ended = shell("rekey", "nowhere", "--json")
     assert (ended.status, json.loads(ended.out)["error"]["code"]) == (3, "folder")
-    assert ended.err.startswith(f"lyncnb: {Path('nowhere', 'manifest.json')} does not exist")
+    assert ended.err.startswith(
+        "lyncnb: this folder is not a request folder, because "
+        f"{Path('nowhere', 'manifest.json')} does not exist"
+    )
 
 
 def test_help_of_status_explains_every_state():
@@ -278,8 +285,8 @@ def test_help_of_status_explains_every_state():
 
 
 def test_purge_lists_first(shell, written):
-    """Without the token of its list, the purge command removes nothing. It never lists a request
-    that a CA may still be processing.
+    """The purge command removes nothing without the token of the list that it shows. The list never
+    contains a request that a CA may still be processing.
     """
     ended = shell("purge", "requests")
     assert (ended.status, ended.out) == (0, "requests: nothing to remove\n")
@@ -293,8 +300,8 @@ def test_purge_lists_first(shell, written):
 
 @pytest.mark.posix
 def test_interrupted_run_keeps_complete_pairs(shell, passphrase):
-    """After Ctrl+C, the exit status is 130, complete pairs of key and CSR are kept, and the next
-    run completes the folder.
+    """After Ctrl+C, the command exits with status 130 and keeps each key that has its CSR, and the
+    next run completes the folder.
     """
     rows = "".join(f"fe{number:02}.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,\n"
                    for number in range(3, 31))  # fmt: skip
@@ -352,8 +359,8 @@ def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
 
 
 def test_new_folder_rejects_a_weak_passphrase(shell, topology, written):
-    """A weak passphrase in a passphrase file is rejected with status 3 for a new folder, but opens
-    an existing folder.
+    """For a new folder, lyncnb rejects a weak passphrase in a passphrase file with exit status 3.
+    An existing folder still accepts its weak passphrase.
     """
     weak = shell.write("weak.txt", "fe01.contoso.net\n")
     ended = shell("request", topology, "new", "--passphrase-file", weak)
@@ -444,8 +451,8 @@ def test_handover_accepts_a_template_for_each_usage(shell, written):
 
 
 def test_handover_without_a_matching_request(shell, written):
-    """If no request matches the options of the handover command, the error message lists the
-    existing values.
+    """If no request matches a filter of the handover command, the error message lists the values
+    that the filter accepts.
     """
     ended = shell("handover", "requests", "out.zip", "--site", "Nowhere")
     assert ended.status == 3
@@ -466,7 +473,7 @@ def test_table_is_not_a_request_folder(shell):
 
 
 def test_receive_and_package(shell, answered, passphrase):
-    """Returned certificates are matched, stored and packaged, and the status command shows their
+    """lyncnb matches, stores and packages returned certificates, and the status command shows their
     state.
     """
     ended = shell("receive", "requests", "back", "--json")
@@ -642,8 +649,8 @@ def test_purge_with_its_token(shell, superseded):
 @pytest.mark.posix
 @pytest.mark.parametrize(("answer", "keys"), [("no", 1), ("", 1), ("yes", 0)])
 def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
-    """On a terminal, the purge command shows the list and removes the files only if the user
-    answers yes.
+    """On a terminal, the purge command lists the files and removes them only if the user answers
+    yes.
     """
     pexpect = pytest.importorskip("pexpect")
     child = pexpect.spawn(

@@ -19,8 +19,8 @@ ISSUE = "planned_issue_date = 2026-11-25\n"
 
 @pytest.fixture
 def planner(shell):
-    """Write a table, options that work, options that do not work, a saved plan, and a request
-    folder.
+    """Write a table, two valid option files, an option file whose freeze is too long, a saved plan,
+    and a request folder.
     """
     shell.write("t.csv", TWO_SITES)
     shell.write("good.toml", ISSUE)
@@ -66,8 +66,8 @@ def test_until_and_on_set_the_dates(planner):
 
 
 def test_forecast_of_a_saved_plan_and_a_folder(planner):
-    """The forecast of a saved plan uses the options in the plan, and the forecast of a folder uses
-    the options that are passed.
+    """The forecast of a saved plan uses the options in the plan. The forecast of a folder uses the
+    options from the command line.
     """
     saved, table = (
         json.loads(planner("forecast", *of, "--json").out)
@@ -110,8 +110,8 @@ def test_files(planner):
 
 
 def test_options_of_a_saved_plan_are_not_the_default(planner):
-    """If a saved plan contains options, the comparison of forecasts does not call them the default
-    options.
+    """If a saved plan contains options, the comparison of forecasts calls them recorded options and
+    not default options.
     """
     ended = planner("forecast", "p.json", "--other-options", "other.toml")
     assert ended.out.startswith("first: p.json with its recorded options: ")

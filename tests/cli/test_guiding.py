@@ -57,8 +57,8 @@ def test_guide_reads_a_file_of_answers(shell):
 
 
 def test_edited_answers_can_be_used_again(shell):
-    """With --force, the guide command writes its files again from an edited guide.toml, which does
-    not change.
+    """With --force, the guide command writes its files again after the user edits guide.toml. The
+    command does not change guide.toml.
     """
     shell.write("given.toml", ANSWERS)
     assert shell("guide", "--answers", "given.toml").status == 0
@@ -106,8 +106,8 @@ def test_invalid_answers_write_no_file(shell):
 
 
 def test_file_of_answers_is_not_overwritten(shell):
-    """If the file of answers has the name of an output file, guide does not overwrite it, even with
-    --force.
+    """If the answers file has the same name as an output file, the guide command does not overwrite
+    it, even with --force.
     """
     shell.write("plan.toml", ANSWERS)
     ended = shell("guide", ".", "--answers", "plan.toml", "--force")
@@ -230,7 +230,7 @@ def test_interrupted_guide_writes_nothing(shell, end):
     terminal.child.expect_exact("> ")
     told = terminal.leave(end)
     assert (terminal.child.exitstatus, files(shell.folder)) == (130, set())
-    assert "No files were written" in told
+    assert "lyncnb wrote no files" in told
     assert "Traceback" not in told
 
 

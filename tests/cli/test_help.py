@@ -1,4 +1,4 @@
-"""The first page of the help and the hints contain the correct names of commands."""
+"""The hints and the first page of the help name only commands that exist."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Whatever type of file an argument specifies, each command ends in time with a message and a valid
-exit status.
+"""Each command accepts any type of file as an argument without hanging, and ends with a message and
+a valid exit status.
 """
 
 from __future__ import annotations
@@ -208,8 +208,8 @@ def test_paths_that_are_not_regular_files(planner, reader):
 
 
 def test_list_of_signers_is_read_without_an_approval(planner):
-    """If the file with the list of allowed signers is missing, this is reported, even if no plan
-    was approved.
+    """If the file with the list of allowed signers is missing, the status command reports an error,
+    even if no plan was approved.
     """
     ended = planner("status", "requests", "--approved-by", "nowhere.txt")
     assert (ended.status, ended.out) == (2, "")
@@ -250,7 +250,7 @@ NOTEBOOKS = [
 @pytest.mark.parametrize("text", NOTEBOOKS)
 @pytest.mark.parametrize("command", ["run", "share", "clean"])
 def test_files_that_are_not_a_notebook(planner, command, text):
-    """A file that contains other JSON or a damaged notebook is rejected with a clear message."""
+    """lyncnb rejects a file that contains other JSON or a damaged notebook, with a clear message."""
     planner.write("odd.ipynb", text)
     check_refused(planner, (command, "FILE"), "odd.ipynb")
     assert (planner.folder / "odd.ipynb").read_text() == text
@@ -296,8 +296,8 @@ def text_arguments() -> dict[str, tuple[str, ...]]:
 
 @pytest.mark.parametrize("option", text_arguments())
 def test_any_text_for_an_option(planner, option):
-    """Whatever text is passed to an option, the exit status is documented, and a message is printed
-    if it is not 0 or 1.
+    """For any text that is passed to an option, the command ends with a documented exit status, and
+    prints a message if the status is not 0 or 1.
     """
     planner.write("answer.pem", "nothing")
     for typed in TYPED:

@@ -157,7 +157,9 @@ def test_ctrl_c_ends_a_run_that_asks_for_the_passphrase(shell):
         told += os.read(ours, 1024)
     os.write(ours, b"\x03")
     assert process.wait(timeout=60) == 130
-    with suppress(OSError):  # The terminal closes after its complete output was read.
+    with suppress(
+        OSError
+    ):  # Reading raises OSError at the end of the output, because the terminal is closed then.
         while more := os.read(ours, 1024):
             told += more
     os.close(ours)
@@ -218,8 +220,8 @@ def test_share_rejects_a_notebook_with_secrets(shell):
 
 
 def _ask(port: str, query: str) -> dict:
-    """Return the files that the server lists. The server prints its address before it accepts
-    connections, so the request is repeated until the server responds.
+    """Return the server's response as JSON. The server prints its address before it accepts
+    connections, so the function repeats a refused request.
     """
     for _ in range(300):
         try:
@@ -265,7 +267,7 @@ def _serving(folder: Path, command: str):
             told += line
             found = re.search(r"http://[\w.]+:(\d+)/\S*\?token=(\w+)", line)
         assert found, "no address with a token was printed"
-        assert ("your servers: lyncnb guide place" in told) is (command == "lab")
+        assert ("your servers, run: lyncnb guide place" in told) is (command == "lab")
         yield *found.groups(), process
     finally:
         process.send_signal(signal.SIGTERM)
@@ -328,8 +330,8 @@ def test_a_server_listens_on_loopback_only(request, command):
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads Linux' /proc")
 @pytest.mark.skipif(not shutil.which("sh"), reason="needs sh, which a terminal of JupyterLab runs")
 def test_lab_does_not_pass_the_passphrase_on(lab):
-    """In a terminal in JupyterLab, the environment contains no passphrase and contains lyncnb's
-    settings for nbconvert.
+    """In a terminal in JupyterLab, the environment contains lyncnb's settings for nbconvert, but no
+    passphrase.
     """
     port, token, process = lab
     asked = Request(f"http://127.0.0.1:{port}/api/terminals?token={token}", method="POST")

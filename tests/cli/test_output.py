@@ -1,4 +1,4 @@
-"""Text and tables are printed correctly to a terminal."""
+"""The commands print text and tables correctly on a terminal."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def test_plan_fits_the_terminal(shell, topology, columns):
 
 
 def test_plan_in_a_pipe(shell, topology):
-    """In a pipe, the plan has one line for each certificate and is at most 100 columns wide."""
+    """If the output is a pipe, the plan command shows one line for each certificate and at most 100
+    columns.
+    """
     # The test uses a file name without a folder, because lyncnb does not wrap a long path in a
     # command.
     text = shell.process("plan", topology.name, environment={"COLUMNS": ""}).out
@@ -77,7 +79,7 @@ def test_notices_are_counted_and_listed_on_request(shell, topology):
         for f in json.loads(shell("check", topology, "--json").out)["findings"]
         if f["severity"] == "notice"
     ]
-    assert f"{len(notices)} notices. To read the notices: lyncnb plan {topology} -v" in short
+    assert f"{len(notices)} notices. To read the notices, run: lyncnb plan {topology} -v" in short
     assert not re.search("^notice: ", short, re.M)
     assert len(notices) == len(re.findall("^notice: ", whole, re.M))
     words = " ".join(whole.split())
@@ -103,9 +105,7 @@ def test_a_command_in_a_sentence_is_not_wrapped(capsys, monkeypatch):
 @pytest.mark.posix
 @pytest.mark.parametrize("command", ["explain", "compare", "compare-topology", "trust"])
 def test_text_fits_the_terminal(shell, topology, command):
-    """Text in a list is wrapped with the indentation of its list item, and host names are never
-    split.
-    """
+    """lyncnb indents the wrapped lines of a list item like the item, and never splits a host name."""
     other = shell.write("other.csv", TWO_FRONT_ENDS.replace("fe02", "fe03"))
     second = {"explain": ["fe01.contoso.net"], "trust": []}.get(command, [other])
     status, text = _terminal([command, topology, *second], columns=70, folder=shell.folder)
@@ -123,7 +123,7 @@ def test_control_characters_do_not_reach_a_terminal(capsys):
 
 
 def test_progress_is_silent_without_a_terminal():
-    """If standard error is not a terminal, no progress bar is shown."""
+    """lyncnb shows no progress bar if standard error is not a terminal."""
     progress, finish = output.make_progress_bar("requests")
     assert progress is None
     finish()

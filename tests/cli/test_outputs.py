@@ -1,5 +1,5 @@
-"""An option for an output file never overwrites or loses an existing file that lyncnb did not
-write.
+"""lyncnb never overwrites or deletes an existing file that it did not write, if the user specifies
+this file for output.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ WORDS = {
         "[clientAuth=]NAME",
     ),
 }
-# The parameters for input files and for folders of lyncnb. All other file parameters are for output
-# files.
+# The parameters for input files, request folders and archives. All other file parameters are for
+# output files.
 READ = {
     *("topology", "options_file", "passphrase_file", "new_passphrase_file", "recovery", "folder"),
     *("with_recovery", "notebook", "notebooks", "files", "requests"),
@@ -84,7 +84,7 @@ NEVER_OVER = {("recovery", "file")}
 
 
 def outputs() -> dict[str, list[str]]:
-    """Return every output parameter and the arguments of the command that has it."""
+    """Map each output parameter to the arguments of its command."""
     found = {}
     for command in COMMANDS:
         for one in command.params:
@@ -98,8 +98,9 @@ def outputs() -> dict[str, list[str]]:
 
 
 OUTPUTS = outputs()
-#: The page output requires npm and is tested only on POSIX systems. Under Wine, a test that reads a
-#: folder repeatedly runs for only one output.
+#: The command ``page`` needs npm, so its output is tested only on POSIX systems. Wine is slow, so
+#: on
+#: Wine, tests that read a folder repeatedly cover only the output of ``plan``.
 EACH = [
     pytest.param(name, marks=pytest.mark.posix if name == "page output" else ()) for name in OUTPUTS
 ]
@@ -188,8 +189,8 @@ def test_every_output_option_comes_with_force():
 
 @pytest.mark.parametrize("output", FOR_FOLDERS)
 def test_no_file_of_a_request_folder_is_overwritten(planner, output):
-    """With any flag, no command overwrites a file of a request folder, such as keys, requests, the
-    manifest and the archive.
+    """No command overwrites a file of a request folder, such as a key or the manifest, not even
+    with --force.
     """
     command = OUTPUTS[output]
     for path in sorted((planner.folder / "requests").rglob("*")):
@@ -202,8 +203,8 @@ def test_no_file_of_a_request_folder_is_overwritten(planner, output):
 
 @pytest.mark.parametrize("output", FOR_FOLDERS)
 def test_no_output_is_written_to_the_subfolders_of_a_request_folder(planner, output):
-    """No output is written to the subfolders of a request folder, even with --force, and even if
-    the path contains a link or dots.
+    """No command writes output to a subfolder of a request folder, even with --force, or if the
+    path contains a symbolic link or "..".
     """
     command = OUTPUTS[output]
     for ending in endings_of(planner, command):
@@ -213,7 +214,7 @@ def test_no_output_is_written_to_the_subfolders_of_a_request_folder(planner, out
             *("requests/Archive/new", "requests/returned/new", "requests/keys./new"),
         ):
             if os.name == "nt" and ("keys." in place or place.startswith("link")):
-                continue  # On Windows, a folder name cannot end with a period, and the test creates no link.
+                continue  # On Windows, these paths cannot exist in this test.
             refused(planner, [*command, place + ending], "is one of lyncnb's own files")
             refused(planner, [*command, place + ending, "--force"], "is one of lyncnb's own files")
 
@@ -272,8 +273,8 @@ def test_output_of_another_command_is_not_replaced(planner):
 
 @pytest.mark.parametrize("output", EACH)
 def test_wrong_suffix_is_rejected(planner, output):
-    """If the name of an output file has no suffix or a wrong one, it is rejected, and the message
-    lists the valid suffixes.
+    """If the path of an output file has no suffix or the wrong suffix, lyncnb rejects the path with
+    a message that lists the valid suffixes.
     """
     command = OUTPUTS[output]
     endings = endings_of(planner, command)
@@ -284,8 +285,8 @@ def test_wrong_suffix_is_rejected(planner, output):
 @pytest.mark.posix
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_output_must_be_a_file(planner, output):
-    """If the output is a folder, a link, a pipe, blank or an invalid name, it is rejected, even
-    with --force.
+    """lyncnb rejects an output path that is blank, invalid, a folder, a link, or a pipe, even with
+    --force.
     """
     command = OUTPUTS[output]
     ending, *_ = endings_of(planner, command)
@@ -319,7 +320,7 @@ def test_run_does_not_replace_unknown_files(planner):
 
 
 def test_clean_does_not_change_a_request_folder(planner):
-    """If a notebook is in a subfolder of a request folder, the clean command does not rewrite it."""
+    """The clean command rejects notebooks in a request folder."""
     nbformat.write(nbformat.v4.new_notebook(), planner.folder / "requests/steps/n.ipynb")
     refused(planner, ["clean", "requests/steps/n.ipynb"], "is one of lyncnb's own files")
     refused(planner, ["clean", "requests/manifest.json"])

@@ -172,8 +172,8 @@ def test_check_json_omits_the_certificates(shell, topology):
 
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".html", ".md", ".json", ".CSV"])
 def test_plan_writes_a_file(shell, topology, suffix):
-    """With -o, the plan command writes a complete file in the format of its suffix, and the same
-    bytes each time.
+    """With -o, the plan command writes a complete file in the format of the file name extension. A
+    second run writes the same bytes.
     """
     file = shell.folder / f"plan{suffix}"
     assert shell("plan", topology, "-o", file).status == 0
@@ -184,9 +184,7 @@ def test_plan_writes_a_file(shell, topology, suffix):
 
 
 def test_plan_to_file_and_json_at_once(shell, topology):
-    """The options -o and --json can be combined, and then standard output contains one JSON
-    document.
-    """
+    """If the options -o and --json are combined, standard output contains one JSON document."""
     ended = shell("plan", topology, "-o", "plan.md", "--json")
     assert json.loads(ended.out)["format"] == "lyncnb-plan/1"
 
@@ -257,8 +255,8 @@ def test_unknown_finding_lists_near_ones(shell):
 
 @pytest.mark.parametrize("name", ["plan.toml", "{table}.plan.toml"])
 def test_options_file_is_used_only_if_it_is_passed(shell, topology, name):
-    """If plan.toml is next to the table but --options is not passed, the file is not used, and a
-    note mentions it.
+    """If plan.toml is next to the table but the user does not pass --options, lyncnb ignores the
+    file and mentions the ignored file in a note.
     """
     beside = topology.with_name(name.format(table=topology.stem))
     beside.write_text('layout = "separate"\n')
@@ -274,7 +272,7 @@ def test_options_file_is_used_only_if_it_is_passed(shell, topology, name):
 
 
 def test_product_option_takes_precedence(shell, topology):
-    """The option --product takes precedence over plan.toml, and an unknown product is rejected."""
+    """The option --product takes precedence over plan.toml. The command rejects an unknown product."""
     options = shell.write("options.toml", 'product = "nothing2099"\n')
     assert shell("check", topology, "--options", options).status == 2
     ended = shell("check", topology, "--options", options, "--product", "lync2013")
@@ -284,8 +282,8 @@ def test_product_option_takes_precedence(shell, topology):
 
 
 def test_corrected_values_are_reported(shell):
-    """Values that are corrected when a table is read are reported on standard error, at most ten of
-    them.
+    """If lyncnb corrects values when it reads a table, it shows the first ten corrections on
+    standard error, and the number of the others.
     """
     rows = "".join(f"FE{number:02}.contoso.net.,FrontEnd,pool.contoso.net,Taipei,,,,\n"
                    for number in range(20, 40))  # fmt: skip
@@ -394,8 +392,8 @@ def test_many_problems_are_shortened_only_in_text(capsys):
 
 @pytest.mark.posix
 def test_closed_pipe_is_reported(shell, topology):
-    """If the program that reads the output closes its pipe, the command reports this in one line
-    and exits with status 3.
+    """If the program that reads the output closes its pipe, the command prints a one-line error and
+    exits with status 3.
     """
     command = f"{sys.executable} -m lyncnb plan {topology} --json; echo $? >status"
     done = subprocess.run(
@@ -411,7 +409,7 @@ def test_closed_pipe_is_reported(shell, topology):
 @pytest.mark.posix
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_standard_output_that_is_full(shell, topology):
-    """If standard output is written to a full disk, an error is reported."""
+    """If lyncnb cannot write to standard output because the disk is full, it shows an error."""
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "lyncnb", "plan", str(topology)],
@@ -475,8 +473,8 @@ def test_picture_shows_the_topology_by_default(shell, topology):
     ],
 )
 def test_invalid_options_for_a_picture_are_rejected(shell, topology, arguments, told):
-    """A request for an unknown figure, or for a picture with another suffix or without a file, is
-    rejected, and no file is written.
+    """lyncnb rejects an unknown figure, a picture file with the wrong extension, and a figure
+    without a file. It writes nothing.
     """
     ended = shell("plan", topology, *arguments)
     assert ended.status == 2
@@ -485,7 +483,9 @@ def test_invalid_options_for_a_picture_are_rejected(shell, topology, arguments, 
 
 
 def test_unknown_picture_is_not_overwritten(shell, topology):
-    """The plan command overwrites an .svg file that it did not write only with --force."""
+    """If lyncnb did not write an existing .svg file, the plan command overwrites the file only with
+    --force.
+    """
     shell.write("plan.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>")
     assert shell("plan", topology, "-o", "plan.svg").status != 0
     assert shell("plan", topology, "-o", "plan.svg", "--force").status == 0
@@ -518,8 +518,8 @@ def test_all_findings_can_be_written_to_a_page(shell, tmp_path):
 
 
 def test_page_of_findings_requires_a_file_and_no_code(shell, tmp_path):
-    """The finding command rejects --all without a file, a file without --all, a code together with
-    either, and a call without arguments.
+    """The finding command rejects four calls: without arguments, with --all but no file, with a
+    file but without --all, and with a code in combination with --all or a file.
     """
     page = str(tmp_path / "f.html")
     for arguments in (("--all",), ("-o", page), ("--all", "-o", page, "meet-url-count"), ()):

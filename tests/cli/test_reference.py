@@ -45,8 +45,9 @@ def page() -> str:
 
 
 def test_reference_matches_the_help(request):
-    """The page docs/commands.md contains the help that the commands print. With --refresh, it is
-    written again.
+    """The page docs/commands.md contains the help that the commands print.
+
+    With the option --refresh, the test updates the page.
     """
     if request.config.getoption("--refresh"):
         PAGE.write_text(page(), "utf-8")

@@ -44,8 +44,8 @@ def planner(shell):
 
 
 def test_renewal_needs_no_id(planner):
-    """With --due, the renew command renews all due certificates without any id. If it is repeated,
-    nothing is due.
+    """With --due, the renew command needs no id and renews all due certificates. A second run
+    renews nothing.
     """
     ended = planner("renew", "requests", "--due", *WHY, *PASS)
     assert ended.status == 0, ended.err
@@ -86,10 +86,8 @@ def test_renew_requires_a_selection_and_a_reason(planner, arguments, words):
 
 
 def test_withdrawal_needs_confirmation(planner, monkeypatch):
-    """On a terminal, the renew command asks before it withdraws a waiting request. Otherwise, it
-    prints the required option.
-
-    Otherwise, it names the option. The answer no changes nothing.
+    """On a terminal, the renew command asks for confirmation before it withdraws a waiting request.
+    The answer "no" changes nothing. Without a terminal, the command names the required option.
     """
     one = ("renew", "requests", "FrontEnd-fe01", *PASS)
     assert planner(*one, "--reason", "first").status == 0
@@ -103,7 +101,7 @@ def test_withdrawal_needs_confirmation(planner, monkeypatch):
     assert snapshot(planner.folder / "requests") == before
     monkeypatch.setattr(click, "prompt", lambda text, **_: "yes")
     ended = planner(*one, "--reason", "second")
-    assert (ended.status, "withdrawn: the request of generation 2" in ended.out) == (0, True), ended
+    assert (ended.status, "withdrawn: the CSR of generation 2" in ended.out) == (0, True), ended
     assert planner(*one, "--reason", "third", "--withdraw").status == 0
 
 
@@ -179,8 +177,8 @@ def test_every_generation_belongs_to_the_approved_plan(approved):
 @pytest.mark.tools
 @needs_ssh_keygen
 def test_renewal_requires_the_list_of_signers(approved):
-    """If the list of allowed signers is missing or no longer contains the signer, no request is
-    renewed.
+    """lyncnb renews no request if the list of allowed signers is missing or no longer contains the
+    signer.
     """
     before = snapshot(approved.folder / "requests")
     refused(renew(approved), approved, before, f"{ALICE} approved the plan", "--approved-by")
@@ -231,7 +229,7 @@ def test_renewal_requires_a_recorded_approval(approved):
 @needs_ssh_keygen
 def test_repeated_request_verifies_the_approval_again(approved):
     """If the signer is no longer in the list of allowed signers, or if the signature is missing,
-    the same plan cannot be requested again.
+    the request command rejects a second run for the same plan.
     """
     before = snapshot(approved.folder / "requests")
     refused(request(approved, "others"), approved, before)
@@ -317,6 +315,6 @@ def test_interrupted_renewal_is_completed_by_the_same_request_command(planner):
     assert ended.status == 0, ended.err
     assert read_manifest(folder).requests == renewed
     assert "<html" in (folder / "summary.html").read_text("utf-8")
-    # The summary is complete, so the same command starts another renewal.
+    # The previous run completed the summary, so the same command now renews the request again.
     assert planner(*again).status == 0
     assert read_manifest(folder).requests[0].generation == 3

@@ -1,5 +1,5 @@
-"""On the command line, a plan can be saved, compared and requested, and the status command compares
-it with the folder.
+"""On the command line, a user can save, compare and request a plan, and the status command compares
+a plan with a request folder.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def test_one_name_for_two_files(planner):
         assert ended.status == 2
         assert (planner.folder / "p.json").read_bytes() == before
     assert planner("plan", "t.csv", "--save", "new.json", "-o", "./new.json").status == 2
-    # The duplicate file name is reported before any file is written.
+    # The command rejects the duplicate file name before it writes any file.
     assert not (planner.folder / "new.json").exists()
 
 
@@ -133,15 +133,15 @@ def test_an_altered_plan_is_refused(planner):
 
 
 def test_plan_with_errors_is_saved_but_not_requested(planner):
-    """A plan with errors can be saved and shown, but can be requested only if it contains a reason
-    for accepting them.
+    """A plan with errors can be saved. The request command accepts the plan only if it contains a
+    reason for accepting each error.
     """
     planner.write("e.csv", TWO_FRONT_ENDS.replace("web.contoso.com", "web.contoso.local"))
     planner.write("o.toml", '[issuer]\nall = "public"\n')
     assert planner("plan", "e.csv", "--options", "o.toml", "--save", "e.json").status == 1
     ended = planner("request", "--plan", "e.json", "requests", *PASS)
     assert ended.status == 1
-    codes = set(re.findall(r"\((.*)\), so nothing was written", ended.err)[0].split(", "))
+    codes = set(re.findall(r"\((.*)\), so lyncnb wrote nothing", ended.err)[0].split(", "))
     reasons = "".join(f'{code} = "a test"\n' for code in codes)
     planner.write("o.toml", f'[issuer]\nall = "public"\n[accepted]\n{reasons}')
     planner("plan", "e.csv", "--options", "o.toml", "--save", "e.json")
@@ -173,8 +173,8 @@ def test_plan_for_a_custom_product(planner):
 
 
 def test_evaluation_date_of_a_saved_plan_is_used(planner):
-    """A saved plan is requested with the rules of its evaluation date, and errors under the current
-    rules are reported.
+    """For a saved plan, the request command applies the rules of the plan's evaluation date. It
+    also reports the errors that the current rules would add.
     """
     planner.write("c.csv", TWO_FRONT_ENDS)
     planner.write("o.toml", '[issuer]\nall = "public"\n[subject]\norganizational_unit = "IT"\n')
@@ -236,8 +236,8 @@ def test_altered_record_differs_from_the_plan(planner):
 
 
 def test_saved_plan_can_be_compared(planner):
-    """A saved plan can be compared with its table, a folder and another saved plan, and the output
-    shows causes.
+    """The compare command compares a saved plan with its table, a folder and another saved plan,
+    and shows the cause of each difference.
     """
     planner("request", "--plan", "p.json", "requests", *PASS)
     for other in ("t.csv", "requests", "p.json"):
@@ -287,8 +287,8 @@ def test_plan_with_other_rules_can_be_compared(planner):
     assert "was planned with different rules" in ended.err
 
 
-def test_plan_with_other_rules_is_not_requested(planner):
-    """If a plan was created with other rules, its requests are not created.
+def test_request_rejects_a_plan_with_other_rules(planner):
+    """If a plan was created with other rules, lyncnb does not create its requests.
 
     The message lists the names that differ and the next step, and does not say that the plan was
     altered.
@@ -309,8 +309,8 @@ def test_plan_with_other_rules_is_not_requested(planner):
 
 
 def test_duplicate_id_is_rejected(planner):
-    """A plan that contains the same id twice is rejected, even if the plan was created with other
-    rules.
+    """lyncnb rejects a plan that contains the same ID twice, even if the plan was created with
+    other rules.
     """
     data = (planner.folder / "p.json").read_text("utf-8")
     alter_with_digest(planner, json.loads(data)["rules"]["cas/*.toml"], "0" * 64)
@@ -319,7 +319,7 @@ def test_duplicate_id_is_rejected(planner):
     ended = planner("compare", "p.json", "t.csv")
     assert ended.status == 2
     assert "appears twice" in ended.err
-    assert "its digest" not in ended.err  # The digest in the file is correct.
+    assert "its digest" not in ended.err  # The digest of the saved plan is correct.
 
 
 @pytest.mark.parametrize("product", ["../mine.toml", r"\\\\evil\\share\\mine.toml", "a b"])
@@ -357,14 +357,14 @@ def test_last_dates_of_the_calendar(planner, day):
 
 
 def run_in_new_process(planner, *arguments):
-    """Run a command in a new process, which has not loaded the custom product."""
+    """Run a command in a new process that has not loaded the custom product."""
     rule_files._custom_products.clear()
     return planner(*arguments)
 
 
 def test_folder_of_a_custom_product(planner):
-    """A request folder records the digest of its custom product's file, and the pfx and steps
-    commands reject another file.
+    """A request folder records the digest of its custom product's file. The pfx and steps commands
+    reject any other product file.
     """
     text = 'extends = "lync2013"\nproduct = "mine_finished"\ntitle = "Mine"\n'
     planner.write("mine.toml", text)
@@ -390,7 +390,7 @@ def test_folder_of_a_custom_product(planner):
         planner.write("mine.toml", text + "# another file\n")
         ended = run_in_new_process(planner, *command, *ours)
         assert (ended.status, ended.out) == (2, "")
-        assert f"the folder was created with SHA-256 {digest}" in ended.err
+        assert f"the folder was created with a file that has the SHA-256 {digest}" in ended.err
         planner.write("mine.toml", text)
         ended = run_in_new_process(planner, *command, *ours)
         assert ended.status == 0, ended.err

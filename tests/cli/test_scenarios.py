@@ -1,5 +1,5 @@
-"""The folder of a scenario can be used instead of a table, and then only the options in the
-scenario apply.
+"""Commands accept the folder of a scenario instead of a table, and then apply only the options in
+the scenario.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def wild(shell) -> ln.Scenario:
 
 
 def test_scenario_can_be_planned_checked_and_explained(shell, wild):
-    """A scenario can be planned, checked and explained like its table and plan.toml, and the output
-    shows its name.
+    """The commands plan, check and explain accept a scenario like a table with its plan.toml, and
+    show the name of the scenario.
     """
     told = json.loads(shell("plan", "scenarios/wild", "--json").out)
     assert told["plan_sha256"] == wild.plan.sha256
@@ -41,8 +41,8 @@ def test_scenario_can_be_planned_checked_and_explained(shell, wild):
 
 
 def test_other_options_are_rejected(shell, wild):
-    """A scenario cannot be combined with other options, and a folder that is not a scenario is
-    rejected as a table.
+    """A scenario cannot be combined with the option --options, and a folder without a scenario is
+    rejected as the topology.
     """
     ended = shell("plan", "scenarios/wild", "--options", "scenarios/wild/plan.toml")
     assert (ended.status, "already contains options" in ended.err) == (2, True)
@@ -53,7 +53,7 @@ def test_other_options_are_rejected(shell, wild):
 
 @pytest.mark.parametrize("command", [("trust",), ("forecast", "--on", "2027-01-15")])
 def test_scenario_is_not_a_request_folder(shell, wild, command):
-    """The folder of a scenario is rejected as a request folder."""
+    """If a user specifies the folder of a scenario as a request folder, lyncnb rejects it."""
     ended = shell(*command, "scenarios/wild")
     assert "fe01.contoso.net" in ended.out, ended.err
     assert shell(*command, "scenarios/wild", "--options", "scenarios/wild/plan.toml").status == 2

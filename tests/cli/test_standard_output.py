@@ -103,14 +103,16 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def place(made, tmp_path, monkeypatch):
-    """Return a copy of the files and make it the current folder."""
+    """Copy the files to a new folder, change to the folder, and return its path."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def in_child(arguments: list[str], state: str, place: Path) -> tuple[int, str]:
-    """Run a command in a child process whose standard output has the given state."""
+    """Run a command in a child process whose standard output is closed, full, or a pipe, depending
+    on `state`.
+    """
     told = place / "told"
     child = os.fork()
     if child == 0:
@@ -144,15 +146,15 @@ def _run(arguments: list[str], state: str, told: Path) -> int:
 
 
 def test_every_command_is_in_the_table():
-    """The table of calls contains all commands except those that run until the user stops them."""
+    """``CALLS`` contains all commands except those that run until the user stops them."""
     assert set(CALLS) | SERVES_UNTIL_STOPPED == {command.name for command in COMMANDS}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", CALLS)
 def test_completed_work_is_kept_if_standard_output_fails(place, command, request):
-    """If standard output fails after a command completed its work, the work stays completed, and
-    the error describes the failure.
+    """If standard output fails after a command has completed its work, the results of the work are
+    kept, and the error describes the failure.
     """
     if command == "page":
         request.getfixturevalue("built_page")
@@ -231,8 +233,8 @@ def test_separate_process_prints_no_additional_message(place, arguments):
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_stream_keeps_its_descriptor_in_a_child(tmp_path, closed):
-    """If standard output is closed, its file descriptor is not used for another file in a child
-    process.
+    """If standard output is closed, no other file in a child process gets the file descriptor of
+    standard output.
 
     Otherwise a notebook kernel would open a socket with it and lose it.
     """

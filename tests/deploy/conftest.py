@@ -8,5 +8,5 @@ from deploy.walk import Walk
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
-    """Return a simulation of servers whose files are in a temporary folder."""
+    """Return a simulation that runs deployment steps on servers in a temporary folder."""
     return Walk(tmp_path_factory.mktemp("walk"))

@@ -35,7 +35,7 @@ SAME = {
     *("Survivable Branch Appliance", "Survivable Branch Appliance 2015"),
 }
 
-#: A value in a text, such as a name, a path, a time, a command or a thumbprint.
+#: A pattern for values within a sentence, such as names, paths, times, commands, and thumbprints.
 VALUE = re.compile(r"[\w$:\\/-]*[\d\\.$][\w$:\\/.-]*\w")
 ENGLISH = re.compile(r"\b[A-Z]?[a-z]+ [a-z]+ [a-z]+\b")
 
@@ -56,7 +56,9 @@ def procedures():
 
 
 def texts_of(steps, say):
-    """Return all texts on all sheets of a checklist that a reader must understand to do the work."""
+    """Return the texts that a reader of the checklist must understand to do the work, from all
+    sheets.
+    """
     found = []
     for page in steps.pages:
         found += [page.title, page.shell.title] if page.shell else [page.title]
@@ -76,8 +78,8 @@ def texts_of(steps, say):
 
 
 def test_every_text_of_a_sheet_is_translated():
-    """In the Chinese checklist, titles, results, cautions, conditions and the order are in Chinese
-    and contain all values.
+    """In the Chinese checklist, all texts of the steps are in Chinese and contain the same values
+    as the English texts.
     """
     missing, lost, never = set(), set(), set()
     for steps in procedures():
@@ -177,7 +179,7 @@ def test_a_checklist_is_recognized_in_every_language(steps, tmp_path):
 
 
 def test_an_unknown_language_is_refused(steps):
-    """If the language of a checklist is unknown, it is rejected, and the message lists the
+    """A request for a checklist in an unknown language is rejected, and the message lists the
     supported languages.
     """
     with pytest.raises(OptionsError) as refused:

@@ -73,8 +73,8 @@ def test_each_server_starts_on_a_new_page(chromium, tmp_path):
         assert first_lines[start - 1] != name
 
 
-#: The maximum number of printed pages for a server, by role. Roles that are not listed have two
-#: pages, like a Front End Server.
+#: The maximum number of printed pages for a server, by role. For other roles, the maximum is two
+#: pages.
 MOST_PAGES = {"Edge": 3, "ExchangeUM": 3, "ExchangeOWA": 3}
 
 
@@ -82,7 +82,7 @@ MOST_PAGES = {"Edge": 3, "ExchangeUM": 3, "ExchangeOWA": 3}
 @pytest.mark.parametrize("sample", ["contoso.csv", "litwareinc-global.csv"])
 @pytest.mark.parametrize("old_end", [None, OLD_END], ids=["first", "renewal"])
 def test_sheet_is_short_and_each_page_has_its_server(chromium, tmp_path, product, sample, old_end):
-    """The printed checklist has two pages for a server, and three for an Edge Server.
+    """The printed checklist has two pages for most servers and three pages for an Edge Server.
 
     Each page has deployment, server, thumbprints and expiry date.
     """
@@ -130,7 +130,9 @@ def test_page_is_accessible(chromium, tmp_path):
 
 
 def test_click_selects_the_commands_of_a_block(chromium, tmp_path):
-    """A click on a block in the checklist selects exactly its commands, at any screen size."""
+    """A click on a block in the checklist selects exactly the commands in this block, at any screen
+    size.
+    """
     server = STEPS.servers[0]
     html = to_html(select_server_steps(STEPS, server))
     with opened_page(chromium, tmp_path, html, scripts=True, width=700) as page:

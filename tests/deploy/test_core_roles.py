@@ -48,7 +48,7 @@ def on(server, product="lync2013", *, renewal=False):
 
 
 def place(server, step, product="lync2013", *, renewal=False):
-    """Return the position of a step on the sheet of a server."""
+    """Return the index of a step in the list of steps for a server."""
     return list(on(server, product, renewal=renewal)).index(step)
 
 
@@ -195,8 +195,8 @@ def test_provider_is_checked_before_the_key_is_repaired(server):
 
 @pytest.mark.parametrize("server", ["edge01", "med01", "dir01"])
 def test_services_are_stopped_by_one_step(server):
-    """The command that drains a server appears once in the steps, and once in the steps for going
-    back.
+    """The command that drains a server appears exactly once in the server's steps and exactly once
+    in its rollback steps.
     """
     (found,) = [s for s in steps().servers if s.server.startswith(server)]
     for own in (found.steps, found.back):
@@ -244,7 +244,8 @@ def test_edge_services_restart_without_xmpp(product):
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
 def test_only_lync_server_2013_deletes_a_certificate_for_its_provider(server, product):
-    """If a certificate has the wrong provider, only the steps for Lync Server 2013 delete it.
+    """If a certificate has the wrong provider, only the steps for Lync Server 2013 delete the
+    certificate.
 
     For later products, the script only shows the provider.
     """
@@ -269,8 +270,8 @@ def test_technicians_of_a_branch_appliance_are_local_administrators():
 
 
 def test_outage_of_chat_rooms_is_announced_only_if_necessary():
-    """The steps state that chat rooms close only if no other server in the Persistent Chat pool is
-    running.
+    """The steps tell administrators when chat rooms close: only if no other server in the
+    Persistent Chat pool is running.
     """
     (text,) = [place.text for place in steps().order if "PersistentChat" in place.roles]
     assert (
@@ -279,15 +280,17 @@ def test_outage_of_chat_rooms_is_announced_only_if_necessary():
 
 
 def test_mediation_server_in_use_is_never_restarted():
-    """Only a new Mediation Server is restarted, and the restart step begins with this condition."""
+    """The steps restart only a new Mediation Server, and the title of the restart step begins with
+    "On a new server only".
+    """
     step = on("med01", renewal=True)["restart-mediation"]
     assert step.title.startswith("On a new server only")
     assert "Never use this step on a server with active calls" in step.text
 
 
 def test_the_order_names_pairs_next_hop_and_central_management():
-    """The order of servers lists paired pools, the next hop and the Central Management Server,
-    which must not be stopped together.
+    """The order of servers lists paired pools, the next hop, and the Central Management Server,
+    because an administrator must not stop these servers together.
     """
     text = " ".join(place.text for place in steps().order)
     for said in ("both pools in a pair", "next hop", "Central Management", "within minutes"):
@@ -296,8 +299,8 @@ def test_the_order_names_pairs_next_hop_and_central_management():
 
 
 def test_later_steps_contain_their_dates():
-    """The pages do not state that every later step waits until the old certificate has ended,
-    because each step contains its own date.
+    """Each later step contains its own date, so the pages do not say in general that later steps
+    wait until the old certificate has ended.
     """
     for page in (to_html(steps(renewal=True)), to_markdown(steps(renewal=True))):
         assert "waits until the old certificate has ended" not in page

@@ -11,6 +11,7 @@ from deploy.walk import (
     all_lines,
     assignments,
     in_order,
+    list_differences,
     old,
     packages_of,
     stale,
@@ -18,7 +19,6 @@ from deploy.walk import (
     unfolded,
     use_of,
     world_of,
-    wrongs,
 )
 from powershell_kit import needs_pwsh
 from topologies import edge, front_end, plan, row, topology
@@ -36,8 +36,8 @@ POOL = (front_end(1), front_end(2), front_end(3))
 
 
 def begun(walk, *rows, product="lync2013", in_use=True, **changes):
-    """Start the simulation with the servers in a table, which are new or in use, and return the
-    deployment steps.
+    """Start the simulation with the servers in a table, and return the deployment steps. The
+    servers are new, or already use certificates.
     """
     rules = load_rules(product)
     planned = plan_certificates(topology(*rows), rules)
@@ -120,8 +120,8 @@ def test_unknown_upgrade_domain_needs_confirmation(walk):
 
 
 def test_an_upgrade_domain_that_is_not_ready_stops_before_the_drain(walk):
-    """If the upgrade domain of a server is not ready, the script stops no service and asks no
-    question, even if the pool is ready.
+    """If the upgrade domain of a server is not ready, the script ends before it stops a service,
+    even if the pool is ready.
     """
     steps = begun(walk, *POOL, notready=True)
     run = walk.run(steps.servers[0], *SWITCHES, answers="Y\n" * 3)
@@ -175,7 +175,7 @@ def test_front_end_servers_fail_over_and_back(walk, product):
         assert calls(run, "Stop-Cs", "Start-Cs") == []
     walk.pass_time(OLD_END)
     world = walk.world()
-    assert wrongs(steps, world) == []
+    assert list_differences(steps, world) == []
     assert stale(world) == []
     for page in steps.servers:
         run = walk.run(page, "Verify")
@@ -183,7 +183,9 @@ def test_front_end_servers_fail_over_and_back(walk, product):
 
 
 def test_going_back_fails_over_where_the_pool_is_whole(walk):
-    """If all servers in the pool are running, the script with -Back also fails over the users."""
+    """If all servers in the pool are running, the script with -Back fails the server over before it
+    restores the certificate, and then fails it back.
+    """
     steps = begun(walk, *POOL, product="sfb2015")
     page = steps.servers[1]
     before = assignments(walk.world())
@@ -271,7 +273,7 @@ def test_separate_av_certificate_rolls_over(walk):
     assert (used["current"], used["next"]) == (old(apart), apart.thumbprint)
     assert use_of(world, page.server, "AccessEdgeExternal")["current"] == together.thumbprint
     walk.pass_time(OLD_END)
-    assert wrongs(steps, walk.world()) == []
+    assert list_differences(steps, walk.world()) == []
     assert walk.run(page, "Verify")["code"] == 0
 
 

@@ -153,8 +153,9 @@ class Stage:
         if self.is_in_use and changes.get("exchangeversion") == "15.0":
             self.walk.configure(self.page.server, earlier)
         for page in self.steps.servers:
-            # A setting for a farm or an override is changed only after every server has the
-            # certificate.
+            # The farm setting of Office Web Apps and the setting override of Exchange are changed
+            # only after
+            # every server has the certificate.
             if page.role in ("OfficeWebApps", "ExchangeOWA") and page != self.page:
                 self.walk.run(page)
 
@@ -189,7 +190,7 @@ class Stage:
         return [f"{where}: {text}\n{output}" for text, is_so in wrong.items() if is_so]
 
     def _lists_stopped_services(self, run: Json, world: Json) -> bool:
-        """Return whether a script that ended lists the services that it left stopped."""
+        """Return whether a finished script lists all services that are still stopped."""
         is_stopped = stopped(world["servers"][self.page.server])
         text = all_lines([run])
         return (
@@ -200,7 +201,7 @@ class Stage:
 
 
 def faults(state: str) -> dict[tuple[Scene, str], list[tuple[str, int]]]:
-    """Return random commands at which the scripts fail, each as a number below CALLS."""
+    """Return random commands that fail, each as a type of failure and the number of the command."""
     chance = random.Random(f"lyncnb {state}")
     kinds = [(scene, form, kind) for scene in scenes() for form in FORMS for kind in KINDS]
     found = defaultdict(list)
@@ -212,8 +213,8 @@ def faults(state: str) -> dict[tuple[Scene, str], list[tuple[str, int]]]:
 
 @pytest.mark.parametrize("state", STATES)
 def test_failure_of_any_command_loses_nothing(walk, state):
-    """If a run ends or fails at any command, no certificate is lost, and the next run completes the
-    change.
+    """If a command fails or the script is stopped at a command, no certificate is lost, and the
+    next run completes the change.
     """
     problems = []
     for (scene, form), drawn in faults(state).items():

@@ -11,11 +11,11 @@ from deploy.walk import (
     after_trust,
     all_lines,
     in_order,
+    list_differences,
     old,
     packages_of,
     unfolded,
     world_of,
-    wrongs,
 )
 from powershell_kit import needs_pwsh
 from topologies import front_end, row, topology
@@ -67,7 +67,7 @@ def test_certificate_of_a_farm_is_assigned_once(walk):
     third = walk.run(pages[2], answers="Y\n")
     assert (second["code"], third["code"], third["harm"]) == (1, 0, [])
     assert [walk.run(page)["changes"] for page in pages] == [[], [], []]
-    assert [line for line in wrongs(made, walk.world()) if "farm" in line] == []
+    assert [line for line in list_differences(made, walk.world()) if "farm" in line] == []
     back = walk.run(pages[1], "Back")
     assert back["code"] == 0, all_lines([back])
     assert {here["farm"] for here in walk.world()["servers"].values() if here["farm"]} == {
@@ -192,8 +192,8 @@ def test_web_config_is_where_exchange_is_installed(walk):
 
 
 def test_changed_mode_stops_going_back(walk):
-    """If somebody changed the mode of Unified Messaging after the change of certificates, the
-    script with -Back changes nothing.
+    """If the mode of Unified Messaging was changed after the certificates were replaced, the script
+    with -Back changes nothing.
     """
     made, (page,) = steps_of(MAIL)
     begin(walk, made, ummode="TCP")
@@ -206,7 +206,7 @@ def test_changed_mode_stops_going_back(walk):
 
 def test_voice_mail_without_an_earlier_certificate_keeps_the_new_one(walk):
     """Exchange cannot remove a certificate from a service, so the script with -Back keeps the new
-    certificate and reports it.
+    certificate and states that it cannot be removed.
     """
     made, (page,) = steps_of(MAIL)
     begin(walk, made, exchange={})
@@ -349,8 +349,8 @@ def test_listener_with_another_certificate_is_reported(walk):
 
 
 def test_each_binding_of_iis_gets_the_certificate(walk):
-    """Each IIS binding whose host name matches gets the new certificate, and -Back restores the
-    earlier certificate of each binding.
+    """The script assigns the new certificate to the IIS bindings for its names, and -Back restores
+    the earlier certificate of each binding.
     """
     made, (page,) = steps_of(PROXY)
     package = page.packages[0]
@@ -420,8 +420,8 @@ def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
     }
     begin(walk, made, bindings={}, applications={k: dict(v) for k, v in before.items()})
     run = walk.run(page)
-    # If no application publishes a name in the certificate, the script reports that this name is
-    # left for later.
+    # If no application publishes a name in the certificate, the script lists this name as a
+    # remaining task.
     assert (run["code"], run["harm"]) == (2, []), all_lines([run])
     after = walk.world()["servers"][page.server]["applications"]
     changed = {key for key, one in after.items() if one["thumbprint"] == package.thumbprint}
@@ -432,8 +432,8 @@ def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
 
 
 def test_later_binding_keeps_the_new_certificate(walk):
-    """If an IIS binding is added after the script saved the earlier assignments, -Back keeps its
-    new certificate and reports this.
+    """If an IIS binding is added after the script saved the earlier assignments, -Back does not
+    change the certificate of this binding, and shows a message about it.
     """
     made, (page,) = steps_of(PROXY)
     package = page.packages[0]
@@ -467,8 +467,8 @@ def test_what_if_lists_the_bindings(walk):
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
 def test_one_attribute_in_web_config_is_changed_and_restored(walk, product):
-    """The script changes one attribute in web.config and keeps comments and the pool name, and
-    -Back restores the attribute.
+    """The script changes only the thumbprint in web.config. If an administrator runs it with -Back,
+    it restores the old thumbprint.
     """
     made, pages = steps_of(OWA, product)
     begin(walk, made, exchangeversion="15.0")
@@ -557,8 +557,8 @@ def test_override_with_another_certificate_is_not_changed(walk):
 
 
 def test_video_interop_server_has_the_steps_of_internal_servers(walk):
-    """The script for a Video Interop Server contains the same steps as for internal servers: trust,
-    import, drain, assign and start.
+    """The script for a Video Interop Server contains the same steps as the scripts for internal
+    servers: trust, import, drain, assign and start.
     """
     made, (page,) = steps_of(
         [row("vis01.contoso.com", "VideoInterop", "vis.contoso.com")], "sfb2015"
@@ -566,6 +566,6 @@ def test_video_interop_server_has_the_steps_of_internal_servers(walk):
     begin(walk, made)
     run = walk.run(page, "DrainServices", "StartServices", "TrustInstalled")
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
-    assert [line for line in wrongs(made, walk.world()) if page.server in line] == []
+    assert [line for line in list_differences(made, walk.world()) if page.server in line] == []
     back = walk.run(page, "Back", "DrainServices", "StartServices")
     assert back["code"] == 0, all_lines([back])

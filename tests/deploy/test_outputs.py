@@ -1,5 +1,5 @@
-"""The output of scripts fits every width on six types of server, and shows the actual value for
-each failed check.
+"""On each of six server types, the lines that a script prints fit into the width of the terminal,
+and show the actual value for each failed check.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ KINDS: dict[str, tuple[str, bool, bool, list[tuple[tuple[str, ...], Json | None]
     "failed": ("fe02", True, True, [(BOTH, FAILS)]),
     "gone back": ("fe02", True, True, [(BOTH, None), (("Back", *BOTH), None)]),
 }
-# The check whether a certificate is in the store. If it fails, the output shows no actual value.
+# The text of the check that a certificate is in the computer's store. If this check fails, the
+# output shows no actual value.
 ITSELF = "is in Local Computer"
 
 

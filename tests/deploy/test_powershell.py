@@ -1,5 +1,5 @@
-"""No name of a server or certificate can become a command in a generated PowerShell script, and
-Windows can read the file.
+"""In a generated PowerShell script, no name of a server or certificate can become a command, and
+Windows can read the script file.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def test_hostile_name_adds_no_command(hostile):
 
 @pytest.mark.posix
 def test_simple_quoting_adds_commands():
-    """With simple quotation marks, a malicious name would add commands, which shows that the test
+    """With simple quotation marks, a malicious name would add commands. This shows that the test
     for malicious names can fail.
     """
     naive = "x\u2019; Remove-Item C:\\ -Recurse; \u2019".replace("'", "''")
@@ -141,8 +141,8 @@ def test_every_snippet_is_powershell_3():
 
 @pytest.mark.posix
 def test_newer_syntax_is_detected():
-    """The parser detects newer PowerShell syntax, which shows that the tests for version 3 can
-    fail.
+    """The parser detects PowerShell syntax that version 3 does not support. Otherwise, the tests
+    for version 3 could never fail.
     """
     newer = [
         "$a ? 1 : 2",

@@ -92,14 +92,14 @@ REPLACED = "superseded: the servers already use generation 2"
 
 
 def test_superseded_key_is_listed_after_its_successor_is_deployed(folder):
-    """A superseded key is listed only after its successor's certificate is on the servers."""
+    """The purge command lists a superseded key only after the next certificate is on the servers."""
     before = snapshot(folder)
     assert listed(purge(folder, today=BEFORE)) == [(NAMES[0], 1, "key and CSR", REPLACED)]
     assert snapshot(folder) == before
 
 
 def test_kept_keys_are_counted(folder):
-    """The list of the purge command shows how many keys are kept, and until when."""
+    """The purge command states how many keys it keeps, and the date until which it keeps them."""
     first = purge(folder, today=BEFORE)
     stays = "1 superseded key kept until a later generation is recorded as deployed"
     assert (
@@ -151,7 +151,7 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
     assert again.is_done
     assert "nothing to remove, because an earlier command already removed the files" in repr(again)
     assert (folder / "manifest.json").read_bytes() == before
-    with pytest.raises(BundleError, match="is not the token of the current list"):
+    with pytest.raises(BundleError, match="is not the confirmation token of the latest list"):
         purge(folder, today=BEFORE, confirmed="00000000")
     assert problems(folder) == ()
     assert write(numbered(5), folder).counts() == {"kept": 5}
@@ -164,7 +164,7 @@ def test_certificate_in_use_is_never_listed(folder):
     """
     assert listed(purge(folder, today=AFTER)) == [(NAMES[0], 1, "key and CSR", REPLACED)]
     write(numbered(5), folder, renew=[NAMES[2]], reason="expired")
-    # The CA issues the certificate, and it is received into the folder.
+    # The CA issues the certificate, and the folder receives it.
     issue(folder, NAMES[2], days=198)
     assert {name for name, *_ in listed(purge(folder, today=AFTER))} == {NAMES[0]}
     record_deployed(folder, NAMES[2])
@@ -174,12 +174,13 @@ def test_certificate_in_use_is_never_listed(folder):
 
 
 def retire(folder):
-    """Write the folder again from a plan without the requests 3 and 4."""
+    """Write the folder again from a plan without requests 3 and 4."""
     write(plan_of(*numbered(5).certificates[:3]), folder)
 
 
 def test_key_of_a_removed_server_is_listed_after_its_expiry(folder):
-    """The key of a server that was removed from the plan is listed after its certificate expires.
+    """If a server was removed from the plan, the purge command lists its key after the certificate
+    expires.
 
     If it is planned again, a new key is generated.
     """
@@ -397,7 +398,7 @@ def test_files_changed_after_the_list_are_not_removed(folder):
     issue(folder, NAMES[1])
     record_deployed(folder, NAMES[1])
     before = snapshot(folder / "archive") | snapshot(folder / "keys")
-    with pytest.raises(BundleError, match="is not the token of the current list"):
+    with pytest.raises(BundleError, match="is not the confirmation token of the latest list"):
         purge(folder, today=BEFORE, confirmed=first)
     assert snapshot(folder / "archive") | snapshot(folder / "keys") == before
 
@@ -463,8 +464,8 @@ def deployed_notes(folder):
 
 
 def test_package_of_a_replaced_certificate_is_removed(folder):
-    """If a second certificate replaces the first one, the first package is not recorded any more,
-    but is still removed together with the key.
+    """If a second certificate replaces the first one, the manifest no longer records the first
+    package. The purge command still removes this package together with the key.
     """
     issue(folder, NAMES[3])
     assert secrets_of(folder, NAMES[3]) == [f"keys/{NAMES[3]}.key", f"pfx/{NAMES[3]}.pfx"]
@@ -484,8 +485,8 @@ def test_package_of_a_replaced_certificate_is_removed(folder):
 
 
 def test_copies_of_a_key_are_removed_with_it(folder):
-    """Copies of a key under any name are found by their content and removed, even if they were
-    encrypted again.
+    """A purge finds all copies of a key by content and removes them, whatever their names are, even
+    if they were encrypted again.
     """
     key, package_ = folder / "keys" / f"{NAMES[3]}.key", folder / "pfx" / f"{NAMES[3]}.pfx"
     shutil.copy(key, folder / "keys" / f"{NAMES[3]}-DESKTOP-1.key")
@@ -506,7 +507,7 @@ def test_copies_of_a_key_are_removed_with_it(folder):
 
 
 def test_a_copy_of_a_key_in_use_stays(folder):
-    """A copy of a waiting request's key is not removed, whatever the name of its file is."""
+    """The purge never removes a copy of a waiting request's key, whatever the name of the copy is."""
     copy = folder / "keys" / f"{NAMES[4]}-DESKTOP-1.key"
     shutil.copy(folder / "keys" / f"{NAMES[4]}.key", copy)
     orphan = folder / "archive" / f"{NAMES[4]}-orphan-01234567.key"
@@ -517,8 +518,8 @@ def test_a_copy_of_a_key_in_use_stays(folder):
 
 
 def test_passwords_are_removed_with_their_packages(folder):
-    """The password of a removed package is removed from the list, and the password of a package in
-    use is kept.
+    """When lyncnb removes a package, it removes the password from the list, but keeps the passwords
+    of packages in use.
     """
     issue(folder, NAMES[4])
     package(folder)

@@ -32,8 +32,8 @@ IMPORT_STEPS = ("import", "import-edge", "import-other", "import-application")
 
 
 def _cells(folder):
-    """Return the Import and Assign columns of a folder's CSV file by request id, and check that the
-    workbook contains the same values.
+    """Return the values of the Import and Assign columns in a folder's CSV file for each request
+    ID, and check that the workbook contains the same values.
     """
     text = (folder / "summary.csv").read_text("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
@@ -49,7 +49,7 @@ def _cells(folder):
 @pytest.mark.parametrize("product", PRODUCTS)
 @pytest.mark.parametrize("sample", sorted(path.name for path in DATA.glob("*.csv")))
 @pytest.mark.parametrize("old_end", [None, OLD_END], ids=["first", "renewal"])
-def test_cells_have_the_commands_that_the_steps_print(product, sample, old_end):
+def test_every_summary_command_is_on_the_checklist(product, sample, old_end):
     """Every command in the summary is also on the checklist of each server that has the
     certificate.
     """
@@ -134,7 +134,7 @@ def test_effective_time_is_in_the_cell(renewed):
     assert "-Roll -EffectiveDate $date" in oauth[1]
 
 
-def test_the_same_steps_again_change_no_byte(renewed):
+def test_repeated_commands_do_not_change_the_summary(renewed):
     """If the steps or request command is repeated, the summary does not change."""
     issued, _ = renewed
     steps = deployment_steps(issued.matched(), today=TODAY)

@@ -25,8 +25,8 @@ from lyncnb.topology.topology import read_topology
 
 
 def requests_of(planned):
-    """Return the commands that create requests, by server. One command runs on another computer,
-    and one runs on the server itself.
+    """Return the commands that create requests, by server. For an Edge Server, the first command
+    runs on another computer, and the second command runs on the server itself.
     """
     found = {}
     for request in request_scripts(planned).servers:
@@ -44,8 +44,8 @@ def contoso():
 
 
 def test_one_script_for_each_certificate(contoso, tmp_path):
-    """There is one script for each certificate whose type Request-CsCertificate supports, however
-    many servers share the certificate.
+    """lyncnb writes one script for each certificate that the cmdlet Request-CsCertificate can
+    request, even if several servers share the certificate.
     """
     steps = request_scripts(contoso)
     wanted = {c.id for c in contoso.certificates if c.usages}
@@ -309,8 +309,8 @@ def test_blank_parameters_are_omitted():
 @pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
 @pytest.mark.parametrize(("algorithm", "bits"), [("RSA", 3072), ("ECDSA", 384)])
 def test_unsupported_key_is_rejected(product, algorithm, bits):
-    """If -KeySize does not support a key, such as RSA 3072 or an elliptic curve, the error lists
-    each certificate and the option to change.
+    """If the planned key is not supported by -KeySize, such as RSA 3072 or an elliptic curve, the
+    error lists each certificate and the option to change.
     """
     options = PlanOptions(key=KeyParameters(algorithm=algorithm, bits=bits))
     topology = plan(front_end(1), row("um01.contoso.com", "ExchangeUM")).topology
@@ -345,8 +345,8 @@ def test_values_without_a_parameter_are_printed(contoso):
 
 
 def test_roles_without_a_type_use_the_other_method():
-    """For a role that Request-CsCertificate does not support, such as a reverse proxy, the page
-    names the other method.
+    """For a role that Request-CsCertificate does not support, such as a reverse proxy, lyncnb
+    explains how to create the request with the request command.
     """
     planned = plan(front_end(1), row("um01.contoso.com", "ExchangeUM"))
     (missing,) = request_scripts(planned).missing

@@ -82,12 +82,12 @@ def steps(contoso):
 
 
 def every_step(steps):
-    """Return the number of steps for all servers, including later steps and steps for going back."""
+    """Count the steps of all servers, including later steps and steps for going back."""
     return sum(len(server.every_step) for server in steps.servers)
 
 
 def items(steps):
-    """Return the number of items on all sheets, including those that apply to all servers."""
+    """Return the number of items on all sheets, including items for all servers."""
     of_sheets = sum(len(part.items) for server in steps.servers for part in list_parts(server))
     return of_sheets + len(list_common_items(steps))
 
@@ -243,7 +243,7 @@ OAUTH = "OAuthTokenIssuer"
 
 
 def with_end(steps, end):
-    """Return all packages after setting the end date of the certificates in use."""
+    """Return all packages with the given end date for the certificates in use."""
     packages = {p.id: p for server in steps.servers for p in server.packages}
     return [replace(package, in_use_until=end) for package in packages.values()]
 
@@ -287,7 +287,7 @@ def test_a_certificate_in_use_rolls_before_its_end(steps):
 
 
 def test_nothing_rolls_over_before_the_new_certificate_is_valid(steps):
-    """The roll-over takes place at a time at which both the old and the new certificate are valid.
+    """A roll-over takes place only while both the old and the new certificate are valid.
 
     If there is no such time, the certificate is assigned immediately.
     """
@@ -306,8 +306,8 @@ def test_nothing_rolls_over_before_the_new_certificate_is_valid(steps):
 
 
 def test_a_gap_between_old_and_new_is_an_outage(steps):
-    """If there is a time without a valid certificate, the sheet assigns the new one immediately and
-    shows the period of the outage.
+    """If no certificate is valid for a period of time, the sheet assigns the new certificate
+    immediately and shows the period of the outage.
 
     No other sheet does.
     """
@@ -331,8 +331,8 @@ def test_a_gap_between_old_and_new_is_an_outage(steps):
 
 
 def test_roll_over_in_the_near_future_is_accepted(contoso):
-    """The roll-over may be only a short time from now, because only the end of the old certificate
-    limits it.
+    """lyncnb accepts a roll-over time in the near future. The only limit is the end of the old
+    certificate.
     """
     soon = datetime(2026, 11, 24, 16)
     made = deployment_steps(contoso.matched(), effective={AV: soon}, today=TODAY)
@@ -363,15 +363,15 @@ def test_roll_over_too_close_to_the_end_is_rejected(steps):
 
 
 def test_a_date_outside_the_new_certificate_is_refused(steps):
-    """A roll-over time is rejected if the new certificate is not valid at that time."""
+    """lyncnb rejects a roll-over time at which the new certificate is not valid."""
     wrong = datetime(2029, 1, 1, tzinfo=UTC)
     with pytest.raises(PackageError, match="the new certificate is valid from"):
         build_procedure(with_end(steps, None), load_rules(), now=NOON, effective={AV: wrong})
 
 
 def test_a_usage_that_cannot_roll_is_refused(contoso):
-    """If you specify a roll-over time for a usage other than A/V and OAuth, it is rejected, and the
-    error names these two usages.
+    """lyncnb rejects a roll-over time for a usage other than A/V and OAuth, and the error names
+    these two usages.
     """
     with pytest.raises(PackageError, match='the usage "Default" does not support') as caught:
         deployment_steps(contoso.matched(), effective={"Default": NOON}, today=TODAY)
@@ -380,8 +380,8 @@ def test_a_usage_that_cannot_roll_is_refused(contoso):
 
 
 def test_steps_for_going_back_are_separate(steps):
-    """The steps for going back are separate from the other steps, and describe both methods for
-    each usage.
+    """The rollback steps are separate from the other steps, and describe both methods for each
+    usage.
     """
     server = of(steps, EDGE)
     assert {s.step.phase for s in server.steps} == {"day", "both"}
@@ -409,8 +409,8 @@ def test_request_without_a_package_is_reported(contoso, tmp_path):
 
 
 def test_missing_package_is_reported_only_for_its_server(contoso, tmp_path):
-    """A missing package is reported only on the page for its server, whether you write one page or
-    all pages.
+    """lyncnb reports a missing package only on the page for its server, whether the user writes one
+    page or all pages.
     """
     copy = contoso.copy(tmp_path)
     path = next((copy.folder / "returned").glob("Edge-*34fcb257.cer"))
@@ -431,7 +431,7 @@ def test_missing_package_is_reported_only_for_its_server(contoso, tmp_path):
 
 def test_one_reason_is_given_once(steps):
     """If three hundred certificates have no package for the same reason, one notice shows this
-    reason and the number.
+    reason and the number of certificates.
     """
     missing = tuple(MissingPackage(request=f"Edge-{n}", why=NOT_PACKAGED) for n in range(300))
     other = MissingPackage(request="Other-1", why="no certificate has been issued yet")
@@ -623,8 +623,8 @@ def test_checklist_has_a_table_of_contents(steps):
 
 @pytest.mark.posix
 def test_page_contains_what_the_administrator_needs(steps):
-    """The page for a server contains its script and the expiry date of each package, and explains
-    only the commands that it uses.
+    """The page for a server contains the server's script and the expiry date of each package. It
+    explains only commands that are on the page.
     """
     server = of(steps, EDGE)
     alone = select_server_steps(steps, server)
@@ -669,8 +669,7 @@ def test_scripts_and_checklist_have_the_same_commands(steps):
             for step in (*server.steps, *server.back)
             if step.commands and step.step.does not in ("record", "set", "restore")
         ]
-        # The command that the product defines for a setting contains the new value and is in the
-        # script.
+        # The script contains the product's command for the setting, with the new value.
         for step in (s for s in server.steps if s.step.does == "set"):
             (place,) = (p for p in server.places if p.name == step.place)
             assert place.set.replace("$Value", f"'{place.new}'") in step.commands[0]
@@ -728,8 +727,9 @@ def test_roll_over_time_of_a_renewed_certificate_is_calculated(tmp_path):
     revokes = [step for step in server.later if step.step.id == "revoke-superseded"]
     (revoke,) = [step for step in revokes if step.package.startswith(oauth)]
     assert f"serial {record.archived[-1].issued.serial} of CN=" in revoke.text
-    # One day before the old certificate ends, it is too late for a roll-over, so the OAuth
-    # certificate is assigned immediately.
+    # One day before the old certificate ends, it is too late for a roll-over, so the steps assign
+    # the OAuth
+    # certificate immediately.
     made = deployment_steps(matched, today=date(2027, 5, 21))
     assert "assign-oauth" in {s.step.id for s in made.servers[0].steps}
 
@@ -785,8 +785,8 @@ def test_renewal_has_steps_only_for_affected_servers(renewed):
 
 @pytest.mark.posix
 def test_new_root_is_installed_before_any_assignment(renewed):
-    """If a renewed certificate has a new root, servers that only need this root have a page for
-    trust, and the first page says so.
+    """If a renewed certificate has a new root, servers that need only this root get a page for
+    trust, and the first page tells the administrators to install the root there first.
     """
     folder, name = renewed
     issued = answer_by_another_ca(folder, name)

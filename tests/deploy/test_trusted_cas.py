@@ -52,8 +52,8 @@ def installed(steps):
 
 
 def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
-    """If the request folder contains the chains, the trust plan shows the subject and thumbprint of
-    each root.
+    """If the request folder contains the chains of the issued certificates, the trust plan shows
+    the subject and thumbprint of each root.
     """
     root = issued.certificates[0].path[-1]
     assert root.is_self_issued
@@ -70,8 +70,8 @@ def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
 
 
 def test_steps_install_what_the_trust_plan_says(issued, planned):
-    """On each server, the steps install exactly the CA certificates in the trust plan, whether it
-    was made from the folder or from the table.
+    """On each server, the steps install exactly the CA certificates in the trust plan. This holds
+    for a trust plan from the folder and for one from the table.
     """
     steps = deployment_steps(issued, today=TODAY)
     for found in (
@@ -88,8 +88,8 @@ def test_steps_install_what_the_trust_plan_says(issued, planned):
 
 
 def test_root_of_another_ca_is_installed_on_verifying_servers(issued):
-    """If another CA issues the internal Edge certificate, its root is installed on the servers that
-    connect to the Edge Servers.
+    """If another CA issues the internal Edge certificate, the root of this CA is installed on the
+    servers that connect to the Edge Servers.
     """
     steps = deployment_steps(issued, today=TODAY)
     packages = {p.id: p for one in steps.servers for p in one.packages}
@@ -107,16 +107,16 @@ def test_root_of_another_ca_is_installed_on_verifying_servers(issued):
             in text
         )
         assert "XMPP 23456 if XMPP federation is deployed, HTTPS 4443)" in text
-    # In this deployment, the Mediation Server does not connect to an Edge Server, so the root is
-    # not installed on it.
+    # In this deployment, the Mediation Server does not connect to an Edge Server, so the Mediation
+    # Server does not get the root of the Edge certificate.
     mediation = next(p for p in packages.values() if p.role == "Mediation")
     found = build_procedure([edge, replace(mediation, path=())], load_rules(), now=NOON)
     assert installed(found)[mediation.servers[0]] == set()
 
 
 def test_client_certificate_of_a_reverse_proxy_is_trusted(issued):
-    """If the reverse proxy presents a client certificate, its root is installed on the internal
-    servers that it publishes.
+    """If a reverse proxy presents a client certificate, the steps install the root of this
+    certificate on the internal servers that the reverse proxy publishes.
     """
     steps = deployment_steps(issued, today=TODAY)
     packages = {p.id: p for one in steps.servers for p in one.packages}
@@ -175,7 +175,7 @@ def test_roots_of_unchanged_servers_are_installed(issued, tmp_path):
 
 def test_a_root_is_compared_before_it_is_trusted(tmp_path):
     """On each page, the SHA-256 hash of a CA certificate appears before the command that installs
-    it.
+    the certificate.
     """
     issued = answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)

@@ -23,6 +23,7 @@ from deploy.walk import (
     chain_files,
     facts,
     in_order,
+    list_differences,
     old,
     packages_of,
     stale,
@@ -31,7 +32,6 @@ from deploy.walk import (
     use_of,
     with_packages,
     world_of,
-    wrongs,
 )
 from places import DATA
 from powershell_kit import needs_pwsh
@@ -98,8 +98,9 @@ def test_every_server_ends_with_the_planned_certificates(walk, name, in_use, for
     runs = walk.day(steps, *BOTH)
     assert {server: run["code"] for server, run in runs.items() if run["code"]} == {}
     assert [run["harm"] for run in runs.values() if run["harm"]] == []
-    # The servers in a pool have the same steps, so the test runs and verifies only one of them
-    # again.
+    # All servers in a pool have the same steps, so the test repeats the steps on only one server of
+    # each
+    # pool.
     pages = {page.pool: page for page in in_order(steps)}.values()
     again = [walk.take(page, *BOTH) for page in pages]
     assert [run["changes"] for run in again if run["changes"]] == []
@@ -107,7 +108,7 @@ def test_every_server_ends_with_the_planned_certificates(walk, name, in_use, for
     if in_use:
         walk.pass_time(OLD_END - timedelta(hours=1))
     world = walk.world()
-    assert wrongs(steps, world) == []
+    assert list_differences(steps, world) == []
     assert stale(world) == []
     for page in pages:
         run = walk.run(page, "Verify")
@@ -182,8 +183,8 @@ def test_pending_restart_is_reported_and_performed(walk):
 
 @pytest.mark.parametrize("server", ["fe01", "edge01"])
 def test_postponed_assignment_leaves_no_service_stopped(walk, server):
-    """If the A/V or OAuth certificate cannot be assigned yet, the script reports it and starts the
-    services again.
+    """If the A/V or OAuth certificate cannot be assigned yet, the script shows when it can be
+    assigned, and starts the stopped services again.
     """
     steps = steps_of("contoso.csv", rolls=False)
     walk.begin(world_of(steps, in_use=True), steps)
@@ -211,7 +212,7 @@ def test_unverified_roll_over_leaves_no_service_stopped(walk, server):
     assert re.search(r"Left for later: - this is not true: [0-9A-F]{40} is staged for", text)
     assert stopped(walk.world()["servers"][page.server]) == []
     walk.pass_time(OLD_END - timedelta(hours=1))
-    assert wrongs(replace(steps, servers=(page,)), walk.world()) == []
+    assert list_differences(replace(steps, servers=(page,)), walk.world()) == []
     assert walk.run(page, "Verify")["code"] == 0
 
 
@@ -315,7 +316,7 @@ def test_services_that_are_stopping_are_drained(walk):
     assert run["code"] == 2
 
 
-# The following tests are about failures, and about the administrator's answers to questions.
+# In the following tests, a command fails, or the administrator answers a question.
 
 
 def test_failed_read_is_not_saved_as_an_empty_list(walk):
@@ -346,8 +347,8 @@ def test_failed_read_is_not_saved_as_an_empty_list(walk):
     ids=["empty", "foreign header", "semicolons", "half", "two rows"],
 )
 def test_back_stops_if_the_file_of_old_certificates_is_damaged(walk, spoil):
-    """If the file with the old certificates is damaged, -Back assigns nothing and stops no service,
-    because it reads the whole file first.
+    """If the file with the old certificates is damaged, -Back assigns nothing and stops no service.
+    The script reads the whole file before any other step.
     """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "edge01")
@@ -416,9 +417,7 @@ def test_going_back_requires_stopped_services(walk):
 
 
 def test_a_wrong_ca_file_is_not_installed(walk):
-    """Before the script installs a CA certificate file as a root, it compares the file with the
-    plan.
-    """
+    """The script does not install a CA certificate file whose thumbprint differs from the plan."""
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "rp01")
     walk.begin(world_of(steps, in_use=True), steps)
@@ -430,8 +429,8 @@ def test_a_wrong_ca_file_is_not_installed(walk):
 
 
 def test_intermediate_in_the_root_store_must_be_confirmed(walk):
-    """If an intermediate certificate is in the root store, the script reports it, and the
-    administrator must confirm it before services stop.
+    """If an intermediate certificate is in the root store, the script shows the certificate, and
+    stops services only after the administrator confirms that the script may continue.
     """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe02")
@@ -456,7 +455,7 @@ def test_intermediate_in_the_root_store_must_be_confirmed(walk):
     assert "Left for later: - this is not true: Trusted Root Certification Authorities" in unfolded(
         run
     )
-    assert wrongs(replace(steps, servers=(page,)), walk.world()) == []
+    assert list_differences(replace(steps, servers=(page,)), walk.world()) == []
 
 
 def walk_files(page):
@@ -495,8 +494,8 @@ def test_what_if_and_verify_change_nothing(walk):
 
 
 def test_what_if_assumes_that_earlier_steps_succeeded(walk):
-    """With -WhatIf, the script assumes that earlier steps succeeded, so it does not warn about a
-    certificate that would be imported.
+    """With -WhatIf, the script assumes that earlier steps succeeded, so it does not warn that a
+    certificate is missing if an earlier step imports it.
     """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe01")
@@ -526,7 +525,7 @@ def test_what_if_assumes_that_earlier_steps_succeeded(walk):
 
 def test_key_in_the_wrong_provider_is_imported_again(walk):
     """If Windows imports a key into the wrong provider, the script deletes the certificate and
-    imports it again. If the password is wrong, the script imports nothing.
+    imports the package again. If the password is wrong, the script imports nothing.
     """
     steps = steps_of("single-server.csv", rolls=False)
     (page,) = steps.servers
@@ -540,12 +539,12 @@ def test_key_in_the_wrong_provider_is_imported_again(walk):
     run = walk.run(page, "StartServices")
     assert run["code"] == 0, all_lines([run])
     assert walk.world()["servers"][page.server]["ksp"] == []
-    assert wrongs(steps, walk.world()) == []
+    assert list_differences(steps, walk.world()) == []
 
 
 def test_a_certificate_in_use_is_not_deleted_while_services_run(walk):
     """If the key of a certificate in use has the wrong provider, the script deletes the certificate
-    only after the services stopped.
+    only after all services have stopped.
     """
     steps = steps_of("single-server.csv", rolls=False)
     (page,) = steps.servers
@@ -593,8 +592,8 @@ def test_host_without_a_console_is_rejected(walk):
 
 
 def finished(walk, pending):
-    """Run the script that completes the first request, on the computer with the key or on another
-    computer.
+    """Run the script that completes the first request. If `pending` is false, the computer has no
+    pending request.
     """
     packages = packages_of(plan_of("single-server.csv"), key_holder="tools01.contoso.net")
     steps = build_procedure(packages, RULES, now=NOON)
@@ -620,7 +619,9 @@ def test_key_on_another_computer_is_exported_there(walk):
 
 
 def test_certificate_on_the_wrong_computer_is_reported(walk):
-    """If the certificate is copied to a computer without its key, the script stops and reports it."""
+    """If the certificate is copied to a computer that does not have its private key, the script
+    stops with an error message.
+    """
     run, package = finished(walk, pending=False)
     assert run["code"] == 1
     assert "not on this computer" in unfolded(run)
@@ -743,7 +744,7 @@ def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
     ends = [p.in_use_until for s in steps.servers for p in s.packages if p.in_use_until]
     if ends:
         walk.pass_time(max(ends) - timedelta(hours=1))
-    assert wrongs(steps, walk.world()) == [], text
+    assert list_differences(steps, walk.world()) == [], text
     for page in steps.servers:
         run = walk.run(page, "Verify")
         assert run["code"] == 0, f"{text}\nverify\n{all_lines([run])}"

@@ -1,4 +1,4 @@
-"""PFX packages are written to a request folder, kept, or rejected, and reveal no secrets."""
+"""The command ``lyncnb pfx`` writes, keeps, or rejects PFX packages, and shows no secrets."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_unknown_target_is_refused_with_the_known_ones(issued):
 
 
 def test_wrong_passphrase_changes_nothing(issued):
-    """A wrong passphrase is rejected before any package is written."""
+    """lyncnb rejects a wrong passphrase before it writes a package."""
     before = files_in(issued.folder)
     with pytest.raises(PassphraseError, match="the passphrase does not match"):
         write_pfx(issued.matched(), passphrase="another long phrase", today=TODAY)
@@ -229,7 +229,9 @@ def test_status_reports_missing_certificates_and_packages(issued):
 
 
 def test_key_file_of_another_request_is_refused(issued):
-    """If a key file belongs to another request, it is not packaged."""
+    """If the key file of a request contains the key of another request, no package is created for
+    the request.
+    """
     first, second = sorted((issued.folder / "keys").glob("*.key"))
     second.write_bytes(first.read_bytes())
     packages = package(issued)
@@ -239,9 +241,7 @@ def test_key_file_of_another_request_is_refused(issued):
 
 
 def test_rekey_keeps_the_passwords_of_packages(issued):
-    """After the passphrase is changed, the packages can still be opened with the passwords in the
-    list.
-    """
+    """After the passphrase is changed, the passwords in the list still open the packages."""
     one = package(issued).packages[0]
     before = password_of(issued.folder, one.file)
     rekey(issued.folder, PASSPHRASE, "another long phrase", today=TODAY)
@@ -286,8 +286,8 @@ def test_passwords_are_only_in_their_list(issued):
 
 
 def test_passwords_are_long_plain_and_never_the_same():
-    """A password has 24 letters and digits, none of which look similar, and a thousand passwords
-    are all different.
+    """A password consists of 24 letters and digits that cannot be confused with each other. A
+    thousand passwords are all different.
     """
     drawn = [generate_password().reveal() for _ in range(1000)]
     assert len(set(drawn)) == 1000
@@ -359,8 +359,8 @@ def test_package_in_a_subfolder_is_removed_with_its_key(issued):
 
 @pytest.fixture(scope="module")
 def elliptic(tmp_path_factory):
-    """Write packages for requests with elliptic curve keys whose certificates are from a CA below a
-    root.
+    """Return a request folder with elliptic curve keys, and its packages. The certificates are from
+    an issuing CA below a root CA.
     """
     bundle = make_folder(tmp_path_factory.mktemp("ec") / "requests", make_plan())
     certify(bundle.folder, *(record.id for record in bundle.requests))
@@ -412,7 +412,9 @@ def test_dotnet_opens_a_package_with_an_elliptic_key(elliptic):
 
 
 def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
-    """A package can be written without the root, because public CAs do not send their root."""
+    """lyncnb can package a public certificate without the root certificate, because public CAs do
+    not send it. The intermediate certificate must not be missing.
+    """
     folder = make_folder(tmp_path / "requests").folder
     bundle, ca = open_requests(folder), PythonCa(make_key=lambda: generate_private_key(65537, 2048))
     public = {one.id for one in bundle.requests if one.plan.issuer == "public"}
@@ -474,7 +476,7 @@ def manifests_written(issued, monkeypatch):
 
 
 def test_manifest_is_not_written_for_each_package(answered, tmp_path, monkeypatch):
-    """If all packages are written within half a minute, the manifest is written once and not for
+    """If a run writes all packages within half a minute, it saves the manifest once, and not after
     each package.
     """
     made, quick = manifests_written(answered.copy(tmp_path / "quick"), monkeypatch)
@@ -486,8 +488,8 @@ def test_manifest_is_not_written_for_each_package(answered, tmp_path, monkeypatc
 
 
 def test_packages_made_before_a_failure_are_on_record(issued, monkeypatch):
-    """If an error stops the run, the packages that were already written are recorded and are not
-    written again.
+    """If an error stops the run, the packages that lyncnb has already written stay recorded, and
+    the next run does not write them again.
     """
     monkeypatch.setattr("lyncnb.deploy.write_pfx._BATCH", 1)
 

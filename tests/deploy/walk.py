@@ -49,7 +49,8 @@ def packages_of(
     start: datetime = NOON - timedelta(days=1),
     end: datetime = END,
 ) -> list[ServerPackage]:
-    """Return the packages for a plan with invented thumbprints, which depend on the generation.
+    """Return packages for the certificates in a plan. Each generation has different, invented
+    thumbprints.
 
     With ``key_holder``, the keys of all certificates with a usage are on that computer.
     """
@@ -123,8 +124,8 @@ def _services(uses: Mapping[str, Json], *, running: bool) -> Json:
 def world_of(
     steps: DeploymentSteps, *, in_use: bool, use_form: str = "", staged: str = "row"
 ) -> Json:
-    """Return a simulation with new servers, or with servers whose certificates are in use and end
-    on `OLD_END`.
+    """Return a simulation of the servers: new servers or, with ``in_use``, servers that use
+    certificates that expire on `OLD_END`.
 
     ``use_form`` precedes each ``Use``. ``staged`` is how Get-CsCertificate shows a certificate
     that waits for its date: as a ``row``, as a ``property``, or not.
@@ -204,17 +205,17 @@ def _computer(name: str, pool: str) -> Json:
         | {
             "toksp": False,
             "ummode": "TCP",
-            # The mode of the UM call router, which is set if the server has that service.
+            # The mode of the UM call router, or "" if the server does not have this service.
             "routermode": "",
             "exchange": {},
             "bindings": {},  # The thumbprints of the IIS bindings.
-            # The applications of Web Application Proxy by ID, with the url and the thumbprint of
-            # each.
+            # The ID of each application of Web Application Proxy, with its URL and certificate
+            # thumbprint.
             "applications": {},
             "listener": "",  # The certificate that another reverse proxy presents on port 443.
             "exchangeversion": "",
             "exchangepath": "C:\\exchange",
-            "imread": "",  # The certificate in the override when Exchange last read the override.
+            "imread": "",  # The certificate that Exchange last read from the override.
             # The value is true if a load balancer decrypts the traffic of the farm.
             "offloads": False,
             "elliptic": [],
@@ -283,11 +284,11 @@ class Walk:
         on: str = "",
         **more: object,
     ) -> Json:
-        """Run the script on a page, and return its result, output and changes.
+        """Run a page's script, and return the script's result, output and changes.
 
         ``on`` is the computer, if the page is for a request and not for a server. ``without``
-        are
-        commands that it lacks. With ``otherhost``, PowerShell's host is not a console.
+        contains the commands that the computer lacks. With ``otherhost``, PowerShell's host is not
+        a console.
         """
         script = str(self.script(page))
         move = {"run": on or page.server, "script": script, "switches": switches, **more}
@@ -391,7 +392,8 @@ class Walk:
         """Run the steps for all servers in the usual order, and return the result of each run."""
         switches = switches or ("DrainServices", "StartServices", "TrustInstalled")
         for page in steps.servers:
-            # Each server in a farm imports the certificate before it is set for the farm.
+            # All servers of a farm import the certificate before one of them assigns it to the
+            # farm.
             if page.role == "OfficeWebApps":
                 self.run(page, *switches, answers="N\n")
         return {page.server: self.take(page, *switches) for page in in_order(steps)}
@@ -450,7 +452,7 @@ def assignments(world: Json) -> dict[tuple[str, str], str]:
 
 
 def places_of(world: Json) -> dict[tuple[str, str], str]:
-    """Return the certificate in each setting of the simulated servers, by server and setting."""
+    """Return the certificates that the simulated servers use, by server and setting."""
     found = assignments(world)
     for name, here in world["servers"].items():
         own = {"farm": here["farm"], "imread": here["imread"], "listener": here["listener"]}
@@ -478,7 +480,7 @@ def get_stable_state(world: Json) -> Json:
     return found
 
 
-def wrongs(steps: DeploymentSteps, world: Json) -> list[str]:
+def list_differences(steps: DeploymentSteps, world: Json) -> list[str]:
     """Return the differences between the servers and the plan in usages, stores, farms, Exchange
     and services.
     """

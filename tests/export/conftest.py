@@ -7,9 +7,7 @@ import pytest
 
 @pytest.fixture
 def redirect_dask_files(tmp_path_factory):
-    """Redirect the files that Dask writes to a temporary folder, because Dask leaves lock files
-    behind.
-    """
+    """Use a temporary folder for the files of Dask, because Dask leaves lock files behind."""
     dask = pytest.importorskip("dask")
     with dask.config.set({"temporary-directory": str(tmp_path_factory.mktemp("dask"))}):
         yield

@@ -1,4 +1,4 @@
-"""Altered plans and altered signatures are rejected by the real program ssh-keygen."""
+"""The program ssh-keygen rejects altered plans and altered signatures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lyncnb.export.approve_plan import check_approval
 
 pytestmark = [pytest.mark.tools, needs_ssh_keygen]
 
-# In CI, the test makes a tenth of the alterations that a full test makes.
+# In CI, the test makes only a tenth of the alterations.
 COUNT = int(os.environ.get("LYNCNB_TAMPERED", "100"))
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 
@@ -82,8 +82,8 @@ def test_tampered_plan_or_signature_is_rejected(approved, tmp_path):
         tried += 1
         approved.path.write_bytes(data)
         (tmp_path / "p.json.sig").write_bytes(sig)
-        # If the altered value does not affect any result, the plan can still be read, so the
-        # signature check must reject it.
+        # If the altered value does not affect any result, lyncnb can still read the plan, so the
+        # signature check must reject the plan.
         try:
             saved = ln.read_saved_plan(approved.path)
         except ln.LyncnbError:
@@ -117,8 +117,8 @@ def test_python_call_records_the_approver(approved, tmp_path):
 
 @pytest.mark.parametrize("name", ["a\x1b[31m@contoso.com", "a\u202e@contoso.com", "a\x85b"])
 def test_signer_with_an_unreadable_name_is_not_recorded(approved, tmp_path, name):
-    """If a signer's name contains control characters or would make the folder unreadable, it is not
-    recorded.
+    """lyncnb does not record a signer whose name contains control characters or other characters
+    that would make the folder unreadable.
     """
     _, public = (tmp_path / "signers").read_text().split(" ", 1)
     (tmp_path / "signers").write_text(f"{name} {public}")

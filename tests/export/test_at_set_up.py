@@ -64,8 +64,9 @@ def request(folder: Path, *ids):
 
 
 def test_the_choice_is_part_of_the_plan(tmp_path):
-    """The plan's digest, JSON document, saved file and comparison include whether a certificate is
-    requested during setup. If no certificate is, the plan does not change.
+    """The plan's digest, JSON document, saved file and comparison show which certificates are
+    requested during setup. Without such certificates, the digest is the same as without this
+    option.
     """
     before, after = planned(), planned(EE02, OAUTH)
     assert [c.id for c in after.certificates if c.at_set_up] == [EE02, OAUTH]
@@ -95,8 +96,8 @@ def test_requests_and_handover_omit_the_certificate(tmp_path):
 
 
 def test_every_summary_shows_the_server(tmp_path):
-    """The table and the page of the summary show on which server a certificate is requested during
-    setup.
+    """If a certificate is requested during server setup, the summary table states on which server,
+    and the summary pages list the certificate in a separate section.
     """
     request(tmp_path / "f", EE02, EDGE)
     with (tmp_path / "f" / "summary.csv").open(encoding="utf-8-sig") as file:
@@ -107,7 +108,7 @@ def test_every_summary_shows_the_server(tmp_path):
     for name in ("summary.md", "summary.html"):
         text = (tmp_path / "f" / name).read_text("utf-8")
         assert "Requested during server setup" in text
-        assert "with the deployment wizard when you set up the servers" in text
+        assert "with the Deployment Wizard when you set up the servers" in text
         assert not re.search(r"of \d+ (is|are) back", text)  # No request has been sent to the CA.
 
 

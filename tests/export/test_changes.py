@@ -43,7 +43,7 @@ def written(manifest: Manifest) -> Manifest:
 
 
 def first(*requests: Wanted) -> Manifest:
-    """Return the manifest of a request folder to which a plan was written once."""
+    """Return the manifest of a request folder after lyncnb has written the first plan."""
     return written(decide_changes(Manifest(), requests, now=NOW)[0])
 
 
@@ -57,7 +57,7 @@ def test_a_new_request_is_created():
 
 
 def test_an_unchanged_request_is_kept_as_it_is():
-    """If the plan is unchanged, the new manifest equals the old one."""
+    """If the plan is unchanged, lyncnb keeps the request, and the manifest does not change."""
     before = first(wanted(1))
     manifest, changes = decide_changes(before, [wanted(1)], now=LATER)
     assert manifest == before
@@ -74,8 +74,8 @@ def test_an_unchanged_request_is_kept_as_it_is():
     ],
 )
 def test_changed_content_makes_a_new_generation(changed, reasons):
-    """If a field of a planned certificate changes, its request is renewed, and the reason contains
-    the name of the field.
+    """If a field of a planned certificate changes, lyncnb renews its request, and the reason
+    contains the name of the field.
     """
     before = first(wanted(1))
     manifest, changes = decide_changes(before, [wanted(1, **changed)], now=LATER)
@@ -99,8 +99,8 @@ def test_the_order_of_names_counts():
 
 
 def test_changes_outside_the_certificate_keep_the_request():
-    """If only the issuer or the list of servers changes in the plan, the request is kept, and the
-    change is reported.
+    """If only the issuer or the list of servers changes in the plan, lyncnb keeps the request and
+    reports the change.
     """
     item = certificate(1)._replace(issuer="public", target_os="2019")
     request = Wanted(id=item.id, certificate=item, validity_days=200)
@@ -125,7 +125,9 @@ def test_csr_is_compared_if_the_record_was_edited():
 
 
 def test_renewal_makes_a_new_generation_with_its_reason():
-    """If a request is specified for renewal, it is renewed although its content is unchanged."""
+    """If the user requests the renewal of a request, lyncnb renews it even if its content is
+    unchanged.
+    """
     request = wanted(1)
     manifest, changes = decide_changes(
         first(request, wanted(2)), [request, wanted(2)],
@@ -136,7 +138,7 @@ def test_renewal_makes_a_new_generation_with_its_reason():
 
 
 def test_retired_request_is_adopted_unchanged():
-    """If a retired request is planned again, it is adopted with its earlier state and keeps its
+    """If a retired request is planned again, lyncnb adopts the request with its earlier state and
     generation.
     """
     before = first(wanted(1), wanted(2))
@@ -153,7 +155,7 @@ def test_retired_request_is_adopted_unchanged():
 
 
 def test_retired_request_is_not_reported_again():
-    """A request that was retired in an earlier run is not reported again."""
+    """If a request was retired in an earlier run, later runs do not report it again."""
     retired = decide_changes(first(wanted(1), wanted(2)), [wanted(1)], now=LATER)[0]
     again, changes = decide_changes(retired, [wanted(1)], now="2027-01-01T00:00:00Z")
     assert again == retired
@@ -225,16 +227,14 @@ def test_renewal_accepts_any_unique_start_of_an_id():
     ],
 )
 def test_ambiguous_renewal_is_rejected(asked, message):
-    """A renewal is rejected if the specified name matches no request or several requests."""
+    """lyncnb rejects a renewal if the specified name matches no request or several requests."""
     with pytest.raises(BundleError, match=message):
         resolve_renewals([wanted(1), wanted(2)], [asked])
 
 
 def test_unicode_spelling_is_recorded():
-    """The Unicode spelling of a name is recorded with its request, and a changed spelling does not
-    renew the request.
-
-    Another spelling does not renew the request.
+    """The Unicode spelling of a name is recorded with its request. If only the spelling changes,
+    the request is not renewed.
     """
     odd = certificate(1, extra=["xn--bcher-kva.example"])
     order = make_order(

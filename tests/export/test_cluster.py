@@ -62,8 +62,8 @@ def test_other_worker_replaces_a_lost_one(cluster, tmp_path):
 
 
 def test_failed_and_canceled_tasks_are_reported(cluster):
-    """If a task in the cluster fails, its error is returned as text, and a canceled task stays
-    canceled.
+    """If a task in the cluster fails, lyncnb raises an error with the text of the original error. A
+    task that has not ended can be canceled.
     """
     with connect_to_cluster(cluster.scheduler_address) as executor:
         with pytest.raises(WorkerError, match="ZeroDivisionError: .* by zero"):
@@ -125,8 +125,8 @@ def test_worker_cannot_run_code_in_the_main_process(cluster, tmp_path, monkeypat
 
 
 def test_hostile_scheduler_cannot_run_code_in_the_main_process(tmp_path):
-    """If the address belongs to a service other than a Dask scheduler, the error message says so,
-    and no code from the service runs in the main process.
+    """If the service at the cluster's address is not a Dask scheduler, the error message names this
+    cause, and no code from the service runs in the main process.
     """
     marker = tmp_path / "marker"
     with hostile_scheduler(Bomb(marker)) as address:
@@ -201,8 +201,8 @@ def test_a_cluster_with_tls_makes_the_keys(shell, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("address", ["tcp://10.0.0.5:8786", "10.0.0.5:8786", "tcp://nowhere", ""])
 def test_cluster_on_another_computer_requires_tls(shell, address):
-    """lyncnb does not use a cluster on another computer without TLS, and writes nothing, unless the
-    planner sets an option.
+    """Without --cluster-without-tls, lyncnb rejects a cluster on another computer that does not use
+    TLS, and writes nothing.
     """
     table = shell.write("contoso.csv", TWO_FRONT_ENDS)
     passphrase = shell.write("passphrase", PASSPHRASE)
@@ -215,8 +215,8 @@ def test_cluster_on_another_computer_requires_tls(shell, address):
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "localhost:9", "tcp://[::1]:9", "x://y"])
 def test_missing_cluster_is_reported_first(address):
-    """If the address of the cluster is wrong, the command ends before it writes a file, with a hint
-    about the correct value.
+    """If the address of the cluster is wrong, the command ends before it writes a file. A hint
+    explains the correct address.
     """
     with pytest.raises(ClusterError, match="no scheduler answers") as caught:  # noqa: SIM117
         with connect_to_cluster(address, seconds=0.5, without_tls=True):
@@ -225,9 +225,7 @@ def test_missing_cluster_is_reported_first(address):
 
 
 def test_a_cluster_without_workers_is_reported():
-    """If a cluster has no workers, an error is reported, because the run would otherwise wait
-    forever.
-    """
+    """If a cluster has no workers, lyncnb reports an error at once instead of waiting forever."""
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,
         pytest.raises(ClusterError, match="has no worker"),

@@ -95,8 +95,8 @@ def test_covered_request_is_omitted(folder, complete_as_is):
 
 
 def test_compromised_key_of_a_covering_certificate_is_recorded(folder, complete_as_is, tmp_path):
-    """If the key of a covering certificate is compromised, this is recorded, the CA must revoke the
-    certificate, and the certificate never covers a request again.
+    """If the key of a covering certificate is compromised, lyncnb records this fact and lists the
+    certificate for revocation. The certificate can never cover a request again.
     """
     serial = read_manifest(folder).by_id[FIRST].covered.serial
     bundle = ln.renew(
@@ -129,8 +129,8 @@ def test_compromised_key_of_a_covering_certificate_is_recorded(folder, complete_
 
 
 def test_repeating_a_request_changes_no_byte(folder, complete_as_is):
-    """If the request command is repeated with or without the same comparison, the request stays
-    omitted, and no file changes.
+    """If the request command is repeated, with or without the comparison of installed certificates,
+    the covered certificate still gets no request, and no file changes.
     """
     before = snapshot(folder)
     for more in (
@@ -144,7 +144,7 @@ def test_repeating_a_request_changes_no_byte(folder, complete_as_is):
 
 
 def test_repeated_omission_keeps_its_time(folder, complete_as_is):
-    """If a request is omitted again on another date because of the same comparison, the recorded
+    """If the user omits a request again on another date, based on the same comparison, the recorded
     time does not change.
     """
     before = (folder / "manifest.json").read_bytes()
@@ -209,8 +209,8 @@ def test_covered_request_is_renewed_in_time(folder):
 
 
 def test_every_command_names_the_covering_certificate(folder, tmp_path):
-    """The status, summary, packages, steps and renewals name the covering certificate, and none of
-    them requires the omitted request.
+    """The status, summary, packages, steps and renewals contain the name of the covering
+    certificate, and none of them requires the request that it replaces.
     """
     words = ln.open_requests(folder).manifest.by_id[FIRST].covered
     status = ln.folder_status(folder, today=TODAY)
@@ -219,7 +219,8 @@ def test_every_command_names_the_covering_certificate(folder, tmp_path):
     assert (one.state, one.covered_by, one.not_after[:10]) == (
         "covered", words.thumbprint_sha1, str(LAST_DAY),
     )  # fmt: skip
-    assert f"{FIRST} is not requested, because it is {words}" in "\n".join(status.notes)
+    told = f"lyncnb does not request {FIRST}, because the certificate is {words}"
+    assert told in "\n".join(status.notes)
     assert not status.needs_attention
     for name in ("summary.csv", "summary.html", "summary.md"):
         text = unmarked((folder / name).read_text("utf-8"))
@@ -247,7 +248,7 @@ def test_every_command_names_the_covering_certificate(folder, tmp_path):
 
 def test_changed_plan_creates_the_request(folder):
     """If the names in the plan change and the certificate no longer covers the request, the next
-    run creates the request with the reason.
+    run creates the request and shows the reason.
     """
     changed = with_extra(PLAN, 0, "new.contoso.com")
     bundle = write(changed, folder)
@@ -261,12 +262,12 @@ def test_changed_plan_creates_the_request(folder):
 
 def test_expired_certificate_no_longer_covers_the_request(folder):
     """A certificate covers a request until its last day. After that, the next run creates the
-    request with the reason.
+    request, and states the reason.
     """
     assert write(PLAN, folder, today=LAST_DAY).counts() == {"kept": 3}
     day = LAST_DAY + timedelta(days=1)
     assert ln.folder_status(folder, today=day).counts() == {"expired": 1, "waiting": 2}
-    assert "lyncnb request, it writes a request for this certificate" in "\n".join(
+    assert f"lyncnb request, it writes a request for {FIRST}" in "\n".join(
         ln.folder_status(folder, today=day).notes
     )
     issued = ln.match_certificates(ln.open_requests(folder), today=day)
@@ -279,7 +280,7 @@ def test_expired_certificate_no_longer_covers_the_request(folder):
 
 
 def test_covering_certificate_must_be_valid_on_the_planned_issue_date(tmp_path, folder):
-    """If the covering certificate ends before the planned issue date, the request is created."""
+    """If the covering certificate ends before the planned issue date, lyncnb creates the request."""
     later = ln.CertificatePlan(
         topology=PLAN.topology,
         rules=PLAN.rules,
@@ -294,7 +295,7 @@ def test_covering_certificate_must_be_valid_on_the_planned_issue_date(tmp_path, 
 
 
 def test_renewal_creates_an_omitted_request(folder):
-    """The option --renew creates a request that was omitted."""
+    """The option --renew creates a request that lyncnb omitted before."""
     bundle = write(PLAN, folder, renew=[FIRST], reason="its key is lost")
     assert bundle.changes[0].reasons == ("renewed: its key is lost",)
     assert requested(folder) == {FIRST, SECOND, THIRD}
@@ -312,7 +313,9 @@ def test_certificate_of_another_issuer_covers_nothing(folder, monkeypatch):
 
 
 def test_existing_request_is_not_omitted(tmp_path, complete_as_is):
-    """A request that may already be with a CA is not omitted later, and the folder stays unchanged."""
+    """If a request already exists and may be with a CA, lyncnb refuses to omit it and does not
+    change the folder.
+    """
     write(PLAN, tmp_path / "requests")
     before = snapshot(tmp_path / "requests", but_lock=True)
     with pytest.raises(BundleError) as caught:
@@ -331,8 +334,8 @@ def test_existing_request_is_not_omitted(tmp_path, complete_as_is):
     ],
 )
 def test_shortened_id_must_be_unique(tmp_path, complete_as_is, asked, words):
-    """An id can be shortened if its first characters are unique. An id that matches several
-    certificates is rejected.
+    """A user can shorten an ID to its first characters if no other certificate's ID begins with
+    them. lyncnb rejects an ambiguous ID.
     """
     with pytest.raises(OptionsError, match=words):
         write(PLAN, tmp_path / "requests", only_missing=complete_as_is, reuse=asked)
@@ -340,8 +343,8 @@ def test_shortened_id_must_be_unique(tmp_path, complete_as_is, asked, words):
 
 
 def test_uncovered_request_cannot_be_omitted(tmp_path):
-    """lyncnb reports an error, and creates nothing, if a request to omit is not covered or the
-    options contradict each other.
+    """If the user omits a request that no installed certificate covers, or combines options that
+    exclude each other, lyncnb reports an error and creates nothing.
     """
     complete_as_is = save_complete_as_is(tmp_path / "estate", bits=2048)
     with pytest.raises(
@@ -374,7 +377,9 @@ def test_comparison_for_another_plan_is_rejected(tmp_path, complete_as_is):
 
 
 def test_edited_comparison_is_rejected(tmp_path, complete_as_is):
-    """An as-is comparison that was edited after it was saved is rejected, so no request is omitted."""
+    """If a saved as-is comparison was edited, lyncnb rejects the file and creates no request
+    folder.
+    """
     for place, value in (("entry_sha256", "0" * 64), ("id", "Mediation-x"), ("state", "covered")):
         document = json.loads(complete_as_is.read_bytes())
         wanted = next(one for one in document["planned"] if one["id"] == FIRST)
@@ -396,7 +401,9 @@ def test_request_scripts_omit_covered_certificates(folder):
     found = save_complete_as_is(folder.parent / "other", plan)
     place = folder.parent / "elsewhere"
     write(plan, place, only_missing=found, reuse=[with_use.id], dry_run=True)
-    # If a request was announced for a server but is covered now, no script creates it.
+    # A computer was to create this request, but an installed certificate covers it now, so no
+    # script
+    # creates it.
     request_elsewhere(plan, place, computer="tools01", findings=(), today=TODAY)
     write(plan, place, only_missing=found, reuse=[with_use.id])
     bundle = ln.open_requests(place)
@@ -411,7 +418,7 @@ def test_request_scripts_omit_covered_certificates(folder):
 
 
 def test_saved_plan_can_omit_requests_too(tmp_path):
-    """Covered requests can also be omitted if the requests are created from a saved plan.
+    """A user can omit covered requests when creating requests from a saved plan.
 
     The folder still records the saved plan and the covering certificates.
     """

@@ -35,7 +35,7 @@ def items(count: int, algorithm: str = "ECDSA", **fields) -> list[tuple[str, obj
 
 
 class Stored(list):
-    """A store that several threads call with pairs of a key and a CSR."""
+    """A list in which several threads store pairs of a key and a CSR."""
 
     def __init__(self):
         super().__init__()
@@ -118,9 +118,7 @@ def test_processes_create_many_ecdsa_keys(stored, processes):
 
 
 def test_every_curve_and_size_can_be_planned(stored):
-    """Keys and CSRs can be created for every type of key. The test omits RSA 4096, because it only
-    takes longer.
-    """
+    """lyncnb creates keys and CSRs for every type of key. The test omits RSA 4096 to save time."""
     work = items(1, "RSA", bits=3072)
     work += [
         (f"P-{bits}", planned("a.contoso.com", algorithm="ECDSA", bits=bits))
@@ -181,8 +179,10 @@ def test_as_many_threads_as_cores_by_default(monkeypatch):
     assert count_cores() == 7
 
 
-def ways():
-    """Return the planned items and the arguments that select each type of executor."""
+def build_runs():
+    """For each way to run the tasks, return the planned items and the arguments that select this
+    way.
+    """
     return {
         "threads": (items(12, "RSA"), {"workers": 2}),
         "loop": (items(12), {}),
@@ -191,7 +191,7 @@ def ways():
     }
 
 
-@pytest.mark.parametrize("way", ways())
+@pytest.mark.parametrize("way", build_runs())
 def test_a_cancelled_run_keeps_what_is_finished(way, stored, monkeypatch):
     """If a run is canceled after the second pair, no other pair is started, and every pair that was
     counted is stored completely.
@@ -199,7 +199,7 @@ def test_a_cancelled_run_keeps_what_is_finished(way, stored, monkeypatch):
     if way == "processes":
         monkeypatch.setattr(executors, "_LOOP_AT_MOST", 4)
         monkeypatch.setattr(executors, "_CHUNK", 3)
-    work, options = ways()[way]
+    work, options = build_runs()[way]
     cancel = threading.Event()
 
     def progress(step: Progress) -> None:
@@ -214,12 +214,12 @@ def test_a_cancelled_run_keeps_what_is_finished(way, stored, monkeypatch):
     assert_pairs(stored, [item for item in work if item[0] in {pair.id for pair in stored}])
 
 
-@pytest.mark.parametrize("way", ways())
+@pytest.mark.parametrize("way", build_runs())
 def test_an_interrupt_ends_the_run_and_keeps_what_is_finished(way, stored):
-    """Ctrl+C ends the run immediately, but the pairs of a key and a CSR that threads are creating
-    are still stored completely.
+    """Ctrl+C ends the run immediately. However, lyncnb still stores the key and CSR of each pair
+    that a thread has begun to create.
     """
-    work, options = ways()[way]
+    work, options = build_runs()[way]
 
     def progress(step: Progress) -> None:
         if step.done == 2:
@@ -231,12 +231,12 @@ def test_an_interrupt_ends_the_run_and_keeps_what_is_finished(way, stored):
     assert_pairs(stored, [item for item in work if item[0] in {pair.id for pair in stored}])
 
 
-@pytest.mark.parametrize("way", ways())
+@pytest.mark.parametrize("way", build_runs())
 def test_failure_of_the_store_ends_the_run(way):
-    """If storing a pair of key and CSR fails, the exception is raised, and only a few more pairs
-    are created.
+    """If storing a key and its CSR fails, lyncnb raises the exception after it creates at most a
+    few more pairs.
     """
-    work, options = ways()[way]
+    work, options = build_runs()[way]
     calls = []
 
     def store(pair) -> None:
@@ -248,12 +248,12 @@ def test_failure_of_the_store_ends_the_run(way):
     assert len(calls) <= 4
 
 
-@pytest.mark.parametrize("way", ways())
+@pytest.mark.parametrize("way", build_runs())
 def test_invalid_request_raises_a_plan_error(way, stored):
     """If the plan contains an invalid request, every executor raises a PlanError, even if another
     computer creates the request.
     """
-    work, options = ways()[way]
+    work, options = build_runs()[way]
     algorithm = work[0][1].key.algorithm
     bad = [("bad", planned("a.contoso.com", algorithm=algorithm, hash="sha1"))]
     with pytest.raises(PlanError, match="cannot be signed with sha1"):
@@ -261,8 +261,8 @@ def test_invalid_request_raises_a_plan_error(way, stored):
 
 
 class Courier(Executor):
-    """An executor that records all data that is sent to workers and returned by them, as an
-    observer of the network would see it.
+    """An executor that records all data that it sends to workers and all data that they return, so
+    that tests can check what an observer of the network would see.
     """
 
     def __init__(self, change=lambda answer: answer):
@@ -372,8 +372,8 @@ def test_weak_key_of_a_worker_is_rejected(algorithm, key, message):
 
 
 def test_error_of_a_worker_is_reported_with_its_text(stored):
-    """If a worker fails, for example because of a missing package, its error is reported with its
-    text and a hint.
+    """If a worker fails, for example because of a missing package, lyncnb shows the worker's error
+    message and a hint.
     """
 
     def lacks(_answer):
@@ -390,9 +390,7 @@ def test_error_of_a_worker_is_reported_with_its_text(stored):
 
 
 def test_memory_does_not_grow_with_the_number_of_pairs():
-    """If the pairs of key and CSR are not kept, four times as many pairs do not increase the peak
-    memory.
-    """
+    """If the caller keeps no pairs, four times as many pairs need no more memory at the peak."""
     peaks = []
     for count in (200, 800):
         work = items(count)

@@ -1,4 +1,4 @@
-"""The key and the CSR in a pair must match. If they do not match, a pair from a worker is rejected."""
+"""lyncnb rejects a key and CSR from a worker process if they do not match."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OTHER = build_request_content(planned("sip.fabrikam.com", algorithm="ECDSA"))
 
 
 def open_result(answer: object):
-    """Open a worker's result as the key and CSR for the request ``Edge-1``."""
+    """Decrypt and check a pair that a worker returned for the request ``Edge-1``."""
     return open_sealed_pair("Edge-1", CONTENT, answer, run_key=RUN, encryptor=CIPHER.encryptor)
 
 
@@ -96,9 +96,7 @@ WRONG = wrong_answers()
 
 @pytest.mark.parametrize("what", WRONG)
 def test_wrong_results_are_rejected(what):
-    """Each wrong result of a worker raises an error with the name of the request, and nothing is
-    encrypted or stored.
-    """
+    """If a worker returns a wrong result, lyncnb raises an error with the name of the request."""
     answer, message = WRONG[what]
     with pytest.raises(BundleError, match=message) as caught:
         open_result(answer)
@@ -124,12 +122,14 @@ def folder(tmp_path):
 
 @pytest.fixture
 def patient(monkeypatch):
-    """Make the store wait until each batch is complete, however long this takes."""
+    """Set a timeout of one hour, so that the store always waits until a batch is complete."""
     monkeypatch.setattr(key_and_csr, "_SECONDS", 3600)
 
 
 def test_single_pair_is_stored_immediately(folder):
-    """If a pair of key and CSR is stored after a pause, it is on disk when the call returns."""
+    """After a pause, the store writes a single pair of key and CSR to the disk before the call
+    returns.
+    """
     with PairStore(folder, known=()) as writer:
         writer(pair(1))
         assert (folder / "keys" / "a1.key").read_bytes() == b"key"
@@ -148,7 +148,8 @@ def test_batch_is_written_when_it_is_complete_and_at_the_end(folder, monkeypatch
     with PairStore(folder, known=()) as writer:
         for number in range(5):
             writer(pair(number))
-            # The first pair is stored immediately, and the next two pairs form a batch.
+            # The writer stores the first pair at once. After that, it stores pairs in batches of
+            # two.
             done = [f"a{n}" for n in range(number // 2 * 2 + 1)]
             assert sorted(writer.written) == done
             assert sorted(path.stem for path in (folder / "csr").glob("a*.csr")) == done
@@ -158,8 +159,8 @@ def test_batch_is_written_when_it_is_complete_and_at_the_end(folder, monkeypatch
 
 
 def test_batch_is_written_after_a_time_limit(folder, monkeypatch):
-    """A batch of pairs is stored after a time limit, even if it is not complete, so that no pair
-    waits for long.
+    """The store writes a batch of pairs after a time limit, even if the batch is incomplete, so
+    that no pair waits for long.
     """
     monkeypatch.setattr(key_and_csr, "_SECONDS", 0.05)
     with PairStore(folder, known=()) as writer:
@@ -173,7 +174,7 @@ def test_batch_is_written_after_a_time_limit(folder, monkeypatch):
 
 @pytest.mark.usefixtures("patient")
 def test_error_discards_an_incomplete_batch(folder):
-    """If an error occurs, the files in an incomplete batch of pairs are removed."""
+    """If an error occurs, lyncnb removes the files of the pairs in an incomplete batch."""
 
     def write_and_fail():
         with PairStore(folder, known=()) as writer:

@@ -126,7 +126,7 @@ def test_only_keys_and_dates_change(folder):
 
 
 def test_dry_run_changes_nothing(folder):
-    """With --dry-run, the renew command lists the renewals without a passphrase and changes
+    """With --dry-run, the renew command lists the renewals, requires no passphrase, and changes
     nothing.
     """
     before = snapshot(folder)
@@ -165,8 +165,8 @@ def test_names_that_select_requests(folder, names, count):
     ],
 )
 def test_unknown_or_ambiguous_name_is_rejected(folder, name, words):
-    """If a name matches no request, or if an id matches several requests, it is rejected, so that
-    nothing is renewed by mistake.
+    """If a name matches no request, or an id matches several requests, lyncnb rejects the name and
+    renews nothing.
     """
     with pytest.raises(BundleError, match=words):
         renew_again(folder, name)
@@ -226,10 +226,8 @@ def test_renewed_certificate_that_was_never_deployed(folder):
 
 
 def test_current_rules_apply_to_renewals(tmp_path):
-    """The current rules apply to renewals, and an error that was not accepted stops only the
-    affected certificates.
-
-    An error that was not accepted stops only the certificates it concerns.
+    """Renewals use the current rules. If a certificate has an error that was not accepted, only
+    this certificate is not renewed.
     """
     plan = make_plan(TABLE, planned_issue_date=date(2026, 12, 1))
     folder = make_folder(tmp_path / "requests", plan).folder
@@ -259,7 +257,7 @@ def test_altered_plan_is_not_renewed(folder):
     """If the plan in the folder does not match the digest in the manifest, nothing is renewed."""
     path = folder / "plan.json"
     path.write_bytes(path.read_bytes().replace(b"fe01.contoso.net", b"fe01.contoso.org"))
-    with pytest.raises(BundleError, match="differs from the plan on record"):
+    with pytest.raises(BundleError, match=r"differs from the plan that manifest\.json records"):
         renew_again(folder, "*")
 
 
@@ -289,8 +287,8 @@ def test_key_on_another_computer_cannot_be_renewed(folder):
 
 
 def test_waiting_request_is_withdrawn_only_on_request(folder):
-    """A request that waits for its certificate is withdrawn only if you specify this, and the
-    withdrawal is recorded.
+    """lyncnb withdraws a request that waits for its certificate only if the user specifies this
+    explicitly. The history records the withdrawal.
     """
     name = find_id(open_requests(folder), "fe01")
     renew_again(folder, name, reason="first")
@@ -308,7 +306,7 @@ def test_waiting_request_is_withdrawn_only_on_request(folder):
     record = read_manifest(folder).by_id[name]
     told = (
         "renewed: second",
-        f"withdrawn: the request of generation 2 with the CSR SHA-256 {first.csr_sha256[:12]}…",
+        f"withdrawn: the CSR of generation 2 with the SHA-256 {first.csr_sha256[:12]}…",
     )
     assert (record.generation, record.reasons, record.archived[-1].reasons) == (3, told, told)
     assert find_generations(record).in_use.generation == 1
@@ -318,8 +316,8 @@ def test_waiting_request_is_withdrawn_only_on_request(folder):
 
 
 def test_a_compromised_key_is_revoked_and_replaced(folder):
-    """If a key is compromised, its certificate must be revoked, and a request with a new key is
-    created immediately.
+    """If a key is compromised, lyncnb immediately creates a request with a new key, and tells the
+    planner to revoke the certificate.
     """
     name = find_id(open_requests(folder), "fe01")
     bundle = renew_again(folder, name, compromised=True, reason="")
@@ -341,8 +339,8 @@ def test_a_compromised_key_is_revoked_and_replaced(folder):
 
 
 def test_pending_new_key_is_kept(folder):
-    """If a request with a new key is already waiting for its certificate, no other request is
-    created, and a note says so.
+    """If a request with a new key is already waiting for its certificate, lyncnb creates no other
+    request, and a note gives this reason.
     """
     name = find_id(open_requests(folder), "fe01")
     renew_again(folder, name)
@@ -384,7 +382,7 @@ def test_waiting_request_with_a_compromised_key_is_withdrawn(tmp_path):
     renew_again(bundle.folder, name, compromised=True)
     record = read_manifest(bundle.folder).by_id[name]
     assert (record.generation, list_certificates_to_revoke(record)) == (2, ())
-    assert record.reasons[1].startswith("withdrawn: the request of generation 1")
+    assert record.reasons[1].startswith("withdrawn: the CSR of generation 1")
 
 
 def test_key_of_a_retired_request_is_compromised(folder):

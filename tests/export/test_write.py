@@ -1,5 +1,5 @@
-"""A plan can be written to a request folder more than once, and each request is created, kept,
-renewed, retired or rejected.
+"""If a plan is written to a request folder again, lyncnb creates, keeps, renews, retires or rejects
+each request.
 """
 
 from __future__ import annotations
@@ -175,8 +175,8 @@ def test_past_planned_issue_date_is_rejected(folder):
 
 
 def test_requested_validity_depends_on_the_issuer(folder):
-    """The manifest records the validity period that each request asks its CA for, so that the
-    receive command can compare it.
+    """The manifest records the requested validity period of each certificate, so that the receive
+    command can compare it with the actual one.
     """
     plan = kit.make_plan(validity={"internal": 365, "public": 90})
     records = write(plan, folder).requests
@@ -219,16 +219,14 @@ def test_missing_or_edited_summary_is_written_again(folder):
 
 
 def test_rsa_keys_are_written_too(folder):
-    """RSA keys, which are the default, are created by threads and written to the folder like other
-    keys.
-    """
+    """With RSA keys, which are the default, lyncnb creates a complete request folder."""
     plan = numbered(2, key=KeyParameters())
     assert write(plan, folder).counts() == {"created": 2}
     assert_complete(folder, plan)
 
 
 def test_missing_parent_folders_are_created(tmp_path):
-    """If the parent folders of a request folder are missing, they are created."""
+    """lyncnb creates the missing parent folders of a request folder."""
     write(numbered(1), tmp_path / "a" / "b" / "requests")
     assert stat.S_IMODE((tmp_path / "a" / "b" / "requests").stat().st_mode) == 0o700
 
@@ -237,7 +235,7 @@ def test_missing_parent_folders_are_created(tmp_path):
 
 
 def test_a_changed_plan_renews_exactly_the_requests_concerned(folder):
-    """If the plan changes, only the affected requests are renewed.
+    """If the plan changes, lyncnb renews only the affected requests.
 
     The old pair is archived, and the reason names the field.
     """
@@ -275,8 +273,8 @@ def test_a_changed_plan_renews_exactly_the_requests_concerned(folder):
     ],
 )
 def test_each_field_of_a_request_can_cause_a_renewal(folder, changes, reason):
-    """If the key type, hash or subject changes, the request is renewed, as it is after a change of
-    a name.
+    """If the planned key type, hash algorithm or subject changes, lyncnb renews the request, and
+    the reason contains the old and the new value.
     """
     write(plan_of(certificate(1)), folder)
     bundle = write(plan_of(certificate(1, **changes)), folder)
@@ -284,7 +282,7 @@ def test_each_field_of_a_request_can_cause_a_renewal(folder, changes, reason):
 
 
 def test_a_changed_order_of_names_renews_the_request(folder):
-    """If the order of the names in the SAN changes, the request is renewed."""
+    """If the order of the names in the SAN changes, lyncnb renews the request."""
     names = ("a.contoso.com", "b.contoso.com")
     write(plan_of(certificate(1, extra=names)), folder)
     bundle = write(plan_of(certificate(1, extra=names[::-1])), folder)
@@ -331,8 +329,8 @@ def test_renew_needs_a_reason(folder):
 
 
 def test_retired_request_is_adopted_when_it_is_planned_again(folder):
-    """If a request is removed from the plan, its key is kept, and the request is unchanged when it
-    is planned again.
+    """If a request is removed from the plan, lyncnb keeps its key. If the request is planned again,
+    lyncnb uses the same key and CSR.
     """
     plan = numbered(2)
     write(plan, folder)
@@ -354,7 +352,7 @@ def test_a_certificate_stays_with_its_request_through_runs(folder):
     manifest = write(plan, folder).manifest
     issued = manifest.requests[0].with_issued(issued_record(), at="2026-12-01T00:00:00Z")
     save_manifest(folder, manifest.with_records([issued]))
-    write(plan, folder)  # The run updates the certificate in the summary.
+    write(plan, folder)  # This run adds the issued certificate to the summary.
     before = snapshot(folder)
     assert write(plan, folder).requests[0].state == "issued"
     assert snapshot(folder) == before
@@ -378,8 +376,8 @@ def test_dry_run_reports_everything_and_creates_no_folder(folder):
 
 
 def test_dry_run_lists_the_same_changes_as_a_run(folder):
-    """With --dry-run, a run lists the same created, kept, renewed and retired requests as without
-    it, and changes nothing.
+    """With --dry-run, a run lists the same created, kept, renewed and retired requests as a normal
+    run, but changes nothing.
     """
     plan = numbered(4)
     write(plan, folder)
@@ -554,8 +552,8 @@ def test_missing_key_stops_the_run_until_it_is_renewed(folder):
 
 @pytest.mark.parametrize("kind", ["csr", "key"])
 def test_changed_file_stops_the_run_until_it_is_renewed(folder, kind):
-    """If a key or CSR file was changed, the run stops. If you renew the request, the file is moved
-    to the archive.
+    """If a key or CSR file was changed, the run stops. If the user renews the request, lyncnb moves
+    the changed file to the archive.
     """
     plan = numbered(2)
     write(plan, folder)
@@ -607,7 +605,7 @@ def test_missing_manifest_is_reported_with_a_command(folder):
 )
 def test_a_manifest_that_cannot_be_read_stops_the_run(folder, data, message):
     """If the manifest is damaged or was written by a later version of lyncnb, the run stops and
-    does not overwrite it.
+    does not overwrite the manifest.
     """
     plan = numbered(1)
     write(plan, folder)
@@ -642,8 +640,8 @@ def test_unknown_file_in_the_archive_is_not_overwritten(folder):
 
 
 def test_unknown_files_are_kept_and_reported(folder):
-    """Unknown files in a request folder, such as Thumbs.db and notebook checkpoints, are not
-    changed.
+    """lyncnb does not change unknown files in a request folder, such as Thumbs.db and notebook
+    checkpoints, and reports such files in csr/ and keys/.
 
     In csr/ and keys/ they are reported.
     """
@@ -676,8 +674,8 @@ def test_a_folder_that_others_can_write_is_refused(folder, place):
 
 
 def test_keys_that_others_can_read_are_refused(folder):
-    """If other users can read the key folder or a key file, it is rejected, and the message
-    contains the command to run.
+    """If other users can read the key folder or a key file, the run is rejected, and the message
+    contains the command that restricts the permissions.
     """
     plan = numbered(1)
     write(plan, folder)
@@ -714,7 +712,9 @@ def test_permissions_of_an_extracted_folder_are_restricted(folder):
 
 @pytest.mark.parametrize("place", ["keys", "csr", "lyncnb.lock", "manifest.json", "plan.json"])
 def test_a_symbolic_link_in_the_way_is_refused(folder, tmp_path, place):
-    """A symbolic link in the request folder is rejected, and no file is read or written through it."""
+    """lyncnb rejects a symbolic link in the request folder, and does not read or write files
+    through the link.
+    """
     plan = numbered(1)
     write(plan, folder)
     os.rename(folder / place, tmp_path / "elsewhere")
@@ -746,8 +746,8 @@ def test_folder_must_not_be_a_link_or_file(folder, tmp_path):
 
 
 def test_interrupted_change_of_the_passphrase_must_be_completed(folder):
-    """If a change of the passphrase was interrupted, it must be completed before new keys are
-    added.
+    """If a change of the passphrase was interrupted, lyncnb adds no keys until the user completes
+    the change.
     """
     plan = numbered(1)
     manifest = write(plan, folder).manifest
@@ -756,8 +756,8 @@ def test_interrupted_change_of_the_passphrase_must_be_completed(folder):
 
 
 def test_copied_folder_can_be_used(folder, tmp_path):
-    """After a request folder is copied, which changes its time stamps and inodes, the next run
-    reports no change.
+    """If a request folder is copied, its time stamps and inodes change, but the next run reports no
+    change of the requests.
     """
     plan = numbered(3)
     write(plan, folder)
@@ -807,8 +807,8 @@ def test_readers_and_unchanged_runs_need_no_lock(folder):
 
 @pytest.mark.fault
 def test_two_simultaneous_writers_fifty_times(tmp_path):
-    """If two processes write to the same folder fifty times, one waits for the other and completes
-    the rest, and no key is lost.
+    """If two processes write requests to the same folder at the same time, the second one waits and
+    then adds what is missing. No key is lost.
     """
     with Writers() as writers:
         for attempt in range(50):
@@ -907,8 +907,8 @@ def test_mismatch_during_another_run_is_checked_again(folder, monkeypatch):
 
 
 def test_unreadable_csr_is_renewed_if_the_plan_changed(folder):
-    """If a CSR cannot be read and the plan changed, the request is renewed, and the reason says
-    that the CSR could not be compared.
+    """If a CSR is damaged and the plan has changed, a renewal gives two reasons: lyncnb cannot read
+    the request file, and the user requested the renewal.
     """
     plan = numbered(1)
     write(plan, folder)
@@ -921,7 +921,9 @@ def test_unreadable_csr_is_renewed_if_the_plan_changed(folder):
 
 
 def test_folder_that_other_users_can_open_is_reported(folder, monkeypatch):
-    """If the permissions of a folder cannot be restricted, a run that writes keys reports it."""
+    """If the permissions of a folder cannot be restricted, the run that creates the folder reports
+    the problem once.
+    """
     monkeypatch.setattr(
         "lyncnb.base.disk.windows_access.restrict_private_folder", lambda path: "not protected here"
     )

@@ -127,7 +127,7 @@ def check_recorded_renewals(case, search, entries, problems, life, where) -> boo
 
 
 def check(case, search, entries, problems, where) -> bool:
-    """Check the forecast of a certificate against the search, and return whether it finds a
+    """Check the forecast of a certificate against the search. Return whether the search found a
     solution.
     """
     first = case.issue
@@ -173,7 +173,7 @@ def check(case, search, entries, problems, where) -> bool:
 
 
 def first_gap_is_named(case, search, problem, where) -> None:
-    """Check that a reported gap lists the end of the current certificate as its first rule,
+    """Check that a reported gap names the end of the current certificate as its first cause,
     followed by the rules that cause the gap.
 
     Without the other rules, the next certificate would be in time.

@@ -1,4 +1,6 @@
-"""A forecast can be written as a calendar, table, workbook, page, text, picture and JSON."""
+"""lyncnb can write a forecast as a calendar, CSV table, workbook, HTML page, text, picture, or
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -162,8 +164,8 @@ def test_page_and_text_escape(made):
 
 
 def test_picture(made):
-    """The picture of a forecast and its table show freezes, limits, impossible orders and working
-    days.
+    """The table of a forecast's picture contains the limits of public CAs, the change freezes, the
+    problems, and the installed certificates.
     """
     figure = ln.figure(made)
     kinds = dict.fromkeys(row[0] for row in figure.rows)

@@ -136,8 +136,8 @@ def test_work_by_month():
 
 
 def test_freeze_that_is_too_long_is_reported():
-    """If a freeze of 60 days is too long for a certificate of 47 days, the forecast shows the gap,
-    its dates, and the three rules that cause it.
+    """If a freeze of 60 days prevents the timely renewal of a certificate that is valid for 47
+    days, the forecast shows the gap, its dates, and the three rules that cause it.
     """
     made = ln.forecast(with_options(planned(), freezes={"merger": "2029-06-01 to 2029-07-30"}))
     problem = next(one for one in made.problems if "access" in str(one) or "Edge" in str(one))
@@ -170,7 +170,7 @@ def test_roll_over_without_an_available_day_is_reported():
     problem = next(one for one in made.problems if edge[0].id in one.certificates)
     assert f"{problem.begins} {problem.ends}" == "2027-04-30 2027-04-30"
     assert [rule.rule for rule in problem.rules] == ["validity", "roll-over", "freeze"]
-    # For a service without tokens, the last day of the old certificate is early enough.
+    # Without OAuth tokens, a change on the last day of the old certificate is not late.
     assert not any(one.late_from for one in of(made, "Default"))
 
 
@@ -196,7 +196,7 @@ def test_lead_time_before_the_first_issue():
     rules = {rule.rule: rule for one in made.problems for rule in one.rules}
     assert list(rules) == ["earliest order"]
     says = rules["earliest order"].says
-    assert "must be ordered by 2026-11-20" in says
+    assert "you must order it by 2026-11-20" in says
     assert "before 2026-11-24" in says
 
 
@@ -331,8 +331,9 @@ def test_forecasts_with_and_without_directors_are_compared():
 
 
 def test_forecast_uses_recorded_certificates(tmp_path):
-    """The forecast for a request folder plans the renewal of each recorded certificate from the
-    hour in which it ends, and orders the other certificates.
+    """In the forecast for a request folder, the renewal of a recorded certificate depends on the
+    exact hour at which the certificate expires. All other certificates are ordered for the first
+    time.
     """
     plan = planned(TWO_FRONT_ENDS)
     bundle = ln.write_requests(plan, tmp_path / "r", passphrase="only for the sample")
@@ -442,8 +443,8 @@ def test_each_issuer_has_its_own_validity():
 
 
 def test_renewal_after_the_end_of_the_forecast():
-    """A certificate of thirty years is renewed after the end of the forecast, so there is only one
-    order.
+    """A certificate that is valid for thirty years is renewed after the end of the forecast, so
+    there is only one order.
     """
     made = ln.forecast(with_options(planned(), validity_days=10_950))
     internal = [one for one in made.entries if one.issuer == "internal"]
@@ -506,8 +507,8 @@ def test_renewal_after_the_end_is_a_problem(is_back):
 @pytest.mark.parametrize("state", ["in use", "waiting", "back"])
 @pytest.mark.parametrize("start", [date(2027, 1, 11), date(2027, 2, 20), date(2029, 6, 1)])
 def test_an_expired_certificate_in_use_is_a_problem_on_every_day(state, start):
-    """On any evaluation date, an expired certificate in use is reported as a problem, whether or
-    not a renewal is pending.
+    """On any evaluation date, the forecast reports an expired certificate that is still in use,
+    whether or not a renewal is pending.
     """
     plan = with_options(planned(TWO_FRONT_ENDS), validity_days=100)
     folder = bundle_of(plan, lambda one: OLD)

@@ -1,6 +1,4 @@
-"""Answers to the guide's questions become server tables. The tests use fixed, random, and
-contradictory answers.
-"""
+"""The guide creates server tables from fixed, random, and contradictory answers."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ SMALL = {"sip_domains": "contoso.com", "site": [{"name": "Taipei"}]}
 
 
 def answers(**more):
-    """Return the guide's answers for a small deployment, with changes."""
+    """Return the guide's answers for a small deployment. The arguments override or add answers."""
     site = {"name": "Taipei"} | more.pop("of_site", {})
     return ln.GuideAnswers.of({"sip_domains": "contoso.com"} | more | {"site": [site]})
 
@@ -53,8 +51,8 @@ def test_answers_result_in_the_expected_table(path, request):
 
 
 def test_answers_are_read_back_unchanged():
-    """The answers are the same after they are written to guide.toml and read again, and so are the
-    table and the Python code.
+    """When answers are written to guide.toml and read again, the answers, the table, and the Python
+    code are the same.
     """
     for path in INTERVIEWS:
         given = ln.GuideAnswers.from_toml(path)
@@ -119,7 +117,7 @@ def test_any_valid_answers_are_planned_without_errors():
     for seed in range(RANDOM):
         given = random_interview(random.Random(seed))
         problems = lay_out(given).problems
-        # Valid answers can contradict each other only in the way that this problem reports.
+        # Valid answers of a random interview can cause only one problem: a missing Edge Server.
         if problems:
             assert "no site has an Edge Server" in problems[0].message, (seed, problems)
             continue
@@ -155,8 +153,8 @@ def test_every_answer_is_used():
 
 
 def test_one_proxy_serves_all_sites():
-    """If only some sites have a reverse proxy, the first proxy publishes all sites, and its site is
-    blank in the table.
+    """If only some sites have a reverse proxy, one proxy publishes all sites. The Site cell of this
+    proxy is blank in the table.
     """
     table = guided_topology(ln.GuideAnswers.from_toml(INTERVIEWS[2]))
     proxies = [pool.site for pool in table.pools if pool.role == "ReverseProxy"]
@@ -214,7 +212,7 @@ def test_clients_sign_in_at_directors_or_the_first_pool():
             '"se1" is not a known kind of server or service',
             "fe, se, dir",
         ),
-        ({"server_names": "a{n};b{n}"}, "two patterns for all", "KIND=PATTERN"),
+        ({"server_names": "a{n};b{n}"}, "two patterns that apply to all", "KIND=PATTERN"),
         ({"pool_names": "{role}{n}"}, "pool_names: there is no placeholder {n}", "{k}, the number"),
         ({"sip_domains": "con toso"}, '"con" is not a fully', "enter the complete name"),
         ({"sip_domains": "contoso.local"}, "not a domain that you can register", "public domain"),
@@ -239,7 +237,7 @@ def test_clients_sign_in_at_directors_or_the_first_pool():
         ({"federations": True}, "Unknown key: 'federations'", "did you mean federation"),
         (
             {"tenant_sip_domains": "contoso.com"},
-            "the guide does not ask this question, because of other answers",
+            "the guide does not ask this question, because of your other answers",
             "remove this answer",
         ),
         ({"of_site": {"directors": -1}}, '"-1" is not a number', "0 or more"),
@@ -253,14 +251,14 @@ def test_clients_sign_in_at_directors_or_the_first_pool():
         ({"of_site": {"drectors": 1}}, "Unknown key: 'site[0].drectors'", "mean directors"),
         (
             {"of_site": {"branch_servers": ["A", "a"]}},
-            "differ only in uppercase and lowercase",
+            "differ only in capitalization",
             "use a different name",
         ),
         ({"of_site": {"branch_servers": ["=A"]}}, '"=A" is not a valid name', "Taipei"),
         ({"of_site": {"name": ""}}, "'site[0].name' is missing", 'name = "Taipei"'),
         (
             {"of_site": {"video_interop_servers": 1}},
-            "the guide does not ask this question, because of other answers",
+            "the guide does not ask this question, because of your other answers",
             "remove this answer",
         ),
     ],
@@ -294,8 +292,8 @@ def test_wrong_answer_is_reported_with_its_location(more, message, hint):
     ],
 )  # fmt: skip
 def test_answers_that_do_not_fit_together(more, message, hint):
-    """If answers are valid individually but contradict each other, the error message gives the
-    location of each one.
+    """If answers are valid individually but contradict each other, the error message names the
+    location of each answer.
     """
     given = answers(**more)
     with pytest.raises(AnswersError, match="contradict each other") as caught:
@@ -447,8 +445,8 @@ def _unload_custom_products(monkeypatch):
 
 @pytest.mark.usefixtures("_unload_custom_products")
 def test_path_of_a_custom_product(tmp_path, monkeypatch):
-    """The path of a custom product is relative to the file of answers, and is changed when the
-    answers are written to another folder.
+    """The path of a custom product is relative to the file of answers. If the answers are written
+    to another folder, lyncnb adapts the path.
     """
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
@@ -490,7 +488,7 @@ def test_values_without_a_question_are_shown():
     of_sites = ln.guided_plan(ln.GuideAnswers.from_toml(INTERVIEWS[2])).remarks
     assert of_sites == (
         "Clients sign in automatically to tai-dirpool.contoso.net.",
-        "tai-rp01.contoso.net serves all sites, so its site is blank.",
+        "tai-rp01.contoso.net serves all sites, so its site column is blank.",
         "Only one Edge pool, tai-edgepool.contoso.net, provides this function: Federation.",
     )
     assert not any("Edge" in told for told in ln.guided_plan(answers(federation=True)).remarks)
@@ -521,8 +519,8 @@ def test_values_without_a_question_are_shown():
     ],
 )
 def test_spellings_of_a_site_are_the_same_site(name, message):
-    """If a file spells the name of a site in different ways, all spellings mean the same site, and
-    its answers are found.
+    """If the name of a site is invalid, or repeats the name of another site in a different
+    spelling, the only error is about this name.
     """
     text = 'sip_domains = "contoso.com"\n[[site]]\nname = "New York"\n[[site]]\nname = '
     with pytest.raises(AnswersError) as caught:

@@ -1,5 +1,5 @@
-"""The help in the panels and docs/what-you-can-do.md are generated from one list, and each command
-in the list exists.
+"""The help in the panels and docs/what-you-can-do.md come from one list of commands. All commands
+in this list exist.
 """
 
 from __future__ import annotations

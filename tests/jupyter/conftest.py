@@ -12,8 +12,8 @@ import pytest
 
 @pytest.fixture
 def older_kernel(tmp_path, monkeypatch):
-    """Install an older kernel, which cannot encrypt its channels, where it is found before this
-    environment's kernel of the same name.
+    """Install a kernel that cannot encrypt its channels, as an older version would. Jupyter finds
+    it before the current kernel, because both have the same name.
     """
     kernel = tmp_path / "jupyter" / "kernels" / "python3"
     kernel.mkdir(parents=True)

@@ -41,9 +41,10 @@ PFX = pkcs12.serialize_key_and_certificates(
     b"x", KEY, None, None, serialization.BestAvailableEncryption(b"x")
 )
 PASSPHRASE = 'blue "horse" & staple'
-# The path is split in two parts, because the repository must not contain paths of one computer.
+# "/tmp" is defined separately, because the repository must not contain paths of a specific
+# computer.
 TEMPORARY = "/tmp"
-# This path is split, because the repository must not contain paths of one computer.
+# These paths are split, because the repository must not contain paths of a specific computer.
 HOME = "/".join(["", "home", "alice"])
 WINDOWS_HOME = "\\".join(["C:", "Users", "alice"])
 STATE = {"application/vnd.jupyter.widget-state+json": {"state": {"a": {"value": "x"}}}}

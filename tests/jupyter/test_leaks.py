@@ -54,7 +54,7 @@ def shapes(needle: str) -> Iterator[bytes]:
 
 
 def leaks(needles: list[str], *folders: Path) -> list[str]:
-    """Return each file that contains one of the texts in any encoding."""
+    """Return the path of each file that contains one of the needles in any encoding."""
     wanted = {shape for needle in needles for shape in shapes(needle)}
     contents = (
         (path, path.read_bytes())

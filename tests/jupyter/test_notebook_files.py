@@ -1,6 +1,4 @@
-"""lyncnb finds secrets in notebook files, removes them, and writes the notebook without them as a
-page.
-"""
+"""lyncnb finds secrets in notebooks and removes them before it exports the notebooks as pages."""
 
 from __future__ import annotations
 
@@ -86,7 +84,7 @@ def test_secrets_are_found_by_cell(cell, message):
 @pytest.mark.parametrize(
     "cell",
     [
-        # JupyterLab shows the prompt of getpass in this way.
+        # The output that JupyterLab saves for a prompt of getpass.
         printed("Passphrase: ········\n", "stdin"),
         new_code_cell("ln.write_requests(plan, folder, passphrase=ln.ask_passphrase())"),
         new_code_cell('passphrase_file = "secret.txt"'),
@@ -193,8 +191,8 @@ def test_share_rejects_a_notebook_with_secrets(tmp_path, cell, metadata, message
 
 
 def test_a_shared_page_has_no_scripts_and_loads_nothing(tmp_path):
-    """A shared page has no scripts, has addresses only in links, and forbids scripts and loading in
-    its policy.
+    """A shared page has no scripts, has addresses only in links, and has a content security policy
+    that forbids scripts and external content.
     """
     cell = shown(text_html="<b>x</b>", application_javascript="alert(1)", text_plain="x")
     formula = new_markdown_cell("$x^2$ [a](https://learn.microsoft.com)\n```mermaid\na-->b\n```")

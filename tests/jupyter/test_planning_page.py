@@ -125,7 +125,7 @@ def test_a_reload_offers_the_unsaved_edits(page, workspace):
     page.locator(".lc-bulk .lc-primary").first.click()
     page.get_by_text("1 change, not saved").wait_for()
     drafts = workspace / "w" / DRAFT_FOLDER
-    end = time.monotonic() + 60  # The page saves the draft some time after the last edit.
+    end = time.monotonic() + 60  # The page waits a little before it saves a draft.
     while not any(b"Kaohsiung" in draft.read_bytes() for draft in drafts.glob("*.json")):
         assert time.monotonic() < end
         page.wait_for_timeout(100)

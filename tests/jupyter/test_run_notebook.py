@@ -1,4 +1,6 @@
-"""lyncnb runs a notebook without a browser, writes its files, and shows its questions and messages."""
+"""lyncnb runs a notebook without a browser, writes the output files, and shows the notebook's
+questions and messages.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,7 @@ def test_a_passphrase_is_passed_only_to_getpass(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("question", ["Password of the PFX: ", "Password: ", "Passphrase: "])
 def test_other_prompts_do_not_receive_the_passphrase(tmp_path, question):
-    """If the prompt asks for a different passphrase than the folder's, it receives no answer."""
+    """A prompt for a passphrase other than the folder's receives no answer."""
     path = save(tmp_path, f"import getpass\nprint(getpass.getpass({question!r}))")
     with pytest.raises(NotebookError, match="but nobody can answer"):
         run_notebook(path, passphrase=lambda: Secret(NEEDLE))
@@ -82,7 +84,7 @@ def test_other_prompts_do_not_receive_the_passphrase(tmp_path, question):
 
 
 def test_kernel_channels_are_encrypted(tmp_path):
-    """The kernel receives a key pair to encrypt its sockets, as in lyncnb lab."""
+    """The kernel receives a key pair and encrypts the messages on its sockets."""
     path = save(
         tmp_path,
         "import json\nfrom ipykernel.kernelapp import IPKernelApp\n"
@@ -95,8 +97,8 @@ def test_kernel_channels_are_encrypted(tmp_path):
 
 @pytest.mark.usefixtures("older_kernel")
 def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
-    """If an older kernel, which cannot encrypt its channels, is found first, it is rejected before
-    it receives any data.
+    """If the first kernel that lyncnb finds is too old to encrypt its channels, lyncnb rejects the
+    kernel and sends it no data.
     """
     path = save(tmp_path, "print('before')")
     with pytest.raises(NotebookError, match="cannot encrypt the channels") as caught:
@@ -121,8 +123,8 @@ def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
     ],
 )
 def test_a_failed_cell_is_named_and_explained(tmp_path, source, message):
-    """If a cell fails, the error message contains the cell and the cause. The written files contain
-    the output of the previous cells.
+    """If a cell fails, the error message names the cell and the cause. The written files contain
+    the output of the earlier cells.
     """
     path = save(tmp_path, "print('before')", source, "print('after')")
     with pytest.raises(NotebookError, match=message):
@@ -146,7 +148,9 @@ def test_messages_of_the_kernel_are_not_shown(tmp_path, capfd, monkeypatch):
     run = run_notebook(path)
     assert capfd.readouterr() == ("", "")
     text = run.executed.read_text("utf-8")
-    assert text.count("of a cell") == 2  # The text appears in the source and in the output.
+    assert (
+        text.count("of a cell") == 2
+    )  # The source of the cell contains the text, and so does its output.
     assert text.count("of itself") == 1
 
 
@@ -168,8 +172,8 @@ def test_a_kernel_that_does_not_start(tmp_path, capfd, said):
 
 @pytest.mark.parametrize("starts", [1, 2, 3])
 def test_a_port_that_is_already_in_use(tmp_path, capfd, monkeypatch, starts):
-    """If a port of the kernel is already in use, the kernel is started again with other ports, at
-    most three times.
+    """If another program already uses a port of the kernel, lyncnb starts the kernel again with
+    other ports, up to three times.
     """
     path = save(tmp_path, "6 * 7")
     find = LocalPortCache.find_available_port
@@ -197,7 +201,9 @@ def test_a_port_that_is_already_in_use(tmp_path, capfd, monkeypatch, starts):
 
 
 def test_a_missing_passphrase_stops_the_run(tmp_path):
-    """If the passphrase is missing, the planner sees the error of the function that requires it."""
+    """If the planner enters no passphrase, the run ends with the error of the function that asks
+    for the passphrase.
+    """
 
     def none() -> Secret:
         raise PassphraseError("there is no passphrase", hint="give one")

@@ -98,8 +98,8 @@ def test_a_javascript_link_is_removed(address):
 
 
 def test_scripts_and_loaded_addresses_are_removed():
-    """Scripts, event handlers, addresses that load content, frames and forms are removed. Text and
-    styles stay.
+    """lyncnb removes scripts, event handlers, frames, forms, and addresses that load content, but
+    keeps text and styles.
     """
     notebook = new_notebook(
         cells=[
@@ -275,8 +275,9 @@ def test_shared_notebooks_do_not_instruct_the_reader(name):
         r"\b(?:press(?:es|ing)?|double-click|run all|run it again|the tab|blue button|you type)\b"
     )
     assert re.findall(told, words, re.I) == []
-    # The texts of the notebook do not address the reader as "you", because the reader of a page
-    # cannot run anything.
+    # Readers of the shared page cannot run anything, so the texts of the notebook do not tell them
+    # what
+    # to do.
     own = re.findall(r'<section class="text">(.*?)</section>', page, re.S)
     assert own
     assert re.findall(r"[^.]*\byour?s?\b[^.]*", words_in_page(" ".join(own)), re.I) == []
@@ -320,7 +321,7 @@ def test_the_plan_is_on_the_first_page_with_author_and_date(tmp_path, monkeypatc
     assert (min(places) >= 0, places) == (True, sorted(places))
     assert "2026-12-02" in text
     assert text.count("certificates for Lync Server 2013</caption>") == 1
-    assert "@bottom-left{content:" in page  # Each printed page also has the footer.
+    assert "@bottom-left{content:" in page  # The footer of each printed page also shows the origin.
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
     assert "2026-01-01" in share_notebook(path).page.read_text("utf-8")
 
@@ -416,7 +417,7 @@ def test_clean_takes_several_notebooks(shell):
 
 
 def test_the_hook_calls_an_existing_command():
-    """The definition of the pre-commit hook calls lyncnb clean for notebooks."""
+    """The pre-commit hook calls the command lyncnb clean for notebooks."""
     import yaml
 
     (hook,) = yaml.safe_load((REPOSITORY / ".pre-commit-hooks.yaml").read_text("utf-8"))
@@ -495,7 +496,9 @@ def test_collapsed_rows_and_names_are_printed(tmp_path, monkeypatch):
         assert [name for name in certificate.names if name not in text] == []
     assert "Perimeter,continued" in text  # The picture continues on a second sheet.
     sizes = subprocess.run(["pdfinfo", str(pdf)], capture_output=True, text=True, check=True)
-    assert "594.96 x 841.92" in sizes.stdout  # Seven columns fit in portrait orientation.
+    assert (
+        "594.96 x 841.92" in sizes.stdout
+    )  # A table with seven columns fits on a page in portrait orientation.
 
 
 def test_a_picture_shares_the_sheet_of_a_narrow_table():
@@ -538,7 +541,7 @@ def test_text_before_a_picture_is_on_its_sheet(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["chromium", "msedge", "chromium-headless-shell"])
 def test_a_chromium_is_found_by_its_name(tmp_path, monkeypatch, name):
-    """The command finds Chromium under each of its names if it is on the path."""
+    """The command finds a Chromium browser in PATH by any of the names of its executable."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("LYNCNB_CHROMIUM", raising=False)
     (tmp_path / name).touch(0o755)
@@ -606,7 +609,9 @@ def test_a_page_of_two_plans_is_refused(tmp_path, shown):
 
 
 def test_a_page_of_one_plan_may_contain_comparisons(tmp_path):
-    """A page with the outputs of one plan may also contain labelled scenarios and comparisons."""
+    """A page with the outputs of one plan may also contain comparisons and other plans. The other
+    plans have a label.
+    """
     path = tmp_path / "a.ipynb"
     notebook = cells_of(
         "editor",
@@ -622,7 +627,7 @@ def test_a_page_of_one_plan_may_contain_comparisons(tmp_path):
 
 
 @pytest.mark.kernel
-def test_rerun_makes_a_page_of_one_plan(shell):
+def test_rerun_does_not_change_the_notebook(shell):
     """With --rerun, lyncnb runs the notebook from the disk, and does not change the notebook file."""
     notebook = cells_of("editor", "changed")
     notebook.cells[1].source = "plan"

@@ -1,4 +1,4 @@
-"""A workspace contains copies of the notebooks and samples, and JupyterLab opens it."""
+"""A workspace contains copies of the notebooks and samples, and can be opened in JupyterLab."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SAMPLES = DATA
 
 
 def test_a_workspace_holds_notebooks_and_samples(tmp_path):
-    """The command copies the notebooks and all sample topologies, and returns the path of the
-    planning notebook.
+    """The function lay_out copies the notebooks and all sample topologies, and returns the path of
+    the planning notebook.
     """
     notebook = lay_out(tmp_path / "work")
     assert notebook == tmp_path / "work" / "notebooks" / "plan.ipynb"
@@ -113,8 +113,8 @@ def serve(tmp_path):
 @pytest.mark.kernel
 @pytest.mark.usefixtures("older_kernel")
 def test_lab_starts_no_kernel_that_cannot_encrypt_its_channels(serve, tmp_path):
-    """If JupyterLab first finds an older kernel, which cannot encrypt its channels, lyncnb rejects
-    it.
+    """lyncnb rejects an older kernel that JupyterLab finds first, because this kernel cannot
+    encrypt its channels.
     """
     port, token, _ = serve("open_lab")
     request = urllib.request.Request(
@@ -160,6 +160,6 @@ def test_libraries_that_cannot_encrypt_the_channels_are_named(tmp_path):
     )
     assert result.stdout == 3 * (
         "jupyter-client 8.9.1 and ipykernel 7.2.0 cannot encrypt the channels between Jupyter "
-        "and the kernel, which may carry a passphrase\n"
+        "and the kernel. A passphrase may pass through these channels\n"
         '  hint: run: pip install "jupyter-client>=8.10" "ipykernel>=7.3"\n'
     )

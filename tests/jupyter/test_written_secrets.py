@@ -1,4 +1,6 @@
-"""A scan finds a passphrase in the source of a notebook by the function to which it is passed."""
+"""A scan detects passphrases in the source of a notebook, because it knows which functions take a
+passphrase.
+"""
 
 from __future__ import annotations
 
@@ -48,13 +50,15 @@ def test_a_passphrase_in_the_source_is_reported(sources):
 
 @pytest.mark.parametrize("sources", PUBLIC.values(), ids=PUBLIC)
 def test_other_texts_are_not_reported(sources):
-    """The scan does not report arguments that are not secrets, or invalid Python code."""
+    """The scan for secrets ignores arguments that are not secrets, and code that is not valid
+    Python.
+    """
     assert scan(sources) == []
 
 
-def takers():
-    """Yield each public function that takes a secret, with the name and the position of the
-    argument.
+def list_secret_parameters():
+    """Yield each public function that accepts a secret, with the name and position of the
+    parameter.
     """
     for name in ln.__all__:
         value = getattr(ln, name)
@@ -65,7 +69,7 @@ def takers():
                     yield name, parameter.name, place if has_place else None
 
 
-@pytest.mark.parametrize(("function", "parameter", "position"), list(takers()))
+@pytest.mark.parametrize(("function", "parameter", "position"), list(list_secret_parameters()))
 def test_secrets_are_found_in_every_function_call(function, parameter, position):
     """The scan finds a secret as a keyword argument and, if Python allows it, as a positional
     argument.

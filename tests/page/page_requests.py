@@ -47,7 +47,7 @@ class RefusedByPage(Exception):
 
 
 def make(plan: CertificatePlan, *, passphrase: str = PASSPHRASE, **arguments: Any) -> Made:
-    """Create the archive with the requests of a plan, as the page does."""
+    """Create the archive with the requests of a plan in the same way as the planner page."""
     arguments = {"findings": (), **arguments}
     with tempfile.TemporaryDirectory() as place:
         archive = Path(place) / "requests.zip"

@@ -1,4 +1,4 @@
-"""The planner page is built from pinned packages, and every build has the same bytes."""
+"""The planner page is built from pinned packages, and every build produces the same bytes."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def test_a_page_replaces_only_a_planner_page(built_page, shell):
     ],
 )
 def test_arguments_without_effect_are_reported(shell, arguments, words):
-    """If an argument has no effect without another one, the command reports this and suggests what
-    to add.
+    """If an argument has no effect without another one, the command rejects it, and the hint names
+    the missing argument.
     """
     ended = shell("page", *arguments)
     assert ended.status == 2

@@ -71,10 +71,10 @@ KINDS = plan_of(
 # The bytes that precede the IV in data encrypted with AES-256-CBC: the algorithm identifier, and
 # the header of the 16-byte IV.
 AES_HEAD = bytes.fromhex("060960864801650304012a 0410")
-# The default keys of a plan.
+# The default key parameters of a plan.
 RSA = {"key": KeyParameters()}
 # ECDSA keys can be generated quickly, but the OAuth certificate requires an RSA key. The tests
-# accept the finding about it.
+# accept the resulting finding.
 ACCEPT = {"oauth-key-too-small": "a test"}
 
 
@@ -84,8 +84,8 @@ def sample(name: str, **options: object) -> CertificatePlan:
 
 
 def check_requests(folder: Path, plan: CertificatePlan) -> None:
-    """Compare each request with the one that lyncnb builds from the same key, and verify it with
-    OpenSSL.
+    """Check that each request equals the request that lyncnb builds from the same key, and that
+    OpenSSL can verify its signature.
     """
     manifest = read_manifest(folder)
     cipher = FolderCipher(PASSPHRASE)
@@ -130,8 +130,8 @@ def test_requests_match_those_of_python(tmp_path, name):
 
 
 def test_the_folder_matches_that_of_the_command(tmp_path):
-    """Every file from the page is the same as the command's file, except keys, CSRs, and the name
-    of the program.
+    """The web page and the request command write the same files, except for keys, CSRs, and the
+    name of the program.
     """
     plan = sample("contoso.csv")
     findings = ln.check_plan(plan, on=TODAY)
@@ -187,8 +187,8 @@ def test_a_wrong_passphrase_is_rejected(tmp_path):
 
 
 def test_a_key_is_bound_to_its_request(tmp_path):
-    """If two requests were exchanged, the command detects it, even if their hashes were exchanged
-    as well.
+    """If two requests in a folder were exchanged, the command detects the exchange, even if the
+    hashes in the manifest were exchanged too.
     """
     plan = plan_of(*(planned(f"{name}.contoso.com", algorithm="ECDSA") for name in "ab"))
     folder = make(plan).unpack(tmp_path)
@@ -265,7 +265,7 @@ SMALL = b"server_fqdn,role,sip_domains\nmed.contoso.com,Mediation,contoso.com\n"
 @pytest.mark.parametrize("program", ["unzip", "zipfile", "umask"])
 def test_commands_accept_an_unpacked_folder(shell, archive, program, command):
     """The commands accept the unpacked folder. If the permissions of its files are too broad, the
-    commands restrict them and report this.
+    commands restrict the permissions and report the change.
     """
     (shell.folder / "requests.zip").write_bytes(archive)
     if program == "unzip":

@@ -1,4 +1,6 @@
-"""Firefox can open a planner page from the disk, and the page writes the same documents as CPython."""
+"""Firefox can open a planner page from the disk. The documents from the page are identical to those
+that lyncnb writes outside a browser.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""During a whole session, a planner page sends no data: a listener on the computer receives
-nothing.
+"""A planner page sends no data: a listener on the same computer receives nothing during a whole
+session.
 
-Chromium sends every name and address to the listener, which records what arrives by TCP and UDP. The
-counter-tests show that the listener hears a page without the policy.
+Chromium sends every name and address to the listener, which records what arrives by TCP and UDP.
+The counter-tests show that the listener hears a page without the policy.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ pytestmark = [
 ]
 
 TABS = ("Servers", "Deployment", "Certificates", "By name", "Picture", "Findings", "Changes")
-# The ways in which code in a web worker can send data. Python runs in the worker, so it has no
-# other way.
+# All ways in which code in a web worker can send data. Python runs in the worker, so it can use
+# only these ways.
 FROM_A_WORKER = """async (address) => {
   const ways = {
     XMLHttpRequest: () => { const r = new XMLHttpRequest(); r.open("GET", address); r.send(); },
@@ -64,7 +64,7 @@ BY_UDP = """(port) => new Promise((resolve) => {
 
 
 class Listener:
-    """Records the first bytes of every TCP connection and every UDP datagram on one port."""
+    """A server that records the first bytes of each TCP connection and UDP datagram on one port."""
 
     def __init__(self) -> None:
         self.heard: list[bytes] = []

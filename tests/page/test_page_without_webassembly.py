@@ -1,5 +1,5 @@
-"""If a browser has disabled WebAssembly, a planner page shows its plan and the reason why it cannot
-edit it.
+"""If WebAssembly is disabled, the planner page shows the plan, and explains why the user cannot
+edit the plan.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def test_a_browser_without_a_compiler_shows_the_plan(contoso):
 
 
 def test_a_browser_without_scripts_shows_the_plan(contoso):
-    """If scripts are disabled, the page shows the plan below a sentence with the reason."""
+    """If scripts are disabled, the page shows a sentence with the reason, and the plan below it."""
     with start_browser() as browser:
         page = browser.new_context(java_script_enabled=False).new_page()
         page.goto(contoso.as_uri())

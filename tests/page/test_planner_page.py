@@ -40,7 +40,7 @@ def planner(contoso, chromium):
     assert shared.errors == []
 
 
-def test_every_document_equals_the_one_of_cpython(planner):
+def test_page_and_command_write_the_same_documents(planner):
     """The page's documents and pictures of all samples have the same bytes as those that the
     command writes.
     """
@@ -56,7 +56,7 @@ def test_every_document_equals_the_one_of_cpython(planner):
 
 
 def test_a_page_opens_with_its_options(built_page, open_page, shell):
-    """A page that was written with options opens with these options."""
+    """If a user writes a page with options, the page opens with these options."""
     options = DATA / "contoso.plan.toml"
     ended = shell("page", DATA / "contoso.csv", "--options", options, "-o", "p.html")
     assert ended.status == 0, ended

@@ -49,7 +49,9 @@ oauth-key-too-small = "a test"
 
 @pytest.fixture
 def planner(built_page, shell, open_page, request):
-    """Return an open page with a small plan, which records its messages to the web worker."""
+    """Return an open planner page with a small plan. The page records its messages to the web
+    worker.
+    """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     options = shell.write("options.toml", getattr(request, "param", ""))
     ended = shell("page", "contoso.csv", "--options", options, "-o", "planner.html")
@@ -68,7 +70,9 @@ def press(planner, first: str, again: str) -> None:
 
 @pytest.mark.parametrize("planner", ["", ECDSA + ACCEPTED], ids=["RSA", "ECDSA"], indirect=True)
 def test_the_page_makes_a_request_folder(planner, shell):
-    """The commands accept the folder that the page created, and the page sent or stored no secret."""
+    """The commands accept the request folder that the page created. The page neither sent nor
+    stored a secret.
+    """
     page = planner.page
     press(planner, PASSPHRASE, PASSPHRASE)
     button = page.get_by_role("button", name="Download requests.zip")
@@ -162,8 +166,8 @@ def test_requests_by_keyboard(planner, shell):
 
 
 def test_an_archive_stays_when_a_first_plan_starts(planner):
-    """When the user starts a first plan, the page still offers an archive that is not downloaded
-    yet.
+    """If a user starts a first plan before downloading the archive of requests, the page still
+    offers the archive.
     """
     page = planner.page
     press(planner, PASSPHRASE, PASSPHRASE)
@@ -176,8 +180,8 @@ def test_an_archive_stays_when_a_first_plan_starts(planner):
 
 @pytest.mark.parametrize("planner", [ECDSA], indirect=True)
 def test_a_plan_with_errors_makes_no_key(planner):
-    """The page shows the errors of the plan as the command does. In this test, the OAuth key is too
-    small.
+    """If the plan has an error, such as an OAuth key that is too small, the page shows the error
+    and creates no key.
     """
     press(planner, PASSPHRASE, PASSPHRASE)
     told = planner.page.locator("#page-problem")

@@ -82,7 +82,9 @@ def test_ber_message():
 
 
 def test_trailing_white_space():
-    """Line breaks after the content of a DER file are ignored, but other bytes cause an error."""
+    """lyncnb ignores line breaks after the content of a DER file. All other trailing bytes cause an
+    error.
+    """
     data = der(PythonCa().root)
     assert read_objects(data + b"\r\n") == [(Kind.CERTIFICATE, data)]
     with pytest.raises(BadStructure, match="ends inside a tag or length"):
@@ -111,20 +113,22 @@ def test_concatenated():
     ],
 )
 def test_bad_structure(data, message):
-    """Bytes that are not a complete DER element are rejected, with limited use of time and memory."""
+    """lyncnb rejects bytes that are not a complete DER element."""
     with pytest.raises(BadStructure, match=message):
         read_objects(data)
 
 
 def test_only_signed_data_contains_certificates():
-    """Only signed data contains certificates. From any other object, no certificates are read."""
+    """lyncnb reads certificates only from signed data. It reads none from other objects."""
     assert list_certificates(vector("pkcs7/enveloped.pem")) == ()
     with pytest.raises(BadStructure, match="a PKCS #7 message without content"):
         list_certificates(vector("x509/v1_cert.pem"))
 
 
-def test_work_factor():
-    """The iteration counts in a PFX file are added up before any part of the file is decrypted."""
+def test_work_factor_adds_all_iteration_counts():
+    """The work factor is the total of all iteration counts in a PFX file. Computing it needs no
+    password.
+    """
     assert compute_work_factor(vector("pkcs12/cert-key-aes256cbc.p12")) == 3 * 2048
     mac = bytes.fromhex("300a0404000000000202ffff")
     assert compute_work_factor(b"\x30" + bytes([len(mac)]) + mac) == 0xFFFF
@@ -163,7 +167,7 @@ def test_damaged_message(message, data):
 
 
 def test_pem_of_pyca():
-    """The PEM text of a certificate that pyca writes decodes to the same DER element."""
+    """If pyca writes a certificate as PEM text, lyncnb decodes the text to the same DER element."""
     certificate = PythonCa().root
     body = certificate.public_bytes(Encoding.PEM).split(b"-----")[2]
     objects = read_objects(base64.b64decode(body))
@@ -195,7 +199,7 @@ def test_indefinite_length_without_end():
 
 
 def test_work_factor_is_bounded_in_depth():
-    """In a PFX file, iteration counts are searched only to a limited depth of nesting."""
+    """The search for iteration counts in a PFX file stops at a maximum depth of nesting."""
     data = b""
     for _ in range(MAX_DEPTH + 5):
         length = len(data)

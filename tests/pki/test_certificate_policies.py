@@ -1,8 +1,8 @@
-"""For each chain of NIST's Public Key Interoperability Test Suite, lyncnb has the result that NIST
-expects.
+"""lyncnb's path validation returns the expected result for each chain in NIST's Public Key
+Interoperability Test Suite.
 
-The suite's cases that only a CRL decides are left out, and so is DSA, which current servers do not
-support.
+The module omits the cases that depend on a CRL, and the cases with DSA, which current servers do
+not support.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lyncnb.rules.returned_rules import list_returned_checks
 
 PLACE = Path(cryptography_vectors.__file__).parent / "x509" / "PKITS_data" / "certs"
 DAY = datetime(2020, 1, 1, tzinfo=UTC)
-#: Chains that are not tested, because they are invalid only due to a CRL, or use DSA.
+#: These chains are not tested. A CRL makes them invalid, or they use DSA.
 OTHERWISE = re.compile(
     "CRL|Delta|delta|Revoked|distributionPoint|onlyS|onlyC|DSA|LongSerialNumberTest18"
     "|NegativeSerialNumberTest15|NewWithOldTest5|OldWithNewTest2|cRL"
@@ -73,5 +73,5 @@ def test_invalid_chains_of_nist_are_rejected(name):
 
 
 def test_suite_is_complete():
-    """The test suite is complete: it contains the expected number of chains of each type."""
+    """The test suite contains the expected numbers of valid and invalid chains."""
     assert (len(VALID), len(INVALID)) == (86, 67)

@@ -66,7 +66,7 @@ def test_thumbprint_is_what_windows_shows(ca):
     ("day", "valid"),
     [
         (date(2026, 11, 22), False),
-        (date(2026, 11, 23), True),  # This is the first day of the certificate's validity.
+        (date(2026, 11, 23), True),  # The first day on which the certificate is valid.
         (date(2026, 12, 2), True),  # This is the last day of the certificate's validity.
         (date(2026, 12, 3), False),
     ],
@@ -148,7 +148,7 @@ def test_spki_is_that_of_the_request(ca):
 
 
 def test_weak_hash_is_named(ca):
-    """If a certificate is signed with a weak hash algorithm, the name of the algorithm is read."""
+    """lyncnb recognizes a weak hash algorithm in the signature of a certificate, such as SHA-1."""
     certificate = read_certificate(der(replace_signature(leaf(ca), ca.key, "sha1")))
     assert (certificate.signature_scheme, certificate.signature_hash) == ("ECDSA", "sha1")
 
@@ -228,7 +228,7 @@ def test_name_text():
 
 
 def test_times_are_utc(ca):
-    """The start and the end of a certificate's validity are read as UTC."""
+    """lyncnb reads the start and the end of a certificate's validity as UTC."""
     assert read_certificate(der(leaf(ca))).not_before == datetime(2026, 11, 23, tzinfo=UTC)
 
 
@@ -242,7 +242,7 @@ def test_directory_name(ca):
 
 
 def test_extensions_in_version_1(ca):
-    """A version 1 certificate has no extensions. If it contains extensions, it is rejected."""
+    """lyncnb rejects a version 1 certificate that contains extensions."""
     data = der(leaf(ca))
     version = bytes.fromhex("a003020102")
     assert data[:2] == data[4:6] == b"\x30\x82"

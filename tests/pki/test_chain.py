@@ -59,7 +59,9 @@ def test_incomplete(ca):
 
 
 def test_same_name_other_key(ca):
-    """If a CA has the right name but a different key, the finding states that it is not the issuer."""
+    """If a CA has the right name but a different key, the finding states that its key did not sign
+    the certificate.
+    """
     other = PythonCa()
     path = path_of(leaf(ca.issuing, ca.key), other.issuing, other.root)
     assert path.issuers == ()
@@ -69,7 +71,7 @@ def test_same_name_other_key(ca):
 
 
 def test_right_key_among_wrong_ones(ca):
-    """The right certification path is found, even if there are also certificates of other CAs."""
+    """lyncnb finds the right certification path, even if there are also certificates of other CAs."""
     other = PythonCa()
     path = path_of(leaf(ca.issuing, ca.key), other.issuing, other.root, *ca.chain)
     assert list(path.issuers) == facts(*ca.chain)
@@ -96,7 +98,7 @@ def test_right_key_among_wrong_ones(ca):
 )
 def test_bad_issuer(changes, code, detail):
     """If the issuer must not issue certificates, or is not valid on the evaluation date, the path
-    reports this.
+    contains a problem with the details.
     """
     ca = PythonCa(**changes)
     path = path_of(leaf(ca.issuing, ca.key, days=300), *ca.chain)
@@ -105,7 +107,9 @@ def test_bad_issuer(changes, code, detail):
 
 
 def test_path_length(ca):
-    """A CA certificate is reported if the path length of the CA above it does not allow it."""
+    """lyncnb reports a CA certificate if the path length constraint of its issuer does not allow
+    it.
+    """
     strict = PythonCa(path_length=0)
     key = ec.generate_private_key(ec.SECP256R1())
     below = issue(
@@ -120,14 +124,14 @@ def test_path_length(ca):
 
 
 def test_outlives_issuer(ca):
-    """If a certificate expires after its CA, this is only a notice."""
+    """If a certificate expires after its CA, the only finding is a notice."""
     path = path_of(leaf(ca.issuing, ca.key, days=5000), *ca.chain)
     assert codes(path) == ["outlives-issuer"]
 
 
 def test_sha1_intermediate():
-    """A SHA-1 signature is valid. It is reported as weak for an intermediate CA, but not for the
-    root.
+    """If an intermediate CA has a SHA-1 signature, lyncnb accepts the chain but reports a weak
+    hash. A SHA-1 signature of the root has no effect.
     """
     ca = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
     issuing = replace_signature(ca.issuing, ca.root_key, "sha1")
@@ -138,7 +142,7 @@ def test_sha1_intermediate():
 
 
 def test_a_root_without_the_ca_flag(ca):
-    """If a version 3 root has no CA flag, this is reported. A version 1 root cannot have the flag."""
+    """lyncnb reports a version 3 root without the CA flag. A version 1 root cannot have the flag."""
     plain = issue(
         ca.root_key.public_key(), ca.root.subject, ca.root_key,
         subject=[("CN", "Contoso Root CA")], eku=None, usage=None, ca=None, days=3000, crl=(),
@@ -147,7 +151,9 @@ def test_a_root_without_the_ca_flag(ca):
 
 
 def test_cross_signed(ca):
-    """If a CA has two certificates from different roots, the complete path is used."""
+    """If two roots have certified the same CA, lyncnb returns the certification path that is
+    complete.
+    """
     other = PythonCa("Fabrikam")
     cross = issue(
         ca.key.public_key(), other.root.subject, other.root_key,
@@ -180,7 +186,9 @@ def test_loops_end():
 
 
 def test_unknown_signature():
-    """If a signature cannot be verified, the finding states this, and does not call it a forgery."""
+    """If a signature cannot be verified, lyncnb reports an incomplete chain, and does not report a
+    forged signature.
+    """
     from pki.test_asn1 import vector
 
     one = read_certificate(vector("x509/verisign_md2_root.pem"))
@@ -192,8 +200,8 @@ def test_unknown_signature():
 
 
 def test_signature_that_cannot_be_checked():
-    """If this computer cannot verify a signature by a CA with the right name, the finding states
-    this.
+    """If a CA has the right name, but this computer cannot verify its signature, the finding gives
+    this reason.
     """
     from pki.test_asn1 import vector
 

@@ -64,9 +64,9 @@ def test_an_altered_signature_is_invalid(ca):
     assert is_signed_by(one, read_certificate(der(ca.issuing))) is not True
 
 
-def test_other_kind_of_key(ca):
-    """If the type of the key differs from that of the signature, the signature is invalid, and no
-    error occurs.
+def test_a_key_of_another_type_verifies_no_signature(ca):
+    """If the types of the key and the signature differ, the signature counts as invalid, and the
+    check raises no error.
     """
     other = PythonCa() if isinstance(ca.key, rsa.RSAPrivateKey) else None
     if other is None:
@@ -84,8 +84,8 @@ def test_other_kind_of_key(ca):
     ],
 )
 def test_a_signature_that_cannot_be_verified_is_not_a_forgery(name, expected):
-    """If this computer cannot verify a signature, the result states this, and does not call it a
-    forgery.
+    """If this computer cannot verify a signature, lyncnb reports that the signature is unverified,
+    not that it is forged.
     """
     one = read_certificate(vector(name))
     assert is_signed_by(one, one) is expected
@@ -102,8 +102,8 @@ def test_web_pki(ca):
 
 
 def test_web_pki_is_not_used(ca):
-    """lyncnb does not use the strict verifier for web certificates if a signature uses SHA-1,
-    because this verifier would reject it, or if there is no root.
+    """lyncnb does not use the strict web PKI verifier if a signature uses SHA-1, which this
+    verifier rejects, or if the root is missing.
     """
     path = [read_certificate(der(one)) for one in ca.chain]
     old = read_certificate(der(replace_signature(leaf(ca), ca.key, "sha1")))
@@ -132,7 +132,7 @@ def test_faults_that_web_pki_does_not_find(changes):
 
 
 def test_unusable_issuer_key():
-    """If this computer cannot use the issuer's key, the signature is neither called valid nor
+    """If this computer cannot use the issuer's key, lyncnb calls the signature neither valid nor
     invalid.
     """
     issuer = read_certificate(vector("x509/custom/unsupported_subject_public_key_info.pem"))

@@ -56,7 +56,7 @@ class Made:
 
 
 def make(issuer: Made | None, number: int, values: dict) -> Made:
-    """Create one certificate with the given differences from a valid one."""
+    """Create one certificate that differs from a valid one only in `values`."""
     values = {"key": "p256", "begins": -_DAY, "ends": 300 * _DAY, "serial": None, **values}
     keys = _keys(values["key"])
     key = values.get("own_key") or keys[number % len(keys)]
@@ -279,8 +279,8 @@ def verdict_of_gnutls(place: Path, certificates: list[x509.Certificate]) -> bool
 
 
 def ours(certificates: list[x509.Certificate]) -> list[str]:
-    """Return the codes of lyncnb's findings about the first certificate, with the others as its
-    chain.
+    """Evaluate the first certificate with the other ones as its chain, and return the codes of
+    lyncnb's findings.
     """
     try:
         leaf, *above = (read_certificate(one.public_bytes(Encoding.DER)) for one in certificates)
@@ -334,15 +334,15 @@ def test_invalid_and_unusual_chains(tmp_path, values):
 
 
 @pytest.mark.parametrize(("depth", "missing"), INCOMPLETE.values(), ids=INCOMPLETE)
-def test_incomplete_chains(tmp_path, depth, missing):
-    """A missing certificate is reported, wherever it is in the chain."""
+def test_an_incomplete_chain_is_reported(tmp_path, depth, missing):
+    """If any certificate of a chain is missing, lyncnb reports that the chain is incomplete."""
     whole = chain(depth=depth)
     assert "chain-incomplete" in ours([one for n, one in enumerate(whole) if n != missing])
 
 
 def test_many_cas_of_one_name():
-    """If many CAs have the same name, the right one is found by its key identifier, even if it is
-    the oldest.
+    """If many CAs have the same name, lyncnb finds the right one by its key identifier, even if
+    this CA is the oldest.
     """
     leaf, issuing, root = chain(ca1={"ends": 400 * _DAY})
     others = [chain(ca1={"own_key": _key("p256")})[1] for _ in range(18)]

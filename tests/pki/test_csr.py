@@ -93,9 +93,7 @@ def test_the_subject_begins_with_the_country(rsa_key):
 
 
 def test_without_names_there_is_no_san(rsa_key):
-    """If no alternative names are planned, the CSR has no subjectAltName extension, and not an
-    empty one.
-    """
+    """If no alternative names are planned, the CSR does not have the subjectAltName extension."""
     request = build_request(build_request_content(planned()), rsa_key)
     assert sorted(extensions(request.der)) == ["extended_key_usage", "key_usage"]
     assert request.content.names == ()
@@ -134,8 +132,8 @@ def test_the_signature_is_pkcs1_or_ecdsa_with_the_planned_hash(rsa_key, ec_key, 
 
 
 def test_a_request_has_no_attributes_of_microsofts_tools(rsa_key):
-    """The only attribute of a CSR is the extension request. It has no OS version, CSP, client
-    information or template.
+    """The only attribute of a CSR is the extension request. A CSR contains no OS version, CSP,
+    client information or template.
     """
     request = build_request(build_request_content(planned(*NAMES, **SUBJECT)), rsa_key)
     # The OID 1.3.6.1.4.1.311 belongs to Microsoft.
@@ -204,8 +202,8 @@ def test_the_same_rsa_key_and_plan_give_the_same_bytes(rsa_key, certificate):
 
 
 def test_differences_show_the_value_of_the_request_first(rsa_key):
-    """A difference between a CSR and the plan shows the value in the CSR first, and added values
-    with a plus sign.
+    """A difference between a CSR and the plan shows the value in the CSR before the planned value.
+    A plus sign marks names that only the plan contains.
     """
     request = build_request(
         build_request_content(planned("sip.contoso.com", "sip.fabrikam.com")), rsa_key
@@ -265,7 +263,7 @@ def test_signature_results_match_openssl(name):
 
 
 def test_a_good_sha1_request_is_not_called_tampered():
-    """A valid SHA-1 signature is called valid, although the library calls it invalid."""
+    """lyncnb accepts a valid SHA-1 signature, although the library `cryptography` rejects it."""
     request = parse_request((REQUESTS / "san_rsa_sha1.pem").read_bytes())
     assert request.has_valid_signature() is True
     found = list_content_differences(
@@ -370,19 +368,17 @@ def test_bytes_after_the_request_are_refused(rsa_key):
 
 
 def test_a_new_request_that_differs_from_the_plan_is_rejected(ec_key):
-    """If the content of a new CSR differs from the plan, even in the order, the CSR is rejected
-    before it is used.
+    """If the content of a new CSR differs from the plan, even if only the order differs, the CSR is
+    rejected before it is used.
     """
     content = build_request_content(planned("a.contoso.com", algorithm="ECDSA"))
-    usages = ("keyAgreement", "digitalSignature")  # A CSR cannot store the usages in this order.
+    usages = ("keyAgreement", "digitalSignature")  # Key usages in a CSR have no order.
     with pytest.raises(PlanError, match="the new request differs from the plan: key usage"):
         build_request(dataclasses.replace(content, key_usage=usages), ec_key)
 
 
 def test_a_new_request_with_another_key_is_rejected(ec_key):
-    """If the public key or the signature of a new CSR does not match the private key, the CSR is
-    rejected.
-    """
+    """lyncnb rejects a new CSR if its public key or its signature does not match the private key."""
     content = build_request_content(planned("a.contoso.com", algorithm="ECDSA"))
     request = build_request(content, ec_key)
     with pytest.raises(PlanError, match="does not belong to the new key"):

@@ -38,9 +38,7 @@ def test_an_ecdsa_key_only_signs():
 
 
 def test_content_can_be_sent_to_another_process():
-    """The pickled content of a request consists of text and numbers, and of no classes except its
-    own.
-    """
+    """The content of a request can be pickled and loaded again, and its names are plain strings."""
     assert pickle.loads(pickle.dumps(OLD)) == OLD
     assert {type(name) for name in OLD.names} == {str}
 
@@ -82,7 +80,7 @@ CASES = [
 
 @pytest.mark.parametrize(("change", "said"), CASES)
 def test_a_difference_lists_the_changed_fields(change, said):
-    """A difference between two CSRs is described for each changed field, with the old value first."""
+    """The comparison of two CSRs returns a text for each changed field, with the old value first."""
     assert list_content_differences(OLD, dataclasses.replace(OLD, **change)) == said
 
 
@@ -91,7 +89,9 @@ names = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=5).map(tuple)
 
 @given(names, names)
 def test_lists_differ_only_if_they_are_not_equal(old, new):
-    """Two lists of names are described as different only if they are not equal."""
+    """The comparison of two requests reports a difference between two lists of names only if the
+    lists are not equal.
+    """
     found = list_content_differences(
         dataclasses.replace(OLD, names=old), dataclasses.replace(OLD, names=new)
     )

@@ -46,7 +46,7 @@ def test_another_run_cannot_decrypt_a_key():
 
 @pytest.mark.parametrize("place", [0, 31, 32, -1])
 def test_a_changed_byte_is_noticed(place):
-    """If a byte of the encrypted key is changed, this is detected."""
+    """If a byte of the encrypted key is changed, decryption fails with an error."""
     sealed = bytearray(seal(b"some key", public=RUN.public, subject="a"))
     sealed[place] ^= 1
     with pytest.raises(BundleError, match="cannot be decrypted"):
@@ -55,14 +55,14 @@ def test_a_changed_byte_is_noticed(place):
 
 @pytest.mark.parametrize("sealed", [b"", bytes(31), bytes(32), bytes(100)])
 def test_data_that_was_not_encrypted_is_rejected(sealed):
-    """Data that is too short, or consists of zeros, is rejected with the same error message."""
+    """Decryption rejects data that is too short or consists of zeros, always with the same message."""
     with pytest.raises(BundleError, match="cannot be decrypted"):
         RUN.open(sealed, subject="a")
 
 
 def test_the_private_key_of_a_run_cannot_be_copied():
-    """The private key of a run is not shown, and cannot be copied or pickled. The public key has 32
-    bytes.
+    """A `RunKey` does not reveal its private key in its representation, and cannot be copied or
+    pickled. Its public key has 32 bytes.
     """
     assert repr(RUN) == "RunKey(***)"
     assert len(RUN.public) == 32

@@ -79,7 +79,7 @@ def test_a_key_is_the_same_after_writing_and_reading(example_keys, which):
 
 @pytest.mark.tools
 def test_openssl_accepts_generated_keys(example_keys):
-    """OpenSSL's check of a key, including its primes, accepts every generated key."""
+    """OpenSSL accepts every generated key when it checks the key and its prime factors."""
     for key in example_keys.values():
         command = ["openssl", "pkey", "-inform", "DER", "-check", "-noout"]
         found = subprocess.run(command, input=keys.to_pkcs8(key), capture_output=True, check=True)
@@ -88,8 +88,8 @@ def test_openssl_accepts_generated_keys(example_keys):
 
 @pytest.mark.parametrize("number", ["d", "dmp1", "dmq1", "iqmp"])
 def test_a_changed_number_in_a_key_is_detected(example_keys, number):
-    """If a bit of a number in an RSA key is changed, and the public key is not, the key is reported
-    as damaged.
+    """If a bit of a private number in an RSA key is changed, lyncnb reports that the numbers in the
+    key do not match each other.
     """
     numbers = example_keys["RSA", 2048].private_numbers()
     values = {name: getattr(numbers, name) for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}

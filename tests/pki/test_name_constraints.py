@@ -38,8 +38,8 @@ def list_constraint_messages(
 
 
 def test_names_inside_and_outside():
-    """A name is reported if it is not among the permitted names, or if it is among the excluded
-    names.
+    """The check of a certificate yields a message for each name that the CA does not permit, and
+    for each name that the CA excludes.
     """
     limits = [DNS("contoso.com")], [DNS("x.contoso.com")]
     assert list_constraint_messages(*limits, DNS("contoso.com"), DNS("a.Contoso.com")) == []

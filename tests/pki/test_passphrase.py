@@ -125,13 +125,13 @@ def test_secrets_are_equal_if_their_texts_are_equal():
         (
             "a lone surrogate \udc80",
             "cannot be typed",
-        ),  # Python represents a byte of a variable that it cannot decode by a lone surrogate.
+        ),  # For a byte that cannot be decoded, Python uses a lone surrogate.
         ("密" * 334, "longer than 1000 bytes"),
     ],
 )
 def test_invalid_passphrases_are_rejected_with_the_reason(text, message):
-    """If a passphrase is too short, is too long for OpenSSL, or contains control characters, it is
-    rejected with the reason.
+    """lyncnb rejects a passphrase that is too short, that is too long for OpenSSL, or that contains
+    control characters, and reports the reason.
     """
     with pytest.raises(PassphraseError, match=message):
         check_passphrase(text)
@@ -229,8 +229,8 @@ def test_a_passphrase_is_read_from_standard_input():
 
 
 def test_a_named_pipe_without_a_writer_causes_an_error(tmp_path, monkeypatch):
-    """If no program writes to a named pipe, an error occurs after ten seconds (in this test,
-    earlier).
+    """If no program writes to a named pipe, lyncnb stops waiting after a time limit and raises an
+    error.
     """
     monkeypatch.setattr(passphrase, "_LINE_SECONDS", 0.2)
     os.mkfifo(tmp_path / "pipe")
@@ -284,8 +284,8 @@ def test_a_name_of_the_plan_is_not_a_passphrase():
     ["litwareinc Hamburg Munich 2026", "Hamburg-LitwareInc-Munich!", "litwareincHamburgMunich"],
 )
 def test_several_names_of_the_plan_are_not_a_passphrase(text):
-    """Several names from the plan are rejected as a passphrase, but random words next to a name are
-    accepted.
+    """lyncnb rejects a passphrase that consists of names from the plan, but accepts a name that is
+    combined with random words.
     """
     known = list_known_words(
         ln.plan_certificates(ln.read_topology(TWO_SITES), ln.load_rules("lync2013"))
@@ -343,8 +343,8 @@ def test_the_error_contains_the_name_of_the_variable(monkeypatch):
 
 
 def test_order_of_the_sources_of_a_passphrase(tmp_path, monkeypatch, typed):
-    """A passphrase is read from the file, if there is one, otherwise from the environment, and
-    otherwise from the prompt.
+    """lyncnb prefers the passphrase in the file to the passphrase in the environment, and asks for
+    a passphrase only if both are missing.
     """
     prompts = typed("typed by the planner")
     (tmp_path / "pass").write_text("from the given file")
@@ -407,7 +407,9 @@ ASK = "from lyncnb.pki.passphrase import ask_passphrase as a; print(len(a(confir
 
 @pytest.mark.posix
 def test_a_terminal_does_not_show_the_passphrase(repository):
-    """In a real terminal, the passphrase must be typed twice, and the terminal does not show it."""
+    """In a real terminal, the user must type the passphrase twice, and the terminal does not show
+    the typed text.
+    """
     pexpect = pytest.importorskip("pexpect")
     child = pexpect.spawn(sys.executable, ["-c", ASK], cwd=str(repository), timeout=60)
     child.logfile_read = seen = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Four other tools can read the PFX files that lyncnb writes, and their structure is the same as in
+"""Four other tools can read lyncnb's PFX files, and these files have the same structure as
 OpenSSL's files.
 """
 
@@ -175,7 +175,7 @@ def test_nss_imports_a_pfx_file(packages, tmp_path, encryption):
 @pytest.mark.slow
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_java_reads_a_key_entry_with_its_chain(packages, encryption):
-    """Java reads one private key entry that has a chain of three certificates."""
+    """Java reads a PFX file as one private key entry with a chain of three certificates."""
     told = run(
         *("keytool", *BRIEF_JAVA, "-list", "-v", "-storetype", "PKCS12"),
         *("-keystore", packages / f"{encryption}.pfx", "-storepass", PASSWORD),
@@ -186,8 +186,8 @@ def test_java_reads_a_key_entry_with_its_chain(packages, encryption):
 
 
 def _shape(data: bytes) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Return the type and the attributes of each part of a PFX file that can be read without the
-    password.
+    """Return the type and the attributes of each part of a PFX file. Only parts that can be read
+    without the password have attributes.
     """
     pfx = structures.Pfx.load(data, strict=True)
     shape = []
@@ -214,7 +214,7 @@ def _key_attributes(data: bytes) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_the_structure_is_the_same_as_in_openssl(packages, material, tmp_path, encryption):
-    """A PFX file has the same structure and the same attributes of the key as the file that
+    """A PFX file has the same structure, and its key has the same attributes, as in the file that
     `openssl pkcs12 -CSP -LMK` writes.
     """
     key, leaf, chain = material
@@ -262,13 +262,13 @@ def test_altered_package_is_refused(packages, tmp_path, encryption):
 
 
 def test_without_a_provider_nothing_is_added(material):
-    """If a product specifies no provider, no provider attributes are added to the PFX file."""
+    """If a product does not specify a provider, lyncnb adds no provider attributes to the PFX file."""
     data = build_pfx(content(material, "aes256-sha256", provider=""), material[0], Secret(PASSWORD))
     assert set(_key_attributes(data)) == {"1.2.840.113549.1.9.20", "1.2.840.113549.1.9.21"}
 
 
 def test_key_of_another_certificate_is_refused(material):
-    """If a key does not match the certificate, no PFX file is written."""
+    """lyncnb writes no PFX file if the key does not match the certificate."""
     other = ec.generate_private_key(ec.SECP256R1())
     with pytest.raises(PackageError, match="does not belong to the certificate of fe01"):
         build_pfx(content(material, "3des-sha1"), other, Secret(PASSWORD))
@@ -347,7 +347,9 @@ def test_no_key():
 
 
 def test_too_many_rounds(ca):
-    """If the iteration counts in a PFX file would take years, the file is rejected at once."""
+    """lyncnb rejects a PFX file at once if its iteration counts are so high that decryption would
+    take years.
+    """
     encryption = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(3333).build(b"portal")
     data = pfx(ca, encryption=encryption)
     rounds = (3333).to_bytes(2, "big")
@@ -369,6 +371,6 @@ def test_damaged():
 
 
 def test_an_unusual_key_type_is_reported_as_unknown(ca):
-    """A key of a type that lyncnb never generates is reported as unknown."""
+    """lyncnb reports the type of a key as unknown if lyncnb never generates keys of this type."""
     contents = open_pfx(pfx(ca, key=dsa.generate_private_key(1024)), "portal")
     assert contents.key_spki_sha256 == "unknown"

@@ -85,7 +85,7 @@ def openssl(*arguments: str, data: bytes) -> bytes:
 
 
 def test_keys_are_encrypted_with_pbes2(ec_key):
-    """By default, keys are encrypted with PBKDF2-HMAC-SHA256, 600,000 iterations, a 16-byte salt
+    """By default, lyncnb encrypts keys with PBKDF2-HMAC-SHA256, 600,000 iterations, a 16-byte salt
     and AES-256-CBC.
     """
     algorithm = envelope(FolderCipher(WORDS).encrypt(ec_key))["encryption_algorithm"]
@@ -139,7 +139,7 @@ def test_openssl_reads_what_we_write(rsa_key, ec_key, cipher):
 @pytest.mark.parametrize("scheme", ["aes-128-cbc", "aes-192-cbc", "aes-256-cbc"])
 @pytest.mark.parametrize("prf", ["hmacWithSHA256", "hmacWithSHA384", "hmacWithSHA512"])
 def test_we_read_what_openssl_writes(ec_key, scheme, prf):
-    """Key files that OpenSSL encrypted with PBES2, SHA-2 and AES-CBC can be read, with any number
+    """lyncnb can decrypt key files that OpenSSL encrypted with PBES2, SHA-2, AES-CBC and any number
     of iterations.
     """
     made = openssl(
@@ -190,8 +190,8 @@ def damaged(pem: bytes) -> bytes:
     [("RSA", 2048), ("RSA", 3072), ("ECDSA", 256), ("ECDSA", 384), ("ECDSA", 521)],
 )
 def test_a_damaged_key_is_distinguished_from_a_wrong_passphrase(cipher, parameters):
-    """If one key of a run can be decrypted with the passphrase, and another one cannot, the second
-    one is reported as damaged.
+    """If the passphrase decrypts one key but not another, lyncnb reports that the other key is
+    damaged.
     """
     key = keys.generate_key(KeyParameters(algorithm=parameters[0], bits=parameters[1]))
     good, bad = cipher.encrypt(key), damaged(cipher.encrypt(key))
@@ -270,7 +270,7 @@ def refuses(cipher: FolderCipher, path: Path) -> bool:
 
 
 def test_damaged_data_is_detected(cipher):
-    """If encrypted data of the folder is changed, or moved to another file, this is detected."""
+    """lyncnb detects encrypted data that was changed, or that was moved to another file."""
     pem = cipher.encrypt_data(b"PFX password for edge01.contoso.com: ..." * 10, name="pfx/a.enc")
     lines = pem.splitlines()
     lines[5] = lines[5][:20] + (b"A" if lines[5][20:21] != b"A" else b"B") + lines[5][21:]
@@ -289,8 +289,8 @@ def test_damaged_data_is_detected(cipher):
 
 
 def test_workers_cannot_forge_a_list(cipher):
-    """If a folder requires a MAC, a list without it is rejected, so a worker process cannot forge a
-    list.
+    """If a folder requires a MAC, lyncnb rejects an encrypted file without a MAC, so a worker
+    process cannot forge the list of keys.
     """
     data = b'{"keys": ["chosen by a worker"]}'
     forged = cipher.encryptor.encrypt_bytes(
@@ -306,7 +306,7 @@ def test_workers_cannot_forge_a_list(cipher):
 
 
 def test_too_many_iterations_are_rejected(ec_key, cipher):
-    """If a file specifies more than ten million iterations, it is rejected at once."""
+    """lyncnb immediately rejects a file that specifies more than ten million iterations."""
     found = envelope(cipher.encrypt(ec_key))
     function = found["encryption_algorithm"]["parameters"]["key_derivation_func"]
     function["parameters"]["iteration_count"] = 10_000_001
@@ -349,15 +349,15 @@ def test_a_worker_encrypts_keys_for_the_folder(ec_key, cipher):
 
 @given(st.integers(0, 70_000))
 def test_the_envelope_is_der_at_any_size(size):
-    """For data of any size, the envelope is the same DER as another library writes. The sizes
-    result in encoded lengths of one to three bytes.
+    """For data of any size, the envelope is the same as the DER that another library writes. The
+    sizes result in encoded lengths of one to three bytes.
     """
     pem = CIPHER.encrypt_data(bytes(size), name="a.enc")
     assert envelope(pem).dump(force=True) == base64.b64decode(b"".join(pem.splitlines()[1:-1]))
     assert CIPHER.decrypt_data(pem, name="a.enc") == bytes(size)
 
 
-def test_threads_share_one_derivation(ec_key):
+def test_threads_use_the_same_salt(ec_key):
     """If eight threads encrypt keys at the same time, all keys have the same salt."""
     cipher = FolderCipher(WORDS, rounds=50_000)
     with ThreadPoolExecutor(8) as pool:

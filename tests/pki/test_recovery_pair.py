@@ -1,5 +1,5 @@
-"""A recovery key decrypts the data that was encrypted for it, and other files are rejected as
-recovery keys.
+"""A recovery key decrypts the data that was encrypted for it. lyncnb rejects files that contain no
+recovery key.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ def test_a_recovery_key_does_not_show_the_private_key():
 
 @pytest.mark.parametrize("data", [b"", b"-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"])
 def test_files_that_are_not_public_keys_are_rejected(data):
-    """If a file is not a public recovery key, it is rejected with a hint about the right file."""
+    """lyncnb rejects a file that is not a public recovery key, with a hint about the right file."""
     with pytest.raises(BundleError, match="not the public half of a recovery key") as caught:
         read_public_key(data, name="a.pub")
     assert "lyncnb recovery new" in caught.value.hint
 
 
 def test_a_server_key_is_rejected_as_a_recovery_key():
-    """The key of a server is rejected as a recovery key."""
+    """lyncnb refuses to use the key of a server as a recovery key."""
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo

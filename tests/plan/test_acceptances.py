@@ -66,7 +66,7 @@ def test_accepted_finding_applies_only_to_named_certificates():
 
 
 def test_accepted_findings_that_no_longer_exist_are_notices():
-    """If an accepted finding no longer exists in the plan, a notice reports this, unless the
+    """If an accepted finding no longer exists in the plan, lyncnb reports a notice, unless the
     finding can occur later.
     """
     options = PlanOptions(accepted={CODE: "a lab", "crl-distribution-point-absent": "no list"})
@@ -120,7 +120,9 @@ def test_limits_are_kept_in_plan_toml():
     ],
 )
 def test_invalid_limits_are_rejected(text, message):
-    """If a limit has no reason or the wrong type, the error message gives its location."""
+    """If a limit has no reason or the wrong type, the error message contains the location of the
+    limit.
+    """
     with pytest.raises(OptionsError) as caught:
         PlanOptions.from_toml(text.encode())
     assert message in str(caught.value)

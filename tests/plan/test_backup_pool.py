@@ -45,8 +45,8 @@ def test_a_backup_pool_adds_its_hosts_to_pool_and_proxy():
 
 
 def test_names_change_with_the_backup_pool():
-    """If a simple URL of the backup pool's site changes, planning again has the same result as a
-    new plan.
+    """If a simple URL of the backup pool's site changes, replanning the changed pools has the same
+    result as planning all pools.
     """
     plan = paired("pool2.contoso.com")
     index = next(n for n, row in enumerate(plan.topology.cells) if row[0] == "fe02.contoso.com")
@@ -58,15 +58,17 @@ def test_names_change_with_the_backup_pool():
 
 
 def test_a_missing_backup_pool_is_an_error():
-    """If the backup pool does not exist, or is the pool itself, this is an error."""
+    """lyncnb reports an error if the backup pool of a pool does not exist, or if a pool is its own
+    backup pool.
+    """
     for name in ("pool9.contoso.com", "pool1.contoso.com"):
         found = {f.code: f.severity for f in check_plan(paired(name))}
         assert found["backup-pool-unknown"] == "error"
 
 
 def test_a_pool_and_its_backup_pool_count_as_one_for_sign_in():
-    """Automatic sign-in can be enabled for both paired pools. If it is also enabled for a third
-    pool, a finding reports this.
+    """Automatic sign-in can be enabled for two paired pools. If a third pool also has automatic
+    sign-in, lyncnb reports a finding.
     """
     head = "server_fqdn,role,pool_fqdn,site,sip_domains,backup_pool,autologon"
     rows = [

@@ -1,5 +1,5 @@
-"""Certificates contain the required names in the right order, and wildcards replace names only
-where this is allowed.
+"""Certificates contain the required names in the right order. Wildcards replace names only where
+the rules allow wildcards.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def test_a_server_named_like_its_pool():
 
 def test_a_server_of_a_pool_named_like_a_web_name():
     """If a server in a pool has the same name as a web service, its own certificate contains this
-    name for both reasons. Other certificates contain it only as the name of the web service.
+    name as a server name and as a web name. Other certificates contain it only as a web name.
     """
     planned = plan(
         front_end(1, web_external_fqdn="ee02.contoso.com"), front_end(2, web_external_fqdn="")
@@ -152,8 +152,8 @@ def test_sip_names_need_automatic_sign_in_and_strict_matching(autologon, strict_
 
 
 def test_missing_names_are_omitted():
-    """If the topology lacks a required name, the certificate does not contain it, and a check
-    reports this.
+    """If the topology lacks a required name, the certificate does not contain this name, and a
+    check reports the missing name.
     """
     planned = plan(front_end(web_external_fqdn=""), meet_urls="", dialin_url="", admin_url="")
     assert names(planned) == (
@@ -183,7 +183,9 @@ def test_simple_urls_of_the_pools_site():
 
 @pytest.mark.parametrize("wildcard", [False, True])
 def test_a_wildcard_of_the_table_is_last(wildcard):
-    """A wildcard from the table is the last name, and the plan does not add it a second time."""
+    """A wildcard from the table is at the end of the names, and the plan does not add the same
+    wildcard again.
+    """
     cells = {"extra_san": "*.contoso.com;a.b.contoso.com"}
     planned = plan(front_end(1, **cells), front_end(2), options=PlanOptions(wildcard=wildcard))
     names = [entry.name for entry in planned.certificates[0].subject_alt_name]
@@ -224,7 +226,7 @@ def test_a_wildcard_covers_one_label_only():
     assert names(planned)[-2:] == ("*.emea.contoso.com", "*.contoso.com")
 
 
-def test_no_wildcard_that_replaces_no_name():
+def test_useless_wildcard_is_not_added():
     """The plan adds no wildcard for a domain if the wildcard would not replace any name."""
     planned = plan(
         front_end(autodiscover="false", autologon="true"),
@@ -261,8 +263,8 @@ def test_no_wildcard_below_a_public_suffix():
     "role", ["Mediation", "PersistentChat", "SBA", "SBS", "TrustedApplication"]
 )
 def test_no_wildcards_where_they_are_not_supported(role):
-    """If wildcards are enabled, the certificates of roles that do not support wildcards still
-    contain none.
+    """Even if wildcards are enabled, the certificates of roles that do not support wildcards
+    contain no wildcard names.
     """
     planned = plan(row("x01.contoso.com", role), edge(), options=WILDCARD)
     assert not [n for c in planned.certificates for n in c.names if "*" in n]
@@ -443,8 +445,8 @@ def test_a_sip_domain_that_is_used_inside_only():
     ],
 )
 def test_a_host_belongs_to_the_nearest_sip_domain(inside, published):
-    """If the SIP domain contoso.com is used only internally, a reverse proxy still publishes
-    meet.emea.contoso.com, which is in another SIP domain.
+    """If only one of the SIP domains contoso.com and emea.contoso.com is internal, a reverse proxy
+    still publishes the hosts of the other domain.
     """
     planned = plan(
         front_end(web_external_fqdn="web.fabrikam.com"),
@@ -507,7 +509,7 @@ def test_the_internal_web_name_of_a_single_director(cell, names_inside):
 
 
 def test_an_internal_web_name_belongs_to_one_pool():
-    """If two pools have the same internal web name, this is an error."""
+    """If two pools have the same internal web name, the check reports a finding for each pool."""
     inside = {"web_internal_fqdn": "webint.contoso.com"}
     director = row("dir01.contoso.com", "Director", web_external_fqdn="dirext.contoso.com")
     planned = plan(front_end(1, **inside), director | inside)
@@ -542,8 +544,8 @@ def test_one_certificate_for_all_front_end_servers():
 
 
 def test_one_certificate_for_edge_servers_and_reverse_proxy():
-    """If extra_san of the Edge pool contains the reverse proxy's names, one public certificate can
-    contain all names.
+    """If the column extra_san of the Edge pool contains the names of the reverse proxy, one public
+    certificate can contain the names of both.
     """
     proxy = row("rp01.contoso.com", "ReverseProxy")
     two = plan(front_end(1), edge(1), proxy)
@@ -607,8 +609,8 @@ def test_rules_are_resolved_once_for_similar_pools():
 
 
 def test_a_further_name_for_one_usage():
-    """An extra name in the form USAGE=NAME is added only to certificates with this usage. The case
-    of USAGE does not matter.
+    """lyncnb adds an extra name in the form USAGE=NAME only to certificates with this usage, and
+    ignores the letter case of USAGE.
     """
     planned = plan(
         edge(1, extra_san="AccessEdgeExternal=sip.fabrikam.com;old.contoso.net"), edge(2)

@@ -1,5 +1,5 @@
-"""If several roles run on the same server, their certificates are planned together, and findings
-report unsupported roles.
+"""lyncnb plans the certificates of several roles on the same server together, and reports roles
+that cannot share a server.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ SERVICES += ("WacService", "VideoInteropServer")
 
 @pytest.mark.parametrize("write", [topology_builder, published])
 def test_no_document_gives_two_certificates_for_one_usage(write):
-    """For any two services on a server in a topology document, no usage has two certificates."""
+    """For each pair of services on one server in a topology document, the plan has at most one
+    certificate for each usage.
+    """
     rules = load_rules("sfb2015")
     for pair, branch in itertools.product(itertools.combinations(SERVICES, 2), ("", "Hualien")):
         cluster = Cluster("a.contoso.com", dict.fromkeys(pair, ""), branch=branch)
@@ -105,8 +107,8 @@ def test_exactly_the_documented_pairs_are_supported():
 
 @pytest.mark.parametrize(("host", "guest", "pool"), SUPPORTED)
 def test_a_supported_role_adds_no_certificate(host, guest, pool):
-    """If two roles on a server are a supported pair, the plan contains only the certificates of the
-    first role, without changes.
+    """If two roles are supported together on a server, the plan contains the same certificates as
+    for the first role alone.
     """
     rules = load_rules("lync2013")
     assert plan_with_roles((guest, host), pool, rules).certificates == (
@@ -156,7 +158,7 @@ def test_a_remaining_role_on_a_server_is_planned_again():
 
 @pytest.mark.parametrize("pool", ["", "fe03.contoso.com", "se01.contoso.com"])
 def test_a_front_end_pool_never_has_the_name_of_a_server(pool):
-    """If a Front End pool has no name, or the name of any server, this is an error."""
+    """If a Front End pool has no name, or has the name of any server, the check reports an error."""
     row = {"server_fqdn": "fe03.contoso.com", "role": "FrontEnd", "pool_fqdn": pool}
     if pool == "se01.contoso.com":
         row = {"server_fqdn": "se01.contoso.com", "role": "FrontEnd"}

@@ -115,7 +115,7 @@ def test_a_site_without_a_pool_connects_to_all_sites():
 
 
 def test_without_federation_no_partner_connects():
-    """If a connection requires a flag, it is omitted for pools without the flag."""
+    """If a connection requires a flag, lyncnb omits the connection for pools without this flag."""
     ids = {item.rule.id for item in list_connections(plan(front_end(), edge(federation="no")))}
     assert "federation" not in ids
     assert "sip-from-outside" in ids
@@ -128,8 +128,8 @@ def test_a_name_that_is_missing_gives_no_connection():
 
 
 def test_a_wildcard_does_not_hide_the_names_that_are_used():
-    """If the plan uses wildcards, a connection still lists the names that clients use, and not the
-    wildcards.
+    """Even if the plan uses wildcards, the list of connections shows the names to which clients
+    connect, and no wildcards.
     """
     proxy = row("rp.contoso.com", "ReverseProxy", "rp.contoso.com")
     options = ln.PlanOptions(wildcard=True)

@@ -24,8 +24,8 @@ COMBINED = ("Default", "WebServicesInternal", "WebServicesExternal")
 
 
 def test_default_issuers():
-    """By default, external Edge and reverse proxy certificates have a public issuer, and all others
-    an internal one.
+    """By default, external Edge and reverse proxy certificates have a public issuer. All other
+    certificates have an internal issuer.
     """
     planned = plan(edge(), front_end(), row("rp01.contoso.com", "ReverseProxy"))
     assert issuers(planned) == {
@@ -53,7 +53,9 @@ def test_default_issuers():
     ],
 )
 def test_an_issuer_for_a_usage_overrides_the_general_issuer(cell, option, expected):
-    """If an issuer is set for a usage or role, it overrides the issuer for all certificates."""
+    """If the table or the options set an issuer for a usage or a role, it overrides the general
+    issuer.
+    """
     planned = plan(front_end(issuer=cell), options=PlanOptions(issuer=option))
     assert issuers(planned)[COMBINED] == expected
 
@@ -66,8 +68,8 @@ def test_servers_of_a_pool_can_have_different_issuers():
 
 
 def test_servers_that_specify_different_issuers():
-    """If the servers of a pool specify both issuers, their shared certificate is public, and both
-    values are listed.
+    """If the servers of a pool request different issuers, their shared certificate is public, and
+    lyncnb finds both requested issuers.
     """
     planned = plan(edge(1, issuer="internal"), edge(2, issuer="public"))
     assert issuers(planned) == {EXTERNAL: "public", ("Internal",): "public"}
@@ -110,8 +112,8 @@ def test_an_issuer_for_an_unknown_usage_is_rejected(setting):
 
 
 def test_a_finding_that_does_not_exist_cannot_be_accepted():
-    """If the code of an accepted finding is misspelled, it is rejected, because it would have no
-    effect.
+    """lyncnb rejects an acceptance whose finding code is misspelled. The hint shows the correct
+    code.
     """
     options = PlanOptions(accepted={"underscore-in-names": "a lab"})
     with pytest.raises(

@@ -47,7 +47,7 @@ from lyncnb.widgets.editor import PlanEditor
 
 SERVERS = (front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"))
 
-#: In Traditional Chinese, Microsoft uses these names without translation.
+#: The product names that Microsoft's Chinese documentation does not translate.
 SAME = {
     *("Director", "Edge Server", "SQL Server", "Exchange Outlook Web App", "Windows"),
     *("Survivable Branch Appliance", "Survivable Branch Appliance 2015"),
@@ -74,7 +74,7 @@ NEVER = [
 
 
 def planned(lang):
-    """Return the plan of a table that is not a sample, in a given language."""
+    """Return a plan for `SERVERS` in the given language."""
     return plan(*SERVERS, options=PlanOptions(lang=lang))
 
 
@@ -89,7 +89,7 @@ def titles():
     yield spellings.HEADING
     page = Path(formats.__file__).with_name("summary.html.j2").read_text("utf-8")
     yield from re.findall(r'say\("([^"]+)"', page)
-    # These texts are in the table of tasks.
+    # The table of tasks contains the following texts.
     yield from ("this page", "Notices")
     yield from ("Outside", "Perimeter", "Inside", "Whole deployment", "No site named")
 
@@ -112,7 +112,7 @@ def test_every_heading_of_the_page_is_chinese():
         for text in shown
         if not re.search(r"[\u4e00-\u9fff]|\.contoso\.(com|net)|^the whole", text)
     ]
-    assert english == ["Edge Server"]  # Microsoft's pages for Taiwan use this form.
+    assert english == ["Edge Server"]  # Microsoft's pages for Taiwan also use this name.
 
 
 def test_columns_with_short_chinese_titles_are_narrower():
@@ -289,8 +289,8 @@ ENGLISH = re.compile(r"\b[A-Z]?[a-z]+ [a-z]+ [a-z]+\b")
 
 
 def test_titles_and_hints_of_errors_are_translated():
-    """The title and the hint of each error are Chinese, and keep their values, such as column
-    names.
+    """The title and the hint of each error are translated into Chinese. Values in them, such as
+    column names, are not changed.
     """
     texts = {text for check in error_checks() for text in (check.title, check.hint)}
     assert len(texts) > 90
@@ -387,8 +387,8 @@ def test_a_message_without_a_translation_stays_english():
 
 
 def test_a_long_text_that_nearly_matches_takes_linear_time():
-    """A text of 150,000 characters that repeats a part of a known message is processed in less than
-    a second.
+    """lyncnb translates a text of 150,000 characters in less than a second, even if the text
+    repeats a part of a known message.
     """
     text = "Install " + "x in the store " * 10_000
     begin = time.perf_counter()

@@ -28,8 +28,9 @@ from lyncnb.topology.topology import read_topology
 
 
 def test_id_consists_of_role_name_and_digest():
-    """The id of a certificate consists of the role, a short name, and 8 hexadecimal digits of the
-    SHA-256 digest of its key values.
+    """The id of a certificate consists of the role, a short name, and 8 hexadecimal digits of a
+    SHA-256 digest. The digest is calculated from the certificate's role, usages, pool and
+    server.
     """
     certificate, _ = plan(front_end()).certificates
     what = "frontend\0default,webservicesinternal,webservicesexternal\0server\0eepool.contoso.com\0ee01.contoso.com"
@@ -93,7 +94,7 @@ def test_names_are_those_of_the_entries():
 
 
 class TestHash:
-    """The digest of a plan identifies the requests that it contains."""
+    """The digest of a plan identifies the requests in the plan."""
 
     def test_digest_does_not_depend_on_the_format_of_the_table(self):
         """Line endings, a byte order mark, semicolons, and additional columns in the table do not
@@ -143,8 +144,8 @@ class TestExplain:
     """Explanations list the reasons for the names in a server's certificates."""
 
     def test_every_name_is_explained_with_rule_and_source(self):
-        """The explanation of a server has a row for each reason for each name, even if pools share
-        the certificate.
+        """The explanation of a server has a row for each name and each of its reasons, even if
+        pools share the certificate.
         """
         explanation = plan(front_end(1), front_end(2)).explain("EE01.contoso.com.")
         assert explanation.server == "ee01.contoso.com"
@@ -157,8 +158,8 @@ class TestExplain:
         assert meet.source.startswith("Microsoft, Certificate requirements for internal servers")
 
     def test_a_subject_that_is_not_repeated(self):
-        """The explanation includes the subject of the internal Edge certificate, which has no
-        alternative names.
+        """The explanation of an Edge Server shows the subject of the internal Edge certificate,
+        although the certificate has no alternative names.
         """
         explanation = plan(edge()).explain("edge01.contoso.net")
         internal = [item for item in explanation.names if item.usages == ("Internal",)]
@@ -184,15 +185,15 @@ class TestExplain:
         ],
     )
     def test_an_unknown_server(self, asked, hint):
-        """If a server is unknown, the error message lists similar names. For the name of a pool, it
-        lists the servers of the pool.
+        """If a server is unknown, the error message lists similar names. If the name is that of a
+        pool, the message lists the servers of the pool.
         """
         with pytest.raises(PlanError, match=f'the topology has no server "{asked}"') as caught:
             plan(front_end()).explain(asked)
         assert caught.value.hint.startswith(hint)
 
     def test_nothing_to_explain(self):
-        """If a topology contains no servers, the error has a hint that says so."""
+        """If a topology contains no servers, the error has a hint that names this cause."""
         nothing = replace(topology(front_end()), pools=())
         with pytest.raises(PlanError) as caught:
             plan_certificates(nothing, load_rules()).explain("ee01.contoso.com")
@@ -242,8 +243,8 @@ def test_a_plan_has_a_short_repr():
 
 
 def test_an_explanation_as_text():
-    """As text, an explanation contains the certificates and their names, with the reason, rule, and
-    source of each name.
+    """The text of an explanation contains the certificates and their names, with the reason, rule,
+    and source of each name.
     """
     text = str(
         plan(edge(webconf_edge_fqdn=""), sip_domains="contoso.com").explain("edge01.contoso.net")
@@ -273,8 +274,10 @@ def test_an_explanation_as_text():
     ]
 
 
-def test_an_explanation_as_a_table():
-    """As a table, an explanation has a row for each reason, and special characters are escaped."""
+def test_an_explanation_becomes_a_table():
+    """The DataFrame of an explanation has one row for each reason, and its HTML table escapes
+    special characters.
+    """
     explanation = plan(edge()).explain("edge01.contoso.net")
     frame = explanation.to_frame()
     assert list(frame.columns) == list_headings(explanation._columns)

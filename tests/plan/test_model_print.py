@@ -1,5 +1,5 @@
-"""The table of a plan in a notebook fits on the screen and on paper, and names link to their
-reasons.
+"""In a notebook, the table of a plan fits on the screen and on paper, and each name links to the
+reason why the certificate contains it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def test_every_name_is_printed(shown, chromium, tmp_path):
 def test_a_name_links_to_its_reason(shown, chromium):
     """A name in the table links to the rule and the document that require it."""
     with opened(chromium, shown[1]) as page:
-        # The table first shows only ten certificates, none of which contains the name.
+        # The table first shows only ten certificates. The name meet.litwareinc.com is on none of
+        # them.
         page.get_by_text("Show all 49 rows").click()
         page.get_by_role("link", name="meet.litwareinc.com", exact=True).first.click()
         row = page.locator("tr:target")

@@ -49,8 +49,8 @@ FULL = PlanOptions(
 
 
 def test_default_options():
-    """By default, a plan has the profile default, the combined layout, no wildcards, and keys with
-    RSA 2048 and SHA-256.
+    """By default, a plan uses the default profile, the combined layout, no wildcards, 2048-bit RSA
+    keys, and SHA-256.
     """
     assert DEFAULT_OPTIONS == PlanOptions(
         profile="default", layout="combined", wildcard=False, key=KeyParameters(), hash="sha256"
@@ -58,7 +58,9 @@ def test_default_options():
 
 
 def test_options_are_immutable():
-    """Options cannot be changed after they are created, and mappings in arguments are copied."""
+    """A user cannot change options after creating them, and a change to a mapping that was passed
+    does not affect the options.
+    """
     choices = {"Default": "public"}
     options = PlanOptions(issuer=choices)
     choices["Default"] = "internal"
@@ -249,7 +251,9 @@ def test_all_types_of_errors_are_reported_together():
 
 @pytest.mark.parametrize("accepted", [b"[acepted]\nx-y = 'why'", b"[accepted]\nx-y = 1"])
 def test_consequences_of_a_mistake_are_not_reported(accepted):
-    """If the reason of an acceptance is invalid, its limit is not reported as an additional error."""
+    """If the reason for an acceptance is invalid, lyncnb does not also report the end date of the
+    acceptance as an error.
+    """
     with pytest.raises(OptionsError) as caught:
         PlanOptions.from_toml(accepted + b"\n[accepted_until]\nx-y = 2027-01-31")
     assert not caught.value.problems
@@ -269,8 +273,8 @@ def test_pipes_and_devices_are_not_read(tmp_path):
 
 
 def test_every_option_is_written_to_the_file():
-    """Every option is written to the file, and every option with the value true or false is a flag
-    in the rules.
+    """Every option is written to the file, and the rules define a flag for every option that is
+    true or false.
     """
     assert options.OPTIONS.keys() == {item.name for item in fields(PlanOptions)}
     switches = {item.name for item in fields(PlanOptions) if item.type == "bool"}
@@ -278,8 +282,8 @@ def test_every_option_is_written_to_the_file():
 
 
 def test_options_show_as_a_table():
-    """The options can be shown as a table with option, value, and meaning, and special characters
-    are escaped.
+    """The options can be shown as a table with the columns Option, Value, and Meaning. Special
+    characters are escaped in HTML.
     """
     frame = FULL.to_frame()
     assert list(frame.columns) == ["Option", "Value", "Meaning"]

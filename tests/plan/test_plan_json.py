@@ -69,8 +69,7 @@ def test_the_whole_document():
 
 
 def test_each_rule_is_in_the_document_once():
-    """The plan document contains each rule once, with its reasons, including the rules for
-    subjects.
+    """The plan document contains each rule for a name or subject once, with its reasons.
 
     Facts that no document contains are null.
     """
@@ -117,7 +116,7 @@ def test_the_document_contains_the_evaluation_date():
 
 
 def test_international_names_have_their_unicode_form():
-    """If a name has A-labels, the plan document also contains its Unicode form.
+    """If a name in a certificate has A-labels, the plan document also contains the name in Unicode.
 
     Other certificates do not have this key.
     """

@@ -29,7 +29,9 @@ EXTERNAL = ("AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication"
 
 
 def listed(planned):
-    """Return the role, the usages, the servers, and the type of sharing of each certificate."""
+    """Return the role, the usages, the servers, and the sharing (``shared_by``) of each
+    certificate.
+    """
     return [(c.role, c.usages, c.servers, c.shared_by) for c in planned.certificates]
 
 
@@ -65,7 +67,7 @@ def test_separate_certificates():
 
 
 def test_servers_of_some_pools_share_one_certificate():
-    """The servers of Edge, trusted application, reverse proxy, and Office Web Apps pools share one
+    """All servers of an Edge, trusted application, reverse proxy or Office Web Apps pool share one
     certificate.
     """
     planned = plan(
@@ -152,7 +154,7 @@ def test_the_remaining_role_gets_its_own_certificate():
 
 
 @pytest.mark.parametrize("role", ["Archiving", "Monitoring", "SQL", "FileStore", "SBC"])
-def test_roles_that_need_none(role):
+def test_some_roles_need_no_certificate(role):
     """The table can contain roles that need no certificate."""
     assert plan(row("x01.contoso.com", role)).certificates == ()
 
@@ -395,8 +397,8 @@ class TestReplan:
         assert [c.role for c in after.certificates if id(c) not in kept] == ["Mediation"]
 
     def test_an_edited_issuer_also_changes_the_deployment(self):
-        """If the issuer of a server is edited, the certificate of the deployment is also planned
-        again.
+        """If the user changes the issuer of a server, lyncnb also plans the certificate of the
+        deployment again.
         """
         before = plan(*rows_of(POOLS))
         (line,) = [
@@ -413,7 +415,7 @@ class TestReplan:
         assert plan_changed_topology(replace(before, by_pool=()), before.topology) == before
 
     def test_a_published_name(self):
-        """If an external web name is edited, the certificate of the reverse proxy is also planned
+        """If an external web name is edited, lyncnb also plans the certificate of the reverse proxy
         again.
         """
         before = plan(*rows_of(POOLS))
@@ -451,7 +453,7 @@ class TestReplan:
         assert plan_changed_topology(before, edited) == plan_certificates(edited, RULES)
 
     def test_an_unknown_role(self):
-        """If an edit adds a role that the product does not have, it is rejected."""
+        """lyncnb rejects an edit that adds a role that the product does not have."""
         before = plan(front_end())
         odd = replace(before.topology, pools=(replace(before.topology.pools[0], role="Fax"),))
         with pytest.raises(PlanError, match='ee01.contoso.com has the role "Fax"'):
@@ -459,8 +461,8 @@ class TestReplan:
 
 
 def test_options_and_rules_are_for_one_product():
-    """By default, options have the product of the rules. Options for a different product are
-    rejected.
+    """By default, the options apply to the product of the rules. lyncnb rejects options for a
+    different product.
     """
     rules = replace(load_rules(), product="other")
     asked = topology(front_end())
@@ -472,7 +474,9 @@ def test_options_and_rules_are_for_one_product():
 
 
 def test_certificates_do_not_depend_on_the_order_of_fields(monkeypatch):
-    """Certificates are created with named fields, so they do not depend on the order of the fields."""
+    """A plan contains the same certificates even if the fields of ``PlannedCertificate`` are in
+    another order, because the planner passes all values by field name.
+    """
     names = PlannedCertificate._fields
     defaults = [PlannedCertificate._field_defaults.get(name, "") for name in reversed(names)]
     other = namedtuple("Other", ["more", *reversed(names)], defaults=defaults)

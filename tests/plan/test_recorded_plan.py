@@ -122,8 +122,8 @@ def test_a_file_that_is_not_a_plan_is_rejected(data):
 
 
 def test_an_unknown_product_is_reported():
-    """If the product of a plan document is unknown, it is rejected, because lyncnb has no rules for
-    it.
+    """A plan document for an unknown product is rejected, because lyncnb has no rules for the
+    product.
     """
     plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     data = plan_json(plan, ()).replace(b'"lync2013"', b'"lync2099"', 1)
@@ -132,8 +132,8 @@ def test_an_unknown_product_is_reported():
 
 
 def test_a_recorded_plan_has_no_picture_of_connections():
-    """From a plan document, the picture of names can be drawn, but not the picture of connections,
-    which needs the table.
+    """A user can draw the picture of names from a plan document, but not the picture of
+    connections, because it requires the table.
     """
     plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     recorded = read_back(plan)

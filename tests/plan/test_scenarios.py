@@ -66,8 +66,8 @@ def test_a_scenario_replaces_another_completely(kept):
 
 @pytest.mark.slow
 def test_damaged_files_of_a_scenario_are_reported(kept):
-    """If the bytes of a scenario's files are changed, the scenario still opens, or each problem is
-    reported.
+    """If the bytes of a scenario's files are changed, lyncnb opens the scenario anyway, or reports
+    each problem.
     """
     chance = random.Random(20)
     kept.keep(one())
@@ -258,8 +258,8 @@ def test_changing_a_scenario_changes_nothing_else(kept):
 
 
 def test_an_edited_scenario_can_be_opened(kept):
-    """A scenario that was edited outside lyncnb can be opened, even with semicolons, Windows line
-    endings, and no note.
+    """lyncnb can open a scenario that another program edited, even if the table has semicolons and
+    Windows line endings, and the note is missing.
     """
     kept.keep(one())
     place = kept.folder / "as planned"
@@ -303,8 +303,8 @@ def test_a_damaged_scenario_lists_every_problem(kept):
 
 
 def test_scenarios_that_cannot_be_planned_are_reported(kept):
-    """If a scenario contains an unknown finding code, or a role that the product lacks, this is
-    reported.
+    """lyncnb rejects a scenario that contains an unknown finding code, or a role that the product
+    lacks.
     """
     kept.keep(one())
     place = kept.folder / "as planned"
@@ -318,7 +318,9 @@ def test_scenarios_that_cannot_be_planned_are_reported(kept):
 
 
 def test_unknown_products_of_scenarios_are_reported(kept):
-    """An unknown product of a scenario is reported. A path is not accepted as a product name."""
+    """lyncnb rejects a scenario with an unknown product, and does not accept a path as a product
+    name.
+    """
     kept.keep(one())
     path = kept.folder / "as planned" / "plan.toml"
     for product in ("lync2099", "../../etc/passwd"):
@@ -328,8 +330,8 @@ def test_unknown_products_of_scenarios_are_reported(kept):
 
 
 def test_other_options_have_another_plan():
-    """A copy of a scenario with other options has a different plan. A scenario that is created from
-    a plan contains this plan.
+    """If the options of a scenario are replaced, its plan changes. A scenario that is created from
+    a plan uses the certificates of this plan.
     """
     first = one()
     assert replace(first, options=ln.PlanOptions(wildcard=True)).plan.sha256 != first.plan.sha256
@@ -355,8 +357,8 @@ def test_a_failing_disk_leaves_the_old_or_new_scenario(kept):
 
 
 def test_notes_that_are_too_long_are_rejected(kept):
-    """If the note of a scenario is too long, it is rejected. An unpaired surrogate in it is
-    replaced.
+    """A scenario cannot be saved with a note that is too long. If a note contains an unpaired
+    surrogate, lyncnb replaces it with a question mark.
     """
     with pytest.raises(ScenarioError, match="the note has"):
         kept.keep(replace(one(), note="x" * 70_000))
@@ -380,7 +382,9 @@ def test_scenarios_are_shown_as_tables(kept):
 
 @pytest.mark.parametrize("name", ["a\0b", pytest.param("a\ud800", marks=pytest.mark.posix)])
 def test_a_path_that_no_system_can_name(kept, name):
-    """If the path of a scenario is invalid, reading and writing it result in an error message."""
+    """If the path of a scenario is invalid, lyncnb reports an error when it reads or writes the
+    scenario.
+    """
     with pytest.raises(ScenarioError, match="is not a valid folder name"):
         ln.open_scenario(name)
     assert kept.note(name) == ""

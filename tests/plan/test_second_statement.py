@@ -61,7 +61,7 @@ class Certificate(NamedTuple):
     issuer: str
 
 
-# --- This section implements the rules a second time.
+# --- The second implementation of the rules.
 
 
 class Statement:
@@ -90,7 +90,7 @@ class Statement:
             if self._is_guest(row):
                 continue
             if role in WITH_WEB:
-                yield from self._web(row)
+                yield from self._web_server_certificates(row)
             elif role in BY_POOL_AND_SERVER:
                 if role != "Mediation" or self._is_true(row, "mediation_standalone", blank=True):
                     yield self._make_certificate(row, ["Default"], pool, {pool, server})
@@ -103,7 +103,7 @@ class Statement:
                 yield from self._shared(row)
         yield from self._oauth()
 
-    def _web(self, row: Row) -> Iterator[Certificate]:
+    def _web_server_certificates(self, row: Row) -> Iterator[Certificate]:
         """Yield the certificates of a Standard Edition server, Front End Server or Director."""
         server, pool = row["server_fqdn"], _pool_of(row)
         server_or_pool = pool if row["role"] == "FrontEnd" else server
@@ -230,8 +230,8 @@ class Statement:
         servers = frozenset(servers) or frozenset({row["server_fqdn"]})
         for entry in self._listed(row, "extra_san"):
             usage, _, name = entry.rpartition("=")
-            # If a certificate has alternative names, TLS clients ignore the subject name, so it is
-            # also added to the alternative names.
+            # If a certificate has alternative names, TLS clients ignore the subject name, so the
+            # subject name is also added to the alternative names.
             names = names | {name, subject} if not usage or usage in usages else names
         rows = [r for r in self.rows if r["server_fqdn"] in servers and r["role"] == role]
         if role in CALLERS and "Default" in usages:
@@ -259,8 +259,8 @@ class Statement:
         return max(next(filter(None, choices)))
 
     def _apply_wildcards(self, exact: set[str], loose: set[str]) -> set[str]:
-        """Return the exact names and the other names. If wildcards are enabled, they replace the
-        other names.
+        """Return the names on a certificate. If wildcards are enabled, they replace the names in
+        `loose`, but not the names in `exact`.
         """
         loose = loose - exact - {""}
         if self.options.wildcard:
@@ -284,8 +284,8 @@ class Statement:
         return {_host(url) for url in urls}, _host(_first(rows, "admin_url"))
 
     def _paired_hosts(self, row: Row) -> set[str]:
-        """Return the Meet and dial-in hosts at the site of the backup pool. The admin URL does not
-        fail over.
+        """Return the Meet and dial-in hosts at the site of the backup pool, without the admin host,
+        which does not fail over.
         """
         pool = self._cell(row, "backup_pool")
         sites = {other["site"] for other in self.rows if pool and _pool_of(other) == pool}
@@ -307,7 +307,7 @@ class Statement:
         return [other for other in self.rows if _pool_of(other) == _pool_of(row)]
 
     def _cell(self, row: Row, column: str) -> str:
-        """Return a value of the pool, which can be in any row of the pool."""
+        """Return the first value in the column among all rows of the pool."""
         return _first(self._members(row), column)
 
     def _listed(self, row: Row, column: str) -> list[str]:
@@ -349,7 +349,7 @@ SITES = ["Redmond", "London", "Taipei", "台北", "Singapore"]
 
 
 class Maker:
-    """Creates a random deployment row by row."""
+    """A generator that creates a random deployment row by row."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)

@@ -1,4 +1,6 @@
-"""A name that is only spelled differently from the requested name is reported once."""
+"""If a name is spelled differently from the requested name, lyncnb reports the difference only
+once.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,14 @@ def planned(domains: str, meet: str = "contoso.com", web: str = "web.contoso.com
 
 
 def map_displayed_names(plan) -> dict[str, str]:
-    """Return the displayed form of each name in the plan, by the requested name."""
+    """Map each requested name in the plan to the form in which lyncnb displays the name."""
     found = find_certificate_spellings(plan.certificates, plan.topology)
     return {one.requested: one.written for group in found.values() for one in group}
 
 
 def test_plain_names_are_not_reported():
-    """A name is not reported if only spaces, a trailing dot or uppercase letters are removed from
-    it.
+    """If lyncnb corrects only spaces, a trailing dot, or uppercase letters in a name, the name is
+    not reported.
     """
     plan = planned(" contoso.com", web="Web.contoso.com.")
     assert find_spellings(plan) == ()
@@ -35,8 +37,8 @@ def test_plain_names_are_not_reported():
 
 
 def test_names_with_invisible_characters():
-    """If a name contains invisible characters, the report shows their positions, also in names that
-    are derived from it.
+    """If a name contains invisible characters, the report shows their positions in this name and in
+    all names that lyncnb derives from it.
     """
     plan = planned("con\u00adtoso.com;fabrikam.com", web="web.fab\u200brikam.com")
     assert [one.written for one in find_spellings(plan)] == [
@@ -51,8 +53,8 @@ def test_names_with_invisible_characters():
 
 @pytest.mark.parametrize("domain", ["bücher.example", "xn--bcher-kva.example"])
 def test_international_names_in_both_forms(domain):
-    """International names are reported in both forms. The summary contains only the domain, and not
-    the names below it.
+    """For an international domain, the notes show both the Unicode form and the ASCII form. The
+    summary lists only the domain itself and no names below it.
     """
     plan = planned(domain, meet=domain)
     found = map_displayed_names(plan)

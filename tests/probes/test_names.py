@@ -1,5 +1,5 @@
-"""A probe connects to the planned servers or a load balancer, and never to servers of others,
-wherever the names point.
+"""A probe connects only to the planned servers and load balancers. It connects to no other server,
+even if DNS returns the address of that server.
 
 The system's resolver reads a hosts file (nss_wrapper), so names lead to addresses of the loopback
 network. Servers listen there on the real ports.
@@ -50,7 +50,7 @@ INSIDE = {
     "litwareinc.com": "127.9.0.1",
     "lyncdiscoverinternal.contoso.com": "127.9.0.2",
 }
-#: The addresses of the same names outside the internal network. The A/V Edge service has its own
+#: The addresses of the names outside the internal network. The A/V Edge service has its own
 #: address.
 OUTSIDE = {
     "access.contoso.com": "127.4.0.1",
@@ -169,13 +169,13 @@ def test_internal_servers_are_probed_at_their_addresses(planned, tmp_path):
     assert different == {f"fe02.contoso.com:{port}" for port in (443, 444, 4443, 5061)}
     assert [line for line in told["seen"] if line["result"] in ("refused", "no answer")] == []
     assert (
-        "webint.contoso.com:443: 3 of 3 members of the pool answered at this name" in told["notes"]
+        "webint.contoso.com:443: 3 of 3 members of the pool responded at this name" in told["notes"]
     )
     notes = "\n".join(told["notes"])
     assert "lyncdiscoverinternal.contoso.com at 127.9.0.2" in notes
     assert heard["127.3.0.9", 443].connections == 3
-    # In the internal network, sip. points to the pool. Therefore, the probe neither connects to the
-    # Access Edge service nor reports it as different.
+    # In the internal network, sip.contoso.com is the address of the pool. Therefore, the probe does
+    # not connect to the Access Edge service, and does not report a difference.
     assert not [line for line in told["seen"] if line["place"].startswith("access.")]
 
 

@@ -1,5 +1,5 @@
-"""Probes give the right result for servers with several TLS libraries, and for servers with faulty
-responses.
+"""Probes give the right result for servers that use different TLS libraries, and for servers with
+faulty responses.
 """
 
 from __future__ import annotations
@@ -171,8 +171,8 @@ http {{ access_log {folder}/access;
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="no nginx")
 def test_nginx_shows_a_certificate_for_each_name(pair, tmp_path):
-    """The nginx server presents a certificate for each requested server name, and its default
-    certificate without a name.
+    """The nginx server presents the certificate for the requested server name. If no name is
+    requested, nginx presents the default certificate.
     """
     planned = plan(row("fe02.contoso.com", "FrontEnd", "eepool.contoso.com"))
     meet = certificate_for(planned.certificates[0])
@@ -322,8 +322,8 @@ def _list_pythons() -> Iterator[str]:
 
 @pytest.mark.parametrize("options", [(), ("-tls1_2", "-Verify", "5", "-verify_return_error")])
 def test_each_python_reads_the_same_chain(options, pair, leaf):
-    """The public method of newer Python versions and the private one of older versions return the
-    same chain.
+    """Newer Python versions read the chain of a server with a public method, and older versions
+    with a private method. All versions return the same chain.
     """
     root = str(Path(ln.__file__).parents[1])
     for python in _list_pythons():
@@ -336,8 +336,8 @@ def test_each_python_reads_the_same_chain(options, pair, leaf):
 
 
 def test_this_python_can_read_the_chain(pair, leaf):
-    """The chain is available in this version of Python, either from a public method or from a
-    private object.
+    """The function read_unverified_chain can read a server's chain in this version of Python, with
+    a public method or a private object.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -357,8 +357,8 @@ def test_the_system_resolves_names():
 
 
 def test_hosts_that_hang_do_not_delay_the_probe(tmp_path):
-    """Even if a tenth of many hosts do not respond, the probe ends in time and reports all other
-    hosts as planned.
+    """Even if a tenth of many hosts do not respond, the probe ends in time and reports the other
+    hosts' certificates as matching the plan.
     """
     servers = [f"fe{number}.contoso.com" for number in range(HOSTS)]
     # Each pool has ten servers, as many as a large real pool.
@@ -407,9 +407,7 @@ _STRACE = re.compile(
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="no strace")
 def test_no_other_address_is_connected_to(pair, tmp_path):
-    """The command connects only to the addresses in the hosts file, and to no other network
-    address.
-    """
+    """The probe command connects only to the addresses in the hosts file."""
     table = tmp_path / "servers.csv"
     planned = plan(
         row("edge01.contoso.com", "Edge", "edgepool.contoso.com", access_edge_fqdn="a.contoso.com",
@@ -437,8 +435,10 @@ def test_no_other_address_is_connected_to(pair, tmp_path):
     assert mute.connections == 0
 
 
-def test_an_edge_with_one_name_has_three_ports(tmp_path):
-    """The probe connects to the ports of Access Edge and Web Conferencing Edge, but not to TURN."""
+def test_edge_with_one_name_is_probed_on_two_ports(tmp_path):
+    """If the Edge services share one name, the probe connects to the ports of Access Edge and Web
+    Conferencing Edge, but rejects port 443, where the A/V service uses TURN instead of TLS.
+    """
     edge = dict.fromkeys(("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"), "edge.contoso.com")  # fmt: skip
     planned = plan(row("edge01.contoso.com", "Edge", "edgepool.contoso.com", **edge))
     external = next(one for one in planned.certificates if "AccessEdgeExternal" in one.usages)
@@ -493,8 +493,8 @@ def test_a_server_that_accepts_tls_10_has_a_line(pair, tmp_path):
 
 
 def test_a_silent_port_does_not_shorten_the_handshakes_after_it(pair, tmp_path):
-    """If a port does not respond, the probe waits less for later connections to the same address,
-    but not less for later handshakes.
+    """If a port does not respond, the probe waits a shorter time for later connections to the same
+    address, but the time limit for TLS handshakes stays the same.
     """
     planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
     path, hosts = (

@@ -41,8 +41,8 @@ def two_sites():
 
 
 def find_failures(found):
-    """Return the result and the text of each line of the report that needs attention, keyed by host
-    and port.
+    """Return the lines of the report that need attention. The host and port of each line are mapped
+    to its result and text.
     """
     return {
         line.place: (line.result, " ".join(line.format_lines()))
@@ -52,8 +52,8 @@ def find_failures(found):
 
 
 def test_a_correct_deployment_is_as_planned(two_sites, tmp_path):
-    """In a correct deployment, every visible certificate is as planned, and the report gives a
-    reason for the others.
+    """In a correct deployment, the probe reports every visible certificate as planned, and explains
+    why it cannot see the other planned certificates.
     """
     with live(two_sites, tmp_path) as servers:
         found = ln.probe(two_sites, hosts=servers.hosts)
@@ -114,8 +114,8 @@ def test_differences_are_listed_with_their_causes(tmp_path):
 
 
 def test_closed_and_silent_ports_have_different_results(tmp_path):
-    """The result for a closed port is "refused", and for one that hangs "no answer". Neither of
-    them is "different".
+    """A probe reports "refused" for a closed port, and "no answer" for a port that does not
+    respond.
     """
     planned = pool("fe01.contoso.com")
     with listening(hang) as mute:
@@ -133,8 +133,8 @@ def test_closed_and_silent_ports_have_different_results(tmp_path):
 
 
 def test_a_port_with_a_condition_may_be_closed(two_sites, tmp_path):
-    """If a port is open only under a condition, and is closed, the report lists it and the probe
-    does not fail.
+    """If a port is open only under a condition, the probe does not fail when the port is closed,
+    and the report lists the port.
     """
     hosts = tmp_path / "hosts.txt"
     hosts.write_text("edge01.contoso.com 23456 127.0.0.1:1\nmed01.contoso.com 5067 127.0.0.1:1\n")
@@ -160,7 +160,7 @@ def test_members_behind_one_address_are_counted(tmp_path):
         found = ln.probe(planned, hosts=hosts)
     assert balancer.connections == 3
     assert (
-        "eepool.contoso.com:5061: 3 of 3 members of the pool answered at this name" in found.notes
+        "eepool.contoso.com:5061: 3 of 3 members of the pool responded at this name" in found.notes
     )
     assert found.counts()[DIFFERENT] == 1
     assert "certificate-expired" in find_failures(found)["eepool.contoso.com:5061"][1]
@@ -217,8 +217,8 @@ def test_invalid_lines_in_a_hosts_file_are_rejected(line, told, tmp_path):
 
 
 def test_a_plan_without_reasons_is_refused(tmp_path):
-    """A probe rejects a plan without reasons, because these specify which name belongs to which
-    port.
+    """A probe rejects a plan that does not contain the reasons for names, because the reasons
+    specify which name belongs to which port.
     """
     planned = pool("fe01.contoso.com")
     document = ln.plan_document(planned, ln.check_plan(planned))

@@ -84,8 +84,8 @@ def test_an_old_certificate_on_one_port_is_reported(planned, root, tmp_path):
 
 
 def test_certificates_without_their_root_are_unproven(planned, tmp_path):
-    """Without the root certificate, the probe finds the planned certificate, but the comparison
-    reports it as unproven, and its request is not skipped.
+    """If the root certificate is missing, the probe finds the planned certificate, but the
+    comparison reports the certificate as unproven.
     """
     with live(planned, tmp_path) as servers:
         found = ln.probe(planned, hosts=servers.hosts)

@@ -136,8 +136,8 @@ def test_impossible_numbers_are_refused(contoso, numbers):
 
 @pytest.mark.parametrize("product", list_products())
 def test_each_port_of_a_product_has_a_source(product):
-    """In each built-in product, every rule about a port has a source, and so has every rule about
-    certificates that no port presents.
+    """In each built-in product, the rules about ports and the rules about certificates that no port
+    presents have a source.
     """
     rules = ln.load_rules(product)
     assert rules.ports
@@ -211,8 +211,8 @@ def test_ctrl_c_stops_the_probe_and_keeps_its_results(tmp_path):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_random_plans_probe_only_planned_servers(seed):
-    """For random plans, the probe connects only to planned hosts and names, and each port is
-    expected to present a certificate of its server.
+    """For random plans, the probe connects only to planned hosts and names, and expects a
+    certificate of the right server on each port.
     """
     planned = random_plan(random.Random(seed))
     by_id = {one.id: one for one in planned.certificates}
@@ -234,7 +234,9 @@ def test_random_plans_probe_only_planned_servers(seed):
 
 
 def test_a_server_with_two_roles_is_probed_once():
-    """If a Front End Server is also in a Mediation pool, the probe does not connect to it twice."""
+    """If a Front End Server is also in a Mediation pool, the probe does not treat the server as a
+    separate Mediation Server.
+    """
     planned = plan(
         row("fe01.contoso.com", "FrontEnd", "eepool.contoso.com"),
         row("fe01.contoso.com", "Mediation", "eepool.contoso.com"),

@@ -1,4 +1,6 @@
-"""With a request folder, a probe finds the request of the certificate that a server presents."""
+"""If a request folder is specified, a probe finds the request for each certificate that a server
+presents.
+"""
 
 from __future__ import annotations
 
@@ -72,8 +74,8 @@ def rolled(tmp_path):
 
 
 def test_old_certificates_of_a_request_are_recognized(rolled, tmp_path):
-    """A server with the newest certificate of a request is as planned, and one with an older
-    certificate is different.
+    """If a server presents the newest certificate of a request, the probe reports no difference. If
+    the server presents an older certificate of the request, the probe reports it as different.
     """
     plan, folder = rolled
     ids = [one.id for one in plan.certificates if one.pool]
@@ -103,7 +105,9 @@ def test_old_certificates_of_a_request_are_recognized(rolled, tmp_path):
 
 
 def test_probed_certificates_are_recorded_as_installed(rolled, tmp_path):
-    """The result of a probe can be saved, and used to record the certificates as installed."""
+    """Users can save the result of a probe, and then record the certificates in the result as
+    installed.
+    """
     plan, folder = rolled
     ids = [one.id for one in plan.certificates if one.pool]
     pairs = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
@@ -120,8 +124,8 @@ def test_probed_certificates_are_recorded_as_installed(rolled, tmp_path):
 
 
 def test_a_server_with_an_old_certificate_on_one_port_is_not_recorded(rolled, tmp_path):
-    """While one port of a server presents an old certificate, the new certificate is not recorded
-    as installed.
+    """While one port of a server presents an old certificate, lyncnb does not record the new
+    certificate as installed.
     """
     plan, folder = rolled
     ids = [one.id for one in plan.certificates if one.pool]
@@ -186,7 +190,7 @@ def test_a_request_folder_can_be_probed(rolled, tmp_path, monkeypatch, capsys):
     assert f"request {ids[0]}, generation 1" in told
     (folder / "plan.json").write_bytes(b"{}")
     assert main(["probe", "requests", "--hosts", str(hosts)]) == 3
-    assert "plan.json differs from the plan on record" in capsys.readouterr().err
+    assert "plan.json differs from the plan that manifest.json records" in capsys.readouterr().err
 
 
 def test_ctrl_c_shows_the_results_so_far(rolled, tmp_path):

@@ -35,7 +35,7 @@ def test_changes_applied_to_the_old_plan_give_the_new_plan():
         assert unordered(apply_all_changes(difference)) == unordered(all_written(new))
         met.update(item.change for item in difference.certificates)
         old = new
-    assert set(met) == {*CHANGES}  # The random plans had all types of changes.
+    assert set(met) == {*CHANGES}  # The comparisons of random plans contained every type of change.
 
 
 def test_every_difference_is_counted_once():
@@ -61,7 +61,9 @@ def test_every_difference_is_counted_once():
 
 
 def test_equal_plans_have_no_differences():
-    """If two plans are equal, the comparison contains no differences and states this."""
+    """The comparison of two equal plans contains no differences, and its text begins with "The same
+    certificates".
+    """
     one, other = (plan(front_end(1), edge(1)) for _ in range(2))
     for difference in (compare_plans(one, one), compare_plans(one, other)):
         assert difference.is_empty
@@ -109,8 +111,8 @@ def test_one_more_sip_domain():
 
 
 def test_different_counts_are_shown_with_an_arrow():
-    """If two counts differ, both are shown, as in "74 -> 64 names (−10)". Equal counts are shown as
-    one number.
+    """If two counts differ, lyncnb shows both, as in "74 -> 64 names (−10)". If they are equal,
+    lyncnb shows one number.
     """
     count = CountChange(what="name", before=1074, after=64)
     assert str(count) == "1,074 -> 64 names (−1,010)"
@@ -140,8 +142,8 @@ def test_reasons_for_added_and_removed_certificates(old, new, why):
 
 
 def test_another_layout():
-    """If certificates change although no server or pool has changed, the reason mentions the
-    options or rules.
+    """If certificates change although no server or pool has changed, lyncnb names the options or
+    rules as the reason.
     """
     one = plan(front_end(1))
     other = plan(front_end(1), options=ln.PlanOptions(layout="separate"))
@@ -165,8 +167,8 @@ def test_changes_that_require_no_new_request():
 
 
 def test_the_table_and_the_page():
-    """The data frame has a row for each change. The page lists the same names, and each change only
-    once for many servers.
+    """The data frame has one row for each change. The page shows a change that affects several
+    servers only once.
     """
     one = plan(*(front_end(n) for n in (1, 2, 3)), sip_domains="contoso.com")
     other = plan(*(front_end(n) for n in (1, 2)), sip_domains="contoso.com;litwareinc.com")
@@ -181,8 +183,8 @@ def test_the_table_and_the_page():
 
 
 def test_another_product_is_reported():
-    """If two plans are for different products, the comparison states this, even if their requests
-    are equal.
+    """If two plans are for different products, the comparison shows both products, even if the
+    requests are equal.
     """
     one = plan(front_end(1))
     other = replace(one, rules=replace(one.rules, title="Another Server"))

@@ -86,8 +86,8 @@ def test_everything_is_counted(compared):
 
 
 def test_renewals_a_year():
-    """The number of renewals in a year depends on the requested validity and, for public
-    certificates, on the limit on the issue date.
+    """The number of renewals in a year depends on the requested validity. For public certificates,
+    it also depends on the validity limit that applies on the issue date.
     """
     rows = front_end(1), edge(1)  # One of the four certificates is public.
     asked = ln.PlanOptions(validity_days=365, planned_issue_date=date(2026, 12, 1))
@@ -134,8 +134,8 @@ def test_a_finding_of_many_servers_is_one_entry():
 
 @pytest.mark.parametrize("suffix", COMPARISON_FILE.is_ours)
 def test_every_format_contains_the_differences(compared, suffix, tmp_path):
-    """In every format, the report contains the added name, is the same each time, and is recognized
-    as a file of lyncnb.
+    """In each format, the report contains the added name. Writing the report again produces the
+    same bytes, and lyncnb recognizes its own file.
     """
     data = write_report(build_comparison_report(compared), suffix)
     assert data == write_report(build_comparison_report(compared), suffix)
@@ -156,8 +156,8 @@ def test_every_format_contains_the_differences(compared, suffix, tmp_path):
 
 
 def test_lines_for_a_terminal(compared):
-    """In a terminal, the report has a summary line, counts, the first changes with their reasons,
-    and the number of the others.
+    """In a terminal, the report shows a summary line, counts, the first changes with their reasons,
+    and the number of further changes.
     """
     lines = list(format_report(build_comparison_report(compared), width=100))
     assert lines[1] == repr(compared.difference)

@@ -35,7 +35,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory):
     """Write a page that compares the sample's plan with a changed plan, and return its path. The
-    changed plan has one more SIP domain, one server less, and a wildcard option.
+    changed plan has an additional SIP domain, one server fewer, and a wildcard option.
     """
     table, rules = ln.read_topology(DATA / "contoso.csv"), ln.load_rules("lync2013")
     more = table.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})

@@ -28,7 +28,7 @@ from lyncnb.reports.figures import KINDS
 from lyncnb.reports.timeline_figure import DatedFact, draw_timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
-# CI draws a tenth of the pictures of a full test.
+# The number of servers in the largest plan. A full test sets ten times as many.
 SERVERS = int(os.environ.get("LYNCNB_FIGURE_SERVERS", "1000"))
 
 
@@ -151,8 +151,8 @@ def test_drawing_time_is_proportional_to_the_servers(kind):
 
 
 def test_the_table_counts_pools_certificates_and_connections(sample):
-    """The table below the picture has a row for each connection, and counts each pool and each
-    certificate.
+    """The table below the picture has a row for each connection, and the counts in the table
+    include each pool and each certificate.
     """
     frame = ln.figure(sample).to_frame()
     speaking = frame[frame["Spoken to by"] != ""]
@@ -178,7 +178,9 @@ def test_the_table_counts_pools_certificates_and_connections(sample):
 
 
 def test_the_picture_shows_each_pool_and_each_name():
-    """In a small picture, each pool has a box, and each connection shows or counts all its names."""
+    """In the picture of a small plan, each pool has a box. Next to each connection, the picture
+    shows its names, or some of them and the number of the others.
+    """
     contoso = planned("contoso")
     lines = texts(ln.figure(contoso))
     for pool in contoso.topology.pools:
@@ -222,7 +224,7 @@ def test_each_arrow_ends_at_the_line_of_its_protocol():
         float(re.match(r"M[\d.]+ ([\d.]+)", node.get("d"))[1])
         for node in root.iter(f"{SVG}path")
         if (node.get("class") or "").startswith("tip-")
-    } - {44.0}  # The arrow in the legend is not counted.
+    } - {44.0}  # Ignore the arrow in the legend.
     assert heads == spoken
 
 
@@ -286,8 +288,8 @@ def test_tall_pictures_are_split_between_boxes():
 
 @pytest.mark.parametrize("site", ["", "London", "Redmond", "Taipei"])
 def test_headings_of_boxes_are_not_alone_on_a_sheet(site):
-    """The sheet on which a group of boxes begins contains its heading and at least one complete
-    box.
+    """The sheet on which a group of boxes begins contains the heading of the group and at least one
+    complete box.
     """
     root = ET.fromstring(ln.figure(planned("litwareinc-global"), site=site).svg)
     cuts = [float(cut) for cut in root.get("data-breaks").split()]
@@ -304,8 +306,8 @@ def test_headings_of_boxes_are_not_alone_on_a_sheet(site):
 
 
 def test_a_picture_of_one_site_has_no_lines_without_arrows():
-    """In the picture of one site, each line of text about a connection has an arrow, so that no
-    line is about a pool that is not shown.
+    """The figure of one site contains no text about pools that are not shown: each line of text
+    about connections has an arrow.
     """
     figure = ln.figure(planned("litwareinc-global"), site="London")
     root = ET.fromstring(figure.svg)
@@ -360,7 +362,7 @@ def test_removed_pools_are_shown():
 
 @pytest.mark.parametrize("sample_name", ["contoso", "litwareinc-global"])
 def test_marks_count_each_changed_certificate(sample_name):
-    """In the picture of a comparison, the marks count each changed certificate once."""
+    """In the picture of a comparison, each changed certificate is counted in exactly one mark."""
     old = planned(sample_name)
     difference = ln.compare_plans(old, planned(sample_name, layout="separate", wildcard=True))
     found = Counter()
@@ -451,8 +453,8 @@ def test_grouped_marks_count_certificates(monkeypatch):
 
 
 def test_grouped_names_are_counted():
-    """In the picture of a large plan, a row shows how many names a rule added, and the table has
-    the same number.
+    """The coverage picture of a large plan groups names by rule, and shows for each rule how many
+    names the table of the picture contains.
     """
     figure = ln.figure(planned(big_table(SERVERS)), "coverage")
     drawn = {}
@@ -508,7 +510,7 @@ def test_validity_beyond_the_limit_is_marked():
     assert f"! {len(marked)} × 365 days requested, 200 allowed" in texts(figure)
 
 
-def test_without_a_planned_issue_date_this_is_stated():
+def test_missing_planned_issue_date_is_stated():
     """If no planned issue date is set, the timeline shows the known limits and states that the date
     is missing.
     """
@@ -574,8 +576,8 @@ def test_the_legend_explains_only_visible_marks(needs_a_look):
 
 
 def test_events_that_need_attention_are_counted_once():
-    """In the timeline, a mark for several events that all need attention has an exclamation mark
-    and their number.
+    """In the timeline, a mark for several events that all need attention shows an exclamation mark
+    and the number of these events.
     """
     facts = [
         DatedFact(kind="Ends", about=str(n), what=str(n), ends=date(2027, 5, 1 + n // 2),

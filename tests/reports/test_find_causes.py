@@ -169,7 +169,9 @@ def test_added_and_removed_servers_are_causes():
 
 
 def test_a_flag_of_a_pool():
-    """If a flag adds names, the cause is the flag, although the names do not contain its value."""
+    """If a pool's flag adds names to certificates, the comparison gives the flag as the cause,
+    although its value does not appear in the names.
+    """
     one = plan(front_end(1), row("dir1.contoso.com", "Director", "dir.contoso.com"))
     other = plan(
         front_end(1, autologon="true"), row("dir1.contoso.com", "Director", "dir.contoso.com")
@@ -207,7 +209,9 @@ def test_two_subject_fields():
 
 
 def test_other_rules():
-    """If the rules of the two plans differ, they are the cause of the differences."""
+    """If the two plans have different rules, the comparison names the rules as the cause of the
+    differences.
+    """
     names = dict(RULES.names)
     names["lyncdiscover"] = replace(names["lyncdiscover"], template="discover.{sip_domain}")
     rules = replace(RULES, title="Another Server", names=names)
@@ -227,8 +231,8 @@ def test_without_a_table_no_causes_are_shown():
 
 
 def test_many_servers():
-    """For 1,000 servers with one more domain and one changed option, all causes are found within
-    seconds.
+    """If 1,000 servers have a new domain and an option has changed, lyncnb finds all causes of the
+    differences within seconds.
     """
     big = ln.read_topology(big_table(1000))
     more = big.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})

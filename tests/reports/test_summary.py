@@ -65,8 +65,8 @@ def findings(plan):
 
 @pytest.fixture(scope="module")
 def hostile():
-    """Return a plan and its finding. The site name in them contains code that could run in a
-    program that displays it.
+    """Return a plan and a finding that contain a malicious site name. A program that displays the
+    name without escaping could run its code.
     """
     text = TABLE.replace("Taipei", '"' + HOSTILE_SITE + '"')
     plan = plan_certificates(read_topology(text.encode()), load_rules("lync2013"))
@@ -83,8 +83,8 @@ def _list_rows(plan, findings, requests=None):
 
 
 def test_one_row_per_certificate_with_every_column(plan):
-    """The row of a Front End Server contains the properties to request and the use of the
-    certificate.
+    """The row for a Front End Server contains every column: the properties that are requested, and
+    how the certificate is used.
     """
     row = _list_rows(plan, ())[0]
     request_id = row["Certificate"]
@@ -127,8 +127,8 @@ def test_one_row_per_certificate_with_every_column(plan):
 
 
 def test_warnings_name_findings_about_certificate_pool_and_server(plan):
-    """A row of the summary lists each finding about its certificate, its pool or its servers once,
-    by code.
+    """Each row of the summary contains the codes of the findings about its certificate, pool and
+    servers. Each code appears once.
     """
     first = plan.certificates[0]
 
@@ -345,7 +345,7 @@ def test_xlsx_of_a_folder_lists_issued_certificates(plan, findings):
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
 def test_cover_never_shows_the_current_date(plan, findings, suffix):
     """The cover shows the planned issue date and the date of the folder's last change, or states
-    that there is none.
+    that no date is set yet.
 
     It never shows the current date.
     """
@@ -362,11 +362,11 @@ def test_cover_never_shows_the_current_date(plan, findings, suffix):
     assert date.today().isoformat() not in told
     assert f"{findings.judged_on}: the findings follow the rules that apply on this date" in without
     assert "2026-04-01" in text
-    assert "200 days, if the CA allows this" in text
+    assert "200 days, if the CA allows this period" in text
     assert "if the CA allows this" not in without
     apart = replace(plan, options=replace(plan.options, validity={"internal": 365}))
     by_issuer = _text_of(formats.write_plan_table(apart, findings, suffix), suffix)
-    words = "internal: 365 days, if the CA allows this; public: as long as the CA allows"
+    words = "internal: 365 days, if the CA allows this period; public: as long as the CA allows"
     assert words in by_issuer
     assert "2026-03-21 08:00 UTC" in text
 
@@ -402,7 +402,9 @@ def test_similar_certificates_are_one_block(plan, findings):
 
 
 def test_a_different_name_has_its_own_block(plan, findings):
-    """If a certificate has an additional name, the summary shows it in its own block."""
+    """If a certificate has an additional name, the summary shows the certificate in a separate
+    block.
+    """
     first, *others = plan.certificates
     entry = replace_name(first.subject_alt_name[-1], "more.contoso.com")
     changed = first._replace(subject_alt_name=(*first.subject_alt_name, entry))
@@ -424,8 +426,8 @@ def test_a_shortened_page_makes_no_claims_about_servers(plan, findings):
 
 
 def test_the_cover_lists_tasks_by_person(hostile):
-    """The cover lists tasks for the planner, each CA and the server team. The errors are the first
-    task.
+    """The cover lists tasks for the planner, the approver, each CA and the server team. The first
+    task is to resolve the errors.
     """
     plan, _ = hostile
     error = Finding(code="x", severity="error", about="", message="", hint="", source="")
@@ -518,8 +520,8 @@ def test_word_document_without_its_library(plan, findings, monkeypatch):
 
 
 def test_markdown_is_rendered_as_headings_and_tables(plan, findings):
-    """A wiki renders the Markdown summary with headings and complete tables, and no name becomes
-    markup.
+    """A wiki renders the Markdown summary with headings and complete tables. No text outside the
+    tables contains a vertical bar.
     """
     from markdown_it import MarkdownIt
 
@@ -564,7 +566,7 @@ def test_hostile_names_stay_text_everywhere(hostile):
 
 
 def test_the_page_loads_no_other_files(plan, findings):
-    """The HTML summary shows the totals, and loads no other files."""
+    """The HTML summary is complete in one file: it loads no scripts and no other files."""
     text = formats.write_plan_table(plan, findings, ".html").decode()
     assert "<script" not in text
     assert text.count("src=") == text.count('src="data:image/svg+xml;base64,') == 1
@@ -606,7 +608,9 @@ def test_long_pages_state_how_many_rows_they_omit(plan, findings, monkeypatch):
 
 
 def test_json_is_the_plan_document(plan, findings):
-    """The JSON summary is the plan document. The check command omits the certificates from it."""
+    """The JSON summary is the plan document. If the certificates are left out, the rest of the
+    document stays the same.
+    """
     document = plan_document(plan, findings)
     assert json.loads(formats.write_plan_table(plan, findings, ".json")) == document
     short = json.loads(plan_json(plan, findings, certificates=False))
@@ -668,8 +672,8 @@ def _source(data: bytes) -> str:
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".xlsx", ".docx"])
 def test_requested_spellings_of_names_are_shown(plan, findings, suffix):
-    """If a name contains invisible or international characters, each format shows the requested
-    spelling of the name.
+    """If a name contains invisible or international characters, every file format shows the
+    spelling of the name in the request.
     """
     heading = "Spellings" if suffix == ".xlsx" else spellings.HEADING
     table = TABLE.replace("web.contoso.com", "分公司.contoso.com").replace("conf.", "co\u200bnf.")
@@ -682,7 +686,7 @@ def test_requested_spellings_of_names_are_shown(plan, findings, suffix):
 
 
 def test_a_table_keeps_the_order_of_the_plan():
-    """In the CSV file, certificates are in the order of the plan. In the blocks of a page, they are
+    """In the CSV file, certificates are in the order of the plan. In a summary page, they are
     grouped by usage.
     """
     options = PlanOptions(layout="separate")
@@ -741,13 +745,13 @@ def test_due_certificates_are_ordered_by_end_date(plan, findings):
     """The tasks list all certificates that are due for renewal, ordered by end date."""
     requests = list(_requests(plan))
     lives = [
-        # Renewal of this certificate is due on 2026-07-02. It expires after the next one in the
-        # list.
+        # Renewal of this certificate is due on 2026-07-02. The following certificate expires
+        # earlier.
         ("2025-11-01", "2026-10-31"),
         ("2026-04-01", "2026-07-29"),  # Renewal of this certificate is due on 2026-06-20.
         ("2026-04-01", "2026-07-29"),
-        # Renewal of this certificate is due on 2026-07-31. By then, an earlier certificate has
-        # expired.
+        # Renewal of this certificate is due on 2026-07-31, after the certificates above have
+        # expired on 2026-07-29.
         ("2026-03-20", "2026-10-05"),
     ]
     lives += lives[-1:] * (len(requests) - len(lives))
@@ -789,7 +793,9 @@ def test_a_renewal_keeps_the_validity_of_the_certificate_in_use(plan, findings):
 
 
 def test_revocations_are_the_first_task(plan, findings):
-    """If a certificate must be revoked, this is the first task of the CA and of the planner."""
+    """If a certificate must be revoked, the revocation is the first task of the CA and of the
+    planner.
+    """
     requests = list(_requests(plan))
     life = SimpleNamespace(
         held=requests[0].issued,
@@ -819,8 +825,8 @@ def test_installed_certificates_are_not_installed_again(plan, findings):
 
 
 def test_overdue_certificates_are_due_now(plan, findings):
-    """Whether a renewal or a certificate is overdue depends on the folder's last change, not on the
-    current date.
+    """The summary lists an overdue order and an expired certificate as due now. It compares their
+    dates with the date of the folder's last change, not with the current date.
     """
     options = replace(plan.options, planned_issue_date=date(2026, 3, 20))
     requests = list(_requests(plan))
@@ -850,15 +856,15 @@ def test_overdue_certificates_are_due_now(plan, findings):
 
 
 def test_a_block_shows_the_number_of_a_single_certificate(plan, findings):
-    """In a block of several certificates, a validity period or finding of a single certificate is
-    shown with the number of this certificate.
+    """If a block contains several certificates, a validity period or finding that concerns only one
+    of them is shown with the number of this certificate.
     """
     requests = list(_requests(plan))
     requests[1].refused = (object(),)
     block = add_requests(build_summary(plan, findings), requests).blocks[0]
     assert block.validity == (
         "no. 1: 2026-03-20 to 2026-10-05, renew from 2026-07-31",
-        "no. 2: the CA's response was rejected",
+        "no. 2: lyncnb rejected the CA's response",
     )
     block = replace(
         block,
@@ -888,7 +894,9 @@ def test_dates_are_not_split(plan, findings):
 
 
 def test_blocks_of_one_pool_have_different_headings(plan, findings):
-    """The headings of the two certificates of an Edge pool contain their usages, so they differ."""
+    """The two certificates of an Edge pool have different headings, because each heading contains
+    the usages of its certificate.
+    """
     headings = [block.heading for block in build_summary(plan, findings).blocks]
     assert len(set(headings)) == len(headings)
     assert "edge01.contoso.net, Internal" in headings

@@ -32,8 +32,8 @@ pytestmark = [
     pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
 ]
 
-# If the small letters of the picture have 5.5 points, the word "Perimeter" has this width in
-# points.
+# The width in points of the word "Perimeter" when the smallest text in the picture has a size of
+# 5.5 points.
 LEGIBLE = 36
 
 # Each entry is a sample and the maximum number of pages in its summary. The plans of the samples
@@ -118,7 +118,9 @@ def names_in(plan):
 @pytest.mark.parametrize("landscape", [False, True], ids=["portrait", "landscape"])
 @pytest.mark.parametrize("stage", STAGES)
 def test_page_on_paper(sample, tmp_path, chromium, stage, landscape):
-    """The printed summary has few pages, and contains every name in the plan."""
+    """The printed summary has no more than the expected number of pages, and contains every name in
+    the plan.
+    """
     pdf = tmp_path / "summary.pdf"
     requests = requests_of(sample.plan, is_back=STAGES[stage])
     with opened(chromium, written(sample, tmp_path, ".html", requests)) as page:
@@ -158,9 +160,9 @@ def test_page_is_accessible(sample, tmp_path, chromium):
 
 
 @pytest.mark.skipif(not OFFICE, reason="no LibreOffice")
-def test_workbook_on_paper(sample, tmp_path):
-    """Printed with text of 8 points, the workbook contains every name, and only two sheets are
-    wider than a page.
+def test_the_printed_workbook_contains_every_name(sample, tmp_path):
+    """The workbook prints every name with a font size of 8 points, and only two sheets are wider
+    than a page.
     """
     pdf = office_pdf(written(sample, tmp_path, ".xlsx"), tmp_path)
     text = text_of(pdf)
@@ -170,15 +172,15 @@ def test_workbook_on_paper(sample, tmp_path):
     assert 0 < pages["Certificates"] <= (6 if sample.name == "contoso" else 30)
     assert 0 < pages["Servers"] <= 3
     assert page_count(pdf) <= (19 if sample.name == "contoso" else 68)
-    # The text is Calibri with 11 points, printed at 73 percent. LibreOffice replaces it with DejaVu
-    # Sans, whose height is 1.16 times the size.
+    # The text is in 11-point Calibri, printed at 73 percent. LibreOffice replaces Calibri with
+    # DejaVu Sans, whose line height is 1.16 times the font size.
     assert min(word.height for word in words_in(pdf)) >= 8
 
 
 @pytest.mark.skipif(not OFFICE, reason="no LibreOffice")
 def test_document_on_paper(sample, tmp_path):
-    """The printed Word document is not longer than the printed HTML page, except for one page with
-    signatures.
+    """The printed Word document has at most one page more than the printed HTML page, because it
+    also has a page for signatures.
     """
     pdf = office_pdf(written(sample, tmp_path, ".docx"), tmp_path)
     text = text_of(pdf)
@@ -188,7 +190,9 @@ def test_document_on_paper(sample, tmp_path):
 
 
 def test_a_large_page_opens(tmp_path, chromium):
-    """The page for 1,000 servers (in CI, a tenth) is smaller than 3 MB, and a browser can open it."""
+    """A browser can open the page for a large deployment. For 1,000 servers, the page is smaller than
+    3.1 MB. By default, the test uses 100 servers.
+    """
     servers = int(os.environ.get("LYNCNB_SUMMARY_SERVERS", "100"))
     rows = ["server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn"]
     rows += [

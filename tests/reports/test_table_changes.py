@@ -46,9 +46,8 @@ def test_the_order_of_a_list_counts():
 
 
 def test_added_and_removed_rows():
-    """An added or removed row is a single difference, without its cells.
-
-    A pool's value may move to another row.
+    """If a row is added or removed, the comparison shows a single difference without the cells of
+    the row. A pool's value may move to another row.
     """
     old = topology(front_end(1, extra_san="a.contoso.com"), front_end(2))
     new = topology(front_end(2, extra_san="a.contoso.com"), edge(1))

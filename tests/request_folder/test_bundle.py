@@ -39,6 +39,8 @@ def test_a_bundle_is_shown_as_a_table(folder):
 
 
 def test_other_folders_cannot_be_opened(tmp_path):
-    """If a folder is not a request folder, the error of open_requests states what is missing."""
+    """If a folder is not a request folder, open_requests raises an error that states what is
+    missing.
+    """
     with pytest.raises(BundleError, match="does not exist"):
         open_requests(tmp_path)

@@ -67,8 +67,8 @@ def error_of(number: int | None):
 
 
 class FolderMachine(RuleBasedStateMachine):
-    """A request folder on which random operations are performed, and conditions that must always be
-    met.
+    """A state machine that performs random operations on a request folder, and checks conditions
+    that must always be met.
     """
 
     def __init__(self, base: Path):
@@ -215,7 +215,7 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.is_rekeying)
     @rule()
     def finish_rekey(self):
-        """Repeat an interrupted change of the passphrase."""
+        """Change the passphrase again if the last change was interrupted."""
         if self.is_rekeying:
             rekey(self.folder, self.passphrase, self.other)
             self.passphrase, self.other = self.other, ""
@@ -266,7 +266,7 @@ class FolderMachine(RuleBasedStateMachine):
 
 
 def assert_complete_under(machine: FolderMachine) -> None:
-    """Check that every key in the folder can be decrypted with its current passphrase."""
+    """Check that the folder's current passphrase can decrypt every key in the folder."""
     assert_complete(machine.folder, machine.plan, machine.seen, passphrase=machine.passphrase)
 
 

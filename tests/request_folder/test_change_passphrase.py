@@ -1,5 +1,5 @@
-"""A change of the passphrase applies to the whole folder, and every key can be decrypted at any
-time.
+"""At any time during a change of the passphrase, every key can be decrypted. Afterwards, the new
+passphrase applies to the whole folder.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def test_every_file_uses_the_new_passphrase(folder):
 
 @pytest.mark.parametrize("data", [b"", b"no PEM", None])
 def test_a_damaged_list_of_passwords_does_not_stop_the_keys(folder, data):
-    """If the list of passwords is damaged, it is reported and not changed, and the keys get the new
-    passphrase.
+    """If the list of passwords is damaged, the command reports it and does not change it, but
+    encrypts all keys with the new passphrase.
 
     Packages can be created again, but a key cannot.
     """
@@ -148,7 +148,9 @@ def test_key_in_the_file_of_another_request_stops_the_change(folder):
 
 
 def test_unknown_key_files_are_reported_and_not_changed(folder):
-    """If the folder contains a key file that lyncnb did not write, it is reported and not changed."""
+    """If the folder contains a key file that lyncnb did not write, the command reports this file
+    and does not change it.
+    """
     other = FolderCipher("somebody else's own").encrypt_data(b"x", name=LIST)
     (folder / "keys" / "other.key").write_bytes(other)
     (folder / "keys" / "other.key").chmod(0o600)
@@ -160,7 +162,7 @@ def test_unknown_key_files_are_reported_and_not_changed(folder):
 @pytest.mark.parametrize("done", range(7))
 def test_an_interrupted_change_is_detected_and_completed(folder, done, monkeypatch):
     """After an interrupted change of the passphrase, no other command can write to the folder until
-    the change is repeated.
+    the user repeats and completes the change.
     """
     plan, before = numbered(4), public_keys_of_keys(folder)
     real, count = os.replace, iter(range(100))
@@ -189,8 +191,8 @@ def test_an_interrupted_change_is_detected_and_completed(folder, done, monkeypat
 
 
 def test_the_error_lists_the_files_of_each_passphrase(folder, monkeypatch):
-    """If a file cannot be replaced, the error and the status list the files for the old and for the
-    new passphrase.
+    """If a file cannot be replaced, the error message and the status command list the files that
+    are encrypted with the old and with the new passphrase.
     """
     real, stopped = os.replace, []
 
@@ -221,8 +223,8 @@ def test_the_error_lists_the_files_of_each_passphrase(folder, monkeypatch):
 
 
 def test_an_interrupted_change_needs_the_same_two_passphrases(folder):
-    """If a different passphrase is used to repeat an interrupted change, nothing is written, and
-    the message lists the files.
+    """If a user repeats an interrupted change with a different passphrase, lyncnb writes nothing,
+    and the message lists the files.
     """
     manifest = read_manifest(folder)
     save_manifest(folder, replace(manifest, rekeying="2026-11-24T00:00:00Z"))
@@ -245,8 +247,8 @@ def test_an_interrupted_change_to_a_weak_passphrase_is_completed(folder):
 
 
 def test_an_interrupted_run_is_completed_after_the_change(folder):
-    """A change of the passphrase also encrypts keys whose CSR was not written, and the next run
-    completes their requests.
+    """When lyncnb changes the passphrase, it also encrypts keys whose CSR was not written. The next
+    run completes the requests for these keys.
     """
     plan = numbered(5)
     dry = write(plan, folder, dry_run=True)
@@ -272,8 +274,8 @@ def test_the_result_contains_the_number_of_files(folder):
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path):
-    """If a folder has no manifest, a change of its passphrase is rejected, and no file is created
-    in the folder.
+    """If a folder has no manifest, lyncnb refuses to change the passphrase, and creates no file in
+    the folder.
     """
     with pytest.raises(BundleError, match="does not exist"):
         rekey(tmp_path, PASSPHRASE, NEW)
@@ -317,8 +319,8 @@ def test_a_key_that_others_can_read_stops_the_change(folder):
 
 
 def test_half_written_files_of_an_earlier_run_are_removed(folder):
-    """A change of the passphrase removes temporary files of an earlier run, which no passphrase can
-    decrypt.
+    """When lyncnb changes the passphrase, it removes temporary files of an earlier run, because no
+    passphrase can decrypt them.
     """
     (folder / "keys" / ".tmp-lyncnb-00").write_bytes(b"half")
     (folder / "keys" / "other.key").write_bytes(b"x")

@@ -52,8 +52,9 @@ from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault]
 
 NEW = "wrong mule capacitor"
-# The number of killed runs. A full test kills 200 runs. For changes of the passphrase, a fifth of
-# this number is killed.
+# The number of runs that each test kills. A full test sets it to 200. Tests that change the
+# passphrase
+# kill a fifth of this number.
 KILLS = int(os.environ.get("LYNCNB_KILLS", "20"))
 ERRORS = {
     "ENOSPC": errno.ENOSPC,
@@ -61,9 +62,9 @@ ERRORS = {
     "EACCES": errno.EACCES,
     "Ctrl-C": None,
 }
-# The error number of a failed system call affects only the hint. So each call fails with one of
-# these errors, and a third of the calls fail. Both are selected at random with a fixed seed. With
-# LYNCNB_ERRORS=all, every call fails with every error.
+# The error number of a failed system call affects only the hint, so the test does not try all
+# combinations. It selects a third of the calls and one error for each call at random, with a fixed
+# seed. With LYNCNB_ERRORS=all, every call fails with every error.
 OF_THE_SYSTEM = ("ENOSPC", "EIO", "EACCES")
 
 
@@ -87,7 +88,7 @@ def first_run(folder):
 
 
 def single_run(folder):
-    """Write two requests as with RSA keys: one at a time, from several threads."""
+    """Write two requests with RSA keys, one at a time, from several threads."""
     return write(RSA, folder)
 
 
@@ -112,8 +113,8 @@ def prepare_nothing(folder):
     """Do nothing, so that the run creates the request folder."""
 
 
-def prepare_written(folder):
-    """Write the request folder that a later run changes."""
+def prepare_request_folder(folder):
+    """Create the request folder before the run that changes it."""
     write(THREE, folder)
 
 
@@ -127,7 +128,7 @@ RSA = numbered(2, key=KeyParameters())
 CASES = {
     "first run": (prepare_nothing, first_run, THREE),
     "RSA run": (prepare_nothing, single_run, RSA),
-    "changed run": (prepare_written, changed_run, CHANGED),
+    "changed run": (prepare_request_folder, changed_run, CHANGED),
     "rekey": (prepare_archived, changed_passphrase, THREE),
 }
 
@@ -206,8 +207,8 @@ def passphrase_of(folder):
 
 @pytest.mark.parametrize("error", ["ENOSPC", "Ctrl-C"])
 def test_a_failed_purge_is_completed(tmp_path, error):
-    """If any call fails during a purge, only confirmed keys have been removed. Repeating the
-    confirmation completes the purge.
+    """If any call fails during a purge, lyncnb removes no keys other than the confirmed ones. A
+    second purge with the same confirmation removes the rest.
     """
     original = tmp_path / "original"
     prepare_archived(original)
@@ -268,13 +269,13 @@ def test_each_call_of_a_rebuild_fails_in_turn(tmp_path, error):
         assert_complete(folder, THREE)
 
 
-# --- In the following tests, runs are killed at random times.
+# --- The following tests kill runs at random times.
 
 
 @pytest.fixture(scope="module")
 def writers():
-    """Return the writer processes, which all tests share, because importing lyncnb takes as long as
-    many jobs.
+    """Return the writer processes. All tests share these processes, because importing lyncnb takes
+    as long as many jobs.
     """
     with Writers() as writers:
         yield writers
@@ -344,7 +345,7 @@ def _kill_one(writers, folder, count, seconds, chance, key):
 
 
 def _wait_for_keys(folder, seconds):
-    """Wait until a run writes its first key, at least partly."""
+    """Wait until a run has created another key file, which can still be incomplete."""
     end = time.monotonic() + seconds
     there = len(os.listdir(folder / "keys")) if (folder / "keys").exists() else 0
     while time.monotonic() < end:
@@ -354,8 +355,8 @@ def _wait_for_keys(folder, seconds):
 
 
 def test_a_killed_change_of_passphrase_is_completed(tmp_path, writers):
-    """If a change of the passphrase is killed at any time, every key can be decrypted, and
-    repeating the command completes it.
+    """If the process is killed while it changes the passphrase, all keys can still be decrypted.
+    Running the command again completes the change.
     """
     chance, told, plan = random.Random(7), Counter(), numbered(30)
     write(plan, tmp_path / "r")
@@ -388,8 +389,8 @@ _PATH = re.compile(r'"([^"]+)"|\d+<([^>]+)>')
 
 
 def write_under_strace(folder, plan_code, trace):
-    """Write a folder under strace, and return the call and its paths in the order in which the
-    calls ended.
+    """Write a folder under strace, and return each system call with its paths, in the order in
+    which the calls ended.
     """
     program = (
         "import sys; import folders as kit; kit.lower_rounds(); from pathlib import Path; "
@@ -430,8 +431,8 @@ def position(calls, names, *paths):
     ids=["ECDSA", "RSA"],
 )
 def test_a_key_is_on_the_disk_before_its_csr(tmp_path, plan_code):
-    """Before a CSR is written, its key is announced in the manifest, written, and synced to the
-    disk with its folder.
+    """Before lyncnb writes a CSR, it records the key's file name in the manifest, writes the key,
+    and syncs the file and its folder to the disk.
     """
     folder = tmp_path / "r"
     calls = write_under_strace(folder, plan_code, tmp_path / "trace")
@@ -469,7 +470,7 @@ def test_a_key_is_on_the_disk_before_its_csr(tmp_path, plan_code):
         temp = calls[index][1][0]
         assert position(calls, ("fsync",), temp) < index
         assert ("fsync", [str(folder)]) in calls[index:]
-    # No file is opened for writing under its final name. Instead, O_EXCL creates a temporary file.
+    # Each file that lyncnb opens for writing is a new temporary file, which O_EXCL guarantees.
     text = (tmp_path / "trace").read_text("utf-8", "replace")
     for line in text.splitlines():
         if "openat(" in line and "O_CREAT" in line and f"{folder}/" in line and ".lock" not in line:
@@ -479,8 +480,8 @@ def test_a_key_is_on_the_disk_before_its_csr(tmp_path, plan_code):
 
 
 def test_a_failed_purge_of_installed_certificates_is_completed(tmp_path):
-    """If any call fails during a purge of installed certificates, only keys of these certificates
-    have been removed, and the next purge removes the rest.
+    """If a call fails while lyncnb purges the keys of installed certificates, lyncnb has removed
+    only such keys, and the next purge removes the rest.
     """
     original = tmp_path / "original"
     write(THREE, original)

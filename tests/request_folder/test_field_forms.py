@@ -1,4 +1,4 @@
-"""The fields of the manifest accept valid values, and values of a wrong type are reported."""
+"""The manifest reader accepts valid values in each field, and reports values of a wrong type."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def problems_of(document: dict) -> list[Problem]:
     ],
 )
 def test_a_value_of_a_wrong_type_is_reported(path, value, message):
-    """If a value has the wrong type, there is one error with the request, the field and the
+    """If a value has the wrong type, the error message contains the request, the field and the
     expected type.
     """
     document = json.loads(encode_manifest(FULL))
@@ -65,8 +65,8 @@ def test_a_value_of_a_wrong_type_is_reported(path, value, message):
 
 
 def test_a_duplicate_generation_is_reported():
-    """A generation number that is recorded twice is an error, because both generations would have
-    the same file.
+    """lyncnb reports an error if the same generation number is recorded twice, because both
+    generations would have the same file.
     """
     document = json.loads(encode_manifest(FULL))
     document["requests"][0]["archived"] *= 2
@@ -91,8 +91,8 @@ def test_a_duplicate_generation_is_reported():
     ],
 )
 def test_paths_outside_the_folder_are_rejected(path, inside):
-    """A path is accepted only if it is in one of the subfolders that lyncnb creates in a request
-    folder.
+    """lyncnb accepts the path of a file only if it is in a subfolder that lyncnb creates in a
+    request folder.
     """
     assert is_inside(path) is inside
 
@@ -128,8 +128,8 @@ PLAN = {
     ],
 )
 def test_an_invalid_record_of_a_saved_plan_is_reported(altered, message):
-    """If the record of a saved plan contains an invalid approver, plan or time, an error is
-    reported.
+    """lyncnb reports an error if the record of a saved plan contains an invalid approver, plan or
+    time.
 
     Unknown fields are kept.
     """

@@ -45,7 +45,9 @@ def test_listing_a_folder_changes_nothing(tmp_path):
 
 
 def test_the_hash_of_a_csr_is_that_of_its_der(tmp_path):
-    """The hash of a CSR is the SHA-256 hash of its DER encoding, or empty if the text is not PEM."""
+    """The hash of a CSR is the SHA-256 hash of its DER encoding. If the text is not PEM, the hash
+    is empty.
+    """
     write(numbered(1), tmp_path / "r")
     data = next((tmp_path / "r" / "csr").iterdir()).read_bytes()
     assert compute_csr_sha256(data) == csr.parse_request(data).csr_sha256
@@ -107,8 +109,8 @@ def test_only_the_modes_of_an_unpacked_archive_are_changed(tmp_path, of_folder, 
 
 @pytest.mark.posix
 def test_modes_of_links_are_not_changed(tmp_path):
-    """The modes of a symbolic link, of a file with two names, and of a team's folder are not
-    changed.
+    """If a request folder contains a symbolic link or a file with two names, or belongs to a team,
+    lyncnb does not change the modes of these files.
     """
     folder = tmp_path / "r"
     write(numbered(2), folder)

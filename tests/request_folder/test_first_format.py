@@ -54,14 +54,14 @@ def original(tmp_path_factory):
 def folder(original, tmp_path):
     """Return a copy of the request folder, which a test may change."""
     shutil.copytree(original, tmp_path / "first")
-    for name in SECRET:  # On Windows, a copy gets the access list of its new location.
+    for name in SECRET:  # On Windows, a copied file gets the permissions of its new folder.
         windows_access.restrict_access(tmp_path / "first" / "requests" / name)
     return tmp_path / "first" / "requests"
 
 
 def test_missing_data_is_added_once(folder):
-    """Commands that read a folder in the first format change nothing, and commands that write add
-    missing data once.
+    """Commands that only read do not change a folder in the first format. The first command that
+    writes adds the missing data, and later commands add nothing more.
     """
     before = digest(folder)
     assert [len(record.archived) for record in open_requests(folder).requests].count(1) == 1
@@ -118,13 +118,13 @@ def test_an_issuer_with_another_key_is_recorded(folder, tmp_path):
     (tmp_path / "ca.pem").write_bytes(pem(*PythonCa("Contoso").chain))
     receive(folder, folder.parent / "returned", tmp_path / "ca.pem", today=TODAY)
     record = next(one for one in read_manifest(folder).requests if one.issued)
-    # The rejected CA certificates belong to a root and an issuing CA.
+    # lyncnb rejected two CA certificates: a root and an issuing CA.
     assert len(record.issued.judgement.rejected) == 2
 
 
 def test_commands_work_in_a_folder_of_the_first_format(folder):
-    """In a request folder with the first manifest format, the commands deployed, purge and rekey
-    work, and write the manifest in the next format.
+    """The commands ``deployed``, ``purge`` and ``rekey`` accept a request folder in the first
+    manifest format, and convert its manifest to the next format.
     """
     deployed(folder, today=TODAY)
     listed = purge(folder, today=TODAY)
@@ -136,8 +136,8 @@ def test_commands_work_in_a_folder_of_the_first_format(folder):
 
 
 def test_the_first_format_matches_commit_cedf946(folder):
-    """If a manifest from commit cedf946 is read and written in the first format, the bytes are
-    identical.
+    """Reading a manifest in the first format and writing it again in that format does not change
+    any byte.
     """
     from lyncnb.request_folder.manifest import encode_manifest
 

@@ -120,14 +120,16 @@ def test_commands_work_on_a_disk_without_modes(disk):
 
 
 def test_a_dry_run_warns_about_the_disk(disk):
-    """If the folder does not exist yet, a dry run warns about the disk, and creates nothing."""
+    """If the folder does not exist yet, a dry run warns that the disk does not protect files from
+    other users, and creates nothing.
+    """
     assert [OPEN in note for note in list_location_warnings(disk / "new" / "requests")] == [True]
     assert list(disk.iterdir()) == []
 
 
 def test_modes_that_a_person_changed_are_rejected(tmp_path):
-    """If a disk cannot store file modes, wrong modes are accepted. If a person has changed the
-    modes, they are rejected.
+    """If a person gives other users access to a folder on a disk that stores file modes, lyncnb
+    reports it, and writes nothing to a folder that others can change.
     """
     folder = tmp_path / "requests"
     assert not any(OPEN in note for note in write(numbered(1), folder).notes)
@@ -150,8 +152,8 @@ PLACES = {
 
 @pytest.mark.parametrize(("program", "path"), PLACES.items())
 def test_a_synchronized_folder_is_reported_when_it_is_created(tmp_path, program, path):
-    """If a request folder is created in a synchronized folder, the dry run and the first run report
-    this, and later runs do not.
+    """If a request folder is created in a synchronized folder, the dry run and the first run show a
+    warning, and later runs do not.
     """
     folder = tmp_path / path
     for dry_run in (True, False):
@@ -176,8 +178,8 @@ def test_similar_folder_name_causes_no_warning(tmp_path, name):
 
 
 def test_git_ignores_the_files_of_the_folder(tmp_path):
-    """If a request folder is in a git working tree, a notice reports this, and git ignores all
-    files of the folder.
+    """If a request folder is in a git working tree, lyncnb shows a notice, and git ignores all
+    files in the folder.
     """
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     folder = tmp_path / "plans" / "requests"

@@ -1,5 +1,5 @@
-"""lyncnb finds the generation of a request that is in use on the servers, which is not always the
-newest one.
+"""lyncnb finds the generation of a request that is in use on the servers, even if there is a newer
+generation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LATER = "2027-02-01T00:00:00Z"
 
 
 def waiting():
-    """Return a request for two servers whose certificate has not been issued."""
+    """Return a request that is waiting for its certificate. The certificate is for two servers."""
     servers = ("fe01.contoso.com", "fe02.contoso.com")
     return record(plan=replace(record().plan, servers=servers))
 
@@ -79,9 +79,9 @@ def test_a_generation_that_only_some_servers_have_is_not_in_use():
     assert (found.used, found.deployed_on) == ({1, 2}, "")
 
 
-def test_the_certificate_that_expires_first_counts():
-    """If different servers use different generations, all of these are in use, and the one that
-    expires first counts.
+def test_the_generation_that_expires_first_is_held():
+    """If different servers use different generations of a certificate, the generation that expires
+    first determines the renewal date.
     """
     second = deployed(renewed(deployed(issued_once())), "fe01.contoso.com", on="2027-02-03")
     third = second.build_next_generation(at=LATER, reasons=("renewed",))
@@ -92,8 +92,8 @@ def test_the_certificate_that_expires_first_counts():
 
 
 def test_a_covering_certificate_stays_in_use():
-    """If an earlier certificate covered a request, it stays in use until another one is recorded as
-    installed.
+    """If an earlier certificate covered a request, the earlier certificate stays in use until
+    another certificate is recorded as installed.
     """
     stood = CoveringCertificate(
         thumbprint_sha1="C" * 40,
@@ -117,7 +117,9 @@ def test_a_covering_certificate_stays_in_use():
 
 
 def test_a_server_can_return_to_the_old_certificate():
-    """If a server uses the old certificate again, its last recorded installation counts."""
+    """If the old certificate is installed on a server again, the old certificate is in use on this
+    server.
+    """
     new = deployed(renewed(deployed(issued_once())), on="2027-02-03")
     back = build_deployments(
         issued_record(), new.plan.servers, date_text="2027-02-05", recorded_at=LATER
@@ -127,8 +129,8 @@ def test_a_server_can_return_to_the_old_certificate():
 
 
 def test_earlier_certificates_do_not_count_for_a_new_server():
-    """If a server was added later, the certificates from before its first recorded installation do
-    not count for it.
+    """A server that was added later never used the generations from before its first recorded
+    installation.
     """
     pool = renewed(issued_once())
     joined = (*pool.plan.servers, "fe03.contoso.com")

@@ -57,8 +57,8 @@ def names_of(folder):
 
 
 def test_a_run_that_changes_something_adds_one_line(folder):
-    """A line contains the time, user, computer, command and reason of a run, and the state of each
-    generation.
+    """Each run that changes something adds one line to the history. The line contains the run's
+    time, user, computer, command and reason, and the state of each generation.
     """
     names = names_of(folder)
     certify(folder, *names)
@@ -130,7 +130,8 @@ def test_missing_lines_are_added_by_the_next_run(folder):
 
 
 def test_a_missing_history_is_reported_and_started_again(folder):
-    """If the history file is missing, this is reported, and the next run starts a new history.
+    """If the history file is missing, lyncnb reports that the file is missing, and the next run
+    starts a new history.
 
     The next run that changes something records the facts in the manifest again, and marks them as
     recorded later.
@@ -230,8 +231,8 @@ def test_a_renewal_replaces_keys_of_two_copies(folder, tmp_path):
 
 
 def test_a_certificate_missing_in_the_manifest_is_a_notice(folder):
-    """If the manifest lacks a certificate that the history contains, this is only a notice, because
-    it can be imported again.
+    """If the history contains a certificate that is missing in the manifest, lyncnb shows only a
+    notice, because the user can import the certificate again.
     """
     names = names_of(folder)
     before = read_manifest(folder)
@@ -255,7 +256,9 @@ def test_the_history_has_events_outside_the_manifest(folder, tmp_path):
 
 
 def test_damaged_lines_are_reported(folder):
-    """If lines of the history are damaged, notices report them, and the other lines are read."""
+    """If lines of the history are damaged, lyncnb reads the other lines, and a note describes each
+    damaged line.
+    """
     path = folder / "history.jsonl"
     good = path.read_bytes()
     path.write_bytes(b"x\n" + b'{"at": "now", "user": "a", "host": "b", "command": "c"}\n' + good)
@@ -284,7 +287,7 @@ def test_a_retired_request_and_a_revocation_are_events(folder):
 
 
 def test_the_next_run_writes_a_missing_history(folder):
-    """If the first run was killed after it wrote the manifest, and before the history, the next run
+    """If a run stopped after it wrote the manifest but before it wrote the history, the next run
     writes the history.
     """
     path, before = folder / "history.jsonl", snapshot(folder, but_lock=True)

@@ -66,8 +66,8 @@ def attack(folder: Path) -> None:
 
 @pytest.fixture
 def attacked(folder):
-    """Return a folder in which the key of a request was replaced, without the history, which
-    contains the old key.
+    """Return a folder in which an attacker replaced the key of a request and deleted the history,
+    because the history records the original public key.
     """
     attack(folder)
     (folder / HISTORY_NAME).unlink()
@@ -75,8 +75,8 @@ def attacked(folder):
 
 
 def without_bindings(document) -> None:
-    """Remove the bindings of all keys from the manifest. Manifests of earlier versions have no
-    bindings, and an attacker could remove them.
+    """Remove the bindings of all keys from the manifest, as an attacker could do. A manifest from
+    an earlier version also has no bindings.
     """
     document.pop("binding_key", None)
     for entry in document["requests"]:
@@ -112,8 +112,8 @@ def test_a_copied_key_is_rejected_by_every_command(attacked, is_bound):
 
 @pytest.mark.parametrize("has_history", [True, False])
 def test_a_request_with_a_replaced_key_can_be_renewed(folder, has_history):
-    """If the key of a request was replaced with another request's key, it can be renewed, and the
-    other request does not change.
+    """If the key file of a request was replaced with the key file of another request, the request
+    can be renewed, and the other request does not change.
 
     The archived generation no longer matches the other request's public key.
     """
@@ -130,8 +130,8 @@ def test_a_request_with_a_replaced_key_can_be_renewed(folder, has_history):
 
 
 def test_a_key_that_differs_from_the_history_is_rejected(folder):
-    """If the history contains a different public key for a request, the key is rejected until the
-    request is renewed.
+    """lyncnb rejects a key if the history contains a different public key for the same request.
+    After the user renews the request, lyncnb accepts the new key.
     """
     attack(folder)
     name = read_manifest(folder).requests[1].id
@@ -152,8 +152,8 @@ def test_a_key_that_differs_from_the_history_is_rejected(folder):
 
 
 def test_a_restored_older_pair_is_detected(folder):
-    """If an older key and its CSR are restored, this is detected, because they belong to a
-    superseded generation.
+    """If an older key and its CSR are restored, lyncnb detects that they belong to a superseded
+    generation.
     """
     record = read_manifest(folder).requests[1]
     kept = {path: (folder / path).read_bytes() for path in record.files}

@@ -57,9 +57,7 @@ LATER = "2027-12-01"
 
 @pytest.fixture(scope="module")
 def states(tmp_path_factory, quick_cipher):
-    """For each command that the tests kill, write a folder in the state in which the command
-    starts.
-    """
+    """For each command that the tests kill, create a request folder in which the command can start."""
     tmp_path, plan = tmp_path_factory.mktemp("states"), numbered(6)
     place = tmp_path / "states"
     place.mkdir()
@@ -111,8 +109,8 @@ def writers():
 
 
 def test_killed_at_random_moments(tmp_path, states, writers, record_property):
-    """If any command is killed, every request still has its key, and repeating the command
-    completes it.
+    """If any command is killed, every request still has its key. If the user runs the command
+    again, it succeeds.
     """
     chance, told = random.Random(20261125), Counter()
     seconds, share = {}, 1.0
@@ -215,8 +213,8 @@ def check_final_state(name, folder, pair) -> None:
     keys = public_keys_of_keys(folder, passphrase)
     assert public_keys_of_requests(folder) <= keys, name
     if name == "purge":
-        # The remaining keys belong to the planned request, and to the superseded request, which the
-        # CA may have received.
+        # The purge keeps the key of the planned request. It also keeps the key of the superseded
+        # request, because the CA may have received this request.
         assert len(keys) == 2
         return
     assert folder_status(folder, today=TODAY).problems == (), name

@@ -1,4 +1,6 @@
-"""Files of an interrupted run are adopted or moved to archive/, but never removed."""
+"""After an interrupted run, lyncnb uses the remaining files or moves them to archive/, but never
+removes them.
+"""
 
 from __future__ import annotations
 
@@ -59,8 +61,8 @@ def process_files(folder, manifest, cipher=True):
 
 
 def test_finished_pairs_are_adopted(tmp_path):
-    """If a key and a CSR of an interrupted run match, they are adopted, and no new key is
-    generated.
+    """If an interrupted run created a matching key and CSR, the next run uses them and generates no
+    new key.
     """
     plan = numbered(3)
     manifest = interrupted(tmp_path / "r", plan)
@@ -76,7 +78,7 @@ def test_finished_pairs_are_adopted(tmp_path):
 
 
 def test_a_key_without_its_csr_goes_to_the_archive(tmp_path):
-    """A key without a CSR is moved to the archive and reported, and a new key is generated."""
+    """lyncnb moves a key without a CSR to the archive, reports the move, and generates a new key."""
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
     lone = plan.certificates[0].id
@@ -92,7 +94,7 @@ def test_a_key_without_its_csr_goes_to_the_archive(tmp_path):
 
 
 def test_a_csr_without_its_key_goes_to_the_archive(tmp_path):
-    """A CSR without a key cannot be used, so it is moved to the archive."""
+    """lyncnb moves a CSR without a key to the archive, because such a CSR is useless."""
     folder, plan = tmp_path / "r", numbered(1)
     interrupted(folder, plan)
     (folder / "keys" / f"{plan.certificates[0].id}.key").unlink()
@@ -101,7 +103,7 @@ def test_a_csr_without_its_key_goes_to_the_archive(tmp_path):
 
 
 def test_a_key_that_does_not_match_its_csr_is_archived(tmp_path):
-    """If a key and a CSR do not match, both are moved to the archive."""
+    """If a key and a CSR do not match, the run moves both of them to the archive."""
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
     one, two = (folder / "keys" / f"{item.id}.key" for item in plan.certificates)
@@ -114,8 +116,8 @@ def test_a_key_that_does_not_match_its_csr_is_archived(tmp_path):
 
 
 def test_a_damaged_key_is_archived(tmp_path):
-    """If a key of an interrupted run is damaged, it is moved to the archive, and the request is
-    created again.
+    """If a key of an interrupted run is damaged, lyncnb moves the key to the archive and creates
+    the request again.
     """
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
@@ -125,7 +127,7 @@ def test_a_damaged_key_is_archived(tmp_path):
 
 
 def test_a_pair_of_another_plan_is_adopted_and_then_superseded(tmp_path):
-    """If a key and a CSR of an interrupted run are for an earlier plan, they are archived as a
+    """If an interrupted run left a key and a CSR for an earlier plan, lyncnb archives the pair as a
     complete generation.
     """
     folder, plan = tmp_path / "r", numbered(2)
@@ -157,8 +159,8 @@ def test_a_pair_outside_the_plan_is_adopted_as_retired(tmp_path):
 
 @pytest.mark.parametrize("stop", ["before", "csr linked", "csr moved", "key linked", "both moved"])
 def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
-    """If moving a superseded key and CSR to the archive was interrupted at any step, the next run
-    completes it.
+    """If lyncnb was interrupted while it moved a superseded key and CSR to the archive, the next
+    run completes the move.
     """
     folder, plan = tmp_path / "r", numbered(2)
     write(plan, folder)
@@ -190,8 +192,8 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
 
 
 def test_a_copy_of_a_folder_completes_the_move(tmp_path):
-    """If a copy of the folder contains a file both in its old and in its new place, with the same
-    bytes, the move is completed.
+    """If a copied folder contains the same file in the old place and in the archive, the next run
+    removes the file from the old place.
     """
     folder, plan = tmp_path / "r", numbered(1)
     write(plan, folder)
@@ -234,7 +236,7 @@ def test_half_written_files_are_removed(tmp_path):
 
 
 def test_the_passphrase_must_decrypt_an_intact_key(tmp_path):
-    """If the passphrase cannot decrypt at least one intact key, the run ends.
+    """If the passphrase cannot decrypt an intact key, the run ends with an error.
 
     An empty folder accepts any passphrase.
     """
@@ -275,7 +277,9 @@ def test_another_passphrase_is_rejected_after_an_interrupted_run(tmp_path):
 
 
 def test_a_file_is_not_moved_to_an_existing_name(tmp_path):
-    """If a file name in archive/ is already in use, the file is not moved, and both files are kept."""
+    """If a file with the same name already exists in archive/, lyncnb does not move the new file,
+    and keeps both files.
+    """
     (tmp_path / "archive").mkdir()
     (tmp_path / "a.key").write_bytes(b"one")
     (tmp_path / "archive" / "a.key").write_bytes(b"two")

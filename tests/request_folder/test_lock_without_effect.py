@@ -1,5 +1,5 @@
-"""If two runs write at the same time to a disk on which locks have no effect, every request without
-a key is reported.
+"""If two runs write at the same time to a disk on which locks have no effect, lyncnb reports every
+request whose key is missing.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from lyncnb.request_folder.change_passphrase import rekey
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-# A program that writes requests whenever it reads a job. As with sshfs and rclone, every process
-# gets the lock. The two processes pretend to be on different computers or on the same one.
+# A program that writes requests when it reads a job. Every process gets the lock, as on file
+# systems such as sshfs and rclone. The two processes use the names of different computers or the
+# same name.
 WRITER = """
 import filelock, json, sys, time
 from pathlib import Path
@@ -84,7 +85,7 @@ def writers(request):
 
 
 def lost(folder: Path) -> list[str]:
-    """Return each CSR that has no key and is not reported by the status."""
+    """Return each CSR that has no key, unless the status command reports the CSR."""
     cipher, told = FolderCipher(PASSPHRASE), " ".join(map(str, folder_status(folder).problems))
     missing = []
     for path in (*(folder / "csr").glob("*.csr"), *(folder / "archive").glob("*.csr")):
@@ -101,8 +102,8 @@ def lost(folder: Path) -> list[str]:
 
 
 def test_every_request_without_a_key_is_reported(tmp_path, writers):
-    """After two runs at the same time, every missing key is reported, and a third run completes the
-    folder.
+    """After two simultaneous runs, lyncnb reports every request without a key. A third run
+    completes the folder.
     """
     chance, outcomes = random.Random(36), []
     for number in range(int(os.environ.get("LYNCNB_LOCK_PAIRS", "1"))):
@@ -191,8 +192,9 @@ def test_a_run_that_is_taken_over_changes_no_file(tmp_path, monkeypatch, before,
     kept, real = counted(), system_calls.open
 
     def opened(path, flags, *mode):
-        # As soon as the run creates a file other than its lock note, another computer takes over
-        # the folder.
+        # Another computer takes over the folder as soon as this run creates its second file. The
+        # first
+        # file is the note that holds the lock.
         if flags & os.O_EXCL and (folder / OWNER_NAME).exists():
             (folder / OWNER_NAME).write_text(THERE)
         return real(path, flags, *mode)

@@ -111,8 +111,8 @@ def test_the_manifest_has_one_request_on_each_line():
 
 
 def test_with_records_keeps_the_order():
-    """The method with_records returns a changed copy of the manifest, in which the order of the
-    requests is kept.
+    """The method with_records returns a changed copy of the manifest, and keeps the order of the
+    requests.
     """
     new = record("Edge-edge01-contoso-com-89abcdef")
     changed = FULL.with_records([new, replace(record(OTHER), state="retired")])
@@ -135,7 +135,7 @@ def edited(change) -> bytes:
 
 
 def set_files(document):
-    """Set the paths of a request's files to a path outside the folder."""
+    """Change the path of a request's key file to a path outside the folder."""
     document["requests"][0]["files"]["key"] = "../other/keys/a.key"
 
 
@@ -145,7 +145,7 @@ def set_archived(document):
 
 
 def set_id(document):
-    """Set the id of a request to a path."""
+    """Change the ID of the first request in the document to a path outside the folder."""
     document["requests"][0]["id"] = document["requests"][0]["plan"]["id"] = "../../x"
 
 
@@ -192,8 +192,8 @@ def set_id(document):
     ],
 )
 def test_a_manifest_that_cannot_be_trusted_is_refused(tmp_path, data, message):
-    """If a manifest is damaged, newer, or contains paths outside the folder, it is rejected with a
-    hint.
+    """lyncnb rejects a manifest that is damaged, has a newer format, or contains paths outside the
+    folder, and shows a hint.
     """
     (tmp_path / "manifest.json").write_bytes(data)
     if message is None:
@@ -257,8 +257,8 @@ def test_the_first_format_is_kept_until_a_change(tmp_path):
 
 
 def test_fields_of_the_second_format_are_read(tmp_path):
-    """The fields of the second format can be read: evidence, rejected certificates, recovery keys
-    and issuers.
+    """lyncnb can read the fields that the second format added: evidence, rejected certificates,
+    recovery keys and issuers.
     """
     judgement = Judgement(
         certificate="1" * 64,
@@ -286,8 +286,8 @@ def test_fields_of_the_second_format_are_read(tmp_path):
 
 
 def test_a_manifest_accepts_the_same_names_as_a_plan(tmp_path):
-    """The names of sites and CAs in a manifest can contain the same special spaces, scripts and
-    tabs as in a plan.
+    """The names of sites and CAs in a manifest can contain Chinese characters, special spaces, and
+    tabs, as in a plan.
     """
     entry = PlannedEntry(
         id=ID, site="台北\u3000分公司", subject={"CN": "a.contoso.com", "O": "Contoso\xa0Ltd"}
@@ -295,7 +295,7 @@ def test_a_manifest_accepts_the_same_names_as_a_plan(tmp_path):
     changed = record(plan=entry, ca="CA\twith a tab")
     packaged = changed.with_package(
         package_record("deliver/a.pfx"), at=AT
-    )  # An earlier version could write such a manifest.
+    )  # Earlier versions could write a manifest with such a path and such a CA name.
     save_manifest(tmp_path, replace(FULL, requests=(packaged,)))
     assert read_manifest(tmp_path).requests == (packaged,)
 

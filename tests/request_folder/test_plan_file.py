@@ -1,5 +1,5 @@
-"""A run writes ``plan.json`` to the request folder. Later commands compare it with the manifest,
-and do not trust its content.
+"""A run writes ``plan.json`` to the request folder. Later commands compare this file with the
+manifest, and do not trust the content of the file.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def summaries(folder):
 
 
 def test_plan_json_is_the_saved_plan_of_the_table(folder, tmp_path):
-    """The request command accepts plan.json as a saved plan, and finds that nothing has changed."""
+    """The request command accepts the plan.json of a request folder as a saved plan. If it runs
+    again with this plan, it keeps all requests.
+    """
     saved = read_saved_plan(folder / "plan.json")
     assert saved.plan.sha256 == read_manifest(folder).plan_sha256
     shutil.copy(folder / "plan.json", tmp_path / "copy.json")
@@ -84,8 +86,8 @@ def test_plan_json_is_the_saved_plan_of_the_table(folder, tmp_path):
 
 
 def test_a_saved_plan_is_kept_byte_for_byte(tmp_path):
-    """If the requests of a saved plan are written, plan.json is the same file, so that its digest
-    and signature stay valid.
+    """If a user writes requests from a saved plan, lyncnb copies the plan to plan.json byte for
+    byte, so that its digest and signature remain valid.
     """
     plan = make_plan()
     saved = save_plan(plan, tmp_path / "p.json", findings=check_plan(plan, on=TODAY))
@@ -128,13 +130,16 @@ def test_an_existing_plan_json_is_moved_to_the_archive(tmp_path):
         (None, "plan.json is missing"),
         (
             b"{}",
-            "plan.json differs from the plan on record in manifest.json: its SHA-256 is 44136fa355b3",
+            (
+                "plan.json differs from the plan that manifest.json records: the SHA-256 of the "
+                "file is 44136fa355b3"
+            ),
         ),
     ],
 )
 def test_a_plan_json_that_differs_from_the_manifest_is_reported(folder, tmp_path, data, message):
-    """If plan.json is missing or differs from the manifest, the status reports this, and the next
-    run restores the file.
+    """If plan.json is missing or differs from the manifest, the status command reports the problem,
+    and the next run restores the file.
 
     Until then, other commands work, but do not update the summary.
     """
@@ -158,7 +163,7 @@ def test_a_plan_json_that_differs_from_the_manifest_is_reported(folder, tmp_path
 
 def test_a_handover_does_not_need_plan_json(folder, tmp_path):
     """If plan.json is missing, the files for the CA can still be written, and the result states
-    that the date is missing.
+    that the date on which the certificates are needed is missing.
     """
     (folder / "plan.json").unlink()
     assert "the date (--needed-by)" in hand_over(folder, tmp_path / "out.zip").missing
@@ -178,8 +183,8 @@ def test_a_handover_does_not_need_plan_json(folder, tmp_path):
     ],
 )
 def test_invalid_values_of_plan_json_are_not_shown(folder, change):
-    """If plan.json and its digests were changed to invalid values, no page is written, and the
-    summary does not change.
+    """If someone replaces values in plan.json with invalid ones and adjusts the digests, lyncnb
+    does not write the summary again.
     """
     before = summaries(folder)
     altered(folder, change)
@@ -236,8 +241,8 @@ def test_a_rebuild_uses_the_values_in_plan_json(folder):
 
 
 def test_a_rebuild_does_not_use_another_plan(folder):
-    """If plan.json was changed, or contains other requests, a rebuild of the manifest does not use
-    it.
+    """If plan.json was changed, or contains other requests, the manifest is rebuilt without
+    plan.json.
     """
     data = (folder / "plan.json").read_bytes()
     others = [data.replace(b"Taipei", b"Tainan"), b"{}"]

@@ -105,8 +105,8 @@ def test_a_damaged_manifest_is_moved_to_the_archive(folder, data):
 
 
 def test_a_newer_manifest_is_not_replaced(folder):
-    """If the manifest was written by a later version, it is not replaced, because the files do not
-    contain all of its data.
+    """If a later version wrote the manifest, lyncnb does not rebuild it, because the other files do
+    not contain all data in the manifest.
     """
     data = b'{"format": "lyncnb-requests/7"}'
     (folder / "manifest.json").write_bytes(data)
@@ -140,7 +140,7 @@ def test_an_older_manifest_is_corrected(folder):
 
 
 def test_a_key_without_a_csr_is_recorded(folder):
-    """When the manifest is rebuilt, a key without its CSR is recorded as a superseded generation,
+    """When lyncnb rebuilds a manifest, it records a key without a CSR as a superseded generation,
     because the CA may have the CSR.
     """
     plan, old = numbered(3), read_manifest(folder)
@@ -161,8 +161,8 @@ def test_a_key_without_a_csr_is_recorded(folder):
 
 
 def test_unusable_files_are_reported_and_not_changed(folder):
-    """When the manifest is rebuilt, a damaged key, a CSR without a key, and unknown files are
-    reported and not changed.
+    """lyncnb reports damaged keys, CSRs without a key, and unknown files when it rebuilds a
+    manifest, and does not change these files.
     """
     names = [item.id for item in numbered(3).certificates]
     (folder / "keys" / f"{names[0]}.key").write_bytes(b"damaged")
@@ -183,8 +183,8 @@ def test_unusable_files_are_reported_and_not_changed(folder):
 
 
 def test_exchanged_keys_are_detected(folder):
-    """If the files of two keys were swapped, rebuilding the manifest reports both keys, because
-    they do not match their CSRs.
+    """If the files of two keys were swapped, lyncnb reports both keys when it rebuilds the
+    manifest, because the keys do not match their CSRs.
     """
     one, two = sorted((folder / "keys").iterdir())[:2]
     swap = one.read_bytes()
@@ -196,7 +196,7 @@ def test_exchanged_keys_are_detected(folder):
 
 
 def test_a_wrong_passphrase_changes_nothing(folder):
-    """If a passphrase cannot decrypt at least one key, rebuilding the manifest changes nothing."""
+    """If the passphrase decrypts none of the keys, rebuilding the manifest changes nothing."""
     (folder / "manifest.json").unlink()
     before = keys_of(folder)
     with pytest.raises(PassphraseError):
@@ -206,7 +206,7 @@ def test_a_wrong_passphrase_changes_nothing(folder):
 
 
 def test_a_folder_without_keys_is_refused(tmp_path):
-    """If a folder contains no keys, its manifest cannot be rebuilt."""
+    """If a folder contains no keys, lyncnb does not rebuild the manifest, and reports an error."""
     with pytest.raises(BundleError, match="contains no keys and no CSRs"):
         rebuild(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -224,7 +224,7 @@ def test_an_interrupted_rekey_stops_a_rebuild(folder):
 
 def test_a_key_of_an_interrupted_run_is_not_changed(folder):
     """If a run was interrupted after it wrote a key, rebuilding the manifest does not change the
-    key, and the next run processes it.
+    key. The next run archives the key and creates a new one.
     """
     plan = numbered(4)
     save_manifest(folder, write(plan, folder, dry_run=True).manifest)
@@ -251,7 +251,7 @@ def test_a_notice_suggests_importing_certificates_again(folder):
 
 
 def test_half_written_files_are_removed(folder):
-    """A rebuild of the manifest removes temporary files."""
+    """When lyncnb rebuilds the manifest, it removes temporary files."""
     (folder / "csr" / ".tmp-lyncnb-00").write_bytes(b"half")
     rebuild(folder)
     assert not list(folder.rglob(".tmp-*"))
@@ -276,7 +276,7 @@ def test_links_and_invalid_signatures_are_reported(folder, tmp_path):
     os.symlink(tmp_path / "key", folder / "keys" / f"{names[0]}.key")
     path = folder / "csr" / f"{names[1]}.csr"
     request = csr.parse_request(path.read_bytes())
-    # The changed byte belongs to the signature.
+    # The last byte of the CSR is part of the signature, so changing it makes the signature invalid.
     der = request.der[:-1] + bytes([request.der[-1] ^ 1])
     path.write_bytes(
         b"-----BEGIN CERTIFICATE REQUEST-----\n%s-----END CERTIFICATE REQUEST-----\n"
@@ -291,8 +291,8 @@ def test_links_and_invalid_signatures_are_reported(folder, tmp_path):
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("odd", ODD_KEYS)
 def test_an_unplanned_key_is_not_adopted(folder, odd, lost):
-    """Rebuilding the manifest reports a key with a small exponent, or with an unplanned size or
-    curve, and does not record it.
+    """When lyncnb rebuilds the manifest, it reports a key with a small exponent, or with an
+    unplanned size or curve, and leaves the key out of the manifest.
     """
     item = numbered(4).certificates[3]
     put_unusual_pair(folder, item, odd)

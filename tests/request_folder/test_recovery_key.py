@@ -1,6 +1,4 @@
-"""If the passphrase of a folder is lost, its recovery key can decrypt the folder, and no other key
-can.
-"""
+"""If the passphrase of a folder is lost, only the folder's recovery key can decrypt the folder."""
 
 from __future__ import annotations
 
@@ -85,7 +83,7 @@ def opened(pair):
 
 @pytest.mark.posix
 def test_openssl_reads_a_recovery_key(pair):
-    """OpenSSL can read the private and the public key of a recovery key.
+    """OpenSSL can read both parts of a recovery key pair: the private key and the public key.
 
     The private key is encrypted, and no file is overwritten.
     """
@@ -173,8 +171,8 @@ def test_a_recovery_key_is_not_written_to_its_folder(tmp_path):
 
 
 def test_a_folder_can_be_decrypted_with_a_recovery_key(tmp_path, pair):
-    """With a recovery key, all keys of a folder, including archived ones, can be decrypted and get
-    a new passphrase.
+    """With a recovery key, a user can decrypt all keys of a folder, including archived ones, and
+    set a new passphrase.
     """
     folder, plan = tmp_path / "requests", numbered(3)
     write(plan, folder, recovery=[public(pair)])
@@ -188,7 +186,7 @@ def test_a_folder_can_be_decrypted_with_a_recovery_key(tmp_path, pair):
         6,
         0,
         (),
-    )  # The numbers include the encrypted list of recovery keys.
+    )  # The six changed files include the encrypted list of recovery keys.
     assert public_keys_of_keys(folder, NEW) == before
     assert folder_status(folder).problems == ()
     assert_complete(folder, numbered(4), passphrase=NEW)
@@ -199,8 +197,8 @@ def test_a_folder_can_be_decrypted_with_a_recovery_key(tmp_path, pair):
 
 
 def test_a_recovery_key_is_added_to_an_existing_folder(tmp_path, pair):
-    """If a recovery key is added to an existing folder, the passphrase is encrypted for it, and the
-    key files do not change.
+    """If a user adds a recovery key to an existing folder, lyncnb encrypts the passphrase for this
+    key, and does not change the key files.
     """
     folder = tmp_path / "requests"
     write(numbered(3), folder)
@@ -258,7 +256,7 @@ def test_a_planted_list_gives_no_access(tmp_path, pair, other):
     write(numbered(2), folder, recovery=[public(pair)])
     ours, theirs = (recovery_key.read_recovery_key(public(one)) for one in (pair, other))
     named = [Recipient(key=key, added_at="2026-11-24T00:00:00Z") for key in (ours, theirs)]
-    # The attacker needs only write access and the public keys, but not the passphrase of the
+    # The attacker has write access and the public keys, but does not know the passphrase of the
     # folder.
     recovery_key.write_recovery_list(folder, FolderCipher("words of the attacker"), named)
     done = rekey(folder, opened(pair), NEW)
@@ -372,7 +370,7 @@ def _empty_seals(folder):
 
 
 def _flip_seals(folder):
-    """Change one character of the encrypted passphrase. The file is still valid JSON."""
+    """Change one character of the encrypted passphrase, so that the file remains valid JSON."""
     for path in (folder / "recovery").glob("*.sealed"):
         document = json.loads(path.read_bytes())
         sealed = document["sealed"]
@@ -399,8 +397,8 @@ DEAD = {
 
 @pytest.mark.parametrize(("damage", "message"), DEAD.values(), ids=DEAD)
 def test_a_recovery_key_that_does_not_work_is_reported(tmp_path, pair, damage, message):
-    """If a recovery key does not work anymore, the status reports this without a passphrase, until
-    the key is added again.
+    """If a recovery key can no longer decrypt a folder, the status command reports a problem, even
+    without the passphrase. The problem ends when the user adds the key again.
     """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
@@ -453,7 +451,7 @@ def test_damaged_recovery_data_affects_only_one_key(tmp_path, pair, damage):
     assert len(public_keys_of_keys(folder, NEW, PASSPHRASE)) == 3
     with pytest.raises(PassphraseError):
         FolderCipher(NEW).decrypt((folder / key).read_bytes())
-    # After the request whose key cannot be decrypted is renewed, the folder is complete again.
+    # If the user renews the request whose key cannot be decrypted, the folder is complete again.
     bundle = write(numbered(3), folder, passphrase=NEW, renew=[first], reason="key is lost")
     assert bundle.counts() == {"renewed": 1, "kept": 2}
     again = rekey(folder, NEW, "another correct horse battery")
@@ -563,8 +561,8 @@ def test_recovery_data_is_stored_before_the_first_key(tmp_path, pair, monkeypatc
 
 @pytest.mark.parametrize("take_out", [False, True])
 def test_a_change_that_stopped_after_the_list_is_repeated(tmp_path, pair, monkeypatch, take_out):
-    """If a change of the passphrase or recovery keys stops after the list of recovery keys is
-    encrypted, repeating it with the same two passphrases completes it.
+    """A change of the passphrase can fail after lyncnb has encrypted the list of recovery keys. If
+    the user repeats the change with the same two passphrases, lyncnb completes it.
     """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
@@ -586,8 +584,8 @@ def test_a_change_that_stopped_after_the_list_is_repeated(tmp_path, pair, monkey
 
 
 def test_an_unreadable_list_of_recovery_keys_has_a_hint(tmp_path, pair):
-    """If the list of recovery keys is damaged, missing or newer, nothing is encrypted, and a hint
-    explains how to continue.
+    """If the list of recovery keys is damaged, missing, or from a later version of lyncnb, nothing
+    is encrypted, and a hint explains how to continue.
     """
     folder = tmp_path / "requests"
     write(numbered(1), folder, recovery=[public(pair)])
@@ -606,6 +604,6 @@ def test_an_unreadable_list_of_recovery_keys_has_a_hint(tmp_path, pair):
 
 
 def test_an_empty_path_of_a_recovery_key_is_rejected():
-    """If the path of a recovery key is empty, it is rejected with a clear error message."""
+    """If the path of a recovery key is empty, lyncnb rejects the path with a clear error message."""
     with pytest.raises(OutputError, match="is not a valid file name"):
         create_recovery_key("", OWN)

@@ -1,4 +1,4 @@
-"""Renewal dates depend on the lifetime of the certificates, and can be shown as a table and as a
+"""Renewal dates depend on the lifetime of the certificates. lyncnb shows them as a table and as a
 calendar.
 """
 
@@ -19,8 +19,8 @@ from lyncnb.request_folder.renewals import list_renewals, write_renewals
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return a folder with certificates for 90 days, one for 198 days, and a request without a
-    certificate.
+    """Return a folder with one certificate that is valid for 198 days, other certificates that are
+    valid for 90 days, and one request without a certificate.
     """
     path = tmp_path_factory.mktemp("renewals")
     bundle = make_folder(path / "requests")
@@ -43,7 +43,8 @@ def test_renewals(folder):
         "2027-01-22",
         "2027-02-20",
     )
-    # The renewal date is 66 days, a third of 198 days, before the end of the certificate.
+    # The certificate is valid for 198 days, so it must be renewed a third of this time, 66 days,
+    # before it expires.
     assert f"{found[-1].renew_from:%Y-%m-%d}" == "2027-04-04"
 
 
@@ -68,14 +69,14 @@ def test_renewal_date_depends_on_the_lifetime(folder, share, day):
 
 @pytest.mark.parametrize("share", [0, 1, -1, 30])
 def test_invalid_shares_are_rejected(folder, share):
-    """The share of the lifetime must be a fraction, and a number of days is rejected."""
+    """lyncnb rejects a share of the lifetime that is not a fraction, such as a number of days."""
     with pytest.raises(ValueError, match="is not a valid fraction of the validity period"):
         list_renewals(folder, share=share)
 
 
 def test_calendar(folder):
-    """For each renewal, the calendar contains an event with a reminder, the deployment, the
-    certificate and the command.
+    """The calendar contains an event with a reminder for each renewal. The event names the
+    deployment, the certificate, and the command.
     """
     data = list_renewals(folder, today=TODAY).to_ical()
     calendar = Calendar.from_ical(data)
@@ -83,7 +84,7 @@ def test_calendar(folder):
     assert len(events) == len(list_renewals(folder, today=TODAY))
     first = events[0]
     assert first["DTSTART"].dt == date(2027, 1, 22)
-    # An event of one day ends on the following day.
+    # In iCalendar, the end date of an all-day event is the following day.
     assert first["DTEND"].dt == date(2027, 1, 23)
     assert first["DTSTAMP"].dt == datetime.fromisoformat("2026-11-24T00:00:00+00:00")
     assert first["SUMMARY"].endswith("(valid until 2027-02-20)")

@@ -12,8 +12,8 @@ from lyncnb.request_folder.request_record import NameNote, list_archived_files
 
 
 def test_a_renewed_request_has_an_empty_record():
-    """If a request is renewed, the record of the new generation is empty, except for the archived
-    generations.
+    """If a request is renewed, the record of the new generation contains no data of earlier
+    generations except the list of archived generations.
 
     The last archived generation contains all earlier values.
     """
@@ -29,7 +29,7 @@ def test_a_renewed_request_has_an_empty_record():
 
 
 def test_a_key_on_a_server_is_not_reported_as_missing():
-    """If the key of a request was created on its server, it is not reported as missing."""
+    """If the key of a request was created on its server, lyncnb does not report the key as missing."""
     assert record().has_key
     assert not record(key_holder="edge01").has_key
     assert not record().with_deployed(at=AT).has_key
@@ -64,8 +64,8 @@ def test_a_certificate_does_not_reactivate_a_retired_request():
 
 
 def test_a_certificate_for_a_superseded_generation_is_kept_with_it():
-    """A certificate for an earlier generation is recorded for this generation, and the current one
-    does not change.
+    """A certificate for an earlier generation is recorded with this generation. The current
+    generation does not change.
     """
     changed = record(generation=2, archived=(archived(),)).with_issued(
         issued_record(), at=AT, generation=1

@@ -142,7 +142,7 @@ def refused(told):
 
 
 def test_a_team_writes_one_folder(place):
-    """Two members of a team can share all the work in a folder, and no other user can read its
+    """Two members of a team can do all their work in the same folder. Other users cannot read its
     files.
     """
     folder = place / "requests"
@@ -177,8 +177,8 @@ def test_a_team_writes_one_folder(place):
 
 
 def test_users_who_can_read_the_files_can_run_status(place):
-    """Every user who can read the files can run the command status, but only the owner can write to
-    the folder.
+    """Every user who can read the files of a request folder can run ``lyncnb status``, but only the
+    owner can write to the folder.
     """
     folder = place / "requests"
     as_user(ANN, write, numbered(2), folder)

@@ -1,5 +1,5 @@
-"""Files of synchronization programs, and files of interrupted runs, are reported and can be
-adopted.
+"""lyncnb reports files that synchronization programs or interrupted runs left in a folder, and can
+include these files in the manifest.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def folder(tmp_path):
 
 
 def put_copy(folder, other, program: str) -> tuple[str, str]:
-    """Copy the first key and CSR of another computer's folder to the folder, and return the id and
-    the path of the CSR.
+    """Copy the first key and CSR from the request folder `other` to `folder`. Return the request ID
+    and the path of the copied CSR.
     """
     record = read_manifest(other).requests[0]
     names = []
@@ -54,11 +54,13 @@ def put_copy(folder, other, program: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("program", COPIES)
 def test_a_pair_of_another_computer_is_adopted(folder, tmp_path, program):
-    """A key and CSR from another computer are reported and can be adopted, because a CA may issue a
-    certificate for the CSR.
+    """lyncnb reports a key and CSR from another computer and can add them to the manifest, because
+    a CA may issue a certificate for the CSR.
     """
     other = tmp_path / "other"
-    write(numbered(1), other)  # With the same passphrase, another run generates another key.
+    write(
+        numbered(1), other
+    )  # The other run generates a different private key, even with the same passphrase.
     name, path = put_copy(folder, other, program)
     (problem,) = folder_status(folder).problems
     assert (problem.file, "is not in the manifest" in problem.message) == (path, True)
@@ -81,8 +83,8 @@ def test_a_pair_of_another_computer_is_adopted(folder, tmp_path, program):
 
 
 def test_a_copy_of_a_known_pair_is_not_adopted(folder):
-    """If the folder contains a copy of a known key, the copy is not adopted, and a notice reports
-    it.
+    """If the folder contains a copy of a recorded key, lyncnb shows a notice about the copy and
+    does not add it to the manifest.
     """
     put_copy(folder, folder, "OneDrive")
     status = folder_status(folder)

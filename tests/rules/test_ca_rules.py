@@ -197,8 +197,8 @@ def test_a_ca_is_recognized_by_whole_words(ca, named):
 
 
 def test_two_sources_that_disagree_are_both_shown():
-    """If two sources disagree, the source of the rule contains both documents, and its note
-    contains the second statement.
+    """If two sources disagree, the rule cites both documents as its source, and its note quotes the
+    second document.
     """
     text = (
         HEAD

@@ -1,5 +1,5 @@
-"""A product file that extends another product inherits, changes and removes the records of the
-other product.
+"""A product file that extends another product can inherit, change, and remove the records of that
+product.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def test_an_empty_extension_inherits_everything():
 
 
 def test_inherited_sources_are_marked_as_inferred():
-    """If a source only mentions the other product, it is marked as inferred."""
+    """If a product extends another one, lyncnb marks the sources that it inherits as inferred,
+    because they mention only the other product.
+    """
     base, mine = load_rules("lync2013"), extended("")
     assert mine.names["pool-name"].source == (
         f"Inferred: as for Lync Server 2013: {base.names['pool-name'].source}"
@@ -84,8 +86,8 @@ def test_words_of_the_other_product_are_replaced():
 
 
 def test_records_are_changed_and_added_by_id():
-    """A record with an existing id changes only the keys that it contains. A record with a new id
-    is added.
+    """If an extension contains a record with an existing ID, only the specified keys of the
+    existing record change. A record with a new ID is added.
     """
     mine = extended(
         '[[certificate]]\nid = "Edge/Internal"\nissuer = "public"\nsource = "RFC 1"\n'
@@ -111,9 +113,9 @@ def test_a_role_is_removed_with_its_records():
     assert load_procedure(mine).find_shell("FrontEnd")
 
 
-def test_a_certificate_is_removed_with_its_names():
-    """If an extension removes a certificate, the names that only it used, and the places and steps
-    of its role, are also removed.
+def test_a_role_is_removed_with_its_names_and_steps():
+    """If an extension removes a role, lyncnb also removes the names, places, and steps that only
+    this role uses.
     """
     mine = extended('[without]\nrole = ["ReverseProxy"]\n')
     assert not [name for name in mine.names if name.startswith("published-")]
@@ -198,8 +200,8 @@ def test_a_mistake_in_an_extending_folder_has_its_file():
 
 
 def test_a_removed_name_that_is_still_used_is_reported():
-    """If another record needs a name that was removed, the error message contains the file of this
-    record.
+    """If a product removes a name that another record needs, the error message names the file of
+    that record.
     """
     (told,) = mistakes('[without]\nname = ["edge-internal"]\n')
     assert re.fullmatch(
@@ -273,8 +275,8 @@ rec01.contoso.com,recorder,contoso.com,rec.contoso.com;rec.fabrikam.com,true
 
 
 def test_a_custom_product_adds_roles_and_columns(tmp_path):
-    """A custom product file can add roles, columns, flags and sources. lyncnb then knows the
-    product by its name.
+    """A product file can define its own roles, columns, flags and sources. After the file is
+    loaded, the product can be loaded by its name.
     """
     (tmp_path / "mine.toml").write_text(OWN, encoding="utf-8")
     (tmp_path / "t.csv").write_text(TABLE, encoding="utf-8")
@@ -331,8 +333,8 @@ def test_mistakes_in_the_columns_of_a_product(old, new, told):
 
 
 def test_invalid_product_files_are_rejected(tmp_path):
-    """A missing product file, a file that is not text, and the name of a built-in product are
-    rejected.
+    """lyncnb rejects a missing product file, a file that is not text, and the name of a built-in
+    product.
     """
     with pytest.raises(RulesError, match=r'cannot read ".*mine.toml": No such file'):
         load_rules(tmp_path / "mine.toml")
@@ -346,5 +348,5 @@ def test_invalid_product_files_are_rejected(tmp_path):
 
 @pytest.mark.parametrize("product", list_products())
 def test_a_product_of_the_package_is_read_from_its_file(product):
-    """The file of a built-in product must have the name of the product."""
+    """A built-in product has the same name as its file, so lyncnb can load it by name."""
     assert load_rules(product).product == product

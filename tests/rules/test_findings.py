@@ -1,4 +1,4 @@
-"""Findings are sorted, and can be written as text and as JSON. A list shows only a limited number."""
+"""lyncnb sorts findings, writes them as text and as JSON, and limits the number that a list shows."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def test_notices_about_one_subject_are_one_entry():
 
 
 def test_thirty_servers_are_one_entry_for_a_terminal():
-    """In a terminal, the same message about many servers appears once. If the messages differ, the
-    entry shows those of the first five servers.
+    """In a terminal, lyncnb shows the same message about many servers once. If the messages differ,
+    lyncnb shows the messages for the first five servers.
     """
     servers = [replace(ONE, about=f"fe{number}.contoso.com") for number in range(10, 40)]
     (same,) = group_findings(servers)

@@ -1,5 +1,5 @@
-"""The rules for deployment contain every step that Microsoft documents, and mistakes in them are
-reported.
+"""The deployment rules contain every step that Microsoft documents, and lyncnb reports mistakes in
+the rules.
 """
 
 from __future__ import annotations
@@ -229,13 +229,15 @@ def test_the_procedure_has_every_documented_step(page, role, usages, wanted):
 
 
 def test_every_step_is_in_the_documents():
-    """Each deployment step of the product is listed in the table of Microsoft's pages."""
+    """The table ``PAGES``, which refers to Microsoft's pages, lists each deployment step of the
+    product.
+    """
     named = set().union(*(wanted for *_, wanted in PAGES))
     assert {step.id for step in PROCEDURE.steps} == named
 
 
 def test_every_check_is_used(procedure):
-    """At least one deployment step uses each check."""
+    """Every check belongs to at least one deployment step."""
     asked = {name for s in procedure.steps for key in QUESTIONS for name in getattr(s, key)}
     assert asked == {check.id for check in procedure.checks}
 
@@ -268,7 +270,9 @@ def test_certificates_are_not_removed_on_the_date_of_the_change(procedure):
 
 
 def test_every_place_can_be_read_and_set(procedure):
-    """Each place that uses a certificate can be read and set by commands, or is changed manually."""
+    """For each place that uses a certificate, the rules contain commands that read and set the
+    certificate, or manual steps.
+    """
     by_hand = {place.id for place in procedure.places if not place.read}
     assert by_hand == {"listener", "application-settings"}
     for place in procedure.places:
@@ -291,7 +295,7 @@ def test_oauth_commands_specify_the_global_scope(procedure):
 
 
 def test_usages_that_roll_over(procedure):
-    """A/V Authentication and OAuth roll over 8 and 24 hours before the old certificate expires."""
+    """The roll-over period is 8 hours for A/V Authentication, and 24 hours for OAuth."""
     hours = {usage: roll.lead_hours for roll in procedure.rolls for usage in roll.usages}
     assert hours == {"AudioVideoAuthentication": 8, "OAuthTokenIssuer": 24}
     assert procedure.find_roll_over("Default") is None
@@ -331,13 +335,13 @@ def test_server_times_are_shown_in_utc(procedure):
         )
 
 
-# Each source must contain a date, unless it is an inferred fact or a decision of lyncnb.
+# Each source must contain a date, unless it is marked as inferred or as lyncnb's own decision.
 DATED = re.compile(r"\d{4}-\d{2}(-\d{2})?|^Inferred:|^lyncnb[:,] ")
 
 
 def test_every_source_is_dated(rules, procedure):
-    """Every check and every record of the deployment procedure has a source, which has a date
-    unless it is inferred.
+    """Every check and every record of the deployment procedure has a source with a date, unless the
+    source is inferred or a decision of lyncnb.
     """
     records = [
         *procedure.steps,
@@ -396,7 +400,9 @@ STEP = {"id": "a", "title": "b", "scope": "server", "text": "c", "source": "d"}
     ],
 )
 def test_a_mistake_in_a_step_has_its_location(change, message):
-    """The error message about a mistake in a rule file gives its location."""
+    """If a deployment step in a rule file has a mistake, the error message states where the mistake
+    is.
+    """
     entry = {key: value for key, value in (STEP | change).items() if value is not None}
     rules = replace(RULES, settings={"deploy": {"folder": r"C:\x", "step": [entry]}})
     with pytest.raises(RulesError, match=message):
@@ -404,8 +410,8 @@ def test_a_mistake_in_a_step_has_its_location(change, message):
 
 
 def test_every_mistake_is_reported_at_once():
-    """If a rule file has two mistakes, both are reported: a path without a drive, and a duplicate
-    id.
+    """If a rule file contains two errors, lyncnb reports both. Here, a path has no drive, and an ID
+    is used twice.
     """
     table = {"folder": "x", "step": [STEP, STEP]}
     with pytest.raises(RulesError) as caught:

@@ -39,8 +39,8 @@ def test_mistakes_in_the_data(text, message):
 
 
 def test_checks_of_cas_are_included():
-    """The list of checks for issued certificates includes the checks of CAs, so users can accept
-    their findings.
+    """The list of checks for issued certificates also contains the checks from the rules for CAs,
+    so users can accept the findings of these checks.
     """
     assert {"validity-over-public-limit", "signature-hash-sha1-public"} <= set(
         list_returned_checks()

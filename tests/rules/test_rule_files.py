@@ -85,8 +85,8 @@ source = "RFC 1"
 
 
 def test_parties_and_connections_are_read():
-    """A product file defines parties and their connections. By default, they connect to the nearest
-    pool.
+    """A product file defines parties and their connections. By default, a party connects to the
+    nearest pool.
     """
     rules = parse_rules(SMALL + PARTY, source="small.toml")
     assert rules.parties["clients"].zone == "outside"
@@ -120,8 +120,8 @@ def test_unknown_values_in_a_connection_are_reported(before, after, told):
 
 
 def small_folder(**changed):
-    """Return the tables of a small product as separate files of a folder, with other texts for some
-    of the files.
+    """Split the rules of a small product into one file for each type of table, and return the text
+    of each file. The keyword arguments replace some of the texts.
     """
     head, roles, names, certificates, checks, packages = re.split(
         r"\n(?=\[\[role|\[\[name|\[\[certificate|\[\[check|\[pfx)", SMALL
@@ -251,8 +251,8 @@ def test_a_product_file_is_read():
     ],
 )  # fmt: skip
 def test_a_mistake_has_its_location(old, new, message):
-    """If a product file has a mistake, the error message contains the table, its number, and the
-    key.
+    """If a product file has a mistake, the error message names the table, the number of the table,
+    and the key.
     """
     assert old in SMALL
     with pytest.raises(RulesError, match=re.escape(message)) as caught:
@@ -320,8 +320,8 @@ class TestEveryProduct:
         assert used == rules.names.keys()
 
     def test_every_name_has_clients_and_effects(self, product):
-        """For each name, the product file states which clients use it and what fails without it,
-        with a source. The other names are in the list of undocumented names.
+        """For each name, the product file states with a source which clients use the name and what
+        fails without it. A list contains every name without this data.
         """
         names = load_rules(product).names.values()
         golden = yaml.safe_load(UNDOCUMENTED.read_text(encoding="utf-8"))
@@ -386,8 +386,8 @@ def test_lync2013_usages_are_spelled_as_in_the_cmdlets():
 
 
 def test_lync2013_wildcards_only_for_web_roles():
-    """Only the certificates of Standard Edition, Front End, Director, and reverse proxy allow
-    wildcards.
+    """Only the certificates of Standard Edition servers, Front End Servers, Directors and reverse
+    proxies allow wildcards.
     """
     roles = {rule.role for rule in load_rules("lync2013").certificates if rule.wildcard}
     assert roles == {"StandardEdition", "FrontEnd", "Director", "ReverseProxy"}
@@ -399,7 +399,9 @@ def test_every_flag_is_explained():
 
 
 def test_rules_show_as_a_table():
-    """The rules can be shown as a table, with a row for each certificate and its source."""
+    """The rules of a product can be shown as a table, which has one row for each certificate and
+    contains the sources.
+    """
     rules = load_rules("lync2013")
     frame = rules.to_frame()
     assert list(frame.columns) == list_headings(rules._columns)

@@ -28,13 +28,13 @@ def test_end_of_support_has_a_source(product, ends):
 
 
 def test_some_products_have_no_known_end_of_support():
-    """Subscription Edition has no end of support. A custom product is not in the list of products."""
+    """lyncnb has no end-of-support date for Subscription Edition and for custom products."""
     assert find_support("sfbse") is None
     assert find_support("mine") is None
 
 
 def test_mistakes_in_the_support_file_are_reported():
-    """The error message lists each mistake in the file about the end of support, with its location."""
+    """The error message names the location of each mistake in support.toml."""
     with pytest.raises(RulesError, match=r"support\.toml contains errors") as caught:
         parse_support('[[support]]\nproduct = "x"\nends = "soon"\n')
     assert any("ends" in str(one) for one in caught.value.problems)

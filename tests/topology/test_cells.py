@@ -1,5 +1,5 @@
-"""lyncnb reads the cells of a table and stores each text once. Problems and corrections contain the
-row numbers.
+"""lyncnb stores each distinct cell text of a table once. Each problem and each correction names the
+rows that it concerns.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def cells_of(columns: dict[str, list[str]]) -> tuple[Cells, Report]:
 
 
 def test_names_are_texts_and_other_cells_have_values():
-    """Host names are stored as text. For lists, URLs, and yes/no values, the converted value is
-    also stored.
+    """Reading a table keeps host names as text. For lists, URLs, and yes/no values, it stores the
+    text and the converted value.
     """
     cells, report = cells_of(
         {
@@ -60,8 +60,8 @@ def test_names_are_texts_and_other_cells_have_values():
 
 
 def test_every_bad_cell_is_a_problem_of_its_row():
-    """If the same invalid text is in three rows, there are three problems, each with its row,
-    column, and value.
+    """If three rows contain the same invalid text, lyncnb reports three problems, each with the
+    row, column, and value.
     """
     cells, report = cells_of(
         {"server_fqdn": ["pool01", "fe.contoso.net", "pool01"], "site": ["a", "b\nc", "d"]}

@@ -86,8 +86,8 @@ def test_the_columns_have_the_expected_properties():
 
 
 def test_column_is_used_by_specific_roles():
-    """A column can apply to some roles or to all: automatic sign-in applies to a Director but not
-    to an Edge Server, and the site applies to every role.
+    """A column can apply to all roles or only to some. For example, the site applies to every role,
+    but automatic sign-in applies to a Director and not to an Edge Server.
     """
     assert get_column("autologon").is_used_by("Director")
     assert not get_column("autologon").is_used_by("Edge")
@@ -111,8 +111,8 @@ def test_column_is_used_by_specific_roles():
     ],
 )
 def test_a_misspelled_heading_is_recognized(heading, name):
-    """A misspelled heading with one or two wrong letters is recognized, but a different word is
-    not.
+    """lyncnb recognizes a heading with one or two wrong letters, but ignores a heading that is a
+    different word.
     """
     assert find_nearest_column(heading) == name
 
@@ -152,11 +152,11 @@ def test_every_role_belongs_to_a_product(repository):
         (["FQDN", "Server Role", "Pool"], ("server_fqdn", "role", "pool_fqdn")),
         (["伺服器", "角色", "集區", "站台"], ("server_fqdn", "role", "pool_fqdn", "site")),
         (["Title of mine", "role"], ("Title of mine", "role")),
-        # In the output of Get-CsPool, Identity is the pool, because another property is the
-        # computer.
+        # In the output of Get-CsPool, Computer contains the server, so Identity is read as the
+        # pool.
         (["Identity", "Computer", "Site"], ("pool_fqdn", "server_fqdn", "site")),
-        # In the output of Get-CsComputer, Identity repeats the name, so it is read as an unknown
-        # column.
+        # In the output of Get-CsComputer, the column Identity repeats the column Fqdn, so lyncnb
+        # treats Identity as an unknown column.
         (["Identity", "Pool", "Fqdn"], ("Identity", "pool_fqdn", "server_fqdn")),
         (["Identity", "Role"], ("server_fqdn", "role")),
         (["InternalFqdn", "ExternalFqdn"], ("web_internal_fqdn", "web_external_fqdn")),
@@ -181,7 +181,7 @@ def test_headings_are_recognized(headings, names):
     st.sampled_from([c.name for c in list_topology_columns()]), st.randoms(use_true_random=False)
 )
 def test_a_heading_may_be_spelled_any_way(name, random):
-    """A heading is recognized with any letter case and any separators."""
+    """lyncnb recognizes a heading in any letter case and with any separators between its words."""
     spelled = "".join(
         random.choice((c.upper(), c)) for c in name.replace("_", random.choice("_- "))
     )
@@ -212,8 +212,7 @@ def test_a_heading_may_be_spelled_any_way(name, random):
         ("WacServer", "OfficeWebApps"),
         ("SQL Server", "Database"),
         ("PSTN gateway", "PstnGateway"),
-        # Terms from Microsoft's Traditional Chinese documents, and from texts that use the same
-        # terms.
+        # Terms in Microsoft's Traditional Chinese documents and in other documents.
         ("Director", "Director"),
         ("Edge 伺服器", "Edge"),
         ("Edge Server", "Edge"),
@@ -261,8 +260,8 @@ def test_roles_are_found_by_alias(text, role):
     ],
 )
 def test_headings_in_traditional_chinese(heading, name):
-    """Headings from Microsoft's pages for Taiwan are recognized, with any character width and
-    spaces.
+    """Headings from Microsoft's pages for Taiwan are recognized, regardless of spaces and of the
+    width of the characters.
     """
     assert find_column_names([heading, heading.replace(" ", "")])[0] == name
     assert find_column_names([heading.replace("URL", "ＵＲＬ")]) == (name,)
@@ -343,8 +342,8 @@ def test_versions_are_found_in_longer_names(text, choice):
     ],
 )
 def test_a_mistake_in_the_file_has_its_location(old, new, message):
-    """If column_rules.toml contains a mistake, the error message gives the table, the number, and
-    the key.
+    """If column_rules.toml contains a mistake, the error message names the table, its position in
+    the file, and the key.
     """
     text = files("lyncnb.topology").joinpath("column_rules.toml").read_text("utf-8")
     assert old in text

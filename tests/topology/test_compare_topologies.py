@@ -123,8 +123,8 @@ def test_a_table_and_a_topology_document_can_be_compared():
 
 
 def test_sites_with_different_names():
-    """If the two topologies have different site names, their simple URLs are compared for the
-    complete deployment.
+    """If two topologies have different site names, lyncnb compares the simple URLs of the complete
+    deployments.
     """
     renamed = TABLE.replace("Taipei", "台北").replace("//meet.", "//join.")
     found = list_differences(TABLE, renamed)

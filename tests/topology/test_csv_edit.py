@@ -35,7 +35,7 @@ def written(delimiter=",", end="\r\n", quoting=csv.QUOTE_MINIMAL, rows=ROWS):
         ("", ",", "\r\n", csv.QUOTE_MINIMAL),
         ("sep=;\r\n", ";", "\r\n", csv.QUOTE_MINIMAL),
         ("", "\t", "\n", csv.QUOTE_MINIMAL),
-        # Like this format, Export-Csv in PowerShell quotes all values.
+        # Export-Csv in PowerShell also quotes all values.
         ("", ",", "\n", csv.QUOTE_ALL),
         ("", ",", "\r", csv.QUOTE_MINIMAL),
     ],
@@ -43,8 +43,8 @@ def written(delimiter=",", end="\r\n", quoting=csv.QUOTE_MINIMAL, rows=ROWS):
 def test_a_file_keeps_encoding_separator_columns_and_line_ends(
     encoding, first, delimiter, end, quoting
 ):
-    """If cells are changed, the file keeps its encoding, its separators, its line endings, and all
-    other bytes.
+    """If a user changes cells, the file keeps its encoding, its separators, its line endings, and
+    all bytes outside these cells.
     """
     data = (first + written(delimiter, end, quoting)).encode(encoding)
     after, told = edit_csv("t.csv", data, CHANGES)
@@ -58,7 +58,9 @@ def test_a_file_keeps_encoding_separator_columns_and_line_ends(
 
 
 def test_blank_rows_and_unusual_formatting_are_kept():
-    """Blank rows are counted as in a spreadsheet program, and unusual formatting is kept."""
+    """An edit of a CSV file counts blank rows like a spreadsheet program, and does not change
+    unusual formatting.
+    """
     data = b'\xef\xbb\xbf\r\nserver_fqdn,"role",sip_domains,,\r\n\r\nse01.contoso.com,"SE",contoso.com,,\r\n,,,,\r\nmed01.contoso.com,Mediation,,,'
     after, told = edit_csv("t.csv", data, {1: {"role": "PersistentChat"}, 0: {"role": "FrontEnd"}})
     assert after == data.replace(b'"SE"', b'"FrontEnd"').replace(b"Mediation", b"PersistentChat")
@@ -69,8 +71,8 @@ def test_blank_rows_and_unusual_formatting_are_kept():
 
 
 def test_a_known_column_that_is_missing_is_added():
-    """If a fix needs a column that the file lacks, the column is added at the end of every row.
-    Line endings and quotation marks are kept.
+    """If a fix needs a column that the file lacks, lyncnb adds the column at the end of every row,
+    and keeps line endings and quotation marks.
     """
     data = b'server_fqdn;role;"sip_domains"\r\nfe01.a.net;FrontEnd;"a.com"\r\n\r\nfe02.a.net;FrontEnd\r\nrp.a.net;ReverseProxy;'
     new = {0: {"dialin_url": "https://dialin.a.com", "meet_urls": "https://meet.a.com;https://b"}}
@@ -94,7 +96,7 @@ def test_a_known_column_that_is_missing_is_added():
     ],
 )
 def test_missing_rows_and_columns_are_reported(changes, message):
-    """If a row or column to change does not exist in the CSV file, this is reported."""
+    """If a row or column to change is not in the CSV file, the error message identifies it."""
     with pytest.raises(TopologyError, match=message):
         edit_csv("t.csv", written().encode(), changes)
 
@@ -139,7 +141,9 @@ def test_any_text_can_be_written_to_a_cell(cells, delimiter, end, data):
 
 
 def test_a_changed_file_equals_the_changed_topology():
-    """If the same change is made in a topology and in its file, the two are equal."""
+    """If the same change is made in a topology and in its file, the changed file contains the
+    changed topology.
+    """
     data = written().encode("utf-8-sig")
     topology = read_topology(data)
     after, _ = edit_csv("t.csv", data, CHANGES)

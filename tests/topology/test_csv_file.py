@@ -175,8 +175,8 @@ def test_rows_with_a_wrong_number_of_cells_are_reported(text, problems):
 
 
 def test_cp950_is_read_with_a_warning(data):
-    """A table in Big5 from Excel for Taiwan can be read, and a note states that the encoding is
-    assumed.
+    """lyncnb can read a table in Big5 from Excel for Taiwan. A note asks the user to check the
+    names, because lyncnb guessed the encoding.
     """
     text = (data / "contoso-zh-TW.csv").read_text("utf-8-sig")
     table = read_rows(text.encode("cp950"))
@@ -188,7 +188,7 @@ def test_cp950_is_read_with_a_warning(data):
 
 
 def test_a_very_large_cell_is_a_problem_of_its_row():
-    """If a cell is longer than the csv module allows, the problem contains the number of its row."""
+    """If a cell is longer than the csv module allows, lyncnb reports a problem with the row number."""
     text = f"{HEADING}\n{ROW}\nfe02.contoso.net,FrontEnd,{'x' * 200_000}\n"
     assert problems_of(text.encode()) == [
         (3, "a cell in this row has more than 131,072 characters")
@@ -216,8 +216,8 @@ rows_of_cells = st.lists(st.lists(cells, min_size=1, max_size=5), min_size=1, ma
 
 
 def row_by_row(rows: list[list[str]], width: int):
-    """Return the expected result: the complete rows, and the numbers of rows with a wrong number of
-    cells.
+    """Return the expected result: the complete rows by row number, and the numbers of the rows that
+    have too few or too many cells.
     """
     kept, ragged = {}, []
     for number, row in enumerate(rows, start=2):
@@ -270,7 +270,9 @@ def test_a_large_table_is_read_in_chunks():
 
 
 def test_a_wrong_row_in_a_large_table_is_reported():
-    """In a large table, a row with a wrong number of cells is reported with its row number."""
+    """If a row in a large table has the wrong number of cells, the error message contains the row
+    number.
+    """
     rows = [f"fe{n:06d}.contoso.net,FrontEnd,Taipei" for n in range(30_000)]
     rows[20_000] = "fe.contoso.net,FrontEnd"
     assert problems_of("\n".join([HEADING, *rows]).encode()) == [
@@ -282,7 +284,7 @@ def test_a_wrong_row_in_a_large_table_is_reported():
 
 
 def test_a_frame_becomes_text():
-    """The values in a DataFrame are read as the text that they would have in a CSV file."""
+    """lyncnb reads each value in a DataFrame as the text that the value would have in a CSV file."""
     frame = pd.DataFrame(
         {
             "server_fqdn": ["fe01.contoso.net", "fe02.contoso.net", None],
@@ -304,7 +306,9 @@ def test_a_frame_becomes_text():
 
 
 class ArrowTable:
-    """A table of another library. Lists in its cells become arrays when it is converted to pandas."""
+    """A table that another library created. When the table is converted to pandas, lists in cells
+    become arrays.
+    """
 
     def __init__(self, **columns):
         self.columns = columns
@@ -355,7 +359,9 @@ def test_a_table_of_another_library_is_read():
     ],
 )
 def test_an_array_in_a_cell_is_a_list(value, text):
-    """If a cell contains a numpy array or number, it is read as the text of the list or number."""
+    """If a cell contains a list or a numpy number, the cell is read as the text of a list or of a
+    number.
+    """
     frame = pd.DataFrame({"server_fqdn": ["a"], "role": ["FE"], "x": [""]}).astype(object)
     frame.at[0, "x"] = value
     assert rows_of(frame) == [("a", "FE", text)]
@@ -370,7 +376,7 @@ def test_an_array_in_a_cell_is_a_list(value, text):
     ],
 )
 def test_errors_of_a_frame_name_the_index_label(index, labels):
-    """Each problem in a DataFrame is reported with the index label of every row that it concerns."""
+    """lyncnb reports each problem in a DataFrame with the index labels of all affected rows."""
     frame = pd.DataFrame(
         {
             "server_fqdn": ["fe01.contoso.com", "fe01.contoso.com", "not a name"],
@@ -411,7 +417,7 @@ def test_a_frame_can_specify_its_file_name():
     frame = pd.DataFrame({"server_fqdn": ["fe01.contoso.com", "fe02"], "role": "FrontEnd"})
     frame.attrs["source"] = Path("data") / "servers.csv"
     assert read_rows(frame[frame["server_fqdn"] != "fe02"]).source == "servers.csv"
-    # Another program has set this attribute to a value that is not a file name.
+    # Another program can set this attribute to a value that is not a file name.
     frame.attrs["source"] = 5
     assert read_rows(frame).source == "DataFrame"
 
@@ -423,7 +429,7 @@ def test_rows_of_a_frame_are_numbered_as_in_a_file():
 
 
 def test_an_index_with_a_name_is_a_column():
-    """A DataFrame can also be read after set_index."""
+    """If ``set_index`` made a column of a DataFrame its index, lyncnb still reads that column."""
     frame = pd.DataFrame({"fqdn": ["fe01.contoso.net"], "role": ["FE"]})
     assert read_rows(frame.set_index("fqdn")).columns == ("server_fqdn", "role")
     assert read_rows(frame.set_index("fqdn", drop=False)).columns == ("server_fqdn", "role")
@@ -465,8 +471,8 @@ def test_a_table_is_equal_after_writing_and_reading(rows):
 
 
 def test_written_files_open_in_excel():
-    """A written CSV file is UTF-8 with a byte order mark, commas, and CRLF, so that Excel can open
-    it.
+    """lyncnb writes CSV files in UTF-8 with a byte order mark, commas, and CRLF line endings, so
+    that Excel can open them.
     """
     assert (
         write_csv(["a", "b"], [("台北", 'x"y')])
@@ -491,13 +497,15 @@ TEXT = "伺服器,角色\nfe01.contoso.net,FrontEnd\n"
     ],
 )
 def test_encodings_are_recognized(data, is_cp950):
-    """UTF-8, UTF-16, and cp950 are recognized. Only cp950 is reported as an assumption."""
+    """lyncnb recognizes UTF-8, UTF-16, and cp950. A note says that cp950 is an assumption."""
     assert decode("contoso.csv", data) == (TEXT, is_cp950)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf_16_without_a_byte_order_mark_is_recognized(encoding):
-    """UTF-16 without a byte order mark is recognized by the zero bytes in an ASCII heading."""
+    """If a file without a byte order mark has zero bytes in an ASCII heading, lyncnb decodes the
+    file as UTF-16.
+    """
     assert decode("contoso.csv", "fqdn;role\n".encode(encoding)) == ("fqdn;role\n", False)
 
 
@@ -513,8 +521,8 @@ def test_utf_16_without_a_byte_order_mark_is_recognized(encoding):
     ],
 )
 def test_unknown_encodings_are_rejected(data, message):
-    """If the encoding is unknown, the error message contains the line. The bytes are never read as
-    latin-1.
+    """If lyncnb cannot detect the encoding, the error message names the line, and lyncnb does not
+    read the file as Latin-1.
     """
     with pytest.raises(TopologyError, match=message) as caught:
         decode("contoso.csv", data)
@@ -546,14 +554,16 @@ def test_a_table_can_be_bytes():
 
 
 def test_a_path_can_be_a_string(tmp_path):
-    """The path of a table can be a string or a Path. Messages contain only the file name."""
+    """The path of a table can be a string or a Path. In both cases, messages contain only the file
+    name.
+    """
     path = tmp_path / "contoso.csv"
     path.write_bytes(b"fqdn")
     assert read_source(path) == read_source(str(path)) == ("contoso.csv", b"fqdn")
 
 
 def test_a_file_of_200_mb_is_refused_before_it_is_read(tmp_path):
-    """A very large file is rejected before it is read, because of its size.
+    """lyncnb rejects a very large file because of its size, and does not read it.
 
     The file in this test is sparse, so it takes no space.
     """
@@ -605,7 +615,7 @@ def test_an_impossible_path_is_reported(path):
 
 @pytest.mark.parametrize(("source", "kind"), [(None, "NoneType"), ([1], "list"), (7, "int")])
 def test_other_sources_are_rejected(source, kind):
-    """If a source is not a path, bytes or a table, it is rejected with an error message."""
+    """lyncnb rejects a source that is not a path, bytes or a table, and shows an error message."""
     with pytest.raises(
         TopologyError, match=f"cannot read a topology from an object of the type {kind}"
     ) as caught:
@@ -618,7 +628,9 @@ def test_other_sources_are_rejected(source, kind):
     "above", ["Contoso servers", "Contoso, as of May;;\n", 'sep=X\n"Our servers"']
 )
 def test_a_title_above_the_headings_is_ignored_and_reported(delimiter, above):
-    """A title above the headings is ignored, and a note reports it. Row numbers include its lines."""
+    """lyncnb ignores a title above the headings, and adds a note about it. The row numbers in
+    messages still count the lines of the title.
+    """
     above = above.replace("sep=X", f"sep={delimiter}")
     rows = [("server_fqdn", "role", "sip_domains"), ("fe 01", "SE", "contoso.com")]
     text = above + "\n" + "\n".join(map(delimiter.join, rows))

@@ -1,4 +1,4 @@
-"""After an edit of cells or rows, the topology creates only the affected objects again."""
+"""After an edit, the topology rebuilds only the objects that the edit affects."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def again(topology: Topology) -> Topology:
 
 
 def changed_pools(before: Topology, after: Topology) -> list[str]:
-    """Return the names of the pools whose objects were created again."""
+    """Return the names of the pools that have a new object after an edit."""
     known = {id(pool) for pool in before.pools}
     return [pool.fqdn for pool in after.pools if id(pool) not in known]
 
@@ -81,7 +81,9 @@ def test_an_edit_does_not_change_the_original(contoso, data):
 
 
 def test_edited_cells_are_corrected_as_in_a_file(contoso):
-    """In an edit, the text of a cell is corrected and reported in the same way as in a file."""
+    """If a user edits a cell, lyncnb corrects the text and reports the corrections, as it does when
+    it reads a file.
+    """
     after = contoso.with_cells({2: {"server_fqdn": "FE03.Contoso.net.", "role": "front end"}})
     assert after.cells[2][:2] == ("fe03.contoso.net", "FrontEnd")
     assert [str(note) for note in after.notes] == [
@@ -98,7 +100,9 @@ def site(topology: Topology, name: str) -> Site:
 
 
 def test_sites_change_with_their_rows(contoso):
-    """If a pool moves to another site, or URLs change, the objects for the sites are created again."""
+    """If a pool moves to another site or a URL changes, lyncnb recreates only the affected site
+    objects.
+    """
     rows = {row: {"site": "Hsinchu"} for row in (4, 5)}
     after = contoso.with_cells(rows)
     assert [site.name for site in after.sites] == ["Hsinchu", "Taipei"]
@@ -154,7 +158,7 @@ def test_a_blank_site_is_the_site_of_the_pool():
             3,
             "fe01.contoso.net already appears in row 2",
         ),
-        # The server is in another pool, whose objects are not created again.
+        # The other row with this server is in a pool that the edit does not affect.
         (
             {7: {"server_fqdn": "dir01.contoso.net"}},
             9,
@@ -172,7 +176,9 @@ def test_a_blank_site_is_the_site_of_the_pool():
     ],
 )
 def test_invalid_edits_are_rejected_with_the_reason(contoso, changes, row, message):
-    """If an edit is invalid, the error contains the row and a hint, like an error in a file."""
+    """If an edit is invalid, the error message names the row and contains a hint, as for an invalid
+    file.
+    """
     with pytest.raises(TopologyError) as caught:
         contoso.with_cells(changes)
     (problem,) = caught.value.problems
@@ -198,8 +204,8 @@ def test_added_servers_join_or_form_pools(contoso):
 
 
 def test_a_new_row_is_checked(contoso):
-    """A new row is checked like the other rows. Its problems contain the row number that the new
-    row would have.
+    """lyncnb checks a new row like the other rows. Each error message contains the number that the
+    row would have in the table.
     """
     row = (
         len(contoso.cells) + 2

@@ -1,4 +1,4 @@
-"""Rows of a table are grouped into pools, and contradictory values are reported."""
+"""lyncnb groups the rows of a table into pools, and reports contradictory values."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ NAMES = {
     "av_edge_fqdn": "av.contoso.com",
     "edge_internal_fqdn": "edgeint.contoso.net",
 }
-# Columns whose values are used only by rules.
+# Columns whose values only the rules use.
 FURTHER = {
     "owas_external_fqdn": ("owas.contoso.com",),
     "sip_dns_aliases": ("sipinternal.contoso.com", "sipexternal.contoso.com"),
@@ -96,7 +96,9 @@ FURTHER = {
 @pytest.mark.parametrize("row", [0, 1, 2])
 @pytest.mark.parametrize(("name", "value"), [*NAMES.items(), *FURTHER.items()])
 def test_a_value_of_the_pool_can_be_in_any_row(name, value, row):
-    """A value of a pool can be in any of its rows, and blank cells inherit it."""
+    """A pool's value can be in any row of the pool, and the blank cells in its other rows inherit
+    the value.
+    """
     text = value if isinstance(value, str) else "|".join(value)
     cells = ["-"] * 3
     cells[row] = text
@@ -129,7 +131,9 @@ def test_a_value_of_the_pool_can_be_in_any_row(name, value, row):
     ],
 )
 def test_true_columns_become_flags(role, cells, flags):
-    """If a yes/no column is true, the pool has this flag, provided that its role uses the column."""
+    """If a yes/no column is true, the pool has the flag of this column, provided that the pool's
+    role uses the column.
+    """
     (pool,) = topology(f"""
         fqdn          role   {" ".join(cells)}
         a.contoso.net {role} {" ".join(cells.values())}
@@ -138,8 +142,8 @@ def test_true_columns_become_flags(role, cells, flags):
 
 
 def test_equal_values_may_be_written_in_two_ways():
-    """If the same list is spelled in two ways, this is not a contradiction, and the row order does
-    not matter.
+    """If two servers in a pool have equal lists that are separated differently, lyncnb accepts the
+    table. The result does not depend on the row order.
     """
     text = """
         fqdn             role     pool             extra_san
@@ -152,7 +156,9 @@ def test_equal_values_may_be_written_in_two_ways():
 
 
 def test_two_values_of_a_pool_are_a_contradiction():
-    """If a pool has two different values, the problem contains both rows and both values."""
+    """If a pool has two different values in a column, the error message contains both values and
+    their row numbers.
+    """
     assert problems("""
         fqdn             role     pool             web_external_fqdn autologon
         fe01.contoso.net FrontEnd pool.contoso.net a.contoso.com     -
@@ -176,7 +182,9 @@ def test_two_values_of_a_pool_are_a_contradiction():
 
 
 def test_a_pool_belongs_to_one_site():
-    """If a pool is in two sites, this is an error. A blank site means the site of the pool."""
+    """If the table contains two different sites for a pool, lyncnb reports an error. A server
+    without a site belongs to the pool's site.
+    """
     assert problems("""
         fqdn             role     pool             site
         fe01.contoso.net FrontEnd pool.contoso.net Taipei
@@ -197,7 +205,9 @@ def test_a_pool_belongs_to_one_site():
 
 
 def test_a_server_appears_once_with_a_role():
-    """If a server appears twice with the same role, the problem contains both rows."""
+    """If a server appears twice with the same role, the error for the second row contains the
+    number of the first row.
+    """
     assert problems("""
         fqdn             role     pool
         fe01.contoso.net FrontEnd pool.contoso.net
@@ -246,7 +256,7 @@ def test_collocated_roles_share_a_pool():
 
 
 def test_two_roles_on_different_servers_need_two_pools():
-    """If different servers with the same pool name have different roles, this is an error."""
+    """lyncnb reports an error if different servers with the same pool name have different roles."""
     assert problems("""
         fqdn              role      pool
         fe01.contoso.net  FrontEnd  pool.contoso.net
@@ -354,8 +364,8 @@ def test_rows_without_a_site_apply_to_other_sites():
 
 
 def test_a_site_with_its_own_urls_inherits_no_admin_url():
-    """A site with its own simple URLs does not inherit the admin URL of the deployment. A site
-    without simple URLs inherits it.
+    """A site with its own simple URLs does not inherit the deployment's admin URL. A site without
+    simple URLs inherits this admin URL.
     """
     read = table_of(
         f"a.contoso.net,SE,Taipei,contoso.com,{MEET},{DIALIN},{ADMIN}",
@@ -394,7 +404,7 @@ se01.contoso.net,SE,,Hsinchu,,https://dialinhsinchu.contoso.com
 
 
 def test_two_urls_of_a_site_are_a_contradiction():
-    """If a site has two different URLs, the problem contains both rows and both values."""
+    """If one site has two different URLs, the error message names both rows and both URLs."""
     with pytest.raises(TopologyError) as caught:
         table_of(
             f"a.contoso.net,SE,Taipei,contoso.com,,{DIALIN},",
@@ -409,7 +419,9 @@ def test_two_urls_of_a_site_are_a_contradiction():
 
 
 def test_two_urls_without_sites_are_a_contradiction():
-    """If there are no sites, two different URLs in the table are a contradiction."""
+    """If the deployment has no sites, lyncnb rejects a table with two different URLs for the same
+    purpose.
+    """
     with pytest.raises(
         TopologyError, match="the deployment has two different values: .* in row 2, and .* row 3"
     ):
@@ -420,7 +432,7 @@ def test_two_urls_without_sites_are_a_contradiction():
 
 
 def test_the_default_sip_domain_comes_first():
-    """The order of SIP domains is kept, because the first one is the default."""
+    """lyncnb keeps the order of the SIP domains, because the first one is the default."""
     read = table_of("a.contoso.net,SE,,fabrikam.com;contoso.com;fabrikam.com,,,")
     assert read.sip_domains == ("fabrikam.com", "contoso.com")
 
@@ -441,7 +453,7 @@ def test_the_default_sip_domain_comes_first():
     ],
 )
 def test_sip_domains_are_specified_once(cells, message):
-    """If a table has no SIP domains, or two different lists of them, it is rejected.
+    """A table is rejected if it contains no SIP domains, or two different lists of SIP domains.
 
     An invalid SIP domain is reported alone.
     """

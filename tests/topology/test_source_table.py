@@ -14,7 +14,7 @@ def table(headings, rows=(("fe01.contoso.net", "FrontEnd"),), **more):
 
 
 def test_columns_get_their_names():
-    """Each heading is replaced by the name of its column, in the order of the table."""
+    """lyncnb replaces each heading with the name of the column and keeps the order of the columns."""
     read = table(["Server", "Server Role"])
     assert read.columns == ("server_fqdn", "role")
     assert [texts.list_cells() for texts in read.texts] == [["fe01.contoso.net"], ["FrontEnd"]]
@@ -84,8 +84,8 @@ def test_a_message_shows_fifty_problems():
 
 
 def test_each_text_is_stored_once():
-    """A column of a table stores each distinct text once, with the number of the text for each
-    cell.
+    """A column of a table stores each distinct text once. For each cell, it stores the index of the
+    text.
     """
     cells = ["b", "a", "b", "", "a"]
     texts = Texts.from_cells(cells)
@@ -100,5 +100,5 @@ def test_each_text_is_stored_once():
     [(7, "site", "row 7, column site: odd"), (7, "", "row 7: odd"), (0, "", "odd")],
 )
 def test_a_note_contains_its_location(row, column, text):
-    """As text, a note is one line that contains its location."""
+    """The text of a note is one line that contains the note's location."""
     assert str(Note(row=row, column=column, before="", after="", message="odd")) == text

@@ -1,4 +1,6 @@
-"""Tables can be converted to other formats without loss, and the template can be filled in."""
+"""lyncnb converts tables to other formats without loss, and reads templates that users have filled
+in.
+"""
 
 from __future__ import annotations
 
@@ -78,8 +80,8 @@ def test_a_table_is_equal_after_conversions(table):
 
 @pytest.mark.parametrize("text", [TWO_FRONT_ENDS, FIVE_SERVERS, TWO_SITES])
 def test_edits_of_a_workbook_match_those_of_the_table(text):
-    """If a cell or row of a workbook is changed, the result is the same as for the CSV file, and is
-    written as CSV.
+    """If a cell or row is changed, a table from a workbook has the same result as the same table
+    from a CSV file, and can be saved as CSV.
     """
     plain = read_topology(text.encode())
     book = read_topology(plain.to_xlsx())
@@ -92,8 +94,8 @@ def test_edits_of_a_workbook_match_those_of_the_table(text):
 
 
 def test_a_table_that_does_not_fit_into_a_workbook():
-    """If a cell has more characters than a worksheet allows, the conversion is rejected, and the
-    cell is not shortened.
+    """If a cell is too long for a worksheet or the table has too many rows, lyncnb reports an error
+    and does not shorten anything.
     """
     with pytest.raises(TopologyError, match="does not fit in a workbook") as refused:
         write_table_xlsx(["server_fqdn", "role"], [["a" * 40_000, "FrontEnd"]])
@@ -134,8 +136,10 @@ def test_an_empty_template_has_no_server(suffix):
     assert build_template(suffix) == build_template(suffix)
 
 
-def test_the_example_is_a_server_that_can_be_planned():
-    """If the mark of the example row is removed, the row is a valid server that can be planned."""
+def test_the_example_row_is_a_valid_server():
+    """The example row of the template becomes a valid server if the user removes its "Example"
+    mark.
+    """
     text = build_template(".csv").replace(b"Example: ", b"")
     (pool,) = read_topology(text).pools
     assert pool.fqdn == "pool01.contoso.com"
@@ -179,8 +183,8 @@ def test_help_and_choices_of_the_template():
 
 
 def test_convert_and_back(shell):
-    """If a topology document is converted to a workbook and then to CSV, the topology is the same,
-    and notes are shown.
+    """If a topology document is converted to a workbook and then to CSV, the topology does not
+    change, and lyncnb shows notes about the conversion.
     """
     shell.write("contoso.tbxml", topology_builder([front_end("se01.contoso.com")]))
     for old, new in (("contoso.tbxml", "a.xlsx"), ("a.xlsx", "b.csv"), ("b.csv", "c.xlsx")):
@@ -214,8 +218,8 @@ help = "The name that the recorder is called by"
 
 
 def test_the_template_has_the_columns_of_a_custom_product(shell):
-    """The template contains the columns and roles of a custom product, and files with them can be
-    converted.
+    """The template contains the columns and roles of a custom product, and the convert command
+    accepts tables with these columns and roles.
     """
     shell.write("own.toml", OWN_PRODUCT)
     rows = b"server_fqdn,role,sip_domains,recorder_fqdn\nr1.contoso.com,Recorder,contoso.com,r.contoso.com\n"
@@ -232,7 +236,7 @@ def test_the_template_has_the_columns_of_a_custom_product(shell):
 
 
 def test_a_filled_in_template_is_never_written_over(shell):
-    """A filled-in template is overwritten only with --force, or if the new file would be identical."""
+    """lyncnb overwrites a filled-in template only with --force or if the new file is identical."""
     assert shell("template", "t.xlsx").status == 0
     assert shell("template", "t.xlsx").status == 0
     shell.write("t.xlsx", fill_in_template(FILLED))
@@ -247,8 +251,8 @@ def test_a_filled_in_template_is_never_written_over(shell):
 
 
 def test_a_fix_in_a_csv_template_changes_the_right_row(shell):
-    """If a cell in a CSV template is fixed, the right row is changed, although the example row is
-    above it.
+    """If a user fixes a cell in a CSV template, lyncnb changes the right row, although the
+    template's example row precedes it.
     """
     text = (
         build_template(".csv") + b"se01.contoso.com,StandardEdition,,Taipei" + b"," * 23 + b"\r\n"

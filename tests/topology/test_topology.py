@@ -103,7 +103,7 @@ def test_a_table_in_chinese_is_the_same_deployment(data):
 
 
 def test_pandas_reads_every_sample(data):
-    """The function pd.read_csv can read every sample, with unchanged names and Chinese headings."""
+    """pandas.read_csv can read every sample, and returns the same names and Chinese headings."""
     for name in SAMPLES:
         frame = pd.read_csv(data / f"{name}.csv", dtype=str)
         assert read_topology(frame).pools == sample(data, name).pools
@@ -131,7 +131,8 @@ SITES = "server_fqdn,role,site,sip_domains\n" + "".join(
 
 
 def test_two_spellings_of_a_site_are_one_site():
-    """If the names of two sites differ only in 台 and 臺, or in uppercase letters, they are one site.
+    """If two site names differ only in letter case, or only in the characters 台 and 臺, lyncnb
+    treats them as one site.
 
     A note states that the most frequent spelling is used.
     """
@@ -171,8 +172,8 @@ def test_an_edited_row_joins_the_existing_site():
 
 
 def test_corrections_are_listed():
-    """Uppercase letters, trailing dots, white space and invisible characters are corrected, and
-    notes report this.
+    """lyncnb corrects uppercase letters, trailing dots, white space, and invisible characters, and
+    describes each correction in a note.
     """
     read = read_topology(
         "Server,Role,Site,SIP Domain\n"
@@ -203,7 +204,7 @@ def test_unknown_columns_are_written_unchanged():
 
 
 def test_a_site_called_na_is_a_site():
-    """A site with the name "NA" is read as text, from a file and from a DataFrame."""
+    """lyncnb reads the site name "NA" as text, both from a file and from a DataFrame."""
     table = b"fqdn,role,site,sip_domains\na.contoso.net,SE,NA,contoso.com\n"
     assert [site.name for site in read_topology(table).sites] == ["NA"]
     assert list(read_topology(table).to_frame()["site"]) == ["NA"]
@@ -236,7 +237,7 @@ def test_all_problems_are_raised_at_once():
 
 
 def test_a_problem_has_location_value_and_hint(tmp_path):
-    """As text, a problem contains the file, the row, the column, the value and a hint."""
+    """The text of a problem contains the file, the row, the column, the value and a hint."""
     path = tmp_path / "contoso.csv"
     path.write_text("fqdn,role,pool,sip_domains\na.contoso.net,FE,pool01,contoso.com\n")
     with pytest.raises(TopologyError) as caught:
@@ -251,8 +252,8 @@ def test_a_problem_has_location_value_and_hint(tmp_path):
 @pytest.mark.parametrize("name", ["server_fqdn", "web_external_fqdn"])
 @pytest.mark.parametrize("kept", ["a_b.contoso.net", "fe01.contoso.local", "xn--fa-hia.de"])
 def test_unusual_but_valid_names_are_kept(name, kept):
-    """Names with an underscore, an internal suffix or international characters are kept. Rules
-    evaluate them later.
+    """lyncnb accepts names with an underscore, an internal suffix, or international characters in a
+    table. The rules evaluate these names later.
     """
     cells = {"server_fqdn": "fe01.contoso.net", "web_external_fqdn": "", name: kept}
     table = f"role,sip_domains,{','.join(cells)}\nSE,contoso.com,{','.join(cells.values())}\n"
@@ -327,8 +328,8 @@ def test_a_table_without_errors_is_written_unchanged(table):
 @pytest.mark.slow
 @given(clean_tables(), st.randoms(use_true_random=False))
 def test_filtering_rows_does_not_change_shared_values(table, chance):
-    """A data frame contains the shared values in each row, so filtering its rows does not change
-    other values.
+    """If a user filters the rows of a data frame, the remaining rows keep their shared values,
+    because each row of a data frame contains these values.
     """
     names, rows = table
     seen = set()
@@ -390,7 +391,7 @@ def test_case_and_separators_change_nothing(table, mix):
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_cause_one_error(data):
-    """For any content of a file, the result is a topology or one lyncnb error."""
+    """Whatever a file contains, reading it results in a topology or in a single `LyncnbError`."""
     try:
         topology = read_topology(data)
     except TopologyError:
@@ -412,8 +413,8 @@ def test_any_table_is_read_or_causes_one_error(text):
 
 @pytest.mark.slow
 def test_the_faster_method_has_the_same_result(data):
-    """A large table, for which a faster method is used, has the same topology as a DataFrame of the
-    same table.
+    """For a large table, lyncnb uses a faster method. The resulting topology is the same as the one
+    from a DataFrame.
     """
     rows = ["server_fqdn,role,pool_fqdn,sip_domains,owner"]
     for number in range(35_000):
@@ -437,7 +438,7 @@ def test_the_state_of_the_garbage_collector_is_restored(data, enabled):
     """While a table is read, the garbage collector is paused. Its previous state is restored, even
     after an error.
     """
-    # Python 3.12 already has frozen objects when it starts.
+    # When Python 3.12 starts, some objects are already frozen.
     was, frozen = gc.isenabled(), gc.get_freeze_count()
     try:
         (gc.enable if enabled else gc.disable)()

@@ -101,7 +101,7 @@ def read(document: str):
 
 
 def cells_of(topology, *columns: str) -> list[tuple[str, ...]]:
-    """Return some columns of the table that is read from a topology document."""
+    """Return the given columns of the table that lyncnb creates from a topology document."""
     places = [topology.columns.index(column) for column in columns]
     return [tuple(row[place] for place in places) for row in topology.cells]
 
@@ -153,7 +153,7 @@ def test_simple_urls_are_in_the_order_of_their_domains():
     )
     asked = [str(note) for note in read(published(EVERYTHING)).notes]
     assert (
-        "the document does not answer this question: what are the simple URLs (meet_urls, dialin_url, admin_url)?"
+        "the topology document does not contain the answer to this question: what are the simple URLs (meet_urls, dialin_url, admin_url)?"
         in asked
     )
 
@@ -180,24 +180,24 @@ def test_an_export_has_the_simple_urls():
 
 @pytest.mark.parametrize("form", FORMS)
 def test_services_without_a_row_are_reported(form):
-    """Databases, stores, gateways, unknown elements and missing values are reported, and have no
-    rows in the table.
+    """lyncnb adds no rows for databases, stores, gateways, unknown elements and missing values, but
+    reports them.
     """
     told = [str(note) for note in read(FORMS[form](EVERYTHING)).notes]
     for words in (
         "the topology document is for Lync Server 2013",
         'lyncnb added no row for "sql.contoso.com": the product requires no certificate',
         'lyncnb added no row for "contoso.com": the product requires no certificate for a file store',
-        'lyncnb added no row for "gw.contoso.com": a PSTN gateway is not a server of the product',
+        'lyncnb added no row for "gw.contoso.com": a PSTN gateway is not part of the product',
         'lyncnb does not support the service "TeaService" on "new.contoso.com"',
-        "the document does not answer this question: to which pool do clients sign in automatically",
-        "the document does not answer this question: do the branch sites use an appliance (SBA) or a server (SBS)?",
-        "the document does not answer this question: which certificates need an issuer other than",
+        "the topology document does not contain the answer to this question: which pool do clients sign in to automatically",
+        "the topology document does not contain the answer to this question: do the branch sites use an appliance (SBA) or a server (SBS)?",
+        "the topology document does not contain the answer to this question: which certificates need an issuer other than",
         "to answer these questions, create a table with lyncnb convert and fill in the columns in",
     ):
         assert [one for one in told if words in one], words
     assert not [
-        one for one in told if "left out" in one and "SE01" in one
+        one for one in told if "added no row" in one and "SE01" in one.upper()
     ]  # The database and the file store of SE01 belong to the Standard Edition server.
 
 
@@ -214,7 +214,9 @@ def test_the_previous_topology_is_ignored():
 
 
 def test_unknown_elements_are_ignored():
-    """Elements of a later version in a topology document are ignored, and all others are read."""
+    """lyncnb ignores elements of a later version in a topology document, and reads all other
+    elements.
+    """
     more = '<Tea xmlns="urn:later"><Service RoleName="x" /><Cups Count="9">many</Cups></Tea>'
     with_more = read(topology_builder(EVERYTHING, more=more))
     assert with_more == read(topology_builder(EVERYTHING))
@@ -321,7 +323,9 @@ def test_files_that_are_not_topology_documents(name, tmp_path):
 
 
 def test_nested_entities_are_rejected():
-    """If nested entities would expand a thousand bytes to a billion, the document is rejected."""
+    """lyncnb rejects a document in which nested entities would expand a thousand bytes to a billion
+    bytes.
+    """
     entities = '<!ENTITY a0 "ha">' + "".join(
         f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10)
     )
@@ -338,7 +342,7 @@ def test_a_truncated_document():
 
 
 def test_invalid_names_are_reported_as_in_a_table():
-    """Invalid names in a topology document are reported in the same way as in a table."""
+    """lyncnb reports invalid names in a topology document in the same way as in a table."""
     with pytest.raises(TopologyError) as refused:
         read(topology_builder([front_end("se 01.contoso.com")]))
     assert {problem.column for problem in refused.value.problems} >= {"server_fqdn", "pool_fqdn"}
@@ -414,8 +418,8 @@ def test_a_topology_with_a_single_server(role, form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_forty_pools_of_every_role(form):
-    """In a deployment of twenty sites with branches, each pool is read with its name and role, in
-    each format.
+    """In each format, lyncnb reads the name, role and site of every pool in a deployment of twenty
+    sites with branches.
     """
     clusters, expected = [], {}
     for number in range(40):
@@ -468,7 +472,7 @@ def test_every_command_takes_a_document(shell):
     ("version", "product"), [("6", "lync2013"), ("7", "sfb2015"), ("8", "sfb2019")]
 )
 def test_a_document_chooses_the_product(shell, version, product):
-    """The certificates of a topology document are planned for its product, unless the planner
+    """lyncnb plans the certificates for the product in the topology document, unless the planner
     selects another product.
     """
     shell.write("one.xml", published([front_end("se01.contoso.com")], version=version))
@@ -493,7 +497,7 @@ REAL = {
     },
 }  # fmt: skip
 
-# If this folder does not exist, the test is not defined, so that no test is skipped.
+# The test is defined only if this folder exists. Otherwise, pytest would report it as skipped.
 if Path(os.environ.get("LYNCNB_DOCUMENTS", "") or "nowhere").is_dir():
 
     def test_real_documents():
@@ -554,8 +558,8 @@ def test_a_name_without_a_domain_is_read_and_reported(form):
     ],
 )
 def test_an_unusual_port_of_an_edge_service_is_reported(names, numbers, told):
-    """If an Edge service uses a port that pictures, the trust plan and probes do not assume, a
-    remark reports it.
+    """If an Edge service uses a port that the pictures, the trust plan and the probes do not
+    expect, a remark contains the port.
     """
     ports = "".join(
         f'<Port Owner="urn:component:{owner}" Usage="{usage}" InterfaceSide="External" '
@@ -572,8 +576,8 @@ def test_an_unusual_port_of_an_edge_service_is_reported(names, numbers, told):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_host_of_a_discovery_url_is_added(form):
-    """If the host of an Office Web Apps discovery URL differs from the farm's name, it is added to
-    extra_san with a remark.
+    """If the host of an Office Web Apps discovery URL differs from the farm's name, lyncnb adds the
+    host to extra_san with a remark.
     """
     farms = [
         Cluster("owas.contoso.com", {"WacService": FARM.format(host="office.contoso.com")}, ()),
@@ -590,8 +594,8 @@ def test_the_host_of_a_discovery_url_is_added(form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_missing_columns_of_edge_pools_are_reported_once(form):
-    """For several Edge pools, there is one remark that lists the four columns that a topology
-    document does not contain.
+    """If a topology document contains several Edge pools, a single remark lists the four columns
+    whose values the document does not contain.
     """
     edges = [
         Cluster(f"edge{n}.contoso.com", {"EdgeServer": edge(*["x.contoso.com"] * 3)}) for n in "12"
@@ -615,8 +619,8 @@ def test_missing_columns_of_edge_pools_are_reported_once(form):
     ],
 )
 def test_a_site_of_an_unknown_kind_is_an_error(form, old, new):
-    """A site of an unknown type is an error, so that the server in a branch site is not read as a
-    Standard Edition server.
+    """lyncnb rejects a site of an unknown type. Otherwise, a server in a branch site could be read
+    as a Standard Edition server.
     """
     clusters = [front_end("se01.contoso.com"), front_end("sba.contoso.com", branch="Hualien")]
     document = FORMS[form](clusters).replace(f"<{old}", f"<{new}").replace(f"</{old}", f"</{new}")

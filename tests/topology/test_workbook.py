@@ -1,5 +1,5 @@
-"""A workbook is read as the same topology as a CSV file with the same cells, and unusual content is
-reported.
+"""lyncnb reads the same topology from a workbook as from a CSV file with the same cells, and
+reports unusual content.
 
 Workbooks of LibreOffice, xlsxwriter and openpyxl are read. Files that none of these programs writes
 are created here.
@@ -74,8 +74,8 @@ def problems_of(source) -> list[str]:
 @pytest.mark.parametrize("table", [TWO_FRONT_ENDS, FIVE_SERVERS, TWO_SITES])
 @pytest.mark.parametrize("write", [xlsx, spreadsheet])
 def test_a_workbook_is_read_like_the_csv_file(table, write):
-    """A workbook has the same topology, cells, columns and rows as the CSV file, and nothing is
-    reported.
+    """lyncnb reads the same topology, cells, columns and rows from a workbook as from a CSV file,
+    and reports no notes.
     """
     expected, topology = read_topology(table.encode()), read_topology(write(rows_of(table)))
     assert topology == expected
@@ -119,9 +119,7 @@ def read_topology_problems(source: bytes) -> list[tuple[str, str]]:
 
 
 def test_the_note_about_a_correction_contains_the_cell():
-    """Spaces and invisible characters at the ends of names and headings are removed, and the note
-    contains the cell.
-    """
+    """If lyncnb removes spaces or invisible characters from a cell, a note names that cell."""
     rows = [["Server\u00a0", " Role", "site"], [" fe01.contoso.net\u00a0", "FrontEnd", "Taipei "]]
     topology_notes = read_topology_notes(xlsx([*map(list, rows)]))
     assert topology_notes == [
@@ -156,7 +154,7 @@ def formatted(code: str, value: object):
         (1.1, "General", "1.1"),
         (0.1 + 0.2, "General", "0.3"),
         (123456789012, "General", "123456789012"),
-        (1, "0.0", "1.0"),  # The number in this cell is a version.
+        (1, "0.0", "1.0"),  # For example, a version number has this format.
         (7, "000", "007"),  # The number in this cell is a telephone extension.
         (12.5, "0.00", "12.50"),
         (1234.5, "#,##0.0", "1234.5"),
@@ -171,8 +169,8 @@ def formatted(code: str, value: object):
     ],
 )
 def test_numbers_and_dates_of_other_columns(value, code, text):
-    """In additional columns, a number is read with the leading zeros of its format, and a date as
-    2026-03-01.
+    """In additional columns, lyncnb reads a number with the leading zeros that its format shows,
+    and a date in the form 2026-03-01.
     """
     assert list_cell_rows(xlsx([HEADING, ONE], formatted(code, value))) == [(*ONE[:3], text)]
 
@@ -225,7 +223,7 @@ def test_text_that_looks_like_a_number_stays_text():
 
 
 def test_numbers_and_truth_values_in_known_columns():
-    """In a known column, a number such as 2012, and TRUE or FALSE, are read as values of this
+    """If a column is known, lyncnb reads numbers such as 2012, TRUE, and FALSE as values of the
     column.
     """
     rows = [["server_fqdn", "role", "sip_domains", "target_os", "autologon"],
@@ -251,7 +249,7 @@ def test_a_date_in_a_column_for_names_is_rejected():
 
 
 def test_formulas():
-    """For a formula in a workbook, the calculated result is read.
+    """lyncnb reads the calculated result of a formula in a workbook.
 
     A formula without a result, or with an error, is rejected.
     """
@@ -345,8 +343,8 @@ def test_merged_cells():
 
 
 def test_hidden_rows_and_columns_are_read_and_reported():
-    """Rows and columns that are hidden by the user or by a filter, or have no height, are read, and
-    reported.
+    """lyncnb reads and reports rows and columns that have no height, or that the user or a filter
+    has hidden.
     """
 
     def change(_, sheet):
@@ -366,7 +364,7 @@ def test_hidden_rows_and_columns_are_read_and_reported():
 
 
 def test_rows_and_columns_with_zero_size_are_hidden():
-    """Rows and columns with a height or width of zero, which some programs write, are reported as
+    """If a workbook contains rows or columns with a height or width of zero, lyncnb reports them as
     hidden.
     """
     columns = '<cols><col min="2" max="3" width="0"/></cols>'
@@ -398,10 +396,9 @@ def test_headings_below_a_title():
     assert "cell B5, column role" in problems_of(xlsx([*title, HEADING, [ONE[0], "Fronted"]]))[0]
 
 
-def test_sheets():
-    """If a workbook has several sheets, the sheet with the headings of a table is read.
-
-    If several sheets have such headings, the workbook is rejected. Hidden sheets are reported.
+def test_the_sheet_with_the_headings_is_read():
+    """lyncnb reads the sheet whose headings belong to a table. It rejects a workbook with several
+    such sheets, and reports hidden sheets.
     """
 
     def more(*names, hide=()):
@@ -417,7 +414,7 @@ def test_sheets():
         return change
 
     assert list_notes(xlsx([HEADING, ONE], more("Notes", "Columns"))) == [
-        'only the sheet "Servers" was read. These sheets do not have the column headings of a table of servers: "Notes"'
+        'lyncnb read only the sheet "Servers". These sheets do not have the column headings of a table of servers: "Notes"'
     ]
     with pytest.raises(
         TopologyError, match='have the headings of a table of servers: "Servers", "Old"'
@@ -431,7 +428,7 @@ def test_sheets():
     assert list_cell_rows(book)[0][0] == "old.contoso.net"
     assert list_notes(book) == [
         'sheet "Old" is hidden, but no other sheet has the headings of a table of servers',
-        'only the sheet "Old" was read. These sheets do not have the column headings of a table of servers: "Servers"',
+        'lyncnb read only the sheet "Old". These sheets do not have the column headings of a table of servers: "Servers"',
     ]
 
 
@@ -451,7 +448,9 @@ def test_missing_headings_are_reported_as_for_csv():
 
 
 def test_the_pronunciation_of_a_text_is_ignored():
-    """The pronunciation that Chinese and Japanese Excel stores with a text is ignored."""
+    """lyncnb ignores the pronunciation that Chinese and Japanese versions of Excel store with a
+    text.
+    """
     strings = (
         f'<sst xmlns="{MAIN}"><si><t>fe01.contoso.net</t></si><si><t>FrontEnd</t></si>'
         "<si><r><t>台</t></r><r><t>北</t></r><rPh sb='0' eb='1'><t>ㄊㄞˊ</t></rPh></si></sst>"
@@ -541,8 +540,8 @@ def test_unusual_content_of_opendocument():
 
 
 def test_numbers_and_blanks_of_opendocument():
-    """In OpenDocument files, a number is read with its stored digits, and white space in the XML
-    counts as one space.
+    """From an OpenDocument cell, lyncnb reads the stored number instead of the displayed one, and
+    reduces consecutive white space in the XML to one space.
     """
     number = (
         '<table:table-cell office:value-type="float" office:value="{}"><text:p>{}</text:p>'
@@ -677,8 +676,8 @@ BAD = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_files_that_are_not_workbooks(name, tmp_path):
-    """If a file is not a workbook, there is one clear message with a hint within seconds, and no
-    other file is read.
+    """If a file is not a workbook, lyncnb rejects it within five seconds with one message and a
+    hint.
     """
     content, message = BAD[name]
     path = tmp_path / "t.xlsx"
@@ -701,8 +700,8 @@ def test_a_table_of_text_with_the_name_of_a_workbook(tmp_path):
 
 @pytest.mark.slow
 def test_a_cell_in_the_last_row_is_read_quickly():
-    """A stray cell in the last row or column of a sheet does not slow down reading, and the
-    incomplete row is reported.
+    """If the last row or column of a sheet contains a stray cell, lyncnb still reads the sheet
+    quickly, and reports the missing values in that row.
     """
     rows = [["Server", "Role"], ONE[:2]]
 
@@ -749,7 +748,7 @@ def test_a_truncated_or_changed_workbook():
 
 @pytest.mark.slow
 def test_five_thousand_servers_are_read():
-    """A template with 5,000 servers and all columns can be read, as a workbook and as an
+    """lyncnb can read a template with 5,000 servers and all columns, both as a workbook and as an
     OpenDocument spreadsheet.
     """
     heading = ["server_fqdn", "role", "pool_fqdn", "sip_domains", *(f"note {n}" for n in range(9))]
@@ -826,8 +825,8 @@ def office(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["xlsx", "ods"])
 def test_workbooks_that_libreoffice_saved(office, kind):
-    """If LibreOffice has saved a workbook, its table is the same, and unusual content is reported
-    in the same way.
+    """After LibreOffice saves a workbook, lyncnb still reads the same table from it, and reports
+    the same unusual content.
     """
     assert read_topology(office / f"plain.{kind}") == read_topology(TWO_SITES.encode())
     filled = read_topology(office / f"filled.{kind}")

@@ -1,5 +1,4 @@
-"""Use every public name as a planner's program would. A type checker reads this file, but it is
-never run.
+"""Use every public name as a planner's program would. This file is type-checked, but never run.
 
 If a public name is no longer exported, an argument changes its type, or a function returns ``Any``,
 the type checker reports an error in this file first.
@@ -172,7 +171,7 @@ def plan() -> tuple[ln.CertificatePlan, ln.Findings]:
 
 
 def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDifference:
-    """Compare two plans, and get the differences."""
+    """Compare two plans, and return the differences."""
     difference = ln.compare_plans(old, new)
     assert_type(difference.is_empty, bool)
     assert_type(difference.certificates, tuple[ChangedCertificate, ...])
@@ -397,9 +396,7 @@ def panels() -> None:
 
 
 def failures() -> None:
-    """Catch the exception of each stage, from reading a table to deployment, and their common base
-    class.
-    """
+    """Catch the exceptions of all stages, and the base class of these exceptions."""
     try:
         read()
     except (ln.TopologyError, RulesError, ln.OptionsError, PlanError) as error:

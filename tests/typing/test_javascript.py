@@ -1,5 +1,5 @@
-"""The TypeScript compiler checks the JavaScript of each panel, in the combination in which a page
-loads it.
+"""The TypeScript compiler checks the scripts of each panel and of the planner page. It checks
+scripts that run together as one program.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def test_typescript_accepts_the_scripts(tmp_path):
         include = [str(own / name) for name in (*names, "page_types.d.ts")]
         configuration = {"extends": str(CONFIGURATION), "include": include}
         (place / "tsconfig.json").write_text(json.dumps(configuration))
-    # A build reads the shared files once, and continues with the next panel after an error.
+    # With --build, tsc reads the shared files only once, and checks the remaining panels after an
+    # error.
     command = ["tsc", "--build", *map(str, sorted(tmp_path.iterdir()))]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.stdout + result.stderr, result.returncode) == ("", 0)

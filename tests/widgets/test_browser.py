@@ -92,7 +92,7 @@ def test_five_hundred_servers_are_changed_with_a_filter(lab, folder):
     open_editor(lab, folder, table="large.csv")
     lab.field("Filter servers").fill("tainan")
     lab.page.get_by_text("500 of 10,000 servers shown").wait_for()
-    lab.field("Select all shown rows").check()
+    lab.field("Select all visible rows").check()
     lab.page.get_by_text("500 servers selected").wait_for()
     lab.field("Column to set").select_option("role")
     lab.field("New Role").select_option("SBA")
@@ -158,7 +158,7 @@ def test_shortcuts_of_jupyterlab_have_no_effect_in_panels(lab, folder, answered)
             " .lyncnb textarea:visible, .lyncnb [tabindex='0']:visible, .lyncnb summary:visible"
         )
         controls.nth(8).wait_for()
-        # Keys that would activate the control are not pressed.
+        # The test omits keys that activate a control.
         lab.page.evaluate(
             """(names) => {
               const all = document.querySelectorAll(names);
@@ -200,9 +200,9 @@ def test_shortcuts_of_jupyterlab_have_no_effect_in_panels(lab, folder, answered)
 
 
 def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
-    """After the page is reloaded, it shows the editor again, and the unsaved changes are kept.
+    """The saved files and the copied Python code result in the same plan as the editor.
 
-    The saved files and the copied Python code result in the same plan.
+    After the page is reloaded, it shows the editor again, and the unsaved changes are kept.
     """
     open_editor(lab, folder, "print('plan', editor.plan.sha256)")
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
@@ -298,8 +298,8 @@ def test_the_saved_notebook_shows_the_table_without_a_kernel(lab, folder):
 
 
 def test_a_second_view_keeps_text_in_the_first(lab, folder):
-    """If an editor has two views, text that the user is typing in one of them is kept when the
-    other one changes.
+    """If the same editor is shown in two views, text that a user typed in the first view is kept
+    when the second view opens and when the plan changes.
     """
     open_editor(lab, folder)
     first = lab.page.locator(".lyncnb").first.element_handle()
@@ -334,7 +334,7 @@ def test_without_anywidget_the_installation_is_explained(tmp_path, chromium):
         lab.open_notebook("hub.ipynb")
         lab.run_all()
         copy = lab.page.locator(".lyncnb-static")
-        copy.get_by_text("its environment does not have anywidget").wait_for()
+        copy.get_by_text("the environment of JupyterLab does not have anywidget").wait_for()
         expect(copy).to_contain_text("dir01.contoso.com", use_inner_text=True)
         page = share_notebook(lab.save(), tmp_path / "shared.html").page.read_text("utf-8")
         assert "anywidget" not in page
@@ -359,7 +359,9 @@ def test_findings_link_to_servers_and_can_be_accepted(lab, folder):
 
 
 def test_typed_text_stays_when_a_list_is_updated(lab, folder):
-    """If a panel updates a list, text that the user has typed and the focus stay in place."""
+    """If a panel updates a list, the text that the user has typed remains, and the focus does not
+    move.
+    """
     open_editor(lab, folder)
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     lab.tab("Findings").click()
@@ -382,7 +384,9 @@ def test_typed_text_stays_when_a_list_is_updated(lab, folder):
 
 
 def test_a_confirmation_to_replace_files_applies_to_one_folder(lab, folder):
-    """If the user confirms that files may be replaced, this applies to only one folder."""
+    """If a user confirms for one folder that the editor may replace files, the confirmation does
+    not apply to another folder.
+    """
     for name in ("one", "two"):
         (folder / name).mkdir()
         (folder / name / "topology.csv").write_text("tuned")
@@ -453,7 +457,7 @@ def test_a_kernel_that_is_restarted(lab, folder):
 
 
 def test_a_button_fixes_findings_with_one_safe_fix(lab, folder):
-    """The Fix button appears only for findings that can be fixed, and its change can be undone."""
+    """The Fix button appears only for findings with a safe fix. Users can undo the fix."""
     open_editor(lab, folder)
     kernel(lab, "editor.change_options(xmpp_host_names=True)")
     lab.tab("Findings").click()
@@ -523,7 +527,7 @@ def test_a_click_on_a_name_shows_its_rule(lab, folder):
     lab.tab("Servers").click()
     cell_of(lab, "fe01.contoso.com", "Role").click()
     lab.page.get_by_text("Certificates of fe01.contoso.com").wait_for()
-    # The text about the public CA appears after the issuer has changed.
+    # The detail pane mentions the public CA only after the change of the issuer takes effect.
     page.locator(".lc-detail").get_by_text("public CA").first.wait_for()
     opened(page.locator(".lc-detail").get_by_role("button", name="web.contoso.com"), "web-external")
 
@@ -547,8 +551,8 @@ def test_panels_show_the_names_of_a_request(lab, folder, answered):
 
 
 def test_add_and_remove_a_server(lab, folder):
-    """A new row is shown and selected. Removing it can be undone, and an invalid server name is
-    rejected.
+    """The editor shows a server that the user adds, can undo the removal of a server, and rejects
+    an invalid server name.
     """
     open_editor(lab, folder)
     lab.button("Add a server…").click()
@@ -566,7 +570,7 @@ def test_add_and_remove_a_server(lab, folder):
     form.get_by_label("Server", exact=True).fill("med03.contoso.com")
     form.get_by_role("button", name="Add").click()
     lab.page.get_by_label("Select med03.contoso.com").wait_for()
-    # The change is announced to screen readers after the row is shown.
+    # The page announces the change to screen readers after it shows the row.
     form.wait_for(state="hidden")
     lab.page.get_by_label("Select med03.contoso.com").check()
     lab.button("Remove 1 server").click()
@@ -595,8 +599,8 @@ def test_the_panel_shows_an_error_in_a_callback(lab, folder):
 # -- requests
 
 
-def test_requests_with_progress_cancel_and_finish(lab, folder):
-    """While requests are written, other panels respond. Cancel keeps the finished requests, and a
+def test_canceled_requests_can_be_finished(lab, folder):
+    """Other panels respond while lyncnb writes requests. Cancel keeps the finished requests, and a
     second run creates the others.
     """
     open_panel(
@@ -630,8 +634,8 @@ def test_requests_with_progress_cancel_and_finish(lab, folder):
 
 
 def test_a_typed_passphrase_is_kept_and_one_click_counts(lab, folder):
-    """If the plan changes or the panel is shown twice, a typed passphrase is kept. A second click
-    on Write has no effect.
+    """If the plan changes or a second view of the panel opens, the field keeps the typed
+    passphrase. A second click on Write has no effect.
     """
     requests = HELD_REQUESTS.format(table="middle.csv", folder="pressed")
     requests = requests.replace("RequestPanel(plan,", "RequestPanel(editor,")
@@ -664,7 +668,7 @@ def test_a_typed_passphrase_is_kept_and_one_click_counts(lab, folder):
     expect(panel.get_by_role("button", name="Cancel")).to_be_focused()
     lab.page.wait_for_timeout(300)
     expect(panel.get_by_role("alert")).to_have_count(0)
-    # If the user cancels the run before the first key, no request is saved.
+    # If the user cancels the run before lyncnb has created a key, lyncnb saves no request.
     panel.get_by_text(re.compile(r"Working … \d+ of 100")).wait_for()
     lab.page.keyboard.press("Enter")
     panel.get_by_text("Stopping. lyncnb finishes the keys").wait_for()
@@ -672,8 +676,9 @@ def test_a_typed_passphrase_is_kept_and_one_click_counts(lab, folder):
     panel.get_by_text("Canceled.").wait_for()
     lab.page.wait_for_function("() => document.activeElement.textContent.startsWith('Write ')")
     # After a run, the panel checks the folder. If the test removed the folder during this check,
-    # the panel would not ask for a passphrase. Without the number in the pattern, an earlier text
-    # of the panel would match.
+    # the panel
+    # would not ask for a passphrase. The panel showed a similar text before the run, but without a
+    # number.
     panel.get_by_text(re.compile(r"after the run: \d+ kept")).wait_for()
     # After the folder has been removed, the panel asks for both passphrases again and shows the
     # reason.
@@ -763,7 +768,7 @@ def test_from_issued_certificates_to_deployment_steps(lab, folder, answered):
     password.wait_for(state="visible")
     expect(password).to_have_attribute("aria-label", re.compile(re.escape(chosen)))
     package.select_option(index=0)
-    # The password that is hidden on the page is for another package.
+    # The page no longer shows the password, because the user selected another package.
     expect(password).to_have_text("", use_inner_text=True)
     package.select_option(index=1)
     lab.field("The folder's passphrase").fill(PASSPHRASE)
@@ -821,7 +826,7 @@ def test_axe_finds_nothing(tall_lab, folder, answered):
         )
         found += [(theme, one) for one in violations]
         tall_lab.page.keyboard.press("Escape")
-        # The check finds pale text.
+        # The test changes the text to a color with low contrast, and the check must detect it.
         pale = tall_lab.page.add_style_tag(content=".lc-saved { color: #808080b0 !important }")
         assert axe_violations(tall_lab.page, inside=".lc-saved", only_colors=True) != []
         pale.evaluate("style => style.remove()")

@@ -41,9 +41,9 @@ def double_click(lab: LabBrowser, server: str, column: str, end: str) -> None:
         lab.page.wait_for_timeout(40)
 
 
-def opens_on_its_text(lab: LabBrowser) -> None:
-    """Open cells with a double-click, or with a click and typing, at the beginning and the end of
-    their text.
+def check_cells_open(lab: LabBrowser) -> None:
+    """Check that a cell opens after a double-click on its first or last letter, and after a click
+    there followed by typing.
     """
     for server, column in [("dir01.contoso.com", "Site"), ("fe02.contoso.com", "Pool")]:
         for end in ("first", "last"):
@@ -65,7 +65,8 @@ def opens_on_its_text(lab: LabBrowser) -> None:
         lab.page.get_by_text("not saved").wait_for()
         cell = cell_of(lab, server, "Site")
         cell.get_by_text(letters).wait_for()
-    # Typing a letter opens the list of roles, and selects an entry by its first letter.
+    # When the user types a letter, the list of roles opens, and the first role that begins with
+    # this letter is selected.
     lab.page.mouse.click(*text_end(lab, "dir01.contoso.com", "Role", "last"))
     lab.page.keyboard.press("m")
     lab.page.keyboard.press("Enter")
@@ -78,7 +79,7 @@ def test_a_cell_opens_on_its_text(lab, folder):
     typing.
     """
     open_editor(lab, folder)
-    opens_on_its_text(lab)
+    check_cells_open(lab)
     assert kernel(lab, "[row[3] for row in editor.topology.cells[3:]]") == "['Tainan', 'Yilan']"
     # A second click on the active cell also opens the cell.
     point = text_end(lab, "fe01.contoso.com", "Site", "first")
@@ -107,7 +108,7 @@ def test_the_editor_works_in_notebook_7_and_voila(chromium, folder, app):
         lab.page.get_by_text("1 change, not saved").wait_for()
         lab.button("Undo").click()
         lab.page.get_by_text("as loaded", exact=True).wait_for()
-        opens_on_its_text(lab)
+        check_cells_open(lab)
         if app == "notebook":
             set_cell(lab, "dir01.contoso.com", "Role", "Mediation")
             lab.page.locator(".lyncnb-older").wait_for()
@@ -123,7 +124,9 @@ def test_the_editor_works_in_notebook_7_and_voila(chromium, folder, app):
 
 
 def test_rejected_text_stays_in_its_cell(lab, folder):
-    """Rejected text stays in its cell, with the reason. Escape restores the previous value."""
+    """If the editor rejects a text, the cell stays open and shows the text and the reason. Escape
+    restores the previous value.
+    """
     open_editor(lab, folder)
     top = lab.page.get_by_role("grid").bounding_box()["y"]
     lab.page.mouse.click(*text_end(lab, "med01.contoso.com", "Server", "first"))
@@ -146,7 +149,7 @@ def test_rejected_text_stays_in_its_cell(lab, folder):
     lab.page.keyboard.press("Escape")
     lab.page.get_by_text("med01.contoso.com").first.wait_for()
     expect(wrong).to_have_count(0)
-    # After the user corrects the text in the cell, it is accepted.
+    # If the user corrects the rejected text in the cell, lyncnb accepts the cell.
     lab.page.mouse.click(*text_end(lab, "med02.contoso.com", "Server", "last"))
     lab.page.keyboard.type("med 02")
     lab.page.keyboard.press("Enter")
@@ -175,7 +178,7 @@ def test_hidden_servers_are_never_removed(lab, folder):
     left = kernel(lab, "' '.join(row[0] for row in editor.topology.cells[2:])")
     assert left == "dir01.contoso.com med01.contoso.com"
     lab.page.get_by_text("2 servers selected, 2 of them not shown").wait_for()
-    nothing = lab.button("Remove (no selected server is shown)")
+    nothing = lab.button("Remove (all selected servers are hidden)")
     expect(nothing).to_be_disabled()
 
 

@@ -1,4 +1,6 @@
-"""Without a browser, the panels process messages: Python validates them and stores the state."""
+"""The panels process messages in Python without a browser: they validate each message and store the
+new state.
+"""
 
 from __future__ import annotations
 
@@ -75,8 +77,8 @@ def test_a_new_editor_has_the_values_of_its_arguments(editor, topology):
 
 
 def test_edit_changes_adds_and_removes_in_one_step(editor):
-    """The method edit changes, adds and removes servers by name in one step. One undo reverts the
-    whole step.
+    """In one step, the method ``edit`` can change, add and remove servers by name. One undo reverts
+    the whole step.
     """
     editor.edit(
         change=[(["dir01.contoso.com"], {"site": "Kaohsiung"})],
@@ -93,7 +95,7 @@ def test_edit_changes_adds_and_removes_in_one_step(editor):
     sites = {pool.fqdn: pool.site for pool in editor.topology.pools}
     assert sites["dir01.contoso.com"] == "Kaohsiung"
     assert editor.plan == ln.plan_certificates(editor.topology, editor.rules)
-    assert editor.undo() == "changed the servers in code"
+    assert editor.undo() == "changed servers with Python code"
     assert editor.topology == editor.loaded.topology
 
 
@@ -107,8 +109,8 @@ def test_edit_rejects_unknown_servers(editor):
 
 
 def test_a_server_with_two_roles_needs_its_role(rules):
-    """If a server has two roles, an edit that specifies only its name is rejected, and the hint
-    lists both rows.
+    """If a server has two roles, lyncnb rejects an edit that specifies only the server's name. The
+    hint lists both rows.
 
     The name together with the role identifies one row.
     """
@@ -279,8 +281,8 @@ def test_save_does_not_replace_another_table(editor, topology, rules, tmp_path):
 
 
 def test_save_does_not_replace_other_options(editor, tmp_path):
-    """If plan.toml was neither loaded nor saved by the editor, Save does not overwrite it, and
-    writes nothing.
+    """If the editor neither loaded nor saved plan.toml, Save reports that the file exists, and
+    writes nothing without `overwrite`.
     """
     (tmp_path / "plan.toml").write_text('[subject]\norganization = "Fabrikam"\n')
     with pytest.raises(FileOccupied, match=r"plan.toml already exists"):
@@ -319,8 +321,8 @@ def test_save_does_not_write_to_links_or_pipes(editor, tmp_path):
 
 
 def test_the_response_to_ready_is_complete(talk):
-    """When the page sends "ready", the editor responds with its facts, all rows, options and
-    counts.
+    """When the page sends "ready", the editor responds with its start data, all rows, the options,
+    and the counts.
 
     Rows are not stored in a trait.
     """
@@ -429,8 +431,8 @@ def test_row_ids_never_change(talk, editor):
 
 
 def test_a_list_has_one_entry_per_line(rules):
-    """The form shows each item of a list on its own line, and Undo names an option as the form
-    does.
+    """The form shows each item of a list on its own line. The Undo button uses the same option
+    names as the form.
     """
     table = CSV.replace("Taipei,contoso.com,", 'Taipei,"contoso.com,fabrikam.com",')
     editor = PlanEditor(ln.read_topology(table.encode()), rules)
@@ -446,8 +448,8 @@ def test_a_list_has_one_entry_per_line(rules):
 
 
 def test_deployment_fields_write_the_table(talk, editor):
-    """If the SIP domains are changed in the form, their cell changes. If a yes/no value is changed,
-    it changes for every pool that uses it.
+    """If the user changes the SIP domains in the form, the cell of the SIP domains changes. If the
+    user changes a yes/no value, the value changes for every pool whose role uses it.
     """
     talk.say("option", name="column:sip_domains", value="contoso.com\nfabrikam.com")
     assert editor.topology.sip_domains == ("contoso.com", "fabrikam.com")
@@ -596,7 +598,7 @@ def test_the_browser_has_the_current_rows_after_any_edits(edits, at_once):
     told = [dict(shown[row_id]) for row_id in editor.state.ids]
     wanted = list(fresh.rows().values())
     for row in (*told, *wanted):
-        # The mark of a row depends on the loaded file, which is different for the two editors.
+        # Do not compare the change marks of rows, because the two editors loaded different files.
         row.pop("_changed")
     assert told == wanted
     changed = [row for row in editor.changes()["Server"] if row != "(options)"]
@@ -730,8 +732,8 @@ def test_an_acceptance_is_shown_with_its_limits(
 
 
 def test_findings_with_one_safe_fix_can_be_fixed(talk, editor):
-    """If each finding with a code has exactly one safe fix, all of them can be fixed in one step,
-    which the user can undo.
+    """If every finding with the same code has exactly one safe fix, the editor can fix all of them
+    in one step. The user can undo this step.
     """
     before = editor.state
     server = next(p for p in editor.topology.pools if p.role == "Mediation").computers[0].row
@@ -844,8 +846,8 @@ def test_a_workbook_is_never_written_over(tmp_path):
 
 
 def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monkeypatch):
-    """The message "open" loads another table and its options. It is rejected if there are unsaved
-    edits.
+    """The message "open" loads another table and its options. If there are unsaved edits, lyncnb
+    rejects the message.
     """
     path = tmp_path / "other.csv"
     path.write_text(FIVE_SERVERS)
@@ -916,7 +918,7 @@ def test_the_static_form_is_the_current_table(editor):
 
 def test_a_check_box_leaves_requests_to_server_setup(talk, editor):
     """A check box excludes identical certificates from the requests, because server setup requests
-    them. Undo reverts this.
+    these certificates. Undo restores the requests.
     """
     groups = talk.say("certificates")["certificates"]["groups"]
     group = next(one for one in groups if one["count"] > 1)

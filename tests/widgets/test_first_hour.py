@@ -40,14 +40,14 @@ def workspace(folder) -> Path:
     return place
 
 
-def saved_as(lab, words: str) -> None:
-    """Wait until the editor shows the given number of changes."""
+def wait_for_change_count(lab, words: str) -> None:
+    """Wait until the editor shows the given text about unsaved changes."""
     lab.page.locator(".lc-editor").get_by_text(words, exact=True).wait_for()
 
 
 def test_from_a_table_with_mistakes_to_requests(lab, workspace):
-    """A planner loads a table, fixes three errors, moves a server, adds a SIP domain, undoes this,
-    and writes the requests.
+    """A planner loads a table, fixes three errors, moves a server, adds a SIP domain, undoes the
+    last change, and writes the requests.
     """
     page, keys = lab.page, lab.page.keyboard
     lab.open_notebook(workspace / "notebooks" / "plan.ipynb")
@@ -68,7 +68,7 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     blocks.filter(has_text="edge-name-missing").get_by_role("button", name="edge01").click()
     keys.type("webconf.contoso.com")
     keys.press("Enter")
-    saved_as(lab, "1 change, not saved")
+    wait_for_change_count(lab, "1 change, not saved")
     lab.tab("Findings").click()
     blocks.filter(has_text="meet-url-count").get_by_role("button", name="se01").click()
     # The link in the finding opens the row of the first server of the site, but the URLs of the
@@ -78,14 +78,14 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
         keys.press(key)
     keys.type("https://meet.fabrikam.com")
     keys.press("Enter")
-    saved_as(lab, "2 changes, not saved")
+    wait_for_change_count(lab, "2 changes, not saved")
     # The third mistake is a misspelled pool name. After that, the planner moves a server to a new
     # pool.
     for changes, server, pool in ((3, "fe03", "eepool01"), (4, "med02", "medpool02")):
         cell_of(lab, f"{server}.contoso.net", "Pool").click()
         keys.type(f"{pool}.contoso.net")
         keys.press("Enter")
-        saved_as(lab, f"{changes} changes, not saved")
+        wait_for_change_count(lab, f"{changes} changes, not saved")
     expect(live).to_contain_text(re.compile(r"\d+ -> \d+ names \(\+\d+\)"), use_inner_text=True)
     expect(live).to_contain_text("0 errors", use_inner_text=True)
 

@@ -1,4 +1,6 @@
-"""Usual operations of a spreadsheet work in the table of servers, with mouse and keyboard."""
+"""In the table of servers, users can perform the usual spreadsheet operations with mouse and
+keyboard.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ TEN_NAMES = " ".join(f"new{n:02d}" for n in range(10))
 
 @pytest.fixture(scope="module")
 def opened(server, chromium, pages, folder):
-    """Return a page with an editor of five servers, which all tests in this file share."""
+    """Return a page with a plan editor for five servers. All tests in this file share the page."""
     lab = pages.pop() if pages else LabBrowser(server, browser=chromium, seconds=10).start()
     lab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     open_editor(lab, folder)
@@ -57,8 +59,8 @@ def click(lab: LabBrowser, server: str, column: str, **more: object) -> None:
     cell_of(lab, server, column).click(position={"x": 12, "y": 14}, **more)
 
 
-def middle(lab: LabBrowser, server: str, column: str) -> tuple[float, float]:
-    """Return a point on the first letters of the text in a cell, halfway down the cell."""
+def find_text_position(lab: LabBrowser, server: str, column: str) -> tuple[float, float]:
+    """Return the position of the first letters in a cell, at half the height of their line."""
     box = cell_of(lab, server, column).locator(".lc-text").bounding_box()
     return box["x"] + min(20, box["width"] / 2), box["y"] + box["height"] / 2
 
@@ -206,7 +208,7 @@ def test_letters_select_an_entry_in_the_list_of_roles(lab):
     """
     roles = lab.page.get_by_role("listbox", name="Role of med01.contoso.com")
     for _ in range(3):
-        lab.page.mouse.dblclick(*middle(lab, "med01.contoso.com", "Role"))
+        lab.page.mouse.dblclick(*find_text_position(lab, "med01.contoso.com", "Role"))
         assert roles.bounding_box()["height"] > 100
         press(lab, "Escape")
         expect(roles).to_have_count(0)
@@ -236,7 +238,7 @@ def test_a_right_click_opens_the_menu_of_the_table(lab):
     to the cell.
     """
     menu = lab.page.get_by_role("menu", name="Actions for the selected cells")
-    lab.page.mouse.click(*middle(lab, "dir01.contoso.com", "Site"), button="right")
+    lab.page.mouse.click(*find_text_position(lab, "dir01.contoso.com", "Site"), button="right")
     expect(menu.get_by_role("menuitem", name="Copy")).to_be_focused()
     assert lab.page.locator(".lm-Menu").count() == 0
     press(lab, "Escape")
@@ -248,7 +250,7 @@ def test_a_right_click_opens_the_menu_of_the_table(lab):
     press(lab, "Shift+F10", "Enter")
     said(lab, "Copied 1 cell")
     assert lab.page.evaluate("navigator.clipboard.readText()") == "Taipei"
-    lab.page.mouse.click(*middle(lab, "dir01.contoso.com", "Site"), button="right")
+    lab.page.mouse.click(*find_text_position(lab, "dir01.contoso.com", "Site"), button="right")
     menu.get_by_role("menuitem", name="Clear").click()
     wait_kernel(lab, "editor.topology.cells[2][3]", "")
     press(lab, "Shift+F10", "ArrowDown", "ArrowDown", "Enter")
@@ -269,7 +271,9 @@ def test_a_right_click_opens_the_menu_of_the_table(lab):
 
 
 def test_the_menu_shows_the_origin_of_a_value_and_findings(lab):
-    """The menu shows the row from which a value is inherited, and the finding about the row."""
+    """The menu of a cell shows the row from which the cell inherits its value, and the finding
+    about its row.
+    """
     menu = lab.page.get_by_role("menu", name="Actions for the selected cells")
     lab.page.locator(".lyncnb summary", has_text="Columns").click()
     lab.page.get_by_role("checkbox", name="External web FQDN", exact=True).check()
@@ -292,8 +296,8 @@ def test_the_menu_shows_the_origin_of_a_value_and_findings(lab):
 
 
 def test_two_new_rows_with_late_responses(lab):
-    """If two new rows are entered before the kernel responds, the valid row is added, and the
-    invalid row is still shown as rejected.
+    """If a user enters two new rows before the kernel responds, the editor adds the valid row and
+    still shows the invalid row as rejected.
     """
     lab.js(
         "panel.sessionContext.session.kernel.requestExecute({code: arg});",
@@ -311,7 +315,7 @@ def test_two_new_rows_with_late_responses(lab):
 
 
 def test_an_open_cell_keeps_its_text_when_an_earlier_row_is_added(lab):
-    """If the kernel adds a new row while the user types the next one, the typed text is kept."""
+    """If the kernel adds a new row while the user types in another new row, the typed text is kept."""
     with delay_answers(lab, "editor.view"):
         click(lab, "fe02.contoso.com", "Server")
         press(lab, "Control+=")
@@ -508,7 +512,7 @@ def test_fill_a_range_and_fit_a_column(lab):
     assert not text.evaluate("e => e.scrollWidth > e.clientWidth")
 
 
-# -- These tests are about the selection, and about rejected changes.
+# -- The following tests select servers or cells, or make changes that lyncnb rejects.
 
 
 def test_servers_that_the_filter_hides_are_changed_only_on_request(lab):
@@ -545,7 +549,7 @@ def test_rejected_changes_are_shown_at_each_cell(lab):
         assert "Not done" in cell_of(lab, server, "Site").get_attribute("title")
     click(lab, "dir01.contoso.com", "Server")
     press(lab, "Control+z")
-    said(lab, "Removed the entries that were not yet in the table")
+    said(lab, "lyncnb removed the entries that were not yet in the table")
     expect(cell_of(lab, "med01.contoso.com", "Site")).to_have_text("Hsinchu")
     lab.button("Clear selection").click()
 
@@ -568,7 +572,7 @@ def test_messages_use_headings_and_cover_no_control(lab):
     )
     assert covered == []
     bubble = lab.page.locator(".lc-servers .lc-bubble")
-    for text in ("bad one", "bad two"):  # The displayed reason belongs to the active cell.
+    for text in ("bad one", "bad two"):  # The message shows the reason for the active cell.
         expect(bubble).to_contain_text(text, use_inner_text=True)
         expect(bubble).not_to_contain_text("server_fqdn", use_inner_text=True)
         press(lab, "ArrowDown")

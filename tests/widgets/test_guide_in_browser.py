@@ -44,10 +44,10 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     it opens an editor.
     """
     open_panel(lab, folder, GUIDE.format(folder="first"))
-    panel = lab.page.get_by_role("group", name="Questions for a first plan")
+    panel = lab.page.get_by_role("group", name="Questions for your first plan")
     panel.get_by_text("Please answer these questions: SIP domains").wait_for()
     panel.get_by_role("button", name="Next").click()
-    # After a wrong answer, the guide stays on the page.
+    # After an invalid answer, the guide shows the same page with an error.
     panel.get_by_text("This answer is required.").wait_for()
     expect(panel.get_by_label("SIP domains").first).to_be_focused()
     answer(panel, "SIP domains", "con toso")
@@ -108,7 +108,7 @@ def test_axe_finds_nothing(tall_lab, folder):
     both themes.
     """
     open_panel(tall_lab, folder, GUIDE.format(folder="axe"), name="axe.ipynb")
-    panel = tall_lab.page.get_by_role("group", name="Questions for a first plan")
+    panel = tall_lab.page.get_by_role("group", name="Questions for your first plan")
     answer(panel, "SIP domains", "contoso.com")
     panel.get_by_text("7 certificates for 5 servers").wait_for()
     on = panel.get_by_role("button", name="Next")
@@ -130,11 +130,11 @@ def test_axe_finds_nothing(tall_lab, folder):
 
 
 def test_every_page_can_be_used_by_keyboard(lab, folder):
-    """With the keyboard alone, a user can go through all pages, write the files, and keep the
-    focus.
+    """With the keyboard alone, a user can go through all pages and write the files, and the focus
+    is never lost.
     """
     open_panel(lab, folder, GUIDE.format(folder="typed"), name="typed.ipynb")
-    panel = lab.page.get_by_role("group", name="Questions for a first plan")
+    panel = lab.page.get_by_role("group", name="Questions for your first plan")
     panel.get_by_label("SIP domains").first.focus()
     lab.page.keyboard.type("contoso.com")
     lab.page.keyboard.press("Tab")

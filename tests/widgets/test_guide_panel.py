@@ -55,7 +55,9 @@ def test_answers_create_a_plan(talk):
 
 
 def test_a_renamed_site_keeps_its_answers(talk):
-    """If a site is renamed, moved or removed, the answers about its servers stay with the site."""
+    """The guide keeps the answers about the servers of a site if the user renames or moves the
+    site, or adds and removes other sites.
+    """
     talk.say("answer", site="", key="sip_domains", text="contoso.com")
     talk.say("answer", site="Main", key="directors", text="2")
     for sites in ("Taipe", "Taipe; taipe", "Taipei", "Taipei; Tainan", "Tainan; Taipei", "Taipei"):
@@ -108,8 +110,8 @@ def test_files_are_written_on_request(talk, tmp_path):
 
 
 def test_saved_answers_are_shown(tmp_path):
-    """If a guide panel is created with saved answers, it shows their texts, and blank fields for
-    default values.
+    """A guide panel that is created with saved answers shows them. Fields with default values are
+    blank.
     """
     kept = ln.GuideAnswers.of(
         {"sip_domains": "contoso.com", "site": [{"name": "A", "directors": 2}]}

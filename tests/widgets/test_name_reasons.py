@@ -58,7 +58,7 @@ def test_a_name_has_its_rule_sources_servers_and_use(editor):
 
 
 def test_a_subject_outside_the_san_is_explained(editor):
-    """If a subject name is not in the SAN, the panel still explains its rule.
+    """If a subject name is not in the SAN, the panel still explains which rule requires the name.
 
     A name in no certificate is reported as such.
     """
@@ -100,8 +100,10 @@ def test_names_in_the_message_of_a_finding_are_links(editor, tmp_path):
     assert (told["title"], told["note"]) == ("sip.contoso.com", "")
 
 
-def test_a_request_has_all_its_names(editor, tmp_path):
-    """In the request panel, the id of a request links to its names, grouped by rule."""
+def test_the_request_panel_shows_all_names(editor, tmp_path):
+    """In the request panel, a click on the ID of a request shows all names of the request, grouped
+    by rule.
+    """
     certificate = editor.plan.certificates[0]
     panel = RequestPanel(editor, tmp_path / "requests")
     told = ask(panel, certificate.id)

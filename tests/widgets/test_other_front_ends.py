@@ -51,8 +51,8 @@ def test_the_style_sheet_needs_no_front_end():
 
 
 class Frame:
-    """An output frame as in VS Code, which contains a panel and its static copy, with the kernel of
-    the panel.
+    """An output frame like the one in VS Code. It shows a panel next to its static copy, and
+    connects the panel to its kernel.
     """
 
     POLICY = (

@@ -68,8 +68,8 @@ def test_each_box_links_to_the_rows_of_its_pools(sample):
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 def test_a_click_on_a_pool_selects_its_servers(lab, folder):
-    """A click on a pool in the picture, or Enter, selects the rows of the pool. axe-core reports no
-    violation.
+    """A click on a pool in the picture selects the rows of this pool, and so does the Enter key.
+    The picture is accessible according to axe-core.
     """
     (folder / "picture.csv").write_bytes((DATA / "contoso.csv").read_bytes())
     open_editor(lab, folder, table="picture.csv")

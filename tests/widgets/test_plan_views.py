@@ -35,8 +35,8 @@ def test_every_name_has_its_certificates(editor):
 
 
 def test_a_name_of_many_certificates_lists_the_first(editor):
-    """If a name is in the certificates of more than twelve pools, the editor lists the first ones
-    and shows the number of the others.
+    """If a name is in the certificates of more than twelve pools, the editor lists twelve entries
+    and shows the number of other certificates.
     """
     editor.edit(
         add=[

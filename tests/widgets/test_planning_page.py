@@ -42,8 +42,8 @@ def test_the_page_lists_tables_of_every_format(folder):
 
 @pytest.mark.parametrize("name", ["five.csv", "five.xlsx", "five.ods"])
 def test_an_opened_file_has_the_same_topology(folder, name):
-    """In every format, a file that is opened on the page results in the same topology in the
-    editor.
+    """If a user opens a file on the planning page, the editor contains the topology of this file,
+    in every supported format.
     """
     page = PlanningPage()
     told = Talk(page._table).say("open", path=name, pasted="", folder="requests")
@@ -179,8 +179,8 @@ def test_a_scenario_is_opened_with_its_options(folder):
 
 
 def test_without_a_table_a_button_starts_the_guide(folder):
-    """Without a table, a button starts the guide. The page then plans the guide's files with the
-    rules of their product.
+    """If no table is open, a button starts the guide. After the guide has written its files, the
+    page shows a plan with the rules of the chosen product.
     """
     page = PlanningPage()
     told = Talk(page._table).say("ask", folder="requests")

@@ -1,4 +1,6 @@
-"""On the Pools tab, a change of a pool changes all servers of the pool, with mouse and keyboard."""
+"""On the Pools tab, users can edit a pool with mouse or keyboard, and each edit applies to all
+servers of the pool.
+"""
 
 from __future__ import annotations
 
@@ -117,8 +119,9 @@ def test_a_pool_name_in_use_merges_two_pools(lab):
     press(lab, "Control+a")
     lab.page.keyboard.type("pool01.litware.local")
     press(lab, "Enter")
-    # The external web names of the two pools differ, so the text stays in the cell, with the
-    # reason.
+    # The external web names of the two pools differ, so the editor rejects the new pool name. The
+    # cell
+    # stays open and shows the reason.
     expect(lab.page.locator(".lc-bubble:visible")).to_contain_text("Not done")
     press(lab, "Escape")
     expect(cell(lab, "pool02", "Pool")).to_be_visible()
@@ -170,8 +173,8 @@ def test_buttons_add_move_and_rename_with_one_click(lab):
 
 
 def test_a_server_without_a_number_is_entered_in_the_form(lab):
-    """If the names of the servers contain no number, the form for a new server opens with the
-    values of the pool.
+    """If the server names contain no number, the form for a new server opens and already contains
+    the values of the pool.
     """
     cell(lab, "edges", "Role").click()
     press(lab, "Control++")
@@ -186,7 +189,7 @@ def test_a_server_without_a_number_is_entered_in_the_form(lab):
 
 
 def test_a_single_server_is_not_a_pool(lab):
-    """A second server cannot be added to a server without a pool, and the panel shows the reason."""
+    """Users cannot add a second server to a server without a pool. The panel shows the reason."""
     cell(lab, "se01", "Role").click()
     lab.button("Add a server").click()
     lab.page.get_by_text("se01.litware.local is a single server, not a pool").wait_for()
@@ -194,8 +197,8 @@ def test_a_single_server_is_not_a_pool(lab):
 
 
 def test_pasted_texts_change_pools(lab):
-    """Texts that are pasted into the table of pools change all servers of these pools. Pasted rows
-    below the last pool are reported.
+    """If a user pastes texts into the table of pools, all servers of these pools change. lyncnb
+    reports rows that are pasted below the last pool.
     """
     cell(lab, "edges", "Site").click()
     lab.page.evaluate("text => navigator.clipboard.writeText(text)", "Ulm\r\nTrier\r\nCelle\r\n")
@@ -220,8 +223,8 @@ def test_removing_a_pool_removes_its_servers(lab):
 
 
 def test_a_rejected_role_offers_all_servers_of_the_pool(lab):
-    """If a new role contradicts the other servers of the pool, the panel offers two buttons, one of
-    them for all servers of the pool.
+    """If a user enters a role that differs from the role of the server's pool, the panel offers two
+    buttons. One of them changes all servers of the pool.
     """
     lab.page.get_by_role("tab", name="Servers").click()
     set_cell(lab, "fe11.litware.local", "Role", "Director")

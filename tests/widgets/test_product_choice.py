@@ -1,5 +1,5 @@
-"""Users can select another product in the editor, and undo this. Products that do not match the
-table are rejected.
+"""Users can select another product in the editor and undo the selection. The editor rejects
+products that do not match the table.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def test_another_product_is_selected_and_undone():
 
 
 def test_a_product_that_lacks_a_role_is_rejected():
-    """If the selected product lacks a role in the table, the plan stays, and the message lists the
-    products with this role.
+    """If the selected product lacks a role in the table, the plan does not change, and the message
+    lists the products with this role.
     """
     editor = editor_of(CHAT, "sfb2015")
     before = editor.plan

@@ -1,4 +1,4 @@
-"""Without a browser, the request panel processes messages and function calls."""
+"""The request panel responds to messages and function calls. These tests do not use a browser."""
 
 from __future__ import annotations
 
@@ -188,8 +188,8 @@ def test_a_request_panel_accepts_a_recovery_key(small, tmp_path):
 
 
 def test_the_button_is_disabled_until_something_changes(tmp_path):
-    """If nothing has changed since the last run, the button is disabled. An edit or another
-    recovery key enables it.
+    """The button is disabled if nothing has changed since the last run. An edit or another recovery
+    key enables the button.
     """
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
     panel = RequestPanel(editor, tmp_path / "requests")
@@ -234,8 +234,8 @@ def test_a_wrong_passphrase_fails_in_the_panel(small, tmp_path):
 
 
 def test_errors_prevent_a_run_until_they_are_accepted(rules, tmp_path):
-    """The preview lists the codes of errors. The user must enter a reason for each, which the
-    manifest records.
+    """The preview lists the codes of errors. The user must enter a reason for each error, and the
+    manifest records the reasons.
     """
     text = "server_fqdn,role,sip_domains\nmed01.contoso.com,Mediation,contoso.com\n"
     text += "fe01.contoso.com,FrontEnd,contoso.com\n"
@@ -289,8 +289,8 @@ def test_cancel_keeps_finished_requests(rules, tmp_path):
     assert len(list((tmp_path / "requests" / "csr").glob("*.csr"))) == 60
 
 
-def test_start_compares_two_passphrases(small, tmp_path):
-    """If the two passphrases differ, the panel reports this before the run starts."""
+def test_different_passphrases_prevent_the_run(small, tmp_path):
+    """If the two passphrases differ, the panel shows an error and does not start the run."""
     panel = RequestPanel(small, tmp_path / "requests")
     with pytest.raises(PassphraseError, match="differ"):
         panel.start(PASSPHRASE, PASSPHRASE + "x")
@@ -374,7 +374,7 @@ print(sum(isinstance(it, ln.PlanEditor) for it in gc.get_objects()),
 
 @pytest.mark.kernel
 def test_repeated_runs_close_earlier_panels(tmp_path):
-    """If a cell runs again, the panels of its earlier run are closed, which frees the memory of
+    """If a cell runs again, lyncnb closes the panels of its earlier run. This frees the memory of
     their tables.
     """
     (tmp_path / "small.csv").write_text(FIVE_SERVERS)
@@ -399,7 +399,7 @@ def test_repeated_runs_close_earlier_panels(tmp_path):
         for number in range(20):
             for cell, code in enumerate(RUN_ALL):
                 run(code, f"cell{cell}")
-            if number > 3:  # IPython keeps references to the last three results.
+            if number > 3:  # Skip the first runs: IPython keeps three results.
                 counts.add(run(COUNT, "count"))
         assert len(counts) == 1, counts
         editors, widgets, followers = map(int, counts.pop().split())

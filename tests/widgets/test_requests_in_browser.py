@@ -39,8 +39,8 @@ def test_a_passphrase_that_is_easy_to_guess_is_refused(lab, folder):
 
 
 def test_nothing_is_written_if_the_kernel_does_not_respond(lab, folder):
-    """If the kernel does not respond for ten seconds, the page does not send the passphrase later,
-    and nothing is written.
+    """If the kernel does not respond for ten seconds, the page never sends the passphrase, and
+    lyncnb writes no requests.
     """
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="late"))
     process = int(kernel(lab, "__import__('os').getpid()"))
@@ -63,8 +63,8 @@ def test_nothing_is_written_if_the_kernel_does_not_respond(lab, folder):
 
 
 def test_a_folder_of_another_deployment_needs_consent(lab, folder):
-    """If the folder belongs to another deployment, Write is disabled until the user confirms this,
-    for example with the keyboard.
+    """If the folder belongs to another deployment, the Write button is disabled until the user
+    confirms that this folder is to be used.
     """
     topology = ln.read_topology(STANDARD_EDITION.replace("contoso.com", "fabrikam.com").encode())
     theirs = ln.plan_certificates(topology, ln.load_rules("lync2013"))

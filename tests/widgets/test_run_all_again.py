@@ -166,7 +166,7 @@ def test_the_request_panel_follows_the_editor(lab, folder):
     lab.button("Remove 1 server").click()
     panel.get_by_text("The plan has changed in the editor").wait_for()
     panel.get_by_text("5 requests after the run: 5 created.").wait_for()
-    # The section with blocking errors opens, and closes when the errors are fixed.
+    # The section with blocking errors opens when errors occur, and closes when the user fixes them.
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     panel.get_by_text("lyncnb cannot write requests because of these errors").wait_for()
     panel.get_by_text("An external name of the Edge pool is missing").first.wait_for()
@@ -195,7 +195,8 @@ def test_a_panel_explains_that_the_kernel_is_busy(lab, folder):
     lab.open_notebook(folder / "busy.ipynb")
     lab.run_all(wait=False)
     lab.page.get_by_text("The kernel is running a cell").wait_for()
-    # Users cannot click a button of the panel before its content arrives.
+    # Users cannot click a button of the panel before the panel has received its data from the
+    # kernel.
     expect(lab.button("Set")).to_be_hidden()
     (folder / "enough").touch()
     lab.page.get_by_label("Select dir01.contoso.com").wait_for()

@@ -1,5 +1,5 @@
-"""The methods of ``editor.scenarios``, and the messages of its panel, can save, open and compare
-scenarios.
+"""Users can save, open and compare scenarios with ``editor.scenarios`` and with the scenarios
+panel.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ def editor(tmp_path) -> ln.PlanEditor:
 
 
 def test_keep_switch_and_compare(editor):
-    """Two plans can be saved as scenarios and compared, and ``open_scenario`` reads them."""
+    """Users can save two plans as scenarios and compare them, and ``open_scenario`` reads each
+    scenario.
+    """
     kept = editor.scenarios
     assert not kept.folder.exists()
     kept.keep("as planned", "what we have")
@@ -71,8 +73,8 @@ def test_undo_restores_the_plan_of_another_scenario(editor):
 
 
 def test_changes_of_a_scenario_are_listed_by_server(editor):
-    """The changes in a scenario are listed by server, even if the rows are in another order, or
-    servers were added or removed.
+    """The list of changes in a scenario is grouped by server. The order of the rows does not
+    matter, even if servers were added or removed.
     """
     kept = editor.scenarios
     editor.apply(remove_servers, ids=[2])
@@ -162,7 +164,7 @@ def test_the_note_stays_unless_another_is_given(editor):
 
 
 def test_a_repeated_cell_keeps_its_scenario(editor):
-    """If the cell runs again, the new editor knows the scenario of its plan, and whether it has
+    """If the cell runs again, the new editor shows the same scenario, and whether the scenario has
     unsaved changes.
     """
     editor.scenarios.keep("first")
@@ -241,8 +243,8 @@ def test_messages_support_all_actions_on_scenarios(editor):
 
 
 def test_a_missing_folder_is_reported(editor):
-    """If the folder for scenarios does not exist, the page reports this, and never shows the plan
-    as saved.
+    """If the folder for scenarios does not exist, the page shows an error message, and never shows
+    the plan as saved.
     """
     editor.scenarios.keep("first")
     shutil.rmtree(editor.scenarios.folder)

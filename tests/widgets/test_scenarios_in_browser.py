@@ -78,7 +78,9 @@ def test_a_new_user_saves_and_compares_scenarios(lab, folder, place):
 
 
 def test_scenarios_are_edited_by_keyboard(lab, folder, place):
-    """By keyboard, a user can edit scenarios in their rows, and can restore a removed scenario."""
+    """With the keyboard alone, a user can edit a scenario in the list and restore a removed
+    scenario.
+    """
     open_editor(lab, folder)
     keep(lab, "First")
     lab.button("Duplicate First").click()
@@ -107,8 +109,8 @@ def set_cell_in_servers(lab) -> None:
 
 
 def test_a_damaged_scenario_and_an_existing_scenario(lab, folder, place):
-    """The panel shows all errors of a damaged scenario, and replaces an existing scenario only
-    after the user confirms this.
+    """The panel shows all errors of a damaged scenario. It replaces an existing scenario only after
+    the user confirms the replacement.
     """
     open_editor(lab, folder)
     keep(lab, "First")
@@ -179,8 +181,8 @@ def test_a_confirmation_applies_to_one_scenario(lab, folder, place):
 
 
 def test_axe_finds_nothing(tall_lab, folder, place):
-    """While one scenario is edited and two are compared, axe-core reports no violation in the tab,
-    in both themes.
+    """When the user edits one scenario and compares two, axe-core reports no violation in the tab
+    in either theme.
     """
     open_editor(tall_lab, folder)
     keep(tall_lab, "First", "why")

@@ -195,8 +195,8 @@ def test_text_that_libreoffice_wrote_is_pasted(lab, folder):
 
 
 def test_fill_down_fill_a_range_and_cut(lab, folder):
-    """Ctrl+D repeats the first row of a range, Ctrl+Enter fills a range, and pasting one copied
-    cell fills a range.
+    """Ctrl+D copies the first row of a range down, Ctrl+Enter fills the range with the current
+    cell, and a single copied cell fills the range into which it is pasted.
     """
     open_editor(lab, folder)
     click(lab, "dir01.contoso.com", "Site")
@@ -224,8 +224,7 @@ def test_fill_down_fill_a_range_and_cut(lab, folder):
 
 
 def test_filter_by_column_and_sort_by_two(lab, folder):
-    """Users can filter by words, by a word in a column, by excluded words, and by phrases in
-    quotation marks.
+    """Users can filter by words, by words in one column, by excluded words and by quoted phrases.
 
     A click with Shift sorts by a second column.
     """
@@ -292,7 +291,8 @@ def test_the_layout_survives_a_reload(lab, folder):
     server = lab.page.get_by_role("columnheader", name="Server").bounding_box()["x"]
     lab.page.locator(".lc-servers .lc-grid").evaluate("e => { e.scrollLeft = 300; }")
     assert lab.page.get_by_role("columnheader", name="Server").bounding_box()["x"] == server
-    # Another table has the same column widths and columns, but not the same sort order.
+    # After another table is opened, the columns and their widths are the same, but the sort order
+    # is not.
     write_notebook(folder / "test.ipynb", EDITOR.format(table="middle.csv"))
     lab.reload()
     # A cell that runs before the kernel is ready does not show an editor.
@@ -428,7 +428,8 @@ def test_changes_show_their_effects_on_certificates(lab, folder):
 
 
 def test_the_list_of_keys_and_the_tab_key(lab, folder):
-    """The question mark key opens a list of keys. When it closes, the focus returns to the cell.
+    """The question mark key opens the list of keyboard shortcuts. When the list closes, the focus
+    returns to the cell.
 
     Tab treats the headings as one stop.
     """

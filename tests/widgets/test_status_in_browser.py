@@ -36,8 +36,8 @@ def written(folder: Path, name: str) -> ln.RequestBundle:
 
 
 def test_rejected_certificates_have_one_line_and_one_button(lab, folder):
-    """If certificates are rejected, the panel shows one collapsed line for each of them, and one
-    button. Both can be used by keyboard.
+    """If certificates are rejected, the panel shows a collapsed line for each of them and a single
+    button. Users can operate the lines and the button with the keyboard.
     """
     bundle = written(folder, "refused")
     ln.demo.answer(bundle, folder / "answers", today=TODAY)
@@ -76,7 +76,7 @@ def test_rejected_certificates_have_one_line_and_one_button(lab, folder):
     following.get_by_text("Next step: Ask the CA to issue 1 certificate again.").wait_for()
     blind.wait_for(state="detached")
     panel.get_by_role("row").filter(
-        has_text="The certificate was refused (The certificate is missing"
+        has_text="lyncnb refused the certificate (The certificate is missing"
     ).first.wait_for()
     # Users can filter, sort and copy as in the editor's table, but they cannot edit the cells.
     panel.get_by_label("Filter requests").fill("state:waiting")
@@ -87,8 +87,8 @@ def test_rejected_certificates_have_one_line_and_one_button(lab, folder):
 
 
 def test_packages_and_records_with_every_step_open(lab, folder):
-    """While steps 3 to 6 show a password, a rejected certificate and a result, axe-core reports no
-    violation.
+    """axe-core reports no violation when steps 3 to 6 are open and show a password, a rejected
+    certificate and a result.
     """
     bundle = written(folder, "packaged")
     for place in ("first", "second"):
@@ -108,7 +108,7 @@ def test_packages_and_records_with_every_step_open(lab, folder):
     panel.locator(".lc-password").wait_for()
     record = panel.get_by_role("button", name="Record 6 certificates")
     panel.get_by_text(
-        "This records that 6 certificates on 5 servers have been in use since 2026-11-24."
+        "This button records that 6 certificates on 5 servers have been in use since 2026-11-24."
     ).wait_for()
     day = panel.get_by_label("In use since")
     today = day.input_value()
@@ -124,8 +124,8 @@ def test_packages_and_records_with_every_step_open(lab, folder):
 
 
 def test_differences_from_the_plan_in_the_editor_are_shown(lab, folder):
-    """After a change in the editor, the panel shows what writing the plan would change, until the
-    user undoes the change.
+    """While the plan in the editor differs from the saved plan, the panel shows what writing the
+    plan would change.
     """
     written(folder, "behind")
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="behind"))
@@ -140,7 +140,7 @@ def test_differences_from_the_plan_in_the_editor_are_shown(lab, folder):
     expect(panel.locator(".lc-changed-plan")).to_contain_text("1 ", use_inner_text=True)
     panel.get_by_role(
         "button", name="Package 1 selected request"
-    ).wait_for()  # The change of the plan does not affect the check boxes of the next step.
+    ).wait_for()  # Changes to the plan do not affect the check boxes of the next step.
     expect(ticked.get_by_role("checkbox").first).to_be_checked()
     lab.button("Undo").click()
     panel.locator(".lc-changed-plan").filter(has_text="another plan").wait_for(state="detached")

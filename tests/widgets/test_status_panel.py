@@ -105,8 +105,8 @@ def test_packages_passwords_and_steps(talk, folder):
 
 
 def test_the_second_year(folder):
-    """In the second year, the panel records installed certificates and renews due ones, and always
-    shows the next step.
+    """In the second year, the panel records installed certificates and renews certificates that are
+    about to expire, and always shows the next step.
     """
     first = Talk(StatusPanel(folder, today=TODAY).view)
     first.say("ready")
@@ -138,7 +138,7 @@ def test_the_second_year(folder):
 
 def test_a_wrong_installation_date_is_corrected(folder):
     """If a user records an installation again with another date, the panel corrects the date and
-    reports this.
+    shows a message about the correction.
     """
     talk = Talk(StatusPanel(folder, today=TODAY + timedelta(days=9)).view)
     talk.say("package", passphrase=PASSPHRASE, target_os="")
@@ -170,8 +170,8 @@ def test_the_status_is_updated_when_requests_are_written(tmp_path):
 
 
 def test_received_files_are_matched_and_findings_listed(talk, folder, tmp_path):
-    """The panel matches the certificates in a folder, and reports a file that does not match any
-    request or is missing.
+    """The panel matches the certificates in a folder. It reports a file without a certificate and a
+    path that does not exist.
 
     By default, it reads the returned files in the request folder.
     """
@@ -198,7 +198,7 @@ def test_no_waiting_requests_are_reported(talk, tmp_path):
     ]
 
 
-def test_the_static_form_is_the_table(folder):
+def test_saved_output_shows_the_requests(folder):
     """Without a kernel, the saved output shows the requests and their states."""
     data, _ = StatusPanel(folder, today=TODAY)._repr_mimebundle_()
     assert "se01.contoso.com" in data["text/html"].replace("<wbr>", "")
@@ -222,8 +222,8 @@ def refused(tmp_path) -> Talk:
 
 
 def test_rejected_requests_are_packaged_again(refused, tmp_path):
-    """After certificates were rejected, a button of the panel packages only their requests for the
-    CA.
+    """If the CA must issue certificates again, a button in the panel packages only the requests for
+    these certificates.
 
     The next step is then to import the new certificates.
     """
@@ -233,7 +233,7 @@ def test_rejected_requests_are_packaged_again(refused, tmp_path):
     ids = status["next"]["requests"]
     assert sorted(ids) == sorted(one["id"] for one in status["refusals"])
     needs = {row["id"]: row["needs"] for row in refused.rows().values()}
-    blind = "The certificate was refused (The certificate has no CRL distribution point). Ask the CA for another certificate."
+    blind = "lyncnb refused the certificate (The certificate has no CRL distribution point). Ask the CA for another certificate."
     assert blind in [needs[one] for one in ids]
     assert sorted(set(needs.values()) - {needs[one] for one in ids}) == [
         "The certificate is issued. Package it.",
@@ -251,8 +251,8 @@ def test_rejected_requests_are_packaged_again(refused, tmp_path):
 
 
 def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(refused, tmp_path):
-    """If two certificates for a request were rejected, the panel describes the later one in one
-    sentence.
+    """If two certificates for a request were rejected, the panel describes only the later
+    certificate, in one sentence.
 
     A valid certificate of the request stays valid.
     """
@@ -269,7 +269,7 @@ def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(r
         1,
     ]  # The certificates of the other CA are rejected as well.
     needs = [row["needs"] for row in talk.rows().values()]
-    good = "The certificate is issued. Package it. In addition, a second certificate for this request was refused."
+    good = "The certificate is issued. Package it. lyncnb also refused another certificate for this request."
     assert needs.count(good) == 3
     for one in refusals:
         assert one["words"].count("refused") == 1
@@ -280,8 +280,8 @@ def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(r
 
 
 def test_expired_certificates_are_not_called_rejected(refused, tmp_path):
-    """If a certificate has expired, the panel reports this, even if another certificate for the
-    request was rejected earlier.
+    """If a certificate has expired, the panel shows that it has expired, even if another
+    certificate for the request was rejected earlier.
     """
     bundle = ln.open_requests(tmp_path / "mine")
     ln.demo.answer(bundle, tmp_path / "good", today=TODAY)
@@ -322,7 +322,7 @@ def test_a_refused_certificate_is_accepted_with_a_reason(refused):
 
 
 def test_a_different_plan_in_the_editor_is_reported(folder):
-    """If the plan in the editor differs from the request folder, the status panel reports this
+    """If the plan in the editor differs from the request folder, the status panel shows a note
     until the user undoes the edit.
     """
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())

@@ -1,5 +1,5 @@
-"""In an edit of many cells, valid values are accepted and invalid ones are rejected. Values of a
-pool stay with the pool.
+"""If a user edits many cells at once, lyncnb accepts the valid values and rejects the invalid ones.
+If the server whose row contains the values of its pool leaves, these values stay with the pool.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def column(topology: Topology, name: str) -> list[str]:
 
 
 def test_valid_cells_are_accepted_and_others_rejected(topology):
-    """If one of three edited cells is invalid, it keeps its value, and the editor returns the text
-    with the reason.
+    """If one of three edited cells is invalid, the cell keeps its old value, and the edit returns
+    the rejected text with the reason.
     """
     taken = apply_block(
         topology,
@@ -61,8 +61,8 @@ def test_valid_cells_are_accepted_and_others_rejected(topology):
 
 
 def test_a_site_that_splits_a_pool_is_rejected(topology):
-    """If the site of only one server of a pool is changed, this change is rejected, but the changes
-    to other cells are made.
+    """If an edit would move only one server of a pool to another site, lyncnb rejects this edit,
+    and still makes the other edits of the block.
     """
     taken = apply_block(
         topology, [CellText(0, "site", "Kaohsiung"), CellText(3, "site", "Kaohsiung")]
@@ -72,8 +72,8 @@ def test_a_site_that_splits_a_pool_is_rejected(topology):
 
 
 def test_two_pasted_values_for_one_pool(topology):
-    """If pasted cells contain two values for the same pool, the first one is saved for the pool,
-    and the second one is rejected.
+    """If pasted cells contain two values for the same pool, the editor saves the first value for
+    the pool and rejects the second one.
     """
     name = "web_external_fqdn"
     taken = apply_block(
@@ -180,14 +180,14 @@ def test_copies_have_the_next_unused_number(topology, editor):
     ],
 )
 def test_the_next_server_name(name, taken, wanted):
-    """The next server name keeps the number of digits and the text after them, and skips names in
-    use.
+    """The next server name has the same number of digits and the same text after them. Names that
+    are in use are skipped.
     """
     assert find_next_name(name, taken) == wanted
 
 
 def test_a_name_without_a_number_gives_an_error():
-    """If a server name contains no number, there is no next name, and an error is reported."""
+    """If a server name contains no number, lyncnb cannot find the next name and raises an error."""
     with pytest.raises(
         LyncnbError, match=r"edge\.contoso\.com, because the name contains no number"
     ):
@@ -222,8 +222,8 @@ def test_a_paste_lists_added_and_replaced_servers(editor):
 
 
 def test_a_rejected_row_keeps_its_number_and_changes_nothing(editor):
-    """A rejected row is reported with its displayed row number and its column, and nothing is
-    changed.
+    """If a pasted row is not valid, lyncnb reports the row number and the column that the user
+    sees, and changes nothing.
     """
     talk = Talk(editor.view)
     talk.say("ready")
@@ -235,8 +235,8 @@ def test_a_rejected_row_keeps_its_number_and_changes_nothing(editor):
 
 
 def test_undo_names_the_cell_and_both_values(editor):
-    """If Undo reverts one cell, its message contains the cell and both values. Otherwise, it
-    describes the step.
+    """If Undo reverts one cell, its message contains the cell with the value before and after Undo.
+    Otherwise, its message describes the step.
     """
     talk = Talk(editor.view)
     talk.say("ready")
@@ -263,13 +263,13 @@ def test_undo_names_the_cell_and_both_values(editor):
     ("row", "name", "note"),
     [
         (1, "web_external_fqdn", "belongs to the pool pool.contoso.com. The value is in the row of fe01"),
-        (0, "web_external_fqdn", "belongs to the pool pool.contoso.com. The value is in the row of this"),
-        (3, "site", "The value is in the row of this server."),
+        (0, "web_external_fqdn", "belongs to the pool pool.contoso.com. The value is specified in this server"),
+        (3, "site", "The value is specified in this server's row."),
         (2, "target_os", "The cell is blank, so the default value 2012R2 applies."),
         (3, "web_external_fqdn", "Servers with the role Mediation do not use this column."),
         (2, "issuer", "The cell is blank, and there is no default value."),
         (0, "backup_pool", "The cell is blank, and there is no default value."),
-        (4, "rack", "The value is in the row of this server."),
+        (4, "rack", "The value is specified in this server's row."),
     ],
 )  # fmt: skip
 def test_the_origin_of_a_value_is_shown(editor, row, name, note):

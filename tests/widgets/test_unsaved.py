@@ -71,8 +71,8 @@ def open_editor_page(editor, drafts) -> list:
 
 
 def test_the_next_kernel_offers_the_draft(table, next_kernel):
-    """After a restart, the kernel offers the draft with the number and the time of its changes, and
-    shows the file until the user loads the draft.
+    """After a restart, the kernel offers the draft with the number and the time of its changes.
+    Until the user loads the draft, the editor shows the saved file.
     """
     before, _ = edited(table)
     next_kernel()
@@ -122,7 +122,7 @@ def test_a_discarded_draft_is_deleted_and_others_are_kept(table, next_kernel):
     next_kernel("second")
     editor, drafts = editor_of(table)
     editor.change_options(wildcard=True)
-    drafts.keep_draft()  # A new draft does not overwrite the draft that is offered.
+    drafts.keep_draft()  # The new draft does not overwrite the earlier draft.
     assert len(files(table)) == 2
     next_kernel("third")
     _, drafts = editor_of(table)
@@ -136,8 +136,8 @@ def test_a_discarded_draft_is_deleted_and_others_are_kept(table, next_kernel):
 
 
 def test_a_draft_for_an_earlier_table_has_a_note(table, next_kernel):
-    """If the table has changed on the disk, the draft is still offered with a note, and its edits
-    are applied to the new table.
+    """If the table has changed on the disk, lyncnb still offers the draft with a note, and applies
+    the edits in the draft to the new table.
     """
     edited(table)
     table.write_text(FIVE_SERVERS + "med03.contoso.com,Mediation,,Hsinchu,,,,,,B3\n")
@@ -210,9 +210,9 @@ def test_page_restores_compares_and_discards(table, next_kernel):
     assert len(editor.changes()) == 6
 
 
-def test_a_reload_of_the_page_is_recorded_until_the_cell_runs_again(table):
-    """After the page is reloaded, a record states that the saved output is outdated. An undo or a
-    new output removes the record.
+def test_saved_output_is_marked_outdated_after_a_reload(table):
+    """After the user reloads the page, the editor marks the saved output as outdated. An undo or a
+    new output removes this mark.
     """
     editor, _ = editor_of(table)
 

@@ -1,4 +1,4 @@
-"""No path in the output contains both separators, and printed commands work in cmd."""
+r"""No path in the output contains both / and \, and each printed command works in cmd."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 _ADDRESS = re.compile(r"https?://\S+")
 _BOTH = re.compile(r"[^\s\"']*(?:\\[^\s\"']*/|/[^\s\"']*\\)[^\s\"']*|\b[A-Za-z]:/[^\s\"']+")
-# Each command runs with absolute paths (HERE), with paths in a folder, and with missing files.
+# The commands use absolute paths (HERE), relative paths, and paths at which no file exists.
 COMMANDS = (
     *(r"plan HERE\contoso.csv", r"plan HERE\contoso.csv -v -o HERE\out\plan.html"),
     *(r"plan in\contoso.csv -o out\plan.svg", r"plan HERE\contoso.csv --save HERE\out\plan.json"),
@@ -81,9 +81,7 @@ def answer(folder: Path, back: Path) -> None:
 
 
 def test_no_path_has_both_separators(shell):
-    """The output and the errors of each command contain Windows paths, or paths inside the request
-    folder.
-    """
+    """In the output and the errors of each command, no path contains both slashes and backslashes."""
     mixed, unknown, succeeded = {}, [], set()
     for line in COMMANDS:
         if line == "ANSWER":

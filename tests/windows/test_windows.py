@@ -1,5 +1,5 @@
-"""Open files, access lists, NUL and file names work differently on Windows, but lyncnb has the same
-results as on Linux.
+"""On Windows, lyncnb has the same results as on Linux, although Windows handles files, access lists
+and names differently.
 
 CPython for Windows runs these tests, in CI under Wine (see ``.ci/windows``).
 """
@@ -95,8 +95,8 @@ def hold_open(path: Path, seconds: float) -> threading.Thread:
 
 
 @contextmanager
-def hold_alone(path: Path, seconds: float) -> Iterator[None]:
-    """Keep a file open for a given time, so that no other program can read it."""
+def open_exclusively(path: Path, seconds: float) -> Iterator[None]:
+    """Open a file exclusively for a given time, so that no other program can read it."""
     kernel = ctypes.WinDLL("kernel32", use_last_error=True)
     kernel.CreateFileW.restype = ctypes.c_void_p
     handle = ctypes.c_void_p(kernel.CreateFileW(str(path), 0x80000000, 0, None, 3, 0, None))
@@ -192,17 +192,17 @@ def test_lyncnb_waits_for_a_file_that_is_in_use(planner):
     """If a program prevents others from reading a file, lyncnb waits, and then suggests closing
     such programs.
     """
-    with hold_alone(planner / "single.csv", 1):
+    with open_exclusively(planner / "single.csv", 1):
         status, said = lyncnb("check", "single.csv", cwd=planner)
     assert status == 0, said
-    with hold_alone(planner / "single.csv", 60):
+    with open_exclusively(planner / "single.csv", 60):
         status, said = lyncnb("check", "single.csv", cwd=planner)
     assert (status, "another program, such as Excel" in said) == (2, True), said
 
 
 def test_an_open_key_file_leaves_two_passphrases(planner, tmp_path):
-    """If a key file is open during rekey, the error and the status list the files for each
-    passphrase.
+    """If another program has a key file open during rekey, the error message and the status list
+    the files for each of the two passphrases.
     """
     requests, new = planner / "requests", tmp_path / "new.txt"
     new.write_text("eleven brass kettles in Hualien\n")
@@ -284,8 +284,8 @@ def test_an_open_folder_is_reported_and_closed(planner):
 
 
 def test_a_copied_folder_is_closed_by_the_next_run(planner):
-    """A copied folder has the permissions of its new location, until the next command that writes
-    corrects them.
+    """A copied folder has the permissions of its new location. The next command that writes to the
+    copy restricts the permissions.
     """
     copied = shutil.copytree(planner / "requests", planner / "copied")
     status, said = lyncnb(
@@ -331,7 +331,7 @@ def test_the_command_for_a_disk_without_access_lists(tmp_path):
     assert "$" not in command
 
 
-# -- These tests are about terminals and texts.
+# -- The following tests concern input from terminals and the encoding of text.
 
 
 def test_nul_is_not_a_terminal(planner):
@@ -346,7 +346,9 @@ def test_nul_is_not_a_terminal(planner):
 
 
 def test_piped_output_is_utf_8(planner):
-    """If the output goes to a pipe, it is UTF-8, so that Chinese file names are complete."""
+    """If the output goes to a pipe, lyncnb encodes it as UTF-8, so that Chinese file names stay
+    readable.
+    """
     (planner / "小.csv").write_bytes((planner / "single.csv").read_bytes())
     status, said = lyncnb("plan", "小.csv", "-o", "小.md", cwd=planner)
     assert (status, "written: 小.md" in said) == (0, True), said
@@ -373,8 +375,8 @@ def test_reserved_names_are_refused(planner, name):
 
 
 def test_no_key_or_folder_gets_a_reserved_name(tmp_path, monkeypatch):
-    """For every new file or folder, the name of a device, or a name with characters that Windows
-    does not allow, is rejected.
+    """lyncnb rejects a new file or folder whose name is a Windows device name, or contains
+    characters that Windows does not allow.
     """
     monkeypatch.chdir(tmp_path)
     for name in ("con.key", "key:1", "a?.key", "folder /key"):
@@ -393,7 +395,7 @@ def test_a_path_on_another_drive_is_shown_in_full(tmp_path):
 
 
 def test_a_path_that_is_too_long_is_explained():
-    """If a path has more than 260 characters, the error message has a separate hint."""
+    """If a path has more than 260 characters, the hint of the error message mentions this limit."""
     path = "C:\\" + "a" * 150 + "\\" + "b" * 150
     error = system_calls.describe_error(FileNotFoundError(2, "No such file"), path, "read the file")
     assert "more than 260 characters" in error.hint

@@ -11,7 +11,9 @@ from shell_kit import SUCCEEDED
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item):
-    """Add to a test's report the commands that succeeded since the previous test, even in fixtures."""
+    """Add the commands that succeeded since the previous test to a test's report. This includes
+    commands in fixtures.
+    """
     result = yield
     item.user_properties += [("command", name) for name in sorted(SUCCEEDED)]
     SUCCEEDED.clear()

@@ -83,7 +83,7 @@ def _compare_common_name(certificate: Certificate, entry: PlannedEntry) -> Itera
     if not present:
         yield "common-name-missing", different
     elif wanted.casefold() not in [name.casefold() for name in present]:
-        # One of two finding codes applies. The usage of the certificate determines which one.
+        # Yield both codes. The usage of the certificate determines which code applies.
         for code in ("common-name-changed", "common-name-changed-on-edge"):
             yield code, different
     elif wanted not in present:
@@ -330,7 +330,7 @@ def _check_validity(
         yield (
             "validity-shorter-than-asked",
             (
-                f"the plan requests a validity of {validity_days} days, but the "
+                f"the plan requests a validity period of {validity_days} days, but the "
                 f"certificate is valid for {lasts.days} days"
             ),
         )

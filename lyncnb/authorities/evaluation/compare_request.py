@@ -75,8 +75,8 @@ def _compare_names(content: RequestContent, entry: PlannedEntry) -> Iterator[Dif
             "request-names-missing",
             (f"the request does not contain the names {_join_names(missing)}"),
         )
-    # TLS clients need the common name also as a subject alternative name, even if the plan lists it
-    # only as the common name.
+    # TLS clients require the common name as a subject alternative name too, even if the plan
+    # contains it only as the common name.
     if added := present - planned - {entry.common_name.casefold()}:
         yield "request-names-added", (f"the request also contains the names {_join_names(added)}")
 

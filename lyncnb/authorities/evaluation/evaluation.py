@@ -29,8 +29,9 @@ from ...rules.returned_rules import (
 from .compare_certificate import compare_certificate
 from .compare_roots import compare_root
 
-#: The findings that depend on other certificates, which may be missing in the folder. lyncnb reads
-#: them from the manifest, and computes all other findings again.
+#: lyncnb keeps these findings from the manifest, because they depend on certificates that may no
+#: longer
+#: be in the folder. It computes all other findings again.
 NOTED = (
     *("duplicate-serial", "different-certificates-in-pool", "replacement-unproven"),
     *("answers-of-two-cas", "issued-under-another-root", "issued-by-another-ca"),
@@ -125,7 +126,7 @@ def _find_path(evidence: Evidence, evaluated_at: datetime) -> Path:
 
 
 def _list_path_objections(path: Path, evidence: Evidence) -> Iterator[Difference]:
-    """Yield the problems in a certification path, for a Windows version and the type of CA."""
+    """Yield the problems in a path for the servers' Windows version and the CA's type."""
     can_be_enabled = evidence.target_os in load_returned_rules().curves_to_enable
     for wrong in path.objections:
         if wrong.code == "chain-curve-unsupported" and can_be_enabled:
@@ -182,7 +183,7 @@ def to_record(
     *,
     evaluated_at: str,
 ) -> Judgement:
-    """Convert an evaluation and the data on which it is based to a record for the manifest."""
+    """Convert an evaluation and its evidence to a record for the manifest."""
     all_findings = tuple(all_findings)
     codes = {finding.code for finding in all_findings}
     return Judgement(
@@ -219,7 +220,8 @@ def read_recorded_findings(evaluation: Judgement | None) -> tuple[Difference, ..
         return ()
     reasons = {acceptance.code: acceptance.reason for acceptance in evaluation.accepted}
     return tuple(
-        # The reason for accepting the error is removed because it will be added again later.
+        # Remove the reason for the acceptance from the message, because the caller adds the current
+        # reason again.
         (
             finding.code,
             finding.message.removesuffix(format_acceptance(reasons.get(finding.code, ""))),

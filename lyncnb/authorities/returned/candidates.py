@@ -122,7 +122,7 @@ def sort_by_public_key(
     known: tuple[Certificate, ...],
     today: datetime,
 ) -> Batch:
-    """Group the requests by public key. All certificates for other keys are possible issuers."""
+    """Group the requests by public key, and return all other certificates as possible issuers."""
     sources: dict[Certificate, str] = {}
     for file in files:
         for certificate in file.certificates:

@@ -222,7 +222,10 @@ def _split_pem(text: str, boundaries: list[re.Match[str]]) -> Iterator[tuple[str
         else:
             yield (
                 "",
-                ("file-malformed", f'the line END "{_shorten_label(mark[2])}" has no BEGIN line'),
+                (
+                    "file-malformed",
+                    (f'the END line "{_shorten_label(mark[2])}" has no matching BEGIN line'),
+                ),
             )
             begin = None
     if begin is not None:
@@ -240,7 +243,8 @@ def _report_incomplete_block(begin_line: re.Match[str]) -> Remark:
 
 def _decode_body(body: str, label: str) -> bytes | Remark:
     if "PRIVATE KEY" in label:
-        # A private key may be encrypted or not be ASN.1, so only its PEM label identifies it.
+        # A private key can be encrypted and does not have to be ASN.1, so lyncnb identifies it only
+        # by the PEM label.
         return "private-key-in-file", f'the file contains a "{_shorten_label(label)}"'
     content = _decode_base64(_remove_headers(_QUOTED.sub("", body)))
     return content or ("file-malformed", f'the block "{_shorten_label(label)}" is not valid base64')

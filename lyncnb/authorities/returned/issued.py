@@ -80,7 +80,7 @@ class IssuedCertificate(Told):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The DNS names in the certificate's subjectAltName extension, in their order."""
+        """The DNS names in the certificate's subjectAltName extension, in their original order."""
         return self.certificate.dns_names
 
     @property
@@ -100,7 +100,7 @@ class IssuedCertificate(Told):
 
     @property
     def thumbprint(self) -> str:
-        """The SHA-1 thumbprint in capital letters, as for ``Set-CsCertificate -Thumbprint``."""
+        """The SHA-1 thumbprint in uppercase, as ``Set-CsCertificate -Thumbprint`` expects it."""
         return self.certificate.thumbprint
 
     @property
@@ -146,7 +146,7 @@ class IssuedCertificate(Told):
 
 
 def list_distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterator[Finding]:
-    """Yield the findings about issued certificates.
+    """Yield the findings about issued certificates, so that each finding refers to one certificate.
 
     If a request has several certificates, each finding includes the certificate.
     """
@@ -165,7 +165,8 @@ def list_distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterato
 DISPLACED = ("certificate-replaced", "certificate-passed-over")
 
 
-# The findings about unreadable files, which have a different exit status than mismatches.
+# The findings about unreadable files. Their exit status differs from the exit status for a
+# mismatch.
 _UNREADABLE = ("file-unreadable", "file-malformed", "pfx-not-opened")
 
 
@@ -296,8 +297,8 @@ class IssuedCertificates(Table, Told):
                     words = f"{words}: {error.code}: {error.message}"
                     found.setdefault(certificate.request_id, []).append(words)
             if certificate.request_id not in self.by_id and not certificate.has_errors:
-                # When the certificate was recorded, the CA certificate was not valid yet, or the
-                # rules were different.
+                # When lyncnb recorded the certificate, the CA certificate was not valid yet or
+                # other rules applied.
                 words = (
                     f"{which}, but the certificate no longer has errors. To accept the "
                     "certificate, run: lyncnb receive FOLDER"

@@ -21,7 +21,7 @@ from ..certificates_on_record import (
     ISSUERS,
     build_issued_certificate,
     find_altered_packages,
-    list_outstanding_requests,
+    list_generations_to_match,
     read_received_certificates,
 )
 from .issued import IssuedCertificates, list_distinct_findings
@@ -72,7 +72,7 @@ def match_certificates(
     packages = find_altered_packages(bundle)
     if paths:
         files += _find_refused(bundle, files, known, accepted)
-    asked = list(list_outstanding_requests(bundle, accepted))
+    asked = list(list_generations_to_match(bundle, accepted))
     matched = match_returned_certificates(asked, files, known=known, today=at)
     answers = (*matched.answers, *matched.superseded, *matched.refused)
     everyone = tuple(map(build_issued_certificate, answers))
@@ -84,7 +84,7 @@ def match_certificates(
         *(
             found
             for part, found in missing
-            if part not in here and not _is_lost_issuer_received(found, files)
+            if part not in here and not _is_issuer_received_again(found, files)
         ),
         *packages.values(),
         *list_distinct_findings(everyone),
@@ -104,8 +104,8 @@ def match_certificates(
     )
 
 
-def _is_lost_issuer_received(finding: Finding, files: Iterable[ReturnedFile]) -> bool:
-    """Return whether the received files contain a CA certificate that the folder has lost."""
+def _is_issuer_received_again(finding: Finding, files: Iterable[ReturnedFile]) -> bool:
+    """Return whether a received file contains a CA certificate that is unreadable in the folder."""
     if finding.code != "file-unreadable" or not finding.about.startswith(f"{ISSUERS}/"):
         return False
     stem = finding.about.rpartition("/")[2].removesuffix(".cer")
@@ -117,7 +117,7 @@ def _is_lost_issuer_received(finding: Finding, files: Iterable[ReturnedFile]) ->
 def _add_unrecorded_requests(
     bundle: RequestBundle, files: Iterable[ReturnedFile], findings: Iterable[Finding]
 ) -> Iterator[Finding]:
-    """Add the path of an unrecorded CSR file to findings about certificates with an unknown key."""
+    """If the CSR for an unknown key is in the folder, add its path to the finding."""
     found = tuple(findings)
     here: dict[str, str] = {}
     if any(finding.code == "unknown-key" for finding in found):

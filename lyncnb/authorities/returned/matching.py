@@ -45,7 +45,7 @@ def match_returned_certificates(
     known: Iterable[Certificate] = (),
     today: date,
 ) -> Matched:
-    """Match returned certificates to requests by public key, and compare them with the plan.
+    """Match returned certificates to requests by public key, and evaluate each match.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def match_returned_certificates(
         findings=tuple(dict.fromkeys(batch.loose)),
         refused=tuple(batch.refused),
         passed_over=tuple(batch.passed_over),
-        issuers=tuple(c for c in batch.sources if _is_ca_to_store(c, batch)),
+        issuers=tuple(c for c in batch.sources if _is_new_ca_certificate(c, batch)),
     )
 
 
@@ -101,8 +101,8 @@ def _select_findings_about(all_findings: tuple[Finding, ...], match: Match) -> t
     return tuple(finding for finding in all_findings if finding.about == match.asked.request_id)
 
 
-def _is_ca_to_store(certificate: Certificate, batch: Batch) -> bool:
-    """Return whether a certificate belongs to a CA, so that the folder stores it for later use."""
+def _is_new_ca_certificate(certificate: Certificate, batch: Batch) -> bool:
+    """Return whether a certificate belongs to a CA and must be stored for later use."""
     return certificate.spki_sha256 not in batch.by_key and is_issuer(certificate)
 
 
@@ -110,7 +110,9 @@ def _find_completed_chains(
     requests: Sequence[Outstanding], matches: Sequence[Match], batch: Batch
 ) -> Iterator[Match]:
     """Yield the recorded certificates whose chains a newly received CA certificate completes."""
-    news = [c for c in batch.sources if _is_ca_to_store(c, batch) and c.sha256 not in batch.known]
+    news = [
+        c for c in batch.sources if _is_new_ca_certificate(c, batch) and c.sha256 not in batch.known
+    ]
     if not news:
         return
     before = Issuers([c for c in batch.known.values() if c.spki_sha256 not in batch.by_key])
@@ -283,8 +285,8 @@ def _choose_certificate(
 
     best = max(certificates, key=rank_certificate)
     if held is not None and own is not None and held != best:
-        # The certificate on record is kept if the new one has errors. It is also kept if the new
-        # one is older or was replaced earlier, and its chain is not more complete.
+        # Keep the recorded certificate if the new one has errors. Also keep it if the new one is
+        # older, or was replaced earlier, and its chain is not more complete.
         is_older = held.not_before > best.not_before or (
             held.not_before == best.not_before and best.sha256 in request.displaced
         )

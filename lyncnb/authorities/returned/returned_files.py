@@ -39,8 +39,8 @@ Password = Secret | str | Callable[[str], Secret | str | None] | None
 #: chain has about 2 MB.
 MAX_FILE_BYTES = 5_000_000
 
-#: The largest size of an archive in bytes. An archive with 10,000 certificates of 5 KB, which are
-#: almost incompressible, is allowed.
+#: The largest size of an archive in bytes. It is enough for 10,000 certificates of 5 KB each, which
+#: are almost incompressible.
 MAX_ARCHIVE_BYTES = 100_000_000
 MAX_ARCHIVE_ENTRIES = 10_000
 
@@ -116,7 +116,8 @@ def read_returned_files(
         if os.path.isdir(path):
             files.extend(_read_folder(path, password))
         else:
-            # Only links that the user specified are followed. Links inside a folder are ignored.
+            # lyncnb follows a link only if the user specified its path. It ignores links inside a
+            # folder.
             files.extend(
                 _report_unreadable(_read_path(path.resolve(), visible(path.name), password))
             )
@@ -209,13 +210,13 @@ def _find_limit(path: Path) -> int:
 
 
 def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
-    """Read a mail message that was saved as a file. Only parts with content are reported."""
+    """Read a mail message that was saved as a file. Omit parts without content."""
     parts = [(f"{name}: {visible(part)}", content) for part, content in read_mail_parts(data)]
     found = [
         file
         for part, content in parts
-        # The function ``read_mail_parts`` already returns the parts of a mail message inside
-        # another one.
+        # If a mail message is attached to another one, ``read_mail_parts`` has already returned its
+        # parts.
         for file in (
             [_read_data(content, part, password)]
             if is_mail(content)
@@ -381,7 +382,7 @@ def _explain_skipped_entry(entry: zipfile.ZipInfo) -> str:
     if entry.flag_bits & 0x1:
         return "the archive entry is encrypted"
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "the compression method of the archive entry is not supported"
+        return "lyncnb does not support the compression method of the archive entry"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Read a server's certificate export: where certificates are, and which services use them.
+"""Read the file that export_certificates.ps1 writes on a server.
 
 ``export_certificates.ps1`` writes the file: PEM with lines between the blocks, as RFC 7468
 section 2 allows, so that any tool can read the certificates. The format is strict: a file with
@@ -65,12 +65,12 @@ class ServerExport:
 
 
 def is_export(text: str) -> bool:
-    """Return whether a text starts like a certificate export of any version."""
+    """Return whether a text begins with the mark of a certificate export, in any version."""
     return text.startswith(_MARK)
 
 
 def parse_export(text: str) -> ServerExport:
-    """Read where certificates are installed from a server's export.
+    """Read from a server's export where its certificates are installed.
 
     The module ``decoding.py`` reads the certificates.
 
@@ -183,7 +183,7 @@ def _read_placements(lines: _Lines) -> Iterator[Placement]:
 
 def _read_sha256(lines: _Lines) -> str:
     if lines.read_line() != _BEGIN:
-        raise BadExport("a certificate is missing after its description")
+        raise BadExport("a description is not followed by its certificate")
     body = []
     while (line := lines.read_line()) != _END:
         body.append(line)

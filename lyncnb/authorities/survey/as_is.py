@@ -45,7 +45,8 @@ STATES: Mapping[str, str] = {
     "not-seen": "not seen",
 }
 
-#: The state of a certificate that no port presented to ``probe``. It may still be installed.
+#: The state of a certificate that no port presented to ``probe``. The certificate may still be
+#: installed.
 NOT_SEEN = "not-seen"
 #: The states in which no certificate is installed.
 ABSENT = ("none", NOT_SEEN)
@@ -136,7 +137,7 @@ class PlannedAsIs(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnplannedCertificate(Told):
-    """An installed certificate that no planned certificate requires, and the reason."""
+    """An installed certificate that matches no planned certificate, and the reason."""
 
     told: ClassVar = (
         *(f"{item.name}=certificate.{item.name}" for item in fields(StandingCertificate)),
@@ -193,7 +194,7 @@ AS_IS_FILE = build_report_kind(
     suffixes=(".json",),
 )
 
-_SHOWN = 200  # The largest number of certificates that the short form lists.
+_SHOWN = 200  # The largest number of certificates in the short form of a comparison.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -44,8 +44,8 @@ from .as_is import (
 )
 from .read_as_is import read_as_is
 
-# The state of a certificate for each error code. The first code applies, so missing names take
-# precedence over the key.
+# The error codes for each state of a certificate. The first state with a matching code applies, so
+# missing names take precedence over a wrong key.
 _STATES: Mapping[str, frozenset[str]] = {
     "names-missing": frozenset(("names-missing", "names-replaced-by-wildcard")),
     "other-key": frozenset(
@@ -99,7 +99,7 @@ def compare_as_is(
     """
     if not paths:
         raise ReturnedFileError(
-            "no files or folders were specified", hint="specify at least one file or folder"
+            "you did not specify any files or folders", hint="specify at least one file or folder"
         )
     saved = [read_as_is(path) for path in paths if _is_saved_comparison(path)]
     others = [path for path in paths if not _is_saved_comparison(path)]
@@ -200,13 +200,13 @@ def compare_files(
     judged = _Evaluated(
         estate=estate,
         entries=entries,
-        # The evaluation uses a later time, so that a certificate that was issued within the last
-        # hour counts as valid.
+        # Without a given date, the evaluation uses the current time, so that a certificate that was
+        # issued within the last hour counts as valid.
         at=now if not is_given and day == now.date() else convert_to_time(day),
         accepted=list_accepted_codes((), plan.options, day=day),
         compromised=list_compromised_keys(records),
     )
-    planned = _list_planned_as_is(plan, judged)
+    planned = _compare_planned_certificates(plan, judged)
     roots = judged.list_root_findings(
         one.certificate.sha256 for one in planned if one.certificate and one.is_good
     )
@@ -236,7 +236,7 @@ class _InstalledCertificates:
     exports: Mapping[str, ServerExport]  # The exports by the name of their computer.
     places: Mapping[
         str, Mapping[str, Placement]
-    ]  # The locations by the SHA-256 of the certificate and the name of the computer.
+    ]  # The locations by the SHA-256 of the certificate, and then by the name of the computer.
 
     def describe_installed_certificate(self, certificate: Certificate) -> StandingCertificate:
         return describe_installed(
@@ -337,7 +337,7 @@ class _Pair:
 
     @property
     def state(self) -> str:
-        """The state of the planned certificate, which the most important error determines."""
+        """The state of the planned certificate. The most important error determines the state."""
         if self.is_compromised:
             return "compromised"
         codes = self.errors | (frozenset() if self.is_in_force else {"not-yet-valid"})
@@ -345,8 +345,7 @@ class _Pair:
         return next(fitting, "differs" if self.errors else "unproven")
 
 
-#: The number of names that differ between a planned and an installed certificate, and the installed
-#: certificate.
+#: An installed certificate, after the number of names that it does not share with a planned one.
 _Near = tuple[int, Certificate]
 
 # The largest numbers of candidates for a planned certificate. These limits keep the comparison
@@ -372,7 +371,7 @@ class _Evaluated:
     ]
     good: dict[str, list[_Pair]] = field(
         default_factory=dict
-    )  # The candidates by the ID of the planned certificate.
+    )  # The candidate matches for each planned certificate, by its ID.
     near: dict[str, list[_Near]] = field(default_factory=dict)
     uses: dict[str, list[PlannedEntry]] = field(default_factory=dict)
     fictional: bool = field(init=False)
@@ -427,7 +426,7 @@ class _Evaluated:
         return best[1] if best else None
 
     def evaluate_pair(self, certificate: Certificate, entry: PlannedEntry) -> _Pair:
-        """Evaluate an installed certificate as if it was issued for a planned certificate."""
+        """Evaluate an installed certificate as if a CA had issued it for a planned certificate."""
         evidence = Evidence(
             certificate=certificate,
             entry=entry,
@@ -494,7 +493,7 @@ def _find_candidates(
     certificates: Iterable[Certificate],
     names: Mapping[str, frozenset[str]],
 ) -> dict[str, list[Certificate]]:
-    """Return, by request ID, the installed certificates with the same common or server name."""
+    """Return the installed certificates that have the common or server name of a request, by ID."""
     by_name: dict[str, list[Certificate]] = {}
     for certificate in certificates:
         for name in names[certificate.sha256]:
@@ -513,7 +512,9 @@ def _find_candidates(
 # --- The following functions create the results of the comparison.
 
 
-def _list_planned_as_is(plan: CertificatePlan, evaluated: _Evaluated) -> tuple[PlannedAsIs, ...]:
+def _compare_planned_certificates(
+    plan: CertificatePlan, evaluated: _Evaluated
+) -> tuple[PlannedAsIs, ...]:
     answers = []
     chosen = [_choose_certificate(entry, evaluated) for entry in evaluated.entries]
     told = _compare_cas(plan, chosen, evaluated)
@@ -606,7 +607,7 @@ def _rank_certificate(
 def _count_usages(
     certificate: Certificate, entry: PlannedEntry, installed: _InstalledCertificates
 ) -> int:
-    """Count the planned usages for which the planned servers use a certificate.
+    """Count the planned usages that the certificate has on the planned servers.
 
     A usage counts once for each server.
     """
@@ -633,7 +634,7 @@ def _list_remarks(
     uses: list[PlannedEntry],
     installed: _InstalledCertificates,
 ) -> Iterator[str]:
-    """Yield how a certificate's installation and use on the servers differ from the plan.
+    """Yield the differences between the plan and a certificate's installation and use on servers.
 
     The servers' exports list where the certificate is installed and used.
     """
@@ -702,7 +703,7 @@ def _list_notes(
     known = {server for entry in entries for server in entry.servers}
     for computer, export in sorted(exports.items()):
         if computer not in known:
-            yield f"the plan has no certificate for the exported server {computer}"
+            yield f"the plan has no certificate for {computer}, whose certificates were exported"
         for kind, thumbprint in export.absent:
             yield (
                 f"{computer} uses the certificate {thumbprint} for {kind}, but this "

@@ -30,7 +30,7 @@ from .as_is import (
 )
 
 # The largest size of the file in bytes. A file with 10,000 planned certificates and their findings
-# has about 20 MB.
+# is about 20 MB.
 _LARGEST = 1 << 28
 _AGAIN = "save the file again: lyncnb asis PATH… TOPOLOGY --save FILE.json"
 _FORMS = {
@@ -144,7 +144,7 @@ def _build_as_is(document: dict[str, object], name: str) -> AsIs:
         plan_sha256=said.plan_sha256,
         made_at=said.made_at,
         judged_on=date.fromisoformat(said.judged_on),
-        planned=tuple(map(_build_entry_from_as_is, said.planned)),
+        planned=tuple(map(_build_planned_as_is, said.planned)),
         unplanned=tuple(
             UnplannedCertificate(certificate=_remove_reason(certificate), why=certificate.why)
             for certificate in said.unplanned
@@ -152,8 +152,9 @@ def _build_as_is(document: dict[str, object], name: str) -> AsIs:
         files=tuple(_build_finding(file, file.file) for file in said.files),
         notes=said.notes,
     )
-    # The saved comparison must have a valid digest, because lyncnb uses it to decide which requests
-    # to omit.
+    # The digest of the saved comparison must be valid, because lyncnb uses the comparison to decide
+    # which
+    # requests to omit.
     if build_report_document(build_as_is_report(found))["sha256"] != said.sha256:
         raise ReturnedFileError(
             f"{name}: the file was changed after lyncnb saved it, so its digest does not match",
@@ -188,10 +189,10 @@ def _find_errors(content: _Document) -> Iterator[tuple[str, str]]:
             yield f"{where}.entry_sha256", "is not a SHA-256 value"
         if one.certificate is not None:
             yield from _find_certificate_errors(one.certificate, f"{where}.certificate")
-        yield from _find_finding_errors(one.findings, f"{where}.findings")
+        yield from _find_invalid_findings(one.findings, f"{where}.findings")
     for number, other in enumerate(content.unplanned):
         yield from _find_certificate_errors(other, f"unplanned[{number}]")
-    yield from _find_finding_errors(content.files, "files")
+    yield from _find_invalid_findings(content.files, "files")
 
 
 def _find_certificate_errors(
@@ -211,7 +212,7 @@ def _find_certificate_errors(
             yield location, "contains characters that cannot be printed"
 
 
-def _find_finding_errors(
+def _find_invalid_findings(
     findings: tuple[_Finding, ...], location: str
 ) -> Iterator[tuple[str, str]]:
     for number, found in enumerate(findings):
@@ -240,7 +241,7 @@ def _remove_reason(content: _Unplanned) -> StandingCertificate:
     return StandingCertificate(**values)
 
 
-def _build_entry_from_as_is(content: _Planned) -> PlannedAsIs:
+def _build_planned_as_is(content: _Planned) -> PlannedAsIs:
     return PlannedAsIs(
         id=content.id,
         owner=content.owner,

@@ -53,7 +53,7 @@ class _Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerReport:
-    """The certificates on one server at one time, by SHA-1 thumbprint in lower case.
+    """The certificates that a server had at a given time, by SHA-1 thumbprint in lowercase.
 
     ``at`` is a UTC time in ISO 8601, and ``source`` is the name of the file. If ``of_store`` is
     true, the report lists all certificates in the server's store. lyncnb then knows only that those
@@ -86,7 +86,8 @@ def read_server_reports(paths: Iterable[str | os.PathLike[str]]) -> tuple[Server
             problems += own
     if problems:
         raise ReturnedFileError(
-            "some reports cannot be read, so nothing was recorded", problems=tuple(problems)
+            "lyncnb cannot read some of the reports, so it recorded nothing",
+            problems=tuple(problems),
         )
     return tuple(reports)
 

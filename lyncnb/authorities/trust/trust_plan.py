@@ -37,8 +37,8 @@ else:
     # The class is imported only for type hints, because a trust plan needs no cryptography.
     Certificate = Any
 
-#: The chains above issued certificates, by the ID of the planned certificate. Each chain starts
-#: with the issuer.
+#: The CA certificates that issued each certificate, by the ID of the planned certificate. The
+#: direct issuer is first.
 Chains: TypeAlias = Mapping[str, Sequence[Certificate]]
 
 _SERVER_AUTH = "serverAuth"
@@ -87,7 +87,7 @@ def _add_pools(plan: CertificatePlan) -> CertificatePlan:
     for (name, role), certificates in group_certificates_by_pool(plan).items():
         if not name or role not in plan.rules.roles:
             continue
-        # The names in a certificate show whether the option that adds such names was set.
+        # The extended key usages in the certificates show which options are not set.
         unset = {
             flag
             for certificate in certificates
@@ -123,8 +123,9 @@ class _Need:
     """The reasons why a server or another party needs a CA certificate."""
 
     ca: CaCertificate
-    # Each tuple contains the owner of the certificate to verify, its description, and the
-    # connections.
+    # Each key contains the owner of a certificate that must be verified, and the certificate's
+    # description. The values name the parties that verify it or, for a server's own certificate,
+    # its usages.
     reasons: dict[tuple[_Who, str], dict[str, None]] = field(default_factory=dict)
     trust_rules: dict[str, TrustRule] = field(default_factory=dict)
     whens: set[str] = field(default_factory=set)
@@ -177,8 +178,8 @@ class _Need:
         self.whens |= other.whens
 
 
-#: Each item contains a root, a certificate that is presented, and the IDs of all similar
-#: certificates.
+#: Each item contains a root, a planned certificate that chains to the root, and the IDs of all
+#: certificates with the same properties.
 _Shown = tuple[tuple[CaCertificate, PlannedCertificate, tuple[str, ...]], ...]
 _Needs = dict[_Who, dict[CaCertificate, _Need]]
 
@@ -243,7 +244,7 @@ class _Planner:
         )
         for trusted in trust_rules:
             if trusted.speaker_eku:
-                theirs = self._list_speaker_certificates(connection)
+                theirs = self._list_opener_certificates(connection)
                 asked = trusted.speaker_eku
                 yield from self._present_certificates(
                     connection, trusted, theirs, speaker, listening, asked
@@ -257,7 +258,7 @@ class _Planner:
     def _list_pool_certificates(self, pool: Pool, usage: str) -> _Shown:
         return self._group_by_root((pool,), usage, (pool.role, pool.site, str(pool.fqdn), usage))
 
-    def _list_speaker_certificates(self, connection: Connection) -> _Shown | None:
+    def _list_opener_certificates(self, connection: Connection) -> _Shown | None:
         """Return the certificates that the opening side of a connection can present.
 
         For another party, return None.
@@ -308,7 +309,7 @@ class _Planner:
         requested_usages: tuple[str, ...],
         side: str = "client",
     ) -> Iterator[Presentation]:
-        """Yield the certificates that one side of a connection presents, one for each root."""
+        """Yield the certificates that one side of a connection presents, but one for each root."""
         rule = connection.rule
         presentation = partial(
             Presentation,
@@ -441,7 +442,7 @@ class _Planner:
 
     def _list_pool_cas(self) -> Iterator[RequiredCa]:
         own = {role: rule for rule in self.rules.trusts for role in rule.roles}
-        shared = self._build_shared_lookup()
+        shared = self._index_shared_certificates()
         for pool in self.plan.topology.pools:
             found: dict[CaCertificate, _Need] = {}
             certificates = (*self._find_pool_certificates(pool), *shared(pool.role))
@@ -468,7 +469,7 @@ class _Planner:
             for need in sorted(found.values(), key=lambda item: not item.ca.is_root):
                 yield _build_required_ca(need, role.id, role.title, str(pool.fqdn), servers)
 
-    def _build_shared_lookup(self) -> Callable[[str], list[PlannedCertificate]]:
+    def _index_shared_certificates(self) -> Callable[[str], list[PlannedCertificate]]:
         """Return a function that finds the certificates shared by all servers with a role."""
         by_rule = {rule.id: rule for rule in self.rules.certificates}
         shared = [c for c in self.plan.certificates if not c.pool and c.rule in by_rule]

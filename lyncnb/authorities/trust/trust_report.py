@@ -298,7 +298,7 @@ def _format_text(trust: TrustPlan) -> Iterator[list[str]]:
     ]
     if clients:
         yield [
-            "Client authentication for servers that present their certificates as clients:",
+            "Client authentication for servers that act as TLS clients:",
             *map(_format_client_line, clients),
         ]
     yield [repr(trust)]

@@ -32,7 +32,7 @@ STORES = {
     True: "Trusted Root Certification Authorities (Root)",
     False: "Intermediate Certification Authorities (CA)",
 }
-_OWN_STORE = "the trusted root store of the other party"
+_OWN_STORE = "the other party's trusted root store"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class CaCertificate(Told):
 
 @cache  # Thousands of rows share a few sources, so each source is evaluated only once.
 def is_inferred(source: str) -> bool:
-    """Return whether no document states a requirement, so that lyncnb inferred it."""
+    """Return whether no document states a requirement. In this case, lyncnb has inferred it."""
     return all(part.startswith("Inferred") for part in source.split("; "))
 
 
@@ -177,7 +177,7 @@ class Presentation(Requirement):
         if "clientAuth" not in self.asked:
             return "; ".join(filter(None, ("not required", ends)))
         if not self.certificates:
-            return "required in the presented certificate"
+            return "required in the other party's certificate"
         if not self.is_served:
             return "; ".join(filter(None, ("required, but not planned", ends)))
         if self.issuer == "public":
@@ -227,7 +227,7 @@ class RequiredCa(Requirement):
 
 
 class Installation(NamedTuple):
-    """A server that needs a CA certificate. For another party, ``server`` is blank."""
+    """A server, or another party (with a blank ``server``), that needs a CA certificate."""
 
     required: RequiredCa
     server: str

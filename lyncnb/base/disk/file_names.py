@@ -94,7 +94,7 @@ def find_reserved_name(path: str | os.PathLike[str]) -> str:
 
 
 def make_relative_path(path: str | os.PathLike[str], start: str | os.PathLike[str]) -> str:
-    """Return a path relative to a folder, or the full path if both are on different drives."""
+    """Return a path relative to a folder, or the absolute path if their drives differ."""
     try:
         return os.path.relpath(path, start)
     except ValueError:

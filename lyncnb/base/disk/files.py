@@ -72,7 +72,7 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
         system_calls.mkdir(path, mode)
         if system_calls.WINDOWS and not mode & 0o077:
             windows_access.restrict_access(path)
-        folder_access.hand_over_path(path, is_folder=True)
+        folder_access.set_access_rights(path, is_folder=True)
     except FileExistsError:
         check_folder(path)
     except (OSError, ValueError) as error:
@@ -176,7 +176,7 @@ def set_final_name(temp: Path, path: Path) -> None:
 
 def _rename_to_free_name(temp: Path, path: Path) -> None:
     # Between lstat() and rename(), another program could create a file with the same name. Another
-    # lyncnb process cannot, because it waits for the lock on the folder.
+    # lyncnb process waits for the lock on the folder, so it cannot do this.
     with suppress(FileNotFoundError):
         system_calls.lstat(path)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
@@ -256,7 +256,7 @@ def move_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) ->
     try:
         if stat.S_ISLNK(system_calls.lstat(source).st_mode):
             raise BundleError(f"{source} is a symbolic link", hint="remove the link")
-        linked = _link_for_move(source, target)
+        linked = _link_or_rename(source, target)
         sync_folder(target.parent)
         if linked:
             system_calls.unlink(source)
@@ -268,7 +268,7 @@ def move_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) ->
         sync_folder(source.parent)
 
 
-def _link_for_move(source: Path, target: Path) -> bool:
+def _link_or_rename(source: Path, target: Path) -> bool:
     if system_calls.link is not None and not system_calls.WINDOWS:
         try:
             system_calls.link(source, target)
@@ -472,7 +472,8 @@ _PIECE = 1 << 20
 
 
 def _read_at_most(file: BinaryIO, size: int) -> bytes:
-    # The file is read in pieces. One large read would reserve memory for the largest allowed file.
+    # Read the file in pieces. A single read of `size` bytes would allocate that much memory, even
+    # for a small file.
     pieces: list[bytes] = []
     while size > 0 and (piece := file.read(min(size, _PIECE))):
         pieces.append(piece)
@@ -505,13 +506,13 @@ def remove_stale_files(folder: str | os.PathLike[str]) -> int:
     return sum(_unlink(temp, "remove the incomplete file") for temp in temps)
 
 
-# The class FileBatch writes many new files, writes them to the disk together, and then gives them
+# The class FileBatch creates many new files, syncs them to the disk together, and then gives them
 # their final names in order.
 
 # The number of threads that sync files. With 16 threads, the file system writes several files in
-# one commit of the journal, in a third of the time of separate fsync calls (on ext4, 73 instead of
-# 250 microseconds per file). sync() would write the complete disk, and it reports no errors for
-# single files.
+# one commit of the journal. This takes a third of the time of separate fsync calls (on ext4, 73
+# instead of 250 microseconds per file). sync() would write all pending data of every disk, and
+# would not report errors for individual files.
 _SYNC_THREADS = 16
 
 

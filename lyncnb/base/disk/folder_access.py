@@ -26,8 +26,9 @@ TEAM_MODE = 0o2770
 TEAM_FILE = 0o660
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
-# O_TMPFILE exists only on Linux. On other systems, O_DIRECTORY is used, which always fails for
-# writing, so that lyncnb tests the disk with a named file.
+# O_TMPFILE exists only on Linux. On other systems, lyncnb opens the folder with O_DIRECTORY. This
+# call
+# always fails for writing, so lyncnb then tests the disk with a named file.
 _NAMELESS = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
 _FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -184,7 +185,7 @@ def hand_over(descriptor: int, folder: str | os.PathLike[str], *, is_folder: boo
         system_calls.fchmod(descriptor, TEAM_MODE if is_folder else TEAM_FILE)
 
 
-def hand_over_path(path: Path, *, is_folder: bool = False) -> None:
+def set_access_rights(path: Path, *, is_folder: bool = False) -> None:
     """Set the owner, group, and mode of a closed file or folder that this process created.
 
     Raises
@@ -260,7 +261,9 @@ def _remove_access(path: Path, flags: int, opened: int, closed: int) -> bool:
         return False
     try:
         status = os.fstat(descriptor)
-        # A file with a second hard link can also belong to another folder, so its permissions stay.
+        # A file with a second hard link can also belong to another folder, so lyncnb does not
+        # change its
+        # permissions.
         is_own = status.st_uid == system_calls.find_user_id() and (
             flags == _FOLDER or status.st_nlink == 1
         )

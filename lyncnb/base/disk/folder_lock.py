@@ -1,4 +1,4 @@
-"""Lock a folder so that only one process at a time writes to it, and record which process.
+"""Lock a folder so that only one process at a time writes to it, and record who writes.
 
 lyncnb uses a kernel lock, and a note that contains the name of the writing user. On some disks
 (sshfs, rclone, or WSL together with Windows) and in synchronized copies, kernel locks do not work
@@ -32,14 +32,13 @@ LOCK_NAME = "lyncnb.lock"
 OLD_LOCK_NAME = ".lock"
 OWNER_NAME = ".lock.owner"
 _NOTE = re.compile(r".* on (.+), process ([0-9]+), since .+\n(?:(\S+) (\S+) ([0-9a-f]+)\n)?")
-# Matches manifests in newer formats. The earliest versions of lyncnb, which lock only the old lock
-# file, cannot write these formats.
+# The pattern for manifests in newer formats. The earliest versions of lyncnb, which know only the
+# old lock file, cannot write these formats.
 _PRESENT_FORMAT = re.compile(rb'\{\s*"format": "lyncnb-requests/(?:[3-9]|[1-9][0-9]+)"')
 _MANIFEST = "manifest.json"
 _LOOK_EVERY = 0.2  # The time in seconds between two attempts to get the lock.
 
-# The folders that this process has locked, by their real path, with the token that is in the
-# folder's note.
+# For each folder that this process has locked: its real path, and the token in the folder's note.
 _held: dict[str, str] = {}
 
 
@@ -66,8 +65,8 @@ def lock_folder(folder: str | os.PathLike[str], *, wait_seconds: float = 0.0) ->
         If another process still has the lock (the message contains its name), the folder does not
         exist, or :func:`files.check_folder` rejects it.
     """
-    # Planning without a folder must work without the library filelock, so it is imported inside the
-    # function.
+    # The library filelock is imported inside the function, because planning without a folder must
+    # work without this library.
     import filelock
 
     folder = Path(folder)
@@ -120,22 +119,21 @@ def confirm_lock(folder: Path) -> None:
         raise BundleError(
             f"{folder} is now in use by {describe_owner(folder)}, so lyncnb stopped",
             hint=(
-                "this disk does not support locks, so use the folder on only one "
-                "computer at a time. Wait until the other process has finished, and "
-                "then try again"
+                "this disk does not support locks, so use the folder on only one computer at a "
+                "time. Wait until the other lyncnb process has finished, and then try again"
             ),
         )
 
 
 def describe_owner(folder: Path) -> str:
-    """Return which process is writing to a folder, according to the lock's note in the folder."""
+    """Return the name of the process that has locked a folder, from the folder's lock note."""
     return (_read_note(folder / OWNER_NAME).partition("\n")[0]).strip() or "another process"
 
 
 def _acquire_lock(
     folder: Path, lock_files: Mapping[Path, filelock.FileLock], token: str, deadline: float
 ) -> bool:
-    """Try to get the kernel locks on a folder and to write the note. Return whether both succeeded.
+    """Lock a folder and write the file that names the owner. Return whether both succeeded.
 
     Return False if the caller must try again.
     """
@@ -147,7 +145,7 @@ def _acquire_lock(
             left = deadline - time.monotonic()
             guard.acquire(timeout=-1 if left == float("inf") else max(left, 0.0))
         for path in lock_files:
-            folder_access.hand_over_path(path)
+            folder_access.set_access_rights(path)
     except Timeout:
         _raise_folder_in_use(
             folder, ("wait until the other process has finished, and then try again")
@@ -162,9 +160,9 @@ def _acquire_lock(
         _raise_folder_in_use(
             folder,
             (
-                "wait until the other process has finished, and then try again. lyncnb "
-                "cannot check processes on other computers. If the other process has "
-                f"already ended, remove {OWNER_NAME} from the folder"
+                "wait until the other lyncnb process has finished, and then try again. lyncnb "
+                "cannot check processes on other computers. If the other process has already "
+                f"ended, remove {OWNER_NAME} from the folder"
             ),
         )
     for guard in lock_files.values():
@@ -190,12 +188,12 @@ def _may_be_running(text: str) -> bool:
     if int(process) == os.getpid():
         return token in _held.values()
     # If the disk supports kernel locks, no other process on this computer has the lock. Otherwise,
-    # lyncnb assumes that the process in the note is still running.
+    # the process in the description of the lock has the lock if this process is still running.
     return started not in (None, "-") and started == _find_start_time(int(process))
 
 
 def _find_start_time(process: int) -> str:
-    """Return when a local process started, in units of the kernel, or "-" if it has ended."""
+    """Return the start time of a local process in clock ticks, or "-" if the process has ended."""
     try:
         status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
         return status.rpartition(")")[2].split()[19]
@@ -203,7 +201,7 @@ def _find_start_time(process: int) -> str:
         return "-"
 
 
-def describe_writer() -> tuple[str, str]:
+def get_user_and_computer() -> tuple[str, str]:
     """Return the names of the current user and of the computer as printable text."""
     try:
         user = getpass.getuser()
@@ -214,7 +212,7 @@ def describe_writer() -> tuple[str, str]:
 
 
 def _write_note(note: Path, token: str, *, replaced_note: bool) -> bool:
-    user, host = describe_writer()
+    user, host = get_user_and_computer()
     since = datetime.now(UTC).isoformat(timespec="seconds")
     process = os.getpid()
     text = (
@@ -241,7 +239,7 @@ def _write_note(note: Path, token: str, *, replaced_note: bool) -> bool:
         files.discard_temporary_file(temp)
         if not os.path.lexists(note):
             raise
-        return False  # Another process has created the lock's note first.
+        return False  # Meanwhile, another process has created the note and holds the lock.
     return True
 
 

@@ -50,13 +50,15 @@ OWN_PLACES = frozenset(
 _MANIFEST, _KEYS = "manifest.json", "keys"
 _MANIFEST_MARK = b'"lyncnb-requests/'
 
-# The number of bytes in which lyncnb searches for its mark. In the page of a notebook, the styles
-# precede the mark and also fit into this number.
+# The number of bytes at the beginning of a file in which lyncnb searches for the mark of its own
+# files. In the page of a notebook, the mark comes after the styles, which are smaller than this
+# number.
 _HEAD_BYTES = 1 << 22
 
 _LINE_BYTES = 1 << 16
 
-# The compression methods that lyncnb's archives use. For other methods, Python raises other errors.
+# The compression methods that lyncnb's archives use. For an archive with another method, Python can
+# raise other errors.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 # The text in the head of every page that lyncnb creates, including the pages of notebooks.
@@ -236,7 +238,7 @@ def write_output(
 
 
 def reject_reserved_path(path: str | os.PathLike[str]) -> None:
-    """Raise an error if Windows reserves a name, or a path belongs to lyncnb's own files.
+    """Raise an error if Windows reserves the path, or the path belongs to lyncnb's own files.
 
     Raises
     ------

@@ -67,8 +67,8 @@ link = getattr(os, "link", None)
 if os.name != "nt":
     fchmod, fchown = os.fchmod, os.fchown
 
-# On macOS, fsync() leaves data in the cache of the disk. The fcntl() command F_FULLFSYNC also
-# writes this cache.
+# On macOS, fsync() does not flush the cache of the disk. The fcntl() command F_FULLFSYNC flushes
+# this cache too.
 full_sync: int | None = None
 with suppress(ImportError):  # The Python module fcntl does not exist on Windows.
     import fcntl
@@ -93,7 +93,7 @@ READ = os.O_RDONLY | _COMMON | getattr(os, "O_NONBLOCK", 0)
 # The error numbers of link() on file systems without hard links, such as FAT and some network
 # shares.
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
-# The error numbers of fsync() for folders that cannot be written to the disk separately.
+# The error numbers of fsync() on file systems that cannot sync folders.
 NO_FOLDER_SYNC = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
@@ -128,8 +128,9 @@ def find_program(name: str) -> str | None:
 
 
 IN_USE_HINT = (
-    "another program, such as Excel or a virus scanner, may have the file open. Close the program, "
-    "and then run the command again. If no program has the file open, you do not have permission"
+    "another program, such as Excel or a virus scanner, may have the file open. Close the "
+    "program, and then run the command again. If no program has the file open, you do not have "
+    "permission to change the file"
 )
 _LONGEST_PATH = 260  # MAX_PATH of Windows
 HINTS = {
@@ -159,7 +160,7 @@ HINTS = {
 def describe_error(
     error: OSError | ValueError, path: str | os.PathLike[str], action: str
 ) -> BundleError:
-    """Convert an operating system error to an error with a hint about what was rejected."""
+    """Convert an operating system error to an error with a hint about the cause."""
     # A path with a zero byte or an unpaired surrogate raises ValueError.
     if isinstance(error, ValueError):
         shown = ascii(os.fspath(path))[1:-1]

@@ -104,7 +104,7 @@ def _decode_text(field: bytes) -> str:
 
 
 def _parse_number(field: bytes, offset: int) -> int:
-    # If a file in a tar archive has more than 8 GB, its size is written as a number in base 256.
+    # If a file in a tar archive is larger than 8 GB, its size is written as a number in base 256.
     if field[0] & 0x80:
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0") or b"0"

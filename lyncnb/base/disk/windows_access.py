@@ -52,7 +52,8 @@ def restrict_access(path: str | os.PathLike[str]) -> bool:
         )
         full, what = os.path.abspath(path), ctypes.c_ulong(_DACL | _PROTECTED)
         library.SetNamedSecurityInfoW(full, _FILE, what, None, None, entries, None)
-        # The emulator Wine ignores the first call, so the function is called twice.
+        # The emulator Wine ignores the call of SetNamedSecurityInfoW, so lyncnb also calls
+        # SetFileSecurityW.
         if find_other_users(path):
             library.SetFileSecurityW(full, what, security)
     finally:

@@ -62,7 +62,8 @@ READ_ERRORS = (
     ValueError,
 )
 
-#: The largest compression ratio. A larger file in the archive is rejected unless it is small.
+#: The largest compression ratio of a file in an archive, and the size up to which a file can have
+#: any ratio.
 _MAX_RATIO, _SMALL = 200, 1_000_000
 _PIECE = 1 << 16
 
@@ -104,9 +105,9 @@ def describe_archive_problem(error: Exception) -> str:
     if "password" in text:
         return "the archive is encrypted"
     return (
-        "the content cannot be extracted"
+        "the archive's content cannot be extracted"
         if isinstance(error, zlib.error)
-        else "the content is incomplete"
+        else "the archive's content is incomplete"
     )
 
 
@@ -137,8 +138,8 @@ class Archive:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except READ_ERRORS as error:
             raise BadArchive(f"the archive is damaged: {describe_archive_problem(error)}") from None
-        # Some programs write paths with backslashes. Letter case does not matter in the names
-        # (ECMA-376 part 2, section 6.2.2.3).
+        # Some programs write backslashes in the paths of files, and letter case does not matter in
+        # these paths (ECMA-376 part 2, section 6.2.2.3).
         self._parts = {_normalize_path(entry.filename): entry for entry in self._zip.infolist()}
 
     @property

@@ -1,1 +1,1 @@
-"""Write tables, pages and pictures. The functions know nothing about certificates."""
+"""Write tables, pages and pictures, independently of certificates."""

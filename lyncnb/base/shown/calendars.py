@@ -39,7 +39,7 @@ class DayEntry(NamedTuple):
 
 
 def write_calendar(product: str, entries: Iterable[DayEntry]) -> bytes:
-    """Return the content of an iCalendar file. The same events result in the same bytes.
+    """Return the content of an iCalendar file. For the same events, the content is identical.
 
     Parameters
     ----------

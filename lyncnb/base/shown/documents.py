@@ -27,7 +27,7 @@ _ADDRESS = r"https://[^\s;,<>\"]+"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A document with a web address, and with its title as sources write it.
+    """A document that sources refer to by its title, with its web address.
 
     ``zh_tw`` means that Microsoft also publishes the page in Traditional Chinese, under
     ``/zh-tw/``.
@@ -62,7 +62,7 @@ def parse_documents(text: str) -> Documents:
 
 @cache
 def list_document_addresses(language: str = "en") -> Mapping[str, str]:
-    """Return the web address of each document by its title.
+    """Map the title of each document to its web address.
 
     If a document is not available in the language, the address leads to the English version.
     """
@@ -78,7 +78,8 @@ def list_document_addresses(language: str = "en") -> Mapping[str, str]:
 
 @cache
 def _build_pattern() -> re.Pattern[str]:
-    # Longer titles are tried first, because a short title can be the beginning of a longer title.
+    # The pattern tries longer titles first, because a short title can be the beginning of a longer
+    # one.
     titles = "|".join(map(re.escape, sorted(list_document_addresses(), key=len, reverse=True)))
     return re.compile(rf"{_RFC}|{_ADDRESS}|(?<![\w-])(?:{titles})(?![\w-])")
 

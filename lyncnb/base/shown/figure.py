@@ -48,7 +48,7 @@ class Figure(Table):
         The plan that the picture shows, if it shows only one plan.
     """
 
-    #: The texts at the start of each picture from lyncnb, by which lyncnb recognizes its own files.
+    #: The first characters of every picture that lyncnb writes. They identify lyncnb's own files.
     MARKS: ClassVar[tuple[bytes, ...]] = (b"<svg xmlns", b'aria-labelledby="title description"')
 
     kind: str
@@ -61,7 +61,7 @@ class Figure(Table):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The headings of the table that contains the same data as the picture."""
+        """The headings of the table that contains the same data as the figure."""
         return tuple(list_headings(self.described))
 
     def _list_headings(self) -> tuple[str, ...]:

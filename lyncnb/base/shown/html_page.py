@@ -37,7 +37,7 @@ _MAY_BREAK = re.compile(
 # The ID of a certificate, which is also used in file names. A line break is allowed after each
 # hyphen.
 _ID = re.compile(r"(?:\w+/)?[A-Z]\w+-[\w.-]+-[0-9a-f]{8}(?:\.\w+)?")
-_FITS = 44  # The longest word, in characters, that must not be wider than its column.
+_FITS = 44  # The maximum length, in characters, of a word that is always printed on one line.
 # The characters after which a long word can break.
 _PART = re.compile(r"[^,/\\]*[,/\\]+(?:<wbr>)?|[^,/\\]+")
 
@@ -138,7 +138,7 @@ def _keep_words_whole(page: str) -> str:
         parts = _PART.findall(word[0]) if is_long or ",<wbr>" in word[0] else [word[0]]
         return "<wbr>".join(f'<span class="{_classify_part(part)}">{part}</span>' for part in parts)
 
-    # In a sanitized notebook, the same elements are written in XML notation.
+    # In a sanitized notebook, the page contains ``<wbr/>`` in XML notation.
     page = page.replace("<wbr/>", "<wbr>")
     parts, place = [], 0
     for found in _NO_WORDS.finditer(page):
@@ -149,7 +149,7 @@ def _keep_words_whole(page: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether a text contains no word that could wrap, which is true for most texts."""
+    """Return whether a text is so short and simple that it never needs to wrap."""
     return len(text) <= _FITS and "-" not in text and "<wbr>" not in text
 
 

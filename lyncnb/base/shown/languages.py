@@ -54,8 +54,8 @@ def _load_patterns(table: str) -> list[tuple[str, re.Pattern[str], str]]:
     """
     found = []
     for text, other in _load_tables(_SENTENCES)[table].items():
-        # Splitting the text results in a repeating series: fixed text, the name of a value, and a
-        # star or "".
+        # The text is split into a repeating sequence of fixed text, the name of a value, and a star
+        # or "".
         pieces = _VALUE.split(text)
         if len(pieces) > 1:
             found.append((sum(map(len, pieces[::3])), pieces, other))
@@ -66,7 +66,7 @@ def _load_patterns(table: str) -> list[tuple[str, re.Pattern[str], str]]:
 
 
 def _compile_pattern(pieces: list[str]) -> re.Pattern[str]:
-    """Compile a text with placeholders to a pattern. Each value ends at the next fixed text."""
+    """Compile a text with placeholders to a pattern in which each value is as short as possible."""
     pattern, seen = re.escape(pieces[0]), set()
     rest = list(zip(pieces[1::3], pieces[3::3]))
     for number, (name, fixed) in enumerate(rest, 1):
@@ -117,5 +117,5 @@ def make_translator(language: str) -> Callable[[str], str]:
 
 
 def get_html_language(language: str) -> str:
-    """Return the language code for HTML and Word. For Chinese, it includes the script."""
+    """Return the language code for HTML and Word. For Chinese, the code includes the script."""
     return _OF_PAGES[language]

@@ -101,7 +101,7 @@ def read_origin(page: str) -> Origin | None:
 
 
 def read_source_date() -> str:
-    """Return the date for documents from the environment variable, or "" if it is not set."""
+    """Return the date in the environment variable SOURCE_DATE_EPOCH, or "" if it is not set."""
     try:
         return f"{datetime.fromtimestamp(int(os.environ.get(VARIABLE, '')), UTC).date()}"
     except (ValueError, OverflowError, OSError):

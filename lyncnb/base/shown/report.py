@@ -1,4 +1,4 @@
-"""Define reports of sentences, tables, and a picture, and write them in several file formats.
+"""Build reports from sentences, tables, and a picture, and write them in several file formats.
 
 ``FORMATS`` defines, for each file name extension, how to write a report and how to recognize such a
 file. A later run replaces only files that it recognizes, not the files of other programs.
@@ -73,7 +73,7 @@ class ReportKind(OutputKind):
 
 
 class Sentence(NamedTuple):
-    """A paragraph that a report contains only in the formats with these file name extensions."""
+    """A paragraph of a report, and the file name extensions of the formats that contain it."""
 
     text: str
     formats: Collection[str] = _PROSE
@@ -240,7 +240,8 @@ def render_sections(parts: Iterable[Part]) -> Iterator[str]:
             caption = part.formats[".html"]
             table = rows_to_html(
                 part.headings(),
-                # The hidden rows are passed as empty rows, so that they are counted but not shown.
+                # Empty rows stand for the hidden rows, so that the table counts these rows but does
+                # not show them.
                 [*rows, *[()] * (len(items) - len(rows))],
                 caption="" if part.is_folded else caption,
                 limit=part.limit,
@@ -322,8 +323,8 @@ def _build_title_test(kind: ReportKind) -> Test:
 
 
 def _build_format_test(kind: ReportKind) -> Test:
-    # The pattern matches any version of the format at the start of the file. A report can be nested
-    # in another report, but it is then not at the start of the file.
+    # The pattern matches any version of the format, but only at the start of the file, because a
+    # report can also contain another report.
     start = re.compile(rf'\{{\s*"format": "{kind.form.partition("/")[0]}/'.encode())
     return lambda file: start.match(file.read(_HEAD_BYTES)) is not None
 

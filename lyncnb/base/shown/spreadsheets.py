@@ -25,8 +25,8 @@ from .origin import UNKNOWN, Origin
 from .tables import format_cell
 
 # The first characters of a formula: = + - @ TAB CR LF (OWASP, "CSV Injection"), or the full-width
-# forms of these characters in East Asian versions of Excel. The characters also count after ; , and
-# TAB, because a list separator ends a cell.
+# forms of these characters in East Asian versions of Excel. These characters can also start a
+# formula after ; , or TAB, because a list separator ends a cell.
 _FORMULA_START = re.compile("(^|[;,\t])([=+\\-@\t\r\n＝＋－＠])")
 
 # The limits of the XLSX format. Source: Microsoft, Excel specifications and limits.
@@ -99,7 +99,7 @@ def escape_formula(value: Any) -> str:
     -----
     Source: OWASP, CSV Injection.
     """
-    # NUL is removed first, because programs ignore it and interpret the character after it.
+    # Programs ignore NUL but interpret the character after it, so lyncnb removes NUL first.
     return _FORMULA_START.sub(r"\1'\2", format_cell(value).replace("\x00", ""))
 
 
@@ -147,7 +147,8 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-# The pattern finds a cell that must be escaped in a row whose cells are joined by `","`.
+# The start of a cell that must be escaped, or a null character. The cells of the row are already
+# joined by `","`.
 _NEEDS_CARE = re.compile('[";,\t][=+\\-@\t\r\n＝＋－＠]|\0')
 
 
@@ -222,7 +223,9 @@ def _build_zip_entry(name: str) -> ZipInfo:
     # The earliest date that ZIP archives support. It replaces the current date.
     entry = ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     entry.compress_type = ZIP_DEFLATED
-    entry.create_system = 3  # A fixed value makes the bytes equal on all operating systems.
+    entry.create_system = (
+        3  # A fixed operating system, so that the file is identical on all operating systems.
+    )
     return entry
 
 
@@ -329,8 +332,8 @@ def convert_to_letters(column: int) -> str:
 
 _A4 = 9  # The number for the paper size A4 in the XLSX format.
 
-# The font in cells is Calibri with 11 points, the default of the XLSX format. On paper, it is at
-# least 8 points high.
+# Cells use the default font of the XLSX format, Calibri at 11 points. In print, the font size is at
+# least 8 points.
 _LEAST_SCALE = 73  # The smallest scale in percent for printing: 8 points divided by 11 points.
 
 # The width of a landscape A4 page without its margins, in pixels of 1/96 inch.
@@ -415,8 +418,8 @@ _NO_XML = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _DAY = re.compile(r"[1-9]\d{3}-[01]\d-[0-3]\d(?: [0-2]\d:[0-5]\d UTC)?")
 _DAY_FORMATS = ("yyyy-mm-dd", 'yyyy-mm-dd hh:mm "UTC"')
 
-# A spreadsheet stores a date as the number of days since day zero. Dates before the first day have
-# other numbers, because Excel counts the day 1900-02-29, which did not exist.
+# A spreadsheet stores a date as the number of days since 1899-12-30. This is correct only from
+# 1900-03-01, because Excel also counts the nonexistent day 1900-02-29.
 _DAY_ZERO = datetime(1899, 12, 30)
 _FIRST_DAY = datetime(1900, 3, 1)
 
@@ -440,7 +443,7 @@ def _compute_day_number(value: Any) -> int | float | None:
 
 
 class _CellWriter:
-    """Writes rows as the XML of spreadsheet cells.
+    """A converter of table rows to the XML of spreadsheet cells.
 
     A column without a separate style uses the style of column A. The styles of dates are those of
     the cells after the last column. A form has no such styles, and its dates are text.

@@ -129,7 +129,7 @@ class Drawing:
         anchor: str = "start",
         name: str = "",
     ) -> None:
-        """Write a line of text with the baseline at ``y``. A click on the text reports ``name``."""
+        """Write a line of text at the baseline ``y``. ``name`` identifies the text for clicks."""
         cls = f' class="{css_class}"' if css_class else ""
         at = "" if anchor == "start" else f' text-anchor="{anchor}"'
         about = f' data-name="{_escape(name)}"' if name else ""
@@ -262,6 +262,6 @@ def _round(value: float) -> str:
 
 
 def _escape(text: str) -> str:
-    # XML does not allow the character, and it would make the complete picture unreadable.
+    # XML does not allow these characters. A single one would make the whole picture unreadable.
     kept = "".join(c if c >= " " and c not in "\ufffe\uffff" else " " for c in text)
     return html.escape(kept.encode("utf-8", "replace").decode("utf-8"), quote=True)

@@ -48,10 +48,10 @@ TABLE_STYLE = (
 # a word such as WebServicesInternal.
 _BREAK_AFTER = re.compile(r"(?<=[./_@;,-])(?=[^\s./_@;,-])|(?<=[a-z])(?=[A-Z])")
 _LONG = re.compile(r"\S{19,}")  # The minimum length of a word that can break.
-# If a table has at least this number of columns, shorter words can also break.
+# If a table has at least this number of columns, line breaks are also allowed in shorter words.
 _MANY_COLUMNS = 13
 _LONG_AMONG_MANY = re.compile(r"\S{9,}")
-# In a table with many columns, a word can break after at most this number of letters.
+# In a table with many columns, a long word can break into parts of at most this number of letters.
 _LONGEST_PART = 20
 
 
@@ -347,7 +347,7 @@ def format_cell(value: Any) -> str:
     """
     if value is None:
         return ""
-    if type(value) is str:  # Most cells contain text.
+    if type(value) is str:  # Text is checked first, because most cells contain text.
         return value
     if isinstance(value, str):
         # An object whose class is derived from str, such as DnsName, is converted to a plain str.

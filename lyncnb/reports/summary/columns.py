@@ -20,7 +20,7 @@ CSV, NOTEBOOK, CERTIFICATES, RENEWALS, FILES = range(5)
 
 
 class _Described(NamedTuple):
-    """A column with its heading, the value of a :class:`Line`, and the type.
+    """The description of a column: its heading, its type, and how to get its values.
 
     ``widths`` has each table that has the column. Only the sheets of the workbook use the width.
     """
@@ -32,13 +32,14 @@ class _Described(NamedTuple):
 
 
 def _format_findings(line: Line) -> tuple[str, ...]:
-    # Notices about the whole deployment are left out, because they would fill the first
-    # certificate's row.
+    # Omit notices about the whole deployment. They would otherwise all appear in the row of the
+    # first certificate.
     return tuple(code for code in line.member.warnings if not code.startswith("notice: "))
 
 
-# The widths of a column that is only in ``summary.csv``, and of a column that is also in its short
-# form.
+# The widths of columns in the output formats: for columns that only ``summary.csv`` contains, and
+# for
+# columns that notebooks show too.
 _TABLE, _SHOWN = {CSV: 0}, {CSV: 0, NOTEBOOK: 0}
 
 _COLUMNS = (

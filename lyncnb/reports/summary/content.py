@@ -94,7 +94,7 @@ class Request(Protocol):
 
     @property
     def number(self) -> int:
-        """The number of the request in the folder, or 0 without a number."""
+        """The number of the request in the folder, or 0 if the request has no number."""
 
     @property
     def files(self) -> RequestPlaces:
@@ -224,13 +224,14 @@ class Member:
     renew_from: str = ""
     is_to_follow: bool = False
     revoke: tuple[str, ...] = ()  # A sentence for each certificate that the CA must still revoke.
-    # The date (YYYY-MM-DD) since which all servers have had the certificate in use.
+    # The date (YYYY-MM-DD) from which all servers have used the certificate.
     deployed_on: str = ""
     covered_by: str = ""
     # Whether the last certificate for the request was refused.
     is_refused: bool = False
     key_holder: str = ""  # The computer that has the key, or "" if the key is in the folder.
-    # The commands that import the package. The list is empty until the package exists.
+    # The commands that import the package. If the package does not exist yet, there are no
+    # commands.
     import_commands: tuple[str, ...] = ()
     assign_commands: tuple[str, ...] = ()
     # Whether the certificate is requested during the setup of its server.
@@ -320,7 +321,7 @@ class Block:
 
     @property
     def subject_words(self) -> str:
-        """The subject name with spaces, so that a line can break between its fields."""
+        """The subject name with a space after each comma, so that lines break between fields."""
         return re.sub(r"(?<!\\),(?=[A-Z]+=)", ", ", self.subject)
 
     @property
@@ -335,12 +336,12 @@ class Block:
 
     @property
     def numbers(self) -> str:
-        """Return the certificates' numbers, such as ``2 to 4``, or "" without a folder."""
+        """Return the numbers of the certificates in the block, such as ``2 to 4``."""
         return ", ".join(list_number_ranges(self.members, {member.id for member in self.members}))
 
     @property
     def what(self) -> str:
-        """Describe the purpose of certificates that have no number."""
+        """The usages or the role of the certificates, which identify a block without numbers."""
         return ", ".join(self.usages) or self.role
 
     @property
@@ -361,7 +362,7 @@ class Block:
 
     @property
     def assigned_usages(self) -> str:
-        """Describe the usages to which the certificate is assigned, or report that it has none."""
+        """The usages to which the certificate is assigned, or a text if it has no usages."""
         return ", ".join(self.usages) or NO_TYPE
 
     @property
@@ -392,7 +393,7 @@ class Block:
             if one.valid_until:
                 words = f"{one.valid_from} to {one.valid_until}, {one.renewal_words}"
             elif one.is_refused:
-                words = "the CA's response was rejected"
+                words = "lyncnb rejected the CA's response"
             days.setdefault(words, set()).add(one.id)
         is_back = any(one.valid_until or one.is_refused for one in self.members)
         return (
@@ -408,7 +409,7 @@ class Block:
         return "; ".join(self._add_numbers(ids, answer) for answer, ids in answers.items())
 
     def _add_numbers(self, ids: Collection[str], words: str) -> str:
-        """Add certificate numbers to a text that applies to only some certificates of the block."""
+        """Add certificate numbers to a text, unless the text applies to all certificates."""
         if len(ids) == len(self.members):
             return words
         chosen = [member for member in self.members if member.id in ids]
@@ -424,7 +425,7 @@ class Block:
 
     @property
     def has_fingerprints(self) -> bool:
-        """Whether the requests in the block are written, so that their hashes are known."""
+        """Whether lyncnb has written requests in this block, so that their hashes are known."""
         return any(member.csr_sha256 for member in self.members)
 
 
@@ -451,7 +452,7 @@ class Ask:
     anchor: str = ""
 
     def build_row(self, translate: Callable[[str], str]) -> tuple[str, str, str, str]:
-        """Return the person, the task, the date and the section, in a language."""
+        """Return the cells of the table row: person, task, date, and section."""
         return translate(self.who), self.what, self.when, translate(self.where)
 
 
@@ -533,7 +534,7 @@ class Summary:
     # The time of the last change to the folder (YYYY-MM-DD HH:MM UTC), or "" if there is no folder.
     folder_changed: str = ""
     origin: Origin = UNKNOWN
-    support: str = ""  # The date on which the support for the product ends, with its source.
+    support: str = ""  # The date on which support for the product ends, and the source of the date.
     asks: tuple[Ask, ...] = ()
     saved: SavedFile | None = None
     reasons: tuple[NameRule, ...] = ()
@@ -543,7 +544,10 @@ class Summary:
     is_approved: bool = False  # The approval of the plan that the manifest records.
 
     def translate_title(self, translate: Callable[[str], str]) -> str:
-        """Return the title in a language. lyncnb recognizes its files by the English title."""
+        """Return the title in a language.
+
+        lyncnb recognizes its own files by the English title.
+        """
         return translate(f"{TITLE}{{}}").format(self.product)
 
     @property
@@ -564,7 +568,10 @@ class Summary:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Return the label of each certificate in tables, by ID: its number, or its purpose."""
+        """Return the label of each certificate in tables, by ID.
+
+        The label is the certificate's number, or else its usages or role.
+        """
         return {line.member.id: line.member.number or line.block.what for line in self.members}
 
     @property
@@ -614,7 +621,7 @@ def list_cover_entries(summary: Summary) -> Iterator[tuple[str, str]]:
     first, *others = summary.sip_domains or ("none",)
     yield "SIP domains", ", ".join([f"{first} (the default)" if others else first, *others])
     sites = f"; {'sites' if len(summary.sites) > 1 else 'site'} {', '.join(summary.sites)}"
-    yield "Servers", _count_servers(summary) + (sites if summary.sites else "")
+    yield "Servers", _format_server_count(summary) + (sites if summary.sites else "")
     if summary.support:
         yield "Support by Microsoft", summary.support
     yield "Certificates", summary.totals
@@ -686,8 +693,8 @@ def _list_approved_facts(summary: Summary, saved: SavedFile) -> Iterator[tuple[s
     yield "To sign the file", f"{saved.sign_line} (KEY is your SSH key). {UNSIGNED}"
 
 
-def _count_servers(summary: Summary) -> str:
-    """Describe the number of servers and their roles, counting each server once."""
+def _format_server_count(summary: Summary) -> str:
+    """Return the number of servers and their roles as text, counting each server once."""
     roles = ", ".join(summary.roles)
     counted = Counter(line.server for line in summary.servers)
     if not counted or len(summary.roles) == 1:
@@ -720,7 +727,7 @@ FINDINGS, NOTICES = "Findings", "Notices"
 def group_with_headings(
     findings: Iterable[Finding], max_shown: int
 ) -> tuple[tuple[tuple[str, list[FindingGroup]], ...], int]:
-    """Group the first findings under headings, with the number of findings in each group."""
+    """Return the first groups of findings, under headings, and the total number of groups."""
     groups = group_findings(findings)
     told = groups[:max_shown]
     parts = (

@@ -79,8 +79,7 @@ def build_summary(
         planned_issue_date=plan.options.planned_issue_date,
         valid_for=_describe_validity(plan),
         totals="" if table_only else format_totals(plan, findings),
-        # The suggested edit that fixes a finding is left out, because readers of a summary do not
-        # need it.
+        # Omit the edit that fixes the finding, because readers of a summary do not need the edit.
         findings=tuple(
             replace(one, edits=()) if one.edits else one
             for one in (finding.in_language(plan.options.lang) for finding in findings)
@@ -108,7 +107,7 @@ def _describe_validity(plan: CertificatePlan) -> str:
 
 
 def _describe_days(days: int | None) -> str:
-    return f"{count_of(days, 'day')}, if the CA allows this" if days else AS_LONG_AS_GIVEN
+    return f"{count_of(days, 'day')}, if the CA allows this period" if days else AS_LONG_AS_GIVEN
 
 
 def add_pictures(summary: Summary, plan: CertificatePlan) -> Summary:
@@ -145,7 +144,8 @@ def _build_blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[B
     groups: dict[tuple[object, ...], list[tuple[int, PlannedCertificate]]] = {}
     for place, certificate in enumerate(plan.certificates):
         groups.setdefault(_make_block_key(certificate), []).append((place, certificate))
-    # Certificates from the same CA are listed together and numbered in the order of the list.
+    # The summary lists the certificates of each CA together, and numbers them in the order of the
+    # list.
     authorities: dict[tuple[str, str], list[list[tuple[int, PlannedCertificate]]]] = {}
     for group in groups.values():
         authorities.setdefault((group[0][1].issuer, group[0][1].ca), []).append(group)
@@ -158,7 +158,7 @@ def _build_blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[B
 
 
 def _find_own_server(certificate: PlannedCertificate) -> str:
-    """Return the name of the server if each server has its own certificate, or else ""."""
+    """Return the server that the certificate belongs to, or "" if servers share the certificate."""
     return certificate.servers[0] if certificate.shared_by == "server" else ""
 
 
@@ -176,7 +176,7 @@ def _make_block_key(certificate: PlannedCertificate) -> tuple[object, ...]:
 
 
 class _BlockMaker:
-    """Builds blocks of similar certificates. Data about the whole plan is looked up only once."""
+    """A builder for blocks of similar certificates, which looks up shared data only once."""
 
     def __init__(self, plan: CertificatePlan, findings: Iterable[Finding]) -> None:
         self._rules = plan.rules

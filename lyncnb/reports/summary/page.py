@@ -88,7 +88,7 @@ def group_requests(summary: Summary) -> tuple[RequestList, ...]:
 
 
 def group_servers(lines: Iterable[ServerLine]) -> tuple[ServerGroup, ...]:
-    """Group the servers by role. Servers that need no certificate come last."""
+    """Group the servers by role. The last group contains the servers that need no certificate."""
     ordered = sorted(lines, key=lambda line: (line.why_none, line.title))
     groups = groupby(ordered, key=_format_heading)
     return tuple(ServerGroup(title=title, lines=tuple(group)) for title, group in groups)
@@ -176,7 +176,7 @@ def _render_picture(picture: Picture | None) -> str:
 
 
 def describe_omissions(summary: Summary) -> str:
-    """Describe how many certificates the page leaves out, or return "" if it shows all of them."""
+    """Return text about how many certificates the page omits, or "" if it shows all of them."""
     if not summary.left_out:
         return ""
     shown = sum(len(block.members) for block in summary.blocks)

@@ -28,7 +28,7 @@ from .content import (
 )
 from .tasks import list_tasks
 
-_SHORT = 18  # The number of characters for which a line in the picture has space.
+_SHORT = 18  # The largest number of characters in a line of the picture.
 _NOTHING_KNOWN: Mapping[str, InUse] = {}
 
 
@@ -115,7 +115,7 @@ def compute_progress_digest(
 
 
 def _list_server_state(lifecycle: InUse | None) -> tuple[str, ...]:
-    """Return the data about the certificate in use that is part of the summary's digest."""
+    """Return the data about the certificate in use. The summary's digest includes this data."""
     if lifecycle is None:
         return ()
     if lifecycle.held is None or not (lifecycle.deployed_on or lifecycle.under_way is not None):
@@ -145,7 +145,7 @@ def _add_stage(
     lifecycle: InUse | None,
     renew_from: Callable[[HeldFacts], str],
 ) -> Member:
-    """Add to a summary row the recorded data about a certificate, and the stage of its request."""
+    """Add the stage of the request and the recorded data about the certificate to a summary row."""
     told = _add_record(member, record, codes, lifecycle, renew_from)
     if record is None:
         return told

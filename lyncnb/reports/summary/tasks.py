@@ -258,8 +258,8 @@ def _list_server_team_tasks(stages: _Stages) -> Iterator[Ask]:
     if ids := stages.list_ids("at-set-up"):
         yield Ask(
             who="Server team",
-            what=f"Request {stages.name_ids(ids)} with the deployment wizard when you set up the "
-            "servers.",
+            what=f"Request {stages.name_ids(ids)} with the Deployment Wizard when you set up "
+            "the servers.",
             when="at set-up",
             where="Servers",
             anchor="servers",
@@ -267,7 +267,7 @@ def _list_server_team_tasks(stages: _Stages) -> Iterator[Ask]:
 
 
 def _list_renewal_tasks(stages: _Stages) -> Iterator[Ask]:
-    """Yield the tasks to renew certificates before the next one expires, by expiration date."""
+    """Yield a task for each group of certificates that must soon be renewed."""
     changed = stages.summary.folder_changed[:10]
     in_use = [one for one in stages.every if one.valid_until and not one.is_to_follow]
     until = min((one.valid_until for one in in_use if one.valid_until >= changed), default=changed)

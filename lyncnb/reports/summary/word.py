@@ -102,7 +102,7 @@ def _set_page_format(document: Document, summary: Summary) -> None:
     from docx.shared import Mm, Pt
 
     language = summary.lang
-    # Without a setting for the language, a program may use the glyphs of another region.
+    # If the document sets no language, a program may use the glyphs of another region.
     if language == "zh-TW":
         defaults = document.styles.element.find(f".//{qn('w:rPrDefault')}//{qn('w:lang')}")
         defaults.set(qn("w:eastAsia"), language)
@@ -116,7 +116,7 @@ def _set_page_format(document: Document, summary: Summary) -> None:
         style.font.name = "Arial"
         fonts = style.element.get_or_add_rPr().get_or_add_rFonts()
         for kind in ("asciiTheme", "hAnsiTheme", "eastAsiaTheme", "cstheme"):
-            # A font of the theme would take precedence, so it is removed.
+            # Word would use the font of the theme instead of Arial.
             fonts.attrib.pop(qn(f"w:{kind}"), None)
         if language == "zh-TW":
             fonts.set(qn("w:eastAsia"), "Microsoft JhengHei")
@@ -130,7 +130,7 @@ def _set_page_format(document: Document, summary: Summary) -> None:
     properties.title, properties.comments = summary.title, ""
     properties.author = properties.last_modified_by = summary.origin.author
     properties.created = properties.modified = created or _CREATED
-    if created is None:  # A missing date is better than a wrong date.
+    if created is None:  # A wrong date would be misleading, so an unknown date is left out.
         for name in ("created", "modified"):
             one = properties._element.find(qn(f"dcterms:{name}"))
             properties._element.remove(one)

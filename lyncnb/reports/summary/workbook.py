@@ -50,7 +50,7 @@ def write_workbook(summary: Summary) -> bytes:
 
 
 def _convert_numbers(summary: Summary, sheet: Sheet) -> Sheet:
-    """Return a sheet whose column "No." contains numbers.
+    """Return a copy of a sheet in which the column "No." contains numbers instead of text.
 
     If the certificates have no numbers, the column is removed.
     """
@@ -146,7 +146,7 @@ def _build_sheet(
     links: tuple[str, ...] = (),
     has_filter: bool = True,
 ) -> Sheet:
-    """Return a sheet with one row for each item. Each column has a heading, a value and a width."""
+    """Return a sheet with a row for each item. Parameter ``described`` defines its columns."""
     made = columns(*((heading, value) for heading, value, _ in described))
     return Sheet(
         title=title,

@@ -85,7 +85,7 @@ def apply_block(
 
 
 def describe_block(old_topology: Topology, applied_block: TakenBlock, description: str) -> str:
-    """Describe what setting a block of cells did: the servers that were added and replaced.
+    """Describe how a pasted or filled block changed the table, such as which servers it added.
 
     Parameters
     ----------
@@ -141,8 +141,8 @@ def _apply_cells(applied_block: TakenBlock, cells: list[CellText]) -> None:
                 applied_block.refused.append(_build_refused_cell(cells[0], _describe_error(error)))
                 return
             if not wrong:
-                # The error can name another cell than the cell that causes it. To find the cause,
-                # the cells are divided into halves, and each half is tried alone.
+                # The error can name a cell other than the one that causes it. To find the cause,
+                # divide the cells into halves, and try each half separately.
                 _apply_cells(applied_block, cells[: len(cells) // 2])
                 _apply_cells(applied_block, cells[len(cells) // 2 :])
                 return
@@ -203,7 +203,7 @@ def _describe_error(error: TopologyError) -> Problem:
 def _list_changes(
     topology: Topology, cells: Sequence[CellText]
 ) -> tuple[dict[int, dict[str, str]], list[RefusedCell]]:
-    """Return the new texts by row, and the edited cells that contradict another edited cell."""
+    """Return the new cell texts by row index, and the edits that contradict another edit."""
     scopes = {column.name: column.scope for column in list_topology_columns()}
     moves = {cell.place: cell.text for cell in cells if cell.column == "pool_fqdn"}
     changes = plan_pool_moves(topology, moves)
@@ -234,7 +234,7 @@ def _list_changes(
 
 
 class _Holders:
-    """Finds the table rows that must have the same value in a column, such as one pool's rows."""
+    """The table rows that contain a value for several rows, such as all rows of a pool."""
 
     def __init__(self, topology: Topology, name: str, scope: str):
         self._groups = list_group_names(topology, scope) if scope != "server" else []

@@ -43,7 +43,7 @@ GRID_SCRIPTS = (
 OPENING = "open"
 #: The type of the first message from a page. The message contains the ID of the page.
 STARTING = "ready"
-TOO_LATE = "The message from the page arrived too late or twice, so lyncnb did nothing."
+TOO_LATE = "The browser's message arrived too late or twice, so lyncnb did nothing."
 #: The type of a message to a panel's page.
 Told = TypeVar("Told")
 Told_contra = TypeVar("Told_contra", contravariant=True)
@@ -59,7 +59,7 @@ class Send(Protocol[Told_contra]):
 
 
 class Channel(Generic[Told]):
-    """The connection to a panel's page, which answers its messages and reports every error to it.
+    """The connection to a panel's page. It answers messages and reports every error.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ class Channel(Generic[Told]):
     #: The time in seconds for which a random number is valid. The page returns the number in a
     #: message with a passphrase.
     number_valid = 30.0
-    #: The delay in seconds before deferred work starts. Python work delays the thread that sends
-    #: messages: in a test, a page waited 40 ms for 1 kB.
+    #: The delay in seconds before deferred work starts. Messages are sent by a thread that cannot
+    #: run while other Python code runs: in a test, a page waited 40 ms for 1 kB.
     until_sent = 0.02
 
     def __init__(self, answers: Answers, text: str, *, asked: Answers | None = None):
@@ -208,7 +208,7 @@ class Channel(Generic[Told]):
         self.run_later("sent", self.until_sent, work)
 
     def run_later(self, name: str, seconds: float, work: Callable[[], object]) -> None:
-        """Run work after a delay. It replaces waiting work with the same name.
+        """Run work after a delay. New work replaces waiting work with the same name.
 
         Without an event loop, the work runs at once.
         """
@@ -235,11 +235,12 @@ class Channel(Generic[Told]):
     def run_in_turn(
         self, message_type: str, work: Callable[[], object], *, cell: CellName | None = None
     ) -> None:
-        """Run work when no other message is being answered, and report an error to the page.
+        """Run ``work`` after the previous message is answered, and report an error to the page.
 
         `cell` is the edited cell. The page shows the error next to it.
         """
-        # A change of 100,000 rows creates millions of objects without reference cycles.
+        # Garbage collection is paused, because a change of 100,000 rows creates millions of objects
+        # without reference cycles.
         with self.turn, pause_garbage_collection():
             self._cell = cell
             try:
@@ -331,7 +332,7 @@ def format_all_problems(error: LyncnbError) -> list[str]:
 
 
 def describe_unexpected_error(error: Exception) -> list[str]:
-    """Describe an unexpected error by its line of code, without values, which could be secret."""
+    """Describe where an unexpected error occurred, without values that could be secret."""
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if "lyncnb" in Path(frame.filename).parts]
     line = f" in {Path(inside[-1].filename).name} line {inside[-1].lineno}" if inside else ""

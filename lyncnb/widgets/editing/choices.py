@@ -20,7 +20,7 @@ from .forms import LABELS
 
 CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 _WIDTH = 96
-# The largest size in bytes of a file that is compared. A table of 100,000 servers has about 30 MB.
+# The maximum size in bytes of a file to compare. A table of 100,000 servers takes about 30 MB.
 _LARGEST = 1 << 28
 # The key of a table row: the server name, and also the role if the server has several rows.
 Server = str | tuple[str, str]
@@ -260,7 +260,7 @@ def _quote_text(text: str) -> str:
 
 
 def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: bool) -> None:
-    """Write a table and its options to files. Either both files are written or none.
+    """Write a table and its options to files: both files, or neither if an error occurs.
 
     Parameters
     ----------

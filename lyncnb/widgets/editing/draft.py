@@ -110,7 +110,7 @@ class Draft:
         return sorted(place[row_id] for row_id in set(ids) if row_id in place)
 
     def create_ids(self, count: int) -> tuple[int, ...]:
-        """Return IDs for new table rows that no row uses yet."""
+        """Return unused IDs for new table rows."""
         self._next_id += count
         return tuple(range(self._next_id - count, self._next_id))
 
@@ -121,7 +121,7 @@ class Draft:
         *args: Parts.args,
         **parts: Parts.kwargs,
     ) -> Answer:
-        """Apply an edit to the draft, plan again, and notify the functions that follow the draft.
+        """Apply an edit to the draft, plan again, and call the registered functions.
 
         Parameters
         ----------
@@ -197,7 +197,7 @@ class Draft:
         )
 
     def adopt_draft(self, other: Draft) -> None:
-        """Copy the current state, undo and redo from another draft of the same table."""
+        """Copy the state and the undo and redo history from another draft of the same table."""
         self.state, self.past, self.future = other.state, list(other.past), list(other.future)
         self._next_id = other._next_id
 

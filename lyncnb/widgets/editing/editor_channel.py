@@ -62,12 +62,13 @@ VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
 #: The actions that the page offers if a change to some servers of a pool contradicts the values of
 #: its other servers.
 POOL_OFFERS = ("Change all servers in the pool", "Remove the changed servers from the pool")
-# The largest number of rejected cells in a block for which the page shows the reasons.
+# The largest number of rejected cells whose reasons the page shows after a block of cells is
+# changed.
 _REFUSED_LISTED = 500
 
 
 class EditorChannel(Channel[EditorTold]):
-    """The channel that answers messages from a plan editor's page with rows, options and results.
+    """The channel that sends rows, options and results to the page of a plan editor on request.
 
     ``at_once`` is the number of rows to send, or certificates to check, before any other
     message. This takes about 20 ms. The check of a whole plan counts a third of its
@@ -139,7 +140,7 @@ class EditorChannel(Channel[EditorTold]):
             "draft_discard": self._discard_draft,
             **self._scenarios.list_answers(),
         }
-        text = f"Plan editor for {editor.topology.source}, current state:"
+        text = f"Current state of the plan editor for {editor.topology.source}:"
         super().__init__(answers, text, asked={**VIEWS, **EDITS})
         self.at_end.append(editor.follow(self.send_change))
 
@@ -153,11 +154,13 @@ class EditorChannel(Channel[EditorTold]):
         self._ahead: tuple[TableRows, list[bytes]] | None = None
         # After another table is opened, all rows are new, and their findings are not known yet.
         self._is_all_new = False
-        # The state of the draft that was last sent to the page. The counts of its plan are in
-        # ``_sizes``.
+        # The last state of the draft that the editor sent to the page. ``_sizes`` contains the
+        # counts for the
+        # plan of this state.
         self._before = editor.state
-        # If nothing changed, the page does not show the effect of a step, so lyncnb does not
-        # compute the plan yet.
+        # The page shows the counts of a plan only after an edit. Before the first edit, lyncnb does
+        # not
+        # compute the plan.
         is_loaded = editor.state is editor.loaded
         self._sizes = None if is_loaded else editor.live.count_sizes()
         self.__dict__.pop("_loaded_sizes", None)
@@ -270,8 +273,8 @@ class EditorChannel(Channel[EditorTold]):
                 self.restored = []
                 self._answer_first_message()
         if self.unsaved:
-            # Writing the draft of a large table takes long, so it waits until the user pauses, but
-            # not longer than a minute.
+            # Because it takes long to write the draft of a large table, lyncnb waits until the user
+            # pauses, but not longer than a minute.
             is_recent = time.monotonic() - self._draft_end < 60
             pause = 20 * self._draft_seconds if is_recent else 0
             self.run_later("draft", max(self.until_kept, pause), self.keep_draft)
@@ -416,8 +419,8 @@ class EditorChannel(Channel[EditorTold]):
         return count_sizes(self.editor.loaded_plan.certificates)
 
     def _describe_step(self, state: State, description: str) -> str:
-        """Describe the last step and its effect on the plan. Without a step, return ""."""
-        if state is self._before:  # The state has not changed. It was only saved or sent again.
+        """Describe the last step and its effect on the plan, or return "" if nothing changed."""
+        if state is self._before:  # The editor only saved or resent a state that has not changed.
             return ""
         old, new = self._sizes or self._loaded_sizes, self.editor.live.count_sizes()
         self._before, self._sizes = state, new
@@ -475,7 +478,7 @@ class EditorChannel(Channel[EditorTold]):
                 "answered": [row.row for row in add],
                 "cells": wrong,
                 "rows": rows,
-                "lines": _describe_rejected(taken),
+                "lines": _describe_rejected_cells(taken),
                 "added": new,
                 "changed": self.editor.state is not before,
             }
@@ -549,10 +552,8 @@ class EditorChannel(Channel[EditorTold]):
         except TopologyError as error:
             new = {len(self.editor.topology.cells) + 2}
             problems = tuple(_remove_location(problem, "", new) for problem in error.problems)
-            message = (
-                "you cannot add the server, because the row has "
-                f"{count_of(len(problems), 'problem')}"
-            )
+            count = count_of(len(problems), "problem")
+            message = f"you cannot add the server, because its row has {count}"
             raise TopologyError(message, hint=error.hint, problems=problems) from None
 
     def _change_option(self, **parts: Any) -> None:
@@ -623,7 +624,7 @@ def _remove_location(problem: Problem, column: str, rows: set[int]) -> Problem:
     return replace(problem, column=find_heading(problem.column))
 
 
-def _describe_rejected(applied_block: TakenBlock) -> list[str]:
+def _describe_rejected_cells(applied_block: TakenBlock) -> list[str]:
     """Describe the rejected cells and rows of a pasted block.
 
     If there are none, return no lines.
@@ -631,14 +632,14 @@ def _describe_rejected(applied_block: TakenBlock) -> list[str]:
     lines = []
     if applied_block.refused:
         lines.append(
-            f"lyncnb did not change {count_of(len(applied_block.refused), 'cell')}. The rejected "
-            "text is shown in red, with the reason. All other cells are changed."
+            f"lyncnb did not change {count_of(len(applied_block.refused), 'cell')}. The "
+            "rejected text is shown in red, with the reason. lyncnb changed all other cells."
         )
     if applied_block.refused_rows:
         lines.append(
-            f"lyncnb did not add {count_of(len(applied_block.refused_rows), 'row')}. The rejected "
-            "rows stay at the end of the table, with the reason. Correct these rows, or undo "
-            "to remove them."
+            f"lyncnb did not add {count_of(len(applied_block.refused_rows), 'row')}. The "
+            "rejected rows stay at the end of the table, with the reason. Correct these rows, "
+            "or choose Undo to remove them."
         )
     return lines
 

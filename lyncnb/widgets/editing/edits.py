@@ -1,4 +1,4 @@
-"""Define the edits of a draft. Each edit is a function with a draft and keyword arguments.
+"""Define the edits of a draft. Each edit is a function that changes the draft it receives.
 
 The keyword arguments are also the parts of the page's message. Their annotations validate
 the message.
@@ -222,7 +222,7 @@ def change_options(draft: Draft, *, values: Mapping[str, object], description: s
 
 
 def accept_findings(draft: Draft, *, code: str, reason: str) -> None:
-    """Accept the findings with a code, or withdraw the acceptance if the reason is blank.
+    """Accept all findings that have the given code. A blank reason withdraws the acceptance.
 
     If an earlier acceptance has expired, the new acceptance has no end date.
     """
@@ -365,7 +365,7 @@ def _find_selected_rows(draft: Draft, ids: Iterable[int]) -> list[int]:
 
 
 def find_other_members(draft: Draft, row_indices: Sequence[int], column: str) -> list[int]:
-    """Return the other rows in the same pools that must have the same values in a column.
+    """Return the other rows of the same pools whose value in the column must be the same.
 
     Parameters
     ----------
@@ -394,7 +394,7 @@ def _find_whole_pool(row_indices: Sequence[int], draft: Draft) -> str:
 
 
 def _describe_servers(row_indices: Sequence[int], draft: Draft) -> str:
-    """Describe some servers: one server with its role, a whole pool, or the number of servers."""
+    """Return a description of servers: a server name, a pool, or the number of servers."""
     if len(row_indices) > 1:
         pool = _find_whole_pool(row_indices, draft)
         return f"pool {pool}" if pool else f"{len(row_indices):,} servers"
@@ -425,7 +425,7 @@ def _describe_move(draft: Draft, row_indices: Sequence[int], pool: str, descript
 
 
 def _find_rows_to_set(draft: Draft, name: str, row_indices: Sequence[int]) -> list[int]:
-    """Return the rows to change so that all rows of a pool or site keep the same value."""
+    """Return the rows to change, so that all rows of a pool or site agree on one value."""
     scope = _list_scopes().get(name, "server")
     if scope == "server":
         return list(row_indices)

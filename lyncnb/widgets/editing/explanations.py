@@ -66,7 +66,7 @@ def build_finding_items(
     is_open: Callable[[Finding], bool],
     places: Mapping[str, Place] | None = None,
 ) -> list[FindingGroup]:
-    """Group findings by code, as the editor shows them.
+    """Group findings by code for the list in the editor.
 
     Parameters
     ----------
@@ -290,7 +290,7 @@ def _list_findings(
 
 
 def list_findings(editing: PlanEditing) -> EditorFindings:
-    """Return all findings grouped by code, each with the row of its server if it has one."""
+    """Return all findings, grouped by code. Findings about a server include its table row."""
     options, day = editing.options, choose_evaluation_date(editing.plan)
     groups = build_finding_items(
         editing.findings,
@@ -331,7 +331,7 @@ _EFFECTS = ("Change", "Of", "Type", "Before", "After", "Why")
 
 
 def list_changes(editing: PlanEditing) -> Changes:
-    """Return the changes since the file was loaded: certificates and names, then each cell.
+    """Return the changes since the file was loaded: first the effects, then the changed cells.
 
     At most 200 groups of effects and 500 cells are listed. If the plan has at most 20,000
     certificates, each effect names the cell or option that causes it.
@@ -474,7 +474,7 @@ def explain_recorded_request(
                 uses.servers.update(dict.fromkeys(member.servers))
         return _build_message(title, "", rules, names)
     listed = join_few([*unrecorded_names], _SERVERS_NAMED) or "none"
-    note = f"The folder contains no reasons for these names in the request: {listed}."
+    note = f"The folder does not record why the request contains these names: {listed}."
     return _build_message(title, note, {}, names)
 
 
@@ -507,7 +507,10 @@ def _build_message(
     gone = [rule for rule in rules if rule not in names]
     # The request folder may contain the IDs of rules that a later version of lyncnb removed.
     if gone:
-        note = f"These rules were removed after the request was created: {', '.join(gone)}."
+        note = (
+            "The request was created with rules that this version of lyncnb does not have: "
+            f"{', '.join(gone)}."
+        )
     return {"type": "reasons", "title": title, "note": note, "reasons": reasons}
 
 

@@ -40,7 +40,7 @@ class GuideChannel(Channel[GuideTold]):
             "answer": self._answer_question,
             "write": self._write_files,
         }
-        super().__init__(answers, "Questions for a first plan:")
+        super().__init__(answers, "Questions for your first plan:")
 
     def make_static_output(self) -> tuple[str, str, bool]:
         """Return the guide's content as HTML and text for readers without a kernel.
@@ -190,7 +190,7 @@ def _build_field(asked: Asked) -> GuideField:
 
 
 class FirstPlanGuide:
-    """Asks questions about a deployment, and creates a first plan that follows the answers.
+    """A panel that asks questions about a deployment and creates a first plan from the answers.
 
     Parameters
     ----------
@@ -212,8 +212,8 @@ class FirstPlanGuide:
         self._texts: dict[tuple[str, str], str] = {}
         self._first: tuple[Texts, FirstPlan] | None = None
         self._asked: tuple[Texts, tuple[Asked, ...]] | None = None
-        #: The function that the guide calls with the folder after the files are written. It shows
-        #: the plan.
+        #: After the files are written, the guide calls this function with the path of the folder,
+        #: and the function shows the plan.
         self.on_written: Callable[[Path], object] | None = None
         for asked in answers.asked if answers is not None else ():
             text = answers.text(asked.question.key, asked.site) if answers is not None else ""

@@ -53,8 +53,8 @@ DEPLOYMENT = {
     "autodiscover": "choice",
     "strict_dns": "choice",
 }
-# The order of the groups in the form. For the order within a group, only the fields are listed that
-# are not in the order of the options file.
+# The order of the groups in the form. Within a group, the fields in ``_FIRST`` come first, and the
+# others follow in the order of the options file.
 _GROUPS = ("Certificates", "Key and hash", "Subject fields", "Dates and Windows", "Documents")
 _FIRST = ("product", "layout", "wildcard", "autodiscover_https", "edge_member_names",
           "xmpp_host_names", "separate_av_certificate", "reverse_proxy_client_eku",
@@ -70,10 +70,7 @@ _OWN_COLUMN: ColumnFacts = {
     "search": True,
     "least": 110,
     "share": 1,
-    "help": (
-        "This is your own additional column. lyncnb keeps the column, but does not "
-        "use it for planning"
-    ),
+    "help": ("lyncnb keeps this column in the table, but does not use it for planning"),
 }
 _FINDINGS_COLUMN: ColumnFacts = {
     "name": FINDINGS,
@@ -148,7 +145,7 @@ def _describe_known_column(
 
 
 def describe_option_groups(rules: Rules) -> list[FieldGroup]:
-    """Describe the fields on the Deployment tab, grouped as on the tab."""
+    """Describe the groups of fields on the Deployment tab."""
     known = {column.name: column for column in list_topology_columns()}
     fields: list[FieldFacts] = [
         {
@@ -270,12 +267,12 @@ def list_deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]
 
 
 def split_entries(text: str) -> tuple[str, ...]:
-    """Split a text into list entries at blanks, line breaks, ``;``, ``,`` and ``|``."""
+    """Split a text into list entries at spaces, line breaks, ``;``, ``,`` and ``|``."""
     return tuple(entry for entry in re.split(r"[\s;,|]+", text) if entry)
 
 
 def describe_option(name: str, value: object) -> str:
-    """Describe the new value of a plan option, with the option's label in the form."""
+    """Describe the new value of a plan option. The description begins with the option's label."""
     label = LABELS.get(name, name)
     if isinstance(value, Mapping):
         return label

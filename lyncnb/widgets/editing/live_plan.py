@@ -1,4 +1,7 @@
-"""Keep the plan and findings of a draft current. An edit computes only the changed parts."""
+"""Keep the plan and findings of a draft current.
+
+After an edit, lyncnb computes only the changed parts.
+"""
 
 from __future__ import annotations
 
@@ -113,7 +116,7 @@ class LivePlan:
             self._later = plan_changed_topology(self.plan, topology)
 
     def count_unchecked(self) -> int:
-        """Return how many certificates must be checked before the findings are known."""
+        """Return the number of certificates whose findings are not up to date."""
         plan = self.plan
         if plan is self._checked:
             return 0
@@ -216,7 +219,7 @@ class LivePlan:
         return self._sized[1]
 
     def count_all(self) -> dict[str, int]:
-        """Return the sizes of the plan, and the number of findings by severity.
+        """Count certificates, names and other items in the plan, and findings by severity.
 
         Accepted findings are counted separately.
         """
@@ -263,7 +266,7 @@ def _list_examined_findings(examined: Mapping[int, _Examined]) -> Iterator[Findi
 def _list_different_certificates(
     plan: CertificatePlan, other: CertificatePlan
 ) -> Iterator[PlannedCertificate]:
-    """Return the certificates of all pools that differ between two plans."""
+    """Return the certificates that differ between two plans, for all pools."""
     shared = set(map(id, other.by_pool))
     return (c for part in plan.by_pool if id(part) not in shared for c in part)
 

@@ -22,11 +22,11 @@ Refused = TypedDict(
     "Refused",
     {
         "type": Literal["refused"],
-        "about": str,  # The type of the message from the page that lyncnb rejected.
+        "about": str,  # The type of the message that lyncnb rejected.
         "lines": Sequence[str],
         "cell": CellName | None,  # The table cell that the user edited.
         "occupied": bool,  # Whether other files already exist at the specified path.
-        "offers": Sequence[str],  # The labels of buttons for alternatives.
+        "offers": Sequence[str],  # The labels of buttons that offer other actions.
         # A valid name that the user can enter instead, or "".
         "instead": str,
     },
@@ -39,7 +39,7 @@ RuleReason = TypedDict(
         "rule": str,
         "names": list[str],
         "facts": list[ReasonFact],
-        "places": list[str],  # Descriptions of the certificates that contain names from the rule.
+        "places": list[str],  # Descriptions of the certificates that contain the names.
         "servers": str,
     },
 )
@@ -54,7 +54,8 @@ TableRows = TypedDict(
         "type": Literal["rows"],
         # Whether the message replaces all table rows, not only those with the same IDs.
         "all": bool,
-        # Whether rows were added, removed or moved. The last buffer then contains all IDs in order.
+        # Whether rows were added, removed or moved. If so, the last buffer contains the IDs of all
+        # rows in order.
         "moved": bool,
         # The total number of rows in the table, if the message contains only the beginning of the
         # table.
@@ -108,7 +109,8 @@ FindingGroup = TypedDict(
         "code": str,
         "severity": str,
         "title": str,
-        # The heading of the entry if the page combines several finding codes in one entry, or "".
+        # The heading of an entry that combines several finding codes. It is "" for an entry with
+        # one code.
         "subject": str,
         "meaning": str,
         "hint": str,

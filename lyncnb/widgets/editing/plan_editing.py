@@ -122,10 +122,10 @@ class PlanEditing(Draft):
         """
         changed = tuple(((s,) if isinstance(s, str) else tuple(s), dict(v)) for s, v in change)
         wanted = ServerEdits(change=changed, add=tuple(map(dict, add)), remove=tuple(remove))
-        self.apply(edits.edit_table, edits=wanted, description="changed the servers in code")
+        self.apply(edits.edit_table, edits=wanted, description="changed servers with Python code")
 
     def change_options(self, **values: object) -> None:
-        """Change options of the plan, in one step.
+        """Change one or more options of the plan in one step.
 
         Parameters
         ----------
@@ -141,7 +141,7 @@ class PlanEditing(Draft):
         self.apply(edits.change_options, values=values)
 
     def accept(self, code: str, reason: str) -> None:
-        """Accept the findings with a code, or withdraw the acceptance if the reason is blank.
+        """Accept all findings that have this code. A blank reason withdraws the acceptance.
 
         If an earlier acceptance has expired, the new acceptance has no end date.
 

@@ -16,8 +16,9 @@ from .plan_editing import PlanEditing
 
 _NAMES_LISTED = 100
 _USES_LISTED = 12
-# The largest number of certificates that the page lists for a name. Listing all certificates with a
-# common name would take seconds.
+# The maximum number of certificates that the page lists for a name. Some names are in so many
+# certificates
+# that listing all of them would take seconds.
 _USES_LOOKED_AT = 200
 _OWNERS_NAMED = 4
 _GROUPS_LISTED = 150
@@ -128,8 +129,7 @@ def _describe_use(
     ]
     is_subject = certificate.subject.common_name == name
     place = " and ".join(["subject"] * is_subject + ["SAN"] * (name in certificate.names))
-    # A name can be only the subject name. In this case, the certificate's rule contains the reason
-    # for the name.
+    # If the name is only the subject name, the reason is in the rule of the certificate.
     if not reasons:
         of_rule = next(rule for rule in rules.certificates if rule.id == certificate.rule)
         reasons = [rules.names[of_rule.subject_name]] if of_rule.subject_name in rules.names else []
@@ -145,7 +145,7 @@ def _describe_use(
 
 
 def list_certificates(editing: PlanEditing) -> Certificates:
-    """Return the plan's certificates with their names, in at most 150 groups.
+    """Return the plan's certificates and their names in groups, at most 150 of them.
 
     Certificates of one pool that differ only in the server's name share one group. The group
     shows the first certificate in full, and the others by name.
@@ -167,7 +167,10 @@ def list_certificates(editing: PlanEditing) -> Certificates:
 def choose_setup_ids(
     editing: PlanEditing, certificate_id: str, *, is_chosen: bool
 ) -> tuple[str, ...]:
-    """Return the IDs of certificates to request during setup after a group was added or removed."""
+    """Select or clear a certificate, and return the IDs of certificates to request during setup.
+
+    The certificates in the same displayed group are selected or cleared together.
+    """
     groups: dict[tuple[object, ...], set[str]] = {}
     for certificate in editing.plan.certificates:
         groups.setdefault(_build_group_key(certificate), set()).add(certificate.id)
@@ -269,7 +272,7 @@ _ROWS_LISTED = 200
 
 
 def draw_picture(editing: PlanEditing, *, shows: Text, site: Text) -> Picture:
-    """Draw the plan. The picture of connections marks the changes since the file was loaded.
+    """Draw the plan. If the picture shows connections, mark the changes since the file was loaded.
 
     Parameters
     ----------

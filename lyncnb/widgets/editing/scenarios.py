@@ -77,7 +77,8 @@ class EditorScenarios(Table):
         """Whether the editor's content differs from the current scenario as it was last read."""
         name = self.current
         if name and name not in self._read:
-            # If the notebook cell was run again, the editor has not read the scenario yet.
+            # If the user ran the notebook cell again, the new editor has not read the current
+            # scenario yet.
             with suppress(ScenarioError):
                 self.read(name)
         return bool(name) and (
@@ -198,7 +199,7 @@ class EditorScenarios(Table):
         return known.scenario
 
     def duplicate(self, name: str, new: str = "") -> str:
-        """Copy a kept scenario, and return the name of the copy.
+        """Copy a saved scenario, and return the name of the copy.
 
         Raises
         ------

@@ -22,7 +22,7 @@ _MOST = 3
 
 
 class ScenariosTab:
-    """Answers the messages from the Scenarios tab of a plan editor.
+    """The part of a plan editor that answers messages from the Scenarios tab.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class ScenariosTab:
 
     @property
     def is_kept_as_scenario(self) -> bool:
-        """Whether the editor's content is already kept as a scenario."""
+        """Whether the editor's content is already saved as a scenario."""
         return bool(self._scenarios.current) and not self._scenarios.has_changes
 
     def describe_scenario(self) -> str:
@@ -96,7 +96,7 @@ class ScenariosTab:
         )
 
     def _build_action(self, message_type: str, work: Callable[..., str]) -> Callable[..., None]:
-        """Return a function that does an action, lists all scenarios, and reports the result."""
+        """Return a function that runs work, lists all scenarios, and reports the result."""
 
         @wraps(work)
         def run_work(**parts: Any) -> None:
@@ -110,7 +110,7 @@ class ScenariosTab:
     def _report_all_errors(
         self, message_type: str, work: Callable[..., object]
     ) -> Callable[..., None]:
-        """Return a function that does an action, and reports every error in a rejected scenario."""
+        """Return a function that runs work and reports all errors if a scenario is rejected."""
 
         @wraps(work)
         def run_work(**parts: Any) -> None:

@@ -12,9 +12,9 @@ from ...topology.edits import arrange_rows
 from ...topology.topology import Topology
 from .messages import RowsColumn, TableRows
 
-# Rows are sent to the browser as bytes. Each column is encoded as a list of distinct texts and one
-# code for each row. For 10,000 rows with 20 columns, this takes about 200 kB instead of 3 MB of
-# JSON, and it is faster to write and read. The rows are not a trait of a widget, so a notebook does
+# The kernel sends rows to the browser as bytes. Each column is encoded as a list of distinct texts
+# and one code for each row. 10,000 rows with 20 columns take about 200 kB instead of 3 MB of JSON,
+# and are also faster to encode and decode. The rows are not a trait of a widget, so a notebook does
 # not save them.
 
 INHERITED = (
@@ -126,7 +126,7 @@ class Sheet:
     def update_texts(
         self, topology: Topology, ids: tuple[int, ...]
     ) -> tuple[list[int], dict[str, list[str]]]:
-        """Update the texts after an edit, unless it changed both the columns and the rows.
+        """Update the cell texts after an edit to the rows or to the columns, but not to both.
 
         Returns
         -------
@@ -161,7 +161,7 @@ class Sheet:
         return places, different
 
     def _move_rows(self, before: Topology, ids: tuple[int, ...]) -> tuple[list[int], set[str]]:
-        """Put the texts into the new order of the rows, with blank texts for added rows.
+        """Arrange the texts in the new order of the rows. Added rows get blank texts.
 
         Returns
         -------
@@ -193,7 +193,7 @@ class Sheet:
     def set_findings(
         self, by_server: Mapping[str, str], servers: Iterable[str] | None
     ) -> list[int]:
-        """Set the findings in the rows of some servers. The value None means all servers.
+        """Update the findings of the given servers, or of all servers if ``servers`` is None.
 
         Returns
         -------
@@ -369,7 +369,7 @@ def list_differences(
 
 
 def describe_origin(topology: Topology, row_index: int, name: str) -> str:
-    """Return where a cell's value comes from: its row, another row of the pool, or a default.
+    """Return the origin of a cell's value: its own row, another row of the pool, or a default.
 
     Parameters
     ----------
@@ -390,7 +390,7 @@ def describe_origin(topology: Topology, row_index: int, name: str) -> str:
         group = names[row_index]
         whose = f"This column belongs to the {' '.join(filter(None, (column.scope, group)))}. "
     if at is not None and row[at]:
-        return f"{whose}The value is in the row of this server."
+        return f"{whose}The value is specified in this server's row."
     if column is None:
         return "The cell is blank."
     role = row[columns.index("role")]
@@ -415,7 +415,7 @@ def list_pool_names(topology: Topology) -> list[str]:
 
 
 def list_group_names(topology: Topology, scope: str) -> list[str]:
-    """For each row, return the name of the pool or site that shares the column, or ""."""
+    """Return the name of each row's pool or site, depending on the scope, or "" otherwise."""
     if scope == "pool":
         return list_pool_names(topology)
     if scope == "site":
@@ -427,7 +427,7 @@ def list_group_names(topology: Topology, scope: str) -> list[str]:
 
 
 def list_column_names(topology: Topology) -> tuple[str, ...]:
-    """Return the columns of the table, followed by the other columns that it could have."""
+    """Return the columns of the table, followed by the known columns that the table lacks."""
     known = [column.name for column in list_topology_columns()]
     return (*topology.columns, *(name for name in known if name not in topology.columns))
 

@@ -15,7 +15,7 @@ _LISTED = 200
 
 
 def list_tables(other_table: str = "", *, scenarios: bool = False) -> list[str]:
-    """List the tables in the working folder and its subfolders, and next to another table.
+    """List the tables in the working folder, in its subfolders, and in the folder of another table.
 
     Parameters
     ----------

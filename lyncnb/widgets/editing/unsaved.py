@@ -30,7 +30,9 @@ from .edits import repeat_edits
 from .plan_editing import PlanEditing
 
 _FORMAT = "lyncnb-draft/1"
-_LARGEST = 1 << 28  # The largest size of a draft in bytes. It is the same as for a table.
+_LARGEST = (
+    1 << 28
+)  # The maximum size of a draft in bytes, which is also the maximum size of a table.
 _MOST = 100  # The largest number of drafts to read.
 
 
@@ -116,7 +118,7 @@ class DraftFile:
         )
 
     def describe_draft(self, state: State) -> str:
-        """Describe the draft by the number of its changes and the time."""
+        """Describe the draft: the number of its changes, and the time when it was saved."""
         day, _, time = self.written.partition("T")
         today = format_time(datetime.now(UTC)).partition("T")[0]
         since = f"{time[:5]} UTC" if day == today else f"{day} {time[:5]} UTC"
@@ -130,7 +132,7 @@ class DraftFile:
 
 
 class UnsavedEdits:
-    """Keeps the unsaved edits of one editor, and finds the edits that an earlier kernel kept.
+    """The store of the unsaved edits of one editor, which also finds the drafts of earlier kernels.
 
     Parameters
     ----------
@@ -154,7 +156,7 @@ class UnsavedEdits:
         return self._editor.path or self._editor.loaded.topology.source
 
     def find_draft(self) -> tuple[Path, DraftFile] | None:
-        """Return the newest draft for a table that another kernel left, or None."""
+        """Return the newest draft that another kernel left for this table, or None."""
         state = self._editor.saved
         table, digest = self._table_name, None
         found = []
@@ -173,7 +175,7 @@ class UnsavedEdits:
                     yield path, draft
 
     def keep_draft(self) -> Path | None:
-        """Write the unsaved edits to the draft file. Without unsaved edits, remove the file.
+        """Write the unsaved edits to the draft file, or remove the file if all edits are saved.
 
         Returns
         -------
@@ -249,7 +251,7 @@ class UnsavedEdits:
 
     def _remove_draft(self, path: Path) -> None:
         path.unlink(missing_ok=True)
-        # If the folder contains other drafts, it is not removed.
+        # rmdir() fails if the folder contains other drafts. The folder is then kept.
         with suppress(OSError):
             self._folder.rmdir()
 
@@ -263,7 +265,7 @@ def compute_table_digest(state: State) -> str:
 
 @cache
 def _name_kernel() -> str:
-    """Return a name for the current kernel: the time of the kernel's first draft."""
+    """Return an identifier for this kernel, made from the time of the first call."""
     return f"{datetime.now(UTC):%Y%m%d%H%M%S%f}"
 
 

@@ -38,7 +38,7 @@ function makeFindings({ send, reasons, mend, choose, goTo }) {
           value: "" }), { "aria-label": `Do not accept ${group.code}` }));
     }
     const over = group.over ? h("p", { class: "lc-accept" },
-      `This finding was accepted ${group.limits}. The acceptance has expired, so the finding is no longer accepted.`
+      `You accepted this finding ${group.limits}. This acceptance has expired.`
       + (group.accepted ? ` The reason was: ${group.accepted}` : "")) : null;
     if (group.severity !== "error") return over;
     const reason = h("input", { type: "text", class: "lc-control", autocomplete: "off",

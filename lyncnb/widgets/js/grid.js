@@ -63,7 +63,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
   const menu = makeGridMenu(() => grid.focus({ preventScroll: true }));
   let count = 0; // number of rows without the new rows
 
-  const all = h("input", { type: "checkbox", "aria-label": "Select all shown rows" });
+  const all = h("input", { type: "checkbox", "aria-label": "Select all visible rows" });
   const header = makeGridHeader({
     columns: () => columns, all, onSort: actions.sort, onDown: () => grid.focus(),
     onWidth: actions.resized && ((name, width, ended) => {
@@ -1143,7 +1143,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
       refused.clear();
       fresh.clear();
       refreshNew();
-      actions.say?.("Removed the entries that were not yet in the table");
+      actions.say?.("lyncnb removed the entries that were not yet in the table");
     },
     hideSent: fresh.hideSent,
     /**

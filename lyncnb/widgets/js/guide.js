@@ -121,8 +121,8 @@ export default {
 
     const result = h("fieldset", { class: "lc-group" }, h("legend", {}, RESULT), lines, servers, python, speaker.box,
       h("div", { class: "lc-bar lc-end" }, labelled("Folder", folder), write, speaker.status), goOn, leftOut);
-    const root = h("div", { class: "lyncnb lc-guide", role: "group", "aria-label": "Questions for a first plan" },
-      h("div", { class: "lc-top" }, h("h2", { class: "lc-name" }, "Questions for a first plan"),
+    const root = h("div", { class: "lyncnb lc-guide", role: "group", "aria-label": "Questions for your first plan" },
+      h("div", { class: "lc-top" }, h("h2", { class: "lc-name" }, "Questions for your first plan"),
         h("span", { class: "lc-grow" }), help.button),
       h("p", { class: "lc-hint" }, "If you leave a field blank, lyncnb uses the gray value in the field. lyncnb writes no files until you choose the button on the last page."),
       kernel.line,
@@ -232,7 +232,7 @@ export default {
         lines.replaceChildren(...message.lines.map((text) => h("p", {}, text)));
         servers.replaceChildren(...(message.rows.length ? [table(
           message.count > message.rows.length
-            ? `The first ${message.rows.length} of ${plural(message.count, "row")} of the table`
+            ? `The table: the first ${message.rows.length} of ${plural(message.count, "row")}`
             : `The table: ${plural(message.count, "row")}`,
           message.headings, message.rows)] : []));
         code.textContent = message.python;

@@ -74,7 +74,7 @@ function makePools({ send, say, rows, store, goToServers, addServer }) {
     const last = store.text(all[all.length - 1], "server_fqdn");
     const pool = rows.text(n, "pool_fqdn");
     if (last === pool) {
-      speaker.refuse([`Not done: ${pool} is a single server, not a pool`,
+      speaker.refuse([`lyncnb added no server, because ${pool} is a single server, not a pool`,
         "What to do: first enter a pool name that differs from the server name. A server in a pool cannot have the name of the pool"]);
     } else if (/\d/.test(last.split(".")[0])) {
       const ids = all.filter((at) => store.text(at, "server_fqdn") === last).map(store.id);

@@ -241,7 +241,7 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
     const shownServers = plural(inSight, unseen ? "shown server" : "server");
     bulkApply.textContent = bulkApply.disabled ? "Set"
       : `Set for ${isAll ? plural(n, "server") : shownServers}`;
-    bulkRemove.textContent = !n ? "Remove" : !inSight ? "Remove (no selected server is shown)"
+    bulkRemove.textContent = !n ? "Remove" : !inSight ? "Remove (all selected servers are hidden)"
       : `Remove ${shownServers}`;
     copies.textContent = inSight ? `Duplicate ${shownServers} with the next number` : "Duplicate";
     poolMake.textContent = inSight ? `New pool with ${shownServers}` : "New pool with the selected servers";

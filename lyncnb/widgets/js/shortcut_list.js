@@ -9,7 +9,7 @@ const SHORTCUTS = [
   ["Enter, Tab", "save the cell and move down or right; with Shift, move up or left"],
   ["Tab", "move to the next cell; press Escape first to leave the table"],
   ["Alt+↓", "open the list of choices in the cell; type letters to select a choice, and press Enter to save"],
-  ["In the last, blank row", "type or paste new servers; lyncnb adds a server when you leave the row"],
+  ["In the blank row at the end", "type or paste new servers; lyncnb adds a server when you leave the row"],
   ["Ctrl+Enter", "enter the same text in every cell in the range"],
   ["Alt+Enter", "begin a new line in a cell with several values"],
   ["Escape", "discard the edit of the cell"],

@@ -85,7 +85,7 @@ export default {
       const certificates = plural(places.length, "certificate");
       record.textContent = places.length ? `Record ${certificates}` : "Record as deployed";
       recorded.textContent = places.length
-        ? `This records that ${certificates} on ${plural(servers.size, "server")} ${places.length === 1 ? "has" : "have"} been in use since ${since.value}.`
+        ? `This button records that ${certificates} on ${plural(servers.size, "server")} ${places.length === 1 ? "has" : "have"} been in use since ${since.value}.`
         : "Select the certificates that are now installed on the servers.";
     }
 
@@ -243,7 +243,7 @@ export default {
       handover: { control: pack,
         part: fold("1", "Package the requests for the CA", fields(out.field, issuer.field), line(pack)) },
       receive: { control: receive,
-        part: fold("2", "Match the CA's certificates", fields(labelled("Files, folders or zip archives from the CA",
+        part: fold("2", "Match issued certificates", fields(labelled("Files, folders or zip archives from the CA",
           paths, "Enter one path per line.")), line(receive)) },
       package: { control: make,
         part: fold("3", "Package for the servers", fields(
