@@ -27,8 +27,7 @@ from lyncnb.pki import passphrase
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Without the module rfc3987_syntax, jsonschema builds no grammars for IRIs, which would take
-# seconds
-# in each process. The nbformat schema contains no IRIs.
+# seconds in each process. The nbformat schema contains no IRIs.
 sys.modules["rfc3987_syntax"] = None
 
 # The version of an installed library does not change during a run. Each saved plan contains the

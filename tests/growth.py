@@ -53,8 +53,7 @@ def faster_than_linear(
     """
     while (once := seconds(small := make(size))) < LONG_ENOUGH:
         # The run time grows at most with the square of the size. If even the largest input would
-        # then run too
-        # briefly to be measured, no input can be measured.
+        # then run too briefly to be measured, no input can be measured.
         if size * 2 > most or once * (most / size) ** 2 < LONG_ENOUGH:
             return None
         wanted = size * LONG_ENOUGH / once

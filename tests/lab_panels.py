@@ -150,8 +150,7 @@ def wait_kernel(lab: LabBrowser, expression: str, value: str) -> None:
         time.sleep(0.1)
     if "editor." in expression and isinstance(lab, LabBrowser):
         # The editor first changes its state and then sends its response. The following call waits
-        # for the
-        # response.
+        # for the response.
         kernel(lab, "exec('with editor.view.channel.turn: pass')")
 
 

@@ -233,8 +233,7 @@ def _place(
     for server in where:
         estate.stores[server].append(Stored(certificate, types, has_key))
     # The server also has an earlier certificate: always for the fault "twice", and sometimes for
-    # other
-    # faults.
+    # other faults.
     beside = fault in ("missing", "extra", "key", "eku") and chance.random() < 0.3
     if fault == "twice" or beside:
         before = issue_planned(planned, begins=TODAY - timedelta(days=380))

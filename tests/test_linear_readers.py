@@ -148,8 +148,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
 }
 
 #: The test does not measure these functions separately, because another measured function passes
-#: its
-#: whole input to them.
+#: its whole input to them.
 PARTS = {"base.toml_text.parse_toml", "topology.csv_file.read_rows"}
 
 #: These functions do not read external data. They write bytes, compare bytes that lyncnb has

@@ -255,8 +255,7 @@ def write_pair(first: ln.Forecast, second: ln.Forecast, suffix: str) -> bytes:
 
 
 #: Functions that write a plan or a result of a plan. The test measures only the second call,
-#: because the
-#: first one prepares the data.
+#: because the first one prepares the data.
 OF_PLANS: dict[str, Writer] = {
     **each(
         "reports.summary.formats.write_plan_table",
@@ -417,8 +416,7 @@ NO_WRITERS = {
     *("guide.answers.GuideAnswers.to_toml", "guide.first_plan.FirstPlan.files"),
     *("guide.first_plan.write_first_plan", "checks.plan_toml_edit.edit_plan_toml"),
     # This function returns one title in each language, so its run time does not depend on the size
-    # of
-    # the plan.
+    # of the plan.
     "deploy.checklist.translate_title_end",
 }
 

@@ -23,8 +23,7 @@ import lyncnb as ln
 from lyncnb.base.shown.tables import to_markdown
 
 # The code splits the words that mark unfinished work. Otherwise, this test would find them in its
-# own
-# file.
+# own file.
 UNDONE = re.compile(
     "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "raise NotImplemented" + "Error"))
 )

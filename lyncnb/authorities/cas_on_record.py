@@ -45,8 +45,7 @@ class CaOnRecord:
             pair = (top.issuer_key, top.authority_key_id)
             shows = self.tops.setdefault(pair, (top, set()))[1]
         # Two request IDs are enough. If ``exclude_request`` removes one of them, the other still
-        # proves
-        # which CA issued certificates.
+        # proves which CA issued certificates.
         if len(shows) < 2:
             shows.add(request_id)
 

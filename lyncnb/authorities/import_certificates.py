@@ -55,8 +55,7 @@ _TOLD_ONCE = (
 )
 
 # lyncnb flushes files to the disk in groups of a thousand, because flushing more files at once
-# would
-# take long.
+# would take long.
 _FILES_AT_ONCE = 1000
 
 

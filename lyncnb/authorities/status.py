@@ -629,8 +629,7 @@ def _build_planned_status(
     """Return the row of a planned certificate, with the certificate in use and the next one."""
     record, held = lifecycle.record, lifecycle.held
     # A certificate with an error must not be packaged or installed, even if the manifest records
-    # that
-    # lyncnb already packaged it.
+    # that lyncnb already packaged it.
     present = "refused" if is_faulty and record.state != "retired" else record.active_state
     under_way = "" if lifecycle.under_way is None else present
     by_date = find_state_by_date(held, today, lifecycle.find_order_date(terms))

@@ -43,8 +43,7 @@ _KINDS: Mapping[object, str] = MappingProxyType(
 SINCE_2 = MappingProxyType({"since": 2})
 
 # All records share one empty mapping, because a folder can have 100,000 records, and few records
-# have
-# additional keys.
+# have additional keys.
 _NO_OTHERS: Mapping[str, object] = {}
 
 
@@ -87,8 +86,7 @@ Text = Annotated[str, Check("text", lambda text: True)]
 Line = Annotated[str, Check("one line of text", is_single_line)]
 
 #: In a field with the type ``Annotated[X | None, BLANK_IS_NONE]``, an empty object in the file
-#: means
-#: None.
+#: means None.
 BLANK_IS_NONE = object()
 
 

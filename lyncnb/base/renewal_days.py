@@ -21,8 +21,7 @@ EXPIRING_SHARE = 1 / 3
 _DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 _LAST_SECOND = time(23, 59, 59)
 # The number of days after the period that the table also contains, because renewals can be due late
-# in
-# the period.
+# in the period.
 _AFTER = 400
 # The number of years before and after a renewal in which lyncnb searches for a possible date.
 _YEARS = 3
@@ -52,8 +51,7 @@ class Days:
             for is_in, is_frozen in zip(self.windowed, self.frozen, strict=True)
         )
         #: For each day, the next and the previous day on which changes are allowed. A day on which
-        #: changes
-        #: are allowed is its own next and previous day.
+        #: changes are allowed is its own next and previous day.
         self.next_change = find_next_flagged_days(may_change)
         self.last_change = find_latest_flagged_days(may_change)
         self.next_unfrozen = find_next_flagged_days(bytearray(not day for day in self.frozen))

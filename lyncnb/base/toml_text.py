@@ -53,8 +53,7 @@ def parse_toml(data: bytes | str) -> dict[str, object]:
         ) from None
     except (RecursionError, ValueError):
         # If the document has thousands of nested brackets, or a number that is too long, tomllib
-        # raises an
-        # error that is not a TOMLDecodeError.
+        # raises an error that is not a TOMLDecodeError.
         raise NotToml(
             (
                 "lyncnb cannot read this TOML file, because brackets are nested too deeply, "

@@ -439,8 +439,7 @@ def _write_request_scripts_folder(
     reject_reserved_path(output)
     plan, findings = make_plan(topology, product, options_file)
     # Build the scripts once before the folder is created, to reject an unknown language and keys
-    # that the
-    # cmdlet cannot create.
+    # that the cmdlet cannot create.
     language = lang or plan.options.lang
     request_scripts(plan, template=template).in_language(language)
     bundle = request_elsewhere(

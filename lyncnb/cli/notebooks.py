@@ -61,8 +61,7 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
         done = run_notebook(
             notebook or lay_out(),
             # lyncnb passes a function, so that it asks for the passphrase only if a cell needs it.
-            # The kernel must
-            # never inherit the passphrase.
+            # The kernel must never inherit the passphrase.
             passphrase=lambda: get_passphrase(passphrase_file),
             progress=progress,
             force=force,

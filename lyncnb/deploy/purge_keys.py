@@ -162,8 +162,7 @@ _HISTORIES = (
 )
 
 #: The history event for the complete removal of all files on a confirmed list. The event contains
-#: the
-#: token of the list.
+#: the token of the list.
 _FINISHED = "purge-finished"
 
 

@@ -393,8 +393,7 @@ def _make_kept_record(
     )
     if new == old_record:
         # The record is equal, so the old object is used again, which saves memory. A name that is
-        # only spelled
-        # differently in the table does not change the request.
+        # only spelled differently in the table does not change the request.
         return old_record, _build_change("kept", old_record, ())
     new = replace(new, name_notes=request.name_notes)
     if old_record.state == "retired":

@@ -47,8 +47,7 @@ _SECONDS = {
     ("ECDSA", 521): 0.0015,
 }
 # Up to this number of requests, lyncnb starts no child processes. Starting a process takes as long
-# as
-# creating about a thousand P-256 key pairs.
+# as creating about a thousand P-256 key pairs.
 _LOOP_AT_MOST = 2_000
 _CHUNK = 250
 # The default number of concurrent tasks on other machines. A cluster may have as many cores.
@@ -273,8 +272,7 @@ def _run_in_window(
     """Run at most `width` tasks at a time, and yield each task when it is done."""
     pending: dict[Future[Any], Task] = {}
     # Each future puts itself into this queue when it is done. Waiting for all futures again and
-    # again
-    # would take longer than the work itself.
+    # again would take longer than the work itself.
     done: SimpleQueue[Future[Any]] = SimpleQueue()
     rest = iter(tasks)
     try:

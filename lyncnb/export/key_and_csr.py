@@ -150,8 +150,7 @@ def _build_pair_function(
 
 # The number of keys with CSRs that are synced together, and the largest delay in seconds. One wait
 # for many pairs takes much less time than one wait for each pair. An interruption loses only the
-# last
-# few pairs, and the next run creates them again.
+# last few pairs, and the next run creates them again.
 _BATCH = 500
 _SECONDS = 0.25
 _CSR_MODE = 0o644

@@ -270,8 +270,7 @@ def _make_renewal_order(
     else:  # A revocation does not require an approval.
         plan, approval = build_plan_on_record(manifest, present)[0], ""
     # The plan is evaluated as if its certificates were issued today. Its planned issue date applies
-    # only
-    # to the first requests.
+    # only to the first requests.
     judged = replace(plan, options=replace(plan.options, planned_issue_date=evaluation_date))
     others = {one.id for one in plan.certificates} - set(ids)
     findings = [one for one in check_plan(judged, on=evaluation_date) if one.about not in others]

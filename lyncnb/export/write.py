@@ -203,8 +203,7 @@ def _make_changes(
 ) -> Outcome:
     folder = preview.survey.folder
     # Lists in an earlier format are converted first, because the manifest that is saved next states
-    # that
-    # there are none.
+    # that there are none.
     convert_old_lists(folder, cipher, preview.before)
     announce_changes(preview)
     # The encryption key is sealed for the recovery keys before the first private key is created.
@@ -221,8 +220,7 @@ def _make_changes(
     # the summary fails.
     save_manifest(folder, manifest)
     # If other computers must create all keys, the summary was written before, so the manifest can
-    # be
-    # unchanged here.
+    # be unchanged here.
     if manifest != preview.manifest or preview.has_stale_summary:
         manifest = write_summary(preview, manifest)
     return Outcome(preview=preview, manifest=manifest, cancelled=cancelled)

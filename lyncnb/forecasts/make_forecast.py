@@ -592,8 +592,7 @@ def _add_validations(
             proof = proofs.get((one.ca, domain))
             if one.number and day is None:
                 # If the domain cannot be validated before the deadline, the forecast contains a
-                # separate problem for
-                # it, so this step is skipped.
+                # separate problem for it, so this step is skipped.
                 continue
             if proof is None or (issued - proof).days > reuse:
                 proofs[one.ca, domain] = day or issued

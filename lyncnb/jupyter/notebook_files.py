@@ -88,8 +88,7 @@ def _parse_json(path: Path, text: str) -> object:
         values: object = json.loads(text)
         if "\\ud" in text.lower() or not text.isascii():
             # lyncnb rejects bytes that are not UTF-8 and unpaired surrogates, because it could not
-            # write them
-            # again.
+            # write them again.
             json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise UnreadableNotebook(

@@ -16,8 +16,7 @@ from ..base.disk import files
 from ..errors import BundleError, LyncnbError
 
 #: The name of a folder next to the notebook. The folder contains the record of outdated outputs,
-#: and
-#: drafts of unsaved edits.
+#: and drafts of unsaved edits.
 DRAFT_FOLDER = ".lyncnb-draft"
 
 _NAME = "outdated.json"

@@ -375,8 +375,7 @@ def render_notebook(notebook: Notebook, *, title: str, code: bool = True, made_o
     columns = max((row.count("<th") for row in heads), default=0)
     layout = _UPRIGHT if columns <= _UPRIGHT_COLUMNS else _ON_THEIR_SIDE
     # The page needs these styles for tables and pictures, because lyncnb removes the <style> tags
-    # from
-    # the outputs.
+    # from the outputs.
     styles = TABLE_STYLE + FIGURE_STYLE + _STYLE.replace("LAYOUT", layout)
     return make_page(
         title,

@@ -20,8 +20,7 @@ from .planner_page import escape_json
 from .session import DOCUMENTS
 
 # The changes to Pyodide's files, as pairs of the old and the new text. Pyodide expects module
-# workers,
-# but a page that is opened from a disk cannot load their scripts.
+# workers, but a page that is opened from a disk cannot load their scripts.
 _PYODIDE_CHANGES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "pyodide.asm.mjs": (
         ("export default _createPyodideModule;", ""),

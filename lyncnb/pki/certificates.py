@@ -436,8 +436,7 @@ def _read_key_facts(certificate: x509.Certificate) -> tuple[str, int, str]:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
         # lyncnb never generates a key that the library cryptography cannot read. Therefore, the
-        # hash must
-        # only differ from the hashes of all planned keys.
+        # hash must only differ from the hashes of all planned keys.
         unusable = hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest()
         return certificate.public_key_algorithm_oid.dotted_string, 0, unusable
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

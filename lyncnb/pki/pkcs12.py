@@ -252,9 +252,8 @@ MAX_ROUNDS = 5_000_000
 
 
 # The object identifiers that lyncnb accepts outside the encrypted part of a PFX file: types of
-# content
-# and bags, attributes, digests, and ciphers. The library cryptography can open files that contain
-# only these (all tested with OpenSSL 3.5).
+# content and bags, attributes, digests, and ciphers. The library cryptography can open files that
+# contain only these (all tested with OpenSSL 3.5).
 _KNOWN_ROOTS = (
     *("1.2.840.113549.1.7.", "1.2.840.113549.1.12.", "1.2.840.113549.1.9.", "1.2.840.113549.2."),
     *("1.2.840.113549.1.5.", "1.2.840.113549.3.", "1.3.14.3.2.", "1.3.6.1.4.1.311.17."),

@@ -35,8 +35,7 @@ _NAMES = re.compile(r'\s*"?([^"\s]+)')
 _SECONDS = 60
 _FILES = ("-s", "signature", "-f", "signers")
 # The maximum sizes of the files to read: a signature (less than 1 kB) and a list with one line for
-# each
-# signer.
+# each signer.
 _LARGEST_SIGNATURE, _LARGEST_SIGNERS = 100_000, 10_000_000
 
 

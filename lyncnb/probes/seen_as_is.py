@@ -61,8 +61,7 @@ def _build_returned_files(sightings: Iterable[Sighting], made_at: str) -> Iterat
             shown.update(dict.fromkeys(filter(None, (target.usage,))))
     for server, places in by_server.items():
         # A server can present a certificate only if it has the key. The probe learns the usages of
-        # a
-        # certificate only from open ports.
+        # a certificate only from open ports.
         export = ServerExport(
             computer=server,
             exported_at=made_at,

@@ -144,8 +144,7 @@ def list_targets(
         ]
         ports += [target for rule, target in others if rule.by_name]
         # For a name without an anchor, such as an external name in the internal network, lyncnb
-        # does not know
-        # the correct addresses. It looks up only the other names.
+        # does not know the correct addresses. It looks up only the other names.
         lookups = [target for rule, target in others if rule.anchors and not rule.by_name]
     ports += [
         *_list_second_handshakes(ports, {rule.id for rule, _ in every if rule.by_name}, chosen)

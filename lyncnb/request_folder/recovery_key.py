@@ -373,8 +373,7 @@ def add_recovery_keys(
             if _find_seal_problem(folder, which, recipient.key.fingerprint)
         ]
         # A file that uses another passphrase does not belong to the folder, so its key is not
-        # encrypted for
-        # the recipients.
+        # encrypted for the recipients.
         with suppress(PassphraseError):
             if lacking:
                 pem = files.read_file(folder / path, limit=LARGEST)

@@ -320,8 +320,7 @@ class CaRuleSet:
             for limit, bound in applicable:
                 if on and bound.names and general is not None and limit.value >= general:
                     # The limit for all CAs is at least as strict as this limit for one CA, so the
-                    # limit for one CA has no
-                    # effect.
+                    # limit for one CA has no effect.
                     continue
                 own = (
                     []

@@ -99,8 +99,7 @@ def extend_product(
             taken[key] = _apply_changes(taken.get(key), value, key, reader)
     taken["words"] = [*(words if isinstance(words, list) else [words]), tables["words"]]
     # The function extend_product stores its own values as tuples. No value from a TOML file is a
-    # tuple,
-    # so the two cannot be confused.
+    # tuple, so the two cannot be confused.
     this = (wording.title, tables["sources"])
     taken.setdefault("cited", (*(earlier if isinstance(earlier, tuple) else ()), this))
     return taken

@@ -87,8 +87,7 @@ ZONES = ("outside", "perimeter", "inside")
 
 #: The pools to which a server or client connects. ``site``: the pools in its own site, or the pools
 #: in all sites if it has no site. ``nearest``: the same, but if its site has no such pool, the
-#: pools
-#: in all sites.
+#: pools in all sites.
 REACHES = ("site", "nearest", "deployment")
 
 #: The ports and names that the command ``probe`` uses only with the option ``--also``.
@@ -495,8 +494,7 @@ class Rules(Table):
     # The words to replace in texts of another product, in order.
     words: tuple[Mapping[str, str], ...] = ()
     #: The title of the product whose texts this product shares. The mapping contains the
-    #: corresponding
-    #: document about this product for each document about the other product.
+    #: corresponding document about this product for each document about the other product.
     cited: tuple[tuple[str, Mapping[str, str]], ...] = ()
 
     def find_oldest_client(self, chosen: str) -> ClientRule | None:

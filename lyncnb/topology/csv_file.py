@@ -378,8 +378,7 @@ def _read_valid_rows(
 
 def _make_reader(text: str, delimiter: str) -> _csv.Reader:
     # Reading from a list of lines takes half the time of StringIO. The text is split only if
-    # splitlines()
-    # finds the same line endings as StringIO.
+    # splitlines() finds the same line endings as StringIO.
     alike = not any(end in text for end in _MORE_LINE_ENDS)
     lines = text.splitlines(keepends=True) if alike else io.StringIO(text, newline="")
     return csv.reader(lines, delimiter=delimiter, strict=True)
@@ -464,8 +463,7 @@ def _make_length_problem(
 def _read_frame(frame: DataFrame) -> Table:
     labels = frame.index.tolist()
     # The method ``set_index`` turns a column into a named index. With drop=False, the column also
-    # remains
-    # in the table.
+    # remains in the table.
     gone = [name for name in frame.index.names if name is not None and name not in frame.columns]
     if gone:
         frame = frame.reset_index(level=gone)

@@ -94,8 +94,7 @@ class _Gatherer:
             if facts.scope == "pool" and any(cells.column(facts.name))
         ]
         # All values of each row that must be the same in all rows of a pool. They are stored as one
-        # tuple, which
-        # is easy to compare.
+        # tuple, which is easy to compare.
         names = ["role", "site", *(facts.name for facts in self.shared)]
         self.common = list(zip(*map(cells.column, names)))
         self.computers = _create_computers(cells)

@@ -59,8 +59,7 @@ class NothingWritten:
 
     def _repr_html_(self) -> str:
         # The CSS class tells the page that the output shows no plan. The page never marks such an
-        # output as
-        # out of date.
+        # output as out of date.
         return f'<div class="lyncnb-unwritten">{tables.format_paragraph(self._words)}</div>'
 
     def _ipython_display_(self) -> None:

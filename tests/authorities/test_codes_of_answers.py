@@ -419,8 +419,7 @@ def probed(place: Path, *, is_open: bool):
 
 A, B = KEYS["a"], KEYS["b"]
 #: Two functions for each code of a finding about a path: the first one creates a case with the
-#: finding,
-#: and the second one a similar case without it.
+#: finding, and the second one a similar case without it.
 PLACED = {
     "file-unreadable": (lambda p: read(p, b"", named=True), lambda p: read(p, b"\n", named=False)),
     "file-without-certificate": (lambda p: read(p, b"notes\n", named=False), lambda p: read(p, b"notes\n" + pem(LEAF), named=False)),

@@ -89,8 +89,7 @@ def test_printed_page_contains_every_name_and_source(planned, page_file, chromiu
 
 
 #: The maximum number of printed pages for the trust plan of each sample. The table for each role
-#: keeps
-#: these numbers small.
+#: keeps these numbers small.
 MOST_PAGES = {"contoso.csv": 3, "litwareinc-global.csv": 5}
 
 

@@ -306,8 +306,7 @@ def test_three_years_with_the_same_folder(tmp_path):
     estate.deploy()
     assert estate.check().exit_status == 0
     # If a server was removed, the status contains one line about it, and no warning appears when
-    # its
-    # certificate expires.
+    # its certificate expires.
     gone = estate.plan.certificates[0]
     rest = replace(estate.plan, certificates=estate.plan.certificates[1:])
     write(rest, estate.folder, today=estate.day)

@@ -149,8 +149,7 @@ TIMED = """async ([press, selector, words]) => {
 
 
 # Measure the time from pasting until the page shows the number of new rows, and until the browser
-# has
-# painted these rows.
+# has painted these rows.
 WATCH_PASTE = """(words) => { window.pasted = 0;
   document.addEventListener('paste', () => { window.pressed = performance.now(); }, {capture: true, once: true});
   const watcher = new MutationObserver(() => {

@@ -89,8 +89,7 @@ class PebbleCa:
         network.session.trust_env = False
         network.session.verify = str(self.folder / "trusted.pem")
         # The ACME library passes the value of ``verify_ssl`` with every call, and the default value
-        # would
-        # override the setting of the session.
+        # would override the setting of the session.
         network.verify_ssl = str(self.folder / "trusted.pem")
         directory = client.ClientV2.get_directory(f"https://localhost:{self._port}/dir", network)
         made = client.ClientV2(directory, net=network)

@@ -106,8 +106,7 @@ LACKED = {
     "cabf.serverauth.dv.unknown_attribute_present",
     "e_subject_contains_organizational_unit_name_and_no_organization_name",
     # The linters report these problems with more than one code. They concern underscores, the
-    # location,
-    # missing names, and reverse zones.
+    # location, missing names, and reverse zones.
     "w_dnsname_underscore_in_trd",
     "w_rfc_dnsname_underscore_in_trd",
     "e_sub_cert_locality_name_must_appear",

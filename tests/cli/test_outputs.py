@@ -99,8 +99,7 @@ def outputs() -> dict[str, list[str]]:
 
 OUTPUTS = outputs()
 #: The command ``page`` needs npm, so its output is tested only on POSIX systems. Wine is slow, so
-#: on
-#: Wine, tests that read a folder repeatedly cover only the output of ``plan``.
+#: on Wine, tests that read a folder repeatedly cover only the output of ``plan``.
 EACH = [
     pytest.param(name, marks=pytest.mark.posix if name == "page output" else ()) for name in OUTPUTS
 ]

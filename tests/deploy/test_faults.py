@@ -154,8 +154,7 @@ class Stage:
             self.walk.configure(self.page.server, earlier)
         for page in self.steps.servers:
             # The farm setting of Office Web Apps and the setting override of Exchange are changed
-            # only after
-            # every server has the certificate.
+            # only after every server has the certificate.
             if page.role in ("OfficeWebApps", "ExchangeOWA") and page != self.page:
                 self.walk.run(page)
 

@@ -728,8 +728,7 @@ def test_roll_over_time_of_a_renewed_certificate_is_calculated(tmp_path):
     (revoke,) = [step for step in revokes if step.package.startswith(oauth)]
     assert f"serial {record.archived[-1].issued.serial} of CN=" in revoke.text
     # One day before the old certificate ends, it is too late for a roll-over, so the steps assign
-    # the OAuth
-    # certificate immediately.
+    # the OAuth certificate immediately.
     made = deployment_steps(matched, today=date(2027, 5, 21))
     assert "assign-oauth" in {s.step.id for s in made.servers[0].steps}
 

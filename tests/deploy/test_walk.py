@@ -99,8 +99,7 @@ def test_every_server_ends_with_the_planned_certificates(walk, name, in_use, for
     assert {server: run["code"] for server, run in runs.items() if run["code"]} == {}
     assert [run["harm"] for run in runs.values() if run["harm"]] == []
     # All servers in a pool have the same steps, so the test repeats the steps on only one server of
-    # each
-    # pool.
+    # each pool.
     pages = {page.pool: page for page in in_order(steps)}.values()
     again = [walk.take(page, *BOTH) for page in pages]
     assert [run["changes"] for run in again if run["changes"]] == []

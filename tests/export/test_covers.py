@@ -402,8 +402,7 @@ def test_request_scripts_omit_covered_certificates(folder):
     place = folder.parent / "elsewhere"
     write(plan, place, only_missing=found, reuse=[with_use.id], dry_run=True)
     # A computer was to create this request, but an installed certificate covers it now, so no
-    # script
-    # creates it.
+    # script creates it.
     request_elsewhere(plan, place, computer="tools01", findings=(), today=TODAY)
     write(plan, place, only_missing=found, reuse=[with_use.id])
     bundle = ln.open_requests(place)

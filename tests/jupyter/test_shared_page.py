@@ -276,8 +276,7 @@ def test_shared_notebooks_do_not_instruct_the_reader(name):
     )
     assert re.findall(told, words, re.I) == []
     # Readers of the shared page cannot run anything, so the texts of the notebook do not tell them
-    # what
-    # to do.
+    # what to do.
     own = re.findall(r'<section class="text">(.*?)</section>', page, re.S)
     assert own
     assert re.findall(r"[^.]*\byour?s?\b[^.]*", words_in_page(" ".join(own)), re.I) == []

@@ -1,5 +1,5 @@
-"""The JavaScript of the planner page creates the same requests, keys and folder as the
-command ``request``.
+"""The JavaScript of the planner page creates the same requests, keys and folder as the command
+``request``.
 
 ``keys.js`` runs in Node.js, which has the same WebCrypto as a browser. OpenSSL, the cryptography
 library, and the commands of lyncnb check the result.

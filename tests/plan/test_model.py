@@ -29,8 +29,7 @@ from lyncnb.topology.topology import read_topology
 
 def test_id_consists_of_role_name_and_digest():
     """The id of a certificate consists of the role, a short name, and 8 hexadecimal digits of a
-    SHA-256 digest. The digest is calculated from the certificate's role, usages, pool and
-    server.
+    SHA-256 digest. The digest is calculated from the certificate's role, usages, pool and server.
     """
     certificate, _ = plan(front_end()).certificates
     what = "frontend\0default,webservicesinternal,webservicesexternal\0server\0eepool.contoso.com\0ee01.contoso.com"

@@ -53,8 +53,7 @@ pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault]
 
 NEW = "wrong mule capacitor"
 # The number of runs that each test kills. A full test sets it to 200. Tests that change the
-# passphrase
-# kill a fifth of this number.
+# passphrase kill a fifth of this number.
 KILLS = int(os.environ.get("LYNCNB_KILLS", "20"))
 ERRORS = {
     "ENOSPC": errno.ENOSPC,

@@ -193,8 +193,7 @@ def test_a_run_that_is_taken_over_changes_no_file(tmp_path, monkeypatch, before,
 
     def opened(path, flags, *mode):
         # Another computer takes over the folder as soon as this run creates its second file. The
-        # first
-        # file is the note that holds the lock.
+        # first file is the note that holds the lock.
         if flags & os.O_EXCL and (folder / OWNER_NAME).exists():
             (folder / OWNER_NAME).write_text(THERE)
         return real(path, flags, *mode)

@@ -1,5 +1,5 @@
-"""Panels use nothing from the page of JupyterLab. Therefore, they also work in a separate
-output frame, as in VS Code.
+"""Panels use nothing from the page of JupyterLab. Therefore, they also work in a separate output
+frame, as in VS Code.
 
 VS Code itself cannot run here: its extension for notebooks comes from another registry. According
 to its source (webviewPreloads.ts), it shows all outputs of a notebook in one sandboxed frame,

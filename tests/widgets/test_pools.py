@@ -120,8 +120,7 @@ def test_a_pool_name_in_use_merges_two_pools(lab):
     lab.page.keyboard.type("pool01.litware.local")
     press(lab, "Enter")
     # The external web names of the two pools differ, so the editor rejects the new pool name. The
-    # cell
-    # stays open and shows the reason.
+    # cell stays open and shows the reason.
     expect(lab.page.locator(".lc-bubble:visible")).to_contain_text("Not done")
     press(lab, "Escape")
     expect(cell(lab, "pool02", "Pool")).to_be_visible()

@@ -30,8 +30,7 @@ from .compare_certificate import compare_certificate
 from .compare_roots import compare_root
 
 #: lyncnb keeps these findings from the manifest, because they depend on certificates that may no
-#: longer
-#: be in the folder. It computes all other findings again.
+#: longer be in the folder. It computes all other findings again.
 NOTED = (
     *("duplicate-serial", "different-certificates-in-pool", "replacement-unproven"),
     *("answers-of-two-cas", "issued-under-another-root", "issued-by-another-ca"),

@@ -153,8 +153,7 @@ def _build_as_is(document: dict[str, object], name: str) -> AsIs:
         notes=said.notes,
     )
     # The digest of the saved comparison must be valid, because lyncnb uses the comparison to decide
-    # which
-    # requests to omit.
+    # which requests to omit.
     if build_report_document(build_as_is_report(found))["sha256"] != said.sha256:
         raise ReturnedFileError(
             f"{name}: the file was changed after lyncnb saved it, so its digest does not match",

@@ -27,8 +27,7 @@ TEAM_FILE = 0o660
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 # O_TMPFILE exists only on Linux. On other systems, lyncnb opens the folder with O_DIRECTORY. This
-# call
-# always fails for writing, so lyncnb then tests the disk with a named file.
+# call always fails for writing, so lyncnb then tests the disk with a named file.
 _NAMELESS = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
 _FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -262,8 +261,7 @@ def _remove_access(path: Path, flags: int, opened: int, closed: int) -> bool:
     try:
         status = os.fstat(descriptor)
         # A file with a second hard link can also belong to another folder, so lyncnb does not
-        # change its
-        # permissions.
+        # change its permissions.
         is_own = status.st_uid == system_calls.find_user_id() and (
             flags == _FOLDER or status.st_nlink == 1
         )

@@ -38,8 +38,7 @@ def _format_findings(line: Line) -> tuple[str, ...]:
 
 
 # The widths of columns in the output formats: for columns that only ``summary.csv`` contains, and
-# for
-# columns that notebooks show too.
+# for columns that notebooks show too.
 _TABLE, _SHOWN = {CSV: 0}, {CSV: 0, NOTEBOOK: 0}
 
 _COLUMNS = (

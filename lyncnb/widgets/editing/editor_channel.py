@@ -155,12 +155,10 @@ class EditorChannel(Channel[EditorTold]):
         # After another table is opened, all rows are new, and their findings are not known yet.
         self._is_all_new = False
         # The last state of the draft that the editor sent to the page. ``_sizes`` contains the
-        # counts for the
-        # plan of this state.
+        # counts for the plan of this state.
         self._before = editor.state
         # The page shows the counts of a plan only after an edit. Before the first edit, lyncnb does
-        # not
-        # compute the plan.
+        # not compute the plan.
         is_loaded = editor.state is editor.loaded
         self._sizes = None if is_loaded else editor.live.count_sizes()
         self.__dict__.pop("_loaded_sizes", None)

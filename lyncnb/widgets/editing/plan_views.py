@@ -17,8 +17,7 @@ from .plan_editing import PlanEditing
 _NAMES_LISTED = 100
 _USES_LISTED = 12
 # The maximum number of certificates that the page lists for a name. Some names are in so many
-# certificates
-# that listing all of them would take seconds.
+# certificates that listing all of them would take seconds.
 _USES_LOOKED_AT = 200
 _OWNERS_NAMED = 4
 _GROUPS_LISTED = 150
