@@ -127,7 +127,7 @@ class Order:
     #: record is None.
     saved: PlanOnRecord | None = None
     saved_file: bytes = field(default=b"", repr=False)
-    #: The reason to use the plan, although another plan was approved for the folder.
+    #: Why this plan is used, if another plan was approved for the folder.
     unapproved: str = ""
     #: The group whose members share the folder.
     team: str = ""

@@ -313,7 +313,7 @@ def _build_output_kind(data: bytes | None) -> OutputKind:
 
     test: Callable[[IO[bytes]], bool] = is_same
     return OutputKind(
-        what="a copy of the plan that this command writes", is_ours={".csv": test, ".toml": test}
+        what="a table or plan.toml with this content", is_ours={".csv": test, ".toml": test}
     )
 
 

@@ -692,7 +692,7 @@ def _check_subject_field(name: str, value: Any) -> None:
     try:
         written = (
             value.upper() if name == "country" and len(value) == 2 else value
-            # A country code in lowercase is accepted, because another check reports it.
+            # A lowercase country code causes no error here. Another check reports it.
         )
         replace(DistinguishedName(common_name=""), **{name: written})
     except ValueError as error:

@@ -92,7 +92,7 @@ def figure(
         if kind not in ("", "timeline"):
             raise PlanError(
                 f'lyncnb cannot draw the picture "{kind}" for a folder or forecast',
-                hint='use "timeline", or draw a picture of the plan',
+                hint='use "timeline", or create the figure from a plan',
             )
         return _draw_timeline_figure((*of.dated_facts(), *facts), of.figure_title)
     kind = kind or DEFAULT

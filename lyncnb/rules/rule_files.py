@@ -209,8 +209,8 @@ def load_recorded_rules(product: str, *, sha256: str = "") -> Rules:
             f'the product "{product}" is {now}, but the folder was created with a file that has '
             f"the SHA-256 {sha256}",
             hint=(
-                "compare the two product files, because their commands run on servers. "
-                "Then use the file with which the folder was created, or request the "
+                "compare the two product files first, because the commands in them run on your "
+                "servers. Then use the file that the folder was created with, or request the "
                 "plan again with the new file: lyncnb request TOPOLOGY FOLDER "
                 "--product FILE.toml"
             ),

@@ -194,7 +194,9 @@ def test_unconfirmed_keys_omit_no_request(tmp_path, complete_as_is):
 
 
 def test_covered_request_is_renewed_in_time(folder):
-    """When the covering certificate must be renewed, a renewal creates the omitted request."""
+    """When the covering certificate is due for renewal, a renewal creates the request that the
+    certificate covered.
+    """
     (day,) = (one.renew_from for one in ln.list_renewals(folder))
     choices = {"due": True, "reason": "it ends", "passphrase": PASSPHRASE}
     assert not ln.renew(folder, today=day - timedelta(days=1), **choices).changes
