@@ -90,6 +90,6 @@ def test_all_columns_are_printed(page_file, chromium, tmp_path):
         "sip_domains:litwareinc.comadded",
         "optionwildcard:false->true",
         "Managingserver-to-serverauthentication",
-        "The±signmarkschanges",
+        "The±signindicatesachange",
     ):
         assert words in text
