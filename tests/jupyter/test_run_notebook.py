@@ -101,7 +101,7 @@ def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
     kernel and sends it no data.
     """
     path = save(tmp_path, "print('before')")
-    with pytest.raises(NotebookError, match="cannot encrypt the channels") as caught:
+    with pytest.raises(NotebookError, match="cannot encrypt its connection") as caught:
         run_notebook(path)
     assert "jupyter kernelspec list" in caught.value.hint
 
