@@ -365,7 +365,10 @@ def test_roll_over_too_close_to_the_end_is_rejected(steps):
 def test_a_date_outside_the_new_certificate_is_refused(steps):
     """lyncnb rejects a roll-over time at which the new certificate is not valid."""
     wrong = datetime(2029, 1, 1, tzinfo=UTC)
-    with pytest.raises(PackageError, match="the new certificate is valid from"):
+    with pytest.raises(
+        PackageError,
+        match="cannot take effect at 2029-01-01 00:00, because the certificate is valid from",
+    ):
         build_procedure(with_end(steps, None), load_rules(), now=NOON, effective={AV: wrong})
 
 
