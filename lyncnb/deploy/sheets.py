@@ -1,4 +1,4 @@
-"""Arrange the steps of a checklist for each server, in parts with numbered items and notes.
+"""Divide each server's checklist into sections with numbered steps and notes.
 
 The functions have no side effects. A script and every form of a checklist use the same numbers.
 """

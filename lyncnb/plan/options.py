@@ -641,7 +641,8 @@ _DOMAIN_LISTS = (
 )  # fmt: skip
 _LIMITS = ("accepted_until", "accepted_for")
 
-# The largest size in bytes. An options file has a few kB, so a larger file is not an options file.
+# The maximum size in bytes. An options file takes up only a few kB, so a larger file is not an
+# options file.
 _LARGEST = 1_000_000
 
 

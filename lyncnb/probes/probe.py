@@ -167,8 +167,8 @@ def _list_notes(
     if unlikely:
         other = "public" if zone == "inside" else "private"
         yield (
-            f"You probe from {zone}, but {count_of(len(unlikely), 'host')} resolved to {other} "
-            f"addresses: {join_first(unlikely, _NAMED)}"
+            f"You are probing from {zone}, but {count_of(len(unlikely), 'host')} resolved to "
+            f"{other} addresses: {join_first(unlikely, _NAMED)}"
         )
 
 

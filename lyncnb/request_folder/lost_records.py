@@ -296,8 +296,8 @@ def list_losses(folder: Path, recovered: Manifest) -> Iterator[str]:
         )
     if not (recovered.plans or facts or recovered.requests or covered):
         yield (
-            "the manifest may have contained saved plans and approvals, installed "
-            "certificates that replace requests, and reasons for accepted findings. "
+            "the manifest may have contained saved plans and approvals, reasons for accepted "
+            "findings, and records of installed certificates that cover requests. "
             "These records are lost. When you next run lyncnb request, specify these "
             "options again: --plan, --approved-by, --only-missing, --accept"
         )

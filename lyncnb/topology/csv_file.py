@@ -398,7 +398,7 @@ def _describe_broken_row(text: str, delimiter: str, *, first_row: int, source: s
             "or a cell contains a quotation mark"
         )
         if "field larger" in str(error) and (lines := reader.line_num - line) > 1:
-            message = f"a cell that begins in this row continues for {lines:,} lines"
+            message = f"a cell that starts in this row spans {lines:,} lines"
             hint = "add the closing quotation mark, or remove the opening one"
         elif "field larger" in str(error):
             message = f"a cell in this row has more than {csv.field_size_limit():,} characters"

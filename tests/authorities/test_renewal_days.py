@@ -69,7 +69,7 @@ def test_all_views_show_the_same_renewal_date(tmp_path):
                 for at in (day - DAY, day)
             ]
             for name in (name for name, other in days.items() if other == day):
-                # If the order date is after the end of the certificate, the certificate has already
+                # If the order date is after the certificate's last day, the certificate has already
                 # expired.
                 assert [one[name] for one in states] in (
                     ["issued", "expiring"], ["issued", "expired"], ["expired", "expired"],

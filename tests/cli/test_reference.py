@@ -28,7 +28,7 @@ the commands together.
 
 
 def page() -> str:
-    """Return a page with the help of every command, in the order in which `lyncnb --help` lists
+    """Return a page with the help text of every command, in the order in which `lyncnb --help` lists
     them.
     """
     rows, parts = [], []

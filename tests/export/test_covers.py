@@ -49,8 +49,8 @@ LAST_DAY = date(2027, 6, 9)
 
 
 def save_complete_as_is(place, plan=PLAN, **changes):
-    """Save an as-is comparison in which every planned certificate is installed, with the given
-    changes, and return its path.
+    """Save an as-is comparison that shows every planned certificate as installed, except for the
+    given changes. Return its path.
     """
     place.mkdir(exist_ok=True)
     for one in plan.certificates:

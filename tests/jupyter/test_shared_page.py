@@ -275,7 +275,7 @@ def test_shared_notebooks_do_not_instruct_the_reader(name):
         r"\b(?:press(?:es|ing)?|double-click|run all|run it again|the tab|blue button|you type)\b"
     )
     assert re.findall(told, words, re.I) == []
-    # Readers of the shared page cannot run anything, so the texts of the notebook do not tell them
+    # Readers of the shared page cannot run anything, so the notebook's texts must not tell them
     # what to do.
     own = re.findall(r'<section class="text">(.*?)</section>', page, re.S)
     assert own

@@ -172,7 +172,7 @@ def test_unusable_files_are_reported_and_not_changed(folder):
     bundle = rebuild(folder)
     assert [record.id for record in bundle.requests if record.is_written] == [names[2]]
     assert bundle.notes[0].startswith(
-        "the manifest may have contained saved plans and approvals, installed certificates "
+        "the manifest may have contained saved plans and approvals, reasons for accepted "
     )
     assert len(bundle.notes) == 4
     assert f"keys/{names[0]}.key is not a PEM file; lyncnb did not use this file" in bundle.notes[1]

@@ -201,7 +201,7 @@ def test_an_unclosed_quotation_mark_is_reported_with_its_row():
     text = f'{HEADING}\n{ROW}\nfe02.contoso.net,FrontEnd,"Taipei\n{rest}'
     ((row, message),) = problems_of(text.encode())
     assert row == 3
-    assert re.fullmatch(r"a cell that begins in this row continues for [\d,]+ lines", message)
+    assert re.fullmatch(r"a cell that starts in this row spans [\d,]+ lines", message)
 
 
 # --- Large tables.

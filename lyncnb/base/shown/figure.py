@@ -106,7 +106,7 @@ class Figure(Table):
 
 
 def format_picture(title: str, description: str, svg: str) -> str:
-    """Return a picture and its description as escaped HTML.
+    """Return a picture and its description as HTML, with the text escaped.
 
     Parameters
     ----------

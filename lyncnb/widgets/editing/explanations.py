@@ -157,7 +157,7 @@ def _add_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
 
 
 def replace_column_names(text: str, lang: str = "en") -> str:
-    """Replace the names of columns in a text with the table's headings in a language."""
+    """Replace the column names in a text with the table's headings in the given language."""
     say = make_translator(lang)
     return _list_column_names().sub(lambda found: f"“{say(find_heading(found[0]))}”", text)
 
