@@ -241,7 +241,7 @@ def axe_in_both_themes(page, *, inside: str = "html") -> list[tuple[str, list[st
     found = axe_violations(page, inside=inside)
     page.emulate_media(color_scheme="dark")
     found += axe_violations(page, inside=inside, only_colors=True)
-    return found + _run_axe(page, "[data-look]", rules=["color-contrast-enhanced"])
+    return found + _run_axe(page, inside, rules=["color-contrast-enhanced"], only_looks=True)
 
 
 def axe_violations(
@@ -253,15 +253,23 @@ def axe_violations(
     Colors are checked for three elements of each look.
     """
     found = [] if only_colors else _run_axe(page, inside, without=["color-contrast"])
-    page.evaluate(_MARK_LOOKS, inside)
-    return found + _run_axe(page, "[data-look]", rules=["color-contrast", "link-in-text-block"])
+    colors = ["color-contrast", "link-in-text-block"]
+    return found + _run_axe(page, inside, rules=colors, only_looks=True)
 
 
 def _run_axe(
-    page, inside: str, *, rules: Sequence[str] = (), without: Sequence[str] = ()
+    page,
+    inside: str,
+    *,
+    rules: Sequence[str] = (),
+    without: Sequence[str] = (),
+    only_looks: bool = False,
 ) -> list[tuple[str, list[str]]]:
     """Run the rules of axe-core: all of them, all except the rules in `without`, or only those in
     `rules`.
+
+    With `only_looks`, three elements of each look are checked. They are marked in the same step,
+    because a panel that is drawn again loses the marks.
     """
     import axe_playwright_python
 
@@ -273,7 +281,11 @@ def _run_axe(
         "rules": {rule: {"enabled": False} for rule in without},
         **({"runOnly": list(rules)} if rules else {}),
     }
-    answer = page.evaluate("([it, options]) => axe.run(it, options)", [inside, options])
+    answer = page.evaluate(
+        "([inside, options, onlyLooks]) => { if (onlyLooks) (" + _MARK_LOOKS + ")(inside);"
+        " return axe.run(onlyLooks ? '[data-look]' : inside, options); }",
+        [inside, options, only_looks],
+    )
     # If a rule fails with an error, axe-core only lists it as incomplete.
     errors = [rule["error"]["message"] for rule in answer["incomplete"] if rule.get("error")]
     assert errors == [], errors

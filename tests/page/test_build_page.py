@@ -67,7 +67,7 @@ def test_a_page_replaces_only_a_planner_page(built_page, shell):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("a.csv",), "you did not specify a file for the page"),
+        (("a.csv",), "you did not specify an output file for the planner page"),
         (("-o", "p.html", "--product", "sfb2019"), "--options and --product need a table"),
         (("-o", "p.html", "--runtime", "x.tgz"), "--runtime needs --build"),
     ],
