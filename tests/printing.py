@@ -282,7 +282,11 @@ def _run_axe(
         **({"runOnly": list(rules)} if rules else {}),
     }
     answer = page.evaluate(
-        "([inside, options, onlyLooks]) => { if (onlyLooks) (" + _MARK_LOOKS + ")(inside);"
+        "async ([inside, options, onlyLooks]) => {"
+        # While a page changes its theme or size, its texts can be invisible.
+        " for (let tries = 0; onlyLooks && tries < 100; tries++) {"
+        f" ({_MARK_LOOKS})(inside); if (document.querySelector('[data-look]')) break;"
+        " await new Promise(resolve => setTimeout(resolve, 50)); }"
         " return axe.run(onlyLooks ? '[data-look]' : inside, options); }",
         [inside, options, only_looks],
     )
