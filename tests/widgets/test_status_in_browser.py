@@ -35,10 +35,11 @@ def written(folder: Path, name: str) -> ln.RequestBundle:
     return ln.write_requests(plan, folder / name, passphrase=PASSPHRASE, today=TODAY)
 
 
-def test_rejected_certificates_have_one_line_and_one_button(lab, folder):
+def test_rejected_certificates_have_one_line_and_one_button(tall_lab, folder):
     """If certificates are rejected, the panel shows a collapsed line for each of them and a single
     button. Users can operate the lines and the button with the keyboard.
     """
+    lab = tall_lab
     bundle = written(folder, "refused")
     ln.demo.answer(bundle, folder / "answers", today=TODAY)
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="refused"))
