@@ -241,7 +241,7 @@ def axe_in_both_themes(page, *, inside: str = "html") -> list[tuple[str, list[st
     found = axe_violations(page, inside=inside)
     page.emulate_media(color_scheme="dark")
     found += axe_violations(page, inside=inside, only_colors=True)
-    return found + _run_axe(page, inside, rules=["color-contrast-enhanced"], only_looks=True)
+    return found + _run_axe(page, inside, colors=["color-contrast-enhanced"])
 
 
 def axe_violations(
@@ -252,24 +252,16 @@ def axe_violations(
 
     Colors are checked for three elements of each look.
     """
-    found = [] if only_colors else _run_axe(page, inside, without=["color-contrast"])
-    colors = ["color-contrast", "link-in-text-block"]
-    return found + _run_axe(page, inside, rules=colors, only_looks=True)
+    found = [] if only_colors else _run_axe(page, inside)
+    return found + _run_axe(page, inside, colors=["color-contrast", "link-in-text-block"])
 
 
-def _run_axe(
-    page,
-    inside: str,
-    *,
-    rules: Sequence[str] = (),
-    without: Sequence[str] = (),
-    only_looks: bool = False,
-) -> list[tuple[str, list[str]]]:
-    """Run the rules of axe-core: all of them, all except the rules in `without`, or only those in
-    `rules`.
+def _run_axe(page, inside: str, *, colors: Sequence[str] = ()) -> list[tuple[str, list[str]]]:
+    """Run all rules of axe-core except the rule for the contrast, or only the given rules for
+    colors.
 
-    With `only_looks`, three elements of each look are checked. They are marked in the same step,
-    because a panel that is drawn again loses the marks.
+    The rules for colors check three elements of each look. The elements are marked in the same
+    step, because a panel that is drawn again loses the marks.
     """
     import axe_playwright_python
 
@@ -278,17 +270,16 @@ def _run_axe(
         page.evaluate(script.read_text(encoding="utf-8"))
     options = {
         "resultTypes": ["violations"],
-        "rules": {rule: {"enabled": False} for rule in without},
-        **({"runOnly": list(rules)} if rules else {}),
+        **({"runOnly": colors} if colors else {"rules": {"color-contrast": {"enabled": False}}}),
     }
     answer = page.evaluate(
-        "async ([inside, options, onlyLooks]) => {"
+        "async ([inside, options, isForColors]) => {"
         # While a page changes its theme or size, its texts can be invisible.
-        " for (let tries = 0; onlyLooks && tries < 100; tries++) {"
+        " for (let tries = 0; isForColors && tries < 100; tries++) {"
         f" ({_MARK_LOOKS})(inside); if (document.querySelector('[data-look]')) break;"
         " await new Promise(resolve => setTimeout(resolve, 50)); }"
-        " return axe.run(onlyLooks ? '[data-look]' : inside, options); }",
-        [inside, options, only_looks],
+        " return axe.run(isForColors ? '[data-look]' : inside, options); }",
+        [inside, options, bool(colors)],
     )
     # If a rule fails with an error, axe-core only lists it as incomplete.
     errors = [rule["error"]["message"] for rule in answer["incomplete"] if rule.get("error")]
