@@ -81,6 +81,8 @@ READ = {
 }
 # The recovery command writes two files and never overwrites a file. Other tests cover it.
 NEVER_OVER = {("recovery", "file")}
+# Besides .ics and .html files, these outputs contain the time at which they were written.
+TIMED = {"asis save", "probe save", "probe output"}
 
 
 def outputs() -> dict[str, list[str]]:
@@ -249,8 +251,7 @@ def test_earlier_output_is_replaced(planner, output):
         ended = planner(*command, path)
         assert "already exists" not in ended.err
         assert path.stat().st_mode & 0o777 == 0o600 or os.name == "nt"
-        # Each of these files contains the time at which it was written.
-        is_timed = ending in (".ics", ".html") or output in ("asis save", "probe")
+        is_timed = ending in (".ics", ".html") or output in TIMED
         assert is_timed or path.read_bytes() == first
 
 
