@@ -32,11 +32,11 @@ def find_web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
             owners[pool.web_external_fqdn].append(pool)
     for name, pools in owners.items():
         if len(pools) > 1:
-            whose = " and ".join(f"{pool.fqdn} ({pool.role})" for pool in pools)
+            listed = _join_names([f"{pool.fqdn} ({pool.role})" for pool in pools])
             for pool in pools:
                 yield (
                     view.find_representative(pool),
-                    f'"{name}" is the external web name of {whose}',
+                    f'"{name}" is the external web name of {len(pools):,} pools: {listed}',
                 )
 
 
