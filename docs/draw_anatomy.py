@@ -42,7 +42,7 @@ def steps() -> list[tuple[str, list[tuple[str, str]]]]:
     row = table.loc[table["server_fqdn"] == SERVER].iloc[0]
     certificate = next(c for c in plan.certificates if SERVER in c.servers and NAME in c.names)
     names = plan.names().to_frame()
-    here = names[(names["Certificate"] == certificate.id) & (names["Name"] == NAME)].iloc[0]
+    entry = names[(names["Certificate"] == certificate.id) & (names["Name"] == NAME)].iloc[0]
     others = [name for name in certificate.names if name != NAME]
     return [
         ("Table row", [("code", f"{column} = {row[column]}") for column in COLUMNS]),
@@ -55,8 +55,8 @@ def steps() -> list[tuple[str, list[tuple[str, str]]]]:
             ],
         ),
         ("Name", [("code", NAME), ("small", f"and {len(others)} other names: {others[0]} …")]),
-        ("Reason", [("text", here["Why"])]),
-        ("Source", [("text", here["Source"])]),
+        ("Reason", [("text", entry["Why"])]),
+        ("Source", [("text", entry["Source"])]),
     ]
 
 

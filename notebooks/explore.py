@@ -111,8 +111,8 @@ kept = topology.to_frame().query("role != @optional_role")
 without = ln.plan_certificates(ln.read_topology(kept), plan.rules, options=options)
 plans = {"with Directors": plan, "without Directors": without}
 costs = {
-    title: {"Certificates": len(one.certificates), "Names": sum(len(c.names) for c in one.certificates)}
-    for title, one in plans.items()
+    title: {"Certificates": len(plan.certificates), "Names": sum(len(c.names) for c in plan.certificates)}
+    for title, plan in plans.items()
 }
 cost = pd.DataFrame(costs).T
 cost.loc["Difference"] = cost.iloc[0] - cost.iloc[1]
@@ -122,8 +122,8 @@ cost
 # The forecast of both plans shows the work until the end of 2030.
 
 # %%
-forecasts = {title: ln.forecast(one, start=ahead.start) for title, one in plans.items()}
-counts = {title: len(one.to_frame()) for title, one in forecasts.items()}
+forecasts = {title: ln.forecast(plan, start=ahead.start) for title, plan in plans.items()}
+counts = {title: len(forecast.to_frame()) for title, forecast in forecasts.items()}
 pd.Series(counts, name="Orders").to_frame()
 
 # %% [markdown]

@@ -50,13 +50,13 @@ def request_on_computer(
     }
     made = []
     for script in sorted((folder / "steps").glob("*.ps1")):
-        asked = [
+        parameters = [
             command.parameters
             for command in commands(script.read_text("utf-8-sig"))
             if command.name == "Request-CsCertificate" and "-ComputerFqdn" in command.parameters
         ]
-        if asked:
-            made.append(_request(asked[0], subjects[script.stem], computer, names, bits))
+        if parameters:
+            made.append(_request(parameters[0], subjects[script.stem], computer, names, bits))
     return made
 
 
@@ -65,17 +65,21 @@ def _text(value: str) -> str:
 
 
 def _request(
-    asked: dict[str, str], common_name: str, computer: Path, names: bool, bits: str
+    parameters: dict[str, str], common_name: str, computer: Path, names: bool, bits: str
 ) -> Path:
     # The user renames the file: the date and ".new" are removed from the file name.
-    name = _text(asked["-Output"]).rpartition("\\")[2].removesuffix(".new")
+    name = _text(parameters["-Output"]).rpartition("\\")[2].removesuffix(".new")
     path = computer / re.sub(r"-\d{4}-\d\d-\d\d", "", name)
-    fields = [f"/{short}={_text(asked[name])}" for name, short in _FIELDS.items() if name in asked]
-    words = ["req", "-new", "-newkey", f"rsa:{bits or asked['-KeySize']}", "-nodes", "-sha1"]
+    fields = [
+        f"/{short}={_text(parameters[name])}"
+        for name, short in _FIELDS.items()
+        if name in parameters
+    ]
+    words = ["req", "-new", "-newkey", f"rsa:{bits or parameters['-KeySize']}", "-nodes", "-sha1"]
     words += ["-keyout", path.with_suffix(".key"), "-out", path]
     words += ["-subj", "".join(fields) + f"/CN={common_name}"]
-    if names and "-DomainName" in asked:
-        listed = _text(asked["-DomainName"]).split(",")
+    if names and "-DomainName" in parameters:
+        listed = _text(parameters["-DomainName"]).split(",")
         words += ["-addext", "subjectAltName=" + ",".join(f"DNS:{n}" for n in reversed(listed))]
     subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
     text = path.read_text().replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")
@@ -88,13 +92,13 @@ def add_computer_name(path: Path, computer: str) -> None:
     key = serialization.load_pem_private_key(path.with_suffix(".key").read_bytes(), None)
     request = x509.load_pem_x509_csr(path.read_bytes())
     version, subject, public_key, attributes = list_items(request.tbs_certrequest_bytes)
-    told = [
+    fields = [
         encode_element(_INTEGER, b"\x05"),
         encode_element(_UTF8, computer.encode()),
         encode_element(_UTF8, rb"CONTOSO\planner"),
         encode_element(_UTF8, b"powershell.exe"),
     ]
-    info = encode_element(SET, encode_element(SEQUENCE, b"".join(told)))
+    info = encode_element(SET, encode_element(SEQUENCE, b"".join(fields)))
     more = sorted([*list_items(attributes), encode_element(SEQUENCE, _CLIENT_INFO + info)])
     body = version + subject + public_key + encode_element(_ATTRIBUTES, b"".join(more))
     body = encode_element(SEQUENCE, body)

@@ -37,10 +37,10 @@ def big_table(servers: int) -> bytes:
 
 def _list_rows() -> Iterator[dict[str, str]]:
     for site in count(1):
-        for place, (role, pool, servers, cells) in enumerate(_POOLS):
+        for pool_index, (role, pool, servers, cells) in enumerate(_POOLS):
             for number in range(servers):
                 yield row(
-                    f"s{site}-{place}-{number}.contoso.net",
+                    f"s{site}-{pool_index}-{number}.contoso.net",
                     role,
                     f"s{site}{pool}.contoso.net" if pool else "",
                     site=f"Site {site:02}",

@@ -26,20 +26,22 @@ def bundle_of(plan: ln.CertificatePlan, life: Callable[[PlannedCertificate], Lif
         folder=Path("requests"),
         manifest=Manifest(
             product=plan.rules.product,
-            requests=tuple(_record(one, life(one)) for one in plan.certificates),
+            requests=tuple(
+                _record(certificate, life(certificate)) for certificate in plan.certificates
+            ),
         ),
     )
 
 
-def _record(one: PlannedCertificate, life: Life | None) -> ln.RequestRecord:
-    said = build_certificate_document(one)
-    key = PlannedKey(algorithm=one.key.algorithm, bits=one.key.bits)
-    lists = {name: tuple(said[name]) for name in ("servers", "usages", "san", "eku")}
-    entry = PlannedEntry(**{**said, **lists, "key": key})
+def _record(certificate: PlannedCertificate, life: Life | None) -> ln.RequestRecord:
+    document = build_certificate_document(certificate)
+    key = PlannedKey(algorithm=certificate.key.algorithm, bits=certificate.key.bits)
+    lists = {name: tuple(document[name]) for name in ("servers", "usages", "san", "eku")}
+    entry = PlannedEntry(**{**document, **lists, "key": key})
     return ln.RequestRecord(
-        id=one.id,
+        id=certificate.id,
         state="issued" if life else "waiting",
-        files=list_current_files(one.id),
+        files=list_current_files(certificate.id),
         written_at="2026-11-25T00:00:00Z",
         plan=entry,
         issued=_issued(life) if life else None,

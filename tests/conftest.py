@@ -79,8 +79,8 @@ def _import_another_share_first(config: pytest.Config) -> None:
     Compiling the tests takes most of the time before the first test. This way, each process
     compiles a share of the files and reads the compiled files of the other processes.
     """
-    found = REPOSITORY.glob("tests/**/test_*.py")
-    files = sorted(str(path) for path in found if path.parent.name not in SEPARATE)
+    paths = REPOSITORY.glob("tests/**/test_*.py")
+    files = sorted(str(path) for path in paths if path.parent.name not in SEPARATE)
     worker, count = config.workerinput["workerid"], config.workerinput["workercount"]
     first = len(files) * int(worker.removeprefix("gw")) // count
     config.args = files[first:] + files[:first]
@@ -93,13 +93,13 @@ def _keep_bytecode_of_this_run() -> None:
     Otherwise each of hundreds of kernels, servers and commands compiles all libraries again, which
     takes most of their time. The clone and the virtual environment stay without compiled modules.
     """
-    place = os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir()
-    for earlier in Path(place).glob("lyncnb-bytecode-*"):
+    temp_root = os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir()
+    for earlier in Path(temp_root).glob("lyncnb-bytecode-*"):
         # A run that was killed more than a day ago left this folder.
         with contextlib.suppress(OSError):
             if earlier.stat().st_mtime < time.time() - 86_400:
                 shutil.rmtree(earlier)
-    folder = tempfile.mkdtemp(prefix="lyncnb-bytecode-", dir=place)
+    folder = tempfile.mkdtemp(prefix="lyncnb-bytecode-", dir=temp_root)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder
     sys.dont_write_bytecode = False
     # The worker processes inherit this folder. The process that creates it is the first one and
@@ -111,8 +111,8 @@ def pytest_xdist_auto_num_workers() -> int | None:
     """For ``-n auto``, start one more worker process than there are cores, because tests often wait
     for a browser.
     """
-    asked = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
-    return None if asked else (os.cpu_count() or 1) + 1
+    is_configured = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
+    return None if is_configured else (os.cpu_count() or 1) + 1
 
 
 #: Test files with these marks or fixtures take the longest time.
@@ -128,7 +128,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def place(item: pytest.Item) -> tuple[int, int]:
         marked = [(n, -marks[item.path][name]) for n, name in enumerate(SLOW)]
-        return next((one for one in marked if one[1]), (len(SLOW), 0))
+        return next((rank for rank in marked if rank[1]), (len(SLOW), 0))
 
     items.sort(key=lambda item: (place(item), item.path))
 

@@ -65,14 +65,14 @@ class Block:
 
 def blocks_of(page: str) -> Iterator[Block]:
     """Yield the fenced code blocks of a page, each with the position of its source in the text."""
-    for found in _FENCE.finditer(page):
-        indent = found["indent"]
-        lines = found["source"].splitlines(keepends=True)
+    for match in _FENCE.finditer(page):
+        indent = match["indent"]
+        lines = match["source"].splitlines(keepends=True)
         yield Block(
-            kind=found["kind"],
+            kind=match["kind"],
             source="".join(line.removeprefix(indent) for line in lines),
-            notes=tuple(_NOTE.findall(found["notes"])),
-            span=found.span("source"),
+            notes=tuple(_NOTE.findall(match["notes"])),
+            span=match.span("source"),
             indent=indent,
         )
 

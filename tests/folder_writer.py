@@ -94,8 +94,8 @@ def do(job: dict) -> None:
         for index, names in job.get("extra", {}).items():
             plan = kit.with_extra(plan, int(index), *names)
         known = ("renew", "reason", "passphrase", "recovery")
-        asked = {name: job[name] for name in known if name in job}
-        result = kit.write(plan, folder, lock_seconds=30, **asked).counts()
+        arguments = {name: job[name] for name in known if name in job}
+        result = kit.write(plan, folder, lock_seconds=30, **arguments).counts()
     if "result" in job:
         Path(job["result"]).write_text(json.dumps(result))
 
@@ -106,8 +106,8 @@ def _import_all() -> None:
     """
     # pytest may keep its folders in memory. The files of this process are on a disk, so that
     # syncing has an effect.
-    with tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")) as place:
-        folder, returned = Path(place) / "requests", Path(place) / "returned.pem"
+    with tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")) as parent:
+        folder, returned = Path(parent) / "requests", Path(parent) / "returned.pem"
         ca, bundle = PythonCa(), kit.write(kit.numbered(1), folder)
         returned.write_bytes(pem(*kit.answer_all(bundle, ca).values(), *ca.chain))
         _receive(folder, {"returned": returned})
@@ -172,13 +172,13 @@ class Writers:
         return self._ask(f"wait {pid}")
 
 
-def next_share(share: float, told: Counter[str]) -> float:
+def next_share(share: float, counts: Counter[str]) -> float:
     """Return the fraction of the measured run time after which the next writer is killed.
 
     The computer may now be faster than during the measurement. If a kill was too late, the next one
     is earlier, so that most kills interrupt a running writer.
     """
-    return min(1.0, share * (0.7 if told["finished before"] else 1.1))
+    return min(1.0, share * (0.7 if counts["finished before"] else 1.1))
 
 
 if __name__ == "__main__":

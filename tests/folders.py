@@ -270,14 +270,14 @@ def request_of(bundle: RequestBundle, request_id: str) -> x509.CertificateSignin
 
 def find_id(bundle: RequestBundle, part: str) -> str:
     """Return the id of the only certificate whose id contains `part`."""
-    (found,) = [record.id for record in bundle.requests if part in record.id]
-    return found
+    (request_id,) = [record.id for record in bundle.requests if part in record.id]
+    return request_id
 
 
 def edge_external(bundle: RequestBundle) -> str:
     """Return the id of the external Edge certificate."""
-    (found,) = [r.id for r in bundle.requests if "AccessEdgeExternal" in r.plan.usages]
-    return found
+    (request_id,) = [r.id for r in bundle.requests if "AccessEdgeExternal" in r.plan.usages]
+    return request_id
 
 
 def put_back(folder: Path, manifest: Manifest, history: bytes | None = None) -> None:
@@ -318,9 +318,9 @@ def certify(folder: Path, *ids: str, today: date = TODAY, **changes) -> None:
     bundle, ca = open_requests(folder), _authority()
     others = {record.id for record in bundle.requests} - set(ids)
     answers = answer_all(bundle, ca, skip=others, **changes)
-    with tempfile.TemporaryDirectory() as place:
-        (Path(place) / "answers.pem").write_bytes(pem(*answers.values(), *ca.chain))
-        assert receive(folder, place, today=today).exit_status == 0
+    with tempfile.TemporaryDirectory() as answer_folder:
+        (Path(answer_folder) / "answers.pem").write_bytes(pem(*answers.values(), *ca.chain))
+        assert receive(folder, answer_folder, today=today).exit_status == 0
 
 
 _EXTENSIONS = f"""basicConstraints=critical,CA:FALSE
@@ -353,7 +353,7 @@ class Answered:
 
 def answered_by_openssl(
     table: bytes,
-    place: Path,
+    parent: Path,
     options: PlanOptions | None = None,
     product: str | Path = "lync2013",
     *,
@@ -369,24 +369,24 @@ def answered_by_openssl(
         product
     )  # The rules define which columns the table may have, so the rules are read first.
     plan = plan_certificates(read_topology(table), rules, options=options or PlanOptions())
-    folder = place / "requests"
+    folder = parent / "requests"
     write_requests(plan, folder, passphrase=PASSPHRASE, today=today)
-    back = place / "back"
+    back = parent / "back"
     back.mkdir()
     root = back / "root.pem"
     if os.name == "nt":  # OpenSSL is not installed.
         _sign_by_root(folder, root, today - timedelta(days=1), days + 1)
         receive(folder, back, today=today)
         return Answered(folder, root)
-    (place / "extensions").write_text(_EXTENSIONS)
+    (parent / "extensions").write_text(_EXTENSIONS)
     _openssl(
-        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", place / "ca.pem"),
+        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", parent / "ca.pem"),
         *("-out", root, "-subj", "/CN=Contoso Root", "-days", "3000"),
         *("-not_before", "20260101000000Z", "-not_after", "20360101000000Z"),
         *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
     )
     begin, end = (f"{today + timedelta(days=n):%Y%m%d}000000Z" for n in (-1, days))
-    sign_by_openssl(folder, place, begin, end)
+    sign_by_openssl(folder, parent, begin, end)
     receive(folder, back, today=today)
     return Answered(folder, root)
 
@@ -403,16 +403,16 @@ def _sign_by_root(folder: Path, root: Path, begin: date, days: int) -> None:
     root.with_name("issued.pem").write_bytes(pem(*issued.values()))
 
 
-def sign_by_openssl(folder: Path, place: Path, begin: str, end: str, part: str = "") -> None:
+def sign_by_openssl(folder: Path, parent: Path, begin: str, end: str, part: str = "") -> None:
     """Sign requests with OpenSSL. `begin` and `end` are dates in OpenSSL's format. With `part`,
     sign only the requests whose file names begin with it.
     """
     for path in sorted((folder / "csr").glob(f"{part}*.csr")):
         _openssl(
-            *("x509", "-req", "-in", path, "-CA", place / "back" / "root.pem"),
-            *("-CAkey", place / "ca.pem", "-copy_extensions", "copy"),
-            *("-extfile", place / "extensions", "-not_before", begin, "-not_after", end),
-            *("-out", place / "back" / f"{path.stem}.pem"),
+            *("x509", "-req", "-in", path, "-CA", parent / "back" / "root.pem"),
+            *("-CAkey", parent / "ca.pem", "-copy_extensions", "copy"),
+            *("-extfile", parent / "extensions", "-not_before", begin, "-not_after", end),
+            *("-out", parent / "back" / f"{path.stem}.pem"),
         )
 
 
@@ -429,44 +429,44 @@ def snapshot(folder: Path, *, but_lock: bool = False) -> dict[str, tuple[int, in
 
     With `but_lock`, leave out everything that a lock changes: the lock file and the folder's times.
     """
-    found = {}
+    states = {}
     for path in [folder, *sorted(folder.rglob("*"))]:
         if but_lock and (path == folder or path.name in (".lock", "lyncnb.lock")):
             continue
         facts = path.lstat()
         data = path.read_bytes() if stat.S_ISREG(facts.st_mode) else b""
-        found[str(path)] = (facts.st_mode, facts.st_mtime_ns, facts.st_ctime_ns, data)
-    return found
+        states[str(path)] = (facts.st_mode, facts.st_mtime_ns, facts.st_ctime_ns, data)
+    return states
 
 
 def public_keys_of_requests(folder: Path) -> set[str]:
     """Return the hash of the public key in each complete CSR in a folder and its subfolders."""
-    found = set()
+    hashes = set()
     for path in folder.rglob("*.csr"):
         if not path.name.startswith("."):
             request = csr.parse_request(path.read_bytes(), name=path.name)
             assert request.has_valid_signature(), path
-            found.add(request.spki_sha256)
-    return found
+            hashes.add(request.spki_sha256)
+    return hashes
 
 
 def public_keys_of_keys(folder: Path, *passphrases: str) -> set[str]:
     """Open each private key in a folder, and return the hashes of the public keys."""
     ciphers = [FolderCipher(text) for text in passphrases or (PASSPHRASE,)]
-    found = set()
+    hashes = set()
     for path in folder.rglob("*.key"):
         if path.name.startswith("."):
             continue
         for cipher in ciphers:
             try:
-                found.add(
+                hashes.add(
                     keys.compute_spki_sha256(cipher.decrypt(path.read_bytes(), name=path.name))
                 )
                 break
             except Exception:
                 if cipher is ciphers[-1]:
                     raise
-    return found
+    return hashes
 
 
 def assert_only_owner_has_access(path: Path) -> None:
@@ -483,9 +483,9 @@ def assert_private(folder: Path) -> None:
     """Assert that other users cannot read the files with secrets, even if these are only partly
     written.
     """
-    for place in ("keys", "archive", "pfx"):
-        if (folder / place).exists():
-            assert_only_owner_has_access(folder / place)
+    for subfolder in ("keys", "archive", "pfx"):
+        if (folder / subfolder).exists():
+            assert_only_owner_has_access(folder / subfolder)
     for path in folder.rglob("*"):
         secret = path.suffix == ".key" or path.parent.name == "keys"
         if secret and path.is_file():

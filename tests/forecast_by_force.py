@@ -81,9 +81,12 @@ def random_case(seed: int) -> Case:
     issue = corner + chance.randint(-40, 20) * DAY
     until = issue + chance.randint(10, 110) * DAY
     if chance.random() < 0.1:
-        asked, until = chance.choice([47, 60, 150, 365]), issue + chance.randint(150, 320) * DAY
+        validity_days, until = (
+            chance.choice([47, 60, 150, 365]),
+            issue + chance.randint(150, 320) * DAY,
+        )
     else:
-        asked = chance.randint(2, 40)
+        validity_days = chance.randint(2, 40)
 
     def span(longest: int) -> tuple[date, date]:
         first = issue + chance.randint(-5, (until - issue).days) * DAY
@@ -93,7 +96,7 @@ def random_case(seed: int) -> Case:
     # certificate is issued, and a freeze may prevent the validation.
     is_proof_late = chance.random() < 0.15
     if is_proof_late:
-        corner, asked = date(2029, 3, 15), chance.randint(25, 45)
+        corner, validity_days = date(2029, 3, 15), chance.randint(25, 45)
         issue = corner + chance.randint(-10, 20) * DAY
         until = issue + chance.randint(30, 110) * DAY
     weekdays = set(chance.sample(range(7), chance.choice([0, 0, 0, 1, 1, 2])))
@@ -101,7 +104,7 @@ def random_case(seed: int) -> Case:
         issue=issue,
         until=until,
         start=issue - chance.choice([0, 0, 5, 20]) * DAY,
-        asked=asked,
+        asked=validity_days,
         lead={
             "public": 12 if is_proof_late else chance.choice([0, 0, 1, 3, 12]),
             "internal": chance.choice([0, 0, 1, 2]),
@@ -193,23 +196,23 @@ class Search:
     @cached_property
     def good(self) -> set[date]:
         """Return the issue dates from which a sequence of certificates covers the whole period."""
-        found: set[date] = set()
+        dates: set[date] = set()
         for day in reversed(self.days):
-            if self.is_valid_to_the_end(day) or any(new in found for new in self.following[day]):
-                found.add(day)
-        return found
+            if self.is_valid_to_the_end(day) or any(new in dates for new in self.following[day]):
+                dates.add(day)
+        return dates
 
     def reached(self, first: date) -> set[date]:
         """Return every issue date that can be reached by renewals, beginning with the given issue
         date.
         """
-        found, waiting = set(), [first]
+        dates, waiting = set(), [first]
         while waiting:
             day = waiting.pop()
-            if day not in found:
-                found.add(day)
+            if day not in dates:
+                dates.add(day)
                 waiting += self.following[day]
-        return found
+        return dates
 
     def served_until(self, issue: date) -> date:
         """Return the last date after which at least the required lead time remains until the

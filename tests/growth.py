@@ -82,9 +82,11 @@ def public_functions(*, methods: bool = False) -> Iterator[tuple[str, Callable[.
         for name, value in inspect.getmembers(importlib.import_module(module.name)):
             if name.startswith("_") or getattr(value, "__module__", "") != module.name:
                 continue
-            here = f"{module.name.removeprefix('lyncnb.')}.{name}"
+            qualified_name = f"{module.name.removeprefix('lyncnb.')}.{name}"
             if inspect.isfunction(value):
-                yield here, value
+                yield qualified_name, value
             elif methods and inspect.isclass(value):
                 own = ((key, member) for key, member in vars(value).items() if key[0] != "_")
-                yield from ((f"{here}.{key}", f) for key, f in own if inspect.isfunction(f))
+                yield from (
+                    (f"{qualified_name}.{key}", f) for key, f in own if inspect.isfunction(f)
+                )

@@ -64,7 +64,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
     """
     from pki.test_asn1 import vector  # .ci/windows does not install the test vectors.
 
-    good, chain = der(leaf), [der(one) for one in ca.chain]
+    good, chain = der(leaf), [der(certificate) for certificate in ca.chain]
     text = pem(leaf).decode()
     message = p7b(leaf, *ca.chain)
     key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

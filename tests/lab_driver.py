@@ -305,7 +305,7 @@ class LabBrowser:
     def _listen(self) -> None:
         page = self.page
         page.set_default_timeout(self.seconds * 1000)
-        page.on("console", lambda said: self.console.append((said.type, said.text)))
+        page.on("console", lambda message: self.console.append((message.type, message.text)))
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("requestfailed", lambda r: self.failed.append((r.url, r.failure or "failed")))
         page.on(
@@ -428,8 +428,8 @@ class LabBrowser:
             "for (const key of Object.keys(localStorage))"
             " if (key.startsWith('lyncnb')) localStorage.removeItem(key);"
         )
-        for said in (self.console, self.faults, self.failed):
-            said.clear()
+        for log in (self.console, self.faults, self.failed):
+            log.clear()
 
     # -- The following methods use the panels and read their content.
     def button(self, name: str, *, exact: bool = True):
@@ -472,11 +472,11 @@ class LabBrowser:
 
     def errors(self) -> list[tuple[str, str]]:
         """Return the exceptions, console errors, and failed requests that the browser reported."""
-        found = [("exception", text) for text in self.faults]
-        found += [("console", text) for kind, text in self.console if kind == "error"]
-        found += [("request", f"{why} {url.split('?')[0]}") for url, why in self.failed]
+        errors = [("exception", text) for text in self.faults]
+        errors += [("console", text) for kind, text in self.console if kind == "error"]
+        errors += [("request", f"{why} {url.split('?')[0]}") for url, why in self.failed]
         skip = [re.compile(pattern) for pattern in BENIGN]
-        return [(kind, text) for kind, text in found if not any(p.search(text) for p in skip)]
+        return [(kind, text) for kind, text in errors if not any(p.search(text) for p in skip)]
 
 
 @contextlib.contextmanager

@@ -145,8 +145,8 @@ def wait_kernel(lab: LabBrowser, expression: str, value: str) -> None:
     response.
     """
     end = time.monotonic() + lab.seconds
-    while (found := kernel(lab, expression)) != value:
-        assert time.monotonic() < end, f"{expression} is {found}, not {value}"
+    while (result := kernel(lab, expression)) != value:
+        assert time.monotonic() < end, f"{expression} is {result}, not {value}"
         time.sleep(0.1)
     if "editor." in expression and isinstance(lab, LabBrowser):
         # The editor first changes its state and then sends its response. The following call waits

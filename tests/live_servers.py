@@ -24,7 +24,9 @@ def write_pair(folder: Path, name: str, *chain: x509.Certificate, bits: int = 20
     """Write the test key and a certificate chain to one PEM file, as most servers need it."""
     key = key_of(bits).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path = folder / f"{name}.pem"
-    path.write_bytes(key + b"".join(one.public_bytes(Encoding.PEM) for one in chain))
+    path.write_bytes(
+        key + b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
+    )
     return path
 
 
@@ -45,17 +47,17 @@ def listening(
     answer: Callable[[socket.socket, Heard], object], *, host: str = "127.0.0.1", port: int = 0
 ) -> Iterator[Heard]:
     """Run a TCP server that calls ``answer`` for each connection, in a separate thread."""
-    heard, lock = Heard(), threading.Lock()
+    traffic, lock = Heard(), threading.Lock()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=128)
-    heard.port = listener.getsockname()[1]
+    traffic.port = listener.getsockname()[1]
 
     def serve(connection: socket.socket) -> None:
         with lock:
-            heard.connections += 1
+            traffic.connections += 1
         with suppress(OSError, ValueError), connection:
             connection.settimeout(10)
-            answer(connection, heard)
+            answer(connection, traffic)
 
     def accept() -> None:
         with suppress(OSError):
@@ -64,17 +66,17 @@ def listening(
 
     threading.Thread(target=accept, daemon=True).start()
     try:
-        yield heard
+        yield traffic
     finally:
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
 
 
-def hang(connection: socket.socket, heard: Heard) -> None:
+def hang(connection: socket.socket, traffic: Heard) -> None:
     """Read all data and send no response, until the client closes the connection."""
     while data := connection.recv(4096):
-        heard.data += data
+        traffic.data += data
 
 
 def speak_tls(pairs: Sequence[Path], *, mutual: bool = False, version: str = ""):
@@ -96,18 +98,18 @@ def speak_tls(pairs: Sequence[Path], *, mutual: bool = False, version: str = "")
     turns = list(contexts.values())
     count = iter(range(1 << 30))
 
-    def answer(connection: socket.socket, heard: Heard) -> None:
+    def answer(connection: socket.socket, traffic: Heard) -> None:
         first = turns[next(count) % len(turns)]
 
         def choose(secured: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
-            heard.names.append(name)
+            traffic.names.append(name)
             if name in contexts:
                 secured.context = contexts[name]
 
         first.sni_callback = choose
         with first.wrap_socket(connection, server_side=True) as secured:
             while data := secured.recv(4096):
-                heard.data += data
+                traffic.data += data
 
     return answer
 
@@ -155,19 +157,19 @@ def live(
 ) -> Iterator[Live]:
     """Run a server for each port to which ``probe`` connects, and write the hosts file."""
     by_id = {item.id: item for item in plan.certificates}
-    found = Live(hosts=folder / "hosts.txt")
+    servers = Live(hosts=folder / "hosts.txt")
     lines = ["# name port address"]
     with ExitStack() as stack:
         for number, target in enumerate(list_targets(plan, zone=zone, extras=also).ports):
             if not only(target):
                 continue
-            chains = [show(target, by_id[one]) for one in target.planned]
+            chains = [show(target, by_id[certificate_id]) for certificate_id in target.planned]
             pairs = [
                 write_pair(folder, f"pair{number}-{index}", *chain)
                 for index, chain in enumerate(chains)
             ]
-            heard = stack.enter_context(listening(speak_tls(pairs, **choices)))
-            found.heard[target.host, target.port] = heard
-            lines.append(f"{target.host} {target.port} 127.0.0.1:{heard.port}")
-        found.hosts.write_text("\n".join(lines) + "\n", "utf-8")
-        yield found
+            traffic = stack.enter_context(listening(speak_tls(pairs, **choices)))
+            servers.heard[target.host, target.port] = traffic
+            lines.append(f"{target.host} {target.port} 127.0.0.1:{traffic.port}")
+        servers.hosts.write_text("\n".join(lines) + "\n", "utf-8")
+        yield servers

@@ -118,8 +118,8 @@ class Firefox:
 
     def choose_file(self, selector: str, path: Path) -> None:
         """Choose a file for a file input, as a person does in the file dialog."""
-        found = self.ask("WebDriver:FindElement", using="css selector", value=selector)
-        element = found["value"][_ELEMENT]
+        response = self.ask("WebDriver:FindElement", using="css selector", value=selector)
+        element = response["value"][_ELEMENT]
         self.ask("WebDriver:ElementSendKeys", id=element, text=str(path))
 
     def downloaded(self, name: str) -> bytes:

@@ -64,8 +64,8 @@ def mirror_signature(certificate: bytes) -> bytes:
     der, content = made.public_bytes(Encoding.DER), made.tbs_certificate_bytes
     r, s = decode_dss_signature(made.signature)
     signature = b"\0" + encode_dss_signature(r, order - s)
-    place = der.index(content) + len(content)
-    algorithm = der[place : place + 2 + der[place + 1]]
+    offset = der.index(content) + len(content)
+    algorithm = der[offset : offset + 2 + der[offset + 1]]
     body = content + algorithm + b"\x03" + bytes([len(signature)]) + signature
     other = b"\x30\x82" + len(body).to_bytes(2, "big") + body
     return x509.load_der_x509_certificate(other).public_bytes(Encoding.PEM)
@@ -108,12 +108,12 @@ class Authority:
     ) -> Authority:
         """Create a subordinate CA. ``key_of`` reuses the key of another CA."""
         stem = self.folder / name
-        request, place = ("req", "-out", f"{stem}.csr", "-subj", subject), f"{stem}.key"
+        request, key_path = ("req", "-out", f"{stem}.csr", "-subj", subject), f"{stem}.key"
         if key_of:
             (self.folder / f"{name}.key").write_bytes((self.folder / f"{key_of}.key").read_bytes())
-            openssl(*request, "-new", "-key", place)
+            openssl(*request, "-new", "-key", key_path)
         else:
-            openssl(*request, "-newkey", *key, "-nodes", "-keyout", place)
+            openssl(*request, "-newkey", *key, "-nodes", "-keyout", key_path)
         extended = stem.with_suffix(".ext")
         extended.write_text("\n".join((*extensions, *more)))
         openssl(

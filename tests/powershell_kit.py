@@ -90,9 +90,9 @@ class PowerShell:
         self._process.stdin.flush()
         for line in self._process.stdout:
             if line.startswith("ANSWER "):
-                found = json.loads(line.removeprefix("ANSWER "))
-                assert not (isinstance(found, dict) and "error" in found), found
-                return found
+                answer = json.loads(line.removeprefix("ANSWER "))
+                assert not (isinstance(answer, dict) and "error" in answer), answer
+                return answer
         raise AssertionError("PowerShell ended")
 
 
@@ -137,8 +137,8 @@ class Syntax:
     @property
     def newer(self) -> set[str]:
         """Return the features in the script that PowerShell 3 does not have."""
-        found = _LATER_KINDS & set(self.kinds) | _LATER_OPERATORS & set(self.operators)
-        return found | {"new"} & set(self.members)
+        features = _LATER_KINDS & set(self.kinds) | _LATER_OPERATORS & set(self.operators)
+        return features | {"new"} & set(self.members)
 
 
 _LATER_KINDS = {
@@ -153,16 +153,16 @@ _LATER_OPERATORS = {
 
 def parse_all(texts: Sequence[str]) -> list[Syntax]:
     """Parse scripts with PowerShell's own parser."""
-    (found,) = powershell().ask({"moves": [{"parse": list(texts)}]})
+    (scripts,) = powershell().ask({"moves": [{"parse": list(texts)}]})
     return [
         Syntax(
-            errors=tuple(one["errors"]),
-            kinds=one["kinds"],
-            operators=tuple(one["operators"]),
-            members=tuple(one["members"]),
-            commands=tuple(_command(elements) for elements in one["commands"]),
+            errors=tuple(script["errors"]),
+            kinds=script["kinds"],
+            operators=tuple(script["operators"]),
+            members=tuple(script["members"]),
+            commands=tuple(_command(elements) for elements in script["commands"]),
         )
-        for one in found
+        for script in scripts
     ]
 
 

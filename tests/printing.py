@@ -22,8 +22,8 @@ PDF_TOOLS = shutil.which("pdfinfo") and shutil.which("pdftotext")
 
 
 def page_count(pdf: Path) -> int:
-    told = subprocess.run(["pdfinfo", str(pdf)], capture_output=True, text=True, check=True)
-    return int(re.search(r"^Pages:\s+(\d+)", told.stdout, re.M)[1])
+    process = subprocess.run(["pdfinfo", str(pdf)], capture_output=True, text=True, check=True)
+    return int(re.search(r"^Pages:\s+(\d+)", process.stdout, re.M)[1])
 
 
 def pdf_text(pdf: Path) -> str:
@@ -32,8 +32,8 @@ def pdf_text(pdf: Path) -> str:
     A name that continues on the next line is joined again.
     """
     command = ["pdftotext", "-raw", str(pdf), "-"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True)
-    return re.sub(r"\s+", "", told.stdout)
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    return re.sub(r"\s+", "", process.stdout)
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,16 @@ class Word:
 
 def words_in(pdf: Path, text: str = "") -> list[Word]:
     """Return the positions of all words in a PDF, or only of the given word."""
-    told = subprocess.run(["pdftotext", "-bbox", str(pdf), "-"], capture_output=True, check=True)
-    root = ET.fromstring(re.sub(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", b"", told.stdout))
+    process = subprocess.run(["pdftotext", "-bbox", str(pdf), "-"], capture_output=True, check=True)
+    root = ET.fromstring(re.sub(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", b"", process.stdout))
     space = "{http://www.w3.org/1999/xhtml}"
-    found = []
+    words = []
     for number, page in enumerate(root.iter(f"{space}page"), start=1):
         for word in page.iter(f"{space}word"):
             x, y, right, bottom = (float(word.get(k)) for k in ("xMin", "yMin", "xMax", "yMax"))
             if text in ("", word.text):
-                found.append(Word(word.text or "", number, right - x, bottom - y))
-    return found
+                words.append(Word(word.text or "", number, right - x, bottom - y))
+    return words
 
 
 def check_workbook(data: bytes) -> None:
@@ -84,21 +84,21 @@ def _check_cells(sheet: Worksheet) -> None:
     for dimension in sheet.column_dimensions.values():
         widths |= dict.fromkeys(range(dimension.min, dimension.max + 1), dimension.width)
     for cell in (cell for row in sheet.iter_rows(min_row=2) for cell in row):
-        where = f"{sheet.title} {cell.coordinate}: {cell.value!r}"
+        location = f"{sheet.title} {cell.coordinate}: {cell.value!r}"
         if isinstance(cell.value, str):
-            assert cell.data_type == "s", where
+            assert cell.data_type == "s", location
             assert not re.fullmatch(
                 r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?( UTC|Z)?)?", cell.value
-            ), where
+            ), location
             heading = sheet.cell(1, cell.column).value
-            assert heading in _DIGITS or not re.fullmatch(r"[\d.,]{1,15}", cell.value), where
+            assert heading in _DIGITS or not re.fullmatch(r"[\d.,]{1,15}", cell.value), location
         elif isinstance(cell.value, date):
             (needed,) = (n for n, code in _DAY_FORMATS.items() if code == cell.number_format)
             # If the column were narrower, a spreadsheet program would show ### instead of the
             # value.
-            assert widths[cell.column] > needed, where
+            assert widths[cell.column] > needed, location
         else:
-            assert cell.value is None or isinstance(cell.value, int | float), where
+            assert cell.value is None or isinstance(cell.value, int | float), location
 
 
 def _check_paper(sheet: Worksheet) -> None:
@@ -238,10 +238,10 @@ def axe_in_both_themes(page, *, inside: str = "html") -> list[tuple[str, list[st
     the enhanced contrast of WCAG level AAA.
     """
     page.emulate_media(color_scheme="light")
-    found = axe_violations(page, inside=inside)
+    violations = axe_violations(page, inside=inside)
     page.emulate_media(color_scheme="dark")
-    found += axe_violations(page, inside=inside, only_colors=True)
-    return found + _run_axe(page, inside, colors=["color-contrast-enhanced"])
+    violations += axe_violations(page, inside=inside, only_colors=True)
+    return violations + _run_axe(page, inside, colors=["color-contrast-enhanced"])
 
 
 def axe_violations(
@@ -252,8 +252,8 @@ def axe_violations(
 
     Colors are checked for three elements of each look.
     """
-    found = [] if only_colors else _run_axe(page, inside)
-    return found + _run_axe(page, inside, colors=["color-contrast", "link-in-text-block"])
+    violations = [] if only_colors else _run_axe(page, inside)
+    return violations + _run_axe(page, inside, colors=["color-contrast", "link-in-text-block"])
 
 
 def _run_axe(page, inside: str, *, colors: Sequence[str] = ()) -> list[tuple[str, list[str]]]:
@@ -303,8 +303,8 @@ def find_split_tokens(pdf: Path, names: Iterable[str]) -> list[str]:
     Names are those of hosts, cmdlets and flags.
     """
     known = frozenset(names)
-    told = subprocess.run(["pdftotext", "-bbox", str(pdf), "-"], capture_output=True, check=True)
-    root = ET.fromstring(re.sub(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", b"", told.stdout))
+    process = subprocess.run(["pdftotext", "-bbox", str(pdf), "-"], capture_output=True, check=True)
+    root = ET.fromstring(re.sub(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", b"", process.stdout))
     space = "{http://www.w3.org/1999/xhtml}"
     torn = []
     for page in root.iter(f"{space}page"):
@@ -327,7 +327,7 @@ def find_split_tokens(pdf: Path, names: Iterable[str]) -> list[str]:
                     for _, _, _, _, other in (
                         w for w in begins.get(at, ()) if left - _INDENT <= w[0] <= left + _GAP
                     ):
-                        found = [*_NAME.finditer(text + other), *_DATE.finditer(text + other)]
-                        across = [m for m in found if m.start() < len(text) < m.end()]
+                        matches = [*_NAME.finditer(text + other), *_DATE.finditer(text + other)]
+                        across = [m for m in matches if m.start() < len(text) < m.end()]
                         torn += [m[0] for m in across if m.re is _DATE or m[0] in known]
     return torn

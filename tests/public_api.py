@@ -46,7 +46,7 @@ def public_methods(value: type) -> Iterator[tuple[str, Callable]]:
 
 def returned_tables() -> dict[type[Table], list[str]]:
     """Return each type of table that a public function returns, with the names of these functions."""
-    found: dict[type[Table], list[str]] = {}
+    names_by_type: dict[type[Table], list[str]] = {}
     waiting = [*public_functions()]
     for name, function in waiting:
         if inspect.isclass(function) or name.endswith(".__init__"):
@@ -54,7 +54,7 @@ def returned_tables() -> dict[type[Table], list[str]]:
         hint = typing.get_type_hints(function).get("return")
         for kind in typing.get_args(hint) or (hint,):
             if inspect.isclass(kind) and issubclass(kind, Table):
-                if kind not in found and kind.__name__ not in ln.__all__:
+                if kind not in names_by_type and kind.__name__ not in ln.__all__:
                     waiting += public_methods(kind)
-                found.setdefault(kind, []).append(name)
-    return found
+                names_by_type.setdefault(kind, []).append(name)
+    return names_by_type

@@ -92,9 +92,9 @@ def export_of(
     lines += [f"Lync: {'yes' if lync else 'no'}"]
     lines += [f"Not in the store: {kind} {thumbprint}" for kind, thumbprint in absent]
     text = "".join(f"{line}\r\n" for line in lines)
-    for one in stored:
-        text += f"\r\nStore: My\r\nKey: {'yes' if one.has_key else 'no'}\r\n"
-        text += "".join(f"Type: {kind}\r\n" for kind in one.types) + block(one.certificate)
+    for entry in stored:
+        text += f"\r\nStore: My\r\nKey: {'yes' if entry.has_key else 'no'}\r\n"
+        text += "".join(f"Type: {kind}\r\n" for kind in entry.types) + block(entry.certificate)
     for certificate in above:
         text += "\r\nStore: CA\r\n" + block(certificate)
     return text.encode()
@@ -161,7 +161,9 @@ def random_estate(chance: random.Random, *, exported: bool) -> Estate:
     """Return a deployment with random faults, at most one for each planned certificate."""
     estate = Estate(plan(*_list_rows(chance)))
     estate.above = authority().chain
-    servers = sorted({server for one in estate.plan.certificates for server in one.servers})
+    servers = sorted(
+        {server for certificate in estate.plan.certificates for server in certificate.servers}
+    )
     estate.stores = {server: [] for server in servers}
     kinds = [kind for kind in FAULTS if exported or kind not in OF_EXPORTS]
     for planned in estate.plan.certificates:
@@ -191,7 +193,7 @@ def _place(
         fault = "none"
     estate.faults[planned.id] = fault
     changes: dict[str, object] = {}
-    where, types, has_key = list(planned.servers), planned.usages, True
+    servers, types, has_key = list(planned.servers), planned.usages, True
     if fault == "missing":
         lost = estate.named[planned.id] = chance.choice(droppable)
         changes["san"] = [name for name in planned.names if name != lost]
@@ -214,7 +216,7 @@ def _place(
     elif fault == "self-signed":
         changes["self_signed"] = True
     elif fault == "moved":
-        where = [chance.choice(strangers)]
+        servers = [chance.choice(strangers)]
         types = ()
         estate.named[planned.id] = (
             f"the certificate is not installed on {', '.join(planned.servers)}"
@@ -230,41 +232,41 @@ def _place(
     if fault == "absent":
         return
     certificate = issue_planned(planned, **changes)
-    for server in where:
+    for server in servers:
         estate.stores[server].append(Stored(certificate, types, has_key))
     # The server also has an earlier certificate: always for the fault "twice", and sometimes for
     # other faults.
     beside = fault in ("missing", "extra", "key", "eku") and chance.random() < 0.3
     if fault == "twice" or beside:
         before = issue_planned(planned, begins=TODAY - timedelta(days=380))
-        estate.stores[where[0]].append(Stored(before))
+        estate.stores[servers[0]].append(Stored(before))
         estate.unplanned.add(before.fingerprint(hashes.SHA256()).hex())
 
 
-def write_estate(estate: Estate, place: Path, chance: random.Random, *, exported: bool) -> None:
+def write_estate(estate: Estate, folder: Path, chance: random.Random, *, exported: bool) -> None:
     """Write the certificates of a deployment as exports of its servers, or as files in every
     format.
     """
-    place.mkdir()
+    folder.mkdir()
     if exported:
         for server, stored in estate.stores.items():
             above = estate.above if stored else ()
             data = export_of(server, stored, above=above)
-            (place / f"certificates-{server}.pem").write_bytes(data)
+            (folder / f"certificates-{server}.pem").write_bytes(data)
         return
-    (place / "chain.p7b").write_bytes(p7b(*estate.above))
+    (folder / "chain.p7b").write_bytes(p7b(*estate.above))
     number = 0
     for server, stored in estate.stores.items():
-        (place / server).mkdir()
-        for one in stored:
+        (folder / server).mkdir()
+        for entry in stored:
             number += 1
             form = chance.choice(["pem", "der", "zip"])
-            path = place / server / f"{number}.{form}"
+            path = folder / server / f"{number}.{form}"
             if form == "zip":
                 with zipfile.ZipFile(path, "w") as archive:
-                    archive.writestr("a.cer", pem(one.certificate))
+                    archive.writestr("a.cer", pem(entry.certificate))
             else:
-                path.write_bytes((pem if form == "pem" else der)(one.certificate))
+                path.write_bytes((pem if form == "pem" else der)(entry.certificate))
 
 
 def write_all(table: str, path: Path) -> None:
@@ -272,5 +274,7 @@ def write_all(table: str, path: Path) -> None:
     chain.
     """
     planned = ln.plan_certificates(ln.read_topology(table.encode()), ln.load_rules())
-    made = [issue_planned(one, begins=datetime.now(UTC)) for one in planned.certificates]
+    made = [
+        issue_planned(certificate, begins=datetime.now(UTC)) for certificate in planned.certificates
+    ]
     path.write_bytes(pem(*made, *authority().chain))

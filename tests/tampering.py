@@ -22,7 +22,9 @@ def tampered(chance: random.Random, data: bytes) -> tuple[str, bytes]:
     """Change one value in a saved plan and recalculate the digest, as an attacker would."""
     document = json.loads(data)
     del document["sha256"]
-    path = chance.choice([one for one in places_in(document) if one not in ((), ("table",))])
+    path = chance.choice(
+        [candidate for candidate in places_in(document) if candidate not in ((), ("table",))]
+    )
     *above, last = path
     holder = document
     for key in above:

@@ -104,7 +104,7 @@ rows = next(buffers for message, buffers in told if message["type"] == "rows")
 first = rows[1].decode().split("\\0")[0]
 print(json.dumps({"messages": messages, "servers": len(rows[0]) // 4, "first": first}))
 """
-    asked = [
+    messages = [
         {"type": "ready"},
         {"type": "edit", "ids": [0], "column": "target_os", "value": "2016"},
         {"type": "edit", "ids": [0], "column": "role", "value": "Butler", "cell": [0, "role"]},
@@ -115,24 +115,24 @@ print(json.dumps({"messages": messages, "servers": len(rows[0]) // 4, "first": f
         {"type": "names", "search": ""},
         {"type": "picture", "shows": "", "site": ""},
     ]
-    told = json.loads(run(code, str(DATA / "contoso.csv"), json.dumps(asked)))
+    output = json.loads(run(code, str(DATA / "contoso.csv"), json.dumps(messages)))
     topology = ln.read_topology(DATA / "contoso.csv")
-    assert (told["servers"], told["first"]) == (len(topology.cells), topology.cells[0][0])
-    states = [message for message in told["messages"] if message["type"] == "state"]
+    assert (output["servers"], output["first"]) == (len(topology.cells), topology.cells[0][0])
+    states = [message for message in output["messages"] if message["type"] == "state"]
     assert [state["changes"] for state in states] == [0, 1, 0, 1]
     assert [state["said"] for state in states[2:]] == [
         f"Undone: {states[1]['undo']} -> 2012R2",
         "",
     ]
     assert [state["cell"] for state in states[2:]] == [[0, "target_os"], None]
-    refused = [message for message in told["messages"] if message["type"] == "refused"]
+    refused = [message for message in output["messages"] if message["type"] == "refused"]
     assert refused[0]["cell"] == [0, "role"]
     assert "Butler" in refused[0]["lines"][0]
     assert refused[1]["lines"] == [
         "Not done: 'edit.ids' must be a list, not \"all\" (a message from the notebook page in the browser)",
         "What to do: reload the page, then run the cell again",
     ]
-    last = {message["type"]: message for message in told["messages"]}
+    last = {message["type"]: message for message in output["messages"]}
     assert last["code"]["code"].count("wildcard") == 1
     assert last["picture"]["svg"].startswith("<svg")
     assert all(last[view] for view in ("findings", "certificates", "changes", "names"))
@@ -155,12 +155,12 @@ for message in json.loads(sys.argv[1]):
     channel.receive(message)
 print(json.dumps(told))
 """
-    asked = [
+    messages = [
         {"type": "ready"},
         {"type": "answer", "site": "", "key": "sip_domains", "text": "contoso.com"},
         {"type": "answer", "site": 0, "key": "sites", "text": "Taipei"},
     ]
-    start, first, answered, refused = json.loads(run(code, json.dumps(asked)))
+    start, first, answered, refused = json.loads(run(code, json.dumps(messages)))
     assert (start["type"], first["count"]) == ("start", 0)
     assert (answered["count"] > first["count"], answered["problems"]) == (True, [])
     assert answered["svg"].startswith("<svg")
@@ -182,7 +182,7 @@ print(json.dumps(prepare_folder(plan, "2026-11-29T08:00:00Z", findings=ln.check_
     folder = json.loads(run(code, str(DATA / "contoso.csv")))
     plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), ln.load_rules())
     assert [request["id"] for request in folder["requests"]] == [
-        one.id for one in plan.certificates
+        certificate.id for certificate in plan.certificates
     ]
     assert "contoso" in folder["passphrase"]["known"]
     assert folder["derivation"] == {"rounds": 600_000, "salt": 16, "bytes": 32}

@@ -61,12 +61,12 @@ def selected(output: str, note: str) -> str:
     lines = without_random_text(output).splitlines()
     chosen = set() if note else set(range(len(lines)))
     for part in note.split(", ") if note else ():
-        where, _, count = part.rpartition(" ")
-        begin = {"first": 0, "last": len(lines) - int(count)}.get(where)
+        position, _, count = part.rpartition(" ")
+        begin = {"first": 0, "last": len(lines) - int(count)}.get(position)
         # With the note "from TEXT", the page shows the output from the first line that begins with
         # TEXT.
         if begin is None:
-            prefix = where.removeprefix("from ")
+            prefix = position.removeprefix("from ")
             starts = [line.strip().startswith(prefix) for line in lines]
             assert any(starts), (part, output)
             begin = starts.index(True)

@@ -54,9 +54,9 @@ def advance(planner, stage: str) -> None:
         return
     if stage in ("partly returned", "returned"):
         bundle = open_requests(planner.folder / "requests")
-        last = [one.id for one in bundle.requests if one.plan.issuer == "public"]
+        last = [record.id for record in bundle.requests if record.plan.issuer == "public"]
         is_last = stage == "returned"
-        skip = {one.id for one in bundle.requests if (one.id in last) != is_last}
+        skip = {record.id for record in bundle.requests if (record.id in last) != is_last}
         issued = answer_all(bundle, planner.ca, skip=skip)
         planner.write("issued.pem", pem(*issued.values(), *planner.ca.chain))
         ended = planner("receive", "requests", "issued.pem")
@@ -112,15 +112,15 @@ def numbers_in(planner) -> dict[str, dict[str, str]]:
     """For each document that shows certificate numbers, return the number of each certificate."""
     folder = planner.folder / "requests"
     workbook = (folder / "summary.xlsx").read_bytes()
-    found = {
+    numbers = {
         "summary.csv": numbers_of_rows(table((folder / "summary.csv").read_bytes()), "Certificate"),
         "summary.xlsx": numbers_of_rows(sheet_rows(workbook, "Files"), "ID"),
         "summary.xlsx, certificates": numbers_of_rows(
             sheet_rows(workbook, "Certificates"), "CSR file"
         ),
         "status": {
-            one["id"]: str(one["number"])
-            for one in json.loads(planner("status", "requests", "--json").out)["requests"]
+            request["id"]: str(request["number"])
+            for request in json.loads(planner("status", "requests", "--json").out)["requests"]
         },
         "summary.md": {
             m[2]: m[1]
@@ -134,10 +134,10 @@ def numbers_in(planner) -> dict[str, dict[str, str]]:
     page = text_of((folder / "summary.html").read_bytes(), ".html")
     single = re.finditer(r"^(\d+) · .*?^csr/([\w-]+)\.csr$", page, re.MULTILINE | re.DOTALL)
     several = re.finditer(r"^(\d+)\s+[\w.]+\s+csr/([\w-]+)\.csr$", page, re.MULTILINE)
-    found["summary.html"] = {m[2]: m[1] for m in (*single, *several)}
+    numbers["summary.html"] = {m[2]: m[1] for m in (*single, *several)}
     if (folder / "steps").is_dir():
-        found["steps"] = numbers_in_steps(folder)
-    return found | numbers_for_cas(planner)
+        numbers["steps"] = numbers_in_steps(folder)
+    return numbers | numbers_for_cas(planner)
 
 
 def numbers_in_steps(folder: Path) -> dict[str, str]:
@@ -154,25 +154,25 @@ def numbers_for_cas(planner) -> dict[str, dict[str, str]]:
     ended = planner("handover", "requests", "out.zip", "--force")
     if ended.status:
         return {}
-    found = {}
+    numbers = {}
     with zipfile.ZipFile(planner.folder / "out.zip") as archive:
         for name in archive.namelist():
             data = archive.read(name)
             if name.endswith("names.txt"):
                 lines = re.findall(r"^No\. (\d+): csr/([\w-]+)\.csr", data.decode(), re.MULTILINE)
-                found[name] = {stem: number for number, stem in lines}
+                numbers[name] = {stem: number for number, stem in lines}
             elif name.endswith("README.html"):
                 page = text_of(data, ".html")
                 rows = re.findall(r"^(\d+)\s+csr/([\w-]+)\.csr$", page, re.MULTILINE)
-                found[name] = {stem: number for number, stem in rows}
+                numbers[name] = {stem: number for number, stem in rows}
             elif name.endswith("summary.csv"):
-                found[name] = numbers_of_rows(table(data), "Certificate")
-    return found
+                numbers[name] = numbers_of_rows(table(data), "Certificate")
+    return numbers
 
 
 def recorded_numbers(manifest: Manifest) -> dict[str, str]:
     """Return the number that is recorded for each request."""
-    return {one.id: str(one.number) for one in manifest.requests}
+    return {record.id: str(record.number) for record in manifest.requests}
 
 
 def test_every_document_has_the_same_numbers(planner):
@@ -234,7 +234,7 @@ def test_the_inventory_has_a_row_for_each_server_and_usage(planner):
     for stage in STAGES:
         advance(planner, stage)
         folder = planner.folder / "requests"
-        issued = [one for one in read_manifest(folder).requests if one.issued]
+        issued = [record for record in read_manifest(folder).requests if record.issued]
         data = (folder / "summary.xlsx").read_bytes()
         check_workbook(data)
         if not issued:
@@ -246,11 +246,11 @@ def test_the_inventory_has_a_row_for_each_server_and_usage(planner):
             for row in sheet_rows(data, "Inventory")
         }  # fmt: skip
         assert shown == {
-            (server, usage, one.issued.thumbprint_sha1, one.issued.serial, one.issued.issuer,
-             one.issued.not_after[:10])
-            for one in issued
-            for server in one.plan.servers
-            for usage in one.plan.usages or (one.plan.role,)
+            (server, usage, record.issued.thumbprint_sha1, record.issued.serial, record.issued.issuer,
+             record.issued.not_after[:10])
+            for record in issued
+            for server in record.plan.servers
+            for usage in record.plan.usages or (record.plan.role,)
         }, stage  # fmt: skip
         assert all(issuer for *_, issuer, _ in shown)
         recorded = {row["On the server since"] for row in sheet_rows(data, "Inventory")}
@@ -272,8 +272,8 @@ def test_documents_for_a_public_ca_list_domains_to_validate(planner):
     assert lines.count("contoso.com") == 1
     assert any(line.startswith("DNS; ") for line in lines)
     assert "to validate each name separately: " in table_text
-    names = {n for one in read_manifest(planner.folder / "requests").requests
-             if one.plan.issuer == "public" for n in one.plan.san}  # fmt: skip
+    names = {n for request in read_manifest(planner.folder / "requests").requests
+             if request.plan.issuer == "public" for n in request.plan.san}  # fmt: skip
     assert names <= set(lines)
 
 
@@ -288,7 +288,7 @@ LINE = "Contoso <Taipei> & co · Planner: Ana Li, ana@contoso.com · Table: t.cs
 def margin_of(page: str) -> str:
     """Return the text that a browser prints in the left margin of each printed page."""
     (text,) = re.findall(r'@bottom-left\{content:"([^"]*)"', page)
-    return re.sub(r"\\([0-9a-f]+) ", lambda found: chr(int(found[1], 16)), text)
+    return re.sub(r"\\([0-9a-f]+) ", lambda match: chr(int(match[1], 16)), text)
 
 
 def test_every_document_has_planner_table_and_dates(planner, monkeypatch):
@@ -299,7 +299,7 @@ def test_every_document_has_planner_table_and_dates(planner, monkeypatch):
     made = ("request", "t.csv", "requests", "--options", "o.toml", *PASS)
     assert planner(*made).status == 0
     folder = planner.folder / "requests"
-    changed = max(one.written_at for one in read_manifest(folder).requests)
+    changed = max(request.written_at for request in read_manifest(folder).requests)
     created = f"{changed[:10]} {changed[11:16]} UTC"
     whole = f"{LINE} · Created: {created} · Evaluated for: 2027-03-15"
     assert margin_of((folder / "summary.html").read_text("utf-8")) == whole
@@ -338,10 +338,10 @@ def tasks(planner) -> dict[str, list[tuple[str, str]]]:
     """Return the tasks in the Markdown page of the request folder, each with its person and date."""
     text = text_of((planner.folder / "requests/summary.md").read_bytes(), ".md")
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| [^|]+ \|$", text, re.MULTILINE)
-    found: dict[str, list[tuple[str, str]]] = {}
-    for who, what, when in rows:
-        found.setdefault(who, []).append((what, when))
-    return found
+    tasks_by_person: dict[str, list[tuple[str, str]]] = {}
+    for person, task, when in rows:
+        tasks_by_person.setdefault(person, []).append((task, when))
+    return tasks_by_person
 
 
 def test_each_stage_has_its_tasks(planner):
@@ -355,20 +355,28 @@ def test_each_stage_has_its_tasks(planner):
         "packaged": ("lyncnb steps", "lyncnb deployed"),
         "deployed": (),
     }
-    commands = {one for some in wanted.values() for one in some}
+    commands = {command for some in wanted.values() for command in some}
     summaries = []
     for stage in STAGES:
         advance(planner, stage)
         summaries.append((planner.folder / "requests/summary.html").read_bytes())
-        found = tasks(planner)
-        said = " ".join(what for what, _ in found.get("Planner", []))
-        assert {one for one in commands if one in said} == set(wanted[stage]), stage
-        installs = [when for what, when in found.get("Server team", []) if "Install" in what]
+        tasks_by_person = tasks(planner)
+        planner_tasks = " ".join(task for task, _ in tasks_by_person.get("Planner", []))
+        assert {command for command in commands if command in planner_tasks} == set(
+            wanted[stage]
+        ), stage
+        installs = [
+            when for task, when in tasks_by_person.get("Server team", []) if "Install" in task
+        ]
         assert ("now" in installs) == (stage == "packaged"), stage
-        assert ("Domain owners" in found) == (stage in ("requested", "partly returned")), stage
-        assert ("Public CA" in found) == (stage in ("requested", "partly returned")), stage
-        assert ("Internal CA" in found) == (stage == "requested"), stage
-        assert ("Approver" in found) == (stage == "requested"), stage
+        assert ("Domain owners" in tasks_by_person) == (
+            stage in ("requested", "partly returned")
+        ), stage
+        assert ("Public CA" in tasks_by_person) == (stage in ("requested", "partly returned")), (
+            stage
+        )
+        assert ("Internal CA" in tasks_by_person) == (stage == "requested"), stage
+        assert ("Approver" in tasks_by_person) == (stage == "requested"), stage
     assert len(set(summaries)) == len(STAGES)
 
 
@@ -390,9 +398,11 @@ def test_every_document_has_the_same_digests_and_days(planner):
             ), name
             if name != "summary.xlsx":
                 assert manifest.plan_sha256 in text, (stage, name)
-            ends = {one.issued.not_after[:10] for one in manifest.requests if one.issued}
+            ends = {
+                request.issued.not_after[:10] for request in manifest.requests if request.issued
+            }
             assert all(end in text for end in ends), (stage, name)
-            for one in manifest.requests:
-                names = (*one.plan.san, one.plan.common_name)
+            for request in manifest.requests:
+                names = (*request.plan.san, request.plan.common_name)
                 assert [each for each in names if each not in text] == [], (stage, name)
             assert date.fromisoformat(saved["judged_on"])

@@ -52,13 +52,13 @@ def _replace_file_values(kept: object, fresh: object) -> object:
         }
     if isinstance(kept, list):
         pairs = zip(kept, fresh, strict=True)
-        return [_replace_file_values(one, other) for one, other in pairs]
+        return [_replace_file_values(kept_value, other) for kept_value, other in pairs]
     of_files = isinstance(kept, str) and kept.startswith(("pfx/", _RETURNED))
     return fresh if of_files else kept
 
 
 def _by_id(document: dict) -> dict:
-    return document | {"requests": {one["id"]: one for one in document["requests"]}}
+    return document | {"requests": {request["id"]: request for request in document["requests"]}}
 
 
 def _package(folder: Path) -> ln.PfxPackages:
@@ -73,38 +73,40 @@ def stages(tmp_path_factory):
     """
     before = dict(FolderCipher.__init__.__kwdefaults__)
     FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
-    place = tmp_path_factory.mktemp("earlier")
-    folder, plan, ca = place / "requests", make_plan(), PythonCa()
-    create_recovery_key(place / "pair", PASSPHRASE)
+    parent_folder = tmp_path_factory.mktemp("earlier")
+    folder, plan, ca = parent_folder / "requests", make_plan(), PythonCa()
+    create_recovery_key(parent_folder / "pair", PASSPHRASE)
 
     def keep(stage: str) -> None:
-        shutil.copytree(folder, place / stage)
-        (place / stage / "plan.json").unlink()
+        shutil.copytree(folder, parent_folder / stage)
+        (parent_folder / stage / "plan.json").unlink()
         if stage == "third":
-            shutil.copy(EARLIER / "plan-third.json", place / stage / "plan.json")
-        path = place / stage / "manifest.json"
+            shutil.copy(EARLIER / "plan-third.json", parent_folder / stage / "plan.json")
+        path = parent_folder / stage / "manifest.json"
         kept = json.loads((EARLIER / f"manifest-{stage}.json").read_bytes())
         grafted = _replace_file_values(_by_id(kept), _by_id(json.loads(path.read_bytes())))
         path.write_text(json.dumps(grafted | {"requests": [*grafted["requests"].values()]}))
 
-    make_folder(folder, plan, recovery=[place / "pair.pub"])
+    make_folder(folder, plan, recovery=[parent_folder / "pair.pub"])
     keep("requested")
     bundle = make_folder(folder, plan, renew=[plan.certificates[0].id], reason="again")
     answers = answer_all(bundle, ca, skip=[plan.certificates[2].id])
-    (place / "all.pem").write_bytes(pem(*answers.values(), *ca.chain))
-    ln.receive(folder, place / "all.pem", today=TODAY)
+    (parent_folder / "all.pem").write_bytes(pem(*answers.values(), *ca.chain))
+    ln.receive(folder, parent_folder / "all.pem", today=TODAY)
     keep("answered")
     _package(folder)
     keep("packaged")
     keep("third")
-    elsewhere = next(one.id for one in plan.certificates if one.role == "Deployment")
+    elsewhere = next(
+        certificate.id for certificate in plan.certificates if certificate.role == "Deployment"
+    )
     request_elsewhere(
         plan, folder, computer="tools01.contoso.com", renew=[elsewhere], reason="x", findings=()
     )
     make_folder(folder, plan, renew=[plan.certificates[1].id], reason="a name more")
     keep("renewed")
     FolderCipher.__init__.__kwdefaults__.update(before)
-    return place
+    return parent_folder
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -117,8 +119,8 @@ def test_a_folder_opens_at_every_stage(stages, stage):
     status = ln.folder_status(folder, today=TODAY)
     assert status.problems == ()
     kept = json.loads((EARLIER / f"manifest-{stage}.json").read_bytes())
-    assert [one.id for one in read_manifest(folder).requests] == [
-        one["id"] for one in kept["requests"]
+    assert [request.id for request in read_manifest(folder).requests] == [
+        request["id"] for request in kept["requests"]
     ]
     assert digest(folder) == before
 
@@ -133,7 +135,7 @@ def test_commands_work_in_an_earlier_folder(stages, stage, tmp_path):
         certify(folder, *read_manifest(folder).by_id)
     else:
         assert ln.receive(folder, stages / "all.pem", today=TODAY).exit_status == 0
-    actions = {one.action for one in _package(folder).packages}
+    actions = {package.action for package in _package(folder).packages}
     assert actions <= {"written", "kept", "waiting", "refused"}
     ln.rekey(folder, PASSPHRASE, "another long phrase", today=TODAY)
     assert ln.folder_status(folder, today=TODAY).problems == ()
@@ -147,7 +149,7 @@ def test_a_folder_stays_in_format_2_until_it_has_a_plan(stages, tmp_path):
     summaries = {path: path.read_bytes() for path in folder.glob("summary.*")}
     earlier = (folder / "manifest.json").read_bytes()
     assert b'"lyncnb-requests/2"' in earlier
-    (note,) = [one for one in ln.folder_status(folder, today=TODAY).notes if "summary" in one]
+    (note,) = [note for note in ln.folder_status(folder, today=TODAY).notes if "summary" in note]
     assert note.endswith("To write the files again, run: lyncnb request TOPOLOGY FOLDER")
     assert {path: path.read_bytes() for path in summaries} == {**summaries}
 
@@ -161,7 +163,7 @@ def test_a_folder_stays_in_format_2_until_it_has_a_plan(stages, tmp_path):
     assert b'"lyncnb-requests/3"' in (folder / "manifest.json").read_bytes()
     assert b'"kept"' not in (folder / "manifest.json").read_bytes()
     status = ln.folder_status(folder, today=TODAY)
-    assert (status.problems, [one for one in status.notes if "summary" in one]) == ((), [])
+    assert (status.problems, [note for note in status.notes if "summary" in note]) == ((), [])
 
     before = digest(folder)
     assert make_folder(folder, make_plan()).notes == ()

@@ -57,10 +57,10 @@ def test_the_plan_matches_the_product_file(shell):
     assert by_role["Lamp"]["san"] == LIGHT
     assert by_role["Coast"]["subject"] == {"CN": "seal.contoso.com"}
     shell.write("full.csv", TABLE.replace("berta", "berta.fabrikam.com;clara.fabrikam.com;dora"))
-    told = shell("check", "full.csv", "-v", "--product", PRODUCT).out
-    assert "The harbour is full" in told
-    assert "the lighthouse board requires" in told, "its own words in what CAs may issue"
-    assert "Lync Server requires" not in told
+    output = shell("check", "full.csv", "-v", "--product", PRODUCT).out
+    assert "The harbour is full" in output
+    assert "the lighthouse board requires" in output, "its own words in what CAs may issue"
+    assert "Lync Server requires" not in output
     assert (
         "Ships look for the lamp"
         in shell(*("explain", "coast.csv", "lamp01.contoso.com", "--product", PRODUCT)).out
@@ -110,8 +110,8 @@ def test_a_fictional_product_from_planning_to_deployment(shell, monkeypatch, tmp
     script = next((folder / "steps").glob("lamp01*.ps1")).read_text("utf-8-sig")
     assert "Wick" in script
     for path in (*(folder / "steps").glob("*.*"), folder / "summary.md"):
-        said = re.sub(r"(?i)lyncnb", "", path.read_text("utf-8-sig"))
-        assert not re.findall(r".{40}\bLync\b.{20}", said), path.name
+        remaining_text = re.sub(r"(?i)lyncnb", "", path.read_text("utf-8-sig"))
+        assert not re.findall(r".{40}\bLync\b.{20}", remaining_text), path.name
 
 
 def test_the_editor_offers_its_roles_and_columns(shell):
@@ -130,12 +130,17 @@ def test_a_product_without_trust_rules(shell):
     """If a product has no trust rules, each connecting party needs the root, and each server needs
     its chain. Both are marked as inferred.
     """
-    told = json.loads(shell("trust", "coast.csv", "--product", PRODUCT, "--json").out)
-    (light,) = told["presentations"]
+    document = json.loads(shell("trust", "coast.csv", "--product", PRODUCT, "--json").out)
+    (light,) = document["presentations"]
     assert (light["presenter"]["pool"], light["verifier"]["words"]) == (
         "lamps.contoso.com",
         "Ships",
     )
     assert (light["shown_as"], light["asked"]) == ("server", ["serverAuth"])
-    assert all(one["inferred"] for one in (light, *told["required"]))
-    assert {one["role"] for one in told["required"]} == {"Lamp", "Keeper", "Harbour", "ships"}
+    assert all(entry["inferred"] for entry in (light, *document["required"]))
+    assert {entry["role"] for entry in document["required"]} == {
+        "Lamp",
+        "Keeper",
+        "Harbour",
+        "ships",
+    }

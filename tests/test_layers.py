@@ -198,12 +198,12 @@ def called() -> dict[str, set[str]]:
     }
 
 
-def users_of(thing: str) -> set[str]:
+def users_of(library: str) -> set[str]:
     """Return the modules of lyncnb that import a library or one of its submodules."""
     return {
         module
         for module, names in foreign().items()
-        if any(f"{name}.".startswith(f"{thing}.") for name in names)
+        if any(f"{name}.".startswith(f"{library}.") for name in names)
     }
 
 
@@ -230,12 +230,12 @@ def test_documents_list_packages_in_the_order_of_layers(paper):
     text = (REPOSITORY / paper).read_text("utf-8")
     table = text.partition("| Package | Holds |")[2].partition("\n\n")[0]
     rows = [re.findall(r"`(\w+)/`", line.split("|")[1]) for line in table.splitlines()[2:]]
-    told = {name: number for number, row in enumerate(rows) for name in row}
+    layers = {name: number for number, row in enumerate(rows) for name in row}
     wrong = [
         f"{module} imports {target}"
         for module, targets in relative().items()
         for target in targets
-        if told.get(package_of(target), -1) > told.get(package_of(module), 99)
+        if layers.get(package_of(target), -1) > layers.get(package_of(module), 99)
     ]
     assert wrong == []
     assert re.search(r"package imports only from (?:those|rows) above", text)
@@ -302,9 +302,9 @@ def _targets(module: str, node: ast.ImportFrom) -> list[str]:
 def test_only_listed_files_import_each_library():
     """Only the files that this test lists import libraries such as pandas and cryptography."""
     wrong = {
-        thing: outside
-        for thing, allowed in TOUCHES.items()
-        if (outside := {m for m in users_of(thing) if not is_allowed(m, allowed)})
+        library: outside
+        for library, allowed in TOUCHES.items()
+        if (outside := {m for m in users_of(library) if not is_allowed(m, allowed)})
     }
     assert wrong == {}
 
@@ -343,10 +343,10 @@ def test_every_listed_permission_is_used():
         (TOUCHES, users_of),
         (CALLS, lambda name: {m for m in MODULES if name in called()[m]}),
     ):
-        for thing, allowed in table.items():
-            users = find(thing)
+        for dependency, allowed in table.items():
+            users = find(dependency)
             using = users | {package_of(module) for module in users}
-            idle += [(thing, name) for name in allowed - using]
+            idle += [(dependency, name) for name in allowed - using]
     assert idle == []
 
 

@@ -63,19 +63,19 @@ def by_file(read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
     function.
     """
 
-    def call(data: bytes, place: Path) -> object:
-        path = place / "file.ipynb"
+    def call(data: bytes, folder: Path) -> object:
+        path = folder / "file.ipynb"
         path.write_bytes(data)
         return read(path)
 
     return call
 
 
-def by_folder(data: bytes, place: Path) -> object:
+def by_folder(data: bytes, folder: Path) -> object:
     """Read the manifest in a request folder."""
-    (place / "manifest.json").write_bytes(data)
-    (place / "manifest.json").chmod(0o600)
-    return read_manifest(place)
+    (folder / "manifest.json").write_bytes(data)
+    (folder / "manifest.json").chmod(0o600)
+    return read_manifest(folder)
 
 
 def with_digest(data: bytes, _: Path) -> object:
@@ -352,11 +352,11 @@ _REFUSALS = (
 
 
 @cache
-def input_of(what: str, size: int) -> bytes:
+def input_of(kind: str, size: int) -> bytes:
     """Return test data of the given kind and size. The data is cached, because it is passed to
     several functions.
     """
-    return INPUTS[what](size)
+    return INPUTS[kind](size)
 
 
 def list_functions_with_bytes() -> set[str]:
@@ -393,11 +393,11 @@ def test_the_run_time_is_proportional_to_the_input(tmp_path, reader):
             warnings.simplefilter("ignore")
             read(data, tmp_path)
 
-    for what in INPUTS:
+    for kind in INPUTS:
 
-        def work(size: int, what: str = what) -> Callable[[], object]:
-            return partial(reading, input_of(what, size))
+        def work(size: int, kind: str = kind) -> Callable[[], object]:
+            return partial(reading, input_of(kind, size))
 
         if (grown := faster_than_linear(work, size=1 << 14, most=_MOST)) is not None:
-            slow[what] = grown
+            slow[kind] = grown
     assert slow == {}

@@ -122,7 +122,9 @@ class Deployment:
     def probe(self) -> Probe:
         """For each server, try to connect to a closed port."""
         hosts = self.new().with_suffix(".txt")
-        ports = {one.server: one.port for one in list_targets(self.plan).ports if one.server}
+        ports = {
+            target.server: target.port for target in list_targets(self.plan).ports if target.server
+        }
         hosts.write_text("".join(f"{name} {port} 127.0.0.1:1\n" for name, port in ports.items()))
         return ln.probe(self.plan, hosts=hosts)
 
@@ -208,14 +210,16 @@ class Folder(Deployment):
     @cached_property
     def as_is(self) -> AsIs:
         """Compare a plan with exports in which all planned certificates are installed."""
-        place = self.new()
-        place.mkdir()
-        for number, one in enumerate(self.plan.certificates):
+        folder = self.new()
+        folder.mkdir()
+        for number, certificate in enumerate(self.plan.certificates):
             data = export_of(
-                one.servers[0], [Stored(issue_planned(one), one.usages)], above=authority().chain
+                certificate.servers[0],
+                [Stored(issue_planned(certificate), certificate.usages)],
+                above=authority().chain,
             )
-            (place / f"{number}.pem").write_bytes(data)
-        return ln.compare_as_is(self.plan, place, on=TODAY)
+            (folder / f"{number}.pem").write_bytes(data)
+        return ln.compare_as_is(self.plan, folder, on=TODAY)
 
 
 #: The folder for this test run, which a fixture sets.
@@ -282,7 +286,7 @@ OF_PLANS: dict[str, Writer] = {
     **each(
         "probes.result.build_probe_report",
         PROBE_FILE.is_ours,
-        lambda w, suffix: lambda found=w.probe: write_report(build_probe_report(found), suffix),
+        lambda w, suffix: lambda probe=w.probe: write_report(build_probe_report(probe), suffix),
     ),
     **each(
         "forecasts.forecast_files.build_forecast_report",
@@ -347,7 +351,7 @@ OF_FOLDERS: dict[str, Writer] = {
     **each(
         "authorities.survey.as_is.build_as_is_report",
         AS_IS_TABLE.is_ours,
-        lambda w, suffix: lambda found=w.as_is: write_report(build_as_is_report(found), suffix),
+        lambda w, suffix: lambda as_is=w.as_is: write_report(build_as_is_report(as_is), suffix),
     ),
     "authorities.survey.as_is.AsIs.to_json": lambda w: w.as_is.to_json,
 }
@@ -471,7 +475,7 @@ def test_writing_time_is_proportional_to_the_servers(writer):
 
 @pytest.mark.parametrize(
     "writer",
-    [pytest.param(one, marks=[needs_ssh_keygen] if one in SIGNED else []) for one in OF_FOLDERS],
+    [pytest.param(name, marks=[needs_ssh_keygen] if name in SIGNED else []) for name in OF_FOLDERS],
 )
 def test_writing_time_is_proportional_to_the_requests(writer):
     """The run time of each function that writes a request folder is proportional to the number of

@@ -173,11 +173,11 @@ def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
     of the cells that fail.
     """
     shutil.copytree(DATA, folder / "data", dirs_exist_ok=True)
-    place = folder / "notebooks"
-    place.mkdir(exist_ok=True)
+    notebooks = folder / "notebooks"
+    notebooks.mkdir(exist_ok=True)
     shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
     failed = []
-    with contextlib.chdir(place), capture_output():
+    with contextlib.chdir(notebooks), capture_output():
         for number, cell in enumerate(from_source(name).cells, start=1):
             if cell.cell_type != "code":
                 continue

@@ -39,12 +39,12 @@ def nouns(quick_cipher, tmp_path_factory):
     """Return the objects of a deployment at all stages: planned, requested, issued, packaged,
     installed.
     """
-    place = tmp_path_factory.mktemp("frames")
-    folder, plan = place / "requests", make_plan()
+    parent_folder = tmp_path_factory.mktemp("frames")
+    folder, plan = parent_folder / "requests", make_plan()
     make_folder(folder, plan)
-    saved = ln.save_plan(plan, place / "saved.json")
-    handover = ln.hand_over(folder, place / "for-the-cas.zip")
-    certify(folder, *(one.id for one in plan.certificates))
+    saved = ln.save_plan(plan, parent_folder / "saved.json")
+    handover = ln.hand_over(folder, parent_folder / "for-the-cas.zip")
+    certify(folder, *(certificate.id for certificate in plan.certificates))
     issued = ln.match_certificates(ln.open_requests(folder), today=TODAY)
     packages = ln.write_pfx(issued, passphrase=PASSPHRASE)
     return {
@@ -71,10 +71,14 @@ def test_all_frames_merge_by_the_id_of_the_certificate(nouns):
     """All data frames can be merged by the column ``Certificate``, because they contain the same
     certificates.
     """
-    planned = {one.id for one in nouns["plan"].certificates}
+    planned = {certificate.id for certificate in nouns["plan"].certificates}
     assert len(planned) > 5
     # No server presents the OAuth certificate in a connection.
-    oauth = {one.id for one in nouns["plan"].certificates if one.role == "Deployment"}
+    oauth = {
+        certificate.id
+        for certificate in nouns["plan"].certificates
+        if certificate.role == "Deployment"
+    }
     for name, noun in nouns.items():
         presented = planned - oauth if name == "trust" else planned
         assert set(noun.to_frame()[KEY]) - {""} == presented, name
@@ -204,8 +208,8 @@ def test_help_lists_the_columns_of_each_frame(nouns):
         assert columns in inspect.getdoc(panel.to_frame)
     for kind in KINDS:
         drawn = ln.figure(nouns["plan"], kind)
-        for heading, one in zip(drawn.columns, drawn._list_kinds(), strict=True):
-            assert f"{heading} : {one.value}\n" in inspect.getdoc(ln.figure) + "\n"
+        for heading, column_kind in zip(drawn.columns, drawn._list_kinds(), strict=True):
+            assert f"{heading} : {column_kind.value}\n" in inspect.getdoc(ln.figure) + "\n"
 
 
 def test_the_page_of_frames_lists_all_columns(request):
@@ -235,7 +239,9 @@ def test_the_page_of_frames_lists_all_columns(request):
 
 def listed(columns):
     """Return a list of columns as a Markdown table."""
-    return to_markdown(("Column", "Type"), [(one.heading, one.kind.value) for one in columns])
+    return to_markdown(
+        ("Column", "Type"), [(column.heading, column.kind.value) for column in columns]
+    )
 
 
 def test_every_public_function_has_annotations_that_python_can_read():

@@ -60,7 +60,7 @@ def _find_commands():
 
 def test_documents_contain_only_existing_commands():
     """The documents, hints, and pages contain only commands and options that exist."""
-    told, wrong = 0, []
+    command_count, wrong = 0, []
     for path, name, options in _find_commands():
         if name not in _COMMANDS:
             continue  # Phrases such as "lyncnb makes" are not commands.
@@ -70,9 +70,13 @@ def test_documents_contain_only_existing_commands():
             if isinstance(option, click.Option)
             for spelling in option.opts
         }
-        told += 1
-        wrong += [(str(path), name, one) for one in options if one not in {*known, "--help"}]
-    assert told > 60
+        command_count += 1
+        wrong += [
+            (str(path), name, spelling)
+            for spelling in options
+            if spelling not in {*known, "--help"}
+        ]
+    assert command_count > 60
     assert wrong == []
 
 
@@ -92,18 +96,18 @@ def _rows_of_the_page() -> list[tuple[str, str]]:
     return [row for row in rows if not row[1].startswith("Where")]
 
 
-@pytest.mark.parametrize(("sentence", "where"), _rows_of_the_page())
-def test_each_sentence_is_in_the_listed_file(sentence, where):
+@pytest.mark.parametrize(("sentence", "reference"), _rows_of_the_page())
+def test_each_sentence_is_in_the_listed_file(sentence, reference):
     """For each sentence of a page by Microsoft, docs/in-advance.md lists a file and a text. The
     file exists and contains the text.
     """
-    places = list(_PLACE.finditer(where))
-    assert _PLACE.sub("", where).strip(" ,") == "", sentence
-    assert places
-    for place in places:
-        path = (REPOSITORY / "docs" / place["path"]).resolve()
+    matches = list(_PLACE.finditer(reference))
+    assert _PLACE.sub("", reference).strip(" ,") == "", sentence
+    assert matches
+    for match in matches:
+        path = (REPOSITORY / "docs" / match["path"]).resolve()
         assert path.is_relative_to(REPOSITORY)
-        assert place["text"] in _text_of(path), (sentence, place["path"])
+        assert match["text"] in _text_of(path), (sentence, match["path"])
 
 
 def test_the_readme_begins_with_the_page_and_the_libraries():
@@ -182,7 +186,9 @@ def check_table(request, page: Path, mark: str, table: str) -> None:
 
 def test_the_guide_page_lists_the_omitted_questions(request):
     """docs/first-plan.md lists the questions that the guide does not ask, with their sources."""
-    rows = [(one.what, one.instead, one.source) for one in read_interview().left_out]
+    rows = [
+        (question.what, question.instead, question.source) for question in read_interview().left_out
+    ]
     table = to_markdown(("Planning Tool", "Here", "Source"), rows)
     check_table(request, REPOSITORY / "docs" / "first-plan.md", "planning tool", table)
 
@@ -202,7 +208,7 @@ def _read_what_ran(report: str) -> dict[str, set[str]]:
     ran: dict[str, set[str]] = {}
     for test in ElementTree.parse(report).iter("testcase"):
         if test.find("skipped") is None:
-            names = {one.get("value") for one in test.iter("property")}
+            names = {element.get("value") for element in test.iter("property")}
             file = re.sub(r"\.Test\w+$", "", test.get("classname"))
             ran.setdefault(file, set()).update(names)
     return ran
@@ -235,8 +241,8 @@ def test_the_windows_page_lists_the_commands_that_ran(request):
     table = to_markdown(("Command", "Compared with Linux", "Run by"), rows)
     files = [file.removeprefix("tests.").split(".test_") for file in sorted(ran)]
     rows = [
-        (package, ", ".join(name for _, name in of))
-        for package, of in groupby(files, key=lambda file: file[0])
+        (package, ", ".join(name for _, name in group))
+        for package, group in groupby(files, key=lambda file: file[0])
     ]
     table += "\n" + to_markdown(("Tests of", "Files"), rows)
     check_table(request, page, mark, table)

@@ -75,12 +75,12 @@ def compared(plan):
     )
 
 
-def package_for_cas(plan, place):
+def package_for_cas(plan, parent_folder):
     """Return the page for the administrators of each CA, by the type of issuer."""
-    folder = make_folder(place / "requests", plan).folder
+    folder = make_folder(parent_folder / "requests", plan).folder
     sender = "Ana Li, Contoso IT, ana@contoso.com"
-    hand_over(folder, place / "out.zip", sender=sender, needed_by=date(2026, 12, 24))
-    with zipfile.ZipFile(place / "out.zip") as archive:
+    hand_over(folder, parent_folder / "out.zip", sender=sender, needed_by=date(2026, 12, 24))
+    with zipfile.ZipFile(parent_folder / "out.zip") as archive:
         return {issuer: archive.read(f"{issuer}/README.html") for issuer in ("internal", "public")}
 
 
@@ -117,8 +117,12 @@ def page_of(tmp_path_factory):
 
 def tokens(plan):
     """Return the words that must not be split: names of servers, services, cmdlets and flags."""
-    names = {name for one in plan.certificates for name in (*one.names, *one.servers, one.pool)}
-    names |= {one.subject.common_name for one in plan.certificates}
+    names = {
+        name
+        for certificate in plan.certificates
+        for name in (*certificate.names, *certificate.servers, certificate.pool)
+    }
+    names |= {certificate.subject.common_name for certificate in plan.certificates}
     for cmdlet in load_procedure(RULES).cmdlets:
         names |= {cmdlet.name, *cmdlet.parameters}
     return names | {"--plan", "--save", "--target-os", "--show-password", "--effective"}

@@ -110,12 +110,12 @@ def rows_for(vector: dict) -> list[dict]:
         {"server_fqdn": name, "role": role, "pool_fqdn": pool or name} | own | shared
         for name in servers
     ]
-    for place, name in enumerate(inputs.get("web_external_fqdns", ())):
+    for index, name in enumerate(inputs.get("web_external_fqdns", ())):
         # The reverse proxy publishes a Front End pool in the first case, and a Director in the
         # second one.
-        role = ("FrontEnd", "Director")[place]
+        role = ("FrontEnd", "Director")[index]
         rows.append(
-            {"server_fqdn": f"web{place}.contoso.net", "role": role, "web_external_fqdn": name}
+            {"server_fqdn": f"web{index}.contoso.net", "role": role, "web_external_fqdn": name}
         )
     if vector["usages"] == ["OAuthTokenIssuer"] and vector["role"] == "Director":
         # The test vector contains only a Director, but every deployment needs a pool for its users.
@@ -161,14 +161,14 @@ def planned(vector: dict, *, profile: str = "default", product: str = ""):
     server = topology.pools and rows_for(vector)[0]["server_fqdn"].lower()
     wanted = set(vector["usages"])
     if vector["role"] not in ("ReverseProxy", "OfficeWebApps", "ExchangeOWA"):
-        found = [c for c in plan.certificates if wanted <= set(c.usages)]
+        matches = [c for c in plan.certificates if wanted <= set(c.usages)]
     # The commands for these certificates have no -Type parameter, so the test vectors describe the
     # usage in their own words.
     else:
-        found = [c for c in plan.certificates if c.role == vector["role"]]
+        matches = [c for c in plan.certificates if c.role == vector["role"]]
     if wanted != {"OAuthTokenIssuer"}:
-        found = [c for c in found if server in c.servers]
-    (certificate,) = found
+        matches = [c for c in matches if server in c.servers]
+    (certificate,) = matches
     return certificate
 
 
@@ -240,11 +240,11 @@ def test_default_profile(name, request):
     assert names(certificate.names) == names(expected["san"])
     if "comparison" in vector:
         comparison = compared(vector["documented"], expected)
-        told = {
+        recorded = {
             k: sorted(names(v)) if isinstance(v, list) else v
             for k, v in vector["comparison"].items()
         }
-        assert told == comparison
+        assert recorded == comparison
 
 
 @pytest.mark.parametrize("name", [n for n, v in vectors().items() if has_reliable_certificate(v)])
@@ -265,7 +265,9 @@ def repeated() -> list[tuple[str, str]]:
         for name, vector in vectors().items()
     }
     again |= {name: ["sfb2019", "sfbse"] for name in OF_EVERY_VERSION}
-    return [(name, p) for name, found in again.items() for p in found if is_whole(vectors()[name])]
+    return [
+        (name, p) for name, products in again.items() for p in products if is_whole(vectors()[name])
+    ]
 
 
 def test_skype_for_business_is_counted():

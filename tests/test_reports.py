@@ -71,7 +71,7 @@ def comparison() -> Comparison:
     """Compare the plan with a plan that has larger keys and different findings."""
     options = ln.PlanOptions(key=KeyParameters(bits=4096))
     other = ln.plan_certificates(plan().topology, plan().rules, options=options)
-    findings = [ln.check_plan(one, on=date(2026, 11, 25)) for one in (plan(), other)]
+    findings = [ln.check_plan(planned, on=date(2026, 11, 25)) for planned in (plan(), other)]
     assert findings[0]
     difference = compare_plans(plan(), other)
     return Comparison(difference=difference, old_findings=findings[0], new_findings=findings[1])
@@ -84,7 +84,7 @@ def as_is() -> AsIs:
         issuer="CN=CA", not_before="2026-01-01T00:00:00Z", not_after="2027-01-01T00:00:00Z",
         files=("a.pem",), servers=("a.contoso.com",),
     )  # fmt: skip
-    one, other = plan().certificates[:2]
+    certificate, other = plan().certificates[:2]
     facts = {"subject": "CN=a", "entry_sha256": "ef" * 32}
     return AsIs(
         product="lync2013",
@@ -93,7 +93,7 @@ def as_is() -> AsIs:
         judged_on=date(2026, 11, 24),
         planned=(
             PlannedAsIs(
-                id=one.id, owner=one.owner, usages=one.usages, state="covered",
+                id=certificate.id, owner=certificate.owner, usages=certificate.usages, state="covered",
                 certificate=standing, remarks=("it is used elsewhere",), **facts,
             ),
             PlannedAsIs(id=other.id, owner=other.owner, usages=(), state="none", **facts),
@@ -106,12 +106,12 @@ def probe() -> Probe:
     """Compare the plan with a probe that found one certificate, a closed port and an unreadable
     certificate.
     """
-    found = as_is()
+    as_is_result = as_is()
     facts = {"place": "a.contoso.com:5061", "address": "192.0.2.1:5061", "owner": "a.contoso.com"}
-    shown = found.planned[0].certificate
+    shown = as_is_result.planned[0].certificate
     return Probe(
         product="lync2013", source="contoso.csv", plan_sha256=plan().sha256, zone="inside",
-        made_at="2026-11-24T08:00:00Z", as_is=found, notes=("1 of 2 members seen",),
+        made_at="2026-11-24T08:00:00Z", as_is=as_is_result, notes=("1 of 2 members seen",),
         seen=(
             ProbeLine(result="different", id="a", certificate=shown, remarks=("old",), **facts),
             ProbeLine(result="refused", remarks=("closed",), condition="if it runs", **facts),
@@ -306,7 +306,7 @@ def test_headings_are_defined_with_their_values():
     for path in sorted((REPOSITORY / "lyncnb").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, (ast.Tuple, ast.List)):
-                texts = tuple(getattr(one, "value", None) for one in node.elts[:3])
+                texts = tuple(getattr(element, "value", None) for element in node.elts[:3])
                 is_same = len(texts) == 3 and texts in tables
             else:
                 is_same = isinstance(node, ast.Constant) and any(

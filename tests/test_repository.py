@@ -58,14 +58,14 @@ def files() -> list[Path]:
 
 
 def texts(*suffixes: str) -> list[tuple[Path, str]]:
-    found = []
+    contents = []
     for path in files():
         if not suffixes or path.suffix in suffixes:
             try:
-                found.append((path, path.read_text("utf-8")))
+                contents.append((path, path.read_text("utf-8")))
             except UnicodeDecodeError:
                 continue
-    return found
+    return contents
 
 
 def lines_with(pattern: re.Pattern[str], *suffixes: str) -> list[str]:
@@ -147,8 +147,8 @@ def test_constraints_cover_every_dependency():
     """Each dependency in pyproject.toml has a line in constraints.txt."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"].values()
-    asked = [*project["dependencies"], *(name for extra in extras for name in extra)]
-    names = {re.split(r"[\[>=<;! ]", requirement)[0] for requirement in asked} - {"lyncnb"}
+    requirements = [*project["dependencies"], *(name for extra in extras for name in extra)]
+    names = {re.split(r"[\[>=<;! ]", requirement)[0] for requirement in requirements} - {"lyncnb"}
     pinned = {
         line.split("==")[0]
         for line in (REPOSITORY / "constraints.txt").read_text("utf-8").splitlines()
@@ -230,8 +230,8 @@ README = REPOSITORY / "README.md"
 
 def command_after(mark: str) -> str:
     """Return the command line below a given mark in the README."""
-    found = re.search(rf"^<!-- {mark} -->\n```sh\n(.+)\n```$", README.read_text("utf-8"), re.M)
-    return found[1] if found else ""
+    match = re.search(rf"^<!-- {mark} -->\n```sh\n(.+)\n```$", README.read_text("utf-8"), re.M)
+    return match[1] if match else ""
 
 
 def test_ci_runs_the_test_command_of_the_readme():

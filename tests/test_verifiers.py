@@ -85,9 +85,9 @@ def tampered(made, tmp_path_factory) -> list[Path]:
     for number, (path, plan) in enumerate(list(made.items())[:24]):
         request = parse_request(path.read_bytes())
         name = plan.subject.common_name.encode()
-        place = request.der.index(name) if number % 2 else len(request.der) - 1
+        position = request.der.index(name) if number % 2 else len(request.der) - 1
         der = bytearray(request.der)
-        der[place] ^= 1
+        der[position] ^= 1
         changed.append(folder / path.name)
         changed[-1].write_bytes(parse_request(bytes(der)).pem)
     return changed
@@ -129,8 +129,8 @@ def by_gnutls(paths: Sequence[Path], _: Path) -> set[Path]:
 
     def verify(path: Path) -> bool:
         command = [certtool, "--crq-info", "--infile", str(path)]
-        found = subprocess.run(command, capture_output=True, text=True)
-        return "Self signature: verified" in found.stdout
+        result = subprocess.run(command, capture_output=True, text=True)
+        return "Self signature: verified" in result.stdout
 
     return find_accepted_files(paths, verify)
 
@@ -192,8 +192,8 @@ _GO_SAID: dict[tuple[Path, ...], dict[Path, list[str]]] = {}
 
 def run_go_program(paths: Sequence[Path], folder: Path) -> dict[Path, list[str]]:
     """Build the Go program without network access, and run it once on all files."""
-    if (asked := tuple(paths)) in _GO_SAID:
-        return _GO_SAID[asked]
+    if (requested := tuple(paths)) in _GO_SAID:
+        return _GO_SAID[requested]
     program = folder / "gorequests"
     source = Path(__file__).parent / "verifiers" / "gorequests" / "main.go"
     # The Go program is built without C and without optimization. Otherwise, compiling Go's library
@@ -202,11 +202,11 @@ def run_go_program(paths: Sequence[Path], folder: Path) -> dict[Path, list[str]]
     environment = {"HOME": str(folder), **os.environ, **settings, "CGO_ENABLED": "0"}
     command = [tool("go"), "build", "-gcflags=all=-N -l", "-o", program, source]
     subprocess.run(command, check=True, capture_output=True, env=environment)
-    found = subprocess.run(
+    output = subprocess.run(
         [program], input="\n".join(map(str, paths)), capture_output=True, text=True, check=True
     ).stdout
-    rows = (line.split("\t") for line in found.splitlines())
-    return _GO_SAID.setdefault(asked, {Path(name): rest for name, *rest in rows})
+    rows = (line.split("\t") for line in output.splitlines())
+    return _GO_SAID.setdefault(requested, {Path(name): rest for name, *rest in rows})
 
 
 def by_go(paths: Sequence[Path], folder: Path) -> set[Path]:
@@ -231,9 +231,9 @@ def test_every_request_is_accepted(verifier, made, tmp_path):
     selection of the requests.
     """
     good = VERIFIERS[verifier](list(made), tmp_path)
-    asked = set(select_some(list(made))) if verifier == "Java" else set(made)
-    assert sorted(path.name for path in asked - good) == []
-    assert good == asked
+    requested = set(select_some(list(made))) if verifier == "Java" else set(made)
+    assert sorted(path.name for path in requested - good) == []
+    assert good == requested
 
 
 @pytest.mark.parametrize("verifier", VERIFIERS)
@@ -245,11 +245,11 @@ def test_every_tampered_request_is_refused(verifier, tampered, tmp_path):
 def test_go_finds_the_planned_names(made, tmp_path):
     """Go's parser finds the planned common name and the alternative names in the planned order."""
     answers = run_go_program(list(made), tmp_path)
-    found = {path: (answer[1], answer[2]) for path, answer in answers.items()}
+    parsed_names = {path: (answer[1], answer[2]) for path, answer in answers.items()}
     planned_names = {
         path: (plan.subject.common_name, ",".join(plan.names)) for path, plan in made.items()
     }
-    assert found == planned_names
+    assert parsed_names == planned_names
 
 
 def test_the_requests_have_every_form(made):

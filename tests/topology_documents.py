@@ -85,9 +85,9 @@ def topology_builder(
 ) -> str:
     """Return a Topology Builder file. `original` is the topology that was published previously."""
     parts = [
-        f"<{name}>{_partial(found, domains, urls, version, more)}</{name}>"
-        for name, found in (("OriginalTopology", original), ("NewTopology", clusters))
-        if found is not None
+        f"<{name}>{_partial(cluster_list, domains, urls, version, more)}</{name}>"
+        for name, cluster_list in (("OriginalTopology", original), ("NewTopology", clusters))
+        if cluster_list is not None
     ]
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n<TopologyBuilder IsFreeFromChanges="true"'
@@ -98,31 +98,32 @@ def topology_builder(
 def _partial(clusters, domains, urls, version, more) -> str:
     sites: dict[str, dict[str, list[str]]] = {}
     services = []
-    for number, one in enumerate(clusters):
+    for number, cluster in enumerate(clusters):
         attributes = [
-            "" if not name else f" Fqdn={quoteattr(name)} FaultDomain='x'" for name in one.machines
+            "" if not name else f" Fqdn={quoteattr(name)} FaultDomain='x'"
+            for name in cluster.machines
         ]
         machines = "".join(
             f'<Machine{each}><NetInterface InterfaceSide="Primary" {_READ} /></Machine>'
             for each in attributes
         )
-        sites.setdefault(one.site, {}).setdefault(one.branch, []).append(
-            f'<Cluster UniqueId="c{number}" Fqdn={quoteattr(one.fqdn)}><Machines>{machines}</Machines>'
+        sites.setdefault(cluster.site, {}).setdefault(cluster.branch, []).append(
+            f'<Cluster UniqueId="c{number}" Fqdn={quoteattr(cluster.fqdn)}><Machines>{machines}</Machines>'
             f'<SqlInstances><SqlInstance UniqueId="s{number}" Name="" /></SqlInstances></Cluster>'
         )
-        installed = [(f"c{number}", name, inside) for name, inside in one.services.items()]
-        installed += [(f"s{number}", name, "") for name in one.databases]
+        installed = [(f"c{number}", name, inside) for name, inside in cluster.services.items()]
+        installed += [(f"s{number}", name, "") for name in cluster.databases]
         services += [
-            f'<Service UniqueId="{place}{name}" RoleName="{name}" InstalledOn="{place}"'
+            f'<Service UniqueId="{installed_on}{name}" RoleName="{name}" InstalledOn="{installed_on}"'
             f' ServiceVersion="{version}"><DependsOn />{inside}</Service>'
-            for place, name, inside in installed
+            for installed_on, name, inside in installed
         ]
     central = []
     for site, branches in sites.items():
         remote = "".join(
-            f"<RemoteSite><Name {_READ}>{escape(branch)}</Name><Clusters>{''.join(found)}</Clusters>"
+            f"<RemoteSite><Name {_READ}>{escape(branch)}</Name><Clusters>{''.join(elements)}</Clusters>"
             "</RemoteSite>"
-            for branch, found in branches.items()
+            for branch, elements in branches.items()
             if branch
         )
         central.append(
@@ -151,35 +152,33 @@ def published(
     clusters: list[Cluster], *, domains: tuple[str, ...] = ("contoso.com",), version: str = "6"
 ) -> str:
     """Return the output of ``Get-CsTopology -AsXml`` for a topology without simple URLs."""
-    names = list(dict.fromkeys(one.site for one in clusters))
-    names += dict.fromkeys(one.branch for one in clusters if one.branch)
-    is_branch = {one.branch for one in clusters}
+    names = list(dict.fromkeys(cluster.site for cluster in clusters))
+    names += dict.fromkeys(cluster.branch for cluster in clusters if cluster.branch)
+    is_branch = {cluster.branch for cluster in clusters}
     sites = "".join(
         f'<{kind} SiteId="{number}"><Name>{escape(name)}</Name></{kind}>'
         for number, name in enumerate(names, start=1)
         for kind in ["RemoteSite" if name in is_branch else "CentralSite"]
     )
-    found, services = [], []
-    for number, one in enumerate(clusters, start=1):
-        place = (
-            f'<ClusterId SiteId="{names.index(one.branch or one.site) + 1}" Number="{number}" />'
-        )
+    elements, services = [], []
+    for number, cluster in enumerate(clusters, start=1):
+        cluster_id = f'<ClusterId SiteId="{names.index(cluster.branch or cluster.site) + 1}" Number="{number}" />'
         machines = "".join(
-            f"<Machine OrdinalInCluster='1' Fqdn={quoteattr(name or one.fqdn)} />"
-            for name in one.machines
+            f"<Machine OrdinalInCluster='1' Fqdn={quoteattr(name or cluster.fqdn)} />"
+            for name in cluster.machines
         )
-        found.append(f"<Cluster Fqdn={quoteattr(one.fqdn)}>{place}{machines}</Cluster>")
-        installed = [(place, name, inside) for name, inside in one.services.items()]
-        sql = f'<SqlInstanceId Name="">{place}</SqlInstanceId>'
-        installed += [(sql, name, "") for name in one.databases]
+        elements.append(f"<Cluster Fqdn={quoteattr(cluster.fqdn)}>{cluster_id}{machines}</Cluster>")
+        installed = [(cluster_id, name, inside) for name, inside in cluster.services.items()]
+        sql = f'<SqlInstanceId Name="">{cluster_id}</SqlInstanceId>'
+        installed += [(sql, name, "") for name in cluster.databases]
         services += [
             f'<Service ServiceVersion="{version}"><ServiceId SiteId="1" RoleName="{name}"'
-            f' Instance="1" /><DependsOn /><InstalledOn>{where}</InstalledOn>{inside}</Service>'
-            for where, name, inside in installed
+            f' Instance="1" /><DependsOn /><InstalledOn>{installed_on}</InstalledOn>{inside}</Service>'
+            for installed_on, name, inside in installed
         ]
     return (
         f'<Topology xmlns="{DEPLOY}.Topology.2008">{_domains(domains)}<Sites>{sites}</Sites>'
-        f"<Clusters>{''.join(found)}</Clusters><Services>{''.join(services)}</Services></Topology>"
+        f"<Clusters>{''.join(elements)}</Clusters><Services>{''.join(services)}</Services></Topology>"
     )
 
 

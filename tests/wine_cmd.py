@@ -56,9 +56,9 @@ def wine_cmd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WineCmd]:
     """Create a Windows environment for the tests, and delete its 800 MB of files after the last
     test.
     """
-    place = tmp_path_factory.mktemp("wine")
-    (place / "prefix").mkdir()
-    windows = WineCmd(prefix=place / "prefix", certreq=place / "certreq.exe")
+    folder = tmp_path_factory.mktemp("wine")
+    (folder / "prefix").mkdir()
+    windows = WineCmd(prefix=folder / "prefix", certreq=folder / "certreq.exe")
     windows.environment = {
         **os.environ,
         "WINEPREFIX": str(windows.prefix),

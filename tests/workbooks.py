@@ -153,11 +153,11 @@ def fill_in_template(rows: list[dict[str, object]], *, over_example: bool = Fals
     """
     book, buffer = openpyxl.load_workbook(io.BytesIO(build_template(".xlsx"))), io.BytesIO()
     sheet = book["Servers"]
-    places = {cell.value: cell.column for cell in sheet[1]}
+    column_numbers = {cell.value: cell.column for cell in sheet[1]}
     for at, row in enumerate(rows, start=2 if over_example else 3):
         for cell in sheet[at]:
             cell.value = None
         for heading, value in row.items():
-            sheet.cell(at, places[heading], value)
+            sheet.cell(at, column_numbers[heading], value)
     book.save(buffer)
     return buffer.getvalue()

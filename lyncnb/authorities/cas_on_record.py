@@ -52,8 +52,8 @@ class CaOnRecord:
     def exclude_request(self, request_id: str) -> CaOnRecord:
         """Return a copy of this record without the certificates for one request."""
         return CaOnRecord(
-            roots={key: one for key, one in self.roots.items() if one[1] - {request_id}},
-            tops={key: one for key, one in self.tops.items() if one[1] - {request_id}},
+            roots={key: entry for key, entry in self.roots.items() if entry[1] - {request_id}},
+            tops={key: entry for key, entry in self.tops.items() if entry[1] - {request_id}},
         )
 
 
@@ -96,12 +96,16 @@ def find_ca_difference(
         if is_same_issuer(recorded, top, path, issuers):
             return None
     if path.is_complete:
-        names = _list_issuers(one for one, _ in ca.tops.values())
+        names = _list_issuers(recorded for recorded, _ in ca.tops.values())
         return OTHER_ROOT, (
             f"the certificate with serial number {certificate.serial_hex} chains to the "
             f"root {format_root(top)}, but {_describe_other_certificates(planned)} chain to {names}"
         )
-    names = _format_roots(ca) if ca.roots else _list_issuers(one for one, _ in ca.tops.values())
+    names = (
+        _format_roots(ca)
+        if ca.roots
+        else _list_issuers(recorded for recorded, _ in ca.tops.values())
+    )
     message = (
         f"the certificate with serial number {certificate.serial_hex} is issued by "
         f"{_read_issuer_name(top)}, whose CA certificate is missing; "
@@ -141,7 +145,7 @@ def format_root(root: Certificate) -> str:
 
 
 def _format_roots(ca: CaOnRecord) -> str:
-    return " or ".join(format_root(one) for one, _ in [*ca.roots.values()][:3])
+    return " or ".join(format_root(root) for root, _ in [*ca.roots.values()][:3])
 
 
 def _read_issuer_name(certificate: Certificate) -> str:

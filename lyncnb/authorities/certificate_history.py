@@ -60,11 +60,11 @@ class CertificateEvent(Told):
     reason: str = ""
 
     def __str__(self) -> str:
-        where = f" on {self.server}" if self.server else ""
+        server = f" on {self.server}" if self.server else ""
         detail = f": {self.detail}" if self.detail else ""
         by = f" (by {self.user} on {self.host}, with lyncnb {self.command})" if self.user else ""
         why = f", reason: {self.reason}" if self.reason and self.reason not in self.detail else ""
-        return f"{self.at[:10]} {self.what}{where}{detail}{by}{why}"
+        return f"{self.at[:10]} {self.what}{server}{detail}{by}{why}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +208,7 @@ def certificate_history(
         # the manifest.
     )
     manifest = read_manifest(path)
-    found, problems = find_named_requests(manifest.requests, names)
+    matches, problems = find_named_requests(manifest.requests, names)
     if problems:
         raise BundleError(
             (
@@ -218,7 +218,7 @@ def certificate_history(
             problems=problems,
         )
     if not names:
-        found = tuple(NamedRequest(name="", record=record) for record in manifest.requests)
+        matches = tuple(NamedRequest(name="", record=record) for record in manifest.requests)
     missing, notes = compare_history(history, manifest)
     notes = (*notes, *(problem.message for problem in missing))
     if not history.lines and manifest.format != FORMAT:
@@ -228,7 +228,7 @@ def certificate_history(
         )
     known = _RecordedData(manifest, history)
     generations: list[GenerationHistory] = []
-    for match in _merge_matches(found):
+    for match in _merge_matches(matches):
         all_generations = known.list_generations(match.record, match.servers)
         if day:
             all_generations, more = _filter_by_date(match, all_generations, day)
@@ -275,11 +275,11 @@ def _filter_by_date(
         chosen += [
             part for part in maybe if part.id not in {generation.id for generation in chosen}
         ]
-        what = ", ".join(f"generation {part.generation}" for part in maybe) or "none"
+        candidates = ", ".join(f"generation {part.generation}" for part in maybe) or "none"
         notes.append(
             f"{match.record.id}: no deployment to {', '.join(sorted(unknown))} is recorded on or "
             f"before {day}. The following certificates had been received and were valid on "
-            f"{day}, so they may have been installed: {what}"
+            f"{day}, so they may have been installed: {candidates}"
         )
     return chosen, notes
 
@@ -333,15 +333,15 @@ class _RecordedData:
         last = next((event for event, _ in reversed(events) if event.what == ISSUED), None)
         # The CA can issue a second certificate for the same request. Servers may still have the
         # first one.
-        held = _find_earlier_certificate(part, servers) if part is not None else None
-        certificate = held or issued or last
+        earlier = _find_earlier_certificate(part, servers) if part is not None else None
+        certificate = earlier or issued or last
         return GenerationHistory(
             id=record.id,
             generation=number,
             servers=list_servers_for(record, part) if part is not None else record.plan.servers,
             usages=((part.plan if part is not None else None) or record.plan).usages,
             serial=certificate.serial if certificate else "",
-            thumbprint=issued.thumbprint_sha1.upper() if issued and held is None else "",
+            thumbprint=issued.thumbprint_sha1.upper() if issued and earlier is None else "",
             not_before=certificate.not_before if certificate else "",
             not_after=certificate.not_after if certificate else "",
             approved_by=self._find_approvals(part.approved_plan if part else "", events),
@@ -383,11 +383,11 @@ class _RecordedData:
                 elif event.what in (DEPLOYED, UNDEPLOYED):
                     move = (event.on, _find_event_time(event, line), event.what, number)
                     own.append(move)
-        found: dict[int, list[Stay]] = {}
+        stays: dict[int, list[Stay]] = {}
         for server, own in moves.items():
             for number, stay in _find_installation_periods(server, sorted(own)):
-                found.setdefault(number, []).append(stay)
-        return found
+                stays.setdefault(number, []).append(stay)
+        return stays
 
 
 def _find_earlier_certificate(part: Generation, servers: Sequence[str]) -> Deployment | None:
@@ -407,25 +407,25 @@ def _find_installation_periods(server: str, moves: Sequence[_Move]) -> Iterator[
 
     If a deployment is withdrawn, the earlier certificate counts again.
     """
-    there: list[
+    installed: list[
         tuple[int, str]
         # The generations that were installed on the server, with their installation dates. The
         # current generation is the last.
     ] = []
-    for day, _, what, number in moves:
-        present, since = there[-1] if there else (0, "")
-        if (what == DEPLOYED) == (present == number):
+    for day, _, action, number in moves:
+        present, since = installed[-1] if installed else (0, "")
+        if (action == DEPLOYED) == (present == number):
             continue
-        if there and since != day:
+        if installed and since != day:
             yield present, Stay(server=server, since=since, until=day)
-        if what == DEPLOYED:
-            there.append((number, day))
+        if action == DEPLOYED:
+            installed.append((number, day))
             continue
-        there.pop()
-        if there:
-            there[-1] = (there[-1][0], day)
-    if there:
-        yield there[-1][0], Stay(server=server, since=there[-1][1])
+        installed.pop()
+        if installed:
+            installed[-1] = (installed[-1][0], day)
+    if installed:
+        yield installed[-1][0], Stay(server=server, since=installed[-1][1])
 
 
 def _find_event_time(event: Event, line: HistoryLine | None) -> str:

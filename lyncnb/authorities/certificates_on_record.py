@@ -64,34 +64,36 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
     by_sha256 = {certificate.sha256: certificate for certificate in known}
     outstanding = list(list_generations_to_match(bundle, {}))
     by_key = group_by_public_key(outstanding)
-    issuers = Issuers([one for one in known if one.spki_sha256 not in by_key])
+    issuers = Issuers(
+        [certificate for certificate in known if certificate.spki_sha256 not in by_key]
+    )
     matches: list[Match] = []
-    for asked in outstanding:
-        record = bundle.manifest.by_id[asked.request_id]
-        for part in (record.issued, *record.refused) if asked.is_current else ():
+    for request in outstanding:
+        record = bundle.manifest.by_id[request.request_id]
+        for part in (record.issued, *record.refused) if request.is_current else ():
             certificate = by_sha256.get(part.sha256) if part is not None else None
             if part is not None and certificate is not None:
                 matches.append(
                     evaluate_on_record(
-                        asked, certificate, part.file, issuers, by_sha256, evaluated_at=at
+                        request, certificate, part.file, issuers, by_sha256, evaluated_at=at
                     )
                 )
     earlier = find_earlier_certificates(outstanding, by_sha256)
     matches = [replace(match, earlier=earlier.get(match.asked.request_id)) for match in matches]
     matches = add_cross_findings(matches, outstanding, by_key)
-    held = [match for match in matches if match.certificate.sha256 == match.asked.held_sha256]
+    current = [match for match in matches if match.certificate.sha256 == match.asked.held_sha256]
     refused = [match for match in matches if match.certificate.sha256 != match.asked.held_sha256]
-    told = [*(found for _, found in missing), *packages.values()]
-    told += list_distinct_findings(map(build_issued_certificate, matches))
+    findings = [*(finding for _, finding in missing), *packages.values()]
+    findings += list_distinct_findings(map(build_issued_certificate, matches))
     return IssuedCertificates(
         bundle=bundle,
         today=at.date(),
-        certificates=tuple(map(build_issued_certificate, held)),
+        certificates=tuple(map(build_issued_certificate, current)),
         superseded=(),
-        findings=sort_findings(dict.fromkeys(told)),
+        findings=sort_findings(dict.fromkeys(findings)),
         files=(),
         refused=tuple(map(build_issued_certificate, refused)),
-        exchanged=exchanged | {path: found.message for path, found in packages.items()},
+        exchanged=exchanged | {path: finding.message for path, finding in packages.items()},
     )
 
 
@@ -113,25 +115,27 @@ def build_issued_certificate(match: Match) -> IssuedCertificate:
 
 def find_acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
     """Return the recorded reasons for accepting errors in the certificate for a request."""
-    found = {acceptance.code: acceptance.reason for acceptance in bundle.manifest.accepted}
+    reasons = {acceptance.code: acceptance.reason for acceptance in bundle.manifest.accepted}
     for part in (record.issued, *record.refused):
         if part is not None and part.judgement is not None:
-            found |= {acceptance.code: acceptance.reason for acceptance in part.judgement.accepted}
-    return found
+            reasons |= {
+                acceptance.code: acceptance.reason for acceptance in part.judgement.accepted
+            }
+    return reasons
 
 
 def _find_ca_acceptance_reasons(bundle: RequestBundle) -> dict[PlannedCa, dict[str, str]]:
     """Return, for each CA, the reasons for accepted findings that apply to all its certificates."""
     codes = load_returned_rules().accepted_for_a_ca
-    found: dict[PlannedCa, dict[str, str]] = {}
+    reasons: dict[PlannedCa, dict[str, str]] = {}
     for record in bundle.requests:
         judgement = record.issued.judgement if record.issued is not None else None
         for acceptance in judgement.accepted if judgement is not None else ():
             if acceptance.code in codes:
-                found.setdefault((record.plan.issuer, record.ca), {})[acceptance.code] = (
+                reasons.setdefault((record.plan.issuer, record.ca), {})[acceptance.code] = (
                     acceptance.reason
                 )
-    return found
+    return reasons
 
 
 def list_generations_to_match(
@@ -226,23 +230,23 @@ def read_received_certificates(
 
     If a file cannot be read, only that file is reported.
     """
-    found: dict[Certificate, None] = {}
+    received: dict[Certificate, None] = {}
     missing: list[_Missing] = []
     exchanged: dict[str, str] = {}
     read_before: dict[bytes, tuple[Certificate, ...]] = {}
-    for who, name, digest, leaf in _list_recorded_files(bundle):
+    for owner, name, digest, leaf in _list_recorded_files(bundle):
         try:
             data = _read_file(bundle.folder, name)
         except BundleError as error:
             exchanged[name] = error.message
             missing.append(
-                (who, create_returned_finding("file-unreadable", who[0] or name, error.message))
+                (owner, create_returned_finding("file-unreadable", owner[0] or name, error.message))
             )
             continue
         if data is None:
             message = f"{name} is on record but missing from the folder"
             missing.append(
-                (who, create_returned_finding("file-unreadable", who[0] or name, message))
+                (owner, create_returned_finding("file-unreadable", owner[0] or name, message))
             )
             continue
         # Thousands of certificates can have the same chain, so each chain is decoded only once.
@@ -254,12 +258,12 @@ def read_received_certificates(
         ):
             message = f"{name} differs from the file that lyncnb received"
             missing.append(
-                (who, create_returned_finding("file-exchanged", who[0] or name, message))
+                (owner, create_returned_finding("file-exchanged", owner[0] or name, message))
             )
             exchanged[name] = message
             continue
-        found.update(dict.fromkeys(certificates))
-    return tuple(found), missing, exchanged
+        received.update(dict.fromkeys(certificates))
+    return tuple(received), missing, exchanged
 
 
 def find_altered_packages(bundle: RequestBundle) -> dict[str, Finding]:
@@ -268,7 +272,7 @@ def find_altered_packages(bundle: RequestBundle) -> dict[str, Finding]:
     A missing package is not reported, because it may be on a server, and ``pfx`` can write it
     again.
     """
-    found = {}
+    findings = {}
     for record in bundle.requests:
         package = None if record.deployed_at else record.package
         if package is None:
@@ -279,8 +283,10 @@ def find_altered_packages(bundle: RequestBundle) -> dict[str, Finding]:
         except BundleError as error:
             data, message = b"", error.message
         if data is not None and hashlib.sha256(data).hexdigest() != package.sha256:
-            found[package.file] = create_returned_finding("package-exchanged", record.id, message)
-    return found
+            findings[package.file] = create_returned_finding(
+                "package-exchanged", record.id, message
+            )
+    return findings
 
 
 def _list_recorded_files(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int], str, str, str]]:
@@ -289,10 +295,10 @@ def _list_recorded_files(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int
         for part in record.generations:
             for certificate in (part.issued, *part.refused):
                 if certificate is not None:
-                    who = (record.id, part.generation)
-                    yield who, certificate.file, certificate.file_sha256, certificate.sha256
+                    owner = (record.id, part.generation)
+                    yield owner, certificate.file, certificate.file_sha256, certificate.sha256
                     if certificate.chain:
-                        yield who, certificate.chain, certificate.chain_sha256, ""
+                        yield owner, certificate.chain, certificate.chain_sha256, ""
     for kept in bundle.manifest.issuers:
         yield ("", 0), kept.file, kept.sha256, ""
 

@@ -121,12 +121,14 @@ class Demonstration:
             files.replace_file(folder / f"{number}.cer", der, 0o644)
             count += 1
         files.replace_file(folder / "root.pem", ca.root(), 0o644)
-        told = (
+        messages = (
             (short, "the certificate does not contain the last requested name"),
             (blind, "the certificate has no CRL distribution point"),
             (late, "the CA has not issued a certificate yet"),
         )
-        mistakes = tuple(f"{record.id}: {what}." for record, what in told if record is not None)
+        mistakes = tuple(
+            f"{record.id}: {message}." for record, message in messages if record is not None
+        )
         return DemonstrationAnswers(folder=folder, files=count + 1, mistakes=mistakes)
 
 

@@ -99,11 +99,11 @@ class Handover(Table, Told):
 
     def summary(self) -> str:
         """Return a sentence that summarizes the package."""
-        told = "; ".join(
+        counts = "; ".join(
             f"{len(part.requests):,} for {part.ca or part.issuer}" for part in self.parts
         )
         words = (
-            f"{count_of(len(self.requests), 'request')} in {self.path.name}: {told}; no "
+            f"{count_of(len(self.requests), 'request')} in {self.path.name}: {counts}; no "
             "private keys"
         )
         if number := sum(len(part.revoke) for part in self.parts):
@@ -231,14 +231,14 @@ def hand_over(
     note = ""
     if is_new:
         note = _record_handover(bundle.folder, parts, Path(out).name, format_timestamp(today))
-    asked = {
+    details = {
         "the sender (--sender)": cover.sender,
         "the date (--needed-by)": needed_by,
         "the internal CA (in plan.toml, under [ca])": all(
             part.ca or part.config for part in parts if part.issuer == "internal"
         ),
     }
-    missing = _join_names([text for text, value in asked.items() if not value])
+    missing = _join_names([text for text, value in details.items() if not value])
     return Handover(path=Path(out), parts=parts, missing=missing, note=note)
 
 
@@ -391,26 +391,26 @@ def _split_by_ca(
 
 def _add_revocations(parts: Iterable[Part], records: Iterable[RequestRecord]) -> tuple[Part, ...]:
     """Add the certificates to revoke to each CA's part of the package. Create missing parts."""
-    found = list(parts)
-    asked: dict[tuple[str, str], list[ToRevoke]] = {}
+    all_parts = list(parts)
+    revocations: dict[tuple[str, str], list[ToRevoke]] = {}
     for record in records:
         for certificate in list_certificates_to_revoke(record):
             # If the planned CA has changed, the manifest does not contain the CA that issued the
             # earlier certificate.
             ca = record.ca if certificate.issuer == record.plan.issuer else ""
-            asked.setdefault((certificate.issuer, ca), []).append(certificate)
-    for (issuer, ca), revoke in asked.items():
+            revocations.setdefault((certificate.issuer, ca), []).append(certificate)
+    for (issuer, ca), revoke in revocations.items():
         number = next(
-            (n for n, part in enumerate(found) if (part.issuer, part.ca) == (issuer, ca)), None
+            (n for n, part in enumerate(all_parts) if (part.issuer, part.ca) == (issuer, ca)), None
         )
         if number is None:
-            folder_name = choose_part_folder(issuer, ca, {part.folder for part in found})
-            found.append(
+            folder_name = choose_part_folder(issuer, ca, {part.folder for part in all_parts})
+            all_parts.append(
                 Part(folder=folder_name, issuer=issuer, ca=ca, requests=(), revoke=tuple(revoke))
             )
         else:
-            found[number] = replace(found[number], revoke=tuple(revoke))
-    return tuple(found)
+            all_parts[number] = replace(all_parts[number], revoke=tuple(revoke))
+    return tuple(all_parts)
 
 
 def _build_package(folder: Path, parts: tuple[Part, ...], cover: Cover) -> bytes:
@@ -458,12 +458,12 @@ def _read_csr(folder: Path, record: RequestRecord) -> bytes:
 
 def refuse_private_keys(name: str, data: bytes) -> None:
     """Raise an error if the data contains a private key."""
-    found = bool(_KEY_WORDS.search(data))
+    has_key_words = bool(_KEY_WORDS.search(data))
     try:
         kinds = {kind for kind, _ in read_objects(data)} if data[:1] == b"0" else set()
     except BadStructure:
         kinds = set()
-    if found or kinds & {Kind.PRIVATE_KEY, Kind.ENCRYPTED_KEY, Kind.PFX}:
+    if has_key_words or kinds & {Kind.PRIVATE_KEY, Kind.ENCRYPTED_KEY, Kind.PFX}:
         raise BundleError(
             f"{name} contains a private key, so lyncnb did not write a package",
             hint="check the file in the request folder; a CSR never contains a private key",

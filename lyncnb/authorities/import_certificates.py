@@ -168,7 +168,7 @@ def store_returned(
         manifest = _write_issuers(folder, manifest, _list_issuers(everyone, issued.issuers), now)
         if wanted:
             for subfolder, mode in ((FOLDER, 0o755), (REFUSED, 0o755), ("archive", 0o700)):
-                if subfolder != REFUSED or any(one.is_refused for one in wanted):
+                if subfolder != REFUSED or any(placement.is_refused for placement in wanted):
                     make_folder(folder / subfolder, mode)
         manifest = _store_certificates(folder, manifest, wanted, now)
         manifest = _record_unused_certificates(manifest, issued, now)
@@ -193,10 +193,10 @@ def _list_issuers(
 
     Rejected ones are included.
     """
-    found = {certificate.sha256: certificate for certificate in other_certificates}
+    issuers = {certificate.sha256: certificate for certificate in other_certificates}
     for issued in certificates:
-        found |= {issuer.sha256: issuer for issuer in (*issued.path, *issued.rejected)}
-    return found
+        issuers |= {issuer.sha256: issuer for issuer in (*issued.path, *issued.rejected)}
+    return issuers
 
 
 def _write_issuers(
@@ -233,9 +233,9 @@ def _record_unused_certificates(
     """Record the certificates that were not used because another one has the same dates."""
     noted = {entry.about for entry in manifest.log}
     for request_id, certificate in issued.passed_over:
-        about = _describe_certificate(request_id, certificate.serial_hex, certificate.sha256)
-        if about not in noted:
-            manifest = manifest.with_event(DISPLACED[1], about, at=now)
+        description = _describe_certificate(request_id, certificate.serial_hex, certificate.sha256)
+        if description not in noted:
+            manifest = manifest.with_event(DISPLACED[1], description, at=now)
     return manifest
 
 
@@ -259,8 +259,8 @@ def _choose_placement(
     issued: IssuedCertificate, manifest: Manifest, *, is_current: bool
 ) -> _Placement:
     record = manifest.by_id.get(issued.request_id)
-    held = record.issued if record is not None else None
-    is_held = held is not None and held.sha256 == issued.sha256
+    recorded = record.issued if record is not None else None
+    is_held = recorded is not None and recorded.sha256 == issued.sha256
     # A certificate that is already recorded stays in its folder, even if it now has an error.
     is_refused = is_current and issued.has_errors and not is_held
     stem = f"{FOLDER}/{issued.request_id}"
@@ -348,11 +348,11 @@ def _has_changed(recorded: IssuedRecord, evaluation: Judgement, manifest_format:
     # The first record format contains only the codes of the findings. The files in the folder
     # contain all other data except the rejected issuers.
     codes = set(recorded.findings) - set(_TOLD_ONCE)
-    found = {finding.code for finding in evaluation.findings}
+    new_codes = {finding.code for finding in evaluation.findings}
     return (
         manifest_format != FIRST_FORMAT
         or bool(evaluation.rejected or evaluation.accepted)
-        or found != codes
+        or new_codes != codes
     )
 
 
@@ -367,10 +367,10 @@ def _build_evaluation_on_record(
         rejected=issued.rejected,
     )
     # A finding about the received files does not belong to a certificate.
-    told = tuple(finding for finding in issued.findings if finding.code not in _TOLD_ONCE)
+    findings = tuple(finding for finding in issued.findings if finding.code not in _TOLD_ONCE)
     entry = generation.plan or PlannedEntry(id=issued.request_id)
     accepted = issued.accepted
-    return to_record(issued.certificate, path, told, entry, accepted, evaluated_at=evaluated_at)
+    return to_record(issued.certificate, path, findings, entry, accepted, evaluated_at=evaluated_at)
 
 
 def _read_existing_file(folder: Path, name: str) -> bytes:
@@ -398,13 +398,13 @@ def _store_certificates(
         placement.issued.request_id: manifest.by_id[placement.issued.request_id]
         for placement in placements
     }
-    for one in placements:
-        record = records[one.issued.request_id]
-        before = record.issued if one.is_current and not one.is_refused else None
-        if before is not None and before.sha256 != one.issued.sha256:
-            about = _describe_certificate(record.id, before.serial, before.sha256)
-            manifest = manifest.with_event(DISPLACED[0], about, at=stored_at)
-        records[record.id] = _update_record(record, one, moved, stored_at)
+    for placement in placements:
+        record = records[placement.issued.request_id]
+        before = record.issued if placement.is_current and not placement.is_refused else None
+        if before is not None and before.sha256 != placement.issued.sha256:
+            description = _describe_certificate(record.id, before.serial, before.sha256)
+            manifest = manifest.with_event(DISPLACED[0], description, at=stored_at)
+        records[record.id] = _update_record(record, placement, moved, stored_at)
     return manifest.with_records(records.values())
 
 
@@ -420,12 +420,12 @@ def _write_files(folder: Path, placements: list[_Placement]) -> dict[str, str]:
                 (placement.leaf_name, placement.leaf),
                 (chain_name, placement.chain),
             ):
-                there = _read_existing_file(folder, name)
-                if there == data:
+                existing = _read_existing_file(folder, name)
+                if existing == data:
                     continue
-                if there:
+                if existing:
                     moved[name] = _archive_existing_file(
-                        folder, name, there, placement.issued.request_id
+                        folder, name, existing, placement.issued.request_id
                     )
                 if data:
                     batch.add(folder / name, data, 0o644)
@@ -462,7 +462,7 @@ def _update_record(
             for generation in record.archived
             if generation.generation == issued.generation
         )
-    held = next(
+    recorded = next(
         (
             certificate
             for certificate in (part.issued, *part.refused)
@@ -478,14 +478,16 @@ def _update_record(
         sha256=issued.sha256,
         not_before=format_time(issued.not_before),
         not_after=format_time(issued.not_after),
-        received_at=held.received_at if held else received_at,
+        received_at=recorded.received_at if recorded else received_at,
         findings=tuple(sorted({finding.code for finding in issued.findings})),
         file_sha256=hashlib.sha256(placement.leaf).hexdigest(),
         chain_sha256=hashlib.sha256(placement.chain).hexdigest() if placement.chain else "",
         judgement=_build_evaluation_on_record(placement, part, received_at)
         if placement.is_current
         else None,
-        issuer=held.issuer if held else issued.issuer_name,  # Old records contain no issuer.
+        issuer=recorded.issuer
+        if recorded
+        else issued.issuer_name,  # Old records contain no issuer.
     )
     archived = tuple(
         generation

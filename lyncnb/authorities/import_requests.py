@@ -114,11 +114,11 @@ class ReceivedRequests(Table, Told):
     def summary(self) -> str:
         """Return a sentence that summarizes the received requests."""
         actions = [request.action for request in self.requests]
-        told = ", ".join(f"{actions.count(what)} {what}" for what in dict.fromkeys(actions))
+        counts = ", ".join(f"{actions.count(action)} {action}" for action in dict.fromkeys(actions))
         left = sum(
             record.state == "planned" and bool(record.key_holder) for record in self.bundle.requests
         )
-        parts = [f"{count_of(len(self.requests), 'request')}: {told}"]
+        parts = [f"{count_of(len(self.requests), 'request')}: {counts}"]
         if left:
             parts.append(f"you must still create {count_of(left, 'request')} on another computer")
         return "; ".join(parts)
@@ -128,10 +128,10 @@ class ReceivedRequests(Table, Told):
         lines = []
         taken = [request.key_holder for request in self.requests if request.action != "refused"]
         lines += describe_unverified_keys(taken)
-        for one in self.requests:
-            parts = [f"{one.action}: {one.file}: {one.request_id or 'unknown'}"]
-            if one.key_holder:
-                parts.append(f"the key is on {one.key_holder}")
+        for request in self.requests:
+            parts = [f"{request.action}: {request.file}: {request.request_id or 'unknown'}"]
+            if request.key_holder:
+                parts.append(f"the key is on {request.key_holder}")
             lines.append(", ".join(parts))
         for code, reason in self.accepted.items():
             lines.append(f"accepted: {code}: {reason}")
@@ -313,17 +313,17 @@ def _evaluate_request(
             if waiting
             else "lyncnb does not expect a request from another computer"
         )
-        told = create_returned_finding("request-unknown", request.file, message)
+        problem = create_returned_finding("request-unknown", request.file, message)
         return ReceivedRequest(
-            file=request.file, request_id="", action="refused", key_holder="", findings=(told,)
+            file=request.file, request_id="", action="refused", key_holder="", findings=(problem,)
         )
     holder = computer or request.request.computer or record.key_holder
     is_there = record.csr_sha256 == request.request.csr_sha256
-    found = list(
+    findings = list(
         downgrade_accepted_errors(compare_request(request.request.content, record.plan), accepted)
     )
     if request.request.has_valid_signature() is False:
-        found.insert(
+        findings.insert(
             0,
             create_returned_finding(
                 "request-signature-wrong",
@@ -332,15 +332,15 @@ def _evaluate_request(
             ),
         )
     if not is_there:
-        found += _find_obstacles(request, record, manifest)
-    wrong = any(told.severity == "error" for told in found)
+        findings += _find_obstacles(request, record, manifest)
+    wrong = any(finding.severity == "error" for finding in findings)
     action = "kept" if is_there else "refused" if wrong else "taken"
     return ReceivedRequest(
         file=request.file,
         request_id=record.id,
         action=action,
         key_holder=record.key_holder if action != "taken" else holder,
-        findings=tuple(found),
+        findings=tuple(findings),
     )
 
 
@@ -362,13 +362,13 @@ def _find_obstacles(
             f"{request.file}: the public key in the request belongs to {owners[0]}",
         )
     elif record.is_written or not record.key_holder:
-        where = (
+        reason = (
             f"the key is on {record.key_holder}"
             if record.key_holder
             else "the key is in the folder"
         )
-        where = str(record.covered or where)
-        yield create_returned_finding("request-superseding", record.id, f"{request.file}: {where}")
+        reason = str(record.covered or reason)
+        yield create_returned_finding("request-superseding", record.id, f"{request.file}: {reason}")
 
 
 def _find_record(request: _FoundRequest, manifest: Manifest) -> RequestRecord | None:
@@ -391,8 +391,8 @@ def _find_record(request: _FoundRequest, manifest: Manifest) -> RequestRecord | 
 
 
 def _matches_plan(request: CertificationRequest, record: RequestRecord) -> bool:
-    found = compare_request(request.content, record.plan)
-    return not any(told.severity == "error" for told in found)
+    findings = compare_request(request.content, record.plan)
+    return not any(finding.severity == "error" for finding in findings)
 
 
 def _store_request(survey: Survey, record: RequestRecord, request: CertificationRequest) -> None:
@@ -405,10 +405,10 @@ def _store_request(survey: Survey, record: RequestRecord, request: Certification
     if survey.has_file(record.files.csr) and record.files.csr not in {
         move.source for move in moves
     }:
-        there = compute_csr_sha256(files.read_file(target))
-        if there == request.csr_sha256:
+        existing_hash = compute_csr_sha256(files.read_file(target))
+        if existing_hash == request.csr_sha256:
             return
-        stem = f"archive/{record.id}-orphan-{there[:8] or 'unread'}"
+        stem = f"archive/{record.id}-orphan-{existing_hash[:8] or 'unread'}"
         moves.append(Move(source=record.files.csr, target=f"{stem}.csr"))
     for subfolder in ("csr", *(["archive"] if moves else [])):
         files.make_folder(survey.folder / subfolder, OWN_FOLDERS[subfolder])
@@ -431,15 +431,15 @@ def _record_request(
         written_at=imported_at,
         key_holder=evaluated_requests.key_holder,
     )
-    about = (
+    description = (
         f"{record.id} generation {record.generation}: {evaluated_requests.file}, "
         f"{_describe_differences(evaluated_requests)}"
     )
-    return manifest.with_records([new]).with_event("request-received", about, at=imported_at)
+    return manifest.with_records([new]).with_event("request-received", description, at=imported_at)
 
 
 def _describe_differences(evaluated_requests: ReceivedRequest) -> str:
-    told: Iterable[str] = (
+    messages: Iterable[str] = (
         f"{finding.code}: {finding.message}" for finding in evaluated_requests.findings
     )
-    return "; ".join(told) or "as planned"
+    return "; ".join(messages) or "as planned"

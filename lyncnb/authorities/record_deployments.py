@@ -105,20 +105,20 @@ class RecordedDeployments(Table, Told):
 
 
 def _format_line(deployment: RecordedDeployment) -> str:
-    where = f" on {', '.join(deployment.servers)}" if deployment.servers else ""
+    servers = f" on {', '.join(deployment.servers)}" if deployment.servers else ""
     seen = f", seen in {deployment.seen_in}" if deployment.seen_in else ""
-    which = (
+    generation = (
         f"generation {deployment.generation}"
         if deployment.generation
         else "the certificate that was installed before the request was created"
     )
-    what = f"{deployment.id}, {which}"
+    certificate = f"{deployment.id}, {generation}"
     if deployment.what == _REVOKED:
-        return f"revoked: {what}, serial number {deployment.serial}, on {deployment.on}"
+        return f"revoked: {certificate}, serial number {deployment.serial}, on {deployment.on}"
     if deployment.what == _WITHDRAWN:
-        return f"withdrawn{where}: {what}. An earlier certificate is still installed{seen}"
+        return f"withdrawn{servers}: {certificate}. An earlier certificate is still installed{seen}"
     return (
-        f"{deployment.what}: {what}{where} since {deployment.on}, serial number "
+        f"{deployment.what}: {certificate}{servers} since {deployment.on}, serial number "
         f"{deployment.serial}{seen}"
     )
 
@@ -203,13 +203,13 @@ def deployed(
             manifest=manifest, day=day, now=format_timestamp(today), present=present,
             corrects=on is not None and bool(names),
         )  # fmt: skip
-        found, problems = find_named_requests(manifest.requests, names)
+        matches, problems = find_named_requests(manifest.requests, names)
         run.problems += problems
         if revoked:
-            run.record_revocations(found)
+            run.record_revocations(matches)
         else:
             run.good = _find_errors(RequestBundle(folder=path, manifest=manifest), day, today)
-            run.record_selected_requests(found)
+            run.record_selected_requests(matches)
             run.record_reported_deployments(seen)
             if not names and not reports:
                 run.record_all_requests()
@@ -284,17 +284,17 @@ class _DeploymentRun:
                     "specify the request ID"
                 )
         for name, pairs in by_name.items():
-            for one, part in pairs:
+            for request, part in pairs:
                 if part is not None:
-                    self._record_generation(one.record, part, one.servers)
-                elif one.servers and any(other is not None for _, other in pairs):
-                    reason = self._explain_missing_certificate(one.record)
-                    self.notes.append(f"{one.record.id} was not recorded: {reason}")
+                    self._record_generation(request.record, part, request.servers)
+                elif request.servers and any(other is not None for _, other in pairs):
+                    reason = self._explain_missing_certificate(request.record)
+                    self.notes.append(f"{request.record.id} was not recorded: {reason}")
                 else:
                     self.problems.append(
                         Problem(
-                            message=f'"{name}": {one.record.id} has no certificate that can be '
-                            f"deployed: {self._explain_missing_certificate(one.record)}",
+                            message=f'"{name}": {request.record.id} has no certificate that can be '
+                            f"deployed: {self._explain_missing_certificate(request.record)}",
                             hint="lyncnb status FOLDER shows the state of each request",
                         )
                     )
@@ -336,7 +336,7 @@ class _DeploymentRun:
         """Record that the CA has revoked the certificates that lyncnb listed for revocation."""
         for match in matches:
             record = self.records.get(match.record.id, match.record)
-            asked = [part for part in record.generations if part.revocation is not None]
+            requested = [part for part in record.generations if part.revocation is not None]
             before = record.covering
             if before is not None and before.revocation is not None:
                 if revocation := self._build_revocation(
@@ -345,14 +345,14 @@ class _DeploymentRun:
                     self.records[record.id] = record.with_covering(
                         replace(before, revocation=revocation)
                     )
-            elif not asked:
+            elif not requested:
                 message = f'"{match.name}": you did not request a revocation of {record.id}'
                 hint = (
                     "to request a revocation, run: lyncnb renew FOLDER NAME --compromised "
                     "--reason TEXT"
                 )
                 self.problems.append(Problem(message=message, hint=hint))
-            for part in asked:
+            for part in requested:
                 assert part.revocation is not None
                 serial = part.issued.serial if part.issued else ""
                 revocation = self._build_revocation(
@@ -373,8 +373,10 @@ class _DeploymentRun:
             self._add_result(name, generation, _ALREADY, (), revocation.revoked_at[:10], serial)
             return None
         if when[:10] < revocation.asked_at[:10]:
-            asked = revocation.asked_at[:10]
-            message = f"{name}: the revocation was requested on {asked}, which is after {self.day}"
+            requested_on = revocation.asked_at[:10]
+            message = (
+                f"{name}: the revocation was requested on {requested_on}, which is after {self.day}"
+            )
             self.problems.append(Problem(message=message, hint="use a later date"))
             return None
         self._add_result(name, generation, _REVOKED, (), when[:10], serial)
@@ -477,7 +479,7 @@ class _DeploymentRun:
                 record.id, part.generation, _ALREADY, servers, first, issued.serial, seen_in
             )
             return
-        kept = tuple(one for name, one in present.items() if name not in new)
+        kept = tuple(deployment for name, deployment in present.items() if name not in new)
         added = build_deployments(issued, new, date_text=day, recorded_at=self.now, seen_in=seen_in)
         self.records[record.id] = record.with_generation(
             part.generation, deployments=(*kept, *added)
@@ -532,15 +534,18 @@ class _DeploymentRun:
             for deployment in later.every_deployment
             if deployment.server == server
         ]
-        for later, one in newer:
+        for later, deployment in newer:
             # A report shows which certificates were installed when it was created. It does not
             # change the record of later installations.
-            if (one.on, one.recorded_at) > (report.at[:10], report.at) or record.deployed_at:
+            if (deployment.on, deployment.recorded_at) > (
+                report.at[:10],
+                report.at,
+            ) or record.deployed_at:
                 self.notes.append(
                     f"{report.source}: on {report.at[:10]}, {server} had generation "
                     f"{generation.generation} of {record.id}, but generation {later.generation} "
-                    f"has been recorded for this server since {one.on}. lyncnb does not replace "
-                    "the newer record"
+                    f"has been recorded for this server since {deployment.on}. lyncnb does not "
+                    "replace the newer record"
                 )
                 return
         for later, _ in newer:
@@ -553,8 +558,8 @@ class _DeploymentRun:
             self._add_result(
                 record.id, later.generation, _WITHDRAWN, (server,), "", serial, report.source
             )
-            about = {"server": server, "on": report.at[:10], "note": f"seen in {report.source}"}
-            self.withdrawn.append(Event(UNDEPLOYED, record.id, later.generation, **about))
+            details = {"server": server, "on": report.at[:10], "note": f"seen in {report.source}"}
+            self.withdrawn.append(Event(UNDEPLOYED, record.id, later.generation, **details))
         self._record_generation(
             record, generation, (server,), day=report.at[:10], seen_in=report.source
         )
@@ -569,7 +574,7 @@ class _DeploymentRun:
         serial: str,
         seen_in: str = "",
     ) -> None:
-        one = RecordedDeployment(
+        deployment = RecordedDeployment(
             id=name,
             generation=generation,
             what=change,
@@ -578,8 +583,8 @@ class _DeploymentRun:
             serial=serial,
             seen_in=seen_in,
         )
-        if one not in self.recorded:
-            self.recorded.append(one)
+        if deployment not in self.recorded:
+            self.recorded.append(deployment)
 
 
 def _find_superseded_servers(record: RequestRecord, generation: Generation) -> set[str]:

@@ -242,8 +242,8 @@ class FolderStatus(Table, Told):
 
     def counts(self) -> dict[str, int]:
         """Return the number of requests in each state, for example ``{"waiting": 12}``."""
-        found = [request.state for request in self.requests]
-        return {state: found.count(state) for state in STATES if state in found}
+        states = [request.state for request in self.requests]
+        return {state: states.count(state) for state in STATES if state in states}
 
     @property
     def figure_title(self) -> str:
@@ -414,26 +414,26 @@ def list_rows_on_record(
 def _find_problems(
     survey: Survey, manifest: Manifest, issued: IssuedCertificates
 ) -> tuple[Problem, ...]:
-    found = [
+    problems = [
         *survey.problems,
         *find_plan_problems(survey.folder, manifest),
         *_find_altered_files(manifest, issued),
         *report_shared_keys(manifest),
     ]
-    found += report_unrecorded_requests(survey, manifest)
-    found += find_altered_entries(survey.folder, manifest)
-    found += find_recovery_problems(survey, manifest)
+    problems += report_unrecorded_requests(survey, manifest)
+    problems += find_altered_entries(survey.folder, manifest)
+    problems += find_recovery_problems(survey, manifest)
     for record in manifest.requests:
         if record.is_written:
-            found += find_record_problems(survey, record)
-            found += _find_missing_certificate(survey, record)
+            problems += find_record_problems(survey, record)
+            problems += _find_missing_certificate(survey, record)
             for generation in record.archived:
-                found += find_archive_problems(survey, generation)
+                problems += find_archive_problems(survey, generation)
     if not manifest.rekeying:
-        return tuple(found)
+        return tuple(problems)
     # While a passphrase is being changed, some key files differ from the record because they use
     # the new passphrase.
-    changed = [item for item in found if item.message == CHANGED and item.file.endswith(".key")]
+    changed = [item for item in problems if item.message == CHANGED and item.file.endswith(".key")]
     names = join_first([item.file for item in changed], _NAMES_SHOWN) or "none"
     rekeying = Problem(
         message=f"the passphrase change that started at {manifest.rekeying} is incomplete; keys "
@@ -441,7 +441,7 @@ def _find_problems(
         file=NAME,
         hint="complete the change with the same two passphrases: lyncnb rekey FOLDER",
     )
-    return (rekeying, *(item for item in found if item not in changed))
+    return (rekeying, *(item for item in problems if item not in changed))
 
 
 def _find_altered_files(manifest: Manifest, issued: IssuedCertificates) -> Iterator[Problem]:
@@ -449,8 +449,8 @@ def _find_altered_files(manifest: Manifest, issued: IssuedCertificates) -> Itera
     packages = {record.package.file for record in manifest.requests if record.package is not None}
     for name, message in sorted(issued.exchanged.items()):
         code = "package-exchanged" if name in packages else "file-exchanged"
-        what = CHANGED if message.startswith(name) else message
-        yield Problem(message=what, file=name, hint=list_returned_checks()[code].hint)
+        description = CHANGED if message.startswith(name) else message
+        yield Problem(message=description, file=name, hint=list_returned_checks()[code].hint)
 
 
 def _find_missing_certificate(survey: Survey, record: RequestRecord) -> Iterator[Problem]:
@@ -482,11 +482,13 @@ def _list_notes(
             f"{count_of(len(unfinished), 'request')}. To complete these requests, run the "
             "command again"
         )
-    gone = [r.package.file for r in manifest.requests if r.package and r.active_state == "packaged"]
-    gone = [path for path in gone if files.is_missing(survey.folder / path)]
-    if gone:
+    missing = [
+        r.package.file for r in manifest.requests if r.package and r.active_state == "packaged"
+    ]
+    missing = [path for path in missing if files.is_missing(survey.folder / path)]
+    if missing:
         yield (
-            f"missing from the folder: {count_of(len(gone), 'package')}, e.g. {gone[0]}. To "
+            f"missing from the folder: {count_of(len(missing), 'package')}, e.g. {missing[0]}. To "
             "write missing packages again, run lyncnb pfx. If the servers already have the "
             "packages, run: lyncnb purge --deployed ID"
         )
@@ -627,12 +629,12 @@ def _build_planned_status(
     lifecycle: Generations, today: datetime, terms: RenewalTerms, *, is_faulty: bool
 ) -> RequestStatus:
     """Return the row of a planned certificate, with the certificate in use and the next one."""
-    record, held = lifecycle.record, lifecycle.held
+    record, installed = lifecycle.record, lifecycle.held
     # A certificate with an error must not be packaged or installed, even if the manifest records
     # that lyncnb already packaged it.
     present = "refused" if is_faulty and record.state != "retired" else record.active_state
     under_way = "" if lifecycle.under_way is None else present
-    by_date = find_state_by_date(held, today, lifecycle.find_order_date(terms))
+    by_date = find_state_by_date(installed, today, lifecycle.find_order_date(terms))
     since = {
         "planned": record.planned_at,
         "waiting": record.written_at,
@@ -643,19 +645,19 @@ def _build_planned_status(
     state, cover = under_way or present, record.covered
     if record.state == "retired":
         state, since = "retired", record.retired_at
-    elif by_date == "expired" and held is not None:
-        state, since = "expired", held.not_after
+    elif by_date == "expired" and installed is not None:
+        state, since = "expired", installed.not_after
     elif present != "refused" and by_date and not under_way:
         state = by_date
     elif lifecycle.in_use is None and cover is not None and state == "planned":
         state, since = "covered", cover.recorded_at
     elif state == "packaged" and not under_way and lifecycle.deployed_on:
         state, since = "issued", record.issued_at
-    status = _build_status(record, record, state, since, held, today)
+    status = _build_status(record, record, state, since, installed, today)
     return replace(
         status,
         in_use=lifecycle.in_use.generation if lifecycle.in_use is not None else 0,
-        under_way=under_way if held is not None else "",
+        under_way=under_way if installed is not None else "",
         has_next=tuple(_find_updated_servers(lifecycle)),
         deployed_on=lifecycle.deployed_on,
         deployed_at=record.deployed_at,

@@ -37,15 +37,15 @@ COLUMNS = columns(
     ("Pool", "plan.pool"),
     ("Servers", "plan.servers"),
     ("Type", "plan.usages"),
-    ("Subject name", lambda one: ", ".join(f"{k}={v}" for k, v in one.plan.subject.items())),
+    ("Subject name", lambda record: ", ".join(f"{k}={v}" for k, v in record.plan.subject.items())),
     (NAMES_HEADING, "plan.san"),
-    ("Names", lambda one: len(one.plan.san), Kind.COUNT),
+    ("Names", lambda record: len(record.plan.san), Kind.COUNT),
     ("EKU", "plan.eku"),
-    ("Key", lambda one: _format_key(one.plan)),
+    ("Key", lambda record: _format_key(record.plan)),
     ("Hash", "plan.hash"),
     ("CSR file", "files.csr"),
     ("SHA-256 of the CSR", "csr_sha256"),
-    ("No.", lambda one: one.number or "", Kind.COUNT),
+    ("No.", lambda record: record.number or "", Kind.COUNT),
 )
 
 
@@ -353,12 +353,12 @@ def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
             names.setdefault(domain, set()).add(str(name))
     whole = "; ".join(_list_validation_types(today, only_the_name_itself=False))
     single = "; ".join(_list_validation_types(today, only_the_name_itself=True))
-    for domain, found in sorted(names.items()):
-        is_wildcard = any(name.startswith("*.") for name in found)
+    for domain, domain_names in sorted(names.items()):
+        is_wildcard = any(name.startswith("*.") for name in domain_names)
         methods = whole
         if single and not is_wildcard:
             methods = f"{whole}; to validate each name separately: {single}"
-        yield DomainLine(domain=domain, names=tuple(sorted(found)), methods=methods)
+        yield DomainLine(domain=domain, names=tuple(sorted(domain_names)), methods=methods)
 
 
 def _describe_wildcards(today: date) -> str:
@@ -393,14 +393,14 @@ def _build_request_line(
 ) -> RequestLine:
     plan = record.plan
     subject = ", ".join(f"{name}={value}" for name, value in plan.subject.items())
-    asked = wording.validity_asked.replace("{days}", f"{record.validity_days:,}")
+    validity = wording.validity_asked.replace("{days}", f"{record.validity_days:,}")
     values = {
         **texts,
         "names": "one name" if len(plan.san) == 1 else f"{len(plan.san)} names",
         "eku": ", ".join(plan.eku),
         "key": _format_key(plan),
         "hash": plan.hash,
-        "validity": asked if record.validity_days else wording.validity_open,
+        "validity": validity if record.validity_days else wording.validity_open,
     }
     how = [_fill_placeholders(line, values) for line in wording.how]
     if any(name.startswith("*.") for name in (*plan.san, plan.common_name)):

@@ -197,12 +197,14 @@ def _mark_accepted(findings: Findings, manifest: Manifest, rules: Rules) -> Iter
     titles = {code: rule.title for code, rule in list_all_checks(rules).items()}
     of_run = {acceptance.code: acceptance.reason for acceptance in manifest.accepted}
     of_plan = {(finding.code, finding.accepted) for finding in findings}
-    for one in findings:
-        reason = of_run.get(one.code, "")
-        if one.accepted and (one.code, reason) in of_plan:
-            reason = one.accepted
-        one = replace(one, accepted="", title=titles.get(one.code, ""))
-        yield one.accepted_because(reason) if reason and one.severity == "error" else one
+    for finding in findings:
+        reason = of_run.get(finding.code, "")
+        if finding.accepted and (finding.code, reason) in of_plan:
+            reason = finding.accepted
+        finding = replace(finding, accepted="", title=titles.get(finding.code, ""))
+        yield (
+            finding.accepted_because(reason) if reason and finding.severity == "error" else finding
+        )
 
 
 def build_folder_summary(folder: Path, manifest: Manifest) -> Summary | None:

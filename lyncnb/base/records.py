@@ -108,9 +108,9 @@ class Placed(dict[str, object]):
 
     __slots__ = ("place",)
 
-    def __init__(self, table: Mapping[str, object], place: str):
+    def __init__(self, table: Mapping[str, object], position: str):
         super().__init__(table)
-        self.place = place
+        self.place = position
 
 
 def get_position(table: object, default: str) -> str:
@@ -217,16 +217,16 @@ class RecordReader:
         named_by = _find_shape(kind).named_by
         records: dict[str, _Record] = {}
         for index, entry in enumerate(entries):
-            place = get_position(entry, f"{path}[{index}]")
+            record_path = get_position(entry, f"{path}[{index}]")
             if (
                 named_by
                 and isinstance(entry, Mapping)
                 and _is_convertible(named_by, entry.get("id"))
             ):
-                place = str(entry["id"]) if entry["id"] not in records else place
-            record = self.record(kind, entry, place)
+                record_path = str(entry["id"]) if entry["id"] not in records else record_path
+            record = self.record(kind, entry, record_path)
             if record is not None:
-                records[place] = record
+                records[record_path] = record
         return records
 
     def value(self, hint: Any, value: object, path: str, *, is_required: bool = False) -> Any:
@@ -251,23 +251,23 @@ class RecordReader:
             )
 
     def report_unknown_values(
-        self, path: str, values: Iterable[str], known: Collection[str], what: str
+        self, path: str, values: Iterable[str], known: Collection[str], kind: str
     ) -> None:
         """Report every value that is not in the list of known values."""
         for value in values:
             if value not in known:
                 self.problem(
-                    f"Unknown {what} \"{value}\" in '{path}'", f"known values: {', '.join(known)}"
+                    f"Unknown {kind} \"{value}\" in '{path}'", f"known values: {', '.join(known)}"
                 )
 
     def report_duplicates(self, records: Mapping[str, object], key: str) -> None:
         """Report every record that has the same ID, code, or name as an earlier record."""
         seen: dict[object, str] = {}
-        for where, record in records.items():
+        for path, record in records.items():
             identity = getattr(record, key)
-            first = seen.setdefault(identity, where)
-            if first != where:
-                self.problem(f"'{where}.{key}' is \"{identity}\", which '{first}' already uses")
+            first = seen.setdefault(identity, path)
+            if first != path:
+                self.problem(f"'{path}.{key}' is \"{identity}\", which '{first}' already uses")
 
 
 def convert_record(record: Any) -> dict[str, object]:
@@ -305,14 +305,16 @@ class Told:
         return list_json_values(self, *self.told)
 
 
-def list_json_values(source: Any, *told: str) -> dict[str, Any]:
+def list_json_values(source: Any, *selection: str) -> dict[str, Any]:
     """Return the values of an object as plain JSON values.
 
-    ``told`` selects the values, in the format of ``Told.told``. By default, all fields are
+    ``selection`` selects the values, in the format of ``Told.told``. By default, all fields are
     returned.
     """
     kind: Any = type(source)
-    return {key: convert_to_json(read(source)) for key, read in _make_document_readers(kind, told)}
+    return {
+        key: convert_to_json(read(source)) for key, read in _make_document_readers(kind, selection)
+    }
 
 
 def convert_to_json(value: object) -> Any:
@@ -453,15 +455,15 @@ def _make_reader(hint: Any) -> _Read:
 
         return read_plain
     if is_dataclass(hint):
-        return lambda reader, value, where: reader.record(hint, value, where)  # type: ignore[arg-type]
+        return lambda reader, value, path: reader.record(hint, value, path)  # type: ignore[arg-type]
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
-        return lambda reader, value, where: tuple(reader.records(inner[0], value, where).values())
+        return lambda reader, value, path: tuple(reader.records(inner[0], value, path).values())
     # The type is an optional record.
     if origin is Annotated or origin in (types.UnionType, typing.Union):
         none: object = {} if origin is Annotated else None
         read = _make_reader(inner[0])
-        return lambda reader, value, where: None if value == none else read(reader, value, where)
+        return lambda reader, value, path: None if value == none else read(reader, value, path)
 
     def read_mapping(reader: RecordReader, value: object, path: str) -> Any:
         if not isinstance(value, Mapping):
@@ -494,7 +496,7 @@ def _make_plain_reader(hint: Any) -> _Take | None:
 
 
 def _make_checked_reader(kind: Any, check: Check | None) -> _Take:
-    what = check.what if check else _KINDS.get(kind)
+    expected = check.what if check else _KINDS.get(kind)
 
     def take_value(value: object) -> object:
         # In Python, True is also an int, and a datetime is also a date, so the exact type is
@@ -504,7 +506,7 @@ def _make_checked_reader(kind: Any, check: Check | None) -> _Take:
         )
         if is_kind and (check is None or check.holds(value)):
             return value
-        raise _InvalidValue(f"must be {what}, not {describe_value(value)}")
+        raise _InvalidValue(f"must be {expected}, not {describe_value(value)}")
 
     return take_value
 
@@ -515,9 +517,9 @@ def _make_list_reader(hint: Any, kind: type) -> _Take:
         if hint is str
         else _make_checked_reader(*typing.get_args(hint))
     )
-    what = "a list of text values"
+    expected = "a list of text values"
     if hint is not str:
-        what = f"a list in which each value is {typing.get_args(hint)[1].what}"
+        expected = f"a list in which each value is {typing.get_args(hint)[1].what}"
     plain = "list of text values" if hint is str else "list"
 
     def convert_list(value: object) -> object:
@@ -528,7 +530,7 @@ def _make_list_reader(hint: Any, kind: type) -> _Take:
                 take(item)
             except _InvalidValue:
                 raise _InvalidValue(
-                    f"must be {what}, but it contains {describe_value(item)}"
+                    f"must be {expected}, but it contains {describe_value(item)}"
                 ) from None
         return kind(value)
 

@@ -88,7 +88,7 @@ def list_content_differences(old: RequestContent, new: RequestContent) -> tuple[
         Such as ``("san: + lyncdiscover.fabrikam.com", "hash: sha1 -> sha256")``; empty if the
         requests are equal.
     """
-    found = [
+    differences = [
         *_compare_subjects(old.subject, new.subject),
         *_compare_lists("san", old.names, new.names),
         *_compare_lists("eku", old.extended_key_usage, new.extended_key_usage),
@@ -97,7 +97,7 @@ def list_content_differences(old: RequestContent, new: RequestContent) -> tuple[
         *_compare_values("hash", old.hash, new.hash),
         *_compare_lists("extension", old.other, new.other),
     ]
-    return tuple(found)
+    return tuple(differences)
 
 
 def _describe_key(content: RequestContent) -> str:
@@ -114,16 +114,16 @@ def _compare_subjects(
     if old == new:
         return []
     before, after = dict(old), dict(new)
-    found = []
+    differences = []
     for short in dict.fromkeys([*before, *after]):
         if short not in after:
-            found.append(f"subject {short}: - {before[short]}")
+            differences.append(f"subject {short}: - {before[short]}")
         elif short not in before:
-            found.append(f"subject {short}: + {after[short]}")
+            differences.append(f"subject {short}: + {after[short]}")
         else:
-            found += _compare_values(f"subject {short}", before[short], after[short])
+            differences += _compare_values(f"subject {short}", before[short], after[short])
     # If there is no other difference, the order of the fields differs, or a value appears twice.
-    return found or [f"subject order: {_join_short_names(old)} -> {_join_short_names(new)}"]
+    return differences or [f"subject order: {_join_short_names(old)} -> {_join_short_names(new)}"]
 
 
 def _join_short_names(subject: tuple[tuple[str, str], ...]) -> str:
@@ -137,10 +137,10 @@ def _compare_lists(label: str, old: tuple[str, ...], new: tuple[str, ...]) -> li
     more, less = Counter(new) - Counter(old), Counter(old) - Counter(new)
     marks = [f"+ {value}" for value in more.elements()]
     marks += [f"- {value}" for value in less.elements()]
-    found = [f"{label}: {', '.join(marks)}"] if marks else []
+    differences = [f"{label}: {', '.join(marks)}"] if marks else []
     kept_old = [value for value in old if value in new]
     kept_new = [value for value in new if value in old]
     moved = [pair for pair in zip(kept_old, kept_new, strict=False) if pair[0] != pair[1]]
     if moved and len(kept_old) == len(kept_new):
-        found.append(f"{label} order: {moved[0][1]} before {moved[0][0]}")
-    return found
+        differences.append(f"{label} order: {moved[0][1]} before {moved[0][0]}")
+    return differences

@@ -127,9 +127,9 @@ def read_work_days(freezes: Mapping[str, str], windows: Mapping[str, str]) -> Wo
 
 def _parse_maintenance_windows(name: str, text: str) -> Iterator[Span | Weekday]:
     for part in _split_list(text):
-        which, _, weekday = part.rpartition(" ")
-        if weekday in _WEEKDAYS and (not which or which in _WHICH):
-            yield Weekday(weekday=_WEEKDAYS.index(weekday), which=_WHICH.get(which, 0))
+        ordinal, _, weekday = part.rpartition(" ")
+        if weekday in _WEEKDAYS and (not ordinal or ordinal in _WHICH):
+            yield Weekday(weekday=_WEEKDAYS.index(weekday), which=_WHICH.get(ordinal, 0))
         else:
             yield _parse_span("windows", name, part, f"{_WEEKLY}, {_SPANS}")
 

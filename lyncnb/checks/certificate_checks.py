@@ -245,7 +245,8 @@ def find_issuers_differ(
     requested = view.list_requested_issuers(certificate)
     if len(set().union(*requested.values())) > 1:
         words = (
-            f"{who}: {' and '.join(sorted(asked))}" for who, asked in sorted(requested.items())
+            f"{origin}: {' and '.join(sorted(issuers))}"
+            for origin, issuers in sorted(requested.items())
         )
         yield f"{', '.join(words)}; the plan uses {certificate.issuer}"
 

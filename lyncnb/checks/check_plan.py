@@ -133,17 +133,22 @@ def _check_accepted_findings(view: PlanView, findings: Iterable[Finding]) -> Ite
     known = tuple(findings)
     for rule in view.checks:
         if view.plan.options.accepted and _get_test_name(rule) in LAST_TESTS:
-            for about, message in LAST_TESTS[_get_test_name(rule)](view, rule, known):
-                yield _make_finding(view, rule, about, message)
+            for subject, message in LAST_TESTS[_get_test_name(rule)](view, rule, known):
+                yield _make_finding(view, rule, subject, message)
 
 
-def _make_finding(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
+def _make_finding(view: PlanView, rule: CheckRule, subject: str, message: str) -> Finding:
     """Create a finding with examples from the plan, and add its fix or its possible answers."""
     test, hint = _get_test_name(rule), view.fill_hint(rule.hint)
-    edits = FIXES[test](view, rule, about, message) if test in FIXES else ()
-    choices = CHOICES[test](view, rule, about) if test in CHOICES and test not in FIXES else ()
+    edits = FIXES[test](view, rule, subject, message) if test in FIXES else ()
+    choices = CHOICES[test](view, rule, subject) if test in CHOICES and test not in FIXES else ()
     return create_finding(
-        rule, about, message, hint=hint, edits=edits, choices=tuple(islice(choices, _MOST_CHOICES))
+        rule,
+        subject,
+        message,
+        hint=hint,
+        edits=edits,
+        choices=tuple(islice(choices, _MOST_CHOICES)),
     )
 
 
@@ -215,8 +220,8 @@ class _CheckSet:
 def _check_whole_deployment(view: PlanView) -> Iterator[Finding]:
     for rule in view.checks:
         if _get_test_name(rule) not in LAST_TESTS and not _is_certificate_check(rule):
-            for about, message in _WHOLE_TESTS[_get_test_name(rule)](view, rule):
-                yield _make_finding(view, rule, about, message)
+            for subject, message in _WHOLE_TESTS[_get_test_name(rule)](view, rule):
+                yield _make_finding(view, rule, subject, message)
 
 
 def _get_test_name(rule: CheckRule) -> str:

@@ -204,13 +204,13 @@ def _list_facts(
     counts = [
         _count_items(item, checked) for item, checked in zip(scenarios, findings, strict=True)
     ]
-    for what in dict.fromkeys(what for item in counts for what in item):
+    for kind in dict.fromkeys(key for item in counts for key in item):
         # A missing count means 0, with one exception: without validity_days, the number of yearly
         # renewals is unknown.
-        absent = None if what == "yearly renewal" else 0
-        values = tuple(item.get(what, absent) for item in counts)
-        if what != _ACCEPTED or any(values):
-            yield ScenarioFact(of=_COUNTS, what=count_of(2, what)[2:], values=values)
+        absent = None if kind == "yearly renewal" else 0
+        values = tuple(item.get(kind, absent) for item in counts)
+        if kind != _ACCEPTED or any(values):
+            yield ScenarioFact(of=_COUNTS, what=count_of(2, kind)[2:], values=values)
     roles = [Counter(pool.role for pool, _ in item.topology.computers) for item in scenarios]
     yield ScenarioFact(
         of=_TABLE,

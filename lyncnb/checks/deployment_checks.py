@@ -113,17 +113,18 @@ def find_web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
     for pool in named:
         name = pool.web_internal_fqdn or pool.fqdn
         if name in external and external[name] is not pool:
-            what = f"the external web name of {external[name].fqdn}"
+            existing_use = f"the external web name of {external[name].fqdn}"
         elif any(other.fqdn == name for other in view.find_pools_by_name(name)):
-            what = "the name of another pool"
+            existing_use = "the name of another pool"
         elif name in members and (members[name] is not pool or len(pool.computers) > 1):
-            what = f"a server in the pool {members[name].fqdn}"
+            existing_use = f"a server in the pool {members[name].fqdn}"
         elif others := [other.fqdn for other in internal[name] if other is not pool]:
-            what = f"the internal web name of {others[0]}"
+            existing_use = f"the internal web name of {others[0]}"
         else:
             continue
         message = (
-            f'web_internal_fqdn of {pool.fqdn} is "{name}", but this name is already used: {what}'
+            f'web_internal_fqdn of {pool.fqdn} is "{name}", but this name is already used: '
+            f"{existing_use}"
         )
         yield view.find_representative(pool), message
 
@@ -298,13 +299,13 @@ def find_unused_issuer_keys(view: PlanView) -> Iterator[tuple[str, str, list[str
     rules = view.plan.rules
     known = {name.lower() for name in (*rules.usages, *rules.roles)}
     for (role, key), servers in view.list_issuer_keys().items():
-        here = {
+        valid_keys = {
             name.lower()
             for certificate in rules.certificates
             if role in (certificate.role, *certificate.needed_by)
             for name in (certificate.role, *certificate.usages)
         }
-        if key.lower() in known - here:
+        if key.lower() in known - valid_keys:
             yield role, key, servers
 
 
@@ -353,8 +354,8 @@ def find_stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
         for name in names:
             if name not in topology.columns:
                 continue
-            place = topology.columns.index(name)
-            if any(topology.cells[row][place] == "true" for row in rows):
+            index = topology.columns.index(name)
+            if any(topology.cells[row][index] == "true" for row in rows):
                 yield (
                     view.find_representative(pool),
                     (f"{name} is true for {pool.fqdn}, but the pool is collocated"),
@@ -379,15 +380,15 @@ def find_extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
     by_role: dict[str, set[str]] = defaultdict(set)
     for certificate in view.plan.rules.certificates:
         by_role[certificate.role].update(map(str.lower, certificate.usages))
-    here: dict[str, set[str]] = defaultdict(set)
+    usages_by_pool: dict[str, set[str]] = defaultdict(set)
     for pool in pools:
-        here[pool.fqdn] |= by_role[pool.role]
+        usages_by_pool[pool.fqdn] |= by_role[pool.role]
     reported: set[tuple[str, str]] = set()
     for pool in pools:
         for usage, name in pool.extra_san:
             if (
                 usage
-                and usage.lower() not in here[pool.fqdn]
+                and usage.lower() not in usages_by_pool[pool.fqdn]
                 and (pool.fqdn, usage) not in reported
             ):
                 reported.add((pool.fqdn, usage))
@@ -468,8 +469,8 @@ def find_column_not_read(view: PlanView, rule: CheckRule) -> Pairs:
 def find_column_nearly_known(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a heading that is almost the name of a known column."""
     for heading, name in find_similar_columns(view):
-        place = view.find_representative(view.plan.topology.pools[0])
-        yield place, f"{shown(heading)} is not a known column; did you mean {name}?"
+        server = view.find_representative(view.plan.topology.pools[0])
+        yield server, f"{shown(heading)} is not a known column; did you mean {name}?"
 
 
 def find_similar_columns(view: PlanView) -> Iterator[tuple[str, str]]:

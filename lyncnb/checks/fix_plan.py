@@ -91,8 +91,8 @@ def fix_plan(
     done = FixedPlan(plan=plan, findings=findings, fixed=())
     refused: set[Finding] = set()
     for _ in range(_ROUNDS):
-        asked = (f for f in done.findings if f.edits and (not codes or f.code in codes))
-        wanted = _choose_compatible(f for f in asked if f not in refused)
+        fixable = (f for f in done.findings if f.edits and (not codes or f.code in codes))
+        wanted = _choose_compatible(f for f in fixable if f not in refused)
         if not wanted:
             break
         step = _try_fixes(done, wanted)
@@ -113,9 +113,9 @@ def _choose_compatible(findings: Iterable[Finding]) -> list[Finding]:
     chosen: list[Finding] = []
     edit_at: dict[tuple[object, str], Edit] = {}
     for finding in findings:
-        places = {_get_edited_value(edit): edit for edit in finding.edits}
-        if all(edit_at.get(key, edit) == edit for key, edit in places.items()):
-            edit_at |= places
+        edits = {_get_edited_value(edit): edit for edit in finding.edits}
+        if all(edit_at.get(key, edit) == edit for key, edit in edits.items()):
+            edit_at |= edits
             chosen.append(finding)
     return chosen
 
@@ -184,8 +184,8 @@ def describe_edit(edit: Edit, topology: Topology) -> str:
         return f"option {edit.option} -> {'default' if edit.value is None else edit.value}"
     cells = dict(zip(topology.columns, topology.cells[edit.row]))
     old, new = (f'"{text}"' if text else "blank" for text in (cells.get(edit.column), edit.text))
-    place = f"{cells['server_fqdn']} ({cells['role']}), {edit.column}"
-    return f"{place}: {old} -> {new}"
+    location = f"{cells['server_fqdn']} ({cells['role']}), {edit.column}"
+    return f"{location}: {old} -> {new}"
 
 
 def apply_option_edits(options: PlanOptions, edits: Iterable[OptionEdit]) -> PlanOptions:

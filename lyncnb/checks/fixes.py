@@ -45,20 +45,20 @@ Choice = Callable[[PlanView, CheckRule, str], Answers]
 
 
 def fix_web_internal_fqdn_overridden(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Clear the internal web services name of a server that must use its own name."""
     pools = [
         p
         for p in view.find_pools_with_trait("single_computer")
-        if view.find_representative(p) == about
+        if view.find_representative(p) == subject
     ]
     rows = [row for pool in pools for row in _find_rows(view, pool)]
     return tuple(_clear_cells(view, rows, "web_internal_fqdn"))
 
 
 def fix_pool_name_differs_from_server(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Clear a single server's pool name if it differs from the name of the server.
 
@@ -67,7 +67,7 @@ def fix_pool_name_differs_from_server(
     pools = [
         p
         for p in view.find_pools_with_trait("single_computer")
-        if view.find_representative(p) == about
+        if view.find_representative(p) == subject
     ]
     rows = [row for pool in pools for row in _find_rows(view, pool)]
     servers = {_get_cell_text(view, row, "server_fqdn").casefold() for row in rows}
@@ -75,52 +75,54 @@ def fix_pool_name_differs_from_server(
 
 
 def fix_meet_url_missing(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Propose a Meet URL for each SIP domain.
 
     The URLs have the form that Topology Builder proposes.
     """
     urls = ";".join(f"https://meet.{domain}" for domain in view.plan.topology.sip_domains)
-    return _fill_cell(view, about, "meet_urls", urls)
+    return _fill_cell(view, subject, "meet_urls", urls)
 
 
 def fix_dialin_url_missing(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Propose the Dial-in URL that Topology Builder suggests for the default SIP domain."""
     domains = view.plan.topology.sip_domains
-    return _fill_cell(view, about, "dialin_url", f"https://dialin.{domains[0]}") if domains else ()
+    return (
+        _fill_cell(view, subject, "dialin_url", f"https://dialin.{domains[0]}") if domains else ()
+    )
 
 
 def fix_web_external_fqdn_missing(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Propose an external web services name in the default SIP domain."""
-    return _propose_name(view, about, "web_external_fqdn", "publishes_web")
+    return _propose_name(view, subject, "web_external_fqdn", "publishes_web")
 
 
 def fix_edge_name_missing(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Propose an external name in the default SIP domain for an Edge pool."""
-    return _propose_name(view, about, message.partition(" ")[0], "perimeter")
+    return _propose_name(view, subject, message.partition(" ")[0], "perimeter")
 
 
 def fix_av_edge_name_missing(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Propose an A/V Edge name in the default SIP domain."""
-    return _propose_name(view, about, "av_edge_fqdn", "perimeter")
+    return _propose_name(view, subject, "av_edge_fqdn", "perimeter")
 
 
 def fix_value_not_heeded(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Clear a name that no role in the pool uses."""
     for column, idle in find_unused_columns(view):
         if (
-            view.find_representative(idle[0]) == about
+            view.find_representative(idle[0]) == subject
             and f" has a value in {column.name}, " in message
         ):
             rows = [row for pool in idle for row in _find_rows(view, pool)]
@@ -129,25 +131,25 @@ def fix_value_not_heeded(
 
 
 def fix_issuer_key_not_here(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Remove the issuer for a usage that no certificate of the server has."""
-    gone = {
+    unused_keys = {
         (role, server): key
         for role, key, servers in find_unused_issuer_keys(view)
-        if servers[0] == about and f'"{key}"' in message
+        if servers[0] == subject and f'"{key}"' in message
         for server in servers
     }
     return tuple(
         CellEdit(row=computer.row, column="issuer", text=_format_pairs(kept))
         for pool, computer in view.plan.topology.computers
-        if (pool.role, computer.fqdn) in gone
-        for kept in [[p for p in computer.issuer if p[0] != gone[pool.role, computer.fqdn]]]
+        if (pool.role, computer.fqdn) in unused_keys
+        for kept in [[p for p in computer.issuer if p[0] != unused_keys[pool.role, computer.fqdn]]]
     )
 
 
 def fix_column_nearly_known(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Replace a misspelled heading with the name of the column."""
     return tuple(
@@ -158,13 +160,13 @@ def fix_column_nearly_known(
 
 
 def fix_collocated_role(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Mark a role as collocated, if the table has a column for the mark."""
     return tuple(
         CellEdit(row=computer.row, column=name, text="false")
         for pool, names in find_collocation_switches(view)
-        if view.find_representative(pool) == about and f"the role {pool.role} uses " in message
+        if view.find_representative(pool) == subject and f"the role {pool.role} uses " in message
         for name in names
         if name in view.plan.topology.columns
         for computer in pool.computers
@@ -172,13 +174,13 @@ def fix_collocated_role(
 
 
 def fix_stand_alone_and_collocated(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Set the columns that mark a collocated role as stand-alone to false."""
     return tuple(
         CellEdit(row=row, column=name, text="false")
         for pool, names in find_collocation_switches(view)
-        if view.find_representative(pool) == about
+        if view.find_representative(pool) == subject
         for name in names
         if name in view.plan.topology.columns
         for row in _find_rows(view, pool)
@@ -187,10 +189,10 @@ def fix_stand_alone_and_collocated(
 
 
 def fix_av_edge_name_on_certificate(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Remove the A/V Edge name from the additional names of the pool."""
-    certificate = view.find_certificate(about)
+    certificate = view.find_certificate(subject)
     pool = view.find_pool(certificate) if certificate else None
     if pool is None or pool.av_edge_fqdn is None:
         return ()
@@ -206,7 +208,7 @@ def fix_av_edge_name_on_certificate(
 
 
 def fix_validity_asked_over_limit(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Set the longest allowed validity, unless this shortens the certificates of another CA."""
     if any(certificate.issuer != "public" for certificate in view.certificates):
@@ -218,7 +220,7 @@ def fix_validity_asked_over_limit(
 
 
 def fix_option_changes_nothing(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Return edits that reset an option to its default or remove a key that no certificate uses."""
     options = view.plan.options
@@ -234,7 +236,7 @@ def fix_option_changes_nothing(
 
 
 def fix_acceptance_counts_for_nothing(
-    view: PlanView, rule: CheckRule, about: str, message: str
+    view: PlanView, rule: CheckRule, subject: str, message: str
 ) -> tuple[Edit, ...]:
     """Remove the acceptance of a finding if it has expired or does not apply."""
     options = view.plan.options
@@ -252,11 +254,11 @@ def fix_acceptance_counts_for_nothing(
 
 
 def fix_pool_named_like_server(
-    view: PlanView, rule: CheckRule, about: str
+    view: PlanView, rule: CheckRule, subject: str
 ) -> Iterator[tuple[Edit, ...]]:
     """Offer a new pool name in the server's domain, or a role for pools with a single server."""
-    pool = next(pool for pool in view.pools_by_first_server[about] if pool.role in rule.roles)
-    name = next(_list_free_names(view, "pool", about.partition(".")[2]))
+    pool = next(pool for pool in view.pools_by_first_server[subject] if pool.role in rule.roles)
+    name = next(_list_free_names(view, "pool", subject.partition(".")[2]))
     rows = dict.fromkeys(_find_rows(view, pool))
     yield tuple(CellEdit(row=row, column="pool_fqdn", text=name) for row in rows)
     for role in view.plan.rules.roles.values() if len(pool.computers) == 1 else ():
@@ -265,10 +267,12 @@ def fix_pool_named_like_server(
 
 
 def fix_web_external_fqdn_shared(
-    view: PlanView, rule: CheckRule, about: str
+    view: PlanView, rule: CheckRule, subject: str
 ) -> Iterator[tuple[Edit, ...]]:
     """Offer another external web services name in the same domain for the server's pools."""
-    pools = [p for p in view.pools_by_first_server[about] if "publishes_web" in view.get_traits(p)]
+    pools = [
+        p for p in view.pools_by_first_server[subject] if "publishes_web" in view.get_traits(p)
+    ]
     domain = next(p.web_external_fqdn for p in pools if p.web_external_fqdn).partition(".")[2]
     name = next(_list_free_names(view, _SERVICE_LABELS["web_external_fqdn"], domain))
     rows = dict.fromkeys(row for pool in pools for row in _find_rows(view, pool))
@@ -280,7 +284,7 @@ def fix_web_external_fqdn_shared(
 
 
 def fix_web_external_fqdn_not_published(
-    view: PlanView, rule: CheckRule, about: str
+    view: PlanView, rule: CheckRule, subject: str
 ) -> Iterator[tuple[Edit, ...]]:
     """Offer to publish the pools of all sites on one of the reverse proxies."""
     for proxy in view.find_pools_with_trait("reverse_proxy"):
@@ -288,11 +292,11 @@ def fix_web_external_fqdn_not_published(
 
 
 def fix_reverse_proxy_publishes_nothing(
-    view: PlanView, rule: CheckRule, about: str
+    view: PlanView, rule: CheckRule, subject: str
 ) -> Iterator[tuple[Edit, ...]]:
     """Yield edits that assign a reverse proxy to all sites or to a site with external web names."""
     proxies = [
-        p for p in view.pools_by_first_server[about] if "reverse_proxy" in view.get_traits(p)
+        p for p in view.pools_by_first_server[subject] if "reverse_proxy" in view.get_traits(p)
     ]
     sites = view.sites_with_web_names
     for site in dict.fromkeys(("", *sites[:8])) if sites else ():
@@ -300,7 +304,7 @@ def fix_reverse_proxy_publishes_nothing(
 
 
 def fix_several_autologon_pools(
-    view: PlanView, rule: CheckRule, about: str
+    view: PlanView, rule: CheckRule, subject: str
 ) -> Iterator[tuple[Edit, ...]]:
     """Offer each pool as the only pool for automatic sign-in."""
     pools = [p for p in view.find_pools_with_trait("heeds_autologon") if "autologon" in p.flags]
@@ -309,11 +313,11 @@ def fix_several_autologon_pools(
         yield tuple(_clear_cells(view, rows, "autologon"))
 
 
-def _propose_name(view: PlanView, about: str, column: str, trait: str) -> tuple[Edit, ...]:
+def _propose_name(view: PlanView, subject: str, column: str, trait: str) -> tuple[Edit, ...]:
     """Return a name that is not in the plan: access.contoso.com, then access2.contoso.com."""
     if column not in view.proposals:
         view.proposals[column] = dict(_propose_names(view, column, trait))
-    return (view.proposals[column][about],) if about in view.proposals[column] else ()
+    return (view.proposals[column][subject],) if subject in view.proposals[column] else ()
 
 
 def _propose_names(view: PlanView, column: str, trait: str) -> Iterator[tuple[str, CellEdit]]:
@@ -336,9 +340,9 @@ def _list_free_names(view: PlanView, label: str, domain: str) -> Iterator[str]:
     return (name for name in names if name not in view.names_in_use)
 
 
-def _fill_cell(view: PlanView, about: str, column: str, text: str) -> tuple[Edit, ...]:
+def _fill_cell(view: PlanView, subject: str, column: str, text: str) -> tuple[Edit, ...]:
     """Return the edit that fills a blank cell in the first row of a pool."""
-    row = view.pools_by_first_server[about][0].computers[0].row
+    row = view.pools_by_first_server[subject][0].computers[0].row
     return (CellEdit(row=row, column=column, text=text),) if text else ()
 
 

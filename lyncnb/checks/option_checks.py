@@ -34,9 +34,9 @@ def find_option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
     plan = view.plan
     if not plan.topology.pools:
         return
-    place = view.find_representative(plan.topology.pools[0])
+    server = view.find_representative(plan.topology.pools[0])
     for name, key in _find_unused_usages(plan):
-        yield place, format_unused_key(name, key)
+        yield server, format_unused_key(name, key)
     choices = [
         item.name
         for item in fields(PlanOptions)
@@ -54,7 +54,7 @@ def find_option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
             _list_request_contents(plan_certificates(topology, plan.rules, options=without))
             == planned
         ):
-            yield place, format_option(name, plan.options)
+            yield server, format_option(name, plan.options)
 
 
 def format_option(name: str, options: PlanOptions) -> str:
@@ -70,10 +70,10 @@ def format_unused_key(name: str, key: str) -> str:
 def _find_unused_usages(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
     """Yield the usages and roles in the options that no certificate has."""
     kinds = {(c.role, c.issuer, *c.usages) for c in plan.certificates}
-    here = {"", *(text.lower() for kind in kinds for text in kind)}
+    known_usages = {"", *(text.lower() for kind in kinds for text in kind)}
     for name in ("issuer", "ca"):
         for key in getattr(plan.options, name):
-            if key.lower() not in here:
+            if key.lower() not in known_usages:
                 yield name, key
     if plan.options.at_set_up:
         ids = {certificate.id for certificate in plan.certificates}
@@ -124,20 +124,20 @@ def find_acceptance_counts_for_nothing(
         by_code.setdefault(finding.code, []).append(finding)
     for code in options.accepted if pools else ():
         findings, until = by_code.get(code, []), options.accepted_until.get(code)
-        place = view.find_representative(pools[0])
+        server = view.find_representative(pools[0])
         if until and until < view.on:
-            yield place, format_expired_acceptance(code, until)
+            yield server, format_expired_acceptance(code, until)
         elif findings and not any(find_acceptance(f, options, day=view.on) for f in findings):
             ids = ", ".join(options.accepted_for.get(code, ()))
             yield (
-                place,
+                server,
                 (
                     f"{code} is accepted only for {ids}, but the finding applies to another "
                     "certificate"
                 ),
             )
         elif not findings and code != LATE and code not in list_returned_checks():
-            yield place, format_unneeded_acceptance(code)
+            yield server, format_unneeded_acceptance(code)
 
 
 def format_expired_acceptance(code: str, until: date) -> str:

@@ -69,9 +69,9 @@ class PlanView:
         self.checks = [*ours, *map(plan.rules.adapt_check, load_ca_rules().list_plan_checks(on))]
         self.certificates = plan.certificates
         self._rules = {rule.id: rule for rule in plan.rules.certificates}
-        asked = plan.options.issuer
+        issuers = plan.options.issuer
         self._requested = {
-            rule.id: find_settings_by_usage(rule, asked) for rule in plan.rules.certificates
+            rule.id: find_settings_by_usage(rule, issuers) for rule in plan.rules.certificates
         }
         self._wildcards = {
             (rule.role, rule.usages) for rule in plan.rules.certificates if rule.wildcard
@@ -191,14 +191,14 @@ class PlanView:
         self, certificate: PlannedCertificate, rules: tuple[str, ...]
     ) -> list[DnsName]:
         """Return the names that the rules require and that no name on the certificate covers."""
-        here = self._load_names(certificate)
-        if not here.lacks:
+        names = self._load_names(certificate)
+        if not names.lacks:
             return []
-        asked, present = frozenset(rules), here.present
+        rule_ids, present = frozenset(rules), names.present
         return [
             name
-            for name, why in here.needed.items()
-            if asked & why and not present & {name, f"*.{name.parent}"}
+            for name, why in names.needed.items()
+            if rule_ids & why and not present & {name, f"*.{name.parent}"}
         ]
 
     def list_wildcards(self, certificate: PlannedCertificate) -> list[DnsName]:
@@ -211,8 +211,8 @@ class PlanView:
         Return None if the certificate has wildcards or a required name is missing. The checks then
         run for this certificate separately.
         """
-        here, subject = self._load_names(certificate), certificate.subject
-        if here.lacks or here.wildcards:
+        names, subject = self._load_names(certificate), certificate.subject
+        if names.lacks or names.wildcards:
             return None
         return (
             certificate.key,
@@ -231,8 +231,10 @@ class PlanView:
             names = [entry.name for entry in certificate.subject_alt_name]
             present, needed = frozenset(names), self._find_required_names(certificate)
             wildcards = [name for name in names if name[:1] == "*"]
-            here = _CertificateNames(present, wildcards, needed, not present.issuperset(needed))
-            self._last = certificate, here
+            name_sets = _CertificateNames(
+                present, wildcards, needed, not present.issuperset(needed)
+            )
+            self._last = certificate, name_sets
         return self._last[1]
 
     def _find_required_names(self, certificate: PlannedCertificate) -> _RequiredNames:

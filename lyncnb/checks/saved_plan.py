@@ -78,7 +78,7 @@ class SavedPlan(Table):
         ("Subject name", "subject.common_name"),
         ("Names", "names"),
         ("Issuer", "issuer"),
-        ("Key", lambda one: str(one.key)),
+        ("Key", lambda certificate: str(certificate.key)),
     )
 
     path: Path
@@ -106,10 +106,10 @@ class SavedPlan(Table):
     def open_errors(self) -> tuple[Finding, ...]:
         """The errors that are not accepted. They prevent lyncnb from creating requests."""
         return tuple(
-            one
-            for one in self.findings
-            if one.severity == "error"
-            and not find_acceptance(one, self.plan.options, day=self.judged_on)
+            finding
+            for finding in self.findings
+            if finding.severity == "error"
+            and not find_acceptance(finding, self.plan.options, day=self.judged_on)
         )
 
     @property
@@ -296,7 +296,7 @@ def _report_outdated(
     """Report the certificates and names that differ because the installed rules are newer."""
     changed = tuple(_compare_entries(old_plan["certificates"], new_plan["certificates"], "id"))
     libraries = tuple(_compare_libraries(old_plan))
-    what = (
+    difference = (
         "the installed rules produce different certificates"
         if changed
         else (
@@ -304,7 +304,7 @@ def _report_outdated(
         )
     )
     return PlanOutdated(
-        f"{path.name}: the plan was saved with different rules; {what}",
+        f"{path.name}: the plan was saved with different rules; {difference}",
         problems=(*libraries, *(changed or _compare_rules(old_plan["rules"], new_plan["rules"]))),
         hint=_HINT_OUTDATED,
     )
@@ -358,8 +358,8 @@ def _list_rewordings(old_plan: Mapping[str, Any], new_plan: Mapping[str, Any]) -
                 f"“{_describe_value(old.get(key))}” and is now “{_describe_value(new[key])}”"
                 for key in changed
             )
-            about = old.get("about") or "the deployment"
-            yield f"the text of the finding {old['code']} for {about} was {words}"
+            subject = old.get("about") or "the deployment"
+            yield f"the text of the finding {old['code']} for {subject} was {words}"
     for old, new in zip(old_plan["reasons"], new_plan["reasons"], strict=True):
         for key in ("why", "source"):
             if old.get(key) != new[key]:
@@ -483,19 +483,21 @@ def _compare_findings(
         {get_known_findings(finding): finding for finding in before},
         {get_known_findings(finding): finding for finding in after},
     )
-    for which in (which for which in old if which not in new):
-        code, about, message = which
-        yield Problem(message=(f"only the file contains the finding {code} for {about}: {message}"))
-    for which in (which for which in new if which not in old):
-        code, about, message = which
+    for identity in (key for key in old if key not in new):
+        code, subject, message = identity
         yield Problem(
-            message=(f"only the new plan contains the finding {code} for {about}: {message}")
+            message=(f"only the file contains the finding {code} for {subject}: {message}")
         )
-    for which in (which for which in new if which in old and new[which] != old[which]):
-        for field in new[which]:
-            if old[which].get(field) != new[which][field]:
-                what = f"finding {which[0]} about {which[1]}: {field}"
-                yield from _compare_values(what, old[which].get(field), new[which][field])
+    for identity in (key for key in new if key not in old):
+        code, subject, message = identity
+        yield Problem(
+            message=(f"only the new plan contains the finding {code} for {subject}: {message}")
+        )
+    for identity in (key for key in new if key in old and new[key] != old[key]):
+        for field in new[identity]:
+            if old[identity].get(field) != new[identity][field]:
+                label = f"finding {identity[0]} about {identity[1]}: {field}"
+                yield from _compare_values(label, old[identity].get(field), new[identity][field])
     if len(before) != len(old) or ([*old] != [*new] and old.keys() == new.keys()):
         yield Problem(message="the order of the findings differs, or there are duplicates")
 

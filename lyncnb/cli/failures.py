@@ -118,10 +118,10 @@ def _convert_error(error: BaseException, system_status: int) -> tuple[LyncnbErro
     if isinstance(error, MemoryError):
         return LyncnbError("there is not enough memory", hint="plan fewer servers at a time"), 2
     frames = traceback.extract_tb(error.__traceback__)[-1:]
-    where = "".join(f" ({Path(frame.filename).name} line {frame.lineno})" for frame in frames)
+    location = "".join(f" ({Path(frame.filename).name} line {frame.lineno})" for frame in frames)
     details = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     return LyncnbError(
-        f"an internal error occurred in lyncnb{where}: {details}",
+        f"an internal error occurred in lyncnb{location}: {details}",
         hint=(
             "lyncnb kept the completed work. Report this line and the command that "
             "you ran. To show the traceback, which may contain the names of your servers, set "

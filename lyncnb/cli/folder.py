@@ -169,14 +169,14 @@ def request_command(
     topology, folder = _split_arguments(topology, folder, options_file, saved_plan)
     _check_usage(folder, saved_plan, approved_by, choices)
     reject_reserved_path(folder)
-    asked: CertificatePlan | SavedPlan
+    source_plan: CertificatePlan | SavedPlan
     if saved_plan is not None:
-        asked = _read_plan(saved_plan, product, ignore_rewording=approved_by is not None)
-        plan, findings = asked.plan, asked.findings
-        _show_approval(asked, approved_by, folder, choices["accept"])
+        source_plan = _read_plan(saved_plan, product, ignore_rewording=approved_by is not None)
+        plan, findings = source_plan.plan, source_plan.findings
+        _show_approval(source_plan, approved_by, folder, choices["accept"])
     else:
         plan, findings = make_plan(topology, product, options_file)
-        asked = plan
+        source_plan = plan
     _reject_unknown_codes(plan, choices["accept"])
     order = {name: choices[name] for name in ("accept", "renew", "reason", "only_missing", "reuse")}
     given = {
@@ -187,7 +187,7 @@ def request_command(
     }
     if dry_run:
         bundle = write_requests(
-            asked, folder, passphrase=None, dry_run=True, **given, **order,
+            source_plan, folder, passphrase=None, dry_run=True, **given, **order,
         )  # fmt: skip
         return _show_changes(bundle, as_json=as_json)
     _preview_requests(plan, folder, findings, order)
@@ -198,7 +198,7 @@ def request_command(
     with stop_on_interrupt() as cancel, _open_executor(choices) as executor:
         try:
             bundle = write_requests(
-                asked, folder, passphrase=secret, recovery=choices["recovery"],
+                source_plan, folder, passphrase=secret, recovery=choices["recovery"],
                 making=Making(
                     workers=choices["workers"], executor=executor, progress=progress, cancel=cancel
                 ),

@@ -98,51 +98,56 @@ def _ask_all_questions() -> GuideAnswers:
         while True:
             walked = walk_questions(texts, is_strict=True)
             wrong = next(
-                (asked for asked in walked if asked.problem and asked.place in texts), None
+                (question for question in walked if question.problem and question.place in texts),
+                None,
             )
-            asked = wrong or next(_find_unanswered(walked, texts), None)
+            next_question = wrong or next(_find_unanswered(walked, texts), None)
             if wrong is not None:
                 _note_problem(wrong.problem, wrong.hint)
                 texts.pop(wrong.place)
                 order.remove(wrong.place)
-            if asked is None:
+            if next_question is None:
                 problems = lay_out(GuideAnswers(asked=walked)).problems
                 if not problems:
                     return GuideAnswers(asked=walked)
                 _note_problem(problems[0].message, problems[0].hint)
                 key = (problems[0].site, problems[0].key)
-                asked = next(asked for asked in walked if asked.place == key)
-            if is_rest_taken and not asked.problem and asked.place not in texts:
+                next_question = next(question for question in walked if question.place == key)
+            if is_rest_taken and not next_question.problem and next_question.place not in texts:
                 # The defaults of all open questions are accepted together, because each call of
                 # walk() visits every question.
-                blank = takewhile(lambda asked: not asked.problem, _find_unanswered(walked, texts))
-                keys = [asked.place for asked in blank]
+                blank = takewhile(
+                    lambda question: not question.problem, _find_unanswered(walked, texts)
+                )
+                keys = [question.place for question in blank]
                 texts.update(dict.fromkeys(keys, ""))
                 order += keys
                 continue
             is_rest_taken = False
-            title = f"Site {asked.site}" if asked.site else asked.question.group
+            title = (
+                f"Site {next_question.site}" if next_question.site else next_question.question.group
+            )
             if title != heading:
                 heading = title
                 write_note(f"\n{title}")
-            answer = _ask_question(asked)
+            answer = _ask_question(next_question)
             if answer == _BACK:
                 if order:
                     texts.pop(order.pop(), None)
                 continue
             if answer == _REST:
                 is_rest_taken, answer = True, ""
-            texts[asked.place] = answer
-            if asked.place in order:
-                order.remove(asked.place)
-            order.append(asked.place)
+            texts[next_question.place] = answer
+            if next_question.place in order:
+                order.remove(next_question.place)
+            order.append(next_question.place)
     except click.Abort:
         write_note("\nlyncnb wrote no files.")
         raise
 
 
 def _find_unanswered(questions: tuple[Asked, ...], texts: Texts) -> Iterator[Asked]:
-    return (asked for asked in questions if asked.place not in texts)
+    return (question for question in questions if question.place not in texts)
 
 
 def _note_problem(problem: str, hint: str) -> None:
@@ -150,14 +155,18 @@ def _note_problem(problem: str, hint: str) -> None:
     write_note(f"  hint: {hint}")
 
 
-def _ask_question(asked: Asked) -> str:
+def _ask_question(asked_question: Asked) -> str:
     """Ask one question, and return the answer or the input for a command, such as "go back"."""
     from ..guide.answer_values import list_choices
 
-    question = asked.question
+    question = asked_question.question
     for number, (word, meaning) in enumerate(list_choices(question).items(), 1):
         write_note(f"  {number} {word}: {meaning}")
-    offered = asked.default if asked.problem else asked.text or asked.default
+    offered = (
+        asked_question.default
+        if asked_question.problem
+        else asked_question.text or asked_question.default
+    )
     default = f" [{offered}]" if offered else ""
     while True:
         # Questions are written to standard error, because standard output may be redirected to a
@@ -170,7 +179,7 @@ def _ask_question(asked: Asked) -> str:
             write_note(f"  {question.help}")
             write_note(f"  source: {question.source}")
             continue
-        return text or ("" if asked.problem else asked.text)
+        return text or ("" if asked_question.problem else asked_question.text)
 
 
 def _show_plan(first_plan: FirstPlan, paths: tuple[Path, ...], folder: Path) -> None:

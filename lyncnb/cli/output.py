@@ -219,8 +219,8 @@ def find_line_width() -> int:
 
 def _wrap_line(line: str) -> Iterator[str]:
     """Wrap a line, but not inside a command, so that users can copy the command."""
-    held = _COMMAND.sub(lambda command: command[0].replace(" ", _NO_BREAK), line)
-    for part in wrap_line(held, find_line_width()):
+    text = _COMMAND.sub(lambda command: command[0].replace(" ", _NO_BREAK), line)
+    for part in wrap_line(text, find_line_width()):
         yield part.replace(_NO_BREAK, " ")
 
 

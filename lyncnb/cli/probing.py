@@ -111,7 +111,7 @@ def probe_command(
     progress, finish = make_progress_bar("connections")
     with stop_on_interrupt("lyncnb stops, and shows the results so far") as stop:
         try:
-            found = probe(
+            result = probe(
                 plan,
                 zone=zone,
                 hosts=hosts,
@@ -124,11 +124,11 @@ def probe_command(
         finally:
             finish()
     if save is not None:
-        data = write_report(build_as_is_report(found.as_is, AS_IS_FILE), Path(save).suffix.lower())
+        data = write_report(build_as_is_report(result.as_is, AS_IS_FILE), Path(save).suffix.lower())
         write_file(save, data, AS_IS_FILE, force=force, inputs=inputs)
-    report = build_probe_report(found)
+    report = build_probe_report(result)
     show_report(report, output, as_json=as_json, force=force, inputs=inputs)
-    return found.exit_status
+    return result.exit_status
 
 
 def _read_plan(

@@ -81,8 +81,8 @@ def build_start_commands(server: ServerSteps) -> tuple[str, tuple[str, ...]]:
 
 def find_role_position(steps: DeploymentSteps, role: str) -> int:
     """Return the position of a role in the deployment order. Unknown roles come last."""
-    places = [number for number, place in enumerate(steps.order) if role in place.roles]
-    return places[0] if places else len(steps.order)
+    positions = [number for number, stage in enumerate(steps.order) if role in stage.roles]
+    return positions[0] if positions else len(steps.order)
 
 
 def build_script_name(server: ServerSteps) -> str:
@@ -115,42 +115,45 @@ def list_documented_commands(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
 def count_new_cas(steps: DeploymentSteps) -> tuple[tuple[Certificate, int], ...]:
     """Return the CA certificates that servers must trust, each with its number of servers."""
     servers: dict[str, int] = {}
-    found: dict[str, Certificate] = {}
+    issuers: dict[str, Certificate] = {}
     for server in steps.servers:
         for issuer in server.issuers:
-            found[issuer.sha256] = issuer
+            issuers[issuer.sha256] = issuer
             servers[issuer.sha256] = servers.get(issuer.sha256, 0) + 1
-    return tuple((issuer, servers[sha256]) for sha256, issuer in found.items())
+    return tuple((issuer, servers[sha256]) for sha256, issuer in issuers.items())
 
 
 def to_markdown(steps: DeploymentSteps) -> str:
     """Return the checklist as Markdown, with a section for each server and a box for each item."""
-    say = make_translator(steps.lang)
-    lines = [f"# {escape_markdown(steps.title)}{say(IMPORT_AND_ASSIGN)}", ""]
+    translate = make_translator(steps.lang)
+    lines = [f"# {escape_markdown(steps.title)}{translate(IMPORT_AND_ASSIGN)}", ""]
     lines += (
         [f"{escape_markdown(steps.origin.one_line_text)}\n"] if steps.origin.one_line_text else []
     )
-    lines += [escape_markdown(steps.summary(say)), ""]
+    lines += [escape_markdown(steps.summary(translate)), ""]
     lines += [steps.parts, ""] if steps.parts else []
-    lines += _format_missing_packages(steps, say)
-    if once := list_common_items(steps, say):
-        lines += ["", f"## {say('Once for all servers')}", ""]
-        for one in once:
-            title = f"- [ ] **{one.step.number}. {escape_markdown(one.title)}**"
-            lines += [f"{title} ({escape_markdown(say(', ').join(one.roles))})  ", ""]
-            lines += _format_step(one.step)
-            lines += [f"  {say('Expected result: ')}{escape_markdown(one.expected)}", ""]
+    lines += _format_missing_packages(steps, translate)
+    if once := list_common_items(steps, translate):
+        lines += ["", f"## {translate('Once for all servers')}", ""]
+        for common_item in once:
+            title = f"- [ ] **{common_item.step.number}. {escape_markdown(common_item.title)}**"
+            lines += [f"{title} ({escape_markdown(translate(', ').join(common_item.roles))})  ", ""]
+            lines += _format_step(common_item.step)
+            lines += [
+                f"  {translate('Expected result: ')}{escape_markdown(common_item.expected)}",
+                "",
+            ]
     for server in steps.pages:
-        lines += _format_server(steps, server, say)
-    lines += ["", f"## {say('Notes: how, why, and sources')}", "", f"{_SCRIPT} {_START}"]
-    for note in list_notes(steps, say):
+        lines += _format_server(steps, server, translate)
+    lines += ["", f"## {translate('Notes: how, why, and sources')}", "", f"{_SCRIPT} {_START}"]
+    for note in list_notes(steps, translate):
         wizard = f" Wizard: {note.wizard}" if note.wizard else ""
         lines += ["", f"**{escape_markdown(note.title)}**: {escape_markdown(note.text + wizard)}  "]
-        lines += [f"{say('Source')}{say(': ')}{format_source(note.source)}"]
-    lines += ["", f"## {say('Where each command is documented')}", ""]
+        lines += [f"{translate('Source')}{translate(': ')}{format_source(note.source)}"]
+    lines += ["", f"## {translate('Where each command is documented')}", ""]
     for cmdlet in list_documented_commands(steps):
         names = " ".join((cmdlet.name, *cmdlet.parameters))
-        lines.append(f"- `{names}`{say(': ')}{format_source(cmdlet.source)}")
+        lines.append(f"- `{names}`{translate(': ')}{format_source(cmdlet.source)}")
     return "\n".join(lines) + "\n"
 
 
@@ -158,10 +161,10 @@ def _format_missing_packages(steps: DeploymentSteps, translate: Say) -> list[str
     """Return a line for each reason why requests have no package or need no package."""
     kinds = (("Not packaged", steps.missing), ("Not requested", steps.covered))
     return [
-        f"- **{translate(kind)}**{translate(': ')}{escape_markdown(one.request)}{translate(': ')}"
-        f"{escape_markdown(one.why)}"
+        f"- **{translate(kind)}**{translate(': ')}{escape_markdown(package.request)}"
+        f"{translate(': ')}{escape_markdown(package.why)}"
         for kind, gaps in kinds
-        for one in group_missing_packages(gaps, translate)
+        for package in group_missing_packages(gaps, translate)
     ]
 
 
@@ -172,9 +175,9 @@ def _format_server(steps: DeploymentSteps, server: ServerSteps, translate: Say) 
         "",
     ]
     for package in server.packages:
-        what = escape_markdown(", ".join(package.usages) or package.role)
+        purpose = escape_markdown(", ".join(package.usages) or package.role)
         text = translate("Package `{}` for {}, thumbprint `{}`, valid {}").format(
-            package.file, what, package.thumbprint, format_validity(package, translate)
+            package.file, purpose, package.thumbprint, format_validity(package, translate)
         )
         lines.append(f"- {format_package_number(package, translate)}{text}")
     if len(steps.pages) > 1:
@@ -215,8 +218,8 @@ def group_missing_packages(
 ) -> tuple[MissingPackage, ...]:
     """Return each reason for missing packages once, with the number of requests."""
     requests: dict[str, list[str]] = {}
-    for one in missing:
-        requests.setdefault(one.why, []).append(one.request)
+    for package in missing:
+        requests.setdefault(package.why, []).append(package.request)
     return tuple(
         MissingPackage(
             request=names[0]
@@ -242,41 +245,41 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
     ordered = sorted(steps.servers, key=lambda server: find_role_position(steps, server.role))
     evening = [
         (
-            place,
+            stage,
             [
                 s
                 for s in ordered
-                if not place.roles
+                if not stage.roles
                 or (find_role_position(steps, s.role) == number and not s.trust_only)
             ],
         )
-        for number, place in enumerate(steps.order)
+        for number, stage in enumerate(steps.order)
     ]
-    say = make_translator(steps.lang)
+    translate = make_translator(steps.lang)
     return render_template(
         "deploy/checklist.html.j2",
-        say=say,
+        say=translate,
         page_language=get_html_language(steps.lang),
-        title=f"{steps.title}{say(title)}",
+        title=f"{steps.title}{translate(title)}",
         steps=steps,
         pages=[*steps.key_holders, *ordered],
         servers=ordered,
-        evening=[(place, servers) for place, servers in evening if servers],
-        once=list_common_items(steps, say),
+        evening=[(stage, servers) for stage, servers in evening if servers],
+        once=list_common_items(steps, translate),
         issuers=count_new_cas(steps),
-        parts_of=lambda server: list(list_parts(server, say)),
-        notes=list_notes(steps, say),
+        parts_of=lambda server: list(list_parts(server, translate)),
+        notes=list_notes(steps, translate),
         store_of=get_ca_store,
         format_name=format_name,
         once_of=lambda server: [s.number for s in server.steps if s.step.part == ONCE],
         cmdlets=list_documented_commands(steps),
-        together=partial(group_missing_packages, translate=say),
+        together=partial(group_missing_packages, translate=translate),
         running=steps.origin.one_line_text,
         script=f"{_SCRIPT} {_START}",
         start_of=build_start_commands,
         script_of=build_script_name,
-        valid_of=partial(format_validity, translate=say),
-        number_of=partial(format_package_number, translate=say),
+        valid_of=partial(format_validity, translate=translate),
+        number_of=partial(format_package_number, translate=translate),
     )
 
 
@@ -285,7 +288,7 @@ def select_server_steps(steps: DeploymentSteps, server: ServerSteps) -> Deployme
     if server in steps.key_holders:
         return replace(steps, servers=(), key_holders=(server,), missing=(), covered=())
     own, covered = (
-        tuple(one for one in ones if server.server in one.servers)
+        tuple(package for package in ones if server.server in package.servers)
         for ones in (steps.missing, steps.covered)
     )
     return replace(steps, servers=(server,), key_holders=(), missing=own, covered=covered)

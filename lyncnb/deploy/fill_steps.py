@@ -53,19 +53,21 @@ def get_ca_store(issuer: Certificate) -> str:
 Values = Mapping[str, str | int | tuple[str, ...]]
 
 
-def _build_read_command(place: FilledPlace) -> str:
+def _build_read_command(setting: FilledPlace) -> str:
     """Return the command that shows which certificate a setting of a server refers to."""
-    if not place.read:
-        return f"# in the settings of {place.name}"
+    if not setting.read:
+        return f"# in the settings of {setting.name}"
     return (
-        f"foreach ($Key in @({place.each})) {{ $Key; {place.read} }}" if place.each else place.read
+        f"foreach ($Key in @({setting.each})) {{ $Key; {setting.read} }}"
+        if setting.each
+        else setting.read
     )
 
 
-def _build_set_command(place: FilledPlace) -> str:
+def _build_set_command(setting: FilledPlace) -> str:
     """Return the command that assigns a certificate to one or more settings of a server."""
-    command = place.set.replace("$Value", quote_literal(place.new))
-    return f"foreach ($Key in @({place.each})) {{ {command} }}" if place.each else command
+    command = setting.set.replace("$Value", quote_literal(setting.new))
+    return f"foreach ($Key in @({setting.each})) {{ {command} }}" if setting.each else command
 
 
 def fill_commands(step: Step, values: Values) -> tuple[str, ...]:
@@ -81,12 +83,12 @@ def fill_placeholders(text: str, values: Values, *, as_command: bool = False) ->
     """Replace placeholders with values: as text, or as PowerShell literals in a command."""
 
     def get_value(match: re.Match[str]) -> str:
-        found = values[match[1]]
-        if isinstance(found, bool):
-            return ("$true" if found else "$false") if as_command else ("yes" if found else "no")
-        if isinstance(found, int):
-            return str(found)
-        many = found if isinstance(found, tuple) else (found,)
+        value = values[match[1]]
+        if isinstance(value, bool):
+            return ("$true" if value else "$false") if as_command else ("yes" if value else "no")
+        if isinstance(value, int):
+            return str(value)
+        many = value if isinstance(value, tuple) else (value,)
         return ",".join(map(quote_literal, many)) if as_command else ", ".join(many)
 
     return PLACEHOLDER.sub(get_value, text)
@@ -124,13 +126,18 @@ class Filler:
     ) -> ServerSteps:
         """Return every step for one server, including the steps that request certificates."""
         of_server: list[ServerPackage | PlannedEntry] = [*packages, *to_request]
-        own = next((one for one in of_server if one.shared_by != "deployment"), None)
+        own = next(
+            (certificate for certificate in of_server if certificate.shared_by != "deployment"),
+            None,
+        )
         role_here, pool = (own.role, own.pool) if own else self._find_host(server, of_server[0])
         role = self.rules.roles.get(role_here)
         steps = [step for entry in to_request for step in self._build_setup_steps(server, entry)]
-        found = self._list_certificate_settings(server, packages)
+        settings = self._list_certificate_settings(server, packages)
         if packages:
-            first = next((one for one in packages if one.shared_by != "deployment"), packages[0])
+            first = next(
+                (package for package in packages if package.shared_by != "deployment"), packages[0]
+            )
             own_package = replace(first, role=role_here, pool=pool)
             steps += self._build_steps(server, own_package, packages)
         return ServerSteps(
@@ -143,7 +150,7 @@ class Filler:
             steps=tuple(step for step in steps if step.step.phase in ("set-up", "day", "both")),
             later=tuple(step for step in steps if step.step.phase == "later"),
             back=tuple(step for step in steps if step.step.phase in ("back", "both")),
-            places=tuple(self._fill_place(*one) for one in found),
+            places=tuple(self._fill_place(*pair) for pair in settings),
             folder=self.procedure.folder,
             issuers=tuple(issuer for issuer, _ in self.trusted.list_cas_of_server(server)),
         )
@@ -174,7 +181,9 @@ class Filler:
             back=(),
             folder=self.procedure.folder,
             issuers=tuple(
-                one for one, _ in self.trusted.list_cas_of_server(server) if one.sha256 in issuers
+                issuer
+                for issuer, _ in self.trusted.list_cas_of_server(server)
+                if issuer.sha256 in issuers
             ),
             trust_only=True,
         )
@@ -199,7 +208,7 @@ class Filler:
         }
         for step in self.procedure.steps:
             if step.phase == "set-up" and step.applies(entry.role, entry.usages):
-                yield self.fill_step(step, values, about=", ".join(entry.usages))
+                yield self.fill_step(step, values, topic=", ".join(entry.usages))
 
     def build_key_holder_steps(self, package: ServerPackage) -> ServerSteps:
         """Return the steps on the computer that has a key, before its package is created."""
@@ -219,12 +228,13 @@ class Filler:
             if step.scope == "issuer":
                 steps += [
                     self.fill_step(
-                        step, values | self._build_issuer_values(one, ("the chain in the package",))
+                        step,
+                        values | self._build_issuer_values(issuer, ("the chain in the package",)),
                     )
-                    for one in list_issuers([package])
+                    for issuer in list_issuers([package])
                 ]
             else:
-                steps.append(self.fill_step(step, values, about=package.name))
+                steps.append(self.fill_step(step, values, topic=package.name))
         return ServerSteps(
             server=package.id,
             role=package.role,
@@ -272,13 +282,13 @@ class Filler:
         self, server: str, own_packages: ServerPackage, packages: list[ServerPackage]
     ) -> Iterator[ServerStep]:
         common = self._build_common_values(server, own_packages.pool, packages)
-        found = self._list_certificate_settings(server, packages)
+        settings = self._list_certificate_settings(server, packages)
         for step in self.procedure.steps:
             if step.phase in BEFORE:
                 continue
             if step.scope == "server":
                 if step.does == "record":
-                    reads = tuple(_build_read_command(self._fill_place(*one)) for one in found)
+                    reads = tuple(_build_read_command(self._fill_place(*pair)) for pair in settings)
                     if reads:
                         yield replace(self.fill_step(step, common), commands=reads)
                 elif step.applies(own_packages.role, own_packages.usages):
@@ -290,9 +300,9 @@ class Filler:
                             step, common | self._build_issuer_values(issuer, reasons)
                         )
             elif step.scope == "place":
-                for place, values in found:
-                    if place.id in step.places:
-                        yield self._fill_place_step(step, place, values)
+                for setting, values in settings:
+                    if setting.id in step.places:
+                        yield self._fill_place_step(step, setting, values)
             else:
                 for package in packages:
                     yield from self._fill_package_step(step, package, common)
@@ -301,45 +311,47 @@ class Filler:
         self, server: str, packages: list[ServerPackage]
     ) -> list[tuple[Place, Values]]:
         """Return the settings that refer to the certificates of a server, with their values."""
-        found: list[tuple[Place, Values]] = []
+        settings: list[tuple[Place, Values]] = []
         for package in packages:
             common = self._build_common_values(server, package.pool, packages)
             values = {**common, **self._build_package_values(package), "type": ""}
-            for place in self.procedure.places:
-                if place.scope == "certificate" and place.applies(package.role, package.usages):
-                    found.append(
-                        (place, values | {"place": fill_placeholders(place.title, values)})
+            for setting in self.procedure.places:
+                if setting.scope == "certificate" and setting.applies(package.role, package.usages):
+                    settings.append(
+                        (setting, values | {"place": fill_placeholders(setting.title, values)})
                     )
-                for usage in package.usages if place.scope == "usage" else ():
-                    if place.applies(package.role, (usage,)):
+                for usage in package.usages if setting.scope == "usage" else ():
+                    if setting.applies(package.role, (usage,)):
                         own = values | {"type": usage}
-                        found.append((place, own | {"place": fill_placeholders(place.title, own)}))
-        return found
+                        settings.append(
+                            (setting, own | {"place": fill_placeholders(setting.title, own)})
+                        )
+        return settings
 
-    def _fill_place(self, place: Place, values: Values) -> FilledPlace:
+    def _fill_place(self, setting: Place, values: Values) -> FilledPlace:
         def fill_command(text: str) -> str:
             return fill_placeholders(text, values, as_command=True)
 
         return FilledPlace(
             name=str(values["place"]),
-            new=fill_placeholders(place.new, values),
-            outside=fill_placeholders(place.outside, values),
-            each=fill_command(place.each),
-            read=fill_command(place.read),
-            set=fill_command(place.set),
-            roll=fill_command(place.roll),
-            clear=fill_command(place.clear),
-            staged=fill_command(place.staged),
-            restart=place.restart,
-            for_deployment=place.for_deployment,
-            setting=place.setting,
+            new=fill_placeholders(setting.new, values),
+            outside=fill_placeholders(setting.outside, values),
+            each=fill_command(setting.each),
+            read=fill_command(setting.read),
+            set=fill_command(setting.set),
+            roll=fill_command(setting.roll),
+            clear=fill_command(setting.clear),
+            staged=fill_command(setting.staged),
+            restart=setting.restart,
+            for_deployment=setting.for_deployment,
+            setting=setting.setting,
         )
 
-    def _fill_place_step(self, step: Step, place: Place, values: Values) -> ServerStep:
+    def _fill_place_step(self, step: Step, setting: Place, values: Values) -> ServerStep:
         """Return a step for one setting of a server, with the commands that a person runs."""
-        own = self._fill_place(place, values)
+        own = self._fill_place(setting, values)
         values = {**values, "new": own.new}
-        filled = self.fill_step(step, values, package=str(values["package"]), about=own.name)
+        filled = self.fill_step(step, values, package=str(values["package"]), topic=own.name)
         filled = replace(
             filled,
             text=(f"{filled.text} To perform this check from another computer: {own.outside}"),
@@ -363,7 +375,7 @@ class Filler:
             for usage in package.usages:
                 if step.applies(package.role, (usage,)):
                     yield self.fill_step(
-                        step, values | {"type": usage}, package=package.file, about=usage
+                        step, values | {"type": usage}, package=package.file, topic=usage
                     )
         else:
             for call in package.calls:
@@ -372,7 +384,7 @@ class Filler:
                         step,
                         values | self._build_call_values(call, package),
                         package=package.file,
-                        about=", ".join(call.usages),
+                        topic=", ".join(call.usages),
                         assigns=call.usages if step.does == "assign" else (),
                     )
 
@@ -443,7 +455,7 @@ class Filler:
         values: Values,
         *,
         package: str = "",
-        about: str = "",
+        topic: str = "",
         assigns: tuple[str, ...] = (),
     ) -> ServerStep:
         """Fill in the texts, commands and checks of one step."""
@@ -467,11 +479,11 @@ class Filler:
             confirms=self._fill_checks(step.confirms, values),
             assigns=tuple(f"{usage};{values['thumbprint']}" for usage in assigns),
             package=package,
-            about=about or package or str(values.get("subject", "")),
+            about=topic or package or str(values.get("subject", "")),
         )
 
     def _fill_checks(self, names: tuple[str, ...], values: Values) -> tuple[FilledCheck, ...]:
-        found = [self.by_id[name] for name in names]
+        checks = [self.by_id[name] for name in names]
         return tuple(
             FilledCheck(
                 id=check.id,
@@ -485,5 +497,5 @@ class Filler:
                 if check.after
                 else "",
             )
-            for check in found
+            for check in checks
         )

@@ -256,8 +256,8 @@ def needs_passphrase(folder: str | os.PathLike[str]) -> bool:
     if os.path.lexists(path / LIST):
         return True
     return any(
-        not one.spki_sha256
-        for one in find_secret_copies(take_survey(path), read_manifest(path), None)
+        not secret_copy.spki_sha256
+        for secret_copy in find_secret_copies(take_survey(path), read_manifest(path), None)
     )
 
 
@@ -403,9 +403,9 @@ def _list_purge_items(
 ) -> Iterator[PurgeItem]:
     for old in record.archived:
         why = explain_removal(record, old, is_deployed, today)
-        there = _list_remaining_files(survey, record, old)
-        if why and there:
-            yield _build_key_item(record.id, old.generation, why, there)
+        paths = _list_remaining_files(survey, record, old)
+        if why and paths:
+            yield _build_key_item(record.id, old.generation, why, paths)
         if why:
             yield from _list_package(survey, record, old, why)
     why = explain_removal(record, record, is_deployed, today)
@@ -413,9 +413,9 @@ def _list_purge_items(
         # The files include those that an interrupted purge recorded as removed but did not remove.
         yield from _list_items_for_deployed_generation(survey, record)
     elif why:
-        there = tuple(path for path in record.files if survey.has_file(path))
-        what = CSR if record.key_holder else KEY_AND_CSR
-        yield _build_key_item(record.id, record.generation, why, there, what)
+        paths = tuple(path for path in record.files if survey.has_file(path))
+        kind = CSR if record.key_holder else KEY_AND_CSR
+        yield _build_key_item(record.id, record.generation, why, paths, kind)
         yield from _list_package(survey, record, record, why)
 
 
@@ -423,10 +423,10 @@ def _list_remaining_files(
     survey: Survey, record: RequestRecord, generation: ArchivedGeneration
 ) -> tuple[str, ...]:
     """Return a superseded generation's remaining files, even if moving them was interrupted."""
-    there = [path for path in generation.files if survey.has_file(path)]
+    paths = [path for path in generation.files if survey.has_file(path)]
     if generation is record.archived[-1]:
-        there += [move.source for move in find_pending_moves(survey, record)]
-    return tuple(there)
+        paths += [move.source for move in find_pending_moves(survey, record)]
+    return tuple(paths)
 
 
 def _list_items_for_deployed_generation(
@@ -462,7 +462,11 @@ def _list_package(
     path = part.package.file if part.package else ""
     if not part.package or not is_inside(path, "pfx") or not (survey.folder / path).is_file():
         return
-    named = [one for one in record.generations if one.package and one.package.file == path]
+    named = [
+        generation
+        for generation in record.generations
+        if generation.package and generation.package.file == path
+    ]
     digest = hashlib.sha256(files.read_file(survey.folder / path)).hexdigest()
     if len(named) == 1 or digest == part.package.sha256:
         yield PurgeItem(
@@ -471,9 +475,9 @@ def _list_package(
 
 
 def _build_key_item(
-    request_id: str, generation: int, why: str, paths: tuple[str, ...], what: str = KEY_AND_CSR
+    request_id: str, generation: int, why: str, paths: tuple[str, ...], kind: str = KEY_AND_CSR
 ) -> PurgeItem:
-    return PurgeItem(id=request_id, generation=generation, what=what, why=why, files=paths)
+    return PurgeItem(id=request_id, generation=generation, what=kind, why=why, files=paths)
 
 
 def _remove_files(survey: Survey, manifest: Manifest, purge_list: PurgeList, now: str) -> None:
@@ -528,8 +532,8 @@ def _supersede_expired(
 def _record_removal(manifest: Manifest, items: Sequence[PurgeItem], now: str) -> Manifest:
     events, purged, deployed = [], set(), set()
     for item in items:
-        about = f"{item.id} generation {item.generation}: {item.what}, {item.why}"
-        events.append(LogEntry(at=now, event="purged", about=about))
+        description = f"{item.id} generation {item.generation}: {item.what}, {item.why}"
+        events.append(LogEntry(at=now, event="purged", about=description))
         if item.why.startswith(_DEPLOYED):
             deployed.add(item.id)
         else:

@@ -19,16 +19,18 @@ def list_install_commands(steps: DeploymentSteps) -> dict[str, tuple[tuple[str, 
     A command that is the same on several servers appears only once. A comment contains the
     condition of a step, or the manual work.
     """
-    found: dict[str, dict[str, dict[str, None]]] = {}
+    request_columns: dict[str, dict[str, dict[str, None]]] = {}
     for server in steps.servers:
         ids = {package.file: package.id for package in server.packages}
         for step in server.steps:
             if step.step.column:
-                columns = found.setdefault(ids[step.package], {name: {} for name in COLUMNS})
+                columns = request_columns.setdefault(
+                    ids[step.package], {name: {} for name in COLUMNS}
+                )
                 columns[step.step.column].update(dict.fromkeys(_list_lines(step)))
     return {
         request: tuple(tuple(columns[name]) for name in COLUMNS)
-        for request, columns in found.items()
+        for request, columns in request_columns.items()
     }
 
 

@@ -162,8 +162,11 @@ def _build_key_error(procedure: Procedure, certificates: list[PlannedCertificate
     return OptionsError(
         f"the administrative tools cannot generate the planned keys: {takes}",
         problems=tuple(
-            Problem(message=f"{one.id}: the planned key is {one.key}", value=str(one.key))
-            for one in certificates
+            Problem(
+                message=f"{certificate.id}: the planned key is {certificate.key}",
+                value=str(certificate.key),
+            )
+            for certificate in certificates
         ),
         hint=(
             f"set the option key in plan.toml to {' or '.join(limits[0].keys)}. You can also "
@@ -235,25 +238,25 @@ def write_request_scripts(
         If a file cannot be written.
     """
     check_type("write_request_scripts: steps", steps, DeploymentSteps)
-    place = Path(folder)
+    folder_path = Path(folder)
     contents = dict(_build_request_script_files(steps))
-    outputs.reject_reserved_path(place / _PAGE)
-    if outputs.is_request_folder(place):
-        with share_folder(place):
-            files.make_folder(place / FOLDER, 0o755)
+    outputs.reject_reserved_path(folder_path / _PAGE)
+    if outputs.is_request_folder(folder_path):
+        with share_folder(folder_path):
+            files.make_folder(folder_path / FOLDER, 0o755)
             for name, data in contents.items():
-                files.replace_file(place / FOLDER / name, data, 0o644)
-        for path in (place / FOLDER).glob("*.ps1"):
+                files.replace_file(folder_path / FOLDER / name, data, 0o644)
+        for path in (folder_path / FOLDER).glob("*.ps1"):
             # Scripts are removed if their certificates are no longer planned, or if their keys are
             # now in the folder.
             if path.name not in contents and _is_request_script(path):
                 files.remove_file(path)
-        return tuple(place / FOLDER / name for name in contents)
-    files.make_folder(place, 0o755)
+        return tuple(folder_path / FOLDER / name for name in contents)
+    files.make_folder(folder_path, 0o755)
     for name in contents:
-        outputs.check_output(place / name, REQUESTS, force=force)
+        outputs.check_output(folder_path / name, REQUESTS, force=force)
     return tuple(
-        outputs.write_output(place / name, data, REQUESTS, force=force)
+        outputs.write_output(folder_path / name, data, REQUESTS, force=force)
         for name, data in contents.items()
     )
 

@@ -48,12 +48,12 @@ def split_into_calls(
     for roll in procedure.rolls:
         rolled = tuple(usage for usage in package.usages if usage in roll.usages)
         if rolled:
-            said = next((times[usage] for usage in rolled if usage in times), None)
+            effective_time = next((times[usage] for usage in rolled if usage in times), None)
             calls.append(
                 Call(
                     usages=rolled,
                     roll=roll,
-                    effective=_choose_effective_time(package, roll, said, now),
+                    effective=_choose_effective_time(package, roll, effective_time, now),
                 )
             )
     return replace(package, calls=tuple(calls))

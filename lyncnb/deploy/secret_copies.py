@@ -63,7 +63,7 @@ def find_secret_copies(
             on_record[part.key_sha256] = (KEY, part.spki_sha256)
             if part.package is not None:
                 on_record[part.package.sha256] = (PACKAGE, part.spki_sha256)
-    found = []
+    copies = []
     for path in list_unknown_files(survey, manifest):
         if files.TEMP_PREFIX in path:
             continue  # The file is removed the next time that lyncnb locks the folder.
@@ -73,15 +73,15 @@ def find_secret_copies(
             continue  # The file is a link, or it is larger than any key or package.
         digest = hashlib.sha256(data).hexdigest()
         if digest in on_record:
-            what, spki = on_record[digest]
-            found.append(SecretCopy(path=path, what=what, spki_sha256=spki))
+            kind, spki = on_record[digest]
+            copies.append(SecretCopy(path=path, what=kind, spki_sha256=spki))
         elif _ARMOUR in data:
             spki = _identify_key(data, path, opener)
-            found.append(SecretCopy(path=path, what=KEY, spki_sha256=spki))
+            copies.append(SecretCopy(path=path, what=KEY, spki_sha256=spki))
         elif path.casefold().endswith(_PACKAGE_ENDINGS) or (opener and digest in opener.passwords):
             spki = _identify_package(data, digest, opener)
-            found.append(SecretCopy(path=path, what=PACKAGE, spki_sha256=spki))
-    return found
+            copies.append(SecretCopy(path=path, what=PACKAGE, spki_sha256=spki))
+    return copies
 
 
 def _identify_key(data: bytes, path: str, opener: Opener | None) -> str:

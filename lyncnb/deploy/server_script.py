@@ -27,7 +27,7 @@ def build_import_script(server: ServerSteps) -> bytes:
             "Commands": list(shell.commands) if shell else [],
             "ServiceList": _build_block(shell.services) if shell else None,
             "ServiceStart": _build_block(shell.start_service, "Value") if shell else None,
-            "Places": [_build_place_entries(place) for place in server.places if place.read],
+            "Places": [_build_place_entries(setting) for setting in server.places if setting.read],
             "Steps": [_build_step(step) for step in server.steps],
             "BackSteps": [_build_step(step) for step in server.back],
         },
@@ -42,20 +42,20 @@ def _build_block(command: str, *parameters: str) -> ScriptBlock | None:
     return ScriptBlock((f"param({names}) {command}" if names else command,))
 
 
-def _build_place_entries(place: FilledPlace) -> dict[str, object]:
-    key = ("Key",) if place.each else ()
+def _build_place_entries(setting: FilledPlace) -> dict[str, object]:
+    key = ("Key",) if setting.each else ()
     entries: dict[str, object] = {
-        "Name": place.name,
-        "New": place.new,
-        "Each": _build_block(place.each),
-        "Read": _build_block(place.read, *key),
-        "Set": _build_block(place.set, "Value", *key),
-        "Roll": _build_block(place.roll, "Value", "Date"),
-        "Clear": _build_block(place.clear),
-        "Staged": _build_block(place.staged),
-        "Restart": place.restart,
-        "Global": place.for_deployment,
-        "Setting": place.setting,
+        "Name": setting.name,
+        "New": setting.new,
+        "Each": _build_block(setting.each),
+        "Read": _build_block(setting.read, *key),
+        "Set": _build_block(setting.set, "Value", *key),
+        "Roll": _build_block(setting.roll, "Value", "Date"),
+        "Clear": _build_block(setting.clear),
+        "Staged": _build_block(setting.staged),
+        "Restart": setting.restart,
+        "Global": setting.for_deployment,
+        "Setting": setting.setting,
     }
     return _remove_blanks(entries)
 

@@ -165,8 +165,8 @@ class ServerStep:
     @property
     def name(self) -> str:
         """The name of the step in a script: number, title, and what the step is about."""
-        about = f" ({self.about})" if self.about and self.about not in self.title else ""
-        return f"{self.number}. {self.title}{about}"
+        suffix = f" ({self.about})" if self.about and self.about not in self.title else ""
+        return f"{self.number}. {self.title}{suffix}"
 
     @property
     def checks(self) -> tuple[FilledCheck, ...]:
@@ -290,14 +290,14 @@ class DeploymentSteps(Table):
         if self.missing:
             page += tables.rows_to_html(
                 ("Request", "Why there are no steps"),
-                [(one.request, one.why) for one in self.missing],
+                [(package.request, package.why) for package in self.missing],
                 caption="Certificates without steps",
                 limit=tables.ROWS_SHOWN,
             )
         if self.covered:
             page += tables.rows_to_html(
                 ("Request", "Installed certificate"),
-                [(one.request, one.why) for one in self.covered],
+                [(package.request, package.why) for package in self.covered],
                 caption="Not requested",
                 limit=tables.ROWS_SHOWN,
             )

@@ -164,15 +164,15 @@ def number_steps(pages: Iterable[ServerSteps], procedure: Procedure) -> tuple[Se
 def _number_steps(
     steps: tuple[ServerStep, ...], letters: Mapping[str, str], section: str = ""
 ) -> tuple[ServerStep, ...]:
-    found: dict[int, ServerStep] = {}
-    place = {id(step): index for index, step in enumerate(steps)}
+    numbered_steps: dict[int, ServerStep] = {}
+    positions = {id(step): index for index, step in enumerate(steps)}
     for part, own in _group_by_part(steps, section).items():
         for number, group in enumerate(_group_by_task(own), 1):
             for line, step in zip(_LINES if len(group) > 1 else [""], group):
                 prefix = _PARTS[part][0] if part in _PARTS else ""
                 count = letters[step.step.id] if part == ONCE else f"{prefix}{number}"
-                found[place[id(step)]] = replace(step, number=f"{count}{line}")
-    return tuple(found[index] for index in range(len(steps)))
+                numbered_steps[positions[id(step)]] = replace(step, number=f"{count}{line}")
+    return tuple(numbered_steps[index] for index in range(len(steps)))
 
 
 def _group_by_part(steps: Iterable[ServerStep], section: str) -> dict[str, list[ServerStep]]:
@@ -205,16 +205,20 @@ def list_parts(page: ServerSteps, translate: Say = str) -> Iterator[Part]:
     If all steps of a page are of one kind, such as a request, the page has no headings for parts.
     """
     sections = (("", page.steps), ("later", page.later), ("back", page.back))
-    found = {p: own for name, steps in sections for p, own in _group_by_part(steps, name).items()}
-    found.pop(ONCE, None)
-    for part, (_, heading, about) in _PARTS.items():
-        if part in found:
-            is_alone = len(found) == 1 and part == "evening"
+    steps_by_part = {
+        p: own for name, steps in sections for p, own in _group_by_part(steps, name).items()
+    }
+    steps_by_part.pop(ONCE, None)
+    for part, (_, heading, description) in _PARTS.items():
+        if part in steps_by_part:
+            is_alone = len(steps_by_part) == 1 and part == "evening"
             yield Part(
                 name=part,
                 heading="" if is_alone else translate(heading),
-                about=translate(about),
-                items=tuple(_build_item(group, translate) for group in _group_by_task(found[part])),
+                about=translate(description),
+                items=tuple(
+                    _build_item(group, translate) for group in _group_by_task(steps_by_part[part])
+                ),
             )
 
 
@@ -316,11 +320,11 @@ def list_common_items(steps: DeploymentSteps, translate: Say = str) -> tuple[Onc
 
     The items are sorted by letter.
     """
-    found: dict[str, list[tuple[ServerSteps, ServerStep]]] = {}
+    pairs_by_number: dict[str, list[tuple[ServerSteps, ServerStep]]] = {}
     for page in steps.servers:
         for step in page.steps:
             if step.step.part == ONCE:
-                found.setdefault(step.number, []).append((page, step))
+                pairs_by_number.setdefault(step.number, []).append((page, step))
     return tuple(
         Once(
             step=_translate_step(pairs[0][1], translate),
@@ -332,7 +336,7 @@ def list_common_items(steps: DeploymentSteps, translate: Say = str) -> tuple[Onc
             ),
             roles=tuple(dict.fromkeys(translate(page.title) for page, _ in pairs)),
         )
-        for _, pairs in sorted(found.items(), key=lambda pair: (len(pair[0]), pair[0]))
+        for _, pairs in sorted(pairs_by_number.items(), key=lambda pair: (len(pair[0]), pair[0]))
     )
 
 
@@ -343,10 +347,10 @@ def list_notes(steps: DeploymentSteps, translate: Say = str) -> tuple[Note, ...]
 
     Only the titles are translated to another language.
     """
-    found: dict[str, list[ServerStep]] = {}
+    steps_by_id: dict[str, list[ServerStep]] = {}
     for page in steps.pages:
         for step in page.every_step:
-            found.setdefault(step.step.id, []).append(step)
+            steps_by_id.setdefault(step.step.id, []).append(step)
     is_alone = len(steps.pages) == 1
     return tuple(
         Note(
@@ -357,7 +361,7 @@ def list_notes(steps: DeploymentSteps, translate: Say = str) -> tuple[Note, ...]
             wizard=_fill_general_text(same[0].step.wizard, same),
             source=same[0].step.source,
         )
-        for same in found.values()
+        for same in steps_by_id.values()
     )
 
 

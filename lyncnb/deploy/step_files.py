@@ -71,7 +71,7 @@ def write_steps(
         outputs.check_output(output, CHECKLIST, force=force)
         data = forms[Path(output).suffix.lower()](steps).encode()
         return (outputs.write_output(output, data, CHECKLIST, force=force),)
-    place = Path(folder) / FOLDER
+    steps_folder = Path(folder) / FOLDER
     contents = {f"checklist{suffix}": form(steps).encode() for suffix, form in forms.items()}
     for page in steps.pages:
         contents[build_file_name(page.stem, ".html")] = to_html(
@@ -79,25 +79,25 @@ def write_steps(
         ).encode()
     contents |= build_server_scripts(steps) | _build_chain_files(steps)
     with lock_folder(folder, wait_seconds=lock_seconds):
-        files.make_folder(place, 0o755)
-        files.make_folder(place / "chain", 0o755)
+        files.make_folder(steps_folder, 0o755)
+        files.make_folder(steps_folder / "chain", 0o755)
         for name, data in contents.items():
-            files.replace_file(place / name, data, 0o644)
-        for name in sorted(_list_earlier_files(place) - contents.keys()):
-            files.remove_file(place / name)
+            files.replace_file(steps_folder / name, data, 0o644)
+        for name in sorted(_list_earlier_files(steps_folder) - contents.keys()):
+            files.remove_file(steps_folder / name)
     if steps.servers and (Path(folder) / MANIFEST).is_file():
         record_commands(Path(folder), steps, lock_seconds=lock_seconds)
-    return tuple(place / name for name in contents)
+    return tuple(steps_folder / name for name in contents)
 
 
 def _list_earlier_files(folder: Path) -> set[str]:
     """Return the names of files whose content shows that :func:`write_steps` wrote them."""
-    found = {path.name for path in folder.glob("*.html") if _has_content(path, _is_checklist)}
-    found |= {
+    names = {path.name for path in folder.glob("*.html") if _has_content(path, _is_checklist)}
+    names |= {
         path.name for path in folder.glob("*.ps1") if _has_content(path, _match_script(path.stem))
     }
     issuers = folder.glob("chain/*.cer")
-    return found | {
+    return names | {
         f"chain/{p.name}" for p in issuers if _has_content(p, _match_thumbprint(p.stem))
     }
 
@@ -136,11 +136,16 @@ def _build_chain_files(steps: DeploymentSteps) -> dict[str, bytes]:
     return {
         f"chain/{issuer.thumbprint}.cer": issuer.der
         for server in steps.servers
-        for issuer in (*(one for p in server.packages for one in p.path), *server.issuers)
+        for issuer in (
+            *(certificate for p in server.packages for certificate in p.path),
+            *server.issuers,
+        )
     }
 
 
 def build_server_scripts(steps: DeploymentSteps) -> dict[str, bytes]:
     """Return the scripts for all servers, by file name."""
-    scripts = {build_script_name(one): build_import_script(one) for one in steps.servers}
-    return scripts | {build_script_name(one): build_import_script(one) for one in steps.key_holders}
+    scripts = {build_script_name(server): build_import_script(server) for server in steps.servers}
+    return scripts | {
+        build_script_name(server): build_import_script(server) for server in steps.key_holders
+    }

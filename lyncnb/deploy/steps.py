@@ -107,17 +107,19 @@ def deployment_steps(
                 _build_missing_package(record, _describe_covering_certificate(record.covered))
             )
             continue
-        found = _build_package(record, issued)
-        if isinstance(found, ServerPackage):
-            packages.append(found)
+        result = _build_package(record, issued)
+        if isinstance(result, ServerPackage):
+            packages.append(result)
         else:
-            missing.append(_build_missing_package(record, found))
+            missing.append(_build_missing_package(record, result))
     return build_procedure(
         packages,
         load_recorded_rules(manifest.product, sha256=manifest.product_sha256),
         missing=missing,
         covered=covered,
-        at_set_up=[one.plan for one in manifest.requests if _is_requested_during_setup(one)],
+        at_set_up=[
+            record.plan for record in manifest.requests if _is_requested_during_setup(record)
+        ],
         effective=effective,
         hosts=hosts,
         others=_list_other_certificates(issued, packages),
@@ -129,13 +131,16 @@ def deployment_steps(
 
 def _build_package(record: RequestRecord, issued: IssuedCertificates) -> ServerPackage | str:
     """Return the package for the servers of a request, or the reason why there is none."""
-    one = issued.by_id.get(record.id)
-    if one is None or one.has_errors:
+    certificate = issued.by_id.get(record.id)
+    if certificate is None or certificate.has_errors:
         if record.key_holder and not record.is_written:
             return f"you must still request this certificate on {record.key_holder}"
-        if one is not None and {e.code for e in one.findings if e.severity == "error"} == _EXPIRED:
+        if (
+            certificate is not None
+            and {e.code for e in certificate.findings if e.severity == "error"} == _EXPIRED
+        ):
             return (
-                f"the certificate expired on {one.not_after:%Y-%m-%d}. To renew it, run "
+                f"the certificate expired on {certificate.not_after:%Y-%m-%d}. To renew it, run "
                 "lyncnb renew FOLDER --due"
             )
         why = issued.why_missing(record.id) or "no certificate has been issued yet"
@@ -143,13 +148,13 @@ def _build_package(record: RequestRecord, issued: IssuedCertificates) -> ServerP
         is_refused = issued.explain_refusal(record.id)
         return f"ask the CA for another certificate: {why}" if is_refused else why
     if record.key_holder:
-        return _build_server_package(record, None, one)
-    if record.package is None or record.package.certificate != one.sha256:
+        return _build_server_package(record, None, certificate)
+    if record.package is None or record.package.certificate != certificate.sha256:
         return "the certificate is not packaged yet. To package it, run lyncnb pfx FOLDER"
     if record.package.file in issued.exchanged:
         why = f"{record.package.file} is not the package that lyncnb created"
         return f"{why}. Find out who replaced the package, then run lyncnb pfx FOLDER"
-    return _build_server_package(record, record.package, one)
+    return _build_server_package(record, record.package, certificate)
 
 
 def _find_first_renewal(manifest: Manifest) -> str:
@@ -176,17 +181,17 @@ def _needs_installation(record: RequestRecord, renewed_at: str) -> bool:
 
 def _list_trusted_cas(issued: IssuedCertificates, packages: list[ServerPackage]) -> frozenset[str]:
     """Return the SHA-256 of all CA certificates above the certificates that servers use now."""
-    told = {package.id for package in packages}
-    found: set[str] = set()
+    package_ids = {package.id for package in packages}
+    digests: set[str] = set()
     for record in issued.bundle.manifest.requests:
         in_use = find_generations(record).in_use
-        one = issued.by_id.get(record.id)
+        certificate = issued.by_id.get(record.id)
         if in_use is not None and in_use.generation != record.generation:
             judgement = in_use.issued.judgement if in_use.issued else None
-            found |= {*(judgement.chain if judgement else ())}
-        elif one is not None and record.id not in told:
-            found |= {issuer.sha256 for issuer in one.path}
-    return frozenset(found)
+            digests |= {*(judgement.chain if judgement else ())}
+        elif certificate is not None and record.id not in package_ids:
+            digests |= {issuer.sha256 for issuer in certificate.path}
+    return frozenset(digests)
 
 
 def _is_requested_during_setup(record: RequestRecord) -> bool:
@@ -201,17 +206,22 @@ def _list_other_certificates(
 
     Clients also verify these certificates.
     """
-    told = {package.id for package in packages}
+    package_ids = {package.id for package in packages}
     for record in issued.bundle.manifest.requests:
-        one = issued.by_id.get(record.id)
-        if record.id not in told and record.state != "retired" and one and not one.has_errors:
-            yield _build_server_package(record, None, one)
+        certificate = issued.by_id.get(record.id)
+        if (
+            record.id not in package_ids
+            and record.state != "retired"
+            and certificate
+            and not certificate.has_errors
+        ):
+            yield _build_server_package(record, None, certificate)
 
 
 def _describe_covering_certificate(cover: CoveringCertificate) -> str:
-    where = f", on {', '.join(cover.servers)}" if cover.servers else ""
+    location = f", on {', '.join(cover.servers)}" if cover.servers else ""
     return (
-        f"{cover}{where}. No request is needed. If the certificate is not in the "
+        f"{cover}{location}. No request is needed. If the certificate is not in the "
         "certificate store yet, import the certificate with its private key. Then "
         "assign this thumbprint"
     )
@@ -358,6 +368,7 @@ def build_procedure(
         origin=origin,
         cmdlets=procedure.cmdlets,
         key_holders=number_steps(
-            [filler.build_key_holder_steps(one) for one in packed if one.key_holder], procedure
+            [filler.build_key_holder_steps(package) for package in packed if package.key_holder],
+            procedure,
         ),
     )

@@ -21,8 +21,8 @@ _KEY = KeyParameters(algorithm="RSA", bits=2048)
 
 def list_issuers(packages: Iterable[ServerPackage]) -> tuple[Certificate, ...]:
     """Return the CA certificates in the chains of packages without duplicates, roots first."""
-    found = {issuer.sha256: issuer for package in packages for issuer in package.path}
-    return tuple(sorted(found.values(), key=lambda one: not one.is_self_issued))
+    issuers = {issuer.sha256: issuer for package in packages for issuer in package.path}
+    return tuple(sorted(issuers.values(), key=lambda issuer: not issuer.is_self_issued))
 
 
 class TrustOfPackages:
@@ -43,7 +43,7 @@ class TrustOfPackages:
     @cached_property
     def cas_by_hash(self) -> Mapping[str, Certificate]:
         """The CA certificates in the chains of the packages, by their SHA-256."""
-        return {one.sha256: one for one in list_issuers(self.packages)}
+        return {issuer.sha256: issuer for issuer in list_issuers(self.packages)}
 
     @cached_property
     def plan(self) -> TrustPlan:
@@ -53,36 +53,38 @@ class TrustOfPackages:
             for package in self.packages
         }
         plan = build_recorded_plan([*planned], self.rules, source="")
-        return trust(plan, chains={one.id: path for one, path in planned.items()})
+        return trust(plan, chains={certificate.id: path for certificate, path in planned.items()})
 
     def list_cas_of_server(self, server: str) -> tuple[tuple[Certificate, tuple[str, ...]], ...]:
         """Return the CA certificates that a server must trust, roots first, with the reasons."""
-        found: dict[str, dict[str, None]] = {}
-        for one in self._list_required.get(server, ()):
-            if one.ca.sha256:
-                found.setdefault(one.ca.sha256, {}).update(dict.fromkeys(one.reasons))
+        reasons_by_hash: dict[str, dict[str, None]] = {}
+        for requirement in self._list_required.get(server, ()):
+            if requirement.ca.sha256:
+                reasons_by_hash.setdefault(requirement.ca.sha256, {}).update(
+                    dict.fromkeys(requirement.reasons)
+                )
         # The certificate of the deployment is imported on one server, which can have any role.
         for package in self._shared_packages.get(server, ()):
             for issuer in package.path:
-                found.setdefault(issuer.sha256, {"its own certificate": None})
-        known = [(self.cas_by_hash[sha256], tuple(why)) for sha256, why in found.items()]
+                reasons_by_hash.setdefault(issuer.sha256, {"its own certificate": None})
+        known = [(self.cas_by_hash[sha256], tuple(why)) for sha256, why in reasons_by_hash.items()]
         return tuple(sorted(known, key=lambda pair: not pair[0].is_self_issued))
 
     @cached_property
     def _list_required(self) -> Mapping[str, list[RequiredCa]]:
-        found: dict[str, list[RequiredCa]] = {}
-        for one in self.plan.required:
-            for server in one.servers:
-                found.setdefault(server, []).append(one)
-        return found
+        by_server: dict[str, list[RequiredCa]] = {}
+        for requirement in self.plan.required:
+            for server in requirement.servers:
+                by_server.setdefault(server, []).append(requirement)
+        return by_server
 
     @cached_property
     def _shared_packages(self) -> Mapping[str, list[ServerPackage]]:
-        found: dict[str, list[ServerPackage]] = {}
+        by_server: dict[str, list[ServerPackage]] = {}
         for package in self.packages:
             if package.shared_by == "deployment" and package.servers:
-                found.setdefault(min(package.servers), []).append(package)
-        return found
+                by_server.setdefault(min(package.servers), []).append(package)
+        return by_server
 
 
 def _build_planned_certificate(package: ServerPackage, rules: Rules) -> PlannedCertificate:

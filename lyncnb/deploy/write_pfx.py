@@ -123,10 +123,10 @@ def write_pfx(
     """
     check_type("write_pfx: issued", issued, IssuedCertificates)
     base = issued.bundle.folder
-    place = _get_relative_path(base, folder)
+    pfx_folder = _get_relative_path(base, folder)
     now = format_timestamp(today)
     if passphrase is None:
-        return _build_result_without_keys(issued, place, target_os, without_chain)
+        return _build_result_without_keys(issued, pfx_folder, target_os, without_chain)
     cipher = FolderCipher(passphrase)
     # Check the passphrase before the command changes anything.
     verify_passphrase(take_survey(base), read_manifest(base), cipher)
@@ -138,11 +138,11 @@ def write_pfx(
         passwords = PasswordList(base, cipher)
         _reject_unknown_ids(manifest, base, without_chain)
         ready, packages = _split_packages(
-            manifest, issued, place, target_os, passwords, without_chain
+            manifest, issued, pfx_folder, target_os, passwords, without_chain
         )
         if ready or manifest.format != FIRST_FORMAT:
             manifest = _add_key_bindings(base, manifest, cipher)
-        parts = place.split("/")
+        parts = pfx_folder.split("/")
         # The folder of the packages is created first, because the first batch also writes the list
         # of passwords.
         for length in range(1, len(parts) + 1):
@@ -173,7 +173,7 @@ def is_passphrase_needed(bundle: RequestBundle) -> bool:
 
 
 def _build_result_without_keys(
-    issued: IssuedCertificates, place: str, target_os: str, without_chain: Collection[str]
+    issued: IssuedCertificates, pfx_folder: str, target_os: str, without_chain: Collection[str]
 ) -> Packages:
     """Return the result for a folder without keys, which are elsewhere or were removed."""
     bundle = issued.bundle
@@ -183,7 +183,7 @@ def _build_result_without_keys(
             hint="specify the folder's passphrase, which decrypts the keys",
         )
     _reject_unknown_ids(bundle.manifest, bundle.folder, without_chain)
-    _, packages = _split_packages(bundle.manifest, issued, place, target_os, (), without_chain)
+    _, packages = _split_packages(bundle.manifest, issued, pfx_folder, target_os, (), without_chain)
     return Packages(bundle=bundle, packages=tuple(packages))
 
 
@@ -223,7 +223,7 @@ def _get_relative_path(base: Path, folder: str | os.PathLike[str]) -> str:
 def _split_packages(
     manifest: Manifest,
     issued: IssuedCertificates,
-    place: str,
+    pfx_folder: str,
     target_os: str,
     passwords: Container[str],
     without_chain: Collection[str],
@@ -239,19 +239,21 @@ def _split_packages(
             continue
         target = target_os or record.target_os
         encryption = rules.find_encryption(target)
-        one = issued.by_id.get(record.id)
+        certificate = issued.by_id.get(record.id)
         package = Package(
             request_id=record.id,
-            file=f"{place}/{_choose_file_name(record, one)}",
+            file=f"{pfx_folder}/{_choose_file_name(record, certificate)}",
             servers=record.plan.servers,
             usages=record.plan.usages,
             target_os=target,
             encryption=encryption.title,
-            friendly_name=_build_friendly_name(record, one, deployment) if one else "",
+            friendly_name=_build_friendly_name(record, certificate, deployment)
+            if certificate
+            else "",
             action="written",
             why=encryption.why,
         )
-        objection = _find_objection(record, one, issued, record.id in without_chain)
+        objection = _find_objection(record, certificate, issued, record.id in without_chain)
         if record.covered and record.covered.is_in_force(convert_to_time(issued.today)):
             why = f"no request is needed, because the request is {record.covered}"
             settled.append(replace(package, file="", action="covered", why=why))
@@ -263,18 +265,20 @@ def _split_packages(
             settled.append(
                 replace(package, file="", action="elsewhere", why=_report_key_elsewhere(record))
             )
-        elif objection or one is None:
-            is_waiting = one is None and record.state == "waiting" and not record.refused
+        elif objection or certificate is None:
+            is_waiting = certificate is None and record.state == "waiting" and not record.refused
             action = "waiting" if is_waiting else "refused"
             settled.append(replace(package, file="", action=action, why=objection))
         elif _is_existing_package(
-            issued.bundle.folder, record, one, package, encryption, passwords
+            issued.bundle.folder, record, certificate, package, encryption, passwords
         ):
             made = record.package
             name = made.friendly_name if made else package.friendly_name
             settled.append(replace(package, action="kept", friendly_name=name))
         else:
-            ready.append(_Job(record=record, issued=one, encryption=encryption, package=package))
+            ready.append(
+                _Job(record=record, issued=certificate, encryption=encryption, package=package)
+            )
     return ready, settled
 
 
@@ -347,8 +351,8 @@ def _build_friendly_name(
     whose = (
         plan.servers[0] if plan.servers and plan.shared_by == "server" else plan.pool or deployment
     )
-    what = "+".join(plan.usages) or plan.role
-    return f"{whose} {what} {certificate.not_before:%Y-%m-%d} {certificate.thumbprint[:8]}"
+    purpose = "+".join(plan.usages) or plan.role
+    return f"{whose} {purpose} {certificate.not_before:%Y-%m-%d} {certificate.thumbprint[:8]}"
 
 
 def _is_existing_package(

@@ -106,7 +106,7 @@ def _is_digest_of(saved: SavedPlan, digest: str) -> bool:
     # Both digests are accepted, because earlier versions of lyncnb showed the digest in the last
     # line of the file.
     known = (saved.sha256, saved.digest)
-    return len(wanted) >= _DIGITS and any(one.startswith(wanted) for one in known)
+    return len(wanted) >= _DIGITS and any(known_digest.startswith(wanted) for known_digest in known)
 
 
 def _reject_other_approval(saved: SavedPlan, signature_path: Path, fingerprint: str) -> None:
@@ -183,7 +183,11 @@ def check_approval(
     if folder is not None and os.path.isfile(Path(folder) / NAME):
         plans = read_manifest(Path(folder)).plans
         if plans and plans[-1].sha256 == saved.digest:
-            present = tuple(one for one in plans[-1].approvals if one.is_same(approval))
+            present = tuple(
+                old_approval
+                for old_approval in plans[-1].approvals
+                if old_approval.is_same(approval)
+            )
             if present:
                 return present
     return (approval,)

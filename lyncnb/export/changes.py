@@ -222,11 +222,11 @@ def reject_waiting_renewals(manifest: Manifest, order: Order) -> None:
         "already have received",
         problems=tuple(
             Problem(
-                message=f"generation {one.generation} was requested on {one.written_at[:10]} "
-                f"({'; '.join(one.reasons)})",
-                file=one.files.csr,
+                message=f"generation {record.generation} was requested on {record.written_at[:10]} "
+                f"({'; '.join(record.reasons)})",
+                file=record.files.csr,
             )
-            for one in waiting
+            for record in waiting
         ),
         hint="wait for the certificate, or withdraw the waiting request and create a new "
         "request: --withdraw",
@@ -235,15 +235,15 @@ def reject_waiting_renewals(manifest: Manifest, order: Order) -> None:
 
 def request_revocations(manifest: Manifest, order: Order) -> Manifest:
     """Record that the CA must revoke the certificates of each compromised key."""
-    asked = Revocation(reason=KEY_COMPROMISE, asked_at=order.now)
+    revocation = Revocation(reason=KEY_COMPROMISE, asked_at=order.now)
     records = []
     for name in sorted(order.compromised):
         record = manifest.by_id[name]
         before = record.covering
         if before is not None and find_generations(record).held is before and not before.revocation:
-            record = record.with_covering(replace(before, revocation=asked))
+            record = record.with_covering(replace(before, revocation=revocation))
         for part in find_compromised_generations(record, date.fromisoformat(order.now[:10])):
-            record = record.with_generation(part.generation, revocation=asked)
+            record = record.with_generation(part.generation, revocation=revocation)
         records.append(record)
     return manifest.with_records(records)
 
@@ -380,7 +380,7 @@ def _make_kept_record(
     old_record: RequestRecord, request: Wanted, entry: PlannedEntry
 ) -> tuple[RequestRecord, Change]:
     certificate = request.certificate
-    about = list_entry_differences(old_record.plan, entry, ABOUT)
+    differences = list_entry_differences(old_record.plan, entry, ABOUT)
     new = replace(
         old_record,
         state=old_record.active_state,
@@ -398,9 +398,9 @@ def _make_kept_record(
     new = replace(new, name_notes=request.name_notes)
     if old_record.state == "retired":
         return new, _build_change(
-            "adopted", new, ("unchanged; the plan contains this certificate again", *about)
+            "adopted", new, ("unchanged; the plan contains this certificate again", *differences)
         )
-    return new, _build_change("kept", new, about)
+    return new, _build_change("kept", new, differences)
 
 
 def record_saved_plan(
@@ -415,7 +415,9 @@ def record_saved_plan(
     if not plans or plans[-1].sha256 != saved.sha256:
         return (*plans, saved)
     last = plans[-1]
-    news = tuple(one for one in saved.approvals if not any(map(one.is_same, last.approvals)))
+    news = tuple(
+        approval for approval in saved.approvals if not any(map(approval.is_same, last.approvals))
+    )
     return (*plans[:-1], replace(last, approvals=(*last.approvals, *news)))
 
 
@@ -434,7 +436,7 @@ def reject_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None)
     if saved is None or not plans or plans[-1].sha256 == saved.sha256 or saved.reason:
         return
     last = plans[-1]
-    if any(one.sha256 == saved.sha256 for one in plans):
+    if any(plan.sha256 == saved.sha256 for plan in plans):
         why = "the folder contains a newer plan that replaced this plan"
     elif saved.judged_on < last.judged_on:
         why = f"the evaluation date {saved.judged_on} is earlier than {last.judged_on}"
@@ -505,8 +507,13 @@ def record_plan(
 def _find_table_data(order: Order, old_manifest: TableOnRecord | None) -> TableOnRecord:
     """Return the data that a saved plan lacks: the table's name, language, and notes."""
     notes = (
-        TableNote(place=one.place, written=one.written, requested=one.requested, what=one.what)
-        for one in find_spellings(order.plan)
+        TableNote(
+            place=spelling.place,
+            written=spelling.written,
+            requested=spelling.requested,
+            what=spelling.what,
+        )
+        for spelling in find_spellings(order.plan)
     )
     return TableOnRecord(
         name=old_manifest.name if old_manifest else order.plan.topology.source,

@@ -144,7 +144,9 @@ class _ClusterExecutor(Executor):
             number = next(self._numbers)
             if not self._has_ended:
                 self._waiting[number] = answered
-        answered.add_done_callback(lambda told: self._cancel(number) if told.cancelled() else None)
+        answered.add_done_callback(
+            lambda future: self._cancel(number) if future.cancelled() else None
+        )
         if number not in self._waiting or not self._send((number, task, args, kwargs)):
             self._waiting.pop(number, None)
             _settle_future(answered, _build_connection_error())
@@ -195,7 +197,9 @@ def _read_content(answer: dict[str, object]) -> tuple[bytes, ...] | WorkerError:
             except ValueError:
                 return WorkerError("the worker's response is not valid base64")
         case {"failed": str(text)}:
-            shown = "".join(one if one.isprintable() else " " for one in text[:_TEXT_SHOWN])
+            shown = "".join(
+                character if character.isprintable() else " " for character in text[:_TEXT_SHOWN]
+            )
             return WorkerError(shown)
     return WorkerError("the worker's response does not contain a key and a request")
 

@@ -64,60 +64,66 @@ def choose_covering_certificates(
     PlanRejected
         If a probe did not see a certificate, and nobody decided what to do.
     """
-    asked = (reuse,) if isinstance(reuse, str) else tuple(reuse)
+    requested = (reuse,) if isinstance(reuse, str) else tuple(reuse)
     if only_missing is None:
-        if asked:
+        if requested:
             raise OptionsError(
-                f"reuse: lyncnb needs the list of installed certificates for {', '.join(asked)}",
+                "reuse: lyncnb needs the list of installed certificates for "
+                f"{', '.join(requested)}",
                 hint="also specify the file that lyncnb asis created: --only-missing FILE.json",
             )
         return NO_COVERS
     if isinstance(only_missing, AsIs):
-        found, name = only_missing, "the list of installed certificates"
+        as_is, name = only_missing, "the list of installed certificates"
     else:
-        found, name = read_as_is(only_missing), str(only_missing)
-    _reject_other_plan(found, plan, name)
-    by_id = {one.id: one for one in found.planned}
-    chosen = resolve_ids([*by_id], asked, option_name="reuse", error=OptionsError)
+        as_is, name = read_as_is(only_missing), str(only_missing)
+    _reject_other_plan(as_is, plan, name)
+    by_id = {certificate.id: certificate for certificate in as_is.planned}
+    chosen = resolve_ids([*by_id], requested, option_name="reuse", error=OptionsError)
     for identity in sorted(chosen):
         _reject_uncovered_certificate(by_id[identity], day)
     if NOT_SEEN not in {
         *accept,
         *list_accepted_codes((), plan.options, day=day),
     }:
-        _reject_unseen_certificates(one for one in found.planned if one.id not in chosen)
+        _reject_unseen_certificates(
+            certificate for certificate in as_is.planned if certificate.id not in chosen
+        )
     return Covers(
-        by_id={identity: _record_cover(by_id[identity], found, now) for identity in sorted(chosen)},
-        notes=tuple(_list_notes(found, chosen, day)),
+        by_id={identity: _record_cover(by_id[identity], as_is, now) for identity in sorted(chosen)},
+        notes=tuple(_list_notes(as_is, chosen, day)),
     )
 
 
 def _reject_other_plan(as_is: AsIs, plan: CertificatePlan, name: str) -> None:
-    before = {one.id: one.entry_sha256 for one in as_is.planned}
-    now = {one.id: compute_entry_sha256(convert_to_entry(one)) for one in plan.certificates}
+    before = {certificate.id: certificate.entry_sha256 for certificate in as_is.planned}
+    now = {
+        certificate.id: compute_entry_sha256(convert_to_entry(certificate))
+        for certificate in plan.certificates
+    }
     parts = {
         "only the plan contains {}": now.keys() - before.keys(),
         "only the list contains {}": before.keys() - now.keys(),
         "the plan and the list contain different data for {}": {
-            one for one in now.keys() & before.keys() if now[one] != before[one]
+            identity for identity in now.keys() & before.keys() if now[identity] != before[identity]
         },
     }
-    said = "; ".join(
+    differences = "; ".join(
         text.format(join_first(sorted(ids), _NAMED)) for text, ids in parts.items() if ids
     )
-    if (as_is.product, as_is.plan_sha256) == (plan.rules.product, plan.sha256) and not said:
+    if (as_is.product, as_is.plan_sha256) == (plan.rules.product, plan.sha256) and not differences:
         # Both the digest and the entries are checked, because a person who edits the entries may
         # leave the digest unchanged.
         return
     raise ReturnedFileError(
-        f"{name} was created for another plan: {said or f'for {as_is.product}'}",
+        f"{name} was created for another plan: {differences or f'for {as_is.product}'}",
         hint="compare the certificates with this plan: lyncnb asis PATH… TOPOLOGY --save FILE.json",
     )
 
 
 def _reject_unseen_certificates(planned: Iterable[PlannedAsIs]) -> None:
     """Reject certificates that the probe did not see. They may nevertheless be installed."""
-    unseen = [one for one in planned if one.state == NOT_SEEN]
+    unseen = [certificate for certificate in planned if certificate.state == NOT_SEEN]
     if unseen:
         raise PlanRejected(
             (
@@ -125,8 +131,11 @@ def _reject_unseen_certificates(planned: Iterable[PlannedAsIs]) -> None:
                 "certificates may still be installed"
             ),
             problems=tuple(
-                Problem(message=f"{one.id} ({one.owner}): {join_first(one.remarks, 1)}")
-                for one in unseen
+                Problem(
+                    message=f"{certificate.id} ({certificate.owner}): "
+                    f"{join_first(certificate.remarks, 1)}"
+                )
+                for certificate in unseen
             ),
             hint=list_returned_checks()[NOT_SEEN].hint,
         )
@@ -189,7 +198,11 @@ def _record_cover(planned_certificate: PlannedAsIs, as_is: AsIs, now: str) -> Co
 
 
 def _list_notes(as_is: AsIs, chosen: Collection[str], day: date) -> Iterator[str]:
-    rest = [one.id for one in as_is.planned if one.id not in chosen and _is_valid_on(one, day)]
+    rest = [
+        certificate.id
+        for certificate in as_is.planned
+        if certificate.id not in chosen and _is_valid_on(certificate, day)
+    ]
     if rest:
         yield (
             f"installed certificates also cover {len(rest):,} of the requests, such as "

@@ -29,12 +29,12 @@ def list_entry_differences(
     tuple of str
         E.g. ``("san: + lyncdiscover.fabrikam.com", "hash: sha1 -> sha256")``; empty if equal.
     """
-    found = []
+    differences = []
     for name in names:
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
-            found.append(f"{name}: {_describe_difference(before, after)}")
-    return tuple(found)
+            differences.append(f"{name}: {_describe_difference(before, after)}")
+    return tuple(differences)
 
 
 def _describe_difference(old_value: object, new_value: object) -> str:

@@ -142,7 +142,7 @@ def _build_pair_function(
     first_message: tuple[bytes, bytes],
 ) -> Callable[[tuple[str, RequestContent]], tuple[str | bytes, ...]]:
     encryptor = Encryptor(*first_message)
-    return lambda one: tuple(make_pair(*one, encryptor.encrypt))
+    return lambda request: tuple(make_pair(*request, encryptor.encrypt))
 
 
 # A key is written before its CSR, and both are durable. A CSR appears in ``csr/`` only after its

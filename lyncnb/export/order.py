@@ -157,8 +157,8 @@ class Order:
 def _find_evaluation_date(saved: bytes) -> Iterator[date]:
     """Yield the evaluation date in the file of a saved plan, if the file contains a valid date."""
     with suppress(ValueError):
-        if found := _JUDGED_ON.search(saved):
-            yield date.fromisoformat(found[1].decode())
+        if match := _JUDGED_ON.search(saved):
+            yield date.fromisoformat(match[1].decode())
 
 
 def make_order(
@@ -225,7 +225,8 @@ def make_order(
         wanted=wanted,
         told_findings=Findings(
             tuple(
-                one.accepted_because(why_each[one]) if one in why_each else one for one in findings
+                finding.accepted_because(why_each[finding]) if finding in why_each else finding
+                for finding in findings
             ),
             day,
         ),
@@ -248,22 +249,22 @@ def _make_past_date_error(plan: CertificatePlan, today: date) -> Finding | None:
     planned, rule = plan.options.planned_issue_date, plan.rules.checks.get(LATE)
     if planned is None or planned >= today or rule is None:
         return None
-    place = next((name for one in plan.certificates for name in one.servers), "")
+    server = next((name for certificate in plan.certificates for name in certificate.servers), "")
     message = f"planned_issue_date is {planned}, but you cannot send new requests before {today}"
     hint = f"set planned_issue_date in plan.toml to {today} or later, or remove the option"
-    return replace(create_finding(rule, place, message), severity="error", hint=hint)
+    return replace(create_finding(rule, server, message), severity="error", hint=hint)
 
 
 def _list_wanted_requests(
     plan: CertificatePlan, key_holders: Mapping[str, str], covers: Covers
 ) -> Iterator[Wanted]:
-    told = find_certificate_spellings(plan.certificates, plan.topology)
+    spellings = find_certificate_spellings(plan.certificates, plan.topology)
     for item in plan.certificates:
         yield Wanted(
             id=item.id,
             certificate=item,
             validity_days=plan.options.validity_for(item.issuer) or 0,
-            name_notes=tuple(map(_format_name_note, told.get(item.id, ()))),
+            name_notes=tuple(map(_format_name_note, spellings.get(item.id, ()))),
             key_holder=min(item.servers) if item.at_set_up else key_holders.get(item.id, ""),
             covered=covers.by_id.get(item.id),
         )
@@ -290,8 +291,10 @@ def find_cover_date(plan: CertificatePlan, now: str) -> date:
 
 
 def _format_name_note(findings: Spelling) -> NameNote:
-    where = f" ({findings.place})" if findings.place else ""
-    return NameNote(name=findings.requested, written=findings.written, note=findings.what + where)
+    location = f" ({findings.place})" if findings.place else ""
+    return NameNote(
+        name=findings.requested, written=findings.written, note=findings.what + location
+    )
 
 
 def _reject_duplicate_ids(planned_requests: Sequence[Wanted]) -> None:

@@ -54,8 +54,10 @@ def compare_deployments(
         records = open_requests(folder).requests
     except BundleError:  # The folder is new, or the run reports the problem later.
         return None
-    in_folder = _list_servers(one.plan.servers for one in records if one.state != "retired")
-    planned = _list_servers(one.servers for one in plan.certificates)
+    in_folder = _list_servers(
+        record.plan.servers for record in records if record.state != "retired"
+    )
+    planned = _list_servers(certificate.servers for certificate in plan.certificates)
     if not in_folder or not planned or set(in_folder) & set(planned):
         return None
     return OtherDeployment(in_folder=in_folder, planned=planned)

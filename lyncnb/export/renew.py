@@ -145,8 +145,8 @@ def renew(
     bundle = execute_order(
         path, order, passphrase, options=making, dry_run=dry_run, lock_seconds=lock_seconds
     )
-    asked = (bundle.manifest.by_id[one.id] for one in choice.compromised)
-    return replace(bundle, notes=(*bundle.notes, *_list_revocations(path, asked)))
+    records = (bundle.manifest.by_id[record.id] for record in choice.compromised)
+    return replace(bundle, notes=(*bundle.notes, *_list_revocations(path, records)))
 
 
 def _check_arguments(names: Sequence[str], reason: str, *, due: bool, compromised: bool) -> None:
@@ -165,19 +165,21 @@ def _check_arguments(names: Sequence[str], reason: str, *, due: bool, compromise
 
 
 def _list_revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterator[str]:
-    told = [one for record in records for one in list_certificates_to_revoke(record)]
-    for one in told:
-        which = (
-            f"generation {one.generation}"
-            if one.generation
+    certificates = [
+        certificate for record in records for certificate in list_certificates_to_revoke(record)
+    ]
+    for certificate in certificates:
+        generation = (
+            f"generation {certificate.generation}"
+            if certificate.generation
             else "installed before the request was created"
         )
-        yield f"{one}: {one.request_id}, {which}"
-    if told:
-        place = quote_argument(str(folder))
+        yield f"{certificate}: {certificate.request_id}, {generation}"
+    if certificates:
+        folder_argument = quote_argument(str(folder))
         yield (
             "ask the CA to revoke the certificate immediately, or send the CA the page "
-            f"that this command creates: lyncnb handover {place} OUT.zip"
+            f"that this command creates: lyncnb handover {folder_argument} OUT.zip"
         )
 
 
@@ -190,16 +192,18 @@ def _choose_requests(
     named = (
         _find_named_requests(known, names) if names else _find_due_requests(folder, manifest, day)
     )
-    elsewhere = tuple(one for one in named if _is_key_elsewhere(one))
+    elsewhere = tuple(record for record in named if _is_key_elsewhere(record))
     if not compromised and names and elsewhere == named:
         raise BundleError(_make_other_computers_error(elsewhere), hint=_ELSEWHERE)
-    here = tuple(one for one in named if one.state != "retired" and not _is_key_elsewhere(one))
+    local_records = tuple(
+        record for record in named if record.state != "retired" and not _is_key_elsewhere(record)
+    )
     if not compromised:
-        return _Choice(renewed=here, elsewhere=elsewhere)
+        return _Choice(renewed=local_records, elsewhere=elsewhere)
     return _Choice(
-        renewed=tuple(one for one in here if not _has_waiting_key(one)),
-        compromised=tuple(one for one in named if find_generations(one).held is not None),
-        kept=tuple(one for one in here if _has_waiting_key(one)),
+        renewed=tuple(record for record in local_records if not _has_waiting_key(record)),
+        compromised=tuple(record for record in named if find_generations(record).held is not None),
+        kept=tuple(record for record in local_records if _has_waiting_key(record)),
         elsewhere=elsewhere,
     )
 
@@ -212,13 +216,13 @@ def _find_due_requests(folder: Path, manifest: Manifest, day: date) -> tuple[Req
 def _find_named_requests(
     records: Sequence[RequestRecord], names: Sequence[str]
 ) -> tuple[RequestRecord, ...]:
-    found, problems = find_named_requests(records, names)
+    matches, problems = find_named_requests(records, names)
     if problems:
         raise BundleError(
             ("lyncnb renewed nothing, because some names do not match any request in the folder"),
             problems=problems,
         )
-    chosen = {one.record.id for one in found}
+    chosen = {match.record.id for match in matches}
     return tuple(record for record in records if record.id in chosen)
 
 
@@ -240,7 +244,7 @@ _ELSEWHERE = (
 
 
 def _make_other_computers_error(records: Sequence[RequestRecord]) -> str:
-    ids = join_first([f"{one.id} (on {_find_key_holder(one)})" for one in records], _NAMED)
+    ids = join_first([f"{record.id} (on {_find_key_holder(record)})" for record in records], _NAMED)
     return (
         f"lyncnb does not have the key for {ids}, so it cannot renew the certificate on "
         "this computer"
@@ -272,12 +276,14 @@ def _make_renewal_order(
     # The plan is evaluated as if its certificates were issued today. Its planned issue date applies
     # only to the first requests.
     judged = replace(plan, options=replace(plan.options, planned_issue_date=evaluation_date))
-    others = {one.id for one in plan.certificates} - set(ids)
-    findings = [one for one in check_plan(judged, on=evaluation_date) if one.about not in others]
+    others = {certificate.id for certificate in plan.certificates} - set(ids)
+    findings = [
+        finding for finding in check_plan(judged, on=evaluation_date) if finding.about not in others
+    ]
     accept = {
-        one.code: one.reason
-        for one in manifest.accepted
-        if one.code not in plan.options.accepted and not approval
+        acceptance.code: acceptance.reason
+        for acceptance in manifest.accepted
+        if acceptance.code not in plan.options.accepted and not approval
     }
     try:
         order = make_order(
@@ -293,13 +299,15 @@ def _make_renewal_order(
     return replace(
         order,
         plan=plan,
-        wanted=tuple(_restore_notes(one, manifest) for one in order.wanted),
+        wanted=tuple(_restore_notes(request, manifest) for request in order.wanted),
         is_own_plan=True,
         saved_file=present,
         approved_plan=approval,
         covered_on=None,
-        withdrawn=frozenset(one.id for one in choice.renewed if withdraw and is_waiting(one)),
-        compromised=frozenset(one.id for one in choice.compromised),
+        withdrawn=frozenset(
+            record.id for record in choice.renewed if withdraw and is_waiting(record)
+        ),
+        compromised=frozenset(record.id for record in choice.compromised),
         notes=tuple(_list_notes(folder, choice, evaluation_date)),
     )
 
@@ -338,7 +346,7 @@ def _find_plan(
 
 
 def _list_notes(folder: Path, choice: _Choice, day: date) -> Iterator[str]:
-    place = quote_argument(str(folder))
+    folder_argument = quote_argument(str(folder))
     if not (choice.renewed or choice.compromised or choice.elsewhere):
         yield f"no certificate is due for renewal on {day}"
     if choice.elsewhere:
@@ -347,6 +355,6 @@ def _list_notes(folder: Path, choice: _Choice, day: date) -> Iterator[str]:
         yield (
             f"{record.id}: generation {record.generation} already has a new key, so "
             "lyncnb did not create another request. If the new key is also compromised, "
-            f"first record that the certificate is installed: lyncnb deployed {place} "
+            f"first record that the certificate is installed: lyncnb deployed {folder_argument} "
             f"{record.id}"
         )

@@ -28,7 +28,7 @@ def resolve_ids(
     LyncnbError
         If an entry matches no ID, or several IDs.
     """
-    known, found = frozenset(ids), set()
+    known, matches = frozenset(ids), set()
     for text in specified:
         fitting = [text] if text in known else [name for name in ids if name.startswith(text)]
         if len(fitting) != 1 or not text:
@@ -38,5 +38,5 @@ def resolve_ids(
                 f'{option_name}: "{text}" matches {number} of the planned requests',
                 hint=f"enter a complete ID, or more of its first characters: {shown} …",
             )
-        found.update(fitting)
-    return frozenset(found)
+        matches.update(fitting)
+    return frozenset(matches)

@@ -204,7 +204,7 @@ def _find_team_problems(survey: Survey, manifest: Manifest, order: Order) -> Ite
 
 def _reject_unapproved(folder: Path, manifest: Manifest, order: Order) -> None:
     """Reject a plan without an approval if the plan in the folder was approved."""
-    approved = [one for one in manifest.plans if one.approvals]
+    approved = [plan for plan in manifest.plans if plan.approvals]
     if not approved or order.approved_plan or order.unapproved:
         return
     if order.plan.sha256 in (manifest.plan_sha256, approved[-1].plan_sha256):
@@ -258,8 +258,8 @@ def _make_comparer(survey: Survey) -> Compare:
             return ("the request file cannot be read",)
         if record.key_holder:
             # Another tool created the CSR with a different order, hash and extensions.
-            found = compare_request(request.content, convert_to_entry(certificate))
-            return tuple(one.message for one in found if one.severity != "notice")
+            findings = compare_request(request.content, convert_to_entry(certificate))
+            return tuple(finding.message for finding in findings if finding.severity != "notice")
         return list_content_differences(request.content, build_request_content(certificate))
 
     return compare
@@ -297,8 +297,8 @@ def _list_renewal_moves(
             if not survey.has_file(source):
                 continue
             moves.append(Move(source=source, target=target))
-            there = survey.has_file(target)
-            if there and not is_same_file(survey.folder / source, survey.folder / target):
+            is_present = survey.has_file(target)
+            if is_present and not is_same_file(survey.folder / source, survey.folder / target):
                 problems.append(_make_name_conflict_problem(target))
     return moves, problems
 
@@ -370,14 +370,14 @@ def _find_already_requested(old_manifest: Manifest, order: Order) -> Iterator[Pr
 
 
 def _is_foreign_request(record: RequestRecord, old_record: RequestRecord) -> Problem:
-    what = "; ".join(
+    reasons = "; ".join(
         record.reasons if record.generation != old_record.generation else ("it changed",)
     )
     if old_record.key_holder:
         return Problem(
             message=(
                 f"the key is on {old_record.key_holder}, but the plan now requires a "
-                f"different certificate ({what})"
+                f"different certificate ({reasons})"
             ),
             file=record.files.csr,
             hint="write the script again: lyncnb steps TOPOLOGY --request-on-server -o FOLDER. "
@@ -386,7 +386,8 @@ def _is_foreign_request(record: RequestRecord, old_record: RequestRecord) -> Pro
         )
     return Problem(
         message=(
-            f"the key is in this folder, but the plan now requires a different certificate ({what})"
+            "the key is in this folder, but the plan now requires a different certificate "
+            f"({reasons})"
         ),
         file=record.files.csr,
         hint="create the request again on this computer: lyncnb request TOPOLOGY FOLDER. To "

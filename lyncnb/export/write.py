@@ -146,13 +146,13 @@ def _preview_without_lock(folder: Path, order: Order, cipher: FolderCipher) -> P
 def _make_confirmation(
     secret: Secret, ask: Callable[[], Secret | str] | None, plan: CertificatePlan
 ) -> Callable[[Preview], None]:
-    asked: list[bool] = []
+    confirmations: list[bool] = []
 
     def confirm_passphrase_once(preview: Preview) -> None:
-        if preview.is_proven or not preview.to_write or asked:
+        if preview.is_proven or not preview.to_write or confirmations:
             return
         check_new_passphrase(secret, source="the passphrase", known_words=list_known_words(plan))
-        asked.append(True)
+        confirmations.append(True)
         if ask is not None and check_passphrase(ask()) != secret:
             raise PassphraseError(
                 "the two passphrases are different, so lyncnb wrote nothing",
@@ -170,11 +170,11 @@ def lock_for_writing(folder: Path, order: Order, wait_seconds: float) -> Iterato
     """
     if order.team:
         find_group_number(order.team)  # If the group does not exist, no folder is created.
-    missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
-    for place in reversed(missing):
+    missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    for path in reversed(missing):
         # Parent folders belong to the planner, and have the default mode of the system.
-        files.make_folder(place, 0o700 if place == folder else 0o777)
-        if order.team and place == folder:
+        files.make_folder(path, 0o700 if path == folder else 0o777)
+        if order.team and path == folder:
             grant_access_to_team(folder, order.team)
     command = "renew" if order.is_own_plan else "request"
     run = record_changes(
@@ -229,8 +229,8 @@ def _make_changes(
 def announce_changes(preview: Preview) -> None:
     """Save the plan, announce new files in the manifest, and move superseded files."""
     folder = preview.survey.folder
-    for place in ("csr", "keys", *(["archive"] if preview.moves else [])):
-        files.make_folder(folder / place, OWN_FOLDERS[place])
+    for subfolder in ("csr", "keys", *(["archive"] if preview.moves else [])):
+        files.make_folder(folder / subfolder, OWN_FOLDERS[subfolder])
     if not os.path.lexists(folder / IGNORE_NAME):
         files.write_new_file(folder / IGNORE_NAME, IGNORE_ALL, 0o644)
     write_plan_file(folder, preview.plan_file, preview.before)
@@ -510,7 +510,7 @@ def _keep_approval(folder: Path, plan: SavedPlan, record: PlanOnRecord, seconds:
     """Save the plan and its signature in the folder if the manifest records the signature."""
     signature = read_signature(build_signature_path(plan))
     digest = hashlib.sha256(signature).hexdigest()
-    if any(one.signature_sha256 == digest for one in record.approvals):
+    if any(approval.signature_sha256 == digest for approval in record.approvals):
         keep_approval(folder, plan.data, signature, lock_seconds=seconds)
 
 

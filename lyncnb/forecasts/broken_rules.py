@@ -156,8 +156,8 @@ def _build_lead_time_rule(timetable: Timetable, certificate: Hold, source: str) 
 def _build_rules(rule_dates: _RuleDates, timetable: Timetable) -> Iterator[BrokenRule]:
     days, terms = timetable.days, timetable.terms
     freezes: dict[Period, list[str]] = {}
-    for rule, found in rule_dates.found.items():
-        first, last = days.convert_to_date(min(found)), days.convert_to_date(max(found))
+    for rule, day_numbers in rule_dates.found.items():
+        first, last = days.convert_to_date(min(day_numbers)), days.convert_to_date(max(day_numbers))
         match rule:
             case ("freeze", Period() as freeze, str() as words):
                 freezes.setdefault(freeze, []).append(words)
@@ -165,7 +165,7 @@ def _build_rules(rule_dates: _RuleDates, timetable: Timetable) -> Iterator[Broke
                 yield BrokenRule(
                     rule="window", begins=first, ends=last, source=f"{_PLAN}: windows",
                     says="no maintenance window includes "
-                    f"{_describe_days(len(set(found)), first, last)}",
+                    f"{_describe_days(len(set(day_numbers)), first, last)}",
                 )  # fmt: skip
             case ("lead time",):
                 ordered = (_compute_order_date(day, terms) for day in (first, last))
@@ -196,9 +196,9 @@ def _build_rules(rule_dates: _RuleDates, timetable: Timetable) -> Iterator[Broke
                          "expires before the next certificate can replace it "
                          f"({step.rule})"),
                 )  # fmt: skip
-    for freeze, told in freezes.items():
+    for freeze, descriptions in freezes.items():
         yield BrokenRule(
-            rule="freeze", says=f"{freeze}: {', '.join(dict.fromkeys(told))}",
+            rule="freeze", says=f"{freeze}: {', '.join(dict.fromkeys(descriptions))}",
             begins=freeze.begins, ends=freeze.ends, source=f"{_PLAN}: freezes",
         )  # fmt: skip
 

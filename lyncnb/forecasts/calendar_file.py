@@ -88,18 +88,18 @@ def _describe_work(work: DayWork) -> Iterator[str]:
     )
     if domains and work.what != "change":
         yield f"Validate these domains: {', '.join(domains)}"
-    for one in work.entries[:_LISTED]:
-        usages = f" ({', '.join(one.usages)})" if one.usages else ""
-        by = one.order_by if work.what == "order" else one.change_by
+    for entry in work.entries[:_LISTED]:
+        usages = f" ({', '.join(entry.usages)})" if entry.usages else ""
+        by = entry.order_by if work.what == "order" else entry.change_by
         by_words = f", by {by}" if by else ""
-        if work.what == "change" and one.late_from:
+        if work.what == "change" and entry.late_from:
             by_words = (
                 ". This is too late, because the servers have no valid "
-                f"certificate from {one.late_from}"
+                f"certificate from {entry.late_from}"
             )
-        yield f"{one.owner}{usages}, {one.issuer} CA{by_words}"
+        yield f"{entry.owner}{usages}, {entry.issuer} CA{by_words}"
         if work.what == "change":
-            for usage, moment in one.takes_effect:
+            for usage, moment in entry.takes_effect:
                 yield f"  roll over {usage} at {moment:%Y-%m-%d %H:%M} UTC"
     if len(work.entries) > _LISTED:
         yield f"and {len(work.entries) - _LISTED:,} more certificates"

@@ -108,7 +108,7 @@ class ForecastComparison(Table):
     def lines(self) -> list[str]:
         """Return one line of text about each of the two forecasts."""
         sides = (("first", self.first), ("second", self.second))
-        return [f"{name}: {one.source}: {one.summary()}" for name, one in sides]
+        return [f"{name}: {forecast.source}: {forecast.summary()}" for name, forecast in sides]
 
     def parts(self) -> list[Part]:
         """Return the sections of the report: summaries, work by year, and problems."""
@@ -122,7 +122,9 @@ class ForecastComparison(Table):
             table = ReportTable(
                 columns=_PROBLEMS,
                 items=lambda: (
-                    (problem, rule, of) for of, problem in self.problems() for rule in problem.rules
+                    (problem, rule, side)
+                    for side, problem in self.problems()
+                    for rule in problem.rules
                 ),
                 formats={
                     ".md": CANNOT_WORK,
@@ -137,9 +139,9 @@ class ForecastComparison(Table):
         """Yield each problem with the forecasts that have it: both, the first or the second."""
         for problem in self.first.problems:
             yield ("both" if problem in self.second.problems else "first"), problem
-        for one in self.second.problems:
-            if one not in self.first.problems:
-                yield "second", one
+        for second_problem in self.second.problems:
+            if second_problem not in self.first.problems:
+                yield "second", second_problem
 
 
 def compare_forecasts(first: Forecast, second: Forecast) -> ForecastComparison:
@@ -161,9 +163,9 @@ def compare_forecasts(first: Forecast, second: Forecast) -> ForecastComparison:
 def build_forecasts_report(comparison: ForecastComparison) -> Report:
     """Return two forecasts as a report: by month in CSV and JSON, and by year in other formats."""
     parts = comparison.parts()
-    for name, one in (("First", comparison.first), ("Second", comparison.second)):
-        parts.append(Sentence(f"{name}: {one.source}", (".html",)))
-        parts.append(Picture(partial(figure, one), (".html",)))
+    for name, forecast in (("First", comparison.first), ("Second", comparison.second)):
+        parts.append(Sentence(f"{name}: {forecast.source}", (".html",)))
+        parts.append(Picture(partial(figure, forecast), (".html",)))
     by_month = partial(comparison.work, get_period="month")
     parts.append(ReportTable(columns=COLUMNS, items=by_month, formats={".csv": ""}))
     return Report(
@@ -186,5 +188,5 @@ def build_forecasts_report(comparison: ForecastComparison) -> Report:
 def _format_text(comparison: ForecastComparison) -> Iterator[list[str] | ReportTable]:
     yield comparison.lines()
     yield ReportTable(columns=_YEARS, items=comparison.years, formats={"": ""})
-    for of, problem in comparison.problems():
-        yield [f"in {of}:", *problem.lines()]
+    for side, problem in comparison.problems():
+        yield [f"in {side}:", *problem.lines()]

@@ -118,10 +118,10 @@ _PROBLEMS = columns(
 
 
 def _list_values(forecast: Forecast) -> dict[str, object]:
-    told = ("source", "product", "start", "until", "works", "summary", "notes", "problems")
+    names = ("source", "product", "start", "until", "works", "summary", "notes", "problems")
     months = [month._asdict() for month in forecast.months]
     entries = [*map(_build_entry, forecast.entries)]
-    return {**list_json_values(forecast, *told), "months": months, "certificates": entries}
+    return {**list_json_values(forecast, *names), "months": months, "certificates": entries}
 
 
 def _build_entry(entry: ForecastEntry) -> dict[str, object]:
@@ -152,11 +152,11 @@ def _format_text(forecast: Forecast, max_shown: int) -> Iterator[list[str] | Rep
 
 def _find_next_orders(forecast: Forecast) -> list[ForecastEntry]:
     """Return the next forecast entry with an order date for each certificate."""
-    found: dict[str, ForecastEntry] = {}
+    entries_by_id: dict[str, ForecastEntry] = {}
     for entry in forecast.entries:
         if entry.order_on:
-            found.setdefault(entry.id, entry)
-    return sorted(found.values(), key=lambda item: (str(item.order_on), item.id))
+            entries_by_id.setdefault(entry.id, entry)
+    return sorted(entries_by_id.values(), key=lambda item: (str(item.order_on), item.id))
 
 
 def _format_change(entry: ForecastEntry) -> str:

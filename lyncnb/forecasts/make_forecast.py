@@ -98,9 +98,9 @@ def forecast(
     """
     check_type("forecast: plan", plan, CertificatePlan, RequestBundle, str, os.PathLike)
     read, until = _read_plan(plan), convert_to_date(until)
-    told = options or read.plan.options
-    issue = told.planned_issue_date
-    begin = _find_start(read, told, start)
+    plan_options = options or read.plan.options
+    issue = plan_options.planned_issue_date
+    begin = _find_start(read, plan_options, start)
     first = min(begin, issue or begin)
     if until < begin or until - first > _LONGEST or not _YEARS[0] <= first.year <= _YEARS[1]:
         raise PlanError(
@@ -110,14 +110,14 @@ def forecast(
                 "years after the first date"
             ),
         )
-    terms = told.renewal_terms
+    terms = plan_options.renewal_terms
     days = Days(first - _BEFORE, until, terms.work)
-    schedules = _Schedules(read, told, terms, days, begin)
-    found, problems = schedules.build_entries()
-    entries = tuple(_add_validations(found, schedules))
+    schedules = _Schedules(read, plan_options, terms, days, begin)
+    bare_entries, problems = schedules.build_entries()
+    entries = tuple(_add_validations(bare_entries, schedules))
     return Forecast(
         source=read.plan.topology.source,
-        origin=read.origin or build_origin(replace(read.plan, options=told)),
+        origin=read.origin or build_origin(replace(read.plan, options=plan_options)),
         product=read.plan.rules.product,
         start=begin,
         until=until,
@@ -131,7 +131,7 @@ def forecast(
             )
             if fact.begins is None or fact.begins <= until
         ),
-        notes=tuple(_list_notes(read, told, entries)),
+        notes=tuple(_list_notes(read, plan_options, entries)),
     )
 
 
@@ -162,13 +162,13 @@ def _read_plan(plan: CertificatePlan | RequestBundle | str | os.PathLike[str]) -
 
 def _read_folder(folder: Path, manifest: Manifest) -> _ForecastInput:
     records = {request.id: request for request in manifest.requests if request.state != "retired"}
-    lives = {name: find_generations(one) for name, one in records.items()}
-    held = {name: life.held for name, life in lives.items() if life.held is not None}
+    lives = {name: find_generations(record) for name, record in records.items()}
+    installed = {name: life.held for name, life in lives.items() if life.held is not None}
     under_way = {name: life.under_way for name, life in lives.items() if life.under_way is not None}
     times = [time for record in records.values() for time in (record.planned_at, record.written_at)]
     times += [
         deployed.received_at if isinstance(deployed, IssuedRecord) else deployed.recorded_at
-        for deployed in held.values()
+        for deployed in installed.values()
     ]
     seen = max((date.fromisoformat(text[:10]) for text in times if text), default=None)
     plan = load_recorded_plan(folder, manifest)
@@ -176,7 +176,7 @@ def _read_folder(folder: Path, manifest: Manifest) -> _ForecastInput:
         plan = replace(plan, options=options)
     origin = build_folder_origin(folder, manifest)
     return _ForecastInput(
-        plan=plan, records=records, held=held, under_way=under_way, seen=seen, origin=origin
+        plan=plan, records=records, held=installed, under_way=under_way, seen=seen, origin=origin
     )
 
 
@@ -248,14 +248,17 @@ class _Schedules:
     def build_entries(self) -> tuple[list[ForecastEntry], tuple[ForecastProblem, ...]]:
         """Return the forecast entries for all certificates, and all problems."""
         entries: list[ForecastEntry] = []
-        found: dict[ForecastProblem, list[str]] = {}
+        names_by_problem: dict[ForecastProblem, list[str]] = {}
         for certificate in self.read.plan.certificates:
             name = certificate.id
-            told, problems = _Schedule(self, certificate, name).make_entries()
-            entries += told
+            new_entries, problems = _Schedule(self, certificate, name).make_entries()
+            entries += new_entries
             for problem in problems:
-                found.setdefault(problem, []).append(name)
-        problems = [replace(problem, certificates=tuple(names)) for problem, names in found.items()]
+                names_by_problem.setdefault(problem, []).append(name)
+        problems = [
+            replace(problem, certificates=tuple(names))
+            for problem, names in names_by_problem.items()
+        ]
         problems.sort(key=lambda item: (item.begins, item.ends, item.certificates))
         return entries, tuple(problems)
 
@@ -263,14 +266,14 @@ class _Schedules:
         """Return the timetable for the renewals of a certificate."""
         rolls = self.find_roll_overs(certificate)
         record, ca = self.read.records.get(name), self.find_ca(certificate)
-        asked = self.options.validity_for(certificate.issuer)
-        asked = asked or (record and record.validity_days) or None
+        validity = self.options.validity_for(certificate.issuer)
+        validity = validity or (record and record.validity_days) or None
         source = _ASKED
-        if asked is None and (held := self.read.held.get(name)) is not None:
-            asked, source = _count_days(held), _ON_RECORD
+        if validity is None and (installed := self.read.held.get(name)) is not None:
+            validity, source = _count_days(installed), _ON_RECORD
         public = certificate.issuer == "public"
         terms = Terms(
-            validity=self.list_validities(certificate.issuer, ca, asked, source),
+            validity=self.list_validities(certificate.issuer, ca, validity, source),
             reuse=self.list_reuse_periods(ca) if public else (),
             order_days=self.terms.find_lead_time(certificate.issuer),
             lead_hours=max((roll.lead_hours for roll in rolls.values()), default=0),
@@ -284,8 +287,8 @@ class _Schedules:
         """Return the rollover rule for each usage of a certificate that can roll over."""
         if self.procedure is None:
             return {}
-        found = ((usage, self.procedure.find_roll_over(usage)) for usage in certificate.usages)
-        return {usage: roll for usage, roll in found if roll is not None}
+        roll_overs = ((usage, self.procedure.find_roll_over(usage)) for usage in certificate.usages)
+        return {usage: roll for usage, roll in roll_overs if roll is not None}
 
     def list_validities(
         self, issuer: str, ca: str, requested_days: int | None, source: str = _ASKED
@@ -368,25 +371,25 @@ _UNLIMITED = 36_500
 class _Schedule:
     """The renewal schedule for one certificate."""
 
-    def __init__(self, of: _Schedules, certificate: PlannedCertificate, name: str) -> None:
-        self.of, self.certificate, self.name = of, certificate, name
-        self.find_timetable = of.find_timetable(certificate, name)
-        self.find_roll_overs = of.find_roll_overs(certificate)
-        self.days = of.days
+    def __init__(self, schedules: _Schedules, certificate: PlannedCertificate, name: str) -> None:
+        self.of, self.certificate, self.name = schedules, certificate, name
+        self.find_timetable = schedules.find_timetable(certificate, name)
+        self.find_roll_overs = schedules.find_roll_overs(certificate)
+        self.days = schedules.days
         self.ends = datetime.min.replace(tzinfo=UTC)  # The certificate that is in use.
-        self.is_restart_required = of.is_restart_required(certificate)
-        self.find_ca = of.find_ca(certificate)
+        self.is_restart_required = schedules.is_restart_required(certificate)
+        self.find_ca = schedules.find_ca(certificate)
         self.on_record: dict[Hold, Held] = {}
 
     def make_entries(self) -> tuple[list[ForecastEntry], list[ForecastProblem]]:
         """Return the forecast entries and the problems for the certificate."""
         entries: list[ForecastEntry] = []
         problems: list[ForecastProblem] = []
-        held = self.of.read.held.get(self.name)
-        hold, first, in_use = None, None, held is not None
+        installed = self.of.read.held.get(self.name)
+        hold, first, in_use = None, None, installed is not None
         ordered: tuple[Turn, ...] = ()
-        if held is not None:
-            hold, self.ends = self._build_recorded_entry(held), held.ends
+        if installed is not None:
+            hold, self.ends = self._build_recorded_entry(installed), installed.ends
             entries.append(self._build_entry(0, hold))
             ordered = tuple(self._list_replacements(hold))
         elif (issue := self.of.options.planned_issue_date) and self._is_future(issue):
@@ -469,14 +472,14 @@ class _Schedule:
 
     def _build_entry(self, number: int, period: Hold) -> ForecastEntry:
         certificate = self.certificate
-        held = self.on_record.get(period)
-        if held is None:
+        installed = self.on_record.get(period)
+        if installed is None:
             begins = datetime.combine(self.days.convert_to_date(period.issued), time(), tzinfo=UTC)
             ends = datetime.combine(
                 self.days.convert_to_date(period.last), _LAST_SECOND, tzinfo=UTC
             )
         else:
-            begins, ends = held.begins, held.ends
+            begins, ends = installed.begins, installed.ends
         return ForecastEntry(
             id=self.name,
             owner=certificate.owner,
@@ -543,12 +546,12 @@ class _Schedule:
                 self.find_timetable, certificate, missing_days[0], lead_source=source
             )
         rules = self.of.broken[key]
-        what = (
+        description = (
             f"the servers have no valid certificate {format_span(begins, ends)}, because "
             f"certificate {number} is not installed in time"
         )
         return ForecastProblem(
-            certificates=(), number=number, begins=begins, ends=ends, what=what, rules=rules
+            certificates=(), number=number, begins=begins, ends=ends, what=description, rules=rules
         )
 
     def _build_never_issued_problem(self) -> ForecastProblem:
@@ -580,29 +583,29 @@ def _add_validations(
     proofs: dict[tuple[str, str], date] = {}
     needed: dict[int, tuple[str, ...]] = {}
     order = sorted(
-        (position for position, one in enumerate(entries) if one.issuer == "public"),
+        (position for position, entry in enumerate(entries) if entry.issuer == "public"),
         key=lambda position: (_find_issue_date(entries[position], schedules), position),
     )
     for position in order:
-        one = entries[position]
-        issued, day = _find_issue_date(one, schedules), one.validate_on
-        reuse = find_step(schedules.list_reuse_periods(one.ca), issued).days
-        found = []
-        for domain in domains[one.id]:
-            proof = proofs.get((one.ca, domain))
-            if one.number and day is None:
+        entry = entries[position]
+        issued, day = _find_issue_date(entry, schedules), entry.validate_on
+        reuse = find_step(schedules.list_reuse_periods(entry.ca), issued).days
+        new_domains = []
+        for domain in domains[entry.id]:
+            proof = proofs.get((entry.ca, domain))
+            if entry.number and day is None:
                 # If the domain cannot be validated before the deadline, the forecast contains a
                 # separate problem for it, so this step is skipped.
                 continue
             if proof is None or (issued - proof).days > reuse:
-                proofs[one.ca, domain] = day or issued
-                found.append(domain)
-        needed[position] = tuple(found) if day else ()
-    for position, one in enumerate(entries):
+                proofs[entry.ca, domain] = day or issued
+                new_domains.append(domain)
+        needed[position] = tuple(new_domains) if day else ()
+    for position, entry in enumerate(entries):
         if domains_now := needed.get(position):
-            yield one._replace(domains=domains_now)
+            yield entry._replace(domains=domains_now)
         else:
-            yield one._replace(validate_on=None) if one.validate_on else one
+            yield entry._replace(validate_on=None) if entry.validate_on else entry
 
 
 def _find_issue_date(entry: ForecastEntry, schedules: _Schedules) -> date:

@@ -154,11 +154,11 @@ def _format_validation(entries: list[ForecastEntry]) -> str:
 
 
 def _format_change(entries: list[ForecastEntry]) -> str:
-    one = entries[0]
+    entry = entries[0]
     change = _format_with_deadline(
-        one.change_on or "never", None if one.late_from else one.change_by
+        entry.change_on or "never", None if entry.late_from else entry.change_by
     )
-    return f"{change}\nlate from {one.late_from}" if one.late_from else change
+    return f"{change}\nlate from {entry.late_from}" if entry.late_from else change
 
 
 def _list_owners(entries: list[ForecastEntry]) -> Iterator[str]:
@@ -305,19 +305,19 @@ class Forecast(Table):
 
     def days(self) -> tuple[DayWork, ...]:
         """Return the work by date: orders, validations, and changes to servers."""
-        found: dict[tuple[date, str], list[ForecastEntry]] = {}
+        entries_by_day: dict[tuple[date, str], list[ForecastEntry]] = {}
         for entry in self.entries:
-            told = (
+            dated_work = (
                 (entry.order_on, "order"),
                 (entry.validate_on, "validate"),
                 (entry.change_on, "change"),
             )
-            for day, what in told:
+            for day, work in dated_work:
                 if day is not None:
-                    found.setdefault((day, what), []).append(entry)
+                    entries_by_day.setdefault((day, work), []).append(entry)
         order = ("order", "validate", "change")
-        keys = sorted(found, key=lambda key: (key[0], order.index(key[1])))
-        return tuple(DayWork(day, what, tuple(found[day, what])) for day, what in keys)
+        keys = sorted(entries_by_day, key=lambda key: (key[0], order.index(key[1])))
+        return tuple(DayWork(day, work, tuple(entries_by_day[day, work])) for day, work in keys)
 
     @property
     def figure_title(self) -> str:
@@ -376,9 +376,9 @@ class Forecast(Table):
             yield ReportTable(
                 columns=BROKEN,
                 items=lambda: (
-                    (problem, rule, place)
+                    (problem, rule, position)
                     for problem in self.problems
-                    for place, rule in enumerate(problem.rules)
+                    for position, rule in enumerate(problem.rules)
                 ),
                 formats={
                     ".md": CANNOT_WORK,
@@ -447,7 +447,7 @@ class Forecast(Table):
 
 def _group_by_dates(entries: Iterable[ForecastEntry]) -> Iterator[list[ForecastEntry]]:
     """Group the forecast entries whose work has the same dates."""
-    found: dict[tuple[str, ...], list[ForecastEntry]] = {}
+    groups: dict[tuple[str, ...], list[ForecastEntry]] = {}
     for entry in entries:
         if entry.order_on is not None:
             days = (
@@ -458,8 +458,8 @@ def _group_by_dates(entries: Iterable[ForecastEntry]) -> Iterator[list[ForecastE
                 entry.valid_until,
             )
             moments = (moment for _, moment in entry.takes_effect)
-            found.setdefault((*map(str, days), *map(str, moments)), []).append(entry)
-    return (found[key] for key in sorted(found))
+            groups.setdefault((*map(str, days), *map(str, moments)), []).append(entry)
+    return (groups[key] for key in sorted(groups))
 
 
 def _add_article(word: str) -> str:

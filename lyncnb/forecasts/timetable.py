@@ -118,12 +118,12 @@ class Timetable:
         self._toward: dict[int, IssueDays] = {}
 
     def _compute_last_days(self) -> list[int]:
-        days, found = self.days, []
+        days, last_days = self.days, []
         for number in range(days.count):
-            found.append(
+            last_days.append(
                 number + find_step(self.terms.validity, days.convert_to_date(number)).days - 1
             )
-        return found
+        return last_days
 
     def _find_validation_day(self, issue_day: int) -> int:
         """Return the day of the domain validation: the first possible day after the order."""
@@ -225,7 +225,7 @@ class Timetable:
                 target = self._find_furthest_issue_day(certificate)
                 ways = ways if target is None else self._find_successors(target)
             is_late = not leads_on and target is None
-            found = (
+            issue_day = (
                 self._find_issue_after(certificate)
                 if is_late
                 else choose_issue_day(
@@ -236,10 +236,10 @@ class Timetable:
                     deadline=certificate.deadline,
                 )
             )
-            if found is None or self.days.next_change[found] > goal:
+            if issue_day is None or self.days.next_change[issue_day] > goal:
                 return
-            before, certificate = certificate, self.build_certificate(found)
-            yield self._build_turn(found, certificate, before, ways, is_late=is_late)
+            before, certificate = certificate, self.build_certificate(issue_day)
+            yield self._build_turn(issue_day, certificate, before, ways, is_late=is_late)
 
     def _find_issue_after(self, certificate: Hold) -> int | None:
         """Return the issue day of the first certificate that is installed after the due date."""

@@ -92,14 +92,14 @@ class GuideAnswers(Table, Told):
     _columns: ClassVar = columns(
         ("Site", "site"),
         ("Question", "question.words"),
-        ("Answer", lambda one: "" if one.value is None else format_answer(one.value)),
+        ("Answer", lambda answer: "" if answer.value is None else format_answer(answer.value)),
     )
 
     asked: tuple[Asked, ...] = field(compare=False)
     _values: Mapping[tuple[str, str], Value] = field(init=False, hash=False)
 
     def __post_init__(self) -> None:
-        values = {asked.place: asked.value for asked in self.asked if asked.value is not None}
+        values = {answer.place: answer.value for answer in self.asked if answer.value is not None}
         object.__setattr__(self, "_values", values)
 
     @classmethod
@@ -121,8 +121,8 @@ class GuideAnswers(Table, Told):
         reader = RecordReader(source)
         texts, problems = _split_document(document, reader), reader.problems
         walked = walk_questions(texts)
-        problems += [_make_problem(asked, source) for asked in walked if asked.problem]
-        places = {asked.place for asked in walked}
+        problems += [_make_problem(answer, source) for answer in walked if answer.problem]
+        positions = {answer.place for answer in walked}
         problems += [
             Problem(
                 file=source,
@@ -136,7 +136,7 @@ class GuideAnswers(Table, Told):
                 ),
             )
             for site, key in texts
-            if (site, key) not in places and not problems
+            if (site, key) not in positions and not problems
         ]
         _raise_problems(problems, source)
         return cls(asked=walked)
@@ -174,12 +174,12 @@ class GuideAnswers(Table, Told):
         """
         document: dict[str, Any] = {}
         sites: dict[str, dict[str, Any]] = {name: {"name": name} for name in self.sites}
-        for asked in self.asked:
-            if asked.question.key == "sites" or asked.value is None:
+        for answer in self.asked:
+            if answer.question.key == "sites" or answer.value is None:
                 continue
-            if in_full or format_answer(asked.value) != asked.default:
-                value = list(asked.value) if isinstance(asked.value, tuple) else asked.value
-                (sites[asked.site] if asked.site else document)[asked.question.key] = value
+            if in_full or format_answer(answer.value) != answer.default:
+                value = list(answer.value) if isinstance(answer.value, tuple) else answer.value
+                (sites[answer.site] if answer.site else document)[answer.question.key] = value
         return {**document, _SITES: list(sites.values())}
 
     def find_product_for(self, folder: str | os.PathLike[str]) -> str:
@@ -264,19 +264,19 @@ def walk_questions(answers: Texts, *, is_strict: bool = False) -> tuple[Asked, .
     unknown: frozenset[str] = frozenset()
     outside = _has_external_access(answers, is_strict=is_strict)
     for is_of_site, group in itertools.groupby(
-        read_interview().question, lambda one: one.is_asked_per_site
+        read_interview().question, lambda question: question.is_asked_per_site
     ):
         for site, question in itertools.product([*sites] if is_of_site else [""], group):
             if question.key in unknown or not _is_applicable(question, site, values):
                 continue
-            asked = _ask_question(question, site, answers, values, sites, is_public=outside)
-            walked.append(asked)
-            if asked.value is not None:
-                values[asked.place] = asked.value
+            answer = _ask_question(question, site, answers, values, sites, is_public=outside)
+            walked.append(answer)
+            if answer.value is not None:
+                values[answer.place] = answer.value
             if question.key == "product":
-                unknown = _list_missing_parts(asked.value)
-            elif question.key == "sites" and isinstance(asked.value, tuple):
-                sites = make_short_names([*map(str, asked.value)])
+                unknown = _list_missing_parts(answer.value)
+            elif question.key == "sites" and isinstance(answer.value, tuple):
+                sites = make_short_names([*map(str, answer.value)])
     return tuple(walked)
 
 
@@ -304,14 +304,14 @@ def _ask_question(
 ) -> Asked:
     default = _find_default(question, site, values, sites)
     text = texts.get((site, question.key), "").strip()
-    asked = Asked(question=question, site=site, default=default, text=text)
+    answer = Asked(question=question, site=site, default=default, text=text)
     if not text and not default and "{" in question.default:
         # The default depends on an invalid answer, which is already reported.
-        return asked
+        return answer
     try:
-        return replace(asked, value=read_answer(question, text or default, is_public_ca=is_public))
+        return replace(answer, value=read_answer(question, text or default, is_public_ca=is_public))
     except BadName as error:
-        return replace(asked, problem=str(error), hint=error.hint)
+        return replace(answer, problem=str(error), hint=error.hint)
 
 
 def _is_applicable(question: Question, site: str, values: Mapping[tuple[str, str], Value]) -> bool:
@@ -410,14 +410,14 @@ def _split_document(
     texts: dict[tuple[str, str], str] = {}
     names: dict[str, None] = {}
 
-    def collect_answers(site: str, table: Mapping[str, Any], where: str, other: str) -> None:
-        known = {item.key: item for item in questions if item.is_asked_per_site is bool(where)}
-        reader.reject_unknown_keys(where, table, [*known, other])
+    def collect_answers(site: str, table: Mapping[str, Any], prefix: str, other: str) -> None:
+        known = {item.key: item for item in questions if item.is_asked_per_site is bool(prefix)}
+        reader.reject_unknown_keys(prefix, table, [*known, other])
         for key in [key for key in table if key in known]:
             text = _convert_to_text(table[key])
             if text is None:
-                what = f"is {describe_value(table[key])}, which is not a valid answer"
-                reader.problem(f"'{f'{where}.{key}'.lstrip('.')}' {what}", known[key].help)
+                description = f"is {describe_value(table[key])}, which is not a valid answer"
+                reader.problem(f"'{f'{prefix}.{key}'.lstrip('.')}' {description}", known[key].help)
             else:
                 texts[site, key] = text
 
@@ -427,16 +427,16 @@ def _split_document(
         reader.problem(f"'{_SITES}' is not an array of tables", f"enter [[{_SITES}]]")
         return texts
     for number, item in enumerate(sites):
-        where = f"{_SITES}[{number}]"
+        position = f"{_SITES}[{number}]"
         try:
             name = _read_site_name(item.get("name"))
             if name in names:
                 raise BadName(f"repeats {shown(name)}, the name of another site", _OF_ITS_OWN)
         except BadName as error:
-            reader.problem(f"'{where}.name' {error}", error.hint)
+            reader.problem(f"'{position}.name' {error}", error.hint)
             continue
         names[name] = None
-        collect_answers(name, item, where, "name")
+        collect_answers(name, item, position, "name")
     if names:
         texts["", "sites"] = ";".join(names)
     return texts

@@ -141,14 +141,14 @@ def lay_out(answers: GuideAnswers) -> Layout:
 
 def _read_patterns(answers: GuideAnswers) -> dict[str, Mapping[str, str]]:
     return {
-        asked.question.key: read_pattern(
-            answers.text(asked.question.key),
-            placeholders=asked.question.knows,
-            kinds=list_pattern_kinds(asked.question),
-            default=asked.default,
+        answer.question.key: read_pattern(
+            answers.text(answer.question.key),
+            placeholders=answer.question.knows,
+            kinds=list_pattern_kinds(answer.question),
+            default=answer.default,
         )
-        for asked in answers.asked
-        if asked.question.kind == "pattern"
+        for answer in answers.asked
+        if answer.question.kind == "pattern"
     }
 
 
@@ -186,12 +186,12 @@ def _reserve_names(layout: Layout, urls: Mapping[str, str]) -> None:
 
 def _check_external_access(layout: Layout) -> None:
     answers = layout.answers
-    asked = [answer for answer in answers.asked if answer.question.key == "edge_servers"]
-    if asked and not answers.is_yes("edge_servers"):
+    edge_answers = [answer for answer in answers.asked if answer.question.key == "edge_servers"]
+    if edge_answers and not answers.is_yes("edge_servers"):
         why = next(key for key in read_interview().outside if answers.is_yes(key))
         layout.problems.append(
             LayoutProblem(
-                site=asked[0].site,
+                site=edge_answers[0].site,
                 key="edge_servers",
                 message=f"no site has an Edge Server, but the answer to {why} is yes",
                 hint="add an Edge Server to a site, or answer no to the questions about "
@@ -289,14 +289,14 @@ def _make_rows(pool: _Pool, layout: Layout) -> list[dict[str, str]]:
     for number in pool.numbers:
         server = _make_name(
             layout, "server_names", part.word, {**values, "n": number},
-            domain=answers.text("internal_domain"), what=f"{part.word} {number} in {site}",
+            domain=answers.text("internal_domain"), owner=f"{part.word} {number} in {site}",
         )  # fmt: skip
         rows.append({"server_fqdn": server, "role": part.role, "site": pool.table_site})
         rows[-1]["target_os"] = answers.text("target_os")
     if pool.is_named:
         name = _make_name(
             layout, "pool_names", part.word, values,
-            domain=answers.text("internal_domain"), what=f"the {part.word} pool in {site}",
+            domain=answers.text("internal_domain"), owner=f"the {part.word} pool in {site}",
         )  # fmt: skip
         for row in rows:
             row["pool_fqdn"] = name
@@ -316,7 +316,7 @@ def _fill_cells(pool: _Pool, layout: Layout, row: dict[str, str], *, is_first: b
             continue
         row[column] = _make_name(
             layout, "service_names", word, {**values, "service": word},
-            domain=answers.text(domain), what=f"{word} of {part.word} in {pool.site}",
+            domain=answers.text(domain), owner=f"{word} of {part.word} in {pool.site}",
         )  # fmt: skip
     known = answers.rules.pool_columns
     for cell in part.cell:
@@ -336,7 +336,7 @@ def _make_name(
     values: Mapping[str, object],
     *,
     domain: str,
-    what: str,
+    owner: str,
 ) -> str:
     """Create a name from the user's pattern. Report a name that is invalid or already used."""
     label = fill_pattern(layout.patterns[key], kind, values)
@@ -354,7 +354,7 @@ def _make_name(
             f"most {LONGEST_NAME} characters"
         )
     elif taken is not None:
-        message = f"{name} would be the name of both {taken} and {what}"
+        message = f"{name} would be the name of both {taken} and {owner}"
         hint = (
             "add a placeholder such as {site}, {role}, {service}, {n} or {k} to the pattern. "
             "You can also use a separate pattern for one kind of server or service: "
@@ -368,7 +368,7 @@ def _make_name(
         message = f"clients use the name {name} to sign in"
         hint = "choose a different name for the server"
     else:
-        layout.names[name] = what
+        layout.names[name] = owner
         return name
     if not any(problem.key == key for problem in layout.problems):
         # Only the first problem with a pattern is reported.

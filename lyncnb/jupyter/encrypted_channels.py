@@ -31,9 +31,9 @@ def get_encryption_setting() -> str:
     """
     installed = {library: version(library) for library in NEEDED}
     old = [
-        f"{library} {found}"
-        for library, found in installed.items()
-        if _parse_version(found) < _parse_version(NEEDED[library])
+        f"{library} {release}"
+        for library, release in installed.items()
+        if _parse_version(release) < _parse_version(NEEDED[library])
     ]
     if old:
         needed = " ".join(f'"{library}>={first}"' for library, first in NEEDED.items())

@@ -62,9 +62,9 @@ def read_notebook(path: str | Path) -> Notebook:
         nbformat.validate(values)
         return nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     except (nbformat.ValidationError, RecursionError) as error:
-        where = "".join(f" {step}" for step in getattr(error, "absolute_path", ()))
+        location = "".join(f" {step}" for step in getattr(error, "absolute_path", ()))
         raise UnreadableNotebook(
-            f'"{path}" is damaged: {where.strip() or "the file"} is not valid in a notebook',
+            f'"{path}" is damaged: {location.strip() or "the file"} is not valid in a notebook',
             hint="open the notebook in JupyterLab, correct the damaged cell and save the notebook",
         ) from error
 

@@ -79,9 +79,9 @@ def is_unattended() -> bool:
     ``lyncnb`` sets a variable in its kernels. Other programs, such as papermill and nbconvert,
     answer no prompt. Voila does not either, but shows the panels to a user.
     """
-    asked = os.environ.get(UNATTENDED_VARIABLE)
-    if asked is not None:
-        return asked == "1"
+    setting = os.environ.get(UNATTENDED_VARIABLE)
+    if setting is not None:
+        return setting == "1"
     is_page = os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
     return runs_without_user() and not is_page
 

@@ -92,14 +92,14 @@ def assemble(
         for text in (script, estimator)
     )
     page = _read_file("planner.html")
-    for place, text in (
+    for placeholder, text in (
         ("@HASHES@", hashes),
         ("@STYLES@", f"{read_styles()}\n{_read_file('page.css')}"),
         ("<!--lyncnb:about-->", _describe_programs(packages, zxcvbn["LICENSE.txt"].decode())),
         ("@PARTS@", "\n".join(data)),
         ("@SCRIPTS@", f"<script>{script}</script>"),
     ):
-        page = _replace_once(page, place, text, "planner.html")
+        page = _replace_once(page, placeholder, text, "planner.html")
     return page.encode()
 
 
@@ -119,9 +119,9 @@ def _join_panel_scripts() -> str:
     for name, scripts in panels.items():
         script = _replace_once(read_scripts(*scripts), "export default", "return", name)
         made.append(f"{name}: ((localStorage) => {{\n{script}\n}})(IN_MEMORY)")
-    held = "const IN_MEMORY = { getItem(name) { return this[name] ?? null; }, "
-    held += "setItem(name, text) { this[name] = text; } };\n"
-    return held + "const PANELS = {" + ",\n".join(made) + "};"
+    storage = "const IN_MEMORY = { getItem(name) { return this[name] ?? null; }, "
+    storage += "setItem(name, text) { this[name] = text; } };\n"
+    return storage + "const PANELS = {" + ",\n".join(made) + "};"
 
 
 def _apply_pyodide_changes(name: str, text: str) -> str:
@@ -151,8 +151,8 @@ def _describe_programs(packages: Sequence[str], zxcvbn_licence: str) -> str:
     lines = [f"lyncnb {own.version} (MIT)", *packages]
     texts = [f"pyodide, with Python: MPL-2.0, PSF-2.0\n\nzxcvbn\n\n{zxcvbn_licence.strip()}"]
     for project in LIBRARIES.values():
-        found = distribution(project)
-        lines.append(f"{project} {found.version}")
+        library = distribution(project)
+        lines.append(f"{project} {library.version}")
         texts += [f"{project}\n\n{text}" for text in _list_licences(project)]
     items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
     licences = html.escape("\n\n".join(texts))

@@ -100,8 +100,8 @@ def _fill_page(
         "files": escape_json({"files": contents, "product": product}),
     }
     parts = []
-    for place, text in texts.items():
-        before, mark, page = page.partition(f"<!--lyncnb:{place}-->".encode())
+    for placeholder, text in texts.items():
+        before, mark, page = page.partition(f"<!--lyncnb:{placeholder}-->".encode())
         if not mark:
             raise PageError("the built planner page is damaged", hint="run: lyncnb page --build")
         parts += [before, text.encode()]

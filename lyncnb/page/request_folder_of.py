@@ -124,12 +124,12 @@ def build_folder_files(
     plan_file = order.plan_file(b"")
     hashes = {
         name: {
-            "csr_sha256": of["csr_sha256"],
-            "spki_sha256": of["spki_sha256"],
+            "csr_sha256": request["csr_sha256"],
+            "spki_sha256": request["spki_sha256"],
             "key_sha256": _UNKNOWN,
             "binding": _UNKNOWN,
         }
-        for name, of in written_requests.items()
+        for name, request in written_requests.items()
     }
     manifest = record_written_requests(_build_announced_manifest(order, plan_file), hashes, now=now)
     if hashes:

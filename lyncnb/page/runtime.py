@@ -63,7 +63,7 @@ _OUTPUTS = ("memory.bin", "library.zip", "site.bin")
 _INSTALL = 'install Node.js, or run: pip install "lyncnb[page]"'
 _OFFLINE = (
     "if this computer has no network connection, copy "
-    f"{' and '.join(one.archive for one in PACKAGES)} from npm to this computer, and add "
+    f"{' and '.join(package.archive for package in PACKAGES)} from npm to this computer, and add "
     "--runtime FILE for each file"
 )
 
@@ -215,7 +215,7 @@ def _unpack_archives(archives: Iterable[Path]) -> dict[Package, dict[str, bytes]
 def _unpack_archive(archive: Path) -> tuple[Package, dict[str, bytes]]:
     data = _read_file(archive)
     digest = hashlib.sha512(data).hexdigest()
-    package = next((one for one in PACKAGES if one.sha512 == digest), None)
+    package = next((candidate for candidate in PACKAGES if candidate.sha512 == digest), None)
     if package is None:
         expected = " or ".join(map(str, PACKAGES))
         raise PageError(

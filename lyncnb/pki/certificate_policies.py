@@ -45,14 +45,14 @@ def find_policy_violation(path: Sequence[Certificate]) -> str:
     state = _State()
     for depth, certificate in enumerate(path):
         is_last = depth == len(path) - 1
-        who = f'"{format_name(certificate.subject)}"'
+        subject = f'"{format_name(certificate.subject)}"'
         state.level = _process_next_certificate(state, certificate, is_last=is_last)
         if not state.explicit and not state.level:
-            return f"{who} does not contain a certificate policy that the issuing CAs require"
+            return f"{subject} does not contain a certificate policy that the issuing CAs require"
         if is_last:
             break
         if any(_ANY in pair for pair in certificate.policy_mappings):
-            return f"{who} maps anyPolicy to another policy"
+            return f"{subject} maps anyPolicy to another policy"
         _apply_mappings(state, certificate)
         _decrement_counters(state, certificate)
     return _find_final_violation(state, path[-1]) if path else ""

@@ -411,8 +411,8 @@ def _describe_incomplete_path(
     certificate: Certificate, path: tuple[Certificate, ...], issuers: Issuers
 ) -> Objection:
     last = path[-1] if path else certificate
-    who, count = f'"{format_name(last.issuer)}"', issuers.count_candidates(last)
-    detail = f"the certificate of {who} is missing"
+    issuer_name, count = f'"{format_name(last.issuer)}"', issuers.count_candidates(last)
+    detail = f"the certificate of {issuer_name} is missing"
     if len(path) >= MAX_PATH:
         detail = (
             f"the certification path has more than {MAX_PATH} certificates, so lyncnb "
@@ -420,7 +420,8 @@ def _describe_incomplete_path(
         )
     elif count > MAX_CANDIDATES:
         detail = (
-            f"{count:,} certificates have the subject {who}, and lyncnb did not check all of them"
+            f"{count:,} certificates have the subject {issuer_name}, and lyncnb did not check all "
+            "of them"
         )
     return Objection(code="chain-incomplete", detail=detail)
 
@@ -447,7 +448,7 @@ def list_objections(
     objections: list[Objection] = []
     below = (certificate, *path)
     for depth, issuer in enumerate(path):
-        who = f'"{format_name(issuer.subject)}"'
+        issuer_name = f'"{format_name(issuer.subject)}"'
         is_root = depth == len(path) - 1 and issuer.is_self_issued
         # A root with version 1 has no extension that marks it as a CA. According to RFC 5280, the
         # relying party decides whether to trust it as a CA.
@@ -455,22 +456,25 @@ def list_objections(
         if not may_sign or not (issuer.is_ca or (is_root and issuer.is_version_1)):
             objections.append(
                 Objection(
-                    code="chain-issuer-not-ca", detail=f"{who} is not allowed to sign certificates"
+                    code="chain-issuer-not-ca",
+                    detail=f"{issuer_name} is not allowed to sign certificates",
                 )
             )
         if issuer.path_length is not None and issuer.path_length < _count_cas_below(below, depth):
             limit = (
-                f"{who} allows at most {issuer.path_length} CA certificates below it in the "
-                "certification path"
+                f"{issuer_name} allows at most {issuer.path_length} CA certificates below it in "
+                "the certification path"
             )
             objections.append(Objection(code="chain-issuer-not-ca", detail=limit))
         if not issuer.is_valid_at(convert_to_time(today)):
             days = f"{issuer.not_before:%Y-%m-%d %H:%M} to {issuer.not_after:%Y-%m-%d %H:%M} UTC"
             objections.append(
-                Objection(code="chain-issuer-not-in-force", detail=f"{who} is valid from {days}")
+                Objection(
+                    code="chain-issuer-not-in-force", detail=f"{issuer_name} is valid from {days}"
+                )
             )
-        objections.extend(_check_key(issuer, who, is_root=is_root))
-        objections.extend(_check_purpose(issuer, who))
+        objections.extend(_check_key(issuer, issuer_name, is_root=is_root))
+        objections.extend(_check_purpose(issuer, issuer_name))
         violations = find_constraint_violations(below[: depth + 1], issuer)
         objections.extend(
             Objection(code="name-constraints-violated", detail=text) for text in violations

@@ -148,9 +148,9 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
             )
         signed = builder.sign(key, _HASHES[content.hash])
     except ValueError as error:
-        about = dict(content.subject).get("CN", "")
+        common_name = dict(content.subject).get("CN", "")
         raise PlanError(
-            f"lyncnb cannot create a request for {about!r}: {error}",
+            f"lyncnb cannot create a request for {common_name!r}: {error}",
             hint="to see the cause, run check_plan",
         ) from None
     return _verify_request(
@@ -163,9 +163,9 @@ def _verify_request(
 ) -> CertificationRequest:
     """Verify a new certificate request before it is used."""
     if request.content != content:
-        what = "; ".join(list_content_differences(content, request.content))
+        differences = "; ".join(list_content_differences(content, request.content))
         raise PlanError(
-            f"the new request differs from the plan: {what}",
+            f"the new request differs from the plan: {differences}",
             hint="this is an error in lyncnb. Please report this error",
         )
     if not keys.is_key_pair(key, request.public_key) or not request.has_valid_signature():
@@ -243,18 +243,18 @@ def _read_content(
     parsed: x509.CertificateSigningRequest, public_key: keys.PublicKey
 ) -> RequestContent:
     algorithm, bits = keys.find_key_parameters(public_key)
-    found: dict[str, tuple[str, ...]] = {}
+    extensions: dict[str, tuple[str, ...]] = {}
     other = []
     for extension in parsed.extensions:
         match value := extension.value:
             case x509.SubjectAlternativeName():
-                found["names"] = tuple(map(_read_general_name, value))
+                extensions["names"] = tuple(map(_read_general_name, value))
             case x509.ExtendedKeyUsage():
-                found["extended_key_usage"] = tuple(
+                extensions["extended_key_usage"] = tuple(
                     _EKU_NAMES.get(oid, oid.dotted_string) for oid in value
                 )
             case x509.KeyUsage():
-                found["key_usage"] = tuple(
+                extensions["key_usage"] = tuple(
                     usage for usage, name in _KEY_USAGE_NAMES.items() if getattr(value, name)
                 )
             case _:
@@ -263,9 +263,9 @@ def _read_content(
     other += _list_unusual_criticality(parsed)
     return RequestContent(
         subject=tuple((_find_short_name(a), str(a.value)) for a in parsed.subject)[::-1],
-        names=found.get("names", ()),
-        extended_key_usage=found.get("extended_key_usage", ()),
-        key_usage=found.get("key_usage", ()),
+        names=extensions.get("names", ()),
+        extended_key_usage=extensions.get("extended_key_usage", ()),
+        key_usage=extensions.get("key_usage", ()),
         key_algorithm=algorithm,
         key_bits=bits,
         hash=_find_hash_name(parsed),

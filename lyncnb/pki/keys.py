@@ -132,10 +132,10 @@ def _is_consistent(key: PrivateKey) -> bool:
     )
 
 
-def build_damaged_error(name: str, what: str) -> BundleError:
+def build_damaged_error(name: str, problem: str) -> BundleError:
     """Return the error for a damaged key file."""
     return BundleError(
-        f"{name} {what}",
+        f"{name} {problem}",
         hint=(
             "restore the file from a backup. If you create a new key, you also need a "
             "new certificate"

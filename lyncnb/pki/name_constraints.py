@@ -41,7 +41,7 @@ def find_constraint_violations(below: Sequence[Certificate], issuer: Certificate
 
 
 def _find_violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
-    who = f'"{format_name(issuer.subject)}"'
+    issuer_name = f'"{format_name(issuer.subject)}"'
     permitted, excluded = (
         _group_by_name_type(issuer.permitted),
         _group_by_name_type(issuer.excluded),
@@ -54,10 +54,11 @@ def _find_violations(below: Sequence[Certificate], issuer: Certificate) -> Itera
             if allowed and not allowed.contains_name(name, is_excluded=False):
                 shown = visible(_format_name(name))
                 yield (
-                    f"{who} does not allow the name {shown}, because it allows only {allowed.words}"
+                    f"{issuer_name} does not allow the name {shown}, because it allows only "
+                    f"{allowed.words}"
                 )
             elif forbidden and forbidden.contains_name(name, is_excluded=True):
-                yield f"{who} excludes the name {visible(_format_name(name))}"
+                yield f"{issuer_name} excludes the name {visible(_format_name(name))}"
 
 
 def _format_name(name: GeneralName) -> str:

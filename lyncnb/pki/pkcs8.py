@@ -258,8 +258,8 @@ class FolderCipher:
         with self._lock:
             if self._own is None:
                 salt = secrets.token_bytes(SALT_BYTES)
-                which = Derivation(salt, self._rounds, "sha256", DERIVED_BYTES)
-                key = self._derive_key_once(which, "a new file")
+                derivation = Derivation(salt, self._rounds, "sha256", DERIVED_BYTES)
+                key = self._derive_key_once(derivation, "a new file")
                 if self._before_use is not None:
                     self._before_use(DerivedKey(salt, self._rounds, "sha256", DERIVED_BYTES, key))
                 self._own = Encryptor(key, _encode_algorithm(salt, self._rounds)[:-IV_BYTES])
@@ -296,7 +296,7 @@ class FolderCipher:
     def derivation(self) -> Derivation:
         """The key derivation for the folder, from an opened file or from the current run."""
         with self._lock:
-            proven = (which for which in self._derived if which.salt in self._proven)
+            proven = (candidate for candidate in self._derived if candidate.salt in self._proven)
             if (derivation := next(proven, None)) is not None:
                 return derivation
         return Derivation(
@@ -379,8 +379,8 @@ class FolderCipher:
         """Open an encrypted file in the folder, and return the derived key that opened it."""
         self.open_file(pem, name=name)
         label = KEY_LABEL if name.endswith(".key") else _DATA_LABEL
-        which = _read_envelope(pem, name, label).derivation
-        return DerivedKey(*which, self._derived[which])
+        derivation = _read_envelope(pem, name, label).derivation
+        return DerivedKey(*derivation, self._derived[derivation])
 
     def open_file(self, pem: bytes, *, name: str) -> keys.PrivateKey | bytes:
         """Decrypt a file in the folder.
@@ -393,21 +393,21 @@ class FolderCipher:
     def _decrypt_and_parse(
         self, pem: bytes, name: str, label: bytes, read: Callable[[bytes], _Content]
     ) -> _Content:
-        which, iv, text, is_gcm = _read_envelope(pem, name, label)
+        derivation, iv, text, is_gcm = _read_envelope(pem, name, label)
         if is_gcm:
             raise keys.build_damaged_error(
                 name, f"is encrypted with {_GCM}, which lyncnb does not support for this file"
             )
         with self._lock:
-            encryption_key = self._derive_key_once(which, name)
+            encryption_key = self._derive_key_once(derivation, name)
         decryptor = Cipher(algorithms.AES(encryption_key), modes.CBC(iv)).decryptor()
         unpadder = PKCS7(BLOCK_BITS).unpadder()
         try:
             padded = decryptor.update(text) + decryptor.finalize()
             content = read(unpadder.update(padded) + unpadder.finalize())
         except ValueError:
-            raise self._build_open_error(which.salt, name, label) from None
-        self._proven.add(which.salt)
+            raise self._build_open_error(derivation.salt, name, label) from None
+        self._proven.add(derivation.salt)
         return content
 
     def _build_open_error(self, salt: bytes, name: str, label: bytes) -> BundleError:

@@ -247,20 +247,20 @@ def _build_refusal(
     """Return the error for a valid signature with a key that is not allowed to sign."""
     output = result.stderr.decode("utf-8", "replace")
     line = _LINE.search(output)
-    lines, who = signers.split(b"\n"), ""
+    lines, signer = signers.split(b"\n"), ""
     if line and int(line[1]) <= len(lines):
         entry = _NAMES.match(lines[int(line[1]) - 1].decode("utf-8", "replace"))
-        who = f" of {entry[1]}" if entry else ""
+        signer = f" of {entry[1]}" if entry else ""
     if "has expired" in output:
-        what = f"the key {key}{who} has expired"
+        reason = f"the key {key}{signer} has expired"
     elif "not yet valid" in output:
-        what = f"the key {key}{who} is not yet valid"
+        reason = f"the key {key}{signer} is not yet valid"
     elif "namespace" in output:
-        what = f"the key {key}{who} is not allowed to sign plans"
+        reason = f"the key {key}{signer} is not allowed to sign plans"
     else:
-        what = f"the key {key} does not belong to an allowed signer"
+        reason = f"the key {key} does not belong to an allowed signer"
     return ApprovalError(
-        f"{what}, so the plan is not approved{_format_output(result)}",
+        f"{reason}, so the plan is not approved{_format_output(result)}",
         hint="ask an allowed signer to sign the plan, or correct the list of allowed signers",
     )
 

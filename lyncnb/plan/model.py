@@ -106,10 +106,10 @@ class Explanation(Table):
             rows = [
                 (
                     tuple(item.name or "(no name)" for item in items_alike),
-                    *where,
+                    *location,
                     *_format_facts(items_alike[0]),
                 )
-                for where, items_alike in alike.items()
+                for location, items_alike in alike.items()
             ]
             use = ", ".join(items[0].usages) or items[0].role
             caption = f"{self._summarize()}: {use} ({certificate})"
@@ -209,10 +209,10 @@ class PlannedCertificate(NamedTuple):
         not change if a name is added to the certificate.
         """
         server = self.servers[0] if self.shared_by == "server" else ""
-        what = "\0".join(
+        identity = "\0".join(
             (self.role, ",".join(self.usages), self.shared_by, self.pool, server)
         ).lower()
-        digest = hashlib.sha256(what.encode("utf-8")).hexdigest()[:8]
+        digest = hashlib.sha256(identity.encode("utf-8")).hexdigest()[:8]
         return f"{self.role}-{build_slug(server or self.pool or 'deployment')}-{digest}"
 
     @property
@@ -366,7 +366,7 @@ class CertificatePlan(Table):
         (NAMES_HEADING, "names"),
         ("EKU", "extended_key_usage"),
         ("Issuer", "issuer"),
-        ("Key", lambda one: f"{one.key.algorithm} {one.key.bits}"),
+        ("Key", lambda certificate: f"{certificate.key.algorithm} {certificate.key.bits}"),
         ("Shared by", "shared_by"),
     )
 
@@ -454,16 +454,16 @@ class CertificatePlan(Table):
             reasons.insert(0, (subject, (rule.subject_name,)))
         rows = []
         for name, ids in reasons:
-            place = "subject" if name == subject else ""
+            location = "subject" if name == subject else ""
             if name in certificate.names:
-                place = "subject and SAN" if place else "SAN"
+                location = "subject and SAN" if location else "SAN"
             for name_rule in (self.rules.names[rule_id] for rule_id in ids):
                 rows.append(
                     ExplainedName(
                         certificate=certificate.id,
                         role=certificate.role,
                         usages=certificate.usages,
-                        place=place,
+                        place=location,
                         name=name,
                         rule=name_rule.id,
                         why=name_rule.why,

@@ -609,8 +609,8 @@ class PlanOptions(_OptionsFileNote):
     def _list_items(self) -> list[tuple[object, ...]]:
         values = self._list_plain_values()
         return [
-            (name, format_option_value(values[name]), place.comment)
-            for name, place in OPTIONS.items()
+            (name, format_option_value(values[name]), option.comment)
+            for name, option in OPTIONS.items()
         ]
 
     def _list_plain_values(self) -> dict[str, Any]:

@@ -95,11 +95,11 @@ def read_options_values(document: Mapping[str, object], reader: RecordReader) ->
     return None if len(reader.problems) > before else PlanOptions(**values)
 
 
-def _read_day(value: object, where: str, reader: RecordReader) -> date | None:
+def _read_day(value: object, key: str, reader: RecordReader) -> date | None:
     if isinstance(value, str) and _DAY.fullmatch(value):
         try:
             return date.fromisoformat(value)
         except ValueError:
             pass
-    reader.problem(f"'{where}' must be a date in quotation marks, e.g. \"2026-01-31\"")
+    reader.problem(f"'{key}' must be a date in quotation marks, e.g. \"2026-01-31\"")
     return None

@@ -123,7 +123,7 @@ def _resolve_names(
         if not target.addresses:
             names |= dict.fromkeys((target.host, *target.anchors, *target.members))
     listed = [*names]
-    found = _run_in_threads(
+    results = _run_in_threads(
         listed,
         resolve_name,
         # If no DNS server responds, the lookup of each name takes many seconds, but makes no
@@ -132,7 +132,7 @@ def _resolve_names(
         stop=stop,
         interval=_RESOLVE_SECONDS,
     )
-    return {listed[index]: addresses for index, addresses in found.items()}
+    return {listed[index]: addresses for index, addresses in results.items()}
 
 
 #: Each item contains the number of a connection, its target, the address and the port.

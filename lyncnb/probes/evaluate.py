@@ -65,7 +65,9 @@ def read_folder_facts(bundle: RequestBundle) -> FolderFacts:
     return FolderFacts(
         requests=requests,
         expected=expected,
-        issuers=tuple(dict.fromkeys(ca for one in issued.certificates for ca in one.path)),
+        issuers=tuple(
+            dict.fromkeys(ca for certificate in issued.certificates for ca in certificate.path)
+        ),
         accepted={record.id: find_acceptances(bundle, record) for record in records},
         compromised=list_compromised_keys(records),
     )
@@ -133,7 +135,7 @@ class Evaluator:
     _accepted: Mapping[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        sent = (one for sighting in self.sightings for one in sighting.chain[1:])
+        sent = (certificate for sighting in self.sightings for certificate in sighting.chain[1:])
         self._issuers = Issuers((*self.folder.issuers, *sent))
         self._entries = {item.id: convert_to_entry(item) for item in self.plan.certificates}
         self._owners = {item.id: item.owner for item in self.plan.certificates}
@@ -145,18 +147,23 @@ class Evaluator:
         lines = list(dict.fromkeys(map(self._describe_response, self.sightings)))
         lines = _mark_old_certificates(lines)
         lines += [
-            ProbeLine(result=NOT_VISIBLE, id=one.id, owner=one.owner, remarks=(one.why,))
-            for one in targets.unseen
+            ProbeLine(
+                result=NOT_VISIBLE,
+                id=certificate.id,
+                owner=certificate.owner,
+                remarks=(certificate.why,),
+            )
+            for certificate in targets.unseen
         ]
         return tuple(sorted(lines, key=lambda line: (not line.is_failure, _rank_line(line))))
 
     def list_notes(self) -> Iterator[str]:
         """Yield a note for each CA certificate that lyncnb needs to verify chains."""
         for name, answers in self.unknown_cas.items():
-            places = dict.fromkeys(answer.target.place for answer in answers)
+            ports = dict.fromkeys(answer.target.place for answer in answers)
             yield (
                 f"lyncnb does not have the CA certificate {name}, so it cannot verify the "
-                f"certificates on {count_of(len(places), 'port')} up to the root. Specify a "
+                f"certificates on {count_of(len(ports), 'port')} up to the root. Specify a "
                 "folder that contains this CA certificate: --folder FOLDER"
             )
 
@@ -178,8 +185,11 @@ class Evaluator:
         if sighting.problem:
             return replace(line, result=DIFFERENT, remarks=(sighting.problem,))
         best = min(
-            (self._compare_certificate(sighting, self._entries[one]) for one in target.planned),
-            key=lambda one: (one.is_different, one.evaluation.errors),
+            (
+                self._compare_certificate(sighting, self._entries[identity])
+                for identity in target.planned
+            ),
+            key=lambda comparison: (comparison.is_different, comparison.evaluation.errors),
         )
         leaf = sighting.chain[0]
         return replace(
@@ -218,7 +228,7 @@ class Evaluator:
                 "the request folder records that the key of this certificate is compromised"
             )
         wrong += _find_chain_problems(sighting.chain, evaluation.path)
-        if any(one.is_self_issued for one in sighting.chain[1:]):
+        if any(certificate.is_self_issued for certificate in sighting.chain[1:]):
             remarks.append("the server also sends the root certificate, which clients ignore")
         if not evaluation.path.is_complete:
             last = (leaf, *evaluation.path.issuers)[-1]
@@ -235,7 +245,7 @@ def is_target_name_missing(target: Target, certificate: Certificate) -> bool:
     name = target.name.casefold()
     present = certificate.dns_names or certificate.common_names
     parent = f"*.{name.partition('.')[2]}"
-    return bool(name) and not {name, parent} & {one.casefold() for one in present}
+    return bool(name) and not {name, parent} & {present_name.casefold() for present_name in present}
 
 
 def _omit_missing_root(evaluation: Evaluation) -> Iterator[Finding]:
@@ -252,7 +262,7 @@ def _find_chain_problems(chain: tuple[Certificate, ...], path: Path) -> Iterator
             name = format_name(issuer.subject)
             yield f"the server does not send the intermediate certificate {name}"
     ordered = [issuer for issuer in path.issuers if issuer in sent]
-    if [one for one in sent if one in ordered] != ordered:
+    if [certificate for certificate in sent if certificate in ordered] != ordered:
         yield "the server sends its certificates in the wrong order"
 
 

@@ -202,10 +202,10 @@ def resolve_name(name: str) -> tuple[str, ...]:
     """
     try:
         # On a computer without an IPv6 address, connections to IPv6 addresses would always fail.
-        found = socket.getaddrinfo(
+        results = socket.getaddrinfo(
             name, None, type=socket.SOCK_STREAM, flags=getattr(socket, "AI_ADDRCONFIG", 0)
         )
     except (OSError, UnicodeError):
         return ()
-    addresses = {str(item[4][0]): item[0] == socket.AF_INET6 for item in found}
+    addresses = {str(item[4][0]): item[0] == socket.AF_INET6 for item in results}
     return tuple(sorted(addresses, key=lambda address: (addresses[address], address)))

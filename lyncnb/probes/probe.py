@@ -136,7 +136,10 @@ def _read_folder_or_cas(
         return bundle, read_folder_facts(bundle)
     files = read_returned_files((folder,))
     issuers = tuple(
-        one for file in files for one in file.certificates if not is_server_certificate(one)
+        certificate
+        for file in files
+        for certificate in file.certificates
+        if not is_server_certificate(certificate)
     )
     if not issuers:
         raise ReturnedFileError(
@@ -175,7 +178,7 @@ def _list_notes(
 def _is_unexpected_for_zone(addresses: tuple[str, ...], zone: str) -> bool:
     """Return whether an address is public or private although the zone suggests the opposite."""
     known = [ipaddress.ip_address(address.partition("%")[0]) for address in addresses]
-    return any(one.is_global == (zone == "inside") for one in known)
+    return any(address.is_global == (zone == "inside") for address in known)
 
 
 def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> Iterator[str]:
@@ -195,28 +198,35 @@ def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> 
         if len(target.planned) == 1 and target.planned[0] in shared:
             group = differing.setdefault((target.planned[0], target.pool), {})
             group.setdefault(sighting.chain[0].thumbprint, []).append(target.place)
-    for (place, rule), seen in behind.items():
-        size = sizes[place, rule]
+    for (port, rule), seen in behind.items():
+        size = sizes[port, rule]
         yield (
-            f"{place}: {min(len(seen), size):,} of {count_of(size, 'member')} of the pool "
+            f"{port}: {min(len(seen), size):,} of {count_of(size, 'member')} of the pool "
             "responded at this name"
         )
-    for (_, pool), places in differing.items():
-        if len(places) > 1:
-            told = "; ".join(f"{one} at {join_first(at, _NAMED)}" for one, at in places.items())
-            count = count_of(len(places), "certificate")
-            yield f"The servers in {pool} must share one certificate, but present {count}: {told}"
+    for (_, pool), by_thumbprint in differing.items():
+        if len(by_thumbprint) > 1:
+            details = "; ".join(
+                f"{thumbprint} at {join_first(at, _NAMED)}"
+                for thumbprint, at in by_thumbprint.items()
+            )
+            count = count_of(len(by_thumbprint), "certificate")
+            yield (
+                f"The servers in {pool} must share one certificate, but present {count}: {details}"
+            )
 
 
 def _compare_issuers(sightings: tuple[Sighting, ...]) -> Iterator[str]:
     """Yield the pools in which different CAs issued the certificates for the same usage."""
-    found: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
+    by_usage: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
     for sighting in sightings:
         target = sighting.answer.target
         if sighting.chain and target.server:
-            issuers = found.setdefault((target.pool, target.usage), {})
+            issuers = by_usage.setdefault((target.pool, target.usage), {})
             issuers.setdefault(sighting.chain[0].issuer_name, {})[target.server] = None
-    for (pool, _), issuers in found.items():
+    for (pool, _), issuers in by_usage.items():
         if len(issuers) > 1:
-            told = "; ".join(f"{ca} at {join_first([*at], _NAMED)}" for ca, at in issuers.items())
-            yield f"The servers in {pool} show certificates from {len(issuers)} CAs: {told}"
+            details = "; ".join(
+                f"{ca} at {join_first([*at], _NAMED)}" for ca, at in issuers.items()
+            )
+            yield f"The servers in {pool} show certificates from {len(issuers)} CAs: {details}"

@@ -138,9 +138,12 @@ class Probe(Table):
         """Return a sentence that summarizes the result of the probe."""
         counts = self.counts()
         unseen = counts.pop(NOT_VISIBLE, 0)
-        asked = count_of(sum(counts.values()), "port")
-        told = ", ".join(f"{number:,} {result}" for result, number in counts.items())
-        text = f"{asked} probed from {self.zone} on {self.made_at[:10]}: {told or 'no results'}"
+        port_count = count_of(sum(counts.values()), "port")
+        results = ", ".join(f"{number:,} {result}" for result, number in counts.items())
+        text = (
+            f"{port_count} probed from {self.zone} on {self.made_at[:10]}: "
+            f"{results or 'no results'}"
+        )
         if unseen:
             text += f"; {count_of(unseen, 'planned certificate')} cannot be seen"
         return text + ("; the probe was stopped" if self.cancelled else "")
@@ -205,10 +208,13 @@ class _EqualLines:
     @property
     def shown(self) -> tuple[str, ...]:
         """The certificate with its thumbprint, its last day, and its request in the folder."""
-        one, request = self.lines[0].certificate, self.lines[0].request
-        if one is None:
+        certificate, request = self.lines[0].certificate, self.lines[0].request
+        if certificate is None:
             return ()
-        return (*(one.thumbprint, f"valid until {one.not_after[:10]}"), *filter(None, (request,)))
+        return (
+            *(certificate.thumbprint, f"valid until {certificate.not_after[:10]}"),
+            *filter(None, (request,)),
+        )
 
     @property
     def details(self) -> tuple[str, ...]:

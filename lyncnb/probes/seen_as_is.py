@@ -56,10 +56,10 @@ def _build_returned_files(sightings: Iterable[Sighting], made_at: str) -> Iterat
         target, leaf = sighting.answer.target, sighting.chain[0]
         yield ReturnedFile(name=target.place, certificates=sighting.chain)
         if target.server:
-            places = by_server.setdefault(target.server, {})
-            shown = places.setdefault(leaf.sha256, {})
+            usages_by_hash = by_server.setdefault(target.server, {})
+            shown = usages_by_hash.setdefault(leaf.sha256, {})
             shown.update(dict.fromkeys(filter(None, (target.usage,))))
-    for server, places in by_server.items():
+    for server, usages_by_hash in by_server.items():
         # A server can present a certificate only if it has the key. The probe learns the usages of
         # a certificate only from open ports.
         export = ServerExport(
@@ -68,7 +68,7 @@ def _build_returned_files(sightings: Iterable[Sighting], made_at: str) -> Iterat
             has_lync=False,
             placements=tuple(
                 Placement(sha256=sha256, types=tuple(types), has_key=True)
-                for sha256, types in places.items()
+                for sha256, types in usages_by_hash.items()
             ),
         )
         yield ReturnedFile(name=server, export=export)
@@ -81,10 +81,10 @@ def _adjust_certificate(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsI
             for line in lines
             for remark in (line.remarks or (line.result,))
         )
-        told = create_returned_finding(
+        finding = create_returned_finding(
             NOT_SEEN, item.id, f"no port presents a certificate for {item.owner}"
         )
-        return replace(item, state=NOT_SEEN, certificate=None, findings=(told,), remarks=remarks)
+        return replace(item, state=NOT_SEEN, certificate=None, findings=(finding,), remarks=remarks)
     if item.state in ABSENT:
         return item
     remarks = item.remarks

@@ -133,14 +133,14 @@ def list_targets(
         ports = [*_find_targets_for_hosts(every, zone, read_hosts(hosts))]
         lookups: list[Target] = []
     else:
-        here = [
+        zone_ports = [
             (rule, target)
             for rule, target in every
             if rule.zone == zone and (not rule.also or rule.also in chosen)
         ]
-        ports = [target for _, target in here if target.is_anchor or target.server]
+        ports = [target for _, target in zone_ports if target.is_anchor or target.server]
         others = [
-            (rule, target) for rule, target in here if not (target.is_anchor or target.server)
+            (rule, target) for rule, target in zone_ports if not (target.is_anchor or target.server)
         ]
         ports += [target for rule, target in others if rule.by_name]
         # For a name without an anchor, such as an external name in the internal network, lyncnb
@@ -149,10 +149,10 @@ def list_targets(
     ports += [
         *_list_second_handshakes(ports, {rule.id for rule, _ in every if rule.by_name}, chosen)
     ]
-    asked = {identity for target in ports for identity in target.planned}
+    probed_ids = {identity for target in ports for identity in target.planned}
     return Targets(
         ports=tuple(ports),
-        unseen=tuple(_list_unseen_certificates(plan, asked, every, zone, bool(hosts))),
+        unseen=tuple(_list_unseen_certificates(plan, probed_ids, every, zone, bool(hosts))),
         lookups=tuple(lookups),
     )
 
@@ -235,8 +235,8 @@ def _list_pool_ports(
         return
     by_server: dict[str, list[PlannedCertificate]] = {}
     for item in own_name:
-        for held in item.servers:
-            by_server.setdefault(held, []).append(item)
+        for server_name in item.servers:
+            by_server.setdefault(server_name, []).append(item)
     for server in () if rule.anchored else target.members:
         # A server with two roles may present the certificate of the other role on this port. The
         # ports of the other role are probed separately.

@@ -180,16 +180,16 @@ class PlanDifference(Table):
             First the certificates that were added or removed, with their names. Then the changes
             of the other certificates. Each kind is in the order of the first certificate.
         """
-        found: dict[tuple[PlanChange, str], _Gathering] = {}
+        groups: dict[tuple[PlanChange, str], _Gathering] = {}
         for item in self.certificates:
             is_whole = item.old is None or item.new is None
             # New servers of one pool form one group. New servers of two pools form two groups.
-            place = item.planned.pool if is_whole else ""
+            pool = item.planned.pool if is_whole else ""
             for change in item.differences[:1] if is_whole else item.differences:
-                key = change._replace(certificate="", owner="", usages=()), place
-                found.setdefault(key, _Gathering()).add_certificate(item, is_complete=is_whole)
-        order = sorted(found, key=lambda key: _ORDER_OF_KINDS.index(key[0].change))
-        return tuple(found[key].build_group(key[0]) for key in order)
+                key = change._replace(certificate="", owner="", usages=()), pool
+                groups.setdefault(key, _Gathering()).add_certificate(item, is_complete=is_whole)
+        order = sorted(groups, key=lambda key: _ORDER_OF_KINDS.index(key[0].change))
+        return tuple(groups[key].build_group(key[0]) for key in order)
 
     def _list_items(self) -> Iterator[PlanChange]:
         return self.changes
@@ -198,7 +198,7 @@ class PlanDifference(Table):
         groups = self.groups()
         has_causes = any(group.cause for group in groups)  # none before find_causes
         table = ReportTable(
-            columns=[one for one in _GROUPS if has_causes or one.heading != "Cause"],
+            columns=[column for column in _GROUPS if has_causes or column.heading != "Cause"],
             items=lambda: groups,
             formats={".html": self._summarize()},
             limit=ROWS_SHOWN,
@@ -209,10 +209,10 @@ class PlanDifference(Table):
         counts = [
             f"{len(self.of(kind)):,} {words}" for kind, words in CHANGES.items() if self.of(kind)
         ]
-        what = f"Certificates: {', '.join(counts)}" if counts else "The same certificates"
+        summary = f"Certificates: {', '.join(counts)}" if counts else "The same certificates"
         titles = self.old.rules.title, self.new.rules.title
         product = f" {titles[0]} -> {titles[1]}." if titles[0] != titles[1] else ""
-        return f"{what}.{product} {', '.join(map(str, self.counts))}"
+        return f"{summary}.{product} {', '.join(map(str, self.counts))}"
 
 
 _CERTIFICATE_ADDED, _CERTIFICATE_REMOVED = "certificate added", "certificate removed"
@@ -224,8 +224,8 @@ _GROUPS = columns(
     ("Change", "title"),
     ("Of", "owners"),
     ("Type", "usages"),
-    ("Before", lambda one: one.names if one.change == _CERTIFICATE_REMOVED else one.before),
-    ("After", lambda one: one.names if one.change == _CERTIFICATE_ADDED else one.after),
+    ("Before", lambda group: group.names if group.change == _CERTIFICATE_REMOVED else group.before),
+    ("After", lambda group: group.names if group.change == _CERTIFICATE_ADDED else group.after),
     ("Cause", "cause"),
     ("Why", "why"),
     ("Source", "source"),
@@ -293,24 +293,24 @@ def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
     check_type("compare_plans: new", new, CertificatePlan)
     before, after = _get_certificates_by_id(old, new), _get_certificates_by_id(new, old)
     kinds = _Comparison(old, new)
-    found = []
+    changes = []
     for key, certificate in after.items():
         known = before.get(key)
         if known is None:
-            found.append(kinds.build_added_change(key, certificate))
+            changes.append(kinds.build_added_change(key, certificate))
         elif known != certificate:
             changed = kinds.compare_certificate(key, known, certificate)
-            found += [changed] if changed.differences else []
-    found += [kinds.build_removed_change(key, before[key]) for key in before if key not in after]
+            changes += [changed] if changed.differences else []
+    changes += [kinds.build_removed_change(key, before[key]) for key in before if key not in after]
     return PlanDifference(
-        old=old, new=new, certificates=tuple(found), counts=count_changes(old, new)
+        old=old, new=new, certificates=tuple(changes), counts=count_changes(old, new)
     )
 
 
 def count_changes(old: CertificatePlan, new: CertificatePlan) -> tuple[CountChange, ...]:
     """Return the numbers of certificates, public certificates and names in each of two plans."""
     before, after = count_sizes(old.certificates), count_sizes(new.certificates)
-    return tuple(CountChange(what=what, before=before[what], after=after[what]) for what in before)
+    return tuple(CountChange(what=kind, before=before[kind], after=after[kind]) for kind in before)
 
 
 def count_sizes(certificates: Iterable[PlannedCertificate]) -> dict[str, int]:
@@ -493,15 +493,15 @@ class _Comparison:
 
         The result is cached, because reasons are often equal.
         """
-        found = self._told.get((reasons, is_added))
-        if found is None:
+        explanation = self._told.get((reasons, is_added))
+        if explanation is None:
             known = [rules.names[rule] for rule in reasons if rule in rules.names]
-            found = (
+            explanation = (
                 "; ".join(dict.fromkeys(rule.why for rule in known)) or _NO_REASON,
                 "; ".join(dict.fromkeys(rule.source for rule in known)),
             )
-            self._told[reasons, is_added] = found
-        return found
+            self._told[reasons, is_added] = explanation
+        return explanation
 
     @cached_property
     def _server_places_before(self) -> Mapping[str, set[tuple[str, str]]]:
@@ -514,16 +514,16 @@ class _Comparison:
 
 def _map_servers_to_pools(plan: CertificatePlan) -> Mapping[str, set[tuple[str, str]]]:
     """Return the roles of each server in a plan, and its pool for each role."""
-    found: dict[str, set[tuple[str, str]]] = {}
+    pools_by_server: dict[str, set[tuple[str, str]]] = {}
     for pool in plan.topology.pools:
         for computer in pool.computers:
-            found.setdefault(computer.fqdn, set()).add((pool.role, pool.fqdn))
+            pools_by_server.setdefault(computer.fqdn, set()).add((pool.role, pool.fqdn))
     # A recorded plan contains only its certificates, not its servers.
     if isinstance(plan, RecordedPlan):
         for certificate in plan.certificates:
             for server in certificate.servers:
-                found.setdefault(server, set()).add((certificate.role, certificate.pool))
-    return found
+                pools_by_server.setdefault(server, set()).add((certificate.role, certificate.pool))
+    return pools_by_server
 
 
 def _explain_certificate(
@@ -535,10 +535,12 @@ def _explain_certificate(
 
     For example, a server is in a different pool in the other plan.
     """
-    places = [other_places.get(server, set()) for server in certificate.servers]
-    if not any(places):
-        return f"{'the server is' if len(places) == 1 else 'the servers are'} {missing_servers}"
-    known = set().union(*places)
+    server_pools = [other_places.get(server, set()) for server in certificate.servers]
+    if not any(server_pools):
+        return (
+            f"{'the server is' if len(server_pools) == 1 else 'the servers are'} {missing_servers}"
+        )
+    known = set().union(*server_pools)
     if certificate.role not in {role for role, _ in known} and certificate.pool:
         return "a server has a different role"
     if certificate.pool and certificate.pool not in {pool for _, pool in known}:

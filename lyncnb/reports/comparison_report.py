@@ -77,14 +77,14 @@ class Comparison:
                 (self.difference.new, self.new_findings),
             )
         )
-        told = [
-            what
-            for what in dict.fromkeys((*before, *after))
-            if what not in _MAY_BE_UNKNOWN or (what in before and what in after)
+        kinds = [
+            kind
+            for kind in dict.fromkeys((*before, *after))
+            if kind not in _MAY_BE_UNKNOWN or (kind in before and kind in after)
         ]
         return tuple(
-            CountChange(what=what, before=before.get(what, 0), after=after.get(what, 0))
-            for what in told
+            CountChange(what=kind, before=before.get(kind, 0), after=after.get(kind, 0))
+            for kind in kinds
         )
 
     @cached_property
@@ -127,14 +127,17 @@ def _subtract_findings(
 ) -> tuple[Finding, ...]:
     if findings is None or other_findings is None:
         return ()
-    left = Counter((one.code, one.severity, one.about, one.message) for one in other_findings)
-    found = []
-    for one in findings:
-        key = (one.code, one.severity, one.about, one.message)
+    left = Counter(
+        (finding.code, finding.severity, finding.about, finding.message)
+        for finding in other_findings
+    )
+    unmatched = []
+    for finding in findings:
+        key = (finding.code, finding.severity, finding.about, finding.message)
         left[key] -= 1
         if left[key] < 0:
-            found.append(one)
-    return tuple(found)
+            unmatched.append(finding)
+    return tuple(unmatched)
 
 
 _RENEWAL = "yearly renewal"
@@ -150,7 +153,7 @@ def count_plan_items(plan: CertificatePlan, findings: Findings | None) -> dict[s
     names = Counter(dict.fromkeys(("internal", "public"), 0))
     for certificate in certificates:
         names[certificate.issuer] += len(certificate.subject_alt_name)
-    found = {
+    counts = {
         "certificate": len(certificates),
         "public certificate": sum(c.issuer == "public" for c in certificates),
         "name": names.total(),
@@ -159,28 +162,33 @@ def count_plan_items(plan: CertificatePlan, findings: Findings | None) -> dict[s
         **Counter(f"{certificate.key} key" for certificate in certificates),
     }
     if renewals := _count_renewals(plan):
-        found[_RENEWAL] = renewals
+        counts[_RENEWAL] = renewals
     if findings is not None:
         severities = Counter(finding.severity for finding in findings)
-        found |= {severity: severities[severity] for severity in SEVERITIES}
-    return found
+        counts |= {severity: severities[severity] for severity in SEVERITIES}
+    return counts
 
 
 def _count_renewals(plan: CertificatePlan) -> int:
     """Return how many renewals a year requires, from the requested or longest allowed validity."""
-    issued, asked = plan.options.planned_issue_date, _find_requested_days(plan)
-    if isinstance(plan, RecordedPlan) or not all(asked.values()):
+    issued, requested_days = plan.options.planned_issue_date, _find_requested_days(plan)
+    if isinstance(plan, RecordedPlan) or not all(requested_days.values()):
         return 0
     limits = load_ca_rules().list_limits("validity-days") if issued else ()
-    most = next((one.value for one in limits if issued and one.applies_on(issued)), None)
-    if most and asked.get("public"):
-        asked["public"] = min(asked["public"], most)
-    return round(sum(_DAYS_OF_A_YEAR / asked[one.issuer] for one in plan.certificates))
+    most = next((limit.value for limit in limits if issued and limit.applies_on(issued)), None)
+    if most and requested_days.get("public"):
+        requested_days["public"] = min(requested_days["public"], most)
+    return round(
+        sum(
+            _DAYS_OF_A_YEAR / requested_days[certificate.issuer]
+            for certificate in plan.certificates
+        )
+    )
 
 
 def _find_requested_days(plan: CertificatePlan) -> dict[str, int]:
     """Return the requested validity in days for each issuer. It is 0 if none is requested."""
-    issuers = dict.fromkeys(one.issuer for one in plan.certificates)
+    issuers = dict.fromkeys(certificate.issuer for certificate in plan.certificates)
     return {issuer: plan.options.validity_for(issuer) or 0 for issuer in issuers}
 
 
@@ -298,9 +306,12 @@ def _format_text(comparison: Comparison, max_shown: int) -> Iterator[list[str]]:
     yield from ([*_group_lines(group)] for group in groups[:max_shown])
     if len(groups) > max_shown:
         yield describe_hidden_rows(len(groups) - max_shown)
-    for what, findings in (("gone", comparison.findings_gone), ("new", comparison.findings_new)):
+    for change, findings in (("gone", comparison.findings_gone), ("new", comparison.findings_new)):
         entries = group_findings(findings)
-        lines = [[f"finding {what}: {one.severity}: {one.places}: {one.words}"] for one in entries]
+        lines = [
+            [f"finding {change}: {entry.severity}: {entry.places}: {entry.words}"]
+            for entry in entries
+        ]
         if len(lines) > max_shown:
             lines[max_shown - 1] += describe_hidden_rows(len(lines) - max_shown)
         yield from lines[:max_shown]
@@ -312,8 +323,8 @@ def _group_lines(group: ChangeGroup) -> Iterator[str]:
         values = f"{group.before} -> {group.after}"
     yield f"{group.title}: {values or _format_names(group.names)}"
     usages = f" ({', '.join(group.usages)})" if group.usages else ""
-    of = "of" if group.change.startswith("certificate") or group.what != "Name" else "on"
-    yield f"  {of} {_format_names(group.owners)}{usages}"
+    preposition = "of" if group.change.startswith("certificate") or group.what != "Name" else "on"
+    yield f"  {preposition} {_format_names(group.owners)}{usages}"
     if group.cause:
         yield f"  cause: {group.cause}"
     yield f"  why: {group.why}"

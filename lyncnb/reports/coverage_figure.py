@@ -83,10 +83,10 @@ def list_coverage_rows(plan: CertificatePlan, *, site: str = "") -> Iterator[Cov
     groups: dict[tuple[str, str, str, tuple[str, ...]], list[PlannedCertificate]] = {}
     for certificate in plan.certificates:
         if not site or certificate.site == site:
-            place = (certificate.site, certificate.role, certificate.pool, certificate.usages)
-            groups.setdefault(place, []).append(certificate)
+            column = (certificate.site, certificate.role, certificate.pool, certificate.usages)
+            groups.setdefault(column, []).append(certificate)
     subjects = {rule.id: rule.subject_name for rule in plan.rules.certificates}
-    for place, certificates in groups.items():
+    for column, certificates in groups.items():
         marks: dict[str, _Mark] = {}
         rules: dict[str, dict[str, None]] = {}
         for certificate in certificates:
@@ -99,7 +99,7 @@ def list_coverage_rows(plan: CertificatePlan, *, site: str = "") -> Iterator[Cov
                 rules.setdefault(subject, {})[subjects[certificate.rule]] = None
         for name, mark in marks.items():
             yield CoverageRow(
-                *(name, tuple(rules[name]), *place),
+                *(name, tuple(rules[name]), *column),
                 *(mark.carrying, mark.subject_only, len(certificates)),
             )
 
@@ -108,16 +108,16 @@ def draw_coverage(
     plan: CertificatePlan, rows: Sequence[CoverageRow], *, title: str, description: str
 ) -> str:
     """Draw the rows of the coverage picture as an SVG document that is 1,000 pixels wide."""
-    order = {role: place for place, role in enumerate(plan.rules.roles)}
-    places = sorted(
+    order = {role: position for position, role in enumerate(plan.rules.roles)}
+    columns = sorted(
         {row[2:6] for row in rows},
         key=lambda p: (not p[2], p[0], order.get(p[1], len(order)), p[2], p[3]),
     )
-    by_role = len(places) > POOLS_SHOWN
+    by_role = len(columns) > POOLS_SHOWN
     by_rule = len({row.name for row in rows}) > NAMES_SHOWN
     if by_role:  # The number of certificates in all sites.
-        places = sorted(places, key=lambda p: (not p[2], order.get(p[1], len(order)), p[3]))
-    heads = _build_headings(places, is_by_role=by_role)
+        columns = sorted(columns, key=lambda p: (not p[2], order.get(p[1], len(order)), p[3]))
+    heads = _build_headings(columns, is_by_role=by_role)
     marks = _count_marks(plan, heads, is_by_rule=by_rule)
     down, across = list(dict.fromkeys(n for n, _ in marks)), list(dict.fromkeys(heads.values()))
     drawing = Drawing(_WIDTH)
@@ -139,14 +139,14 @@ def _build_headings(columns: Sequence[_Place], *, is_by_role: bool) -> dict[_Pla
     kinds: dict[str, set[tuple[str, ...]]] = {}
     for _, role, pool, usages in columns:
         kinds.setdefault(role if is_by_role else pool or role, set()).add(usages)
-    found = {}
-    for place in columns:
-        _, role, pool, usages = place
+    headings = {}
+    for column in columns:
+        _, role, pool, usages = column
         name = role if is_by_role else pool or role
         more = f", +{len(usages) - 1}" if len(usages) > 1 else ""
         several = len(kinds[name]) > 1 and usages
-        found[place] = (name, f"{usages[0]}{more}" if several else "")
-    return found
+        headings[column] = (name, f"{usages[0]}{more}" if several else "")
+    return headings
 
 
 def _count_marks(
@@ -176,7 +176,7 @@ def _count_marks(
         mark.of = totals[head]
     if not is_by_rule:
         return cells
-    order = {rule: place for place, rule in enumerate(plan.rules.names)}
+    order = {rule: position for position, rule in enumerate(plan.rules.names)}
     return {key: cells[key] for key in sorted(cells, key=lambda cell: order[cell[0]])}
 
 
@@ -217,15 +217,15 @@ def _draw_frame(
     _draw_legend(drawing)
     heading = "Names, grouped by the rule that requires them" if is_by_rule else "Names"
     drawing.draw_text(_MARGIN, _compute_top() - 8, heading, "head")
-    for place, name in enumerate(rows):
-        y = _compute_top() + place * _ROW
-        if place % 2 == 0:
+    for position, name in enumerate(rows):
+        y = _compute_top() + position * _ROW
+        if position % 2 == 0:
             drawing.draw_rectangle(_MARGIN, y, _WIDTH - 2 * _MARGIN, _ROW, "zone")
         shown = shorten_text(name, _NAMES_WIDTH - 12, 12)
         drawing.draw_text(_MARGIN + 6, y + 14, shown, name="" if is_by_rule else name)
     step = _compute_column_width(columns)
-    for place, (name, types) in enumerate(columns):
-        x = _MARGIN + _NAMES_WIDTH + place * step + 14
+    for position, (name, types) in enumerate(columns):
+        x = _MARGIN + _NAMES_WIDTH + position * step + 14
         drawing.draw_slanted_text(x, _compute_top() - 8, shorten_text(name, _HEAD * 1.15, 12))
         if types:  # The text starts half a column to the right, below the first line.
             drawing.draw_slanted_text(

@@ -51,7 +51,7 @@ class Dated(Protocol):
     topology_figure.CHANGED_COLUMNS, ('a topology (the column "Changed" is only for comparisons)')
 )
 def figure(
-    of: CertificatePlan | PlanDifference | Dated,
+    subject: CertificatePlan | PlanDifference | Dated,
     kind: str = "",
     *,
     site: str = "",
@@ -61,7 +61,7 @@ def figure(
 
     Parameters
     ----------
-    of : CertificatePlan, PlanDifference, FolderStatus or Forecast
+    subject : CertificatePlan, PlanDifference, FolderStatus or Forecast
         What to show. A difference has only the topology of the new plan, with the changes
         marked. A folder and a forecast have only a timeline.
     kind : str, optional
@@ -84,28 +84,28 @@ def figure(
     PlanError
         If there is no such picture or site.
     """
-    if isinstance(of, PlanDifference):
-        return _draw_difference_figure(of, kind, site)
-    if not isinstance(of, Dated):
-        check_type("figure: of", of, CertificatePlan)
-    if not isinstance(of, CertificatePlan):
+    if isinstance(subject, PlanDifference):
+        return _draw_difference_figure(subject, kind, site)
+    if not isinstance(subject, Dated):
+        check_type("figure: of", subject, CertificatePlan)
+    if not isinstance(subject, CertificatePlan):
         if kind not in ("", "timeline"):
             raise PlanError(
                 f'lyncnb cannot draw the picture "{kind}" for a folder or forecast',
                 hint='use "timeline", or create the figure from a plan',
             )
-        return _draw_timeline_figure((*of.dated_facts(), *facts), of.figure_title)
+        return _draw_timeline_figure((*subject.dated_facts(), *facts), subject.figure_title)
     kind = kind or DEFAULT
     check_kind(kind)
-    _check_site(of, site)
+    _check_site(subject, site)
     if kind == "timeline":
-        planned = timeline_figure.list_plan_events(of)
+        planned = timeline_figure.list_plan_events(subject)
         drawn = _draw_timeline_figure(
-            (*planned, *facts), f"Important dates: {of.topology.source}", plan=of
+            (*planned, *facts), f"Important dates: {subject.topology.source}", plan=subject
         )
     else:
-        drawn = KINDS[kind](of, site)
-    return replace(drawn, plan=of)
+        drawn = KINDS[kind](subject, site)
+    return replace(drawn, plan=subject)
 
 
 def _check_site(plan: CertificatePlan, site: str) -> None:
@@ -143,7 +143,7 @@ def _draw_topology_figure(
             hint="create a new plan from the original table",
         )
     pools, certificates = len(plan.topology.pools), len(plan.certificates)
-    connections = [one for one in list_connections(plan) if one.rule.drawn]
+    connections = [connection for connection in list_connections(plan) if connection.rule.drawn]
     title = f"{plan.rules.title}, {plan.topology.source}: connections"
     description = (
         f"{count_of(certificates, 'certificate')} for {count_of(pools, 'pool')}, arranged in "
@@ -186,8 +186,8 @@ def _draw_difference_figure(difference: PlanDifference, kind: str, site: str) ->
 
 def _draw_coverage_figure(plan: CertificatePlan, site: str) -> Figure:
     rows = tuple(coverage_figure.list_coverage_rows(plan, site=site))
-    where = f", {format_site(site)}" if site else ""
-    title = f"{plan.rules.title}, {plan.topology.source}{where}: names on certificates"
+    location = f", {format_site(site)}" if site else ""
+    title = f"{plan.rules.title}, {plan.topology.source}{location}: names on certificates"
     names, pools = len({row.name for row in rows}), len({row[2:5] for row in rows if row.pool})
     whole = " and the whole deployment" if any(not row.pool for row in rows) else ""
     description = (

@@ -172,19 +172,19 @@ def _build_change_key(change: PlanChange) -> tuple[object, ...]:
 
 def _list_changed_inputs(old: _Inputs, new: _Inputs) -> Iterator[_Factor]:
     if old.topology != new.topology:
-        yield _Factor(words="", apply=lambda to, of: replace(to, topology=of.topology))
+        yield _Factor(words="", apply=lambda to, source: replace(to, topology=source.topology))
     if old.rules is not new.rules and old.rules != new.rules:
         # Options can depend on the product, so the options and the rules are applied together.
         yield _Factor(
             words=f"rules: {old.rules.title} -> {new.rules.title}",
-            apply=lambda to, of: replace(
-                to, rules=of.rules, options=replace(to.options, product=of.options.product)
+            apply=lambda to, source: replace(
+                to, rules=source.rules, options=replace(to.options, product=source.options.product)
             ),
         )
-    for name, place in OPTIONS.items():
+    for name, option in OPTIONS.items():
         before, after = getattr(old.options, name), getattr(new.options, name)
         if before != after and name not in _NO_CAUSE:
-            label = ".".join(part for part in (place.section, place.key) if part)
+            label = ".".join(part for part in (option.section, option.key) if part)
             yield _Factor(
                 words=f"option {label}: {_format_option(before)} -> {_format_option(after)}",
                 apply=_build_option_factor(name),
@@ -214,57 +214,74 @@ class _TableCauses:
         self._by_owner: dict[tuple[str, str], list[TableChange]] = {}
         self._came: dict[str, list[TableChange]] = {}
         self._gone: dict[str, list[TableChange]] = {}
-        for one in self._all:
-            self._by_owner.setdefault((one.scope, one.owner), []).append(one)
-            for value in one.after - one.before:
-                self._came.setdefault(_parse_host(value), []).append(one)
-            for value in one.before - one.after:
-                self._gone.setdefault(_parse_host(value), []).append(one)
+        for table_change in self._all:
+            self._by_owner.setdefault((table_change.scope, table_change.owner), []).append(
+                table_change
+            )
+            for value in table_change.after - table_change.before:
+                self._came.setdefault(_parse_host(value), []).append(table_change)
+            for value in table_change.before - table_change.after:
+                self._gone.setdefault(_parse_host(value), []).append(table_change)
 
     def describe_changes(self, item: ChangedCertificate, change: PlanChange) -> str:
         """Describe at most three cells or rows that cause a change, and count the others."""
-        found = [*dict.fromkeys(one.words for one in self._find_table_changes(item, change))]
-        if not found:
+        descriptions = [
+            *dict.fromkeys(
+                table_change.words for table_change in self._find_table_changes(item, change)
+            )
+        ]
+        if not descriptions:
             return "the table"
-        return join_first(found, _CELLS_TOLD, separator="; ")
+        return join_first(descriptions, _CELLS_TOLD, separator="; ")
 
     def _find_table_changes(
         self, item: ChangedCertificate, change: PlanChange
     ) -> list[TableChange]:
         planned = item.planned
         if change.change == "name added":
-            found = _find_changes_of_name(change.after, self._came)
+            table_changes = _find_changes_of_name(change.after, self._came)
         elif change.change == "name removed":
-            found = _find_changes_of_name(change.before, self._gone)
+            table_changes = _find_changes_of_name(change.before, self._gone)
         elif change.what == "Servers" and item.old and item.new:
             moved = sorted({*item.old.servers} ^ {*item.new.servers})
-            return [one for name in moved for one in self._by_owner.get(("server", name), ())]
+            return [
+                table_change
+                for name in moved
+                for table_change in self._by_owner.get(("server", name), ())
+            ]
         else:
             # A subject contains a host name from the table, but an algorithm or an issuer does not.
-            found = [
-                one
+            table_changes = [
+                table_change
                 for text, values in ((change.before, self._gone), (change.after, self._came))
                 for host in _HOST.findall(text.lower())
-                for one in _find_changes_of_name(host, values)
+                for table_change in _find_changes_of_name(host, values)
             ]
         near = self._list_nearby_changes(planned)
         # Cells of several pools can have the same value, so differences near the certificate take
         # precedence.
-        return [one for one in found if one in near] or found or near or [*self._all]
+        return (
+            [table_change for table_change in table_changes if table_change in near]
+            or table_changes
+            or near
+            or [*self._all]
+        )
 
     def _list_nearby_changes(self, planned: PlannedCertificate) -> list[TableChange]:
         """Return the table differences that concern a certificate's servers, pool or site.
 
         Differences that concern the whole deployment are also returned.
         """
-        places: tuple[list[tuple[str, str]], ...] = (
+        levels: tuple[list[tuple[str, str]], ...] = (
             [("server", server) for server in planned.servers],
             [("pool", planned.pool)],
             [("site", planned.site)],
             [("deployment", "")],
         )
-        for keys in places:
-            if near := [one for key in keys for one in self._by_owner.get(key, ())]:
+        for keys in levels:
+            if near := [
+                table_change for key in keys for table_change in self._by_owner.get(key, ())
+            ]:
                 return near
         return []
 
@@ -273,8 +290,8 @@ def _find_changes_of_name(name: str, changes: Mapping[str, list[TableChange]]) -
     """Return the table changes to a name, or else to the closest parent domain with changes."""
     labels = name.split(".")
     for start in range(len(labels)):
-        if found := changes.get(".".join(labels[start:])):
-            return found
+        if matches := changes.get(".".join(labels[start:])):
+            return matches
     return []
 
 

@@ -65,7 +65,7 @@ def list_table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
         are not listed, except values of a pool, site or deployment that both have.
     """
     rows_before, rows_after = _index_rows(old), _index_rows(new)
-    found = [*_list_row_changes(rows_before, rows_after)]
+    changes = [*_list_row_changes(rows_before, rows_after)]
     changed = {
         key
         for key in rows_before.keys() | rows_after.keys()
@@ -80,33 +80,33 @@ def list_table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
         is_of_both = (scope, owner) in owners_before and (scope, owner) in owners_after
         was, now = (tuple(cells.get(key, ())) for cells in (before, after))
         if was != now and is_of_both and name not in _PLACE:
-            found.append(_make_cell_change(columns[name], scope, owner, was, now))
-    return tuple(found)
+            changes.append(_make_cell_change(columns[name], scope, owner, was, now))
+    return tuple(changes)
 
 
 def _index_rows(topology: Topology) -> _Rows:
     # The comparison includes only known columns. Their order can differ between the tables.
-    places = [place for place, _ in _list_known_columns(topology)]
+    indices = [index for index, _ in _list_known_columns(topology)]
     table = topology.cells
     return {
-        (computer.fqdn, pool.role): (pool.fqdn, [table[computer.row][place] for place in places])
+        (computer.fqdn, pool.role): (pool.fqdn, [table[computer.row][index] for index in indices])
         for pool, computer in topology.computers
     }
 
 
 def _collect_cells(topology: Topology, changed_rows: Set[_Owner]) -> _Cells:
     """Return the cell values in a table by server, pool, site and deployment."""
-    found: _Cells = {}
+    cells: _Cells = {}
     columns = _list_known_columns(topology)
     for pool, computer in topology.computers:
         owners = _find_owners(pool, computer)
         row = topology.cells[computer.row]
-        for place, column in columns:
+        for index, column in columns:
             owner = (column.scope, owners[column.scope])
-            if row[place] and owner in changed_rows and column.is_used_by(pool.role):
-                values = found.setdefault((column.name, *owner), {})
-                values.update(dict.fromkeys(_split_values(row[place])))
-    return found
+            if row[index] and owner in changed_rows and column.is_used_by(pool.role):
+                values = cells.setdefault((column.name, *owner), {})
+                values.update(dict.fromkeys(_split_values(row[index])))
+    return cells
 
 
 def _list_known_columns(topology: Topology) -> list[tuple[int, Column]]:
@@ -129,11 +129,11 @@ def _split_values(text: str) -> list[str]:
 
 def _list_owners(topology: Topology, keys: Set[tuple[str, str]] | None = None) -> set[_Owner]:
     """Return the owners of the cells in a table, or only of those in the given rows."""
-    found: set[_Owner] = set()
+    owners: set[_Owner] = set()
     for pool, computer in topology.computers:
         if keys is None or (computer.fqdn, pool.role) in keys:
-            found.update(_find_owners(pool, computer).items())
-    return found
+            owners.update(_find_owners(pool, computer).items())
+    return owners
 
 
 def _list_row_changes(old_rows: _Rows, new_rows: _Rows) -> Iterator[TableChange]:
@@ -152,7 +152,7 @@ def _list_row_changes(old_rows: _Rows, new_rows: _Rows) -> Iterator[TableChange]
 def _make_cell_change(
     column: Column, scope: str, owner: str, old_value: tuple[str, ...], new_value: tuple[str, ...]
 ) -> TableChange:
-    of = f" {_OF[scope]} {owner}" if owner else ""
+    owner_words = f" {_OF[scope]} {owner}" if owner else ""
     removed = [value for value in old_value if value not in new_value]
     added = [value for value in new_value if value not in old_value]
     if column.is_list and (removed or added):
@@ -162,7 +162,7 @@ def _make_cell_change(
     else:
         words = f"{'; '.join(old_value) or 'blank'} -> {'; '.join(new_value) or 'blank'}"
     return TableChange(
-        words=f"{column.name}{of}: {words}",
+        words=f"{column.name}{owner_words}: {words}",
         scope=scope,
         owner=owner,
         before=frozenset(old_value),

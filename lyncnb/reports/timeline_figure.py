@@ -94,7 +94,7 @@ def list_plan_events(plan: CertificatePlan) -> tuple[DatedFact, ...]:
     facts = [*list_limit_facts(issued)] if is_public else []
     if issued is None:
         return tuple(facts)
-    limit = next((one for one in limits if one.applies_on(issued)), None)
+    limit = next((candidate for candidate in limits if candidate.applies_on(issued)), None)
     for certificate in plan.certificates:
         public = certificate.issuer == "public"
         days = plan.options.validity_for(certificate.issuer)
@@ -250,7 +250,7 @@ def _draw_kind(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]
     if len(lines) > _ROWS_OF_A_KIND:
         _draw_grouped_events(drawing, scale, y, lines)
         return
-    for line in sorted(lines, key=lambda one: one.fact.begins or one.fact.ends or date.min):
+    for line in sorted(lines, key=lambda line: line.fact.begins or line.fact.ends or date.min):
         fact = line.fact
         many = f"{line.count:,} × " if line.count > 1 else ""
         look = "! " if fact.needs_a_look else ""
@@ -300,17 +300,17 @@ def _draw_grouped_events(drawing: Drawing, scale: _Scale, y: float, lines: Seque
     drawing.draw_text(
         _MARGIN + 6, y + 15, shorten_text(f"{total:,} in total, by {by}; {each}", _WORDS - 8, 12)
     )
-    places = sorted(
+    marks = sorted(
         (scale.compute_x(line.fact.ends or line.fact.begins or scale.last), line.count,
          line.count * line.fact.needs_a_look) for line in lines
     )  # fmt: skip
-    while places:
-        begin = places[0][0]
-        gathered = [one for one in places if one[0] < begin + _BIN]
-        places = places[len(gathered) :]
+    while marks:
+        begin = marks[0][0]
+        gathered = [mark for mark in marks if mark[0] < begin + _BIN]
+        marks = marks[len(gathered) :]
         # The mark is in the middle of the range, so that a mark for one day is exactly on that day.
         x = (begin + gathered[-1][0]) / 2
-        number, looks = (sum(one[field] for one in gathered) for field in (1, 2))
+        number, looks = (sum(mark[field] for mark in gathered) for field in (1, 2))
         drawing.draw_disc(x, y + 11, 5, "late" if looks else "mark")
         if looks < number:
             drawing.draw_text(x, y + 29, f"{number:,}", "small", anchor="middle")

@@ -59,27 +59,29 @@ class Changes:
         if difference is None:
             return
         new = difference.new
-        there: set[_Place] = {(pool.fqdn, pool.role) for pool in new.topology.pools}
-        there |= {("", c.role) for c in new.certificates if not c.pool}
+        new_pools: set[_Place] = {(pool.fqdn, pool.role) for pool in new.topology.pools}
+        new_pools |= {("", c.role) for c in new.certificates if not c.pool}
         roles = difference.old.rules.roles
         for item in difference.certificates:
-            place = str(item.planned.pool), item.planned.role
-            self._counts.setdefault(place, Counter())[item.change] += 1
-            if place not in there:
-                self._zones[place] = roles[place[1]].zone if place[1] in roles else "inside"
+            pool_key = str(item.planned.pool), item.planned.role
+            self._counts.setdefault(pool_key, Counter())[item.change] += 1
+            if pool_key not in new_pools:
+                self._zones[pool_key] = (
+                    roles[pool_key[1]].zone if pool_key[1] in roles else "inside"
+                )
 
-    def describe_changes(self, places: Iterable[_Place]) -> list[str]:
+    def describe_changes(self, pool_keys: Iterable[_Place]) -> list[str]:
         """Describe the changed certificates of some pools, one line for each type of change."""
         total: Counter[str] = Counter()
-        for place in places:
-            total.update(self._counts.get(place, ()))
+        for pool_key in pool_keys:
+            total.update(self._counts.get(pool_key, ()))
         return [f"{total[kind]:,} {words}" for kind, words in CHANGES.items() if total[kind]]
 
     def list_removed_pools(self, zone: str) -> Iterator[tuple[_Place, str]]:
         """Yield the removed pools in a zone, each with the number of its removed certificates."""
-        for place, where in self._zones.items():
-            if where == zone:
-                yield place, count_of(self._counts[place].total(), "certificate")
+        for pool_key, pool_zone in self._zones.items():
+            if pool_zone == zone:
+                yield pool_key, count_of(self._counts[pool_key].total(), "certificate")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -167,18 +169,18 @@ class Layout:
 
 def group_by_kind(certificates: Iterable[PlannedCertificate]) -> list[CertificateKind]:
     """Group certificates that have the same usages and the same type of CA."""
-    found: dict[tuple[tuple[str, ...], str], CertificateKind] = {}
+    kinds: dict[tuple[tuple[str, ...], str], CertificateKind] = {}
     for certificate in certificates:
         key = (certificate.usages, certificate.issuer)
-        if key not in found:
-            found[key] = CertificateKind(usages=key[0], issuer=key[1], count=0, names=set())
-        shown = found[key]
+        if key not in kinds:
+            kinds[key] = CertificateKind(usages=key[0], issuer=key[1], count=0, names=set())
+        shown = kinds[key]
         shown.count += 1
         shown.names.update(map(str, certificate.names))
         shown.has_alternative |= bool(certificate.names)
         if certificate.subject.common_name:
             shown.names.add(certificate.subject.common_name)
-    return list(found.values())
+    return list(kinds.values())
 
 
 def is_used_by(
@@ -309,9 +311,9 @@ def _select_connected(bands: Sequence[Band], site: str) -> list[Band]:
         ]
         if boxes:
             kept.append(Band(title=band.title, boxes=boxes, is_far=band.is_far))
-    there = {key for band in kept for box in band.boxes for key in box.speaks}
+    kept_keys = {key for band in kept for box in band.boxes for key in box.speaks}
     for shown in (s for band in kept for box in band.boxes if band.is_far for s in box.shown):
-        shown.lines = {k: a for k, a in shown.lines.items() if not there.isdisjoint(a.speakers)}
+        shown.lines = {k: a for k, a in shown.lines.items() if not kept_keys.isdisjoint(a.speakers)}
     return kept
 
 
@@ -351,8 +353,8 @@ def _make_pool_box(
             lines.append(count if "…" in names else f"{count}: {names}")
     else:
         sites = len({pool.site for pool in pools})
-        where = f" in {count_of(sites, 'site')}" if sites > 1 else ""
-        lines = [f"{count_of(len(pools), 'pool')}{where}, {count}"]
+        site_words = f" in {count_of(sites, 'site')}" if sites > 1 else ""
+        lines = [f"{count_of(len(pools), 'pool')}{site_words}, {count}"]
     certificates = [c for pool in pools for c in by_pool.get((pool.fqdn, pool.role), ())]
     return Box(
         zone=role.zone,
@@ -399,8 +401,8 @@ def _make_band_of_removed_pools(changes: Changes) -> list[Band]:
     for zone in ZONES:
         lines = [
             f"{name or role}: {words}"
-            for place, words in changes.list_removed_pools(zone)
-            for name, role in [place]
+            for pool_key, words in changes.list_removed_pools(zone)
+            for name, role in [pool_key]
         ]
         if lines:
             boxes.append(
@@ -442,8 +444,8 @@ def _label_incoming_lines(box: Box, rules: Rules) -> None:
     for shown in box.shown:
         for line in shown.arrivals:
             kinds = dict.fromkeys(speaker for speaker, _ in line.speakers)
-            said = (parties[kind].title if kind in parties else kind for kind in kinds)
-            line.said = tuple(said)
+            titles = (parties[kind].title if kind in parties else kind for kind in kinds)
+            line.said = tuple(titles)
 
 
 def _set_positions(bands: Sequence[Band], *, sheet: float = 0) -> float:

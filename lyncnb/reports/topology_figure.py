@@ -80,9 +80,9 @@ def list_topology_rows(
         is none.
     """
     by_pool = group_certificates_by_pool(plan)
-    heard: dict[tuple[str, str], list[Connection]] = {}
+    by_listener: dict[tuple[str, str], list[Connection]] = {}
     for item in connections:
-        heard.setdefault((item.listener.fqdn, item.listener.role), []).append(item)
+        by_listener.setdefault((item.listener.fqdn, item.listener.role), []).append(item)
     for pool in plan.topology.pools:
         key = (pool.fqdn, pool.role)
         zone = plan.rules.roles[pool.role].zone
@@ -92,7 +92,7 @@ def list_topology_rows(
             yield (*first, (), "", 0, 0, *_build_empty_row())
         for shown in kinds:
             middle = (shown.usages, shown.issuer, shown.count, len(shown.names))
-            ours = [c for c in heard.get(key, ()) if is_used_by(c, shown, kinds)]
+            ours = [c for c in by_listener.get(key, ()) if is_used_by(c, shown, kinds)]
             for item in ours:
                 yield (*first, *middle, *_build_connection_row(item, plan.rules))
             if not ours:
@@ -165,8 +165,8 @@ def draw_topology(
     """
     layout = lay_out(plan, connections, site=site, changes=changes)
     drawing = Drawing(WIDTH)
-    say = make_translator(plan.options.lang)
-    _draw_zones(drawing, layout, title, say, is_compared=changes is not None)
+    translate = make_translator(plan.options.lang)
+    _draw_zones(drawing, layout, title, translate, is_compared=changes is not None)
     _draw_lines(drawing, [box for band in layout.bands for box in band.boxes])
     for band in layout.bands:
         _draw_band(drawing, band)
@@ -216,7 +216,7 @@ def _draw_lines(drawing: Drawing, boxes: Sequence[Box]) -> None:
     for box in boxes:
         for key in box.speaks:
             speaking.setdefault(key, []).append(box)
-    places = {id(box): place for place, box in enumerate(boxes)}
+    indices = {id(box): index for index, box in enumerate(boxes)}
     trunks: dict[_Trunk, list[tuple[Box, float]]] = {}
     for target in boxes:
         for shown in target.shown:
@@ -228,7 +228,7 @@ def _draw_lines(drawing: Drawing, boxes: Sequence[Box]) -> None:
                     if box is not target:
                         gutter = _find_gutter(box.zone, target.zone)
                         style = _choose_style(arrival.protocol)
-                        trunk = (places[id(box)], gutter, target.zone, style)
+                        trunk = (indices[id(box)], gutter, target.zone, style)
                         trunks.setdefault(trunk, []).append((target, arrival.y))
     for gutter, (left, right) in _GUTTERS.items():
         ours = {key: ends for key, ends in trunks.items() if key[1] == gutter}
@@ -254,13 +254,13 @@ def _assign_tracks(
 ) -> dict[_Trunk, int]:
     """Return different tracks for lines that overlap. Other lines can share a track."""
     ends: list[float] = []
-    found = {}
+    tracks = {}
     for key in sorted(spans, key=lambda k: (min(spans[k]), k)):
         low, high = min(spans[key]), max(spans[key])
-        place = next((n for n, end in enumerate(ends) if end + 4 < low), len(ends))
-        ends[place : place + 1] = [high]
-        found[key] = place
-    return found
+        track = next((n for n, end in enumerate(ends) if end + 4 < low), len(ends))
+        ends[track : track + 1] = [high]
+        tracks[key] = track
+    return tracks
 
 
 def _draw_branching_line(
@@ -322,8 +322,8 @@ def _draw_box(drawing: Drawing, box: Box) -> None:
         for arrival in shown.arrivals:
             x, inner = left + 26, width - 34
             words = f"{arrival.protocol} {arrival.port} from "
-            said = fit_names(arrival.said, inner - measure_text(words, 12), 12)
-            words += said if "…" not in said else count_of(len(arrival.said), "role")
+            titles = fit_names(arrival.said, inner - measure_text(words, 12), 12)
+            words += titles if "…" not in titles else count_of(len(arrival.said), "role")
             drawing.draw_text(x, arrival.y + 4, words)
             names = fit_names(tuple(arrival.names), inner, 11)
             drawing.draw_text(x, arrival.y + 4 + LINE, names, "small quiet")

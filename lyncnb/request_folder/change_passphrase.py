@@ -225,7 +225,9 @@ def _find_finished_change(
         except BundleError:
             raise error from None
         named = [key.fingerprint for key in manifest.recovery]
-        if looked.waiting or any(one.startswith(name) for name in keys_to_remove for one in named):
+        if looked.waiting or any(
+            fingerprint.startswith(name) for name in keys_to_remove for fingerprint in named
+        ):
             raise
     count = len(_list_targets(survey, manifest)) - len(looked.left_alone)
     return Rekeyed(
@@ -291,8 +293,10 @@ def _read_recipients(
                 "FOLDER --recovery FILE.pub"
             ),
         )
-    gone = [_find_fingerprint(present, name, manifest) for name in keys_to_remove]
-    return tuple(one for one in present if one.key.fingerprint not in gone)
+    fingerprints = [_find_fingerprint(present, name, manifest) for name in keys_to_remove]
+    return tuple(
+        recipient for recipient in present if recipient.key.fingerprint not in fingerprints
+    )
 
 
 def _normalize_fingerprints(fingerprints: Sequence[str]) -> Sequence[str]:
@@ -301,18 +305,19 @@ def _normalize_fingerprints(fingerprints: Sequence[str]) -> Sequence[str]:
 
 
 def _find_fingerprint(present: Sequence[Recipient], name: str, manifest: Manifest) -> str:
-    found = [
+    fingerprints = [
         recipient.key.fingerprint
         for recipient in present
         if recipient.key.fingerprint.startswith(name)
     ]
-    if len(found) == 1 and name:
-        return found[0]
-    if not found and manifest.rekeying:
+    if len(fingerprints) == 1 and name:
+        return fingerprints[0]
+    if not fingerprints and manifest.rekeying:
         return name  # An earlier call that was interrupted has already removed the recovery key.
     listed = ", ".join(recipient.key.fingerprint for recipient in present) or "none"
     raise BundleError(
-        f'"{name}" matches {len(found)} recovery keys of this folder', hint=f"available: {listed}"
+        f'"{name}" matches {len(fingerprints)} recovery keys of this folder',
+        hint=f"available: {listed}",
     )
 
 
@@ -322,7 +327,7 @@ def _list_targets(survey: Survey, manifest: Manifest) -> list[_Target]:
         known[record.files.key] = record.spki_sha256
         for generation in record.archived:
             known[generation.files.key] = generation.spki_sha256
-    found = [
+    key_targets = [
         _Target(path=path, expected=known.get(path, ""), is_known=path in known)
         for directory in ("keys", "archive")
         for path in (f"{directory}/{name}" for name in sorted(getattr(survey, directory)))
@@ -333,7 +338,7 @@ def _list_targets(survey: Survey, manifest: Manifest) -> list[_Target]:
         for path in manifest.encrypted
         if os.path.lexists(survey.folder / path)
     ]
-    return found + lists
+    return key_targets + lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +359,7 @@ def _sort_targets(
     is_recovery: bool,
 ) -> _SortedTargets:
     """Open every encrypted file, and group the files by passphrase."""
-    found = _SortedTargets()
+    sorted_targets = _SortedTargets()
     problems: list[Problem] = []
     wrong: PassphraseError | None = None
     opened = 0
@@ -373,19 +378,19 @@ def _sort_targets(
             # restore a key.
             is_key = target.is_known and target.path.endswith(".key")
             if is_key and is_locked and is_recovery and not is_archived:
-                found.not_opened.append(target.path)
+                sorted_targets.not_opened.append(target.path)
             elif is_key and not (is_locked and is_archived):
                 problems.append(Problem(message=error.message, file=target.path, hint=error.hint))
             else:
-                found.left_alone.append(target.path)
+                sorted_targets.left_alone.append(target.path)
             continue
         opened += 1
         if is_waiting:
-            found.waiting.append(target)
+            sorted_targets.waiting.append(target)
     if not opened and wrong is not None:
         raise wrong
     reject_problems(survey.folder, tuple(problems))
-    return found
+    return sorted_targets
 
 
 def _find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:

@@ -24,21 +24,21 @@ SOME_COMPUTER = "a computer with the administrative tools"
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
-def is_inside(path: str, *places: str) -> bool:
+def is_inside(path: str, *folders: str) -> bool:
     """Return whether a relative path can belong to a file in one of lyncnb's folders.
 
     Parameters
     ----------
     path : str
         A path from a manifest; the parts are separated by ``/``.
-    places : str
+    folders : str
         The allowed folders; by default, all folders in the request folder.
     """
     first, *rest = path.split("/")
     sound = rest and not any(part in ("", ".", "..") for part in (first, *rest))
     return (
         bool(sound)
-        and first in (places or OWN_FOLDERS)
+        and first in (folders or OWN_FOLDERS)
         and "\\" not in path
         and is_single_line(path)
     )
@@ -55,8 +55,8 @@ def _is_time(text: str) -> bool:
 def _is_package(path: str) -> bool:
     # Earlier versions of write_pfx allowed any subfolder. Commands that remove files check the path
     # more strictly.
-    place, _, name = path.rpartition("/")
-    return is_inside(path, place.partition("/")[0]) and bool(
+    folder, _, name = path.rpartition("/")
+    return is_inside(path, folder.partition("/")[0]) and bool(
         re.fullmatch(rf"{ID_PATTERN}\.pfx", name)
     )
 

@@ -80,8 +80,8 @@ class Survey:
     def list_unrecorded(self, manifest: Manifest) -> tuple[str, ...]:
         """Return the unrecorded files in ``csr/`` and ``keys/``. lyncnb does not change them."""
         known = {path for record in manifest.requests for path in record.files}
-        found = [f"csr/{name}" for name in self.csr] + [f"keys/{name}" for name in self.keys]
-        return tuple(sorted(path for path in found if path not in known))
+        paths = [f"csr/{name}" for name in self.csr] + [f"keys/{name}" for name in self.keys]
+        return tuple(sorted(path for path in paths if path not in known))
 
 
 def _get_forbidden_permissions(*, is_team: bool) -> int:
@@ -219,7 +219,7 @@ def find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
     Files that lyncnb did not write are not checked.
     """
     directory, _, name = path.partition("/")
-    mode, where = getattr(survey, directory)[name], survey.folder / path
+    mode, file_path = getattr(survey, directory)[name], survey.folder / path
     if mode == UNREACHABLE:
         return (Problem(message="cannot be reached", file=path, hint=_UNREADABLE),)
     if stat.S_ISLNK(mode):
@@ -228,7 +228,7 @@ def find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
         hint = "move this item out of the folder"
         return (Problem(message="is not a file", file=path, hint=hint),)
     if path.endswith(".key") and not system_calls.WINDOWS and mode & survey.forbidden_bits:
-        hint = f"run: chmod {'660' if survey.is_team else '600'} '{where}'"
+        hint = f"run: chmod {'660' if survey.is_team else '600'} '{file_path}'"
         return (Problem(message="other users can read this file", file=path, hint=hint),)
     return ()
 
@@ -258,12 +258,12 @@ def restrict_unpacked_files(folder: Path) -> tuple[str, ...]:
     """
     if system_calls.WINDOWS or os.path.islink(folder) or folder_access.find_team_group(folder):
         return ()
-    inside = [place for name in SECRET if (place := folder / name).is_dir()]
-    inside = [place for place in inside if not place.is_symlink()]
+    inside = [directory for name in SECRET if (directory := folder / name).is_dir()]
+    inside = [directory for directory in inside if not directory.is_symlink()]
     opened = {
-        f"{place.name}/{name}"
-        for place in inside
-        for name, mode in _list_folder_files(place).items()
+        f"{directory.name}/{name}"
+        for directory in inside
+        for name, mode in _list_folder_files(directory).items()
         if name.endswith(".key") and stat.S_IMODE(mode) == 0o644
     }
     try:
@@ -273,12 +273,16 @@ def restrict_unpacked_files(folder: Path) -> tuple[str, ...]:
     keys = [
         path for path in sorted(opened & known) if folder_access.remove_file_access(folder / path)
     ]
-    closed = [f"{place.name}/" for place in inside if folder_access.remove_folder_access(place)]
+    closed = [
+        f"{directory.name}/"
+        for directory in inside
+        if folder_access.remove_folder_access(directory)
+    ]
     if not closed and not keys:
         return ()
-    what = [*closed, *([f"{count_of(len(keys), 'key')} (encrypted)"] if keys else [])]
+    exposed_parts = [*closed, *([f"{count_of(len(keys), 'key')} (encrypted)"] if keys else [])]
     note = (
-        f"other users could read {' and '.join(what)}, for example because you extracted "
+        f"other users could read {' and '.join(exposed_parts)}, for example because you extracted "
         "the folder from an archive. lyncnb changed the permissions, so that only you "
         "have access (modes 700 and 600)"
     )
@@ -300,11 +304,11 @@ def compute_csr_sha256(data: bytes) -> str:
     The result is empty if the text is not PEM. The CSR is not parsed, because a run with 10,000
     requests does this for each request.
     """
-    found = _ARMOUR.search(data)
-    if found is None:
+    match = _ARMOUR.search(data)
+    if match is None:
         return ""
     try:
-        return hashlib.sha256(base64.b64decode(found[1], validate=False)).hexdigest()
+        return hashlib.sha256(base64.b64decode(match[1], validate=False)).hexdigest()
     except ValueError:
         return ""
 
@@ -322,26 +326,26 @@ def find_record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem
         deployment is not reported.
     """
     hint = _GIVE_AGAIN if record.key_holder else _RESTORE.format(id=record.id)
-    found = []
+    problems = []
     for kind, digest in (("csr", compute_csr_sha256), ("key", compute_key_sha256)):
         if kind == "key" and not record.has_key:
             continue
         path = record.files.csr if kind == "csr" else record.files.key
         expected = record.csr_sha256 if kind == "csr" else record.key_sha256
         if not survey.has_file(path):
-            found.append(Problem(message=MISSING, file=path, hint=hint))
+            problems.append(Problem(message=MISSING, file=path, hint=hint))
             continue
-        found += find_file_problems(survey, path)
-        if found and found[-1].file == path:
+        problems += find_file_problems(survey, path)
+        if problems and problems[-1].file == path:
             continue
         try:
             data = files.read_file(survey.folder / path)
         except BundleError as error:
-            found.append(Problem(message=error.message, file=path, hint=_UNREADABLE))
+            problems.append(Problem(message=error.message, file=path, hint=_UNREADABLE))
             continue
         if digest(data) != expected:
-            found.append(Problem(message=CHANGED, file=path, hint=hint))
-    return tuple(found)
+            problems.append(Problem(message=CHANGED, file=path, hint=hint))
+    return tuple(problems)
 
 
 def find_archive_problems(survey: Survey, generation: ArchivedGeneration) -> tuple[Problem, ...]:

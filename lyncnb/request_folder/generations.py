@@ -100,8 +100,8 @@ EXPIRED = "certificate-expired"
 def has_packaging_error(record: RequestRecord) -> bool:
     """Return whether the issued certificate has errors that prevent packaging."""
     judgement = record.issued.judgement if record.issued is not None else None
-    found = judgement.findings if judgement is not None else ()
-    return any(finding.severity == "error" and finding.code != EXPIRED for finding in found)
+    findings = judgement.findings if judgement is not None else ()
+    return any(finding.severity == "error" and finding.code != EXPIRED for finding in findings)
 
 
 class _OnServer(NamedTuple):
@@ -169,15 +169,17 @@ def _find_server_certificates(record: RequestRecord) -> tuple[list[_OnServer], b
     if not issued:
         return [], False
     as_one = record.plan.shared_by == "deployment" or not record.plan.servers
-    found: dict[str, _OnServer] = {}
+    by_server: dict[str, _OnServer] = {}
     for part in issued:
         for deployment in part.every_deployment:
             name = "" if as_one else deployment.server
             present = part.issued
             is_present = present is not None and deployment.certificate == present.sha256
-            held = present if is_present and present is not None else deployment
-            if name not in found or deployment.recorded_at >= found[name].recorded_at:
-                found[name] = _OnServer(deployment.recorded_at, deployment.on, part, held)
+            certificate = present if is_present and present is not None else deployment
+            if name not in by_server or deployment.recorded_at >= by_server[name].recorded_at:
+                by_server[name] = _OnServer(
+                    deployment.recorded_at, deployment.on, part, certificate
+                )
     oldest = issued[0]
     # Every generation in the list ``issued`` has an issued certificate.
     assert oldest.issued is not None
@@ -187,7 +189,7 @@ def _find_server_certificates(record: RequestRecord) -> tuple[list[_OnServer], b
     servers = ("",) if as_one else record.plan.servers
     # A server that was added to the pool later never had the oldest certificate.
     known = servers if as_one else list_servers_for(record, oldest)
-    has = [found.get(name, assumed) for name in servers if name in found or name in known]
+    has = [by_server.get(name, assumed) for name in servers if name in by_server or name in known]
     return has or [assumed], len(has) < len(servers)
 
 
@@ -296,11 +298,15 @@ def list_compromised_keys(records: Iterable[RequestRecord]) -> frozenset[str]:
     """
     records = tuple(records)
     keys = [(part.spki_sha256, part) for record in records for part in record.generations]
-    whole = [(one.sha256, one) for record in records if (one := record.covering) is not None]
+    whole = [
+        (certificate.sha256, certificate)
+        for record in records
+        if (certificate := record.covering) is not None
+    ]
     return frozenset(
         digest
-        for digest, one in (*keys, *whole)
-        if one.revocation is not None and one.revocation.reason == KEY_COMPROMISE
+        for digest, entry in (*keys, *whole)
+        if entry.revocation is not None and entry.revocation.reason == KEY_COMPROMISE
     )
 
 

@@ -285,13 +285,13 @@ def _list_earlier_revocation_events(record: RequestRecord) -> Iterator[Event]:
     """Yield the revocation events of a certificate that was installed before the first request."""
     if (before := record.covering) and before.revocation:
         first = min(part.generation for part in record.generations)
-        about = Event("", record.id, first, certificate=before.sha256, serial=before.serial)
-        yield from _list_revocation_events(before.revocation, about)
+        subject = Event("", record.id, first, certificate=before.sha256, serial=before.serial)
+        yield from _list_revocation_events(before.revocation, subject)
 
 
 def _list_revocation_events(revocation: Revocation, subject: Event) -> Iterator[Event]:
-    reason, asked, done = revocation.reason, revocation.asked_at, revocation.revoked_at
-    yield subject._replace(what=REVOCATION_REQUESTED, note=reason, at=asked)
+    reason, requested_at, done = revocation.reason, revocation.asked_at, revocation.revoked_at
+    yield subject._replace(what=REVOCATION_REQUESTED, note=reason, at=requested_at)
     if done:
         yield subject._replace(what=REVOKED, on=done[:10], note=reason, at=done)
 
@@ -325,14 +325,14 @@ def find_missing_requests(
 ) -> dict[str, tuple[Event, HistoryLine]]:
     """Return the requests in the history that are missing from the manifest, by public key."""
     known = {part.spki_sha256 for record in manifest.requests for part in record.generations}
-    found: dict[str, tuple[Event, HistoryLine]] = {}
+    requests: dict[str, tuple[Event, HistoryLine]] = {}
     for line in history.lines:
         for event in line.list_events():
             if event.what == LOST:
                 known.add(event.key)
             elif event.what == REQUESTED:
-                found[event.key] = (event, line)
-    return {key: one for key, one in found.items() if key not in known}
+                requests[event.key] = (event, line)
+    return {key: entry for key, entry in requests.items() if key not in known}
 
 
 def report_missing_generations(
@@ -387,11 +387,11 @@ def _report_altered_event(event: Event) -> Problem:
 
 def _report_missing_event(event: Event, line: HistoryLine, issued: Event | None) -> Problem:
     day = (event.at or line.at)[:10]
-    what = f"{event.id}: generation {event.generation}, requested on {day} by {line.user}"
+    description = f"{event.id}: generation {event.generation}, requested on {day} by {line.user}"
     if issued is not None:
-        what += f" (certificate {issued.serial}, valid until {issued.not_after[:10]})"
+        description += f" (certificate {issued.serial}, valid until {issued.not_after[:10]})"
     return Problem(
-        message=f"{what} is in {HISTORY_NAME}, but not in the manifest",
+        message=f"{description} is in {HISTORY_NAME}, but not in the manifest",
         file=HISTORY_NAME,
         hint=(
             "an older copy of the folder was restored, or two copies were merged. "
@@ -410,20 +410,20 @@ def report_missing_certificates(history: History, manifest: Manifest) -> tuple[s
         for part in record.generations
         if part.issued is None and not part.refused and part.spki_sha256
     }
-    found = {
+    events = {
         (event.id, event.generation): event
         for line in history.lines
         for event in line.list_events()
         if event.what == ISSUED and (event.id, event.generation) in bare
     }
-    if not found:
+    if not events:
         return ()
     named = [
         (
             f"serial number {event.serial} of {name}, generation {number}, valid until "
             f"{event.not_after[:10]}, received on {event.at[:10]}"
         )
-        for (name, number), event in found.items()
+        for (name, number), event in events.items()
     ]
     are = "is" if len(named) == 1 else "are"
     note = (
@@ -658,12 +658,12 @@ def _build_lost_event(event: Event, now: str) -> Event:
 
 
 def _group_equal_events(events: Iterable[Event]) -> Iterator[_Group]:
-    found: dict[tuple[str, str, str, str], list[_Member]] = {}
+    groups: dict[tuple[str, str, str, str], list[_Member]] = {}
     for event in events:
         member = _Member(**{name: getattr(event, name) for name in _MEMBER})
-        found.setdefault((event.what, event.on, event.note, event.at), []).append(member)
-    for (what, on, note, at), members in found.items():
-        yield _Group(what=what, on=on, note=note, at=at, of=tuple(members))
+        groups.setdefault((event.what, event.on, event.note, event.at), []).append(member)
+    for (kind, on, note, at), members in groups.items():
+        yield _Group(what=kind, on=on, note=note, at=at, of=tuple(members))
 
 
 def _get_last_line(data: bytes) -> bytes:

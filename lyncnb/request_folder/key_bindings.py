@@ -34,15 +34,15 @@ def add_bindings(
     The caller must have checked the existing HMACs and opened all other keys. Key files in
     ``unopened_keys`` get no HMAC.
     """
-    held = manifest.binding_key
+    binding_key = manifest.binding_key
 
     def has_opened_key(record: RequestRecord) -> bool:
         return record.has_key and record.files.key not in unopened_keys
 
     to_bind = [record for record in manifest.requests if has_opened_key(record)]
-    if held is None and not to_bind:
+    if binding_key is None and not to_bind:
         return manifest
-    derivation = cipher.derivation if held is None else _build_derivation(held)
+    derivation = cipher.derivation if binding_key is None else _build_derivation(binding_key)
     macs = iter(cipher.compute_macs(derivation, map(_build_mac_input, to_bind)))
     records = (
         replace(record, binding=next(macs) if has_opened_key(record) else "")
@@ -95,15 +95,15 @@ def find_altered_records(
     manifest: Manifest, cipher: FolderCipher, *, abandoned: frozenset[str] = frozenset()
 ) -> Iterator[Problem]:
     """Report requests whose HMAC does not match their record in the manifest."""
-    held = manifest.binding_key
-    if held is None:
+    binding_key = manifest.binding_key
+    if binding_key is None:
         return
     bound = [
         request
         for request in manifest.requests
         if request.has_key and request.binding and request.id not in abandoned
     ]
-    expected = cipher.compute_macs(_build_derivation(held), map(_build_mac_input, bound))
+    expected = cipher.compute_macs(_build_derivation(binding_key), map(_build_mac_input, bound))
     for record, mac in zip(bound, expected, strict=True):
         if not hmac.compare_digest(record.binding, mac):
             yield _build_problem(record, "differs from the record that lyncnb wrote for this key")

@@ -223,11 +223,11 @@ def find_pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
     if record.is_written or not record.archived:
         return []
     old = record.archived[-1]
-    found = []
+    moves = []
     for source, target in zip(record.files, old.files, strict=True):
         if survey.has_file(source) and _is_older_file(survey, source, target, old):
-            found.append(Move(source=source, target=target))
-    return found
+            moves.append(Move(source=source, target=target))
+    return moves
 
 
 def _is_older_file(
@@ -258,16 +258,18 @@ def _process_request_leftovers(
     pending_moves: set[str],
     now: str,
 ) -> tuple[RequestRecord, list[Move]]:
-    there = [path for path in record.files if survey.has_file(path) and path not in pending_moves]
+    present_paths = [
+        path for path in record.files if survey.has_file(path) and path not in pending_moves
+    ]
     pair = None
-    if record.key_holder and there == [record.files.csr]:
+    if record.key_holder and present_paths == [record.files.csr]:
         pair = _read_csr_without_key(survey, record)
-    elif len(there) == 2 and not record.key_holder:
+    elif len(present_paths) == 2 and not record.key_holder:
         pair = _read_matching_pair(survey, record, cipher)
     known = {generation.spki_sha256 for generation in record.archived}
     if pair is not None and pair.spki_sha256 not in known and not pair.key_difference:
         return _adopt_pair(record, pair, now), []
-    return record, _plan_orphan_moves(survey, record, there)
+    return record, _plan_orphan_moves(survey, record, present_paths)
 
 
 def _read_csr_without_key(survey: Survey, record: RequestRecord) -> _Pair | None:

@@ -63,15 +63,15 @@ def read_damaged_manifest(damaged: bytes) -> Manifest:
     """
     kept = Manifest()
     for name, text in _HEAD.findall(damaged):
-        if (found := _read_section({name.decode("ascii"): _parse_json_lines(text)})) is not None:
-            kept = replace(kept, **{name.decode("ascii"): getattr(found, name.decode("ascii"))})
+        if (section := _read_section({name.decode("ascii"): _parse_json_lines(text)})) is not None:
+            kept = replace(kept, **{name.decode("ascii"): getattr(section, name.decode("ascii"))})
     covered: dict[str, RequestRecord] = {}
     for text in _RECORD.findall(damaged):
         if b'"covered": {' not in text:
             continue
-        found = _read_section({"requests": [_parse_json_lines(text)]})
-        if found is not None and found.requests[0].covered is not None:
-            covered[found.requests[0].id] = found.requests[0]
+        section = _read_section({"requests": [_parse_json_lines(text)]})
+        if section is not None and section.requests[0].covered is not None:
+            covered[section.requests[0].id] = section.requests[0]
     return replace(kept, requests=tuple(covered.values()))
 
 
@@ -129,11 +129,11 @@ def add_plan_data(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest,
         plan_sha256=plan.plan_sha256 if filled.keys() == entries.keys() else "",
         plan_json_sha256=hashlib.sha256(data).hexdigest(),
     )
-    said = (
+    note = (
         f"lyncnb read the servers, site and issuer of {count_of(len(filled), 'request')} "
         f"from {PLAN_NAME}"
     )
-    return manifest, (said,)
+    return manifest, (note,)
 
 
 def add_history_data(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
@@ -177,10 +177,10 @@ def add_history_data(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[
         records.append(record)
     if not servers and not revoked:
         return replace(manifest, requests=tuple(records)), ()
-    said = f"{HISTORY_NAME} provides {count_of(servers, 'deployment')}"
+    note = f"{HISTORY_NAME} provides {count_of(servers, 'deployment')}"
     if revoked:
-        said += f" and {count_of(revoked, 'revocation')}"
-    return replace(manifest, requests=tuple(records)), (said,)
+        note += f" and {count_of(revoked, 'revocation')}"
+    return replace(manifest, requests=tuple(records)), (note,)
 
 
 def restore_numbers(folder: Path, manifest: Manifest) -> Manifest:
@@ -188,9 +188,9 @@ def restore_numbers(folder: Path, manifest: Manifest) -> Manifest:
     # After the split, each request ID in the list is followed by the other cells of its row.
     rows = _ROW.split(_read_text(folder / "summary.csv"))[1:]
     known = {
-        name: int(found[1])
+        name: int(match[1])
         for name, cells in zip(rows[::2], rows[1::2], strict=True)
-        if (found := _NUMBER.search(cells))
+        if (match := _NUMBER.search(cells))
     }
     if len(set(known.values())) < len(known):  # A user has edited the summary file.
         return manifest

@@ -136,7 +136,9 @@ class Manifest:
     def with_new_numbers(self, order: Iterable[str]) -> Manifest:
         """Return a copy of the manifest in which every request has a number."""
         last = max((record.number for record in self.requests), default=0)
-        new = [one for name in order if (one := self.by_id.get(name)) and not one.number]
+        new = [
+            request for name in order if (request := self.by_id.get(name)) and not request.number
+        ]
         return self.with_records(
             replace(record, number=number) for number, record in enumerate(new, start=last + 1)
         )
@@ -147,9 +149,9 @@ class Manifest:
             return self
         return replace(self, encrypted=(*self.encrypted, path))
 
-    def with_event(self, event: str, about: str, *, at: str) -> Manifest:
+    def with_event(self, event: str, subject: str, *, at: str) -> Manifest:
         """Return a copy of the manifest with another entry in its log."""
-        return replace(self, log=(*self.log, LogEntry(at=at, event=event, about=about)))
+        return replace(self, log=(*self.log, LogEntry(at=at, event=event, about=subject)))
 
 
 def _list_json_lines(manifest: Manifest, format_id: str) -> Iterator[str]:
@@ -255,9 +257,9 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(
             f"{path} is not valid JSON ({_describe_json_error(error)})", hint=_REBUILD
         ) from None
-    found = document.get("format") if isinstance(document, dict) else None
-    if found not in _FORMATS:
-        _reject_unknown_format(path, found)
+    file_format = document.get("format") if isinstance(document, dict) else None
+    if file_format not in _FORMATS:
+        _reject_unknown_format(path, file_format)
     reader = RecordReader(NAME, is_json=True)
     if may_contain_surrogates(data):
         _reject_surrogates(document, reader)
@@ -308,24 +310,26 @@ def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> No
     """Report file names that are not valid, and IDs and generations that appear twice."""
     seen: set[str] = set()
     for record in records:
-        where = record.id
-        if where in seen:
-            reader.problem(f"'{where}' appears twice")
-        seen.add(where)
+        request_id = record.id
+        if request_id in seen:
+            reader.problem(f"'{request_id}' appears twice")
+        seen.add(request_id)
         if record.plan.shared_by == "server" and not record.plan.servers:
-            reader.problem(f"'{where}.plan.servers' contains no server")
-        if record.plan.id != where:
+            reader.problem(f"'{request_id}.plan.servers' contains no server")
+        if record.plan.id != request_id:
             reader.problem(
-                f"'{where}.plan.id' does not match the request ID: {shown(record.plan.id)}"
+                f"'{request_id}.plan.id' does not match the request ID: {shown(record.plan.id)}"
             )
-        if record.files != list_current_files(where):
-            reader.problem(f"'{where}.files' does not match this request")
+        if record.files != list_current_files(request_id):
+            reader.problem(f"'{request_id}.files' does not match this request")
         generations = [generation.generation for generation in record.archived]
         if len(set(generations)) != len(generations):
-            reader.problem(f"'{where}.archived' contains the same generation twice")
-        for place, old in enumerate(record.archived):
-            if old.files != list_archived_files(where, old.generation):
-                reader.problem(f"'{where}.archived[{place}].files' does not match this generation")
+            reader.problem(f"'{request_id}.archived' contains the same generation twice")
+        for index, old in enumerate(record.archived):
+            if old.files != list_archived_files(request_id, old.generation):
+                reader.problem(
+                    f"'{request_id}.archived[{index}].files' does not match this generation"
+                )
 
 
 def _reject_surrogates(document: Mapping[str, Any], reader: RecordReader) -> None:

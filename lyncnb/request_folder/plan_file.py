@@ -79,11 +79,11 @@ def read_plan_bytes(folder: Path, manifest: Manifest) -> bytes:
     data = read_present_plan(folder)
     if not data:
         raise BundleError(f"{PLAN_NAME} is missing", hint=_RESTORE)
-    found = hashlib.sha256(data).hexdigest()
-    if found != expected:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != expected:
         raise BundleError(
             f"{PLAN_NAME} differs from the plan that {NAME} records: the SHA-256 of the file is "
-            f"{found[:12]}…, but {NAME} contains {expected[:12]}…",
+            f"{digest[:12]}…, but {NAME} contains {expected[:12]}…",
             hint=_RESTORE,
         )
     return data
@@ -96,10 +96,10 @@ def read_renewal_terms(folder: Path, manifest: Manifest) -> RenewalTerms:
     the default terms apply.
     """
     try:
-        said = _read_options(folder, manifest)
+        work_options = _read_options(folder, manifest)
         return RenewalTerms(
-            {"" if name == "all" else name: days for name, days in said.lead_days.items()},
-            read_work_days(said.freezes, said.windows),
+            {"" if name == "all" else name: days for name, days in work_options.lead_days.items()},
+            read_work_days(work_options.freezes, work_options.windows),
         )
     except OptionsError:
         return ANY_DAY
@@ -116,13 +116,13 @@ def find_deployment_name(folder: Path, manifest: Manifest) -> str:
 def _read_options(folder: Path, manifest: Manifest) -> _WorkOptions:
     """Return the options in the folder's plan. Without a plan, return the defaults."""
     try:
-        found = _OPTIONS.search(read_plan_bytes(folder, manifest))
-        options = parse_json(found[1]) if found else {}
+        match = _OPTIONS.search(read_plan_bytes(folder, manifest))
+        options = parse_json(match[1]) if match else {}
     # The status command reports a missing or changed plan.
     except (BundleError, NotJson):
         options = {}
-    said = RecordReader(PLAN_NAME, is_json=True).record(_WorkOptions, options)
-    return said or _WorkOptions()
+    work_options = RecordReader(PLAN_NAME, is_json=True).record(_WorkOptions, options)
+    return work_options or _WorkOptions()
 
 
 def find_plan_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
@@ -151,12 +151,12 @@ def read_entries(data: bytes) -> PlanOnDisk:
     except NotJson as error:
         raise BundleError(f"{PLAN_NAME}: {error}", hint=_RESTORE) from None
     reader = RecordReader(PLAN_NAME, is_json=True)
-    found = reader.record(PlanOnDisk, document)
-    if found is None:
+    plan = reader.record(PlanOnDisk, document)
+    if plan is None:
         raise BundleError(
             f"{PLAN_NAME} was edited or damaged", problems=tuple(reader.problems), hint=_RESTORE
         )
-    return found
+    return plan
 
 
 def write_plan_file(folder: Path, data: bytes, old_manifest: Manifest) -> None:

@@ -103,7 +103,7 @@ def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
     inventory, wrong, opened = Inventory(), None, 0
     for directory, stem in _list_file_stems(survey):
         try:
-            found = _read_pair(survey, directory, stem, cipher)
+            pair = _read_pair(survey, directory, stem, cipher)
         except PassphraseError as error:
             wrong = wrong or error
             inventory.notes.append(f"{error.message}; lyncnb did not use this file")
@@ -111,14 +111,14 @@ def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
         except BundleError as error:
             inventory.notes.append(f"{error.message}; lyncnb did not use this file")
             continue
-        opened += bool(found.key_sha256)
+        opened += bool(pair.key_sha256)
         if directory == "archive" and (named := _ARCHIVED.fullmatch(stem)):
             request_id, generation = named.groups()
-            inventory.archived.setdefault(request_id, []).append((int(generation), found))
-        elif found.key_sha256:
-            inventory.current[stem] = found
+            inventory.archived.setdefault(request_id, []).append((int(generation), pair))
+        elif pair.key_sha256:
+            inventory.current[stem] = pair
         else:
-            inventory.without_key[stem] = found
+            inventory.without_key[stem] = pair
     if wrong is not None and not opened:
         raise wrong
     return inventory
@@ -139,12 +139,12 @@ def _read_pair(
     paths = {"csr": build_csr_path(stem), "key": build_key_path(stem)}
     if directory == "archive":
         paths = {"csr": f"archive/{stem}.csr", "key": f"archive/{stem}.key"}
-    there = {kind: path for kind, path in paths.items() if survey.has_file(path)}
-    for path in there.values():
+    present_paths = {kind: path for kind, path in paths.items() if survey.has_file(path)}
+    for path in present_paths.values():
         if wrong := find_file_problems(survey, path):
             raise BundleError(f"{wrong[0].where} {wrong[0].message}", hint=wrong[0].hint)
     request, public, digest = None, "", ""
-    if "csr" in there:
+    if "csr" in present_paths:
         request = csr.parse_request(
             files.read_file(survey.folder / paths["csr"]), name=paths["csr"]
         )
@@ -154,7 +154,7 @@ def _read_pair(
                 hint="restore the request from a backup, or move the request and its key out "
                 "of the folder",
             )
-    if "key" in there and cipher is not None:
+    if "key" in present_paths and cipher is not None:
         data = files.read_file(survey.folder / paths["key"])
         public = keys.compute_spki_sha256(cipher.decrypt(data, name=paths["key"]))
         digest = compute_key_sha256(data)
@@ -318,7 +318,7 @@ def _rebuild_records(
     damaged_manifest: Manifest, inventory: Inventory, now: str
 ) -> tuple[Manifest, tuple[Move, ...], tuple[Change, ...]]:
     records, moves, changes = [], [], []
-    reported = {name for name, found in inventory.without_key.items() if found.computer}
+    reported = {name for name, pair in inventory.without_key.items() if pair.computer}
     ids = dict.fromkeys(
         [*damaged_manifest.by_id, *sorted({*inventory.current, *inventory.archived, *reported})]
     )
@@ -326,22 +326,22 @@ def _rebuild_records(
     inventory.notes += [f"csr/{name}.csr {_NO_KEY}" for name in sorted(unknown)]
     for request_id in ids:
         old = damaged_manifest.by_id.get(request_id)
-        found = inventory.current.get(request_id)
+        pair = inventory.current.get(request_id)
         lone_csr = inventory.without_key.get(request_id)
-        present = found or lone_csr
+        present = pair or lone_csr
         archived = _list_archived(old, present, inventory.archived.get(request_id, []), now)
         if lone_csr is not None:
             record = _adopt_without_key(request_id, old, lone_csr, archived, now)
             if not record.key_holder:
                 inventory.notes.append(f"csr/{request_id}.csr {_NO_KEY}")
         else:
-            record = _build_record(request_id, old, found, archived, now)
+            record = _build_record(request_id, old, pair, archived, now)
         numbers = [number for number, _ in inventory.archived.get(request_id, [])]
         record = _renumber_generation(record, numbers)
         # A key without a CSR may belong to a planned request. The next run processes such a key.
         announced = old is not None and not old.is_written
-        if found is not None and found.content is None and not announced:
-            record, lone = _archive_key(record, found, now)
+        if pair is not None and pair.content is None and not announced:
+            record, lone = _archive_key(record, pair, now)
             moves.append(lone)
         if record != old:
             changes.append(

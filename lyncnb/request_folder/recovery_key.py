@@ -106,10 +106,10 @@ def create_recovery_key(
         raise OutputError(f'"{file}" is not a valid file name', hint='e.g. "recovery.key"')
     public_path = path.with_name(path.name + ".pub")
     sheet_path = path.with_name(path.name + ".html")
-    for place in (path, public_path, sheet_path):
-        reject_reserved_path(place)
-        if os.path.lexists(place):
-            raise OutputError(f"{place} already exists", hint="choose another name")
+    for new_path in (path, public_path, sheet_path):
+        reject_reserved_path(new_path)
+        if os.path.lexists(new_path):
+            raise OutputError(f"{new_path} already exists", hint="choose another name")
     pair = RecoveryPair()
     try:
         purpose = _PURPOSE.format(pair.public.fingerprint).encode()
@@ -263,7 +263,7 @@ def _build_sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[De
 
     def write_sealed_keys(derived: DerivedKey) -> None:
         files.make_folder(folder / _PLACE, OWN_FOLDERS[_PLACE])
-        about = _describe_derivation(derived)
+        purpose = _describe_derivation(derived)
         for key in keys:
             document = {
                 "format": _SEALED_FORMAT,
@@ -272,7 +272,7 @@ def _build_sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[De
                 "rounds": derived.rounds,
                 "prf": derived.prf,
                 "length": derived.length,
-                "sealed": base64.b64encode(key.seal(derived.key, purpose=about)).decode(),
+                "sealed": base64.b64encode(key.seal(derived.key, purpose=purpose)).decode(),
             }
             document["sha256"] = _compute_document_digest(document)
             data = json.dumps(document, indent=0).encode() + b"\n"
@@ -297,14 +297,14 @@ def find_recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Probl
             hint=(f"if this file exists, remove it. Then, {_NAME_AGAIN}"),
         )
     in_use = [
-        (which, path)
-        for which, path in _find_derivations(survey, manifest).items()
+        (derivation, path)
+        for derivation, path in _find_derivations(survey, manifest).items()
         if not path.startswith("archive/")
     ]
     for key in manifest.recovery:
-        for which, path in in_use:
-            if wrong := _find_seal_problem(survey.folder, which, key.fingerprint):
-                seal = _build_seal_path(survey.folder, which, key.fingerprint)
+        for derivation, path in in_use:
+            if wrong := _find_seal_problem(survey.folder, derivation, key.fingerprint):
+                seal = _build_seal_path(survey.folder, derivation, key.fingerprint)
                 message = f"{wrong}, so the recovery key {key.fingerprint} does not open {path}"
                 yield Problem(message=message, file=f"{_PLACE}/{seal.name}", hint=_NAME_AGAIN)
 
@@ -366,11 +366,11 @@ def add_recovery_keys(
     present = read_recovery_keys(folder, cipher)
     known = {recipient.key for recipient in present}
     added = tuple(Recipient(key=key, added_at=now) for key in keys if key not in known)
-    for which, path in _find_derivations(survey, manifest).items():
+    for derivation, path in _find_derivations(survey, manifest).items():
         lacking = [
             recipient
             for recipient in (*present, *added)
-            if _find_seal_problem(folder, which, recipient.key.fingerprint)
+            if _find_seal_problem(folder, derivation, recipient.key.fingerprint)
         ]
         # A file that uses another passphrase does not belong to the folder, so its key is not
         # encrypted for the recipients.
@@ -422,14 +422,14 @@ def _find_derivations(survey: Survey, manifest: Manifest) -> dict[Derivation, st
 
     Unreadable files are left out.
     """
-    found: dict[Derivation, str] = {}
+    paths: dict[Derivation, str] = {}
     for path in _list_encrypted_files(survey, manifest):
         try:
             salt = read_derivation(files.read_file(survey.folder / path, limit=LARGEST), name=path)
         except BundleError:
             continue  # The function that called this one reports a damaged or unknown file.
-        found.setdefault(salt, path)
-    return found
+        paths.setdefault(salt, path)
+    return paths
 
 
 def open_with_recovery_key(folder: Path, pair: RecoveryPair) -> FolderCipher:
@@ -451,8 +451,8 @@ def open_with_recovery_key(folder: Path, pair: RecoveryPair) -> FolderCipher:
 
 
 def _decrypt_sealed_keys(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
-    place = folder / _PLACE
-    for path in sorted(place.glob(f"*{_SEALED}")) if place.is_dir() else ():
+    seal_folder = folder / _PLACE
+    for path in sorted(seal_folder.glob(f"*{_SEALED}")) if seal_folder.is_dir() else ():
         try:
             document = parse_json(files.read_file(path, limit=_SMALL))
             if document["recovery"] != pair.public.fingerprint:
@@ -477,12 +477,12 @@ def remove_unused_seals(
 ) -> None:
     """Remove sealed files that are not needed or that belong to removed recovery keys."""
     wanted = {
-        _build_seal_path(survey.folder, which, recipient.key.fingerprint).name
-        for which in _find_derivations(survey, manifest)
+        _build_seal_path(survey.folder, derivation, recipient.key.fingerprint).name
+        for derivation in _find_derivations(survey, manifest)
         for recipient in recipients
     }
-    place = survey.folder / _PLACE
-    for path in sorted(place.glob(f"*{_SEALED}")) if place.is_dir() else ():
+    seal_folder = survey.folder / _PLACE
+    for path in sorted(seal_folder.glob(f"*{_SEALED}")) if seal_folder.is_dir() else ():
         if path.name not in wanted:
             files.remove_file(path)
 

@@ -63,8 +63,8 @@ class Renewal:
         """Return the title of the calendar event, such as ``Contoso: certificate 12, OAuth``."""
         number = f"certificate {self.number}" if self.number else "certificate"
         is_oauth = "OAuthTokenIssuer" in self.usages
-        what = f"{number}, {'OAuth' if is_oauth else self.subject}"
-        return f"{self.deployment}: {what}" if self.deployment else what
+        description = f"{number}, {'OAuth' if is_oauth else self.subject}"
+        return f"{self.deployment}: {description}" if self.deployment else description
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -184,9 +184,9 @@ def list_renewals(
     terms = read_renewal_terms(opened.folder, opened.manifest)
     name = find_deployment_name(opened.folder, opened.manifest)
     items = [
-        replace(_build_renewal(life, held, terms, share), deployment=name)
+        replace(_build_renewal(life, certificate, terms, share), deployment=name)
         for life in lives
-        if (held := life.held) is not None
+        if (certificate := life.held) is not None
     ]
     items.sort(key=lambda renewal: (renewal.renew_from, renewal.request_id))
     return Renewals(items=tuple(items), today=today or datetime.now(UTC).date())
@@ -249,6 +249,6 @@ def write_renewals(
         If the file cannot be written.
     """
     check_output(path, CALENDAR, force=force)
-    found = list_renewals(bundle, share=share)
-    write_output(path, found.to_ical(), CALENDAR, force=force)
-    return found
+    renewals = list_renewals(bundle, share=share)
+    write_output(path, renewals.to_ical(), CALENDAR, force=force)
+    return renewals

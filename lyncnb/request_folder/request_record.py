@@ -51,8 +51,8 @@ def build_key_path(request_id: str) -> str:
 
 def read_time(text: str) -> datetime:
     """Parse a UTC time from the manifest (ISO 8601 with seconds)."""
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -485,7 +485,9 @@ class RequestRecord:
             date_text=self.deployed_at[:10],
             recorded_at=self.deployed_at,
         )
-        return self.deployments + tuple(one for one in new if one.server not in known)
+        return self.deployments + tuple(
+            deployment for deployment in new if deployment.server not in known
+        )
 
     def build_next_generation(
         self,

@@ -39,13 +39,13 @@ _REBUILD = (
 def list_unrecorded_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
     """Return the paths of keys and CSRs that have a request's name but are not recorded."""
     known = {path for record in manifest.requests for path in _list_paths(record)}
-    found = (
-        f"{place}/{name}"
-        for place in _PLACES
-        for name in getattr(survey, place)
+    paths = (
+        f"{directory}/{name}"
+        for directory in _PLACES
+        for name in getattr(survey, directory)
         if name.endswith(_ENDINGS) and _find_request_of_file(name, manifest) is not None
     )
-    return tuple(sorted(path for path in found if path not in known))
+    return tuple(sorted(path for path in paths if path not in known))
 
 
 def _list_paths(record: RequestRecord) -> Iterator[str]:
@@ -68,16 +68,16 @@ def _find_request_of_file(name: str, manifest: Manifest) -> RequestRecord | None
 
 def find_unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, str]:
     """Return the path of each readable unrecorded CSR, by the hash of its public key."""
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for path in list_unrecorded_files(survey, manifest):
         if path.endswith(".csr") and not find_file_problems(survey, path):
             try:
                 request = csr.parse_request(files.read_file(survey.folder / path), name=path)
             except BundleError:
                 continue
-            found.setdefault(request.spki_sha256, path)
+            paths.setdefault(request.spki_sha256, path)
     known = {part.spki_sha256 for record in manifest.requests for part in record.generations}
-    return {spki: path for spki, path in found.items() if spki not in known}
+    return {spki: path for spki, path in paths.items() if spki not in known}
 
 
 def report_unrecorded_requests(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
@@ -112,15 +112,15 @@ def list_unknown_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
                 known.update((issued.file, issued.chain))
             if part.package is not None:
                 known.add(part.package.file)
-    found = (path for path in _list_files(survey.folder) if path not in known)
-    return tuple(sorted(path for path in found if not _OWN_COPY.fullmatch(path)))
+    paths = (path for path in _list_files(survey.folder) if path not in known)
+    return tuple(sorted(path for path in paths if not _OWN_COPY.fullmatch(path)))
 
 
 def _list_files(folder: Path) -> Iterator[str]:
     with suppress(OSError), os.scandir(folder) as entries:
         yield from (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
-    for place in (*_PLACES, "returned", "pfx"):
-        for parent, _, names in os.walk(folder / place):
+    for directory in (*_PLACES, "returned", "pfx"):
+        for parent, _, names in os.walk(folder / directory):
             inside = Path(parent).relative_to(folder).as_posix()
             yield from (f"{inside}/{name}" for name in names)
 
@@ -132,7 +132,7 @@ def list_possible_secrets(
 
     No passphrase is required, because file names identify keys, packages and incomplete files.
     """
-    found = [
+    paths = [
         path
         for path in list_unknown_files(survey, manifest)
         if _SECRET.search(path)
@@ -144,10 +144,10 @@ def list_possible_secrets(
     for record in manifest.requests:
         if record.id in names:
             kept = [record.files.key] + [generation.files.key for generation in record.archived]
-            found += [path for path in kept if survey.has_file(path)]
+            paths += [path for path in kept if survey.has_file(path)]
             packages = [part.package.file for part in record.generations if part.package]
-            found += [path for path in packages if (survey.folder / path).is_file()]
-    return tuple(sorted(set(found)))
+            paths += [path for path in packages if (survey.folder / path).is_file()]
+    return tuple(sorted(set(paths)))
 
 
 @dataclass(slots=True)
@@ -171,8 +171,8 @@ def adopt_unrecorded_keys(
         The manifest, the files to move to ``archive/``, and notes on files that stay unchanged.
     """
     moves: list[Move] = []
-    found, notes = _pair_unrecorded_files(survey, manifest, cipher)
-    for (name, spki), stray in sorted(found.items()):
+    strays, notes = _pair_unrecorded_files(survey, manifest, cipher)
+    for (name, spki), stray in sorted(strays.items()):
         record = manifest.by_id[name]
         if any(spki == part.spki_sha256 for part in record.generations):
             continue  # Two unrecorded files contain the same key.
@@ -210,15 +210,15 @@ def adopt_unrecorded_keys(
 def _list_archived_numbers(survey: Survey, name: str) -> Iterator[int]:
     yield 0
     for path in survey.archive:
-        if path.startswith(f"{name}-g") and (found := _NUMBER.search(path)):
-            yield int(found[1])
+        if path.startswith(f"{name}-g") and (match := _NUMBER.search(path)):
+            yield int(match[1])
 
 
 def _pair_unrecorded_files(
     survey: Survey, manifest: Manifest, cipher: FolderCipher
 ) -> tuple[dict[tuple[str, str], _Stray], list[str]]:
     """Pair the unrecorded keys and CSRs of each request by their public key."""
-    found: dict[tuple[str, str], _Stray] = {}
+    strays: dict[tuple[str, str], _Stray] = {}
     notes = []
     for path in list_unrecorded_files(survey, manifest):
         owner = _find_request_of_file(path.partition("/")[2], manifest)
@@ -228,12 +228,12 @@ def _pair_unrecorded_files(
             data = files.read_file(survey.folder / path)
             if path.endswith(".csr"):
                 request = csr.parse_request(data, name=path)
-                stray = found.setdefault((owner.id, request.spki_sha256), _Stray())
+                stray = strays.setdefault((owner.id, request.spki_sha256), _Stray())
                 stray.csr, stray.csr_sha256 = path, request.csr_sha256
             else:
                 spki = keys.compute_spki_sha256(cipher.decrypt(data, name=path))
-                stray = found.setdefault((owner.id, spki), _Stray())
+                stray = strays.setdefault((owner.id, spki), _Stray())
                 stray.key, stray.key_sha256 = path, compute_key_sha256(data)
         except BundleError as error:
             notes.append(f"{error.message}; lyncnb did not change this file")
-    return found, notes
+    return strays, notes

@@ -474,10 +474,14 @@ def _check_rule_values(reader: RecordReader, rules: CaRules, rule_set: CaRuleSet
     known = [*ISSUERS, *(authority.id for authority in authorities)]
     for kind, listed in (("programme", rules.programmes), ("ca", rules.cas)):
         for number, authority in enumerate(listed):
-            where = f"{kind}[{number}]"
-            reader.report_unknown_values(f"{where}.issuer", (authority.issuer,), ISSUERS, "issuer")
+            location = f"{kind}[{number}]"
+            reader.report_unknown_values(
+                f"{location}.issuer", (authority.issuer,), ISSUERS, "issuer"
+            )
             if (kind == "ca") != bool(authority.names):
-                reader.problem(f"'{where}.names' is allowed only for a CA, not for a root program")
+                reader.problem(
+                    f"'{location}.names' is allowed only for a CA, not for a root program"
+                )
     limits = {f"limit[{number}]": limit for number, limit in enumerate(rules.limits)}
     checks = {f"check[{number}]": check for number, check in enumerate(rules.checks)}
     for number, method in enumerate(rules.methods):
@@ -487,16 +491,20 @@ def _check_rule_values(reader: RecordReader, rules: CaRules, rule_set: CaRuleSet
     codes = [check.code for other in rule_set.files for check in other.checks]
     for number, root in enumerate(rules.roots):
         reader.report_unknown_values(f"root[{number}].code", (root.code,), codes, "check")
-    for where, limit in limits.items():
-        reader.report_unknown_values(f"{where}.quantity", (limit.quantity,), QUANTITIES, "quantity")
-        reader.report_unknown_values(f"{where}.applies", (limit.applies,), known, "authority")
+    for location, limit in limits.items():
+        reader.report_unknown_values(
+            f"{location}.quantity", (limit.quantity,), QUANTITIES, "quantity"
+        )
+        reader.report_unknown_values(f"{location}.applies", (limit.applies,), known, "authority")
     check_periods(reader, {**limits, **checks})
     check_codes(reader, checks)
-    for where, check in checks.items():
-        reader.report_unknown_values(f"{where}.applies", (check.applies,), known, "authority")
-        reader.report_unknown_values(f"{where}.except_cas", check.except_cas, known, "authority")
-        reader.report_unknown_values(f"{where}.judges", check.judges, JUDGES, "kind")
-        reader.report_unknown_values(f"{where}.keys", check.keys, KEYS, "key")
+    for location, check in checks.items():
+        reader.report_unknown_values(f"{location}.applies", (check.applies,), known, "authority")
+        reader.report_unknown_values(f"{location}.except_cas", check.except_cas, known, "authority")
+        reader.report_unknown_values(f"{location}.judges", check.judges, JUDGES, "kind")
+        reader.report_unknown_values(f"{location}.keys", check.keys, KEYS, "key")
         for key, quantity in (("limit_of", check.limit_of), ("not_bound_by", check.not_bound_by)):
             if quantity:
-                reader.report_unknown_values(f"{where}.{key}", (quantity,), QUANTITIES, "quantity")
+                reader.report_unknown_values(
+                    f"{location}.{key}", (quantity,), QUANTITIES, "quantity"
+                )

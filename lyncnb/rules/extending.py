@@ -89,10 +89,10 @@ def extend_product(
     taken = _inherit_value(inherited, base_source, wording)
     for kind in ("words", "sources"):
         for unused in sorted(tables[kind].keys() - wording.used):
-            where = build_key_path(get_position(document[kind], kind), unused)
-            reader.problem(f"'{where}' is not in {base_source}", "check the spelling")
-    where = get_position(document.get("without"), "without")
-    _remove_records(taken, tables["without"], where, reader, base_source)
+            location = build_key_path(get_position(document[kind], kind), unused)
+            reader.problem(f"'{location}' is not in {base_source}", "check the spelling")
+    location = get_position(document.get("without"), "without")
+    _remove_records(taken, tables["without"], location, reader, base_source)
     _copy_role_lists(taken, document, reader)
     for key, value in document.items():
         if key not in _OWN:
@@ -105,15 +105,15 @@ def extend_product(
     return taken
 
 
-def _read_table(reader: RecordReader, value: object, where: str) -> dict[str, Any]:
+def _read_table(reader: RecordReader, value: object, location: str) -> dict[str, Any]:
     if isinstance(value, Mapping):
-        kind: Any = str if where != "without" else tuple[str, ...]
-        path = get_position(value, where)
+        kind: Any = str if location != "without" else tuple[str, ...]
+        path = get_position(value, location)
         read = {
             key: reader.value(kind, item, build_key_path(path, key)) for key, item in value.items()
         }
         return {key: item for key, item in read.items() if item}
-    reader.problem(f"'{where}' is not a table", f"write [{where}] on a separate line")
+    reader.problem(f"'{location}' is not a table", f"write [{location}] on a separate line")
     return {}
 
 
@@ -146,27 +146,27 @@ class _Wording:
 
 
 def _inherit_value(base: Toml, source: str, wording: _Wording) -> dict[str, object]:
-    def adapt_value(value: object, key: str, where: str) -> object:
+    def adapt_value(value: object, key: str, location: str) -> object:
         if isinstance(value, str):
             return wording.adapt_source(value) if key == "source" else wording.adapt_text(value)
         if isinstance(value, list):
             return [
-                Placed(table, _format_location(item, source, f"{where}[{index}]"))
-                if isinstance(table := adapt_value(item, key, f"{where}[{index}]"), dict)
+                Placed(table, _format_location(item, source, f"{location}[{index}]"))
+                if isinstance(table := adapt_value(item, key, f"{location}[{index}]"), dict)
                 else table
                 for index, item in enumerate(value)
             ]
         if isinstance(value, Mapping):
             return {
-                name: adapt_value(item, name, f"{where}.{name}") for name, item in value.items()
+                name: adapt_value(item, name, f"{location}.{name}") for name, item in value.items()
             }
         return value
 
     return {key: adapt_value(value, key, key) for key, value in base.items()}
 
 
-def _format_location(entry: object, source: str, where: str) -> str:
-    path = get_position(entry, where)
+def _format_location(entry: object, source: str, location: str) -> str:
+    path = get_position(entry, location)
     return path if ": " in path else f"{source}: {path}"
 
 
@@ -185,33 +185,33 @@ def _find_arrays(document: Toml) -> Iterable[tuple[str, list[Placed]]]:
 def _remove_records(
     document: Toml,
     without: Mapping[str, Iterable[str]],
-    where: str,
+    location: str,
     reader: RecordReader,
     source: str,
 ) -> None:
-    gone: dict[str, set[object]] = {kind: set() for kind in _IDENTITY}
+    removed: dict[str, set[object]] = {kind: set() for kind in _IDENTITY}
     arrays = dict(_find_arrays(document))
-    reader.report_unknown_values(where, without, _IDENTITY, "kind of record")
+    reader.report_unknown_values(location, without, _IDENTITY, "kind of record")
     for kind in without.keys() & _IDENTITY.keys():
         known = {record[_IDENTITY[kind]] for record in arrays.get(kind, [])}
         ids = without[kind]
         reader.report_unknown_values(
-            f"{where}.{kind}", ids, sorted(map(str, known)), f"{kind} in {source}"
+            f"{location}.{kind}", ids, sorted(map(str, known)), f"{kind} in {source}"
         )
-        gone[kind] |= known.intersection(ids)
+        removed[kind] |= known.intersection(ids)
     before = _find_used_names(arrays)
     certificates = arrays.get("certificate", [])
-    certificates[:] = [c for c in certificates if c["role"] not in gone["role"]]
-    gone["name"] |= before - _find_used_names(arrays)
+    certificates[:] = [c for c in certificates if c["role"] not in removed["role"]]
+    removed["name"] |= before - _find_used_names(arrays)
     for kind, records in sorted(arrays.items(), key=lambda item: item[0] not in _ABOUT_ROLES):
         key = _IDENTITY.get(kind, "")
         left = [
             record
             for record in records
-            if record.get(key) not in gone.get(kind, ()) and _remove_ids(record, gone)
+            if record.get(key) not in removed.get(kind, ()) and _remove_ids(record, removed)
         ]
         if kind in _ABOUT_ROLES:
-            gone[kind] |= {record[key] for record in records} - {record[key] for record in left}
+            removed[kind] |= {record[key] for record in records} - {record[key] for record in left}
         records[:] = left
 
 
@@ -244,12 +244,12 @@ def _copy_role_lists(document: Toml, extension: Toml, reader: RecordReader) -> N
     for index, role in enumerate(roles):
         if not isinstance(role, Mapping) or "like" not in role:
             continue
-        where = get_position(role, f"role[{index}]")
-        reader.report_unknown_values(f"{where}.like", (str(role["like"]),), known, "role")
+        location = get_position(role, f"role[{index}]")
+        reader.report_unknown_values(f"{location}.like", (str(role["like"]),), known, "role")
         for _, records in _find_arrays(document):
-            for said in (record.get(key) for record in records for key in _COPIED_LISTS):
-                if isinstance(said, list) and role["like"] in said:
-                    said.insert(said.index(role["like"]) + 1, role.get("id"))
+            for role_ids in (record.get(key) for record in records for key in _COPIED_LISTS):
+                if isinstance(role_ids, list) and role["like"] in role_ids:
+                    role_ids.insert(role_ids.index(role["like"]) + 1, role.get("id"))
 
 
 # --- The following functions apply changes to records.

@@ -123,5 +123,5 @@ def _format_root(root: RootRule) -> str:
 def _format_limit(limit: CaLimit) -> str:
     since = f" from {limit.effective}" if limit.effective else ""
     until = f" until the day before {limit.until}" if limit.until else ""
-    whom = "" if limit.applies in ("public", "internal") else f", {limit.applies}"
-    return f"{limit.value:,}{since}{until}{whom} ({limit.source})"
+    scope = "" if limit.applies in ("public", "internal") else f", {limit.applies}"
+    return f"{limit.value:,}{since}{until}{scope} ({limit.source})"

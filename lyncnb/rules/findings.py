@@ -91,8 +91,8 @@ class Finding(Told):
     @property
     def words(self) -> str:
         """Return the title and the message, because a message alone may not be clear."""
-        say = make_translator(self.lang)
-        return f"{self.title}{say(': ')}{self.message}" if self.title else self.message
+        translate = make_translator(self.lang)
+        return f"{self.title}{translate(': ')}{self.message}" if self.title else self.message
 
     def in_language(self, lang: str) -> Finding:
         """Return the finding in another language, if it is an error or an accepted error.
@@ -101,12 +101,12 @@ class Finding(Told):
         """
         if lang == self.lang or (self.severity != "error" and not self.accepted):
             return self
-        say = make_translator(lang)
+        translate = make_translator(lang)
         end = format_acceptance(self.accepted) if self.accepted else ""
-        message = say(self.message.removesuffix(end))
+        message = translate(self.message.removesuffix(end))
         if end:
-            message += say(" (accepted: {})").format(self.accepted)
-        title, hint = say(self.title), say(self.hint)
+            message += translate(" (accepted: {})").format(self.accepted)
+        title, hint = translate(self.title), translate(self.hint)
         return replace(self, title=title, message=message, hint=hint, lang=lang)
 
     def accepted_because(self, reason: str) -> Finding:
@@ -363,7 +363,7 @@ def sort_findings(findings: Iterable[Finding], *, judged_on: date | None = None)
 
 def create_finding(
     rule: CheckRule,
-    about: str,
+    subject: str,
     message: str,
     *,
     hint: str = "",
@@ -379,7 +379,7 @@ def create_finding(
     return Finding(
         code=rule.code,
         severity=rule.severity,
-        about=about,
+        about=subject,
         message=message,
         hint=hint or rule.hint,
         source=rule.source,

@@ -530,10 +530,10 @@ class Rules(Table):
     def pool_columns(self) -> frozenset[str]:
         """The columns about pools that occur in name rules or conditions of the product."""
         names = self.names.values()
-        asked = {flag for rule in names for flag in (*rule.if_all, *rule.if_any, *rule.unless)}
+        flags = {flag for rule in names for flag in (*rule.if_all, *rule.if_any, *rule.unless)}
         for rule in self.certificates:
-            asked.update(rule.if_all, rule.unless, rule.per_pool_if, rule.extended_key_usage_if)
-        return frozenset(asked | {rule.parts[1].removeprefix("pool.") for rule in names})
+            flags.update(rule.if_all, rule.unless, rule.per_pool_if, rule.extended_key_usage_if)
+        return frozenset(flags | {rule.parts[1].removeprefix("pool.") for rule in names})
 
     def _list_items(self) -> Iterator[tuple[CertificateRule, Mapping[str, NameRule]]]:
         return ((rule, self.names) for rule in self.certificates)

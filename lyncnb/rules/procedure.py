@@ -335,11 +335,11 @@ def load_procedure(rules: Rules) -> Procedure:
     RulesError
         If the table is missing or has mistakes. The error lists each mistake with its place.
     """
-    what = (
+    description = (
         "the table needs one [[deploy.step]] for each step, and one [[deploy.roll]] for each usage "
         "of a certificate"
     )
-    return _read_table(rules, "deploy", Procedure, what, _check_table)
+    return _read_table(rules, "deploy", Procedure, description, _check_table)
 
 
 def _read_table(
@@ -371,52 +371,52 @@ def _read_table(
 def _check_table(reader: RecordReader, procedure: Procedure, table: Mapping[str, object]) -> None:
     """Report values in the table ``deploy`` that have the correct type but cannot work."""
     if not re.match(r"[A-Z]:\\.", procedure.folder):
-        where = get_position(table, "deploy")
-        reader.problem(f"'{where}.folder' is not a full path", r"write it as 'C:\certificates'")
+        location = get_position(table, "deploy")
+        reader.problem(f"'{location}.folder' is not a full path", r"write it as 'C:\certificates'")
     checks = {check.id: check for check in procedure.checks}
     tasks = {task.id: task for task in procedure.tasks}
     where_is = {kind: _list_positions(table, kind) for kind in ("step", "check", "place", "task")}
-    for where, step in zip(where_is["step"], procedure.steps):
-        reader.report_unknown_values(f"{where}.scope", (step.scope,), SCOPES, "scope")
-        reader.report_unknown_values(f"{where}.phase", (step.phase,), PHASES, "phase")
-        reader.report_unknown_values(f"{where}.call", (step.call,), ("", *CALLS), "kind of call")
-        reader.report_unknown_values(f"{where}.column", (step.column,), ("", *COLUMNS), "column")
+    for location, step in zip(where_is["step"], procedure.steps):
+        reader.report_unknown_values(f"{location}.scope", (step.scope,), SCOPES, "scope")
+        reader.report_unknown_values(f"{location}.phase", (step.phase,), PHASES, "phase")
+        reader.report_unknown_values(f"{location}.call", (step.call,), ("", *CALLS), "kind of call")
+        reader.report_unknown_values(f"{location}.column", (step.column,), ("", *COLUMNS), "column")
         for key in ("when_asked", "confirmed_by"):
             reader.report_unknown_values(
-                f"{where}.{key}", (getattr(step, key),), ("", *SWITCHES), "switch"
+                f"{location}.{key}", (getattr(step, key),), ("", *SWITCHES), "switch"
             )
-        reader.report_unknown_values(f"{where}.does", (step.does,), ("", *DEEDS), "deed")
-        reader.report_unknown_values(f"{where}.part", (step.part,), ("", *PARTS), "part")
-        reader.report_unknown_values(f"{where}.task", (step.task,), {"": None, **tasks}, "task")
+        reader.report_unknown_values(f"{location}.does", (step.does,), ("", *DEEDS), "deed")
+        reader.report_unknown_values(f"{location}.part", (step.part,), ("", *PARTS), "part")
+        reader.report_unknown_values(f"{location}.task", (step.task,), {"": None, **tasks}, "task")
         reader.report_unknown_values(
-            f"{where}.places", step.places, {p.id: p for p in procedure.places}, "place"
+            f"{location}.places", step.places, {p.id: p for p in procedure.places}, "place"
         )
         texts = [step.title, step.text, step.wizard, *step.commands, *step.options]
         texts += [step.expected, step.caution]
         for key in QUESTIONS:
-            reader.report_unknown_values(f"{where}.{key}", getattr(step, key), checks, "check")
+            reader.report_unknown_values(f"{location}.{key}", getattr(step, key), checks, "check")
             for check in (checks[name] for name in getattr(step, key) if name in checks):
                 texts += [check.text, check.command, check.shows, check.when]
         used = {name for text in texts for name in PLACEHOLDER.findall(text)}
         given = _GIVEN.get(step.scope, tuple(used))
         if step.phase == "finish":
             given = (*given, *_CERTIFICATE)
-        reader.report_unknown_values(where, sorted(used), given, "placeholder")
-    for where, check in zip(where_is["check"], procedure.checks):
+        reader.report_unknown_values(location, sorted(used), given, "placeholder")
+    for location, check in zip(where_is["check"], procedure.checks):
         reader.report_unknown_values(
-            f"{where}.after", (check.after,), {"": None, **checks}, "check"
+            f"{location}.after", (check.after,), {"": None, **checks}, "check"
         )
-    for where, place in zip(where_is["place"], procedure.places):
+    for location, place in zip(where_is["place"], procedure.places):
         reader.report_unknown_values(
-            f"{where}.scope", (place.scope,), ("usage", "certificate"), "scope"
+            f"{location}.scope", (place.scope,), ("usage", "certificate"), "scope"
         )
         texts = [place.title, place.each, place.read, place.new, place.set, place.roll]
         texts += [place.clear, place.staged, place.outside]
         used = {name for text in texts for name in PLACEHOLDER.findall(text)}
-        reader.report_unknown_values(where, sorted(used), _GIVEN["usage"], "placeholder")
-    for where, task in zip(where_is["task"], procedure.tasks):
+        reader.report_unknown_values(location, sorted(used), _GIVEN["usage"], "placeholder")
+    for location, task in zip(where_is["task"], procedure.tasks):
         used = set(PLACEHOLDER.findall(task.title + task.expected))
-        reader.report_unknown_values(where, sorted(used), _SERVER, "placeholder")
+        reader.report_unknown_values(location, sorted(used), _SERVER, "placeholder")
     for kind in where_is:
         records: tuple[Step | Check | Place | Task, ...] = getattr(procedure, f"{kind}s")
         reader.report_duplicates(dict(zip(where_is[kind], records)), "id")
@@ -483,7 +483,7 @@ def load_package_rules(rules: Rules) -> PackageRules:
     RulesError
         If the table is missing or lacks a value.
     """
-    what = (
+    description = (
         "the table contains the provider and one [[pfx.encryption]] for each Windows Server version"
     )
-    return _read_table(rules, "pfx", PackageRules, what)
+    return _read_table(rules, "pfx", PackageRules, description)

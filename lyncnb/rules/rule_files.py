@@ -313,14 +313,14 @@ def _combine_files(texts: Mapping[str, str], reader: RecordReader) -> dict[str, 
 
 
 def _add_table(
-    document: Placed, table: Mapping[str, object], where: str, reader: RecordReader
+    document: Placed, table: Mapping[str, object], location: str, reader: RecordReader
 ) -> None:
     """Merge a table from another file of the product.
 
     Arrays are joined, and a value that already exists is an error.
     """
     for key, value in table.items():
-        path, earlier = build_key_path(where, key), document.get(key)
+        path, earlier = build_key_path(location, key), document.get(key)
         if _is_array(value) and (earlier is None or _is_array(earlier)):
             records = [Placed(entry, f"{path}[{n}]") for n, entry in enumerate(value)]
             document[key] = [*(earlier or []), *records]
@@ -328,9 +328,9 @@ def _add_table(
             document[key] = earlier = Placed({}, path) if earlier is None else earlier
             _add_table(earlier, value, path, reader)
         elif earlier is None and (
-            document.place == where or not any(map(_is_plain_value, document.values()))
+            document.place == location or not any(map(_is_plain_value, document.values()))
         ):
-            document[key], document.place = value, where
+            document[key], document.place = value, location
         else:
             first = earlier[0] if _is_array(earlier) else earlier
             file = get_position(first, document.place).partition(": ")[0]
@@ -439,10 +439,10 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     is_ours = isinstance(
         cited, tuple
     )  # A tuple results only from a merge, and the records in it have already been read.
-    where = get_position(document, "")
-    reader.reject_unknown_keys(where, document, (*_TABLES, "cited") if is_ours else _TABLES)
+    location = get_position(document, "")
+    reader.reject_unknown_keys(location, document, (*_TABLES, "cited") if is_ours else _TABLES)
     title, product = (
-        reader.value(str, document.get(key, ""), build_key_path(where, key), is_required=True)
+        reader.value(str, document.get(key, ""), build_key_path(location, key), is_required=True)
         for key in ("title", "product")
     )
     check_words(reader, product or "", roles, certificates)

@@ -65,28 +65,30 @@ def check_checks(reader: RecordReader, checks: Mapping[str, CheckRule]) -> None:
     """Report mistakes in checks, with the location in the file."""
     check_codes(reader, checks)
     check_periods(reader, checks)
-    for where, check in checks.items():
-        reader.report_unknown_values(f"{where}.issuers", check.issuers, ISSUERS, "issuer")
+    for location, check in checks.items():
+        reader.report_unknown_values(f"{location}.issuers", check.issuers, ISSUERS, "issuer")
 
 
 def check_codes(reader: RecordReader, checks: Mapping[str, _HasCode]) -> None:
     """Report duplicate or invalid codes, and unknown severities."""
     reader.report_duplicates(checks, "code")
-    for where, check in checks.items():
-        reader.report_unknown_values(f"{where}.severity", (check.severity,), SEVERITIES, "severity")
+    for location, check in checks.items():
+        reader.report_unknown_values(
+            f"{location}.severity", (check.severity,), SEVERITIES, "severity"
+        )
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", check.code):
             reader.problem(
-                f"'{where}.code' is \"{check.code}\"",
+                f"'{location}.code' is \"{check.code}\"",
                 hint="use lowercase letters and digits, with hyphens between words",
             )
 
 
 def check_periods(reader: RecordReader, rules: Mapping[str, _HasPeriod]) -> None:
     """Report rules whose end date is not after their start date."""
-    for where, rule in rules.items():
+    for location, rule in rules.items():
         if rule.effective and rule.until and rule.effective >= rule.until:
             reader.problem(
-                f"'{where}.until' must be later than 'effective'",
+                f"'{location}.until' must be later than 'effective'",
                 "correct or remove one of the dates",
             )
 
@@ -94,18 +96,18 @@ def check_periods(reader: RecordReader, rules: Mapping[str, _HasPeriod]) -> None
 def check_names(reader: RecordReader, names: Mapping[str, NameRule]) -> None:
     """Report unknown placeholders in templates and unknown flags in conditions."""
     known, flags = list_placeholders(), list_flags()
-    for where, name in names.items():
+    for location, name in names.items():
         match = TEMPLATE.fullmatch(name.template)
         if match is None:
             reader.problem(
-                f"'{where}.template' is \"{name.template}\"",
+                f"'{location}.template' is \"{name.template}\"",
                 hint="use lowercase letters, digits, '-', '.', and at most one {placeholder}",
             )
         elif match[2]:
-            reader.report_unknown_values(f"{where}.template", (match[2],), known, "placeholder")
+            reader.report_unknown_values(f"{location}.template", (match[2],), known, "placeholder")
         for condition in ("if_all", "if_any", "unless"):
             reader.report_unknown_values(
-                f"{where}.{condition}", getattr(name, condition), flags, "flag"
+                f"{location}.{condition}", getattr(name, condition), flags, "flag"
             )
 
 
@@ -126,14 +128,14 @@ def check_words(
         reader.problem(
             f"'product' is {describe_value(product)}", "use only letters, digits, '-' and '_'"
         )
-    words = {f"{where}.id": role.id for where, role in roles.items()}
-    for where, rule in certificates.items():
-        words[f"{where}.role"] = rule.role
-        words |= {f"{where}.usages[{n}]": usage for n, usage in enumerate(rule.usages)}
-    for where, word in words.items():
+    words = {f"{location}.id": role.id for location, role in roles.items()}
+    for location, rule in certificates.items():
+        words[f"{location}.role"] = rule.role
+        words |= {f"{location}.usages[{n}]": usage for n, usage in enumerate(rule.usages)}
+    for location, word in words.items():
         if not _WORD.fullmatch(word):
             reader.problem(
-                f"'{where}' is {describe_value(word)}",
+                f"'{location}' is {describe_value(word)}",
                 "use one word that contains only letters and digits",
             )
 
@@ -157,11 +159,11 @@ def check_certificates(
 ) -> None:
     """Report certificates with unknown names, roles, flags, or usages."""
     name_ids, role_ids, flags = known_ids["name"], known_ids["role"], list_flags()
-    for where, rule in certificates.items():
+    for location, rule in certificates.items():
         shared = rule.issue_per == "deployment"
         used = (rule.subject_name, *rule.subject_alt_name)
         ekus = (*rule.extended_key_usage, *sum(rule.extended_key_usage_if.values(), ()))
-        for key, values, words, what in (
+        for key, values, words, kind in (
             ("subject_name", (rule.subject_name,), name_ids, "name"),
             ("subject_alt_name", rule.subject_alt_name, name_ids, "name"),
             ("role", () if shared else (rule.role,), role_ids, "role"),
@@ -176,8 +178,8 @@ def check_certificates(
             ("issue_per", (rule.issue_per,), OUT_OF_SCOPE, "value"),
             ("per_pool_if", rule.per_pool_if, flags, "flag"),
         ):
-            reader.report_unknown_values(f"{where}.{key}", values, words, what)
-        _check_scope(reader, where, rule, [n for n in names.values() if n.id in used])
+            reader.report_unknown_values(f"{location}.{key}", values, words, kind)
+        _check_scope(reader, location, rule, [n for n in names.values() if n.id in used])
 
 
 def _check_scope(
@@ -204,30 +206,33 @@ def check_connections(
 ) -> None:
     """Report connections with unknown roles, parties, or names."""
     roles, speakers, flags = known_ids["role"], known_ids["role"] + known_ids["party"], list_flags()
-    for where, rule in connections.items():
-        reader.report_unknown_values(f"{where}.speakers", rule.speakers, speakers, "role or party")
-        reader.report_unknown_values(f"{where}.listeners", rule.listeners, roles, "role")
-        reader.report_unknown_values(f"{where}.names", rule.names, known_ids["name"], "name")
-        reader.report_unknown_values(f"{where}.reach", (rule.reach,), REACHES, "reach")
-        reader.report_unknown_values(f"{where}.if_all", rule.if_all, flags, "flag")
+    for location, rule in connections.items():
+        reader.report_unknown_values(
+            f"{location}.speakers", rule.speakers, speakers, "role or party"
+        )
+        reader.report_unknown_values(f"{location}.listeners", rule.listeners, roles, "role")
+        reader.report_unknown_values(f"{location}.names", rule.names, known_ids["name"], "name")
+        reader.report_unknown_values(f"{location}.reach", (rule.reach,), REACHES, "reach")
+        reader.report_unknown_values(f"{location}.if_all", rule.if_all, flags, "flag")
 
 
 def check_trust_rules(
     reader: RecordReader, trusts: Mapping[str, TrustRule], known_ids: Mapping[str, list[str]]
 ) -> None:
     """Report trust rules with unknown references, or with both connections and roles."""
-    for where, rule in trusts.items():
+    for location, rule in trusts.items():
         reader.report_unknown_values(
-            f"{where}.connections", rule.connections, known_ids["connection"], "connection"
+            f"{location}.connections", rule.connections, known_ids["connection"], "connection"
         )
-        reader.report_unknown_values(f"{where}.roles", rule.roles, known_ids["role"], "role")
+        reader.report_unknown_values(f"{location}.roles", rule.roles, known_ids["role"], "role")
         if bool(rule.connections) == bool(rule.roles):
             reader.problem(
-                f"'{where}' must have either connections or roles", "keep only one of the two keys"
+                f"'{location}' must have either connections or roles",
+                "keep only one of the two keys",
             )
         for key in ("speaker_eku", "listener_eku"):
             reader.report_unknown_values(
-                f"{where}.{key}", getattr(rule, key), EXTENDED_KEY_USAGES, "usage"
+                f"{location}.{key}", getattr(rule, key), EXTENDED_KEY_USAGES, "usage"
             )
 
 
@@ -241,15 +246,17 @@ def check_ports(
 
     Rules for certificates that no port presents are checked in the same way.
     """
-    for where, rule in ports.items():
-        reader.report_unknown_values(f"{where}.roles", rule.roles, known_ids["role"], "role")
+    for location, rule in ports.items():
+        reader.report_unknown_values(f"{location}.roles", rule.roles, known_ids["role"], "role")
         for key, names in (("names", rule.names), ("anchors", rule.anchors)):
-            reader.report_unknown_values(f"{where}.{key}", names, known_ids["name"], "name")
-        reader.report_unknown_values(f"{where}.zone", (rule.zone,), ZONES, "zone")
-        reader.report_unknown_values(f"{where}.also", (rule.also,), ("", *PORT_CHOICES), "choice")
-        reader.report_unknown_values(f"{where}.if_all", rule.if_all, list_flags(), "flag")
-    for where, absent in unseen.items():
-        reader.report_unknown_values(f"{where}.roles", absent.roles, known_ids["role"], "role")
+            reader.report_unknown_values(f"{location}.{key}", names, known_ids["name"], "name")
+        reader.report_unknown_values(f"{location}.zone", (rule.zone,), ZONES, "zone")
+        reader.report_unknown_values(
+            f"{location}.also", (rule.also,), ("", *PORT_CHOICES), "choice"
+        )
+        reader.report_unknown_values(f"{location}.if_all", rule.if_all, list_flags(), "flag")
+    for location, absent in unseen.items():
+        reader.report_unknown_values(f"{location}.roles", absent.roles, known_ids["role"], "role")
 
 
 def check_roles(
@@ -259,11 +266,11 @@ def check_roles(
     known_ids: Mapping[str, list[str]],
 ) -> None:
     """Report roles with an unknown zone, or with an unknown role in hosted_by."""
-    for where, role in roles.items():
+    for location, role in roles.items():
         reader.report_unknown_values(
-            f"{where}.hosted_by", role.hosted_by, known_ids["role"], "role"
+            f"{location}.hosted_by", role.hosted_by, known_ids["role"], "role"
         )
-    zones = {where: role.zone for where, role in roles.items()}
-    zones |= {where: party.zone for where, party in parties.items()}
-    for where, zone in zones.items():
-        reader.report_unknown_values(f"{where}.zone", (zone,), ZONES, "zone")
+    zones = {location: role.zone for location, role in roles.items()}
+    zones |= {location: party.zone for location, party in parties.items()}
+    for location, zone in zones.items():
+        reader.report_unknown_values(f"{location}.zone", (zone,), ZONES, "zone")

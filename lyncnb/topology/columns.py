@@ -281,8 +281,11 @@ def register_custom_columns(
             f"{path}.roles", facts.roles, [r.id for r in (*_list_roles().values(), *roles)], "role"
         )
     new: list[tuple[str, str, tuple[str, ...]]] = [
-        *(("column", one.name, (one.title, *one.aliases, *one.last_aliases)) for one in columns),
-        *(("role", one.id, (one.title, *one.aliases)) for one in roles),
+        *(
+            ("column", column.name, (column.title, *column.aliases, *column.last_aliases))
+            for column in columns
+        ),
+        *(("role", role.id, (role.title, *role.aliases)) for role in roles),
     ]
     counts = {"column": 0, "role": 0}
     for kind, name, others in new:

@@ -157,7 +157,7 @@ def _compare_sites(
     groups: list[tuple[str, str | None]] = [(name or "deployment", name) for name in names]
     if names != sorted({site.name for site in new}):
         groups = [("deployment", None)]
-    for about, name in groups:
+    for subject, name in groups:
         for facts in columns:
             if not facts.kind.startswith("url"):
                 continue
@@ -167,7 +167,7 @@ def _compare_sites(
                 for sites in (old, new)
             )  # fmt: skip
             if before != after:
-                yield _make_difference(about, facts.name, before, after)
+                yield _make_difference(subject, facts.name, before, after)
 
 
 def _list_urls(site: Site, name: str) -> Iterator[str]:

@@ -464,9 +464,9 @@ def _read_frame(frame: DataFrame) -> Table:
     labels = frame.index.tolist()
     # The method ``set_index`` turns a column into a named index. With drop=False, the column also
     # remains in the table.
-    gone = [name for name in frame.index.names if name is not None and name not in frame.columns]
-    if gone:
-        frame = frame.reset_index(level=gone)
+    levels = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    if levels:
+        frame = frame.reset_index(level=levels)
     columns = []
     for index in range(frame.shape[1]):
         column = frame.iloc[:, index]

@@ -78,7 +78,7 @@ def arrange_rows(
     """
     if new_columns == columns:
         return rows
-    at = {name: place for place, name in enumerate(columns)}
+    at = {name: index for index, name in enumerate(columns)}
     pick = itemgetter(*(at.get(name, len(columns)) for name in new_columns))
     return [pick((*row, "")) for row in rows]
 

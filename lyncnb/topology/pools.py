@@ -205,10 +205,11 @@ class _Gatherer:
         first, text = filled[0]
         for index, other in filled:
             if other != text and value(name, other) != value(name, text):
-                rows, where = self.cells.rows, self.report.describe_row
+                rows, describe_row = self.cells.rows, self.report.describe_row
                 self.report.problem(
                     f"the pool {fqdn} has two different values for {name}: {shown(text)} in "
-                    f"{where(rows[first])}, and {shown(other)} in {where(rows[index])}",
+                    f"{describe_row(rows[first])}, and {shown(other)} in "
+                    f"{describe_row(rows[index])}",
                     "enter the same site in all rows for the pool"
                     if name == "site"
                     else (
@@ -403,9 +404,9 @@ def _find_site_values(
     for (site, text), index in sorted(first.items(), key=lambda item: item[1]):
         known_index, known = first_by_site.setdefault(site, (index, text))
         if values[known] != values[text]:
-            where = f"the site {site}" if site else "the deployment"
+            subject = f"the site {site}" if site else "the deployment"
             report.problem(
-                f"{where} has two different values: {shown(known)} in "
+                f"{subject} has two different values: {shown(known)} in "
                 f"{report.describe_row(cells.rows[known_index])}, and {shown(text)} in "
                 f"{report.describe_row(cells.rows[index])}",
                 "enter the value in only one row. Blank cells in the other rows inherit it",

@@ -45,8 +45,8 @@ class Note:
         row = f"cell {self.cell}" if self.cell else f"row {self.row}" if self.row else ""
         column = f"column {self.column}" if self.column else ""
         value = shown(self.before) if self.before else ""
-        where = ", ".join(part for part in (row, column, value) if part)
-        return f"{where}: {self.message}" if where else self.message
+        location = ", ".join(part for part in (row, column, value) if part)
+        return f"{location}: {self.message}" if location else self.message
 
 
 class Texts(NamedTuple):

@@ -152,9 +152,9 @@ def parse_xml(source: str, text: str) -> XmlTree:
     except (expat.ExpatError, UnicodeEncodeError) as error:
         line = getattr(error, "lineno", 0)
         breaks_off = getattr(error, "code", 0) in _BREAKS_OFF
-        what = "ends unexpectedly" if breaks_off else "is damaged"
+        problem = "ends unexpectedly" if breaks_off else "is damaged"
         raise TopologyError(
-            f"{source} is an XML or HTML document that {what} in line {line:,}",
+            f"{source} is an XML or HTML document that {problem} in line {line:,}",
             hint="export the topology again" if tree.form else _WHAT_TO_GIVE,
         ) from None
     return tree

@@ -113,16 +113,16 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         """The panel that shows this editor. Each access returns the same panel."""
         return EditorView(self, self.scenarios)
 
-    def keep_drafts(self, place: str) -> None:
+    def keep_drafts(self, editor_id: str) -> None:
         """Start to keep unsaved edits as drafts, if a person uses the notebook.
 
         Parameters
         ----------
-        place : str
+        editor_id : str
             An identifier of this editor in the kernel.
         """
         if has_kernel() and not is_unattended():
-            self.view.channel.unsaved = UnsavedEdits(self, place)
+            self.view.channel.unsaved = UnsavedEdits(self, editor_id)
 
     def _ipython_display_(self) -> None:
         # When the notebook shows the editor for the first time, lyncnb starts to keep drafts of

@@ -217,8 +217,8 @@ def restore_edits(editor: PlanEditing) -> list[str]:
     cell = find_cell_id()
     if not cell:
         return []
-    place = cell, editor.topology.source
-    earlier, _shown[place] = _shown.get(place), editor
+    key = cell, editor.topology.source
+    earlier, _shown[key] = _shown.get(key), editor
     if earlier is None or earlier is editor or not earlier.has_changes or editor.has_changes:
         return []
     count = count_of(len(list_change_rows(earlier.loaded, earlier.state)), "change")

@@ -197,7 +197,9 @@ class RequestChannel(Channel[RequestTold]):
                 f"{count_of(len(steps.servers), 'script')}, and requests.html, which "
                 "explains how to run the scripts. To import the resulting requests, use "
                 f"lyncnb receive {panel.folder} --request.",
-                "notes": [f"{one.request}: {one.why}" for one in steps.missing[:_ROWS_LISTED]],
+                "notes": [
+                    f"{entry.request}: {entry.why}" for entry in steps.missing[:_ROWS_LISTED]
+                ],
             }
         )
         self._send_preview()

@@ -428,9 +428,9 @@ class RequestRun:
 
     def build_links(self) -> str:
         """Return links to the summary files as HTML, relative to the notebook."""
-        here = Path.cwd()
+        current_folder = Path.cwd()
         links = [
-            tables.format_link(name, make_relative_path(self.folder / name, here))
+            tables.format_link(name, make_relative_path(self.folder / name, current_folder))
             for name in SUMMARY_NAMES
             if (self.folder / name).is_file()
         ]

@@ -84,13 +84,13 @@ class FolderWork:
         today: date | None = None,
     ):
         self.editor = source if isinstance(source, PlanEditing) else None
-        place = folder if isinstance(source, PlanEditing) else source
+        path = folder if isinstance(source, PlanEditing) else source
         if self.editor is None and folder is not None:
             raise LyncnbError(
                 f"{type(self).__name__} requires a folder, or an editor and a folder",
                 hint=f"use ln.{type(self).__name__}(editor, request_folder)",
             )
-        self.folder = parse_folder_path(place, type(self).__name__)
+        self.folder = parse_folder_path(path, type(self).__name__)
         self.answers = answers
         self.today = today
         self.on_change: Callable[[JobState], object] = lambda state: None
@@ -232,9 +232,11 @@ class FolderWork:
         def run_probe(report: Report, stop: threading.Event) -> Any:
             progress = _add_rate_to_progress(report)
             folder = None if self.is_missing else self.folder
-            found = probe(plan, zone=zone, hosts=hosts, folder=folder, progress=progress, stop=stop)
-            write_output(seen, found.as_is.to_json(), AS_IS_FILE)
-            return found
+            result = probe(
+                plan, zone=zone, hosts=hosts, folder=folder, progress=progress, stop=stop
+            )
+            write_output(seen, result.as_is.to_json(), AS_IS_FILE)
+            return result
 
         self.job.start(run_probe)
 
@@ -306,7 +308,7 @@ class FolderWork:
         why = self.describe_refusals(status)
         page = tables.rows_to_html(
             [heading for heading, *_ in _COLUMNS.values()],
-            [[tell(one, why) for *_, tell in _COLUMNS.values()] for one in status.shown],
+            [[tell(request, why) for *_, tell in _COLUMNS.values()] for request in status.shown],
             caption=f"Request folder {self.folder}. "
             f"Next step: {find_next_step(status, None)['words']}",
             limit=tables.ROWS_SHOWN,
@@ -341,14 +343,19 @@ _Refusals = Mapping[str, Refusal]
 # Each column has a heading, a minimum width in pixels, a share of the remaining width, and a
 # function that returns the text for a request.
 _COLUMNS: Mapping[str, tuple[str, int, int, Callable[[RequestStatus, _Refusals], str]]] = {
-    "id": ("Request", 140, 2, lambda one, _: _format_generation(one)),
-    "state": ("State", 80, 1, lambda one, _: one.state),
-    "needs": ("Next step", 300, 6, lambda one, why: describe_request(one, why.get(one.id))),
-    "not_after": ("Valid until", 90, 1, lambda one, _: one.not_after[:10]),
-    "days_left": ("Days left", 80, 1, lambda one, _: tables.format_cell(one.days_left)),
-    "servers": ("Servers", 140, 2, lambda one, _: "; ".join(one.servers)),
-    "usages": ("Type", 110, 2, lambda one, _: "; ".join(one.usages) or one.role),
-    "subject": ("Subject name", 140, 2, lambda one, _: one.subject),
+    "id": ("Request", 140, 2, lambda request, _: _format_generation(request)),
+    "state": ("State", 80, 1, lambda request, _: request.state),
+    "needs": (
+        "Next step",
+        300,
+        6,
+        lambda request, why: describe_request(request, why.get(request.id)),
+    ),
+    "not_after": ("Valid until", 90, 1, lambda request, _: request.not_after[:10]),
+    "days_left": ("Days left", 80, 1, lambda request, _: tables.format_cell(request.days_left)),
+    "servers": ("Servers", 140, 2, lambda request, _: "; ".join(request.servers)),
+    "usages": ("Type", 110, 2, lambda request, _: "; ".join(request.usages) or request.role),
+    "subject": ("Subject name", 140, 2, lambda request, _: request.subject),
 }
 
 
@@ -437,11 +444,11 @@ class StatusChannel(Channel[StatusTold]):
         ids = range(len(status.requests))
         why = self.work.describe_refusals(status)
         texts = {
-            name: [tell(one, why) for one in status.requests]
+            name: [tell(request, why) for request in status.requests]
             for name, (*_, tell) in _COLUMNS.items()
         }
         self.send(*encode_rows(ids, texts, is_complete=True))
-        packaged = [one.id for one in status.requests if one.state == "packaged"]
+        packaged = [request.id for request in status.requests if request.state == "packaged"]
         self.send(
             {
                 "type": "status",
@@ -524,12 +531,12 @@ class StatusChannel(Channel[StatusTold]):
 
     def _send_hosts(self, *, zone: Text, hosts: Text) -> None:
         """Send the hosts to probe to the page. The user confirms them before lyncnb connects."""
-        found = self.work.list_hosts(zone=zone, hosts=hosts.strip())
-        if not found:
+        targets = self.work.list_hosts(zone=zone, hosts=hosts.strip())
+        if not targets:
             raise LyncnbError(
                 f"the plan has no ports that lyncnb can probe from {zone}", hint="change the zone"
             )
-        self.send({"type": "hosts", "hosts": list(found)})
+        self.send({"type": "hosts", "hosts": list(targets)})
 
     def _probe_servers(self, *, zone: Text, hosts: Text, seen: Text) -> None:
         if not seen.strip():
@@ -579,8 +586,8 @@ def _describe_step_result(result: Any) -> StepResult:
     if isinstance(result, IssuedCertificates):
         headings = ("Severity", "About", "Finding", "What to do")
         rows = [
-            (one.severity, one.places, one.message, one.hint)
-            for one in group_findings(result.findings, by_subject=False)
+            (finding.severity, finding.places, finding.message, finding.hint)
+            for finding in group_findings(result.findings, by_subject=False)
         ]
     elif isinstance(result, Packages):
         headings = ("Request", "Why there is no package")
@@ -594,17 +601,17 @@ def _describe_step_result(result: Any) -> StepResult:
         headings = ("Result", "Port", "Certificate", "Valid until", "Details")
         rows = [
             (
-                one.result,
-                one.place,
-                one.id,
-                one.certificate.not_after[:10] if one.certificate else "",
-                "; ".join(one.format_lines()),
+                port.result,
+                port.place,
+                port.id,
+                port.certificate.not_after[:10] if port.certificate else "",
+                "; ".join(port.format_lines()),
             )
-            for one in result.seen
+            for port in result.seen
         ]
     elif isinstance(result, DeploymentSteps):
         headings = ("Request", "Why the request is not in the steps")
-        rows = [(one.request, one.why) for one in result.missing]
+        rows = [(entry.request, entry.why) for entry in result.missing]
     shown = [list(map(tables.format_cell, row)) for row in list(rows)[:_ROWS_LISTED]]
     words = result.summary() if hasattr(result, "summary") else str(result)
     return {"type": "result", "words": words, "headings": list(headings), "rows": shown}

@@ -21,7 +21,9 @@ def _change_internal_request(folder, change):
     """
     path = folder / "manifest.json"
     document = json.loads(path.read_text("utf-8"))
-    record = next(one for one in document["requests"] if one["plan"]["issuer"] == "internal")
+    record = next(
+        request for request in document["requests"] if request["plan"]["issuer"] == "internal"
+    )
     change(record, document)
     path.write_text(json.dumps(document), "utf-8")
     return record["id"]
@@ -77,9 +79,9 @@ def test_an_altered_entry_is_found_and_not_handed_over(tmp_path, change, message
     assert not folder_status(folder).problems
     request_id = _change_internal_request(folder, change)
     problems = folder_status(folder).problems
-    assert {one.file for one in problems} == {"manifest.json"}
-    assert any(message in one.message for one in problems)
-    assert any(request_id in one.message for one in problems) or "entries" in message
+    assert {problem.file for problem in problems} == {"manifest.json"}
+    assert any(message in problem.message for problem in problems)
+    assert any(request_id in problem.message for problem in problems) or "entries" in message
     for issuer in ("public", "internal", ""):
         with pytest.raises(BundleError) as raised:
             hand_over(folder, tmp_path / "out.zip", issuer=issuer)

@@ -61,7 +61,7 @@ def folders(tmp_path_factory, data) -> dict[str, Path]:
 
     Tests copy them.
     """
-    place = tmp_path_factory.mktemp("requests")
+    folder = tmp_path_factory.mktemp("requests")
     plans = {
         "P256": make_plan(data / "contoso.csv", key=P256),
         "RSA": make_plan(data / "contoso.csv", key=KeyParameters(algorithm="RSA", bits=2048)),
@@ -72,17 +72,17 @@ def folders(tmp_path_factory, data) -> dict[str, Path]:
             data / "contoso.csv", key=P256, edge_member_names=True, issuer={"": "public"}
         ),
     }
-    return {name: make_folder(place / name, plan).folder for name, plan in plans.items()}
+    return {name: make_folder(folder / name, plan).folder for name, plan in plans.items()}
 
 
-def copy_of(folder: Path, place: Path) -> Path:
-    return shutil.copytree(folder, place / "requests")
+def copy_of(folder: Path, work_folder: Path) -> Path:
+    return shutil.copytree(folder, work_folder / "requests")
 
 
-def packed_requests(folder: Path, place: Path) -> list[bytes]:
+def packed_requests(folder: Path, work_folder: Path) -> list[bytes]:
     """Extract the CSRs from the package, as the CA's administrators do."""
-    hand_over(folder, place / "package.zip")
-    with zipfile.ZipFile(place / "package.zip") as archive:
+    hand_over(folder, work_folder / "package.zip")
+    with zipfile.ZipFile(work_folder / "package.zip") as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".csr"))
         requests = [archive.read(name) for name in names]
     assert len(requests) == len(open_requests(folder).requests)
@@ -98,7 +98,7 @@ NO_CRL = {"crl-distribution-point-absent": "this CA publishes no list"}
 
 def issue_and_receive(
     folder: Path,
-    place: Path,
+    work_folder: Path,
     submit: Submit,
     chain: dict[str, bytes] | None = None,
     accept: dict[str, str] | None = None,
@@ -106,9 +106,9 @@ def issue_and_receive(
     """Have the CA issue a certificate for every request, and receive the certificates in random
     order and under random file names.
     """
-    requests = packed_requests(folder, place)
+    requests = packed_requests(folder, work_folder)
     random.Random(7).shuffle(requests)
-    answers = place / "answers"
+    answers = work_folder / "answers"
     answers.mkdir()
     for number, request in enumerate(requests):
         for name, content in submit(request).items():
@@ -131,21 +131,21 @@ def check_all(
     `public` are additional findings of certificates that were planned for a public CA.
     """
     records = open_requests(folder).manifest.by_id
-    assert [one.request_id for one in issued.certificates] == list(records)
+    assert [certificate.request_id for certificate in issued.certificates] == list(records)
     assert issued.waiting == ()
-    for one in issued.certificates:
-        plan = records[one.request_id].plan
+    for certificate in issued.certificates:
+        plan = records[certificate.request_id].plan
         expected = {*codes, *(public if plan.issuer == "public" else ())}
-        ours = {found.code for found in one.findings}
-        assert ours == expected, one.request_id
-        assert one.chain_complete
+        ours = {finding.code for finding in certificate.findings}
+        assert ours == expected, certificate.request_id
+        assert certificate.chain_complete
         # Microsoft plans no SAN for the internal Edge certificate. The rules for public CAs require
         # a SAN.
         apart = frozenset() if plan.san else frozenset({"common-name-not-in-san"})
-        assert disagreements(ours, one.der, left_out=apart) == [], one.request_id
+        assert disagreements(ours, certificate.der, left_out=apart) == [], certificate.request_id
     # The finding root-to-compare is about a file and not about a request, so it is excluded.
-    of_requests = [found for found in issued.findings if found.code != "root-to-compare"]
-    assert {found.about for found in of_requests} <= set(records)
+    of_requests = [finding for finding in issued.findings if finding.code != "root-to-compare"]
+    assert {finding.about for finding in of_requests} <= set(records)
     assert folder_status(folder).counts() == {"issued": len(records)}
 
 
@@ -158,9 +158,9 @@ def test_openssl(folders, tmp_path):
     issued = issue_and_receive(folder, tmp_path, ca.submit)
     check_all(folder, issued)
     assert issued.exit_status == 0
-    for one in issued.certificates:
-        for name in one.names or one.certificate.common_names:
-            ca.verify(folder / "returned" / f"{one.request_id}.cer", name)
+    for certificate in issued.certificates:
+        for name in certificate.names or certificate.certificate.common_names:
+            ca.verify(folder / "returned" / f"{certificate.request_id}.cer", name)
 
 
 def test_zip_file_is_received_like_individual_files(folders, tmp_path):
@@ -225,7 +225,7 @@ def test_certtool_keytool_and_easy_rsa(folders, tmp_path, kind):
     issued = issue_and_receive(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
     assert issued.waiting == ()
     assert not issued.has_errors
-    assert all(one.chain_complete for one in issued.certificates)
+    assert all(certificate.chain_complete for certificate in issued.certificates)
     assert folder_status(folder).counts() == {"issued": len(open_requests(folder).requests)}
 
 
@@ -405,9 +405,9 @@ def test_a_finding_names_the_signature_algorithm(folders, tmp_path, options, cod
         cwd=ca.folder,
     )
     issued = receive(folder, *(ca.folder / f"{name}.pem" for name in ("leaf", "issuing", "root")))
-    (one,) = issued.certificates
-    assert one.request_id == record.id
-    assert [found.code for found in one.findings] == [code]
+    (certificate,) = issued.certificates
+    assert certificate.request_id == record.id
+    assert [finding.code for finding in certificate.findings] == [code]
 
 
 CASES = [
@@ -442,7 +442,7 @@ CASES = [
 def judged(changes: dict) -> tuple[set[str], bytes]:
     certificate = der(made(**({"days": 190} | changes)))
     facts, entry = read_certificate(certificate), replace(ENTRY, issuer="public")
-    return {found.code for found in compare_certificate(facts, entry, today=DAY)}, certificate
+    return {finding.code for finding in compare_certificate(facts, entry, today=DAY)}, certificate
 
 
 @pytest.mark.parametrize("changes", CASES)
@@ -457,5 +457,5 @@ def test_pkilint_cases_cover_each_pair_of_codes():
     """For each rule that both tools check, a faulty certificate shows that pkilint and lyncnb
     report the same fault.
     """
-    found = set().union(*(judged(changes)[0] for changes in CASES))
-    assert set(SAME) - found == set()
+    codes = set().union(*(judged(changes)[0] for changes in CASES))
+    assert set(SAME) - codes == set()

@@ -29,21 +29,21 @@ def folder(shell):
     """Return a folder in which the certificate of the Edge pool was handed over, deployed, renewed
     and replaced.
     """
-    place = shell.folder / "requests"
-    name = edge(make_folder(place)).id
-    ln.hand_over(place, shell.folder / "first.zip", requests=[name])
-    certify(place, name)
-    ln.deployed(place, name, on=date(2026, 11, 30), today=LATER)
-    make_folder(place, renew=[name], reason="lost laptop", today=LATER)
-    certify(place, name, today=LATER, begins=datetime(2026, 12, 23, tzinfo=UTC))
-    ln.deployed(place, "edge01", on=LATER, today=LATER)
-    return place
+    path = shell.folder / "requests"
+    name = edge(make_folder(path)).id
+    ln.hand_over(path, shell.folder / "first.zip", requests=[name])
+    certify(path, name)
+    ln.deployed(path, name, on=date(2026, 11, 30), today=LATER)
+    make_folder(path, renew=[name], reason="lost laptop", today=LATER)
+    certify(path, name, today=LATER, begins=datetime(2026, 12, 23, tzinfo=UTC))
+    ln.deployed(path, "edge01", on=LATER, today=LATER)
+    return path
 
 
 def edge(bundle):
     """Return the current record of the certificate that the Edge Servers share."""
     records = read_manifest(bundle.folder).requests
-    return next(one for one in records if "AccessEdgeExternal" in one.plan.usages)
+    return next(record for record in records if "AccessEdgeExternal" in record.plan.usages)
 
 
 def test_history_shows_the_old_certificate_until_its_successor_is_deployed(folder):
@@ -53,10 +53,10 @@ def test_history_shows_the_old_certificate_until_its_successor_is_deployed(folde
     server = edge(ln.open_requests(folder)).plan.servers[0]
     assert server.startswith("edge01.")
     for day, generation in ((date(2026, 12, 1), 1), (date(2026, 12, 23), 1), (LATER, 2)):
-        found = certificate_history(folder, "edge01", on=day)
-        assert [one.generation for one in found.generations] == [generation], day
+        history = certificate_history(folder, "edge01", on=day)
+        assert [entry.generation for entry in history.generations] == [generation], day
     both = certificate_history(folder, edge(ln.open_requests(folder)).id, on=LATER)
-    assert [[stay.server[:6] for stay in one.stays] for one in both.generations] == [
+    assert [[stay.server[:6] for stay in entry.stays] for entry in both.generations] == [
         ["edge02"],
         ["edge01"],
     ]
@@ -68,11 +68,11 @@ def test_each_event_has_user_computer_and_command(folder):
     """
     record = edge(ln.open_requests(folder))
     first, second = certificate_history(folder, record.id).generations
-    told = {event.what: event for event in first.events}
-    assert told["handed over"].detail.endswith("in first.zip")
-    assert told["handed over"].user
-    assert told["requested"].command == "request"
-    assert (told["superseded"].at[:10], told["superseded"].detail) == (
+    events = {event.what: event for event in first.events}
+    assert events["handed over"].detail.endswith("in first.zip")
+    assert events["handed over"].user
+    assert events["requested"].command == "request"
+    assert (events["superseded"].at[:10], events["superseded"].detail) == (
         "2026-12-24",
         "renewed: lost laptop",
     )
@@ -109,7 +109,7 @@ def test_who_approved_the_plan_of_each_generation(folder):
     record = replace(edge(ln.open_requests(folder)), approved_plan="b" * 64)
     save_manifest(folder, replace(manifest.with_records([record]), plans=plans))
     first, second = certificate_history(folder, record.id).generations
-    assert [one.approved_by[0].partition(",")[0] for one in (first, second)] == [
+    assert [entry.approved_by[0].partition(",")[0] for entry in (first, second)] == [
         "alice@contoso.com",
         "bob@contoso.com",
     ]
@@ -122,8 +122,8 @@ def test_history_is_found_by_every_kind_of_name(folder):
     record = edge(ln.open_requests(folder))
     old = record.archived[0].issued
     for name in (record.id, record.plan.servers[1], "edge0?.*", old.serial, old.thumbprint_sha1):
-        found = certificate_history(folder, name).generations
-        assert record.id in {one.id for one in found}, name
+        generations = certificate_history(folder, name).generations
+        assert record.id in {entry.id for entry in generations}, name
     with pytest.raises(BundleError, match='with the name "nobody"'):
         certificate_history(folder, "nobody")
 
@@ -132,9 +132,9 @@ def test_history_without_deployments_lists_possible_certificates(folder):
     """If no deployment is recorded for a date, the history lists the certificates that were
     received by that date and were valid on it. A note says that no deployment is recorded.
     """
-    found = certificate_history(folder, "edge02", on=date(2026, 11, 25))
-    assert [one.generation for one in found.generations] == [1]
-    assert "no deployment to edge02" in found.notes[0]
+    history = certificate_history(folder, "edge02", on=date(2026, 11, 25))
+    assert [entry.generation for entry in history.generations] == [1]
+    assert "no deployment to edge02" in history.notes[0]
     assert certificate_history(folder, "edge02", on=date(2026, 1, 1)).generations == ()
 
 
@@ -145,17 +145,19 @@ def test_later_report_of_the_old_certificate_reinstates_it(folder, tmp_path):
     record = edge(ln.open_requests(folder))
     server = record.plan.servers[0]
     old = record.archived[0].issued.thumbprint_sha1
-    said = {
+    report = {
         "format": "lyncnb-installed/1",
         "server": server,
         "at": "2026-12-26T10:00:00Z",
         "places": [{"place": "AccessEdgeExternal", "thumbprint": old}],
     }
     path = tmp_path / "edge01.json"
-    path.write_text(json.dumps(said))
+    path.write_text(json.dumps(report))
     ln.deployed(folder, reports=[path], today=LATER + timedelta(days=3))
     days = {
-        day: [one.generation for one in certificate_history(folder, "edge01", on=day).generations]
+        day: [
+            entry.generation for entry in certificate_history(folder, "edge01", on=day).generations
+        ]
         for day in (date(2026, 12, 23), date(2026, 12, 25), date(2026, 12, 27))
     }
     assert [*days.values()] == [[1], [2], [1]]
@@ -168,10 +170,10 @@ def test_history_is_built_from_the_manifest_if_it_is_missing(folder):
     A note says that users are unknown.
     """
     (folder / "history.jsonl").unlink()
-    found = certificate_history(folder, "edge01", on=date(2026, 12, 1))
-    assert [one.generation for one in found.generations] == [1]
-    assert {event.user for one in found.generations for event in one.events} == {""}
-    assert any("history.jsonl is missing" in one for one in found.notes)
+    history = certificate_history(folder, "edge01", on=date(2026, 12, 1))
+    assert [entry.generation for entry in history.generations] == [1]
+    assert {event.user for entry in history.generations for event in entry.events} == {""}
+    assert any("history.jsonl is missing" in note for note in history.notes)
 
 
 def test_command_shows_the_history(shell, folder):
@@ -183,7 +185,7 @@ def test_command_shows_the_history(shell, folder):
     assert (ended.status, ended.err) == (0, "")
     for part in ("on edge02.", "handed over", "renewed: lost laptop", "serial"):
         assert part in ended.out
-    told = json.loads(shell("status", "requests", "edge02", "--json").out)
-    assert (told["format"], len(told["generations"])) == ("lyncnb-history/1", 3)
+    document = json.loads(shell("status", "requests", "edge02", "--json").out)
+    assert (document["format"], len(document["generations"])) == ("lyncnb-history/1", 3)
     assert shell("status", "requests", "nobody").status == 3
     assert shell("status", "requests", "edge02", "--all").status == 2

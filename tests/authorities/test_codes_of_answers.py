@@ -53,7 +53,7 @@ SECOND, NINE_DAYS = timedelta(seconds=1), timedelta(days=9)
 BEGINS = TODAY - NINE_DAYS
 POOL = [("CN", "pool.contoso.com")]
 OTHER = PythonCa("Fabrikam")
-OTHER_CHAIN = [read_certificate(der(one)) for one in OTHER.chain]
+OTHER_CHAIN = [read_certificate(der(certificate)) for certificate in OTHER.chain]
 # The CA has an RSA key, because only RSA has two signature schemes.
 RSA_KEY = rsa.generate_private_key(65537, 2048)
 
@@ -98,9 +98,11 @@ def of_second():
 
 def finding_codes(requests, *files, known=()):
     """Return the codes of all findings about the given files and the certificates in these files."""
-    found = match(requests, *files, known=known)
-    answers = (*found.answers, *found.superseded, *found.refused)
-    return {one.code for one in (*found.findings, *(f for a in answers for f in a.findings))}
+    matched = match(requests, *files, known=known)
+    answers = (*matched.answers, *matched.superseded, *matched.refused)
+    return {
+        finding.code for finding in (*matched.findings, *(f for a in answers for f in a.findings))
+    }
 
 
 def one(*certificates, known=(), **changes):
@@ -329,9 +331,9 @@ PFX = pkcs12.serialize_key_and_certificates(
 )
 
 
-def read(place: Path, data: bytes, *, named: bool = True, password=None):
+def read(work_folder: Path, data: bytes, *, named: bool = True, password=None):
     """Return the codes of the findings about a file that is specified by name or found in a folder."""
-    path = place / "answers" / "answer.cer"
+    path = work_folder / "answers" / "answer.cer"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     files = read_returned_files([path if named else path.parent], password=password)
@@ -351,22 +353,22 @@ PLAN = plan_certificates(
 SERVERS, DEPLOYMENTS = PLAN.certificates
 
 
-def codes_of_imported_requests(place: Path, *requests, named: bool = True):
+def codes_of_imported_requests(work_folder: Path, *requests, named: bool = True):
     """Import several requests into a folder that waits for them, and return the codes of the
     findings about the last request.
 
     Each request is described by the planned certificate, its key, the differences from the plan and
     the changes to its bytes.
     """
-    folder = place / "requests"
+    folder = work_folder / "requests"
     if not folder.exists():
         request_elsewhere(PLAN, folder, findings=(), computer="tools01.contoso.com")
     for planned, key, changes, spoil in requests:
         made_there = build_request(replace(build_request_content(planned), **changes), key)
-        path = place / (f"{planned.id}.req" if named else "some.req")
+        path = work_folder / (f"{planned.id}.req" if named else "some.req")
         path.write_bytes(spoil(x509.load_pem_x509_csr(made_there.pem).public_bytes(Encoding.DER)))
         received = receive_requests(folder, path)
-    return {found.code for found in received.findings}
+    return {finding.code for finding in received.findings}
 
 
 def as_it_is(data: bytes) -> bytes:
@@ -380,41 +382,41 @@ def break_file_signature(data: bytes) -> bytes:
     return data[:-1] + bytes([data[-1] ^ 1])
 
 
-def rewritten(place: Path, data: bytes | None):
+def rewritten(work_folder: Path, data: bytes | None):
     """Replace a received file with the same or with different bytes, and return the codes of the
     findings about its folder.
     """
-    folder = make_folder(place / "requests", PLAN).folder
+    folder = make_folder(work_folder / "requests", PLAN).folder
     certify(folder, SERVERS.id)
     (path,) = folder.glob("returned/Standard*.cer")
     path.write_bytes(data or path.read_bytes())
-    return {found.code for found in load_issued(open_requests(folder)).findings}
+    return {finding.code for finding in load_issued(open_requests(folder)).findings}
 
 
-def codes_after_repackaging(place: Path, data: bytes):
+def codes_after_repackaging(work_folder: Path, data: bytes):
     """Replace the package in a folder, record it with a correct or a wrong hash, and return the
     codes of the findings about the folder.
     """
-    bundle = make_folder(place / "requests", PLAN)
+    bundle = make_folder(work_folder / "requests", PLAN)
     record = replace(bundle.manifest.by_id[SERVERS.id], package=package_record())
     (bundle.folder / "pfx").mkdir(exist_ok=True)
     (bundle.folder / "pfx" / "a.pfx").write_bytes(data)
     bundle = replace(bundle, manifest=bundle.manifest.with_records([record]))
-    return {found.code for found in find_altered_packages(bundle).values()}
+    return {finding.code for finding in find_altered_packages(bundle).values()}
 
 
-def probed(place: Path, *, is_open: bool):
+def probed(work_folder: Path, *, is_open: bool):
     """Return the codes of the findings about a server whose port presents a certificate or refuses
     the connection.
     """
     table = read_topology(STANDARD_EDITION.encode())
     planned = plan_certificates(table, load_rules())
-    with live(planned, place, only=lambda target: target.port == 444) as servers:
+    with live(planned, work_folder, only=lambda target: target.port == 444) as servers:
         if not is_open:
             servers.hosts.write_text("se01.contoso.com 444 127.0.0.1:1\n")
-        found = probe(planned, hosts=servers.hosts)
-    (server,) = (one for one in found.as_is.planned if one.owner == "se01.contoso.com")
-    return {found.code for found in server.findings}
+        result = probe(planned, hosts=servers.hosts)
+    (server,) = (entry for entry in result.as_is.planned if entry.owner == "se01.contoso.com")
+    return {finding.code for finding in server.findings}
 
 
 A, B = KEYS["a"], KEYS["b"]

@@ -48,8 +48,8 @@ def test_certificate_issued_an_hour_ago_is_valid(tmp_path):
     """
     write_all(TWO_FRONT_ENDS, tmp_path / "standing.pem")
     planned = ln.plan_certificates(ln.read_topology(TWO_FRONT_ENDS.encode()), ln.load_rules())
-    found = ln.compare_as_is(planned, tmp_path / "standing.pem")
-    assert {one.state for one in found.planned} == {"covered"}
+    comparison = ln.compare_as_is(planned, tmp_path / "standing.pem")
+    assert {entry.state for entry in comparison.planned} == {"covered"}
 
 
 def test_a_compromised_certificate_covers_nothing(tmp_path):
@@ -58,16 +58,16 @@ def test_a_compromised_certificate_covers_nothing(tmp_path):
     """
     planned = make_plan(TWO_FRONT_ENDS.encode())
     folder = make_folder(tmp_path / "requests", planned).folder
-    name, *others = (one.id for one in planned.certificates)
+    name, *others = (certificate.id for certificate in planned.certificates)
     certify(folder, name, *others)
     export = tmp_path / "export"
     shutil.copytree(folder / "returned", export)
     before = ln.compare_as_is(planned, export, on=TODAY, folder=folder)
-    assert {one.state for one in before.planned} == {"covered"}
+    assert {entry.state for entry in before.planned} == {"covered"}
     renew(folder, name, compromised=True, passphrase=PASSPHRASE, today=TODAY)
-    found = ln.compare_as_is(planned, export, on=TODAY, folder=folder)
-    assert [one.state for one in found.planned] == ["compromised", "covered", "covered"]
-    assert found.exit_status == 1
+    comparison = ln.compare_as_is(planned, export, on=TODAY, folder=folder)
+    assert [entry.state for entry in comparison.planned] == ["compromised", "covered", "covered"]
+    assert comparison.exit_status == 1
     with pytest.raises(ln.BundleError, match="is compromised, so the certificate cannot be reused"):
         write(planned, folder, only_missing=before, reuse=[name])
 
@@ -80,21 +80,21 @@ def test_every_fault_is_reported_and_no_other(tmp_path, number):
     chance, exported = random.Random(number), number % 2 == 0
     estate = random_estate(chance, exported=exported)
     write_estate(estate, tmp_path / "estate", chance, exported=exported)
-    found = ln.compare_as_is(estate.plan, tmp_path / "estate", on=DAY)
-    states = {one.id: one.state for one in found.planned}
+    comparison = ln.compare_as_is(estate.plan, tmp_path / "estate", on=DAY)
+    states = {entry.id: entry.state for entry in comparison.planned}
     assert states == {name: FAULTS[fault][0] for name, fault in estate.faults.items()}
-    for one in found.planned:
-        fault = estate.faults[one.id]
-        codes = {f.code for f in one.findings if f.severity != "notice"}
-        assert codes - _TOLERATED.get(fault, set()) == FAULTS[fault][1], (one, fault)
-        told = list(one.lines())
-        assert any(estate.named.get(one.id, "") in line for line in told) or not told
+    for entry in comparison.planned:
+        fault = estate.faults[entry.id]
+        codes = {f.code for f in entry.findings if f.severity != "notice"}
+        assert codes - _TOLERATED.get(fault, set()) == FAULTS[fault][1], (entry, fault)
+        lines = list(entry.lines())
+        assert any(estate.named.get(entry.id, "") in line for line in lines) or not lines
         has_remark = fault in ("moved", "unused", "keyless")
-        assert bool(one.remarks) == has_remark, (one.remarks, fault)
-    assert {one.certificate.sha256 for one in found.unplanned} == estate.unplanned
+        assert bool(entry.remarks) == has_remark, (entry.remarks, fault)
+    assert {entry.certificate.sha256 for entry in comparison.unplanned} == estate.unplanned
     # One of the files is the export of an empty certificate store.
-    assert {one.severity for one in found.files} <= {"notice"}
-    assert found.notes == ()
+    assert {finding.severity for finding in comparison.files} <= {"notice"}
+    assert comparison.notes == ()
 
 
 # Because of the fault, the comparison also reports that no CA certificate is above the certificate
@@ -124,8 +124,8 @@ def test_a_shared_certificate_must_be_on_each_of_its_servers(tmp_path):
     for number, stored in ((1, [Stored(outside, planned.certificates[0].usages)]), (2, [])):
         data = export_of(f"edge{number}.contoso.com", stored, above=chain)
         (tmp_path / f"{number}.pem").write_bytes(data)
-    found = ln.compare_as_is(planned, tmp_path, on=DAY).planned[0]
-    assert (found.state, found.remarks) == (
+    entry = ln.compare_as_is(planned, tmp_path, on=DAY).planned[0]
+    assert (entry.state, entry.remarks) == (
         "elsewhere",
         ("the certificate is not installed on edge2.contoso.com",),
     )
@@ -141,13 +141,13 @@ def test_certificates_missing_from_the_store_and_unplanned_servers_are_reported(
     data = export_of("edge1.contoso.com", absent=absent)
     (tmp_path / "a.pem").write_bytes(data + b"\r\n")
     (tmp_path / "b.pem").write_bytes(export_of("other.contoso.com"))
-    found = ln.compare_as_is(edge_pool(), tmp_path, on=DAY)
+    comparison = ln.compare_as_is(edge_pool(), tmp_path, on=DAY)
     unstored = "but this certificate is not in the server's certificate store"
-    assert found.notes == (
+    assert comparison.notes == (
         f"edge1.contoso.com uses the certificate {'0' * 40} for Default, {unstored}",
         "the plan has no certificate for other.contoso.com, whose certificates were exported",
     )
-    assert found.counts() == {"none": 2}
+    assert comparison.counts() == {"none": 2}
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
@@ -156,7 +156,9 @@ def test_the_later_export_of_a_server_counts(tmp_path, names):
     regardless of the order of the files.
     """
     planned = edge_pool()
-    inside = next(one for one in planned.certificates if one.usages == ("Internal",))
+    inside = next(
+        certificate for certificate in planned.certificates if certificate.usages == ("Internal",)
+    )
     stored = [Stored(issue_planned(inside), ("Internal",))]
     now, later = "2026-11-24T08:00:00Z", "2026-11-24T09:00:00Z"
     for server in ("edge1.contoso.com", "edge2.contoso.com"):
@@ -164,10 +166,10 @@ def test_the_later_export_of_a_server_counts(tmp_path, names):
             export_of(server, stored, above=authority().chain, time=now)
         )
         (tmp_path / f"{names[1]}{server}").write_bytes(export_of(server, time=later))
-    found = ln.compare_as_is(planned, tmp_path, on=DAY)
-    one = next(one for one in found.planned if one.id == inside.id)
-    assert one.state == "elsewhere"
-    assert one.certificate.servers == ()
+    comparison = ln.compare_as_is(planned, tmp_path, on=DAY)
+    entry = next(candidate for candidate in comparison.planned if candidate.id == inside.id)
+    assert entry.state == "elsewhere"
+    assert entry.certificate.servers == ()
 
 
 def test_planned_issue_date_and_accepted_errors_count(tmp_path):
@@ -181,8 +183,8 @@ def test_planned_issue_date_and_accepted_errors_count(tmp_path):
 
     def state(on=None, **options):
         planned = plan_of_edge(**options)
-        found = ln.compare_as_is(planned, tmp_path / "a.pem", on=on)
-        return found.planned[1].state
+        comparison = ln.compare_as_is(planned, tmp_path / "a.pem", on=on)
+        return comparison.planned[1].state
 
     accepted = {"accepted": {"crl-distribution-point-absent": "no list is meant"}}
     assert state(today) == "differs"
@@ -206,19 +208,19 @@ def test_one_certificate_can_cover_two_planned_ones(tmp_path):
         row("fe1.contoso.com", "FrontEnd", "ee.contoso.com", **cells),
         options=ln.PlanOptions(layout="separate"),
     )
-    by_use = {one.usages[0]: one for one in planned.certificates}
+    by_use = {certificate.usages[0]: certificate for certificate in planned.certificates}
     default, inside = by_use["Default"], by_use["WebServicesInternal"]
     wide = issue_planned(inside, san=[*inside.names, *default.names])
     (tmp_path / "chain.pem").write_bytes(pem(*authority().chain))
     (tmp_path / "wide.pem").write_bytes(export_of("fe1.contoso.com", [Stored(wide)], lync=False))
-    found = {one.id: one for one in ln.compare_as_is(planned, tmp_path, on=DAY).planned}
-    assert found[default.id].state == found[inside.id].state == "covered"
+    entries = {entry.id: entry for entry in ln.compare_as_is(planned, tmp_path, on=DAY).planned}
+    assert entries[default.id].state == entries[inside.id].state == "covered"
     narrow = export_of(
         "fe1.contoso.com", [Stored(wide), Stored(issue_planned(default))], lync=False
     )
     (tmp_path / "wide.pem").write_bytes(narrow)
-    found = {one.id: one for one in ln.compare_as_is(planned, tmp_path, on=DAY).planned}
-    assert found[default.id].certificate != found[inside.id].certificate
+    entries = {entry.id: entry for entry in ln.compare_as_is(planned, tmp_path, on=DAY).planned}
+    assert entries[default.id].certificate != entries[inside.id].certificate
 
 
 def mediation(*names: str):
@@ -241,7 +243,7 @@ def test_without_a_chain_no_planned_certificate_is_covered(tmp_path, damage):
     (tmp_path / "chain.pem").write_bytes(pem(*authority().chain))
     whole = ln.compare_as_is(planned, tmp_path, on=DAY)
     assert whole.counts() == ({"differs": 1} if damage else {"covered": 1})
-    shown = [one.code for one in whole.files]
+    shown = [finding.code for finding in whole.files]
     assert shown == ([] if damage else ["root-to-compare"])
 
 
@@ -262,9 +264,9 @@ def test_with_two_different_roots_neither_is_trusted(tmp_path):
     assert ln.compare_as_is(planned, tmp_path, on=DAY).counts() == {"other-ca": 2}
     options = ln.PlanOptions(accepted={"issued-under-another-root": "two CAs are in use"})
     accepted = plan(*(row(name, "Mediation", name) for name in names), options=options)
-    found = ln.compare_as_is(accepted, tmp_path, on=DAY)
-    assert found.counts() == {"covered": 2}
-    assert [one.code for one in found.files] == ["root-to-compare"] * 2
+    comparison = ln.compare_as_is(accepted, tmp_path, on=DAY)
+    assert comparison.counts() == {"covered": 2}
+    assert [finding.code for finding in comparison.files] == ["root-to-compare"] * 2
 
 
 # The following tests run the asis command.
@@ -308,14 +310,14 @@ def test_exit_status_is_0_if_everything_is_covered(tmp_path):
     server has additional certificates.
     """
     planned = plan(row("med.contoso.com", "Mediation", "med.contoso.com"))
-    for number, one in enumerate(planned.certificates):
-        stored = [Stored(issue_planned(one), one.usages)]
+    for number, certificate in enumerate(planned.certificates):
+        stored = [Stored(issue_planned(certificate), certificate.usages)]
         data = export_of("med.contoso.com", stored, above=authority().chain)
         (tmp_path / f"{number}.pem").write_bytes(data)
-    found = ln.compare_as_is(planned, tmp_path, on=DAY)
-    assert (found.exit_status, found.counts()) == (0, {"covered": 1})
-    assert len(found.to_frame()) == 1
-    assert "covered" in found._repr_html_()
+    comparison = ln.compare_as_is(planned, tmp_path, on=DAY)
+    assert (comparison.exit_status, comparison.counts()) == (0, {"covered": 1})
+    assert len(comparison.to_frame()) == 1
+    assert "covered" in comparison._repr_html_()
 
 
 def test_export_script_exports_no_private_key(shell):
@@ -329,7 +331,7 @@ def test_export_script_exports_no_private_key(shell):
     assert ended.out.isascii()
     assert ended.out.startswith("#requires -Version 3.0\n")
     assert parse(ended.out).errors == ()
-    assert {one.name for one in commands(ended.out)} == {
+    assert {command.name for command in commands(ended.out)} == {
         *("Get-CsCertificate", "Get-ChildItem", "Get-Command", "New-Object", "Write-Output"),
         *("Join-Path", "Get-Location", "Test-Path", "Where-Object", "ForEach-Object"),
     }
@@ -372,12 +374,12 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("what", BAD)
-def test_incomplete_export_is_rejected(estate, what):
+@pytest.mark.parametrize("case", BAD)
+def test_incomplete_export_is_rejected(estate, case):
     """If a server's certificate export is incomplete, lyncnb rejects the file with one message,
     which contains the line number.
     """
-    lines, words = BAD[what]
+    lines, words = BAD[case]
     estate.write("bad.pem", "\r\n".join(lines))
     ended = estate("asis", "bad.pem", "contoso.csv")
     assert ended.status == 2

@@ -32,10 +32,10 @@ def made(key=KEY, **changes):
 
 def compared(certificate, *, validity_days=0, **entry):
     facts = read_certificate(der(certificate))
-    found = compare_certificate(
+    findings = compare_certificate(
         facts, replace(ENTRY, **entry), today=DAY, validity_days=validity_days
     )
-    return [(one.code, one.message) for one in found]
+    return [(finding.code, finding.message) for finding in findings]
 
 
 def test_as_planned():
@@ -152,9 +152,9 @@ def test_edge_internal_has_no_san():
 )  # fmt: skip
 def test_malformed_name(name):
     """The finding about a dNSName that is not a valid host name shows no invisible characters."""
-    found = compared(made(san=(*NAMES, name)))
-    assert [code for code, _ in found if code == "name-malformed"] == ["name-malformed"]
-    assert all(text.isprintable() for _, text in found)
+    findings = compared(made(san=(*NAMES, name)))
+    assert [code for code, _ in findings if code == "name-malformed"] == ["name-malformed"]
+    assert all(text.isprintable() for _, text in findings)
 
 
 def test_eku_without_server_auth():
@@ -268,13 +268,13 @@ def test_missing_crl(issuer, changes, code):
     """A public CA may omit the CRL if it has OCSP or a short lifetime, but Microsoft's page for
     Lync Server requires one.
     """
-    found = compared(made(**({"days": 100} | changes)), issuer=issuer)
-    assert [one for one, _ in found] == [f"crl-distribution-point-{code}"]
+    findings = compared(made(**({"days": 100} | changes)), issuer=issuer)
+    assert [actual_code for actual_code, _ in findings] == [f"crl-distribution-point-{code}"]
     assert (
-        list_returned_checks()[found[0][0]].severity
+        list_returned_checks()[findings[0][0]].severity
         == {"absent": "error", "spared": "warning"}[code]
     )
-    assert ('OCSP responder "http://ocsp.contoso.net"' in found[0][1]) is ("ocsp" in changes)
+    assert ('OCSP responder "http://ocsp.contoso.net"' in findings[0][1]) is ("ocsp" in changes)
 
 
 @pytest.mark.parametrize(
@@ -295,8 +295,8 @@ def test_limit_of_short_lived_certificates_depends_on_the_start(begins, days, co
     Since then, seven days do (Baseline Requirements 1.6.1).
     """
     moment = datetime.fromisoformat(begins).replace(tzinfo=UTC)
-    found = compared(made(crl=(), begins=moment, days=days), issuer="public")
-    codes = [one for one, _ in found if one.startswith("crl-")]
+    findings = compared(made(crl=(), begins=moment, days=days), issuer="public")
+    codes = [actual_code for actual_code, _ in findings if actual_code.startswith("crl-")]
     assert codes == [f"crl-distribution-point-{code}"]
 
 
@@ -314,7 +314,7 @@ def test_ldap_only(role, expected):
 
 
 @pytest.mark.parametrize(
-    ("days", "asked", "expected"),
+    ("days", "requested_days", "expected"),
     [
         (365, 365, []),
         (364.5, 365, []),  # The CA backdates the start of the validity period by some hours.
@@ -331,13 +331,13 @@ def test_ldap_only(role, expected):
         (730, 365, []),
     ],
 )
-def test_requested_validity(days, asked, expected):
+def test_requested_validity(days, requested_days, expected):
     """lyncnb reports a validity period that is more than one day shorter than requested."""
-    assert compared(made(days=days), validity_days=asked) == expected
+    assert compared(made(days=days), validity_days=requested_days) == expected
 
 
 @pytest.mark.parametrize(
-    ("begins", "days", "told"),
+    ("begins", "days", "is_reported"),
     [
         ("2026-11-23", 200, False),
         # The certificate is valid for one second longer than allowed.
@@ -349,14 +349,14 @@ def test_requested_validity(days, asked, expected):
         ("2029-03-15", 47, False),
     ],
 )
-def test_public_limit(begins, days, told):
+def test_public_limit(begins, days, is_reported):
     """The lifetime of a public certificate must not exceed the limit that applies on its start
     date.
     """
     start = date.fromisoformat(begins)
     moment = TODAY.replace(year=start.year, month=start.month, day=start.day)
     codes = [code for code, _ in compared(made(begins=moment, days=days), issuer="public")]
-    assert ("validity-over-public-limit" in codes) is told
+    assert ("validity-over-public-limit" in codes) is is_reported
     assert compared(made(days=3650)) == []  # An enterprise CA may choose its own lifetime limit.
 
 
@@ -395,7 +395,11 @@ def test_codes_differ_from_plan_checks():
 
 def test_finding():
     """A finding has the severity, hint and source that the data file specifies for its code."""
-    found = create_returned_finding("unknown-key", "a.cer", "somebody's")
+    finding = create_returned_finding("unknown-key", "a.cer", "somebody's")
     rule = list_returned_checks()["unknown-key"]
-    assert (found.severity, found.hint, found.source) == (rule.severity, rule.hint, rule.source)
-    assert (found.about, found.message) == ("a.cer", "somebody's")
+    assert (finding.severity, finding.hint, finding.source) == (
+        rule.severity,
+        rule.hint,
+        rule.source,
+    )
+    assert (finding.about, finding.message) == ("a.cer", "somebody's")

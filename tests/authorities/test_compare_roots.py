@@ -45,12 +45,12 @@ def found(ca, begins, *, days=100, issuer="public", chain=None):
     evidence = Evidence(
         certificate=read_certificate(der(leaf)),
         entry=replace(ENTRY, issuer=issuer),
-        issuers=Issuers([read_certificate(der(one)) for one in chain or ca.chain]),
+        issuers=Issuers([read_certificate(der(certificate)) for certificate in chain or ca.chain]),
     )
     return [
-        (one.code, one.message)
-        for one in evaluate(evidence, evaluated_at=AT).findings
-        if one.code in CODES
+        (finding.code, finding.message)
+        for finding in evaluate(evidence, evaluated_at=AT).findings
+        if finding.code in CODES
     ]
 
 
@@ -74,13 +74,13 @@ def test_each_rule_about_a_root_applies_from_its_date(rule, root):
         )
         return
     first = rule.effective - (99 * day if rule.code == "root-leaves-store" else 0 * day)
-    told = lambda begins: [  # noqa: E731
+    codes_on = lambda begins: [  # noqa: E731
         code
         for code, message in found(ca, begins)
         if f" by {rule.clients}; " in message or f". {rule.clients} will remove " in message
     ]
-    assert told(first) == [rule.code]
-    assert told(first - day) == []
+    assert codes_on(first) == [rule.code]
+    assert codes_on(first - day) == []
 
 
 def test_the_root_is_known_by_its_issuer_name_too():

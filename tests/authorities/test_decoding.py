@@ -92,7 +92,9 @@ def trusted() -> bytes:
 def test_forms(data, expected):
     """lyncnb reads the certificates in each file format in the right order, and reports no problem."""
     decoded = decode(data)
-    assert sorted(one.der for one in decoded.certificates) == sorted(map(der, expected))
+    assert sorted(certificate.der for certificate in decoded.certificates) == sorted(
+        map(der, expected)
+    )
     assert decoded.remarks == ()
 
 
@@ -104,8 +106,10 @@ def test_a_certificate_may_end_in_what_looks_like_white_space(last, behind):
     One signature in 200 ends with such a byte.
     """
     leaf = der(LEAF)[:-1] + last
-    assert [one.der for one in decode(leaf + behind).certificates] == [leaf]
-    assert [one.der for one in decode(leaf + der(CA.issuing) + behind).certificates] == [
+    assert [certificate.der for certificate in decode(leaf + behind).certificates] == [leaf]
+    assert [
+        certificate.der for certificate in decode(leaf + der(CA.issuing) + behind).certificates
+    ] == [
         leaf,
         der(CA.issuing),
     ]
@@ -123,7 +127,7 @@ def reordered(*certificates) -> bytes:
 def test_order_in_message(order):
     """In a PKCS #7 message, the server certificate may be in any position."""
     decoded = decode(reordered(*order))
-    assert [one.der for one in decoded.certificates] == list(map(der, order))
+    assert [certificate.der for certificate in decoded.certificates] == list(map(der, order))
     assert decoded.remarks == ()
 
 
@@ -132,7 +136,7 @@ def test_key_next_to_a_certificate_is_reported():
     certificate.
     """
     decoded = decode(KEY_PEM + pem(LEAF))
-    assert [one.der for one in decoded.certificates] == [der(LEAF)]
+    assert [certificate.der for certificate in decoded.certificates] == [der(LEAF)]
     assert decoded.remarks == (("private-key-in-file", 'the file contains a "PRIVATE KEY"'),)
 
 
@@ -142,29 +146,29 @@ def test_damaged_beside_good():
     """
     bad = TEXT.replace("\nM", "\n!", 1)
     decoded = decode((bad + pem(CA.root).decode()).encode())
-    assert [one.der for one in decoded.certificates] == [der(CA.root)]
+    assert [certificate.der for certificate in decoded.certificates] == [der(CA.root)]
     assert decoded.remarks == (("file-malformed", 'the block "CERTIFICATE" is not valid base64'),)
 
 
 def test_pfx():
     """lyncnb asks only once for the password of a PFX file, and only if the file has a password."""
-    asked = []
+    prompts = []
 
     def password():
-        asked.append(1)
+        prompts.append(1)
         return "portal"
 
     locked = pkcs12.serialize_key_and_certificates(
         b"x", KEY, LEAF, CA.chain, BestAvailableEncryption(b"portal")
     )
     decoded = decode(locked, password=password)
-    assert [one.der for one in decoded.certificates] == list(map(der, CHAIN))
+    assert [certificate.der for certificate in decoded.certificates] == list(map(der, CHAIN))
     assert decoded.key_spki_sha256 == (compute_spki_sha256(KEY),)
     assert decoded.remarks == (("private-key-in-file", "the file is a PFX with a private key"),)
-    assert asked == [1]
+    assert prompts == [1]
     open_one = pkcs12.serialize_key_and_certificates(b"x", KEY, LEAF, None, NoEncryption())
     assert len(decode(open_one, password=password).certificates) == 1
-    assert asked == [1]
+    assert prompts == [1]
 
 
 def test_json_of_cfssl():
@@ -178,7 +182,7 @@ def test_json_of_cfssl():
         {"success": True, "result": {"certificate": TEXT, "chain": [csr]}, "errors": []},
     ):
         decoded = decode(json.dumps(document, indent=1).encode())
-        assert [one.der for one in decoded.certificates] == [der(LEAF)]
+        assert [certificate.der for certificate in decoded.certificates] == [der(LEAF)]
         assert decoded.remarks == ()
     assert decode(csr.encode()).remarks == (
         ("request-returned", "the file contains a certification request (PKCS #10)"),
@@ -186,7 +190,7 @@ def test_json_of_cfssl():
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "said"),
+    ("text", "code", "words"),
     [
         ("<html>Certificate Pending <p>Your Request Id is 42.</html>", "request-pending", "42"),
         ("RequestId: 7\r\nTaken Under Submission (0)\r\n", "request-pending", "request 7"),
@@ -197,13 +201,13 @@ def test_json_of_cfssl():
         ),
     ],
 )
-def test_messages_of_ad_cs_are_recognized(text, code, said):
+def test_messages_of_ad_cs_are_recognized(text, code, words):
     """If a page or output of AD CS says that the request is pending or denied, lyncnb reports this
     state with the request ID.
     """
-    ((found, message),) = decode(text.encode()).remarks
-    assert found == code
-    assert said in message
+    ((remark_code, message),) = decode(text.encode()).remarks
+    assert remark_code == code
+    assert words in message
 
 
 def test_a_certificate_that_cannot_be_read_is_named():
@@ -212,8 +216,8 @@ def test_a_certificate_that_cannot_be_read_is_named():
     """
     whole = der(LEAF)
     oid = bytes.fromhex("551d11")  # The OID of the subjectAltName extension.
-    place = whole.index(oid) + len(oid)
-    damaged = whole[: place + 2] + b"\x05" + whole[place + 3 :]
+    offset = whole.index(oid) + len(oid)
+    damaged = whole[: offset + 2] + b"\x05" + whole[offset + 3 :]
     ((code, message),) = decode(damaged).remarks
     assert code == "file-malformed"
     assert f"{LEAF.serial_number:x}" in message
@@ -235,9 +239,9 @@ def test_a_certificate_that_cannot_be_read_is_named():
 )
 def test_file_without_a_certificate(data, message):
     """If a file contains no certificate, lyncnb reports what the file seems to contain."""
-    ((code, said),) = decode(data).remarks
+    ((code, text),) = decode(data).remarks
     assert code == "file-without-certificate"
-    assert message in said
+    assert message in text
 
 
 def test_many_begin_lines_end_soon():
@@ -265,8 +269,8 @@ def test_damaged_text(data):
     piece = data.draw(st.text(max_size=20))
     decoded = decode((TEXT[:begin] + piece + TEXT[end:]).encode("utf-8", "surrogatepass"))
     assert decoded.certificates or decoded.remarks
-    for one in decoded.certificates:
-        assert one.der == der(LEAF) or one.der != b""
+    for certificate in decoded.certificates:
+        assert certificate.der == der(LEAF) or certificate.der != b""
 
 
 def test_two_begin_lines():
@@ -275,7 +279,7 @@ def test_two_begin_lines():
     """
     half = TEXT[: len(TEXT) // 2] + "\n"
     decoded = decode((half + TEXT).encode())
-    assert [one.der for one in decoded.certificates] == [der(LEAF)]
+    assert [certificate.der for certificate in decoded.certificates] == [der(LEAF)]
     assert decoded.remarks == (
         ("file-malformed", 'the block "CERTIFICATE" has no END line, so it is incomplete'),
     )

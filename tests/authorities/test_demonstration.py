@@ -31,7 +31,7 @@ def bundle_of(domain: str, folder):
     options = ln.PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256))
     topology = ln.read_topology(TABLE.format(domain).encode())
     plan = ln.plan_certificates(topology, ln.load_rules("lync2013"), options=options)
-    accept = {found.code: "a test" for found in ln.check_plan(plan)}
+    accept = {finding.code: "a test" for finding in ln.check_plan(plan)}
     return ln.write_requests(plan, folder, passphrase=PASSPHRASE, accept=accept, today=TODAY)
 
 
@@ -43,19 +43,21 @@ def test_first_response_has_three_mistakes(tmp_path):
     answers = ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
     assert len(answers.mistakes) == 3
     issued = ln.match_certificates(bundle, tmp_path / "answers", today=TODAY)
-    errors = {found.code for found in issued.findings if found.severity == "error"}
+    errors = {finding.code for finding in issued.findings if finding.severity == "error"}
     assert errors == {"names-missing", "crl-distribution-point-absent"}
     # lyncnb rejected two certificates, and the demonstration CA did not issue the third one.
     assert len(issued.waiting) == 3
     # The demonstration CA returned its root, but omitted one certificate.
     assert answers.files == len(bundle.requests)
     assert not any(b"PRIVATE" in path.read_bytes() for path in (tmp_path / "answers").iterdir())
-    assert {one.certificate.issuer_name for one in issued.certificates} == {DEMONSTRATION_NAME}
+    assert {certificate.certificate.issuer_name for certificate in issued.certificates} == {
+        DEMONSTRATION_NAME
+    }
 
 
 def errors_of(issued) -> set[str]:
     """Return the codes of the errors in a saved evaluation."""
-    return {found.code for found in issued.findings if found.severity == "error"}
+    return {finding.code for finding in issued.findings if finding.severity == "error"}
 
 
 def test_later_responses_have_no_mistake(tmp_path):
@@ -65,17 +67,17 @@ def test_later_responses_have_no_mistake(tmp_path):
     Each certificate is accepted.
     """
     bundle = bundle_of("contoso.com", tmp_path / "requests")
-    for place in ("first", "second", "renewed"):
-        answers = ln.demo.answer(bundle, tmp_path / place, today=TODAY)
-        issued = ln.receive(tmp_path / "requests", tmp_path / place, today=TODAY)
-        if place == "first":
+    for batch in ("first", "second", "renewed"):
+        answers = ln.demo.answer(bundle, tmp_path / batch, today=TODAY)
+        issued = ln.receive(tmp_path / "requests", tmp_path / batch, today=TODAY)
+        if batch == "first":
             assert errors_of(issued) == {"names-missing", "crl-distribution-point-absent"}
             continue
         assert (answers.mistakes, issued.waiting) == ((), ())
-        assert not any(one.has_errors for one in issued.certificates)
+        assert not any(certificate.has_errors for certificate in issued.certificates)
         records = ln.open_requests(bundle.folder).requests
-        assert len({one.issued.serial for one in records}) == len(records)
-        if place == "second":
+        assert len({record.issued.serial for record in records}) == len(records)
+        if batch == "second":
             names = [record.id for record in records]
             ln.renew(bundle.folder, *names, passphrase=PASSPHRASE, reason="practice", today=TODAY)
 
@@ -94,12 +96,12 @@ def test_another_ca_of_the_name_may_use_the_same_serial_number(tmp_path, monkeyp
     unique only for each signing key.
     """
     bundle = bundle_of("contoso.com", tmp_path / "requests")
-    for place in ("first", "second"):
+    for batch in ("first", "second"):
         numbers = iter(range(100, 200))
         monkeypatch.setattr("cryptography.x509.random_serial_number", numbers.__next__)
-        Demonstration().answer(bundle, tmp_path / place, today=TODAY)
-    for place in ("first", "second", "first"):
-        issued = ln.receive(tmp_path / "requests", tmp_path / place, today=TODAY)
+        Demonstration().answer(bundle, tmp_path / batch, today=TODAY)
+    for batch in ("first", "second", "first"):
+        issued = ln.receive(tmp_path / "requests", tmp_path / batch, today=TODAY)
         assert "duplicate-serial" not in errors_of(issued)
 
 
@@ -114,7 +116,8 @@ def test_lifetime_of_public_certificates_follows_the_rules_of_the_date(tmp_path)
         ln.demo.answer(bundle, tmp_path / str(day), today=day)
         issued = ln.match_certificates(bundle, tmp_path / str(day), today=day)
         lives = {
-            one.certificate.not_after - one.certificate.not_before for one in issued.certificates
+            certificate.certificate.not_after - certificate.certificate.not_before
+            for certificate in issued.certificates
         }
         assert lives == {timedelta(days), timedelta(730)}
 
@@ -157,10 +160,12 @@ def test_demonstration_certificate_for_a_real_name_is_an_error(tmp_path, monkeyp
     with monkeypatch.context() as fooled:
         fooled.setattr("lyncnb.authorities.demonstration.is_fictional", lambda entries: True)
         ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
-    places = tmp_path / "requests", tmp_path / "answers"
+    folders = tmp_path / "requests", tmp_path / "answers"
     with pytest.raises(BundleError, match="cannot be accepted"):
-        ln.receive(*places, accept={"demonstration-certificate": "please"}, today=TODAY)
-    issued = ln.receive(*places, today=TODAY)
-    found = [one for one in issued.findings if one.code == "demonstration-certificate"]
-    assert len(found) == len(bundle.requests) - 1
-    assert {one.severity for one in found} == {"error"}
+        ln.receive(*folders, accept={"demonstration-certificate": "please"}, today=TODAY)
+    issued = ln.receive(*folders, today=TODAY)
+    findings = [
+        finding for finding in issued.findings if finding.code == "demonstration-certificate"
+    ]
+    assert len(findings) == len(bundle.requests) - 1
+    assert {finding.severity for finding in findings} == {"error"}

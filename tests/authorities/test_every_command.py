@@ -53,17 +53,17 @@ def requests(shell, empty) -> Path:
 
 
 def csr_of(folder: Path, part: str) -> Path:
-    (found,) = folder.glob(f"csr/{part}*.csr")
-    return found
+    (path,) = folder.glob(f"csr/{part}*.csr")
+    return path
 
 
-def answer(ca: Authority, requests: Path, place: Path, **changes) -> Path:
+def answer(ca: Authority, requests: Path, folder: Path, **changes) -> Path:
     """Have the CA sign two requests: the server's request with the given changes, and the
     deployment's request without changes.
     """
-    place.mkdir(exist_ok=True)
-    ca.sign(csr_of(requests, "Deployment"), place / "oauth.pem")
-    return ca.sign(csr_of(requests, "StandardEdition"), place / "server.pem", **changes)
+    folder.mkdir(exist_ok=True)
+    ca.sign(csr_of(requests, "Deployment"), folder / "oauth.pem")
+    return ca.sign(csr_of(requests, "StandardEdition"), folder / "server.pem", **changes)
 
 
 _HOUR = timedelta(hours=1)
@@ -92,7 +92,7 @@ def ask(shell: Shell) -> dict[str, tuple[int, str]]:
         "steps": ("steps", "requests"),
     }
     ended = {name: shell(*arguments) for name, arguments in commands.items()}
-    return {name: (one.status, one.out + one.err) for name, one in ended.items()}
+    return {name: (result.status, result.out + result.err) for name, result in ended.items()}
 
 
 @pytest.mark.parametrize(("changes", "code"), REFUSED.values(), ids=REFUSED)
@@ -108,13 +108,13 @@ def test_every_command_reports_a_rejected_certificate(shell, requests, ca, chang
     received = shell("receive", "requests", "back")
     assert received.status == 1
     assert code in received.out
-    said = ask(shell)
+    results = ask(shell)
     # A CA certificate does not match any request, so lyncnb does not store it.
     ended = [0, 1, 1] if code == "ca-certificate" else [1, 1, 1]
-    assert [said[name][0] for name in ("status", "pfx", "steps")] == ended
+    assert [results[name][0] for name in ("status", "pfx", "steps")] == ended
     if code == "ca-certificate":
         return
-    for name, (_, text) in said.items():
+    for name, (_, text) in results.items():
         assert code in text, name
         assert "returned/refused/StandardEdition" in text, name
     assert len(list((requests / "pfx").glob("*.pfx"))) == 1
@@ -163,13 +163,15 @@ def test_chain_that_disproves_a_recorded_certificate(shell, requests, ca):
     assert received.status == 1
     assert "chain-signature-wrong" in received.out
     (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
-    assert [one.code for one in record.issued.judgement.findings] == ["chain-signature-wrong"]
+    assert [finding.code for finding in record.issued.judgement.findings] == [
+        "chain-signature-wrong"
+    ]
     for name, (ended, text) in ask(shell).items():
         assert "chain-signature-wrong" in text, name
         assert ended == 1, name
     status = folder_status(requests)
     assert status.counts() == {"packaged": 1, "refused": 1}
-    assert [one.state for one in status.requests if one.refused] == ["refused"]
+    assert [request.state for request in status.requests if request.refused] == ["refused"]
     assert "chain-signature-wrong" in shell("receive", "requests").out
 
 
@@ -217,19 +219,19 @@ def test_reissued_certificate_with_the_same_dates(shell, requests, ca):
             csr_of(requests, "StandardEdition"), shell.folder / f"{serial}.pem", serial=serial
         )
         assert shell("receive", "requests", newer).status == 0
-        (one,) = [
-            one
-            for one in load_issued(open_requests(requests)).certificates
-            if one.request_id.startswith("Standard")
+        (certificate,) = [
+            candidate
+            for candidate in load_issued(open_requests(requests)).certificates
+            if candidate.request_id.startswith("Standard")
         ]
-        assert one.serial == serial
+        assert certificate.serial == serial
     assert shell("receive", "requests", shell.folder / "12.pem", back).status in (0, 1)
-    (one,) = [
-        one
-        for one in load_issued(open_requests(requests)).certificates
-        if one.request_id.startswith("Standard")
+    (certificate,) = [
+        candidate
+        for candidate in load_issued(open_requests(requests)).certificates
+        if candidate.request_id.startswith("Standard")
     ]
-    assert one.serial == 16
+    assert certificate.serial == 16
 
 
 @pytest.mark.parametrize("chain_first", [True, False])
@@ -289,9 +291,9 @@ def test_policy_is_accepted_with_a_reason(shell, requests, ca):
     assert [status for status, _ in ask(shell).values()] == [0, 0, 0]
     assert list((requests / "returned" / "refused").iterdir()) == []
     (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
-    assert [(one.code, one.reason) for one in record.issued.judgement.accepted] == [
-        ("crl-distribution-point-absent", "the lab has no list")
-    ]
+    assert [
+        (acceptance.code, acceptance.reason) for acceptance in record.issued.judgement.accepted
+    ] == [("crl-distribution-point-absent", "the lab has no list")]
 
 
 def test_missing_crl_is_accepted_once_for_a_ca(shell, requests, ca):
@@ -311,7 +313,9 @@ def test_missing_crl_is_accepted_once_for_a_ca(shell, requests, ca):
     assert received.status == 0, received.out
     assert [status for status, _ in ask(shell).values()] == [0, 0, 0]
     records = open_requests(requests).requests
-    reasons = {one.reason for record in records for one in record.issued.judgement.accepted}
+    reasons = {
+        acceptance.reason for record in records for acceptance in record.issued.judgement.accepted
+    }
     assert reasons == {"the lab has no list"}
 
 
@@ -325,10 +329,10 @@ def test_steps_after_a_rejection_name_the_ca(shell, requests, ca):
     shell("receive", "requests", "back")
     ended = shell("steps", "requests")
     assert ended.status == 1
-    (told,) = [line for line in ended.out.splitlines() if "was refused" in line]
-    assert "ask the CA for another certificate" in told
-    assert "crl-distribution-point-absent" in told
-    assert "lyncnb pfx" not in told
+    (message,) = [line for line in ended.out.splitlines() if "was refused" in line]
+    assert "ask the CA for another certificate" in message
+    assert "crl-distribution-point-absent" in message
+    assert "lyncnb pfx" not in message
     assert "ask the CA" in (requests / "steps" / "checklist.md").read_text("utf-8")
 
 
@@ -369,13 +373,13 @@ def test_findings_can_be_accepted_before_certificates_are_received(shell, ca):
     assert received.status == 0
     assert f"accepted: {reason}" in received.out
     assert [status for status, _ in ask(shell).values()] == [0, 0, 0]
-    told = f"accepted: crl-distribution-point-absent ({reason})"
-    assert told in (requests / "summary.csv").read_text(encoding="utf-8")
+    note = f"accepted: crl-distribution-point-absent ({reason})"
+    assert note in (requests / "summary.csv").read_text(encoding="utf-8")
     for name in ("summary.md", "summary.html"):
         assert reason in (requests / name).read_text(encoding="utf-8"), name
     workbook = openpyxl.load_workbook(requests / "summary.xlsx")
     cells = {str(c.value) for sheet in workbook for row in sheet.iter_rows() for c in row}
-    assert any(told in cell for cell in cells)
+    assert any(note in cell for cell in cells)
     assert any(f"(accepted: {reason})" in cell for cell in cells)
     before = {path: path.read_bytes() for path in requests.rglob("*") if path.is_file()}
     assert shell(*request).status == 0
@@ -405,9 +409,9 @@ def test_invalid_signatures_and_keys_are_never_accepted(shell, requests, code):
     assert code in ended.err
 
 
-@pytest.mark.parametrize("place", ["returned", "pfx"])
+@pytest.mark.parametrize("subfolder", ["returned", "pfx"])
 @pytest.mark.parametrize("names", [("Standard", "Deploy"), ("Deploy", "Standard")])
-def test_files_that_were_exchanged_are_found(shell, requests, ca, place, names):
+def test_files_that_were_exchanged_are_found(shell, requests, ca, subfolder, names):
     """If a certificate or package in the folder differs from the record, lyncnb reports the file
     and its hash.
     """
@@ -416,24 +420,26 @@ def test_files_that_were_exchanged_are_found(shell, requests, ca, place, names):
     (back / "chain.pem").write_bytes(ca.chain)
     shell("receive", "requests", "back")
     ask(shell)
-    ending = "cer" if place == "returned" else "pfx"
-    found, other = (next((requests / place).glob(f"{name}*.{ending}")) for name in names)
-    found.write_bytes(other.read_bytes())
+    ending = "cer" if subfolder == "returned" else "pfx"
+    exchanged, other = (next((requests / subfolder).glob(f"{name}*.{ending}")) for name in names)
+    exchanged.write_bytes(other.read_bytes())
     ended = shell("status", "requests")
     assert ended.status == 3
-    assert f"{place}/{found.name}" in ended.out + ended.err
+    assert f"{subfolder}/{exchanged.name}" in ended.out + ended.err
     assert "differs from the file" in ended.out + ended.err
     received = shell("receive", "requests")
     assert received.status == 1
-    code = {"returned": "file-exchanged", "pfx": "package-exchanged"}[place]
+    code = {"returned": "file-exchanged", "pfx": "package-exchanged"}[subfolder]
     assert code in received.out
     ended = shell("steps", "requests")
     assert ended.status == 1
-    problem = {"returned": "differs from the file", "pfx": "is not the package"}[place]
-    assert f"{place}/{found.name} {problem}" in ended.out
+    problem = {"returned": "differs from the file", "pfx": "is not the package"}[subfolder]
+    assert f"{subfolder}/{exchanged.name} {problem}" in ended.out
     scripts = "".join(path.read_text("utf-8-sig") for path in (requests / "steps").rglob("*.ps1"))
-    assert found.stem + ".pfx" not in scripts
-    if place == "pfx":  # After the certificate is packaged again, the package matches the record.
+    assert exchanged.stem + ".pfx" not in scripts
+    if (
+        subfolder == "pfx"
+    ):  # After the certificate is packaged again, the package matches the record.
         assert [status for status, _ in ask(shell).values()] == [3, 0, 0]
         assert shell("receive", "requests").status == 0
 
@@ -446,7 +452,9 @@ def test_rejected_certificate_that_became_valid_is_reported(requests, ca, tmp_pa
     back = tmp_path / "back"
     answer(soon, requests, back)
     (back / "chain.pem").write_bytes(soon.chain)
-    assert "chain-issuer-not-in-force" in {found.code for found in receive(requests, back).findings}
+    assert "chain-issuer-not-in-force" in {
+        finding.code for finding in receive(requests, back).findings
+    }
     later = datetime.now(UTC) + 2 * _HOUR
     (waiting, _) = folder_status(requests, today=later).requests
     assert waiting.state == "waiting"
@@ -455,7 +463,9 @@ def test_rejected_certificate_that_became_valid_is_reported(requests, ca, tmp_pa
     )
     assert load_issued(open_requests(requests), today=later).why_missing(waiting.id)
     assert receive(requests, today=later).waiting == ()
-    assert {one.state for one in folder_status(requests, today=later).requests} == {"issued"}
+    assert {request.state for request in folder_status(requests, today=later).requests} == {
+        "issued"
+    }
 
 
 def test_status_and_evaluation_write_nothing(shell, requests, ca):

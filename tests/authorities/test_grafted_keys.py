@@ -29,15 +29,15 @@ COUNT = int(os.environ.get("LYNCNB_VECTORS", "60"))
 
 def vectors() -> list[bytes]:
     """Return every certificate of the test vectors in DER, ordered by file name."""
-    place = Path(cryptography_vectors.__file__).parent / "x509"
-    found = []
-    for path in sorted(place.rglob("*")):
+    folder = Path(cryptography_vectors.__file__).parent / "x509"
+    certificates = []
+    for path in sorted(folder.rglob("*")):
         data = path.read_bytes() if path.suffix in (".pem", ".der", ".crt") else b""
         if data[:1] == b"0":
-            found.append(data)
+            certificates.append(data)
         for body in re.findall(rb"-----BEGIN CERTIFICATE-----(.*?)-----END", data, re.DOTALL):
-            found.append(base64.b64decode(body))
-    return found
+            certificates.append(base64.b64decode(body))
+    return certificates
 
 
 def element(tag: int, content: bytes) -> bytes:
@@ -57,12 +57,14 @@ def replace_public_key(der: bytes, key: bytes) -> bytes | None:
     try:
         content, *rest = list_children(der, read_element(der, 0, len(der)))
         fields = list_children(der, content)
-        place = 6 if fields[0].tag == 0xA0 else 5
-        parts = [der[one.begin : one.end] for one in fields]
-        parts[place] = key
+        index = 6 if fields[0].tag == 0xA0 else 5
+        parts = [der[field.begin : field.end] for field in fields]
+        parts[index] = key
     except (BadStructure, IndexError, ValueError):
         return None
-    whole = element(0x30, b"".join(parts)) + b"".join(der[one.begin : one.end] for one in rest)
+    whole = element(0x30, b"".join(parts)) + b"".join(
+        der[child.begin : child.end] for child in rest
+    )
     return element(0x30, whole)
 
 
@@ -76,7 +78,9 @@ def test_no_certificate_is_lost(tmp_path):
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     every = vectors()
     step = max(len(every) // COUNT, 1)
-    made = {one for der in every[::step] if (one := replace_public_key(der, spki)) is not None}
+    made = {
+        grafted for der in every[::step] if (grafted := replace_public_key(der, spki)) is not None
+    }
     assert len(made) >= min(COUNT, len(every)) // 2
     answers = tmp_path / "answers"
     answers.mkdir()
@@ -89,16 +93,16 @@ def test_no_certificate_is_lost(tmp_path):
         # In a notebook, warnings of a library would be visible to the user.
         warnings.simplefilter("error")
         issued = receive(bundle.folder, answers, today=TODAY)
-    told = {found.about for found in issued.findings}
-    assert not any("ParseError" in found.message for found in issued.findings)
-    assert {f"{n:04}.cer" for n in range(len(made)) if n not in readable} <= told
-    possible = {one.sha256 for one in readable.values() if not one.is_ca}
-    kept = {one.sha256 for one in (*issued.certificates, *issued.refused)}
+    reported = {finding.about for finding in issued.findings}
+    assert not any("ParseError" in finding.message for finding in issued.findings)
+    assert {f"{n:04}.cer" for n in range(len(made)) if n not in readable} <= reported
+    possible = {certificate.sha256 for certificate in readable.values() if not certificate.is_ca}
+    kept = {certificate.sha256 for certificate in (*issued.certificates, *issued.refused)}
     rest = possible - kept
     # A self-signed certificate matches no request. If its public key is replaced with a key of the
     # folder, it is no longer self-signed.
     assert rest == set()
     again = load_issued(open_requests(bundle.folder), today=TODAY)
-    assert {one.sha256 for one in (*again.certificates, *again.refused)} == kept
-    assert not any(found.code == "file-exchanged" for found in again.findings)
+    assert {certificate.sha256 for certificate in (*again.certificates, *again.refused)} == kept
+    assert not any(finding.code == "file-exchanged" for finding in again.findings)
     assert open_requests(bundle.folder).manifest.by_id[request_id].state == "waiting"

@@ -55,8 +55,8 @@ def test_package(folder, tmp_path):
     """
     made = hand_over(folder, tmp_path / "out.zip")
     entries = contents(tmp_path / "out.zip")
-    places = ("internal-ca01-contoso-com-contoso-issuing-ca-1", "public-litware-public-ca")
-    assert tuple(part.folder for part in made.parts) == places
+    folders = ("internal-ca01-contoso-com-contoso-issuing-ca-1", "public-litware-public-ca")
+    assert tuple(part.folder for part in made.parts) == folders
     for part in made.parts:
         own = {f"csr/{record.id}.csr" for record in part.requests}
         extra = {"README.html", "summary.csv", "names.txt"}
@@ -177,9 +177,9 @@ def test_page_shows_sender_date_and_files_to_return(folder, tmp_path):
     """
     hand_over(folder, tmp_path / "with.zip", sender="Ana <ana@contoso.com>", needed_by=TODAY)
     hand_over(folder, tmp_path / "without.zip")
-    place = "internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"
-    page = unmarked(contents(tmp_path / "with.zip")[place].decode())
-    plain = unmarked(contents(tmp_path / "without.zip")[place].decode())
+    readme = "internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"
+    page = unmarked(contents(tmp_path / "with.zip")[readme].decode())
+    plain = unmarked(contents(tmp_path / "without.zip")[readme].decode())
     assert "Ana &lt;ana@contoso.com&gt;" in page
     assert f"<td>{TODAY}</td>" in page
     assert "not specified: ask the sender" in plain
@@ -275,7 +275,7 @@ def test_only_waiting_requests_are_packed(folder, tmp_path):
     path = tmp_path / "all.p7b"
     path.write_bytes(p7b(*answers.values(), *ca.chain))
     receive(folder, path, today=TODAY)
-    assert [one.id for one in hand_over(folder, tmp_path / "out.zip").requests] == [last]
+    assert [request.id for request in hand_over(folder, tmp_path / "out.zip").requests] == [last]
     with pytest.raises(BundleError, match="none of the waiting requests in") as caught:
         hand_over(folder, tmp_path / "none.zip", issuer="public")
     assert caught.value.hint.endswith(
@@ -315,15 +315,15 @@ def test_no_key(folder, tmp_path):
     assert not any(line in everything for lines in keys for line in lines[1:-1])
 
 
-@pytest.mark.parametrize("place", ["before", "instead"])
-def test_key_in_csr(folder, tmp_path, place):
+@pytest.mark.parametrize("key_position", ["before", "instead"])
+def test_key_in_csr(folder, tmp_path, key_position):
     """If a CSR file contains a private key, it is not packed, even if the manifest records the hash
     of this file.
     """
     record = open_requests(folder).requests[0]
     path, key = folder / record.files.csr, folder / record.files.key
     csr = path.read_bytes()
-    path.write_bytes(csr + key.read_bytes() if place == "before" else key.read_bytes())
+    path.write_bytes(csr + key.read_bytes() if key_position == "before" else key.read_bytes())
     with pytest.raises(
         BundleError, match="contains a private key|differs from the request that lyncnb wrote"
     ):
@@ -399,8 +399,8 @@ def test_an_interrupted_run_is_completed_before_the_handover(folder, tmp_path):
     assert "run it again to write the remaining requests" in caught.value.hint
 
 
-def handover_of(folder, place):
-    return hand_over(folder, place / "out.zip")
+def handover_of(folder, work_folder):
+    return hand_over(folder, work_folder / "out.zip")
 
 
 @pytest.mark.parametrize(
@@ -443,8 +443,8 @@ def test_one_config_string_for_two_cas_is_rejected(tmp_path):
         hand_over(folder, tmp_path / "out.zip", config=config)
     assert "plan.toml" in caught.value.hint
     assert not (tmp_path / "out.zip").exists()
-    one = hand_over(folder, tmp_path / "out.zip", config=config, issuer="Contoso CA 1")
-    assert {part.config for part in one.parts} == {config}
+    package = hand_over(folder, tmp_path / "out.zip", config=config, issuer="Contoso CA 1")
+    assert {part.config for part in package.parts} == {config}
 
 
 def with_client_authentication(folder):
@@ -472,8 +472,8 @@ def test_each_kind_of_usage_has_its_template(folder, tmp_path):
     templates = {record.id: part.template for part in made.parts for record in part.requests}
     assert templates.pop(wanted) == "LyncBoth"
     assert set(templates.values()) == {"WebServer", ""}
-    [place] = [part.folder for part in made.parts if part.template == "LyncBoth"]
-    assert b'set "TEMPLATE=LyncBoth"' in contents(tmp_path / "out.zip")[f"{place}/submit.cmd"]
+    [subfolder] = [part.folder for part in made.parts if part.template == "LyncBoth"]
+    assert b'set "TEMPLATE=LyncBoth"' in contents(tmp_path / "out.zip")[f"{subfolder}/submit.cmd"]
     alone = hand_over(folder, tmp_path / "one.zip", requests=[wanted], template="Both")
     assert [part.template for part in alone.parts] == ["Both"]
 
@@ -563,7 +563,9 @@ def test_page_names_withdrawn_requests(folder, tmp_path):
         )
         for part in made.parts
     }
-    assert [place for place, page in pages.items() if before in page] == [made.parts[0].folder]
+    assert [subfolder for subfolder, page in pages.items() if before in page] == [
+        made.parts[0].folder
+    ]
     assert "Do not issue certificates for these requests." in pages[made.parts[0].folder]
 
 

@@ -32,12 +32,14 @@ SENDER = "Ana Li, Contoso IT, ana@contoso.com"
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
     """Return the extracted packages for AD CS and a public CA."""
-    place = tmp_path_factory.mktemp("package")
-    folder = make_folder(place / "requests", make_plan()).folder
-    made = hand_over(folder, place / "out.zip", sender=SENDER, needed_by=date(2026, 12, 24))
-    with zipfile.ZipFile(place / "out.zip") as archive:
-        archive.extractall(place)
-    return place, made
+    package_folder = tmp_path_factory.mktemp("package")
+    folder = make_folder(package_folder / "requests", make_plan()).folder
+    made = hand_over(
+        folder, package_folder / "out.zip", sender=SENDER, needed_by=date(2026, 12, 24)
+    )
+    with zipfile.ZipFile(package_folder / "out.zip") as archive:
+        archive.extractall(package_folder)
+    return package_folder, made
 
 
 @pytest.mark.parametrize("issuer", ["internal", "public"])
@@ -46,9 +48,9 @@ def test_page_on_paper(packed, tmp_path, chromium, issuer, landscape):
     """When the README page for a CA is printed, it has at most three sheets, and contains every
     name and every file.
     """
-    place, made = packed
+    package_folder, made = packed
     pdf = tmp_path / "page.pdf"
-    with opened(chromium, place / issuer / "README.html") as page:
+    with opened(chromium, package_folder / issuer / "README.html") as page:
         page.pdf(path=str(pdf), format="A4", landscape=landscape)
     text = pdf_text(pdf)
     (part,) = (part for part in made.parts if part.issuer == issuer)
@@ -64,8 +66,8 @@ def test_page_is_readable_by_all(packed, chromium, issuer):
     """At a width of 1280 pixels, no content of the page for the CA overflows, no word is broken,
     and axe-core reports no problem.
     """
-    place, _ = packed
-    path = place / issuer / "README.html"
+    package_folder, _ = packed
+    path = package_folder / issuer / "README.html"
     with opened(chromium, path, scripts=True) as page:
         assert find_overflowing_elements(page) == []
         assert axe_in_both_themes(page) == []

@@ -60,54 +60,56 @@ _ODD = (
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory) -> tuple[Path, list[bytes]]:
     """Return a request folder with packages, and valid files of every format for a test to damage."""
-    place = tmp_path_factory.mktemp("hostile")
+    work_folder = tmp_path_factory.mktemp("hostile")
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
-    write_requests(plan, place / "requests", passphrase=PASSPHRASE)
-    ca = make_root(place / "ca").subordinate("issuing")
-    back = place / "back"
+    write_requests(plan, work_folder / "requests", passphrase=PASSPHRASE)
+    ca = make_root(work_folder / "ca").subordinate("issuing")
+    back = work_folder / "back"
     back.mkdir()
-    for path in (place / "requests" / "csr").iterdir():
+    for path in (work_folder / "requests" / "csr").iterdir():
         ca.sign(path, back / f"{path.stem}.pem")
     (back / "chain.pem").write_bytes(ca.chain)
-    assert receive(place / "requests", back).exit_status == 0
-    bundle = open_requests(place / "requests")
+    assert receive(work_folder / "requests", back).exit_status == 0
+    bundle = open_requests(work_folder / "requests")
     write_pfx(load_issued(bundle), passphrase=PASSPHRASE)
-    return place / "requests", forms(ca, place)
+    return work_folder / "requests", forms(ca, work_folder)
 
 
-def forms(ca: Authority, place: Path) -> list[bytes]:
+def forms(ca: Authority, work_folder: Path) -> list[bytes]:
     """Have the CA issue valid and faulty certificates for the server's request, and return them in
     every file format.
     """
-    (csr,) = (place / "requests" / "csr").glob("Standard*.csr")
-    right = ca.sign(csr, place / "again.pem").read_bytes()
-    theirs = make_root(place / "theirs")
+    (csr,) = (work_folder / "requests" / "csr").glob("Standard*.csr")
+    right = ca.sign(csr, work_folder / "again.pem").read_bytes()
+    theirs = make_root(work_folder / "theirs")
     leaves = [
         right,
-        theirs.sign(csr, place / "theirs.pem").read_bytes(),
-        ca.sign(csr, place / "policy.pem", extensions=without("crl")).read_bytes(),
-        ca.sign(csr, place / "copied.pem", subject="/CN=SE01.contoso.com").read_bytes(),
+        theirs.sign(csr, work_folder / "theirs.pem").read_bytes(),
+        ca.sign(csr, work_folder / "policy.pem", extensions=without("crl")).read_bytes(),
+        ca.sign(csr, work_folder / "copied.pem", subject="/CN=SE01.contoso.com").read_bytes(),
     ]
-    found = []
+    files = []
     for leaf in leaves:
         der = x509.load_pem_x509_certificate(leaf).public_bytes(Encoding.DER)
-        (place / "one.pem").write_bytes(leaf + ca.chain)
-        packed = openssl("crl2pkcs7", "-nocrl", "-certfile", place / "one.pem", "-outform", "DER")
+        (work_folder / "one.pem").write_bytes(leaf + ca.chain)
+        packed = openssl(
+            "crl2pkcs7", "-nocrl", "-certfile", work_folder / "one.pem", "-outform", "DER"
+        )
         answer = {"success": True, "result": {"certificate": leaf.decode()}}
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
             file.writestr("a/one.cer", der)
             file.writestr("chain.pem", ca.chain)
-        found += [
+        files += [
             *(der, leaf, leaf + ca.chain, packed, base64.encodebytes(packed)),
             *(json.dumps(answer).encode(), archive.getvalue(), leaf.decode().encode("utf-16")),
             *(b"<html><pre>" + leaf + b"</pre>", b"Bag Attributes\n    a: b\n" + leaf),
         ]
     openssl(
-        *("pkcs12", "-export", "-nokeys", "-in", place / "one.pem", "-passout", "pass:"),
-        *("-out", place / "one.pfx"),
+        *("pkcs12", "-export", "-nokeys", "-in", work_folder / "one.pem", "-passout", "pass:"),
+        *("-out", work_folder / "one.pfx"),
     )
-    return [*found, (place / "one.pfx").read_bytes(), csr.read_bytes()]
+    return [*files, (work_folder / "one.pfx").read_bytes(), csr.read_bytes()]
 
 
 def damage_file(number: int, whole: list[bytes]) -> bytes:
@@ -115,25 +117,25 @@ def damage_file(number: int, whole: list[bytes]) -> bytes:
     chance = random.Random(number)
     data = bytearray(chance.choice(whole))
     for _ in range(chance.choice((1, 1, 1, 2, 4, 16))):
-        place = chance.randrange(len(data))
+        offset = chance.randrange(len(data))
         length = chance.choice((1, 2, 4, 32, 200))
         kind = chance.randrange(8)
         if kind == 0:
-            data[place] ^= 1 << chance.randrange(8)
+            data[offset] ^= 1 << chance.randrange(8)
         elif kind == 1:
-            data[place] = chance.choice(_ODD)
+            data[offset] = chance.choice(_ODD)
         elif kind == 2:
-            del data[place : place + length]
+            del data[offset : offset + length]
         elif kind == 3:
-            data[place:place] = bytes(chance.choice(_ODD) for _ in range(length))
+            data[offset:offset] = bytes(chance.choice(_ODD) for _ in range(length))
         elif kind == 4:
-            data[place:place] = data[chance.randrange(len(data)) :][:length]
+            data[offset:offset] = data[chance.randrange(len(data)) :][:length]
         elif kind == 5:
-            del data[place:]
+            del data[offset:]
         elif kind == 6:
             data += chance.choice(whole)[: chance.randrange(2000)]
         else:
-            data[place:place] = chance.choice(
+            data[offset:offset] = chance.choice(
                 (b"\r\n", b"\0", b"-----", b"=", b" " * length, b"\xff\xfe")
             )
         if not data:
@@ -169,12 +171,12 @@ def test_damaged_files_do_no_harm(tmp_path, answered, capfd):
             warnings.simplefilter("error")
             issued = receive(folder, odd)
         assert issued.exit_status in (0, 1, 2), number
-        assert not any("ParseError" in found.message for found in issued.findings), number
+        assert not any("ParseError" in finding.message for finding in issued.findings), number
         odd.unlink()
         assert sorted(path.name for path in tmp_path.iterdir()) == beside
         assert {chain for _, chain, _ in facts(folder)} == roots, number
-        for one in load_issued(open_requests(folder)).certificates:
-            assert not one.has_errors, number
+        for certificate in load_issued(open_requests(folder)).certificates:
+            assert not certificate.has_errors, number
         kept += bool(issued.certificates)
     assert kept < COUNT
     assert "Traceback" not in "".join(capfd.readouterr())

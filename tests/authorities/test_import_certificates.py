@@ -95,7 +95,7 @@ def test_received(folder, tmp_path):
         )
         assert record.issued.judgement == Judgement(
             certificate=facts.sha256,
-            chain=tuple(read_certificate(der(one)).sha256 for one in CA.chain),
+            chain=tuple(read_certificate(der(issuer)).sha256 for issuer in CA.chain),
             chain_complete=True,
             entry_sha256=compute_entry_sha256(record.plan),
             rules=compute_rules_identity(),
@@ -125,7 +125,7 @@ def test_certificates_can_be_received_one_at_a_time(folder, tmp_path):
     *most, last = answers.items()
     for request_id, certificate in most:
         issued = receive(folder, write(tmp_path / "one.cer", der(certificate)), today=TODAY)
-        assert [found.code for found in issued.findings] == ["chain-incomplete"]
+        assert [finding.code for finding in issued.findings] == ["chain-incomplete"]
         assert not (folder / "returned" / f"{request_id}.chain.pem").exists()
     path = write(tmp_path / "last.p7b", p7b(last[1], *CA.chain))
     assert receive(folder, path, today=TODAY).exit_status == 0
@@ -146,14 +146,14 @@ def test_newer_answer(folder, tmp_path):
     second = CA.issue_for(csr, days=199)
     receive(folder, write(tmp_path / "1.p7b", p7b(first, *CA.chain)), today=TODAY)
     issued = receive(folder, write(tmp_path / "2.cer", pem(second)), today=TODAY)
-    assert [found.code for found in issued.findings] == ["replaces-earlier-certificate"]
+    assert [finding.code for finding in issued.findings] == ["replaces-earlier-certificate"]
     assert (folder / "returned" / f"{request_id}.cer").read_bytes() == pem(second)
     (kept,) = (folder / "archive").glob("*.cer")
     assert kept.read_bytes() == pem(first)
     manifest = open_requests(folder).manifest
     assert [event.event for event in manifest.log] == ["certificate-replaced"]
     issued = receive(folder, tmp_path / "1.p7b", today=TODAY)
-    assert [found.code for found in issued.findings] == ["older-answer"]
+    assert [finding.code for finding in issued.findings] == ["older-answer"]
     assert (folder / "returned" / f"{request_id}.cer").read_bytes() == pem(second)
 
 
@@ -172,7 +172,7 @@ def test_renewed_request(folder, tmp_path):
     assert receive(folder, tmp_path / "1.p7b", today=TODAY).exit_status == 0
     second = CA.issue_for(request_of(bundle, request_id), days=199)
     issued = receive(folder, write(tmp_path / "2.cer", pem(second)), today=TODAY)
-    assert [found.code for found in issued.findings] == ["renews-earlier-certificate"]
+    assert [finding.code for finding in issued.findings] == ["renews-earlier-certificate"]
     record = open_requests(folder).manifest.by_id[request_id]
     (old,) = record.archived
     assert (folder / old.issued.file).read_bytes() == pem(first)
@@ -194,7 +194,7 @@ def test_superseded(folder, tmp_path):
     late = CA.issue_for(old_csr, days=199)
     path = write(tmp_path / "late.p7b", p7b(late, *CA.chain))
     issued = receive(folder, path, today=TODAY)
-    assert [found.code for found in issued.findings] == [
+    assert [finding.code for finding in issued.findings] == [
         "answers-superseded-request",
         "root-to-compare",
     ]
@@ -219,7 +219,7 @@ def test_files_copied_into_the_folder_are_read(folder):
     own = write(folder / "returned" / f"{request_id}.cer", der(answers[request_id]))
     write(folder / "returned" / "download(1).p7b", p7b(answers[other], *CA.chain))
     issued = receive(folder, today=TODAY)
-    assert {one.request_id for one in issued.certificates} == {request_id, other}
+    assert {certificate.request_id for certificate in issued.certificates} == {request_id, other}
     assert own.read_bytes() == pem(answers[request_id])
     (moved,) = (folder / "archive").glob("*.cer")
     assert moved.read_bytes() == der(answers[request_id])
@@ -238,8 +238,8 @@ def test_hostile_files_are_reported(folder, tmp_path):
     lay_out(answers, files)
     inside, outside = snapshot(folder, but_lock=True), snapshot(answers, but_lock=True)
     issued = receive(folder, answers, today=TODAY)
-    told = {(found.about, found.code) for found in issued.findings}
-    assert {(name, code) for name, (_, code) in files.items()} <= told
+    reported = {(finding.about, finding.code) for finding in issued.findings}
+    assert {(name, code) for name, (_, code) in files.items()} <= reported
     assert issued.certificates == ()
     assert issued.exit_status == 2
     # lyncnb stores the CA certificates from all received files, and stores nothing else.
@@ -269,7 +269,7 @@ def test_a_valid_certificate_in_an_invalid_file_is_rejected(folder, tmp_path):
         write(answers / name, data)
     inside = snapshot(folder, but_lock=True)
     issued = receive(folder, answers, today=TODAY)
-    assert {found.code for found in issued.findings} == {"file-malformed"}
+    assert {finding.code for finding in issued.findings} == {"file-malformed"}
     assert issued.certificates == ()
     assert snapshot(folder, but_lock=True) == inside
 
@@ -284,7 +284,7 @@ def test_forged(folder, tmp_path):
     forged = forger.issue_for(request_of(bundle, request_id), days=199)
     path = write(tmp_path / "forged.p7b", p7b(forged, *CA.chain))
     issued = receive(folder, path, today=TODAY)
-    assert [found.code for found in issued.findings] == [
+    assert [finding.code for finding in issued.findings] == [
         "chain-signature-wrong",
         "chain-certificate-unused",
         "chain-certificate-unused",
@@ -357,8 +357,8 @@ def test_a_lost_folder_of_returned_files_is_rebuilt(folder, tmp_path):
     assert folder_status(folder, today=TODAY).problems == ()
     # If a file is not received again, lyncnb still reports it as missing.
     shutil.rmtree(folder / "returned")
-    one = write(tmp_path / "one.p7b", p7b(next(iter(answers.values()))))
-    codes = {finding.code for finding in receive(folder, one, today=TODAY).findings}
+    path = write(tmp_path / "one.p7b", p7b(next(iter(answers.values()))))
+    codes = {finding.code for finding in receive(folder, path, today=TODAY).findings}
     assert "file-unreadable" in codes
 
 
@@ -384,10 +384,13 @@ def test_no_private_key_is_stored(folder, tmp_path):
     answers = answer_all(open_requests(folder), CA)
     path = write(tmp_path / "all.pem", text + pem(*answers.values(), *CA.chain))
     issued = receive(folder, path, today=TODAY)
-    assert {found.code for found in issued.findings} == {"private-key-in-file", "root-to-compare"}
+    assert {finding.code for finding in issued.findings} == {
+        "private-key-in-file",
+        "root-to-compare",
+    }
     assert len(issued.certificates) == len(answers)
     secret = text.splitlines()[1]
-    assert not any(secret in found.read_bytes() for found in folder.rglob("*") if found.is_file())
+    assert not any(secret in file.read_bytes() for file in folder.rglob("*") if file.is_file())
 
 
 def test_many_files(folder, tmp_path, monkeypatch):

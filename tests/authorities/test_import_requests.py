@@ -77,9 +77,13 @@ def asked(tmp_path_factory):
     """Return a request folder without requests, its plan, and the requests that the folder's
     scripts created on the servers.
     """
-    place, plan = tmp_path_factory.mktemp("asked"), planned()
-    scripts_of(plan, place / "folder", computer=TOOLS)
-    return place / "folder", plan, request_on_computer(place / "folder", place / "tools01")
+    work_folder, plan = tmp_path_factory.mktemp("asked"), planned()
+    scripts_of(plan, work_folder / "folder", computer=TOOLS)
+    return (
+        work_folder / "folder",
+        plan,
+        request_on_computer(work_folder / "folder", work_folder / "tools01"),
+    )
 
 
 @pytest.fixture
@@ -98,16 +102,16 @@ def issued(asked, tmp_path_factory):
     """Return a folder with requests that were created on the servers, and the certificates that the
     CA issued for them.
     """
-    place = tmp_path_factory.mktemp("issued")
+    work_folder = tmp_path_factory.mktemp("issued")
     folder, _, made = asked
-    shutil.copytree(folder, place / "folder")
-    receive_requests(place / "folder", *made, today=TODAY)
-    root = make_root(place / "ca")
-    for path in sorted((place / "folder" / "csr").glob("*.csr")):
-        root.sign(path, place / "back" / f"{path.stem}.pem")
-    (place / "back" / "root.pem").write_bytes(root.pem)
-    assert receive(place / "folder", place / "back").exit_status == 0
-    return place / "folder", place / "back"
+    shutil.copytree(folder, work_folder / "folder")
+    receive_requests(work_folder / "folder", *made, today=TODAY)
+    root = make_root(work_folder / "ca")
+    for path in sorted((work_folder / "folder" / "csr").glob("*.csr")):
+        root.sign(path, work_folder / "back" / f"{path.stem}.pem")
+    (work_folder / "back" / "root.pem").write_bytes(root.pem)
+    assert receive(work_folder / "folder", work_folder / "back").exit_status == 0
+    return work_folder / "folder", work_folder / "back"
 
 
 def test_waiting_folder_contains_no_secret(asked):
@@ -136,7 +140,10 @@ def test_the_same_plan_again_changes_no_byte(waiting):
     # After the import, the summary lists the requests.
     request_elsewhere(plan, folder, findings=())
     before = snapshot(folder, but_lock=True)
-    assert [one.action for one in receive_requests(folder, *made).requests] == ["kept", "kept"]
+    assert [request.action for request in receive_requests(folder, *made).requests] == [
+        "kept",
+        "kept",
+    ]
     request_elsewhere(plan, folder, findings=())
     assert snapshot(folder, but_lock=True) == before
 
@@ -220,11 +227,11 @@ def test_handover_packs_imported_requests(waiting, tmp_path):
         hand_over(folder, tmp_path / "out.zip")
     assert "receive FOLDER --request" in refused.value.hint
     received = receive_requests(folder, *made)
-    told = f"lyncnb cannot verify that 2 keys on {TOOLS} can be exported"
-    assert told in received.to_text()
+    note = f"lyncnb cannot verify that 2 keys on {TOOLS} can be exported"
+    assert note in received.to_text()
     packed = hand_over(folder, tmp_path / "out.zip")
     assert len(packed.requests) == 2
-    assert told in packed.to_text()
+    assert note in packed.to_text()
     with (folder / "summary.csv").open(encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
     assert {row["Exportable"] for row in rows} == {f"not verified: the key is on {TOOLS}"}
@@ -242,13 +249,13 @@ def test_names_that_are_missing_are_refused_unless_the_ca_adds_them(waiting):
     before = snapshot(folder, but_lock=True)
     received = receive_requests(folder, *made)
     assert received.exit_status == 1
-    assert {one.action for one in received.requests} == {"refused"}
+    assert {request.action for request in received.requests} == {"refused"}
     assert {f.code for f in received.findings if f.severity == "error"} == {"request-names-missing"}
     assert snapshot(folder, but_lock=True) == before
     why = {"request-names-missing": "the CA adds them"}
     received = receive_requests(folder, *made, accept=why)
     assert received.exit_status == 0
-    assert {one.action for one in received.requests} == {"taken"}
+    assert {request.action for request in received.requests} == {"taken"}
     log = open_requests(folder).manifest.log
     assert "the CA adds them" in log[-1].about
 
@@ -260,7 +267,7 @@ def test_different_key_size_is_always_rejected(waiting):
     folder, _, _ = waiting
     made = request_on_computer(folder, folder.parent / "other", bits="3072")
     received = receive_requests(folder, made[0])
-    assert "request-key-differs" in {found.code for found in received.findings}
+    assert "request-key-differs" in {finding.code for finding in received.findings}
     assert received.requests[0].action == "refused"
     with pytest.raises(BundleError, match="cannot be accepted"):
         receive_requests(folder, made[0], accept={"request-key-differs": "why not"})
@@ -277,9 +284,9 @@ def test_one_key_for_two_requests_is_refused(waiting):
         path.write_bytes(build_request(content, key).pem)
         received = receive_requests(folder, path)
         actions.append(received.requests[0].action)
-        codes.append({found.code for found in received.findings})
+        codes.append({finding.code for finding in received.findings})
     assert actions == ["taken", "refused"]
-    assert ["request-key-known" in found for found in codes] == [False, True]
+    assert ["request-key-known" in reported for reported in codes] == [False, True]
 
 
 def test_a_request_that_was_changed_is_refused(waiting):
@@ -289,7 +296,7 @@ def test_a_request_that_was_changed_is_refused(waiting):
     lines[-2] = "AAAA" + lines[-2][4:]
     made[0].write_text("\n".join(lines))
     received = receive_requests(folder, made[0])
-    assert "request-signature-wrong" in {found.code for found in received.findings}
+    assert "request-signature-wrong" in {finding.code for finding in received.findings}
 
 
 def test_second_request_for_a_certificate_is_rejected(waiting):
@@ -300,13 +307,13 @@ def test_second_request_for_a_certificate_is_rejected(waiting):
     receive_requests(folder, *made)
     again = request_on_computer(folder, folder.parent / "again")
     received = receive_requests(folder, *again)
-    assert {found.code for found in received.findings if found.severity == "error"} == {
+    assert {finding.code for finding in received.findings if finding.severity == "error"} == {
         "request-superseding"
     }
-    here = folder.parent / "here"
-    write_requests(plan, here, passphrase=PASSPHRASE, findings=(), making=Making(workers=1))
-    received = receive_requests(here, *again)
-    assert {one.action for one in received.requests} == {"refused"}
+    other_folder = folder.parent / "here"
+    write_requests(plan, other_folder, passphrase=PASSPHRASE, findings=(), making=Making(workers=1))
+    received = receive_requests(other_folder, *again)
+    assert {request.action for request in received.requests} == {"refused"}
 
 
 def test_a_key_has_only_one_request(waiting):
@@ -330,8 +337,8 @@ def test_renamed_request_file_is_matched_by_its_content(waiting, name):
     """
     folder, _, made = waiting
     shutil.copy(made[0], made[0].with_name(name))
-    (one,) = receive_requests(folder, made[0].with_name(name)).requests
-    assert (one.request_id, one.action) == (made[0].stem, "taken")
+    (request,) = receive_requests(folder, made[0].with_name(name)).requests
+    assert (request.request_id, request.action) == (made[0].stem, "taken")
 
 
 def test_request_for_no_planned_certificate_is_unknown(waiting):
@@ -339,9 +346,9 @@ def test_request_for_no_planned_certificate_is_unknown(waiting):
     folder, _, made = waiting
     receive_requests(folder, *made)
     other = request_on_computer(folder, folder.parent / "other", names=False)[0]
-    (one,) = receive_requests(folder, other.rename(other.with_name("other.req"))).requests
-    assert (one.request_id, one.action) == ("", "refused")
-    assert [found.code for found in one.findings] == ["request-unknown"]
+    (request,) = receive_requests(folder, other.rename(other.with_name("other.req"))).requests
+    assert (request.request_id, request.action) == ("", "refused")
+    assert [finding.code for finding in request.findings] == ["request-unknown"]
 
 
 def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
@@ -352,7 +359,7 @@ def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
     add_computer_name(made[0], "TOOLS02")
     add_computer_name(made[1], "no name\nat all")
     received = receive_requests(folder, *made)
-    assert [one.key_holder for one in received.requests] == ["TOOLS02", TOOLS]
+    assert [request.key_holder for request in received.requests] == ["TOOLS02", TOOLS]
     scripts_of(plan, tmp_path / "second")
     holders = {record.key_holder for record in open_requests(tmp_path / "second").requests}
     assert holders == {SOME_COMPUTER}
@@ -379,8 +386,8 @@ def test_files_without_a_request_change_nothing(waiting):
     assert "neither a certificate nor a request" in refused.value.problems[1].message
     assert snapshot(folder, but_lock=True) == before
     received = receive_requests(folder, made[0].parent)
-    assert {one.action for one in received.requests} == {"taken"}
-    assert "private-key-in-file" in {found.code for found in received.findings}
+    assert {request.action for request in received.requests} == {"taken"}
+    assert "private-key-in-file" in {finding.code for finding in received.findings}
     with pytest.raises(ReturnedFileError, match="no such file"):
         receive_requests(folder, folder / "nowhere")
 
@@ -408,7 +415,7 @@ def test_changed_plan_needs_a_new_request_on_the_server(waiting):
     )
     again = request_on_computer(folder, folder.parent / "again")
     assert [path.stem for path in again] == [f"{path.stem}-g2" for path in made]
-    assert {one.action for one in receive_requests(folder, *again).requests} == {"taken"}
+    assert {request.action for request in receive_requests(folder, *again).requests} == {"taken"}
     assert not folder_status(folder).needs_attention
     # If the old request is imported again, it is rejected, because its key is already known.
     received = receive_requests(folder, made[0])
@@ -483,7 +490,7 @@ def test_no_script_is_written_for_a_key_in_the_folder(tmp_path):
     assert snapshot(folder, but_lock=True) == before
     steps = request_scripts(plan, bundle)
     assert steps.servers == ()
-    assert {one.why for one in steps.missing} == {"the request folder already contains the key"}
+    assert {entry.why for entry in steps.missing} == {"the request folder already contains the key"}
     with pytest.raises(BundleError, match="needs attention") as refused:
         request_elsewhere(make_plan(organization="Fabrikam"), folder, findings=())
     assert "lyncnb request TOPOLOGY FOLDER" in refused.value.problems[0].hint
@@ -555,18 +562,18 @@ def test_interrupted_import_loses_nothing(waiting, tmp_path, error):
         receive_requests(tmp_path / "whole", *made, today=TODAY)
     wanted = open_requests(tmp_path / "whole").requests
     for number in range(counted.count):
-        place = tmp_path / f"killed{number}"
-        shutil.copytree(folder, place)
+        folder_copy = tmp_path / f"killed{number}"
+        shutil.copytree(folder, folder_copy)
         with (
             failing(number, lambda _: error, _CALLS) as calls,
             suppress(BundleError, KeyboardInterrupt),
         ):
-            receive_requests(place, *made, today=TODAY)
-        told = receive_requests(place, *made, today=TODAY)
-        assert {one.action for one in told.requests} <= {"taken", "kept"}, calls.failed
-        assert open_requests(place).requests == wanted, calls.failed
-        assert not folder_status(place).needs_attention, calls.failed
-        assert list(place.rglob("*.req")) == []
+            receive_requests(folder_copy, *made, today=TODAY)
+        received = receive_requests(folder_copy, *made, today=TODAY)
+        assert {request.action for request in received.requests} <= {"taken", "kept"}, calls.failed
+        assert open_requests(folder_copy).requests == wanted, calls.failed
+        assert not folder_status(folder_copy).needs_attention, calls.failed
+        assert list(folder_copy.rglob("*.req")) == []
 
 
 def test_another_command_records_a_csr_of_an_interrupted_run(waiting):

@@ -39,13 +39,15 @@ shell = pytest.fixture(make_shell)
 @pytest.fixture(scope="module")
 def template(tmp_path_factory) -> Path:
     """Return a request folder with two requests, its CA, and the attacker's CA."""
-    place = tmp_path_factory.mktemp("intruders")
+    work_folder = tmp_path_factory.mktemp("intruders")
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
-    write_requests(plan, place / "requests", passphrase=PASSPHRASE)
-    make_root(place / "ca").subordinate("issuing")
-    theirs = make_root(place / "theirs")  # The attacker's CA has the same name as the real CA.
+    write_requests(plan, work_folder / "requests", passphrase=PASSPHRASE)
+    make_root(work_folder / "ca").subordinate("issuing")
+    theirs = make_root(
+        work_folder / "theirs"
+    )  # The attacker's CA has the same name as the real CA.
     theirs.subordinate("issuing")
-    return place
+    return work_folder
 
 
 class Folder:
@@ -65,8 +67,8 @@ class Folder:
     @property
     def csr(self) -> Path:
         """Return the path of the server's CSR in the request folder."""
-        (found,) = self.requests.glob("csr/Standard*.csr")
-        return found
+        (path,) = self.requests.glob("csr/Standard*.csr")
+        return path
 
     def file(self, name: str, data: bytes) -> Path:
         """Write a file that the attacker or the CA returns, and return its path."""
@@ -96,11 +98,11 @@ class Folder:
 
     def holds(self, certificate: Path) -> bool:
         """Return whether the given certificate is the recorded certificate."""
-        held = self.record.issued
-        if held is None:
+        issued = self.record.issued
+        if issued is None:
             return False
         body = lambda data: re.sub(rb"\s", b"", data.split(b"-----")[2])  # noqa: E731
-        return body((self.requests / held.file).read_bytes()) == body(certificate.read_bytes())
+        return body((self.requests / issued.file).read_bytes()) == body(certificate.read_bytes())
 
 
 @pytest.fixture
@@ -116,15 +118,15 @@ def test_forged_certificate_with_a_later_start(folder, with_chain, together):
     bad = folder.theirs.sign(folder.csr, folder.place / "bad.pem", begins=timedelta(minutes=-5))
     more = [folder.file("their-chain.pem", folder.theirs.chain)] if with_chain else []
     for files in [[*good, bad, *more]] if together else [good, [bad, *more]]:
-        said = folder.receive(*files)
+        output = folder.receive(*files)
     folder.package()
     if together and with_chain:
         # Both certificates have a complete chain and no certificate is recorded, so neither is
         # accepted until somebody compares the roots.
-        assert "[root-to-compare]" in said
-        assert all(f"  {name}: " in said for name in ("chain.pem", "their-chain.pem"))
-        assert "[answers-of-two-cas]" in said
-        assert "2 errors" in said
+        assert "[root-to-compare]" in output
+        assert all(f"  {name}: " in output for name in ("chain.pem", "their-chain.pem"))
+        assert "[answers-of-two-cas]" in output
+        assert "2 errors" in output
         assert folder.record.state == "waiting"
         assert len(folder.record.refused) == 2
         assert "[answers-of-two-cas]" in folder.receive()
@@ -160,8 +162,8 @@ def test_forged_certificate_with_a_chain_replaces_nothing(folder, same_name):
     if not same_name:
         theirs = make_root(folder.place / "fabrikam", subject="/CN=Fabrikam Root")
     bad = theirs.sign(folder.csr, folder.place / "bad.pem")
-    said = folder.receive(bad, folder.file("their-chain.pem", theirs.chain))
-    assert "[issued-under-another-root]" in said or "[chain-signature-wrong]" in said
+    output = folder.receive(bad, folder.file("their-chain.pem", theirs.chain))
+    assert "[issued-under-another-root]" in output or "[chain-signature-wrong]" in output
     assert folder.holds(good)
     folder.receive(chain)
     folder.package()
@@ -193,15 +195,15 @@ def test_a_root_renewed_with_its_key_is_the_same(folder):
     folder.receive(*folder.good())
     (csr,) = folder.requests.glob("csr/Deployment*.csr")
     leaf = folder.ca.sign(csr, folder.place / "oauth.pem")
-    place = folder.place / "ca"
+    ca_folder = folder.place / "ca"
     openssl(
-        *("req", "-x509", "-new", "-key", place / "root.key", "-days", "9000"),
+        *("req", "-x509", "-new", "-key", ca_folder / "root.key", "-days", "9000"),
         *("-subj", "/CN=Contoso Root", "-out", folder.place / "renewed.pem"),
     )
     renewed = (folder.place / "renewed.pem").read_bytes()
-    issuing = (place / "issuing.pem").read_bytes()
-    said = folder.receive(leaf, folder.file("chain2.pem", issuing + renewed))
-    assert "issued-under-another-root" not in said
+    issuing = (ca_folder / "issuing.pem").read_bytes()
+    output = folder.receive(leaf, folder.file("chain2.pem", issuing + renewed))
+    assert "issued-under-another-root" not in output
 
 
 def test_two_roots_in_the_first_batch(folder):
@@ -211,10 +213,10 @@ def test_two_roots_in_the_first_batch(folder):
     (csr,) = folder.requests.glob("csr/Deployment*.csr")
     bad = folder.theirs.sign(csr, folder.place / "bad.pem")
     good = folder.good()
-    said = folder.receive(*good, bad, folder.file("their-chain.pem", folder.theirs.chain))
-    assert "2 errors" in said
-    assert "[issued-under-another-root]" in said
-    assert said.count("SHA-256") >= 4
+    output = folder.receive(*good, bad, folder.file("their-chain.pem", folder.theirs.chain))
+    assert "2 errors" in output
+    assert "[issued-under-another-root]" in output
+    assert output.count("SHA-256") >= 4
     folder.receive(*good)
     assert folder.holds(good[0])
 
@@ -248,25 +250,25 @@ def test_attackers_root_above_the_right_ca(folder):
     before = folder.record
     theirs = make_cross_certificate(folder)
     for files in (theirs, good, [theirs[0], *good]):
-        said = folder.receive(*files)
-        assert "[chain-completed]" not in said
+        output = folder.receive(*files)
+        assert "[chain-completed]" not in output
         record = folder.record
         assert record.issued.judgement.chain == before.issued.judgement.chain
         assert record.package == before.package
-    (one,) = (c for c in load_issued(open_requests(folder.requests)).certificates)
-    assert one.path[-1].sha256 == before.issued.judgement.chain[-1]
-    assert [found.code for found in one.findings] == ["chain-several-roots"]
+    (certificate,) = (c for c in load_issued(open_requests(folder.requests)).certificates)
+    assert certificate.path[-1].sha256 == before.issued.judgement.chain[-1]
+    assert [finding.code for finding in certificate.findings] == ["chain-several-roots"]
 
 
 def test_attackers_root_received_with_the_right_one(folder):
     """If two roots are received together, lyncnb cannot know which root belongs to the CA, so it
     reports both each time.
     """
-    said = folder.receive(*folder.good(), *make_cross_certificate(folder))
-    assert said.count("[chain-several-roots]") == 1
-    (message,) = (one for one in said.splitlines() if one.startswith("warning"))
-    for place in ("ca", "theirs"):
-        root = x509.load_pem_x509_certificate(Authority(folder.place / place, "root").pem)
+    output = folder.receive(*folder.good(), *make_cross_certificate(folder))
+    assert output.count("[chain-several-roots]") == 1
+    (message,) = (line for line in output.splitlines() if line.startswith("warning"))
+    for ca_name in ("ca", "theirs"):
+        root = x509.load_pem_x509_certificate(Authority(folder.place / ca_name, "root").pem)
         assert root.fingerprint(hashes.SHA256()).hex() in message
     assert message in folder.receive()
     (again,) = load_issued(open_requests(folder.requests)).findings
@@ -280,8 +282,8 @@ def test_forged_certificate_does_not_hide_the_renewed_one(folder):
     folder.receive(*folder.good(begins=timedelta(days=-9)))
     theirs = folder.theirs.sign(folder.csr, folder.place / "bad.pem")
     renewed = folder.ca.sign(folder.csr, folder.place / "renewed.pem", begins=timedelta(days=-5))
-    said = folder.receive(theirs, renewed, folder.file("their-chain.pem", folder.theirs.chain))
-    assert "[issued-under-another-root]" in said
+    output = folder.receive(theirs, renewed, folder.file("their-chain.pem", folder.theirs.chain))
+    assert "[issued-under-another-root]" in output
     assert folder.holds(renewed)
 
 
@@ -293,12 +295,12 @@ def test_recorded_root_identifies_the_genuine_ca(folder):
     folder.ca.sign(other, folder.place / "oauth.pem")
     folder.receive(folder.place / "oauth.pem", folder.file("chain.pem", folder.ca.chain))
     theirs = folder.theirs.sign(folder.csr, folder.place / "bad.pem")
-    said = folder.receive(
+    output = folder.receive(
         *folder.good(begins=timedelta(days=-5)),
         *(theirs, folder.file("their-chain.pem", folder.theirs.chain)),
     )
-    assert said.count("[issued-under-another-root]") == 1
-    assert "other certificates from the internal CA chain to the root" in said
+    assert output.count("[issued-under-another-root]") == 1
+    assert "other certificates from the internal CA chain to the root" in output
     assert folder.holds(folder.place / "good.pem")
 
 
@@ -309,15 +311,15 @@ def test_derived_ecdsa_signature_is_not_another_certificate(folder, together):
     """
     good = folder.good()
     twin = folder.file("a-twin.pem", mirror_signature(good[0].read_bytes()))
-    said = folder.receive(*good, *([twin] if together else []))
+    output = folder.receive(*good, *([twin] if together else []))
     folder.package()
     before = folder.record
     assert before.package is not None
     if not together:
-        said = folder.receive(twin)
+        output = folder.receive(twin)
         assert folder.record == before
     for code in ("duplicate-serial", "several-answers", "replaces-earlier-certificate"):
-        assert f"[{code}]" not in said
+        assert f"[{code}]" not in output
 
 
 def test_forged_certificate_for_a_superseded_request(folder):
@@ -336,8 +338,8 @@ def test_forged_certificate_for_a_superseded_request(folder):
     assert ended.status == 0, ended
     (before,) = folder.record.archived
     forged = folder.theirs.sign(old, folder.place / "forged.pem", ends=timedelta(days=3000))
-    said = folder.receive(forged, folder.file("their-chain.pem", folder.theirs.chain))
-    assert "[issued-under-another-root]" in said
+    output = folder.receive(forged, folder.file("their-chain.pem", folder.theirs.chain))
+    assert "[issued-under-another-root]" in output
     assert folder.record.archived == (before,)
     later = folder.ca.sign(old, folder.place / "later.pem", begins=timedelta(minutes=-9))
     assert "[answers-superseded-request]" in folder.receive(later)
@@ -378,8 +380,8 @@ def test_forged_certificate_with_the_same_serial_number(folder):
     good = folder.ca.sign(folder.csr, folder.place / "good.pem", serial=4711)
     forged = folder.theirs.sign(other, folder.place / "forged.pem", serial=4711)
     folder.receive(good, forged)
-    said = folder.receive(folder.file("chain.pem", folder.ca.chain))
-    assert "[duplicate-serial]" not in said
+    output = folder.receive(folder.file("chain.pem", folder.ca.chain))
+    assert "[duplicate-serial]" not in output
     assert folder.holds(good)
     folder.package()
     assert folder.record.package is not None
@@ -393,9 +395,9 @@ def test_duplicate_serial_number_before_the_chain_is_received(folder):
     for csr in (folder.csr, other):
         folder.ca.sign(csr, folder.place / f"{csr.stem}.pem", serial=4711)
     folder.receive(*folder.place.glob("*.pem"))
-    said = folder.receive(folder.file("chain.pem", folder.ca.chain))
-    assert "2 errors" in said
-    assert "[duplicate-serial]" in said
+    output = folder.receive(folder.file("chain.pem", folder.ca.chain))
+    assert "2 errors" in output
+    assert "[duplicate-serial]" in output
     ended = folder.shell("pfx", "requests", "--passphrase-file", "passphrase.txt")
     assert ended.status == 1
     assert "duplicate-serial" in ended.out + ended.err
@@ -413,8 +415,8 @@ def test_forged_serial_number_is_ignored(folder):
         *("-subj", "/CN=x.contoso.com", "-out", folder.place / "x.csr"),
     )
     folder.theirs.sign(folder.place / "x.csr", forged, serial=4711)
-    said = folder.receive(*good, forged)
-    assert "[duplicate-serial]" not in said
+    output = folder.receive(*good, forged)
+    assert "[duplicate-serial]" not in output
     assert folder.holds(good[0])
     genuine = folder.ca.sign(folder.place / "x.csr", folder.place / "genuine.pem", serial=4711)
     assert "[duplicate-serial]" in folder.receive(genuine)
@@ -432,12 +434,12 @@ def test_a_ca_that_renewed_its_key(folder):
     root = Authority(folder.place / "ca", "root")
     renewed = root.subordinate("renewed")
     newer = renewed.sign(folder.csr, folder.place / "newer.pem")
-    said = folder.receive(newer)
-    assert "[chain-signature-wrong]" in said
-    assert "the CA may have another certificate" in said
+    output = folder.receive(newer)
+    assert "[chain-signature-wrong]" in output
+    assert "the CA may have another certificate" in output
     assert not folder.holds(newer)
-    said = folder.receive(folder.file("renewed.pem", renewed.pem))
-    assert "[replaces-earlier-certificate]" in said
+    output = folder.receive(folder.file("renewed.pem", renewed.pem))
+    assert "[replaces-earlier-certificate]" in output
     assert folder.holds(newer)
     assert folder.record.refused == ()
 

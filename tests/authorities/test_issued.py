@@ -47,7 +47,7 @@ def test_matched(bundle, issued):
     "waiting".
     """
     waiting = find_id(bundle, "med01")
-    assert [one.request_id for one in issued.certificates] == [
+    assert [certificate.request_id for certificate in issued.certificates] == [
         record.id for record in bundle.requests if record.id != waiting
     ]
     # The external Edge certificate has an error that is not accepted, so its request is still
@@ -58,7 +58,7 @@ def test_matched(bundle, issued):
 
 def test_findings_are_listed_with_errors_first(bundle, issued):
     """lyncnb lists the findings about certificates and files, with the errors first."""
-    assert [(found.severity, found.code, found.about) for found in issued.findings] == [
+    assert [(finding.severity, finding.code, finding.about) for finding in issued.findings] == [
         ("error", "crl-distribution-point-absent", edge_external(bundle)),
         ("notice", "file-without-certificate", "notes.txt"),
         ("notice", "root-to-compare", issued.findings[2].about),
@@ -71,23 +71,23 @@ def test_findings_are_listed_with_errors_first(bundle, issued):
 def test_certificate(bundle, issued):
     """A matched certificate contains the data that the pfx and steps commands need."""
     request_id = find_id(bundle, "ee01")
-    one = issued.by_id[request_id]
-    assert one.subject == "O=Contoso, CN=eepool.contoso.com"
-    assert one.names == bundle.manifest.by_id[request_id].plan.san
-    assert one.issuer_name == "Contoso Issuing CA 1"
-    assert len(one.thumbprint) == 40
-    assert len(one.sha256) == 64
-    assert one.serial > 0
-    assert one.chain == tuple(issuer.der for issuer in one.path)
-    assert len(one.chain) == 2
-    assert one.chain_complete
-    assert (f"{one.not_before:%Y-%m-%d}", f"{one.not_after:%Y-%m-%d}") == (
+    certificate = issued.by_id[request_id]
+    assert certificate.subject == "O=Contoso, CN=eepool.contoso.com"
+    assert certificate.names == bundle.manifest.by_id[request_id].plan.san
+    assert certificate.issuer_name == "Contoso Issuing CA 1"
+    assert len(certificate.thumbprint) == 40
+    assert len(certificate.sha256) == 64
+    assert certificate.serial > 0
+    assert certificate.chain == tuple(issuer.der for issuer in certificate.path)
+    assert len(certificate.chain) == 2
+    assert certificate.chain_complete
+    assert (f"{certificate.not_before:%Y-%m-%d}", f"{certificate.not_after:%Y-%m-%d}") == (
         "2026-11-23",
         "2027-06-09",
     )
-    assert one.source_file == f"{request_id}.p7b"
-    assert one.earlier is None
-    assert not one.has_errors
+    assert certificate.source_file == f"{request_id}.p7b"
+    assert certificate.earlier is None
+    assert not certificate.has_errors
 
 
 def test_tables(issued):
@@ -126,7 +126,7 @@ def test_json_document_has_plain_values(issued):
     assert first["chain"] == ["CN=Contoso Issuing CA 1, O=Contoso", "CN=Contoso Root CA"]
     assert first["not_before"] == "2026-11-23T00:00:00Z"
     assert first["san"] == list(issued.certificates[0].names)
-    assert {found["code"] for found in document["findings"]} == {
+    assert {finding["code"] for finding in document["findings"]} == {
         "crl-distribution-point-absent",
         "file-without-certificate",
         "root-to-compare",
@@ -165,14 +165,14 @@ def test_missing_path(bundle, tmp_path):
         match_certificates(bundle, tmp_path / "nowhere", today=TODAY)
 
 
-@pytest.mark.parametrize("place", ["../../etc/passwd", "keys/a.key", "returned\\..\\x", "x"])
-def test_edited_manifest(tmp_path, place):
+@pytest.mark.parametrize("path", ["../../etc/passwd", "keys/a.key", "returned\\..\\x", "x"])
+def test_edited_manifest(tmp_path, path):
     """If the manifest names a certificate file outside the request folder, lyncnb does not read
     that file.
     """
     bundle = make_folder(tmp_path / "requests")
     first = bundle.requests[0]
-    record = first.with_issued(issued_record(file=place), at="2026-11-24T00:00:00Z")
+    record = first.with_issued(issued_record(file=path), at="2026-11-24T00:00:00Z")
     save_manifest(bundle.folder, bundle.manifest.with_records([record]))
     from lyncnb.request_folder.bundle import open_requests
 
@@ -187,7 +187,7 @@ def test_the_evaluation_date_can_be_specified(bundle, answers):
     from datetime import UTC, date, datetime, timedelta
 
     late = match_certificates(bundle, answers, today=date(2030, 1, 1))
-    assert {found.code for found in late.findings if found.about.startswith("Front")} == {
+    assert {finding.code for finding in late.findings if finding.about.startswith("Front")} == {
         "certificate-expired"
     }
     day = datetime.now(UTC).date()

@@ -198,7 +198,7 @@ def test_time_for_names_outside_constraints_is_not_quadratic(kind):
             ca.key.public_key(), ca.issuing.subject, ca.key, subject=[("CN", "pool")],
             other_names=names,
         )  # fmt: skip
-        below, issuer = (read_certificate(der(one)) for one in (leaf, ca.issuing))
+        below, issuer = (read_certificate(der(certificate)) for certificate in (leaf, ca.issuing))
 
         return lambda: list(find_constraint_violations([below], issuer))
 
@@ -273,13 +273,13 @@ def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
     leaf = bytearray(der(issue(KEY.public_key(), subject=[("CN", "sip.contoso.com")], **signer)))
     named = [("CN", "Contoso Issuing CA 1"), ("O", "Contoso")]
     ca = bytearray(der(issue(CA.key.public_key(), subject=named, ca=True, **signer)))
-    places = [octets.index(serial.to_bytes(20, "big")) + 4 for octets in (leaf, ca)]
+    offsets = [octets.index(serial.to_bytes(20, "big")) + 4 for octets in (leaf, ca)]
     made: list[Certificate] = []
 
     def first(count: int) -> list[Certificate]:
         for number in range(len(made) // 2, count):
-            for octets, place in zip((leaf, ca), places, strict=True):
-                octets[place : place + 4] = (number % serials).to_bytes(4, "big")
+            for octets, offset in zip((leaf, ca), offsets, strict=True):
+                octets[offset : offset + 4] = (number % serials).to_bytes(4, "big")
                 # The serial number also replaces a part of the signature, so that no two
                 # certificates are the same.
                 octets[-8:-4] = number.to_bytes(4, "big")
@@ -297,7 +297,7 @@ def test_time_for_cas_of_the_same_name_is_not_quadratic(serials, monkeypatch):
     """
     # Each certificate is compared with a limited number of CAs, which takes a constant time.
     monkeypatch.setattr(chain, "MAX_CANDIDATES", 8)
-    asked = Outstanding(
+    request = Outstanding(
         request_id="a", generation=1, spki_sha256=read_certificate(der(LEAF)).spki_sha256,
         entry=PlannedEntry(id="a", subject={"CN": "sip.contoso.com"}, issuer="internal"),
     )  # fmt: skip
@@ -306,7 +306,7 @@ def test_time_for_cas_of_the_same_name_is_not_quadratic(serials, monkeypatch):
 
     def match(count: int):
         files = [ReturnedFile(name="x", certificates=tuple(certificates(count)))]
-        return lambda: match_returned_certificates([asked], files, today=date(2026, 11, 24))
+        return lambda: match_returned_certificates([request], files, today=date(2026, 11, 24))
 
     # If there are fewer CAs than this number, each certificate is compared with every CA.
     assert faster_than_linear(match, size=2 * chain.MAX_CANDIDATES, most=1 << 20) is None

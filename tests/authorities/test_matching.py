@@ -23,7 +23,7 @@ from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.keys import compute_spki_sha256
 
 CA = PythonCa()
-CHAIN = [read_certificate(der(one)) for one in CA.chain]
+CHAIN = [read_certificate(der(certificate)) for certificate in CA.chain]
 KEYS = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("a", "b", "old", "foreign")}
 SAN = {"a": ("pool.contoso.com", "a.contoso.com"), "b": ("pool.contoso.com", "b.contoso.com")}
 
@@ -64,7 +64,7 @@ def match(requests, *files, known=()):
 
 
 def codes(findings) -> list[tuple[str, str]]:
-    return [(found.code, found.about) for found in findings]
+    return [(finding.code, finding.about) for finding in findings]
 
 
 def test_the_public_key_determines_the_request():
@@ -73,13 +73,13 @@ def test_the_public_key_determines_the_request():
     """
     first, second = made("a"), made("b")
     matched = match([asked("a"), asked("b")], file(second, name="a.cer"), file(*CHAIN, first))
-    assert [(one.asked.request_id, one.certificate) for one in matched.answers] == [
+    assert [(answer.asked.request_id, answer.certificate) for answer in matched.answers] == [
         ("a", first),
         ("b", second),
     ]
-    assert [one.findings for one in matched.answers] == [(), ()]
+    assert [answer.findings for answer in matched.answers] == [(), ()]
     assert codes(matched.findings) == [("root-to-compare", "answer.cer")]
-    assert [list(one.path.issuers) for one in matched.answers] == [CHAIN, CHAIN]
+    assert [list(answer.path.issuers) for answer in matched.answers] == [CHAIN, CHAIN]
 
 
 def test_newest_certificate_is_accepted():
@@ -129,32 +129,34 @@ def test_different_key_for_pool():
 
 def test_older_certificate_is_not_stored():
     """If a received certificate is older than the recorded certificate, lyncnb does not store it."""
-    held, older = made("a"), made("a", begins=TODAY - timedelta(9))
-    matched = match([asked("a", held_sha256=held.sha256)], file(older), known=[held, *CHAIN])
+    recorded, older = made("a"), made("a", begins=TODAY - timedelta(9))
+    matched = match(
+        [asked("a", held_sha256=recorded.sha256)], file(older), known=[recorded, *CHAIN]
+    )
     assert matched.answers == ()
     assert codes(matched.findings) == [("older-answer", "a")]
 
 
 def test_a_recorded_certificate_can_be_received_again():
     """Receiving the recorded certificate again changes nothing."""
-    held = made("a")
+    recorded = made("a")
     (answer,) = match(
-        [asked("a", held_sha256=held.sha256)], file(held), known=[held, *CHAIN]
+        [asked("a", held_sha256=recorded.sha256)], file(recorded), known=[recorded, *CHAIN]
     ).answers
-    assert (answer.certificate, answer.findings, answer.earlier) == (held, (), None)
+    assert (answer.certificate, answer.findings, answer.earlier) == (recorded, (), None)
 
 
 def test_replaces():
     """A newer certificate replaces the recorded certificate, and lyncnb reports the changes."""
-    held, newer = (
+    recorded, newer = (
         made("a", begins=TODAY - timedelta(9)),
         made("a", san=(*SAN["a"], "x.contoso.com")),
     )
-    one = asked("a", held_sha256=held.sha256, entry={"san": (*SAN["a"], "x.contoso.com")})
-    (answer,) = match([one], file(newer), known=[held, *CHAIN]).answers
+    request = asked("a", held_sha256=recorded.sha256, entry={"san": (*SAN["a"], "x.contoso.com")})
+    (answer,) = match([request], file(newer), known=[recorded, *CHAIN]).answers
     assert codes(answer.findings) == [("replaces-earlier-certificate", "a")]
     assert "names: none -> x.contoso.com" in answer.findings[0].message
-    assert answer.earlier == held
+    assert answer.earlier == recorded
 
 
 def test_renews():
@@ -218,8 +220,8 @@ def test_self_signed():
 
 def test_ca_certificate():
     """lyncnb does not accept a CA certificate that contains a server's key, not even as an issuer."""
-    one = made("a", ca=True, usage=CA_USAGE, eku=None)
-    matched = match([asked("a")], file(one, *CHAIN))
+    certificate = made("a", ca=True, usage=CA_USAGE, eku=None)
+    matched = match([asked("a")], file(certificate, *CHAIN))
     assert matched.answers == ()
     assert codes(matched.findings)[0] == ("ca-certificate", "a")
 
@@ -238,9 +240,9 @@ def test_unused_chain():
 
     If there are several roots, each must be compared.
     """
-    other = [read_certificate(der(one)) for one in PythonCa("Fabrikam").chain]
+    other = [read_certificate(der(certificate)) for certificate in PythonCa("Fabrikam").chain]
     matched = match([asked("a")], file(made("a"), *CHAIN), file(*other, name="other.p7b"))
-    unused = [one for one in codes(matched.findings) if one[0] == "chain-certificate-unused"]
+    unused = [pair for pair in codes(matched.findings) if pair[0] == "chain-certificate-unused"]
     assert unused == [("chain-certificate-unused", "other.p7b")] * 2
     roots = set(codes(matched.findings)) - set(unused)
     assert roots == {("root-to-compare", "answer.cer"), ("root-to-compare", "other.p7b")}
@@ -258,11 +260,11 @@ def test_duplicate_serial():
         [("duplicate-serial", "a")],
         [("duplicate-serial", "b")],
     ]
-    held = made("b", serial=7)
+    recorded = made("b", serial=7)
     matched = match(
-        [asked("a"), asked("b", held_sha256=held.sha256)],
+        [asked("a"), asked("b", held_sha256=recorded.sha256)],
         file(made("a", serial=7)),
-        known=[held, *CHAIN],
+        known=[recorded, *CHAIN],
     )
     assert [codes(answer.findings) for answer in matched.answers] == [[("duplicate-serial", "a")]]
 
@@ -289,7 +291,7 @@ def test_one_key_for_two_requests():
     """
     twin = asked("b", spki_sha256=compute_spki_sha256(KEYS["a"]), entry={"san": SAN["a"]})
     answers = match([asked("a"), twin], file(made("a"), *CHAIN)).answers
-    assert [codes(one.findings) for one in answers] == [
+    assert [codes(answer.findings) for answer in answers] == [
         [("one-certificate-for-several-requests", "a")],
         [("one-certificate-for-several-requests", "b")],
     ]
@@ -333,7 +335,7 @@ def test_order_does_not_matter(order, cut):
     are split into files.
     """
     everything = [_ONE, _TWO, *CHAIN, _OTHER]
-    shuffled = [everything[place] for place in order]
+    shuffled = [everything[index] for index in order]
     requests = [asked("a"), asked("b")]
     matched = match(requests, file(*shuffled[:cut]), file(*shuffled[cut:]))
     plain = match(requests, file(*everything))

@@ -36,12 +36,20 @@ def folder(shell, tmp_path) -> Path:
 
 def endless(root: Authority) -> Authority:
     """Replace the root certificate of a CA with one that has the same key but no end date."""
-    place = root.folder / "root"
+    base_path = root.folder / "root"
     openssl(
-        *("x509", "-in", f"{place}.pem", "-key", f"{place}.key", "-out", f"{place}.new"),
+        *(
+            "x509",
+            "-in",
+            f"{base_path}.pem",
+            "-key",
+            f"{base_path}.key",
+            "-out",
+            f"{base_path}.new",
+        ),
         *("-not_before", "20200101000000Z", "-not_after", "99991231235959Z"),
     )
-    shutil.move(f"{place}.new", f"{place}.pem")
+    shutil.move(f"{base_path}.new", f"{base_path}.pem")
     return root
 
 

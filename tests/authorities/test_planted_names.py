@@ -41,8 +41,8 @@ PLANTED = ("../../outside/evil", "../summary", "..\\evil", "/outside/evil", "C:e
 @pytest.fixture(scope="module")
 def packaged(tmp_path_factory) -> Path:
     """Return a request folder with a request, its certificate, its package and a renewal."""
-    place = tmp_path_factory.mktemp("planted")
-    issued = answered_by_openssl(STANDARD_EDITION.encode(), place)
+    work_folder = tmp_path_factory.mktemp("planted")
+    issued = answered_by_openssl(STANDARD_EDITION.encode(), work_folder)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
     return issued.matched().bundle.folder
 
@@ -66,13 +66,13 @@ def texts(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object
 def planted(document: object, path: tuple[object, ...], text: str) -> object:
     """Return a copy of the document in which the string at the given path is replaced."""
     changed = copy.deepcopy(document)
-    place = changed
+    node = changed
     for step in path[:-1]:
-        place = place[step]
-    if isinstance(place, list) and not place:
-        place.append(text)
+        node = node[step]
+    if isinstance(node, list) and not node:
+        node.append(text)
     else:
-        place[path[-1]] = text
+        node[path[-1]] = text
     return changed
 
 
@@ -90,10 +90,10 @@ def test_altered_manifest_never_leads_to_another_path(shell, packaged):
     folder = Path(shutil.copytree(packaged, shell.folder / "deep" / "requests"))
     document = json.loads((packaged / "manifest.json").read_bytes())
     document["requests"][0]["plan"]["servers"] *= 2
-    places = [one for one in texts(document) if one[0] != "summary"]
-    assert len(places) > 60
+    paths = [path for path in texts(document) if path[0] != "summary"]
+    assert len(paths) > 60
     before = {name for name in files_below(shell.folder) if "/steps/" not in name}
-    for number, path in enumerate(places):
+    for number, path in enumerate(paths):
         is_name = {"servers", "key_holder", "issuer", "id", "file"} & set(path[-2:])
         for text in PLANTED if is_name else PLANTED[number % len(PLANTED) :][:1]:
             (folder / "manifest.json").write_text(json.dumps(planted(document, path, text)))
@@ -104,8 +104,8 @@ def test_altered_manifest_never_leads_to_another_path(shell, packaged):
                 names = zipfile.ZipFile(package).namelist()
                 assert not [n for n in names if ".." in n or "\\" in n or n[0] == "/"], path
                 package.unlink()
-            there = {name for name in files_below(shell.folder) if "/steps/" not in name}
-            assert there == before, (path, text)
+            after = {name for name in files_below(shell.folder) if "/steps/" not in name}
+            assert after == before, (path, text)
             assert precious.read_text() == "precious"
 
 
@@ -168,13 +168,13 @@ def test_altered_saved_plan_is_rejected(shell):
     assert shell("plan", "table.csv", "--save", "p.json").status == 0
     document = json.loads((shell.folder / "p.json").read_bytes())
     del document["sha256"]
-    places = list(texts(document["certificates"][0], ("certificates", 0)))
-    places += [("product",), ("options", "product")]
-    assert len(places) > 15
+    paths = list(texts(document["certificates"][0], ("certificates", 0)))
+    paths += [("product",), ("options", "product")]
+    assert len(paths) > 15
     (shell.folder / "p.json").write_bytes(encode_saved_plan(document))
     command = ("request", "--plan", "p.json", "deep/made", *PASS)
     assert run_in_folder(shell, [command], "as it is") == {0}
-    for number, path in enumerate(places):
+    for number, path in enumerate(paths):
         altered = planted(document, path, OTHERS[number % len(OTHERS)])
         (shell.folder / "p.json").write_bytes(encode_saved_plan(altered))
         assert run_in_folder(shell, [command], path) == {2}, path
@@ -208,9 +208,9 @@ def test_altered_as_is_file_never_leads_to_another_path(shell):
     command = ("request", "table.csv", "deep/made", "--only-missing", "kept.json", *PASS)
     save_as_is(shell, document)
     assert run_in_folder(shell, [command], "as it is") == {0}
-    places = list(texts(document))
-    assert len(places) > 30
-    for number, path in enumerate(places):
+    paths = list(texts(document))
+    assert len(paths) > 30
+    for number, path in enumerate(paths):
         save_as_is(shell, planted(document, path, OTHERS[number % len(OTHERS)]))
         expected = 0 if REMARKS & set(path[-2:]) else 2
         assert run_in_folder(shell, [command], path) == {expected}, path

@@ -22,21 +22,21 @@ DAY = date(2026, 11, 24)
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
     """Return an as-is comparison that contains every state and some unreadable files."""
-    place = tmp_path_factory.mktemp("kept")
+    work_folder = tmp_path_factory.mktemp("kept")
     chance = random.Random(5)
     estate = random_estate(chance, exported=True)
-    write_estate(estate, place / "estate", chance, exported=True)
-    (place / "estate" / "words.txt").write_text("nothing")
-    found = ln.compare_as_is(estate.plan, place / "estate", on=DAY)
-    assert found.unplanned
-    assert found.files
-    assert {"covered", "none"} < {one.state for one in found.planned}
-    return found
+    write_estate(estate, work_folder / "estate", chance, exported=True)
+    (work_folder / "estate" / "words.txt").write_text("nothing")
+    comparison = ln.compare_as_is(estate.plan, work_folder / "estate", on=DAY)
+    assert comparison.unplanned
+    assert comparison.files
+    assert {"covered", "none"} < {entry.state for entry in comparison.planned}
+    return comparison
 
 
-def read(found: bytes, place):
-    path = place / "kept.json"
-    path.write_bytes(found)
+def read(content: bytes, folder):
+    path = folder / "kept.json"
+    path.write_bytes(content)
     return ln.read_as_is(path)
 
 
@@ -74,35 +74,35 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("place", BAD)
-def test_field_of_the_wrong_type_is_reported(kept, tmp_path, place):
+@pytest.mark.parametrize("field_path", BAD)
+def test_field_of_the_wrong_type_is_reported(kept, tmp_path, field_path):
     """If a field of a saved comparison has a value of the wrong type, the error message gives the
     path of the field.
     """
     document = json.loads(kept.to_json())
-    document["planned"].sort(key=lambda one: one["certificate"] is None)
-    *path, last = place.split(".")
+    document["planned"].sort(key=lambda entry: entry["certificate"] is None)
+    *path, last = field_path.split(".")
     inside = document
     for step in path:
         inside = inside[int(step) if step.isdigit() else step]
-    inside[last] = BAD[place]
+    inside[last] = BAD[field_path]
     with pytest.raises(
         ReturnedFileError, match="kept.json: the file was edited or damaged"
     ) as caught:
         read(json.dumps(document).encode(), tmp_path)
-    told = str(caught.value.problems[0])
-    expected = place.replace(".0", "[0]")
-    assert expected in told or expected.rpartition(".")[0] in told
+    message = str(caught.value.problems[0])
+    expected = field_path.replace(".0", "[0]")
+    assert expected in message or expected.rpartition(".")[0] in message
 
 
 def test_certificate_with_an_error_cannot_be_covered(kept, tmp_path):
     """In a saved comparison, a certificate with an error cannot be marked as covered, even if the
     digest was calculated again.
     """
-    one = next(one for one in kept.planned if one.is_covered)
-    fault = create_returned_finding("certificate-expired", one.id, "it expired on 2026-01-01")
+    entry = next(candidate for candidate in kept.planned if candidate.is_covered)
+    fault = create_returned_finding("certificate-expired", entry.id, "it expired on 2026-01-01")
     planned = tuple(
-        replace(other, findings=(fault,)) if other == one else other for other in kept.planned
+        replace(other, findings=(fault,)) if other == entry else other for other in kept.planned
     )
     with pytest.raises(ReturnedFileError) as raised:
         read(replace(kept, planned=planned).to_json(), tmp_path)
@@ -129,8 +129,8 @@ def test_duplicate_ids_and_wrong_states_are_rejected(kept, tmp_path):
     with pytest.raises(ReturnedFileError, match="appears twice"):
         read(json.dumps(document).encode(), tmp_path)
     document["planned"].pop()
-    one = next(one for one in document["planned"] if one["state"] == "none")
-    one["state"] = "covered"
+    entry = next(candidate for candidate in document["planned"] if candidate["state"] == "none")
+    entry["state"] = "covered"
     with pytest.raises(ReturnedFileError, match='does not match the state "covered"'):
         read(json.dumps(document).encode(), tmp_path)
 

@@ -27,10 +27,14 @@ def test_folder_contains_its_plan(tmp_path):
     assert ln.compare_plans(recorded, plan).is_empty
     assert recorded.findings is None
     less = ln.plan_certificates(plan.topology.with_rows(remove=[0]), plan.rules)
-    gone = [c for c in ln.compare_plans(recorded, less).changes if c.change == "name removed"]
-    gone += [c for c in ln.compare_plans(recorded, less).changes if c.change.endswith("removed")]
-    assert gone
-    assert {c.why for c in gone if c.what == "Name"} <= {"the reason for this name is not recorded"}
+    removals = [c for c in ln.compare_plans(recorded, less).changes if c.change == "name removed"]
+    removals += [
+        c for c in ln.compare_plans(recorded, less).changes if c.change.endswith("removed")
+    ]
+    assert removals
+    assert {c.why for c in removals if c.what == "Name"} <= {
+        "the reason for this name is not recorded"
+    }
 
 
 def test_retired_request_is_not_in_the_plan(tmp_path):

@@ -32,14 +32,14 @@ def folder(tmp_path):
     """
     bundle = make_folder(tmp_path / "requests")
     oauth = find_id(bundle, "deployment")
-    certify(bundle.folder, *(one.id for one in bundle.requests if one.id != oauth))
+    certify(bundle.folder, *(record.id for record in bundle.requests if record.id != oauth))
     return bundle.folder
 
 
 def pool_of(folder):
     """Return the record of an issued certificate that all servers of a pool share."""
     records = read_manifest(folder).requests
-    return next(one for one in records if len(one.plan.servers) > 1 and one.issued)
+    return next(record for record in records if len(record.plan.servers) > 1 and record.issued)
 
 
 def renew(folder, name, *, certified=True):
@@ -52,12 +52,13 @@ def renew(folder, name, *, certified=True):
 
 def report(tmp_path, server, *thumbprints, at="2026-12-24T10:00:00Z", **changes):
     """Write a report for a server in the format that the server's script uses."""
-    places = [
-        {"place": f"Place {number}", "thumbprint": one} for number, one in enumerate(thumbprints)
+    entries = [
+        {"place": f"Place {number}", "thumbprint": thumbprint}
+        for number, thumbprint in enumerate(thumbprints)
     ]
-    said = {"format": "lyncnb-installed/1", "server": server, "at": at, "places": places}
+    document = {"format": "lyncnb-installed/1", "server": server, "at": at, "places": entries}
     path = tmp_path / f"{server.partition('.')[0]}.json"
-    path.write_text(json.dumps(said | changes))
+    path.write_text(json.dumps(document | changes))
     return path
 
 
@@ -68,9 +69,11 @@ def test_without_a_name_all_issued_certificates_are_recorded(folder):
     """
     done = ln.deployed(folder, today=TODAY)
     manifest = read_manifest(folder)
-    waiting = {one.id for one in manifest.requests if one.issued is None}
-    assert {one.id for one in done.recorded} == manifest.by_id.keys() - waiting
-    assert all(find_generations(one).is_recorded for one in manifest.requests if one.issued)
+    waiting = {record.id for record in manifest.requests if record.issued is None}
+    assert {entry.id for entry in done.recorded} == manifest.by_id.keys() - waiting
+    assert all(
+        find_generations(record).is_recorded for record in manifest.requests if record.issued
+    )
     before = snapshot(folder, but_lock=True)
     again = ln.deployed(folder, today=TODAY)
     assert (again.recorded, snapshot(folder, but_lock=True)) == ((), before)
@@ -85,8 +88,10 @@ def test_server_name_selects_its_certificates(folder):
     first, *others = pool.plan.servers
     ln.deployed(folder, first.partition(".")[0].upper(), on=TODAY, today=LATER)
     manifest = read_manifest(folder)
-    ours = [one for one in manifest.requests if one.issued and first in one.plan.servers]
-    assert [[d.server for d in one.deployments] for one in ours] == [[first]] * len(ours)
+    ours = [
+        record for record in manifest.requests if record.issued and first in record.plan.servers
+    ]
+    assert [[d.server for d in record.deployments] for record in ours] == [[first]] * len(ours)
     assert not find_generations(manifest.by_id[pool.id]).is_recorded
     ln.deployed(folder, *others, today=LATER)
     assert find_generations(read_manifest(folder).by_id[pool.id]).deployed_on == "2026-12-24"
@@ -99,7 +104,7 @@ def test_requests_are_selected_by_id_pattern_or_serial_number(folder):
     pool = pool_of(folder)
     for name in (pool.id[:-2], pool.issued.serial, pool.issued.thumbprint_sha1, f"{pool.id[:6]}*"):
         done = ln.deployed(folder, name, today=TODAY)
-        assert pool.id in {one.id for one in done.recorded}, name
+        assert pool.id in {entry.id for entry in done.recorded}, name
 
 
 def test_every_wrong_name_is_listed(folder):
@@ -110,7 +115,7 @@ def test_every_wrong_name_is_listed(folder):
     before = snapshot(folder, but_lock=True)
     with pytest.raises(BundleError) as caught:
         ln.deployed(folder, "nobody.contoso.com", oauth, pool_of(folder).id, today=TODAY)
-    texts = [one.message for one in caught.value.problems]
+    texts = [problem.message for problem in caught.value.problems]
     assert len(texts) == 2
     assert 'with the name "nobody.contoso.com"' in texts[0]
     assert "no certificate was received" in texts[1]
@@ -132,7 +137,7 @@ def test_newest_issued_generation_is_recorded(folder):
     name = pool_of(folder).id
     renew(folder, name, certified=False)
     done = ln.deployed(folder, name, today=LATER)
-    assert [one.generation for one in done.recorded] == [1]
+    assert [entry.generation for entry in done.recorded] == [1]
     record = read_manifest(folder).by_id[name]
     assert find_generations(record).deployed_on == "2026-12-24"
     assert record.deployments == ()
@@ -147,7 +152,7 @@ def test_date_for_the_remaining_servers_is_not_a_correction(folder):
     ln.deployed(folder, first, on=TODAY, today=LATER)
     ln.deployed(folder, pool.id, on=LATER, today=LATER)
     record = read_manifest(folder).by_id[pool.id]
-    days = {one.server: one.on for one in record.deployments}
+    days = {deployment.server: deployment.on for deployment in record.deployments}
     assert days.pop(first) == str(TODAY)
     assert set(days.values()) == {str(LATER)}
 
@@ -160,15 +165,15 @@ def test_a_wrong_deployment_date_can_be_corrected(folder):
     ln.deployed(folder, today=LATER)
     first = LATER - timedelta(days=3)
     for right in (first, first + timedelta(days=2)):
-        found = ln.deployed(folder, record.id, on=right, today=LATER)
-        assert [(one.what, one.on) for one in found.recorded] == [("recorded", f"{right}")]
+        done = ln.deployed(folder, record.id, on=right, today=LATER)
+        assert [(entry.what, entry.on) for entry in done.recorded] == [("recorded", f"{right}")]
         now = read_manifest(folder).by_id[record.id]
-        assert {one.on for one in now.deployments} == {f"{right}"}
+        assert {deployment.on for deployment in now.deployments} == {f"{right}"}
         (part,) = certificate_history(folder, record.id).generations
         assert {(stay.since, stay.until) for stay in part.stays} == {(f"{right}", "")}
     ln.deployed(folder, on=LATER, today=LATER)
     now = read_manifest(folder).by_id[record.id]
-    assert {one.on for one in now.deployments} == {f"{right}"}, "nobody named it"
+    assert {deployment.on for deployment in now.deployments} == {f"{right}"}, "nobody named it"
 
 
 def test_server_without_a_planned_certificate_is_skipped_with_a_note(folder):
@@ -183,10 +188,10 @@ def test_server_without_a_planned_certificate_is_skipped_with_a_note(folder):
             [replace(record, state="retired", retired_at="2026-12-01T00:00:00Z")]
         ),
     )
-    found = ln.deployed(folder, record.plan.servers[0], today=LATER)
+    done = ln.deployed(folder, record.plan.servers[0], today=LATER)
     words = f"lyncnb did not record the deployment of {record.id}"
-    assert any(words in note for note in found.notes)
-    assert record.id not in {one.id for one in found.recorded}
+    assert any(words in note for note in done.notes)
+    assert record.id not in {entry.id for entry in done.recorded}
 
 
 def test_an_expired_certificate_is_not_recorded_today(folder):
@@ -269,13 +274,13 @@ def test_later_report_replaces_the_record(folder, tmp_path):
     )
     after = report(tmp_path, server, second.issued.thumbprint_sha1, old, at="2026-12-26T10:00:00Z")
     done = ln.deployed(folder, reports=[after], today=LATER + timedelta(days=2))
-    assert [(one.generation, one.what) for one in done.recorded] == [
+    assert [(entry.generation, entry.what) for entry in done.recorded] == [
         (2, "no longer on the server"),
         (1, "recorded"),
     ]
     # The old certificate is in use again, so its key is kept.
     record = read_manifest(folder).by_id[first.id]
-    assert server not in {one.server for one in record.deployments}
+    assert server not in {deployment.server for deployment in record.deployments}
     assert find_generations(record).in_use.generation == 1
 
 
@@ -290,9 +295,9 @@ def test_every_wrong_report_is_listed(folder, tmp_path):
     more = report(tmp_path, "more.contoso.com", thumbprint, key="x")
     with pytest.raises(ReturnedFileError) as caught:
         ln.deployed(folder, reports=[wrong, other, more, tmp_path / "none.json"], today=LATER)
-    told = str(caught.value)
+    message = str(caught.value)
     for part in ("places[0].thumbprint", "'at'", "other.json", "Unknown key: 'key'", "none.json"):
-        assert part in told
+        assert part in message
     future = report(tmp_path, server, thumbprint, at="2027-03-01T00:00:00Z")
     with pytest.raises(BundleError, match="in the future"):
         ln.deployed(folder, reports=[future], today=LATER)
@@ -305,18 +310,18 @@ def test_a_revocation_needs_a_request_in_the_folder(folder):
     Recording the same revocation again changes nothing.
     """
     pool = pool_of(folder)
-    asked = Revocation(reason="keyCompromise", asked_at="2026-11-24T00:00:00Z")
-    changed = pool.with_generation(1, revocation=asked)
+    revocation = Revocation(reason="keyCompromise", asked_at="2026-11-24T00:00:00Z")
+    changed = pool.with_generation(1, revocation=revocation)
     save_manifest(folder, read_manifest(folder).with_records([changed]))
     with pytest.raises(OptionsError, match="requires the name of each"):
         ln.deployed(folder, revoked=True, today=LATER)
-    other = next(one.id for one in read_manifest(folder).requests if one.id != pool.id)
+    other = next(record.id for record in read_manifest(folder).requests if record.id != pool.id)
     with pytest.raises(BundleError, match="you did not request a revocation of"):
         ln.deployed(folder, other, revoked=True, today=LATER)
     done = ln.deployed(folder, pool.id, revoked=True, on=TODAY, today=LATER)
-    assert [one.what for one in done.recorded] == ["revoked"]
-    found = read_manifest(folder).by_id[pool.id].revocation
-    assert found.revoked_at == "2026-11-24T00:00:00Z"
+    assert [entry.what for entry in done.recorded] == ["revoked"]
+    recorded = read_manifest(folder).by_id[pool.id].revocation
+    assert recorded.revoked_at == "2026-11-24T00:00:00Z"
     before = snapshot(folder, but_lock=True)
     ln.deployed(folder, pool.id, revoked=True, today=LATER)
     assert snapshot(folder, but_lock=True) == before
@@ -337,5 +342,5 @@ def test_as_is_file_records_used_certificates(folder, tmp_path):
     path = tmp_path / "asis.json"
     path.write_bytes(survey.to_json())
     done = ln.deployed(folder, reports=[path])
-    assert [(one.servers, one.seen_in) for one in done.recorded] == [((uses,), "asis.json")]
+    assert [(entry.servers, entry.seen_in) for entry in done.recorded] == [((uses,), "asis.json")]
     assert f"{has} has the certificate of {pool.id}" in done.notes[0]

@@ -55,8 +55,8 @@ def test_all_views_show_the_same_renewal_date(tmp_path):
         with_certificates(folder, chance, case)
         bundle = open_requests(folder)
         made = forecast(bundle, start=case.start, until=date(2031, 1, 1))
-        days = {one.id: one.renew_from for one in made.entries if one.number == 0}
-        calendar = {one.request_id: one.renew_from for one in list_renewals(folder)}
+        days = {entry.id: entry.renew_from for entry in made.entries if entry.number == 0}
+        calendar = {renewal.request_id: renewal.renew_from for renewal in list_renewals(folder)}
         assert calendar == days, f"seed {seed}"
         summary = build_folder_summary(folder, bundle.manifest)
         assert summary is not None
@@ -65,13 +65,13 @@ def test_all_views_show_the_same_renewal_date(tmp_path):
         }, f"seed {seed}"
         for day in set(days.values()):
             states = [
-                {one.id: one.state for one in folder_status(folder, today=at).requests}
+                {request.id: request.state for request in folder_status(folder, today=at).requests}
                 for at in (day - DAY, day)
             ]
             for name in (name for name, other in days.items() if other == day):
                 # If the order date is after the certificate's last day, the certificate has already
                 # expired.
-                assert [one[name] for one in states] in (
+                assert [day_states[name] for day_states in states] in (
                     ["issued", "expiring"], ["issued", "expired"], ["expired", "expired"],
                 ), f"seed {seed}, {name}"  # fmt: skip
         plain = {
@@ -97,8 +97,8 @@ def test_order_date_leaves_time_before_a_change_freeze():
     begins = datetime.combine(date(2026, 10, 1), time())
     # The certificate is valid until 2027-01-19, so the last third of its lifetime begins on 2026-12-14.
     ends = begins + 111 * DAY - SECOND
-    found = [terms.plan_renewal(begins, ends, issuer) for issuer in ("public", "internal")]
-    assert [(str(one.order_on), str(one.change_on)) for one in found] == [
+    renewals = [terms.plan_renewal(begins, ends, issuer) for issuer in ("public", "internal")]
+    assert [(str(renewal.order_on), str(renewal.change_on)) for renewal in renewals] == [
         ("2026-12-17", "2027-01-09"),
         ("2027-01-09", "2027-01-09"),
     ]

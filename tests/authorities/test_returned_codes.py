@@ -65,10 +65,10 @@ def case(*, key=KEY, hash_name="", signer=None, asked=0, entry=None, ends=None, 
         ends is not None
     ):  # The library cryptography cannot create a certificate that ends before it starts.
         certificate = replace(certificate, not_after=certificate.not_before + ends)
-    found = compare_certificate(
+    findings = compare_certificate(
         certificate, replace(ENTRY, **(entry or {})), today=DAY, validity_days=asked
     )
-    return {one.code for one in found}
+    return {finding.code for finding in findings}
 
 
 def upper(names):
@@ -167,10 +167,16 @@ def path_codes(ca, *issuers, sha1=(), md5=(), **changes):
     """
     values = {"subject": [CN], "san": NAMES[:1], "days": 300, **changes}
     leaf = issue(KEY.public_key(), ca.issuing.subject, ca.key, **values)
-    chain = [replace_signature(one, ca.root_key, "sha1") if one in sha1 else one for one in issuers]
-    chain = [replace_signature(one, ca.root_key, "md5") if one in md5 else one for one in chain]
-    found = Issuers([read_certificate(der(one)) for one in chain])
-    path = build_path(read_certificate(der(leaf)), found, today=DAY)
+    chain = [
+        replace_signature(issuer, ca.root_key, "sha1") if issuer in sha1 else issuer
+        for issuer in issuers
+    ]
+    chain = [
+        replace_signature(issuer, ca.root_key, "md5") if issuer in md5 else issuer
+        for issuer in chain
+    ]
+    known_issuers = Issuers([read_certificate(der(issuer)) for issuer in chain])
+    path = build_path(read_certificate(der(leaf)), known_issuers, today=DAY)
     return {objection.code for objection in path.objections}
 
 
@@ -185,7 +191,7 @@ def with_key_bits(bits):
     short for pyca to create.
     """
     leaf = issue(KEY.public_key(), CA.issuing.subject, CA.key, subject=[CN], san=NAMES[:1])
-    leaf, issuing, root = (read_certificate(der(one)) for one in (leaf, *CA.chain))
+    leaf, issuing, root = (read_certificate(der(certificate)) for certificate in (leaf, *CA.chain))
     path = (replace(issuing, key_bits=bits), root)
     return {objection.code for objection in list_objections(leaf, path, today=DAY)}
 
@@ -263,5 +269,5 @@ def test_every_comparison_has_two_cases():
     source = (
         REPOSITORY / "lyncnb" / "authorities" / "evaluation" / "compare_certificate.py"
     ).read_text("utf-8")
-    told = {*re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', source)} & list_returned_checks().keys()
-    assert told == COMPARED.keys()
+    codes = {*re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', source)} & list_returned_checks().keys()
+    assert codes == COMPARED.keys()

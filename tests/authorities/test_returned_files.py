@@ -49,7 +49,7 @@ def test_hostile_files_are_reported(tmp_path, name):
         assert file.certificates
         return
     assert file.certificates == ()
-    assert [found for found, _ in file.remarks] == [code]
+    assert [remark_code for remark_code, _ in file.remarks] == [code]
     assert sorted(tmp_path.rglob("*")) == [path]
 
 
@@ -57,8 +57,8 @@ def test_links_and_pipes(tmp_path):
     """When it reads a folder, lyncnb follows no symbolic link and opens only regular files."""
     lay_out(tmp_path, {"a.cer": (pem(LEAF), "")})
     (tmp_path / "loop").symlink_to(tmp_path)
-    told = {file.name: file.remarks for file in read_returned_files([tmp_path])}
-    assert told == {
+    remarks = {file.name: file.remarks for file in read_returned_files([tmp_path])}
+    assert remarks == {
         "a.cer": (),
         "link.cer": (("file-skipped", "the file is a symbolic link"),),
         "pipe.cer": (("file-unreadable", "the path is not a regular file"),),
@@ -155,7 +155,7 @@ def test_password(tmp_path, password):
         )
     )
     (file,) = read_returned_files([path], password=password)
-    assert [one.der for one in file.certificates] == [der(LEAF)]
+    assert [certificate.der for certificate in file.certificates] == [der(LEAF)]
 
 
 def test_missing_paths_are_reported_together(tmp_path):
@@ -306,8 +306,10 @@ def test_files_of_mail_programs_and_cas_are_read(tmp_path, data):
     path = tmp_path / "answer"
     path.write_bytes(data)
     files = read_returned_files([path])
-    found = {one.sha256 for file in files for one in file.certificates}
-    assert found == {read_certificate(der(one)).sha256 for one in (LEAF, *CA.chain)}
+    digests = {certificate.sha256 for file in files for certificate in file.certificates}
+    assert digests == {
+        read_certificate(der(certificate)).sha256 for certificate in (LEAF, *CA.chain)
+    }
     assert [file.remarks for file in files if file.remarks] == []
 
 
@@ -339,7 +341,7 @@ def test_invalid_archives_are_reported_and_not_extracted(tmp_path, data, code):
     """
     (tmp_path / "answer.tar.gz").write_bytes(data)
     (file,) = read_returned_files([tmp_path])
-    assert [told for told, _ in file.remarks] == [code]
+    assert [remark_code for remark_code, _ in file.remarks] == [code]
     assert file.certificates == ()
     assert sorted(os.listdir(tmp_path)) == ["answer.tar.gz"]
 

@@ -50,8 +50,8 @@ class Case:
 
     def csr(self, part: str) -> Path:
         """Return the path of the request for the server or for the deployment."""
-        (found,) = self.requests.glob(f"csr/{part}*.csr")
-        return found
+        (path,) = self.requests.glob(f"csr/{part}*.csr")
+        return path
 
     @property
     def server(self) -> Path:
@@ -354,16 +354,16 @@ def accepted_in_vain(case: Case) -> Iterable[list[Path]]:
     yield ["--accept", "chain-signature-wrong=it is ours all the same"]
 
 
-def overwrite_with(one: str, other: str) -> Build:
+def overwrite_with(pattern: str, other: str) -> Build:
     """Overwrite one file in the request folder with another file in the same folder."""
 
     def build(case: Case) -> Iterable[list[Path]]:
         case.answer()
         yield [case.back]
         bundle = open_requests(case.requests)
-        if one.startswith("pfx"):
+        if pattern.startswith("pfx"):
             write_pfx(load_issued(bundle), passphrase=PASSPHRASE)
-        (target,), (source,) = case.requests.glob(one), case.requests.glob(other)
+        (target,), (source,) = case.requests.glob(pattern), case.requests.glob(other)
         target.write_bytes(source.read_bytes())
         yield []
 
@@ -416,24 +416,24 @@ def as_pkcs7(case: Case) -> None:
 
 def make_pfx_from_other_source(case: Case) -> bytes:
     """Return a PFX file from another source with a password that lyncnb does not know."""
-    place = case.back.parent
+    folder = case.back.parent
     openssl(
         *("pkcs12", "-export", "-inkey", case.root.folder / "root.key", "-passout", "pass:secret"),
-        *("-in", case.root.folder / "root.pem", "-out", place / "their.pfx"),
+        *("-in", case.root.folder / "root.pem", "-out", folder / "their.pfx"),
     )
-    return (place / "their.pfx").read_bytes()
+    return (folder / "their.pfx").read_bytes()
 
 
 def make_pfx_with_rare_cipher(case: Case) -> bytes:
     """Return a PFX file with a rare cipher, which lyncnb cannot distinguish from a file with an
     unknown password.
     """
-    place = case.back.parent
+    folder = case.back.parent
     openssl(
         *("pkcs12", "-export", "-certpbe", "aria-256-cbc", "-nokeys", "-passout", "pass:x"),
-        *("-in", case.root.folder / "root.pem", "-out", place / "odd.pfx"),
+        *("-in", case.root.folder / "root.pem", "-out", folder / "odd.pfx"),
     )
-    return (place / "odd.pfx").read_bytes()
+    return (folder / "odd.pfx").read_bytes()
 
 
 def beside_a_key(case: Case) -> None:
@@ -680,31 +680,31 @@ def template(tmp_path_factory) -> tuple[Path, Path]:
     """Return the paths of a request folder and of the CAs. The folder contains two requests, and no
     certificate has been issued.
     """
-    place = tmp_path_factory.mktemp("table")
+    work_folder = tmp_path_factory.mktemp("table")
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
-    write_requests(plan, place / "requests", passphrase=PASSPHRASE)
-    make_root(place / "ca").subordinate("issuing")
-    return place / "requests", place / "ca"
+    write_requests(plan, work_folder / "requests", passphrase=PASSPHRASE)
+    make_root(work_folder / "ca").subordinate("issuing")
+    return work_folder / "requests", work_folder / "ca"
 
 
 def run(shell: Shell, row: Row, template: tuple[Path, Path]) -> dict[str, tuple[int, str]]:
     """Create the files of a row in the test table, receive them, and run every command."""
     requests = Path(shutil.copytree(template[0], shell.folder / "requests"))
-    place = Path(shutil.copytree(template[1], shell.folder / "ca"))
+    ca_folder = Path(shutil.copytree(template[1], shell.folder / "ca"))
     shell.write("passphrase.txt", PASSPHRASE)
-    root = Authority(place, "root")
-    case = Case(requests, shell.folder / "back", root, Authority(place, "issuing", root))
+    root = Authority(ca_folder, "root")
+    case = Case(requests, shell.folder / "back", root, Authority(ca_folder, "issuing", root))
     for files in row.build(case) or [[case.back]]:
         ended = shell("receive", "requests", *files)
-    said = {"receive": (ended.status, ended.out + ended.err)}
+    results = {"receive": (ended.status, ended.out + ended.err)}
     for name, more in (
         ("status", ()),
         ("pfx", ("--passphrase-file", "passphrase.txt", *row.pfx(case))),
         ("steps", ()),
     ):
         ended = shell(name, "requests", *more)
-        said[name] = (ended.status, ended.out + ended.err)
-    return said
+        results[name] = (ended.status, ended.out + ended.err)
+    return results
 
 
 @pytest.mark.slow
@@ -713,19 +713,21 @@ def test_commands_report_each_row(shell, template, row):
     """In each case of `TABLE`, the commands name the affected certificates and have the expected
     exit status.
     """
-    said = run(shell, row, template)
-    assert tuple(status for status, _ in said.values()) == row.ends, said
+    results = run(shell, row, template)
+    assert tuple(status for status, _ in results.values()) == row.ends, results
     for code in row.says:
-        assert code in said["receive"][1]
+        assert code in results["receive"][1]
     for name, status in zip(("status", "pfx", "steps"), row.ends[1:], strict=True):
         if status or name == "status":
-            assert row.names in said[name][1], name
+            assert row.names in results[name][1], name
     assert len(list((shell.folder / "requests" / "pfx").glob("*.pfx"))) == row.packages
     # If lyncnb evaluates the recorded certificates again, it reports the recorded findings.
     bundle = open_requests(shell.folder / "requests")
     for record in bundle.requests:
         for part in filter(None, (record.issued, *record.refused)):
             again = load_issued(bundle)
-            found = [c for c in (*again.certificates, *again.refused) if c.sha256 == part.sha256]
-            codes = {f.code for c in found for f in c.findings}
+            certificates = [
+                c for c in (*again.certificates, *again.refused) if c.sha256 == part.sha256
+            ]
+            codes = {f.code for c in certificates for f in c.findings}
             assert codes == {f.code for f in part.judgement.findings} or "exchanged" in row.says[0]

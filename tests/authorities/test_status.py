@@ -36,23 +36,23 @@ PACKAGE = package_record("pfx/a.pfx")
 @pytest.fixture
 def folder(tmp_path):
     """Write a request folder with six requests, three of which have certificates."""
-    place = tmp_path / "requests"
-    manifest = write(numbered(6), place).manifest
-    (place / "returned").mkdir()
+    path = tmp_path / "requests"
+    manifest = write(numbered(6), path).manifest
+    (path / "returned").mkdir()
     changed = []
     for letter, record in zip("abc", manifest.requests, strict=False):
-        request = x509.load_pem_x509_csr((place / record.files.csr).read_bytes())
+        request = x509.load_pem_x509_csr((path / record.files.csr).read_bytes())
         begins = datetime(2026, 12, 1, tzinfo=UTC)
         certificate = CA.issue_for(request, begins=begins, days=90)
         file, digest = f"returned/{letter}.cer", read_certificate(der(certificate)).sha256
-        (place / file).write_bytes(pem(certificate))
+        (path / file).write_bytes(pem(certificate))
         issued = replace(ISSUED, file=file, sha256=digest)
         changed.append(record.with_issued(issued, at="2026-12-01T08:00:00Z"))
     changed[1] = changed[1].with_package(PACKAGE, at="2026-12-02T08:00:00Z")
-    save_manifest(place, manifest.with_records(changed))
-    (place / "pfx").mkdir(mode=0o700)
-    (place / "pfx" / "a.pfx").write_bytes(b"package")
-    return place
+    save_manifest(path, manifest.with_records(changed))
+    (path / "pfx").mkdir(mode=0o700)
+    (path / "pfx" / "a.pfx").write_bytes(b"package")
+    return path
 
 
 def test_each_request_has_its_state(folder):
@@ -229,20 +229,20 @@ def test_a_folder_is_drawn_as_a_timeline(tmp_path):
     assert "2027-03-01" in figure.svg
 
 
-@pytest.mark.parametrize("place", ["csr/*.csr", "keys/*.key", "returned/a.cer", "pfx/a.pfx"])
+@pytest.mark.parametrize("pattern", ["csr/*.csr", "keys/*.key", "returned/a.cer", "pfx/a.pfx"])
 @pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO, errno.EACCES])
-def test_unreadable_file_does_not_hide_other_files(folder, monkeypatch, place, code):
+def test_unreadable_file_does_not_hide_other_files(folder, monkeypatch, pattern, code):
     """If lyncnb cannot read a file, for example because its network share is unavailable, the
     status command reports this file and still shows the other files.
     """
-    path = next(folder.glob(place))
+    path = next(folder.glob(pattern))
     real = system_calls.open
     before = folder_status(folder, today=date(2026, 12, 5))
 
-    def opened(asked, *arguments):
-        if os.fspath(asked) == os.fspath(path):
+    def opened(opened_path, *arguments):
+        if os.fspath(opened_path) == os.fspath(path):
             raise OSError(code, os.strerror(code))
-        return real(asked, *arguments)
+        return real(opened_path, *arguments)
 
     monkeypatch.setattr(system_calls, "open", opened)
     status = folder_status(folder, today=date(2026, 12, 5))
@@ -268,8 +268,8 @@ def test_file_that_cannot_be_opened_does_not_hide_other_files(folder, monkeypatc
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
     class Listing:
-        def __init__(self, place):
-            self.entries = real(place)
+        def __init__(self, directory):
+            self.entries = real(directory)
 
         def __enter__(self):
             return self
@@ -285,7 +285,9 @@ def test_file_that_cannot_be_opened_does_not_hide_other_files(folder, monkeypatc
             return Stale(entry) if entry.name == path.name else entry
 
     monkeypatch.setattr("lyncnb.request_folder.files_on_disk.os.scandir", Listing)
-    found = [problem for problem in folder_status(folder).problems if problem.file.endswith(".csr")]
-    assert [(one.file, one.message) for one in found] == [
+    problems = [
+        problem for problem in folder_status(folder).problems if problem.file.endswith(".csr")
+    ]
+    assert [(problem.file, problem.message) for problem in problems] == [
         (f"csr/{path.name}", "cannot be reached"),
     ]

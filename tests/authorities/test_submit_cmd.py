@@ -29,15 +29,15 @@ UNREACHABLE = (
 class Package:
     """An extracted package, and a CA that answers its requests."""
 
-    def __init__(self, place: Path, windows: WineCmd, *ids: str, config: str = ""):
-        self.place, self.windows = place, windows
-        self.answers, self.log, self.ca = place / "answers", place / "log.txt", place / "ca"
-        (place / "csr").mkdir(parents=True)
+    def __init__(self, folder: Path, windows: WineCmd, *ids: str, config: str = ""):
+        self.place, self.windows = folder, windows
+        self.answers, self.log, self.ca = folder / "answers", folder / "log.txt", folder / "ca"
+        (folder / "csr").mkdir(parents=True)
         self.ca.mkdir()
         for request_id in ids:
-            (place / "csr" / f"{request_id}.csr").write_text("a request")
+            (folder / "csr" / f"{request_id}.csr").write_text("a request")
         script = build_submit_script(ids, template="WebServer", config=config)
-        (place / "submit.cmd").write_bytes(script)
+        (folder / "submit.cmd").write_bytes(script)
 
     def set_ca_message(self, request_id: str, text: str, *, certificate: bool = False) -> None:
         """Set the message that the CA returns for a request, and optionally issue its certificate."""
@@ -138,16 +138,16 @@ def test_two_internal_cas_are_kept_apart(wine_cmd, tmp_path):
     packed = hand_over(make_folder(tmp_path / "requests", plan).folder, tmp_path / "out.zip")
     with zipfile.ZipFile(tmp_path / "out.zip") as archive:
         archive.extractall(tmp_path / "out")
-    told = {}
+    ids_by_ca = {}
     for part in packed.parts:
-        place = tmp_path / "out" / part.folder
+        part_folder = tmp_path / "out" / part.folder
         log = tmp_path / f"{part.folder}.log"
         status, shown = wine_cmd.run(
-            place / "submit.cmd", CERTREQ_LOG=log, CERTREQ_ANSWERS=tmp_path / "nothing"
+            part_folder / "submit.cmd", CERTREQ_LOG=log, CERTREQ_ANSWERS=tmp_path / "nothing"
         )
         assert (status, "Which CA" in shown) == (1, False)
         calls = [line.split("|") for line in log.read_text().splitlines()]
         assert {call[2] for call in calls} == {part.ca}
-        told[part.ca] = {Path(call[5].replace("\\", "/")).stem for call in calls}
-    assert told == {part.ca: {record.id for record in part.requests} for part in packed.parts}
-    assert set(told) == set(cas.values())
+        ids_by_ca[part.ca] = {Path(call[5].replace("\\", "/")).stem for call in calls}
+    assert ids_by_ca == {part.ca: {record.id for record in part.requests} for part in packed.parts}
+    assert set(ids_by_ca) == set(cas.values())

@@ -26,15 +26,15 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 @pytest.fixture(scope="module")
 def returned(tmp_path_factory):
     """Return a request folder with one recorded certificate, and files with the other certificates."""
-    place = tmp_path_factory.mktemp("returned")
-    bundle = make_folder(place / "requests")
+    work_folder = tmp_path_factory.mktemp("returned")
+    bundle = make_folder(work_folder / "requests")
     certificates = answer_all(bundle, PythonCa())
     med = find_id(bundle, "med01")
     for name, certificate in certificates.items():
-        (place / f"{name}.cer").write_bytes(pem(certificate))
+        (work_folder / f"{name}.cer").write_bytes(pem(certificate))
     before = {name: (bundle.folder / name).read_bytes() for name in SUMMARY_NAMES}
-    receive(bundle.folder, place / f"{med}.cer", today=TODAY)
-    return place, bundle.folder, med, before
+    receive(bundle.folder, work_folder / f"{med}.cer", today=TODAY)
+    return work_folder, bundle.folder, med, before
 
 
 def test_summary_shows_the_renewal_date_after_receive(returned):
@@ -64,10 +64,10 @@ def test_page_and_wiki_text_are_updated(returned):
 
 def test_repeating_a_command_changes_no_byte(returned):
     """If the request or receive command is repeated, no file of the summary changes."""
-    place, folder, med, _ = returned
+    work_folder, folder, med, _ = returned
     before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
     make_folder(folder, make_plan())
-    receive(folder, place / f"{med}.cer", today=TODAY)
+    receive(folder, work_folder / f"{med}.cer", today=TODAY)
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -96,7 +96,7 @@ def test_recorded_plan_gives_the_same_summary(tmp_path, sample, options):
     """The summary that is written from plan.json equals the summary that the request command wrote."""
     plan = make_plan(REPOSITORY / "data" / f"{sample}.csv", **options)
     findings = check_plan(plan, on=TODAY)
-    codes = {one.code for one in findings if one.severity == "error"}
+    codes = {finding.code for finding in findings if finding.severity == "error"}
     accept = dict.fromkeys(codes, "agreed")
     folder = make_folder(tmp_path / "requests", plan, findings=findings, accept=accept).folder
     before = {name: (folder / name).read_bytes() for name in SUMMARY_NAMES}

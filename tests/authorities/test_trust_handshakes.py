@@ -69,7 +69,7 @@ def _name(text):
 
 
 def _pem(*certificates):
-    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
+    return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
 
 
 class Authority:
@@ -151,7 +151,7 @@ def try_handshake(server, client, host, *, client_store, server_store, purpose) 
     )
     try:
         for line in process.stdout:
-            if found := re.match(rb"ACCEPT .*:(\d+)", line):
+            if match := re.match(rb"ACCEPT .*:(\d+)", line):
                 break
         else:
             raise AssertionError("s_server did not start")
@@ -161,7 +161,7 @@ def try_handshake(server, client, host, *, client_store, server_store, purpose) 
             context.load_verify_locations(client_store)
         if client:
             context.load_cert_chain(client)
-        with socket.create_connection(("127.0.0.1", int(found[1])), timeout=60) as plain:
+        with socket.create_connection(("127.0.0.1", int(match[1])), timeout=60) as plain:
             try:
                 with context.wrap_socket(plain, server_hostname=host):
                     return ""
@@ -192,18 +192,18 @@ def pairs_of(planned, trust):
     """Return the pairs of server and client certificates for all connections in a plan, including
     connections that a partner or an application opens.
     """
-    found = []
-    for one in trust.presentations:
+    pairs = []
+    for presentation in trust.presentations:
         others = [
             other
             for other in trust.presentations
-            if other.connection == one.connection
-            and (other.presenter, other.verifier) == (one.verifier, one.presenter)
+            if other.connection == presentation.connection
+            and (other.presenter, other.verifier) == (presentation.verifier, presentation.presenter)
             and other.shown_as == "client"
         ]
-        if one.shown_as == "server" or others:
-            found += [Pair(planned, trust, one, other) for other in others or [None]]
-    return found
+        if presentation.shown_as == "server" or others:
+            pairs += [Pair(planned, trust, presentation, other) for other in others or [None]]
+    return pairs
 
 
 ROWS = {
@@ -258,7 +258,7 @@ class Tried:
 
     def __init__(self, lab: Lab, chance: random.Random, pair: Pair):
         self.lab, self.pair = lab, pair
-        self.by_id = {one.id: one for one in pair.planned.certificates}
+        self.by_id = {certificate.id: certificate for certificate in pair.planned.certificates}
         server, client = pair.server, pair.client
         self.server, self.host = self.certificate(chance, server)
         # If several servers of the plan verify the peer, the test uses the planned trust store of
@@ -276,28 +276,28 @@ class Tried:
         if not shown.certificates:
             path = self.lab.issue(shown.root, PARTNER, [PARTNER], (SERVER, CLIENT))
             return path, PARTNER
-        one = self.by_id[chance.choice(shown.certificates)]
-        names = [str(name) for name in one.names]
+        certificate = self.by_id[chance.choice(shown.certificates)]
+        names = [str(name) for name in certificate.names]
         known = [name for name in shown.names if name in names] or names
-        host = chance.choice(known or [one.subject.common_name]).replace("*", "any")
+        host = chance.choice(known or [certificate.subject.common_name]).replace("*", "any")
         if with_chain is None:
-            with_chain = self.has_chain(one, shown.root)
+            with_chain = self.has_chain(certificate, shown.root)
         path = self.lab.issue(
             shown.root,
             # If the table does not contain the name, the subject is blank.
-            one.subject.common_name or one.pool,
+            certificate.subject.common_name or certificate.pool,
             names,
-            usages or one.extended_key_usage,
+            usages or certificate.extended_key_usage,
             with_chain=with_chain,
         )
         return path, host
 
-    def has_chain(self, one, root):
+    def has_chain(self, certificate, root):
         """Return whether the plan installs the intermediate certificates on the server that
         presents the certificate.
         """
         for pool in self.pair.planned.topology.pools:
-            if (pool.fqdn, pool.role) != (one.pool, one.role):
+            if (pool.fqdn, pool.role) != (certificate.pool, certificate.role):
                 continue
             return all(
                 any(
@@ -309,23 +309,23 @@ class Tried:
             )
         return False
 
-    def store_of(self, chance, who):
+    def store_of(self, chance, side):
         """Return the roots that the plan requires in the trust store of one of the verifying
         servers.
         """
         pools = [
             need.pool
             for need in self.pair.trust.required
-            if need.role == who.role and who.pool in ("", need.pool)
+            if need.role == side.role and side.pool in ("", need.pool)
         ]
         sites = {pool.fqdn: pool.site for pool in self.pair.planned.topology.pools}
-        if not who.pool and who.site is not None:
-            pools = [pool for pool in pools if sites[pool] == who.site]
+        if not side.pool and side.site is not None:
+            pools = [pool for pool in pools if sites[pool] == side.site]
         pool = chance.choice(pools)
         return {
             need.ca
             for need in self.pair.trust.required
-            if (need.role, need.pool) == (who.role, pool)
+            if (need.role, need.pool) == (side.role, pool)
         }
 
     def try_handshake(self, *, server=None, client=None, lacks=None, at="", purpose=None) -> str:
@@ -334,8 +334,8 @@ class Tried:
         """
         cas = {"client": self.client_cas, "server": self.server_cas}
         stores = {
-            end: self.lab.store(ca for ca in held if not (at == end and ca == lacks))
-            for end, held in cas.items()
+            end: self.lab.store(ca for ca in roots if not (at == end and ca == lacks))
+            for end, roots in cas.items()
         }
         return try_handshake(
             server or self.server,
@@ -350,39 +350,41 @@ class Tried:
 def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
     """Test the connection between one pair of servers, and return the names of the tested cases."""
     tried, server, client = Tried(lab, chance, pair), pair.server, pair.client
-    what = f"{server.connection}: {server.presenter} for {server.verifier}, {client}"
+    description = f"{server.connection}: {server.presenter} for {server.verifier}, {client}"
     done = {"plain" if client is None else "mutual"}
-    said = tried.try_handshake()
+    error = tried.try_handshake()
     if client is None or client.is_served:
-        assert said == "", what
+        assert error == "", description
     else:
         # If client authentication is not planned, a server that requires client authentication
         # rejects the certificate. The trust plan contains the words "not planned".
-        assert "not planned" in client.client_authentication, what
-        assert "unsupported certificate" in said.lower().replace("_", " "), (what, said)
+        assert "not planned" in client.client_authentication, description
+        assert "unsupported certificate" in error.lower().replace("_", " "), (description, error)
         usages = (*client.planned, *client.asked)
         tried.shown, _ = tried.certificate(chance, client, usages)
-        assert tried.try_handshake() == "", what
+        assert tried.try_handshake() == "", description
         done.add("not planned")
-    assert "CERTIFICATE_VERIFY_FAILED" in tried.try_handshake(lacks=server.root, at="client"), what
+    assert "CERTIFICATE_VERIFY_FAILED" in tried.try_handshake(lacks=server.root, at="client"), (
+        description
+    )
     done.add("without the server's root")
     if server.certificates:
         bare, _ = tried.certificate(chance, server, with_chain=False)
-        assert "CERTIFICATE_VERIFY_FAILED" in tried.try_handshake(server=bare), what
+        assert "CERTIFICATE_VERIFY_FAILED" in tried.try_handshake(server=bare), description
         done.add("without the chain")
     if client is None:
         return done
-    assert "UNKNOWN_CA" in tried.try_handshake(lacks=client.root, at="server"), what
+    assert "UNKNOWN_CA" in tried.try_handshake(lacks=client.root, at="server"), description
     done.add("without the client's root")
     if client.certificates and CLIENT in client.asked:
         plain, _ = tried.certificate(chance, client, (SERVER,))
-        said = tried.try_handshake(client=plain)
-        assert "unsupported certificate" in said.lower().replace("_", " "), what
+        error = tried.try_handshake(client=plain)
+        assert "unsupported certificate" in error.lower().replace("_", " "), description
         done.add("without client authentication")
     elif client.certificates and CLIENT not in client.planned:
         # Lync Server accepts a server certificate from a client, but a stricter server rejects it.
-        said = tried.try_handshake(purpose=PURPOSES[CLIENT])
-        assert "unsupported certificate" in said.lower().replace("_", " "), what
+        error = tried.try_handshake(purpose=PURPOSES[CLIENT])
+        assert "unsupported certificate" in error.lower().replace("_", " "), description
         done.add("asked for more")
     return done
 

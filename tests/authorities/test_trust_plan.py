@@ -30,15 +30,16 @@ PROXY = row("rp01.contoso.net", "ReverseProxy")
 
 def on_server(planned: ln.TrustPlan, server: str) -> list[RequiredCa]:
     """Return the CA certificates that one server needs."""
-    return [one for one in planned.required if server in one.servers]
+    return [requirement for requirement in planned.required if server in requirement.servers]
 
 
-def roots(planned: ln.TrustPlan, who: str) -> set[str]:
+def roots(planned: ln.TrustPlan, verifier: str) -> set[str]:
     """Return the roots that a server or an external party must trust according to the plan."""
     return {
-        one.ca.title
-        for one in planned.required
-        if one.ca.is_root and (who in one.servers or who == one.title)
+        requirement.ca.title
+        for requirement in planned.required
+        if requirement.ca.is_root
+        and (verifier in requirement.servers or verifier == requirement.title)
     }
 
 
@@ -47,22 +48,27 @@ def shown(planned: ln.TrustPlan, connection: str) -> list[tuple[str, str, str, s
     that is presented in a connection.
     """
     return [
-        (one.presenter.role, one.shown_as, one.verifier.role, one.root.title)
-        for one in planned.presentations
-        if one.connection == connection
+        (
+            presentation.presenter.role,
+            presentation.shown_as,
+            presentation.verifier.role,
+            presentation.root.title,
+        )
+        for presentation in planned.presentations
+        if presentation.connection == connection
     ]
 
 
-def verifiers(planned: ln.CertificatePlan, who: TrustSide) -> list[str]:
+def verifiers(planned: ln.CertificatePlan, side: TrustSide) -> list[str]:
     """Return the names of the pools that verify a certificate, or "" for an external party."""
-    if who.role in planned.rules.parties:
+    if side.role in planned.rules.parties:
         return [""]
     return [
         pool.fqdn
         for pool in planned.topology.pools
-        if pool.role == who.role
-        and (who.pool in ("", pool.fqdn))
-        and (who.pool or who.site in (None, pool.site))
+        if pool.role == side.role
+        and (side.pool in ("", pool.fqdn))
+        and (side.pool or side.site in (None, pool.site))
     ]
 
 
@@ -79,7 +85,11 @@ def test_reverse_proxy_needs_both_chains():
     """
     planned = trust(plan(front_end(**WEB), PROXY))
     assert roots(planned, "rp01.contoso.net") == {INTERNAL, PUBLIC}
-    (inside,) = [one for one in on_server(planned, "rp01.contoso.net") if one.ca.title == INTERNAL]
+    (inside,) = [
+        requirement
+        for requirement in on_server(planned, "rp01.contoso.net")
+        if requirement.ca.title == INTERNAL
+    ]
     assert inside.store == ROOT
     assert not inside.is_inferred
     assert "Request and configure a certificate for your reverse HTTP proxy" in inside.source
@@ -117,13 +127,13 @@ def test_servers_trust_one_another():
         ("FrontEnd", "server", "Mediation", INTERNAL),
         ("Mediation", "client", "FrontEnd", INTERNAL),
     ]
-    for one in planned.presentations:
-        if one.statement == "between-servers":
+    for presentation in planned.presentations:
+        if presentation.statement == "between-servers":
             # Microsoft states that the client authentication EKU is no longer necessary between
             # servers.
-            assert one.asked == ("serverAuth",)
-            assert one.is_served
-            assert not one.is_inferred
+            assert presentation.asked == ("serverAuth",)
+            assert presentation.is_served
+            assert not presentation.is_inferred
 
 
 def test_exchange_and_lync_trust_both_ways():
@@ -136,7 +146,7 @@ def test_exchange_and_lync_trust_both_ways():
         "the root certificate of the CA used by the gateway, SBC, or SIP trunk provider",
     }
     assert roots(planned, "um01.contoso.com") == {PUBLIC, INTERNAL}
-    assert {who for who, *_ in shown(planned, "pool-to-voice-mail")} == {"ExchangeUM", "FrontEnd"}
+    assert {role for role, *_ in shown(planned, "pool-to-voice-mail")} == {"ExchangeUM", "FrontEnd"}
 
 
 def test_outlook_web_app_and_office_web_apps():
@@ -161,15 +171,17 @@ def test_gateways_over_tls_are_mutual():
     """A gateway that uses TLS requires mutual TLS."""
     planned = trust(plan(front_end(), row("med.contoso.net", "Mediation")))
     gateway = [o for o in on_server(planned, "med.contoso.net") if o.ca.issuer == "party"]
-    assert [one.when for one in gateway] == ["if a SIP trunk to the Mediation Server uses TLS"]
-    called = [
-        one
-        for one in planned.presentations
-        if one.statement == "gateways-called" and one.presenter.role == "Mediation"
+    assert [requirement.when for requirement in gateway] == [
+        "if a SIP trunk to the Mediation Server uses TLS"
     ]
-    (one,) = called
-    assert (one.is_served, one.is_inferred) == (False, True)
-    assert one.client_authentication == "required, but not planned"
+    called = [
+        candidate
+        for candidate in planned.presentations
+        if candidate.statement == "gateways-called" and candidate.presenter.role == "Mediation"
+    ]
+    (presentation,) = called
+    assert (presentation.is_served, presentation.is_inferred) == (False, True)
+    assert presentation.client_authentication == "required, but not planned"
 
 
 @pytest.mark.parametrize(
@@ -188,18 +200,18 @@ def test_client_authentication_ends_on_the_date_of_the_ca(ca, ends, code):
     """
     options = ln.PlanOptions(ca={"public": ca} if ca else {})
     planned = trust(plan(front_end(), edge(aol_pic="true"), options=options))
-    (one,) = [
-        one
-        for one in planned.presentations
-        if one.connection == "aol" and "clientAuth" in one.asked
+    (presentation,) = [
+        candidate
+        for candidate in planned.presentations
+        if candidate.connection == "aol" and "clientAuth" in candidate.asked
     ]
-    assert one.is_served
-    assert (one.client_auth_ends, one.ending) == (ends, code)
+    assert presentation.is_served
+    assert (presentation.client_auth_ends, presentation.ending) == (ends, code)
     sooner = " (some sources specify an earlier date)" if ca == "Sectigo" else ""
-    assert one.client_authentication == (
+    assert presentation.client_authentication == (
         f"planned; the CA stops including client authentication on {ends}{sooner} [{code}]"
     )
-    assert one.root.title == (f"{PUBLIC} ({ca})" if ca else PUBLIC)
+    assert presentation.root.title == (f"{PUBLIC} ({ca})" if ca else PUBLIC)
 
 
 def test_reverse_proxy_shows_a_client_certificate_only_if_planned():
@@ -207,7 +219,7 @@ def test_reverse_proxy_shows_a_client_certificate_only_if_planned():
     one.
     """
     rows = front_end(**WEB), PROXY
-    assert [who for who, *_ in shown(trust(plan(*rows)), "published-web")] == ["FrontEnd"]
+    assert [role for role, *_ in shown(trust(plan(*rows)), "published-web")] == ["FrontEnd"]
     options = ln.PlanOptions(reverse_proxy_client_eku=True)
     planned = trust(plan(*rows, options=options))
     assert ("ReverseProxy", "client", "FrontEnd", PUBLIC) in shown(planned, "published-web")
@@ -225,7 +237,9 @@ def test_hybrid_deployment_trusts_microsoft_365(product):
         table = plan(front_end(), *rows).topology
         planned = trust(ln.plan_certificates(table, rules))
         assert bool(shown(planned, "hybrid")) is expected
-        assert ("Microsoft 365" in {one.title for one in planned.required}) is expected
+        assert (
+            "Microsoft 365" in {requirement.title for requirement in planned.required}
+        ) is expected
         assert not shown(planned, "aol")
 
 
@@ -235,8 +249,8 @@ def test_every_connection_of_a_product_has_its_statement(product):
     role with certificates.
     """
     rules = ln.load_rules(product)
-    said = {connection for rule in rules.trusts for connection in rule.connections}
-    assert said == {rule.id for rule in rules.connections}
+    connection_ids = {connection for rule in rules.trusts for connection in rule.connections}
+    assert connection_ids == {rule.id for rule in rules.connections}
     holders = {rule.role for rule in rules.certificates} & rules.roles.keys()
     assert holders == {role for rule in rules.trusts for role in rule.roles}
     assert {p.id for p in rules.parties.values() if p.root} == {
@@ -269,21 +283,25 @@ def test_root_of_every_presented_certificate_is_installed(sample):
     presents the certificate has the root of the same CA type.
     """
     planned = ln.plan_certificates(ln.read_topology(DATA / f"{sample}.csv"), ln.load_rules())
-    found = trust(planned)
-    for one in found.presentations:
-        who = one.verifier
+    trust_plan = trust(planned)
+    for presentation in trust_plan.presentations:
+        verifier = presentation.verifier
         has = [
-            {need.ca for need in found.required if (need.role, need.pool) == (who.role, pool)}
-            for pool in verifiers(planned, who)
+            {
+                need.ca
+                for need in trust_plan.required
+                if (need.role, need.pool) == (verifier.role, pool)
+            }
+            for pool in verifiers(planned, verifier)
         ]
         assert has
-        assert all(one.root in cas for cas in has), one
-    by_id = {one.id: one for one in planned.certificates}
-    for one in found.presentations:
-        assert {by_id[name].issuer for name in one.certificates} <= {one.issuer}
+        assert all(presentation.root in cas for cas in has), presentation
+    by_id = {certificate.id: certificate for certificate in planned.certificates}
+    for presentation in trust_plan.presentations:
+        assert {by_id[name].issuer for name in presentation.certificates} <= {presentation.issuer}
     for certificate in planned.certificates:
         title = PUBLIC if certificate.issuer == "public" else INTERNAL
-        assert title in roots(found, certificate.servers[0])
+        assert title in roots(trust_plan, certificate.servers[0])
 
 
 def test_time_grows_in_proportion_to_the_servers():
@@ -299,8 +317,8 @@ def test_time_grows_in_proportion_to_the_servers():
 
     assert faster_than_linear(work, size=500, most=4_000) is None
     planned = planned_of(1_000)
-    found = trust(planned)
-    assert {s for one in found.required for s in one.servers} == {
+    trust_plan = trust(planned)
+    assert {s for requirement in trust_plan.required for s in requirement.servers} == {
         s for c in planned.certificates for s in c.servers
     }
 
@@ -309,27 +327,27 @@ def test_trust_plan_has_a_table_a_document_and_five_files(tmp_path):
     """The trust plan is available as a table with a row for each server and CA certificate, as
     JSON, and as five files.
     """
-    found = trust(plan(front_end(1), front_end(2), edge()))
-    frame = found.to_frame()
+    trust_plan = trust(plan(front_end(1), front_end(2), edge()))
+    frame = trust_plan.to_frame()
     assert list(frame["Server"])[:2] == ["ee01.contoso.com", "ee02.contoso.com"]
     assert set(frame["Basis"]) <= {"documented", "inferred"}
     assert (frame["Source"] != "").all()
-    assert (found.shown().to_frame()["Source"] != "").all()
-    document = json.loads(write_report(build_trust_report(found), ".json"))
+    assert (trust_plan.shown().to_frame()["Source"] != "").all()
+    document = json.loads(write_report(build_trust_report(trust_plan), ".json"))
     assert document["format"] == "lyncnb-trust/2"
     groups = document["certificate_groups"]
-    assert [groups[one["certificates"]] for one in document["presentations"]] == [
-        list(one.certificates) for one in found.presentations
+    assert [groups[entry["certificates"]] for entry in document["presentations"]] == [
+        list(presentation.certificates) for presentation in trust_plan.presentations
     ]
     # The document groups the ids, but states the same about each certificate.
-    for one, told in zip(found.presentations, document["presentations"], strict=True):
-        assert told["client_authentication"] == one.client_authentication
-        assert told["is_served"] == one.is_served
-    assert any(one["is_served"] is False for one in document["presentations"])
-    assert "certificates, shown in " in found._repr_html_()
+    for expected, written in zip(trust_plan.presentations, document["presentations"], strict=True):
+        assert written["client_authentication"] == expected.client_authentication
+        assert written["is_served"] == expected.is_served
+    assert any(entry["is_served"] is False for entry in document["presentations"])
+    assert "certificates, shown in " in trust_plan._repr_html_()
     for suffix in (".csv", ".md", ".html", ".xlsx"):
-        assert write_report(build_trust_report(found), suffix) == write_report(
-            build_trust_report(found), suffix
+        assert write_report(build_trust_report(trust_plan), suffix) == write_report(
+            build_trust_report(trust_plan), suffix
         )
 
 
@@ -337,12 +355,12 @@ def test_page_shows_complete_and_escaped_names():
     """The page of the trust plan shows every server, name and source completely, and escapes
     markup.
     """
-    found = trust(plan(front_end(), edge()))
-    evil = replace(found, source="<script>x</script>")
+    trust_plan = trust(plan(front_end(), edge()))
+    evil = replace(trust_plan, source="<script>x</script>")
     page = write_report(build_trust_report(evil), ".html").decode()
     assert "<script>" not in page
-    for one in found.presentations:
-        for name in one.names:
+    for presentation in trust_plan.presentations:
+        for name in presentation.names:
             assert name.replace(".", ".<wbr>") in page or name in page
 
 
@@ -352,27 +370,35 @@ def test_requirements_of_all_pools_are_reported_once(issuer):
     two lines if their CAs differ.
     """
     web = {"web_external_fqdn": "web1.contoso.com"}, {"web_external_fqdn": "web2.contoso.com"}
-    found = ln.trust(
+    trust_plan = ln.trust(
         plan(
             row("fe1.contoso.com", "FrontEnd", "pool1.contoso.com", **web[0]),
             row("fe2.contoso.com", "FrontEnd", "pool2.contoso.com", **web[1], issuer=issuer),
         )
     )
-    told = {
-        one.ca.issuer: [
-            text for text in one.reasons if text.startswith("verify the certificate of FrontEnd")
+    reasons_by_issuer = {
+        requirement.ca.issuer: [
+            text
+            for text in requirement.reasons
+            if text.startswith("verify the certificate of FrontEnd")
         ]
-        + [text for text in one.reasons if text.startswith("verify the certificate of some")]
-        for one in on_server(found, "fe1.contoso.com")
-        if one.ca.is_root and one.ca.issuer != "party"
+        + [
+            text
+            for text in requirement.reasons
+            if text.startswith("verify the certificate of some")
+        ]
+        for requirement in on_server(trust_plan, "fe1.contoso.com")
+        if requirement.ca.is_root and requirement.ca.issuer != "party"
     }
     both = "FrontEnd, 2 pools (SIP 5061)"
-    one, other = (
+    reason, other = (
         f"verify the certificate of FrontEnd pool{number}.contoso.com (SIP 5061, HTTPS 4443)"
         for number in (1, 2)
     )
     if not issuer:
-        assert told == {"internal": [f"verify the certificate of {both}", one, other]}
+        assert reasons_by_issuer == {
+            "internal": [f"verify the certificate of {both}", reason, other]
+        }
     else:
         some = f"verify the certificate of some of {both}"
-        assert told == {"internal": [one, some], "public": [other, some]}
+        assert reasons_by_issuer == {"internal": [reason, some], "public": [other, some]}

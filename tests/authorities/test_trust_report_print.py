@@ -37,7 +37,9 @@ THUMBPRINT = "0123456789ABCDEF0123456789ABCDEF01234567"
 @pytest.fixture(scope="module")
 def planned():
     """Return the trust plan of the sample, whose internal CA has a long subject."""
-    found = trust(ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), ln.load_rules()))
+    trust_plan = trust(
+        ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), ln.load_rules())
+    )
     known = CaCertificate(
         issuer="internal",
         title="CN=Contoso Enterprise Issuing Certification Authority 2026, DC=contoso, DC=net",
@@ -49,9 +51,9 @@ def planned():
         return known if ca.is_root and ca.issuer == "internal" else ca
 
     return replace(
-        found,
-        presentations=tuple(replace(o, root=named(o.root)) for o in found.presentations),
-        required=tuple(replace(o, ca=named(o.ca)) for o in found.required),
+        trust_plan,
+        presentations=tuple(replace(o, root=named(o.root)) for o in trust_plan.presentations),
+        required=tuple(replace(o, ca=named(o.ca)) for o in trust_plan.required),
     )
 
 
@@ -80,12 +82,12 @@ def test_printed_page_contains_every_name_and_source(planned, page_file, chromiu
         page.pdf(path=str(pdf), prefer_css_page_size=True)
     text = pdf_text(pdf)
     assert THUMBPRINT in text
-    for one in planned.required:
-        assert {server for server in one.servers if server not in text} == set()
-        assert one.ca.title.replace(" ", "") in text
-    for said in planned.statements:
-        assert said.why.replace(" ", "") in text
-        assert said.source.replace(" ", "") in text
+    for requirement in planned.required:
+        assert {server for server in requirement.servers if server not in text} == set()
+        assert requirement.ca.title.replace(" ", "") in text
+    for statement in planned.statements:
+        assert statement.why.replace(" ", "") in text
+        assert statement.source.replace(" ", "") in text
 
 
 #: The maximum number of printed pages for the trust plan of each sample. The table for each role
@@ -109,15 +111,17 @@ def test_page_has_a_table_for_each_role(sample, chromium, tmp_path):
         )
         opened_page.pdf(path=str(tmp_path / "t.pdf"), format="A4")
     assert page_count(tmp_path / "t.pdf") <= MOST_PAGES[sample]
-    for role in {one.title for one in planned.required if one.pool}:
+    for role in {requirement.title for requirement in planned.required if requirement.pool}:
         assert len([c for c in captions if c.startswith(f"{role}: ")]) == 1, role
     # No server presents the deployment's OAuth certificate on a port where a client verifies the
     # root.
-    shown = {name for one in planned.presentations for name in one.certificates}
-    assert shown <= {one.id for one in plan.certificates}
-    servers = {server for one in plan.certificates for server in one.servers}
+    shown = {name for presented in planned.presentations for name in presented.certificates}
+    assert shown <= {certificate.id for certificate in plan.certificates}
+    servers = {server for certificate in plan.certificates for server in certificate.servers}
     headline = f"{len(shown)} presented certificates, 2 CAs, {len(servers)} servers"
     assert headline in page
-    for one in planned.presentations:  # The text is on the page, but in a collapsed section.
-        for name in one.names:
+    for (
+        presentation
+    ) in planned.presentations:  # The text is on the page, but in a collapsed section.
+        for name in presentation.names:
             assert name in re.sub("<wbr>", "", page)

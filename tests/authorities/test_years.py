@@ -96,7 +96,9 @@ class History:
         if issued is None:
             return
         names = [name for name in self.record.plan.servers if self.random.random() < 0.7]
-        known = {(one.server, one.certificate) for one in self.record.deployments}
+        known = {
+            (deployment.server, deployment.certificate) for deployment in self.record.deployments
+        }
         names = [name for name in names if (name, issued.sha256) not in known]
         new = build_deployments(issued, names, date_text=self.day.isoformat(), recorded_at=self.now)
         self.record = replace(self.record, deployments=(*self.record.deployments, *new))
@@ -125,10 +127,10 @@ def check(history: History) -> None:
     if history.servers:
         ends = min(end for end, _, _ in history.servers.values())
         assert row.not_after, "a server has a certificate, and no row says until when"
-        told = datetime.fromisoformat(row.not_after)
+        shown_end = datetime.fromisoformat(row.not_after)
         if len(history.servers) == len(history.record.plan.servers):
-            assert told == ends
-        assert told <= ends
+            assert shown_end == ends
+        assert shown_end <= ends
         if ends < at:
             assert row.state == "expired"
             assert row.needs_attention
@@ -136,10 +138,10 @@ def check(history: History) -> None:
             find_generations(history.record).used
         )
     # The renewals show the same end date and progress as the status.
-    assert [f"{one.not_after:%Y-%m-%dT%H:%M:%SZ}" for one in renewals] == (
+    assert [f"{renewal.not_after:%Y-%m-%dT%H:%M:%SZ}" for renewal in renewals] == (
         [row.not_after] if row.not_after else []
     )
-    assert [one.under_way for one in renewals] == ([row.under_way] if row.not_after else [])
+    assert [renewal.under_way for renewal in renewals] == ([row.under_way] if row.not_after else [])
     # Purge must not remove a key that a server uses, or the key of the only issued certificate.
     issued = [part for part in history.record.generations if part.issued is not None]
     used = {generation for _, generation, _ in history.servers.values()}
@@ -191,12 +193,17 @@ class Estate:
         back = self.folder.parent / "back" / f"{self.day}"
         back.mkdir(parents=True, exist_ok=True)
         begins = datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC)
-        for one in self.manifest.requests:
-            if one.state == "waiting":
-                request = x509.load_pem_x509_csr((self.folder / one.files.csr).read_bytes())
-                ca, days = self.cas[one.plan.issuer], self.days[one.plan.issuer]
+        for request_record in self.manifest.requests:
+            if request_record.state == "waiting":
+                request = x509.load_pem_x509_csr(
+                    (self.folder / request_record.files.csr).read_bytes()
+                )
+                ca, days = (
+                    self.cas[request_record.plan.issuer],
+                    self.days[request_record.plan.issuer],
+                )
                 leaf = ca.issue_for(request, begins=begins, days=days)
-                (back / f"{one.id}.pem").write_bytes(pem(leaf, *ca.chain))
+                (back / f"{request_record.id}.pem").write_bytes(pem(leaf, *ca.chain))
         receive(self.folder, back, accept=self.accept, today=self.day)
         issued = load_issued(open_requests(self.folder), today=self.day)
         write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=self.day)
@@ -204,10 +211,10 @@ class Estate:
     def deploy(self) -> None:
         """Deploy the packaged certificates to the simulated servers, and record the deployments."""
         ln.deployed(self.folder, today=self.day)
-        for one in self.manifest.requests:
-            if one.package is not None and one.state != "retired":
-                for server in one.plan.servers:
-                    self.servers[one.id, server] = one.issued.ends
+        for request_record in self.manifest.requests:
+            if request_record.package is not None and request_record.state != "retired":
+                for server in request_record.plan.servers:
+                    self.servers[request_record.id, server] = request_record.issued.ends
 
     def renew(self, *names: str, reason: str = "due", **choices: bool) -> None:
         """Renew the certificates with the given names, or all certificates that are due."""
@@ -227,16 +234,16 @@ class Estate:
         """
         status = ln.folder_status(self.folder, today=self.day)
         at = datetime(self.day.year, self.day.month, self.day.day, 12, tzinfo=UTC)
-        rows = {one.id: one for one in status.shown}
+        rows = {row.id: row for row in status.shown}
         ends: dict[str, datetime] = {}
         for (name, _), end in self.servers.items():
             ends[name] = min(end, ends.get(name, end))
         calendar = {
-            one.request_id: one.not_after
-            for one in list_renewals(open_requests(self.folder), today=self.day)
+            renewal.request_id: renewal.not_after
+            for renewal in list_renewals(open_requests(self.folder), today=self.day)
         }
-        told = build_folder_summary(self.folder, self.manifest)
-        page = {member.id: member.valid_until for _, member in told.members}
+        summary = build_folder_summary(self.folder, self.manifest)
+        page = {member.id: member.valid_until for _, member in summary.members}
         for name, row in rows.items():
             end = ends[name]
             assert datetime.fromisoformat(row.not_after) == calendar[name] == end
@@ -251,8 +258,11 @@ class Estate:
             assert not made.works
         # A key must not be removed while a server uses its certificate.
         for item in purge(self.folder, today=self.day).items:
-            one = self.manifest.by_id[item.id]
-            assert one.state == "retired" or item.generation not in find_generations(one).used
+            request_record = self.manifest.by_id[item.id]
+            assert (
+                request_record.state == "retired"
+                or item.generation not in find_generations(request_record).used
+            )
         return status
 
 
@@ -268,7 +278,7 @@ def test_three_years_with_the_same_folder(tmp_path):
         2
     ):  # Public certificates with a lifetime of 47 days can be renewed without specifying an id.
         estate.wait(33)
-        assert {one.state for one in estate.check().shown} == {"issued", "expiring"}
+        assert {row.state for row in estate.check().shown} == {"issued", "expiring"}
         estate.renew()
         assert "waiting" in estate.check().counts()
         estate.answer()
@@ -287,7 +297,7 @@ def test_three_years_with_the_same_folder(tmp_path):
     name = next(i for i in estate.manifest.by_id if i.startswith("FrontEnd"))
     estate.renew(name, reason="the disk was stolen", compromised=True)
     stolen = estate.check()
-    assert [one.id for one in stolen.requests if one.revoke] == [name]
+    assert [row.id for row in stolen.requests if row.revoke] == [name]
     assert stolen.exit_status == 1
     assert stolen.next_steps[0].startswith("Ask the CA to revoke")
     estate.answer()
@@ -307,19 +317,19 @@ def test_three_years_with_the_same_folder(tmp_path):
     assert estate.check().exit_status == 0
     # If a server was removed, the status contains one line about it, and no warning appears when
     # its certificate expires.
-    gone = estate.plan.certificates[0]
+    removed = estate.plan.certificates[0]
     rest = replace(estate.plan, certificates=estate.plan.certificates[1:])
     write(rest, estate.folder, today=estate.day)
-    assert gone.id not in {one.id for one in estate.check().shown}
+    assert removed.id not in {row.id for row in estate.check().shown}
     estate.wait(100)
     estate.renew()
     estate.answer()
     estate.deploy()
     estate.wait(400)
-    assert gone.id not in " ".join(estate.check().next_steps)
-    assert [(one.id, one.state) for one in estate.check().requests if one.id == gone.id] == [
-        (gone.id, "retired")
-    ] * (1 + len(estate.manifest.by_id[gone.id].archived))
+    assert removed.id not in " ".join(estate.check().next_steps)
+    assert [(row.id, row.state) for row in estate.check().requests if row.id == removed.id] == [
+        (removed.id, "retired")
+    ] * (1 + len(estate.manifest.by_id[removed.id].archived))
 
 
 def test_outdated_backup_is_reported_before_keys_are_created(tmp_path):

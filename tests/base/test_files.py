@@ -322,11 +322,11 @@ def traced_calls(log: str, folder: str) -> list[str]:
         elif "<unfinished ...>" in text:
             waiting[process] = text
             continue
-        if found := re.match(rf"(write|fsync)\(\d+<{re.escape(folder)}/?([^>]*)>", text):
-            name = "TEMP" if found[2].startswith(files.TEMP_PREFIX) else found[2] or "FOLDER"
-            steps.append(f"{found[1]} {name}")
-        elif found := re.match(rf'link(?:at)?\(.*"{re.escape(folder)}/([^"/]+)"[^"]*$', text):
-            steps.append(f"link {found[1]}")
+        if match := re.match(rf"(write|fsync)\(\d+<{re.escape(folder)}/?([^>]*)>", text):
+            name = "TEMP" if match[2].startswith(files.TEMP_PREFIX) else match[2] or "FOLDER"
+            steps.append(f"{match[1]} {name}")
+        elif match := re.match(rf'link(?:at)?\(.*"{re.escape(folder)}/([^"/]+)"[^"]*$', text):
+            steps.append(f"link {match[1]}")
     return steps
 
 

@@ -48,8 +48,8 @@ def test_second_process_sees_who_holds_the_lock(tmp_path):
     """
     holder = hold(tmp_path)
     try:
-        who = f"in use by .* on .*, process {holder.pid}, since"
-        with pytest.raises(BundleError, match=who), lock_folder(tmp_path):
+        pattern = f"in use by .* on .*, process {holder.pid}, since"
+        with pytest.raises(BundleError, match=pattern), lock_folder(tmp_path):
             pass
     finally:
         holder.kill()
@@ -195,9 +195,9 @@ def test_half_written_files_are_removed_under_every_lock(tmp_path):
     """
     below = tmp_path / "returned" / "refused"
     below.mkdir(parents=True)
-    for place in (tmp_path, below):
-        (place / ".tmp-lyncnb-0011223344556677").write_bytes(b"x")
-        (place / "tmp-lyncnb").write_bytes(b"x")
+    for folder in (tmp_path, below):
+        (folder / ".tmp-lyncnb-0011223344556677").write_bytes(b"x")
+        (folder / "tmp-lyncnb").write_bytes(b"x")
     with lock_folder(tmp_path):
         left = [path.name for path in tmp_path.rglob("*tmp-lyncnb*")]
     assert left == ["tmp-lyncnb"] * 2

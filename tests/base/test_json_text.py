@@ -17,7 +17,7 @@ def test_valid_json_is_parsed():
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "message"),
     [
         (b"", "the content is not valid JSON"),
         (b'{"a": 1', "the content is not valid JSON"),  # The document is truncated.
@@ -30,7 +30,7 @@ def test_valid_json_is_parsed():
         (b'[{"a": 1, "b": 2, "a": 1}]', "the same JSON key appears twice"),
     ],
 )
-def test_ambiguous_json_is_rejected(data, told):
+def test_ambiguous_json_is_rejected(data, message):
     """Invalid JSON, duplicate keys, and text that cannot be written again are rejected."""
-    with pytest.raises(NotJson, match=told):
+    with pytest.raises(NotJson, match=message):
         parse_json(data)

@@ -30,7 +30,7 @@ def test_output_is_written_completely_or_not_at_all(tmp_path):
         with suppress(OutputError), broken:
             write_output(path, b"note of new!", NOTE)
         assert path.read_bytes() in (b"note of old!", b"note of new!")
-        leftovers = [one.name for one in tmp_path.iterdir() if one != path]
+        leftovers = [file.name for file in tmp_path.iterdir() if file != path]
         assert len(leftovers) <= 1  # In this case, the temporary file could not be removed.
         for name in leftovers:
             (tmp_path / name).unlink()
@@ -103,8 +103,8 @@ def test_damaged_archive_is_not_recognized(compression):
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         archive.writestr("docProps/core.xml", bytes(range(256)) * 4)
     whole = buffer.getvalue()
-    for place in range(len(whole)):
-        damaged = whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
+    for position in range(len(whole)):
+        damaged = whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :]
         assert not is_ours(io.BytesIO(damaged))
 
 

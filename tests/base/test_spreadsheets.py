@@ -273,8 +273,8 @@ def test_form_has_text_format_and_drop_down_lists():
     assert {made["AD2"].number_format, made["A2"].number_format} == {"@"}
     assert [cell.comment.text if cell.comment else "" for cell in made[1]][:3] == ["", "help", ""]
     offered = {
-        str(one.sqref): (one.formula1, one.showErrorMessage)
-        for one in made.data_validations.dataValidation
+        str(validation.sqref): (validation.formula1, validation.showErrorMessage)
+        for validation in made.data_validations.dataValidation
     }
     assert offered == {"B2:B5001": ('"a,b"', False), "C2:C5001": ("Other!$A$1:$A$2", True)}
     (shaded,) = made.conditional_formatting

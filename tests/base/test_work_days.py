@@ -32,9 +32,9 @@ def test_freezes(text, days):
     """A change freeze is a period in one year or in each year, and includes its first and last
     date.
     """
-    found = read_work_days({"f": text}, {}).find_freezes(BEGIN, END)
-    assert [(f"{one.begins}", f"{one.ends}") for one in found] == days
-    assert all(one.name == "f" for one in found)
+    freezes = read_work_days({"f": text}, {}).find_freezes(BEGIN, END)
+    assert [(f"{freeze.begins}", f"{freeze.ends}") for freeze in freezes] == days
+    assert all(freeze.name == "f" for freeze in freezes)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_freezes(text, days):
 )
 def test_windows(text, days):
     """A maintenance window is a day of the week, a day in each month, or a period of dates."""
-    found = read_work_days({}, {"w": text}).list_window_days(BEGIN, date(2026, 12, 31))
-    assert sorted(map(str, found)) == days
+    window_days = read_work_days({}, {"w": text}).list_window_days(BEGIN, date(2026, 12, 31))
+    assert sorted(map(str, window_days)) == days
 
 
 def test_weekday_of_each_month():
@@ -61,9 +61,9 @@ def test_weekday_of_each_month():
 
     A fifth weekday is only "last".
     """
-    for which, first in (("first", 1), ("second", 8), ("third", 15), ("fourth", 22)):
-        found = read_work_days({}, {"w": f"{which} monday"}).list_window_days(BEGIN, END)
-        assert {day.day for day in found} <= set(range(first, first + 7))
+    for ordinal, first in (("first", 1), ("second", 8), ("third", 15), ("fourth", 22)):
+        window_days = read_work_days({}, {"w": f"{ordinal} monday"}).list_window_days(BEGIN, END)
+        assert {day.day for day in window_days} <= set(range(first, first + 7))
     last = read_work_days({}, {"w": "last monday"}).list_window_days(BEGIN, END)
     assert len(last) == 16
     assert all((day + timedelta(days=7)).month != day.month for day in last)

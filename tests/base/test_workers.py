@@ -115,12 +115,12 @@ def test_a_script_without_main_guard_is_run_once(tmp_path, repository):
     script.write_text(textwrap.dedent(UNGUARDED), "utf-8")
     # The script has no guard such as ``if __name__ == "__main__"``.
     (tmp_path / "elsewhere").mkdir()
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, str(script)],
         cwd=repository,
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert found.stderr == ""
-    assert found.stdout == "script runs\nExported(done=2001, cancelled=False)\n"
+    assert result.stderr == ""
+    assert result.stdout == "script runs\nExported(done=2001, cancelled=False)\n"

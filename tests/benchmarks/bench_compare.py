@@ -21,14 +21,14 @@ from lyncnb.plan.planner import plan_changed_topology
 from lyncnb.reports.find_causes import find_causes
 
 
-def timed(what: str, rounds: int, call: Callable[[], object]) -> None:
+def timed(label: str, rounds: int, call: Callable[[], object]) -> None:
     """Call a function, and print the time that the call took."""
     times = []
     for _ in range(rounds):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    print(f"{what}: best {min(times):.3f} s, median {statistics.median(times):.3f} s")
+    print(f"{label}: best {min(times):.3f} s, median {statistics.median(times):.3f} s")
 
 
 def main() -> None:

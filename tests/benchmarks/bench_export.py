@@ -109,8 +109,8 @@ def raw(items: list, algorithm: str, count: int, folder: Path) -> None:
 def files(items: list, algorithm: str, count: int, folder: Path) -> None:
     """Write and sync files with the same names and sizes as a request folder, one at a time."""
     for number in range(count):
-        for place, suffix, size in (("keys", "key", 390), ("csr", "csr", 720)):
-            with (folder / place / f"{number}.{suffix}").open("xb") as file:
+        for subfolder, suffix, size in (("keys", "key", 390), ("csr", "csr", 720)):
+            with (folder / subfolder / f"{number}.{suffix}").open("xb") as file:
                 file.write(b"x" * size)
                 file.flush()
                 os.fsync(file.fileno())
@@ -162,7 +162,7 @@ def tree(pid: int) -> list[int]:
                 children += (task / "children").read_text().split()
     except OSError:
         return []
-    return [pid, *(found for child in children for found in tree(int(child)))]
+    return [pid, *(descendant for child in children for descendant in tree(int(child)))]
 
 
 def measure_memory(pid: int) -> float:
@@ -193,8 +193,8 @@ def run_watched(command: list[str]) -> tuple[str, float]:
 def new_folder(top: Path) -> Path:
     """Create an empty folder for keys and requests."""
     folder = Path(tempfile.mkdtemp(dir=top))
-    for place in ("keys", "csr"):
-        (folder / place).mkdir(mode=0o700)
+    for subfolder in ("keys", "csr"):
+        (folder / subfolder).mkdir(mode=0o700)
     return folder
 
 
@@ -211,14 +211,14 @@ def measure(variant: str, algorithm: str, count: int, top: Path) -> dict[str, fl
     command = command_of(variant, algorithm, count, folder)
     cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
     busy, start = machine_busy(), time.perf_counter()
-    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     own = after.ru_utime + after.ru_stime - cpu.ru_utime - cpu.ru_stime
     foreign = max(0.0, machine_busy() - busy - own) / seconds / (os.cpu_count() or 1)
     if variant != "raw":
         assert len(list((folder / "csr").iterdir())) == count
-    return {**json.loads(found.stdout), "seconds": seconds, "cpu": own, "foreign": foreign}
+    return {**json.loads(result.stdout), "seconds": seconds, "cpu": own, "foreign": foreign}
 
 
 def child(variant: str, algorithm: str, count: int, folder: str) -> None:
@@ -245,14 +245,14 @@ def compare(algorithm: str, count: int, rounds: int, goals: dict[str, float], to
     print("| round | " + " | ".join(f"{name} s (foreign)" for name in columns) + " |")
     print("|---" * (len(columns) + 1) + "|")
     for number in range(1, rounds + 1):
-        found = {name: measure(name, algorithm, count, top) for name in columns}
-        cells = [f"{found[n]['seconds']:.2f} ({found[n]['foreign']:.0%})" for n in columns]
+        results = {name: measure(name, algorithm, count, top) for name in columns}
+        cells = [f"{results[n]['seconds']:.2f} ({results[n]['foreign']:.0%})" for n in columns]
         print(f"| {number} | " + " | ".join(cells) + " |", flush=True)
         for rival in goals:
             # "raw" is not a complete program. It only generates keys to show the minimum time, so
             # the time to start its process does not count.
             clock = "inner" if rival == "raw" else "seconds"
-            ratios[rival].append(found[rival][clock] / found["export"][clock])
+            ratios[rival].append(results[rival][clock] / results["export"][clock])
     met = True
     for rival, goal in goals.items():
         median = statistics.median(ratios[rival])
@@ -275,8 +275,8 @@ def memory(count: int, top: Path) -> bool:
             _, peaks[variant] = run_watched(command_of(variant, algorithm, number, new_folder(top)))
         more = peaks["export"] - peaks["planned-loop"]
         met = met and more <= 30
-        told = ", ".join(f"{variant} {peak:.0f} MB" for variant, peak in peaks.items())
-        print(f"{algorithm} x {number}: {told}; {more:.0f} MB more, goal 30")
+        summary = ", ".join(f"{variant} {peak:.0f} MB" for variant, peak in peaks.items())
+        print(f"{algorithm} x {number}: {summary}; {more:.0f} MB more, goal 30")
     return met
 
 
@@ -314,11 +314,11 @@ def cell(count: int, top: Path) -> bool:
             manager.shutdown_kernel(now=True)
         assert len(list(Path(folder, "csr").iterdir())) == number
         ordered = sorted(meanwhile)
-        told = (statistics.median(ordered), ordered[int(len(ordered) * 0.95)], ordered[-1])
-        met = met and told[0] <= 0.1
+        times = (statistics.median(ordered), ordered[int(len(ordered) * 0.95)], ordered[-1])
+        met = met and times[0] <= 0.1
         print(
             f"{algorithm} x {number}: empty cell, {len(ordered)} times: median, 95 %, slowest "
-            + ", ".join(f"{seconds * 1000:.0f} ms" for seconds in told)
+            + ", ".join(f"{seconds * 1000:.0f} ms" for seconds in times)
             + f"; before the run {statistics.median(before) * 1000:.0f} ms; goal 100 ms"
         )
     return met

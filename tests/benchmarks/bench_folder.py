@@ -28,7 +28,7 @@ TESTS = Path(__file__).resolve().parent.parent
 NEW = "wrong mule capacitor"
 
 
-def step(what: str, count: int, folder: Path) -> None:
+def step(step_name: str, count: int, folder: Path) -> None:
     """Run one step in this process, and print its cost as JSON."""
     sys.path[:0] = [str(TESTS), str(TESTS.parent)]
     import folders as kit
@@ -39,43 +39,44 @@ def step(what: str, count: int, folder: Path) -> None:
     from lyncnb.request_folder.change_passphrase import rekey
     from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
-    plan = kit.numbered(count) if what in ("write", "rerun", "edit", "dry run") else None
-    if what in ("blocks", "no summary"):
+    plan = kit.numbered(count) if step_name in ("write", "rerun", "edit", "dry run") else None
+    if step_name in ("blocks", "no summary"):
         accepted = {"oauth-key-too-small": "only the time counts"}
         plan = kit.make_plan(standard_editions(count), key=kit.P256, accepted=accepted)
-    if what == "no summary":
+    if step_name == "no summary":
         lyncnb.export.write.write_summary = lambda preview, manifest: manifest
-    if what == "edit":
+    if step_name == "edit":
         plan = kit.with_extra(plan, count // 2, "sip.contoso.com")
     start = time.monotonic()
-    if what == "status":
+    if step_name == "status":
         folder_status(folder)
-    elif what == "rebuild":
+    elif step_name == "rebuild":
         rebuild_manifest(folder, kit.PASSPHRASE)
-    elif what == "rekey":
+    elif step_name == "rekey":
         rekey(folder, kit.PASSPHRASE, NEW)
     else:
-        kit.write(plan, folder, findings=None, dry_run=what == "dry run")
+        kit.write(plan, folder, findings=None, dry_run=step_name == "dry run")
     seconds = time.monotonic() - start
     own, children = (
-        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        resource.getrusage(processes)
+        for processes in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
     print(json.dumps({"seconds": seconds, "cpu": cpu, "megabytes": own.ru_maxrss / 1024}))
 
 
-def measured(what: str, count: int, folder: Path) -> dict[str, float]:
+def measured(step_name: str, count: int, folder: Path) -> dict[str, float]:
     """Run one step in a separate process, and return its time and memory."""
-    command = [sys.executable, __file__, "step", what, str(count), str(folder)]
+    command = [sys.executable, __file__, "step", step_name, str(count), str(folder)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return json.loads(output.splitlines()[-1])
 
 
-def show(what: str, count: int, cost: dict[str, float]) -> None:
+def show(step_name: str, count: int, cost: dict[str, float]) -> None:
     """Print one line of the result table."""
     each = cost["seconds"] / count * 1e6
     print(
-        f"{count:>8,}  {what:<8} {cost['seconds']:8.2f} s  {cost['cpu']:8.2f} s cpu"
+        f"{count:>8,}  {step_name:<8} {cost['seconds']:8.2f} s  {cost['cpu']:8.2f} s cpu"
         f"  {cost['megabytes']:7.0f} MB  {each:7.0f} us a request",
         flush=True,
     )
@@ -84,26 +85,26 @@ def show(what: str, count: int, cost: dict[str, float]) -> None:
 def grow(counts: list[int], steps: tuple[str, ...]) -> None:
     """Print how the time and memory of each step grow with the size of the folder."""
     for count in counts:
-        place = Path(tempfile.mkdtemp(prefix="lyncnb-bench-", dir=Path.cwd()))
-        folder = place / "requests"
-        for what in steps:
-            show(what, count, measured(what, count, folder))
+        temp_folder = Path(tempfile.mkdtemp(prefix="lyncnb-bench-", dir=Path.cwd()))
+        folder = temp_folder / "requests"
+        for step_name in steps:
+            show(step_name, count, measured(step_name, count, folder))
         size = (folder / "manifest.json").stat().st_size / 1e6
         print(f"{count:>8,}  manifest {size:8.1f} MB", flush=True)
-        shutil.rmtree(place)
+        shutil.rmtree(temp_folder)
 
 
 def rerun(count: int, rounds: int) -> None:
     """Write a request folder once, and write the same plan again several times. The goal is at most
     5 s.
     """
-    place = Path(tempfile.mkdtemp(prefix="lyncnb-bench-", dir=Path.cwd()))
-    measured("write", count, place / "requests")
-    costs = [measured("rerun", count, place / "requests") for _ in range(rounds)]
+    temp_folder = Path(tempfile.mkdtemp(prefix="lyncnb-bench-", dir=Path.cwd()))
+    measured("write", count, temp_folder / "requests")
+    costs = [measured("rerun", count, temp_folder / "requests") for _ in range(rounds)]
     for cost in costs:
         show("rerun", count, cost)
     print(f"median {statistics.median(cost['seconds'] for cost in costs):.2f} s of {rounds}")
-    shutil.rmtree(place)
+    shutil.rmtree(temp_folder)
 
 
 def summary(count: int, rounds: int) -> None:
@@ -113,13 +114,13 @@ def summary(count: int, rounds: int) -> None:
     """
     ratios = []
     for _ in range(rounds):
-        place = Path(tempfile.mkdtemp(prefix="lyncnb-bench-", dir=Path.cwd()))
-        bare = measured("no summary", count, place / "bare")
-        whole = measured("blocks", count, place / "whole")
+        temp_folder = Path(tempfile.mkdtemp(prefix="lyncnb-bench-", dir=Path.cwd()))
+        bare = measured("no summary", count, temp_folder / "bare")
+        whole = measured("blocks", count, temp_folder / "whole")
         show("bare", count, bare)
         show("whole", count, whole)
         ratios.append(whole["cpu"] / bare["cpu"])
-        shutil.rmtree(place)
+        shutil.rmtree(temp_folder)
     listed = ", ".join(f"{ratio:.2f}" for ratio in ratios)
     print(f"CPU with the summary / without: median {statistics.median(ratios):.2f} ({listed})")
 
@@ -138,10 +139,10 @@ def main() -> None:
     with_summary = commands.add_parser("summary")
     with_summary.add_argument("--count", type=int, default=10_000)
     with_summary.add_argument("--rounds", type=int, default=3)
-    one = commands.add_parser("step")
-    one.add_argument("what")
-    one.add_argument("count", type=int)
-    one.add_argument("folder", type=Path)
+    step_parser = commands.add_parser("step")
+    step_parser.add_argument("what")
+    step_parser.add_argument("count", type=int)
+    step_parser.add_argument("folder", type=Path)
     given = parser.parse_args()
     if given.command == "grow":
         grow(given.counts, ("write", "rerun", "dry run", "status", "edit", "rebuild"))

@@ -37,11 +37,11 @@ def main() -> None:
         ln.read_topology(big_table(given.certificates * 2)), ln.load_rules("lync2013")
     )
     plan = replace(plan, certificates=plan.certificates[-given.certificates :])
-    places = {one.id: place for place, one in enumerate(plan.certificates)}
+    positions = {certificate.id: position for position, certificate in enumerate(plan.certificates)}
 
-    def life(one: ln.PlannedCertificate) -> tuple[datetime, datetime]:
-        begins = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(hours=places[one.id])
-        return begins, begins + timedelta(days=200 if one.issuer == "public" else 365)
+    def life(certificate: ln.PlannedCertificate) -> tuple[datetime, datetime]:
+        begins = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(hours=positions[certificate.id])
+        return begins, begins + timedelta(days=200 if certificate.issuer == "public" else 365)
 
     def with_options(**options: object) -> ln.CertificatePlan:
         return replace(plan, options=replace(plan.options, planned_issue_date=ISSUE, **options))

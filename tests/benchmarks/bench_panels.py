@@ -181,8 +181,8 @@ def open_editor(lab, folder: Path, rows: int, rounds: int) -> dict[str, list[flo
         lab.page.wait_for_function("() => window.shown && window.whole && window.told")
         lab.wait_idle()
         began = float(ask(lab, "began"))
-        for name, found in seconds.items():
-            found.append(lab.page.evaluate(f"window.{name}") - began)
+        for name, times in seconds.items():
+            times.append(lab.page.evaluate(f"window.{name}") - began)
     return seconds
 
 
@@ -207,13 +207,13 @@ def change_role(lab, rounds: int) -> list[float]:
     return times
 
 
-def press(lab, selector: str, where: str, words: str) -> tuple[float, float]:
+def press(lab, selector: str, result_selector: str, words: str) -> tuple[float, float]:
     """Click the button, and return the seconds until the new counts appear and until the findings
     appear.
     """
     return lab.page.evaluate(
         TIMED.replace("e.textContent.includes(words)", "e.title.includes(words)"),
-        [selector, where, words],
+        [selector, result_selector, words],
     )
 
 
@@ -320,13 +320,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=300)
-    asked = parser.parse_args()
-    if asked.what == "kernel":
-        kernel(asked.rows, asked.rounds)
-    elif asked.what == "screen":
-        screen(asked.rows, asked.rounds)
+    arguments = parser.parse_args()
+    if arguments.what == "kernel":
+        kernel(arguments.rows, arguments.rounds)
+    elif arguments.what == "screen":
+        screen(arguments.rows, arguments.rounds)
     else:
-        export(asked.rows, asked.rounds, asked.requests)
+        export(arguments.rows, arguments.rounds, arguments.requests)
 
 
 if __name__ == "__main__":

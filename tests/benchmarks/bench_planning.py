@@ -162,25 +162,25 @@ def whole(rows: int, rounds: int, folder: Path) -> None:
     write_table(path, rows)
     write_table(folder / "small.csv", 40)
     ratios: dict[str, list[float]] = {}
-    found: dict[str, float] = {}
+    results: dict[str, float] = {}
     for number in range(rounds):
-        found = child("yardstick", path) | child("lyncnb", path) | child("apply", path)
-        unit = found["csv.reader"]
+        results = child("yardstick", path) | child("lyncnb", path) | child("apply", path)
+        unit = results["csv.reader"]
         print(
-            f"round {number + 1}: csv.reader {unit:.3f} s, read {found['read']:.3f} s, "
-            f"plan {found['plan']:.3f} s, apply {found['apply']:.2f} s"
+            f"round {number + 1}: csv.reader {unit:.3f} s, read {results['read']:.3f} s, "
+            f"plan {results['plan']:.3f} s, apply {results['apply']:.2f} s"
         )
         for name, ratio in (
-            ("read / csv.reader", found["read"] / unit),
-            ("plan / csv.reader", found["plan"] / unit),
-            ("read + plan / csv.reader", (found["read"] + found["plan"]) / unit),
-            ("apply / plan", found["apply"] / found["plan"]),
+            ("read / csv.reader", results["read"] / unit),
+            ("plan / csv.reader", results["plan"] / unit),
+            ("read + plan / csv.reader", (results["read"] + results["plan"]) / unit),
+            ("apply / plan", results["apply"] / results["plan"]),
         ):
             ratios.setdefault(name, []).append(ratio)
     size = path.stat().st_size / 1e6
     print(
-        f"{rows:,} rows, {size:.0f} MB, {found['certificates']:,} certificates, "
-        f"{found['names']:,} names"
+        f"{rows:,} rows, {size:.0f} MB, {results['certificates']:,} certificates, "
+        f"{results['names']:,} names"
     )
     for name, values in ratios.items():
         print(f"{name:26} {statistics.median(values):6.2f}")
@@ -196,8 +196,8 @@ def edit(rows: int, folder: Path) -> None:
     write_table(path, rows)
     plan = plan_certificates(read_topology(path), load_rules())
     topologies, plans = [], []
-    for place in range(0, rows, rows // 40):
-        cells = {place: {"extra_san": f"old{place}.contoso.com"}}
+    for row_number in range(0, rows, rows // 40):
+        cells = {row_number: {"extra_san": f"old{row_number}.contoso.com"}}
         seconds, topology = measure(partial(plan.topology.with_cells, cells))
         topologies.append(seconds)
         seconds, plan = measure(partial(plan_changed_topology, plan, topology))
@@ -234,17 +234,17 @@ def main() -> None:
     parser.add_argument("rest", nargs="*")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args()
-    if asked.what == "child":
-        print(json.dumps(CHILDREN[asked.rest[0]](Path(asked.rest[1]))))
+    arguments = parser.parse_args()
+    if arguments.what == "child":
+        print(json.dumps(CHILDREN[arguments.rest[0]](Path(arguments.rest[1]))))
         return
     with tempfile.TemporaryDirectory() as folder:
-        if asked.what == "whole":
-            whole(asked.rows, asked.rounds, Path(folder))
-        elif asked.what == "page":
-            page(asked.rows, asked.rounds, Path(folder))
+        if arguments.what == "whole":
+            whole(arguments.rows, arguments.rounds, Path(folder))
+        elif arguments.what == "page":
+            page(arguments.rows, arguments.rounds, Path(folder))
         else:
-            edit(asked.rows, Path(folder))
+            edit(arguments.rows, Path(folder))
 
 
 if __name__ == "__main__":

@@ -88,21 +88,21 @@ def lay_out(folder: Path, count: int, ca: PythonCa) -> Path:
     return answers
 
 
-def timed(what: str, count: int, work):
+def timed(label: str, count: int, work):
     """Run a function, print its wall-clock and CPU seconds, and return its result."""
     clock, cpu = time.perf_counter(), time.process_time()
     result = work()
     clock, cpu = time.perf_counter() - clock, time.process_time() - cpu
-    print(f"  {what:<34} {clock:7.2f} s  ({cpu:6.2f} s CPU, {cpu / count * 1e3:5.2f} ms each)")
+    print(f"  {label:<34} {clock:7.2f} s  ({cpu:6.2f} s CPU, {cpu / count * 1e3:5.2f} ms each)")
     return result
 
 
 def measure(count: int, ca: PythonCa) -> None:
     """Measure the time to receive the given number of certificates."""
-    place = Path(tempfile.mkdtemp(prefix="lyncnb-bench-"))
+    temp_folder = Path(tempfile.mkdtemp(prefix="lyncnb-bench-"))
     try:
-        answers = lay_out(place, count, ca)
-        folder = place / "requests"
+        answers = lay_out(temp_folder, count, ca)
+        folder = temp_folder / "requests"
         print(f"{count:,} certificates")
         bundle = timed("open the folder", count, lambda: open_requests(folder))
         issued = timed(
@@ -120,7 +120,7 @@ def measure(count: int, ca: PythonCa) -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"  peak memory of the process so far  {peak:7.0f} MB")
     finally:
-        shutil.rmtree(place)
+        shutil.rmtree(temp_folder)
 
 
 if __name__ == "__main__":

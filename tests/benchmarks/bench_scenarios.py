@@ -28,7 +28,7 @@ from lyncnb.plan.scenarios import Scenarios
 from lyncnb.widgets.editing import explanations
 
 
-def timed(what: str, rounds: int, call: Callable[[], object]) -> None:
+def timed(label: str, rounds: int, call: Callable[[], object]) -> None:
     """Call a function, and print the time that the call took."""
     times = []
     for _ in range(rounds):
@@ -36,7 +36,7 @@ def timed(what: str, rounds: int, call: Callable[[], object]) -> None:
         start = time.process_time()
         call()
         times.append(time.process_time() - start)
-    print(f"{what}: best {min(times):.3f} s, median {statistics.median(times):.3f} s")
+    print(f"{label}: best {min(times):.3f} s, median {statistics.median(times):.3f} s")
 
 
 def main() -> None:
@@ -49,11 +49,11 @@ def main() -> None:
     first = ln.Scenario(name="as planned", topology=topology)
     wild = replace(first, name="wildcards", options=ln.PlanOptions(wildcard=True))
     more = replace(first, name="a domain more", topology=topology.with_cells(domains))
-    for one in (first, wild, more):
-        print(f"{one.name}: {one.plan}")
+    for scenario in (first, wild, more):
+        print(f"{scenario.name}: {scenario.plan}")
     with tempfile.TemporaryDirectory() as folder:
         kept = Scenarios(Path(folder))
-        timed("kept", 1, lambda: [kept.keep(one) for one in (first, wild, more)])
+        timed("kept", 1, lambda: [kept.keep(variant) for variant in (first, wild, more)])
         timed("kept again", given.rounds, lambda: kept.keep(first))
         timed("opened", given.rounds, lambda: kept.open("as planned"))
         for other in (wild, more):
@@ -62,21 +62,21 @@ def main() -> None:
 
 def measure(kept: Scenarios, first: ln.Scenario, other: ln.Scenario, rounds: int) -> None:
     """Print the time to compare two scenarios whose plans and findings are already in memory."""
-    found = compare_scenarios(first, other)
+    comparison = compare_scenarios(first, other)
     plans, names = (first.plan, other.plan), (first.name, other.name)
-    difference = found.comparisons[0].difference
+    difference = comparison.comparisons[0].difference
     print(" and ".join(names))
     timed("  plans compared", rounds, lambda: ln.compare_plans(*plans))
     timed(
         "  plans and findings at hand",
         rounds,
-        lambda: compare_scenarios(first, other, findings=found.findings),
+        lambda: compare_scenarios(first, other, findings=comparison.findings),
     )
     timed("  plans at hand", rounds, lambda: compare_scenarios(first, other))
     timed("  from folders", rounds, lambda: compare_scenarios(*map(kept.open, names)))
-    timed("  causes", rounds, lambda: found.comparisons)
+    timed("  causes", rounds, lambda: comparison.comparisons)
     timed("  as the panel tells it", rounds, lambda: explanations.list_effects(difference))
-    timed("  a page", rounds, found._repr_html_)
+    timed("  a page", rounds, comparison._repr_html_)
 
 
 if __name__ == "__main__":

@@ -23,12 +23,12 @@ BRIEF_JAVA = ("-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", "-J-Xshare:auto
 
 def tool(name: str) -> str:
     """Return the path of a program. If it is missing, skip the test, or fail in CI."""
-    found = shutil.which(name)
-    if found is None and os.environ.get("CI"):
+    path = shutil.which(name)
+    if path is None and os.environ.get("CI"):
         pytest.fail(f"{name} is not installed, and no tool is passed over in CI")
-    if found is None:
+    if path is None:
         pytest.skip(f"{name} is not installed")
-    return found
+    return path
 
 
 def run(*command: str | os.PathLike[str], text: str = "", cwd: Path | None = None) -> bytes:

@@ -148,9 +148,9 @@ class StandIn:
             key, _, value = line.partition(":")
             if key.strip().casefold() == "certificatetemplate" and value.strip():
                 return value.strip()
-        found = [e.value.value for e in csr.extensions if e.oid == TEMPLATE_OID]
+        encoded_names = [e.value.value for e in csr.extensions if e.oid == TEMPLATE_OID]
         # Windows encodes the template name as a BMPString that is not inside another structure.
-        return found[0][2:].decode("utf-16-be") if found else ""
+        return encoded_names[0][2:].decode("utf-16-be") if encoded_names else ""
 
     def _issue(self, csr: x509.CertificateSigningRequest, template: Template) -> x509.Certificate:
         names = _extension(csr, x509.SubjectAlternativeName)

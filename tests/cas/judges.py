@@ -46,7 +46,11 @@ def pkilint_codes(der: bytes, *, has_organization: bool = False) -> set[str]:
     container, filters = _linter(kinds[has_organization])
     document = loader.load_der_certificate(der, "certificate")
     results, _ = finding_filter.filter_results(filters, container.validate(document.root))
-    return {found.finding.code for result in results for found in result.finding_descriptions}
+    return {
+        description.finding.code
+        for result in results
+        for description in result.finding_descriptions
+    }
 
 
 def disagreements(

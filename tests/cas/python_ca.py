@@ -52,8 +52,8 @@ def timestamp_list(count: int) -> bytes:
     and 3.3).
     """
     signature = b"\x04\x03" + b"\x00\x08" + bytes(8)
-    one = b"\x00" + bytes(32) + bytes(8) + b"\x00\x00" + signature
-    entries = b"".join(len(one).to_bytes(2, "big") + one for _ in range(count))
+    timestamp = b"\x00" + bytes(32) + bytes(8) + b"\x00\x00" + signature
+    entries = b"".join(len(timestamp).to_bytes(2, "big") + timestamp for _ in range(count))
     whole = len(entries).to_bytes(2, "big") + entries
     return core.OctetString(whole).dump()
 
@@ -134,11 +134,11 @@ def issue(
         .not_valid_after(begins + timedelta(days=days) - timedelta(seconds=1))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
-    names = [*(x509.DNSName(one) for one in san), *other_names]
+    names = [*(x509.DNSName(host) for host in san), *other_names]
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     if eku is not None:
-        listed = x509.ExtendedKeyUsage([EKUS[one] for one in eku])
+        listed = x509.ExtendedKeyUsage([EKUS[purpose] for purpose in eku])
         builder = builder.add_extension(listed, critical=False)
     if usage is not None:
         builder = builder.add_extension(key_usage(*usage), critical=True)
@@ -150,11 +150,13 @@ def issue(
         points = [x509.DistributionPoint(uris, None, None, None)]
         builder = builder.add_extension(x509.CRLDistributionPoints(points), critical=False)
     if ocsp:
-        where = x509.UniformResourceIdentifier(ocsp)
-        access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, where)
+        location = x509.UniformResourceIdentifier(ocsp)
+        access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, location)
         builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
     if policies and not ca:
-        listed = [x509.PolicyInformation(x509.ObjectIdentifier(one), None) for one in policies]
+        listed = [
+            x509.PolicyInformation(x509.ObjectIdentifier(policy), None) for policy in policies
+        ]
         builder = builder.add_extension(x509.CertificatePolicies(listed), critical=False)
     if timestamps and not ca:
         proof = x509.UnrecognizedExtension(TIMESTAMP_LIST, timestamp_list(timestamps))
@@ -218,7 +220,7 @@ class PythonCa:
 
 
 def pem(*certificates: x509.Certificate) -> bytes:
-    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)
+    return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
 
 
 def der(certificate: x509.Certificate) -> bytes:

@@ -18,10 +18,10 @@ def _names(csr: bytes) -> list[str]:
     """Return the DNS names in the subject alternative name of a request."""
     request = x509.load_pem_x509_csr(csr)
     try:
-        found = request.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+        extension = request.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
     except x509.ExtensionNotFound:
         return []
-    return found.value.get_values_for_type(x509.DNSName)
+    return extension.value.get_values_for_type(x509.DNSName)
 
 
 class CerttoolCa:
@@ -44,7 +44,7 @@ class CerttoolCa:
         """Submit one CSR, and return the name and content of the file with its certificate."""
         self._count += 1
         (self.folder / "in.csr").write_bytes(csr)
-        names = "".join(f'dns_name = "{one}"\n' for one in _names(csr))
+        names = "".join(f'dns_name = "{name}"\n' for name in _names(csr))
         (self.folder / "leaf.tmpl").write_text(
             f"expiration_days = {_DAYS}\nsigning_key\nencryption_key\ntls_www_server\n{names}"
             'crl_dist_points = "http://pki.fabrikam.com/1.crl"\n'
@@ -89,7 +89,7 @@ class KeytoolCa:
         self._count += 1
         (self.folder / "in.csr").write_bytes(csr)
         out = self.folder / f"{self._count}.cer"
-        names = ",".join(f"dns:{one}" for one in _names(csr))
+        names = ",".join(f"dns:{name}" for name in _names(csr))
         run(
             *(*self._keytool, "-gencert", *self._store, "-infile", self.folder / "in.csr"),
             *("-outfile", out, "-validity", _DAYS, "-sigalg", "SHA256withRSA"),

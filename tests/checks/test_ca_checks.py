@@ -93,13 +93,13 @@ LIMITS = [limit for limit in RULES.list_limits("validity-days") if limit.effecti
 def test_validity_limit_applies_from_its_date(limit):
     """A validity period over the limit is reported from the date on which the limit takes effect."""
     plan = plan_of(options=PlanOptions(validity_days=limit.value + 1))
-    told = lambda on: [  # noqa: E731
+    messages_on = lambda on: [  # noqa: E731
         f.message for f in check_plan(plan, on=on) if f.code == "validity-asked-over-limit"
     ]
-    assert any(f"{limit.value:,}" in message for message in told(limit.effective))
+    assert any(f"{limit.value:,}" in message for message in messages_on(limit.effective))
     assert not any(
         f"the limit is {limit.value:,}" in message
-        for message in told(limit.effective - timedelta(days=1))
+        for message in messages_on(limit.effective - timedelta(days=1))
     )
     exact = plan_of(options=PlanOptions(validity_days=limit.value))
     assert not [f for f in check_plan(exact, on=limit.effective) if f.code.startswith("validity")]
@@ -127,15 +127,15 @@ def test_limit_is_reported_between_its_dates(code, words, limit):
     not on the days before and after.
     """
     plan = plan_of(options=PlanOptions(organization="Contoso", locality="Taipei", country="TW"))
-    told = lambda on: [  # noqa: E731
+    matches_on = lambda on: [  # noqa: E731
         words.format(limit.value) in f.message for f in check_plan(plan, on=on) if f.code == code
     ]
     day = timedelta(days=1)
-    assert told(limit.effective) == [True]
-    assert True not in told(limit.effective - day)
+    assert matches_on(limit.effective) == [True]
+    assert True not in matches_on(limit.effective - day)
     if limit.until:
-        assert told(limit.until - day) == [True]
-        assert True not in told(limit.until)
+        assert matches_on(limit.until - day) == [True]
+        assert True not in matches_on(limit.until)
 
 
 ENDING = [method for method in RULES.methods if method.until]
@@ -147,16 +147,16 @@ def test_ending_validation_method_is_reported(method):
     end date.
     """
     plan = plan_of()
-    told = lambda on: [  # noqa: E731
+    messages_on = lambda on: [  # noqa: E731
         f.message for f in check_plan(plan, on=on) if f.code == "validation-methods-end"
     ]
     ends = f"{method.title} (on {method.until})"
-    (before,), (since,) = told(method.until - timedelta(days=1)), told(method.until)
+    (before,), (since,) = messages_on(method.until - timedelta(days=1)), messages_on(method.until)
     assert ends in before
     assert method.title in since.partition("; ends")[0]
     assert ends not in since
-    assert any(ends in message for message in told(method.until - timedelta(days=366)))
-    assert not any(ends in message for message in told(method.until - timedelta(days=367)))
+    assert any(ends in message for message in messages_on(method.until - timedelta(days=366)))
+    assert not any(ends in message for message in messages_on(method.until - timedelta(days=367)))
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -169,9 +169,9 @@ def test_every_key_except_p521_is_accepted(key, ca):
     options = PlanOptions(
         key=KeyParameters(algorithm=algorithm, bits=int(bits)), ca={"public": ca} if ca else {}
     )
-    told = {f.code for f in check_plan(plan_of(options=options), on=date(2026, 11, 25))}
+    codes = {f.code for f in check_plan(plan_of(options=options), on=date(2026, 11, 25))}
     refused = key == "ECDSA 521" and bool(ca)
-    assert told & KEY_CODES == ({"key-refused-by-lets-encrypt"} if refused else set())
+    assert codes & KEY_CODES == ({"key-refused-by-lets-encrypt"} if refused else set())
 
 
 def test_planned_issue_date_is_the_default_evaluation_date():
@@ -181,7 +181,7 @@ def test_planned_issue_date_is_the_default_evaluation_date():
     options = PlanOptions(validity_days=150, planned_issue_date=date(2027, 3, 14))
     before = check_plan(plan_of(options=options))
     since = check_plan(plan_of(options=replace(options, planned_issue_date=date(2027, 3, 15))))
-    codes = [{f.code for f in found} for found in (before, since)]
+    codes = [{f.code for f in findings} for findings in (before, since)]
     assert ["validity-asked-over-limit" in c for c in codes] == [False, True]
     assert (before.judged_on, since.judged_on) == (date(2027, 3, 14), date(2027, 3, 15))
 
@@ -194,8 +194,8 @@ def test_validity_of_each_issuer_is_checked_separately():
         ({"internal": 365, "public": 200}, False),
         ({"internal": 365, "public": 201}, True),
     ):
-        told = check_plan(plan_of(options=PlanOptions(validity=validity)), on=day)
-        assert (code in {f.code for f in told}) == is_over
+        findings = check_plan(plan_of(options=PlanOptions(validity=validity)), on=day)
+        assert (code in {f.code for f in findings}) == is_over
     both = PlanOptions(validity_days=365, validity={"public": 100})
     assert code not in {f.code for f in check_plan(plan_of(options=both), on=day)}
     assert [both.validity_for(issuer) for issuer in ("internal", "public")] == [365, 100]
@@ -223,8 +223,8 @@ def test_only_the_smallest_limit_is_reported(ca, days):
     """
     options = PlanOptions(ca={"public": ca} if ca else {})
     findings = check_plan(plan_of(options=options), on=date(2026, 11, 25))
-    told = [f.message for f in findings if f.code == "domains-validated-again"]
-    counts = [message.split(" for ")[1].partition(" (")[0] for message in told]
+    messages = [f.message for f in findings if f.code == "domains-validated-again"]
+    counts = [message.split(" for ")[1].partition(" (")[0] for message in messages]
     assert counts == [f"{n} days" for n in days]
 
 
@@ -249,8 +249,10 @@ def test_too_many_names_are_an_error_for_lets_encrypt(ca, code, severity):
     assert warning.meaning.startswith("Let's Encrypt rejects more than 100 names")
 
 
-@pytest.mark.parametrize(("ca", "told"), [("DigiCert", True), ("", True), ("Let's Encrypt", False)])
-def test_price_of_many_names_is_a_notice(ca, told):
+@pytest.mark.parametrize(
+    ("ca", "is_reported"), [("DigiCert", True), ("", True), ("Let's Encrypt", False)]
+)
+def test_price_of_many_names_is_a_notice(ca, is_reported):
     """If a certificate has 26 names, lyncnb shows a notice about the price, unless the CA charges
     nothing.
     """
@@ -258,11 +260,11 @@ def test_price_of_many_names_is_a_notice(ca, told):
     options = PlanOptions(ca={"public": ca} if ca else {})
     findings = check_plan(plan_of([(EDGE, "extra_san", names)], options), on=date(2026, 11, 25))
     prices = [f for f in findings if f.code == "price-depends-on-names"]
-    assert [f.severity for f in prices] == ["notice"] * told
+    assert [f.severity for f in prices] == ["notice"] * is_reported
     (order,) = (
         g for g in group_findings(findings) if g.title == "Before you order from a public CA"
     )
-    assert ("price-depends-on-names" in order.codes) is told
+    assert ("price-depends-on-names" in order.codes) is is_reported
 
 
 def test_country_in_lowercase_is_changed_to_uppercase():
@@ -300,10 +302,10 @@ def test_discouraged_validation_methods_are_reported(on, is_told):
 
 def test_persistent_dns_record_is_valid_for_ten_days():
     """A domain validation with a persistent DNS record is valid for 10 days."""
-    told = lambda on: [  # noqa: E731
+    messages_on = lambda on: [  # noqa: E731
         f.message for f in check_plan(plan_of(), on=on) if f.code == "domains-validated-again"
     ]
-    (now,), (later,) = told(date(2026, 11, 25)), told(date(2029, 3, 15))
+    (now,), (later,) = messages_on(date(2026, 11, 25)), messages_on(date(2029, 3, 15))
     assert now.endswith(" for 200 days (10 with a persistent DNS record)")
     assert later.endswith(" for 10 days")
 

@@ -417,13 +417,13 @@ def test_sites_without_an_admin_url_have_no_finding():
     """
     edits = [(number, "site", "Taipei") for number in range(len(GOOD))]
     edits += [(FE, "admin_url", "https://admin.contoso.com")]
-    for place, site in ((DIR, "tokyo"), (SE, "osaka")):
+    for row_number, site in ((DIR, "tokyo"), (SE, "osaka")):
         edits += [
-            (place, "site", site),
-            (place, "dialin_url", f"https://dialin.{site}.contoso.com"),
+            (row_number, "site", site),
+            (row_number, "dialin_url", f"https://dialin.{site}.contoso.com"),
         ]
         meet = ";".join(f"https://meet.{site}.contoso.com/{number}" for number in (1, 2))
-        edits += [(place, "meet_urls", meet)]
+        edits += [(row_number, "meet_urls", meet)]
     assert "simple-urls-not-all-overridden" not in {code for code, _ in found(plan_of(edits))}
 
 
@@ -560,10 +560,16 @@ def test_every_check_function_is_used():
     of_cas = [check for check in load_ca_rules().checks if "plan" in check.judges]
     of_products = [c for product in list_products() for c in load_rules(product).checks.values()]
     rules = (*of_products, *of_cas)
-    asked = {rule.test or rule.code.replace("-", "_") for rule in rules}
+    test_names = {rule.test or rule.code.replace("-", "_") for rule in rules}
     of_deployments = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS | PUBLIC_CA_TESTS | OPTION_TESTS
     of_deployments |= PRACTICE_TESTS
-    assert asked == {*CERTIFICATE_TESTS, *FEATURE_TESTS, *NAME_TESTS, *of_deployments, *LAST_TESTS}
+    assert test_names == {
+        *CERTIFICATE_TESTS,
+        *FEATURE_TESTS,
+        *NAME_TESTS,
+        *of_deployments,
+        *LAST_TESTS,
+    }
 
 
 def test_unknown_check_function_is_rejected():
@@ -622,10 +628,10 @@ def test_cached_results_do_not_change_the_findings(seed):
     plan = plan_certificates(read_topology(big_table(60)), RULES)
     certificates = list(plan.certificates)
     for alter in ALTERATIONS:
-        place = chance.randrange(len(certificates))
-        certificates[place] = alter(certificates[place])
+        position = chance.randrange(len(certificates))
+        certificates[position] = alter(certificates[position])
     plan = replace(plan, certificates=tuple(certificates))
-    told = set()
+    expected = set()
     for certificate in plan.certificates:
         # A new view of the plan has no cached results from other certificates.
         view = PlanView(plan, on=day)
@@ -638,9 +644,9 @@ def test_cached_results_do_not_change_the_findings(seed):
                 words = (
                     NAME_TESTS[test](name, view, rule) for name in view.list_names(certificate)
                 )
-            told |= {create_finding(rule, certificate.id, word) for word in words if word}
-    found = check_certificates(plan, plan.certificates, on=day)
-    assert {replace(finding, edits=()) for finding in found} == told
+            expected |= {create_finding(rule, certificate.id, word) for word in words if word}
+    findings = check_certificates(plan, plan.certificates, on=day)
+    assert {replace(finding, edits=()) for finding in findings} == expected
 
 
 @pytest.mark.slow
@@ -704,9 +710,9 @@ def test_organization_requires_a_location(options, told):
     state (ST), a locality (L), or both.
     """
     findings = check_plan(plan_of(options=PlanOptions(**options)))
-    about = {f.about for f in findings if f.code == "organization-without-place"}
+    reported_ids = {f.about for f in findings if f.code == "organization-without-place"}
     public = {c.id for c in plan_of().certificates if c.issuer == "public"}
-    assert about == (public if told else set())
+    assert reported_ids == (public if told else set())
 
 
 def test_findings_are_sorted_and_can_be_counted():

@@ -75,27 +75,27 @@ def test_all_forty_mistakes_are_listed():
     that covers it.
     """
     assert list(TABLE) == [f"W{number:02}" for number in range(1, 41)]
-    assert all(places for _, places in TABLE.values())
+    assert all(references for _, references in TABLE.values())
 
 
 @pytest.mark.parametrize("number", TABLE)
 def test_entries_in_the_table_of_mistakes_exist(number):
     """The table of mistakes mentions only finding codes, steps and tests that exist."""
-    for place in TABLE[number][1]:
-        kind, _, what = place.partition(" ")
+    for reference in TABLE[number][1]:
+        kind, _, target = reference.partition(" ")
         if kind == "finding":
-            assert what in list_all_checks(RULES), place
+            assert target in list_all_checks(RULES), reference
         elif kind == "step":
-            step_id, _, words = what.partition(": ")
+            step_id, _, words = target.partition(": ")
             step = STEPS[step_id]
-            assert words in "\n".join((step.text, *step.commands)), place
+            assert words in "\n".join((step.text, *step.commands)), reference
         elif kind == "handover:":
-            assert what in HANDOVER.read_text(encoding="utf-8"), place
+            assert target in HANDOVER.read_text(encoding="utf-8"), reference
         else:
-            assert kind == "test", place
-            file, _, name = what.partition("::")
+            assert kind == "test", reference
+            file, _, name = target.partition("::")
             text = (REPOSITORY / "tests" / file).read_text(encoding="utf-8")
-            assert re.search(rf"^def {name}\(", text, re.MULTILINE), place
+            assert re.search(rf"^def {name}\(", text, re.MULTILINE), reference
 
 
 def list_renewed(old, new):
@@ -108,8 +108,8 @@ def list_renewed(old, new):
             for shared in (old, new)
         )
     )
-    found = [item for item in difference.certificates if item.change == "renewed"]
-    return {(item.new.role, item.new.usages[:1]) for item in found}
+    renewed = [item for item in difference.certificates if item.change == "renewed"]
+    return {(item.new.role, item.new.usages[:1]) for item in renewed}
 
 
 def test_a_new_sip_domain_renews_servers_edge_and_proxy():

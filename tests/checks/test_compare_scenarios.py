@@ -23,40 +23,42 @@ DOMAINS = {0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}}
 MORE = replace(FIRST, name="a domain more", topology=FIRST.topology.with_cells(DOMAINS))
 
 
-def facts(found: ScenarioComparison) -> dict[str, tuple[object, ...]]:
-    return {fact.what: fact.values for fact in found.facts}
+def facts(comparison: ScenarioComparison) -> dict[str, tuple[object, ...]]:
+    return {fact.what: fact.values for fact in comparison.facts}
 
 
 def test_every_option_and_count_is_in_the_comparison():
     """The comparison of scenarios shows all counts, the servers by role, the SIP domains, and the
     options in plan.toml.
     """
-    found = ln.compare_scenarios(FIRST, WILD, MORE)
-    told = facts(found)
-    assert told["certificates"] == (len(FIRST.plan.certificates),) * 3
-    assert told["public certificates"] == (2, 2, 2)
-    sizes = [sum(len(c.names) for c in one.plan.certificates) for one in (FIRST, WILD, MORE)]
-    assert told["names"] == tuple(sizes)
+    comparison = ln.compare_scenarios(FIRST, WILD, MORE)
+    values_by_fact = facts(comparison)
+    assert values_by_fact["certificates"] == (len(FIRST.plan.certificates),) * 3
+    assert values_by_fact["public certificates"] == (2, 2, 2)
+    sizes = [
+        sum(len(c.names) for c in scenario.plan.certificates) for scenario in (FIRST, WILD, MORE)
+    ]
+    assert values_by_fact["names"] == tuple(sizes)
     for severity in ("error", "warning", "notice"):
         by_hand = [
-            sum(f.severity == severity for f in ln.check_plan(one.plan))
-            for one in (FIRST, WILD, MORE)
+            sum(f.severity == severity for f in ln.check_plan(scenario.plan))
+            for scenario in (FIRST, WILD, MORE)
         ]
-        assert told[f"{severity}s"] == tuple(by_hand)
-    assert told["Wildcards for simple URLs"] == (False, True, False)
-    assert told["SIP domains"][2] == ("contoso.com", "fabrikam.com", "litwareinc.com")
-    assert told["FrontEnd servers"] == (3, 3, 3)
-    assert sum(fact.of == "Options" for fact in found.facts) == len(fields(ln.PlanOptions))
+        assert values_by_fact[f"{severity}s"] == tuple(by_hand)
+    assert values_by_fact["Wildcards for simple URLs"] == (False, True, False)
+    assert values_by_fact["SIP domains"][2] == ("contoso.com", "fabrikam.com", "litwareinc.com")
+    assert values_by_fact["FrontEnd servers"] == (3, 3, 3)
+    assert sum(fact.of == "Options" for fact in comparison.facts) == len(fields(ln.PlanOptions))
 
 
 def test_differences_have_a_mark():
     """In a comparison of scenarios, values that differ from the first scenario have a mark and are
     listed first.
     """
-    found = ln.compare_scenarios(FIRST, replace(WILD, options=ln.PlanOptions(country="TW")))
-    assert [fact.list_marked_values() for fact in found.differing()] == [("", "≠ TW")]
-    found = ln.compare_scenarios(replace(FIRST, options=ln.PlanOptions(country="TW")), FIRST)
-    assert [fact.list_marked_values() for fact in found.differing()] == [("TW", "≠ blank")]
+    comparison = ln.compare_scenarios(FIRST, replace(WILD, options=ln.PlanOptions(country="TW")))
+    assert [fact.list_marked_values() for fact in comparison.differing()] == [("", "≠ TW")]
+    comparison = ln.compare_scenarios(replace(FIRST, options=ln.PlanOptions(country="TW")), FIRST)
+    assert [fact.list_marked_values() for fact in comparison.differing()] == [("TW", "≠ blank")]
     page = ln.compare_scenarios(FIRST, WILD)._repr_html_()
     assert page.index("≠ yes") < page.index("Rule profile")
     assert "≠ marks a value that is different in “as planned”." in page
@@ -82,17 +84,17 @@ def test_differences_are_those_of_compare_plans():
     """The function compare_plans compares each later scenario with the first one. It also shows the
     causes and can write a page.
     """
-    found = ln.compare_scenarios(FIRST, WILD, MORE)
-    for one, difference in zip((WILD, MORE), found.differences, strict=True):
-        assert difference == ln.compare_plans(FIRST.plan, one.plan)
-    told = found.comparisons[1]
-    assert told.title == "as planned -> a domain more"
-    assert all("sip_domains" in c.cause for c in told.difference.changes)
-    page = write_report(build_comparison_report(told), ".html").decode()
+    comparison = ln.compare_scenarios(FIRST, WILD, MORE)
+    for scenario, difference in zip((WILD, MORE), comparison.differences, strict=True):
+        assert difference == ln.compare_plans(FIRST.plan, scenario.plan)
+    plan_comparison = comparison.comparisons[1]
+    assert plan_comparison.title == "as planned -> a domain more"
+    assert all("sip_domains" in c.cause for c in plan_comparison.difference.changes)
+    page = write_report(build_comparison_report(plan_comparison), ".html").decode()
     assert "as planned -&gt; a domain more" in page
-    changed = len(found.differences[0].certificates)
-    assert f"wildcards: {changed} certificates changed" in repr(found)
-    assert ln.figure(found.differences[0]).to_svg()
+    changed = len(comparison.differences[0].certificates)
+    assert f"wildcards: {changed} certificates changed" in repr(comparison)
+    assert ln.figure(comparison.differences[0]).to_svg()
 
 
 def test_accepted_findings_are_counted_separately():
@@ -103,10 +105,10 @@ def test_accepted_findings_are_counted_separately():
     first = replace(FIRST, topology=broken)
     code = next(f.code for f in ln.check_plan(first.plan) if f.severity == "error")
     accepted = replace(first, options=ln.PlanOptions(accepted={code: "it follows in May"}))
-    told = facts(ln.compare_scenarios(first, accepted))
-    assert told["errors"][0] == told["errors"][1] > 0
-    assert told["accepted findings"][0] == 0 < told["accepted findings"][1]
-    assert told["Accepted finding"] == ((), (f"{code} = it follows in May",))
+    values_by_fact = facts(ln.compare_scenarios(first, accepted))
+    assert values_by_fact["errors"][0] == values_by_fact["errors"][1] > 0
+    assert values_by_fact["accepted findings"][0] == 0 < values_by_fact["accepted findings"][1]
+    assert values_by_fact["Accepted finding"] == ((), (f"{code} = it follows in May",))
 
 
 def test_unknown_values_are_blank():
@@ -137,7 +139,7 @@ def test_findings_are_of_each_scenario(count):
     """If the number of lists of findings differs from the number of scenarios, compare_scenarios
     raises an error.
     """
-    one = ln.Scenario.of_plan("one", make_plan())
+    scenario = ln.Scenario.of_plan("one", make_plan())
     with pytest.raises(ScenarioError, match=f"passed {count} lists of findings") as caught:
-        ln.compare_scenarios(one, one, findings=[None] * count)
+        ln.compare_scenarios(scenario, scenario, findings=[None] * count)
     assert "for each scenario, in the same order" in caught.value.hint

@@ -156,10 +156,10 @@ def test_edit_that_may_be_unintended_is_not_a_fix(edits, options):
         "pool_fqdn": "sepool.contoso.com",
     }
     plan = plan_of(edits, options, add=[more] if edits else [])
-    found = check_plan(plan, on=DAY)
+    findings = check_plan(plan, on=DAY)
     wanted = {"pool-name-differs-from-server", "validity-asked-over-limit"}
-    assert [f for f in found if f.code in wanted]
-    assert [f.edits for f in found if f.code in wanted and f.edits] == []
+    assert [f for f in findings if f.code in wanted]
+    assert [f.edits for f in findings if f.code in wanted and f.edits] == []
 
 
 def test_two_fixes_of_one_cell_do_not_conflict():

@@ -134,8 +134,8 @@ def issued(request: bytes, *, days: int, begins: datetime) -> bytes:
     """Issue the certificate that the plan requests, and return it in DER encoding."""
     csr = x509.load_pem_x509_csr(request)
     _, ca_key = _keys()
-    subject = sorted(csr.subject, key=lambda one: _ORDER.index(one.oid))
-    has_place = any(one.oid == NameOID.ORGANIZATION_NAME for one in subject)
+    subject = sorted(csr.subject, key=lambda attribute: _ORDER.index(attribute.oid))
+    has_place = any(attribute.oid == NameOID.ORGANIZATION_NAME for attribute in subject)
     policy = x509.ObjectIdentifier(f"2.23.140.1.2.{2 if has_place else 1}")
     url = x509.UniformResourceIdentifier
     builder = (
@@ -164,18 +164,20 @@ def issued(request: bytes, *, days: int, begins: datetime) -> bytes:
     return builder.sign(ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
-def zlint_codes(der: bytes, place: Path) -> set[str]:
+def zlint_codes(der: bytes, folder: Path) -> set[str]:
     """Return the errors and warnings that zlint reports for a certificate."""
-    path = place / "certificate.der"
+    path = folder / "certificate.der"
     path.write_bytes(der)
     done = subprocess.run(
         ["zlint", "-format", "der", str(path)], capture_output=True, text=True, check=True
     )
-    found = json.loads(done.stdout.splitlines()[0])
-    return {code for code, one in found.items() if one["result"] in ("warn", "error", "fatal")}
+    results = json.loads(done.stdout.splitlines()[0])
+    return {
+        code for code, result in results.items() if result["result"] in ("warn", "error", "fatal")
+    }
 
 
-def reported_codes(case, place: Path) -> tuple[set[str], set[str]]:
+def reported_codes(case, folder: Path) -> tuple[set[str], set[str]]:
     """Return the codes that lyncnb reports for a plan, and the codes that the linters report for
     its certificates.
     """
@@ -188,7 +190,7 @@ def reported_codes(case, place: Path) -> tuple[set[str], set[str]]:
         if planned.issuer == "public":
             request = build_request(build_request_content(planned), _keys()[0]).pem
             der = issued(request, days=plan.options.validity_days or 45, begins=begins)
-            theirs |= zlint_codes(der, place)
+            theirs |= zlint_codes(der, folder)
             theirs |= pkilint_codes(der, has_organization=bool(planned.subject.organization))
     return {finding.code for finding in check_plan(plan, on=case.on)}, theirs
 
@@ -200,7 +202,7 @@ def test_linters_and_lyncnb_report_the_same_problems(code, tmp_path):
     the plan for this certificate.
     """
     pair = set(filter(None, SAME[code]))
-    others = {one for codes in SAME.values() for one in codes}
+    others = {problem_code for codes in SAME.values() for problem_code in codes}
     ours, theirs = reported_codes(CHECKS[code].fires, tmp_path)
     assert code in ours
     assert pair <= theirs

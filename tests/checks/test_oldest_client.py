@@ -29,8 +29,12 @@ def test_clients_match_the_page_of_microsoft():
     """
     rules = load_rules("lync2013")
     assert tuple(client.id for client in rules.clients) == LISTED
-    (group,) = [one for one in describe_option_groups(rules) if one["title"] == "Key and hash"]
-    (field,) = [one for one in group["fields"] if one["name"] == "oldest_client"]
+    (group,) = [
+        candidate
+        for candidate in describe_option_groups(rules)
+        if candidate["title"] == "Key and hash"
+    ]
+    (field,) = [candidate for candidate in group["fields"] if candidate["name"] == "oldest_client"]
     assert [choice for choice, _ in field["choices"]] == ["", *LISTED]
     words = [words for _, words in field["choices"]]
     # The list of clients has no duplicates.
@@ -44,7 +48,9 @@ def test_hash_is_compared_with_the_oldest_client(chosen, named):
     """
     messages = hash_messages(hash="sha384", oldest_client=chosen)
     assert messages
-    assert all(one.endswith(f"for {named}, Microsoft lists only sha256") for one in messages)
+    assert all(
+        message.endswith(f"for {named}, Microsoft lists only sha256") for message in messages
+    )
     assert not hash_messages(hash="sha256", oldest_client=chosen)
 
 
@@ -52,10 +58,10 @@ def test_option_changes_no_certificate():
     """The option for the oldest client changes only the findings and not the certificates, so the
     digest of the plan stays the same.
     """
-    one, other = (
+    default_plan, other = (
         plan(front_end(1), options=PlanOptions(oldest_client=name)) for name in ("", "Windows 7")
     )
-    assert one.sha256 == other.sha256
+    assert default_plan.sha256 == other.sha256
 
 
 def test_unknown_client_is_rejected_with_the_list():

@@ -33,8 +33,8 @@ DAY = date(2026, 11, 25)
 COUNT = int(os.environ.get("LYNCNB_TAMPERED", "100"))
 
 
-def saved(planned, place, on=DAY):
-    return save_plan(planned, place / "p.json", findings=ln.check_plan(planned, on=on), force=True)
+def saved(planned, folder, on=DAY):
+    return save_plan(planned, folder / "p.json", findings=ln.check_plan(planned, on=on), force=True)
 
 
 def with_valid_digest(document):
@@ -104,7 +104,9 @@ def test_saved_plan_is_readable(tmp_path):
     assert "Only a signature shows who approved the plan." in text
     for certificate in planned.certificates:
         (line,) = [
-            one for one in text.splitlines() if one.startswith(f'{{"id": "{certificate.id}"')
+            candidate
+            for candidate in text.splitlines()
+            if candidate.startswith(f'{{"id": "{certificate.id}"')
         ]
         assert all(name in line for name in certificate.names)
     body = b"".join(first.data.splitlines(keepends=True)[:-2])
@@ -120,9 +122,9 @@ def test_saved_plan_is_evaluated_on_its_own_date(tmp_path):
     planned = plan(front_end(), edge(aol_pic="true"), options=ln.PlanOptions())
     before, after = saved(planned, tmp_path, date(2027, 3, 14)), None
     assert read_saved_plan(before.path).judged_on == date(2027, 3, 14)
-    codes = {one.code for one in read_saved_plan(before.path).findings}
+    codes = {finding.code for finding in read_saved_plan(before.path).findings}
     after = saved(planned, tmp_path, date(2027, 3, 15))
-    assert {one.code for one in read_saved_plan(after.path).findings} != codes
+    assert {finding.code for finding in read_saved_plan(after.path).findings} != codes
     assert before.sha256 != after.sha256
 
 
@@ -131,13 +133,15 @@ def test_accepted_findings_contain_their_reasons(tmp_path):
     acceptance.
     """
     planned = plan(front_end(), edge(access_edge_fqdn=""))
-    errors = [one for one in ln.check_plan(planned, on=DAY) if one.severity == "error"]
+    errors = [finding for finding in ln.check_plan(planned, on=DAY) if finding.severity == "error"]
     code = errors[0].code
     options = ln.PlanOptions(accepted={code: "soon"}, accepted_until={code: date(2027, 1, 1)})
     planned = plan(front_end(), edge(access_edge_fqdn=""), options=options)
-    told = json.loads(saved(planned, tmp_path).data)["findings"]
-    assert [one["accepted"] for one in told if one["code"] == code] == ["soon (until 2027-01-01)"]
-    assert {one["accepted"] for one in told if one["code"] != code} == {""}
+    findings = json.loads(saved(planned, tmp_path).data)["findings"]
+    assert [finding["accepted"] for finding in findings if finding["code"] == code] == [
+        "soon (until 2027-01-01)"
+    ]
+    assert {finding["accepted"] for finding in findings if finding["code"] != code} == {""}
 
 
 def test_each_difference_is_reported(tmp_path):
@@ -148,13 +152,13 @@ def test_each_difference_is_reported(tmp_path):
     document = json.loads(first.data)
     certificate = document["certificates"][0]
     certificate["san"].append("evil.contoso.com")
-    gone = document["certificates"][1]["san"].pop()
+    removed_name = document["certificates"][1]["san"].pop()
     document["certificates"][2]["subject"]["CN"] = "other.contoso.com"
     left_out = document["findings"].pop(0)
     error = refused(
         first.path, with_valid_digest(document),
         f"{certificate['id']}: san: only the file contains evil.contoso.com",
-        f"only the new plan contains {gone}",
+        f"only the new plan contains {removed_name}",
         "subject: CN: the file contains other.contoso.com",
         f"new plan contains the finding {left_out['code']} for {left_out['about']}",
     )  # fmt: skip
@@ -206,7 +210,9 @@ def test_other_rules_are_reported(tmp_path):
     assert (type(error), error.code, error.exit_status) == (PlanOutdated, "plan-outdated", 1)
     assert "altered" not in str(error)
     assert "discover.contoso.com" in {
-        name for one in ln.read_plan(first.path).certificates for name in map(str, one.names)
+        name
+        for certificate in ln.read_plan(first.path).certificates
+        for name in map(str, certificate.names)
     }
     unused = 'extended_key_usage_if.reverse_proxy_client_eku = ["clientAuth"]'
     first = saved(ln.plan_certificates(planned.topology, rules_with(unused, "")), tmp_path)
@@ -252,10 +258,10 @@ def test_only_an_approved_plan_may_contain_old_texts(tmp_path):
     taken = read_saved_plan(first.path, reworded=True)
     assert taken.data == first.path.read_bytes()
     assert (taken.plan, taken.findings) == (planned, first.findings)
-    told = " ".join(taken.reworded)
-    assert f"“nothing to see here” and is now “{was[:200]}”" in told
-    assert "“because” and is now" in told
-    assert "it proves everything" in told
+    changes = " ".join(taken.reworded)
+    assert f"“nothing to see here” and is now “{was[:200]}”" in changes
+    assert "“because” and is now" in changes
+    assert "it proves everything" in changes
     assert len(taken.reworded) == 3
     with pytest.raises(PlanAltered, match="the plan is not approved"):
         ln.write_requests(taken, tmp_path / "requests", passphrase="a passphrase of the test")
@@ -397,8 +403,10 @@ def test_tampered_plan_is_rejected(tmp_path):
     while tried < COUNT:
         kind, member = chance.randrange(4), ""
         if kind == 0:
-            place = chance.randrange(len(first.data))
-            altered = first.data[:place] + bytes([chance.randrange(256)]) + first.data[place + 1 :]
+            position = chance.randrange(len(first.data))
+            altered = (
+                first.data[:position] + bytes([chance.randrange(256)]) + first.data[position + 1 :]
+            )
         else:
             member, altered = tampered(chance, first.data)
             if kind == 1:  # The person who changed the file did not calculate the digest again.

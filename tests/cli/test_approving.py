@@ -47,11 +47,11 @@ def planner(shell):
     assert shell("plan", "t.csv", "--save", "p.json").status == 0
     shell.public = make_key(shell.folder / "alice")
     shell.write("signers", f"{ALICE} {shell.public}\n")
-    told = subprocess.run(
+    result = subprocess.run(
         ["ssh-keygen", "-l", "-f", "alice.pub"], cwd=shell.folder, capture_output=True, text=True,
         check=True,
     )  # fmt: skip
-    shell.fingerprint = told.stdout.split()[1]
+    shell.fingerprint = result.stdout.split()[1]
     return shell
 
 
@@ -96,14 +96,14 @@ def test_approved_plan_can_be_requested(planner):
     assert ended.status == 0, ended
     assert f"{ALICE} approved the plan with the key {planner.fingerprint}" in ended.err
     manifest = (planner.folder / "requests/manifest.json").read_bytes()
-    ((approval,),) = [one["approvals"] for one in json.loads(manifest)["plans"]]
+    ((approval,),) = [plan["approvals"] for plan in json.loads(manifest)["plans"]]
     assert (approval["signer"], approval["key"]) == (ALICE, planner.fingerprint)
     assert request(planner).status == 0
     assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
     assert (planner.folder / "requests/manifest.json").read_bytes() == manifest
     assert f"approved by {ALICE} ({planner.fingerprint})" in planner("status", "requests").err
-    told = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
-    assert told["approvals"][0]["signer"] == ALICE
+    saved_plan = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
+    assert saved_plan["approvals"][0]["signer"] == ALICE
 
 
 def test_status_verifies_the_signature_in_the_folder(planner):
@@ -113,7 +113,7 @@ def test_status_verifies_the_signature_in_the_folder(planner):
     """
     approve(planner, "--key", "alice")
     assert request(planner).status == 0
-    place = planner.folder / "requests"
+    folder = planner.folder / "requests"
     (planner.folder / "p.json").unlink()
     (planner.folder / "p.json.sig").unlink()
     ended = planner("status", "requests")
@@ -127,15 +127,15 @@ def test_status_verifies_the_signature_in_the_folder(planner):
     ended = planner("status", "requests", "--approved-by", "others")
     assert ended.status == 3
     assert f"the key {planner.fingerprint} does not belong to an allowed signer" in ended.err
-    kept = {name: (place / name).read_bytes() for name in (PLAN, SIGNATURE)}
-    sign_by_hand(planner.folder / "bob", place / PLAN)
+    kept = {name: (folder / name).read_bytes() for name in (PLAN, SIGNATURE)}
+    sign_by_hand(planner.folder / "bob", folder / PLAN)
     assert "the manifest has no approval with this key" in planner("status", "requests").err
-    (place / SIGNATURE).write_bytes(kept[SIGNATURE])
-    (place / PLAN).write_bytes(kept[PLAN].replace(b"fe02", b"fe03"))
+    (folder / SIGNATURE).write_bytes(kept[SIGNATURE])
+    (folder / PLAN).write_bytes(kept[PLAN].replace(b"fe02", b"fe03"))
     ended = planner("status", "requests")
     assert ended.status == 3
     assert "the signature is not valid for this plan" in ended.err
-    (place / PLAN).unlink()
+    (folder / PLAN).unlink()
     assert "contains no signature for the plan" in planner("status", "requests").err
     assert planner("status", "requests", "--approved-by", "signers").status == 3
 
@@ -352,7 +352,7 @@ def test_another_plan_needs_a_reason_in_an_approved_folder(planner):
     assert planner("request", "t.csv", "requests", *PASS).status == 0, "the approved plan itself"
     assert planner(*table, "--unapproved", "Alice is on leave").status == 0
     manifest = json.loads((planner.folder / "requests/manifest.json").read_bytes())
-    events = [(one["event"], one["about"]) for one in manifest["log"]]
+    events = [(entry["event"], entry["about"]) for entry in manifest["log"]]
     assert events == [("unapproved-plan", "Alice is on leave")]
     assert planner(*table).status == 0, "the same again changes nothing"
 
@@ -462,17 +462,17 @@ def test_ssh_keygen_gets_no_passphrase_of_a_folder(planner, monkeypatch):
 def test_agent_can_sign(planner, monkeypatch):
     """If an SSH agent holds the private key, the public key is sufficient to sign a plan."""
     started = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True)
-    told = dict(
+    variables = dict(
         part.split("=", 1) for part in started.stdout.replace(";", "\n").split() if "=" in part
     )
     try:
-        monkeypatch.setenv("SSH_AUTH_SOCK", told["SSH_AUTH_SOCK"])
+        monkeypatch.setenv("SSH_AUTH_SOCK", variables["SSH_AUTH_SOCK"])
         subprocess.run(["ssh-add", "-q", "alice"], cwd=planner.folder, check=True)
         (planner.folder / "alice").unlink()
         assert approve(planner, "--key", "alice.pub").status == 0
         assert request(planner).status == 0
     finally:
-        os.kill(int(told["SSH_AGENT_PID"]), 15)
+        os.kill(int(variables["SSH_AGENT_PID"]), 15)
 
 
 def test_rebuilt_manifest_keeps_the_approver(planner):
@@ -509,27 +509,27 @@ def test_fewer_requests_than_approved_are_reported(planner):
     the run, the status command, and the summary list each omitted request.
     """
     plan = ln.read_saved_plan(planner.folder / "p.json").plan
-    one = plan.certificates[0]
+    certificate = plan.certificates[0]
     estate = planner.folder / "estate"
     estate.mkdir()
-    (estate / "one.pem").write_bytes(pem(issue_planned(one, begins=MIDNIGHT)))
+    (estate / "one.pem").write_bytes(pem(issue_planned(certificate, begins=MIDNIGHT)))
     (estate / "chain.pem").write_bytes(pem(*authority().chain))
     (planner.folder / "kept.json").write_bytes(
         ln.compare_as_is(plan, estate, on=datetime.now(UTC).date()).to_json()
     )
     assert approve(planner, "--key", "alice").status == 0
-    ended = request(planner, "--only-missing", "kept.json", "--reuse", one.id)
+    ended = request(planner, "--only-missing", "kept.json", "--reuse", certificate.id)
     assert ended.status == 0, ended.err
     note = "approved, but not requested, because you specified that an installed certificate covers the request"
-    assert f"{note}: {one.id}" in ended.err
-    assert not (planner.folder / "requests/csr" / f"{one.id}.csr").exists()
+    assert f"{note}: {certificate.id}" in ended.err
+    assert not (planner.folder / "requests/csr" / f"{certificate.id}.csr").exists()
     text = (planner.folder / "requests/summary.md").read_text("utf-8").replace("\\", "")
-    assert f"- Approved, not requested: {one.id}; installed certificates are reused" in text
+    assert f"- Approved, not requested: {certificate.id}; installed certificates are reused" in text
     assert "(plus 1 that installed certificates cover)" in planner("status", "requests").err
-    again = request(planner, "--renew", one.id, "--reason", "its key is lost")
+    again = request(planner, "--renew", certificate.id, "--reason", "its key is lost")
     assert again.status == 0
     assert "not requested on your word" not in again.err
-    assert (planner.folder / "requests/csr" / f"{one.id}.csr").exists()
+    assert (planner.folder / "requests/csr" / f"{certificate.id}.csr").exists()
 
 
 def test_approved_plan_may_have_earlier_texts(planner):
@@ -628,7 +628,7 @@ def test_earlier_approved_plan_needs_a_reason(planner):
     assert (planner.folder / "requests/manifest.json").read_bytes() == before
     assert request(planner, "--reason", "the newer plan named the wrong domain").status == 0
     plans = json.loads((planner.folder / "requests/manifest.json").read_bytes())["plans"]
-    assert [one.get("reason", "") for one in plans] == [
+    assert [plan.get("reason", "") for plan in plans] == [
         "", "", "the newer plan named the wrong domain",
     ]  # fmt: skip
     assert request(planner).status == 0

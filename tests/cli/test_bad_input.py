@@ -595,8 +595,8 @@ def test_repeated_option_is_rejected(shell):
                 command.name, name, "one", f"{name}=two" if "--" in name else f"{name}two"
             )
             assert (ended.status, ended.out) == (2, ""), (command.name, name)
-            told = f"lyncnb: {command.name}: you specified {name} 2 times, but it takes only one value\n"
-            assert ended.err.startswith(told), ended.err
+            message = f"lyncnb: {command.name}: you specified {name} 2 times, but it takes only one value\n"
+            assert ended.err.startswith(message), ended.err
             refused += 1
     assert refused > 50
     shell.write("t.csv", TWO_FRONT_ENDS)

@@ -54,8 +54,8 @@ def test_any_combination_can_be_compared(planner, old, new, status):
     assert (ended.status, ended.err) == (status, "")
     assert ended.out.splitlines()[0] == f"{old} -> {new}"
     assert ("The same certificates." in ended.out) == (status == 0)
-    told = json.loads(planner("compare", old, new, "--json").out)
-    assert bool(told["certificates"]) == bool(status)
+    document = json.loads(planner("compare", old, new, "--json").out)
+    assert bool(document["certificates"]) == bool(status)
 
 
 def test_a_folder_with_its_table(planner):
@@ -74,9 +74,9 @@ def test_one_table_with_two_sets_of_options(planner):
     """A table can be compared with itself under different options, which are specified for one or
     both sides.
     """
-    one = planner("compare", "old.csv", "old.csv", "--new-options", "w.toml")
-    assert one.status == 1
-    assert "name added: *.contoso.com" in one.out
+    result = planner("compare", "old.csv", "old.csv", "--new-options", "w.toml")
+    assert result.status == 1
+    assert "name added: *.contoso.com" in result.out
     assert planner("compare", "old.csv", "old.csv", "--options", "w.toml").status == 0
     back = planner("compare", "old.csv", "old.csv", "--old-options", "w.toml")
     assert "name removed: *.contoso.com" in back.out

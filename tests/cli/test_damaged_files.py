@@ -151,35 +151,35 @@ FOLDER = (
 def valid_files(tmp_path_factory):
     """Write a valid file of each type, and a request folder on which every command was run."""
     lower_rounds()
-    place, ca = tmp_path_factory.mktemp("sound"), PythonCa()
-    (place / "t.csv").write_bytes(TWO_SITES.encode())
+    work_folder, ca = tmp_path_factory.mktemp("sound"), PythonCa()
+    (work_folder / "t.csv").write_bytes(TWO_SITES.encode())
     document = topology_builder(
         [front_end("p.contoso.com", ("fe1.contoso.com", "fe2.contoso.com"))]
     )
-    (place / "t.xlsx").write_bytes(ln.read_topology(TWO_SITES.encode()).to_xlsx())
-    (place / "t.ods").write_bytes(spreadsheet(rows_of(TWO_SITES)))
-    (place / "t.tbxml").write_text(document, encoding="utf-8")
-    (place / "plan.toml").write_text(OPTIONS)
-    (place / "quick.toml").write_text('key = { algorithm = "ECDSA", bits = 384 }')
-    (place / "passphrase").write_text(PASSPHRASE + "\n")
-    (place / "new").write_text("another long phrase\n")
+    (work_folder / "t.xlsx").write_bytes(ln.read_topology(TWO_SITES.encode()).to_xlsx())
+    (work_folder / "t.ods").write_bytes(spreadsheet(rows_of(TWO_SITES)))
+    (work_folder / "t.tbxml").write_text(document, encoding="utf-8")
+    (work_folder / "plan.toml").write_text(OPTIONS)
+    (work_folder / "quick.toml").write_text('key = { algorithm = "ECDSA", bits = 384 }')
+    (work_folder / "passphrase").write_text(PASSPHRASE + "\n")
+    (work_folder / "new").write_text("another long phrase\n")
     cell = nbformat.v4.new_code_cell("1 + 1")
     cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "2"})]
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), place / "n.ipynb")
-    create_recovery_key(place / "pair", PASSPHRASE)
-    folder, plan = place / "requests", make_plan()
-    (place / "t.json").write_bytes(plan_json(plan, ln.check_plan(plan)))
-    make_folder(folder, plan, recovery=[place / "pair.pub"])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), work_folder / "n.ipynb")
+    create_recovery_key(work_folder / "pair", PASSPHRASE)
+    folder, plan = work_folder / "requests", make_plan()
+    (work_folder / "t.json").write_bytes(plan_json(plan, ln.check_plan(plan)))
+    make_folder(folder, plan, recovery=[work_folder / "pair.pub"])
     bundle = make_folder(folder, plan, renew=[plan.certificates[0].id], reason="again")
     answers = answer_all(bundle, ca, skip=[plan.certificates[2].id])
-    returned, leaf = place / "returned", next(iter(answers.values()))
+    returned, leaf = work_folder / "returned", next(iter(answers.values()))
     stored = [Stored(leaf, ("Default",))]
-    (place / "export.pem").write_bytes(export_of("ee01.contoso.com", stored, above=ca.chain))
+    (work_folder / "export.pem").write_bytes(export_of("ee01.contoso.com", stored, above=ca.chain))
     planned = ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), ln.load_rules())
-    found = ln.compare_as_is(planned, place / "export.pem", on=TODAY)
-    (place / "kept.json").write_bytes(found.to_json())
+    comparison = ln.compare_as_is(planned, work_folder / "export.pem", on=TODAY)
+    (work_folder / "kept.json").write_bytes(comparison.to_json())
     returned.mkdir()
-    shutil.copy(next((folder / "csr").iterdir()), place / "one.req")
+    shutil.copy(next((folder / "csr").iterdir()), work_folder / "one.req")
     (returned / "all.pem").write_bytes(pem(*answers.values(), *ca.chain))
     (returned / "one.der").write_bytes(der(leaf))
     (returned / "one.txt").write_bytes(b"Dear planner,\n" + pem(leaf) + b"Regards\n")
@@ -191,7 +191,7 @@ def valid_files(tmp_path_factory):
     (returned / "one.pfx").write_bytes(locked)
     receive(folder, returned / "all.pem", today=TODAY)
     write_pfx(match_certificates(open_requests(folder), today=TODAY), passphrase=PASSPHRASE)
-    return place
+    return work_folder
 
 
 # The following functions each damage a file in a different way.
@@ -286,26 +286,28 @@ _DEBUG = re.compile(
 
 def complaints(ended, arguments: tuple[str, ...]) -> list[str]:
     """Return the problems in the output and the exit status of a command."""
-    found = []
+    problems = []
     if ended.status not in (0, 1, 2, 3):
-        found.append(f"status {ended.status}")
+        problems.append(f"status {ended.status}")
     if "error in lyncnb" in ended.err + ended.out:
-        found.append("a fault")
+        problems.append("a fault")
     if ended.status in (2, 3) and not ended.out and "lyncnb: " not in ended.err:
-        found.append("nothing said")
+        problems.append("nothing said")
     if word := _DEBUG.search(ended.err):
-        found.append(f"debug text {word[0]!r}")
+        problems.append(f"debug text {word[0]!r}")
     if "--json" in arguments:
         json.loads(ended.out)
-    return found
+    return problems
 
 
-def files_of(place: Path) -> list[str]:
+def files_of(work_folder: Path) -> list[str]:
     """Return one file of each type that the commands read."""
     kinds = dict.fromkeys(READERS, "")
-    names = [str(path.relative_to(place)) for path in sorted((place / "requests").rglob("*"))]
+    names = [
+        str(path.relative_to(work_folder)) for path in sorted((work_folder / "requests").rglob("*"))
+    ]
     for name in names:
-        if (place / name).is_file():
+        if (work_folder / name).is_file():
             folder, _, rest = name.rpartition("/")
             is_kind = folder != "requests" and Path(rest).suffix
             kinds.setdefault(f"{folder}/*{Path(rest).suffix}" if is_kind else name, name)
@@ -328,11 +330,11 @@ def test_damaged_file_never_crashes_a_command(valid_files, shell, record_propert
         arguments = tuple(part.replace("{}", name) for part in call)
         try:
             ended = shell(*arguments)
-            found = complaints(ended, arguments)
+            problems = complaints(ended, arguments)
         except Exception as error:
-            found, ended = [repr(error)], None
-        if found:
-            faults.append((name, way, arguments, found, ended and ended.err[-300:], kept[:30]))
+            problems, ended = [repr(error)], None
+        if problems:
+            faults.append((name, way, arguments, problems, ended and ended.err[-300:], kept[:30]))
         for path in shell.folder.iterdir():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     record_property("damages", COUNT)

@@ -483,7 +483,7 @@ def test_receive_and_package(shell, answered, passphrase):
     assert json.loads(shell("status", "requests", "--json").out)["counts"] == {"issued": 3}
     ended = shell("pfx", "requests", "--passphrase-file", passphrase, "--json")
     assert ended.status == 0
-    assert [one["action"] for one in json.loads(ended.out)["packages"]] == ["written"] * 3
+    assert [package["action"] for package in json.loads(ended.out)["packages"]] == ["written"] * 3
     assert json.loads(shell("status", "requests", "--json").out)["counts"] == {"packaged": 3}
     ended = shell("pfx", "requests", "--passphrase-file", passphrase)
     assert ended.out.startswith("3 packages kept (")

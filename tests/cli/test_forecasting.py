@@ -42,10 +42,10 @@ def test_exit_status_shows_whether_the_plan_works(planner):
     assert bad.status == 1
     assert "1 problem, because the work cannot be done as planned" in bad.out
     assert '  freeze: "merger", 2029-06-01 to 2029-07-30: no orders, no server changes\n' in bad.out
-    told = json.loads(planner("forecast", "t.csv", "--options", "bad.toml", "--json").out)
-    assert told["format"] == "lyncnb-forecast/1"
-    assert told["works"] is False
-    assert {rule["rule"] for one in told["problems"] for rule in one["rules"]} == {
+    document = json.loads(planner("forecast", "t.csv", "--options", "bad.toml", "--json").out)
+    assert document["format"] == "lyncnb-forecast/1"
+    assert document["works"] is False
+    assert {rule["rule"] for problem in document["problems"] for rule in problem["rules"]} == {
         *("validity", "roll-over", "freeze"),
     }
 
@@ -70,8 +70,8 @@ def test_forecast_of_a_saved_plan_and_a_folder(planner):
     options from the command line.
     """
     saved, table = (
-        json.loads(planner("forecast", *of, "--json").out)
-        for of in (("p.json",), ("t.csv", "--options", "good.toml"))
+        json.loads(planner("forecast", *arguments, "--json").out)
+        for arguments in (("p.json",), ("t.csv", "--options", "good.toml"))
     )
     assert saved["months"] == table["months"]
     assert saved["certificates"] == table["certificates"]

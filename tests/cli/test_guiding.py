@@ -85,7 +85,7 @@ def test_as_json(shell):
     assert document["written"] == ["topology.csv", "plan.toml", "guide.toml"]
     assert ln.GuideAnswers.of(document["answers"]) == ln.GuideAnswers.from_toml(ANSWERS.encode())
     assert (len(document["servers"]), len(document["plan"]["certificates"])) == (5, 7)
-    assert all(one["source"] for one in document["left_out"])
+    assert all(omission["source"] for omission in document["left_out"])
 
 
 def test_invalid_answers_write_no_file(shell):
@@ -136,10 +136,10 @@ class Terminal:
         for text in texts:
             while True:
                 self.child.expect_exact("\n> ")
-                asked = self.child.before.rpartition("\n")[2]
+                prompt = self.child.before.rpartition("\n")[2]
                 self.told += self.child.before
-                self.child.sendline(text if question in asked else "")
-                if question in asked:
+                self.child.sendline(text if question in prompt else "")
+                if question in prompt:
                     break
 
     def leave(self, end):
@@ -190,14 +190,14 @@ def test_questions_in_a_terminal(shell):
     assert (
         "tp-fe01.contoso.net would be the name of both fe 1 in Taipei and edge 1" in terminal.told
     )
-    told = terminal.press_enter_to_end()
-    assert terminal.child.exitstatus == 0, told
+    output = terminal.press_enter_to_end()
+    assert terminal.child.exitstatus == 0, output
     assert files(shell.folder) == FILES
     given = ln.GuideAnswers.from_toml(shell.folder / "guide.toml")
     assert given.sites == ("Taipei", "Tainan")
     assert given.value("federation") is True
-    assert "tp-fe1.contoso.net" in told
-    assert '    "sip_domains": ["contoso.com"],\r\n' in told
+    assert "tp-fe1.contoso.net" in output
+    assert '    "sip_domains": ["contoso.com"],\r\n' in output
 
 
 @pytest.mark.posix
@@ -210,9 +210,9 @@ def test_two_answers_are_enough(shell):
     terminal.answer("SIP domains", "contoso.local")
     terminal.answer("DNS domain of the servers", ">")
     terminal.answer("SIP domains", "contoso.com;fabrikam.com")
-    told = terminal.press_enter_to_end()
-    assert terminal.child.exitstatus == 0, told
-    assert "\n> " not in told, "nothing more was asked"
+    output = terminal.press_enter_to_end()
+    assert terminal.child.exitstatus == 0, output
+    assert "\n> " not in output, "nothing more was asked"
     assert "not a domain that you can register" in terminal.told
     expected = ln.GuideAnswers.of({"sip_domains": "contoso.com;fabrikam.com"})
     assert ln.GuideAnswers.from_toml(shell.folder / "guide.toml") == expected
@@ -228,17 +228,17 @@ def test_interrupted_guide_writes_nothing(shell, end):
     terminal.answer("Which product", "")
     terminal.child.expect_exact("SIP domains")
     terminal.child.expect_exact("> ")
-    told = terminal.leave(end)
+    output = terminal.leave(end)
     assert (terminal.child.exitstatus, files(shell.folder)) == (130, set())
-    assert "lyncnb wrote no files" in told
-    assert "Traceback" not in told
+    assert "lyncnb wrote no files" in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.posix
 def test_existing_table_is_reported_before_the_first_question(shell):
     """If the table already exists, the guide reports it before the first question."""
     shell.write("topology.csv", "mine")
-    told = Terminal(shell).press_enter_to_end()
-    assert "topology.csv already exists, so lyncnb did not change it" in told
-    assert "Which product" not in told
+    output = Terminal(shell).press_enter_to_end()
+    assert "topology.csv already exists, so lyncnb did not change it" in output
+    assert "Which product" not in output
     assert (shell.folder / "topology.csv").read_text() == "mine"

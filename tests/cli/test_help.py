@@ -46,9 +46,9 @@ def test_hints_name_commands_that_exist():
     """Each command and each option that a hint mentions exists."""
     options = {c.name: {o for p in c.params for o in p.opts} for c in COMMANDS}
     named = [
-        (path, found[0] or found[2], found[1] or found[3])
+        (path, match[0] or match[2], match[1] or match[3])
         for path, text in texts()
-        for found in NAMED.findall(text)
+        for match in NAMED.findall(text)
     ]
     assert len(named) > 10
     wrong = [

@@ -81,22 +81,24 @@ def readers() -> dict[str, tuple[str, ...]]:
     """Return the command-line arguments for each parameter that names an input file. FILE stands
     for the file name.
     """
-    found = {}
+    calls = {}
     for command in COMMANDS:
-        arguments = [one for one in command.params if isinstance(one, click.Argument)]
-        passphrase = any(one.name == "passphrase_file" for one in command.params)
-        new = any(one.name == "new_passphrase_file" for one in command.params)
+        arguments = [
+            argument for argument in command.params if isinstance(argument, click.Argument)
+        ]
+        passphrase = any(option.name == "passphrase_file" for option in command.params)
+        new = any(option.name == "new_passphrase_file" for option in command.params)
         more = [*(PASS if passphrase else ()), *(NEW if new else ())]
-        for one in command.params:
-            if one.name not in READ or (command.name, one.name) in LAID_OUT | ALONE:
+        for parameter in command.params:
+            if parameter.name not in READ or (command.name, parameter.name) in LAID_OUT | ALONE:
                 continue
             call = [*CALLS[command.name]]
-            if isinstance(one, click.Option):
-                call += [one.opts[0], "FILE"]
+            if isinstance(parameter, click.Option):
+                call += [parameter.opts[0], "FILE"]
             else:
-                call[arguments.index(one)] = "FILE"
-            found[f"{command.name} {one.name}"] = (command.name, *call, *more)
-    return found
+                call[arguments.index(parameter)] = "FILE"
+            calls[f"{command.name} {parameter.name}"] = (command.name, *call, *more)
+    return calls
 
 
 READERS = readers() | {
@@ -134,21 +136,21 @@ CONTENTS = {
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Write input files and a request folder for all commands."""
-    place = tmp_path_factory.mktemp("planner")
-    (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
-    write_all(TWO_FRONT_ENDS, place / "standing.pem")
-    (place / "hosts").write_text("fe01.contoso.net 5061 127.0.0.1:1\n")
-    (place / "passphrase").write_text(PASSPHRASE)
-    (place / "new").write_text(PASSPHRASE + "!")
+    folder = tmp_path_factory.mktemp("planner")
+    (folder / "contoso.csv").write_text(TWO_FRONT_ENDS)
+    write_all(TWO_FRONT_ENDS, folder / "standing.pem")
+    (folder / "hosts").write_text("fe01.contoso.net 5061 127.0.0.1:1\n")
+    (folder / "passphrase").write_text(PASSPHRASE)
+    (folder / "new").write_text(PASSPHRASE + "!")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FolderCipher.__init__, "__kwdefaults__", {"rounds": 1000})
-        patch.chdir(place)
+        patch.chdir(folder)
         assert main(["request", "contoso.csv", "requests", *PASS]) == 0
         assert main(["plan", "contoso.csv", "--save", "p.json"]) == 0
     if shutil.which("ssh-keygen"):
-        make_key(place / "key")
-        sign_by_hand(place / "key", place / "p.json")
-    return place
+        make_key(folder / "key")
+        sign_by_hand(folder / "key", folder / "p.json")
+    return folder
 
 
 @pytest.fixture
@@ -221,9 +223,9 @@ def test_any_content_of_a_file(planner, reader):
     """Whatever an input file contains, no command prints a traceback or reports an internal error
     of lyncnb.
     """
-    for what, content in CONTENTS.items():
+    for kind, content in CONTENTS.items():
         planner.write("file.ipynb", content)
-        if reader.endswith(("options_file", "_options")) and what == "empty":
+        if reader.endswith(("options_file", "_options")) and kind == "empty":
             continue  # An empty options file is valid and contains no options.
         check_refused(planner, READERS[reader], "file.ipynb")
 
@@ -282,16 +284,16 @@ TYPED = (
 
 def text_arguments() -> dict[str, tuple[str, ...]]:
     """Return the arguments for every option that accepts text. WORDS is replaced with the text."""
-    found = {}
+    calls = {}
     for command in COMMANDS:
-        for one in command.params:
-            is_text = isinstance(one, click.Option) and not one.is_flag
-            if is_text and command.name in CALLS and one.name not in READ:
-                more = ["--reason", "x"] if one.name == "renew" else []
-                found[f"{command.name} {one.opts[0]}"] = (
-                    command.name, *CALLS[command.name], *more, one.opts[0], "WORDS",
+        for parameter in command.params:
+            is_text = isinstance(parameter, click.Option) and not parameter.is_flag
+            if is_text and command.name in CALLS and parameter.name not in READ:
+                more = ["--reason", "x"] if parameter.name == "renew" else []
+                calls[f"{command.name} {parameter.opts[0]}"] = (
+                    command.name, *CALLS[command.name], *more, parameter.opts[0], "WORDS",
                 )  # fmt: skip
-    return found
+    return calls
 
 
 @pytest.mark.parametrize("option", text_arguments())

@@ -84,9 +84,9 @@ def test_main_command_of_the_readme(request, shell):
     path = REPOSITORY / "README.md"
     readme = path.read_text("utf-8")
     line = re.search(r"<!-- main command -->\n```sh\n(.*)\n```", readme)[1]
-    found = re.search(r"&& LYNCNB_PASSPHRASE='(.+)' \.venv/bin/lyncnb (.+)$", line)
+    match = re.search(r"&& LYNCNB_PASSPHRASE='(.+)' \.venv/bin/lyncnb (.+)$", line)
     # The earlier commands in the README only create the environment in which the tests already run.
-    ended = shell.process(*found[2].split(), environment={"LYNCNB_PASSPHRASE": found[1]})
+    ended = shell.process(*match[2].split(), environment={"LYNCNB_PASSPHRASE": match[1]})
     assert (ended.status, ended.err) == (0, "")
     shown = re.search(r"^```console\n(.*?)^```", readme, re.M | re.S)
     if request.config.getoption("--refresh"):
@@ -123,8 +123,8 @@ def test_ctrl_c_ends_a_run(shell):
     while not (kernel.exists() and kernel.read_text()) and time.monotonic() < give_up:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    told = process.communicate(timeout=60)
-    assert (process.returncode, *told) == (130, "", INTERRUPTED)
+    output = process.communicate(timeout=60)
+    assert (process.returncode, *output) == (130, "", INTERRUPTED)
     with pytest.raises(ProcessLookupError):
         os.kill(int(kernel.read_text()), 0)
     assert {path.name for path in shell.folder.iterdir()} == {"kernel", "n.ipynb"}
@@ -152,18 +152,18 @@ def test_ctrl_c_ends_a_run_that_asks_for_the_passphrase(shell):
         preexec_fn=lambda: (os.setsid(), fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)),
     )
     os.close(terminal)
-    told = b""
-    while b"Passphrase" not in told:
-        told += os.read(ours, 1024)
+    output = b""
+    while b"Passphrase" not in output:
+        output += os.read(ours, 1024)
     os.write(ours, b"\x03")
     assert process.wait(timeout=60) == 130
     with suppress(
         OSError
     ):  # Reading raises OSError at the end of the output, because the terminal is closed then.
         while more := os.read(ours, 1024):
-            told += more
+            output += more
     os.close(ours)
-    assert told.decode().replace("\r", "").endswith(INTERRUPTED)
+    assert output.decode().replace("\r", "").endswith(INTERRUPTED)
 
 
 @pytest.mark.kernel
@@ -184,9 +184,9 @@ def test_notebook_with_a_secret_does_not_stop_the_others(shell):
     for name in ("a", "c"):
         shell.write(f"{name}.ipynb", _notebook("password = 'four random words'"))
     state = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
-    held = json.loads(_notebook("1 + 1"))
-    held["metadata"]["widgets"] = state
-    shell.write("b.ipynb", json.dumps(held))
+    notebook = json.loads(_notebook("1 + 1"))
+    notebook["metadata"]["widgets"] = state
+    shell.write("b.ipynb", json.dumps(notebook))
     ended = shell("clean", "a.ipynb", "b.ipynb", "c.ipynb", "d.ipynb")
     assert (ended.status, ended.out) == (2, "b.ipynb: cleaned\n")
     assert "a.ipynb cell 1" in ended.err
@@ -252,7 +252,7 @@ def _serving(folder: Path, command: str):
         [sys.executable, "-m", "lyncnb", command, "place", "--no-browser"],
         cwd=folder,
         env=process_environment(
-            {f"JUPYTER_{name}": str(folder / place) for name, place in own.items()}
+            {f"JUPYTER_{name}": str(folder / subfolder) for name, subfolder in own.items()}
             | {"LYNCNB_PASSPHRASE": PASSPHRASE}
         ),
         stdin=subprocess.DEVNULL,
@@ -261,14 +261,14 @@ def _serving(folder: Path, command: str):
         text=True,
     )
     try:
-        give_up, found, told = time.monotonic() + 60, None, ""
-        while not found and time.monotonic() < give_up:
+        give_up, match, output = time.monotonic() + 60, None, ""
+        while not match and time.monotonic() < give_up:
             line = process.stderr.readline()
-            told += line
-            found = re.search(r"http://[\w.]+:(\d+)/\S*\?token=(\w+)", line)
-        assert found, "no address with a token was printed"
-        assert ("your servers, run: lyncnb guide place" in told) is (command == "lab")
-        yield *found.groups(), process
+            output += line
+            match = re.search(r"http://[\w.]+:(\d+)/\S*\?token=(\w+)", line)
+        assert match, "no address with a token was printed"
+        assert ("your servers, run: lyncnb guide place" in output) is (command == "lab")
+        yield *match.groups(), process
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
@@ -334,8 +334,8 @@ def test_lab_does_not_pass_the_passphrase_on(lab):
     passphrase.
     """
     port, token, process = lab
-    asked = Request(f"http://127.0.0.1:{port}/api/terminals?token={token}", method="POST")
-    with urlopen(asked, timeout=60) as answer:
+    request = Request(f"http://127.0.0.1:{port}/api/terminals?token={token}", method="POST")
+    with urlopen(request, timeout=60) as answer:
         assert answer.status == 200
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     deadline = time.monotonic() + 60

@@ -87,16 +87,16 @@ TIMED = {"asis save", "probe save", "probe output"}
 
 def outputs() -> dict[str, list[str]]:
     """Map each output parameter to the arguments of its command."""
-    found = {}
+    calls = {}
     for command in COMMANDS:
-        for one in command.params:
-            is_text = isinstance(one.type, click.types.StringParamType)
-            if not is_text or one.metavar in WORDS or one.name in READ:
+        for parameter in command.params:
+            is_text = isinstance(parameter.type, click.types.StringParamType)
+            if not is_text or parameter.metavar in WORDS or parameter.name in READ:
                 continue
-            if (command.name, one.name) not in NEVER_OVER:
-                option = one.opts[:1] if isinstance(one, click.Option) else []
-                found[f"{command.name} {one.name}"] = [*CALLS[command.name], *option]
-    return found
+            if (command.name, parameter.name) not in NEVER_OVER:
+                option = parameter.opts[:1] if isinstance(parameter, click.Option) else []
+                calls[f"{command.name} {parameter.name}"] = [*CALLS[command.name], *option]
+    return calls
 
 
 OUTPUTS = outputs()
@@ -125,21 +125,21 @@ def endings_of(planner, command: list[str]) -> list[str]:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Write a topology, a notebook, two request folders, and a link to one of these folders."""
-    place = tmp_path_factory.mktemp("planner")
-    (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
-    write_all(TWO_FRONT_ENDS, place / "standing.pem")
-    (place / "hosts").write_text("fe01.contoso.net 5061 127.0.0.1:1\n")
-    (place / "passphrase").write_text(PASSPHRASE)
-    nbformat.write(nbformat.v4.new_notebook(), place / "n.ipynb")
+    folder = tmp_path_factory.mktemp("planner")
+    (folder / "contoso.csv").write_text(TWO_FRONT_ENDS)
+    write_all(TWO_FRONT_ENDS, folder / "standing.pem")
+    (folder / "hosts").write_text("fe01.contoso.net 5061 127.0.0.1:1\n")
+    (folder / "passphrase").write_text(PASSPHRASE)
+    nbformat.write(nbformat.v4.new_notebook(), folder / "n.ipynb")
     request = ["request", "contoso.csv", "requests", "--passphrase-file", "passphrase"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
+        patch.chdir(folder)
         assert main(request) == 0
     for name in ("archive", "returned", "pfx", "steps"):
-        (place / "requests" / name).mkdir(0o700, exist_ok=True)
-        (place / "requests" / name / "old.pem").write_text("old")
-    shutil.copytree(place / "requests", place / "other")
-    return place
+        (folder / "requests" / name).mkdir(0o700, exist_ok=True)
+        (folder / "requests" / name / "old.pem").write_text("old")
+    shutil.copytree(folder / "requests", folder / "other")
+    return folder
 
 
 @pytest.fixture
@@ -209,15 +209,15 @@ def test_no_output_is_written_to_the_subfolders_of_a_request_folder(planner, out
     """
     command = OUTPUTS[output]
     for ending in endings_of(planner, command):
-        for place in (
+        for path in (
             *("requests/keys/new", "other/keys/new", "link/keys/new", "link/steps/deep/new"),
             *("requests/csr/../keys/new", "nowhere/../requests/pfx/new", "requests/KEYS/new"),
             *("requests/Archive/new", "requests/returned/new", "requests/keys./new"),
         ):
-            if os.name == "nt" and ("keys." in place or place.startswith("link")):
+            if os.name == "nt" and ("keys." in path or path.startswith("link")):
                 continue  # On Windows, these paths cannot exist in this test.
-            refused(planner, [*command, place + ending], "is one of lyncnb's own files")
-            refused(planner, [*command, place + ending, "--force"], "is one of lyncnb's own files")
+            refused(planner, [*command, path + ending], "is one of lyncnb's own files")
+            refused(planner, [*command, path + ending, "--force"], "is one of lyncnb's own files")
 
 
 def test_summary_of_a_request_folder_is_not_overwritten(planner):

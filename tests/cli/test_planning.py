@@ -125,9 +125,9 @@ def test_plan_verbose_lists_the_names(shell, topology):
     """
     lines = shell("plan", topology, "-v").out.splitlines()
     names = lines[lines.index("Names:") + 1]
-    planned_id, _, told = names.strip().partition(": ")
+    planned_id, _, details = names.strip().partition(": ")
     assert planned_id.startswith("FrontEnd-fe01-contoso-net-")
-    assert told.startswith(
+    assert details.startswith(
         "Default, WebServicesInternal, WebServicesExternal on fe01.contoso.net: "
         "pool.contoso.net, fe01.contoso.net, web.contoso.com, meet.contoso.com"
     )
@@ -464,7 +464,7 @@ def test_picture_shows_the_topology_by_default(shell, topology):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("-o", "plan.svg", "--figure", "map"), "topology, coverage, timeline"),
         (("-o", "plan.csv", "--figure", "topology"), ".svg"),
@@ -472,13 +472,13 @@ def test_picture_shows_the_topology_by_default(shell, topology):
         (("--figure", "topology"), "-o FILE.svg"),
     ],
 )
-def test_invalid_options_for_a_picture_are_rejected(shell, topology, arguments, told):
+def test_invalid_options_for_a_picture_are_rejected(shell, topology, arguments, message):
     """lyncnb rejects an unknown figure, a picture file with the wrong extension, and a figure
     without a file. It writes nothing.
     """
     ended = shell("plan", topology, *arguments)
     assert ended.status == 2
-    assert told in ended.err
+    assert message in ended.err
     assert not (shell.folder / "plan.csv").exists()
 
 
@@ -539,8 +539,8 @@ def test_notices_about_orders_are_grouped(shell, data):
     assert "notice: Before you order from a public CA (12 points)" in short
     long = shell("check", path, "--on", "2026-11-25", "-v").out
     assert long.count("notice: ") == 13
-    places = [line for line in long.splitlines() if line.startswith("  about ")]
-    alike = [line.partition(" [")[0] for line in places]
+    about_lines = [line for line in long.splitlines() if line.startswith("  about ")]
+    alike = [line.partition(" [")[0] for line in about_lines]
     assert len(set(alike[:12])) == 1  # The notices with the same heading are listed together.
     codes = [f["code"] for f in json.loads(shell("check", path, "--json").out)["findings"]]
     assert "caa-of-zones" in codes

@@ -38,7 +38,7 @@ def planner(shell):
         shell.folder / "requests", plan, today=long_ago.date(),
         findings=check_plan(plan, on=long_ago.date()), accept={"oauth-key-too-small": "a test"},
     )  # fmt: skip
-    ids = (one.id for one in bundle.requests)
+    ids = (record.id for record in bundle.requests)
     certify(bundle.folder, *ids, today=long_ago.date(), begins=long_ago, days=90)
     return shell
 
@@ -64,8 +64,8 @@ def test_dry_run_asks_no_question(planner):
     before = snapshot(planner.folder / "requests")
     ended = planner("renew", "requests", "fe01.contoso.net", *WHY, "--dry-run", "--json")
     assert ended.status == 0
-    told = json.loads(ended.out)
-    assert [one["action"] for one in told["changes"]].count("renewed") == 2
+    document = json.loads(ended.out)
+    assert [change["action"] for change in document["changes"]].count("renewed") == 2
     assert snapshot(planner.folder / "requests") == before
 
 
@@ -89,20 +89,20 @@ def test_withdrawal_needs_confirmation(planner, monkeypatch):
     """On a terminal, the renew command asks for confirmation before it withdraws a waiting request.
     The answer "no" changes nothing. Without a terminal, the command names the required option.
     """
-    one = ("renew", "requests", "FrontEnd-fe01", *PASS)
-    assert planner(*one, "--reason", "first").status == 0
+    arguments = ("renew", "requests", "FrontEnd-fe01", *PASS)
+    assert planner(*arguments, "--reason", "first").status == 0
     before = snapshot(planner.folder / "requests")
-    ended = planner(*one, "--reason", "second")
+    ended = planner(*arguments, "--reason", "second")
     assert (ended.status, "--withdraw" in ended.err) == (3, True), ended
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(click, "prompt", lambda text, **_: "no")
-    ended = planner(*one, "--reason", "second")
+    ended = planner(*arguments, "--reason", "second")
     assert (ended.status, "renewed: first" in ended.err) == (3, True), ended
     assert snapshot(planner.folder / "requests") == before
     monkeypatch.setattr(click, "prompt", lambda text, **_: "yes")
-    ended = planner(*one, "--reason", "second")
+    ended = planner(*arguments, "--reason", "second")
     assert (ended.status, "withdrawn: the CSR of generation 2" in ended.out) == (0, True), ended
-    assert planner(*one, "--reason", "third", "--withdraw").status == 0
+    assert planner(*arguments, "--reason", "third", "--withdraw").status == 0
 
 
 def test_a_stolen_key_is_reported_with_its_serial(planner):
@@ -166,11 +166,11 @@ def test_every_generation_belongs_to_the_approved_plan(approved):
     """The first and the second generation of a request both belong to the plan that Alice approved."""
     manifest = read_manifest(approved.folder / "requests")
     (plan,) = manifest.plans
-    assert {one.approved_plan for one in manifest.requests} == {plan.sha256}
+    assert {request_record.approved_plan for request_record in manifest.requests} == {plan.sha256}
     assert renew(approved, "--approved-by", "signers").status == 0
     manifest = read_manifest(approved.folder / "requests")
-    (record,) = [one for one in manifest.requests if one.archived]
-    assert [one.approved_plan for one in record.generations] == [plan.sha256] * 2
+    (record,) = [request_record for request_record in manifest.requests if request_record.archived]
+    assert [generation.approved_plan for generation in record.generations] == [plan.sha256] * 2
     assert manifest.plans == (plan,)
 
 
@@ -258,8 +258,8 @@ def test_new_signature_is_recorded(approved, kind):
         signers = ("carols", [ALICE, "carol@contoso.com", "carol@contoso.com"])
     assert request(approved, signers[0]).status == 0
     (plan,) = read_manifest(approved.folder / "requests").plans
-    assert [one.signer for one in plan.approvals] == signers[1]
-    assert len({one.signature_sha256 for one in plan.approvals}) == len(signers[1])
+    assert [approval.signer for approval in plan.approvals] == signers[1]
+    assert len({approval.signature_sha256 for approval in plan.approvals}) == len(signers[1])
     kept = (approved.folder / "requests" / SIGNATURE).read_bytes()
     assert kept == (approved.folder / "p.json.sig").read_bytes()
     assert approved("status", "requests", "--approved-by", signers[0]).status == 0
@@ -278,7 +278,7 @@ def test_unwritable_summary_does_not_repeat_the_renewal(planner):
     assert "summary.html: cannot replace the file" in ended.err
     assert "complete and recorded, so do not repeat the change" in ended.err
     renewed = read_manifest(folder).requests
-    assert [(one.generation, one.state) for one in renewed] == [(2, "waiting")] * 3
+    assert [(record.generation, record.state) for record in renewed] == [(2, "waiting")] * 3
     again = planner("renew", "requests", "--due", *WHY, *PASS)
     assert (again.status, "no certificate is due for renewal on" in again.err) == (0, True), again
     (folder / "summary.html").rmdir()

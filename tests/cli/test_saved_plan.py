@@ -211,15 +211,19 @@ def test_status_shows_whether_the_folder_matches_the_plan(planner):
     assert ended.status == 0
     assert "3 requests as in the saved plan" in ended.err
     assert "not approved" in ended.err
-    told = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
-    assert (told["agrees"], told["folder_follows"], told["requests"]) == (True, True, 3)
+    saved_plan = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
+    assert (saved_plan["agrees"], saved_plan["folder_follows"], saved_plan["requests"]) == (
+        True,
+        True,
+        3,
+    )
     planner.write("o.toml", "wildcard = true\n")
     planner("request", "t.csv", "requests", "--options", "o.toml", *PASS)
     ended = planner("status", "requests")
     assert ended.status == 3
     assert "the folder differs from the saved plan" in ended.err
-    told = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
-    assert not told["agrees"]
+    saved_plan = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
+    assert not saved_plan["agrees"]
     assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
     assert planner("status", "requests").status == 0
 
@@ -297,12 +301,12 @@ def test_request_rejects_a_plan_with_other_rules(planner):
     document = json.loads(data)
     document["rules"]["products/lync2013.toml"] = "0" * 64
     names = document["certificates"][0]["san"]
-    gone = names.pop()
+    removed_name = names.pop()
     text = encode_saved_plan({k: v for k, v in document.items() if k != "sha256"})
     (planner.folder / "p.json").write_bytes(text)
     ended = planner("request", "--plan", "p.json", "requests")
     assert ended.status == 1
-    assert f"only the new plan contains {gone}" in ended.err
+    assert f"only the new plan contains {removed_name}" in ended.err
     assert "save and approve the plan again" in ended.err
     assert "altered" not in ended.err
     assert not (planner.folder / "requests").exists()

@@ -22,18 +22,18 @@ def wild(shell) -> ln.Scenario:
     """Save a scenario with wildcards in the folder scenarios/wild, and return the saved scenario."""
     shell.write("table.csv", TWO_FRONT_ENDS)
     table = ln.read_topology(shell.folder / "table.csv")
-    found = ln.Scenario(name="wild", topology=table, options=ln.PlanOptions(wildcard=True))
-    return Scenarios(shell.folder / "scenarios").keep(found)
+    scenario = ln.Scenario(name="wild", topology=table, options=ln.PlanOptions(wildcard=True))
+    return Scenarios(shell.folder / "scenarios").keep(scenario)
 
 
 def test_scenario_can_be_planned_checked_and_explained(shell, wild):
     """The commands plan, check and explain accept a scenario like a table with its plan.toml, and
     show the name of the scenario.
     """
-    told = json.loads(shell("plan", "scenarios/wild", "--json").out)
-    assert told["plan_sha256"] == wild.plan.sha256
+    document = json.loads(shell("plan", "scenarios/wild", "--json").out)
+    assert document["plan_sha256"] == wild.plan.sha256
     beside = shell("plan", "table.csv", "--options", "scenarios/wild/plan.toml", "--json")
-    assert told["certificates"] == json.loads(beside.out)["certificates"]
+    assert document["certificates"] == json.loads(beside.out)["certificates"]
     assert shell("check", "scenarios/wild").status == 0
     assert "*.contoso.com" in shell("explain", "scenarios/wild", "fe01.contoso.net").out
     other = shell("plan", "scenarios/wild", "--product", "sfb2019", "--json")

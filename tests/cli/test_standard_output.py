@@ -85,20 +85,20 @@ STATES = {
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """Write the input files that the commands need."""
-    place = tmp_path_factory.mktemp("planner")
-    (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
-    write_all(TWO_FRONT_ENDS, place / "standing.pem")
-    (place / "answers.toml").write_text('sip_domains = "contoso.com"')
-    (place / "hosts").write_text("fe01.contoso.net 5062 127.0.0.1:1\n")
-    (place / "passphrase").write_text(PASSPHRASE)
-    (place / "new").write_text(PASSPHRASE + "!")
-    nbformat.write(nbformat.v4.new_notebook(), place / "n.ipynb")
+    folder = tmp_path_factory.mktemp("planner")
+    (folder / "contoso.csv").write_text(TWO_FRONT_ENDS)
+    write_all(TWO_FRONT_ENDS, folder / "standing.pem")
+    (folder / "answers.toml").write_text('sip_domains = "contoso.com"')
+    (folder / "hosts").write_text("fe01.contoso.net 5062 127.0.0.1:1\n")
+    (folder / "passphrase").write_text(PASSPHRASE)
+    (folder / "new").write_text(PASSPHRASE + "!")
+    nbformat.write(nbformat.v4.new_notebook(), folder / "n.ipynb")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
+        patch.chdir(folder)
         assert main(["request", "contoso.csv", "requests", *PASS]) == 0
         assert main(["plan", "contoso.csv", "--save", "saved.json"]) == 0
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "signer"], check=True)
-    return place
+    return folder
 
 
 @pytest.fixture
@@ -109,23 +109,23 @@ def place(made, tmp_path, monkeypatch):
     return tmp_path
 
 
-def in_child(arguments: list[str], state: str, place: Path) -> tuple[int, str]:
+def in_child(arguments: list[str], state: str, folder: Path) -> tuple[int, str]:
     """Run a command in a child process whose standard output is closed, full, or a pipe, depending
     on `state`.
     """
-    told = place / "told"
+    error_file = folder / "told"
     child = os.fork()
     if child == 0:
         status = 99
         try:
-            status = _run(arguments, state, told)
+            status = _run(arguments, state, error_file)
         finally:
             os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told.read_text("utf-8")
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), error_file.read_text("utf-8")
 
 
-def _run(arguments: list[str], state: str, told: Path) -> int:
-    os.dup2(os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+def _run(arguments: list[str], state: str, error_file: Path) -> int:
+    os.dup2(os.open(error_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.close(1)
     if state == "full":
@@ -159,10 +159,10 @@ def test_completed_work_is_kept_if_standard_output_fails(place, command, request
     if command == "page":
         request.getfixturevalue("built_page")
     digest = json.loads((place / "saved.json").read_bytes())["sha256"]
-    arguments = [digest if one == "DIGEST" else one for one in CALLS[command][0]]
+    arguments = [digest if argument == "DIGEST" else argument for argument in CALLS[command][0]]
     for state, words in STATES.items():
         for more in [(), ("--json",)] if command in TAKES_JSON else [()]:
-            status, told = in_child([command, *arguments, *more], state, place)
+            status, error_output = in_child([command, *arguments, *more], state, place)
             if command == "rekey":  # After this command, the folder has another passphrase.
                 old, new = ((place / name).read_text() for name in ("passphrase", "new"))
                 (place / "passphrase").write_text(new)
@@ -170,13 +170,18 @@ def test_completed_work_is_kept_if_standard_output_fails(place, command, request
             # The command never overwrites an existing recovery key.
             for made in place.glob("k.recovery*"):
                 made.unlink()
-            last = told.splitlines()[-1]
-            assert (status, last[:36]) == (3, "lyncnb: cannot write to standard out"), (state, told)
+            last = error_output.splitlines()[-1]
+            assert (status, last[:36]) == (3, "lyncnb: cannot write to standard out"), (
+                state,
+                error_output,
+            )
             assert words in last
-            assert "Traceback" not in told
+            assert "Traceback" not in error_output
             # The commands asis and receive also print notes about a root to compare manually.
-            others = told.splitlines()[:-1]
-            assert [x for x in others if not x.startswith(("note: ", "notice: "))] == [], told
+            others = error_output.splitlines()[:-1]
+            assert [x for x in others if not x.startswith(("note: ", "notice: "))] == [], (
+                error_output
+            )
 
 
 @pytest.mark.parametrize("command", sorted(TAKES_JSON & set(CALLS)))
@@ -186,9 +191,9 @@ def test_json_error_without_standard_output(place, command):
     """
     _, arguments = CALLS[command]
     for state, words in STATES.items():
-        status, told = in_child([command, *arguments, "--json"], state, place)
+        status, error_output = in_child([command, *arguments, "--json"], state, place)
         assert status == 3
-        (line,) = told.splitlines()
+        (line,) = error_output.splitlines()
         assert line.startswith("lyncnb: cannot write to standard output: ")
         assert words in line
         assert "; earlier error: " in line
@@ -201,11 +206,11 @@ def test_error_without_json_needs_no_standard_output(place, command):
     """
     _, arguments = CALLS[command]
     ends = {in_child([command, *arguments], state, place) for state in ("closed", "full", "cut")}
-    (status, told) = ends.pop()
+    (status, error_output) = ends.pop()
     assert not ends
     assert status in (1, 2, 3)
-    assert told.startswith("lyncnb: ")
-    assert "standard output" not in told.splitlines()[0]
+    assert error_output.startswith("lyncnb: ")
+    assert "standard output" not in error_output.splitlines()[0]
 
 
 @pytest.mark.parametrize(

@@ -55,26 +55,29 @@ def procedures():
                 yield request_scripts(plan)
 
 
-def texts_of(steps, say):
+def texts_of(steps, translate):
     """Return the texts that a reader of the checklist must understand to do the work, from all
     sheets.
     """
-    found = []
+    texts = []
     for page in steps.pages:
-        found += [page.title, page.shell.title] if page.shell else [page.title]
-        for part in list_parts(page, say):
-            found += [part.heading, part.about]
+        texts += [page.title, page.shell.title] if page.shell else [page.title]
+        for part in list_parts(page, translate):
+            texts += [part.heading, part.about]
             for item in part.items:
-                found += [item.title, item.expected, *item.only_if]
+                texts += [item.title, item.expected, *item.only_if]
                 for line in item.lines:
-                    found += [line.title, line.caution, *line.conditions]
-    for once in list_common_items(steps, say):
-        found += [once.title, once.expected, once.step.caution]
-    found += [note.title for note in list_notes(steps, say)]
-    found += [gap.why for gap in steps.missing]
-    found += [*steps.summary(say).split(say("; "))]
-    said = [*found, *(say(text) for place in steps.order for text in (place.title, place.text))]
-    return [say(text) for text in said]
+                    texts += [line.title, line.caution, *line.conditions]
+    for once in list_common_items(steps, translate):
+        texts += [once.title, once.expected, once.step.caution]
+    texts += [note.title for note in list_notes(steps, translate)]
+    texts += [gap.why for gap in steps.missing]
+    texts += [*steps.summary(translate).split(translate("; "))]
+    all_texts = [
+        *texts,
+        *(translate(text) for entry in steps.order for text in (entry.title, entry.text)),
+    ]
+    return [translate(text) for text in all_texts]
 
 
 def test_every_text_of_a_sheet_is_translated():
@@ -138,7 +141,7 @@ def test_a_checklist_in_markdown_is_chinese(steps):
     text = to_markdown(steps.in_language("zh-TW"))
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     assert len(headings) > 20
-    assert all(re.search(r"[\u4e00-\u9fff]|\((Edge|Director)", one) for one in headings)
+    assert all(re.search(r"[\u4e00-\u9fff]|\((Edge|Director)", heading) for heading in headings)
     assert "- **尚未封裝**：X-1：憑證尚未封裝" in text
     assert "預期結果：" in text
 
@@ -150,16 +153,16 @@ def test_commands_and_scripts_are_not_translated(steps):
     chinese = steps.in_language("zh-TW")
     assert build_server_scripts(chinese) == build_server_scripts(steps)
     for write in (to_html, to_markdown):
-        one, other = write(steps), write(chinese)
+        english, other = write(steps), write(chinese)
         if write is to_html:
-            blocks = [re.findall(r"<pre>(.*?)</pre>", text, re.DOTALL) for text in (one, other)]
+            blocks = [re.findall(r"<pre>(.*?)</pre>", text, re.DOTALL) for text in (english, other)]
         else:
             blocks = [
-                re.findall(r"```powershell\n(.*?)```", text, re.DOTALL) for text in (one, other)
+                re.findall(r"```powershell\n(.*?)```", text, re.DOTALL) for text in (english, other)
             ]
         assert len(blocks[0]) > 100
         assert blocks[0] == blocks[1]
-        hashes = [re.findall(r"\b[0-9A-Fa-f]{40,64}\b", text) for text in (one, other)]
+        hashes = [re.findall(r"\b[0-9A-Fa-f]{40,64}\b", text) for text in (english, other)]
         assert sorted(hashes[0]) == sorted(hashes[1])
     assert chinese.summary() == steps.summary()
     assert repr(chinese) == repr(steps)

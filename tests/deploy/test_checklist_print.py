@@ -49,8 +49,8 @@ def sheets(page, path: Path) -> list[str]:
     pdf = path.with_suffix(".pdf")
     page.pdf(path=str(pdf), format="A4")
     command = ["pdftotext", "-layout", str(pdf), "-"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [sheet.strip() for sheet in told.stdout.split("\f")]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [sheet.strip() for sheet in result.stdout.split("\f")]
 
 
 def opened_page(chromium, tmp_path, html, **screen):
@@ -99,7 +99,7 @@ def test_sheet_is_short_and_each_page_has_its_server(chromium, tmp_path, product
     chosen = {(server.role, len(server.packages)): server for server in steps.servers}
     for server in chosen.values():
         with opened_page(chromium, tmp_path, to_html(select_server_steps(steps, server))) as page:
-            printed = [one for one in sheets(page, tmp_path / "checklist.html") if one]
+            printed = [sheet for sheet in sheets(page, tmp_path / "checklist.html") if sheet]
         assert len(printed) <= MOST_PAGES.get(server.role, 2), server.server
         for text in printed:
             head = " ".join("\n".join(text.splitlines()[:12]).split())

@@ -43,8 +43,10 @@ def steps(product="lync2013", *, renewal=False):
 
 def on(server, product="lync2013", *, renewal=False):
     """Return the steps for one server by step id, including later steps."""
-    (found,) = [s for s in steps(product, renewal=renewal).servers if s.server.startswith(server)]
-    return {step.step.id: step for step in found.every_step}
+    (server_steps,) = [
+        s for s in steps(product, renewal=renewal).servers if s.server.startswith(server)
+    ]
+    return {step.step.id: step for step in server_steps.every_step}
 
 
 def place(server, step, product="lync2013", *, renewal=False):
@@ -65,8 +67,8 @@ def test_each_sheet_says_who_provides_the_password(server):
 
 def packages(server):
     """Return the packages that one server imports."""
-    (found,) = [s for s in steps().servers if s.server.startswith(server)]
-    return [package.file for package in found.packages]
+    (server_steps,) = [s for s in steps().servers if s.server.startswith(server)]
+    return [package.file for package in server_steps.packages]
 
 
 def test_roots_of_partners_are_requested():
@@ -157,11 +159,11 @@ def test_each_sheet_says_which_ports_show_which_certificate(server, ports):
 
     The OAuth certificate has none.
     """
-    (found,) = [s for s in steps().servers if s.server.startswith(server)]
-    looks = [step for step in found.steps if step.step.id == "verify-ports"]
+    (server_steps,) = [s for s in steps().servers if s.server.startswith(server)]
+    looks = [step for step in server_steps.steps if step.step.id == "verify-ports"]
     assert {step.text.split("ports ")[1].split(". Run")[0] for step in looks} == ports
     for step in looks:
-        (package,) = [p for p in found.packages if p.file == step.package]
+        (package,) = [p for p in server_steps.packages if p.file == step.package]
         assert package.thumbprint in step.text
         assert "OAuthTokenIssuer" not in package.usages
 
@@ -198,8 +200,8 @@ def test_services_are_stopped_by_one_step(server):
     """The command that drains a server appears exactly once in the server's steps and exactly once
     in its rollback steps.
     """
-    (found,) = [s for s in steps().servers if s.server.startswith(server)]
-    for own in (found.steps, found.back):
+    (server_steps,) = [s for s in steps().servers if s.server.startswith(server)]
+    for own in (server_steps.steps, server_steps.back):
         assert sum("Stop-CsWindowsService" in "".join(step.commands) for step in own) == 1
 
 
@@ -208,14 +210,14 @@ def test_script_and_sheet_number_the_same_steps(server):
     """The script and the sheet for a server use the same numbers and titles for the steps, and mark
     manual steps.
     """
-    (found,) = [s for s in steps().servers if s.server.startswith(server)]
-    text = build_import_script(found).decode("utf-8-sig")
+    (server_steps,) = [s for s in steps().servers if s.server.startswith(server)]
+    text = build_import_script(server_steps).decode("utf-8-sig")
     table = text[text.index("\n$Steps = ") : text.index("\n$BackSteps = ")]
     entries = table.split("'Number' = ")[1:]
-    assert len(entries) == len(found.steps)
-    sheet = to_markdown(select_server_steps(steps(), found))
-    page = re.sub("<wbr>", "", to_html(select_server_steps(steps(), found)))
-    for entry, step in zip(entries, found.steps):
+    assert len(entries) == len(server_steps.steps)
+    sheet = to_markdown(select_server_steps(steps(), server_steps))
+    page = re.sub("<wbr>", "", to_html(select_server_steps(steps(), server_steps)))
+    for entry, step in zip(entries, server_steps.steps):
         assert entry.startswith(f"{quote_literal(step.number)}\r\n")
         assert f"'Name' = {quote_literal(step.name)}" in entry
         assert ("'ByHand' = $true" in entry) == step.step.by_hand
@@ -263,8 +265,8 @@ def test_technicians_of_a_branch_appliance_are_local_administrators():
     rules = load_rules("lync2013")
     planned = plan_certificates(topology(*TABLE, row("sba01.contoso.net", "SBA")), rules)
     made = build_procedure(packages_of(planned), rules, now=NOON)
-    (found,) = [s for s in made.servers if s.server.startswith("sba01")]
-    (step,) = [s for s in found.steps if s.step.id == "group-branch-appliance"]
+    (server_steps,) = [s for s in made.servers if s.server.startswith("sba01")]
+    (step,) = [s for s in server_steps.steps if s.step.id == "group-branch-appliance"]
     assert "RTCUniversalSBATechnicians" in step.text
     assert "local Administrators group on sba01.contoso.net" in step.text
 
@@ -273,7 +275,7 @@ def test_outage_of_chat_rooms_is_announced_only_if_necessary():
     """The steps tell administrators when chat rooms close: only if no other server in the
     Persistent Chat pool is running.
     """
-    (text,) = [place.text for place in steps().order if "PersistentChat" in place.roles]
+    (text,) = [entry.text for entry in steps().order if "PersistentChat" in entry.roles]
     assert (
         "A chat room closes only if no other server of the Persistent Chat pool is running" in text
     )
@@ -292,9 +294,9 @@ def test_the_order_names_pairs_next_hop_and_central_management():
     """The order of servers lists paired pools, the next hop, and the Central Management Server,
     because an administrator must not stop these servers together.
     """
-    text = " ".join(place.text for place in steps().order)
-    for said in ("both pools in a pair", "next hop", "Central Management", "within minutes"):
-        assert said in text
+    text = " ".join(entry.text for entry in steps().order)
+    for phrase in ("both pools in a pair", "next hop", "Central Management", "within minutes"):
+        assert phrase in text
     assert "without a pause" not in text
 
 

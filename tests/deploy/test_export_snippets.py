@@ -49,13 +49,20 @@ def test_export_of_certificates_accepts_both_types_of_use(walk, form):
     (planned, *_) = plan(front_end(1)).certificates
     mine, issuer = issue_planned(planned), authority().chain[0]
     own, above = (decode(der(c)).certificates[0].thumbprint for c in (mine, issuer))
-    here = {"name": SERVER, "pool": "", "my": [own], "keys": [own], "ca": [], "root": [above]}
+    server_state = {
+        "name": SERVER,
+        "pool": "",
+        "my": [own],
+        "keys": [own],
+        "ca": [],
+        "root": [above],
+    }
     usages = ("Default", "WebServicesExternal", "WebServicesInternal")
     uses = {usage: {"current": own, "next": "", "since": None, "previous": ""} for usage in usages}
     uses["OAuthTokenIssuer"] = uses["Default"] | {"current": GONE}
-    here |= {"uses": uses, "services": {}, "replica": True, "broken": []}
+    server_state |= {"uses": uses, "services": {}, "replica": True, "broken": []}
     run, files = exported_files(
-        walk, EXPORT_SCRIPT, (mine, issuer), servers={SERVER: here}, useform=form
+        walk, EXPORT_SCRIPT, (mine, issuer), servers={SERVER: server_state}, useform=form
     )
     assert len(files) == 1, run
     (text,) = files.values()

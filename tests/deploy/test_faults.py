@@ -103,7 +103,7 @@ def steps_of(page: ServerSteps) -> frozenset[object]:
 def scenes() -> tuple[Scene, ...]:
     """Return a scene for each distinct deployment script and each variant of its server's role."""
     seen: set[frozenset[object]] = set()
-    found = []
+    all_scenes = []
     for product in PRODUCTS:
         for table in TABLES:
             for page in deployment(product, table, in_use=True).servers:
@@ -111,8 +111,8 @@ def scenes() -> tuple[Scene, ...]:
                 if steps not in seen:
                     seen.add(steps)
                     forms = range(len(FORMS_OF_ROLES.get(page.role, ({},))))
-                    found += [Scene(product, table, page.server, page.role, n) for n in forms]
-    return tuple(found)
+                    all_scenes += [Scene(product, table, page.server, page.role, n) for n in forms]
+    return tuple(all_scenes)
 
 
 class Stage:
@@ -144,8 +144,8 @@ class Stage:
             changes["applications"] = {
                 str(n): {"url": url, "thumbprint": earlier} for n, url in enumerate(addresses)
             }
-        for here in world["servers"].values():
-            here |= changes
+        for server_state in world["servers"].values():
+            server_state |= changes
         if self.is_in_use and changes.get("exchangeversion") == "15.2":
             parameters = [f"IMCertificateThumbprint={earlier}"]
             world["overrides"] = {"IM": {"name": "IM", "server": "", "parameters": parameters}}
@@ -184,9 +184,9 @@ class Stage:
             "services are stopped without a word": not self._lists_stopped_services(broken, middle),
             f"the next run ended {ended}, not {self.expected}": ended != self.expected,
         }
-        where = f"{self.name} {kind} at {at}, {broken['struck']}"
+        context = f"{self.name} {kind} at {at}, {broken['struck']}"
         output = all_lines([broken])
-        return [f"{where}: {text}\n{output}" for text, is_so in wrong.items() if is_so]
+        return [f"{context}: {text}\n{output}" for text, is_so in wrong.items() if is_so]
 
     def _lists_stopped_services(self, run: Json, world: Json) -> bool:
         """Return whether a finished script lists all services that are still stopped."""
@@ -203,11 +203,11 @@ def faults(state: str) -> dict[tuple[Scene, str], list[tuple[str, int]]]:
     """Return random commands that fail, each as a type of failure and the number of the command."""
     chance = random.Random(f"lyncnb {state}")
     kinds = [(scene, form, kind) for scene in scenes() for form in FORMS for kind in KINDS]
-    found = defaultdict(list)
+    faults_by_scene = defaultdict(list)
     for number in sorted(chance.sample(range(len(kinds) * CALLS), COUNT)):
         scene, form, kind = kinds[number // CALLS]
-        found[scene, form].append((kind, number % CALLS))
-    return found
+        faults_by_scene[scene, form].append((kind, number % CALLS))
+    return faults_by_scene
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -46,9 +46,9 @@ def begin(walk, made, **changes):
     the Front End Servers.
     """
     world = world_of(made, in_use=True)
-    for here in world["servers"].values():
-        if not here["name"].startswith("ee"):
-            here |= changes
+    for server_state in world["servers"].values():
+        if not server_state["name"].startswith("ee"):
+            server_state |= changes
     walk.begin(world, made)
     return world
 
@@ -70,9 +70,11 @@ def test_certificate_of_a_farm_is_assigned_once(walk):
     assert [line for line in list_differences(made, walk.world()) if "farm" in line] == []
     back = walk.run(pages[1], "Back")
     assert back["code"] == 0, all_lines([back])
-    assert {here["farm"] for here in walk.world()["servers"].values() if here["farm"]} == {
-        f"old {pages[0].packages[0].friendly_name}"
-    }
+    assert {
+        server_state["farm"]
+        for server_state in walk.world()["servers"].values()
+        if server_state["farm"]
+    } == {f"old {pages[0].packages[0].friendly_name}"}
 
 
 def test_farm_behind_a_decrypting_load_balancer_does_not_change(walk):
@@ -131,18 +133,20 @@ def test_only_voice_mail_services_get_the_certificate(walk, mode, router):
     begin(walk, made, ummode=mode, routermode=router, exchange=dict(before))
     run = walk.run(page)
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
-    here = walk.world()["servers"][page.server]
+    server_state = walk.world()["servers"][page.server]
     new = page.packages[0].thumbprint
-    changed = {service for service, thumbprint in here["exchange"].items() if thumbprint == new}
+    changed = {
+        service for service, thumbprint in server_state["exchange"].items() if thumbprint == new
+    }
     assert changed == ({"UM", "UMCallRouter"} if router else {"UM"})
-    assert here["ummode"] == ("Dual" if mode == "TCP" else mode)
-    assert here["routermode"] == {"": "", "TCP": "Dual", "TLS": "TLS"}[router]
+    assert server_state["ummode"] == ("Dual" if mode == "TCP" else mode)
+    assert server_state["routermode"] == {"": "", "TCP": "Dual", "TLS": "TLS"}[router]
     assert walk.run(page, "Verify")["code"] == 0
     back = walk.run(page, "Back")
     assert (back["code"], back["harm"]) == (0, []), all_lines([back])
-    here = walk.world()["servers"][page.server]
-    assert here["exchange"] == before
-    assert (here["ummode"], here["routermode"]) == (mode, router)
+    server_state = walk.world()["servers"][page.server]
+    assert server_state["exchange"] == before
+    assert (server_state["ummode"], server_state["routermode"]) == (mode, router)
     assert walk.run(page, "Back")["changes"] == []
     assert walk.run(page, "Back", "Verify")["code"] == 0
 
@@ -310,9 +314,9 @@ def test_manually_provisioned_application(walk):
         "Restart the application"
     )
     assert not [change for change in run["changes"] if "Set-CsCertificate" in change]
-    here = walk.world()["servers"][page.server]
-    assert thumbprint in here["my"]
-    assert here["root"]
+    server_state = walk.world()["servers"][page.server]
+    assert thumbprint in server_state["my"]
+    assert server_state["root"]
     again = walk.run(page, "TrustInstalled", answers="Y\n" * 4)
     assert (again["code"], again["changes"]) == (0, []), all_lines([again])
     assert walk.run(page, "Verify")["code"] == 0
@@ -362,9 +366,9 @@ def test_each_binding_of_iis_gets_the_certificate(walk):
         "10.0.0.9:443:": old(made.servers[0].packages[0]),
     }
     world = begin(walk, made, bindings=dict(before))
-    here = world["servers"][page.server]
-    here["my"] += [old(made.servers[0].packages[0])]
-    here["keys"] += [old(made.servers[0].packages[0])]
+    server_state = world["servers"][page.server]
+    server_state["my"] += [old(made.servers[0].packages[0])]
+    server_state["keys"] += [old(made.servers[0].packages[0])]
     other = world["certificates"][old(made.servers[0].packages[0])]
     other["name"] = "portal.contoso.com 1"
     walk.begin(world, made)
@@ -424,7 +428,9 @@ def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
     # remaining task.
     assert (run["code"], run["harm"]) == (2, []), all_lines([run])
     after = walk.world()["servers"][page.server]["applications"]
-    changed = {key for key, one in after.items() if one["thumbprint"] == package.thumbprint}
+    changed = {
+        key for key, application in after.items() if application["thumbprint"] == package.thumbprint
+    }
     assert changed == {"1a", "2b"}
     back = walk.run(page, "Back")
     assert back["code"] == 0, all_lines([back])

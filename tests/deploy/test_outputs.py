@@ -57,16 +57,16 @@ def test_output_splits_no_word_and_shows_actual_values(walk, kind):
     """
     whole = outputs(walk, kind, WIDE)
     for width in (80, 120):
-        found = outputs(walk, kind, width)
-        assert [unfolded(run) for run in found] == [unfolded(run) for run in whole]
+        actual = outputs(walk, kind, width)
+        assert [unfolded(run) for run in actual] == [unfolded(run) for run in whole]
         # A line that contains a path is not wrapped, so that the path can be copied.
-        folded = [line for run in found for line in run["output"] if ":\\" not in line]
+        folded = [line for run in actual for line in run["output"] if ":\\" not in line]
         assert max(len(line) for line in folded) < width
     lines = whole[1]["output"]
     for line, below in zip(lines, [*lines[1:], ""], strict=True):
         if line.startswith(("NO ", "CANNOT TELL ")) and ITSELF not in line:
-            label, found = below.split(maxsplit=1)
+            label, actual = below.split(maxsplit=1)
             assert label == "Found:", line
-            assert found != "nothing" or "is assigned to" in line, line
+            assert actual != "nothing" or "is assigned to" in line, line
         # The service was already disabled, so the script did not stop it.
         assert "RTCXMPP" not in line

@@ -78,8 +78,8 @@ def test_every_literal_evaluates_to_the_original_text(walk):
     number = int(os.environ.get("LYNCNB_LITERALS", "1000"))
     texts = ["".join(chance.choices(pool, weights, k=chance.randint(0, 30))) for _ in range(number)]
     texts += HOSTILE
-    (found,) = walk.ask({"moves": [{"literals": [quote_literal(text) for text in texts]}]})
-    assert found == texts
+    (results,) = walk.ask({"moves": [{"literals": [quote_literal(text) for text in texts]}]})
+    assert results == texts
     harmless = parse("$a = 'x'\n").kinds
     for text, syntax in zip(
         texts, parse_all([f"$a = {quote_literal(t)}\n" for t in texts]), strict=True
@@ -113,14 +113,14 @@ def test_every_script_is_powershell_3(product):
     planned = plan_certificates(topology(*rows), rules)
     steps = build_procedure(packages_of(planned, OLD_END, key_holder=TOOLS), rules, now=NOON)
     pages = (*steps.pages, *request_scripts(planned).pages)
-    for found in parse_all([build_import_script(page).decode("utf-8-sig") for page in pages]):
-        assert (found.errors, found.newer) == ((), set())
-        own = {c.name for c in found.commands if f"function {c.name} " in SCRIPT}
-        named = {c.name for c in found.commands if not c.name.startswith("$")}
+    for syntax in parse_all([build_import_script(page).decode("utf-8-sig") for page in pages]):
+        assert (syntax.errors, syntax.newer) == ((), set())
+        own = {c.name for c in syntax.commands if f"function {c.name} " in SCRIPT}
+        named = {c.name for c in syntax.commands if not c.name.startswith("$")}
         assert named - own <= COMMANDS | cmdlets
     printed = blocks(to_markdown(steps)) + blocks(to_markdown(request_scripts(planned)))
-    for text, found in zip(printed, parse_all(printed), strict=True):
-        assert (found.errors, found.newer) == ((), set()), text
+    for text, syntax in zip(printed, parse_all(printed), strict=True):
+        assert (syntax.errors, syntax.newer) == ((), set()), text
 
 
 def blocks(document):
@@ -135,8 +135,8 @@ def test_every_snippet_is_powershell_3():
     for path in (REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")):
         texts += blocks(path.read_text("utf-8"))
     assert len(texts) > 2
-    for text, found in zip(texts, parse_all(texts), strict=True):
-        assert (found.errors, found.newer) == ((), set()), text
+    for text, syntax in zip(texts, parse_all(texts), strict=True):
+        assert (syntax.errors, syntax.newer) == ((), set()), text
 
 
 @pytest.mark.posix
@@ -151,7 +151,7 @@ def test_newer_syntax_is_detected():
         "class A {}",
         "[string]::new('a')",
     ]
-    assert all(one.newer for one in parse_all(newer))
+    assert all(syntax.newer for syntax in parse_all(newer))
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\r\nb", "a\0b", "a\x1bb", "a\u2028b", "a\u202eb"])

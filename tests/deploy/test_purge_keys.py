@@ -66,14 +66,14 @@ def folder(tmp_path):
     """Write a folder with five requests: 0 is renewed and deployed, 1 is renewed and waiting, 2 is
     issued, 3 is packaged, 4 is waiting.
     """
-    place = tmp_path / "requests"
-    write(numbered(5), place)
-    write(numbered(5), place, renew=NAMES[:2], reason="x")
-    issue(place, NAMES[3])
-    package(place)
-    issue(place, NAMES[0], NAMES[2])
-    record_deployed(place, NAMES[0])
-    return place
+    request_folder = tmp_path / "requests"
+    write(numbered(5), request_folder)
+    write(numbered(5), request_folder, renew=NAMES[:2], reason="x")
+    issue(request_folder, NAMES[3])
+    package(request_folder)
+    issue(request_folder, NAMES[0], NAMES[2])
+    record_deployed(request_folder, NAMES[0])
+    return request_folder
 
 
 def problems(folder, today=BEFORE):
@@ -231,8 +231,8 @@ def test_keys_and_packages_of_deployed_requests_can_be_removed(folder):
     assert first.to_document()["unanswered"] == 1
     assert purge(folder, today=BEFORE, deployed=named, confirmed=first).is_done
     assert not (folder / "pfx" / f"{NAMES[3]}.pfx").exists()
-    there = {path.stem for path in (folder / "keys").iterdir()}
-    assert there == {NAMES[0], NAMES[1], NAMES[4]}
+    kept_keys = {path.stem for path in (folder / "keys").iterdir()}
+    assert kept_keys == {NAMES[0], NAMES[1], NAMES[4]}
     assert {path.stem for path in (folder / "csr").iterdir()} == set(NAMES)
     manifest = read_manifest(folder)
     assert manifest.by_id[NAMES[3]].deployed_at == "2026-12-05T00:00:00Z"
@@ -274,7 +274,7 @@ def test_deployed_request_can_be_renewed(folder):
     record = read_manifest(folder).by_id[NAMES[2]]
     assert (record.generation, record.deployed_at, record.has_key) == (2, "", True)
     assert problems(folder) == ()
-    states = {one.id: one for one in folder_status(folder, today=AFTER).requests}
+    states = {row.id: row for row in folder_status(folder, today=AFTER).requests}
     assert (states[NAMES[2]].state, states[NAMES[2]].in_use) == ("expired", 1)
     assert listed(purge(folder, today=AFTER)) == []
 
@@ -288,7 +288,7 @@ def test_key_left_by_an_interrupted_purge_is_listed_again(folder):
         folder,
         manifest.with_records([manifest.by_id[NAMES[3]].with_deployed(at="2026-12-03T00:00:00Z")]),
     )
-    assert [what for _, _, what, _ in listed(purge(folder, today=BEFORE))[1:]] == ["key", "package"]
+    assert [kind for _, _, kind, _ in listed(purge(folder, today=BEFORE))[1:]] == ["key", "package"]
 
 
 def test_restored_key_is_listed_again(folder, tmp_path):
@@ -363,7 +363,7 @@ def test_purge_leaves_the_package_in_use(folder):
     """
     three_generations(folder)
     first = purge(folder, today=BEFORE)
-    assert [n for i, n, what, _ in listed(first) if (i, what) == (NAMES[3], "package")] == [1]
+    assert [n for i, n, kind, _ in listed(first) if (i, kind) == (NAMES[3], "package")] == [1]
     purge(folder, today=BEFORE, confirmed=first)
     made = in_use(folder)
     assert made.file == f"pfx/{NAMES[3]}-g2.pfx"
@@ -385,7 +385,7 @@ def test_purge_distinguishes_packages_with_the_same_name(folder):
     )
     save_manifest(folder, manifest.with_records([replace(record, archived=renamed)]))
     first = purge(folder, today=BEFORE)
-    assert [n for i, n, what, _ in listed(first) if (i, what) == (NAMES[3], "package")] == []
+    assert [n for i, n, kind, _ in listed(first) if (i, kind) == (NAMES[3], "package")] == []
     purge(folder, today=BEFORE, confirmed=first)
     assert (folder / plain).exists()
 
@@ -438,7 +438,7 @@ def secrets_of(folder, name):
     cipher = FolderCipher(PASSPHRASE)
     passwords = PasswordList(folder, cipher)
     wanted = {part.spki_sha256 for part in read_manifest(folder).by_id[name].generations}
-    found = []
+    paths = []
     for path in folder.rglob("*"):
         data = path.read_bytes() if path.is_file() else b""
         digest = hashlib.sha256(data).hexdigest()
@@ -447,8 +447,8 @@ def secrets_of(folder, name):
             spki = keys.compute_spki_sha256(cipher.decrypt(data))
         elif digest in passwords:
             spki = open_pfx(data, passwords.get_password(digest)).key_spki_sha256
-        found += [path.relative_to(folder).as_posix()] if spki in wanted else []
-    return sorted(found)
+        paths += [path.relative_to(folder).as_posix()] if spki in wanted else []
+    return sorted(paths)
 
 
 def purge_all(folder, *, deployed=(), today=BEFORE):
@@ -526,7 +526,7 @@ def test_passwords_are_removed_with_their_packages(folder):
     in_list = PasswordList(folder, FolderCipher(PASSPHRASE)).packages
     (folder / "pfx" / f"{NAMES[4]}.pfx").rename(folder.parent / "on its way.pfx")
     made = {name: read_manifest(folder).by_id[name].package for name in (NAMES[3], NAMES[4])}
-    assert in_list >= {one.sha256 for one in made.values()}
+    assert in_list >= {pfx_package.sha256 for pfx_package in made.values()}
     without = purge(folder, deployed=[NAMES[3]], today=BEFORE)
     assert without.passwords == ()
     first = purge(folder, passphrase=PASSPHRASE, deployed=[NAMES[3]], today=BEFORE)

@@ -88,8 +88,8 @@ def renewed(tmp_path_factory):
     """Return the sample deployment with packages, and the commands in its summary before and after
     packaging.
     """
-    place = tmp_path_factory.mktemp("cells")
-    issued = answered_by_openssl((DATA / "contoso.csv").read_bytes(), place)
+    folder = tmp_path_factory.mktemp("cells")
+    issued = answered_by_openssl((DATA / "contoso.csv").read_bytes(), folder)
     before = _cells(issued.folder)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
     return issued, before

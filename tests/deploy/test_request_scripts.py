@@ -28,13 +28,13 @@ def requests_of(planned):
     """Return the commands that create requests, by server. For an Edge Server, the first command
     runs on another computer, and the second command runs on the server itself.
     """
-    found = {}
+    by_server = {}
     for request in request_scripts(planned).servers:
         for step in request.steps:
             for command in commands("\n".join(step.commands)):
                 if command.name == "Request-CsCertificate":
-                    found.setdefault(request.server, []).append(command)
-    return found
+                    by_server.setdefault(request.server, []).append(command)
+    return by_server
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_one_script_for_each_certificate(contoso, tmp_path):
     wanted = {c.id for c in contoso.certificates if c.usages}
     written = write_request_scripts(steps, tmp_path / "out")
     assert {path.stem for path in written if path.suffix == ".ps1"} == wanted
-    assert {one.request for one in steps.missing} == {c.id for c in contoso.certificates} - wanted
+    assert {gap.request for gap in steps.missing} == {c.id for c in contoso.certificates} - wanted
     for path in written:
         if path.suffix == ".ps1":
             # The script can run on any computer that has the administrative tools.
@@ -70,18 +70,18 @@ def test_request_command_contains_the_planned_values():
     )
     planned = plan(edge(1, aol_pic="true"), edge(2), options=options)
     (external,) = [c for c in planned.certificates if "AccessEdgeExternal" in c.usages]
-    there, here = requests_of(planned)[external.id]
-    for command in (there, here):
-        told = command.parameters
-        assert told["-DomainName"] == "'" + ",".join(external.names) + "'"
-        assert (told["-Organization"], told["-OU"]) == ("'Contoso'", "'IT'")
-        assert (told["-City"], told["-Country"]) == ("'Taipei'", "'TW'")
-        assert told["-ClientEKU"] == "$true"
-        assert (told["-KeySize"], told["-KeyAlg"]) == ("2048", "'RSA'")
-        assert told["-PrivateKeyExportable"] == "$true"
-        assert "-State" not in told
-    assert there.parameters["-ComputerFqdn"] == "'edge01.contoso.net'"
-    assert "-ComputerFqdn" not in here.parameters
+    remote_command, local_command = requests_of(planned)[external.id]
+    for command in (remote_command, local_command):
+        parameters = command.parameters
+        assert parameters["-DomainName"] == "'" + ",".join(external.names) + "'"
+        assert (parameters["-Organization"], parameters["-OU"]) == ("'Contoso'", "'IT'")
+        assert (parameters["-City"], parameters["-Country"]) == ("'Taipei'", "'TW'")
+        assert parameters["-ClientEKU"] == "$true"
+        assert (parameters["-KeySize"], parameters["-KeyAlg"]) == ("2048", "'RSA'")
+        assert parameters["-PrivateKeyExportable"] == "$true"
+        assert "-State" not in parameters
+    assert remote_command.parameters["-ComputerFqdn"] == "'edge01.contoso.net'"
+    assert "-ComputerFqdn" not in local_command.parameters
 
 
 @pytest.mark.posix
@@ -94,8 +94,8 @@ def test_each_script_checks_that_its_key_can_be_exported(contoso):
         assert ids.index("request-exportable") < ids.index("request-return")
         (step,) = (step for step in request.steps if step.step.id == "request-exportable")
         (check,) = step.holds
-        asked = requests_of(contoso)[request.server][0].parameters["-FriendlyName"]
-        assert f"$_.FriendlyName -eq {asked}" in check.command
+        friendly_name = requests_of(contoso)[request.server][0].parameters["-FriendlyName"]
+        assert f"$_.FriendlyName -eq {friendly_name}" in check.command
         assert parse(check.command).errors == ()
 
 
@@ -104,16 +104,19 @@ def test_only_edge_servers_omit_the_computer_name(contoso):
     """The request command contains -ComputerFqdn except on Edge Servers, which cannot connect to
     the topology store.
     """
-    for certificate, found in requests_of(contoso).items():
-        named = ["-ComputerFqdn" in command.parameters for command in found]
+    for certificate, request_commands in requests_of(contoso).items():
+        named = ["-ComputerFqdn" in command.parameters for command in request_commands]
         assert named == ([True, False] if certificate.startswith("Edge-") else [True])
 
 
 @pytest.mark.posix
 def test_requests_of_one_computer_have_different_names(contoso):
     """If one computer creates several requests, each request has a different friendly name."""
-    found = [of[0].parameters["-FriendlyName"] for of in requests_of(contoso).values()]
-    assert len(set(found)) == len(found) > 1
+    names = [
+        request_commands[0].parameters["-FriendlyName"]
+        for request_commands in requests_of(contoso).values()
+    ]
+    assert len(set(names)) == len(names) > 1
 
 
 def test_sources_on_pages_are_links(contoso):
@@ -218,10 +221,10 @@ def test_failure_of_any_command_leaves_one_complete_request(walk, kind):
         broken = walk.run(page, on=TOOLS, fault={"at": at, "kind": kind, "files": True})
         assert walk.read(TOOLS).get(name, WHOLE) == WHOLE, all_lines([broken])
         again = walk.run(page, on=TOOLS)
-        where = f"{kind} at {at}, {broken['struck']}\n{all_lines([broken, again])}"
-        assert again["code"] == 0, where
-        assert walk.read(TOOLS)[name] == WHOLE, where
-        assert len(walk.world()["servers"][TOOLS]["request"]) == 1, where
+        context = f"{kind} at {at}, {broken['struck']}\n{all_lines([broken, again])}"
+        assert again["code"] == 0, context
+        assert walk.read(TOOLS)[name] == WHOLE, context
+        assert len(walk.world()["servers"][TOOLS]["request"]) == 1, context
         if not broken["struck"]:
             break
     assert at > 5
@@ -275,8 +278,11 @@ def test_requests_of_similar_pools_have_different_names(layout):
     roles = [row("srv.contoso.com", role) for role in ("PersistentChat", "TrustedApplication")]
     planned = plan(front_end(1), *pools, *roles, options=PlanOptions(layout=layout))
     assert len({c.subject.common_name for c in planned.certificates}) < len(planned.certificates)
-    found = [of[0].parameters["-FriendlyName"] for of in requests_of(planned).values()]
-    assert len(set(found)) == len(found)
+    names = [
+        request_commands[0].parameters["-FriendlyName"]
+        for request_commands in requests_of(planned).values()
+    ]
+    assert len(set(names)) == len(names)
 
 
 @pytest.mark.posix
@@ -328,8 +334,8 @@ def test_unsupported_key_is_rejected(product, algorithm, bits):
 def test_the_largest_key_of_the_cmdlet_is_requested():
     """An RSA 4096 key is requested with the -KeySize parameter, as planned."""
     options = PlanOptions(key=KeyParameters(algorithm="RSA", bits=4096))
-    for found in requests_of(plan(front_end(1), options=options)).values():
-        assert {command.parameters["-KeySize"] for command in found} == {"4096"}
+    for request_commands in requests_of(plan(front_end(1), options=options)).values():
+        assert {command.parameters["-KeySize"] for command in request_commands} == {"4096"}
 
 
 def test_values_without_a_parameter_are_printed(contoso):

@@ -27,8 +27,8 @@ rp01.contoso.com,ReverseProxy,,Taipei,,,,,,,
 
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory):
-    place, day = tmp_path_factory.mktemp("skype"), MIDNIGHT.date()
-    return answered_by_openssl(TABLE, place, product="sfbse", today=day, days=40)
+    folder, day = tmp_path_factory.mktemp("skype"), MIDNIGHT.date()
+    return answered_by_openssl(TABLE, folder, product="sfbse", today=day, days=40)
 
 
 def test_names_of_skype_for_business_server_are_requested(answered):
@@ -61,8 +61,8 @@ def test_steps_use_the_module_and_shell_of_the_product(answered, tmp_path, capsy
     assert "Import-Module SkypeForBusiness" in script or "'SkypeForBusiness'" in script
     assert "Invoke-CsComputerFailOver" in script
     for name, text in pages.items():
-        said = re.sub(
+        visible_text = re.sub(
             r"(?s)<small>Source: .*?</small>|<td>(Inferred|Microsoft).*?</td>|lyncnb", "", text
         )
-        said = said.replace("Lync Server 2013 could not use a key", "")
-        assert not re.findall(r".{40}\bLync\b.{20}", said), name
+        visible_text = visible_text.replace("Lync Server 2013 could not use a key", "")
+        assert not re.findall(r".{40}\bLync\b.{20}", visible_text), name

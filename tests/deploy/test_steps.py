@@ -69,8 +69,8 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def contoso(tmp_path_factory):
     """Return the folder of the sample deployment with requests, issued certificates and packages."""
-    place = tmp_path_factory.mktemp("deploy")
-    issued = answered_by_openssl((DATA / "contoso.csv").read_bytes(), place)
+    folder = tmp_path_factory.mktemp("deploy")
+    issued = answered_by_openssl((DATA / "contoso.csv").read_bytes(), folder)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
     return issued
 
@@ -94,7 +94,7 @@ def items(steps):
 
 def of(steps, server):
     """Return the steps for one server."""
-    return next(one for one in steps.servers if one.server == server)
+    return next(page for page in steps.servers if page.server == server)
 
 
 def test_every_server_has_its_own_procedure(steps):
@@ -117,7 +117,7 @@ def test_a_shared_certificate_is_imported_and_assigned_on_every_server(tmp_path)
     # The script reads the folder that contains the packages.
     steps = deployment_steps(issued, today=TODAY)
     assert steps.missing == ()
-    (package,) = {p.file for one in steps.servers for p in one.packages if "Default" in p.usages}
+    (package,) = {p.file for page in steps.servers for p in page.packages if "Default" in p.usages}
     for server in ("fe01.contoso.net", "fe02.contoso.net"):
         assigned = {
             line.partition(";")[0] for step in of(steps, server).steps for line in step.assigns
@@ -142,7 +142,7 @@ def test_server_with_only_the_oauth_certificate_keeps_its_role(tmp_path):
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
     folder = issued.matched().bundle.folder
     manifest = read_manifest(folder)
-    own = [one.id for one in manifest.requests if one.plan.shared_by != "deployment"]
+    own = [record.id for record in manifest.requests if record.plan.shared_by != "deployment"]
     listed = purge(folder, deployed=own, today=TODAY)
     purge(folder, deployed=own, confirmed=listed, today=TODAY)
     (server,) = deployment_steps(issued.matched(), today=TODAY).servers
@@ -214,10 +214,10 @@ def test_reverse_proxy_trusts_the_internal_servers(contoso, steps):
     """
 
     def chains(steps):
-        found = [
+        chain_steps = [
             s for s in of(steps, "rp01.contoso.net").steps if s.step.id == "chain-reverse-proxy"
         ]
-        return {s.about: s.text for s in found}
+        return {s.about: s.text for s in chain_steps}
 
     ((root, text),) = chains(steps).items()  # All servers in this sample have the same root.
     assert "chain of the server's own certificate (" in text
@@ -226,8 +226,8 @@ def test_reverse_proxy_trusts_the_internal_servers(contoso, steps):
     other = next(p for s in steps.servers for p in s.packages if p.role == "FrontEnd")
     mediation = next(p for s in steps.servers for p in s.packages if p.role == "Mediation")
     alone = build_procedure([replace(package, path=()), other], load_rules(), now=NOON)
-    ((found, text),) = chains(alone).items()
-    assert found == root
+    ((installed_root, text),) = chains(alone).items()
+    assert installed_root == root
     assert (
         "needed for: verify the certificate of FrontEnd eepool01.contoso.net (HTTPS 4443)." in text
     )
@@ -417,16 +417,16 @@ def test_missing_package_is_reported_only_for_its_server(contoso, tmp_path):
     """
     copy = contoso.copy(tmp_path)
     path = next((copy.folder / "returned").glob("Edge-*34fcb257.cer"))
-    for one in (path, path.with_suffix(".chain.pem")):
-        one.unlink()
+    for file in (path, path.with_suffix(".chain.pem")):
+        file.unlink()
     steps = deployment_steps(copy.matched(), today=TODAY)
     (missing,) = steps.missing
     assert missing.servers == ("edge01.contoso.net", "edge02.contoso.net")
     for server in steps.servers:
-        told = int(server.server in missing.servers)
-        assert len(select_server_steps(steps, server).missing) == told
+        count = int(server.server in missing.servers)
+        assert len(select_server_steps(steps, server).missing) == count
         page = unmarked(to_html(select_server_steps(steps, server)))
-        assert page.count(f"Not packaged</span>: {missing.request}") == told
+        assert page.count(f"Not packaged</span>: {missing.request}") == count
     page = unmarked(to_html(steps))
     assert page.count(f"Not packaged</span>: {missing.request}") == 3
     assert to_markdown(steps).count("Not packaged") == 3
@@ -480,8 +480,8 @@ def test_only_files_of_an_earlier_run_are_removed(steps, contoso, tmp_path):
     odd = replace(first, server="con.contoso.net")
     written = write_steps(replace(steps, servers=(odd, *others)), copy.folder)
     assert copy.folder / "steps" / "con~.contoso.net.ps1" in written
-    place = copy.folder / "steps"
-    script = place / "con~.contoso.net.ps1"
+    steps_folder = copy.folder / "steps"
+    script = steps_folder / "con~.contoso.net.ps1"
     mine = {
         # The script is for a different server than its file name says.
         "mine.ps1": script.read_bytes(),
@@ -491,16 +491,20 @@ def test_only_files_of_an_earlier_run_are_removed(steps, contoso, tmp_path):
         "checklist.txt": b"mine",
     }
     for name, data in mine.items():
-        (place / name).write_bytes(data)
+        (steps_folder / name).write_bytes(data)
     kept = {*mine, "checklist.md", "checklist.html"}
     if os.name != "nt":
-        (place / "pointer.html").symlink_to("checklist.html")
+        (steps_folder / "pointer.html").symlink_to("checklist.html")
         kept.add("pointer.html")
     none = write_steps(replace(steps, servers=()), copy.folder)
     assert {path.name for path in none} == {"checklist.md", "checklist.html"}
-    left = {path.relative_to(place).as_posix() for path in place.rglob("*") if not path.is_dir()}
+    left = {
+        path.relative_to(steps_folder).as_posix()
+        for path in steps_folder.rglob("*")
+        if not path.is_dir()
+    }
     assert left == kept
-    assert all((place / name).read_bytes() == data for name, data in mine.items())
+    assert all((steps_folder / name).read_bytes() == data for name, data in mine.items())
 
 
 def test_output_is_one_checklist(steps, contoso, tmp_path):
@@ -541,7 +545,7 @@ def test_page_of_a_server_has_at_most_ten_items(product, sample, end):
     known = read_topology(table[table["role"].isin(rules.roles)])
     made = build_procedure(packages_of(plan_certificates(known, rules), end), rules, now=NOON)
     once = list_common_items(made)
-    assert [one.step.number for one in once] == list(ascii_uppercase[: len(once)])
+    assert [common_item.step.number for common_item in once] == list(ascii_uppercase[: len(once)])
     for server in made.servers:
         parts = {part.name: part for part in list_parts(server)}
         assert [*parts] == [name for name in PART_NAMES if name in parts]
@@ -674,9 +678,9 @@ def test_scripts_and_checklist_have_the_same_commands(steps):
         ]
         # The script contains the product's command for the setting, with the new value.
         for step in (s for s in server.steps if s.step.does == "set"):
-            (place,) = (p for p in server.places if p.name == step.place)
-            assert place.set.replace("$Value", f"'{place.new}'") in step.commands[0]
-            assert place.set in text
+            (setting,) = (p for p in server.places if p.name == step.place)
+            assert setting.set.replace("$Value", f"'{setting.new}'") in step.commands[0]
+            assert setting.set in text
 
 
 @pytest.mark.posix
@@ -742,7 +746,7 @@ def renewed(tmp_path):
     renewed later, on another computer.
     """
     folder = make_folder(tmp_path / "requests").folder
-    every = [one.id for one in open_requests(folder).requests]
+    every = [record.id for record in open_requests(folder).requests]
     certify(folder, *every)
     write_pfx(load_issued(open_requests(folder), today=TODAY), passphrase=PASSPHRASE, today=TODAY)
     for name in every:
@@ -776,7 +780,7 @@ def test_renewal_has_steps_only_for_affected_servers(renewed):
     write_pfx(load_issued(open_requests(folder), today=later), passphrase=PASSPHRASE, today=later)
     issued = load_issued(open_requests(folder), today=later)
     made = deployment_steps(issued, today=later)
-    assert [one.server for one in made.servers] == ["med01.contoso.com"]
+    assert [server.server for server in made.servers] == ["med01.contoso.com"]
     assert made.parts == ""
     assert len(deployment_steps(issued, changed=False, today=later).servers) > 1
     record_deployed(folder, name)
@@ -793,14 +797,14 @@ def test_new_root_is_installed_before_any_assignment(renewed):
     folder, name = renewed
     issued = answer_by_another_ca(folder, name)
     made = deployment_steps(issued, today=date(2027, 2, 1))
-    assigned = [one.server for one in made.servers if not one.trust_only]
+    assigned = [server.server for server in made.servers if not server.trust_only]
     assert assigned == ["med01.contoso.com"]
-    trusting = {one.server for one in made.servers if one.trust_only}
+    trusting = {server.server for server in made.servers if server.trust_only}
     assert trusting == {"ee01.contoso.com", "ee02.contoso.com"}
-    for one in made.servers:
+    for server_page in made.servers:
         assert {issuer.thumbprint for issuer in issued.by_id[name].path} & {
-            issuer.thumbprint for issuer in one.issuers
-        }, one.server
+            issuer.thumbprint for issuer in server_page.issuers
+        }, server_page.server
     alone = of(made, "ee01.contoso.com")
     assert {step.step.scope for step in alone.steps} == {"issuer"}
     assert (

@@ -32,9 +32,9 @@ shell = pytest.fixture(make_shell)
 @pytest.fixture(scope="module")
 def issued(tmp_path_factory):
     """Return the issued certificates in a request folder for two sites, after they were packaged."""
-    found = answered_by_openssl(TWO_SITES.encode(), tmp_path_factory.mktemp("deploy"))
-    write_pfx(found.matched(), passphrase=PASSPHRASE, today=TODAY)
-    return found.matched()
+    deployment = answered_by_openssl(TWO_SITES.encode(), tmp_path_factory.mktemp("deploy"))
+    write_pfx(deployment.matched(), passphrase=PASSPHRASE, today=TODAY)
+    return deployment.matched()
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def planned():
 def installed(steps):
     """Return the subjects of the CA certificates that the steps install on each server."""
     return {
-        one.server: {step.about for step in one.steps if step.step.id in CHAIN}
-        for one in steps.servers
+        page.server: {step.about for step in page.steps if step.step.id in CHAIN}
+        for page in steps.servers
     }
 
 
@@ -57,15 +57,22 @@ def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
     """
     root = issued.certificates[0].path[-1]
     assert root.is_self_issued
-    found = ln.trust(planned, chains=issued.chains)
-    own = {one.ca for one in found.required if one.ca.issuer != "party"}
+    trust_plan = ln.trust(planned, chains=issued.chains)
+    own = {
+        requirement.ca for requirement in trust_plan.required if requirement.ca.issuer != "party"
+    }
     for ca in own:
-        (known,) = [c for one in issued.certificates for c in one.path if c.sha256 == ca.sha256][:1]
+        (known,) = [
+            c
+            for certificate in issued.certificates
+            for c in certificate.path
+            if c.sha256 == ca.sha256
+        ][:1]
         assert (ca.title, ca.thumbprint) == (format_name(known.subject), known.thumbprint)
         assert ca.is_root == known.is_self_issued
         assert str(ca) == f"{ca.title}, thumbprint {ca.thumbprint}"
     assert root.sha256 in {ca.sha256 for ca in own}
-    page = write_report(build_trust_report(found), ".html").decode()
+    page = write_report(build_trust_report(trust_plan), ".html").decode()
     assert all(f"<td>{ca.thumbprint}</td>" in page for ca in own)
 
 
@@ -74,13 +81,15 @@ def test_steps_install_what_the_trust_plan_says(issued, planned):
     for a trust plan from the folder and for one from the table.
     """
     steps = deployment_steps(issued, today=TODAY)
-    for found in (
+    for trust_plan in (
         ln.trust(planned, chains=issued.chains),
         ln.trust(ln.read_plan(issued.bundle.folder), chains=issued.chains),
     ):
         assert installed(steps) == {
             server: {
-                one.ca.title for one in found.required if server in one.servers and one.ca.sha256
+                requirement.ca.title
+                for requirement in trust_plan.required
+                if server in requirement.servers and requirement.ca.sha256
             }
             for server in installed(steps)
         }
@@ -92,13 +101,14 @@ def test_root_of_another_ca_is_installed_on_verifying_servers(issued):
     servers that connect to the Edge Servers.
     """
     steps = deployment_steps(issued, today=TODAY)
-    packages = {p.id: p for one in steps.servers for p in one.packages}
+    packages = {p.id: p for page in steps.servers for p in page.packages}
     edge = next(p for p in packages.values() if p.usages == ("Internal",))
     front = next(p for p in packages.values() if p.role == "FrontEnd")
     other = [edge, replace(front, path=())]
-    found = build_procedure(other, load_rules(), now=NOON)
+    procedure = build_procedure(other, load_rules(), now=NOON)
     by_server = {
-        one.server: [s.text for s in one.steps if s.step.id in CHAIN] for one in found.servers
+        page.server: [s.text for s in page.steps if s.step.id in CHAIN]
+        for page in procedure.servers
     }
     for server in front.servers:
         (*_, text) = by_server[server]
@@ -110,8 +120,8 @@ def test_root_of_another_ca_is_installed_on_verifying_servers(issued):
     # In this deployment, the Mediation Server does not connect to an Edge Server, so the Mediation
     # Server does not get the root of the Edge certificate.
     mediation = next(p for p in packages.values() if p.role == "Mediation")
-    found = build_procedure([edge, replace(mediation, path=())], load_rules(), now=NOON)
-    assert installed(found)[mediation.servers[0]] == set()
+    procedure = build_procedure([edge, replace(mediation, path=())], load_rules(), now=NOON)
+    assert installed(procedure)[mediation.servers[0]] == set()
 
 
 def test_client_certificate_of_a_reverse_proxy_is_trusted(issued):
@@ -119,7 +129,7 @@ def test_client_certificate_of_a_reverse_proxy_is_trusted(issued):
     certificate on the internal servers that the reverse proxy publishes.
     """
     steps = deployment_steps(issued, today=TODAY)
-    packages = {p.id: p for one in steps.servers for p in one.packages}
+    packages = {p.id: p for page in steps.servers for p in page.packages}
     front = next(p for p in packages.values() if p.role == "FrontEnd")
     edge = next(p for p in packages.values() if p.usages == ("Internal",))
     assert front.eku == ("serverAuth",)
@@ -130,8 +140,8 @@ def test_client_certificate_of_a_reverse_proxy_is_trusted(issued):
     root = format_name(proxy.path[-1].subject)
     for eku, wanted in ((proxy.eku, set()), (("serverAuth", "clientAuth"), {root})):
         pair = [replace(proxy, eku=eku), replace(front, path=())]
-        found = installed(build_procedure(pair, load_rules(), now=NOON))
-        assert found[front.servers[0]] == wanted
+        installed_roots = installed(build_procedure(pair, load_rules(), now=NOON))
+        assert installed_roots[front.servers[0]] == wanted
 
 
 def test_trust_command_shows_the_roots(shell, planned):
@@ -143,7 +153,7 @@ def test_trust_command_shows_the_roots(shell, planned):
     folder = str(bundle.folder)
     # The command uses the current date, so the test certificates are valid on any date.
     day = MIDNIGHT.date()
-    ids = [one.id for one in bundle.requests]
+    ids = [record.id for record in bundle.requests]
     certify(bundle.folder, *ids, today=day, begins=MIDNIGHT, days=40)
     root = ln.match_certificates(ln.open_requests(folder), today=day).certificates[0].path[-1]
     for arguments in (("two.csv", "--folder", folder), (folder,)):
@@ -159,17 +169,17 @@ def test_roots_of_unchanged_servers_are_installed(issued, tmp_path):
     the other servers.
     """
     steps = deployment_steps(issued, today=TODAY)
-    packages = {p.id: p for one in steps.servers for p in one.packages}
+    packages = {p.id: p for page in steps.servers for p in page.packages}
     front = next(p for p in packages.values() if p.role == "FrontEnd")
     edge = next(p for p in packages.values() if p.usages == ("Internal",))
     alone = replace(front, path=())
-    found = build_procedure([alone], load_rules(), now=NOON, others=[edge])
-    (server,) = found.servers
+    procedure = build_procedure([alone], load_rules(), now=NOON, others=[edge])
+    (server,) = procedure.servers
     root = edge.path[-1]
-    assert installed(found) == {server.server: {format_name(root.subject)}}
-    assert [one.sha256 for one in server.issuers] == [root.sha256]
+    assert installed(procedure) == {server.server: {format_name(root.subject)}}
+    assert [issuer.sha256 for issuer in server.issuers] == [root.sha256]
 
-    written = ln.write_steps(found, tmp_path)
+    written = ln.write_steps(procedure, tmp_path)
     assert tmp_path / "steps" / "chain" / f"{root.thumbprint}.cer" in written
 
 
@@ -181,10 +191,10 @@ def test_a_root_is_compared_before_it_is_trusted(tmp_path):
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
     (server,) = deployment_steps(issued.matched(), today=TODAY).servers
     steps = [step for step in server.steps if "certutil -addstore" in "".join(step.commands)]
-    assert [one.sha256 for one in server.issuers] == [
+    assert [issuer.sha256 for issuer in server.issuers] == [
         re.search("[0-9a-f]{64}", step.text)[0] for step in steps
     ]
     for step, issuer in zip(steps, server.issuers, strict=True):
         assert step.text.startswith("First compare the SHA-256 of this certificate")
-        (need,) = [one for one in step.needs if issuer.sha256 in one.text]
+        (need,) = [candidate for candidate in step.needs if issuer.sha256 in candidate.text]
         assert issuer.thumbprint in need.command

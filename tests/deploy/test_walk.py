@@ -128,7 +128,11 @@ def restores_certificates(walk, steps: DeploymentSteps, before, *, in_use: bool)
     assert assignments(world) == before
     assert stale(world) == []
     if in_use:
-        assert [stopped(here) for here in world["servers"].values() if stopped(here)] == []
+        assert [
+            stopped(server_state)
+            for server_state in world["servers"].values()
+            if stopped(server_state)
+        ] == []
 
 
 def test_going_back_after_a_second_renewal_restores_the_first(walk):
@@ -260,13 +264,16 @@ def test_report_lists_the_certificates_in_use(walk, tmp_path):
     steps = steps_of("contoso.csv", rolls=False)
     walk.begin(world_of(steps, in_use=True), steps)
     page, path = page_of(steps, "fe02"), tmp_path / "fe02.json"
-    for run, of in ((walk.run(page, "Verify", report=str(path)), old), (None, _thumbprint)):
+    for run, thumbprint_of in (
+        (walk.run(page, "Verify", report=str(path)), old),
+        (None, _thumbprint),
+    ):
         if run is None:
             assert walk.run(page, *BOTH)["code"] == 0
             run = walk.run(page, "Verify", report=str(path))
         assert run["changes"] == []
         (report,) = read_server_reports([path])
-        wanted = {of(package).casefold() for package in page.packages}
+        wanted = {thumbprint_of(package).casefold() for package in page.packages}
         assert (report.server, set(report.thumbprints)) == (page.server, wanted)
 
 
@@ -380,8 +387,8 @@ def test_going_back_stops_if_the_old_certificates_are_locked(walk):
     assert assignments(walk.world()) == before
 
 
-@pytest.mark.parametrize("what", ["gone", "expired", "no key"])
-def test_unusable_old_certificate_stops_going_back(walk, what):
+@pytest.mark.parametrize("problem", ["gone", "expired", "no key"])
+def test_unusable_old_certificate_stops_going_back(walk, problem):
     """If an old certificate is missing, expired or without its key, -Back reports it and changes
     nothing.
     """
@@ -389,12 +396,12 @@ def test_unusable_old_certificate_stops_going_back(walk, what):
     page = page_of(steps, "edge01")
     walk.begin(world_of(steps, in_use=True), steps)
     walk.run(page, *BOTH)
-    here = walk.world()["servers"][page.server]
+    server_state = walk.world()["servers"][page.server]
     lost = old(page.packages[0])
-    if what == "gone":
-        walk.set(page.server, my=[t for t in here["my"] if t != lost])
-    elif what == "no key":
-        walk.set(page.server, keys=[t for t in here["keys"] if t != lost])
+    if problem == "gone":
+        walk.set(page.server, my=[t for t in server_state["my"] if t != lost])
+    elif problem == "no key":
+        walk.set(page.server, keys=[t for t in server_state["keys"] if t != lost])
     else:
         walk.pass_time(OLD_END + timedelta(hours=1))
     run = walk.run(page, "Back", *BOTH)
@@ -549,11 +556,11 @@ def test_a_certificate_in_use_is_not_deleted_while_services_run(walk):
     (page,) = steps.servers
     world = world_of(steps, in_use=True)
     package = next(p for p in page.packages if "Default" in p.usages)
-    here = world["servers"][page.server]
+    server_state = world["servers"][page.server]
     for store in ("my", "keys", "ksp"):
-        here[store].append(package.thumbprint)
+        server_state[store].append(package.thumbprint)
     for usage in package.usages:
-        here["uses"][usage]["current"] = package.thumbprint
+        server_state["uses"][usage]["current"] = package.thumbprint
     walk.begin(world, steps)
     run = walk.run(page, *BOTH)
     assert (run["code"], run["harm"]) == (1, []), all_lines([run])
@@ -715,7 +722,9 @@ def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
     Compare with the plan and with the previous state.
     """
     before = assignments(walk.world())
-    running = {name for name, here in walk.world()["servers"].items() if not stopped(here)}
+    running = {
+        name for name, server_state in walk.world()["servers"].items() if not stopped(server_state)
+    }
     facts_before = {p.server: facts(walk.run(p, "Verify")) for p in steps.servers}
     runs = walk.day(steps, *BOTH)
     text = f"{case}\n{all_lines(runs)}"
@@ -738,7 +747,9 @@ def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
         assert assignments(walk.world()) == before, text
         assert "Remove-CsCertificate" not in str([run["changes"] for run in backs.values()]), text
     assert stale(walk.world()) == [], text
-    assert {n for n, here in walk.world()["servers"].items() if not stopped(here)} >= running, text
+    assert {
+        n for n, server_state in walk.world()["servers"].items() if not stopped(server_state)
+    } >= running, text
     walk.restore()
     ends = [p.in_use_until for s in steps.servers for p in s.packages if p.in_use_until]
     if ends:

@@ -84,16 +84,16 @@ def test_each_certificate_is_packaged_with_its_own_key(issued):
     packages = package(issued)
     assert packages.exit_status == 0
     assert packages.counts() == {"written": 2, "kept": 0, "refused": 0}
-    assert len({one.friendly_name for one in packages.packages}) == 2
+    assert len({entry.friendly_name for entry in packages.packages}) == 2
     matched = issued.matched().by_id
-    for one in packages.packages:
-        data = (issued.folder / one.file).read_bytes()
-        password = password_of(issued.folder, one.file).reveal()
+    for pfx_package in packages.packages:
+        data = (issued.folder / pfx_package.file).read_bytes()
+        password = password_of(issued.folder, pfx_package.file).reveal()
         loaded = pkcs12.load_pkcs12(data, password.encode())
-        assert loaded.cert.friendly_name == one.friendly_name.encode()
+        assert loaded.cert.friendly_name == pfx_package.friendly_name.encode()
         leaf = loaded.cert.certificate
         assert leaf.fingerprint(leaf.signature_hash_algorithm).hex() == (
-            matched[one.request_id].sha256
+            matched[pfx_package.request_id].sha256
         )
         assert loaded.key.public_key() == leaf.public_key()
         assert loaded.additional_certs == []  # The certificate is issued directly by a root.
@@ -106,7 +106,7 @@ def test_files_are_for_the_owner_only(issued):
     packages = package(issued)
     folder = issued.folder / "pfx"
     assert_only_owner_has_access(folder)
-    names = [one.file for one in packages.packages] + [LIST]
+    names = [pfx_package.file for pfx_package in packages.packages] + [LIST]
     for name in names:
         assert_only_owner_has_access(issued.folder / name)
 
@@ -183,8 +183,8 @@ def test_request_without_a_certificate_is_not_packaged(issued):
         path.unlink()
     packages = package(issued)
     assert packages.exit_status == 1
-    refused = [one for one in packages.packages if one.action == "refused"]
-    assert [one.request_id for one in refused] == [name.stem]
+    refused = [pfx_package for pfx_package in packages.packages if pfx_package.action == "refused"]
+    assert [pfx_package.request_id for pfx_package in refused] == [name.stem]
     assert "is on record but missing from the folder" in refused[0].why
     assert packages.counts()["written"] == 1
 
@@ -199,9 +199,9 @@ def test_deployed_request_is_not_packaged_again(issued):
     packages = package(issued)
     assert packages.exit_status == 0
     assert packages.counts() == {"written": 0, "kept": 1, "refused": 0, "deployed": 1}
-    one = next(p for p in packages.packages if p.action == "deployed")
-    assert (one.request_id, one.file) == (done.request_id, "")
-    assert "its key was removed from this folder on 2026-11-24" in one.why
+    pfx = next(p for p in packages.packages if p.action == "deployed")
+    assert (pfx.request_id, pfx.file) == (done.request_id, "")
+    assert "its key was removed from this folder on 2026-11-24" in pfx.why
     assert "1 package not made (the certificate is deployed" in packages.to_text()
     assert f"): {done.request_id}\n" in packages.to_text()
     steps = deployment_steps(issued.matched(), today=TODAY)
@@ -215,17 +215,17 @@ def test_status_reports_missing_certificates_and_packages(issued):
     """The status command reports a missing certificate as a problem, and a missing package as a
     notice.
     """
-    one = package(issued).packages[0]
-    (issued.folder / one.file).unlink()
+    pfx = package(issued).packages[0]
+    (issued.folder / pfx.file).unlink()
     status = folder_status(issued.folder, today=TODAY)
     assert not status.needs_attention
     assert any(
-        note.startswith(f"missing from the folder: 1 package, e.g. {one.file}")
+        note.startswith(f"missing from the folder: 1 package, e.g. {pfx.file}")
         for note in status.notes
     )
-    (issued.folder / "returned" / f"{one.request_id}.cer").unlink()
+    (issued.folder / "returned" / f"{pfx.request_id}.cer").unlink()
     (problem,) = folder_status(issued.folder, today=TODAY).problems
-    assert (problem.file, problem.message) == (f"returned/{one.request_id}.cer", "is missing")
+    assert (problem.file, problem.message) == (f"returned/{pfx.request_id}.cer", "is missing")
 
 
 def test_key_file_of_another_request_is_refused(issued):
@@ -235,17 +235,17 @@ def test_key_file_of_another_request_is_refused(issued):
     first, second = sorted((issued.folder / "keys").glob("*.key"))
     second.write_bytes(first.read_bytes())
     packages = package(issued)
-    refused = [one for one in packages.packages if one.action == "refused"]
-    assert [one.request_id for one in refused] == [second.stem]
+    refused = [pfx for pfx in packages.packages if pfx.action == "refused"]
+    assert [pfx.request_id for pfx in refused] == [second.stem]
     assert "is not the key for this request" in refused[0].why
 
 
 def test_rekey_keeps_the_passwords_of_packages(issued):
     """After the passphrase is changed, the passwords in the list still open the packages."""
-    one = package(issued).packages[0]
-    before = password_of(issued.folder, one.file)
+    pfx = package(issued).packages[0]
+    before = password_of(issued.folder, pfx.file)
     rekey(issued.folder, PASSPHRASE, "another long phrase", today=TODAY)
-    digest = hashlib.sha256((issued.folder / one.file).read_bytes()).hexdigest()
+    digest = hashlib.sha256((issued.folder / pfx.file).read_bytes()).hexdigest()
     again = PasswordList(issued.folder, FolderCipher("another long phrase"))
     assert again.get_password(digest) == before
     with pytest.raises(PassphraseError):
@@ -262,7 +262,7 @@ def test_damaged_list_of_passwords(issued):
         package(issued)
     assert caught.value.hint.startswith(f"remove {LIST} and run: lyncnb pfx FOLDER")
     (issued.folder / LIST).unlink()
-    assert {one.action for one in package(issued).packages} == {"written"}
+    assert {pfx.action for pfx in package(issued).packages} == {"written"}
 
 
 def test_passwords_are_only_in_their_list(issued):
@@ -279,8 +279,8 @@ def test_passwords_are_only_in_their_list(issued):
             (issued.folder / LIST).read_text("utf-8"),
         )
     )
-    for one in packages.packages:
-        password = password_of(issued.folder, one.file)
+    for pfx in packages.packages:
+        password = password_of(issued.folder, pfx.file)
         assert password.reveal() not in shown
         assert password.reveal() not in repr(password)
 
@@ -303,9 +303,9 @@ def test_manifest_records_the_packages(issued):
     packages = package(issued)
     manifest = read_manifest(issued.folder)
     assert LIST in manifest.encrypted
-    for one in packages.packages:
-        record = manifest.by_id[one.request_id]
-        data = (issued.folder / one.file).read_bytes()
+    for pfx in packages.packages:
+        record = manifest.by_id[pfx.request_id]
+        data = (issued.folder / pfx.file).read_bytes()
         assert record.state == "packaged"
         assert record.package.sha256 == hashlib.sha256(data).hexdigest()
         assert record.package.target_os == "2012R2"
@@ -315,11 +315,11 @@ def test_manifest_records_the_packages(issued):
 @pytest.mark.posix
 def test_openssl_sees_the_provider_of_a_written_package(issued):
     """The written PFX file has the provider that Lync Server requires."""
-    one = package(issued).packages[0]
-    password = password_of(issued.folder, one.file).reveal()
+    pfx = package(issued).packages[0]
+    password = password_of(issued.folder, pfx.file).reveal()
     done = subprocess.run(
         [
-            *("openssl", "pkcs12", "-in", issued.folder / one.file, "-nocerts", "-nodes"),
+            *("openssl", "pkcs12", "-in", issued.folder / pfx.file, "-nocerts", "-nodes"),
             *("-passin", f"pass:{password}"),
         ],
         capture_output=True,
@@ -336,9 +336,9 @@ def test_invalid_path_is_rejected(issued):
     """
     (issued.folder.parent / "one").symlink_to("two")
     (issued.folder.parent / "two").symlink_to("one")
-    for place in ("a\0b", issued.folder.parent / "one" / "x"):
+    for path in ("a\0b", issued.folder.parent / "one" / "x"):
         with pytest.raises(BundleError):
-            write_pfx(issued.matched(), place, passphrase=PASSPHRASE, today=TODAY)
+            write_pfx(issued.matched(), path, passphrase=PASSPHRASE, today=TODAY)
 
 
 def test_package_in_a_subfolder_is_removed_with_its_key(issued):
@@ -352,9 +352,9 @@ def test_package_in_a_subfolder_is_removed_with_its_key(issued):
     listed = purge(issued.folder, deployed=names, today=TODAY)
     purge(issued.folder, deployed=names, today=TODAY, confirmed=listed)
     assert list((issued.folder / "pfx").rglob("*.pfx")) == []
-    for place in ("keys", "pfx2", "returned", "..", "pfx/.."):
+    for folder in ("keys", "pfx2", "returned", "..", "pfx/.."):
         with pytest.raises(BundleError, match="cannot contain packages"):
-            write_pfx(issued.matched(), place, passphrase=PASSPHRASE, today=TODAY)
+            write_pfx(issued.matched(), folder, passphrase=PASSPHRASE, today=TODAY)
 
 
 @pytest.fixture(scope="module")
@@ -374,13 +374,13 @@ def test_elliptic_key_has_a_suitable_provider(elliptic):
     contains the issuer but no root.
     """
     folder, packages = elliptic
-    one = packages[0]
-    password = password_of(folder, one.file).reveal()
-    common = ("openssl", "pkcs12", "-in", folder / one.file, "-passin", f"pass:{password}")
+    pfx = packages[0]
+    password = password_of(folder, pfx.file).reveal()
+    common = ("openssl", "pkcs12", "-in", folder / pfx.file, "-passin", f"pass:{password}")
     done = subprocess.run([*common, "-nodes"], capture_output=True, text=True, check=True).stdout
     assert "Microsoft CSP Name: Microsoft Software Key Storage Provider" in done
     assert PROVIDER not in done
-    loaded = pkcs12.load_pkcs12((folder / one.file).read_bytes(), password.encode())
+    loaded = pkcs12.load_pkcs12((folder / pfx.file).read_bytes(), password.encode())
     assert isinstance(loaded.key, EllipticCurvePrivateKey)
     chain = [entry.certificate for entry in loaded.additional_certs]
     assert [leaf.issuer for leaf in (loaded.cert.certificate,)] == [ca.subject for ca in chain]
@@ -392,7 +392,7 @@ def test_elliptic_key_has_a_suitable_provider(elliptic):
 def test_dotnet_opens_a_package_with_an_elliptic_key(elliptic):
     """.NET can read the elliptic curve key and both certificates in a package."""
     folder, packages = elliptic
-    one = packages[0]
+    pfx = packages[0]
     script = (
         "$all = [Security.Cryptography.X509Certificates.X509Certificate2Collection]::new(); "
         "$all.Import($env:PACKAGE, $env:PASSWORD, 'EphemeralKeySet'); "
@@ -400,10 +400,10 @@ def test_dotnet_opens_a_package_with_an_elliptic_key(elliptic):
         "[Security.Cryptography.X509Certificates.ECDsaCertificateExtensions]::GetECDsaPrivateKey("
         "($all | Where-Object HasPrivateKey)).KeySize"
     )
-    password = password_of(folder, one.file).reveal()
+    password = password_of(folder, pfx.file).reveal()
     done = subprocess.run(
         ["pwsh", "-NoProfile", "-NonInteractive", "-Command", script],
-        env={**os.environ, "PACKAGE": str(folder / one.file), "PASSWORD": password},
+        env={**os.environ, "PACKAGE": str(folder / pfx.file), "PASSWORD": password},
         capture_output=True,
         text=True,
         check=True,
@@ -417,14 +417,14 @@ def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
     """
     folder = make_folder(tmp_path / "requests").folder
     bundle, ca = open_requests(folder), PythonCa(make_key=lambda: generate_private_key(65537, 2048))
-    public = {one.id for one in bundle.requests if one.plan.issuer == "public"}
-    others = {one.id for one in bundle.requests} - public
+    public = {request.id for request in bundle.requests if request.plan.issuer == "public"}
+    others = {request.id for request in bundle.requests} - public
     answers = answer_all(bundle, ca, skip=others, days=199)
     (tmp_path / "leaves.pem").write_bytes(pem(*answers.values()))
     receive(folder, tmp_path / "leaves.pem", today=TODAY)
     alone = write_pfx(load_issued(open_requests(folder), today=TODAY), passphrase=PASSPHRASE)
     # If the intermediate certificate is missing, no package is written.
-    assert {one.action for one in alone.packages} == {
+    assert {pfx.action for pfx in alone.packages} == {
         "refused",
         "waiting",
     }
@@ -432,14 +432,14 @@ def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
     received = receive(folder, tmp_path / "chain.pem", today=TODAY)
     assert not received.has_errors
     issued = load_issued(open_requests(folder), today=TODAY)
-    codes = {one.code for one in issued.findings}
+    codes = {finding.code for finding in issued.findings}
     assert "chain-without-root" in codes
     assert "chain-incomplete" not in codes
     made = write_pfx(issued, passphrase=PASSPHRASE, today=TODAY)
-    assert {one.request_id for one in made.packages if one.action == "written"} == public
-    one = next(one for one in made.packages if one.action == "written")
-    password = password_of(folder, one.file).reveal().encode()
-    loaded = pkcs12.load_pkcs12((folder / one.file).read_bytes(), password)
+    assert {pfx.request_id for pfx in made.packages if pfx.action == "written"} == public
+    pfx = next(pfx for pfx in made.packages if pfx.action == "written")
+    password = password_of(folder, pfx.file).reveal().encode()
+    loaded = pkcs12.load_pkcs12((folder / pfx.file).read_bytes(), password)
     assert [extra.certificate for extra in loaded.additional_certs] == [ca.issuing]
 
 
@@ -468,7 +468,7 @@ def manifests_written(issued, monkeypatch):
 
     monkeypatch.setattr(system_calls, "replace", replaced)
     made = {
-        one.request_id for one in package(issued, workers=1).packages if one.action == "written"
+        pfx.request_id for pfx in package(issued, workers=1).packages if pfx.action == "written"
     }
     bundle = open_requests(issued.folder)
     assert {record.id for record in bundle.requests if record.package} == made
@@ -498,5 +498,5 @@ def test_packages_made_before_a_failure_are_on_record(issued, monkeypatch):
 
     with pytest.raises(BundleError, match="the disk is gone"):
         package(issued, workers=1, progress=progress)
-    actions = [one.action for one in package(issued, workers=1).packages]
+    actions = [pfx.action for pfx in package(issued, workers=1).packages]
     assert actions.count("kept") == 1

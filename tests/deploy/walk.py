@@ -139,7 +139,7 @@ def world_of(
     everywhere: Json = {}
     for page in steps.servers:
         uses: Json = {}
-        here = _computer(page.server, page.pool) | {"uses": uses}
+        server = _computer(page.server, page.pool) | {"uses": uses}
         for package in page.packages:
             certificates |= certificates_of(package)
             certificates[old(package)] = _certificate(
@@ -147,26 +147,29 @@ def world_of(
             )
             if not in_use:
                 continue
-            here["my"].append(old(package))
-            here["keys"].append(old(package))
+            server["my"].append(old(package))
+            server["keys"].append(old(package))
             owner = everywhere if package.shared_by == "deployment" else uses
             for usage in package.usages:
                 owner[usage] = {"current": old(package), "next": "", "since": None, "previous": ""}
             if package.role == "OfficeWebApps":
-                here["farm"] = f"old {package.friendly_name}"
+                server["farm"] = f"old {package.friendly_name}"
             if package.role == "ExchangeUM":
-                here |= {"ummode": "Dual", "exchange": dict.fromkeys(("UM", "SMTP"), old(package))}
+                server |= {
+                    "ummode": "Dual",
+                    "exchange": dict.fromkeys(("UM", "SMTP"), old(package)),
+                }
             if (
                 package.role == "ReverseProxy"
             ):  # One IIS binding has no host name, and the other has one.
-                here["bindings"] = dict.fromkeys(
+                server["bindings"] = dict.fromkeys(
                     ("*:443:", f"*:443:{package.san[-1]}"), old(package)
                 )
             if package.role == "ExchangeOWA":
-                here["exchangeversion"] = "15.0"
+                server["exchangeversion"] = "15.0"
         has_services = any(step.step.does == "start" for step in page.steps)
-        here["services"] = _services(uses, running=in_use) if has_services else {}
-        servers[page.server] = here
+        server["services"] = _services(uses, running=in_use) if has_services else {}
+        servers[page.server] = server
     for page in steps.key_holders:
         (package,) = page.packages
         holder = servers.setdefault(package.key_holder, _computer(package.key_holder, ""))
@@ -198,9 +201,9 @@ def computers_of(*names: str) -> Json:
 
 def _computer(name: str, pool: str) -> Json:
     stores = ("my", "keys", "ksp", "broken", "root", "ca", "pending")
-    here: Json = {"name": name, "pool": pool, "uses": {}, "services": {}, "farm": ""}
+    server: Json = {"name": name, "pool": pool, "uses": {}, "services": {}, "farm": ""}
     return (
-        here
+        server
         | {k: [] for k in stores}
         | {
             "toksp": False,
@@ -248,8 +251,8 @@ class Walk:
 
     def ask(self, case: Json, answers: str = "") -> list[Any]:
         """Send a test case to PowerShell. The `answers` are entered when a script asks a question."""
-        found: list[Any] = powershell().ask(case, answers)
-        return found
+        results: list[Any] = powershell().ask(case, answers)
+        return results
 
     def begin(self, world: Json, *steps: DeploymentSteps) -> None:
         """Set the state of the simulated servers, and copy the packages of the given steps to them."""
@@ -292,9 +295,9 @@ class Walk:
         """
         script = str(self.script(page))
         move = {"run": on or page.server, "script": script, "switches": switches, **more}
-        (found,) = self.ask({"moves": [{**move, "fault": fault, "password": password}]}, answers)
-        assert isinstance(found, dict)
-        return found
+        (result,) = self.ask({"moves": [{**move, "fault": fault, "password": password}]}, answers)
+        assert isinstance(result, dict)
+        return result
 
     def script(self, page: ServerSteps) -> Path:
         """Return the script on a page as the content of a file."""
@@ -328,14 +331,14 @@ class Walk:
 
     def read(self, server: str) -> dict[str, str]:
         """Return the files in a folder on a simulated server."""
-        (found,) = self.ask({"moves": [{"read": server}]})
-        assert isinstance(found, dict)
-        return found
+        (files,) = self.ask({"moves": [{"read": server}]})
+        assert isinstance(files, dict)
+        return files
 
     def file(self, server: str, name: str) -> str:
         """Return the text of a file on a simulated server."""
-        (found,) = self.ask({"moves": [{"read": server, "name": name}]})
-        return str(found)
+        (text,) = self.ask({"moves": [{"read": server, "name": name}]})
+        return str(text)
 
     def pass_time(self, to: datetime) -> None:
         """Set the clock of the simulation forward to the given time."""
@@ -343,9 +346,9 @@ class Walk:
 
     def world(self) -> Json:
         """Return the current state of the simulated servers."""
-        (found,) = self.ask({"moves": [{"snapshot": True}]})
-        assert isinstance(found, dict)
-        return found
+        (state,) = self.ask({"moves": [{"snapshot": True}]})
+        assert isinstance(state, dict)
+        return state
 
     def save(self) -> None:
         """Save the state and the files of the simulated servers, so that `restore` can restore
@@ -381,12 +384,12 @@ class Walk:
         """Perform the steps for a server as an administrator does: run the script, do the manual
         steps, and run the script again.
         """
-        found = self.run(page, *switches, answers="Y\n" * 4)
-        waits = "manually as the sheet describes" in " ".join(found["output"])
-        if (found["code"] == 1 and waits) or (found["code"] == 2 and page.role == "ReverseProxy"):
+        result = self.run(page, *switches, answers="Y\n" * 4)
+        waits = "manually as the sheet describes" in " ".join(result["output"])
+        if (result["code"] == 1 and waits) or (result["code"] == 2 and page.role == "ReverseProxy"):
             self.do_manual_steps(page)
-            found = self.run(page, *switches, answers="Y\n" * 4)
-        return found
+            result = self.run(page, *switches, answers="Y\n" * 4)
+        return result
 
     def day(self, steps: DeploymentSteps, *switches: str) -> dict[str, Json]:
         """Run the steps for all servers in the usual order, and return the result of each run."""
@@ -412,36 +415,36 @@ def facts(run: Json) -> dict[str, str]:
     """Return the output of a script with -Verify: each verified statement without white space, and
     its result.
     """
-    found: dict[str, str] = {}
+    answers: dict[str, str] = {}
     last = ""
     for line in run["output"]:
         answer, text = line[:13].strip(), "".join(line[13:].split())
         if answer in ("NO", "CANNOT TELL", "yes"):
             last = text
-            found[last] = answer
+            answers[last] = answer
         elif not answer and last and not text.startswith("Found:"):
-            found[last + text] = found.pop(last)
+            answers[last + text] = answers.pop(last)
             last += text
-    return found
+    return answers
 
 
 def in_order(steps: DeploymentSteps) -> Iterator[ServerSteps]:
     """Return the servers in the order in which an administrator changes them."""
-    places = {role: number for number, place in enumerate(steps.order) for role in place.roles}
-    return iter(sorted(steps.servers, key=lambda server: places.get(server.role, 99)))
+    positions = {role: number for number, stage in enumerate(steps.order) for role in stage.roles}
+    return iter(sorted(steps.servers, key=lambda server: positions.get(server.role, 99)))
 
 
 def use_of(world: Json, server: str, usage: str) -> Json:
     """Return the certificate that a server or the deployment uses for a usage."""
-    found = world["servers"][server]["uses"].get(usage) or world["everywhere"].get(usage)
-    return found or {"current": "", "next": ""}
+    use = world["servers"][server]["uses"].get(usage) or world["everywhere"].get(usage)
+    return use or {"current": "", "next": ""}
 
 
 def assignments(world: Json) -> dict[tuple[str, str], str]:
     """Return the certificates for all usages, so that a test can compare them before and after a
     run.
     """
-    owners = {name: here["uses"] for name, here in world["servers"].items()}
+    owners = {name: server["uses"] for name, server in world["servers"].items()}
     owners["deployment"] = world["everywhere"]
     return {
         (name, usage): use["current"]
@@ -453,69 +456,71 @@ def assignments(world: Json) -> dict[tuple[str, str], str]:
 
 def places_of(world: Json) -> dict[tuple[str, str], str]:
     """Return the certificates that the simulated servers use, by server and setting."""
-    found = assignments(world)
-    for name, here in world["servers"].items():
-        own = {"farm": here["farm"], "imread": here["imread"], "listener": here["listener"]}
-        own |= here["exchange"] | here["bindings"]
-        own |= {key: one["thumbprint"] for key, one in here["applications"].items()}
-        found |= {(name, place): value for place, value in own.items() if value}
+    certificates = assignments(world)
+    for name, server in world["servers"].items():
+        own = {"farm": server["farm"], "imread": server["imread"], "listener": server["listener"]}
+        own |= server["exchange"] | server["bindings"]
+        own |= {
+            key: application["thumbprint"] for key, application in server["applications"].items()
+        }
+        certificates |= {(name, setting): value for setting, value in own.items() if value}
     for name, override in world["overrides"].items():
-        found[name, "override"] = ";".join(override["parameters"])
-    return found
+        certificates[name, "override"] = ";".join(override["parameters"])
+    return certificates
 
 
 def get_stable_state(world: Json) -> Json:
     """Return the state of the servers without time stamps, so that the states after two runs can be
     compared.
     """
-    found: Json = {"places": places_of(world), "stale": stale(world)}
-    for name, here in world["servers"].items():
-        uses = here["uses"] | (world["everywhere"] if here["uses"] else {})
-        found[name] = {
+    state: Json = {"places": places_of(world), "stale": stale(world)}
+    for name, server in world["servers"].items():
+        uses = server["uses"] | (world["everywhere"] if server["uses"] else {})
+        state[name] = {
             "next": {usage: use["next"] for usage, use in uses.items() if use["next"]},
-            "services": {n: (s["Status"], s["StartMode"]) for n, s in here["services"].items()},
-            "modes": (here["ummode"], here["routermode"]),
-            **{store: sorted(here[store]) for store in ("my", "keys", "root", "ca")},
+            "services": {n: (s["Status"], s["StartMode"]) for n, s in server["services"].items()},
+            "modes": (server["ummode"], server["routermode"]),
+            **{store: sorted(server[store]) for store in ("my", "keys", "root", "ca")},
         }
-    return found
+    return state
 
 
 def list_differences(steps: DeploymentSteps, world: Json) -> list[str]:
     """Return the differences between the servers and the plan in usages, stores, farms, Exchange
     and services.
     """
-    found = []
+    differences = []
     for page in steps.servers:
-        here = world["servers"][page.server]
+        server = world["servers"][page.server]
         for package in page.packages:
-            if package.thumbprint not in here["my"]:
-                found.append(f"{page.server}: {package.file} is not in its store")
+            if package.thumbprint not in server["my"]:
+                differences.append(f"{page.server}: {package.file} is not in its store")
             for usage in package.usages:
                 use = use_of(world, page.server, usage)
                 if use["current"] != package.thumbprint or use["next"]:
-                    found.append(f"{page.server}: {usage} has {use}")
+                    differences.append(f"{page.server}: {usage} has {use}")
             for issuer in package.path:
-                store = here["root" if get_ca_store(issuer) == "Root" else "ca"]
+                store = server["root" if get_ca_store(issuer) == "Root" else "ca"]
                 if issuer.thumbprint not in store:
-                    found.append(f"{page.server}: does not know {issuer.thumbprint}")
-            if package.role == "OfficeWebApps" and here["farm"] != package.friendly_name:
-                found.append(f"{page.server}: the farm has {here['farm']}")
+                    differences.append(f"{page.server}: does not know {issuer.thumbprint}")
+            if package.role == "OfficeWebApps" and server["farm"] != package.friendly_name:
+                differences.append(f"{page.server}: the farm has {server['farm']}")
             if package.role == "ReverseProxy":
-                shown = {*here["bindings"].values()} or {here["listener"]}
-                shown = {a["thumbprint"] for a in here["applications"].values()} or shown
+                shown = {*server["bindings"].values()} or {server["listener"]}
+                shown = {a["thumbprint"] for a in server["applications"].values()} or shown
                 if shown != {package.thumbprint}:
-                    found.append(f"{page.server}: port 443 shows {shown}")
-            if package.role == "ExchangeUM" and here["exchange"].get("UM") != package.thumbprint:
-                found.append(f"{page.server}: UM has {here['exchange']}")
-        found += [f"{page.server}: {name} is stopped" for name in stopped(here)]
-    return found
+                    differences.append(f"{page.server}: port 443 shows {shown}")
+            if package.role == "ExchangeUM" and server["exchange"].get("UM") != package.thumbprint:
+                differences.append(f"{page.server}: UM has {server['exchange']}")
+        differences += [f"{page.server}: {name} is stopped" for name in stopped(server)]
+    return differences
 
 
-def stopped(here: Json) -> list[str]:
+def stopped(server: Json) -> list[str]:
     """Return the services on a server that should be running but are stopped."""
     return [
         name
-        for name, service in here["services"].items()
+        for name, service in server["services"].items()
         if service["StartMode"] != "Disabled" and service["Status"] != "Running"
     ]
 
@@ -524,12 +529,12 @@ def stale(world: Json) -> list[str]:
     """Return the running services that still use a certificate other than the assigned one."""
     return [
         f"{name}: {service} runs with {thumbprint} for {usage}"
-        for name, here in world["servers"].items()
-        for service, state in here["services"].items()
+        for name, server in world["servers"].items()
+        for service, state in server["services"].items()
         if state["Status"] == "Running" and state["ServiceType"] == "Own Process"
         for usage, thumbprint in state["Loaded"].items()
         if usage in ("Default", "Internal", "AccessEdgeExternal", "DataEdgeExternal")
-        and here["uses"][usage]["current"] != thumbprint
+        and server["uses"][usage]["current"] != thumbprint
     ]
 
 

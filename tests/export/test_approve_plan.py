@@ -32,13 +32,13 @@ def armored(blob: bytes) -> bytes:
 def altered_signature(chance: random.Random, signature: bytes) -> bytes:
     """Change a bit, a byte or the length of the data in a signature."""
     blob = bytearray(base64.b64decode(b"".join(signature.splitlines()[1:-1])))
-    place, kind = chance.randrange(len(blob)), chance.randrange(3)
+    position, kind = chance.randrange(len(blob)), chance.randrange(3)
     if kind == 0:
-        blob[place] ^= 1 << chance.randrange(8)
+        blob[position] ^= 1 << chance.randrange(8)
     elif kind == 1:
-        blob[place] = (blob[place] + chance.randrange(1, 256)) % 256
+        blob[position] = (blob[position] + chance.randrange(1, 256)) % 256
     else:
-        blob = blob[:place]
+        blob = blob[:position]
     return armored(bytes(blob))
 
 
@@ -51,8 +51,8 @@ def approved(tmp_path):
     findings = ln.check_plan(planned, on=date(2026, 11, 25))
     saved = ln.save_plan(planned, tmp_path / "p.json", findings=findings)
     approval = ln.approve_plan(saved.path, key=tmp_path / "key")
-    (told,) = check_approval(saved, tmp_path / "signers")
-    assert (told.signer, told.key) == ("alice@contoso.com", approval.key)
+    (signature,) = check_approval(saved, tmp_path / "signers")
+    assert (signature.signer, signature.key) == ("alice@contoso.com", approval.key)
     return saved
 
 
@@ -104,7 +104,7 @@ def test_python_call_records_the_approver(approved, tmp_path):
         ln.read_saved_plan(approved.path), tmp_path / "r", passphrase=None, dry_run=True,
         approved_by=tmp_path / "signers",
     )  # fmt: skip
-    ((approval,),) = [one.approvals for one in bundle.manifest.plans]
+    ((approval,),) = [plan.approvals for plan in bundle.manifest.plans]
     assert approval.signer == "alice@contoso.com"
     with pytest.raises(ArgumentError, match="a saved plan already contains findings"):
         ln.write_requests(approved, tmp_path / "r", passphrase=None, dry_run=True, findings=())
@@ -122,6 +122,6 @@ def test_signer_with_an_unreadable_name_is_not_recorded(approved, tmp_path, name
     """
     _, public = (tmp_path / "signers").read_text().split(" ", 1)
     (tmp_path / "signers").write_text(f"{name} {public}")
-    with pytest.raises(ApprovalError, match=r"<U\+") as told:
+    with pytest.raises(ApprovalError, match=r"<U\+") as caught:
         check_approval(approved, tmp_path / "signers")
-    assert told.value.message.isprintable()
+    assert caught.value.message.isprintable()

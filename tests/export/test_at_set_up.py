@@ -76,7 +76,10 @@ def test_the_choice_is_part_of_the_plan(tmp_path):
     save_plan(after, tmp_path / "p.json", findings=check_plan(after, on=TODAY))
     assert read_saved_plan(tmp_path / "p.json").plan.sha256 == after.sha256
     changed = compare_plans(before, after).certificates
-    assert [(one.id, one.change) for one in changed] == [(EE02, "kept"), (OAUTH, "kept")]
+    assert [(certificate.id, certificate.change) for certificate in changed] == [
+        (EE02, "kept"),
+        (OAUTH, "kept"),
+    ]
     assert PlanOptions.from_toml(after.options.to_toml().encode()).at_set_up == (OAUTH, EE02)
 
 
@@ -137,7 +140,7 @@ def test_sheet_contains_the_step_of_the_wizard(tmp_path):
     write_pfx(issued, passphrase=PASSPHRASE)
     steps = deployment_steps(load_issued(open_requests(tmp_path / "f"), today=TODAY), today=TODAY)
     by_server = {server.server: server for server in steps.servers}
-    assert not {one.request for one in steps.missing} & {EE02, EDGE, PROXY}
+    assert not {package.request for package in steps.missing} & {EE02, EDGE, PROXY}
     ee02 = by_server["ee02.contoso.com"].steps[0]
     assert ee02.step.id == "request-at-set-up"
     assert "ee02.contoso.com" in ee02.text
@@ -156,7 +159,8 @@ def test_certificates_requested_during_setup_have_no_script():
     setup, and state the reason.
     """
     missing = {
-        one.request: one.why for one in request_scripts(planned(EE02, key=KeyParameters())).missing
+        entry.request: entry.why
+        for entry in request_scripts(planned(EE02, key=KeyParameters())).missing
     }
     assert "at_set_up in plan.toml" in missing[EE02]
 
@@ -175,9 +179,9 @@ def test_unknown_id_causes_a_notice():
 
     A value that is not a list is rejected.
     """
-    found = check_plan(planned("FrontEnd-gone-00000000"), on=TODAY)
-    (told,) = [one for one in found if one.code == "option-changes-nothing"]
-    assert 'at_set_up contains "FrontEnd-gone-00000000"' in told.message
-    assert not [o for o in check_plan(planned(EE02), on=TODAY) if o.code == told.code]
+    findings = check_plan(planned("FrontEnd-gone-00000000"), on=TODAY)
+    (notice,) = [finding for finding in findings if finding.code == "option-changes-nothing"]
+    assert 'at_set_up contains "FrontEnd-gone-00000000"' in notice.message
+    assert not [o for o in check_plan(planned(EE02), on=TODAY) if o.code == notice.code]
     with pytest.raises(OptionsError, match="at_set_up"):
         PlanOptions(at_set_up="FrontEnd-x")

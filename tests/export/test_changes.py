@@ -219,17 +219,17 @@ def test_renewal_accepts_any_unique_start_of_an_id():
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("name", "message"),
     [
         ("Mediation-", 'renew: "Mediation-" matches 2 of the planned requests'),
         ("Edge-", 'renew: "Edge-" matches 0 of the planned requests'),
         ("", 'renew: "" matches any of the planned requests'),
     ],
 )
-def test_ambiguous_renewal_is_rejected(asked, message):
+def test_ambiguous_renewal_is_rejected(name, message):
     """lyncnb rejects a renewal if the specified name matches no request or several requests."""
     with pytest.raises(BundleError, match=message):
-        resolve_renewals([wanted(1), wanted(2)], [asked])
+        resolve_renewals([wanted(1), wanted(2)], [name])
 
 
 def test_unicode_spelling_is_recorded():

@@ -44,21 +44,21 @@ shell = pytest.fixture(make_shell)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 PLAN = numbered(3)
-FIRST, SECOND, THIRD = (one.id for one in PLAN.certificates)
+FIRST, SECOND, THIRD = (certificate.id for certificate in PLAN.certificates)
 LAST_DAY = date(2027, 6, 9)
 
 
-def save_complete_as_is(place, plan=PLAN, **changes):
+def save_complete_as_is(folder, plan=PLAN, **changes):
     """Save an as-is comparison that shows every planned certificate as installed, except for the
     given changes. Return its path.
     """
-    place.mkdir(exist_ok=True)
-    for one in plan.certificates:
-        (place / f"{one.id}.pem").write_bytes(pem(issue_planned(one, **changes)))
-    (place / "chain.pem").write_bytes(pem(*authority().chain))
-    found = ln.compare_as_is(plan, place, on=TODAY)
-    (place.parent / "kept.json").write_bytes(found.to_json())
-    return place.parent / "kept.json"
+    folder.mkdir(exist_ok=True)
+    for certificate in plan.certificates:
+        (folder / f"{certificate.id}.pem").write_bytes(pem(issue_planned(certificate, **changes)))
+    (folder / "chain.pem").write_bytes(pem(*authority().chain))
+    comparison = ln.compare_as_is(plan, folder, on=TODAY)
+    (folder.parent / "kept.json").write_bytes(comparison.to_json())
+    return folder.parent / "kept.json"
 
 
 @pytest.fixture
@@ -107,7 +107,9 @@ def test_compromised_key_of_a_covering_certificate_is_recorded(folder, complete_
     )
     assert FIRST in requested(folder)
     status = ln.folder_status(folder, today=TODAY)
-    assert {one.id: one.revoke for one in status.shown if one.revoke} == {FIRST: (serial,)}
+    assert {request.id: request.revoke for request in status.shown if request.revoke} == {
+        FIRST: (serial,)
+    }
     assert (status.exit_status, status.next_steps[0][:24]) == (
         1,
         "Ask the CA to revoke " + FIRST[:3],
@@ -118,13 +120,13 @@ def test_compromised_key_of_a_covering_certificate_is_recorded(folder, complete_
         BundleError, match=f"the key of the certificate with serial number {serial} is compromised"
     ):
         write(PLAN, folder, only_missing=complete_as_is, reuse=[FIRST])
-    told = ln.deployed(folder, FIRST, revoked=True, today=TODAY)
-    assert [(one.what, one.serial) for one in told.recorded] == [("revoked", serial)]
+    result = ln.deployed(folder, FIRST, revoked=True, today=TODAY)
+    assert [(event.what, event.serial) for event in result.recorded] == [("revoked", serial)]
     status = ln.folder_status(folder, today=TODAY)
-    assert not any(one.revoke for one in status.shown)
+    assert not any(request.revoke for request in status.shown)
     assert status.exit_status == 1  # The compromised certificate is still on the server.
     history = certificate_history(folder, FIRST)
-    events = [one.what for part in history.generations for one in part.events]
+    events = [event.what for part in history.generations for event in part.events]
     assert events.count("revocation requested") == events.count("revoked") == 1
 
 
@@ -170,16 +172,16 @@ def test_folder_without_requests_has_nothing_to_hand_over(tmp_path, complete_as_
     """If installed certificates cover all requests, no request is created, and none is reported as
     completed.
     """
-    place = tmp_path / "requests"
-    write(PLAN, place, only_missing=complete_as_is, reuse=[FIRST, SECOND, THIRD])
-    assert requested(place) == set()
-    assert ln.folder_status(place, today=TODAY).counts() == {"covered": 3}
+    folder = tmp_path / "requests"
+    write(PLAN, folder, only_missing=complete_as_is, reuse=[FIRST, SECOND, THIRD])
+    assert requested(folder) == set()
+    assert ln.folder_status(folder, today=TODAY).counts() == {"covered": 3}
     with pytest.raises(BundleError, match="none of the waiting requests in") as caught:
-        ln.hand_over(place, tmp_path / "out.zip")
+        ln.hand_over(folder, tmp_path / "out.zip")
     assert caught.value.hint == (
         "no request is waiting for a CA; lyncnb status FOLDER shows the state of each request"
     )
-    assert write(PLAN, place).counts() == {"kept": 3}
+    assert write(PLAN, folder).counts() == {"kept": 3}
 
 
 def test_unconfirmed_keys_omit_no_request(tmp_path, complete_as_is):
@@ -197,15 +199,17 @@ def test_covered_request_is_renewed_in_time(folder):
     """When the covering certificate is due for renewal, a renewal creates the request that the
     certificate covered.
     """
-    (day,) = (one.renew_from for one in ln.list_renewals(folder))
+    (day,) = (renewal.renew_from for renewal in ln.list_renewals(folder))
     choices = {"due": True, "reason": "it ends", "passphrase": PASSPHRASE}
     assert not ln.renew(folder, today=day - timedelta(days=1), **choices).changes
     bundle = ln.renew(folder, today=day, **choices)
-    assert [one.action for one in bundle.changes] == ["created", "kept", "kept"]
+    assert [change.action for change in bundle.changes] == ["created", "kept", "kept"]
     assert bundle.manifest.by_id[FIRST].covered is None
     assert requested(folder) == {FIRST, SECOND, THIRD}
     assert not ln.renew(folder, today=day, **choices).changes
-    (row,) = (one for one in ln.folder_status(folder, today=day).requests if one.id == FIRST)
+    (row,) = (
+        request for request in ln.folder_status(folder, today=day).requests if request.id == FIRST
+    )
     stood = bundle.manifest.by_id[FIRST].stood_before
     assert (row.state, row.under_way, row.not_after) == ("waiting", "waiting", stood.not_after)
 
@@ -217,12 +221,12 @@ def test_every_command_names_the_covering_certificate(folder, tmp_path):
     words = ln.open_requests(folder).manifest.by_id[FIRST].covered
     status = ln.folder_status(folder, today=TODAY)
     assert status.counts() == {"waiting": 2, "covered": 1}
-    one = status.requests[0]
-    assert (one.state, one.covered_by, one.not_after[:10]) == (
+    request = status.requests[0]
+    assert (request.state, request.covered_by, request.not_after[:10]) == (
         "covered", words.thumbprint_sha1, str(LAST_DAY),
     )  # fmt: skip
-    told = f"lyncnb does not request {FIRST}, because the certificate is {words}"
-    assert told in "\n".join(status.notes)
+    note = f"lyncnb does not request {FIRST}, because the certificate is {words}"
+    assert note in "\n".join(status.notes)
     assert not status.needs_attention
     for name in ("summary.csv", "summary.html", "summary.md"):
         text = unmarked((folder / name).read_text("utf-8"))
@@ -240,12 +244,12 @@ def test_every_command_names_the_covering_certificate(folder, tmp_path):
     issued = ln.match_certificates(ln.open_requests(folder), today=TODAY)
     steps = ln.deployment_steps(issued, today=TODAY)
     assert (steps.exit_status, steps.missing) == (0, ())
-    assert [one.request for one in steps.covered] == [FIRST]
+    assert [package.request for package in steps.covered] == [FIRST]
     ln.write_steps(steps, folder)
     for name in ("checklist.md", "checklist.html"):
         page = unmarked((folder / "steps" / name).read_text("utf-8"))
         assert str(words) in page, name
-    assert FIRST in {one.request_id for one in ln.list_renewals(folder, today=TODAY)}
+    assert FIRST in {renewal.request_id for renewal in ln.list_renewals(folder, today=TODAY)}
 
 
 def test_changed_plan_creates_the_request(folder):
@@ -254,7 +258,7 @@ def test_changed_plan_creates_the_request(folder):
     """
     changed = with_extra(PLAN, 0, "new.contoso.com")
     bundle = write(changed, folder)
-    (change,) = [one for one in bundle.changes if one.id == FIRST]
+    (change,) = [entry for entry in bundle.changes if entry.id == FIRST]
     assert change.action == "created"
     assert change.reasons[0].startswith("no longer covered by ")
     assert change.reasons[1] == "san: + new.contoso.com"
@@ -273,10 +277,12 @@ def test_expired_certificate_no_longer_covers_the_request(folder):
         ln.folder_status(folder, today=day).notes
     )
     issued = ln.match_certificates(ln.open_requests(folder), today=day)
-    missing = {one.request: one.why for one in ln.deployment_steps(issued, today=day).missing}
+    missing = {
+        package.request: package.why for package in ln.deployment_steps(issued, today=day).missing
+    }
     assert "To create the request, run lyncnb request" in missing[FIRST]
     bundle = write(PLAN, folder, today=day)
-    (change,) = [one for one in bundle.changes if one.id == FIRST]
+    (change,) = [entry for entry in bundle.changes if entry.id == FIRST]
     assert "because the certificate is not valid on 2027-06-10" in change.reasons[0]
     assert FIRST in requested(folder)
 
@@ -328,19 +334,19 @@ def test_existing_request_is_not_omitted(tmp_path, complete_as_is):
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("ids", "words"),
     [
         (["Mediation"], 'reuse: "Mediation" matches 3 of the planned requests'),
         ([""], 'reuse: "" matches any of the planned requests'),
         (["FrontEnd"], 'reuse: "FrontEnd" matches 0 of the planned requests'),
     ],
 )
-def test_shortened_id_must_be_unique(tmp_path, complete_as_is, asked, words):
+def test_shortened_id_must_be_unique(tmp_path, complete_as_is, ids, words):
     """A user can shorten an ID to its first characters if no other certificate's ID begins with
     them. lyncnb rejects an ambiguous ID.
     """
     with pytest.raises(OptionsError, match=words):
-        write(PLAN, tmp_path / "requests", only_missing=complete_as_is, reuse=asked)
+        write(PLAN, tmp_path / "requests", only_missing=complete_as_is, reuse=ids)
     assert not (tmp_path / "requests").exists()
 
 
@@ -382,10 +388,10 @@ def test_edited_comparison_is_rejected(tmp_path, complete_as_is):
     """If a saved as-is comparison was edited, lyncnb rejects the file and creates no request
     folder.
     """
-    for place, value in (("entry_sha256", "0" * 64), ("id", "Mediation-x"), ("state", "covered")):
+    for field, value in (("entry_sha256", "0" * 64), ("id", "Mediation-x"), ("state", "covered")):
         document = json.loads(complete_as_is.read_bytes())
-        wanted = next(one for one in document["planned"] if one["id"] == FIRST)
-        wanted[place] = value if wanted[place] != value else "elsewhere"
+        wanted = next(entry for entry in document["planned"] if entry["id"] == FIRST)
+        wanted[field] = value if wanted[field] != value else "elsewhere"
         edited = tmp_path / "edited.json"
         edited.write_text(json.dumps(document), "utf-8")
         with pytest.raises(ReturnedFileError, match="was changed after lyncnb saved it"):
@@ -399,22 +405,22 @@ def test_request_scripts_omit_covered_certificates(folder):
     """
     # The cmdlet Request-CsCertificate creates no elliptic curve keys.
     plan = make_plan(key=KeyParameters())
-    with_use = next(one for one in plan.certificates if one.usages)
-    found = save_complete_as_is(folder.parent / "other", plan)
-    place = folder.parent / "elsewhere"
-    write(plan, place, only_missing=found, reuse=[with_use.id], dry_run=True)
+    with_use = next(certificate for certificate in plan.certificates if certificate.usages)
+    as_is_path = save_complete_as_is(folder.parent / "other", plan)
+    other_folder = folder.parent / "elsewhere"
+    write(plan, other_folder, only_missing=as_is_path, reuse=[with_use.id], dry_run=True)
     # A computer was to create this request, but an installed certificate covers it now, so no
     # script creates it.
-    request_elsewhere(plan, place, computer="tools01", findings=(), today=TODAY)
-    write(plan, place, only_missing=found, reuse=[with_use.id])
-    bundle = ln.open_requests(place)
+    request_elsewhere(plan, other_folder, computer="tools01", findings=(), today=TODAY)
+    write(plan, other_folder, only_missing=as_is_path, reuse=[with_use.id])
+    bundle = ln.open_requests(other_folder)
     record = bundle.manifest.by_id[with_use.id]
     assert record.covered
     assert not record.key_holder
     scripts = ln.request_scripts(plan, bundle)
-    why = {one.request: one.why for one in scripts.missing}
+    why = {omission.request: omission.why for omission in scripts.missing}
     assert "no request is needed" in why[with_use.id]
-    again = request_elsewhere(plan, place, computer="tools01", findings=(), today=TODAY)
+    again = request_elsewhere(plan, other_folder, computer="tools01", findings=(), today=TODAY)
     assert again.manifest.by_id[with_use.id].covered == record.covered
 
 
@@ -442,17 +448,17 @@ def test_record_of_a_covering_certificate_is_validated(folder):
     """
     manifest = ln.open_requests(folder).manifest
     document = json.loads(encode_manifest(manifest))
-    record = next(one for one in document["requests"] if one["id"] == FIRST)
-    others = [one for one in document["requests"] if one["id"] != FIRST]
-    assert not any("covered" in one for one in others)
+    record = next(entry for entry in document["requests"] if entry["id"] == FIRST)
+    others = [entry for entry in document["requests"] if entry["id"] != FIRST]
+    assert not any("covered" in entry for entry in others)
     for name in record["covered"]:
         broken = json.loads(json.dumps(document))
-        place = next(one for one in broken["requests"] if one["id"] == FIRST)
-        place["covered"][name] = 5
+        broken_record = next(entry for entry in broken["requests"] if entry["id"] == FIRST)
+        broken_record["covered"][name] = 5
         reader = RecordReader("manifest.json", is_json=True)
         parse_manifest(broken, reader)
-        places = [one.message.partition(" must be ")[0] for one in reader.problems]
-        assert places == [f"'{FIRST}.covered.{name}'"]
+        fields = [problem.message.partition(" must be ")[0] for problem in reader.problems]
+        assert fields == [f"'{FIRST}.covered.{name}'"]
     record["covered"]["colour"] = "blue"  # A later version of lyncnb may write this field.
     (folder / "manifest.json").write_text(json.dumps(document), "utf-8")
     ln.write_requests(PLAN, folder, passphrase=PASSPHRASE, findings=(), today=LAST_DAY)
@@ -476,24 +482,30 @@ def test_exactly_the_selected_requests_are_omitted(tmp_path, number):
     """
     chance = random.Random(number)
     plan = numbered(chance.randint(1, 8))
-    servers = {one.id: one.servers[0] for one in plan.certificates}
-    place = tmp_path / "estate"
-    place.mkdir()
+    servers = {certificate.id: certificate.servers[0] for certificate in plan.certificates}
+    folder = tmp_path / "estate"
+    folder.mkdir()
     good = set()
-    for one in plan.certificates:
+    for certificate in plan.certificates:
         fault = chance.choice(["good", "good", "elsewhere", "old", "none"])
         changes = {"bits": 2048} if fault == "old" else {}
-        stored = [Stored(issue_planned(one, **changes), one.usages)] if fault != "none" else []
-        where = "other.contoso.com" if fault == "elsewhere" else servers[one.id]
-        (place / f"{one.id}.pem").write_bytes(export_of(where, stored, above=authority().chain))
-        good |= {one.id} if fault in ("good", "elsewhere") else set()
-    found = ln.compare_as_is(plan, place, on=TODAY)
-    assert {one.id for one in found.planned if one.is_good} == good
+        stored = (
+            [Stored(issue_planned(certificate, **changes), certificate.usages)]
+            if fault != "none"
+            else []
+        )
+        server = "other.contoso.com" if fault == "elsewhere" else servers[certificate.id]
+        (folder / f"{certificate.id}.pem").write_bytes(
+            export_of(server, stored, above=authority().chain)
+        )
+        good |= {certificate.id} if fault in ("good", "elsewhere") else set()
+    comparison = ln.compare_as_is(plan, folder, on=TODAY)
+    assert {entry.id for entry in comparison.planned if entry.is_good} == good
     chosen = {name for name in sorted(good) if chance.random() < 0.6}
-    write(plan, tmp_path / "requests", only_missing=found, reuse=sorted(chosen))
+    write(plan, tmp_path / "requests", only_missing=comparison, reuse=sorted(chosen))
     assert requested(tmp_path / "requests") == servers.keys() - chosen
-    (tmp_path / "kept.json").write_bytes(found.to_json())
-    assert ln.read_as_is(tmp_path / "kept.json") == found
+    (tmp_path / "kept.json").write_bytes(comparison.to_json())
+    assert ln.read_as_is(tmp_path / "kept.json") == comparison
 
 
 def test_command_line_gives_the_same_result(shell, monkeypatch):
@@ -510,7 +522,7 @@ def test_command_line_gives_the_same_result(shell, monkeypatch):
     call = ("request", "t.csv", "requests", "--passphrase-file", "passphrase")
     assert shell("asis", "estate", "t.csv", "--save", "kept.json").status == 1
     ended = shell(*call, "--only-missing", "kept.json", "--reuse", first.id, "--dry-run", "--json")
-    changes = {one["id"]: one["action"] for one in json.loads(ended.out)["changes"]}
+    changes = {change["id"]: change["action"] for change in json.loads(ended.out)["changes"]}
     assert changes.pop(first.id) == "covered"
     assert set(changes.values()) == {"created"}
     assert not (shell.folder / "requests").exists()

@@ -137,16 +137,16 @@ def test_progress_counts_to_the_end(stored):
     """After each pair of key and CSR, the progress shows the count, the total, the rate, and the
     remaining time, which is zero at the end.
     """
-    told: list[Progress] = []
+    steps: list[Progress] = []
     create_pairs(
-        items(5) + items(2, "RSA"), CIPHER, store=stored, options=Making(progress=told.append)
+        items(5) + items(2, "RSA"), CIPHER, store=stored, options=Making(progress=steps.append)
     )
-    assert [(step.done, step.total) for step in told] == [(n, 7) for n in range(1, 8)]
-    assert all(step.rate > 0 for step in told)
-    assert told[-1].seconds_left == pytest.approx(0, abs=1e-6)
+    assert [(step.done, step.total) for step in steps] == [(n, 7) for n in range(1, 8)]
+    assert all(step.rate > 0 for step in steps)
+    assert steps[-1].seconds_left == pytest.approx(0, abs=1e-6)
     # Creating two RSA keys takes two hundred times as long as creating five ECDSA keys. The RSA
     # keys are created first.
-    assert told[0].seconds_left > told[1].seconds_left
+    assert steps[0].seconds_left > steps[1].seconds_left
 
 
 @pytest.mark.parametrize(
@@ -383,8 +383,8 @@ def test_error_of_a_worker_is_reported_with_its_text(stored):
         def submit(self, function, /, *arguments, **keywords):
             return super().submit(lacks, None)
 
-    what = "ECDSA-0: ModuleNotFoundError: No module"
-    with Broken(1) as executor, pytest.raises(BundleError, match=what) as caught:
+    message = "ECDSA-0: ModuleNotFoundError: No module"
+    with Broken(1) as executor, pytest.raises(BundleError, match=message) as caught:
         create_pairs(items(3), CIPHER, store=stored, options=Making(executor=executor))
     assert "install the same versions of lyncnb" in caught.value.hint
 

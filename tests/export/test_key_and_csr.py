@@ -94,10 +94,10 @@ def wrong_answers():
 WRONG = wrong_answers()
 
 
-@pytest.mark.parametrize("what", WRONG)
-def test_wrong_results_are_rejected(what):
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_results_are_rejected(case):
     """If a worker returns a wrong result, lyncnb raises an error with the name of the request."""
-    answer, message = WRONG[what]
+    answer, message = WRONG[case]
     with pytest.raises(BundleError, match=message) as caught:
         open_result(answer)
     assert "Edge-1" in caught.value.message
@@ -115,8 +115,8 @@ def pair(number: int) -> FinishedPair:
 @pytest.fixture
 def folder(tmp_path):
     """Return a folder with the subfolders for CSRs and keys."""
-    for place in ("csr", "keys"):
-        (tmp_path / place).mkdir()
+    for subfolder in ("csr", "keys"):
+        (tmp_path / subfolder).mkdir()
     return tmp_path
 
 

@@ -95,7 +95,7 @@ def folder(tmp_path):
         findings=check_plan(plan, on=TODAY),
         accept={SMALL: "a test"},
     )
-    certify(bundle.folder, *(one.id for one in bundle.requests), days=180)
+    certify(bundle.folder, *(request.id for request in bundle.requests), days=180)
     return bundle.folder
 
 
@@ -119,8 +119,8 @@ def test_only_keys_and_dates_change(folder):
     assert (record.generation, record.reasons) == (2, ("renewed: renewal",))
     assert record.plan == manifest.by_id[name].plan
     assert replace(after, requests=(), summary={}) == replace(manifest, requests=(), summary={})
-    others = [one for one in after.requests if one.id != name]
-    assert others == [one for one in manifest.requests if one.id != name]
+    others = [request for request in after.requests if request.id != name]
+    assert others == [request for request in manifest.requests if request.id != name]
     assert is_summary_current(after)
     assert_complete(folder, make_plan(TABLE))
 
@@ -188,7 +188,9 @@ def test_renewal_requires_a_selection_and_a_reason(folder):
 
 def test_certificate_is_due_on_the_date_in_the_calendar(folder):
     """A certificate becomes due on the renewal date in the calendar, and only once."""
-    ends = {one.request_id: one.renew_from for one in list_renewals(folder, today=LATER)}
+    ends = {
+        renewal.request_id: renewal.renew_from for renewal in list_renewals(folder, today=LATER)
+    }
     (day,) = set(ends.values())
     assert not names_of(renew_again(folder, due=True, today=day - timedelta(days=1)))
     assert (
@@ -207,7 +209,7 @@ def test_interrupted_renewal_is_completed_by_the_same_command(folder):
     stop.set()
     assert renew_again(folder, due=True, making=Making(cancel=stop)).cancelled
     assert len(names_of(renew_again(folder, due=True))) == 3
-    assert {one.generation for one in read_manifest(folder).requests} == {2}
+    assert {request.generation for request in read_manifest(folder).requests} == {2}
     assert_complete(folder, make_plan(TABLE))
     assert not renew_again(folder, due=True).changes
 
@@ -304,11 +306,11 @@ def test_waiting_request_is_withdrawn_only_on_request(folder):
     assert snapshot(folder) == before
     renew_again(folder, name, reason="second", withdraw=True)
     record = read_manifest(folder).by_id[name]
-    told = (
+    reasons = (
         "renewed: second",
         f"withdrawn: the CSR of generation 2 with the SHA-256 {first.csr_sha256[:12]}…",
     )
-    assert (record.generation, record.reasons, record.archived[-1].reasons) == (3, told, told)
+    assert (record.generation, record.reasons, record.archived[-1].reasons) == (3, reasons, reasons)
     assert find_generations(record).in_use.generation == 1
 
 
@@ -322,19 +324,20 @@ def test_a_compromised_key_is_revoked_and_replaced(folder):
     name = find_id(open_requests(folder), "fe01")
     bundle = renew_again(folder, name, compromised=True, reason="")
     record = read_manifest(folder).by_id[name]
-    (asked,) = list_certificates_to_revoke(record)
-    assert (asked.generation, asked.serial) == (1, record.archived[0].issued.serial)
+    (revocation,) = list_certificates_to_revoke(record)
+    assert (revocation.generation, revocation.serial) == (1, record.archived[0].issued.serial)
     assert (
-        str(asked) == f"Revoke the certificate with serial number {asked.serial} for the reason "
+        str(revocation)
+        == f"Revoke the certificate with serial number {revocation.serial} for the reason "
         "keyCompromise (RFC 5280 section 5.3.1)"
     )
     assert (record.generation, record.revocation) == (2, None)
     assert record.reasons == ("renewed: the key is compromised",)
-    assert any(str(asked) in note for note in bundle.notes)
-    others = [one for one in read_manifest(folder).requests if one.id != name]
+    assert any(str(revocation) in note for note in bundle.notes)
+    others = [request for request in read_manifest(folder).requests if request.id != name]
     assert not any(map(list_certificates_to_revoke, others))
     summary = (folder / "summary.md").read_text("utf-8").replace("\\", "")
-    assert f"{asked}." in summary
+    assert f"{revocation}." in summary
     assert "lyncnb deployed FOLDER ID --revoked" in summary
 
 
@@ -348,7 +351,10 @@ def test_pending_new_key_is_kept(folder):
     assert not names_of(bundle)
     assert any("generation 2 already has a new key" in note for note in bundle.notes)
     record = read_manifest(folder).by_id[name]
-    assert (record.generation, [one.generation for one in list_certificates_to_revoke(record)]) == (
+    assert (
+        record.generation,
+        [revocation.generation for revocation in list_certificates_to_revoke(record)],
+    ) == (
         2,
         [1],
     )
@@ -367,7 +373,10 @@ def test_key_of_the_deployed_generation_is_compromised(folder):
     record_deployed(folder, name, on="2027-04-21")
     renew_again(folder, name, compromised=True)
     record = read_manifest(folder).by_id[name]
-    assert (record.generation, [one.generation for one in list_certificates_to_revoke(record)]) == (
+    assert (
+        record.generation,
+        [revocation.generation for revocation in list_certificates_to_revoke(record)],
+    ) == (
         3,
         [2],
     )
@@ -397,9 +406,10 @@ def test_key_of_a_retired_request_is_compromised(folder):
         renew_again(folder, name)
     bundle = renew_again(folder, name, compromised=True)
     assert not names_of(bundle)
-    assert [one.generation for one in list_certificates_to_revoke(bundle.manifest.by_id[name])] == [
-        1
-    ]
+    assert [
+        revocation.generation
+        for revocation in list_certificates_to_revoke(bundle.manifest.by_id[name])
+    ] == [1]
 
 
 def test_an_expired_certificate_needs_no_revocation(folder):

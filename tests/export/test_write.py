@@ -180,7 +180,7 @@ def test_requested_validity_depends_on_the_issuer(folder):
     """
     plan = kit.make_plan(validity={"internal": 365, "public": 90})
     records = write(plan, folder).requests
-    assert {(one.plan.issuer, one.validity_days) for one in records} == {
+    assert {(record.plan.issuer, record.validity_days) for record in records} == {
         ("internal", 365), ("public", 90),
     }  # fmt: skip
     saved = json.loads((folder / "plan.json").read_bytes())
@@ -198,7 +198,7 @@ def test_requests_are_evaluated_on_the_date_of_their_creation(folder):
         write(plan, folder, today=today, accept=accept, findings=None)
         saved = json.loads((folder / "plan.json").read_bytes())
         assert saved["judged_on"] == day
-        codes = {one["code"] for one in saved["findings"]}
+        codes = {finding["code"] for finding in saved["findings"]}
         assert ("validity-asked-over-limit" in codes) == (day == "2027-06-14")
 
 
@@ -382,11 +382,11 @@ def test_dry_run_lists_the_same_changes_as_a_run(folder):
     plan = numbered(4)
     write(plan, folder)
     changed = plan_of(*with_extra(plan, 1, "sip.contoso.com").certificates[:3], certificate(9))
-    asked = {"renew": [plan.certificates[2].id], "reason": "lost laptop"}
+    arguments = {"renew": [plan.certificates[2].id], "reason": "lost laptop"}
     before = snapshot(folder)
-    dry = write(changed, folder, dry_run=True, **asked)
+    dry = write(changed, folder, dry_run=True, **arguments)
     assert snapshot(folder) == before
-    wet = write(changed, folder, **asked)
+    wet = write(changed, folder, **arguments)
     assert dry.changes == wet.changes
     assert wet.counts() == {"kept": 1, "renewed": 2, "created": 1, "retired": 1}
 
@@ -504,17 +504,17 @@ def test_passphrase_is_asked_twice_only_for_a_new_folder(folder):
 
     Later it is asked once and checked on a key.
     """
-    asked = []
+    confirmations = []
 
     def again(text):
-        return lambda: asked.append(text) or Secret(text)
+        return lambda: confirmations.append(text) or Secret(text)
 
     with pytest.raises(PassphraseError, match="the two passphrases are different"):
         write(numbered(1), folder, confirm_new=again("another passphrase"))
     assert not folder.exists()
     write(numbered(1), folder, confirm_new=again(PASSPHRASE))
     write(numbered(2), folder, confirm_new=again("never asked for"))
-    assert asked == ["another passphrase", PASSPHRASE]
+    assert confirmations == ["another passphrase", PASSPHRASE]
 
 
 # The following tests are about missing, changed and unknown files.
@@ -571,9 +571,9 @@ def test_key_of_another_request_is_detected(folder):
     """If two key files were swapped, lyncnb detects that the keys do not match their CSRs."""
     plan = numbered(2)
     write(plan, folder)
-    one, two = sorted((folder / "keys").iterdir())
-    swap = one.read_bytes()
-    one.write_bytes(two.read_bytes())
+    first, two = sorted((folder / "keys").iterdir())
+    swap = first.read_bytes()
+    first.write_bytes(two.read_bytes())
     two.write_bytes(swap)
     refused(folder, plan, "needs attention")
 
@@ -661,15 +661,15 @@ def test_unknown_files_are_kept_and_reported(folder):
     assert snapshot(folder) == before
 
 
-@pytest.mark.parametrize("place", ["", "keys", "csr", "archive"])
-def test_a_folder_that_others_can_write_is_refused(folder, place):
+@pytest.mark.parametrize("subfolder", ["", "keys", "csr", "archive"])
+def test_a_folder_that_others_can_write_is_refused(folder, subfolder):
     """If other users can write to the request folder, it is rejected, because somebody could have
     added a key.
     """
     plan = numbered(1)
     write(plan, folder)
     write(plan, folder, renew=[plan.certificates[0].id], reason="x")
-    (folder / place).chmod(0o777)
+    (folder / subfolder).chmod(0o777)
     refused(folder, plan, "other users can write to")
 
 
@@ -696,9 +696,9 @@ def test_permissions_of_an_extracted_folder_are_restricted(folder):
         path.chmod(0o755 if path.is_dir() else 0o644)
     with pytest.raises(BundleError, match="needs attention"):
         write(plan, folder, dry_run=True)
-    told = write(plan, folder)
-    assert told.counts() == {"kept": 2}
-    (note,) = told.notes
+    bundle = write(plan, folder)
+    assert bundle.counts() == {"kept": 2}
+    (note,) = bundle.notes
     assert note == (
         "other users could read keys/ and 2 keys (encrypted), for example because you extracted "
         "the folder from an archive. "
@@ -710,15 +710,15 @@ def test_permissions_of_an_extracted_folder_are_restricted(folder):
     assert write(plan, folder).notes == ()
 
 
-@pytest.mark.parametrize("place", ["keys", "csr", "lyncnb.lock", "manifest.json", "plan.json"])
-def test_a_symbolic_link_in_the_way_is_refused(folder, tmp_path, place):
+@pytest.mark.parametrize("name", ["keys", "csr", "lyncnb.lock", "manifest.json", "plan.json"])
+def test_a_symbolic_link_in_the_way_is_refused(folder, tmp_path, name):
     """lyncnb rejects a symbolic link in the request folder, and does not read or write files
     through the link.
     """
     plan = numbered(1)
     write(plan, folder)
-    os.rename(folder / place, tmp_path / "elsewhere")
-    os.symlink(tmp_path / "elsewhere", folder / place)
+    os.rename(folder / name, tmp_path / "elsewhere")
+    os.symlink(tmp_path / "elsewhere", folder / name)
     changed = with_extra(plan, 0, "sip.contoso.com")
     refused(folder, changed, "symbolic link")
 
@@ -832,10 +832,10 @@ def test_progress_counts_every_request(folder):
     """The progress callback of a run gets the count, the total, the rate, and the remaining time in
     seconds.
     """
-    told = []
-    write(numbered(3), folder, progress=told.append)
-    assert [(p.done, p.total) for p in told] == [(1, 3), (2, 3), (3, 3)]
-    assert told[-1].seconds_left == 0
+    steps = []
+    write(numbered(3), folder, progress=steps.append)
+    assert [(p.done, p.total) for p in steps] == [(1, 3), (2, 3), (3, 3)]
+    assert steps[-1].seconds_left == 0
 
 
 def test_another_executor_creates_the_pairs(folder):

@@ -31,12 +31,12 @@ def planned():
     topology = ln.read_topology(TWO_SITES.encode())
     plan = ln.plan_certificates(topology, ln.load_rules("lync2013"))
     wanted = {"AudioVideoAuthentication", "OAuthTokenIssuer", "Default"}
-    found: dict[str, ln.PlannedCertificate] = {}
-    for one in plan.certificates:
-        for usage in wanted & set(one.usages):
-            found.setdefault(usage, one)
-    assert found.keys() == wanted
-    return replace(plan, certificates=tuple(found.values()))
+    by_usage: dict[str, ln.PlannedCertificate] = {}
+    for certificate in plan.certificates:
+        for usage in wanted & set(certificate.usages):
+            by_usage.setdefault(usage, certificate)
+    assert by_usage.keys() == wanted
+    return replace(plan, certificates=tuple(by_usage.values()))
 
 
 @pytest.mark.slow
@@ -54,8 +54,10 @@ def test_forecast_equals_a_search_over_every_day(planned, part):
         check_proofs(case, made, f"seed {seed}")
         for certificate in plan.certificates:
             search = Search(case, usages=certificate.usages, issuer=certificate.issuer)
-            problems = [one for one in made.problems if certificate.id in one.certificates]
-            entries = [one for one in made.entries if one.id == certificate.id]
+            problems = [
+                problem for problem in made.problems if certificate.id in problem.certificates
+            ]
+            entries = [entry for entry in made.entries if entry.id == certificate.id]
             works = check(case, search, entries, problems, f"seed {seed}, {certificate.id}")
             tried["works" if works else "fails"] += 1
     assert min(tried.values()) > COUNT / PARTS / 4, tried
@@ -80,20 +82,22 @@ def test_forecast_of_recorded_certificates_equals_a_search(planned, part):
         life = (begins.replace(**zone), ends.replace(**zone))
         options = replace(planned.options, **case.options())
         made = ln.forecast(
-            bundle_of(planned, lambda one, life=life: life),
+            bundle_of(planned, lambda issued, life=life: life),
             until=case.until, start=case.start, options=options,
         )  # fmt: skip
         for certificate in planned.certificates:
             search = Search(case, usages=certificate.usages, issuer=certificate.issuer)
-            problems = [one for one in made.problems if certificate.id in one.certificates]
-            entries = [one for one in made.entries if one.id == certificate.id]
-            where = f"seed {seed}, {certificate.id}"
-            works = check_recorded_renewals(case, search, entries, problems, (begins, ends), where)
+            problems = [
+                problem for problem in made.problems if certificate.id in problem.certificates
+            ]
+            entries = [entry for entry in made.entries if entry.id == certificate.id]
+            label = f"seed {seed}, {certificate.id}"
+            works = check_recorded_renewals(case, search, entries, problems, (begins, ends), label)
             tried["works" if works else "fails"] += 1
     assert min(tried.values()) > COUNT / 10, tried
 
 
-def check_recorded_renewals(case, search, entries, problems, life, where) -> bool:
+def check_recorded_renewals(case, search, entries, problems, life, label) -> bool:
     """Check the renewals of a recorded certificate against the brute-force search, and return
     whether a solution exists.
     """
@@ -101,46 +105,48 @@ def check_recorded_renewals(case, search, entries, problems, life, where) -> boo
     ways = search.following_on_record(begins, ends)
     last = datetime.combine(case.until, time()) + 24 * HOUR
     feasible = ends + SECOND >= last or any(day in search.good for day in ways)
-    assert (not problems) == feasible, where
+    assert (not problems) == feasible, label
     record, *rest = entries
     end = ends + SECOND
     renew, last_day = (end - (end - begins) / 3).date(), (end - DAY).date()
     order = case.order_on(search.issuer, begins.date(), renew, last_day)
-    assert record.renew_from == order, where
+    assert record.renew_from == order, label
     if not feasible:
         days = [search.last_day_before(ends + SECOND)]
-        days += [search.served_until(one) for day in ways for one in search.reached(day)]
-        assert min(one.begins for one in problems) == max(days) + DAY, where
+        days += [
+            search.served_until(issue_date) for day in ways for issue_date in search.reached(day)
+        ]
+        assert min(problem.begins for problem in problems) == max(days) + DAY, label
         return False
     if rest:
         pairs = [(min(search.changes(day)), day) for day in ways if day in search.good]
         wanted = [pair for pair in pairs if pair[0] >= renew]
         change = min(wanted)[0] if wanted else max(pairs)[0]
         expected = max(pair for pair in (wanted or pairs) if pair[0] == change)
-        assert (rest[0].change_on, rest[0].issued_on) == expected, where
+        assert (rest[0].change_on, rest[0].issued_on) == expected, label
         assert [usage for usage, _ in rest[0].takes_effect] == [
             usage for usage in rest[0].usages if usage in LEAD_HOURS
-        ], where
+        ], label
         for usage, moment in rest[0].takes_effect:
-            assert ends.replace(tzinfo=UTC) - moment == LEAD_HOURS[usage] * HOUR, where
+            assert ends.replace(tzinfo=UTC) - moment == LEAD_HOURS[usage] * HOUR, label
     return True
 
 
-def check(case, search, entries, problems, where) -> bool:
+def check(case, search, entries, problems, label) -> bool:
     """Check the forecast of a certificate against the search. Return whether the search found a
     solution.
     """
     first = case.issue
     if not (search.can_be_issued(first) and search.changes(first)):
-        assert problems, where
-        assert problems[0].begins == first, where
+        assert problems, label
+        assert problems[0].begins == first, label
         return False
     feasible = first in search.good
-    assert (not problems) == feasible, where
+    assert (not problems) == feasible, label
     if not feasible:
         furthest = max(map(search.served_until, search.reached(first)))
-        assert min(one.begins for one in problems) == furthest + DAY, where
-        assert all(one.rules and one.begins <= one.ends for one in problems), where
+        assert min(problem.begins for problem in problems) == furthest + DAY, label
+        assert all(problem.rules and problem.begins <= problem.ends for problem in problems), label
         # The servers have no certificate until the end of the first day on which the next
         # certificate can be deployed.
         later = [
@@ -148,44 +154,46 @@ def check(case, search, entries, problems, where) -> bool:
             if search.can_be_issued(day) and (changes := search.changes(day))
             and furthest < (change := min(changes)) <= case.until
         ]  # fmt: skip
-        ends = min(problems, key=lambda one: one.begins).ends
-        assert ends == min(later, default=case.until), where
-        if where.split(",")[0].endswith(("0", "5")):
-            first_gap_is_named(case, search, min(problems, key=lambda one: one.begins), where)
-        entries = [*takewhile(lambda one: one.late_from is None, entries)]
-    assert entries[0].issued_on == first, where
-    for one in entries:
-        assert one.valid_until == search.end(one.issued_on).date() - DAY, where
-        life = search.end(one.issued_on) - datetime.combine(one.issued_on, time())
+        ends = min(problems, key=lambda problem: problem.begins).ends
+        assert ends == min(later, default=case.until), label
+        if label.split(",")[0].endswith(("0", "5")):
+            first_gap_is_named(
+                case, search, min(problems, key=lambda problem: problem.begins), label
+            )
+        entries = [*takewhile(lambda entry: entry.late_from is None, entries)]
+    assert entries[0].issued_on == first, label
+    for entry in entries:
+        assert entry.valid_until == search.end(entry.issued_on).date() - DAY, label
+        life = search.end(entry.issued_on) - datetime.combine(entry.issued_on, time())
         # The number of whole days before the last third of the certificate's lifetime.
-        renew = one.issued_on + (life * 2 // 3) // DAY * DAY
-        order = case.order_on(search.issuer, one.issued_on, renew, one.valid_until)
-        assert one.renew_from == order, where
+        renew = entry.issued_on + (life * 2 // 3) // DAY * DAY
+        order = case.order_on(search.issuer, entry.issued_on, renew, entry.valid_until)
+        assert entry.renew_from == order, label
     for old, new in pairwise(entries):
-        assert new.issued_on in search.following[old.issued_on], where
-        assert search.can_be_issued(new.issued_on), where
-        assert search.is_in_time(new.change_on, old.issued_on), where
+        assert new.issued_on in search.following[old.issued_on], label
+        assert search.can_be_issued(new.issued_on), label
+        assert search.is_in_time(new.change_on, old.issued_on), label
         if feasible:
-            check_chosen_dates(search, old, new, where)
+            check_chosen_dates(search, old, new, label)
     if feasible:
-        check_every_hour(case, search, entries, where)
+        check_every_hour(case, search, entries, label)
     return feasible
 
 
-def first_gap_is_named(case, search, problem, where) -> None:
+def first_gap_is_named(case, search, problem, label) -> None:
     """Check that a reported gap names the end of the current certificate as its first cause,
     followed by the rules that cause the gap.
 
     Without the other rules, the next certificate would be in time.
     """
-    assert problem.rules[0].rule == "validity", where
-    assert problem.rules[0].begins <= problem.rules[0].ends <= problem.begins, where
+    assert problem.rules[0].rule == "validity", label
+    assert problem.rules[0].begins <= problem.rules[0].ends <= problem.begins, label
     named = {rule.rule for rule in problem.rules[1:]}
     frozen = {rule.says.split('"')[1] for rule in problem.rules[1:] if rule.rule == "freeze"}
     for number, (begins, ends) in enumerate(case.freezes):
         if f"f{number}" in frozen:
-            assert begins <= problem.begins, where
-            assert ends >= problem.rules[0].begins, where
+            assert begins <= problem.begins, label
+            assert ends >= problem.rules[0].begins, label
     free = {"windows": [], "weekdays": set()} if "window" in named else {}
     free |= {"lead": {"public": 0, "internal": 0}} if "lead time" in named else {}
     left = [span for number, span in enumerate(case.freezes) if f"f{number}" not in frozen]
@@ -193,34 +201,37 @@ def first_gap_is_named(case, search, problem, where) -> None:
         replace(case, frozen=set(), freezes=left, **free), usages=(), issuer=search.issuer
     )
     without.lead = 0 if "roll-over" in named else search.lead
-    assert max(map(without.served_until, without.reached(case.issue))) >= problem.begins, where
+    assert max(map(without.served_until, without.reached(case.issue))) >= problem.begins, label
 
 
-def check_proofs(case, made, where) -> None:
+def check_proofs(case, made, label) -> None:
     """Check that each domain has a valid proof on each issue date, and that a new proof is planned
     only if no proof is valid.
     """
     public = sorted(
-        (one for one in made.entries if one.issuer == "public"), key=lambda one: one.issued_on
+        (entry for entry in made.entries if entry.issuer == "public"),
+        key=lambda entry: entry.issued_on,
     )
     proofs: list[date] = []
-    for one in public:
-        reuse = on_day(REUSE, one.issued_on)
-        counts = [day for day in proofs if (one.issued_on - day).days <= reuse]
+    for entry in public:
+        reuse = on_day(REUSE, entry.issued_on)
+        counts = [day for day in proofs if (entry.issued_on - day).days <= reuse]
         if counts:
-            assert one.validate_on is None, where
+            assert entry.validate_on is None, label
             continue
-        if one.validate_on is None:  # The domain cannot be validated before the planned issue date.
-            assert (one.number, made.works) == (1, False), where
+        if (
+            entry.validate_on is None
+        ):  # The domain cannot be validated before the planned issue date.
+            assert (entry.number, made.works) == (1, False), label
             continue
-        assert one.domains == ("contoso.com",), where
-        assert one.order_on <= one.validate_on <= one.issued_on, where
-        if not any(one.id in problem.certificates for problem in made.problems):
-            assert (one.issued_on - one.validate_on).days <= reuse, where
-        proofs.append(one.validate_on)
+        assert entry.domains == ("contoso.com",), label
+        assert entry.order_on <= entry.validate_on <= entry.issued_on, label
+        if not any(entry.id in problem.certificates for problem in made.problems):
+            assert (entry.issued_on - entry.validate_on).days <= reuse, label
+        proofs.append(entry.validate_on)
 
 
-def check_chosen_dates(search, old, new, where) -> None:
+def check_chosen_dates(search, old, new, label) -> None:
     """Check that the forecast orders each certificate on the first possible date in the last third
     of its predecessor's lifetime.
 
@@ -231,7 +242,7 @@ def check_chosen_dates(search, old, new, where) -> None:
         for day in search.following[old.issued_on] if day in search.good
     ]  # fmt: skip
     lead = search.case.lead[search.issuer] * DAY
-    assert new.order_by == max(day for _, day in ways) - lead, where
+    assert new.order_by == max(day for _, day in ways) - lead, label
     life = search.end(old.issued_on) - datetime.combine(old.issued_on, time())
     renew = old.issued_on + (life * 2 // 3) // DAY * DAY
     wanted = [way for way in ways if way[0] >= renew]
@@ -240,24 +251,24 @@ def check_chosen_dates(search, old, new, where) -> None:
         expected = max(way for way in wanted if way[0] == change)
     else:
         expected = max(ways)
-    assert (new.change_on, new.issued_on) == expected, where
-    assert new.order_on == new.issued_on - lead, where
+    assert (new.change_on, new.issued_on) == expected, label
+    assert new.order_on == new.issued_on - lead, label
 
 
-def check_every_hour(case, search, entries, where) -> None:
+def check_every_hour(case, search, entries, label) -> None:
     """Check that the servers have a valid certificate in each hour until the end of the forecast."""
-    for one in entries:
-        assert one.order_on not in case.frozen, where
-        assert case.may_change(one.change_on), where
-        assert one.validate_on is None or one.validate_on not in case.frozen, where
+    for entry in entries:
+        assert entry.order_on not in case.frozen, label
+        assert case.may_change(entry.change_on), label
+        assert entry.validate_on is None or entry.validate_on not in case.frozen, label
     hour = datetime.combine(entries[0].change_on, time()) + 24 * HOUR
     last = datetime.combine(case.until, time()) + 24 * HOUR
-    place = 0
+    index = 0
     while hour < last:
         while (
-            place + 1 < len(entries)
-            and hour >= datetime.combine(entries[place + 1].change_on, time()) + 24 * HOUR
+            index + 1 < len(entries)
+            and hour >= datetime.combine(entries[index + 1].change_on, time()) + 24 * HOUR
         ):
-            place += 1
-        assert hour < search.end(entries[place].issued_on), (where, hour)
+            index += 1
+        assert hour < search.end(entries[index].issued_on), (label, hour)
         hour += HOUR

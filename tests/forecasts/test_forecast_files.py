@@ -54,9 +54,9 @@ def test_calendar(made):
 
     If the alarm's date has passed, the entry says it is too late.
     """
-    found = events(made)
-    assert found
-    for event in found:
+    calendar_events = events(made)
+    assert calendar_events
+    for event in calendar_events:
         day = event.decoded("dtstart")
         assert type(day) is date
         assert event.decoded("dtend") - day == timedelta(days=1)
@@ -65,25 +65,30 @@ def test_calendar(made):
         assert alarms[0] == eve
         assert len(alarms) in (1, 2)
         assert all(alarm > eve for alarm in alarms[1:])
-    assert len({str(event["uid"]) for event in found}) == len(found)
+    assert len({str(event["uid"]) for event in calendar_events}) == len(calendar_events)
 
 
 def test_calendar_contains_all_tasks(made):
     """The calendar has an entry for each date on which to order certificates or change servers,
     with the time of each roll-over.
     """
-    found = {(str(one["uid"]).split("-")[0], one.decoded("dtstart")): one for one in events(made)}
-    for one in made.entries:
-        order, change = found["order", one.order_on], found["change", one.change_on]
-        assert one.owner in str(order["description"])
-        for usage, moment in one.takes_effect:
+    events_by_task = {
+        (str(event["uid"]).split("-")[0], event.decoded("dtstart")): event for event in events(made)
+    }
+    for entry in made.entries:
+        order, change = (
+            events_by_task["order", entry.order_on],
+            events_by_task["change", entry.change_on],
+        )
+        assert entry.owner in str(order["description"])
+        for usage, moment in entry.takes_effect:
             words = f"roll over {usage} at {moment:%Y-%m-%d %H:%M} UTC"
             assert words in str(change["description"])
-        for domain in one.domains:
+        for domain in entry.domains:
             assert domain in str(order["description"])
-        if one.change_by:
+        if entry.change_by:
             last = max(alarm.decoded("trigger").date() for alarm in change.walk("VALARM"))
-            assert last < one.change_by or last < one.change_on
+            assert last < entry.change_by or last < entry.change_on
 
 
 def test_a_forecast_always_has_the_same_bytes(made):
@@ -138,11 +143,15 @@ def test_tables_agree(made):
     book = openpyxl.load_workbook(io.BytesIO(write_report(build_forecast_report(made), ".xlsx")))
     assert book.sheetnames == ["Certificates", "Work by month", "Problems"]
     assert [book[name].max_row - 1 for name in book.sheetnames] == [
-        *(len(made.entries), len(made.months), sum(len(one.rules) for one in made.problems)),
+        *(
+            len(made.entries),
+            len(made.months),
+            sum(len(problem.rules) for problem in made.problems),
+        ),
     ]
     document = json.loads(write_report(build_forecast_report(made), ".json"))
     assert document["works"] is made.works is False
-    assert [one["issued_on"] for one in document["certificates"]] == list(
+    assert [certificate["issued_on"] for certificate in document["certificates"]] == list(
         frame["Issued"].dt.strftime("%Y-%m-%d")
     )
     assert document["problems"][0]["rules"][-1]["rule"] == "freeze"
@@ -208,11 +217,11 @@ def test_validation_on_a_separate_date():
     validation.
     """
     made = forecast(lead_days={"public": 20})
-    late = [one for one in made.entries if one.validate_on not in (None, one.order_on)]
+    late = [entry for entry in made.entries if entry.validate_on not in (None, entry.order_on)]
     assert late
-    assert all((one.issued_on - one.validate_on).days == 10 for one in late)
-    found = {(str(one["summary"]).split()[0], one.decoded("dtstart")) for one in events(made)}
-    assert {("Validate", one.validate_on) for one in late} <= found
+    assert all((entry.issued_on - entry.validate_on).days == 10 for entry in late)
+    tasks = {(str(event["summary"]).split()[0], event.decoded("dtstart")) for event in events(made)}
+    assert {("Validate", entry.validate_on) for entry in late} <= tasks
 
 
 def test_comparison_in_a_notebook(made):

@@ -35,11 +35,11 @@ def with_options(plan: ln.CertificatePlan, **options: object) -> ln.CertificateP
 
 
 def of(made: ln.Forecast, usage: str) -> list[ForecastEntry]:
-    return [one for one in made.entries if usage in one.usages]
+    return [entry for entry in made.entries if usage in entry.usages]
 
 
 def days(entries: list[ForecastEntry], field: str) -> list[str]:
-    return [str(getattr(one, field)) for one in entries]
+    return [str(getattr(entry, field)) for entry in entries]
 
 
 def test_golden_case():
@@ -74,7 +74,7 @@ def test_golden_case():
         *("2026-11-25", "2027-04-07", "None", "2027-08-17", "None"),
     ]
     # From 2029-03-15, a domain validation is valid for 10 days, so each order needs a new one.
-    assert all(one.validate_on == one.order_on for one in edge[12:])
+    assert all(entry.validate_on == entry.order_on for entry in edge[12:])
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_work_by_month():
     the entries.
     """
     made = ln.forecast(with_options(planned(), lead_days={"public": 3}))
-    months = {one.month: one for one in made.months}
+    months = {month.month: month for month in made.months}
     assert list(months) == sorted(months)
     assert len(months) == 4 * 12 + 2  # The forecast lists every month from 2026-11 to 2030-12.
     first = months["2026-11"]
@@ -123,16 +123,17 @@ def test_work_by_month():
         0,
     )
     assert first.changes == sum(
-        1 if one.shared_by == "deployment" else len(one.servers) for one in certificates
+        1 if certificate.shared_by == "deployment" else len(certificate.servers)
+        for certificate in certificates
     )
-    assert sum(one.orders for one in made.months) == len(made.entries)
+    assert sum(month.orders for month in made.months) == len(made.entries)
     # If both certificates of an Edge pool change on the same date, each of its servers restarts
     # only once.
     by_day = {}
-    for one in made.entries:
-        if one.restarts:
-            by_day.setdefault(one.change_on, set()).update(one.servers)
-    assert sum(one.restarts for one in made.months) == sum(map(len, by_day.values()))
+    for entry in made.entries:
+        if entry.restarts:
+            by_day.setdefault(entry.change_on, set()).update(entry.servers)
+    assert sum(month.restarts for month in made.months) == sum(map(len, by_day.values()))
 
 
 def test_freeze_that_is_too_long_is_reported():
@@ -140,20 +141,26 @@ def test_freeze_that_is_too_long_is_reported():
     days, the forecast shows the gap, its dates, and the three rules that cause it.
     """
     made = ln.forecast(with_options(planned(), freezes={"merger": "2029-06-01 to 2029-07-30"}))
-    problem = next(one for one in made.problems if "access" in str(one) or "Edge" in str(one))
+    problem = next(
+        candidate
+        for candidate in made.problems
+        if "access" in str(candidate) or "Edge" in str(candidate)
+    )
     assert not made.works
     # A certificate that is issued on 2029-05-31, the last day before the freeze, ends on
     # 2029-07-16. The A/V service needs 8 more hours. A certificate that is deployed on the first
     # day after the freeze takes effect at the end of that day.
     assert f"{problem.begins} {problem.ends}" == "2029-07-16 2029-07-31"
-    assert [one.rule for one in problem.rules] == ["validity", "roll-over", "freeze"]
+    assert [rule.rule for rule in problem.rules] == ["validity", "roll-over", "freeze"]
     validity, roll_over, freeze = problem.rules
     assert f"{validity.begins} {validity.ends}" == "2029-05-31 2029-07-16"
     assert "47 days" in validity.says
     assert "the next certificate must be installed by 2029-07-15" in roll_over.says
     assert "6.3.2" in validity.source
     assert freeze.says == '"merger", 2029-06-01 to 2029-07-30: no orders, no server changes'
-    after = [one for one in made.entries if one.id in problem.certificates and one.late_from]
+    after = [
+        entry for entry in made.entries if entry.id in problem.certificates and entry.late_from
+    ]
     assert days(after, "issued_on") == ["2029-07-31"]
 
 
@@ -163,15 +170,15 @@ def test_roll_over_without_an_available_day_is_reported():
     """
     plan = planned()
     ends = datetime(2027, 5, 1, tzinfo=UTC) - timedelta(seconds=1)
-    bundle = bundle_of(plan, lambda one: (ends - timedelta(days=89), ends))
+    bundle = bundle_of(plan, lambda certificate: (ends - timedelta(days=89), ends))
     options = ln.PlanOptions(freezes={"quarter": "2027-02-01 to 2027-04-29"})
     made = ln.forecast(bundle, start=date(2027, 1, 31), until=date(2027, 6, 1), options=options)
     edge = of(made, "AudioVideoAuthentication")
-    problem = next(one for one in made.problems if edge[0].id in one.certificates)
+    problem = next(candidate for candidate in made.problems if edge[0].id in candidate.certificates)
     assert f"{problem.begins} {problem.ends}" == "2027-04-30 2027-04-30"
     assert [rule.rule for rule in problem.rules] == ["validity", "roll-over", "freeze"]
     # Without OAuth tokens, a change on the last day of the old certificate is not late.
-    assert not any(one.late_from for one in of(made, "Default"))
+    assert not any(entry.late_from for entry in of(made, "Default"))
 
 
 def test_roll_over_before_a_certificate_ends_at_midnight():
@@ -180,7 +187,7 @@ def test_roll_over_before_a_certificate_ends_at_midnight():
     """
     plan = planned()
     ends = datetime(2027, 5, 1, tzinfo=UTC) - timedelta(seconds=1)
-    bundle = bundle_of(plan, lambda one: (ends - timedelta(days=90), ends))
+    bundle = bundle_of(plan, lambda certificate: (ends - timedelta(days=90), ends))
     options = ln.PlanOptions(windows={"one": "2027-04-29", "then": "2027-06-01 to 2028-12-31"})
     made = ln.forecast(bundle, start=date(2027, 2, 1), until=date(2027, 6, 1), options=options)
     second = of(made, "OAuthTokenIssuer")[1]
@@ -193,7 +200,7 @@ def test_lead_time_before_the_first_issue():
     the start date.
     """
     made = ln.forecast(with_options(planned(), lead_days={"public": 5}), start=date(2026, 11, 24))
-    rules = {rule.rule: rule for one in made.problems for rule in one.rules}
+    rules = {rule.rule: rule for problem in made.problems for rule in problem.rules}
     assert list(rules) == ["earliest order"]
     says = rules["earliest order"].says
     assert "you must order it by 2026-11-20" in says
@@ -205,11 +212,11 @@ def test_maintenance_windows_that_never_occur():
     be deployed.
     """
     made = ln.forecast(with_options(planned(), windows={"past": "2020-01-01"}))
-    told = [name for one in made.problems for name in one.certificates]
-    assert sorted(told) == sorted(one.id for one in planned().certificates)
-    for one in made.problems:
-        assert {rule.rule for rule in one.rules} == {"validity", "window"}
-        assert f"{one.begins} {one.ends}" == "2026-11-25 2030-12-31"
+    ids = [name for problem in made.problems for name in problem.certificates]
+    assert sorted(ids) == sorted(certificate.id for certificate in planned().certificates)
+    for problem in made.problems:
+        assert {rule.rule for rule in problem.rules} == {"validity", "window"}
+        assert f"{problem.begins} {problem.ends}" == "2026-11-25 2030-12-31"
 
 
 def test_certificate_that_ends_before_the_first_window():
@@ -229,7 +236,9 @@ def test_certificate_that_ends_before_the_first_window():
         assert (first.valid_until, first.change_on, first.changes) == (date(2029, 4, 13), None, 0)
         assert second.change_on == date(2029, 4, 14)
         assert not second.restarts  # No server was in use before this date.
-    assert all(one.change_on is None or one.change_on <= one.valid_until for one in made.entries)
+    assert all(
+        entry.change_on is None or entry.change_on <= entry.valid_until for entry in made.entries
+    )
     problem = made.problems[0]
     assert [rule.says for rule in problem.rules] == [
         "a certificate that is issued on 2029-03-15 is valid until 2029-04-13 (the plan requests 30 days)",
@@ -245,7 +254,7 @@ def test_start_date_is_required():
         ln.forecast(planned())
     assert "planned_issue_date" in raised.value.hint
     made = ln.forecast(planned(), start=date(2027, 1, 1))
-    assert {one.issued_on for one in made.entries if one.number == 1} == {date(2027, 1, 1)}
+    assert {entry.issued_on for entry in made.entries if entry.number == 1} == {date(2027, 1, 1)}
     for until in (date(2026, 11, 24), date(2190, 1, 1)):
         with pytest.raises(PlanError, match="forecast period cannot be from 2026-11-25 to"):
             ln.forecast(with_options(planned()), until=until)
@@ -284,7 +293,7 @@ def test_ca_with_its_own_limits():
     # This CA reuses a domain validation for 30 days, and from 2027-02-10 for 10 days, so each order
     # needs a new validation.
     assert days(edge[:3], "validate_on") == ["2026-11-25", "2027-01-24", "2027-03-25"]
-    assert all(one.validate_on == one.issued_on for one in edge)
+    assert all(entry.validate_on == entry.issued_on for entry in edge)
     rows = {(row[0], row[1]): row[2:] for row in pair._list_rows()}
     before, after, more = rows["all", "Orders"]
     assert more == after - before > 0
@@ -295,10 +304,10 @@ def test_picture_shows_the_limits_of_the_issuing_ca():
     CAs.
     """
     made = ln.forecast(with_options(planned(ca={"public": "Let's Encrypt"})))
-    kinds = [one.kind for one in made.limits]
+    kinds = [limit.kind for limit in made.limits]
     assert kinds.count("Limits of public CAs") == 3
     assert kinds.count("Limits of Let's Encrypt") == 3
-    assert {one.kind for one in ln.forecast(with_options(planned())).limits} == {kinds[0]}
+    assert {limit.kind for limit in ln.forecast(with_options(planned())).limits} == {kinds[0]}
 
 
 def test_months_with_much_work_are_visible():
@@ -308,11 +317,11 @@ def test_months_with_much_work_are_visible():
     made = ln.forecast(with_options(planned()))
     rows = {row[0]: row[1:] for row in made.changes()}
     assert list(rows) == ["2026", "2027", "2028", "2029", "2030"]
-    most = max(one.changes for one in made.months)
-    for one in made.months:
-        number, _, bar = rows[one.month[:4]][int(one.month[5:]) - 1].partition(" ")
-        assert int(number or 0) == one.changes
-        assert (bar == "█") == (one.changes == most)
+    most = max(month.changes for month in made.months)
+    for month in made.months:
+        number, _, bar = rows[month.month[:4]][int(month.month[5:]) - 1].partition(" ")
+        assert int(number or 0) == month.changes
+        assert (bar == "█") == (month.changes == most)
     assert rows["2026"][0] == ""
 
 
@@ -342,18 +351,18 @@ def test_forecast_uses_recorded_certificates(tmp_path):
     ln.receive(tmp_path / "r", *answers, today=date(2026, 11, 25))
     opened = ln.open_requests(tmp_path / "r")
     made = ln.forecast(tmp_path / "r", start=date(2026, 12, 1))
-    renewals = {one.request_id: one for one in ln.list_renewals(opened, today=ISSUE)}
-    on_record = [one for one in made.entries if one.number == 0]
-    assert {one.id for one in on_record} == renewals.keys()
-    for one in on_record:
-        assert one.order_on is None
-        assert one.renew_from == renewals[one.id].renew_from
-    following = [one for one in made.entries if one.number == 1]
-    for one in following:
-        held = renewals[one.id]
-        assert one.issued_on >= held.renew_from
-        for _, moment in one.takes_effect:
-            assert (held.not_after - moment).total_seconds() == 24 * 3600
+    renewals = {renewal.request_id: renewal for renewal in ln.list_renewals(opened, today=ISSUE)}
+    on_record = [entry for entry in made.entries if entry.number == 0]
+    assert {entry.id for entry in on_record} == renewals.keys()
+    for entry in on_record:
+        assert entry.order_on is None
+        assert entry.renew_from == renewals[entry.id].renew_from
+    following = [entry for entry in made.entries if entry.number == 1]
+    for entry in following:
+        predecessor = renewals[entry.id]
+        assert entry.issued_on >= predecessor.renew_from
+        for _, moment in entry.takes_effect:
+            assert (predecessor.not_after - moment).total_seconds() == 24 * 3600
     assert made == ln.forecast(opened, start=date(2026, 12, 1))
     assert ln.forecast(opened).start == datetime.now(UTC).date()
 
@@ -372,8 +381,8 @@ def test_expired_certificate_is_a_problem_today(tmp_path):
     assert not made.works
     assert any("servers have no valid certificate" in problem.what for problem in made.problems)
     # The forecast expects that later certificates have the lifetime of the CA's last certificate.
-    following = [one for one in made.entries if one.number]
-    assert {(one.valid_until - one.issued_on).days + 1 for one in following} == {730}
+    following = [entry for entry in made.entries if entry.number]
+    assert {(entry.valid_until - entry.issued_on).days + 1 for entry in following} == {730}
     assert not [note for note in made.notes if "from an internal CA" in note]
     assert (
         "assumes a validity of 365 days for 3 certificates from an internal CA"
@@ -389,8 +398,8 @@ def test_a_product_without_steps():
     bare = replace(plan, rules=replace(plan.rules, settings={}))
     made = ln.forecast(bare)
     assert made.works
-    assert not any(one.takes_effect or one.restarts for one in made.entries)
-    assert any(one.takes_effect for one in ln.forecast(plan).entries)
+    assert not any(entry.takes_effect or entry.restarts for entry in made.entries)
+    assert any(entry.takes_effect for entry in ln.forecast(plan).entries)
 
 
 def test_waiting_request_is_issued_on_the_planned_date():
@@ -399,15 +408,19 @@ def test_waiting_request_is_issued_on_the_planned_date():
     """
     plan = planned()
     ends = datetime(2027, 5, 1, tzinfo=UTC)
-    held = {one.id for one in plan.certificates if one.issuer == "internal"}
-    bundle = bundle_of(plan, lambda one: (ends - timedelta(days=200), ends)
-                       if one.id in held else None)  # fmt: skip
+    issued_ids = {
+        certificate.id for certificate in plan.certificates if certificate.issuer == "internal"
+    }
+    bundle = bundle_of(plan, lambda certificate: (ends - timedelta(days=200), ends)
+                       if certificate.id in issued_ids else None)  # fmt: skip
     for issue, expected in ((date(2027, 1, 1), "2027-01-01"), (date(2026, 1, 1), "2026-12-01")):
         options = ln.PlanOptions(planned_issue_date=issue)
         made = ln.forecast(bundle, start=date(2026, 12, 1), options=options)
-        first = {str(one.issued_on) for one in made.entries if one.number == 1}
-        waiting = [one for one in made.entries if one.id not in held and one.number == 1]
-        assert {str(one.issued_on) for one in waiting} == {expected}
+        first = {str(entry.issued_on) for entry in made.entries if entry.number == 1}
+        waiting = [
+            entry for entry in made.entries if entry.id not in issued_ids and entry.number == 1
+        ]
+        assert {str(entry.issued_on) for entry in waiting} == {expected}
         assert len(first) > 1
 
 
@@ -429,7 +442,7 @@ def test_no_order_is_possible():
         planned(), start=ISSUE, options=ln.PlanOptions(freezes={"all": "01-01 to 12-31"})
     )
     assert made.entries == ()
-    assert {one.what for one in made.problems} == {
+    assert {problem.what for problem in made.problems} == {
         "the certificate cannot be installed on or before 2030-12-31"
     }
 
@@ -437,8 +450,10 @@ def test_no_order_is_possible():
 def test_each_issuer_has_its_own_validity():
     """The options for an internal CA do not affect certificates from a public CA, and vice versa."""
     made = ln.forecast(with_options(planned(), validity={"internal": 365, "public": 90}))
-    first = {one.issuer: one for one in made.entries if one.number == 1}
-    lives = {issuer: (one.valid_until - one.issued_on).days + 1 for issuer, one in first.items()}
+    first = {entry.issuer: entry for entry in made.entries if entry.number == 1}
+    lives = {
+        issuer: (entry.valid_until - entry.issued_on).days + 1 for issuer, entry in first.items()
+    }
     assert lives == {"internal": 365, "public": 90}
 
 
@@ -447,8 +462,8 @@ def test_renewal_after_the_end_of_the_forecast():
     there is only one order.
     """
     made = ln.forecast(with_options(planned(), validity_days=10_950))
-    internal = [one for one in made.entries if one.issuer == "internal"]
-    assert {one.number for one in internal} == {1}
+    internal = [entry for entry in made.entries if entry.issuer == "internal"]
+    assert {entry.number for entry in internal} == {1}
     assert made.works
 
 
@@ -458,7 +473,7 @@ NEW = datetime(2027, 1, 2, tzinfo=UTC), datetime(2027, 4, 11, 23, 59, 59, tzinfo
 
 def renewed(plan, *, is_back):
     """Return a request folder in which every certificate is in use and was requested again."""
-    bundle = bundle_of(plan, lambda one: OLD)
+    bundle = bundle_of(plan, lambda certificate: OLD)
     records = []
     for record in bundle.requests:
         again = record.build_next_generation(at="2026-12-30T08:00:00Z", reasons=("renewed: due",))
@@ -497,10 +512,10 @@ def test_renewal_after_the_end_is_a_problem(is_back):
     options = replace(plan.options, windows={"w": "2026-12-05, 2027-01-16, 2027-03-27"})
     folder = renewed(plan, is_back=is_back)
     made = ln.forecast(folder, start=date(2027, 1, 4), until=date(2027, 2, 15), options=options)
-    days = {(one.begins, one.ends) for one in made.problems}
+    days = {(problem.begins, problem.ends) for problem in made.problems}
     assert max(days) == (date(2027, 1, 11), date(2027, 1, 16))
-    assert {name for one in made.problems for name in one.certificates} == {
-        one.id for one in plan.certificates
+    assert {name for problem in made.problems for name in problem.certificates} == {
+        certificate.id for certificate in plan.certificates
     }
 
 
@@ -511,9 +526,9 @@ def test_an_expired_certificate_in_use_is_a_problem_on_every_day(state, start):
     whether or not a renewal is pending.
     """
     plan = with_options(planned(TWO_FRONT_ENDS), validity_days=100)
-    folder = bundle_of(plan, lambda one: OLD)
+    folder = bundle_of(plan, lambda certificate: OLD)
     if state != "in use":
         folder = renewed(plan, is_back=state == "back")
     made = ln.forecast(folder, start=start, until=date(2029, 12, 31), options=plan.options)
     assert not made.works
-    assert min(one.begins for one in made.problems) <= start
+    assert min(problem.begins for problem in made.problems) <= start

@@ -47,7 +47,7 @@ def test_answers_result_in_the_expected_table(path, request):
     if request.config.getoption("--refresh"):
         golden.write_bytes(table)
     assert table == golden.read_bytes()
-    assert not [one for one in first.findings if one.severity != "notice"]
+    assert not [finding for finding in first.findings if finding.severity != "notice"]
 
 
 def test_answers_are_read_back_unchanged():
@@ -100,13 +100,15 @@ def random_interview(chance):
     texts = {}
     while True:
         walked = walk_questions(texts)
-        left = [one for one in walked if one.place not in texts]
+        left = [answer for answer in walked if answer.place not in texts]
         if not left:
-            assert not [one for one in walked if one.problem]
+            assert not [answer for answer in walked if answer.problem]
             return ln.GuideAnswers(asked=walked)
-        for one in left:
-            is_any = chance.random() < 0.6 or not one.question.default
-            texts[one.place] = random_text(one.question, chance, one.site) if is_any else ""
+        for answer in left:
+            is_any = chance.random() < 0.6 or not answer.question.default
+            texts[answer.place] = (
+                random_text(answer.question, chance, answer.site) if is_any else ""
+            )
 
 
 def test_any_valid_answers_are_planned_without_errors():
@@ -122,7 +124,7 @@ def test_any_valid_answers_are_planned_without_errors():
             assert "no site has an Edge Server" in problems[0].message, (seed, problems)
             continue
         first = ln.guided_plan(given)
-        wrong = [str(one) for one in first.findings if one.severity != "notice"]
+        wrong = [str(finding) for finding in first.findings if finding.severity != "notice"]
         assert not wrong, (seed, wrong)
         assert ln.read_topology(first.topology.to_csv()) == first.topology, seed
         laid_out += 1
@@ -132,20 +134,20 @@ def test_any_valid_answers_are_planned_without_errors():
 def test_every_answer_is_used():
     """If the answer to a question of the guide changes, the table or its rules change."""
     chance = random.Random(1)
-    unused = {one.key for one in read_interview().question}
+    unused = {question.key for question in read_interview().question}
     base = {"sip_domains": "contoso.com;fabrikam.com", "product": "sfb2015", "xmpp": "yes"}
     for more in ({}, {"hybrid": "yes"}, {"simple_urls": "one-host"}, {"product": "lync2013"}):
         texts = {("", key): text for key, text in (base | more).items()} | {("", "sites"): "Main"}
         texts |= {("Main", "edition"): "both", ("Main", "directors"): "1"}
         was = ln.GuideAnswers(asked=walk_questions(texts))
-        for one in was.asked:
-            for _ in range(6 if one.question.key in unused else 0):
-                text = random_text(one.question, chance, one.site) or "other"
-                now = ln.GuideAnswers(asked=walk_questions(texts | {one.place: text}))
-                if any(asked.problem for asked in now.asked) or lay_out(now).problems:
+        for answer in was.asked:
+            for _ in range(6 if answer.question.key in unused else 0):
+                text = random_text(answer.question, chance, answer.site) or "other"
+                now = ln.GuideAnswers(asked=walk_questions(texts | {answer.place: text}))
+                if any(reply.problem for reply in now.asked) or lay_out(now).problems:
                     continue
                 changed = lay_out(now).rows != lay_out(was).rows or now.options != was.options
-                unused -= {one.question.key} if changed else set()
+                unused -= {answer.question.key} if changed else set()
     # The answer "code" belongs to one site, and no default naming pattern uses it.
     assert unused == {"code"}
     codes = [lay_out(answers(of_site={"code": c}, server_names="{site}{role}{n}")) for c in "ab"]
@@ -269,8 +271,10 @@ def test_wrong_answer_is_reported_with_its_location(more, message, hint):
     """
     with pytest.raises(AnswersError) as caught:
         answers(**more)
-    told = [(str(one), one.hint) for one in caught.value.problems]
-    assert [one for one in told if message in one[0] and hint in one[1]], told
+    problems = [(str(problem), problem.hint) for problem in caught.value.problems]
+    assert [problem for problem in problems if message in problem[0] and hint in problem[1]], (
+        problems
+    )
 
 
 @pytest.mark.parametrize(
@@ -298,8 +302,10 @@ def test_answers_that_do_not_fit_together(more, message, hint):
     given = answers(**more)
     with pytest.raises(AnswersError, match="contradict each other") as caught:
         guided_topology(given)
-    told = [(one.message, one.hint) for one in caught.value.problems]
-    assert [one for one in told if message in one[0] and hint in one[1]], told
+    problems = [(problem.message, problem.hint) for problem in caught.value.problems]
+    assert [problem for problem in problems if message in problem[0] and hint in problem[1]], (
+        problems
+    )
 
 
 def test_all_wrong_answers_are_reported_at_once():
@@ -310,21 +316,24 @@ def test_all_wrong_answers_are_reported_at_once():
         ln.GuideAnswers.from_toml(
             b'sip_domains = ["a b"]\nproduct = "x"\ncolour = 1\n[[site]]\nname = "A"\ncode = "-"\n'
         )
-    assert {one.file for one in caught.value.problems} == {"the answers"}
+    assert {problem.file for problem in caught.value.problems} == {"the answers"}
 
 
 def test_questions_depend_on_the_product():
     """The guide asks about Persistent Chat and XMPP only for products before 2019, and about video
     interoperability only from 2015 on.
     """
-    of = {
-        product: {one.question.key for one in answers(product=product, hybrid=True).asked}
+    keys_by_product = {
+        product: {answer.question.key for answer in answers(product=product, hybrid=True).asked}
         for product in list_products()
     }
-    assert of["sfb2015"] - of["lync2013"] == {"video_interop_servers"}
-    assert of["lync2013"] <= of["sfb2015"]
-    assert of["sfb2015"] - of["sfb2019"] == {"persistent_chat_servers", "xmpp"}
-    assert of["sfb2019"] == of["sfbse"]
+    assert keys_by_product["sfb2015"] - keys_by_product["lync2013"] == {"video_interop_servers"}
+    assert keys_by_product["lync2013"] <= keys_by_product["sfb2015"]
+    assert keys_by_product["sfb2015"] - keys_by_product["sfb2019"] == {
+        "persistent_chat_servers",
+        "xmpp",
+    }
+    assert keys_by_product["sfb2019"] == keys_by_product["sfbse"]
 
 
 def test_short_names():
@@ -352,9 +361,9 @@ def test_questions_are_complete():
     keys = [question.key for question in table.question]
     assert len({*keys}) == len(keys)
     assert {*table.outside} <= {*keys}
-    for place, question in enumerate(table.question):
-        conditions = {one.partition("=")[0] for one in question.if_any}
-        assert conditions <= {*keys[:place]}, question.key
+    for index, question in enumerate(table.question):
+        conditions = {condition.partition("=")[0] for condition in question.if_any}
+        assert conditions <= {*keys[:index]}, question.key
         assert question.words
         assert question.help.endswith((".", "}")), question.key
         assert question.source.startswith(("Microsoft, ", "Inferred: ")), question.key
@@ -367,8 +376,8 @@ def test_questions_are_complete():
         assert part.pool in ("always", "several", "never")
         assert {*part.service, *part.internal_service} <= known
         assert {cell.column for cell in part.cell} <= known
-    for one in table.left_out:
-        assert one.source.startswith("Microsoft, ")
+    for omission in table.left_out:
+        assert omission.source.startswith("Microsoft, ")
 
 
 def test_first_plan_is_written_completely_or_not_at_all(tmp_path):
@@ -392,12 +401,12 @@ def test_first_plan_is_written_completely_or_not_at_all(tmp_path):
     assert ln.read_topology(folder / "topology.csv") == first.topology
 
     (tmp_path / "requests" / "keys").mkdir(parents=True)
-    for place, message in (
+    for path, message in (
         ("requests", "is a request folder"),
         ("requests/keys", "lyncnb's own files"),
     ):
         with pytest.raises(ln.LyncnbError, match=message):
-            ln.write_first_plan(first, tmp_path / place, force=True)
+            ln.write_first_plan(first, tmp_path / path, force=True)
     with pytest.raises(ln.LyncnbError, match=r"topology\.csv is not a folder"):
         ln.write_first_plan(first, folder / "topology.csv")
 
@@ -474,10 +483,10 @@ def test_findings_of_one_kind_are_reported_once():
     of names.
     """
     first = ln.guided_plan(answers(sip_domains="台北.tw"))
-    (told,) = first.summarized_findings
-    assert len([one for one in first.findings if one.severity == "warning"]) > 20
-    assert told.startswith("warning: ")
-    assert re.search(r" \(\d+ times\): .* and \d+ more \[[a-z-]+\]$", told)
+    (summary,) = first.summarized_findings
+    assert len([finding for finding in first.findings if finding.severity == "warning"]) > 20
+    assert summary.startswith("warning: ")
+    assert re.search(r" \(\d+ times\): .* and \d+ more \[[a-z-]+\]$", summary)
     assert ln.guided_plan(answers()).summarized_findings == ()
 
 
@@ -491,11 +500,11 @@ def test_values_without_a_question_are_shown():
         "tai-rp01.contoso.net serves all sites, so its site column is blank.",
         "Only one Edge pool, tai-edgepool.contoso.net, provides this function: Federation.",
     )
-    assert not any("Edge" in told for told in ln.guided_plan(answers(federation=True)).remarks)
+    assert not any("Edge" in remark for remark in ln.guided_plan(answers(federation=True)).remarks)
     of_two = ln.GuideAnswers.of(
         {"sip_domains": "contoso.com", "site": [{"name": "A"}, {"name": "B", "edge_servers": 1}]}
     )
-    assert not any("Edge" in told for told in ln.guided_plan(of_two).remarks)
+    assert not any("Edge" in remark for remark in ln.guided_plan(of_two).remarks)
     long = ln.guided_plan(answers(server_names="{role}-of-contoso{n:03}")).remarks
     assert long[-1].startswith(
         "Windows shortens the NetBIOS names of fe-of-contoso001.contoso.com and 4 more, because"
@@ -525,9 +534,9 @@ def test_spellings_of_a_site_are_the_same_site(name, message):
     text = 'sip_domains = "contoso.com"\n[[site]]\nname = "New York"\n[[site]]\nname = '
     with pytest.raises(AnswersError) as caught:
         ln.GuideAnswers.from_toml(f"{text}{name}\nedge_servers = 2\n".encode())
-    told = [str(one) for one in caught.value.problems]
-    assert len(told) == 1
-    assert message in told[0]
+    messages = [str(problem) for problem in caught.value.problems]
+    assert len(messages) == 1
+    assert message in messages[0]
 
 
 def test_site_name_with_invisible_characters():

@@ -27,8 +27,8 @@ def page() -> str:
     """Return the text of the page that lists what you can do with lyncnb."""
     lines = [f"| {' | '.join(HEADINGS)} |", "|---|---|---|"]
     for task, *ways in TASKS:
-        told = [f"`{way}`" if re.search(r"[.(]|lyncnb", way) else way for way in ways]
-        lines.append(f"| {' | '.join([task, *told])} |")
+        cells = [f"`{way}`" if re.search(r"[.(]|lyncnb", way) else way for way in ways]
+        lines.append(f"| {' | '.join([task, *cells])} |")
     return _BEGINNING + "\n".join(lines) + "\n"
 
 

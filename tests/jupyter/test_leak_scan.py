@@ -109,11 +109,15 @@ PLANTED = {
 def test_a_planted_secret_is_found(kind):
     """The scan reports a secret with its cell, and the message does not repeat the secret."""
     notebook = new_notebook(cells=[new_markdown_cell("x"), PLANTED[kind]])
-    found = scan_notebook(notebook, name="a.ipynb", known_secrets=[Secret(PASSPHRASE)], paths=True)
-    assert [problem.file for problem in found] == ["a.ipynb cell 2"]
-    told = str(found[0])
-    assert not any(secret in told for secret in ("hunter2", "horse", "alice", "tmpab12cd", "MII"))
-    assert found[0].hint
+    problems = scan_notebook(
+        notebook, name="a.ipynb", known_secrets=[Secret(PASSPHRASE)], paths=True
+    )
+    assert [problem.file for problem in problems] == ["a.ipynb cell 2"]
+    message = str(problems[0])
+    assert not any(
+        secret in message for secret in ("hunter2", "horse", "alice", "tmpab12cd", "MII")
+    )
+    assert problems[0].hint
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,8 @@ def test_the_search_finds_text_in_any_encoding(tmp_path, offset):
     (tmp_path / "base64.txt").write_bytes(base64.b64encode(plain.encode()))
     (tmp_path / "wide64.txt").write_bytes(base64.b64encode(plain.encode("utf-16-le")))
     (tmp_path / "other.txt").write_text(TYPED)
-    found = {Path(path).name for path in leaks([GIVEN], tmp_path)}
-    assert found == {"plain.txt", "wide.txt", "base64.txt", "wide64.txt"}
+    names = {Path(path).name for path in leaks([GIVEN], tmp_path)}
+    assert names == {"plain.txt", "wide.txt", "base64.txt", "wide64.txt"}
 
 
 @pytest.mark.parametrize(

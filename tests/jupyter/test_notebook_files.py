@@ -145,12 +145,12 @@ def test_clean_replaces_pictures_with_png_outputs(tmp_path):
 
 def image_data(image: bytes) -> bytes:
     """Return the compressed pixels of a PNG."""
-    found, place = b"", 8
-    while place < len(image):
-        length, kind = struct.unpack(">I4s", image[place : place + 8])
-        found += image[place + 8 : place + 8 + length] if kind == b"IDAT" else b""
-        place += 12 + length
-    return found
+    pixels, offset = b"", 8
+    while offset < len(image):
+        length, kind = struct.unpack(">I4s", image[offset : offset + 8])
+        pixels += image[offset + 8 : offset + 8 + length] if kind == b"IDAT" else b""
+        offset += 12 + length
+    return pixels
 
 
 def test_clean_does_not_change_a_clean_notebook(tmp_path):

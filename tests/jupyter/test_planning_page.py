@@ -51,11 +51,11 @@ def address(workspace):
             start_new_session=True,
         )
     end = time.monotonic() + 60
-    while not (found := re.search(r"http://\S*token=\w+", log.read_text("utf-8", "replace"))):
+    while not (match := re.search(r"http://\S*token=\w+", log.read_text("utf-8", "replace"))):
         assert process.poll() is None, log.read_text("utf-8", "replace")
         assert time.monotonic() < end, log.read_text("utf-8", "replace")
         time.sleep(0.1)
-    yield found[0]
+    yield match[0]
     os.killpg(process.pid, signal.SIGTERM)
     process.wait(timeout=60)
 

@@ -63,9 +63,9 @@ def test_a_passphrase_is_passed_only_to_getpass(tmp_path, monkeypatch):
         "import ipywidgets\nbox = ipywidgets.Password(value=word)\nbox",
         "print(len(word), os.environ.get('LYNCNB_PASSPHRASE'))",
     )
-    asked = []
-    run = run_notebook(path, passphrase=lambda: asked.append(1) or Secret(NEEDLE))
-    assert asked == [1]
+    calls = []
+    run = run_notebook(path, passphrase=lambda: calls.append(1) or Secret(NEEDLE))
+    assert calls == [1]
     assert read_notebook(run.executed).cells[3].outputs[0].text == f"{len(NEEDLE)} None\n"
     for file in tmp_path.iterdir():
         assert NEEDLE not in file.read_text("utf-8")
@@ -154,17 +154,17 @@ def test_messages_of_the_kernel_are_not_shown(tmp_path, capfd, monkeypatch):
     assert text.count("of itself") == 1
 
 
-@pytest.mark.parametrize("said", ["no module named so", ""])
-def test_a_kernel_that_does_not_start(tmp_path, capfd, said):
+@pytest.mark.parametrize("output", ["no module named so", ""])
+def test_a_kernel_that_does_not_start(tmp_path, capfd, output):
     """If a file next to the notebook has the name of a module that the kernel imports, the kernel
     does not start, and nothing is written.
     """
     path = save(tmp_path, "6 * 7")
-    (tmp_path / "ipykernel_launcher.py").write_text(f"import sys\nsys.exit({said!r} or 1)\n")
+    (tmp_path / "ipykernel_launcher.py").write_text(f"import sys\nsys.exit({output!r} or 1)\n")
     with pytest.raises(NotebookError, match=r"^a\.ipynb: the kernel did not start") as caught:
         run_notebook(path)
     assert caught.value.hint.endswith(
-        f"The kernel reported: {said}" if said else "run the notebook again"
+        f"The kernel reported: {output}" if output else "run the notebook again"
     )
     assert {file.suffix for file in tmp_path.iterdir() if file.is_file()} == {".ipynb", ".py"}
     assert capfd.readouterr() == ("", "")
@@ -177,14 +177,14 @@ def test_a_port_that_is_already_in_use(tmp_path, capfd, monkeypatch, starts):
     """
     path = save(tmp_path, "6 * 7")
     find = LocalPortCache.find_available_port
-    found = []
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        held.listen()
+    ports = []
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
 
         def taken_at_first(cache: LocalPortCache, ip: str) -> int:
-            found.append(held.getsockname()[1] if len(found) < starts * 5 else find(cache, ip))
-            return found[-1]
+            ports.append(listener.getsockname()[1] if len(ports) < starts * 5 else find(cache, ip))
+            return ports[-1]
 
         monkeypatch.setattr(LocalPortCache, "find_available_port", taken_at_first)
         if starts < 3:
@@ -196,7 +196,7 @@ def test_a_port_that_is_already_in_use(tmp_path, capfd, monkeypatch, starts):
                 "run the notebook again. The last output of the kernel was: "
             )
             assert {file.suffix for file in tmp_path.iterdir() if file.is_file()} == {".ipynb"}
-    assert len(found) == min(starts + 1, 3) * 5  # A kernel has five ports.
+    assert len(ports) == min(starts + 1, 3) * 5  # A kernel has five ports.
     assert capfd.readouterr() == ("", "")
 
 

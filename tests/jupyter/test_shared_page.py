@@ -206,15 +206,15 @@ GROWING = {
 }
 
 
-@pytest.mark.parametrize("what", GROWING)
-def test_twice_the_text_takes_at_most_thrice_the_time(what):
+@pytest.mark.parametrize("kind", GROWING)
+def test_twice_the_text_takes_at_most_thrice_the_time(kind):
     """If the text in a Markdown cell or an output is twice as long, rendering takes at most three
     times as long.
     """
 
     def make(count):
-        cells = [new_markdown_cell(GROWING[what](count))]
-        notebook = new_notebook(cells=[*cells, shown("text/html", GROWING[what](count))])
+        cells = [new_markdown_cell(GROWING[kind](count))]
+        notebook = new_notebook(cells=[*cells, shown("text/html", GROWING[kind](count))])
         return lambda: render_notebook(notebook, title="Plan")
 
     make(1)()  # The first call imports the modules of nbconvert.
@@ -271,10 +271,10 @@ def test_shared_notebooks_do_not_instruct_the_reader(name):
     notebook = read_notebook(REPOSITORY / "notebooks" / f"{name}.ipynb")
     page = render_notebook(notebook, title=name, code=False)
     words = words_in_page(page)
-    told = (
+    pattern = (
         r"\b(?:press(?:es|ing)?|double-click|run all|run it again|the tab|blue button|you type)\b"
     )
-    assert re.findall(told, words, re.I) == []
+    assert re.findall(pattern, words, re.I) == []
     # Readers of the shared page cannot run anything, so the notebook's texts must not tell them
     # what to do.
     own = re.findall(r'<section class="text">(.*?)</section>', page, re.S)
@@ -316,8 +316,8 @@ def test_the_plan_is_on_the_first_page_with_author_and_date(tmp_path, monkeypatc
         'href="#The-plan">at the top of this page</a>',
     )
     text = re.sub(r'<wbr>|<span class="whole[^>]*>|</span>', "", page.partition("<body")[2])
-    places = [text.find(words) for words in order]
-    assert (min(places) >= 0, places) == (True, sorted(places))
+    positions = [text.find(words) for words in order]
+    assert (min(positions) >= 0, positions) == (True, sorted(positions))
     assert "2026-12-02" in text
     assert text.count("certificates for Lync Server 2013</caption>") == 1
     assert "@bottom-left{content:" in page  # The footer of each printed page also shows the origin.
@@ -436,13 +436,13 @@ def test_a_page_needs_no_scripts_and_no_network(name, chromium, tmp_path):
     path.write_text(render_notebook(notebook, title="Plan"), encoding="utf-8")
     context = chromium.new_context(offline=True, java_script_enabled=False)
     page = context.new_page()
-    asked, told = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: told.append(message.text))
+    urls, messages = [], []
+    page.on("request", lambda request: urls.append(request.url))
+    page.on("console", lambda message: messages.append(message.text))
     page.goto(path.as_uri())
     context.close()
-    assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
-    assert told == []
+    assert [url for url in urls if not url.startswith("data:")] == [path.as_uri()]
+    assert messages == []
     with opened(chromium, path, scripts=True) as page:
         assert axe_in_both_themes(page) == []
         assert find_overflowing_elements(page) == []

@@ -37,9 +37,9 @@ def scan(sources):
     """Return the numbers of the cells that the scan reports in a notebook of the given cells."""
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     problems = scan_notebook(nbformat.v4.new_notebook(cells=cells), name="n.ipynb")
-    assert all("the code contains a passphrase" in one.message for one in problems)
-    assert not any("battery" in str(one) for one in problems)
-    return [one.file for one in problems]
+    assert all("the code contains a passphrase" in problem.message for problem in problems)
+    assert not any("battery" in str(problem) for problem in problems)
+    return [problem.file for problem in problems]
 
 
 @pytest.mark.parametrize("sources", WRITTEN.values(), ids=WRITTEN)
@@ -63,10 +63,10 @@ def list_secret_parameters():
     for name in ln.__all__:
         value = getattr(ln, name)
         if inspect.isfunction(value):
-            for place, parameter in enumerate(inspect.signature(value).parameters.values()):
+            for position, parameter in enumerate(inspect.signature(value).parameters.values()):
                 if str(parameter.annotation).startswith(Secret.__name__):
                     has_place = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-                    yield name, parameter.name, place if has_place else None
+                    yield name, parameter.name, position if has_place else None
 
 
 @pytest.mark.parametrize(("function", "parameter", "position"), list(list_secret_parameters()))

@@ -34,12 +34,12 @@ class Made:
     archive: bytes
     messages: tuple[dict[str, Any], ...]
 
-    def unpack(self, place: Path) -> Path:
+    def unpack(self, folder: Path) -> Path:
         """Unpack the archive with the file modes that it contains, and return the request folder."""
-        (place / "requests.zip").write_bytes(self.archive)
-        command = ["unzip", "-q", place / "requests.zip", "-d", place]
+        (folder / "requests.zip").write_bytes(self.archive)
+        command = ["unzip", "-q", folder / "requests.zip", "-d", folder]
         subprocess.run(command, check=True)
-        return place / "requests"
+        return folder / "requests"
 
 
 class RefusedByPage(Exception):
@@ -49,8 +49,8 @@ class RefusedByPage(Exception):
 def make(plan: CertificatePlan, *, passphrase: str = PASSPHRASE, **arguments: Any) -> Made:
     """Create the archive with the requests of a plan in the same way as the planner page."""
     arguments = {"findings": (), **arguments}
-    with tempfile.TemporaryDirectory() as place:
-        archive = Path(place) / "requests.zip"
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "requests.zip"
         page = _Page(
             contents=prepare_folder(plan, NOW, **arguments),
             passphrase=passphrase,
@@ -96,12 +96,12 @@ class _Page:
 @cache
 def zxcvbn() -> Path:
     """Return the JavaScript file of zxcvbn from npm, or skip the test if npm cannot download it."""
-    place = Path(tempfile.mkdtemp())
-    command = ["npm", "pack", str(ZXCVBN), "--silent", "--pack-destination", place]
+    folder = Path(tempfile.mkdtemp())
+    command = ["npm", "pack", str(ZXCVBN), "--silent", "--pack-destination", folder]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
         pytest.skip(f"npm cannot get {ZXCVBN}: {ended.stderr.strip()[:200]}")
-    (packed,) = place.iterdir()
+    (packed,) = folder.iterdir()
     assert hashlib.sha512(packed.read_bytes()).hexdigest() == ZXCVBN.sha512
-    subprocess.run(["tar", "xzf", packed, "-C", place], check=True)
-    return place / "package" / "dist" / "zxcvbn.js"
+    subprocess.run(["tar", "xzf", packed, "-C", folder], check=True)
+    return folder / "package" / "dist" / "zxcvbn.js"

@@ -109,8 +109,10 @@ def check_requests(folder: Path, plan: CertificatePlan) -> None:
         assert subprocess.run(command, capture_output=True, check=False).returncode == 0
         command = ["openssl", "pkey", "-check", "-noout", "-passin", "stdin"]
         command += ["-in", folder / record.files.key]
-        told = subprocess.run(command, capture_output=True, check=False, input=PASSPHRASE.encode())
-        assert (told.returncode, told.stdout) == (0, b"Key is valid\n")
+        result = subprocess.run(
+            command, capture_output=True, check=False, input=PASSPHRASE.encode()
+        )
+        assert (result.returncode, result.stdout) == (0, b"Key is valid\n")
     # The run derives one key from the passphrase, and each private key has its own IV.
     ((_, rounds, hash_, length),) = salts
     assert (rounds, hash_, length) == (600_000, "sha256", 32)
@@ -144,13 +146,18 @@ def test_the_folder_matches_that_of_the_command(tmp_path):
     for name in ("plan.json", ".gitignore"):
         assert (folder / name).read_bytes() == (expected / name).read_bytes()
     assert _without_hashes(read_manifest(folder)) == _without_hashes(read_manifest(expected))
-    lines = [json.loads((place / "history.jsonl").read_text()) for place in (folder, expected)]
+    lines = [
+        json.loads((request_folder / "history.jsonl").read_text())
+        for request_folder in (folder, expected)
+    ]
     assert lines[0].keys() == lines[1].keys()
     assert (lines[0]["user"], lines[0]["host"]) == ("somebody", "planner page")
     for key in ("at", "command", "plan"):
         assert lines[0][key] == lines[1][key]
     hashes = re.compile(r"[0-9a-f]{64}|[0-9A-Fa-f:]{95}")
-    summaries = [(place / "summary.md").read_text() for place in (folder, expected)]
+    summaries = [
+        (request_folder / "summary.md").read_text() for request_folder in (folder, expected)
+    ]
     assert len({hashes.sub("", text) for text in summaries}) == 1
 
 
@@ -160,7 +167,7 @@ def _without_hashes(manifest: Manifest) -> Manifest:
         manifest,
         summary=dict.fromkeys(manifest.summary),
         binding_key=replace(manifest.binding_key, salt=""),
-        requests=tuple(replace(one, **dict.fromkeys(names, "")) for one in manifest.requests),
+        requests=tuple(replace(record, **dict.fromkeys(names, "")) for record in manifest.requests),
     )
 
 
@@ -200,14 +207,14 @@ def test_a_key_is_bound_to_its_request(tmp_path):
         (folder / other).write_bytes(data)
     names = ("csr_sha256", "spki_sha256", "key_sha256")
     exchanged = [
-        replace(one, **{name: getattr(other, name) for name in names})
-        for one, other in ((first, second), (second, first))
+        replace(record, **{name: getattr(other, name) for name in names})
+        for record, other in ((first, second), (second, first))
     ]
     save_manifest(folder, manifest.with_records(exchanged))
     with pytest.raises(BundleError) as refused:
         write(plan, folder)
-    told = [problem.message for problem in refused.value.problems]
-    assert told.count("differs from the record that lyncnb wrote for this key") == 2
+    messages = [problem.message for problem in refused.value.problems]
+    assert messages.count("differs from the record that lyncnb wrote for this key") == 2
 
 
 def test_no_secret_is_sent_to_the_worker(tmp_path):
@@ -216,9 +223,9 @@ def test_no_secret_is_sent_to_the_worker(tmp_path):
     kinds = [tuple(message) for message in made.messages]
     assert kinds == [("done", "total")] * 3 + [("hashes",), ("size",)]
     hashes = made.messages[-2]["hashes"]
-    for of in hashes.values():
-        assert of.keys() == {"csr_sha256", "spki_sha256"}
-        assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in of.values())
+    for digests in hashes.values():
+        assert digests.keys() == {"csr_sha256", "spki_sha256"}
+        assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests.values())
     manifest = read_manifest(made.unpack(tmp_path))
     assert {
         record.id: {"csr_sha256": record.csr_sha256, "spki_sha256": record.spki_sha256}
@@ -287,12 +294,12 @@ def test_commands_accept_an_unpacked_folder(shell, archive, program, command):
     assert ended.status == 0, ended.err
     if command == "request":
         assert "1 kept" in ended.out
-    told = "lyncnb changed the permissions, so that only you have access (modes 700 and 600)"
+    note = "lyncnb changed the permissions, so that only you have access (modes 700 and 600)"
     words = " ".join((ended.out + ended.err).split())
-    assert words.count(told) == (program != "unzip")
+    assert words.count(note) == (program != "unzip")
     assert (folder / "keys").stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in (folder / "keys").iterdir()} == {0o600}
-    assert told not in " ".join((shell(*arguments).err).split())
+    assert note not in " ".join((shell(*arguments).err).split())
 
 
 def test_a_pfx_package_is_created_from_a_key_of_the_page(tmp_path):
@@ -316,12 +323,12 @@ def test_random_plans(tmp_path, seed):
     chance = random.Random(seed)
     plan = random_plan(chance)
     key = chance.choice([P256, KeyParameters(algorithm="ECDSA", bits=384), KeyParameters()])
-    certificates = tuple(one._replace(key=key) for one in plan.certificates)
-    nameless = [one for one in certificates if not one.subject.common_name]
+    certificates = tuple(certificate._replace(key=key) for certificate in plan.certificates)
+    nameless = [certificate for certificate in certificates if not certificate.subject.common_name]
     if nameless:
         with pytest.raises(PlanError, match="the request has no common name"):
             make(replace(plan, certificates=certificates))
-    certificates = tuple(one for one in certificates if one not in nameless)
+    certificates = tuple(certificate for certificate in certificates if certificate not in nameless)
     plan = replace(plan, certificates=certificates)
     folder = make(plan).unpack(tmp_path)
     check_requests(folder, plan)
@@ -341,13 +348,13 @@ def test_page_and_python_reject_the_same_passphrases():
     tried = ["", "short", "a" * 12, "x" * 1001, "no\ttab in this", "a\u0085b" * 6]
     tried += ["".join(chance.choices(PIECES, k=chance.randint(2, 6))) for _ in range(300)]
     tried += ["".join(chance.choices("abcdefghijklmnop0123456789", k=12)) for _ in range(20)]
-    told = find_problems(plan, tried)
+    problems = find_problems(plan, tried)
     expected = [_find_problem(text, list_known_words(plan)) for text in tried]
     # The JavaScript and Python versions of zxcvbn return the same sentences with different
     # punctuation.
-    plain = [[re.sub('[."]', "", text) for text in texts] for texts in (told, expected)]
+    plain = [[re.sub('[."]', "", text) for text in texts] for texts in (problems, expected)]
     assert list(zip(tried, plain[0], strict=True)) == list(zip(tried, plain[1], strict=True))
-    assert 50 < told.count("") < 250
+    assert 50 < problems.count("") < 250
 
 
 def _find_problem(text: str, known: tuple[str, ...]) -> str:

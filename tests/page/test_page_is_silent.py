@@ -124,8 +124,8 @@ def test_the_listener_receives_data_of_a_page(browser, listener, tmp_path):
     page.evaluate("fetch('http://www.contoso.com/secret', { mode: 'no-cors' }).catch(() => {})")
     page.evaluate(BY_UDP, listener.port)
     page.close()
-    assert any(b"GET /secret" in heard for heard in listener.heard)
-    assert any(heard.startswith(b"UDP ") for heard in listener.heard)
+    assert any(b"GET /secret" in message for message in listener.heard)
+    assert any(message.startswith(b"UDP ") for message in listener.heard)
     listener.heard.clear()
 
 

@@ -80,18 +80,18 @@ def test_the_page_makes_a_request_folder(planner, shell):
     expect(page.locator("#page-state")).to_contain_text(
         "3 requests are ready. Download the archive"
     )
-    asked = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    dialogs = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.type), dialog.dismiss()))
     page.close(run_before_unload=True)
     page.wait_for_timeout(300)
-    assert asked == ["beforeunload"]
+    assert dialogs == ["beforeunload"]
     download = planner.download(button.click)
     expect(page.locator("#page-state")).to_contain_text("Downloaded: requests.zip.")
     download.save_as(shell.folder / download.suggested_filename)
     subprocess.run(["unzip", "-q", "requests.zip"], check=True, cwd=shell.folder)
     check_silence(page, shell.folder / "requests")
     page.close(run_before_unload=True)
-    assert asked == ["beforeunload"]
+    assert dialogs == ["beforeunload"]
     secret = shell.write("passphrase.txt", PASSPHRASE)
     ended = shell("status", "requests")
     assert (ended.status, "3 waiting" in ended.out) == (0, True), ended.err
@@ -127,18 +127,18 @@ def check_silence(page, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "again", "told"),
+    ("first", "again", "problem"),
     [
         (PASSPHRASE, PASSPHRASE + "s", "The two passphrases are different."),
         ("xq7zw", "xq7zw", "The passphrase has 5 characters, but at least 12 are required"),
         ("contosocontoso", "contosocontoso", "The passphrase is too easy to guess."),
     ],
 )
-def test_a_wrong_passphrase_makes_no_key(planner, first, again, told):
+def test_a_wrong_passphrase_makes_no_key(planner, first, again, problem):
     """If the passphrase is wrong, the page shows the reason and clears the field."""
     page = planner.page
     press(planner, first, again)
-    expect(page.locator("#page-problem")).to_contain_text(told)
+    expect(page.locator("#page-problem")).to_contain_text(problem)
     expect(page.get_by_label("Passphrase", exact=True)).to_be_focused()
     expect(page.get_by_label("Passphrase", exact=True)).to_have_value("")
     expect(page.get_by_role("button", name="Download requests.zip")).to_be_hidden()
@@ -184,5 +184,5 @@ def test_a_plan_with_errors_makes_no_key(planner):
     and creates no key.
     """
     press(planner, PASSPHRASE, PASSPHRASE)
-    told = planner.page.locator("#page-problem")
-    expect(told).to_contain_text("oauth-key-too-small: the key is ECDSA 521")
+    problem = planner.page.locator("#page-problem")
+    expect(problem).to_contain_text("oauth-key-too-small: the key is ECDSA 521")

@@ -27,8 +27,8 @@ from lyncnb.pki.asn1 import (
 def vector(name: str) -> bytes:
     with open_vector_file(name, "rb") as file:
         data = file.read()
-    found = re.search(rb"-----BEGIN [^-]+-----(.*?)-----END", data, re.DOTALL)
-    return base64.b64decode(found[1]) if found else data
+    match = re.search(rb"-----BEGIN [^-]+-----(.*?)-----END", data, re.DOTALL)
+    return base64.b64decode(match[1]) if match else data
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def vector(name: str) -> bytes:
 )
 def test_kind(name, kind):
     """The parser recognizes each type of PKI object by its structure alone."""
-    assert [found for found, _ in read_objects(vector(name))] == [kind]
+    assert [object_kind for object_kind, _ in read_objects(vector(name))] == [kind]
 
 
 def test_pkcs7_certificates_equal_those_of_pyca():
@@ -63,7 +63,7 @@ def test_pkcs7_certificates_equal_those_of_pyca():
     finds in it.
     """
     data = vector("pkcs7/amazon-roots.der")
-    expected = [der(one) for one in pkcs7.load_der_pkcs7_certificates(data)]
+    expected = [der(certificate) for certificate in pkcs7.load_der_pkcs7_certificates(data)]
     assert list(list_certificates(data)) == expected
 
 
@@ -155,13 +155,13 @@ def test_damaged_message(message, data):
     """If a PKCS #7 message is damaged, its certificates are read, or the documented exception is
     raised.
     """
-    place = data.draw(st.integers(0, len(message) - 1))
+    position = data.draw(st.integers(0, len(message) - 1))
     value = data.draw(st.integers(0, 255))
-    damaged = message[:place] + bytes([value]) + message[place + 1 :]
+    damaged = message[:position] + bytes([value]) + message[position + 1 :]
     try:
-        found = [c for kind, c in read_objects(damaged) if kind is Kind.SIGNED_DATA]
-        for content in found:
-            assert all(isinstance(one, bytes) for one in list_certificates(content))
+        contents = [c for kind, c in read_objects(damaged) if kind is Kind.SIGNED_DATA]
+        for content in contents:
+            assert all(isinstance(certificate, bytes) for certificate in list_certificates(content))
     except BadStructure:
         pass
 
@@ -187,7 +187,7 @@ def test_pem_of_pyca():
 )
 def test_small_kinds(data, kind):
     """Even the smallest DER element of each type of PKI object is recognized."""
-    assert [found for found, _ in read_objects(bytes.fromhex(data))] == [kind]
+    assert [object_kind for object_kind, _ in read_objects(bytes.fromhex(data))] == [kind]
 
 
 def test_indefinite_length_without_end():

@@ -33,14 +33,14 @@ INVALID = [name for name in NAMES if name.startswith("Invalid") and not OTHERWIS
 
 @cache
 def issuers() -> Issuers:
-    found = []
+    certificates = []
     for path in PLACE.glob("*.crt"):
         if not path.stem.endswith("EE"):
             try:
-                found.append(read_certificate(path.read_bytes()))
+                certificates.append(read_certificate(path.read_bytes()))
             except BadCertificate:
                 assert "DSA" in path.stem
-    return Issuers(found)
+    return Issuers(certificates)
 
 
 def is_good(name: str) -> bool:
@@ -50,7 +50,9 @@ def is_good(name: str) -> bool:
     certificate = read_certificate((PLACE / f"{name}.crt").read_bytes())
     path = build_path(certificate, issuers(), today=DAY)
     errors = [
-        one for one in path.objections if list_returned_checks()[one.code].severity == "error"
+        objection
+        for objection in path.objections
+        if list_returned_checks()[objection.code].severity == "error"
     ]
     return path.is_complete and not errors and certificate.is_valid_at(DAY)
 

@@ -83,12 +83,12 @@ def test_names_compare_without_case_and_blanks(ca):
     """Two names are equal if they differ only in spaces or in uppercase and lowercase letters (RFC
     5280 section 7.1).
     """
-    one = read_certificate(der(leaf(ca, subject=[("CN", "a"), ("O", "Contoso  LTD ")])))
+    first = read_certificate(der(leaf(ca, subject=[("CN", "a"), ("O", "Contoso  LTD ")])))
     two = read_certificate(der(leaf(ca, subject=[("CN", "A"), ("O", "contoso ltd")])))
     three = read_certificate(der(leaf(ca, subject=[("O", "contoso ltd"), ("CN", "A")])))
-    assert one.subject_key == two.subject_key
+    assert first.subject_key == two.subject_key
     # Two names are different if their components have a different order.
-    assert one.subject_key != three.subject_key
+    assert first.subject_key != three.subject_key
 
 
 def test_absent_extensions(ca):
@@ -211,10 +211,10 @@ def one(ca) -> bytes:
 @given(data=st.data())
 def test_damaged(one, data):
     """If a byte of a certificate is changed, the certificate is either read or rejected as damaged."""
-    place = data.draw(st.integers(0, len(one) - 1))
+    position = data.draw(st.integers(0, len(one) - 1))
     value = data.draw(st.integers(0, 255))
     with suppress(BadCertificate):
-        read_certificate(one[:place] + bytes([value]) + one[place + 1 :])
+        read_certificate(one[:position] + bytes([value]) + one[position + 1 :])
 
 
 def test_to_pem_equals_pyca(ca):

@@ -16,7 +16,7 @@ KEY = ec.generate_private_key(ec.SECP256R1())
 
 
 def facts(*certificates):
-    return [read_certificate(der(one)) for one in certificates]
+    return [read_certificate(der(certificate)) for certificate in certificates]
 
 
 def leaf(issuing, key, **changes):
@@ -191,8 +191,8 @@ def test_unknown_signature():
     """
     from pki.test_asn1 import vector
 
-    one = read_certificate(vector("x509/verisign_md2_root.pem"))
-    path = build_path(one, Issuers([]), today=DAY)
+    certificate = read_certificate(vector("x509/verisign_md2_root.pem"))
+    path = build_path(certificate, Issuers([]), today=DAY)
     assert codes(path) == ["chain-incomplete"]
     twin = read_certificate(vector("x509/custom/dsa_selfsigned_ca.pem"))
     copy = PythonCa()
@@ -205,7 +205,7 @@ def test_signature_that_cannot_be_checked():
     """
     from pki.test_asn1 import vector
 
-    one = read_certificate(vector("x509/verisign_md2_root.pem"))
+    certificate = read_certificate(vector("x509/verisign_md2_root.pem"))
     key = rsa.generate_private_key(65537, 2048)
     subject = [
         ("C", "US"),
@@ -216,7 +216,7 @@ def test_signature_that_cannot_be_checked():
         key.public_key(), name(subject), key,
         subject=subject, eku=None, usage=CA_USAGE, ca=True, days=900, crl=(),
     )  # fmt: skip
-    path = build_path(one, Issuers(facts(namesake)), today=DAY)
+    path = build_path(certificate, Issuers(facts(namesake)), today=DAY)
     assert codes(path) == ["chain-signature-not-checked"]
     assert path.objections[0].detail.endswith(
         "is signed with 1.2.840.113549.1.1.2, which this computer cannot verify"

@@ -60,8 +60,8 @@ def test_an_altered_signature_is_invalid(ca):
     """If a signature was altered, it is invalid."""
     data = bytearray(der(leaf(ca)))
     data[-1] ^= 1
-    one = read_certificate(bytes(data))
-    assert is_signed_by(one, read_certificate(der(ca.issuing))) is not True
+    certificate = read_certificate(bytes(data))
+    assert is_signed_by(certificate, read_certificate(der(ca.issuing))) is not True
 
 
 def test_a_key_of_another_type_verifies_no_signature(ca):
@@ -87,15 +87,15 @@ def test_a_signature_that_cannot_be_verified_is_not_a_forgery(name, expected):
     """If this computer cannot verify a signature, lyncnb reports that the signature is unverified,
     not that it is forged.
     """
-    one = read_certificate(vector(name))
-    assert is_signed_by(one, one) is expected
+    certificate = read_certificate(vector(name))
+    assert is_signed_by(certificate, certificate) is expected
 
 
 def test_web_pki(ca):
     """The strict web PKI verifier accepts a correct chain, and reports the reason if it rejects a
     chain.
     """
-    path = [read_certificate(der(one)) for one in ca.chain]
+    path = [read_certificate(der(certificate)) for certificate in ca.chain]
     wrong = read_certificate(der(leaf(ca, eku=["codeSigning"])))
     assert find_web_pki_objection(read_certificate(der(leaf(ca))), path, today=TODAY) == ""
     assert "required EKU not found" in find_web_pki_objection(wrong, path, today=TODAY)
@@ -105,7 +105,7 @@ def test_web_pki_is_not_used(ca):
     """lyncnb does not use the strict web PKI verifier if a signature uses SHA-1, which this
     verifier rejects, or if the root is missing.
     """
-    path = [read_certificate(der(one)) for one in ca.chain]
+    path = [read_certificate(der(certificate)) for certificate in ca.chain]
     old = read_certificate(der(replace_signature(leaf(ca), ca.key, "sha1")))
     assert find_web_pki_objection(old, path, today=TODAY) == ""
     assert find_web_pki_objection(read_certificate(der(leaf(ca))), [], today=TODAY) == ""
@@ -125,7 +125,7 @@ def test_faults_that_web_pki_does_not_find(changes):
     checks.
     """
     ca = PythonCa()
-    path = [read_certificate(der(one)) for one in ca.chain]
+    path = [read_certificate(der(certificate)) for certificate in ca.chain]
     assert (
         find_web_pki_objection(read_certificate(der(leaf(ca, **changes))), path, today=TODAY) == ""
     )
@@ -136,15 +136,15 @@ def test_unusable_issuer_key():
     invalid.
     """
     issuer = read_certificate(vector("x509/custom/unsupported_subject_public_key_info.pem"))
-    one = read_certificate(der(leaf(PythonCa())))
-    assert is_signed_by(one, issuer) is None
+    certificate = read_certificate(der(leaf(PythonCa())))
+    assert is_signed_by(certificate, issuer) is None
 
 
 def test_no_warning_of_a_library_is_shown():
     """If pyca warns about a serial number that it will reject in the future, lyncnb does not show
     this warning in a notebook.
     """
-    one = read_certificate(vector("x509/custom/negative_serial.pem"))
+    certificate = read_certificate(vector("x509/custom/negative_serial.pem"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        is_signed_by(one, one)
+        is_signed_by(certificate, certificate)

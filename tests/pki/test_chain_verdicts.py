@@ -77,7 +77,7 @@ def make(issuer: Made | None, number: int, values: dict) -> Made:
         *([(x509.BasicConstraints(values["ca"], values.get("length")), True)]
           if values.get("ca") is not None else []),
         *([(key_usage(*values["usage"]), True)] if values.get("usage") else []),
-        *([(x509.ExtendedKeyUsage([EKUS[one] for one in values["eku"]]), False)]
+        *([(x509.ExtendedKeyUsage([EKUS[purpose] for purpose in values["eku"]]), False)]
           if values.get("eku") else []),
         *([(x509.SubjectAlternativeName(values["san"]), False)] if values.get("san") else []),
         *([(values["constraints"], True)] if values.get("constraints") else []),
@@ -128,7 +128,7 @@ def chain(*, leaf=None, root=None, depth=1, every=None, **levels) -> list[x509.C
         changes = {"subject": f"CA {level}", "ends": 2000 * _DAY, **common}
         made.append(make(made[-1], level, {**changes, **levels.get(f"ca{level}", {})}))
     made.append(make(made[-1], depth + 1, {**_LEAF, **(leaf or {})}))
-    return [one.certificate for one in reversed(made)]
+    return [pair.certificate for pair in reversed(made)]
 
 
 def limited(permitted=None, excluded=None) -> dict:
@@ -136,7 +136,7 @@ def limited(permitted=None, excluded=None) -> dict:
 
 
 def dns(*names: str) -> list:
-    return [x509.DNSName(one) for one in names]
+    return [x509.DNSName(name) for name in names]
 
 
 def net(text: str) -> list:
@@ -186,30 +186,30 @@ GOOD = {
 }  # fmt: skip
 
 BAD = {
-    **{f"{place} ended": {place: {"begins": -9 * _DAY, "ends": -_HOUR}}
-       for place in ("leaf", "ca1", "root")},
-    **{f"{place} begins in an hour": {place: {"begins": _HOUR}} for place in ("leaf", "ca1", "root")},
-    **{f"a critical extension in {place}": {place: {"more": (_OWN_CRITICAL,)}}
-       for place in ("ca1", "root")},
+    **{f"{level} ended": {level: {"begins": -9 * _DAY, "ends": -_HOUR}}
+       for level in ("leaf", "ca1", "root")},
+    **{f"{level} begins in an hour": {level: {"begins": _HOUR}} for level in ("leaf", "ca1", "root")},
+    **{f"a critical extension in {level}": {level: {"more": (_OWN_CRITICAL,)}}
+       for level in ("ca1", "root")},
     "a critical extension in leaf": {"leaf": {"more": ((_POINTS, False), _OWN_CRITICAL)}},
-    **{f"{place} is no CA": {place: {"ca": False}} for place in ("ca1", "root")},
-    **{f"{place} does not say what it is": {place: {"ca": None}} for place in ("ca1", "root")},
-    **{f"{place} may not sign": {place: {"usage": ("crl_sign",)}} for place in ("ca1", "root")},
-    **{f"{place} is for {use}": {place: {"eku": (use,)}}
-       for place in ("ca1", "root", "leaf") for use in ("clientAuth", "codeSigning")},
-    **{f"{place} is for anything": {place: {"eku": ("any",)}} for place in ("ca1", "root", "leaf")},
+    **{f"{level} is no CA": {level: {"ca": False}} for level in ("ca1", "root")},
+    **{f"{level} does not say what it is": {level: {"ca": None}} for level in ("ca1", "root")},
+    **{f"{level} may not sign": {level: {"usage": ("crl_sign",)}} for level in ("ca1", "root")},
+    **{f"{level} is for {use}": {level: {"eku": (use,)}}
+       for level in ("ca1", "root", "leaf") for use in ("clientAuth", "codeSigning")},
+    **{f"{level} is for anything": {level: {"eku": ("any",)}} for level in ("ca1", "root", "leaf")},
     **{f"path length {length} over {length + 1} CAs":
        {"root": {"length": length}, "depth": length + 1} for length in (0, 1, 2)},
     **{f"path length 0 above {depth - 1} CAs": {"depth": depth, "ca1": {"length": 0}}
        for depth in (2, 3)},
-    **{f"{place} signed by another key": {place: {"signed_by": _key("p256")}}
-       for place in ("leaf", "ca1")},
+    **{f"{level} signed by another key": {level: {"signed_by": _key("p256")}}
+       for level in ("leaf", "ca1")},
     **{f"permitted {base}": {"ca1": limited(dns(base))}
        for base in ("fabrikam.com", "x.contoso.com", "ip.contoso.com", "com.tw")},
     **{f"excluded {base}": {"ca1": limited(None, dns(base))}
        for base in ("contoso.com", "com", _HOST)},
-    **{f"{place} limited to another domain": {"depth": 3, place: limited(dns("fabrikam.com"))}
-       for place in ("root", "ca2", "ca3")},
+    **{f"{level} limited to another domain": {"depth": 3, level: limited(dns("fabrikam.com"))}
+       for level in ("root", "ca2", "ca3")},
     "a wildcard over what is excluded": {
         "ca1": limited(None, dns("x.contoso.com")), "leaf": {"san": dns(_HOST, "*.contoso.com")}},
     "a second name outside": {
@@ -230,27 +230,27 @@ BAD = {
         "ca1": limited(None, net("192.0.2.0/24")), "leaf": {"san": [*dns(_HOST), _IP]}},
     "an address outside, in the root": {
         "root": limited(net("10.0.0.0/8")), "leaf": {"san": [*dns(_HOST), _IP]}},
-    **{f"{place} names another key": {"depth": 2, place: {"aki": _WRONG}}
-       for place in ("leaf", "ca1", "ca2")},
-    **{f"{place} names another serial number": {place: {"aki": _WRONG_SERIAL}}
-       for place in ("leaf", "ca1")},
-    **{f"{kind} in {place}": {place: {"key": kind}}
-       for kind in ("ed25519", "rsa1024") for place in ("ca1", "root")},
+    **{f"{level} names another key": {"depth": 2, level: {"aki": _WRONG}}
+       for level in ("leaf", "ca1", "ca2")},
+    **{f"{level} names another serial number": {level: {"aki": _WRONG_SERIAL}}
+       for level in ("leaf", "ca1")},
+    **{f"{kind} in {level}": {level: {"key": kind}}
+       for kind in ("ed25519", "rsa1024") for level in ("ca1", "root")},
     "PSS in the chain": {"every": {"key": "rsa2048"}, "ca1": {"pss": True, "key": "rsa2048"}},
     "PSS in the leaf": {"every": {"key": "rsa2048"}, "leaf": {"pss": True}},
-    **{f"{place} signed with {hash_name}": {"every": {"key": "rsa2048"}, place: {"hash": hash_name}}
-       for place in ("ca1", "leaf") for hash_name in ("sha1", "md5")},
+    **{f"{level} signed with {hash_name}": {"every": {"key": "rsa2048"}, level: {"hash": hash_name}}
+       for level in ("ca1", "leaf") for hash_name in ("sha1", "md5")},
 }  # fmt: skip
 
 # Each entry contains the number of CAs in the chain and the position of the missing certificate.
 INCOMPLETE = {"no root": (1, 2), "no CA at all": (1, 1), "the middle one of three": (3, 2)}
 
 
-def verdict_of_openssl(place: Path, certificates: list[x509.Certificate]) -> bool:
+def verdict_of_openssl(folder: Path, certificates: list[x509.Certificate]) -> bool:
     leaf, *cas, root = certificates
-    (place / "leaf.pem").write_bytes(pem(leaf))
-    (place / "cas.pem").write_bytes(pem(*cas))
-    (place / "root.pem").write_bytes(pem(root))
+    (folder / "leaf.pem").write_bytes(pem(leaf))
+    (folder / "cas.pem").write_bytes(pem(*cas))
+    (folder / "root.pem").write_bytes(pem(root))
     done = subprocess.run(
         [
             *("openssl", "verify", "-CAfile", "root.pem", "-purpose", "sslserver"),
@@ -258,22 +258,22 @@ def verdict_of_openssl(place: Path, certificates: list[x509.Certificate]) -> boo
             *(("-untrusted", "cas.pem") if cas else ()),
             "leaf.pem",
         ],
-        cwd=place, capture_output=True, check=False,
+        cwd=folder, capture_output=True, check=False,
     )  # fmt: skip
     return done.returncode == 0
 
 
-def verdict_of_gnutls(place: Path, certificates: list[x509.Certificate]) -> bool:
+def verdict_of_gnutls(folder: Path, certificates: list[x509.Certificate]) -> bool:
     *below, root = certificates
-    (place / "chain.pem").write_bytes(pem(*below))
-    (place / "root.pem").write_bytes(pem(root))
+    (folder / "chain.pem").write_bytes(pem(*below))
+    (folder / "root.pem").write_bytes(pem(root))
     done = subprocess.run(
         [
             *("certtool", "--verify", "--load-ca-certificate", "root.pem"),
             *("--verify-hostname", _HOST, "--verify-purpose", "1.3.6.1.5.5.7.3.1"),
             *("--infile", "chain.pem"),
         ],
-        cwd=place, capture_output=True, text=True, check=False,
+        cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.returncode == 0 and "Chain verification output: Verified" in done.stdout
 
@@ -283,7 +283,9 @@ def ours(certificates: list[x509.Certificate]) -> list[str]:
     lyncnb's findings.
     """
     try:
-        leaf, *above = (read_certificate(one.public_bytes(Encoding.DER)) for one in certificates)
+        leaf, *above = (
+            read_certificate(certificate.public_bytes(Encoding.DER)) for certificate in certificates
+        )
     except BadCertificate:
         return ["file-malformed"]
     entry = PlannedEntry(
@@ -298,7 +300,7 @@ def ours(certificates: list[x509.Certificate]) -> list[str]:
         shared_by="server",
     )
     evidence = Evidence(certificate=leaf, entry=entry, issuers=Issuers(above))
-    return [found.code for found in evaluate(evidence, evaluated_at=_NOW).findings]
+    return [finding.code for finding in evaluate(evidence, evaluated_at=_NOW).findings]
 
 
 def test_at_least_hundred_chains_are_evaluated():
@@ -337,7 +339,9 @@ def test_invalid_and_unusual_chains(tmp_path, values):
 def test_an_incomplete_chain_is_reported(tmp_path, depth, missing):
     """If any certificate of a chain is missing, lyncnb reports that the chain is incomplete."""
     whole = chain(depth=depth)
-    assert "chain-incomplete" in ours([one for n, one in enumerate(whole) if n != missing])
+    assert "chain-incomplete" in ours(
+        [certificate for n, certificate in enumerate(whole) if n != missing]
+    )
 
 
 def test_many_cas_of_one_name():

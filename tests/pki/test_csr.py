@@ -54,8 +54,8 @@ def extensions(der: bytes) -> dict[str, tuple[bool, object]]:
     """Return the criticality and the value of each requested extension, as asn1crypto reads them."""
     (attribute,) = structure(der)["attributes"]
     assert attribute["type"].native == "extension_request"
-    (found,) = attribute["values"]
-    return {e["extn_id"].native: (e["critical"].native, e["extn_value"].native) for e in found}
+    (entries,) = attribute["values"]
+    return {e["extn_id"].native: (e["critical"].native, e["extn_value"].native) for e in entries}
 
 
 def test_a_request_contains_subject_names_and_usages(rsa_key):
@@ -125,8 +125,8 @@ def test_the_signature_is_pkcs1_or_ecdsa_with_the_planned_hash(rsa_key, ec_key, 
         request = build_request(
             build_request_content(planned("a.contoso.com", algorithm=algorithm, hash=hash)), key
         )
-        found = structures.CertificationRequest.load(request.der)["signature_algorithm"]
-        assert found["algorithm"].native == kind
+        identifier = structures.CertificationRequest.load(request.der)["signature_algorithm"]
+        assert identifier["algorithm"].native == kind
         assert request.content.hash == hash
         assert request.has_valid_signature() is True
 
@@ -266,11 +266,11 @@ def test_a_good_sha1_request_is_not_called_tampered():
     """lyncnb accepts a valid SHA-1 signature, although the library `cryptography` rejects it."""
     request = parse_request((REQUESTS / "san_rsa_sha1.pem").read_bytes())
     assert request.has_valid_signature() is True
-    found = list_content_differences(
+    differences = list_content_differences(
         request.content, build_request_content(planned("cryptography.io", "sub.cryptography.io"))
     )
-    assert "hash: sha1 -> sha256" in found
-    assert not [line for line in found if line.startswith("san")]
+    assert "hash: sha1 -> sha256" in differences
+    assert not [line for line in differences if line.startswith("san")]
 
 
 def test_an_unknown_hash_is_not_called_invalid():
@@ -308,18 +308,18 @@ def test_other_kinds_of_names_keep_their_kind():
     )
 
 
-@pytest.mark.parametrize("place", ["subject", "san", "signature"])
-def test_a_changed_byte_is_noticed(rsa_key, place):
+@pytest.mark.parametrize("part", ["subject", "san", "signature"])
+def test_a_changed_byte_is_noticed(rsa_key, part):
     """If a letter of a name or a bit of the signature is changed, the signature of the CSR is
     invalid.
     """
     der = bytearray(build_request(build_request_content(planned("sip.contoso.com")), rsa_key).der)
-    where = {
+    positions = {
         "subject": der.index(b"sip.contoso.com"),
         "san": der.rindex(b"sip.contoso.com"),
         "signature": len(der) - 1,
     }
-    der[where[place]] ^= 1
+    der[positions[part]] ^= 1
     assert parse_request(bytes(der)).has_valid_signature() is False
 
 

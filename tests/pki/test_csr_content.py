@@ -78,10 +78,10 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("change", "said"), CASES)
-def test_a_difference_lists_the_changed_fields(change, said):
+@pytest.mark.parametrize(("change", "differences"), CASES)
+def test_a_difference_lists_the_changed_fields(change, differences):
     """The comparison of two CSRs returns a text for each changed field, with the old value first."""
-    assert list_content_differences(OLD, dataclasses.replace(OLD, **change)) == said
+    assert list_content_differences(OLD, dataclasses.replace(OLD, **change)) == differences
 
 
 names = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=5).map(tuple)
@@ -92,7 +92,7 @@ def test_lists_differ_only_if_they_are_not_equal(old, new):
     """The comparison of two requests reports a difference between two lists of names only if the
     lists are not equal.
     """
-    found = list_content_differences(
+    differences = list_content_differences(
         dataclasses.replace(OLD, names=old), dataclasses.replace(OLD, names=new)
     )
-    assert bool(found) == (old != new)
+    assert bool(differences) == (old != new)

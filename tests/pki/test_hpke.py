@@ -18,10 +18,10 @@ RUN = RunKey()
 
 
 @given(st.binary(max_size=4000), st.text(max_size=80))
-def test_encrypted_data_can_be_decrypted(data, about):
+def test_encrypted_data_can_be_decrypted(data, subject):
     """Any data can be encrypted and decrypted again, and does not appear in the ciphertext."""
-    sealed = seal(data, public=RUN.public, subject=about)
-    assert RUN.open(sealed, subject=about) == data
+    sealed = seal(data, public=RUN.public, subject=subject)
+    assert RUN.open(sealed, subject=subject) == data
     assert len(data) < 8 or data not in sealed
 
 
@@ -37,18 +37,18 @@ def test_another_run_cannot_decrypt_a_key():
     for another request.
     """
     sealed = seal(b"key", public=RUN.public, subject="Edge-1")
-    for run, about in ((RunKey(), "Edge-1"), (RUN, "Edge-2"), (RUN, "")):
+    for run, subject in ((RunKey(), "Edge-1"), (RUN, "Edge-2"), (RUN, "")):
         with pytest.raises(
             BundleError, match="that a worker process sent for .* cannot be decrypted"
         ):
-            run.open(sealed, subject=about)
+            run.open(sealed, subject=subject)
 
 
-@pytest.mark.parametrize("place", [0, 31, 32, -1])
-def test_a_changed_byte_is_noticed(place):
+@pytest.mark.parametrize("index", [0, 31, 32, -1])
+def test_a_changed_byte_is_noticed(index):
     """If a byte of the encrypted key is changed, decryption fails with an error."""
     sealed = bytearray(seal(b"some key", public=RUN.public, subject="a"))
-    sealed[place] ^= 1
+    sealed[index] ^= 1
     with pytest.raises(BundleError, match="cannot be decrypted"):
         RUN.open(bytes(sealed), subject="a")
 

@@ -27,54 +27,54 @@ EVERY = [
 def example_keys() -> dict[tuple[str, int], keys.PrivateKey]:
     """Generate one key of each type except RSA 4096, which would only take longer."""
     return {
-        which: keys.generate_key(KeyParameters(algorithm=which[0], bits=which[1]))
-        for which in EVERY
+        kind: keys.generate_key(KeyParameters(algorithm=kind[0], bits=kind[1])) for kind in EVERY
     }
 
 
-@pytest.mark.parametrize("which", EVERY)
-def test_a_key_is_of_the_planned_kind(example_keys, which):
+@pytest.mark.parametrize("kind", EVERY)
+def test_a_key_is_of_the_planned_kind(example_keys, kind):
     """A key has the planned algorithm and size. RSA keys have the exponent 65537."""
-    assert keys.find_key_parameters(example_keys[which]) == which
-    assert keys.find_key_parameters(example_keys[which].public_key()) == which
-    if which[0] == "RSA":
-        assert example_keys[which].public_key().public_numbers().e == 65537
+    assert keys.find_key_parameters(example_keys[kind]) == kind
+    assert keys.find_key_parameters(example_keys[kind].public_key()) == kind
+    if kind[0] == "RSA":
+        assert example_keys[kind].public_key().public_numbers().e == 65537
 
 
 @pytest.mark.tools
-@pytest.mark.parametrize("which", EVERY)
-def test_the_fingerprint_is_that_of_openssl(example_keys, which):
+@pytest.mark.parametrize("kind", EVERY)
+def test_the_fingerprint_is_that_of_openssl(example_keys, kind):
     """The fingerprint of a key is the SHA-256 hash of its SubjectPublicKeyInfo, as OpenSSL
     calculates it.
     """
-    found = subprocess.run(
+    public_key = subprocess.run(
         ["openssl", "pkey", "-inform", "DER", "-pubout", "-outform", "DER"],
-        input=keys.to_pkcs8(example_keys[which]),
+        input=keys.to_pkcs8(example_keys[kind]),
         capture_output=True,
         check=True,
     ).stdout
-    expected = hashlib.sha256(found).hexdigest()
+    expected = hashlib.sha256(public_key).hexdigest()
     assert (
-        keys.compute_spki_sha256(example_keys[which])
-        == keys.compute_spki_sha256(example_keys[which].public_key())
+        keys.compute_spki_sha256(example_keys[kind])
+        == keys.compute_spki_sha256(example_keys[kind].public_key())
         == expected
     )
 
 
 def test_a_private_key_matches_only_its_public_key(example_keys):
     """A private key matches only its own public key."""
-    for one in EVERY:
-        found = [
-            keys.is_key_pair(example_keys[one], example_keys[other].public_key()) for other in EVERY
+    for kind in EVERY:
+        matches = [
+            keys.is_key_pair(example_keys[kind], example_keys[other].public_key())
+            for other in EVERY
         ]
-        assert found == [one == other for other in EVERY]
+        assert matches == [kind == other for other in EVERY]
 
 
-@pytest.mark.parametrize("which", EVERY)
-def test_a_key_is_the_same_after_writing_and_reading(example_keys, which):
+@pytest.mark.parametrize("kind", EVERY)
+def test_a_key_is_the_same_after_writing_and_reading(example_keys, kind):
     """If a key is written and read again, it is the same key."""
-    again = keys.read_pkcs8(keys.to_pkcs8(example_keys[which]))
-    assert again.private_numbers() == example_keys[which].private_numbers()
+    again = keys.read_pkcs8(keys.to_pkcs8(example_keys[kind]))
+    assert again.private_numbers() == example_keys[kind].private_numbers()
 
 
 @pytest.mark.tools
@@ -82,8 +82,8 @@ def test_openssl_accepts_generated_keys(example_keys):
     """OpenSSL accepts every generated key when it checks the key and its prime factors."""
     for key in example_keys.values():
         command = ["openssl", "pkey", "-inform", "DER", "-check", "-noout"]
-        found = subprocess.run(command, input=keys.to_pkcs8(key), capture_output=True, check=True)
-        assert b"Key is valid" in found.stdout
+        result = subprocess.run(command, input=keys.to_pkcs8(key), capture_output=True, check=True)
+        assert b"Key is valid" in result.stdout
 
 
 @pytest.mark.parametrize("number", ["d", "dmp1", "dmq1", "iqmp"])

@@ -8,7 +8,7 @@ from lyncnb.pki.library_words import NotAsStandard, explain_error
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("message", "words"),
     [
         (
             'error parsing asn1 value: ParseError { kind: InvalidLength, location: ["Certificate::tbs_cert", "TbsCertificate::raw_spki"] }',
@@ -21,11 +21,11 @@ from lyncnb.pki.library_words import NotAsStandard, explain_error
         ("", "the data structure does not conform to the standard"),
     ],
 )  # fmt: skip
-def test_errors_of_libraries_have_clear_messages(said, words):
+def test_errors_of_libraries_have_clear_messages(message, words):
     """Each known error of a library has its own clear message, and any other error has a general
     message.
     """
-    assert explain_error(ValueError(said)) == words
+    assert explain_error(ValueError(message)) == words
 
 
 def test_own_errors_are_shown_unchanged():

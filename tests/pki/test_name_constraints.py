@@ -33,7 +33,7 @@ def list_constraint_messages(
     leaf = issue(
         KEY.public_key(), ca.issuing.subject, ca.key, subject=subject, other_names=names
     )  # fmt: skip
-    below, issuer = (read_certificate(der(one)) for one in (leaf, ca.issuing))
+    below, issuer = (read_certificate(der(certificate)) for certificate in (leaf, ca.issuing))
     return list(find_constraint_violations([below], issuer))
 
 
@@ -102,7 +102,7 @@ def test_self_issued_certificates_need_not_match_constraints():
     renewed = issue(
         KEY.public_key(), name([("CN", "Fabrikam CA")]), ca.key, subject=[("CN", "Fabrikam CA")]
     )  # fmt: skip
-    leaf, between = (read_certificate(der(one)) for one in (own, renewed))
+    leaf, between = (read_certificate(der(certificate)) for certificate in (own, renewed))
     assert between.is_self_issued
     assert len(list(find_constraint_violations([leaf, between], issuer))) == 1
     # As the last certificate of the chain, the self-issued certificate must match the name

@@ -435,7 +435,7 @@ def test_a_notebook_cell_shows_a_password_field(repository):
     manager, client = start_new_kernel(cwd=str(repository))
     try:
         client.execute(textwrap.dedent(ASK.replace("confirm=True", "")), allow_stdin=True)
-        asked = client.get_stdin_msg(timeout=60)["content"]
+        prompt = client.get_stdin_msg(timeout=60)["content"]
         client.input(WORDS)
         reply = client.get_shell_msg(timeout=60)["content"]
         seen = []
@@ -444,6 +444,6 @@ def test_a_notebook_cell_shows_a_password_field(repository):
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    assert (asked["password"], reply["status"]) == (True, "ok")
+    assert (prompt["password"], reply["status"]) == (True, "ok")
     assert f"{len(WORDS)}\n" in [content.get("text") for content in seen]
     assert "horse" not in str(seen)

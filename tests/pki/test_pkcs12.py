@@ -144,20 +144,20 @@ def test_the_encryption_is_as_requested(packages, encryption, mac, scheme):
     hash algorithm.
     """
     file = packages / f"{encryption}.pfx"
-    told = run(
+    output = run(
         *("openssl", "pkcs12", "-in", file, "-passin", f"pass:{PASSWORD}", "-info", "-noout")
     )
-    assert mac in told
-    assert told.count(scheme) == 2
+    assert mac in output
+    assert output.count(scheme) == 2
 
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_gnutls_reads_a_pfx_file(packages, material, encryption):
     """GnuTLS can decrypt the key and the certificates in the PFX file."""
     file = packages / f"{encryption}.pfx"
-    told = run("certtool", "--p12-info", "--inder", "--infile", file, "--password", PASSWORD)
-    assert told.count("BEGIN CERTIFICATE") == 3
-    assert NAME in told
+    output = run("certtool", "--p12-info", "--inder", "--infile", file, "--password", PASSWORD)
+    assert output.count("BEGIN CERTIFICATE") == 3
+    assert NAME in output
 
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
@@ -176,13 +176,13 @@ def test_nss_imports_a_pfx_file(packages, tmp_path, encryption):
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_java_reads_a_key_entry_with_its_chain(packages, encryption):
     """Java reads a PFX file as one private key entry with a chain of three certificates."""
-    told = run(
+    output = run(
         *("keytool", *BRIEF_JAVA, "-list", "-v", "-storetype", "PKCS12"),
         *("-keystore", packages / f"{encryption}.pfx", "-storepass", PASSWORD),
     )
-    assert "PrivateKeyEntry" in told
-    assert "Certificate chain length: 3" in told
-    assert f"Alias name: {NAME.lower()}" in told.lower().replace("alias name", "Alias name")
+    assert "PrivateKeyEntry" in output
+    assert "Certificate chain length: 3" in output
+    assert f"Alias name: {NAME.lower()}" in output.lower().replace("alias name", "Alias name")
 
 
 def _shape(data: bytes) -> list[tuple[str, str, tuple[str, ...]]]:

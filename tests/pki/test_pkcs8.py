@@ -68,9 +68,9 @@ def salt(pem: bytes) -> bytes:
     return function["parameters"]["salt"].native
 
 
-def same(one: keys.PrivateKey, other: keys.PrivateKey) -> bool:
+def same(key: keys.PrivateKey, other: keys.PrivateKey) -> bool:
     """Return whether two private keys consist of the same numbers."""
-    return one.private_numbers() == other.private_numbers()
+    return key.private_numbers() == other.private_numbers()
 
 
 def openssl(*arguments: str, data: bytes) -> bytes:
@@ -130,8 +130,8 @@ def test_openssl_reads_what_we_write(rsa_key, ec_key, cipher):
     for key in (rsa_key, ec_key):
         pem = cipher.encrypt(key)
         for command in ("pkey", "pkcs8"):
-            found = openssl(command, "-passin", "env:PASS", "-outform", "DER", data=pem)
-            loaded = serialization.load_der_private_key(found, None)
+            der = openssl(command, "-passin", "env:PASS", "-outform", "DER", data=pem)
+            loaded = serialization.load_der_private_key(der, None)
             assert same(loaded, key)
 
 
@@ -153,13 +153,13 @@ def test_we_read_what_openssl_writes(ec_key, scheme, prf):
 @pytest.mark.tools
 def test_the_derivation_is_pbkdf2_by_another_library(ec_key, cipher):
     """With Python's PBKDF2 and OpenSSL's AES, a key file can be decrypted to the PKCS #8 key."""
-    found = envelope(cipher.encrypt(ec_key))
-    parameters = found["encryption_algorithm"]["parameters"]
+    structure = envelope(cipher.encrypt(ec_key))
+    parameters = structure["encryption_algorithm"]["parameters"]
     pbkdf2 = parameters["key_derivation_func"]["parameters"]
     derived = hashlib.pbkdf2_hmac("sha256", WORDS.encode(), pbkdf2["salt"].native, FEW, 32)
     iv = parameters["encryption_scheme"]["parameters"].native
     command = ["enc", "-d", "-aes-256-cbc", "-K", derived.hex(), "-iv", iv.hex()]
-    assert openssl(*command, data=found["encrypted_data"].native) == keys.to_pkcs8(ec_key)
+    assert openssl(*command, data=structure["encrypted_data"].native) == keys.to_pkcs8(ec_key)
 
 
 def test_a_wrong_passphrase_is_reported(rsa_key, cipher):
@@ -174,8 +174,8 @@ def damaged(pem: bytes) -> bytes:
     """Change the padding of an encrypted key, so that the key cannot be decrypted with any
     passphrase.
     """
-    found = envelope(pem)
-    der, text = bytearray(found.dump()), found["encrypted_data"].native
+    structure = envelope(pem)
+    der, text = bytearray(structure.dump()), structure["encrypted_data"].native
     assert der.endswith(text)
     # In CBC mode, a changed bit in the second-to-last block changes the same bit of the last block,
     # in which the length of the padding then exceeds a block (RFC 8018 section 6.1.1).
@@ -214,9 +214,9 @@ def test_any_changed_byte_is_detected(ec_key, cipher):
     pem = cipher.encrypt(ec_key)
     reader = FolderCipher(WORDS, rounds=FEW)
     reader.decrypt(pem)
-    for place in range(len(pem)):
+    for position in range(len(pem)):
         changed = bytearray(pem)
-        changed[place] = ord("A") if changed[place] != ord("A") else ord("B")
+        changed[position] = ord("A") if changed[position] != ord("A") else ord("B")
         try:
             key = reader.decrypt(bytes(changed))
         except BundleError:
@@ -307,10 +307,10 @@ def test_workers_cannot_forge_a_list(cipher):
 
 def test_too_many_iterations_are_rejected(ec_key, cipher):
     """lyncnb immediately rejects a file that specifies more than ten million iterations."""
-    found = envelope(cipher.encrypt(ec_key))
-    function = found["encryption_algorithm"]["parameters"]["key_derivation_func"]
+    structure = envelope(cipher.encrypt(ec_key))
+    function = structure["encryption_algorithm"]["parameters"]["key_derivation_func"]
     function["parameters"]["iteration_count"] = 10_000_001
-    text = base64.encodebytes(found.dump(force=True))
+    text = base64.encodebytes(structure.dump(force=True))
     pem = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n%b-----END ENCRYPTED PRIVATE KEY-----\n" % text
     with pytest.raises(BundleError, match="requires 10000001 iterations"):
         cipher.decrypt(pem)

@@ -27,14 +27,14 @@ def test_data_is_decrypted_only_for_its_purpose():
     """
     sealed = PAIR.public.seal(b"derived key", purpose="salt 1")
     assert PAIR.open(sealed, purpose="salt 1") == b"derived key"
-    for pair, data, about in (
+    for pair, data, purpose in (
         (RecoveryPair(), sealed, "salt 1"),
         (PAIR, sealed, "salt 2"),
         (PAIR, sealed[:-1] + bytes([sealed[-1] ^ 1]), "salt 1"),
         (PAIR, seal(b"x", public=PAIR.public.public, subject="salt 1"), "salt 1"),
     ):
         with pytest.raises(ValueError, match="encrypted for a different key"):
-            pair.open(data, purpose=about)
+            pair.open(data, purpose=purpose)
 
 
 def test_public_and_private_keys_are_read():

@@ -36,8 +36,8 @@ def test_an_acceptance_ends_after_its_last_date():
     plan = plan_with_internal_edge(accepted={CODE: "a lab"}, accepted_until={CODE: LAST})
     order = order_of(plan, LAST)
     assert [(a.code, a.reason) for a in order.accepted] == [(CODE, "a lab (until 2027-01-31)")]
-    told = {f.code: f.accepted for f in order.told_findings}
-    assert told[CODE] == "a lab (until 2027-01-31)"
+    reasons = {f.code: f.accepted for f in order.told_findings}
+    assert reasons[CODE] == "a lab (until 2027-01-31)"
     with pytest.raises(PlanRejected):
         order_of(plan, date(2027, 2, 1))
     messages = [f.message for f in check_plan(plan, on=date(2027, 2, 1))]
@@ -49,9 +49,11 @@ def test_accepted_finding_applies_only_to_named_certificates():
     accepted.
     """
     plan = plan_with_internal_edge(accepted={CODE: "a lab"})
-    (about,) = {f.about for f in check_plan(plan) if f.code == CODE}
-    narrowed = plan_with_internal_edge(accepted={CODE: "a lab"}, accepted_for={CODE: (about[:12],)})
-    assert order_of(narrowed, LAST).accepted[0].reason == f"a lab (for {about[:12]})"
+    (certificate_id,) = {f.about for f in check_plan(plan) if f.code == CODE}
+    narrowed = plan_with_internal_edge(
+        accepted={CODE: "a lab"}, accepted_for={CODE: (certificate_id[:12],)}
+    )
+    assert order_of(narrowed, LAST).accepted[0].reason == f"a lab (for {certificate_id[:12]})"
     elsewhere = plan_with_internal_edge(
         accepted={CODE: "a lab"}, accepted_for={CODE: ("FrontEnd-",)}
     )

@@ -14,10 +14,10 @@ TAIPEI = "Taipei,contoso.com,https://meet.contoso.com,https://dialin.contoso.com
 TOKYO = "Tokyo,,https://meet-tokyo.contoso.com,https://dialin-tokyo.contoso.com,web2.contoso.com"
 
 
-def paired(one="", other=""):
+def paired(backup="", other=""):
     """Return the plan of two pools in two sites, and of a reverse proxy in the first site."""
     rows = [
-        f"fe01.contoso.com,FrontEnd,pool1.contoso.com,{TAIPEI},{one}",
+        f"fe01.contoso.com,FrontEnd,pool1.contoso.com,{TAIPEI},{backup}",
         f"fe02.contoso.com,FrontEnd,pool2.contoso.com,{TOKYO},{other}",
         "rp01.contoso.com,ReverseProxy,,Taipei,,,,,",
     ]
@@ -62,8 +62,8 @@ def test_a_missing_backup_pool_is_an_error():
     backup pool.
     """
     for name in ("pool9.contoso.com", "pool1.contoso.com"):
-        found = {f.code: f.severity for f in check_plan(paired(name))}
-        assert found["backup-pool-unknown"] == "error"
+        severities = {f.code: f.severity for f in check_plan(paired(name))}
+        assert severities["backup-pool-unknown"] == "error"
 
 
 def test_a_pool_and_its_backup_pool_count_as_one_for_sign_in():
@@ -79,8 +79,8 @@ def test_a_pool_and_its_backup_pool_count_as_one_for_sign_in():
     def told(*cells):
         filled = [line.format(*own) for line, own in zip(rows, cells, strict=True)]
         table = read_topology("\n".join([head, *filled]).encode())
-        found = check_plan(plan_certificates(table, load_rules("lync2013")))
-        return [f.message for f in found if f.code == "several-autologon-pools"]
+        findings = check_plan(plan_certificates(table, load_rules("lync2013")))
+        return [f.message for f in findings if f.code == "several-autologon-pools"]
 
     alone, backed = ("", "true"), ("pool1.contoso.com", "true")
     assert told(alone, backed, ("", "")) == []

@@ -426,13 +426,13 @@ def test_a_sip_domain_that_is_used_inside_only():
     inside = PlanOptions(internal_only_sip_domains=("contoso.local",))
     before = plan(*rows, **table)
     after = plan(*rows, options=inside, **table)
-    gone = {
+    removed_names = {
         certificate.role: set(certificate.names) - set(other.names)
         for certificate, other in zip(before.certificates, after.certificates, strict=True)
         if certificate != other
     }
     of_proxy = {"lyncdiscover.contoso.local", "meet.contoso.local"}
-    assert gone == {"Edge": {"sip.contoso.local"}, "ReverseProxy": of_proxy}
+    assert removed_names == {"Edge": {"sip.contoso.local"}, "ReverseProxy": of_proxy}
     assert {"sip.contoso.local", "meet.contoso.local"} <= set(names(after))
     assert not [finding for finding in check_plan(after) if finding.severity == "error"]
 
@@ -538,8 +538,8 @@ def test_one_certificate_for_all_front_end_servers():
         *("lyncdiscoverinternal.contoso.com", "lyncdiscover.contoso.com"),
     )
     assert reasons(planned, "ee02.contoso.com") == ("server-name", "pool-servers")
-    told = {line.rule: line.source for line in planned.explain("ee01.contoso.com").names}
-    assert told["pool-servers"].startswith("Inferred: from practice; Microsoft, Certificate req")
+    sources = {line.rule: line.source for line in planned.explain("ee01.contoso.com").names}
+    assert sources["pool-servers"].startswith("Inferred: from practice; Microsoft, Certificate req")
     assert oauth == plan(*rows, sip_domains="contoso.com", meet_urls="").certificates[-1]
 
 
@@ -551,14 +551,14 @@ def test_one_certificate_for_edge_servers_and_reverse_proxy():
     two = plan(front_end(1), edge(1), proxy)
     names_of_proxy = names(two, "ReverseProxy")
     both = ";".join(f"AccessEdgeExternal={name}" for name in names_of_proxy)
-    one = plan(front_end(1), edge(1, extra_san=both))
-    assert [c.usages for c in one.certificates if c.issuer == "public"] == [
+    combined_plan = plan(front_end(1), edge(1, extra_san=both))
+    assert [c.usages for c in combined_plan.certificates if c.issuer == "public"] == [
         ("AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication")
     ]
     edge_names = names(two, "AccessEdgeExternal")
-    assert names(one, "AccessEdgeExternal") == (*edge_names, *names_of_proxy)
-    assert names(one, "Internal") == names(two, "Internal")
-    errors = [f.code for f in check_plan(one) if f.severity == "error"]
+    assert names(combined_plan, "AccessEdgeExternal") == (*edge_names, *names_of_proxy)
+    assert names(combined_plan, "Internal") == names(two, "Internal")
+    errors = [f.code for f in check_plan(combined_plan) if f.severity == "error"]
     assert errors == [f.code for f in check_plan(two) if f.severity == "error"]
 
 
@@ -578,18 +578,20 @@ def test_a_shared_certificate_has_all_names_of_separate_ones(seed, layout):
     together = plan(*rows, options=replace(chosen, shared_certificate=pools))
     own: dict[tuple[str, ...], list[PlannedCertificate]] = {}
     others = []
-    for one in each.certificates:
-        key = (one.pool, *one.usages)
-        own.setdefault(key, []).append(one) if one.role == "FrontEnd" else others.append(one)
+    for original in each.certificates:
+        key = (original.pool, *original.usages)
+        own.setdefault(key, []).append(original) if original.role == "FrontEnd" else others.append(
+            original
+        )
     shared = {(c.pool, *c.usages): c for c in together.certificates if c.role == "FrontEnd"}
     assert [c for c in together.certificates if c.role != "FrontEnd"] == others
     assert shared.keys() == own.keys()
     for key, certificate in shared.items():
         replaced = own[key]
-        assert set(certificate.names) == {name for one in replaced for name in one.names}
-        assert {certificate.subject} == {one.subject for one in replaced}
-        assert certificate.servers == tuple(s for one in replaced for s in one.servers)
-        assert certificate.target_os == min(one.target_os for one in replaced)
+        assert set(certificate.names) == {name for original in replaced for name in original.names}
+        assert {certificate.subject} == {original.subject for original in replaced}
+        assert certificate.servers == tuple(s for original in replaced for s in original.servers)
+        assert certificate.target_os == min(original.target_os for original in replaced)
         assert certificate.extended_key_usage == replaced[0].extended_key_usage
 
 

@@ -15,7 +15,7 @@ def list_connecting_pools(planned):
     """Return one tuple for each connection and connecting pool: the rule, the source, the listening
     pool with its role, and the names.
     """
-    found = set()
+    pairs = set()
     for item in list_connections(planned):
         if item.speaker in planned.rules.parties:
             speaking = [item.speaker]
@@ -30,14 +30,14 @@ def list_connecting_pools(planned):
             assert len(speaking) == item.pools
         for speaker in speaking:
             pair = (item.rule.id, speaker, item.listener.fqdn, item.listener.role, item.names)
-            assert pair not in found
-            found.add(pair)
-    return found
+            assert pair not in pairs
+            pairs.add(pair)
+    return pairs
 
 
 def every_pair(planned):
     """Apply each connection rule to every pair of pools, without using lyncnb's code."""
-    found = set()
+    pairs = set()
     for rule in planned.rules.connections:
         listeners = {}
         for pool in planned.topology.pools:
@@ -67,10 +67,10 @@ def every_pair(planned):
                 others = {other.site for other, _ in listeners.values()}
                 alone = speaker.site not in others and "" not in others
                 if rule.reach == "deployment" or near or (rule.reach == "nearest" and alone):
-                    found.add((rule.id, speaker.fqdn, pool.fqdn, pool.role, names))
+                    pairs.add((rule.id, speaker.fqdn, pool.fqdn, pool.role, names))
             for party in set(rule.speakers) & planned.rules.parties.keys():
-                found.add((rule.id, party, pool.fqdn, pool.role, names))
-    return found
+                pairs.add((rule.id, party, pool.fqdn, pool.role, names))
+    return pairs
 
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
@@ -102,12 +102,12 @@ def test_a_site_without_a_pool_connects_to_all_sites():
         row("med.contoso.com", "Mediation", site="Tainan"),
         row("med2.contoso.com", "Mediation", site="Taipei"),
     )
-    heard = {
+    pairs = {
         (speaker, listener)
         for rule, speaker, listener, _, _ in list_connecting_pools(planned)
         if rule == "mediation-to-pool"
     }
-    assert heard == {
+    assert pairs == {
         ("med.contoso.com", "eepool.contoso.com"),
         ("med.contoso.com", "east.fabrikam.com"),
         ("med2.contoso.com", "eepool.contoso.com"),
@@ -146,8 +146,10 @@ def test_one_name_for_all_edge_services_has_other_ports():
     """If the Edge services share one name, Access Edge uses port 5061 and Web Conferencing Edge
     port 444.
     """
-    one = dict.fromkeys(("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"), "e.contoso.com")
-    for rows, expected in ((edge(**one), (5061, 444)), (edge(), (443, 443))):
-        found = list_connections(plan(front_end(), rows))
-        ports = {item.rule.id: item.rule.port for item in found}
+    cells = dict.fromkeys(
+        ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"), "e.contoso.com"
+    )
+    for rows, expected in ((edge(**cells), (5061, 444)), (edge(), (443, 443))):
+        connections = list_connections(plan(front_end(), rows))
+        ports = {item.rule.id: item.rule.port for item in connections}
         assert (ports["sip-from-outside"], ports["conferencing-from-outside"]) == expected

@@ -157,32 +157,34 @@ def test_digest_json_and_csv_do_not_depend_on_the_language():
     """Only titles depend on the language. The digest, the JSON document and the CSV file stay the
     same.
     """
-    one, other = planned("en"), planned("zh-TW")
-    found = check_plan(one)
-    assert one.sha256 == other.sha256
-    assert plan_json(one, found) == plan_json(other, found)
-    day = found.judged_on
-    assert build_saved_plan_values(one, found, judged_on=day) == build_saved_plan_values(
-        other, found, judged_on=day
+    english, other = planned("en"), planned("zh-TW")
+    findings = check_plan(english)
+    assert english.sha256 == other.sha256
+    assert plan_json(english, findings) == plan_json(other, findings)
+    day = findings.judged_on
+    assert build_saved_plan_values(english, findings, judged_on=day) == build_saved_plan_values(
+        other, findings, judged_on=day
     )
-    written = {formats.write_plan_table(p, found, ".csv").splitlines()[0] for p in (one, other)}
+    written = {
+        formats.write_plan_table(p, findings, ".csv").splitlines()[0] for p in (english, other)
+    }
     assert len(written) == 1
-    assert {f.code for f in check_plan(other)} == {f.code for f in found}
+    assert {f.code for f in check_plan(other)} == {f.code for f in findings}
 
 
 def test_the_page_and_the_tables_have_chinese_titles():
     """The page, Markdown, workbook, and Word document have translated headings, columns, and roles."""
     made = planned("zh-TW")
-    found = check_plan(made)
+    findings = check_plan(made)
     for suffix in (".html", ".md"):
-        text = formats.write_plan_table(made, found, suffix).decode()
+        text = formats.write_plan_table(made, findings, suffix).decode()
         assert "Enterprise Edition 集區的前端伺服器" in text
         assert "主體名稱" in text
         assert "憑證要求" in text
-    page = formats.write_plan_table(made, found, ".html").decode()
+    page = formats.write_plan_table(made, findings, ".html").decode()
     assert '<html lang="zh-Hant-TW">' in page
-    assert '<html lang="en">' in formats.write_plan_table(planned("en"), found, ".html").decode()
-    book = openpyxl.load_workbook(io.BytesIO(formats.write_plan_table(made, found, ".xlsx")))
+    assert '<html lang="en">' in formats.write_plan_table(planned("en"), findings, ".html").decode()
+    book = openpyxl.load_workbook(io.BytesIO(formats.write_plan_table(made, findings, ".xlsx")))
     assert "憑證" in book.sheetnames
     assert "主體別名" in [cell.value for cell in book["憑證"][1]]
 
@@ -198,7 +200,9 @@ def test_each_task_refers_to_a_translated_heading():
     headings = {p.text for p in document.paragraphs if p.style.name == "Heading 1"}
     seen = {row.cells[3].text for row in document.tables[1].rows[1:]} - {"本頁"}
     assert {"核准", "通知", "伺服器"} <= seen
-    assert [one for one in seen if not any(h.startswith(one) for h in headings)] == []
+    assert [
+        reference for reference in seen if not any(h.startswith(reference) for h in headings)
+    ] == []
 
 
 def test_the_picture_names_roles_in_chinese():
@@ -228,10 +232,10 @@ def test_the_editor_follows_the_language_option():
     """If the user changes the language, the titles of columns and roles in the editor change."""
     made = planned("en")
     editor = PlanEditor(made.topology, made.rules)
-    talk = Talk(editor.view)
-    talk.say("ready")
+    client = Talk(editor.view)
+    client.say("ready")
     for lang, wanted in (("zh-TW", "伺服器"), ("en", "Server")):
-        columns = talk.say("option", name="lang", value=lang)["columns"]["columns"]
+        columns = client.say("option", name="lang", value=lang)["columns"]["columns"]
         assert next(c for c in columns if c["name"] == "server_fqdn")["title"] == wanted
     assert editor.plan.sha256 == made.sha256
 
@@ -440,14 +444,14 @@ def test_errors_in_json_and_csv_stay_english():
     """The language does not affect the JSON document or the CSV file, so errors in them are in
     English.
     """
-    found = check_plan(plan_with_errors("en"))
-    assert found.has_errors
-    assert plan_json(plan_with_errors("en"), found) == plan_json(
+    findings = check_plan(plan_with_errors("en"))
+    assert findings.has_errors
+    assert plan_json(plan_with_errors("en"), findings) == plan_json(
         plan_with_errors("zh-TW"), check_plan(plan_with_errors("zh-TW"))
     )
-    assert repr(found) == repr(check_plan(plan_with_errors("zh-TW")))
+    assert repr(findings) == repr(check_plan(plan_with_errors("zh-TW")))
     written = {
-        formats.write_plan_table(plan_with_errors(lang), found, ".csv").split(b"\r\n", 1)[1]
+        formats.write_plan_table(plan_with_errors(lang), findings, ".csv").split(b"\r\n", 1)[1]
         for lang in LANGUAGES
     }
     assert len(written) == 1
@@ -464,9 +468,9 @@ def test_an_accepted_error_is_chinese():
 def test_errors_in_the_editor_are_chinese():
     """The editor shows errors in the language of the plan, with translated column titles."""
     made = plan_with_errors("zh-TW")
-    talk = Talk(PlanEditor(made.topology, made.rules, options=made.options).view)
-    talk.say("ready")
-    groups = {g["code"]: g for g in talk.say("findings")["findings"]["groups"]}
+    client = Talk(PlanEditor(made.topology, made.rules, options=made.options).view)
+    client.say("ready")
+    groups = {g["code"]: g for g in client.say("findings")["findings"]["groups"]}
     missing = groups["edge-name-missing"]
     assert missing["title"] == "缺少 Edge 集區的外部名稱"
     heading = translate_title("Web Conferencing Edge FQDN", "zh-TW")

@@ -32,8 +32,8 @@ def test_id_consists_of_role_name_and_digest():
     SHA-256 digest. The digest is calculated from the certificate's role, usages, pool and server.
     """
     certificate, _ = plan(front_end()).certificates
-    what = "frontend\0default,webservicesinternal,webservicesexternal\0server\0eepool.contoso.com\0ee01.contoso.com"
-    digest = hashlib.sha256(what.encode()).hexdigest()[:8]
+    identity = "frontend\0default,webservicesinternal,webservicesexternal\0server\0eepool.contoso.com\0ee01.contoso.com"
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
     assert certificate.id == f"FrontEnd-ee01-contoso-com-{digest}"
 
 
@@ -41,12 +41,12 @@ def test_id_of_a_shared_certificate():
     """The id of a shared certificate contains the pool name, so that it does not change when a
     server is added.
     """
-    one = plan(edge(1)).certificates
+    certificates = plan(edge(1)).certificates
     two = plan(edge(1), edge(2)).certificates
-    assert [c.id for c in one] == [c.id for c in two]
-    what = "edge\0internal\0pool\0lsedge.contoso.net\0"
-    digest = hashlib.sha256(what.encode()).hexdigest()[:8]
-    assert one[1].id == f"Edge-lsedge-contoso-net-{digest}"
+    assert [c.id for c in certificates] == [c.id for c in two]
+    identity = "edge\0internal\0pool\0lsedge.contoso.net\0"
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+    assert certificates[1].id == f"Edge-lsedge-contoso-net-{digest}"
 
 
 def test_ids_do_not_change_in_later_versions():
@@ -107,11 +107,11 @@ class TestHash:
             for line in other.splitlines()
         )
         rules = load_rules()
-        one = plan_certificates(read_topology(data), rules)
+        first = plan_certificates(read_topology(data), rules)
         two = plan_certificates(read_topology(other), rules)
-        assert one.topology.columns != two.topology.columns
-        assert one.sha256 == two.sha256
-        assert len(one.sha256) == 64
+        assert first.topology.columns != two.topology.columns
+        assert first.sha256 == two.sha256
+        assert len(first.sha256) == 64
 
     @pytest.mark.parametrize(
         "options",
@@ -173,7 +173,7 @@ class TestExplain:
         assert str(explanation) == "sql01.contoso.com needs no certificate"
 
     @pytest.mark.parametrize(
-        ("asked", "hint"),
+        ("name", "hint"),
         [
             ("ee1.contoso.com", "did you mean ee01.contoso.com"),
             (
@@ -183,12 +183,12 @@ class TestExplain:
             ("zzz", "did you mean ee01.contoso.com"),
         ],
     )
-    def test_an_unknown_server(self, asked, hint):
+    def test_an_unknown_server(self, name, hint):
         """If a server is unknown, the error message lists similar names. If the name is that of a
         pool, the message lists the servers of the pool.
         """
-        with pytest.raises(PlanError, match=f'the topology has no server "{asked}"') as caught:
-            plan(front_end()).explain(asked)
+        with pytest.raises(PlanError, match=f'the topology has no server "{name}"') as caught:
+            plan(front_end()).explain(name)
         assert caught.value.hint.startswith(hint)
 
     def test_nothing_to_explain(self):
@@ -252,14 +252,14 @@ def test_an_explanation_as_text():
     names = plan(edge()).rules.names
 
     def reason(rule):
-        told = names[rule]
+        name_rule = names[rule]
         return [
-            f"    {told.why} [{rule}]",
-            f"      {told.source}",
-            f"    Who needs it: {told.clients.says}",
-            f"      {told.clients.source}",
-            f"    Without it: {told.without.says}",
-            f"      {told.without.source}",
+            f"    {name_rule.why} [{rule}]",
+            f"      {name_rule.source}",
+            f"    Who needs it: {name_rule.clients.says}",
+            f"      {name_rule.clients.source}",
+            f"    Without it: {name_rule.without.says}",
+            f"      {name_rule.without.source}",
         ]
 
     assert text.splitlines() == [
@@ -291,12 +291,12 @@ def test_an_explanation_becomes_a_table():
 
 def test_requested_names_have_undocumented_clients():
     """If the user requested a name, the explanation states that no document describes its clients."""
-    asked = plan(edge(extra_san="www.contoso.com")).explain("edge01.contoso.net")
-    text = str(asked).partition("  www.contoso.com")[2]
+    explanation = plan(edge(extra_san="www.contoso.com")).explain("edge01.contoso.net")
+    text = str(explanation).partition("  www.contoso.com")[2]
     assert "\n    Who needs it: not documented\n    Without it: not documented\n" in text
-    frame = asked.to_frame()
-    (told,) = {*frame.loc[frame["Rule"] == "extra-san", "Who needs it"]}
-    assert told == "not documented"
+    frame = explanation.to_frame()
+    (cell,) = {*frame.loc[frame["Rule"] == "extra-san", "Who needs it"]}
+    assert cell == "not documented"
 
 
 def test_a_missing_subject_is_shown_as_no_name():
@@ -325,6 +325,6 @@ def test_the_hint_suggests_similar_servers(typed, meant):
 def test_folder_and_document_have_the_same_values():
     """The request folder, the saved plan, and the plan document contain the same values."""
     chance = random.Random(37)
-    for certificate in (one for _ in range(20) for one in random_plan(chance).certificates):
+    for certificate in (sample for _ in range(20) for sample in random_plan(chance).certificates):
         entry = json.loads(json.dumps(convert_to_entry(certificate), default=convert_record))
         assert entry == json.loads(json.dumps(build_certificate_document(certificate)))

@@ -74,24 +74,24 @@ def test_each_rule_is_in_the_document_once():
     Facts that no document contains are null.
     """
     planned = plan(edge(extra_san="www.contoso.com"), sip_domains="contoso.com")
-    reasons = {one["rule"]: one for one in plan_document(planned)["reasons"]}
+    reasons = {reason["rule"]: reason for reason in plan_document(planned)["reasons"]}
     assert list(reasons) == [
         *("access-edge", "sip-edge", "webconf-edge", "extra-san", "edge-internal"),
         "edge-internal-repeated",
     ]
     clients = planned.rules.names["access-edge"].clients
-    told = reasons["access-edge"]
-    assert told["clients"] == {"says": clients.says, "source": clients.source}
-    assert told["without"]["source"].startswith("Inferred: ")
+    access_edge = reasons["access-edge"]
+    assert access_edge["clients"] == {"says": clients.says, "source": clients.source}
+    assert access_edge["without"]["source"].startswith("Inferred: ")
     assert (reasons["extra-san"]["clients"], reasons["extra-san"]["without"]) == (None, None)
 
 
 def test_the_document_is_plain_json_and_stable():
     """The plan document is plain JSON, and the same table always results in the same text."""
-    one = json.dumps(plan_document(plan(front_end(1), front_end(2), edge()), ()))
+    first = json.dumps(plan_document(plan(front_end(1), front_end(2), edge()), ()))
     two = json.dumps(plan_document(plan(front_end(2), front_end(1), edge())))
-    assert one == two
-    assert json.loads(one)["certificates"][0]["servers"] == ["ee01.contoso.com"]
+    assert first == two
+    assert json.loads(first)["certificates"][0]["servers"] == ["ee01.contoso.com"]
 
 
 def test_every_name_in_the_document_has_a_reason():

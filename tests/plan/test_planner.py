@@ -305,9 +305,9 @@ def test_row_order_changes_nothing(chosen, options, data):
     """
     rows = rows_of(chosen)
     shuffled = data.draw(st.permutations(rows))
-    one, two = plan(*rows, options=options), plan(*shuffled, options=options)
-    assert one.certificates == two.certificates
-    assert one.sha256 == two.sha256
+    original, two = plan(*rows, options=options), plan(*shuffled, options=options)
+    assert original.certificates == two.certificates
+    assert original.sha256 == two.sha256
 
 
 @pytest.mark.slow
@@ -373,9 +373,9 @@ def test_ids_do_not_depend_on_names_or_options(chosen, options, profile):
         issuer={"": "public"},
         organization="Fabrikam",
     )
-    one = plan(*rows_of(chosen), options=options)
+    original = plan(*rows_of(chosen), options=options)
     other = plan(*rows_of(chosen), options=changed, sip_domains="contoso.com;fabrikam.com")
-    assert [c.id for c in one.certificates] == [c.id for c in other.certificates]
+    assert [c.id for c in original.certificates] == [c.id for c in other.certificates]
 
 
 class TestReplan:
@@ -465,12 +465,12 @@ def test_options_and_rules_are_for_one_product():
     different product.
     """
     rules = replace(load_rules(), product="other")
-    asked = topology(front_end())
-    assert plan_certificates(asked, rules).options.product == "other"
+    deployment = topology(front_end())
+    assert plan_certificates(deployment, rules).options.product == "other"
     with pytest.raises(
         OptionsError, match='the options are for the product "third", but the rules are for "other"'
     ):
-        plan_certificates(asked, rules, options=PlanOptions(product="third"))
+        plan_certificates(deployment, rules, options=PlanOptions(product="third"))
 
 
 def test_certificates_do_not_depend_on_the_order_of_fields(monkeypatch):
@@ -484,4 +484,4 @@ def test_certificates_do_not_depend_on_the_order_of_fields(monkeypatch):
     expected = [c._asdict() for c in plan_certificates(topology, rules).certificates]
     monkeypatch.setattr(planner, "PlannedCertificate", partial(other, more=""))
     again = [c._asdict() for c in plan_certificates(topology, rules).certificates]
-    assert expected == [{name: one[name] for name in names} for one in again]
+    assert expected == [{name: certificate[name] for name in names} for certificate in again]

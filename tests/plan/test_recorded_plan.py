@@ -47,8 +47,8 @@ def test_a_written_plan_is_read_unchanged(sample):
 
 def without(state, titles):
     return {
-        key: {name: value for name, value in one.items() if name not in titles}
-        for key, one in state.items()
+        key: {name: value for name, value in fields.items() if name not in titles}
+        for key, fields in state.items()
     }
 
 

@@ -71,8 +71,8 @@ def test_damaged_files_of_a_scenario_are_reported(kept):
     """
     chance = random.Random(20)
     kept.keep(one())
-    place = kept.folder / "as planned"
-    whole = {path: path.read_bytes() for path in place.iterdir()}
+    folder = kept.folder / "as planned"
+    whole = {path: path.read_bytes() for path in folder.iterdir()}
     refused = 0
     for _ in range(300):
         path = chance.choice([*whole])
@@ -85,8 +85,8 @@ def test_damaged_files_of_a_scenario_are_reported(kept):
             kept.open("as planned")
         except ScenarioError as error:
             refused += 1
-            told = error.problems
-            if not told or not all(problem.message for problem in told):
+            problems = error.problems
+            if not problems or not all(problem.message for problem in problems):
                 pytest.fail(str(error))
         path.write_bytes(whole[path])
     assert 100 < refused < 300
@@ -103,9 +103,9 @@ def test_an_unchanged_scenario_is_not_written(kept):
 def test_a_scenario_is_replaced_only_on_request(kept):
     """An existing scenario with the same name is replaced only on request."""
     kept.keep(one())
-    with pytest.raises(ln.LyncnbError, match="already exists") as told:
+    with pytest.raises(ln.LyncnbError, match="already exists") as error:
         kept.keep(one(wildcard=True))
-    assert told.value.occupied
+    assert error.value.occupied
     assert not kept.open("as planned").options.wildcard
     kept.keep(one(wildcard=True), replace=True)
     assert kept.open("as planned").options.wildcard
@@ -135,9 +135,9 @@ def test_invalid_names_of_scenarios_are_rejected(kept, name, instead):
     """If a name is not a valid folder name, the error suggests a valid one, and no folder is
     created.
     """
-    with pytest.raises(ScenarioError) as told:
+    with pytest.raises(ScenarioError) as error:
         kept.keep(one(name))
-    assert instead in told.value.hint
+    assert instead in error.value.hint
     assert not kept.folder.exists()
     if '"' in instead:
         kept.keep(one(instead.strip('"')))
@@ -162,9 +162,9 @@ def test_invisible_characters_are_shown_as_codes(kept):
     direction or the line breaks of the message.
     """
     for name in ("Wild\u202ecards", "a\nb"):
-        with pytest.raises(ScenarioError, match="<U\\+") as told:
+        with pytest.raises(ScenarioError, match="<U\\+") as error:
             kept.keep(one(name))
-        assert name not in told.value.message
+        assert name not in error.value.message
         with pytest.raises(ScenarioError, match="<U\\+"):
             kept.open(name)
 
@@ -247,11 +247,11 @@ def test_changing_a_scenario_changes_nothing_else(kept):
     kept.rename("as planned copy", "cheaper")
     kept.set_note("cheaper", "ask the CA\r\nfirst")
     assert kept.note("cheaper") == "ask the CA\nfirst"
-    held = kept.remove("cheaper")
+    contents = kept.remove("cheaper")
     assert kept.names() == ("as planned", "as planned copy 2")
     with pytest.raises(ScenarioError, match="contains no scenario"):
         kept.open("cheaper")
-    kept.put_back("cheaper", held)
+    kept.put_back("cheaper", contents)
     assert kept.open("cheaper").note == "ask the CA\nfirst"
     assert kept.to_frame().columns.tolist() == ["Scenario", "Note"]
     assert "3 scenarios" in repr(kept)
@@ -262,11 +262,11 @@ def test_an_edited_scenario_can_be_opened(kept):
     Windows line endings, and the note is missing.
     """
     kept.keep(one())
-    place = kept.folder / "as planned"
+    folder = kept.folder / "as planned"
     table = FIVE_SERVERS.replace(";", "|").replace(",", ";").replace("\n", "\r\n")
-    (place / "topology.csv").write_bytes(table.encode("utf-16"))
-    (place / "plan.toml").write_bytes(b"wildcard = true\r\n")
-    (place / "note.md").unlink()
+    (folder / "topology.csv").write_bytes(table.encode("utf-16"))
+    (folder / "plan.toml").write_bytes(b"wildcard = true\r\n")
+    (folder / "note.md").unlink()
     opened = kept.open("as planned")
     assert opened.topology == one().topology
     assert (opened.options.wildcard, opened.note) == (True, "")
@@ -277,29 +277,31 @@ def test_a_damaged_scenario_lists_every_problem(kept):
     hints.
     """
     kept.keep(one())
-    place = kept.folder / "as planned"
-    (place / "topology.csv").write_text(
+    folder = kept.folder / "as planned"
+    (folder / "topology.csv").write_text(
         "server_fqdn,role,sip_domains\na b,FE,contoso.com\nx,Foo,\n"
     )
-    (place / "plan.toml").write_text("wildcrad = true\nlayout = 3\n")
-    (place / "note.md").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ScenarioError) as told:
+    (folder / "plan.toml").write_text("wildcrad = true\nlayout = 3\n")
+    (folder / "note.md").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ScenarioError) as error:
         kept.open("as planned")
-    problems = told.value.problems
-    assert [one.file for one in problems] == ["plan.toml"] * 2 + ["topology.csv"] * 3 + ["note.md"]
-    assert {one.row for one in problems if one.file == "topology.csv"} == {2, 3}
-    assert "6 problems" in told.value.message
+    problems = error.value.problems
+    assert [problem.file for problem in problems] == ["plan.toml"] * 2 + ["topology.csv"] * 3 + [
+        "note.md"
+    ]
+    assert {problem.row for problem in problems if problem.file == "topology.csv"} == {2, 3}
+    assert "6 problems" in error.value.message
     # A damaged scenario is still listed, so that users can repair it.
     assert kept.names() == ("as planned",)
-    (place / "plan.toml").write_text("#" * 1_000_001)
+    (folder / "plan.toml").write_text("#" * 1_000_001)
     with pytest.raises(ScenarioError, match=r"1,000,001 bytes"):
         kept.open("as planned")
-    (place / "plan.toml").unlink()
+    (folder / "plan.toml").unlink()
     with pytest.raises(ScenarioError, match=r"plan\.toml: the file is missing"):
         kept.open("as planned")
-    (place / "topology.csv").unlink()
+    (folder / "topology.csv").unlink()
     with pytest.raises(ScenarioError, match="is not a scenario"):
-        ln.open_scenario(place)
+        ln.open_scenario(folder)
 
 
 def test_scenarios_that_cannot_be_planned_are_reported(kept):
@@ -307,12 +309,12 @@ def test_scenarios_that_cannot_be_planned_are_reported(kept):
     lacks.
     """
     kept.keep(one())
-    place = kept.folder / "as planned"
-    (place / "plan.toml").write_text('[accepted]\nname-is-internl = "a lab"\n')
+    folder = kept.folder / "as planned"
+    (folder / "plan.toml").write_text('[accepted]\nname-is-internl = "a lab"\n')
     with pytest.raises(ScenarioError, match="name-is-internl"):
         kept.open("as planned")
-    (place / "plan.toml").write_text('product = "sfb2019"\n')
-    (place / "topology.csv").write_text(FIVE_SERVERS.replace("Mediation", "PersistentChat"))
+    (folder / "plan.toml").write_text('product = "sfb2019"\n')
+    (folder / "topology.csv").write_text(FIVE_SERVERS.replace("Mediation", "PersistentChat"))
     with pytest.raises(ScenarioError, match="PersistentChat"):
         kept.open("as planned")
 
@@ -348,8 +350,8 @@ def test_a_failing_disk_leaves_the_old_or_new_scenario(kept):
         full = failing(number, lambda _: OSError(28, "No space left on device"))
         with full as calls, contextlib.suppress(ln.LyncnbError):
             kept.keep(other, replace=True)
-        found = kept.open("as planned")
-        assert found.is_same(other) or found.is_same(one())
+        scenario = kept.open("as planned")
+        assert scenario.is_same(other) or scenario.is_same(one())
         kept.keep(one(), replace=True)
         if not calls.failed:
             break

@@ -579,11 +579,13 @@ class Maker:
         base, option = self.public[0], self.chance.randint(1, 3)
         if option == 1:
             meet = [f"https://meet{mark}.{domain}" for domain in self.domains]
-            dialin, admin = (f"https://{what}{mark}.{base}" for what in ("dialin", "admin"))
+            dialin, admin = (f"https://{service}{mark}.{base}" for service in ("dialin", "admin"))
         else:
             hosts = [base] * len(self.domains) if option == 3 else self.domains
             meet = [f"https://lync{mark}.{host}/{n}/Meet" for n, host in enumerate(hosts)]
-            dialin, admin = (f"https://lync{mark}.{base}/{what}" for what in ("Dialin", "Admin"))
+            dialin, admin = (
+                f"https://lync{mark}.{base}/{service}" for service in ("Dialin", "Admin")
+            )
         # Sometimes, the dial-in URL uses a pool's web name, which no wildcard replaces.
         if self.maybe(0.1):
             dialin = f"https://{_first(self.rows, 'web_external_fqdn')}/Dialin"
@@ -699,7 +701,11 @@ def differences(seed: int) -> list[str]:
     ours = Counter(Statement(rows, options).certificates())
     theirs = Counter(planned(rows, options, seed))
     kinds = (("stated, not planned", ours - theirs), ("planned, not stated", theirs - ours))
-    return [f"{kind}: {certificate}" for kind, found in kinds for certificate in found.elements()]
+    return [
+        f"{kind}: {certificate}"
+        for kind, certificates in kinds
+        for certificate in certificates.elements()
+    ]
 
 
 @pytest.mark.parametrize("first", range(0, DEPLOYMENTS, _BATCH))

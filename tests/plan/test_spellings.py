@@ -23,8 +23,10 @@ def planned(domains: str, meet: str = "contoso.com", web: str = "web.contoso.com
 
 def map_displayed_names(plan) -> dict[str, str]:
     """Map each requested name in the plan to the form in which lyncnb displays the name."""
-    found = find_certificate_spellings(plan.certificates, plan.topology)
-    return {one.requested: one.written for group in found.values() for one in group}
+    spellings = find_certificate_spellings(plan.certificates, plan.topology)
+    return {
+        spelling.requested: spelling.written for group in spellings.values() for spelling in group
+    }
 
 
 def test_plain_names_are_not_reported():
@@ -41,14 +43,14 @@ def test_names_with_invisible_characters():
     all names that lyncnb derives from it.
     """
     plan = planned("con\u00adtoso.com;fabrikam.com", web="web.fab\u200brikam.com")
-    assert [one.written for one in find_spellings(plan)] == [
+    assert [spelling.written for spelling in find_spellings(plan)] == [
         "con<U+00AD>toso.com;fabrikam.com",
         "web.fab<U+200B>rikam.com",
     ]
-    found = map_displayed_names(plan)
-    assert found["web.fabrikam.com"] == "web.fab<U+200B>rikam.com"
-    assert found["lyncdiscover.contoso.com"] == "lyncdiscover.con<U+00AD>toso.com"
-    assert "lyncdiscover.fabrikam.com" not in found
+    displayed_names = map_displayed_names(plan)
+    assert displayed_names["web.fabrikam.com"] == "web.fab<U+200B>rikam.com"
+    assert displayed_names["lyncdiscover.contoso.com"] == "lyncdiscover.con<U+00AD>toso.com"
+    assert "lyncdiscover.fabrikam.com" not in displayed_names
 
 
 @pytest.mark.parametrize("domain", ["bücher.example", "xn--bcher-kva.example"])
@@ -57,9 +59,17 @@ def test_international_names_in_both_forms(domain):
     summary lists only the domain itself and no names below it.
     """
     plan = planned(domain, meet=domain)
-    found = map_displayed_names(plan)
-    assert found["lyncdiscover.xn--bcher-kva.example"] == "lyncdiscover.bücher.example"
-    assert found["meet.xn--bcher-kva.example"] == "meet.bücher.example"
-    in_summary = [one for one in find_spellings(plan) if one.requested == "xn--bcher-kva.example"]
-    assert [one.written for one in in_summary] == ["bücher.example"]
-    assert not [one for one in find_spellings(plan) if one.requested.startswith("lyncdiscover")]
+    displayed_names = map_displayed_names(plan)
+    assert displayed_names["lyncdiscover.xn--bcher-kva.example"] == "lyncdiscover.bücher.example"
+    assert displayed_names["meet.xn--bcher-kva.example"] == "meet.bücher.example"
+    in_summary = [
+        spelling
+        for spelling in find_spellings(plan)
+        if spelling.requested == "xn--bcher-kva.example"
+    ]
+    assert [spelling.written for spelling in in_summary] == ["bücher.example"]
+    assert not [
+        spelling
+        for spelling in find_spellings(plan)
+        if spelling.requested.startswith("lyncdiscover")
+    ]

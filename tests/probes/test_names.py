@@ -92,28 +92,34 @@ def network(
 ) -> Iterator[dict[tuple[str, int], Heard]]:
     """Run servers for every planned port, every port of unrelated servers, and every TURN port."""
     by_id = {item.id: item for item in planned.certificates}
-    heard: dict[tuple[str, int], Heard] = {}
+    traffic_by_port: dict[tuple[str, int], Heard] = {}
     issuing = authority().issuing
     with ExitStack() as stack:
         for number, target in enumerate(list_targets(planned, zone=zone).ports):
             address = addresses.get(target.host, "")
-            if not address or (address, target.port) in heard or address.startswith("127.9"):
+            if (
+                not address
+                or (address, target.port) in traffic_by_port
+                or address.startswith("127.9")
+            ):
                 continue
             pairs = []
-            for index, one in enumerate(target.planned):
+            for index, identity in enumerate(target.planned):
                 is_old = old.get(target.host.partition(".")[0])
                 changes = {"begins": MIDNIGHT - timedelta(days=300)} if is_old else {}
-                certificate = certificate_for(by_id[one], **changes)
+                certificate = certificate_for(by_id[identity], **changes)
                 pairs.append(write_pair(folder, f"{number}-{index}", certificate, issuing))
-            heard[address, target.port] = stack.enter_context(
+            traffic_by_port[address, target.port] = stack.enter_context(
                 listening(speak_tls(pairs), host=address, port=target.port)
             )
         for address, ports in (
             ("127.9.0.1", (443, 5061, 5269)), ("127.9.0.2", (443, 5061)), ("127.4.0.3", (443, 5061)),
         ):  # fmt: skip
             for port in ports:
-                heard[address, port] = stack.enter_context(listening(hang, host=address, port=port))
-        yield heard
+                traffic_by_port[address, port] = stack.enter_context(
+                    listening(hang, host=address, port=port)
+                )
+        yield traffic_by_port
 
 
 #: The servers share two cores with other tests, so each gets more time than the default of five
@@ -136,22 +142,22 @@ def ask(planned: ln.CertificatePlan, folder: Path, zone: str, addresses: dict[st
     (folder / "servers.csv").write_bytes(planned.topology.to_csv())
     names = folder / "names"
     names.write_text("".join(f"{address} {name}\n" for name, address in addresses.items()))
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", ASK, folder / "servers.csv", zone, *also],
         env={**os.environ, "LD_PRELOAD": str(WRAPPER), "NSS_WRAPPER_HOSTS": str(names)},
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert told.stdout, told.stderr
-    return told.returncode, json.loads(told.stdout)
+    assert process.stdout, process.stderr
+    return process.returncode, json.loads(process.stdout)
 
 
-def check_unplanned_servers(heard: dict[tuple[str, int], Heard]) -> None:
+def check_unplanned_servers(traffic_by_port: dict[tuple[str, int], Heard]) -> None:
     """Check that the servers outside the plan (the website, the cloud service, and the TURN server)
     received no connection.
     """
-    strange = [one for (address, _), one in heard.items() if address in STRANGERS]
+    strange = [traffic for (address, _), traffic in traffic_by_port.items() if address in STRANGERS]
     assert len(strange) == 7
-    assert [(one.connections, one.data) for one in strange] == [(0, b"")] * 7
+    assert [(traffic.connections, traffic.data) for traffic in strange] == [(0, b"")] * 7
 
 
 STRANGERS = ("127.9.0.1", "127.9.0.2", "127.4.0.3")
@@ -161,32 +167,33 @@ def test_internal_servers_are_probed_at_their_addresses(planned, tmp_path):
     """In the internal network, a probe connects to the address of each pool member, so it finds a
     member with an old certificate.
     """
-    with network(planned, tmp_path, "inside", INSIDE, fe02=True) as heard:
-        status, told = ask(planned, tmp_path, "inside", INSIDE)
-        check_unplanned_servers(heard)
+    with network(planned, tmp_path, "inside", INSIDE, fe02=True) as traffic_by_port:
+        status, report = ask(planned, tmp_path, "inside", INSIDE)
+        check_unplanned_servers(traffic_by_port)
     assert status == 1
-    different = {line["place"] for line in told["seen"] if line["result"] == "different"}
+    different = {line["place"] for line in report["seen"] if line["result"] == "different"}
     assert different == {f"fe02.contoso.com:{port}" for port in (443, 444, 4443, 5061)}
-    assert [line for line in told["seen"] if line["result"] in ("refused", "no answer")] == []
+    assert [line for line in report["seen"] if line["result"] in ("refused", "no answer")] == []
     assert (
-        "webint.contoso.com:443: 3 of 3 members of the pool responded at this name" in told["notes"]
+        "webint.contoso.com:443: 3 of 3 members of the pool responded at this name"
+        in report["notes"]
     )
-    notes = "\n".join(told["notes"])
+    notes = "\n".join(report["notes"])
     assert "lyncdiscoverinternal.contoso.com at 127.9.0.2" in notes
-    assert heard["127.3.0.9", 443].connections == 3
+    assert traffic_by_port["127.3.0.9", 443].connections == 3
     # In the internal network, sip.contoso.com is the address of the pool. Therefore, the probe does
     # not connect to the Access Edge service, and does not report a difference.
-    assert not [line for line in told["seen"] if line["place"].startswith("access.")]
+    assert not [line for line in report["seen"] if line["place"].startswith("access.")]
 
 
 def test_external_probes_use_public_names(planned, tmp_path):
     """Outside the internal network, a probe connects only to the Edge Server and the reverse proxy,
     by their public names.
     """
-    with network(planned, tmp_path, "outside", OUTSIDE) as heard:
-        status, told = ask(planned, tmp_path, "outside", OUTSIDE, "no-sni")
-        check_unplanned_servers(heard)
-    seen = {line["place"]: line["result"] for line in told["seen"] if line["place"]}
+    with network(planned, tmp_path, "outside", OUTSIDE) as traffic_by_port:
+        status, report = ask(planned, tmp_path, "outside", OUTSIDE, "no-sni")
+        check_unplanned_servers(traffic_by_port)
+    seen = {line["place"]: line["result"] for line in report["seen"] if line["place"]}
     assert seen == {
         "access.contoso.com:443": "as planned",
         "access.contoso.com:5061": "as planned",
@@ -195,8 +202,8 @@ def test_external_probes_use_public_names(planned, tmp_path):
         "meet.contoso.com:443": "as planned",
     }
     assert status == 0
-    assert heard["127.4.1.1", 443].names == ["web.contoso.com", "meet.contoso.com", None]
-    notes = "\n".join(told["notes"])
+    assert traffic_by_port["127.4.1.1", 443].names == ["web.contoso.com", "meet.contoso.com", None]
+    notes = "\n".join(report["notes"])
     for name, address in (("dialin", "127.9.0.1"), ("lyncdiscover", "127.9.0.2")):
         assert f"{name}.contoso.com at {address}" in notes
 
@@ -205,11 +212,11 @@ def test_a_name_without_an_address_has_no_answer(planned, tmp_path):
     """If a server has no address, the probe fails, and its notes list the other names without an
     address.
     """
-    status, told = ask(planned, tmp_path, "inside", {"edge01.contoso.com": "127.3.1.1"})
+    status, report = ask(planned, tmp_path, "inside", {"edge01.contoso.com": "127.3.1.1"})
     assert status == 1
-    line = next(line for line in told["seen"] if line["place"] == "fe01.contoso.com:5061")
+    line = next(line for line in report["seen"] if line["place"] == "fe01.contoso.com:5061")
     assert (line["result"], line["remarks"]) == (
         "no answer",
         ["the name does not resolve to an IP address"],
     )
-    assert "further names cannot be resolved to an address" in "\n".join(told["notes"])
+    assert "further names cannot be resolved to an address" in "\n".join(report["notes"])

@@ -77,8 +77,8 @@ def program(*command: object, ready: str, port: int = 0) -> Iterator[int]:
     ) as process:
         try:
             for line in process.stdout:
-                if found := re.search(ready, line.decode()):
-                    yield port or int(found[1])
+                if match := re.search(ready, line.decode()):
+                    yield port or int(match[1])
                     break
             else:
                 raise AssertionError(f"{command[0]} did not start")
@@ -112,9 +112,9 @@ def test_the_chain_of_an_openssl_server_is_read(options, protocol, pair, leaf):
     certificate.
     """
     with s_server(pair, *options) as port:
-        found = fetch_chain("127.0.0.1", port, name=NAME)
-    assert (found.outcome, found.protocol) == (SHOWN, protocol)
-    assert found.chain == (der(leaf), der(authority().issuing))
+        handshake = fetch_chain("127.0.0.1", port, name=NAME)
+    assert (handshake.outcome, handshake.protocol) == (SHOWN, protocol)
+    assert handshake.chain == (der(leaf), der(authority().issuing))
 
 
 @pytest.mark.skipif(not shutil.which("gnutls-serv"), reason="no gnutls-serv")
@@ -125,8 +125,8 @@ def test_the_chain_of_a_gnutls_server_is_read(priority, pair, leaf):
     options = ("--x509certfile", pair, "--x509keyfile", pair, "--priority", priority)
     command = ("gnutls-serv", "--port", port, "--echo", "--require-client-cert", *options)
     with program(*command, ready="[Ll]istening on", port=port):
-        found = fetch_chain("127.0.0.1", port, name=NAME)
-    assert (found.outcome, found.chain[0]) == (SHOWN, der(leaf))
+        handshake = fetch_chain("127.0.0.1", port, name=NAME)
+    assert (handshake.outcome, handshake.chain[0]) == (SHOWN, der(leaf))
 
 
 _JAVA = """
@@ -154,8 +154,8 @@ def test_the_chain_of_a_java_server_is_read(pair, leaf, tmp_path):
     )
     (tmp_path / "Serve.java").write_text(_JAVA)
     with program("java", tmp_path / "Serve.java", store, ready=r"port (\d+)") as port:
-        found = fetch_chain("127.0.0.1", port, name=NAME)
-    assert (found.outcome, found.chain[0]) == (SHOWN, der(leaf))
+        handshake = fetch_chain("127.0.0.1", port, name=NAME)
+    assert (handshake.outcome, handshake.chain[0]) == (SHOWN, der(leaf))
 
 
 _NGINX = """
@@ -204,14 +204,16 @@ def test_a_server_selects_its_certificate_by_name(pair, tmp_path):
 def test_three_thousand_names_are_read(tmp_path):
     """The probe can read and compare a certificate with thousands of names."""
     planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
-    one = planned.certificates[0]
-    names = [*one.names, *(f"n{number}.contoso.com" for number in range(3000))]
-    path = write_pair(tmp_path, "wide", certificate_for(one, san=names), authority().issuing)
+    certificate = planned.certificates[0]
+    names = [*certificate.names, *(f"n{number}.contoso.com" for number in range(3000))]
+    path = write_pair(
+        tmp_path, "wide", certificate_for(certificate, san=names), authority().issuing
+    )
     hosts = tmp_path / "hosts.txt"
     with listening(speak_tls([path])) as server:
         hosts.write_text(f"{NAME} 5061 127.0.0.1:{server.port}\n")
-        found = ln.probe(planned, hosts=hosts)
-    (line,) = (line for line in found.seen if line.place)
+        result = ln.probe(planned, hosts=hosts)
+    (line,) = (line for line in result.seen if line.place)
     assert [finding.code for finding in line.findings if finding.code == "names-added"]
 
 
@@ -223,21 +225,21 @@ def test_a_certificate_beyond_the_limit_is_refused(tmp_path):
     names = [f"n{number}.a-rather-long-name-of-a-domain.contoso.com" for number in range(4000)]
     wide = certificate_for(planned.certificates[0], san=names)
     with listening(speak_tls([write_pair(tmp_path, "wide", wide)])) as server:
-        found = fetch_chain("127.0.0.1", server.port, name=NAME)
-    assert (found.outcome, found.chain) == (REFUSED, ())
-    assert "larger than TLS libraries accept" in found.detail
+        handshake = fetch_chain("127.0.0.1", server.port, name=NAME)
+    assert (handshake.outcome, handshake.chain) == (REFUSED, ())
+    assert "larger than TLS libraries accept" in handshake.detail
 
 
 def _say(data: bytes):
-    def answer(connection: socket.socket, heard: Heard) -> None:
+    def answer(connection: socket.socket, traffic: Heard) -> None:
         connection.recv(4096)
         connection.sendall(data)
-        hang(connection, heard)
+        hang(connection, traffic)
 
     return answer
 
 
-def _drip(connection: socket.socket, heard: Heard) -> None:
+def _drip(connection: socket.socket, traffic: Heard) -> None:
     """Send a TLS record one byte at a time."""
     for byte in b"\x16\x03\x03\x40\x00" + bytes(1000):
         connection.sendall(bytes([byte]))
@@ -249,7 +251,7 @@ def _drip(connection: socket.socket, heard: Heard) -> None:
     [
         (hang, NO_ANSWER, "the server did not send a certificate within 0.5 seconds"),
         (_drip, NO_ANSWER, "the server did not send a certificate within 0.5 seconds"),
-        (lambda connection, heard: None, REFUSED, "closed the connection"),
+        (lambda connection, traffic: None, REFUSED, "closed the connection"),
         (_say(b"HTTP/1.1 400 Bad Request\r\n\r\n"), REFUSED, "does not use TLS"),
         (_say(bytes(range(256)) * 40), REFUSED, "does not use TLS"),
         (_say(b"220 mail ready\r\n"), REFUSED, "does not use TLS"),
@@ -263,9 +265,9 @@ def test_the_reason_of_a_failed_handshake_is_reported(answer, outcome, detail):
     """
     begin = time.monotonic()
     with listening(answer) as server:
-        found = fetch_chain("127.0.0.1", server.port, name=NAME, timeout=0.5)
-    assert (found.outcome, found.chain) == (outcome, ())
-    assert detail in found.detail
+        handshake = fetch_chain("127.0.0.1", server.port, name=NAME, timeout=0.5)
+    assert (handshake.outcome, handshake.chain) == (outcome, ())
+    assert detail in handshake.detail
     assert time.monotonic() - begin < 5
 
 
@@ -280,9 +282,9 @@ def test_a_port_that_never_accepts_has_no_answer():
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(("127.0.0.1", port))
-        found = fetch_chain("127.0.0.1", port, timeout=0.3)
-    assert (found.outcome, found.is_silent) == (NO_ANSWER, True)
-    assert found.detail == "the server did not accept a connection within 0.3 seconds"
+        handshake = fetch_chain("127.0.0.1", port, timeout=0.3)
+    assert (handshake.outcome, handshake.is_silent) == (NO_ANSWER, True)
+    assert handshake.detail == "the server did not accept a connection within 0.3 seconds"
 
 
 def test_an_ipv6_address_is_probed(pair, leaf):
@@ -296,8 +298,8 @@ def test_only_tls_10_can_be_offered(pair):
     it.
     """
     with s_server(pair, "-tls1_2") as port:
-        found = fetch_chain("127.0.0.1", port, name=NAME, is_only_tls10=True)
-    assert (found.outcome, found.chain) == (REFUSED, ())
+        handshake = fetch_chain("127.0.0.1", port, name=NAME, is_only_tls10=True)
+    assert (handshake.outcome, handshake.chain) == (REFUSED, ())
     with s_server(pair, "-cipher", "ALL:@SECLEVEL=0") as port:
         assert fetch_chain("127.0.0.1", port, is_only_tls10=True).protocol == "TLSv1"
 
@@ -328,11 +330,11 @@ def test_each_python_reads_the_same_chain(options, pair, leaf):
     root = str(Path(ln.__file__).parents[1])
     for python in _list_pythons():
         with s_server(pair, *options) as port:
-            told = subprocess.run(
+            process = subprocess.run(
                 [python, "-c", _FETCH, root, str(port)], capture_output=True, text=True, check=True
             )
         shown = [SHOWN, der(leaf).hex(), der(authority().issuing).hex()]
-        assert told.stdout.split() == shown, python
+        assert process.stdout.split() == shown, python
 
 
 def test_this_python_can_read_the_chain(pair, leaf):
@@ -371,7 +373,11 @@ def test_hosts_that_hang_do_not_delay_the_probe(tmp_path):
             for number, server in enumerate(servers)
         )
     )  # fmt: skip
-    by_server = {one.servers[0]: one for one in planned.certificates if one.role == "FrontEnd"}
+    by_server = {
+        certificate.servers[0]: certificate
+        for certificate in planned.certificates
+        if certificate.role == "FrontEnd"
+    }
     lines = []
     with ExitStack() as stack:
         mute = stack.enter_context(listening(hang, host="127.0.0.1"))
@@ -386,17 +392,17 @@ def test_hosts_that_hang_do_not_delay_the_probe(tmp_path):
                 continue
             chain = [issue_planned(by_server[server]), authority().issuing]
             path = write_pair(tmp_path, server, *chain)
-            one = stack.enter_context(
+            listener = stack.enter_context(
                 listening(speak_tls([path]), host=f"127.2.{number // 250}.{number % 250 + 1}")
             )
-            lines.append(f"{server} 5061 127.2.{number // 250}.{number % 250 + 1}:{one.port}")
+            lines.append(f"{server} 5061 127.2.{number // 250}.{number % 250 + 1}:{listener.port}")
         hosts = tmp_path / "hosts.txt"
         hosts.write_text("\n".join(lines))
         begin = time.monotonic()
-        found = ln.probe(planned, hosts=hosts, seconds=5 if HOSTS >= 500 else 3)
+        result = ln.probe(planned, hosts=hosts, seconds=5 if HOSTS >= 500 else 3)
         took = time.monotonic() - begin
-    assert found.counts()[NO_ANSWER] == HOSTS // 10
-    assert found.counts()["as planned"] == HOSTS - HOSTS // 10
+    assert result.counts()[NO_ANSWER] == HOSTS // 10
+    assert result.counts()["as planned"] == HOSTS - HOSTS // 10
     assert took < 30
 
 
@@ -424,13 +430,13 @@ def test_no_other_address_is_connected_to(pair, tmp_path):
         hosts.write_text(
             f"a.contoso.com 5061 127.0.0.1:{edge.port}\nfe01.contoso.com 444 127.0.0.1:{edge.port}\n"
         )
-        told = subprocess.run(
+        process = subprocess.run(
             ["strace", "-f", "-e", "trace=connect", "-o", trace, *command],
             capture_output=True, text=True,
         )  # fmt: skip
-    assert told.returncode == 1, told.stderr
-    asked = {(address, int(port)) for port, address in _STRACE.findall(trace.read_text())}
-    assert asked == {("127.0.0.1", edge.port)}
+    assert process.returncode == 1, process.stderr
+    addresses = {(address, int(port)) for port, address in _STRACE.findall(trace.read_text())}
+    assert addresses == {("127.0.0.1", edge.port)}
     assert edge.connections == 2
     assert mute.connections == 0
 
@@ -441,17 +447,21 @@ def test_edge_with_one_name_is_probed_on_two_ports(tmp_path):
     """
     edge = dict.fromkeys(("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"), "edge.contoso.com")  # fmt: skip
     planned = plan(row("edge01.contoso.com", "Edge", "edgepool.contoso.com", **edge))
-    external = next(one for one in planned.certificates if "AccessEdgeExternal" in one.usages)
+    external = next(
+        certificate
+        for certificate in planned.certificates
+        if "AccessEdgeExternal" in certificate.usages
+    )
     chain = show_as_planned(None, external)
     with listening(speak_tls([write_pair(tmp_path, "edge", *chain)])) as server:
         hosts = tmp_path / "hosts.txt"
         text = "".join(f"edge.contoso.com {port} 127.0.0.1:{server.port}\n" for port in (5061, 444))
         hosts.write_text(text)
-        found = ln.probe(planned, zone="outside", hosts=hosts)
+        result = ln.probe(planned, zone="outside", hosts=hosts)
         hosts.write_text(f"{text}edge.contoso.com 443 127.0.0.1:{server.port}\n")
         with pytest.raises(ln.OptionsError) as refused:
             ln.probe(planned, zone="outside", hosts=hosts)
-    assert found.counts()["as planned"] == 2
+    assert result.counts()["as planned"] == 2
     assert server.connections == 2
     assert "no TLS port 443" in str(refused.value.problems[0])
 
@@ -462,19 +472,19 @@ def test_markup_in_a_certificate_is_shown_as_text(tmp_path):
     """
     planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
     evil = "<script>alert(1)</script>\x1b[31m../../etc"
-    one = certificate_for(planned.certificates[0], subject=[("CN", evil[:60])], san=[NAME])
-    with listening(speak_tls([write_pair(tmp_path, "evil", one)])) as server:
+    certificate = certificate_for(planned.certificates[0], subject=[("CN", evil[:60])], san=[NAME])
+    with listening(speak_tls([write_pair(tmp_path, "evil", certificate)])) as server:
         hosts = tmp_path / "hosts.txt"
         hosts.write_text(f"{NAME} 5061 127.0.0.1:{server.port}\n")
-        found = ln.probe(planned, hosts=hosts)
-    report = build_probe_report(found)
+        result = ln.probe(planned, hosts=hosts)
+    report = build_probe_report(result)
     for suffix in PROBE_FILE.is_ours:
         data = write_report(report, suffix)
         assert b"<script>alert" not in data or suffix in (".csv", ".json")
     assert "\x1b" not in "\n".join(format_report(report, width=100))
     saved = tmp_path / "as-is.json"
-    saved.write_bytes(found.as_is.to_json())
-    assert ln.read_as_is(saved) == found.as_is
+    saved.write_bytes(result.as_is.to_json())
+    assert ln.read_as_is(saved) == result.as_is
 
 
 def test_a_server_that_accepts_tls_10_has_a_line(pair, tmp_path):
@@ -484,12 +494,12 @@ def test_a_server_that_accepts_tls_10_has_a_line(pair, tmp_path):
     path, hosts = write_pair(tmp_path, NAME, *chain), tmp_path / "hosts.txt"
     with s_server(path, "-cipher", "ALL:@SECLEVEL=0") as old, s_server(path, "-tls1_2") as new:
         hosts.write_text(f"{NAME} 5061 127.0.0.1:{old}\n{NAME} 444 [::ffff:127.0.0.1]:{new}\n")
-        found = ln.probe(planned, hosts=hosts, also=["tls1.0"])
-    told = "\n".join(format_report(build_probe_report(found), width=200))
-    assert found.exit_status == 0
-    assert "the server still accepts TLS 1.0" in told
+        result = ln.probe(planned, hosts=hosts, also=["tls1.0"])
+    text = "\n".join(format_report(build_probe_report(result), width=200))
+    assert result.exit_status == 0
+    assert "the server still accepts TLS 1.0" in text
     refused = "refused: fe01.contoso.com port 444 (if the server still accepts TLS 1.0): "
-    assert f"{refused}the server does not accept this TLS version" in told
+    assert f"{refused}the server does not accept this TLS version" in text
 
 
 def test_a_silent_port_does_not_shorten_the_handshakes_after_it(pair, tmp_path):
@@ -503,9 +513,9 @@ def test_a_silent_port_does_not_shorten_the_handshakes_after_it(pair, tmp_path):
     )
     tls = speak_tls([path])
 
-    def slow(connection: socket.socket, heard: Heard) -> None:
+    def slow(connection: socket.socket, traffic: Heard) -> None:
         time.sleep(1.2)
-        tls(connection, heard)
+        tls(connection, traffic)
 
     with ExitStack() as stack:
         full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
@@ -516,6 +526,6 @@ def test_a_silent_port_does_not_shorten_the_handshakes_after_it(pair, tmp_path):
             waiting.connect_ex(("127.0.0.1", silent))
         server = stack.enter_context(listening(slow))
         hosts.write_text(f"{NAME} 444 127.0.0.1:{silent}\n{NAME} 5061 127.0.0.1:{server.port}\n")
-        found = ln.probe(planned, hosts=hosts, seconds=3)
-    seen = {line.place: line.result for line in found.seen if line.place}
+        result = ln.probe(planned, hosts=hosts, seconds=3)
+    seen = {line.place: line.result for line in result.seen if line.place}
     assert seen == {f"{NAME}:444": "no answer", f"{NAME}:5061": "as planned"}

@@ -40,13 +40,13 @@ def two_sites():
     return ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), ln.load_rules())
 
 
-def find_failures(found):
+def find_failures(report):
     """Return the lines of the report that need attention. The host and port of each line are mapped
     to its result and text.
     """
     return {
         line.place: (line.result, " ".join(line.format_lines()))
-        for line in found.seen
+        for line in report.seen
         if line.is_failure
     }
 
@@ -56,11 +56,13 @@ def test_a_correct_deployment_is_as_planned(two_sites, tmp_path):
     why it cannot see the other planned certificates.
     """
     with live(two_sites, tmp_path) as servers:
-        found = ln.probe(two_sites, hosts=servers.hosts)
-    assert found.exit_status == 0
-    assert found.counts() == {"as planned": len(servers.heard), "cannot be seen": 2}
-    unseen = {line.id: line.remarks for line in found.seen if not line.place}
-    oauth = next(one.id for one in two_sites.certificates if one.role == "Deployment")
+        report = ln.probe(two_sites, hosts=servers.hosts)
+    assert report.exit_status == 0
+    assert report.counts() == {"as planned": len(servers.heard), "cannot be seen": 2}
+    unseen = {line.id: line.remarks for line in report.seen if not line.place}
+    oauth = next(
+        certificate.id for certificate in two_sites.certificates if certificate.role == "Deployment"
+    )
     assert unseen[oauth] == (
         "The OAuth certificate signs the tokens that servers exchange. No port presents this certificate.",
     )
@@ -69,12 +71,12 @@ def test_a_correct_deployment_is_as_planned(two_sites, tmp_path):
 def test_servers_receive_only_the_handshake(two_sites, tmp_path):
     """Each server receives one connection with the planned name, and no data after the handshake."""
     with live(two_sites, tmp_path, mutual=True) as servers:
-        found = ln.probe(two_sites, hosts=servers.hosts)
-    assert found.exit_status == 0
+        report = ln.probe(two_sites, hosts=servers.hosts)
+    assert report.exit_status == 0
     names = {target.place: target.name for target in list_targets(two_sites).ports}
-    for (host, port), heard in servers.heard.items():
-        assert (heard.connections, heard.data) == (1, b"")
-        assert heard.names == [names[f"{host}:{port}"]]
+    for (host, port), traffic in servers.heard.items():
+        assert (traffic.connections, traffic.data) == (1, b"")
+        assert traffic.names == [names[f"{host}:{port}"]]
 
 
 def test_differences_are_listed_with_their_causes(tmp_path):
@@ -84,32 +86,35 @@ def test_differences_are_listed_with_their_causes(tmp_path):
     planned = pool("fe01.contoso.com", "fe02.contoso.com", "fe03.contoso.com")
     ca = authority()
 
-    def show(target, one):
-        chain = show_as_planned(target, one)
+    def show(target, certificate):
+        chain = show_as_planned(target, certificate)
         return {
             ("fe01.contoso.com", 443): chain[:1],
             ("fe01.contoso.com", 444): [*chain, ca.root],
             ("fe02.contoso.com", 443): [chain[0], ca.root, ca.issuing],
-            ("fe02.contoso.com", 444): [certificate_for(one, san=one.names[:1]), ca.issuing],
+            ("fe02.contoso.com", 444): [
+                certificate_for(certificate, san=certificate.names[:1]),
+                ca.issuing,
+            ],
             ("fe03.contoso.com", 5061): [
-                certificate_for(one, begins=MIDNIGHT - timedelta(days=9)),
+                certificate_for(certificate, begins=MIDNIGHT - timedelta(days=9)),
                 ca.issuing,
             ],
         }.get((target.server, target.port), chain)
 
     with live(planned, tmp_path, show=show) as servers:
-        found = ln.probe(planned, hosts=servers.hosts)
-    told = find_failures(found)
-    assert {result for result, _ in told.values()} == {DIFFERENT}
-    assert sorted(told) == [
+        report = ln.probe(planned, hosts=servers.hosts)
+    failures = find_failures(report)
+    assert {result for result, _ in failures.values()} == {DIFFERENT}
+    assert sorted(failures) == [
         *("fe01.contoso.com:443", "fe02.contoso.com:443", "fe02.contoso.com:444"),
         "fe03.contoso.com:5061",
     ]
-    assert "does not send the intermediate certificate" in told["fe01.contoso.com:443"][1]
-    assert "wrong order" in told["fe02.contoso.com:443"][1]
-    assert "names-missing" in told["fe02.contoso.com:444"][1]
-    assert "shows a newer certificate. Restart" in told["fe03.contoso.com:5061"][1]
-    root = next(line for line in found.seen if line.place == "fe01.contoso.com:444")
+    assert "does not send the intermediate certificate" in failures["fe01.contoso.com:443"][1]
+    assert "wrong order" in failures["fe02.contoso.com:443"][1]
+    assert "names-missing" in failures["fe02.contoso.com:444"][1]
+    assert "shows a newer certificate. Restart" in failures["fe03.contoso.com:5061"][1]
+    root = next(line for line in report.seen if line.place == "fe01.contoso.com:444")
     assert root.remarks == ("the server also sends the root certificate, which clients ignore",)
 
 
@@ -123,13 +128,13 @@ def test_closed_and_silent_ports_have_different_results(tmp_path):
         hosts.write_text(
             f"fe01.contoso.com 5061 127.0.0.1:{mute.port}\nfe01.contoso.com 444 127.0.0.1:1\n"
         )
-        found = ln.probe(planned, hosts=hosts, seconds=0.5)
-    told = find_failures(found)
-    assert {place: result for place, (result, _) in told.items()} == {
+        report = ln.probe(planned, hosts=hosts, seconds=0.5)
+    failures = find_failures(report)
+    assert {endpoint: result for endpoint, (result, _) in failures.items()} == {
         "fe01.contoso.com:5061": NO_ANSWER,
         "fe01.contoso.com:444": REFUSED,
     }
-    assert found.exit_status == 1
+    assert report.exit_status == 1
 
 
 def test_a_port_with_a_condition_may_be_closed(two_sites, tmp_path):
@@ -138,32 +143,36 @@ def test_a_port_with_a_condition_may_be_closed(two_sites, tmp_path):
     """
     hosts = tmp_path / "hosts.txt"
     hosts.write_text("edge01.contoso.com 23456 127.0.0.1:1\nmed01.contoso.com 5067 127.0.0.1:1\n")
-    found = ln.probe(two_sites, hosts=hosts)
-    assert found.counts()["refused"] == 2
-    assert found.exit_status == 0
+    report = ln.probe(two_sites, hosts=hosts)
+    assert report.counts()["refused"] == 2
+    assert report.exit_status == 0
 
 
 def test_members_behind_one_address_are_counted(tmp_path):
     """Behind a load balancer, the probe distinguishes the pool members by their certificates."""
     planned = pool("fe01.contoso.com", "fe02.contoso.com", "fe03.contoso.com")
-    by_server = {one.servers[0]: one for one in planned.certificates if one.role == "FrontEnd"}
+    by_server = {
+        certificate.servers[0]: certificate
+        for certificate in planned.certificates
+        if certificate.role == "FrontEnd"
+    }
     issuing = authority().issuing
     old = {"begins": MIDNIGHT - timedelta(days=300)}
     pairs = [
-        write_pair(tmp_path, server, certificate_for(one, **changes), issuing)
-        for server, one in by_server.items()
+        write_pair(tmp_path, server, certificate_for(certificate, **changes), issuing)
+        for server, certificate in by_server.items()
         for changes in [old if server == "fe02.contoso.com" else {}]
     ]
     with listening(speak_tls(pairs)) as balancer:
         hosts = tmp_path / "hosts.txt"
         hosts.write_text(f"eepool.contoso.com 5061 127.0.0.1:{balancer.port}\n")
-        found = ln.probe(planned, hosts=hosts)
+        report = ln.probe(planned, hosts=hosts)
     assert balancer.connections == 3
     assert (
-        "eepool.contoso.com:5061: 3 of 3 members of the pool responded at this name" in found.notes
+        "eepool.contoso.com:5061: 3 of 3 members of the pool responded at this name" in report.notes
     )
-    assert found.counts()[DIFFERENT] == 1
-    assert "certificate-expired" in find_failures(found)["eepool.contoso.com:5061"][1]
+    assert report.counts()[DIFFERENT] == 1
+    assert "certificate-expired" in find_failures(report)["eepool.contoso.com:5061"][1]
 
 
 @pytest.mark.parametrize("at_one_address", [True, False])
@@ -183,14 +192,14 @@ def test_an_address_has_one_connection_at_a_time(at_one_address, tmp_path):
             )
         )
         begin = time.monotonic()
-        found = ln.probe(pool(*servers), hosts=hosts, seconds=0.5)
+        report = ln.probe(pool(*servers), hosts=hosts, seconds=0.5)
         took = time.monotonic() - begin
-    assert found.counts()[NO_ANSWER] == 4
+    assert report.counts()[NO_ANSWER] == 4
     assert (took >= 2) == at_one_address
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("fe01.contoso.com 5061", "the line must contain a name, a port and an address"),
         ("fe01.contoso.com 0 127.0.0.1", "the port is not a number from 1 to 65535"),
@@ -202,16 +211,16 @@ def test_an_address_has_one_connection_at_a_time(at_one_address, tmp_path):
         ("fe01.contoso.com 5269 127.0.0.1", "no TLS port 5269 for fe01.contoso.com"),
     ],
 )
-def test_invalid_lines_in_a_hosts_file_are_rejected(line, told, tmp_path):
+def test_invalid_lines_in_a_hosts_file_are_rejected(line, message, tmp_path):
     """If a hosts file has an invalid line, or a port outside the plan, the probe makes no
     connection.
     """
     hosts = tmp_path / "hosts.txt"
-    with listening(lambda connection, heard: None) as server:
+    with listening(lambda connection, traffic: None) as server:
         hosts.write_text(f"fe01.contoso.com 444 127.0.0.1:{server.port}\n{line}\n")
         with pytest.raises(OptionsError, match="cannot use") as refused:
             ln.probe(pool("fe01.contoso.com"), hosts=hosts)
-    assert told in str(refused.value.problems[0])
+    assert message in str(refused.value.problems[0])
     assert refused.value.problems[0].row == 2
     assert server.connections == 0
 
@@ -240,13 +249,13 @@ def test_members_with_different_certificates_are_noted(tmp_path):
         subject=[*planned.subject.fields()], san=planned.names, begins=MIDNIGHT,
     )  # fmt: skip
 
-    def show(target, one):
+    def show(target, certificate):
         is_other = target.server == "fe02.contoso.com"
-        return [made, other.issuing] if is_other else show_as_planned(target, one)
+        return [made, other.issuing] if is_other else show_as_planned(target, certificate)
 
     with live(shared, tmp_path, show=show) as servers:
-        found = ln.probe(shared, hosts=servers.hosts)
-    notes = found.notes
+        report = ln.probe(shared, hosts=servers.hosts)
+    notes = report.notes
     (differ,) = (note for note in notes if "must share one certificate" in note)
     assert differ.startswith(
         "The servers in eepool.contoso.com must share one certificate, but present 2 certificates: "
@@ -255,10 +264,10 @@ def test_members_with_different_certificates_are_noted(tmp_path):
         "The servers in eepool.contoso.com show certificates from 2 CAs: "
         "Contoso Issuing CA 1 at fe01.contoso.com; Fabrikam Issuing CA 1 at fe02.contoso.com"
     ) in notes
-    shown = found._repr_html_()
+    shown = report._repr_html_()
     assert "Servers and ports" in shown
     assert all(html.escape(note) in shown.replace("<wbr>", "") for note in notes)
-    assert len(found.to_frame()) == len(found.seen)
+    assert len(report.to_frame()) == len(report.seen)
 
 
 def test_a_hosts_file_may_contain_ipv6_addresses(tmp_path):
@@ -268,6 +277,6 @@ def test_a_hosts_file_may_contain_ipv6_addresses(tmp_path):
     with listening(speak_tls([write_pair(tmp_path, "a", *chain)]), host="::1") as server:
         hosts = tmp_path / "hosts.txt"
         hosts.write_text(f"FE01.contoso.com. 5061 [::1]:{server.port}  # in the lab\n\n# end\n")
-        found = ln.probe(planned, hosts=hosts)
-    (line,) = (line for line in found.seen if line.place)
+        report = ln.probe(planned, hosts=hosts)
+    (line,) = (line for line in report.seen if line.place)
     assert (line.result, line.address) == ("as planned", f"[::1]:{server.port}")

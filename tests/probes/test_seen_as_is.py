@@ -35,30 +35,36 @@ def root(tmp_path) -> Path:
     return path
 
 
-def of_server(found: ln.CertificatePlan, name: str) -> str:
+def of_server(planned: ln.CertificatePlan, name: str) -> str:
     """Return the id of the planned certificate of a server."""
-    return next(one.id for one in found.certificates if name in one.servers and one.pool)
+    return next(
+        certificate.id
+        for certificate in planned.certificates
+        if name in certificate.servers and certificate.pool
+    )
 
 
 def states(as_is) -> dict[str, str]:
-    return {one.owner: one.state for one in as_is.planned}
+    return {entry.owner: entry.state for entry in as_is.planned}
 
 
 def test_presented_certificates_need_no_request(planned, root, tmp_path):
     """If a server presents the planned certificate, no request is needed. A certificate that no
     port shows is "not seen", not missing.
     """
-    with live(planned, tmp_path, only=lambda one: one.server == "fe01.contoso.net") as servers:
-        found = ln.probe(planned, hosts=servers.hosts, folder=root).as_is
-    assert states(found) == {
+    with live(
+        planned, tmp_path, only=lambda target: target.server == "fe01.contoso.net"
+    ) as servers:
+        as_is = ln.probe(planned, hosts=servers.hosts, folder=root).as_is
+    assert states(as_is) == {
         "fe01.contoso.net": "covered",
         "fe02.contoso.net": "not-seen",
         "the deployment": "not-seen",
     }
     path = tmp_path / "seen.json"
-    path.write_bytes(found.to_json())
-    assert ln.read_as_is(path) == found
-    assert [one.findings[0].code for one in found.planned if one.state == "not-seen"] == [
+    path.write_bytes(as_is.to_json())
+    assert ln.read_as_is(path) == as_is
+    assert [entry.findings[0].code for entry in as_is.planned if entry.state == "not-seen"] == [
         "not-seen",
         "not-seen",
     ]
@@ -69,18 +75,23 @@ def test_an_old_certificate_on_one_port_is_reported(planned, root, tmp_path):
     not assigned to this port.
     """
 
-    def show(target, one):
+    def show(target, certificate):
         if target.port == 5061:
-            return [certificate_for(one, begins=MIDNIGHT - timedelta(days=9)), authority().issuing]
-        return show_as_planned(target, one)
+            return [
+                certificate_for(certificate, begins=MIDNIGHT - timedelta(days=9)),
+                authority().issuing,
+            ]
+        return show_as_planned(target, certificate)
 
     with live(planned, tmp_path, show=show) as servers:
-        found = ln.probe(planned, hosts=servers.hosts, folder=root)
-    assert found.counts()["different"] == 2
-    one = next(one for one in found.as_is.planned if one.owner == "fe01.contoso.net")
-    assert (one.state, one.is_good) == ("elsewhere", True)
-    told = "on fe01.contoso.net, the certificate is not assigned to port 5061, which shows "
-    assert any(remark.startswith(told) for remark in one.remarks)
+        report = ln.probe(planned, hosts=servers.hosts, folder=root)
+    assert report.counts()["different"] == 2
+    entry = next(
+        candidate for candidate in report.as_is.planned if candidate.owner == "fe01.contoso.net"
+    )
+    assert (entry.state, entry.is_good) == ("elsewhere", True)
+    prefix = "on fe01.contoso.net, the certificate is not assigned to port 5061, which shows "
+    assert any(remark.startswith(prefix) for remark in entry.remarks)
 
 
 def test_certificates_without_their_root_are_unproven(planned, tmp_path):
@@ -88,10 +99,10 @@ def test_certificates_without_their_root_are_unproven(planned, tmp_path):
     comparison reports the certificate as unproven.
     """
     with live(planned, tmp_path) as servers:
-        found = ln.probe(planned, hosts=servers.hosts)
-    assert found.exit_status == 0
-    assert states(found.as_is)["fe01.contoso.net"] == "unproven"
-    assert "CN=Contoso Root CA" in found.notes[0]
+        report = ln.probe(planned, hosts=servers.hosts)
+    assert report.exit_status == 0
+    assert states(report.as_is)["fe01.contoso.net"] == "unproven"
+    assert "CN=Contoso Root CA" in report.notes[0]
 
 
 def test_invisible_certificates_need_a_decision(planned, root, tmp_path, shell):
@@ -101,29 +112,36 @@ def test_invisible_certificates_need_a_decision(planned, root, tmp_path, shell):
     table, saved = shell.write("servers.csv", TWO_FRONT_ENDS), shell.folder / "seen.json"
     shell.write("passphrase", PASSPHRASE)
     with live(planned, tmp_path) as servers:
-        told = shell("probe", table, "--hosts", servers.hosts, "--folder", root, "--save", saved)
-    assert told.status == 0, told
+        result = shell("probe", table, "--hosts", servers.hosts, "--folder", root, "--save", saved)
+    assert result.status == 0, result
     request = ("request", table, "requests", "--only-missing", saved, "--passphrase-file",
                "passphrase")  # fmt: skip
-    told = shell(*request)
-    assert told.status == 1
-    assert "no port presented 1 planned certificate" in told.err
-    assert "The OAuth certificate signs the tokens" in told.err
-    assert "--accept not-seen=REASON" in told.err
+    result = shell(*request)
+    assert result.status == 1
+    assert "no port presented 1 planned certificate" in result.err
+    assert "The OAuth certificate signs the tokens" in result.err
+    assert "--accept not-seen=REASON" in result.err
     assert not (shell.folder / "requests").exists()
-    oauth = next(one.id for one in planned.certificates if not one.pool)
-    told = shell(*request, "--reuse", oauth)
-    assert "lyncnb asis PROBE.json CERTIFICATE.cer TOPOLOGY" in told.err
-    assert told.status == 2
-    reused = (part for one in planned.certificates if one.pool for part in ("--reuse", one.id))
-    told = shell(*request, *reused, "--accept", "not-seen=we have none")
-    assert told.status == 0, told
+    oauth = next(certificate.id for certificate in planned.certificates if not certificate.pool)
+    result = shell(*request, "--reuse", oauth)
+    assert "lyncnb asis PROBE.json CERTIFICATE.cer TOPOLOGY" in result.err
+    assert result.status == 2
+    reused = (
+        part
+        for certificate in planned.certificates
+        if certificate.pool
+        for part in ("--reuse", certificate.id)
+    )
+    result = shell(*request, *reused, "--accept", "not-seen=we have none")
+    assert result.status == 0, result
     manifest = json.loads((shell.folder / "requests" / "manifest.json").read_bytes())
-    covered = {one["id"]: bool(one.get("covered")) for one in manifest["requests"]}
-    assert covered == {one.id: bool(one.pool) for one in planned.certificates}
+    covered = {record["id"]: bool(record.get("covered")) for record in manifest["requests"]}
+    assert covered == {
+        certificate.id: bool(certificate.pool) for certificate in planned.certificates
+    }
     with live(planned, tmp_path) as servers:
-        found = ln.probe(planned, hosts=servers.hosts, folder=shell.folder / "requests")
-    assert {line.request.rpartition(" ")[0] for line in found.seen if line.place} == {
+        report = ln.probe(planned, hosts=servers.hosts, folder=shell.folder / "requests")
+    assert {line.request.rpartition(" ")[0] for line in report.seen if line.place} == {
         "covers the request"
     }
 
@@ -131,23 +149,23 @@ def test_invisible_certificates_need_a_decision(planned, root, tmp_path, shell):
 def test_a_file_is_added_to_the_result_of_a_probe(planned, root, tmp_path):
     """``asis`` combines the result of a probe with the file of a certificate that no port presents."""
     with live(planned, tmp_path) as servers:
-        found = ln.probe(planned, hosts=servers.hosts, folder=root).as_is
+        as_is = ln.probe(planned, hosts=servers.hosts, folder=root).as_is
     saved, oauth = tmp_path / "seen.json", tmp_path / "oauth.cer"
-    saved.write_bytes(found.to_json())
-    one = next(one for one in planned.certificates if not one.pool)
-    oauth.write_bytes(pem(certificate_for(one), *authority().chain))
+    saved.write_bytes(as_is.to_json())
+    certificate = next(candidate for candidate in planned.certificates if not candidate.pool)
+    oauth.write_bytes(pem(certificate_for(certificate), *authority().chain))
     both = ln.compare_as_is(planned, saved, oauth)
     assert {*states(both).values()} == {"covered"}
     assert both.exit_status == 0
-    assert ln.compare_as_is(planned, saved) == found
+    assert ln.compare_as_is(planned, saved) == as_is
     with pytest.raises(OptionsError, match="no installed certificate covers"):
         ln.write_requests(
-            planned, tmp_path / "new", passphrase=PASSPHRASE, only_missing=found, reuse=one.id,
+            planned, tmp_path / "new", passphrase=PASSPHRASE, only_missing=as_is, reuse=certificate.id,
             dry_run=True,
         )  # fmt: skip
     with pytest.raises(PlanRejected, match="no port presented 1 planned certificate"):
         ln.write_requests(
-            planned, tmp_path / "new", passphrase=PASSPHRASE, only_missing=found, dry_run=True
+            planned, tmp_path / "new", passphrase=PASSPHRASE, only_missing=as_is, dry_run=True
         )
     other = ln.plan_certificates(
         planned.topology, planned.rules, options=ln.PlanOptions(wildcard=True)

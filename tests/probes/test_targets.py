@@ -28,7 +28,9 @@ def contoso():
 
 def probed_ports(planned, **choices):
     """Return the host, the port, and the server name for each port to probe."""
-    return {(one.host, one.port, one.name) for one in list_targets(planned, **choices).ports}
+    return {
+        (target.host, target.port, target.name) for target in list_targets(planned, **choices).ports
+    }
 
 
 @pytest.mark.parametrize("zone", ["inside", "outside"])
@@ -36,7 +38,9 @@ def test_ports_without_tls_are_not_probed(contoso, zone):
     """A probe never connects to ports without TLS: TURN, XMPP, SIP, HTTP, file shares and
     databases.
     """
-    ports = {(one.role, one.port) for one in list_targets(contoso, zone=zone, extras=ALSO).ports}
+    ports = {
+        (target.role, target.port) for target in list_targets(contoso, zone=zone, extras=ALSO).ports
+    }
     assert not {3478, 5060, 5068, 5269, 8080, 445, 1433, 80} & {port for _, port in ports}
     hosts = set(list_targets(contoso, zone=zone, extras=ALSO).hosts)
     pools = [pool for pool in contoso.topology.pools if pool.av_edge_fqdn]
@@ -49,22 +53,30 @@ def test_the_zone_decides_which_names_are_probed(contoso):
     the published names.
     """
     inside, outside = (list_targets(contoso, zone=zone) for zone in ("inside", "outside"))
-    assert {one.role for one in outside.ports} == {"Edge", "ReverseProxy"}
-    assert not any(one.server for one in outside.ports)
-    assert {one.role for one in inside.ports if one.server} >= {"Edge", "FrontEnd", "Mediation"}
-    assert "ReverseProxy" not in {one.role for one in inside.ports}
+    assert {target.role for target in outside.ports} == {"Edge", "ReverseProxy"}
+    assert not any(target.server for target in outside.ports)
+    assert {target.role for target in inside.ports if target.server} >= {
+        "Edge",
+        "FrontEnd",
+        "Mediation",
+    }
+    assert "ReverseProxy" not in {target.role for target in inside.ports}
 
 
 def test_every_certificate_is_probed_or_has_a_reason(contoso):
     """Each planned certificate is presented at a port in one of the zones, or is listed as a
     certificate that no port presents.
     """
-    found = [list_targets(contoso, zone=zone) for zone in ("inside", "outside")]
-    behind = {one for targets in found for port in targets.ports for one in port.planned}
-    never = {one.id for one in found[0].unseen} & {one.id for one in found[1].unseen}
-    assert behind | never == {one.id for one in contoso.certificates}
+    all_targets = [list_targets(contoso, zone=zone) for zone in ("inside", "outside")]
+    behind = {
+        identity for targets in all_targets for port in targets.ports for identity in port.planned
+    }
+    never = {entry.id for entry in all_targets[0].unseen} & {
+        entry.id for entry in all_targets[1].unseen
+    }
+    assert behind | never == {certificate.id for certificate in contoso.certificates}
     assert not behind & never
-    assert {one.why for one in found[0].unseen if one.id in never} <= {
+    assert {entry.why for entry in all_targets[0].unseen if entry.id in never} <= {
         rule.why for rule in contoso.rules.unseen
     }
 
@@ -73,7 +85,9 @@ def test_host_names_are_sent_instead_of_wildcards():
     """If the plan uses wildcards, the probe sends the actual host names and no wildcard."""
     proxy = row("rp.contoso.com", "ReverseProxy", "rp.contoso.com")
     planned = plan(front_end(), proxy, options=ln.PlanOptions(wildcard=True))
-    certificate = next(one for one in planned.certificates if one.role == "ReverseProxy")
+    certificate = next(
+        candidate for candidate in planned.certificates if candidate.role == "ReverseProxy"
+    )
     assert any(name.startswith("*.") for name in certificate.names)
     names = {name for _, _, name in probed_ports(planned, zone="outside")}
     assert {"meet.contoso.com", "meet.fabrikam.com", "dialin.contoso.com"} <= names
@@ -84,8 +98,10 @@ def test_an_edge_with_one_name_has_other_ports():
     """If an Edge pool has only one name, Access Edge uses port 5061 and Web Conferencing Edge port
     444. Otherwise both use 443.
     """
-    one = dict.fromkeys(("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"), "e.contoso.com")
-    shared = probed_ports(plan(front_end(), edge(**one)), zone="outside")
+    names = dict.fromkeys(
+        ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"), "e.contoso.com"
+    )
+    shared = probed_ports(plan(front_end(), edge(**names)), zone="outside")
     assert shared == {(*("e.contoso.com", port), "e.contoso.com") for port in (5061, 444)}
     several = plan(front_end(), edge())
     (pool,) = (pool for pool in several.topology.pools if pool.role == "Edge")
@@ -102,14 +118,14 @@ def test_further_ports_are_probed_only_if_selected(contoso):
     """
     usual = list_targets(contoso)
     services = list_targets(contoso, extras="services")
-    more = {one.port for one in services.ports} - {one.port for one in usual.ports}
+    more = {target.port for target in services.ports} - {target.port for target in usual.ports}
     assert more >= {5063, 5065, 5071, 5072, 5073, 5075, 5076, 8404}
-    assert all(one.condition for one in services.ports if one.port in more)
+    assert all(target.condition for target in services.ports if target.port in more)
     twice = list_targets(contoso, extras=["tls1.0"]).ports
     assert len(twice) == 2 * len(usual.ports)
-    assert all(one.condition for one in twice if one.is_tls10)
+    assert all(target.condition for target in twice if target.is_tls10)
     unnamed = list_targets(contoso, zone="outside", extras=["no-sni"]).ports
-    assert {one.role for one in unnamed if not one.name} == {"ReverseProxy"}
+    assert {target.role for target in unnamed if not target.name} == {"ReverseProxy"}
 
 
 @pytest.mark.parametrize(
@@ -141,12 +157,12 @@ def test_each_port_of_a_product_has_a_source(product):
     """
     rules = ln.load_rules(product)
     assert rules.ports
-    assert all(one.source for one in (*rules.ports, *rules.unseen))
-    assert all(one.why.endswith(".") for one in rules.unseen)
+    assert all(rule.source for rule in (*rules.ports, *rules.unseen))
+    assert all(rule.why.endswith(".") for rule in rules.unseen)
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "field"),
     [
         ('roles = ["Mediation"]\nusage = "Default"\nnames = ["pool-name", "server-name"]\nport = 5070',
          'roles = ["Mediator"]\nusage = "Default"\nnames = ["pool-name"]\nport = 5070', "roles"),
@@ -157,7 +173,7 @@ def test_each_port_of_a_product_has_a_source(product):
         ('roles = ["ExchangeOWA"]\nwhy', 'roles = ["OWA"]\nwhy', "roles"),
     ],
 )  # fmt: skip
-def test_unknown_values_in_a_port_rule_are_reported(before, after, told):
+def test_unknown_values_in_a_port_rule_are_reported(before, after, field):
     """The error message gives the location of an unknown role, name, zone, option or flag in the
     rules for ports.
     """
@@ -166,7 +182,7 @@ def test_unknown_values_in_a_port_rule_are_reported(before, after, told):
     texts["lync2013/ports.toml"] = texts["lync2013/ports.toml"].replace(before, after, 1)
     with pytest.raises(RulesError) as refused:
         parse_rules(texts, source="lync2013")
-    assert any(f".{told}" in str(problem) for problem in refused.value.problems)
+    assert any(f".{field}" in str(problem) for problem in refused.value.problems)
 
 
 def test_a_stopped_probe_keeps_its_results(tmp_path):
@@ -182,17 +198,17 @@ def test_a_stopped_probe_keeps_its_results(tmp_path):
         hosts.write_text(
             f"fe01.contoso.com 444 127.0.0.1:1\nfe01.contoso.com 5061 127.0.0.1:{mute.port}\n"
         )
-        found = ln.probe(planned, hosts=hosts, progress=progress, stop=stop, seconds=2)
-    assert found.cancelled
-    assert found.exit_status == 1
+        report = ln.probe(planned, hosts=hosts, progress=progress, stop=stop, seconds=2)
+    assert report.cancelled
+    assert report.exit_status == 1
     assert steps[0] == (1, 2)
-    assert {line.place: line.remarks for line in found.seen if line.place} == {
+    assert {line.place: line.remarks for line in report.seen if line.place} == {
         "fe01.contoso.com:444": ("no service listens on the port",),
         "fe01.contoso.com:5061": (
             "lyncnb did not connect to this port, because the probe was stopped",
         ),
     }
-    assert found.summary().endswith("the probe was stopped")
+    assert report.summary().endswith("the probe was stopped")
 
 
 def test_ctrl_c_stops_the_probe_and_keeps_its_results(tmp_path):
@@ -206,7 +222,7 @@ def test_ctrl_c_stops_the_probe_and_keeps_its_results(tmp_path):
     hosts.write_text("fe01.contoso.com 444 127.0.0.1:1\n")
     answers = probe_ports(list_targets(planned, hosts=hosts), progress=interrupt)
     assert answers.cancelled
-    assert [one.handshake.outcome for one in answers.answers] == ["refused"]
+    assert [answer.handshake.outcome for answer in answers.answers] == ["refused"]
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -215,19 +231,19 @@ def test_random_plans_probe_only_planned_servers(seed):
     certificate of the right server on each port.
     """
     planned = random_plan(random.Random(seed))
-    by_id = {one.id: one for one in planned.certificates}
-    servers = {str(one.fqdn) for pool in planned.topology.pools for one in pool.computers}
+    by_id = {certificate.id: certificate for certificate in planned.certificates}
+    servers = {str(computer.fqdn) for pool in planned.topology.pools for computer in pool.computers}
     media = {str(pool.av_edge_fqdn) for pool in planned.topology.pools if pool.av_edge_fqdn}
     for zone in ("inside", "outside"):
-        found = list_targets(planned, zone=zone, extras=ALSO)
-        for port in (*found.ports, *found.lookups):
+        targets = list_targets(planned, zone=zone, extras=ALSO)
+        for port in (*targets.ports, *targets.lookups):
             assert port.planned
-            certificates = [by_id[one] for one in port.planned]
+            certificates = [by_id[identity] for identity in port.planned]
             if port.server:
                 assert port.server in servers
-                assert all(port.server in one.servers for one in certificates)
-            names = {name for one in certificates for name in one.names}
-            names |= {one.subject.common_name for one in certificates}
+                assert all(port.server in certificate.servers for certificate in certificates)
+            names = {name for certificate in certificates for name in certificate.names}
+            names |= {certificate.subject.common_name for certificate in certificates}
             parent = f"*.{port.name.partition('.')[2]}"
             assert not port.name or {port.name, parent} & names
             assert (port.host, port.port) not in {(name, 443) for name in media}
@@ -242,7 +258,9 @@ def test_a_server_with_two_roles_is_probed_once():
         row("fe01.contoso.com", "Mediation", "eepool.contoso.com"),
         row("med01.contoso.com", "Mediation", "medpool.contoso.com"),
     )
-    mediation = {one.host for one in list_targets(planned).ports if one.role == "Mediation"}
+    mediation = {
+        target.host for target in list_targets(planned).ports if target.role == "Mediation"
+    }
     assert "med01.contoso.com" in mediation
     assert "fe01.contoso.com" not in mediation
 

@@ -33,36 +33,36 @@ __all__ = ["quick_cipher"]
 TODAY = datetime.now(UTC).date()
 
 
-def write_server_pem(folder: Path, request: str, place: Path) -> Path:
+def write_server_pem(folder: Path, request: str, destination: Path) -> Path:
     """Write the key and the certificates of a request to one file, for a test server."""
     record = ln.open_requests(folder).manifest.by_id[request]
     key = load_pem_private_key((folder / record.files.key).read_bytes(), PASSPHRASE.encode())
     text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    place.mkdir(exist_ok=True)
-    path = place / f"{request}-{record.generation}.pem"
+    destination.mkdir(exist_ok=True)
+    path = destination / f"{request}-{record.generation}.pem"
     chain = (folder / record.issued.chain).read_bytes() if record.issued.chain else b""
     path.write_bytes(text + (folder / record.issued.file).read_bytes() + chain)
     return path
 
 
 @contextmanager
-def serving(plan, pairs: dict[str, Path], place: Path):
+def serving(plan, pairs: dict[str, Path], work_folder: Path):
     """Run a server for each port of each request, and yield the hosts file."""
-    place.mkdir(exist_ok=True)
-    hosts, lines = place / "hosts.txt", []
+    work_folder.mkdir(exist_ok=True)
+    hosts, lines = work_folder / "hosts.txt", []
     with ExitStack() as stack:
         for target in list_targets(plan).ports:
             if target.server:
                 pair = pairs[target.planned[0]]
-                one = stack.enter_context(listening(speak_tls([pair])))
-                lines.append(f"{target.host} {target.port} 127.0.0.1:{one.port}\n")
+                server = stack.enter_context(listening(speak_tls([pair])))
+                lines.append(f"{target.host} {target.port} 127.0.0.1:{server.port}\n")
         hosts.write_text("".join(lines))
         yield hosts
 
 
-def issued_folder(place: Path, name: str = "requests"):
+def issued_folder(parent: Path, name: str = "requests"):
     """Return a plan and its request folder, in which all certificates are issued."""
-    plan, folder = make_plan(TWO_FRONT_ENDS.encode()), place / name
+    plan, folder = make_plan(TWO_FRONT_ENDS.encode()), parent / name
     bundle = make_folder(folder, plan, today=TODAY)
     certify(folder, *(record.id for record in bundle.requests), today=TODAY)
     return plan, folder
@@ -78,16 +78,16 @@ def test_old_certificates_of_a_request_are_recognized(rolled, tmp_path):
     the server presents an older certificate of the request, the probe reports it as different.
     """
     plan, folder = rolled
-    ids = [one.id for one in plan.certificates if one.pool]
+    ids = [certificate.id for certificate in plan.certificates if certificate.pool]
     before = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
     with serving(plan, before, tmp_path) as hosts:
-        found = ln.probe(plan, hosts=hosts, folder=folder)
-    assert found.exit_status == 0, found
-    assert found.notes == ()
-    assert {line.request for line in found.seen if line.place} == {
+        report = ln.probe(plan, hosts=hosts, folder=folder)
+    assert report.exit_status == 0, report
+    assert report.notes == ()
+    assert {line.request for line in report.seen if line.place} == {
         f"request {identity}, generation 1" for identity in ids
     }
-    assert {one.state for one in found.as_is.planned} == {"covered", "not-seen"}
+    assert {entry.state for entry in report.as_is.planned} == {"covered", "not-seen"}
 
     ln.write_requests(
         plan, folder, passphrase=PASSPHRASE, renew=ids[:1], reason="yearly renewal", findings=()
@@ -95,8 +95,8 @@ def test_old_certificates_of_a_request_are_recognized(rolled, tmp_path):
     certify(folder, ids[0], today=TODAY)
     after = before | {ids[0]: write_server_pem(folder, ids[0], tmp_path)}
     with serving(plan, before, tmp_path) as hosts:
-        found = ln.probe(plan, hosts=hosts, folder=folder)
-    different = [line for line in found.seen if line.result == "different"]
+        report = ln.probe(plan, hosts=hosts, folder=folder)
+    different = [line for line in report.seen if line.result == "different"]
     assert {line.id for line in different} == {ids[0]}
     assert different[0].request == f"request {ids[0]}, generation 1"
     assert f"request {ids[0]}, generation 2. If you already assigned" in different[0].remarks[0]
@@ -109,15 +109,15 @@ def test_probed_certificates_are_recorded_as_installed(rolled, tmp_path):
     installed.
     """
     plan, folder = rolled
-    ids = [one.id for one in plan.certificates if one.pool]
+    ids = [certificate.id for certificate in plan.certificates if certificate.pool]
     pairs = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
     with serving(plan, pairs, tmp_path) as hosts:
-        found = ln.probe(plan, hosts=hosts, folder=folder)
+        report = ln.probe(plan, hosts=hosts, folder=folder)
     saved = tmp_path / "seen.json"
-    saved.write_bytes(found.as_is.to_json())
+    saved.write_bytes(report.as_is.to_json())
     recorded = ln.deployed(folder, reports=[saved])
-    assert {one.id: one.servers for one in recorded.recorded} == {
-        one.id: one.servers for one in plan.certificates if one.pool
+    assert {record.id: record.servers for record in recorded.recorded} == {
+        certificate.id: certificate.servers for certificate in plan.certificates if certificate.pool
     }
     records = ln.open_requests(folder).manifest.by_id
     assert all(records[identity].deployments for identity in ids)
@@ -128,7 +128,7 @@ def test_a_server_with_an_old_certificate_on_one_port_is_not_recorded(rolled, tm
     certificate as installed.
     """
     plan, folder = rolled
-    ids = [one.id for one in plan.certificates if one.pool]
+    ids = [certificate.id for certificate in plan.certificates if certificate.pool]
     before = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
     ln.write_requests(
         plan, folder, passphrase=PASSPHRASE, renew=ids, reason="yearly renewal", findings=()
@@ -138,14 +138,16 @@ def test_a_server_with_an_old_certificate_on_one_port_is_not_recorded(rolled, tm
     with serving(plan, after, tmp_path) as hosts, serving(plan, before, tmp_path / "old") as old:
         first = next(line for line in old.read_text().splitlines() if " 5061 " in line)
         lines = hosts.read_text().splitlines()
-        hosts.write_text("\n".join([first, *(one for one in lines if one[:21] != first[:21])]))
-        found = ln.probe(plan, hosts=hosts, folder=folder)
+        hosts.write_text("\n".join([first, *(line for line in lines if line[:21] != first[:21])]))
+        report = ln.probe(plan, hosts=hosts, folder=folder)
     saved = tmp_path / "seen.json"
-    saved.write_bytes(found.as_is.to_json())
+    saved.write_bytes(report.as_is.to_json())
     recorded = ln.deployed(folder, reports=[saved])
     server = first.partition(" ")[0]
-    assert [one.servers for one in recorded.recorded] == [
-        one.servers for one in plan.certificates if one.pool and server not in one.servers
+    assert [record.servers for record in recorded.recorded] == [
+        certificate.servers
+        for certificate in plan.certificates
+        if certificate.pool and server not in certificate.servers
     ]
 
 
@@ -154,16 +156,17 @@ def test_a_compromised_key_is_different(rolled, tmp_path):
     "different".
     """
     plan, folder = rolled
-    ids = [one.id for one in plan.certificates if one.pool]
+    ids = [certificate.id for certificate in plan.certificates if certificate.pool]
     pairs = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
     ln.renew(folder, ids[0], passphrase=PASSPHRASE, reason="key compromise", compromised=True)
     with serving(plan, pairs, tmp_path) as hosts:
-        found = ln.probe(plan, hosts=hosts, folder=folder)
-    told = {line.id: line.remarks for line in found.seen if line.result == "different"}
+        report = ln.probe(plan, hosts=hosts, folder=folder)
+    remarks = {line.id: line.remarks for line in report.seen if line.result == "different"}
     assert (
-        "the request folder records that the key of this certificate is compromised" in told[ids[0]]
+        "the request folder records that the key of this certificate is compromised"
+        in remarks[ids[0]]
     )
-    assert {one.owner: one.state for one in found.as_is.planned}["fe01.contoso.net"] == (
+    assert {entry.owner: entry.state for entry in report.as_is.planned}["fe01.contoso.net"] == (
         "compromised"
     )
 
@@ -180,14 +183,14 @@ def test_a_folder_without_ca_certificates_is_refused(rolled, tmp_path):
 def test_a_request_folder_can_be_probed(rolled, tmp_path, monkeypatch, capsys):
     """A probe of a request folder uses the plan in the folder, and recognizes the certificates."""
     plan, folder = rolled
-    ids = [one.id for one in plan.certificates if one.pool]
+    ids = [certificate.id for certificate in plan.certificates if certificate.pool]
     pairs = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
     monkeypatch.chdir(tmp_path)
     with serving(plan, pairs, tmp_path) as hosts:
         assert main(["probe", "requests", "--hosts", str(hosts)]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "as planned: fe01.contoso.net ports 443, 444, 4443, 5061: " in told
-    assert f"request {ids[0]}, generation 1" in told
+    output = " ".join(capsys.readouterr().out.split())
+    assert "as planned: fe01.contoso.net ports 443, 444, 4443, 5061: " in output
+    assert f"request {ids[0]}, generation 1" in output
     (folder / "plan.json").write_bytes(b"{}")
     assert main(["probe", "requests", "--hosts", str(hosts)]) == 3
     assert "plan.json differs from the plan that manifest.json records" in capsys.readouterr().err

@@ -46,16 +46,18 @@ def test_every_difference_is_counted_once():
         new = random_plan(chance)
         before, after = all_written(old), all_written(new)
         expected = sum(
-            1 + len(one["names"])
-            for key, one in (before | after).items()
+            1 + len(fields["names"])
+            for key, fields in (before | after).items()
             if (key in before) != (key in after)
         )
         for key in before.keys() & after.keys():
-            one, other = before[key], after[key]
-            expected += len(set(one["names"]) ^ set(other["names"]))
-            stayed = [n for n in one["names"] if n in other["names"]]
+            original, other = before[key], after[key]
+            expected += len(set(original["names"]) ^ set(other["names"]))
+            stayed = [n for n in original["names"] if n in other["names"]]
             expected += stayed != [n for n in other["names"] if n in stayed]
-            expected += sum(one[title] != other[title] for title in one.keys() - {"names"})
+            expected += sum(
+                original[title] != other[title] for title in original.keys() - {"names"}
+            )
         assert len([*compare_plans(old, new).changes]) == expected
         old = new
 
@@ -64,8 +66,8 @@ def test_equal_plans_have_no_differences():
     """The comparison of two equal plans contains no differences, and its text begins with "The same
     certificates".
     """
-    one, other = (plan(front_end(1), edge(1)) for _ in range(2))
-    for difference in (compare_plans(one, one), compare_plans(one, other)):
+    original, other = (plan(front_end(1), edge(1)) for _ in range(2))
+    for difference in (compare_plans(original, original), compare_plans(original, other)):
         assert difference.is_empty
         assert repr(difference).startswith(
             "The same certificates. 4 certificates, 1 public certificate, "
@@ -145,9 +147,9 @@ def test_another_layout():
     """If certificates change although no server or pool has changed, lyncnb names the options or
     rules as the reason.
     """
-    one = plan(front_end(1))
+    original = plan(front_end(1))
     other = plan(front_end(1), options=ln.PlanOptions(layout="separate"))
-    difference = compare_plans(one, other)
+    difference = compare_plans(original, other)
     assert [item.change for item in difference.certificates] == ["added"] * 3 + ["removed"]
     assert {c.why for c in difference.changes if c.what == "Certificate"} == {
         "the options or rules require different certificates"
@@ -158,9 +160,9 @@ def test_changes_that_require_no_new_request():
     """If only the CA or the list of servers changes, the change is listed, but no new request is
     required.
     """
-    one = plan(edge(1), options=ln.PlanOptions(ca={"": "CA 1"}))
+    original = plan(edge(1), options=ln.PlanOptions(ca={"": "CA 1"}))
     other = plan(edge(1), edge(2), options=ln.PlanOptions(ca={"": "CA 2"}))
-    difference = compare_plans(one, other)
+    difference = compare_plans(original, other)
     assert {item.change for item in difference.certificates} == {"kept"}
     assert {change.what for change in difference.changes} == {"CA", "Servers"}
     assert "2 changed without effect on the request" in repr(difference)
@@ -170,9 +172,9 @@ def test_the_table_and_the_page():
     """The data frame has one row for each change. The page shows a change that affects several
     servers only once.
     """
-    one = plan(*(front_end(n) for n in (1, 2, 3)), sip_domains="contoso.com")
+    original = plan(*(front_end(n) for n in (1, 2, 3)), sip_domains="contoso.com")
     other = plan(*(front_end(n) for n in (1, 2)), sip_domains="contoso.com;litwareinc.com")
-    difference = compare_plans(one, other)
+    difference = compare_plans(original, other)
     frame = difference.to_frame()
     assert len(frame) == len([*difference.changes])
     page = difference._repr_html_().replace("<wbr>", "")
@@ -186,9 +188,9 @@ def test_another_product_is_reported():
     """If two plans are for different products, the comparison shows both products, even if the
     requests are equal.
     """
-    one = plan(front_end(1))
-    other = replace(one, rules=replace(one.rules, title="Another Server"))
-    assert "Lync Server 2013 -> Another Server" in repr(compare_plans(one, other))
+    original = plan(front_end(1))
+    other = replace(original, rules=replace(original.rules, title="Another Server"))
+    assert "Lync Server 2013 -> Another Server" in repr(compare_plans(original, other))
 
 
 @pytest.mark.slow

@@ -51,17 +51,17 @@ def test_the_document_contains_all_changed_certificates():
     old = random_plan(chance)
     for _ in range(PAIRS // 10):
         new = random_plan(chance)
-        told = build_report_document(build_comparison_report(comparison(old, new)))
-        assert told["format"] == COMPARISON_FILE.form
+        document = build_report_document(build_comparison_report(comparison(old, new)))
+        assert document["format"] == COMPARISON_FILE.form
         state = {c.id: build_certificate_document(c) for c in old.certificates}
-        for item in told["certificates"]:
+        for item in document["certificates"]:
             assert state.pop(item["id"], None) == item["old"]
             assert item["old"] != item["new"] or item["change"] == "kept"
             assert item["differences"]
             if item["new"] is not None:
                 state[item["id"]] = item["new"]
         assert state == {c.id: build_certificate_document(c) for c in new.certificates}
-        assert told["new"]["plan_sha256"] == new.sha256
+        assert document["new"]["plan_sha256"] == new.sha256
         old = new
 
 
@@ -73,13 +73,14 @@ def test_everything_is_counted(compared):
     old, new = compared.difference.old, compared.difference.new
     for issuer in ("internal", "public"):
         assert counts[f"{issuer} name"] == tuple(
-            sum(len(c.names) for c in one.certificates if c.issuer == issuer) for one in (old, new)
+            sum(len(c.names) for c in plan.certificates if c.issuer == issuer)
+            for plan in (old, new)
         )
     assert counts["RSA 2048 key"] == (len(old.certificates), 0)
     assert counts["RSA 4096 key"] == (0, len(new.certificates))
     assert counts["warning"] == tuple(
-        sum(f.severity == "warning" for f in found)
-        for found in (compared.old_findings, compared.new_findings)
+        sum(f.severity == "warning" for f in findings)
+        for findings in (compared.old_findings, compared.new_findings)
     )
     assert "yearly renewal" not in counts
     assert any("without validity_days" in note for note in compared.notes)
@@ -90,13 +91,13 @@ def test_renewals_a_year():
     it also depends on the validity limit that applies on the issue date.
     """
     rows = front_end(1), edge(1)  # One of the four certificates is public.
-    asked = ln.PlanOptions(validity_days=365, planned_issue_date=date(2026, 12, 1))
+    short = ln.PlanOptions(validity_days=365, planned_issue_date=date(2026, 12, 1))
     long = ln.PlanOptions(validity_days=730, planned_issue_date=date(2026, 12, 1))
-    counted = comparison(plan(*rows, options=long), plan(*rows, options=asked))
+    counted = comparison(plan(*rows, options=long), plan(*rows, options=short))
     (renewals,) = [count for count in counted.counts if count.what == "yearly renewal"]
     assert (renewals.before, renewals.after) == (round(3 / 2 + 365 / 200), round(3 + 365 / 200))
     apart = ln.PlanOptions(validity={"internal": 730, "public": 100})
-    counted = comparison(plan(*rows, options=asked), plan(*rows, options=apart))
+    counted = comparison(plan(*rows, options=short), plan(*rows, options=apart))
     (renewals,) = [count for count in counted.counts if count.what == "yearly renewal"]
     assert renewals.after == round(3 / 2 + 365 / 100)
     assert not any("without validity_days" in note for note in counted.notes)
@@ -121,13 +122,14 @@ def test_a_finding_of_many_servers_is_one_entry():
     """A notice about ten servers is a single entry in each list of the comparison."""
     servers = range(10, 20)
     old = plan(*map(front_end, servers))
-    told = comparison(old, plan(*(front_end(n, issuer="public") for n in servers)))
+    compared = comparison(old, plan(*(front_end(n, issuer="public") for n in servers)))
     code = "internal-ca-recommended"
-    several = [f for f in told.findings_new if f.code == code]
+    several = [f for f in compared.findings_new if f.code == code]
     assert len(several) == 10
-    texts = ["\n".join(format_report(build_comparison_report(told), width=100))]
+    texts = ["\n".join(format_report(build_comparison_report(compared), width=100))]
     texts += [
-        write_report(build_comparison_report(told), suffix).decode() for suffix in (".html", ".md")
+        write_report(build_comparison_report(compared), suffix).decode()
+        for suffix in (".html", ".md")
     ]
     assert [text.count(several[0].title) for text in texts] == [1, 1, 1]
 

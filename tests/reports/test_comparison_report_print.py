@@ -64,7 +64,7 @@ def test_table_headings_are_on_the_sheet_of_the_first_row(chromium, tmp_path):
     with opened(chromium, path) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
     words = [word.text for word in words_in(pdf)]
-    ends = [words[place - 1] for place, word in enumerate(words) if word == "Page"]
+    ends = [words[index - 1] for index, word in enumerate(words) if word == "Page"]
     assert len(ends) > 3
     assert set(ends) == {"row"}
 

@@ -75,10 +75,10 @@ def test_the_same_plan_gives_the_same_bytes(kind):
     rows.
     """
     lines = (DATA / "litwareinc-global.csv").read_bytes().splitlines(keepends=True)
-    one = ln.figure(planned("litwareinc-global"), kind).to_svg()
+    picture = ln.figure(planned("litwareinc-global"), kind).to_svg()
     # The values of the deployment are in the first row of the table.
     other = ln.figure(planned(b"".join([*lines[:2], *reversed(lines[2:])])), kind).to_svg()
-    assert one == other.replace(b"table", b"litwareinc-global.csv")
+    assert picture == other.replace(b"table", b"litwareinc-global.csv")
     code = (
         "import sys, lyncnb as ln; p = ln.plan_certificates(ln.read_topology(sys.argv[1]),"
         "ln.load_rules('lync2013')); sys.stdout.buffer.write(ln.figure(p, sys.argv[2]).to_svg())"
@@ -89,7 +89,7 @@ def test_the_same_plan_gives_the_same_bytes(kind):
         check=True,
         env={**os.environ, "PYTHONHASHSEED": "7"},
     )
-    assert again.stdout == one
+    assert again.stdout == picture
 
 
 def test_pictures_need_neither_pandas_nor_cryptography():
@@ -186,13 +186,13 @@ def test_the_picture_shows_each_pool_and_each_name():
     for pool in contoso.topology.pools:
         assert pool.fqdn in lines
     drawn = {}
-    for place, line in enumerate(lines):
+    for index, line in enumerate(lines):
         if match := re.match(r"(\w+ \d+) from (.*)", line):
-            names, _, more = lines[place + 1].partition(" and ")
+            names, _, more = lines[index + 1].partition(" and ")
             number = len(names.split(", ")) + int(more.removesuffix(" more") or 0)
             drawn.setdefault(match[1], []).append(number)
     expected = {}
-    for item in filter(lambda one: one.rule.drawn, list_connections(contoso)):
+    for item in filter(lambda connection: connection.rule.drawn, list_connections(contoso)):
         key = (item.listener.fqdn, item.names, not item.pools)
         expected.setdefault(f"{item.rule.protocol} {item.rule.port}", {})[key] = len(item.names)
     assert {key: sorted(numbers) for key, numbers in drawn.items()} == {
@@ -341,8 +341,8 @@ def marked(figure):
 def test_pools_with_changed_certificates_are_marked():
     """The picture of a comparison marks exactly the pools whose certificates have changed."""
     old = planned("contoso")
-    place = next(p.computers[0].row for p in old.topology.pools if p.role == "Mediation")
-    edited = old.topology.with_cells({place: {"extra_san": "old.contoso.com"}})
+    row_number = next(p.computers[0].row for p in old.topology.pools if p.role == "Mediation")
+    edited = old.topology.with_cells({row_number: {"extra_san": "old.contoso.com"}})
     figure = ln.figure(ln.compare_plans(old, ln.plan_certificates(edited, old.rules)))
     assert marked(figure) == {"Mediation/medpool01.contoso.net"}
     assert "± 2 to be requested again" in texts(figure)
@@ -365,11 +365,11 @@ def test_marks_count_each_changed_certificate(sample_name):
     """In the picture of a comparison, each changed certificate is counted in exactly one mark."""
     old = planned(sample_name)
     difference = ln.compare_plans(old, planned(sample_name, layout="separate", wildcard=True))
-    found = Counter()
+    counts = Counter()
     for text in texts(ln.figure(difference)):
         if match := re.match(r"± ([\d,]+) (.*)", text):
-            found[match[2]] += int(match[1])
-    assert found == Counter(
+            counts[match[2]] += int(match[1])
+    assert counts == Counter(
         {CHANGES[kind]: number for kind, number in
          Counter(item.change for item in difference.certificates).items()}
     )  # fmt: skip
@@ -490,10 +490,10 @@ def test_the_first_day_counts_as_a_day_of_validity():
     """In the timeline, a certificate that is valid for 398 days from December 1 ends 397 days
     later.
     """
-    told = planned("contoso", planned_issue_date=date(2026, 3, 1), validity_days=398)
-    figure = ln.figure(told, "timeline")
+    plan = planned("contoso", planned_issue_date=date(2026, 3, 1), validity_days=398)
+    figure = ln.figure(plan, "timeline")
     rows = [row for row in figure.rows if row[0].startswith("Planned")]
-    assert len(rows) == len(told.certificates)
+    assert len(rows) == len(plan.certificates)
     assert {row[3:5] for row in rows} == {("2026-03-01", "2027-04-02")}
     # Until 2026-03-14, public certificates could be valid for 398 days.
     assert not any(row[5] for row in rows)
@@ -503,10 +503,10 @@ def test_validity_beyond_the_limit_is_marked():
     """If the requested validity of public certificates exceeds the limit on the issue date, the
     timeline marks them with an exclamation mark.
     """
-    told = planned("contoso", planned_issue_date=date(2026, 12, 1), validity_days=365)
-    figure = ln.figure(told, "timeline")
+    plan = planned("contoso", planned_issue_date=date(2026, 12, 1), validity_days=365)
+    figure = ln.figure(plan, "timeline")
     marked = {row[1] for row in figure.rows if row[5]}
-    assert marked == {c.id for c in told.certificates if c.issuer == "public"}
+    assert marked == {c.id for c in plan.certificates if c.issuer == "public"}
     assert f"! {len(marked)} × 365 days requested, 200 allowed" in texts(figure)
 
 
@@ -585,13 +585,13 @@ def test_events_that_need_attention_are_counted_once():
         for n in range(40)
     ]  # fmt: skip
     root = ET.fromstring(draw_timeline(facts, title="Days", description="of certificates"))
-    told = [node.text for node in root.iter(f"{SVG}text") if float(node.get("y", 0)) > 60]
+    labels = [node.text for node in root.iter(f"{SVG}text") if float(node.get("y", 0)) > 60]
     alone = [
-        text for before, text in zip(["", *told], told, strict=False)
+        text for before, text in zip(["", *labels], labels, strict=False)
         if text.isdecimal() or (text.startswith("! ") and not before.isdecimal())
     ]  # fmt: skip
     assert sum(int(text.removeprefix("! ")) for text in alone) == 40
-    assert sum(int(text[2:]) for text in told if text.startswith("! ")) == 30
+    assert sum(int(text[2:]) for text in labels if text.startswith("! ")) == 30
 
 
 def test_the_evaluation_date_is_a_line():

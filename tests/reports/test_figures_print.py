@@ -111,18 +111,18 @@ def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path):
 
 def changed(plan):
     """Return the same plan with one more name in each certificate of the first pool."""
-    place = plan.topology.pools[0].computers[0].row
-    edited = plan.topology.with_cells({place: {"extra_san": "old.contoso.com"}})
+    row_number = plan.topology.pools[0].computers[0].row
+    edited = plan.topology.with_cells({row_number: {"extra_san": "old.contoso.com"}})
     return ln.compare_plans(plan, ln.plan_certificates(edited, plan.rules))
 
 
-@pytest.mark.parametrize("of", ["plan", "comparison"])
-def test_a_printed_picture_contains_text(of, plan, chromium, tmp_path):
+@pytest.mark.parametrize("kind", ["plan", "comparison"])
+def test_a_printed_picture_contains_text(kind, plan, chromium, tmp_path):
     """A printed picture begins below its heading, has one sheet for each of its parts, and contains
     its words as text.
     """
     path = tmp_path / "page.html"
-    figure = ln.figure(plan if of == "plan" else changed(plan))
+    figure = ln.figure(plan if kind == "plan" else changed(plan))
     path.write_text(make_page(figure.title, [figure._repr_html_()]), encoding="utf-8")
     pdf = tmp_path / "page.pdf"
     with opened(chromium, path) as page:

@@ -30,11 +30,11 @@ def causes(old: ln.CertificatePlan, new: ln.CertificatePlan) -> PlanDifference:
 
 def list_causes(difference: PlanDifference) -> dict[tuple[str, str], set[str]]:
     """Return the causes of the differences, by the type of change and the changed object."""
-    found: dict[tuple[str, str], set[str]] = {}
+    causes_by_key: dict[tuple[str, str], set[str]] = {}
     for change in difference.changes:
         key = change.change, change.after or change.before or change.owner
-        found.setdefault(key, set()).add(change.cause)
-    return found
+        causes_by_key.setdefault(key, set()).add(change.cause)
+    return causes_by_key
 
 
 def planned(topology: ln.Topology = CONTOSO, **options: object) -> ln.CertificatePlan:
@@ -51,10 +51,10 @@ def test_every_difference_has_a_cause():
     for _ in range(PAIRS // 20):
         new = random_plan(chance)
         plain = compare_plans(old, new)
-        found = find_causes(plain)
-        assert [c._replace(cause="") for c in found.changes] == [*plain.changes]
-        assert all(change.cause for change in found.changes)
-        assert found.counts == plain.counts
+        difference = find_causes(plain)
+        assert [c._replace(cause="") for c in difference.changes] == [*plain.changes]
+        assert all(change.cause for change in difference.changes)
+        assert difference.counts == plain.counts
         old = new
 
 
@@ -66,14 +66,14 @@ def test_an_option_that_is_the_only_cause():
     tried = 0
     for _ in range(PAIRS // 50):
         old, new = random_plan(chance), random_plan(chance)
-        found = causes(old, new)
-        alone = {c for c in found.changes if c.cause.startswith("option wildcard: ")}
+        difference = causes(old, new)
+        alone = {c for c in difference.changes if c.cause.startswith("option wildcard: ")}
         alone = {c for c in alone if " and " not in c.cause and " or " not in c.cause}
         options = replace(old.options, wildcard=new.options.wildcard)
-        there = {c._replace(why="", source="") for c in compare_plans(
+        changes = {c._replace(why="", source="") for c in compare_plans(
             old, ln.plan_certificates(old.topology, old.rules, options=options)
         ).changes}  # fmt: skip
-        assert {c._replace(why="", source="", cause="") for c in alone} <= there
+        assert {c._replace(why="", source="", cause="") for c in alone} <= changes
         tried += len(alone)
     assert tried
 
@@ -106,25 +106,25 @@ def test_two_changed_cells_are_distinguished():
             rows["fe01.contoso.net"]: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"},
         }
     )
-    found = list_causes(causes(planned(), planned(edited)))
-    assert found["name added", "old.contoso.com"] == {
+    causes_by_key = list_causes(causes(planned(), planned(edited)))
+    assert causes_by_key["name added", "old.contoso.com"] == {
         "extra_san of pool medpool01.contoso.net: old.contoso.com added"
     }
     moved = {
         "webconf_edge_fqdn of pool edgepool01.contoso.net: webconf.contoso.com -> web.contoso.com"
     }
-    assert found["name added", "web.contoso.com"] == moved
-    assert found["name removed", "webconf.contoso.com"] == moved
+    assert causes_by_key["name added", "web.contoso.com"] == moved
+    assert causes_by_key["name removed", "webconf.contoso.com"] == moved
     for name in ("lyncdiscover.litwareinc.com", "litwareinc.com"):
-        assert found["name added", name] == {"sip_domains: litwareinc.com added"}
+        assert causes_by_key["name added", name] == {"sip_domains: litwareinc.com added"}
 
 
 def test_changed_name_on_the_reverse_proxy_is_traced_to_the_pool():
     """If the reverse proxy publishes a different web name, the cause is the changed cell of the
     Front End pool.
     """
-    place = next(c.row for _, c in CONTOSO.computers if c.fqdn == "fe01.contoso.net")
-    edited = CONTOSO.with_cells({place: {"web_external_fqdn": "newweb.contoso.com"}})
+    row_number = next(c.row for _, c in CONTOSO.computers if c.fqdn == "fe01.contoso.net")
+    edited = CONTOSO.with_cells({row_number: {"web_external_fqdn": "newweb.contoso.com"}})
     difference = causes(planned(), planned(edited))
     (on_proxy,) = [
         c for c in difference.changes if c.owner == "rp01.contoso.net" and c.change == "name added"
@@ -155,28 +155,28 @@ def test_added_and_removed_servers_are_causes():
     """If servers are added or removed, their rows are the causes of the differences in their
     certificates.
     """
-    one = plan(front_end(1), front_end(2), edge(1))
+    original = plan(front_end(1), front_end(2), edge(1))
     other = plan(front_end(1), front_end(3), edge(1))
-    found = list_causes(causes(one, other))
-    new, gone = (
-        f"the row for ee0{number}.contoso.com, FrontEnd, was {what}"
-        for number, what in ((3, "added"), (2, "removed"))
+    causes_by_key = list_causes(causes(original, other))
+    new, removed = (
+        f"the row for ee0{number}.contoso.com, FrontEnd, was {action}"
+        for number, action in ((3, "added"), (2, "removed"))
     )
-    assert found["certificate added", "ee03.contoso.com"] == {new}
-    assert found["certificate removed", "ee02.contoso.com"] == {gone}
-    (servers,) = [c for c in causes(one, other).changes if c.what == "Servers"]
-    assert set(servers.cause.split("; ")) == {new, gone}
+    assert causes_by_key["certificate added", "ee03.contoso.com"] == {new}
+    assert causes_by_key["certificate removed", "ee02.contoso.com"] == {removed}
+    (servers,) = [c for c in causes(original, other).changes if c.what == "Servers"]
+    assert set(servers.cause.split("; ")) == {new, removed}
 
 
 def test_a_flag_of_a_pool():
     """If a pool's flag adds names to certificates, the comparison gives the flag as the cause,
     although its value does not appear in the names.
     """
-    one = plan(front_end(1), row("dir1.contoso.com", "Director", "dir.contoso.com"))
+    original = plan(front_end(1), row("dir1.contoso.com", "Director", "dir.contoso.com"))
     other = plan(
         front_end(1, autologon="true"), row("dir1.contoso.com", "Director", "dir.contoso.com")
     )
-    difference = causes(one, other)
+    difference = causes(original, other)
     assert {change.cause for change in difference.changes} == {
         "autologon of pool eepool.contoso.com: blank -> true"
     }
@@ -191,12 +191,12 @@ def test_table_and_option_together():
             }
         }
     )
-    found = list_causes(causes(planned(), planned(edited, wildcard=True)))
-    assert found["name added", "*.litwareinc.com"] == {
+    causes_by_key = list_causes(causes(planned(), planned(edited, wildcard=True)))
+    assert causes_by_key["name added", "*.litwareinc.com"] == {
         "sip_domains: litwareinc.com added and option wildcard: false -> true"
     }
-    assert found["name removed", "meet.contoso.com"] == {"option wildcard: false -> true"}
-    assert found["name added", "litwareinc.com"] == {"sip_domains: litwareinc.com added"}
+    assert causes_by_key["name removed", "meet.contoso.com"] == {"option wildcard: false -> true"}
+    assert causes_by_key["name added", "litwareinc.com"] == {"sip_domains: litwareinc.com added"}
 
 
 def test_two_subject_fields():

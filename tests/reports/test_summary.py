@@ -132,17 +132,19 @@ def test_warnings_name_findings_about_certificate_pool_and_server(plan):
     """
     first = plan.certificates[0]
 
-    def finding(code, about, severity="warning"):
-        return Finding(code=code, severity=severity, about=about, message="m", hint="h", source="s")
+    def finding(code, object_name, severity="warning"):
+        return Finding(
+            code=code, severity=severity, about=object_name, message="m", hint="h", source="s"
+        )
 
-    found = (
+    findings = (
         finding("a", first.id, "error"),
         finding("b", plan.topology.pools[0].computers[0].fqdn),
         finding("c", first.servers[0]),
         finding("c", first.servers[0]),
         finding("d", "elsewhere.contoso.net"),
     )
-    rows = _list_rows(plan, found)
+    rows = _list_rows(plan, findings)
     assert rows[0]["Warnings"] == ("error: a", "warning: b", "warning: c")
     # The first server of a pool represents the pool, so the warning appears for each certificate of
     # the pool.
@@ -154,7 +156,7 @@ def test_file_names_are_those_in_the_request_folder(plan):
     folder.
     """
     first = plan.certificates[0]
-    (request,) = (one for one in _requests(plan) if one.id == first.id)
+    (request,) = (candidate for candidate in _requests(plan) if candidate.id == first.id)
     request.files = SimpleNamespace(csr="csr/x.csr", key="keys/x.key")
     row = _list_rows(plan, (), [request])[0]
     assert (row["CSR file"], row["Key file"]) == ("csr/x.csr", "keys/x.key")
@@ -265,10 +267,13 @@ def test_xlsx_lists_notices_once(plan):
     """In the workbook, each notice is listed once on a separate sheet. Each warning also appears in
     the row of its certificate.
     """
-    one = Finding(code="x", severity="warning", about="", message="m", hint="h", source="s")
-    about = plan.certificates[0].id
-    told = (replace(one, about=about), replace(one, about=about, code="y", severity="notice"))
-    workbook = _workbook(plan, Findings(told))
+    finding = Finding(code="x", severity="warning", about="", message="m", hint="h", source="s")
+    identity = plan.certificates[0].id
+    findings = (
+        replace(finding, about=identity),
+        replace(finding, about=identity, code="y", severity="notice"),
+    )
+    workbook = _workbook(plan, Findings(findings))
     assert [row[-1] for row in workbook["Certificates"].iter_rows(values_only=True)][1] == (
         "warning: x"
     )
@@ -358,8 +363,8 @@ def test_cover_never_shows_the_current_date(plan, findings, suffix):
     assert "no date is set yet" in without
     # The sources on the page may contain dates. The current date appears only as the evaluation
     # date, on the cover and on each printed sheet.
-    told = re.sub(r"Evaluated for[^\w]*(3a )?[^\w]*[\d-]{10}", "", without)
-    assert date.today().isoformat() not in told
+    remainder = re.sub(r"Evaluated for[^\w]*(3a )?[^\w]*[\d-]{10}", "", without)
+    assert date.today().isoformat() not in remainder
     assert f"{findings.judged_on}: the findings follow the rules that apply on this date" in without
     assert "2026-04-01" in text
     assert "200 days, if the CA allows this period" in text
@@ -467,7 +472,7 @@ def test_a_list_of_requests_begins_with_common_properties(plan, findings):
     page = _text_of(formats.write_plan_table(dated, findings, ".html"), ".html")
     heads = re.findall(r"When:\s*by\s*2026-12-01\.\s*For each:\s*Issuer:", page)
     assert len(heads) == sum(
-        one.common != () for one in group_requests(build_summary(dated, findings))
+        group.common != () for group in group_requests(build_summary(dated, findings))
     )
     assert heads
 
@@ -475,10 +480,12 @@ def test_a_list_of_requests_begins_with_common_properties(plan, findings):
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
 def test_each_task_refers_to_an_existing_heading(plan, findings, suffix):
     """In each document, a task refers to a heading that exists in the document."""
-    about = next(c.id for c in plan.certificates if c.issuer == "public")
-    one = Finding(code="x", severity="notice", about=about, message="m", hint="h", source="s")
-    told = (*findings, one)
-    text = _text_of(formats.write_plan_table(plan, Findings(told), suffix), suffix)
+    identity = next(c.id for c in plan.certificates if c.issuer == "public")
+    finding = Finding(
+        code="x", severity="notice", about=identity, message="m", hint="h", source="s"
+    )
+    all_findings = (*findings, finding)
+    text = _text_of(formats.write_plan_table(plan, Findings(all_findings), suffix), suffix)
     assert "Domain owners" in text
     # "Notices" appears twice: in the task, and in the heading to which the task refers.
     assert text.count("Notices") == 2
@@ -505,10 +512,10 @@ def test_the_task_for_the_approver_refers_to_the_last_page(plan, findings):
     saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
     data = formats.write_plan_table(dated, findings, ".docx", saved=saved)
     tables = docx.Document(io.BytesIO(data)).tables
-    asked = [[cell.text for cell in row.cells] for table in tables for row in table.rows]
-    (told,) = [row for row in asked if row[0] == "Approver"]
-    assert told[2:] == ["before the requests are sent, in time for 2026-12-01", "Approval"]
-    assert told[1] == "Approve this plan: sign the approval sheet."
+    rows = [[cell.text for cell in row.cells] for table in tables for row in table.rows]
+    (task,) = [row for row in rows if row[0] == "Approver"]
+    assert task[2:] == ["before the requests are sent, in time for 2026-12-01", "Approval"]
+    assert task[1] == "Approve this plan: sign the approval sheet."
 
 
 def test_word_document_without_its_library(plan, findings, monkeypatch):
@@ -582,11 +589,11 @@ def test_each_name_links_to_its_rule(plan, findings):
     assert '<a class="name" href="#why-meet">' in page
     row = page.partition('<tr id="why-meet">')[2].partition("</tr>")[0]
     numbers = re.findall(r'href="#s(\d+)"', row)
-    told = [
+    reasons = [
         (meet.why, meet.source),
-        *((one.says, one.source) for one in (meet.clients, meet.without)),
+        *((statement.says, statement.source) for statement in (meet.clients, meet.without)),
     ]
-    for number, (says, source) in zip(numbers, told, strict=True):
+    for number, (says, source) in zip(numbers, reasons, strict=True):
         assert html.escape(says, quote=True).replace("&#x27;", "&#39;") in row
         entry = page.partition(f'<li id="s{number}"')[2].partition("</li>")[0]
         assert re.sub(r"^[^>]*>|<[^>]+>", "", entry) == source
@@ -707,13 +714,13 @@ def test_accepted_findings_are_reported(plan):
     finding = Finding(code="x-y", severity="error", about="a", message="m", hint="h", source="s")
     first = plan.certificates[0].id
     back = replace(finding, code="no-crl", about=first).accepted_because("no such CRL here")
-    told = build_summary(plan, (finding.accepted_because("as agreed"),))
-    told = add_requests(told, _requests(plan), [back])
+    summary = build_summary(plan, (finding.accepted_because("as agreed"),))
+    summary = add_requests(summary, _requests(plan), [back])
     for suffix in (".html", ".md", ".docx", ".xlsx"):
-        text = _source(formats.write_summary(told, suffix)).replace("\\", "")
+        text = _source(formats.write_summary(summary, suffix)).replace("\\", "")
         for part in ("accepted: as agreed", "accepted: no-crl (no such CRL here)"):
             assert part in text.replace("<wbr>", ""), (suffix, part)
-    data = formats.write_summary(told, ".csv").decode("utf-8-sig")
+    data = formats.write_summary(summary, ".csv").decode("utf-8-sig")
     rows = csv.DictReader(io.StringIO(data, newline=""))
     assert [row["Certificate"] for row in rows if "no such CRL here" in row["Warnings"]] == [first]
 
@@ -729,8 +736,8 @@ def test_issued_certificates_are_no_longer_tasks_of_a_ca(plan, findings):
         "Issue certificates 2 to 4, 3 in all, as requested, with all names. 1 of 4 is issued."
     ]
     requests = list(_requests(plan))
-    for one in requests:
-        one.issued = requests[0].issued
+    for request in requests:
+        request.issued = requests[0].issued
     every = add_requests(whole, requests).asks
     assert [(ask.who, ask.when) for ask in every] == [
         ("Planner", "now"),
@@ -755,9 +762,9 @@ def test_due_certificates_are_ordered_by_end_date(plan, findings):
         ("2026-03-20", "2026-10-05"),
     ]
     lives += lives[-1:] * (len(requests) - len(lives))
-    for one, (first, last) in zip(requests, lives, strict=True):
+    for request, (first, last) in zip(requests, lives, strict=True):
         begins, ends = f"{first}T00:00:00+00:00", f"{last}T23:59:59+00:00"
-        one.issued = SimpleNamespace(
+        request.issued = SimpleNamespace(
             sha256="c" * 64,
             not_before=begins,
             not_after=ends,
@@ -765,8 +772,8 @@ def test_due_certificates_are_ordered_by_end_date(plan, findings):
             ends=datetime.fromisoformat(ends),
         )
     asks = add_requests(build_summary(plan, findings), requests).asks
-    told = [(ask.what.split(":")[0], ask.when) for ask in asks if ask.what.startswith("Renew")]
-    assert told == [
+    renewals = [(ask.what.split(":")[0], ask.when) for ask in asks if ask.what.startswith("Renew")]
+    assert renewals == [
         ("Renew certificates 2 and 5, valid until 2026-07-29", "from 2026-06-20"),
         ("Renew certificate 1, valid until 2026-10-31", "from 2026-07-02"),
     ]
@@ -777,19 +784,23 @@ def test_a_renewal_keeps_the_validity_of_the_certificate_in_use(plan, findings):
     CA has the next request.
     """
     requests = list(_requests(plan))
-    held, requests[0].issued = requests[0].issued, None
+    certificate, requests[0].issued = requests[0].issued, None
     life = SimpleNamespace(
-        held=held, under_way=requests[0], deployed_on="2026-03-21", revoke=(), stage="waiting"
+        held=certificate,
+        under_way=requests[0],
+        deployed_on="2026-03-21",
+        revoke=(),
+        stage="waiting",
     )
-    told = add_requests(build_summary(plan, findings), requests, (), {requests[0].id: life})
-    member = told.blocks[0].members[0]
+    summary = add_requests(build_summary(plan, findings), requests, (), {requests[0].id: life})
+    member = summary.blocks[0].members[0]
     assert (member.valid_until, member.is_waiting, member.needs_installation) == (
         "2026-10-05", True, True,
     )  # fmt: skip
-    assert told.blocks[0].validity[0] == (
+    assert summary.blocks[0].validity[0] == (
         "no. 1: 2026-03-20 to 2026-10-05, waiting for the CA to process the next request"
     )
-    assert not any("Renew certificate" in ask.what for ask in told.asks)
+    assert not any("Renew certificate" in ask.what for ask in summary.asks)
 
 
 def test_revocations_are_the_first_task(plan, findings):
@@ -815,10 +826,14 @@ def test_installed_certificates_are_not_installed_again(plan, findings):
     """If certificates are recorded as installed on all servers, the server team has no task."""
     requests = list(_requests(plan))
     lives = {}
-    for one in requests:
-        one.issued = requests[0].issued
-        lives[one.id] = SimpleNamespace(
-            held=one.issued, under_way=None, deployed_on="2026-03-21", revoke=(), stage="deployed"
+    for request in requests:
+        request.issued = requests[0].issued
+        lives[request.id] = SimpleNamespace(
+            held=request.issued,
+            under_way=None,
+            deployed_on="2026-03-21",
+            revoke=(),
+            stage="deployed",
         )
     asks = add_requests(build_summary(plan, findings), requests, (), lives).asks
     assert {ask.who for ask in asks} == {"Planner"}
@@ -832,11 +847,11 @@ def test_overdue_certificates_are_due_now(plan, findings):
     requests = list(_requests(plan))
     requests[1].planned_at = "2026-10-06T00:00:00+00:00"
     requests[1].refused = (object(),)
-    told = add_requests(
+    summary = add_requests(
         build_summary(replace(plan, options=options), findings, pictures=True), requests
     )
-    asks = {ask.what: ask.when for ask in told.asks}
-    (ca,) = (ask for ask in told.asks if ask.who == "Internal CA")
+    asks = {ask.what: ask.when for ask in summary.asks}
+    (ca,) = (ask for ask in summary.asks if ask.who == "Internal CA")
     assert ca.when == "now: due by 2026-03-20"
     assert ca.what.endswith(
         "lyncnb rejected the certificate that the CA returned for certificate 2. Issue the certificate again. Ask the planner for the reason."
@@ -847,11 +862,11 @@ def test_overdue_certificates_are_due_now(plan, findings):
         ]
         == "now"
     )
-    assert "Approver" not in {ask.who for ask in told.asks}
-    (ended,) = (fact for fact in told.facts if fact.ends == date(2026, 10, 5))
+    assert "Approver" not in {ask.who for ask in summary.asks}
+    (ended,) = (fact for fact in summary.facts if fact.ends == date(2026, 10, 5))
     assert (ended.what, ended.needs_a_look) == ("ended: no. 1", True)
     # The dates of issued certificates are actual dates, so the planned dates are not shown.
-    first = [fact.kind for fact in told.facts if fact.about == plan.certificates[0].id]
+    first = [fact.kind for fact in summary.facts if fact.about == plan.certificates[0].id]
     assert first == ["Issued certificates"]
 
 
@@ -869,8 +884,8 @@ def test_a_block_shows_the_number_of_a_single_certificate(plan, findings):
     block = replace(
         block,
         members=tuple(
-            replace(one, warnings=("warning: a",) + ("error: b",) * (one.number == "2"))
-            for one in block.members
+            replace(member, warnings=("warning: a",) + ("error: b",) * (member.number == "2"))
+            for member in block.members
         ),
     )
     assert block.concerns == ("warning: a", "no. 2: error: b")
@@ -878,11 +893,11 @@ def test_a_block_shows_the_number_of_a_single_certificate(plan, findings):
 
 def test_a_finding_about_several_is_reported_once(plan):
     """The page shows each finding once, with all the objects to which it applies."""
-    one = Finding(code="x", severity="warning", about="a", message="m", hint="h", source="s")
-    other = replace(one, about="b")
-    (told,) = group_findings((one, other))
-    assert (told.about, told.findings) == (("a", "b"), (one, other))
-    page = formats.write_plan_table(plan, (one, other), ".html").decode()
+    finding = Finding(code="x", severity="warning", about="a", message="m", hint="h", source="s")
+    other = replace(finding, about="b")
+    (group,) = group_findings((finding, other))
+    assert (group.about, group.findings) == (("a", "b"), (finding, other))
+    page = formats.write_plan_table(plan, (finding, other), ".html").decode()
     assert page.count('<span class="warning">2 × warning</span>') == 1
 
 
@@ -900,6 +915,6 @@ def test_blocks_of_one_pool_have_different_headings(plan, findings):
     headings = [block.heading for block in build_summary(plan, findings).blocks]
     assert len(set(headings)) == len(headings)
     assert "edge01.contoso.net, Internal" in headings
-    told = add_requests(build_summary(plan, findings), _requests(plan))
-    headings = [block.heading for block in told.blocks]
+    summary = add_requests(build_summary(plan, findings), _requests(plan))
+    headings = [block.heading for block in summary.blocks]
     assert "3 · edge01.contoso.net, Internal" in headings

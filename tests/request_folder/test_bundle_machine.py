@@ -139,31 +139,31 @@ class FolderMachine(RuleBasedStateMachine):
         assert folder_status(self.folder, today=TODAY).problems == ()
 
     @precondition(lambda self: not self.is_rekeying)
-    @rule(where=BREAKS)
-    def run_that_breaks(self, where):
+    @rule(fault=BREAKS)
+    def run_that_breaks(self, fault):
         """Write the requests while a system call fails, or the planner interrupts the run."""
-        self.broken(where, lambda: write(self.plan, self.folder, passphrase=self.passphrase))
+        self.broken(fault, lambda: write(self.plan, self.folder, passphrase=self.passphrase))
 
     @precondition(lambda self: not self.is_rekeying)
     @rule(data=st.data(), reason=st.sampled_from(["key leaked", "lost laptop"]))
     def renew(self, data, reason):
         """Renew one request on a disk that may fail."""
         number = data.draw(st.sampled_from(sorted(self.servers)))
-        where = data.draw(st.one_of(st.none(), BREAKS))
-        asked = {"renew": [certificate(number).id], "reason": reason}
+        fault = data.draw(st.one_of(st.none(), BREAKS))
+        options = {"renew": [certificate(number).id], "reason": reason}
         self.broken(
-            where, lambda: write(self.plan, self.folder, passphrase=self.passphrase, **asked)
+            fault, lambda: write(self.plan, self.folder, passphrase=self.passphrase, **options)
         )
 
-    def broken(self, where, action):
+    def broken(self, fault, action):
         """Call a function, and let one of its system calls fail.
 
         A short function may end before that call.
         """
-        if where is None:
+        if fault is None:
             action()
             return
-        broken = failing(where[0], error_of(where[1]), ESSENTIAL)
+        broken = failing(fault[0], error_of(fault[1]), ESSENTIAL)
         with broken, suppress(BundleError, KeyboardInterrupt):
             action()
 
@@ -184,8 +184,8 @@ class FolderMachine(RuleBasedStateMachine):
         with pytest.raises(BundleError) as caught:
             write(self.plan, self.folder, passphrase="not the passphrase")
         assert self.is_rekeying or isinstance(caught.value, PassphraseError)
-        held = {path: facts for path, facts in snapshot(self.place).items() if ".lock" not in path}
-        assert {p: f[3] for p, f in held.items()} == {
+        after = {path: facts for path, facts in snapshot(self.place).items() if ".lock" not in path}
+        assert {p: f[3] for p, f in after.items()} == {
             p: f[3] for p, f in before.items() if ".lock" not in p
         }
 
@@ -201,12 +201,12 @@ class FolderMachine(RuleBasedStateMachine):
             certify(self.folder, data.draw(st.sampled_from(written), label="record").id)
 
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
-    @rule(passphrase=st.sampled_from(PASSPHRASES), where=st.one_of(st.none(), BREAKS))
-    def change_passphrase(self, passphrase, where):
+    @rule(passphrase=st.sampled_from(PASSPHRASES), fault=st.one_of(st.none(), BREAKS))
+    def change_passphrase(self, passphrase, fault):
         """Change the passphrase of the folder, while the disk may fail."""
         if passphrase == self.passphrase:
             return
-        self.broken(where, lambda: rekey(self.folder, self.passphrase, passphrase))
+        self.broken(fault, lambda: rekey(self.folder, self.passphrase, passphrase))
         if read_manifest(self.folder).rekeying:
             self.other = passphrase
         elif self.opens(passphrase):

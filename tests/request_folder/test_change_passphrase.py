@@ -38,14 +38,14 @@ def folder(tmp_path):
     """Write a request folder that contains a superseded generation, a list of passwords and unknown
     files.
     """
-    place, plan = tmp_path / "requests", numbered(4)
-    write(plan, place)
-    write(plan, place, renew=[plan.certificates[0].id], reason="x")
-    (place / "pfx").mkdir(mode=0o700)
-    (place / LIST).write_bytes(FolderCipher(PASSPHRASE).encrypt_data(b"a,secret", name=LIST))
-    (place / LIST).chmod(0o600)
-    save_manifest(place, read_manifest(place).with_encrypted(LIST))
-    return place
+    path, plan = tmp_path / "requests", numbered(4)
+    write(plan, path)
+    write(plan, path, renew=[plan.certificates[0].id], reason="x")
+    (path / "pfx").mkdir(mode=0o700)
+    (path / LIST).write_bytes(FolderCipher(PASSPHRASE).encrypt_data(b"a,secret", name=LIST))
+    (path / LIST).chmod(0o600)
+    save_manifest(path, read_manifest(path).with_encrypted(LIST))
+    return path
 
 
 def test_every_file_uses_the_new_passphrase(folder):
@@ -53,10 +53,10 @@ def test_every_file_uses_the_new_passphrase(folder):
     only with the new passphrase.
     """
     plan, before = numbered(4), public_keys_of_keys(folder)
-    told = []
-    done = rekey(folder, PASSPHRASE, NEW, progress=lambda *step: told.append(step))
+    steps = []
+    done = rekey(folder, PASSPHRASE, NEW, progress=lambda *step: steps.append(step))
     assert (done.changed, done.already, done.left_alone) == (6, 0, ())
-    assert told == [(number, 6) for number in range(1, 7)]
+    assert steps == [(number, 6) for number in range(1, 7)]
     assert public_keys_of_keys(folder, NEW) == before
     assert FolderCipher(NEW).decrypt_data((folder / LIST).read_bytes(), name=LIST) == b"a,secret"
     assert folder_status(folder).problems == ()
@@ -140,8 +140,8 @@ def test_a_damaged_key_stops_the_change(folder):
 
 def test_key_in_the_file_of_another_request_stops_the_change(folder):
     """If a key file contains the key of another request, the change of the passphrase stops."""
-    one, two = sorted((folder / "keys").iterdir())[:2]
-    one.write_bytes(two.read_bytes())
+    first, two = sorted((folder / "keys").iterdir())[:2]
+    first.write_bytes(two.read_bytes())
     with pytest.raises(BundleError, match="needs attention") as caught:
         rekey(folder, PASSPHRASE, NEW)
     assert "differs from the key on record" in str(caught.value)
@@ -207,17 +207,17 @@ def test_the_error_lists_the_files_of_each_passphrase(folder, monkeypatch):
         with pytest.raises(BundleError, match="the old passphrase still opens") as caught:
             rekey(folder, PASSPHRASE, NEW)
     assert "with the same two passphrases" in caught.value.hint
-    said = {problem.file: problem.message for problem in caught.value.problems}
-    assert len(said) == 6
-    for name, message in said.items():
+    messages = {problem.file: problem.message for problem in caught.value.problems}
+    assert len(messages) == 6
+    for name, message in messages.items():
         opener = PASSPHRASE if "still uses the old" in message else NEW
         FolderCipher(opener).open_file((folder / name).read_bytes(), name=name)
-    assert said[f"archive/{stopped[0]}"] == "still uses the old passphrase"
+    assert messages[f"archive/{stopped[0]}"] == "still uses the old passphrase"
     status = folder_status(folder).problems[0].message
-    for name, message in said.items():
+    for name, message in messages.items():
         is_new = message == "already uses the new passphrase"
         assert (name in status) == (is_new and name.startswith("keys/"))
-    assert rekey(folder, PASSPHRASE, NEW).already == 6 - list(said.values()).count(
+    assert rekey(folder, PASSPHRASE, NEW).already == 6 - list(messages.values()).count(
         "still uses the old passphrase"
     )
 

@@ -146,7 +146,7 @@ def test_each_call_fails_in_turn(tmp_path, case, error, record_property):
     with failing(None, OSError, kinds) as counted:
         shutil_copy(tmp_path / "original", tmp_path / "counted")
         run(tmp_path / "counted")
-    told, chance = Counter(), random.Random(case)
+    outcomes, chance = Counter(), random.Random(case)
     faults = [*itertools.product(range(counted.count), errors)]
     if error != "Ctrl-C" and os.environ.get("LYNCNB_ERRORS") != "all":
         faults = chance.sample(faults, counted.count // 3)
@@ -157,11 +157,11 @@ def test_each_call_fails_in_turn(tmp_path, case, error, record_property):
         with failing(number, error_of(name), kinds) as calls:
             try:
                 run(folder)
-                told["went on"] += 1
+                outcomes["went on"] += 1
             except BundleError as problem:
-                told["told" if "hint:" in str(problem) else "told without a hint"] += 1
+                outcomes["told" if "hint:" in str(problem) else "told without a hint"] += 1
             except KeyboardInterrupt:
-                told["interrupted"] += 1
+                outcomes["interrupted"] += 1
         # Several threads sync files at the same time, so the order of the calls varies slightly.
         assert calls.failed or number > counted.count - 12
         seen |= public_keys_of_requests(folder)
@@ -169,8 +169,11 @@ def test_each_call_fails_in_turn(tmp_path, case, error, record_property):
         assert_private(folder)
         run_next_command(folder, case, plan, seen)
         shutil.rmtree(folder, ignore_errors=True)
-    assert not told["told without a hint"]
-    print(f"\n{case}, {error}: {len(faults)} of {counted.count} calls failed; {dict(told)}", end="")
+    assert not outcomes["told without a hint"]
+    print(
+        f"\n{case}, {error}: {len(faults)} of {counted.count} calls failed; {dict(outcomes)}",
+        end="",
+    )
     record_property("calls", counted.count)
 
 
@@ -284,7 +287,7 @@ def test_killed_at_random_moments(tmp_path, writers, record_property):
     """If a run with up to 200 requests is killed at a random time, no key is lost, and other users
     cannot read a key.
     """
-    chance, told, share = random.Random(20261124), Counter(), 1.0
+    chance, outcomes, share = random.Random(20261124), Counter(), 1.0
     slow = _duration(writers, tmp_path / "slow", 200)
     quick = _duration(writers, tmp_path / "quick", 1)
     for number in range(KILLS):
@@ -297,11 +300,11 @@ def test_killed_at_random_moments(tmp_path, writers, record_property):
             count = round(math.exp(chance.uniform(0, math.log(200))))
             seconds, key = quick + (slow - quick) * count / 200, "ECDSA"
         ended = _kill_one(writers, folder, count, seconds * share, chance, key)
-        told, share = told + ended, next_share(share, ended)
+        outcomes, share = outcomes + ended, next_share(share, ended)
         shutil.rmtree(folder)
-    print(f"\n{KILLS} kills: {dict(told)}", end="")
-    record_property("kills", dict(told))
-    assert told["killed"] > KILLS / 3
+    print(f"\n{KILLS} kills: {dict(outcomes)}", end="")
+    record_property("kills", dict(outcomes))
+    assert outcomes["killed"] > KILLS / 3
 
 
 def _duration(writers, folder, count):
@@ -311,7 +314,7 @@ def _duration(writers, folder, count):
 
 
 def _kill_one(writers, folder, count, seconds, chance, key):
-    told, seen = Counter(), set()
+    outcomes, seen = Counter(), set()
     parameters = KeyParameters() if key == "RSA" else P256
     # A third of the runs change an existing folder, and a sixth of the runs are killed twice.
     extra = {}
@@ -329,7 +332,7 @@ def _kill_one(writers, folder, count, seconds, chance, key):
         os.kill(pid, signal.SIGKILL)
         status = writers.wait(pid)
         assert status in (0, -signal.SIGKILL)
-        told["killed" if status else "finished before"] += 1
+        outcomes["killed" if status else "finished before"] += 1
         if folder.exists():
             seen |= public_keys_of_requests(folder)
             assert seen <= public_keys_of_keys(folder)
@@ -337,18 +340,18 @@ def _kill_one(writers, folder, count, seconds, chance, key):
     plan = numbered(count, key=parameters)
     for index, names in extra.items():
         plan = with_extra(plan, int(index), *names)
-    told.update(write(plan, folder).counts())
+    outcomes.update(write(plan, folder).counts())
     assert_complete(folder, plan, seen)
     assert write(plan, folder).counts() == {"kept": count}
-    return told
+    return outcomes
 
 
 def _wait_for_keys(folder, seconds):
     """Wait until a run has created another key file, which can still be incomplete."""
     end = time.monotonic() + seconds
-    there = len(os.listdir(folder / "keys")) if (folder / "keys").exists() else 0
+    initial_count = len(os.listdir(folder / "keys")) if (folder / "keys").exists() else 0
     while time.monotonic() < end:
-        if (folder / "keys").exists() and len(os.listdir(folder / "keys")) != there:
+        if (folder / "keys").exists() and len(os.listdir(folder / "keys")) != initial_count:
             return
         time.sleep(0.0005)
 
@@ -357,7 +360,7 @@ def test_a_killed_change_of_passphrase_is_completed(tmp_path, writers):
     """If the process is killed while it changes the passphrase, all keys can still be decrypted.
     Running the command again completes the change.
     """
-    chance, told, plan = random.Random(7), Counter(), numbered(30)
+    chance, outcomes, plan = random.Random(7), Counter(), numbered(30)
     write(plan, tmp_path / "r")
     before = public_keys_of_keys(tmp_path / "r")
     job = {"do": "rekey", "old": PASSPHRASE, "new": NEW}
@@ -371,14 +374,14 @@ def test_a_killed_change_of_passphrase_is_completed(tmp_path, writers):
         pid = writers.start(folder=folder, **job)
         time.sleep(chance.uniform(0, seconds / 2))
         os.kill(pid, signal.SIGKILL)
-        told["killed" if writers.wait(pid) else "finished before"] += 1
+        outcomes["killed" if writers.wait(pid) else "finished before"] += 1
         assert public_keys_of_keys(folder, PASSPHRASE, NEW) == before
         assert_private(folder)
         if passphrase_of(folder) == PASSPHRASE or read_manifest(folder).rekeying:
             rekey(folder, PASSPHRASE, NEW)
         assert public_keys_of_keys(folder, NEW) == before
         assert write(plan, folder, passphrase=NEW).counts() == {"kept": 30}
-    print(f"\nrekey: {dict(told)}", end="")
+    print(f"\nrekey: {dict(outcomes)}", end="")
 
 
 # --- These tests check the order of the system calls.
@@ -401,7 +404,7 @@ def write_under_strace(folder, plan_code, trace):
          sys.executable, "-c", program, folder],
         check=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY / "tests")},
     )  # fmt: skip
-    found, unfinished = [], {}
+    traced_calls, unfinished = [], {}
     for line in trace.read_text("utf-8", "replace").splitlines():
         thread, _, rest = line.partition(" ")
         if rest.rstrip().endswith("<unfinished ...>"):
@@ -411,15 +414,15 @@ def write_under_strace(folder, plan_code, trace):
             line = f"{thread} {unfinished.pop(thread)}{resumed[1]}"
         call = _CALL.match(line)
         if call and int(call["result"]) >= 0 and str(folder) in line:
-            paths = [one or two for one, two in _PATH.findall(call["arguments"])]
-            found.append((call["name"], [p for p in paths if str(folder) in p]))
-    return found
+            paths = [first or two for first, two in _PATH.findall(call["arguments"])]
+            traced_calls.append((call["name"], [p for p in paths if str(folder) in p]))
+    return traced_calls
 
 
 def position(calls, names, *paths):
     """Return the position of the first call of a given type with the given paths."""
-    for index, (name, found) in enumerate(calls):
-        if name in names and found[: len(paths)] == list(paths):
+    for index, (name, call_paths) in enumerate(calls):
+        if name in names and call_paths[: len(paths)] == list(paths):
             return index
     raise AssertionError(f"no {names} of {paths}")
 
@@ -435,11 +438,13 @@ def test_a_key_is_on_the_disk_before_its_csr(tmp_path, plan_code):
     """
     folder = tmp_path / "r"
     calls = write_under_strace(folder, plan_code, tmp_path / "trace")
-    named = {found[1]: index for index, (name, found) in enumerate(calls) if name == "link"}
+    named = {
+        call_paths[1]: index for index, (name, call_paths) in enumerate(calls) if name == "link"
+    }
     manifests = [
         index
-        for index, (name, found) in enumerate(calls)
-        if name.startswith("rename") and found[1] == str(folder / "manifest.json")
+        for index, (name, call_paths) in enumerate(calls)
+        if name.startswith("rename") and call_paths[1] == str(folder / "manifest.json")
     ]
     # The manifest is written three times: with the announcement, with the pair, and with the hashes
     # of the summary.
@@ -486,21 +491,21 @@ def test_a_failed_purge_of_installed_certificates_is_completed(tmp_path):
     write(THREE, original)
     first = read_manifest(original).requests[0]
     certify(original, first.id)
-    asked = {"today": date(2026, 12, 5), "deployed": [first.id]}
+    options = {"today": date(2026, 12, 5), "deployed": [first.id]}
     kinds = (*ESSENTIAL, "unlink")
     with failing(None, error_of("ENOSPC"), kinds) as counted:
         shutil.copytree(original, tmp_path / "counted")
-        purge(tmp_path / "counted", confirmed=purge(original, **asked).token, **asked)
+        purge(tmp_path / "counted", confirmed=purge(original, **options).token, **options)
     kept = public_keys_of_keys(tmp_path / "counted")
     assert (len(kept), counted.count > 3) == (2, True)
     for number in range(counted.count):
         folder = tmp_path / str(number)
         shutil.copytree(original, folder)
-        listed = purge(folder, **asked)
+        listed = purge(folder, **options)
         with failing(number, error_of("ENOSPC"), kinds), suppress(BundleError):
-            purge(folder, confirmed=listed, **asked)
+            purge(folder, confirmed=listed, **options)
         assert kept <= public_keys_of_keys(folder)
-        purge(folder, confirmed=purge(folder, **asked), **asked)
+        purge(folder, confirmed=purge(folder, **options), **options)
         assert public_keys_of_keys(folder) == kept
         assert write(THREE, folder).counts() == {"kept": 3}
-        assert folder_status(folder, today=asked["today"]).problems == ()
+        assert folder_status(folder, today=options["today"]).problems == ()

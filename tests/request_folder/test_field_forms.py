@@ -71,7 +71,7 @@ def test_a_duplicate_generation_is_reported():
     document = json.loads(encode_manifest(FULL))
     document["requests"][0]["archived"] *= 2
     problems = problems_of(document)
-    assert [one.message for one in problems] == [
+    assert [problem.message for problem in problems] == [
         f"'{ID}.archived' contains the same generation twice"
     ]
 
@@ -136,8 +136,8 @@ def test_an_invalid_record_of_a_saved_plan_is_reported(altered, message):
     document = json.loads(encode_manifest(FULL)) | {"plans": altered}
     reader = RecordReader("manifest.json", is_json=True)
     manifest = parse_manifest(document, reader)
-    told = [one.message for one in reader.problems]
-    assert bool(told) == bool(message)
-    assert all(message in one or "Missing required value" in one for one in told)
+    messages = [problem.message for problem in reader.problems]
+    assert bool(messages) == bool(message)
+    assert all(message in text or "Missing required value" in text for text in messages)
     if manifest is not None:
         assert json.loads(encode_manifest(manifest))["plans"] == altered

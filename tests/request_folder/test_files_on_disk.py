@@ -101,10 +101,10 @@ def test_only_the_modes_of_an_unpacked_archive_are_changed(tmp_path, of_folder, 
     (key,) = keys.iterdir()
     key.chmod(of_key)
     keys.chmod(of_folder)
-    told = restrict_unpacked_files(tmp_path / "r")
+    notes = restrict_unpacked_files(tmp_path / "r")
     modes = keys.stat().st_mode & 0o777, key.stat().st_mode & 0o777
     assert modes == expected
-    assert bool(told) == ((of_folder, of_key) != modes)
+    assert bool(notes) == ((of_folder, of_key) != modes)
 
 
 @pytest.mark.posix

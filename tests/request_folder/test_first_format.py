@@ -44,10 +44,10 @@ def original(tmp_path_factory):
     """Write one request folder in the first manifest format."""
     before = dict(FolderCipher.__init__.__kwdefaults__)
     FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
-    place = tmp_path_factory.mktemp("first")
-    write_first_folder(place / "requests", place / "returned")
+    parent = tmp_path_factory.mktemp("first")
+    write_first_folder(parent / "requests", parent / "returned")
     FolderCipher.__init__.__kwdefaults__.update(before)
-    return place
+    return parent
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_missing_data_is_added_once(folder):
         packages = write_pfx(
             match_certificates(open_requests(folder), today=TODAY), passphrase=PASSPHRASE
         )
-        assert {one.action for one in packages.packages} == {"kept", "waiting"}
+        assert {package.action for package in packages.packages} == {"kept", "waiting"}
         changed = {name for name, text in digest(folder).items() if before.get(name) != text}
         # The first run adds the plan, the history and a copy of the old manifest, and it updates
         # the manifest and the summary files.
@@ -117,7 +117,7 @@ def test_an_issuer_with_another_key_is_recorded(folder, tmp_path):
     """
     (tmp_path / "ca.pem").write_bytes(pem(*PythonCa("Contoso").chain))
     receive(folder, folder.parent / "returned", tmp_path / "ca.pem", today=TODAY)
-    record = next(one for one in read_manifest(folder).requests if one.issued)
+    record = next(candidate for candidate in read_manifest(folder).requests if candidate.issued)
     # lyncnb rejected two CA certificates: a root and an issuing CA.
     assert len(record.issued.judgement.rejected) == 2
 
@@ -159,11 +159,11 @@ def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[st
     if path:
         yield path
     if isinstance(value, dict):
-        for name, one in value.items():
-            yield from places(one, (*path, name))
+        for name, child in value.items():
+            yield from places(child, (*path, name))
     elif isinstance(value, list):
-        for number, one in enumerate(value):
-            yield from places(one, (*path, number))
+        for number, child in enumerate(value):
+            yield from places(child, (*path, number))
 
 
 def edited(document: dict, path: tuple[str | int, ...], value: object) -> bytes:
@@ -179,9 +179,9 @@ def edited(document: dict, path: tuple[str | int, ...], value: object) -> bytes:
     return json.dumps(document).encode()
 
 
-def commands(place: Path) -> list[tuple[str, ...]]:
+def commands(parent: Path) -> list[tuple[str, ...]]:
     """Return every command that reads a manifest. Those that change the folder are last."""
-    asked = ("--passphrase-file", str(place / "passphrase"))
+    options = ("--passphrase-file", str(parent / "passphrase"))
     return [
         ("status", "requests"),
         ("status", "requests", "--json"),
@@ -190,37 +190,43 @@ def commands(place: Path) -> list[tuple[str, ...]]:
         ("request", "t.csv", "requests", "--dry-run", "--json"),
         ("steps", "requests", "-o", "steps.html", "--force"),
         ("receive", "requests"),
-        ("pfx", "requests", *asked),
-        ("pfx", "requests", "--show-password", "Edge", *asked),
+        ("pfx", "requests", *options),
+        ("pfx", "requests", "--show-password", "Edge", *options),
         ("purge", "requests", "--deployed", "Mediation"),
         ("receive", "requests", "--request", "one.req"),
         ("steps", "t.csv", "--request-on-server", "-o", "requests"),
-        ("rekey", "requests", *asked, "--new-passphrase-file", str(place / "other")),
-        ("status", "requests", "--rebuild", "--json", *asked),
+        ("rekey", "requests", *options, "--new-passphrase-file", str(parent / "other")),
+        ("status", "requests", "--rebuild", "--json", *options),
     ]
 
 
-def to_present_format(place: Path) -> None:
+def to_present_format(parent: Path) -> None:
     """Run commands that add to a manifest every field that the first format does not have."""
-    create_recovery_key(place / "pair", PASSPHRASE)
-    make_folder(place / "requests", make_plan(), recovery=[place / "pair.pub"])
-    receive(place / "requests", place / "returned", today=TODAY)
-    elsewhere = next(one.id for one in make_plan().certificates if one.role == "Deployment")
+    create_recovery_key(parent / "pair", PASSPHRASE)
+    make_folder(parent / "requests", make_plan(), recovery=[parent / "pair.pub"])
+    receive(parent / "requests", parent / "returned", today=TODAY)
+    elsewhere = next(
+        certificate.id
+        for certificate in make_plan().certificates
+        if certificate.role == "Deployment"
+    )
     request_elsewhere(
-        make_plan(), place / "requests", computer="tools01.contoso.com", renew=[elsewhere],
+        make_plan(), parent / "requests", computer="tools01.contoso.com", renew=[elsewhere],
         reason="x", findings=(),
     )  # fmt: skip
-    path = place / "requests" / "manifest.json"
+    path = parent / "requests" / "manifest.json"
     document = json.loads(path.read_bytes())
-    answered = next(one for one in document["requests"] if one["issued"])
+    answered = next(request for request in document["requests"] if request["issued"])
     assert document["issuers"]
     assert document["recovery"]
     assert answered["issued"]["judgement"]
-    assert [one["id"] for one in document["requests"] if "key_holder" in one] == [elsewhere]
+    assert [request["id"] for request in document["requests"] if "key_holder" in request] == [
+        elsewhere
+    ]
     answered["refused"] = [answered["issued"]]
     answered["name_notes"] = [{"name": "a.contoso.com", "written": "a<U+200B>", "note": "removed"}]
     path.write_bytes(json.dumps(document).encode())
-    assert read_manifest(place / "requests").format == "lyncnb-requests/3"
+    assert read_manifest(parent / "requests").format == "lyncnb-requests/3"
 
 
 @pytest.mark.slow

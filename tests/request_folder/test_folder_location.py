@@ -54,11 +54,11 @@ def mounted(tmp_path):
 def disk(request, tmp_path, monkeypatch):
     """Return a path on a disk without file modes: on a real mount, or with simulated system calls."""
     if request.param == "a mount":
-        place = mounted(tmp_path)
-        if place is None:
+        folder = mounted(tmp_path)
+        if folder is None:
             pytest.skip("no bindfs, or no /dev/fuse")
-        yield place
-        subprocess.run(["umount", place], check=True)
+        yield folder
+        subprocess.run(["umount", folder], check=True)
         return
     mkdir, opened = system_calls.mkdir, system_calls.open
 
@@ -77,10 +77,10 @@ def disk(request, tmp_path, monkeypatch):
     monkeypatch.setattr(system_calls, "mkdir", folder_for_all)
     monkeypatch.setattr(system_calls, "open", open_to_all)
     monkeypatch.setattr(system_calls, "chmod", lambda path, mode: None)
-    place = tmp_path / "disk"
-    place.mkdir()
-    place.chmod(0o777)
-    yield place
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    folder.chmod(0o777)
+    yield folder
 
 
 def files_of(folder):

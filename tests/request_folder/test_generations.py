@@ -40,17 +40,17 @@ def renewed(part):
 
 def test_before_a_certificate_nothing_is_in_use():
     """If a request has no certificate, its generation is pending, and no generation is in use."""
-    found = find_generations(waiting())
-    assert (found.in_use, found.held, found.deployed_on) == (None, None, "")
-    assert found.under_way == waiting()
+    generations = find_generations(waiting())
+    assert (generations.in_use, generations.held, generations.deployed_on) == (None, None, "")
+    assert generations.under_way == waiting()
 
 
 def test_the_first_certificate_is_in_use_when_it_is_imported():
     """If no installation is recorded, the first certificate is in use as soon as it is imported."""
-    found = find_generations(issued_once())
-    assert (found.in_use, found.under_way) == (issued_once(), None)
-    assert found.held == issued_once().issued
-    assert not found.is_recorded
+    generations = find_generations(issued_once())
+    assert (generations.in_use, generations.under_way) == (issued_once(), None)
+    assert generations.held == issued_once().issued
+    assert not generations.is_recorded
 
 
 def test_a_renewal_leaves_the_old_certificate_in_use():
@@ -58,25 +58,25 @@ def test_a_renewal_leaves_the_old_certificate_in_use():
 
     It is not sufficient to import or package the new certificate.
     """
-    found = find_generations(renewed(issued_once()))
-    assert (found.in_use.generation, found.under_way.generation) == (1, 2)
-    assert found.held.serial == "01"
+    generations = find_generations(renewed(issued_once()))
+    assert (generations.in_use.generation, generations.under_way.generation) == (1, 2)
+    assert generations.held.serial == "01"
 
 
 def test_a_recorded_deployment_replaces_the_old_certificate():
     """If the new certificate is recorded as installed, it is in use, and the old one is not."""
-    found = find_generations(deployed(renewed(deployed(issued_once())), on="2027-02-03"))
-    assert (found.in_use.generation, found.under_way) == (2, None)
-    assert (found.deployed_on, found.held.serial) == ("2027-02-03", "02")
-    assert (found.used, found.is_recorded) == ({2}, True)
+    generations = find_generations(deployed(renewed(deployed(issued_once())), on="2027-02-03"))
+    assert (generations.in_use.generation, generations.under_way) == (2, None)
+    assert (generations.deployed_on, generations.held.serial) == ("2027-02-03", "02")
+    assert (generations.used, generations.is_recorded) == ({2}, True)
 
 
 def test_a_generation_that_only_some_servers_have_is_not_in_use():
     """The old certificate stays in use until the new one is recorded as installed on all servers."""
     new = deployed(renewed(deployed(issued_once())), "fe01.contoso.com", on="2027-02-03")
-    found = find_generations(new)
-    assert (found.in_use.generation, found.under_way.generation) == (1, 2)
-    assert (found.used, found.deployed_on) == ({1, 2}, "")
+    generations = find_generations(new)
+    assert (generations.in_use.generation, generations.under_way.generation) == (1, 2)
+    assert (generations.used, generations.deployed_on) == ({1, 2}, "")
 
 
 def test_the_generation_that_expires_first_is_held():
@@ -87,8 +87,12 @@ def test_the_generation_that_expires_first_is_held():
     third = second.build_next_generation(at=LATER, reasons=("renewed",))
     longer = issued_record(serial="03", sha256="c" * 64, not_after="2027-12-31T23:59:59Z")
     third = deployed(third.with_issued(longer, at=LATER), "fe02.contoso.com", on="2027-02-04")
-    found = find_generations(third)
-    assert (found.used, found.in_use.generation, found.held.serial) == ({2, 3}, 2, "02")
+    generations = find_generations(third)
+    assert (generations.used, generations.in_use.generation, generations.held.serial) == (
+        {2, 3},
+        2,
+        "02",
+    )
 
 
 def test_a_covering_certificate_stays_in_use():
@@ -106,9 +110,9 @@ def test_a_covering_certificate_stays_in_use():
         found_at=AT,
         recorded_at=AT,
     )
-    asked = replace(waiting(), stood_before=stood)
-    assert (find_generations(asked).held, find_generations(asked).under_way) == (stood, asked)
-    answered = asked.with_issued(issued_record(), at=AT)
+    request = replace(waiting(), stood_before=stood)
+    assert (find_generations(request).held, find_generations(request).under_way) == (stood, request)
+    answered = request.with_issued(issued_record(), at=AT)
     assert (find_generations(answered).held, find_generations(answered).under_way) == (
         stood,
         answered,
@@ -135,12 +139,16 @@ def test_earlier_certificates_do_not_count_for_a_new_server():
     pool = renewed(issued_once())
     joined = (*pool.plan.servers, "fe03.contoso.com")
     pool = replace(pool, plan=replace(pool.plan, servers=joined))
-    found = find_generations(deployed(pool, "fe03.contoso.com", on="2027-02-03"))
-    assert (found.used, found.held.serial) == ({1, 2}, "01")
+    generations = find_generations(deployed(pool, "fe03.contoso.com", on="2027-02-03"))
+    assert (generations.used, generations.held.serial) == ({1, 2}, "01")
     others = deployed(pool, "fe01.contoso.com", "fe02.contoso.com", on="2027-02-03")
-    found = find_generations(others)
-    assert (found.used, found.under_way, found.is_recorded) == ({2}, others, False)
-    assert found.deployed_on == ""
+    generations = find_generations(others)
+    assert (generations.used, generations.under_way, generations.is_recorded) == (
+        {2},
+        others,
+        False,
+    )
+    assert generations.deployed_on == ""
 
 
 def test_a_second_certificate_for_the_same_request_is_pending():
@@ -149,8 +157,8 @@ def test_a_second_certificate_for_the_same_request_is_pending():
     """
     first = deployed(issued_once())
     again = first.with_issued(issued_record(serial="03", sha256="c" * 64), at=LATER)
-    found = find_generations(again)
-    assert (found.held.serial, found.under_way) == ("01", again)
+    generations = find_generations(again)
+    assert (generations.held.serial, generations.under_way) == ("01", again)
 
 
 def test_a_removed_key_counts_as_an_installation():

@@ -46,14 +46,14 @@ def lines(folder):
     return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
 
 
-def events(folder, what):
+def events(folder, kind):
     """Return the events of a given type in the history of a folder, in their order."""
-    found = [event for line in read_history(folder).lines for event in line.list_events()]
-    return [event for event in found if event.what == what]
+    all_events = [event for line in read_history(folder).lines for event in line.list_events()]
+    return [event for event in all_events if event.what == kind]
 
 
 def names_of(folder):
-    return [one.id for one in read_manifest(folder).requests]
+    return [record.id for record in read_manifest(folder).requests]
 
 
 def test_a_run_that_changes_something_adds_one_line(folder):
@@ -66,10 +66,18 @@ def test_a_run_that_changes_something_adds_one_line(folder):
                  passphrase=PASSPHRASE, today=TODAY)  # fmt: skip
     ln.deployed(folder, today=TODAY)
     write(numbered(3), folder, renew=[names[0]], reason="lost laptop", today=LATER)
-    found = lines(folder)
-    assert [one["command"] for one in found] == ["request", "receive", "pfx", "deployed", "request"]
-    assert {(one["user"], one["host"]) for one in found} == {(getpass.getuser(), platform.node())}
-    assert (found[-1]["reason"], found[-1]["at"]) == ("lost laptop", "2026-12-24T00:00:00Z")
+    entries = lines(folder)
+    assert [entry["command"] for entry in entries] == [
+        "request",
+        "receive",
+        "pfx",
+        "deployed",
+        "request",
+    ]
+    assert {(entry["user"], entry["host"]) for entry in entries} == {
+        (getpass.getuser(), platform.node())
+    }
+    assert (entries[-1]["reason"], entries[-1]["at"]) == ("lost laptop", "2026-12-24T00:00:00Z")
     assert [event.id for event in events(folder, "requested")] == [*names, names[0]]
     record = read_manifest(folder).by_id[names[0]]
     assert events(folder, "issued")[0].serial == record.archived[0].issued.serial
@@ -121,10 +129,14 @@ def test_missing_lines_are_added_by_the_next_run(folder):
     path.write_bytes(path.read_bytes()[:-40])
     status = ln.folder_status(folder, today=TODAY)
     assert not status.problems
-    assert any("the last line is incomplete" in one for one in status.notes)
-    assert any("is older than the manifest: 3 events" in one for one in status.notes)
+    assert any("the last line is incomplete" in note for note in status.notes)
+    assert any("is older than the manifest: 3 events" in note for note in status.notes)
     ln.deployed(folder, today=TODAY)
-    assert [one["command"] for one in lines(folder)] == ["request", "recorded later", "deployed"]
+    assert [entry["command"] for entry in lines(folder)] == [
+        "request",
+        "recorded later",
+        "deployed",
+    ]
     assert len(events(folder, "issued")) == 3
     assert read_history(folder).notes == ()
 
@@ -140,7 +152,7 @@ def test_a_missing_history_is_reported_and_started_again(folder):
     (note,) = ln.folder_status(folder, today=TODAY).notes
     assert note.startswith("history.jsonl is missing")
     certify(folder, *names_of(folder))
-    assert [one["command"] for one in lines(folder)] == ["recorded later", "receive"]
+    assert [entry["command"] for entry in lines(folder)] == ["recorded later", "receive"]
     assert len(events(folder, "requested")) == 3
 
 
@@ -160,8 +172,14 @@ def test_a_rebuild_restores_installations_and_revocations(folder):
         rebuilt = bundle.manifest.by_id[record.id]
         for old, new in zip(record.generations, rebuilt.generations, strict=True):
             assert (new.deployments, new.revocation) == (old.deployments, old.revocation)
-    assert [one.reasons for one in bundle.manifest.by_id[first].archived] == [("renewed: 47 days",)]
-    (note,) = [one for one in ln.folder_status(folder, today=LATER).notes if "no longer" in one]
+    assert [generation.reasons for generation in bundle.manifest.by_id[first].archived] == [
+        ("renewed: 47 days",)
+    ]
+    (note,) = [
+        candidate
+        for candidate in ln.folder_status(folder, today=LATER).notes
+        if "no longer" in candidate
+    ]
     assert note.startswith("3 received certificates are no longer on record")
     damaged = (folder / "history.jsonl").read_text("utf-8").replace(TODAY.isoformat(), "someday")
     (folder / "history.jsonl").write_text(damaged, "utf-8")
@@ -205,7 +223,7 @@ def test_a_rebuild_records_missing_generations_as_lost(folder, tmp_path):
     assert (lost.id, lost.generation) == (name, 2)
     assert not ln.folder_status(older, today=LATER).problems
     write(numbered(4), older, today=LATER)
-    assert [one["command"] for one in lines(older)][-2:] == ["status --rebuild", "request"]
+    assert [entry["command"] for entry in lines(older)][-2:] == ["status --rebuild", "request"]
 
 
 def test_a_renewal_replaces_keys_of_two_copies(folder, tmp_path):
@@ -217,12 +235,12 @@ def test_a_renewal_replaces_keys_of_two_copies(folder, tmp_path):
     for copy in (folder, other):
         write(numbered(3), copy, renew=[name], reason="renewed", today=LATER)
     shutil.copyfile(folder / "history.jsonl", other / "history.jsonl")
-    told = f"{name}: generation 2 has a different public key in history.jsonl"
+    message = f"{name}: generation 2 has a different public key in history.jsonl"
     (problem,) = ln.folder_status(other, today=LATER).problems
-    assert (problem.message, problem.file) == (told, "manifest.json")
-    with pytest.raises(BundleError, match=told):
+    assert (problem.message, problem.file) == (message, "manifest.json")
+    with pytest.raises(BundleError, match=message):
         write(numbered(4), other, today=LATER)
-    with pytest.raises(BundleError, match=told):
+    with pytest.raises(BundleError, match=message):
         write(numbered(3), other, renew=names_of(other)[1:], reason="others", today=LATER)
     write(numbered(3), other, renew=[name], reason="once more", today=LATER)
     (lost,) = events(other, "given up as lost")
@@ -240,8 +258,12 @@ def test_a_certificate_missing_in_the_manifest_is_a_notice(folder):
     serial = read_manifest(folder).by_id[names[0]].issued.serial
     save_manifest(folder, before)
     notes = ln.folder_status(folder, today=TODAY).notes
-    (told,) = [one for one in notes if names[0] in one and "no longer on record" in one]
-    assert serial in told
+    (note,) = [
+        candidate
+        for candidate in notes
+        if names[0] in candidate and "no longer on record" in candidate
+    ]
+    assert serial in note
 
 
 def test_the_history_has_events_outside_the_manifest(folder, tmp_path):
@@ -293,7 +315,7 @@ def test_the_next_run_writes_a_missing_history(folder):
     path, before = folder / "history.jsonl", snapshot(folder, but_lock=True)
     path.unlink()
     assert set(write(numbered(3), folder).counts()) == {"kept"}
-    assert [one["command"] for one in lines(folder)] == ["recorded later"]
+    assert [entry["command"] for entry in lines(folder)] == ["recorded later"]
     assert len(events(folder, "requested")) == 3
     assert ln.folder_status(folder, today=TODAY).notes == ()
     whole = snapshot(folder, but_lock=True)

@@ -91,8 +91,8 @@ def test_a_copied_key_is_rejected_by_every_command(attacked, is_bound):
     if not is_bound:
         edit(attacked, without_bindings)
     first, second, _ = read_manifest(attacked).requests
-    told = " ".join(map(str, folder_status(attacked).problems))
-    assert f"{second.files.key}: has the same public key as {first.id}" in told
+    problems = " ".join(map(str, folder_status(attacked).problems))
+    assert f"{second.files.key}: has the same public key as {first.id}" in problems
     for command in (
         lambda: write(numbered(4), attacked),
         lambda: write_pfx(match_certificates(open_requests(attacked)), passphrase=PASSPHRASE),
@@ -135,14 +135,16 @@ def test_a_key_that_differs_from_the_history_is_rejected(folder):
     """
     attack(folder)
     name = read_manifest(folder).requests[1].id
-    told = f"{name}: generation 1 has a different public key in history.jsonl"
-    with pytest.raises(BundleError, match=told):
+    message = f"{name}: generation 1 has a different public key in history.jsonl"
+    with pytest.raises(BundleError, match=message):
         rekey(folder, PASSPHRASE, "another passphrase")
     before = (folder / HISTORY_NAME).read_bytes()
     with pytest.raises(BundleError, match="differs from the record that lyncnb wrote"):
         rebuild_manifest(folder, PASSPHRASE)
     assert (folder / HISTORY_NAME).read_bytes() == before
-    (problem,) = [one for one in folder_status(folder).problems if told in one.message]
+    (problem,) = [
+        candidate for candidate in folder_status(folder).problems if message in candidate.message
+    ]
     assert f"--renew {name} --reason" in problem.hint
     write(numbered(3), folder, renew=[name], reason="its key was another one's")
     events = [event for line in read_history(folder).lines for event in line.list_events()]

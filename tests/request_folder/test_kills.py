@@ -59,31 +59,31 @@ LATER = "2027-12-01"
 def states(tmp_path_factory, quick_cipher):
     """For each command that the tests kill, create a request folder in which the command can start."""
     tmp_path, plan = tmp_path_factory.mktemp("states"), numbered(6)
-    place = tmp_path / "states"
-    place.mkdir()
+    folder = tmp_path / "states"
+    folder.mkdir()
     create_recovery_key(tmp_path / "pair", PASSPHRASE)
     public, pair = f"{tmp_path}/pair.pub", f"{tmp_path}/pair"
     ca = PythonCa()
-    written = place / "written"
+    written = folder / "written"
     write(plan, written)
     write(plan, written, renew=[plan.certificates[0].id], reason="x")
     bundle = open_requests(written)
     (tmp_path / "returned").mkdir()
     answers = answer_all(bundle, ca)
     (tmp_path / "returned" / "all.pem").write_bytes(pem(*answers.values(), *ca.chain))
-    issued = shutil.copytree(written, place / "issued")
+    issued = shutil.copytree(written, folder / "issued")
     receive(issued, tmp_path / "returned", today=TODAY)
-    packaged = shutil.copytree(issued, place / "packaged")
+    packaged = shutil.copytree(issued, folder / "packaged")
     matched = match_certificates(open_requests(packaged), today=TODAY)
     write_pfx(matched, passphrase=PASSPHRASE, workers=1, today=TODAY)
-    sealed = shutil.copytree(packaged, place / "sealed")
+    sealed = shutil.copytree(packaged, folder / "sealed")
     write(plan, sealed, recovery=[public])
-    bare = shutil.copytree(sealed, place / "bare")
+    bare = shutil.copytree(sealed, folder / "bare")
     # If a command has nothing left to do, killing it is not a useful test.
     shutil.rmtree(bare / "pfx")
-    gone = shutil.copytree(packaged, place / "gone")
+    unplanned = shutil.copytree(packaged, folder / "gone")
     write(
-        plan_of(numbered(7).certificates[6]), gone
+        plan_of(numbered(7).certificates[6]), unplanned
     )  # The other requests are not in the plan anymore, and their certificates will expire.
     fingerprint = read_recovery_key(public).fingerprint
     return {
@@ -95,7 +95,7 @@ def states(tmp_path_factory, quick_cipher):
         "recovery": (packaged, {"do": "recovery", "public": public}),
         "with recovery": (sealed, {"do": "rekey", "pair": pair, "new": NEW}),
         "take out": (sealed, {"do": "rekey", "take_out": [fingerprint], "new": NEW}),
-        "purge": (gone, {"do": "purge", "day": LATER}),
+        "purge": (unplanned, {"do": "purge", "day": LATER}),
     }
 
 
@@ -112,7 +112,7 @@ def test_killed_at_random_moments(tmp_path, states, writers, record_property):
     """If any command is killed, every request still has its key. If the user runs the command
     again, it succeeds.
     """
-    chance, told = random.Random(20261125), Counter()
+    chance, outcomes = random.Random(20261125), Counter()
     seconds, share = {}, 1.0
     for name, (state, job) in states.items():
         folder = shutil.copytree(state, tmp_path / "timed")
@@ -125,12 +125,12 @@ def test_killed_at_random_moments(tmp_path, states, writers, record_property):
         state, job = states[name]
         folder = shutil.copytree(state, tmp_path / "requests")
         ended = kill_one(writers, folder, job, chance.uniform(0, seconds[name] * share))
-        told, share = told + ended, next_share(share, ended)
+        outcomes, share = outcomes + ended, next_share(share, ended)
         check_final_state(name, folder, states["with recovery"][1]["pair"])
         shutil.rmtree(folder)
-    print(f"\n{KILLS} kills: {dict(told)}", end="")
-    record_property("kills", dict(told))
-    assert told["killed"] > KILLS / 3
+    print(f"\n{KILLS} kills: {dict(outcomes)}", end="")
+    record_property("kills", dict(outcomes))
+    assert outcomes["killed"] > KILLS / 3
 
 
 #: Commands that encrypt the passphrase of the folder for a recovery key, use a recovery key, or
@@ -148,18 +148,18 @@ def test_killed_at_each_step_of_a_recovery_command(
     state, job = states[name]
     with failing(None, OSError) as counted:
         do({**job, "folder": shutil.copytree(state, tmp_path / "counted")})
-    asked = os.environ.get("LYNCNB_RECOVERY_STEPS", str(counted.count // 10))
-    steps = counted.count if asked == "all" else min(int(asked), counted.count)
-    told = Counter()
+    setting = os.environ.get("LYNCNB_RECOVERY_STEPS", str(counted.count // 10))
+    steps = counted.count if setting == "all" else min(int(setting), counted.count)
+    outcomes = Counter()
     for step in random.Random(name).sample(range(counted.count), steps):
         folder = shutil.copytree(state, tmp_path / "requests")
-        told += kill_one(writers, folder, job, step=step)
+        outcomes += kill_one(writers, folder, job, step=step)
         check_final_state(name, folder, states["with recovery"][1]["pair"])
         shutil.rmtree(folder)
-    print(f"\n{name}: {steps} of {counted.count} steps: {dict(told)}", end="")
-    record_property("kills", dict(told))
+    print(f"\n{name}: {steps} of {counted.count} steps: {dict(outcomes)}", end="")
+    record_property("kills", dict(outcomes))
     # The number of system calls varies slightly, because several threads write files.
-    assert told["killed"] > steps * 0.8
+    assert outcomes["killed"] > steps * 0.8
 
 
 def kill_one(writers, folder, job, seconds=0.0, step=None):

@@ -106,10 +106,10 @@ def test_a_key_that_does_not_match_its_csr_is_archived(tmp_path):
     """If a key and a CSR do not match, the run moves both of them to the archive."""
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
-    one, two = (folder / "keys" / f"{item.id}.key" for item in plan.certificates)
+    first, two = (folder / "keys" / f"{item.id}.key" for item in plan.certificates)
     seen = public_keys_of_requests(folder)
-    swap = one.read_bytes()
-    one.write_bytes(two.read_bytes())
+    swap = first.read_bytes()
+    first.write_bytes(two.read_bytes())
     two.write_bytes(swap)
     assert write(plan, folder).counts() == {"archived": 2, "created": 2}
     assert_complete(folder, plan, seen)
@@ -175,8 +175,8 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
         done.by_id[name], state="planned", csr_sha256="", spki_sha256="", key_sha256=""
     )
     put_back(folder, done.with_records([announced]), history)
-    for kind, place in (("csr", "csr"), ("key", "keys")):
-        now, old = folder / place / f"{name}.{kind}", folder / "archive" / f"{name}-g1.{kind}"
+    for kind, subfolder in (("csr", "csr"), ("key", "keys")):
+        now, old = folder / subfolder / f"{name}.{kind}", folder / "archive" / f"{name}-g1.{kind}"
         now.unlink()
         if stop == "before" or (kind == "key" and stop in ("csr linked", "csr moved")):
             os.rename(old, now)
@@ -229,8 +229,8 @@ def test_half_written_files_are_removed(tmp_path):
     """Temporary files are removed, because there is no CSR for the keys in them."""
     folder, plan = tmp_path / "r", numbered(1)
     write(plan, folder)
-    for place in ("", "csr", "keys"):
-        (folder / place / ".tmp-lyncnb-0123456789abcdef").write_bytes(b"half")
+    for subfolder in ("", "csr", "keys"):
+        (folder / subfolder / ".tmp-lyncnb-0123456789abcdef").write_bytes(b"half")
     assert write(plan, folder).counts() == {"kept": 1}
     assert not list(folder.rglob(".tmp-*"))
 

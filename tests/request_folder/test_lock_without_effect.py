@@ -86,17 +86,17 @@ def writers(request):
 
 def lost(folder: Path) -> list[str]:
     """Return each CSR that has no key, unless the status command reports the CSR."""
-    cipher, told = FolderCipher(PASSPHRASE), " ".join(map(str, folder_status(folder).problems))
+    cipher, problems = FolderCipher(PASSPHRASE), " ".join(map(str, folder_status(folder).problems))
     missing = []
     for path in (*(folder / "csr").glob("*.csr"), *(folder / "archive").glob("*.csr")):
-        place = "keys" if path.parent.name == "csr" else "archive"
-        key = folder / place / f"{path.stem}.key"
+        subfolder = "keys" if path.parent.name == "csr" else "archive"
+        key = folder / subfolder / f"{path.stem}.key"
         request = csr.parse_request(path.read_bytes())
         if key.exists() and keys.is_key_pair(
             cipher.decrypt(key.read_bytes(), name=key.name), request.public_key
         ):
             continue
-        if path.name not in told and key.name not in told:
+        if path.name not in problems and key.name not in problems:
             missing.append(path.name)
     return missing
 
@@ -166,7 +166,7 @@ def _request(folder):
         ((_receive,), _package),
         ((_receive, _package), _purge),
     ],
-    ids=lambda one: one.__name__[1:] if callable(one) else "",
+    ids=lambda command: command.__name__[1:] if callable(command) else "",
 )
 def test_a_run_that_is_taken_over_changes_no_file(tmp_path, monkeypatch, before, run):
     """Before a command writes, replaces or removes a file, it checks that no other run has taken
@@ -178,14 +178,14 @@ def test_a_run_that_is_taken_over_changes_no_file(tmp_path, monkeypatch, before,
         earlier(folder)
 
     def counted():
-        found = [
+        paths = [
             path
-            for place in ("csr", "keys", "returned", "pfx")
-            for path in folder.glob(f"{place}/*")
+            for subfolder in ("csr", "keys", "returned", "pfx")
+            for path in folder.glob(f"{subfolder}/*")
         ]
         return {
             path.name: path.read_bytes()
-            for path in found
+            for path in paths
             if path.is_file() and path.suffix != ".enc"
         }
 

@@ -228,16 +228,16 @@ def test_fields_of_a_later_version_are_kept(tmp_path):
 
     def change(document):
         request = document["requests"][0]
-        places = (document, request, request["plan"], request["archived"][0], document["log"][0])
-        for number, place in enumerate(places):
-            place["colour"] = {"shade": number}
+        levels = (document, request, request["plan"], request["archived"][0], document["log"][0])
+        for number, level in enumerate(levels):
+            level["colour"] = {"shade": number}
 
     (tmp_path / "manifest.json").write_bytes(edited(change))
     save_manifest(tmp_path, read_manifest(tmp_path).with_event("purged", "x", at=AT))
     document = json.loads((tmp_path / "manifest.json").read_bytes())
     request = document["requests"][0]
-    places = (document, request, request["plan"], request["archived"][0], document["log"][0])
-    assert [place["colour"]["shade"] for place in places] == [0, 1, 2, 3, 4]
+    records = (document, request, request["plan"], request["archived"][0], document["log"][0])
+    assert [record["colour"]["shade"] for record in records] == [0, 1, 2, 3, 4]
 
 
 def test_the_first_format_is_kept_until_a_change(tmp_path):

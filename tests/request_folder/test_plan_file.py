@@ -191,9 +191,13 @@ def test_invalid_values_of_plan_json_are_not_shown(folder, change):
     manifest = replace(read_manifest(folder), product=json.loads(
         (folder / "plan.json").read_bytes())["product"])  # fmt: skip
     save_manifest(folder, manifest)
-    certify(folder, *(one.id for one in manifest.requests if not one.plan.at_set_up))
+    certify(folder, *(record.id for record in manifest.requests if not record.plan.at_set_up))
     assert summaries(folder) == before
-    (note,) = [one for one in folder_status(folder, today=TODAY).notes if "summary" in one]
+    (note,) = [
+        candidate
+        for candidate in folder_status(folder, today=TODAY).notes
+        if "summary" in candidate
+    ]
     assert "lyncnb did not update the summary files: " in note
 
 
@@ -202,8 +206,8 @@ def test_texts_of_a_changed_plan_are_not_markup(folder):
 
     def change(document):
         document["findings"][0]["message"] = "<script>alert(1)</script>"
-        for one in document["certificates"]:
-            one["site"] = "<script>alert(2)</script>"
+        for certificate in document["certificates"]:
+            certificate["site"] = "<script>alert(2)</script>"
 
     altered(folder, change)
     certify(folder, *read_manifest(folder).by_id)
@@ -232,8 +236,10 @@ def test_a_rebuild_uses_the_values_in_plan_json(folder):
     (folder / "manifest.json").unlink()
     bundle = rebuild_manifest(folder, PASSPHRASE, today=TODAY)
     assert "lyncnb read the servers, site and issuer of 6 requests from plan.json" in bundle.notes
-    assert [one.plan for one in bundle.requests] == [one.plan for one in before.requests]
-    assert [one.ca for one in bundle.requests] == [one.ca for one in before.requests]
+    assert [record.plan for record in bundle.requests] == [
+        record.plan for record in before.requests
+    ]
+    assert [record.ca for record in bundle.requests] == [record.ca for record in before.requests]
     for name in ("product", "plan_sha256", "plan_json_sha256"):
         assert getattr(bundle.manifest, name) == getattr(before, name)
     assert folder_status(folder, today=TODAY).problems == ()
@@ -253,7 +259,7 @@ def test_a_rebuild_does_not_use_another_plan(folder):
         (folder / "plan.json").write_bytes(text)
         bundle = rebuild_manifest(folder, PASSPHRASE, today=TODAY)
         assert bundle.manifest.plan_json_sha256 == ""
-        assert [one for one in bundle.notes if "lyncnb did not use this" in one]
+        assert [note for note in bundle.notes if "lyncnb did not use this" in note]
     assert set(make_folder(folder, findings=None, accept=OAUTH).counts()) == {"kept"}
 
 

@@ -42,10 +42,10 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 @pytest.fixture
 def folder(tmp_path):
     """Write a request folder that contains a superseded generation."""
-    place, plan = tmp_path / "requests", numbered(3)
-    write(plan, place)
-    write(plan, place, renew=[plan.certificates[0].id], reason="x")
-    return place
+    path, plan = tmp_path / "requests", numbered(3)
+    write(plan, path)
+    write(plan, path, renew=[plan.certificates[0].id], reason="x")
+    return path
 
 
 def rebuild(folder, **arguments):
@@ -186,9 +186,9 @@ def test_exchanged_keys_are_detected(folder):
     """If the files of two keys were swapped, lyncnb reports both keys when it rebuilds the
     manifest, because the keys do not match their CSRs.
     """
-    one, two = sorted((folder / "keys").iterdir())[:2]
-    swap = one.read_bytes()
-    one.write_bytes(two.read_bytes())
+    first, two = sorted((folder / "keys").iterdir())[:2]
+    swap = first.read_bytes()
+    first.write_bytes(two.read_bytes())
     two.write_bytes(swap)
     notes = rebuild(folder).notes
     assert len(notes) == 2
@@ -316,11 +316,11 @@ def test_an_unsigned_plan_requires_no_list_of_signers(tmp_path):
     without a list of signers.
     """
     plan = ln.plan_certificates(ln.read_topology(STANDARD_EDITION.encode()), ln.load_rules())
-    place = tmp_path / "requests"
+    folder = tmp_path / "requests"
     saved = ln.save_plan(plan, tmp_path / "plan.json", findings=ln.check_plan(plan, on=TODAY))
-    ln.write_requests(saved, place, passphrase=PASSPHRASE, today=TODAY, making=Making(workers=1))
-    (place / "manifest.json").unlink()
-    (note,) = [text for text in rebuild(place).notes if text.startswith("lost: the record")]
+    ln.write_requests(saved, folder, passphrase=PASSPHRASE, today=TODAY, making=Making(workers=1))
+    (folder / "manifest.json").unlink()
+    (note,) = [text for text in rebuild(folder).notes if text.startswith("lost: the record")]
     assert f"SHA-256 {saved.sha256}" in note
     assert note.endswith("lyncnb request --plan FILE FOLDER")
 
@@ -371,7 +371,7 @@ def test_the_current_key_gets_a_new_generation_number(tmp_path):
     folder, plan = tmp_path / "requests", numbered(1)
     write(plan, folder)
     kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    (first,) = (one.id for one in plan.certificates)
+    (first,) = (certificate.id for certificate in plan.certificates)
     write(plan, folder, renew=[first], reason="the key was seen by others")
     for path, data in kept.items():
         path.write_bytes(data)

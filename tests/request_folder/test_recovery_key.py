@@ -58,10 +58,10 @@ NEW = "wrong mule capacitor"
 @pytest.fixture
 def pair(tmp_path):
     """Create a recovery key, and return the path of its private key."""
-    place = tmp_path / "keep" / "recovery"
-    place.parent.mkdir()
-    create_recovery_key(place, OWN)
-    return place
+    path = tmp_path / "keep" / "recovery"
+    path.parent.mkdir()
+    create_recovery_key(path, OWN)
+    return path
 
 
 @pytest.fixture
@@ -153,10 +153,10 @@ def test_a_recovery_sheet_shows_any_file_name(tmp_path, name):
 def test_a_recovery_sheet_fits_on_one_page(pair, tmp_path, monkeypatch):
     """A recovery sheet fits on one printed page, even with a long file name."""
     monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
-    place = tmp_path / f"{'recovery-of-contoso-' * 3}.key"
-    create_recovery_key(place, OWN)
+    path = tmp_path / f"{'recovery-of-contoso-' * 3}.key"
+    create_recovery_key(path, OWN)
     printed = tmp_path / "sheet.pdf"
-    printed.write_bytes(print_page(place.with_name(f"{place.name}.html").read_text("utf-8")))
+    printed.write_bytes(print_page(path.with_name(f"{path.name}.html").read_text("utf-8")))
     assert page_count(printed) == 1
     assert "stolen" in pdf_text(printed)
 
@@ -208,11 +208,11 @@ def test_a_recovery_key_is_added_to_an_existing_folder(tmp_path, pair):
     assert named.fingerprint == opened(pair).public.fingerprint
     assert f"the recovery key {named.fingerprint} (added on" in repr(folder_status(folder))
     assert write(numbered(3), folder).counts() == {"kept": 3}
-    places = [folder / "manifest.json", *(folder / "recovery").iterdir()]
-    kept = [(path.stat().st_mtime_ns, path.read_bytes()) for path in places]
+    paths = [folder / "manifest.json", *(folder / "recovery").iterdir()]
+    kept = [(path.stat().st_mtime_ns, path.read_bytes()) for path in paths]
     name_recovery_key(folder, PASSPHRASE, public(pair), today=TODAY)
     write(numbered(3), folder, recovery=[public(pair)])
-    assert [(path.stat().st_mtime_ns, path.read_bytes()) for path in places] == kept
+    assert [(path.stat().st_mtime_ns, path.read_bytes()) for path in paths] == kept
     rekey(folder, opened(pair), NEW)
     assert len(public_keys_of_keys(folder, NEW)) == 3
 
@@ -236,10 +236,13 @@ def test_nothing_is_encrypted_for_a_planted_key(tmp_path, pair, other):
     foreign = tmp_path / "foreign"
     write(numbered(2), foreign, passphrase="somebody else's words", recovery=[public(other)])
     path = folder / "manifest.json"
-    fingerprints = [opened(one).public.fingerprint for one in (pair, other)]
+    fingerprints = [opened(key_path).public.fingerprint for key_path in (pair, other)]
     path.write_bytes(path.read_bytes().replace(fingerprints[0].encode(), fingerprints[1].encode()))
     write(numbered(3), folder)
-    sealed = [json.loads(one.read_bytes()) for one in (folder / "recovery").glob("*.sealed")]
+    sealed = [
+        json.loads(sealed_path.read_bytes())
+        for sealed_path in (folder / "recovery").glob("*.sealed")
+    ]
     assert {document["recovery"] for document in sealed} == {fingerprints[0]}
     shutil.copy(foreign / LIST, folder / LIST)
     before = snapshot(folder / "keys")
@@ -254,7 +257,7 @@ def test_a_planted_list_gives_no_access(tmp_path, pair, other):
     """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
-    ours, theirs = (recovery_key.read_recovery_key(public(one)) for one in (pair, other))
+    ours, theirs = (recovery_key.read_recovery_key(public(key_path)) for key_path in (pair, other))
     named = [Recipient(key=key, added_at="2026-11-24T00:00:00Z") for key in (ours, theirs)]
     # The attacker has write access and the public keys, but does not know the passphrase of the
     # folder.
@@ -262,8 +265,8 @@ def test_a_planted_list_gives_no_access(tmp_path, pair, other):
     done = rekey(folder, opened(pair), NEW)
     assert done.not_sealed == (theirs.fingerprint,)
     assert theirs.fingerprint in repr(done)
-    assert [one.key for one in read_recovery_keys(folder, FolderCipher(NEW))] == [ours]
-    assert [one.fingerprint for one in read_manifest(folder).recovery] == [ours.fingerprint]
+    assert [recipient.key for recipient in read_recovery_keys(folder, FolderCipher(NEW))] == [ours]
+    assert [record.fingerprint for record in read_manifest(folder).recovery] == [ours.fingerprint]
     write(numbered(3), folder, passphrase=NEW)
     with pytest.raises(
         BundleError, match="contains no file that was encrypted for the recovery key"
@@ -473,8 +476,8 @@ def test_a_damaged_list_of_passwords_does_not_prevent_recovery(tmp_path, pair):
     assert len(public_keys_of_keys(folder, NEW)) == 2
 
 
-@pytest.mark.parametrize("what", ["name", "request", "take out", "with recovery"])
-def test_an_interrupted_command_keeps_both_ways_to_decrypt(tmp_path, pair, what):
+@pytest.mark.parametrize("command", ["name", "request", "take out", "with recovery"])
+def test_an_interrupted_command_keeps_both_ways_to_decrypt(tmp_path, pair, command):
     """If any system call fails, the passphrase and the recovery key can still decrypt the folder,
     and repeating the command completes it.
 
@@ -482,16 +485,16 @@ def test_an_interrupted_command_keeps_both_ways_to_decrypt(tmp_path, pair, what)
     at random. ``test_kills`` does the same with a killed process.
     """
     original = tmp_path / "original"
-    write(numbered(2), original, **({} if what == "name" else {"recovery": [public(pair)]}))
+    write(numbered(2), original, **({} if command == "name" else {"recovery": [public(pair)]}))
     keys = public_keys_of_keys(original)
     fingerprint = opened(pair).public.fingerprint
 
     def act(folder) -> None:
-        if what == "name":
+        if command == "name":
             name_recovery_key(folder, PASSPHRASE, public(pair), today=TODAY)
-        elif what == "request":
+        elif command == "request":
             write(numbered(3), folder, recovery=[public(pair)])
-        elif what == "take out":
+        elif command == "take out":
             rekey(folder, PASSPHRASE, NEW, take_out=[fingerprint], today=TODAY)
         else:
             rekey(folder, opened(pair), NEW, today=TODAY)
@@ -500,10 +503,10 @@ def test_an_interrupted_command_keeps_both_ways_to_decrypt(tmp_path, pair, what)
     shutil.copytree(original, tmp_path / "counted")
     with failing(None, error) as counted:
         act(tmp_path / "counted")
-    asked = os.environ.get("LYNCNB_RECOVERY_STEPS", str(counted.count // 10))
-    steps = counted.count if asked == "all" else min(int(asked), counted.count)
-    print(f"\n{what}: {steps} of {counted.count} calls", end="")
-    for number in random.Random(what).sample(range(counted.count), steps):
+    setting = os.environ.get("LYNCNB_RECOVERY_STEPS", str(counted.count // 10))
+    steps = counted.count if setting == "all" else min(int(setting), counted.count)
+    print(f"\n{command}: {steps} of {counted.count} calls", end="")
+    for number in random.Random(command).sample(range(counted.count), steps):
         folder = tmp_path / str(number)
         shutil.copytree(original, folder)
         try:
@@ -513,12 +516,12 @@ def test_an_interrupted_command_keeps_both_ways_to_decrypt(tmp_path, pair, what)
             pass
         assert keys <= public_keys_of_keys(folder, PASSPHRASE, NEW), number
         act_again(act, folder)
-        if what == "request":
+        if command == "request":
             assert_complete(folder, numbered(3), keys)
-        passphrase = NEW if what in ("take out", "with recovery") else PASSPHRASE
+        passphrase = NEW if command in ("take out", "with recovery") else PASSPHRASE
         assert keys <= public_keys_of_keys(folder, passphrase), number
         assert folder_status(folder).problems == (), number
-        if what != "take out":
+        if command != "take out":
             rekey(folder, opened(pair), "yet another passphrase")
             assert keys <= public_keys_of_keys(folder, "yet another passphrase"), number
         shutil.rmtree(folder)
@@ -545,11 +548,11 @@ def test_recovery_data_is_stored_before_the_first_key(tmp_path, pair, monkeypatc
     folder, seen = tmp_path / "requests", []
     sealer = recovery_key._build_sealer
 
-    def watched(place, recipients):
-        seal = sealer(place, recipients)
+    def watched(request_folder, recipients):
+        seal = sealer(request_folder, recipients)
 
         def sealed(derived):
-            seen.append(len(list((place / "keys").iterdir())))
+            seen.append(len(list((request_folder / "keys").iterdir())))
             return seal(derived)
 
         return sealed
@@ -567,7 +570,7 @@ def test_a_change_that_stopped_after_the_list_is_repeated(tmp_path, pair, monkey
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     keys = public_keys_of_keys(folder)
-    asked = {"take_out": [opened(pair).public.fingerprint]} if take_out else {}
+    options = {"take_out": [opened(pair).public.fingerprint]} if take_out else {}
 
     def broken(*_: object):
         raise BundleError("the disk is full", hint="")
@@ -575,10 +578,10 @@ def test_a_change_that_stopped_after_the_list_is_repeated(tmp_path, pair, monkey
     with monkeypatch.context() as patch:
         patch.setattr("lyncnb.request_folder.change_passphrase._replace_files", broken)
         with pytest.raises(BundleError, match="the disk is full"):
-            rekey(folder, PASSPHRASE, NEW, **asked)
+            rekey(folder, PASSPHRASE, NEW, **options)
     with pytest.raises(BundleError, match="a passphrase change was interrupted"):
         name_recovery_key(folder, PASSPHRASE, public(pair))
-    rekey(folder, PASSPHRASE, NEW, **asked)
+    rekey(folder, PASSPHRASE, NEW, **options)
     assert public_keys_of_keys(folder, NEW) == keys
     assert len(read_manifest(folder).recovery) == (0 if take_out else 1)
 

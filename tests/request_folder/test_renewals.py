@@ -35,28 +35,28 @@ def folder(tmp_path_factory):
 
 def test_renewals(folder):
     """There is one renewal for each recorded certificate, and the most urgent one is first."""
-    found = list_renewals(folder, today=TODAY)
+    renewals = list_renewals(folder, today=TODAY)
     long = find_id(open_requests(folder), "ee01")
-    assert len(found) == len(open_requests(folder).requests) - 1
-    assert found[-1].request_id == long
-    assert (f"{found[0].renew_from:%Y-%m-%d}", f"{found[0].not_after:%Y-%m-%d}") == (
+    assert len(renewals) == len(open_requests(folder).requests) - 1
+    assert renewals[-1].request_id == long
+    assert (f"{renewals[0].renew_from:%Y-%m-%d}", f"{renewals[0].not_after:%Y-%m-%d}") == (
         "2027-01-22",
         "2027-02-20",
     )
     # The certificate is valid for 198 days, so it must be renewed a third of this time, 66 days,
     # before it expires.
-    assert f"{found[-1].renew_from:%Y-%m-%d}" == "2027-04-04"
+    assert f"{renewals[-1].renew_from:%Y-%m-%d}" == "2027-04-04"
 
 
 def test_renewal_dates_match_the_status(folder):
     """The state of a request becomes "expiring" on its renewal date."""
-    for one in list_renewals(folder, today=TODAY):
-        day = one.renew_from
+    for renewal in list_renewals(folder, today=TODAY):
+        day = renewal.renew_from
         states = [
             item.state
             for moment in (day - timedelta(days=1), day)
             for item in folder_status(folder, today=moment).requests
-            if item.id == one.request_id
+            if item.id == renewal.request_id
         ]
         assert states == ["issued", "expiring"]
 
@@ -120,7 +120,9 @@ def test_hostile_names(folder):
 
     from lyncnb.request_folder.renewals import Renewals
 
-    one = replace(list_renewals(folder, today=TODAY)[0], subject="a\r\nATTACH:http://x\nEND:VEVENT")
-    data = Renewals(items=(one,), today=TODAY).to_ical()
+    renewal = replace(
+        list_renewals(folder, today=TODAY)[0], subject="a\r\nATTACH:http://x\nEND:VEVENT"
+    )
+    data = Renewals(items=(renewal,), today=TODAY).to_ical()
     (event,) = Calendar.from_ical(data).walk("VEVENT")
     assert "ATTACH" not in event

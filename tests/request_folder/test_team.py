@@ -79,8 +79,8 @@ def imported(quick_cipher):
     """Run all commands once as root, so that every module is already imported when the tests change
     the user.
     """
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "requests"
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory) / "requests"
         work(folder)
         problems(folder)
         clean_up(folder)
@@ -91,10 +91,10 @@ def imported(quick_cipher):
 @pytest.fixture
 def place():
     """Return a directory in which every user can write."""
-    found = Path(tempfile.mkdtemp())
-    found.chmod(0o777)
-    yield found
-    shutil.rmtree(found)
+    directory = Path(tempfile.mkdtemp())
+    directory.chmod(0o777)
+    yield directory
+    shutil.rmtree(directory)
 
 
 def as_user(user, function, *arguments, **keywords):
@@ -104,9 +104,9 @@ def as_user(user, function, *arguments, **keywords):
     if child:
         os.close(writer)
         with open(reader, "rb") as pipe:
-            told = pipe.read()
+            output = pipe.read()
         os.waitpid(child, 0)
-        return json.loads(told)
+        return json.loads(output)
     number, groups = user
     try:
         os.setgroups(groups)
@@ -136,9 +136,9 @@ def facts(folder):
     }
 
 
-def refused(told):
+def refused(result):
     """Return whether the result of a call is an error of lyncnb."""
-    return isinstance(told, str) and told.startswith("BundleError")
+    return isinstance(result, str) and result.startswith("BundleError")
 
 
 def test_a_team_writes_one_folder(place):
@@ -156,10 +156,10 @@ def test_a_team_writes_one_folder(place):
         (ANN, rebuild_manifest, folder, PASSPHRASE),
     )
     for user, function, *arguments in steps:
-        told = as_user(
+        result = as_user(
             user, function, *arguments, **({"today": DAY} if function is certify else {})
         )
-        assert "Error" not in told, told
+        assert "Error" not in result, result
         assert as_user(ANN, problems, folder) == as_user(BEN, problems, folder) == []
         for name, (mode, user_, group) in facts(folder).items():
             expected = 0o2770 if (folder / name).is_dir() else 0o660
@@ -185,14 +185,14 @@ def test_users_who_can_read_the_files_can_run_status(place):
     assert refused(as_user(BEN, problems, folder))
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
-    told = as_user(BEN, problems, folder)
+    result = as_user(BEN, problems, folder)
     # Other users can now read the folder of the keys and two key files, which causes three
     # problems.
-    assert len(told) == 3
-    assert all("other users" in problem for problem in told)
-    told = as_user(BEN, rebuild_manifest, folder, PASSPHRASE)
-    assert "belongs to another user" in told
-    assert "--team" in told
+    assert len(result) == 3
+    assert all("other users" in problem for problem in result)
+    result = as_user(BEN, rebuild_manifest, folder, PASSPHRASE)
+    assert "belongs to another user" in result
+    assert "--team" in result
 
 
 def test_files_that_root_creates_belong_to_the_owner(place):

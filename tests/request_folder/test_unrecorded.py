@@ -43,11 +43,11 @@ def put_copy(folder, other, program: str) -> tuple[str, str]:
     """
     record = read_manifest(other).requests[0]
     names = []
-    for place, ending in (("csr", ".csr"), ("keys", ".key")):
+    for subfolder, ending in (("csr", ".csr"), ("keys", ".key")):
         name = COPIES[program].format(stem=record.id, ending=ending)
-        target = folder / place / name
+        target = folder / subfolder / name
         (folder / "archive").mkdir(mode=0o700, exist_ok=True)
-        shutil.copy2(other / place / f"{record.id}{ending}", target)
+        shutil.copy2(other / subfolder / f"{record.id}{ending}", target)
         names.append(target.resolve().relative_to(folder.resolve()).as_posix())
     return record.id, names[0]
 
@@ -68,8 +68,8 @@ def test_a_pair_of_another_computer_is_adopted(folder, tmp_path, program):
     request = x509.load_pem_x509_csr((other / "csr" / f"{name}.csr").read_bytes())
     (tmp_path / "answer.pem").write_bytes(pem(ca.issue_for(request, days=199), *ca.chain))
     issued = receive(folder, tmp_path / "answer.pem", today=TODAY)
-    (told,) = [one for one in issued.findings if one.code == "unknown-key"]
-    assert f"the certificate belongs to {path}" in told.message
+    (finding,) = [candidate for candidate in issued.findings if candidate.code == "unknown-key"]
+    assert f"the certificate belongs to {path}" in finding.message
     before = public_keys_of_keys(folder)
     rebuild_manifest(folder, PASSPHRASE, today=TODAY)
     record = read_manifest(folder).by_id[name]
@@ -113,10 +113,12 @@ def test_a_copy_of_the_manifest_prevents_changes(folder, name):
 
 def test_unrecorded_files_are_reported_in_every_folder(folder):
     """For each subfolder, one notice reports the number of files that are not recorded."""
-    for place in ("archive", "returned", "pfx"):
-        (folder / place).mkdir(mode=0o700, exist_ok=True)
+    for subfolder in ("archive", "returned", "pfx"):
+        (folder / subfolder).mkdir(mode=0o700, exist_ok=True)
         for number in range(3):
-            (folder / place / f"{number}.bin").write_bytes(b"x")
+            (folder / subfolder / f"{number}.bin").write_bytes(b"x")
     notes = folder_status(folder).notes
-    for place in ("archive", "returned", "pfx"):
-        assert f"{place}/ contains 3 files without a record: {place}/0.bin and 2 more" in notes
+    for subfolder in ("archive", "returned", "pfx"):
+        assert (
+            f"{subfolder}/ contains 3 files without a record: {subfolder}/0.bin and 2 more" in notes
+        )

@@ -126,8 +126,8 @@ def test_schema_and_records_have_the_same_keys():
     keys = lambda kind: {  # noqa: E731
         item.metadata.get("key", item.name) for item in fields(kind) if item.init
     }
-    of = {name: set(part["properties"]) for name, part in SCHEMA["$defs"].items()}
-    assert of == {
+    schema_keys = {name: set(part["properties"]) for name, part in SCHEMA["$defs"].items()}
+    assert schema_keys == {
         "source": keys(module.Source),
         "other_source": keys(module.OtherSource),
         "case": keys(Case),
@@ -153,11 +153,11 @@ def test_limits_of_public_cas_follow_one_another(quantity):
         assert limit.value > later.value
     assert limits[-1].until is None
     last = limits[-1].effective
-    assert [one.value for one in load_ca_rules().list_limits(quantity, on=last)] == [
+    assert [ca_limit.value for ca_limit in load_ca_rules().list_limits(quantity, on=last)] == [
         limits[-1].value
     ]
     before = load_ca_rules().list_limits(quantity, on=last - timedelta(days=1))
-    assert [one.value for one in before] == [limits[-2].value]
+    assert [ca_limit.value for ca_limit in before] == [limits[-2].value]
 
 
 def test_limits_on_record():
@@ -166,7 +166,7 @@ def test_limits_on_record():
     assert days[date(2026, 3, 15)] == 200
     assert days[date(2027, 3, 15)] == 100
     assert days[date(2029, 3, 15)] == 47
-    assert [one.value for one in load_ca_rules().list_limits("domain-validation-days")] == [
+    assert [limit.value for limit in load_ca_rules().list_limits("domain-validation-days")] == [
         398,
         200,
         100,

@@ -120,9 +120,9 @@ def test_a_role_is_removed_with_its_names_and_steps():
     mine = extended('[without]\nrole = ["ReverseProxy"]\n')
     assert not [name for name in mine.names if name.startswith("published-")]
     procedure = load_procedure(mine)
-    places = {place.id for place in procedure.places}
-    assert "https-binding" not in places
-    assert "usage" in places
+    setting_ids = {setting.id for setting in procedure.places}
+    assert "https-binding" not in setting_ids
+    assert "usage" in setting_ids
     assert all(step.scope != "place" or step.places for step in procedure.steps)
     assert "bind-reverse-proxy" not in {step.id for step in procedure.steps}
 
@@ -147,14 +147,14 @@ def test_every_mistake_is_reported_with_its_place():
     """The error message gives the location of each mistake in the file that contains it, not in the
     merged document.
     """
-    told = mistakes(
+    messages = mistakes(
         '[without]\nrole = ["Chat"]\nrule = ["x"]\n'
         '[words]\n"Lynx" = "x"\n[sources]\n"Microsoft, Nothing" = "Microsoft, x, 2026-01-01"\n'
         '[[role]]\nid = "New"\ntitle = "N"\nlike = "Old"\nsource = "s"\n'
         '[[name]]\nid = "pool-name"\ntemplate = "{pool.nothing}"\n'
         '[[certificate]]\nid = "x"\n'
     )
-    assert told == [
+    assert messages == [
         "'words.Lynx' is not in lync2013",
         "'sources.Microsoft, Nothing' is not in lync2013",
         "Unknown kind of record \"rule\" in 'without'",
@@ -203,10 +203,10 @@ def test_a_removed_name_that_is_still_used_is_reported():
     """If a product removes a name that another record needs, the error message names the file of
     that record.
     """
-    (told,) = mistakes('[without]\nname = ["edge-internal"]\n')
+    (message,) = mistakes('[without]\nname = ["edge-internal"]\n')
     assert re.fullmatch(
         r"Unknown name .edge-internal. in 'lync2013/certificates\.toml: certificate\[\d+\]\.subject_name'",
-        told,
+        message,
     )
 
 
@@ -304,7 +304,7 @@ def test_a_custom_product_is_found_by_name(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ('aliases = ["recorder"]', 'aliases = ["edge"]', "'topology.role[0]' is \"edge\""),
         ('name = "recorder_fqdn"', 'name = "site"', "'topology.column[0]' is \"site\""),
@@ -322,12 +322,12 @@ def test_a_custom_product_is_found_by_name(tmp_path, monkeypatch):
         ('roles = ["Recorder"]', 'roles = ["Recorde"]', "in 'topology.column[0].roles'"),
     ],
 )
-def test_mistakes_in_the_columns_of_a_product(old, new, told):
+def test_mistakes_in_the_columns_of_a_product(old, new, message):
     """The error message lists duplicate column names, names without a meaning, and paths outside
     the folder.
     """
     assert old in OWN
-    with pytest.raises(RulesError, match=re.escape(told)):
+    with pytest.raises(RulesError, match=re.escape(message)):
         parse_rules(OWN.replace(old, new, 1), source="mine.toml")
     assert "Recorder" not in columns.map_role_positions()
 

@@ -44,19 +44,19 @@ def test_findings_are_sorted_without_duplicates():
     """Findings are sorted by severity, code, subject, and message, without duplicates."""
     warning = replace(ONE, severity="warning", code="a")
     other = replace(ONE, about="a.contoso.com")
-    found = sort_findings([warning, ONE, other, ONE], judged_on=date(2026, 11, 25))
-    assert list(found) == [other, ONE, warning]
-    assert found.has_errors
-    assert not found.of("warning").has_errors
-    assert found[1:].judged_on == date(2026, 11, 25)
+    findings = sort_findings([warning, ONE, other, ONE], judged_on=date(2026, 11, 25))
+    assert list(findings) == [other, ONE, warning]
+    assert findings.has_errors
+    assert not findings.of("warning").has_errors
+    assert findings[1:].judged_on == date(2026, 11, 25)
 
 
 def test_a_list_shows_the_count_and_sixty_findings():
     """In a terminal or a notebook cell, a list of findings shows the total number and the first
     sixty findings.
     """
-    found = Findings(tuple(replace(ONE, code=f"x{number}") for number in range(1000, 3000)))
-    lines = repr(found).splitlines()
+    findings = Findings(tuple(replace(ONE, code=f"x{number}") for number in range(1000, 3000)))
+    lines = repr(findings).splitlines()
     assert lines[0] == "Findings: 2,000 errors, 0 warnings, 0 notices"
     assert lines[1] == "error: the name has 65 characters"
     assert lines[-1] == "… and 1,940 more; to_frame() shows all findings"
@@ -91,10 +91,10 @@ def test_notices_about_one_subject_are_one_entry():
     assert (group.title, group.codes) == ("Before you order from a public CA", codes)
     assert [point.codes for point in group.points] == [(code,) for code in codes]
     assert [line[:2] for line in group.paragraph.splitlines()] == ["Be", "- ", "- ", "- "]
-    assert [one.subject for one in group_findings(notices[:1])] == [""]
+    assert [entry.subject for entry in group_findings(notices[:1])] == [""]
     assert len(group_findings(notices, by_subject=False)) == 3
     assert [
-        one.subject for one in group_findings([replace(notices[0], severity="error"), ONE])
+        entry.subject for entry in group_findings([replace(notices[0], severity="error"), ONE])
     ] == [
         "",
         "",
@@ -107,15 +107,18 @@ def test_thirty_servers_are_one_entry_for_a_terminal():
     """
     servers = [replace(ONE, about=f"fe{number}.contoso.com") for number in range(10, 40)]
     (same,) = group_findings(servers)
-    first_five = ", ".join(one.about for one in servers[:5])
+    first_five = ", ".join(finding.about for finding in servers[:5])
     assert same.to_text().splitlines() == [
         f"error: {first_five} and 25 more: the name has 65 characters [name-too-long]",
         "  hint: Shorten it.",
     ]
-    own = [replace(one, title="Too long", message=f"{one.about} is too long") for one in servers]
+    own = [
+        replace(finding, title="Too long", message=f"{finding.about} is too long")
+        for finding in servers
+    ]
     (group,) = group_findings(own)
     head, *lines, more, hint = group.to_text().splitlines()
     assert head == "error: Too long (30 times) [name-too-long]"
-    assert lines == [f"  {one.about}: {one.message}" for one in own[:5]]
+    assert lines == [f"  {finding.about}: {finding.message}" for finding in own[:5]]
     assert (more, hint) == ("  … and 25 more; --json lists all findings", "  hint: Shorten it.")
     assert group_findings([ONE])[0].to_text() == ONE.to_text()

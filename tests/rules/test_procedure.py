@@ -238,8 +238,8 @@ def test_every_step_is_in_the_documents():
 
 def test_every_check_is_used(procedure):
     """Every check belongs to at least one deployment step."""
-    asked = {name for s in procedure.steps for key in QUESTIONS for name in getattr(s, key)}
-    assert asked == {check.id for check in procedure.checks}
+    check_ids = {name for s in procedure.steps for key in QUESTIONS for name in getattr(s, key)}
+    assert check_ids == {check.id for check in procedure.checks}
 
 
 # Commands that only read data. All other commands change something.
@@ -273,16 +273,16 @@ def test_every_place_can_be_read_and_set(procedure):
     """For each place that uses a certificate, the rules contain commands that read and set the
     certificate, or manual steps.
     """
-    by_hand = {place.id for place in procedure.places if not place.read}
+    by_hand = {manual_setting.id for manual_setting in procedure.places if not manual_setting.read}
     assert by_hand == {"listener", "application-settings"}
-    for place in procedure.places:
-        assert place.outside.endswith("."), place.id
-        assert bool(place.read) == bool(place.set), place.id
-        assert bool(place.each) == ("$Key" in place.read) or place.id == "application-usage"
-        steps = [step for step in procedure.steps if place.id in step.places]
-        assert "back" in {step.phase for step in steps}, place.id
-        if place.id in by_hand:
-            assert {step.by_hand for step in steps} == {True}, place.id
+    for setting in procedure.places:
+        assert setting.outside.endswith("."), setting.id
+        assert bool(setting.read) == bool(setting.set), setting.id
+        assert bool(setting.each) == ("$Key" in setting.read) or setting.id == "application-usage"
+        steps = [step for step in procedure.steps if setting.id in step.places]
+        assert "back" in {step.phase for step in steps}, setting.id
+        if setting.id in by_hand:
+            assert {step.by_hand for step in steps} == {True}, setting.id
 
 
 def test_oauth_commands_specify_the_global_scope(procedure):
@@ -310,8 +310,15 @@ def test_every_command_and_parameter_is_documented(procedure):
     texts += [" ".join((s.commands[-1], *s.options)) for s in procedure.steps if s.options]
     for check in procedure.checks:
         texts += [check.command, check.shows, check.when]
-    for place in procedure.places:
-        texts += [place.each, place.read, place.set, place.roll, place.clear, place.staged]
+    for setting in procedure.places:
+        texts += [
+            setting.each,
+            setting.read,
+            setting.set,
+            setting.roll,
+            setting.clear,
+            setting.staged,
+        ]
     for shell in procedure.shells:
         texts += [shell.services, shell.start_service]
     for text in texts:
@@ -365,7 +372,7 @@ def test_every_role_with_a_certificate_has_a_place_and_a_shell(rules, procedure)
     window.
     """
     roles = {rule.role for rule in rules.certificates} - {"", "Deployment"}
-    placed = [role for place in procedure.order for role in place.roles]
+    placed = [role for stage in procedure.order for role in stage.roles]
     assert sorted(placed) == sorted(roles)
     assert {role for shell in procedure.shells for role in shell.roles} == roles
 

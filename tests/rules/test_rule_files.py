@@ -100,7 +100,7 @@ def test_parties_and_connections_are_read():
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "location"),
     [
         ('speakers = ["clients"]', 'speakers = ["client"]', "connection[0].speakers"),
         ('listeners = ["Server"]', 'listeners = ["clients"]', "connection[0].listeners"),
@@ -110,12 +110,12 @@ def test_parties_and_connections_are_read():
         ('protocol = "SIP"', 'protocol = "SIP"\nreach = "far"', "connection[0].reach"),
     ],
 )
-def test_unknown_values_in_a_connection_are_reported(before, after, told):
+def test_unknown_values_in_a_connection_are_reported(before, after, location):
     """The error message gives the location of each unknown value in a connection, such as a name or
     a zone.
     """
     assert before in PARTY
-    with pytest.raises(RulesError, match=re.escape(told)):
+    with pytest.raises(RulesError, match=re.escape(location)):
         parse_rules(SMALL + PARTY.replace(before, after), source="small.toml")
 
 
@@ -178,8 +178,8 @@ def test_errors_in_a_product_folder_mention_the_file(changed, messages):
     """
     with pytest.raises(RulesError) as caught:
         parse_rules(dict(sorted(small_folder(**changed).items())), source="small")
-    told = [problem.message for problem in caught.value.problems]
-    assert set(messages) <= set(told), told
+    problems = [problem.message for problem in caught.value.problems]
+    assert set(messages) <= set(problems), problems
     assert {problem.file for problem in caught.value.problems} == {"small"}
 
 
@@ -354,10 +354,10 @@ def test_facts_about_names_do_not_change_the_digest():
     """The digest of a plan does not include the facts about who needs a name, so approved plans
     stay valid.
     """
-    told = '[name.clients]\nsays = "c"\nsource = "RFC 1"\n[[certificate]]'
+    facts = '[name.clients]\nsays = "c"\nsource = "RFC 1"\n[[certificate]]'
     before, after = (
         parse_rules(text, source="small.toml")
-        for text in (SMALL, SMALL.replace("[[certificate]]", told, 1))
+        for text in (SMALL, SMALL.replace("[[certificate]]", facts, 1))
     )
     assert after.names["own"].clients == Fact(says="c", source="RFC 1")
     assert (before.names["own"].clients, after.names["own"].without) == (None, None)

@@ -37,4 +37,4 @@ def test_mistakes_in_the_support_file_are_reported():
     """The error message names the location of each mistake in support.toml."""
     with pytest.raises(RulesError, match=r"support\.toml contains errors") as caught:
         parse_support('[[support]]\nproduct = "x"\nends = "soon"\n')
-    assert any("ends" in str(one) for one in caught.value.problems)
+    assert any("ends" in str(problem) for problem in caught.value.problems)

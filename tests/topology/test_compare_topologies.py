@@ -29,8 +29,11 @@ def read(text: str):
 
 def list_differences(before: str, after: str) -> list[tuple[str, ...]]:
     """Return the differences between two topologies."""
-    found = read(before).compare(read(after)).differences
-    return [(one.about, one.column, one.before, one.after) for one in found]
+    differences = read(before).compare(read(after)).differences
+    return [
+        (difference.about, difference.column, difference.before, difference.after)
+        for difference in differences
+    ]
 
 
 def test_equivalent_values_are_not_differences():
@@ -89,7 +92,7 @@ def test_each_different_value_is_listed(old, new, expected):
     assert changed != TABLE
     assert list_differences(TABLE, changed) == expected
     assert sorted(list_differences(changed, TABLE)) == sorted(
-        (about, name, b, a) for about, name, a, b in expected
+        (entity, name, b, a) for entity, name, a, b in expected
     )
 
 
@@ -111,15 +114,15 @@ def test_a_table_and_a_topology_document_can_be_compared():
             ("Dialin", "*", "https://dialin.contoso.com"))  # fmt: skip
     document = topology_builder(clusters, domains=domains, urls=urls)
     table = TABLE + "rp01.contoso.com,ReverseProxy,,Taipei,,,,,,,,,2012R2\n"
-    found = read(table).compare(read(document))
-    assert found.differences == ()
-    assert found.is_empty
-    assert set(found.not_compared) == {
+    comparison = read(table).compare(read(document))
+    assert comparison.differences == ()
+    assert comparison.is_empty
+    assert set(comparison.not_compared) == {
         *("autologon", "extra_san", "issuer", "target_os", "webconf_edge_fqdn", "av_edge_fqdn"),
         "ReverseProxy",
     }
     assert read(topology_builder(clusters)).compare(read(published(clusters))).is_empty
-    assert "0 differences; in only one of the topologies: " in repr(found)
+    assert "0 differences; in only one of the topologies: " in repr(comparison)
 
 
 def test_sites_with_different_names():
@@ -127,14 +130,14 @@ def test_sites_with_different_names():
     deployments.
     """
     renamed = TABLE.replace("Taipei", "台北").replace("//meet.", "//join.")
-    found = list_differences(TABLE, renamed)
+    differences = list_differences(TABLE, renamed)
     assert (
         "deployment",
         "meet_urls",
         "https://meet.contoso.com",
         "https://join.contoso.com",
-    ) in found
-    assert sum(column == "site" for _, column, _, _ in found) == 3
+    ) in differences
+    assert sum(column == "site" for _, column, _, _ in differences) == 3
 
 
 def test_the_exit_status_of_the_command(shell):
@@ -153,5 +156,5 @@ def test_the_exit_status_of_the_command(shell):
     )
     document = json.loads(shell("compare-topology", "a.csv", "b.csv", "--json").out)
     assert document["format"] == "lyncnb-topology-difference/1"
-    assert [one["column"] for one in document["differences"]] == ["web_external_fqdn"]
+    assert [difference["column"] for difference in document["differences"]] == ["web_external_fqdn"]
     assert shell("compare-topology", "a.csv", "nowhere.csv").status == 2

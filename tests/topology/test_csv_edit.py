@@ -47,11 +47,11 @@ def test_a_file_keeps_encoding_separator_columns_and_line_ends(
     all bytes outside these cells.
     """
     data = (first + written(delimiter, end, quoting)).encode(encoding)
-    after, told = edit_csv("t.csv", data, CHANGES)
+    after, changes = edit_csv("t.csv", data, CHANGES)
     expected = [list(row) for row in ROWS]
     expected[2][2], expected[1][3] = "新竹", "contoso.com;fabrikam.com"
     assert after == (first + written(delimiter, end, quoting, expected)).encode(encoding)
-    assert [(one.row - bool(first), one.column, one.after) for one in told] == [
+    assert [(change.row - bool(first), change.column, change.after) for change in changes] == [
         (2, "sip_domains", "contoso.com;fabrikam.com"),
         (3, "site", "新竹"),
     ]
@@ -62,9 +62,11 @@ def test_blank_rows_and_unusual_formatting_are_kept():
     unusual formatting.
     """
     data = b'\xef\xbb\xbf\r\nserver_fqdn,"role",sip_domains,,\r\n\r\nse01.contoso.com,"SE",contoso.com,,\r\n,,,,\r\nmed01.contoso.com,Mediation,,,'
-    after, told = edit_csv("t.csv", data, {1: {"role": "PersistentChat"}, 0: {"role": "FrontEnd"}})
+    after, changes = edit_csv(
+        "t.csv", data, {1: {"role": "PersistentChat"}, 0: {"role": "FrontEnd"}}
+    )
     assert after == data.replace(b'"SE"', b'"FrontEnd"').replace(b"Mediation", b"PersistentChat")
-    assert [str(one) for one in told] == [
+    assert [str(change) for change in changes] == [
         'row 4, column role: "SE" changed to "FrontEnd"',
         'row 6, column role: "Mediation" changed to "PersistentChat"',
     ]
@@ -76,13 +78,13 @@ def test_a_known_column_that_is_missing_is_added():
     """
     data = b'server_fqdn;role;"sip_domains"\r\nfe01.a.net;FrontEnd;"a.com"\r\n\r\nfe02.a.net;FrontEnd\r\nrp.a.net;ReverseProxy;'
     new = {0: {"dialin_url": "https://dialin.a.com", "meet_urls": "https://meet.a.com;https://b"}}
-    after, told = edit_csv("t.csv", data, new)
+    after, changes = edit_csv("t.csv", data, new)
     assert after == (
         b'server_fqdn;role;"sip_domains";dialin_url;meet_urls\r\n'
         b'fe01.a.net;FrontEnd;"a.com";https://dialin.a.com;"https://meet.a.com;https://b"\r\n\r\n'
         b"fe02.a.net;FrontEnd;;;\r\nrp.a.net;ReverseProxy;;;"
     )
-    assert [(one.row, one.column, one.before) for one in told] == [
+    assert [(change.row, change.column, change.before) for change in changes] == [
         (2, "dialin_url", ""),
         (2, "meet_urls", ""),
     ]

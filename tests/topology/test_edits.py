@@ -95,8 +95,8 @@ def test_edited_cells_are_corrected_as_in_a_file(contoso):
 
 def site(topology: Topology, name: str) -> Site:
     """Return the only site with the given name."""
-    (found,) = [one for one in topology.sites if one.name == name]
-    return found
+    (match,) = [candidate for candidate in topology.sites if candidate.name == name]
+    return match
 
 
 def test_sites_change_with_their_rows(contoso):
@@ -249,10 +249,10 @@ def test_values_of_a_site_stay_in_the_site(litware):
     after = litware.with_rows(remove=at[:3])
     assert site(after, "Taipei").meet_urls == site(litware, "Taipei").meet_urls
     assert after == again(after)
-    gone = litware.with_rows(remove=at)
-    assert [site.name for site in gone.sites] == ["London", "Redmond", "Singapore"]
-    assert site(gone, "London") is site(litware, "London")
-    assert gone == again(gone)
+    remaining = litware.with_rows(remove=at)
+    assert [site.name for site in remaining.sites] == ["London", "Redmond", "Singapore"]
+    assert site(remaining, "London") is site(litware, "London")
+    assert remaining == again(remaining)
 
 
 def test_removing_the_last_row_is_refused(contoso):
@@ -319,20 +319,20 @@ fe03.contoso.net,FrontEnd,p2.contoso.net,,,
 def test_edits_have_the_same_result_as_reading_again(steps):
     """After any edits, the topology is equal to the one that is read from its CSV table."""
     topology = read_topology(START)
-    for kind, what in steps:
+    for kind, argument in steps:
         rows = [dict(zip(topology.columns, row)) for row in topology.cells]
         try:
             if kind == "cells":
-                changes = {row: texts for row, texts in what.items() if row < len(rows)}
+                changes = {row: texts for row, texts in argument.items() if row < len(rows)}
                 after = topology.with_cells(changes)
             elif kind == "order":
-                order = random.Random(what).sample(range(len(rows)), len(rows))
+                order = random.Random(argument).sample(range(len(rows)), len(rows))
                 after = topology.with_order(order)
                 assert after.cells == tuple(topology.cells[old] for old in order)
             elif kind == "remove":
-                after = topology.with_rows(remove=what & set(range(len(rows))))
+                after = topology.with_rows(remove=argument & set(range(len(rows))))
             else:
-                after = topology.with_rows(add=[what])
+                after = topology.with_rows(add=[argument])
         except TopologyError:
             if kind == "cells":
                 edited = [row | changes.get(number, {}) for number, row in enumerate(rows)]

@@ -108,9 +108,9 @@ def test_a_value_of_the_pool_can_be_in_any_row(name, value, row):
         fe02.contoso.net FrontEnd pool.contoso.net {cells[1]}
         fe03.contoso.net FrontEnd pool.contoso.net {cells[2]}
     """).pools
-    found = {column: getattr(pool, column) for column in NAMES}
-    found |= {column: pool.list_names(column) for column in FURTHER}
-    assert found == {**dict.fromkeys(NAMES), **dict.fromkeys(FURTHER, ()), name: value}
+    values = {column: getattr(pool, column) for column in NAMES}
+    values |= {column: pool.list_names(column) for column in FURTHER}
+    assert values == {**dict.fromkeys(NAMES), **dict.fromkeys(FURTHER, ()), name: value}
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,11 @@ def test_equal_values_may_be_written_in_two_ways():
         fe01.contoso.net FrontEnd pool.contoso.net {}
         fe02.contoso.net FrontEnd pool.contoso.net {}
     """
-    one = "a.contoso.com;b.contoso.com"
+    semicolon_list = "a.contoso.com;b.contoso.com"
     other = "a.contoso.com|b.contoso.com"
-    assert topology(text.format(one, other)) == topology(text.format(other, one))
+    assert topology(text.format(semicolon_list, other)) == topology(
+        text.format(other, semicolon_list)
+    )
 
 
 def test_two_values_of_a_pool_are_a_contradiction():
@@ -312,7 +314,7 @@ def urls(read: Topology) -> dict[str, tuple[str, ...]]:
     return {
         site.name: (
             ";".join(url.url for url in site.meet_urls),
-            *(one.url if one else "" for one in (site.dialin_url, site.admin_url)),
+            *(url.url if url else "" for url in (site.dialin_url, site.admin_url)),
         )
         for site in read.sites
     }
@@ -321,13 +323,13 @@ def urls(read: Topology) -> dict[str, tuple[str, ...]]:
 MEET, DIALIN, ADMIN = (f"https://{name}.contoso.com" for name in ("meet", "dialin", "admin"))
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_the_same_url_in_all_rows_applies_to_every_site(place):
+@pytest.mark.parametrize("row_number", [0, 1, 2])
+def test_the_same_url_in_all_rows_applies_to_every_site(row_number):
     """If all rows with a simple URL have the same URL, it applies to every site."""
     sites = ["Taipei", "Hsinchu", ""]
     rows = [
         f"se{n}.contoso.net,SE,{site},"
-        + (f"contoso.com,{MEET},{DIALIN},{ADMIN}" if n == place else ",,,")
+        + (f"contoso.com,{MEET},{DIALIN},{ADMIN}" if n == row_number else ",,,")
         for n, site in enumerate(sites)
     ]
     assert urls(table_of(*rows)) == dict.fromkeys(["", "Hsinchu", "Taipei"], (MEET, DIALIN, ADMIN))

@@ -156,7 +156,7 @@ def test_help_and_choices_of_the_template():
     for cell, column in zip(sheet[1], list_topology_columns()):
         assert cell.comment.text.startswith(f"{column.help}.\n")
     # In a workbook, the format @ means text.
-    assert {one.number_format for one in sheet.column_dimensions.values()} == {"@"}
+    assert {dimension.number_format for dimension in sheet.column_dimensions.values()} == {"@"}
     listed = {
         sheet.cell(1, next(iter(rule.sqref.ranges)).min_col).value: (
             rule.formula1.strip('"').split(","),

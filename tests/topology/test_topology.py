@@ -344,9 +344,9 @@ def test_filtering_rows_does_not_change_shared_values(table, chance):
     read = read_topology(as_csv(names, rows))
     frame = read.to_frame()
     assert read_topology(frame) == read
-    gone = chance.randrange(len(rows))
+    removed_row = chance.randrange(len(rows))
     if len(rows) > 1:
-        left = read_topology(frame.drop(index=gone))
+        left = read_topology(frame.drop(index=removed_row))
         assert left.sip_domains == read.sip_domains
         assert {site.name: site for site in read.sites}.items() >= {
             site.name: site for site in left.sites
@@ -362,9 +362,9 @@ def test_row_order_changes_nothing(table, shuffle):
     names, rows = table
     read = read_topology(as_csv(names, rows))
     mixed = shuffle.sample(rows, len(rows))
-    places = shuffle.sample(range(len(names)), len(names))
+    order = shuffle.sample(range(len(names)), len(names))
     other = read_topology(
-        as_csv([names[at] for at in places], [[row[at] for at in places] for row in mixed])
+        as_csv([names[at] for at in order], [[row[at] for at in order] for row in mixed])
     )
     assert other == read
     assert [repr(p.fqdn) for p in other.pools] == [repr(p.fqdn) for p in read.pools]

@@ -102,8 +102,8 @@ def read(document: str):
 
 def cells_of(topology, *columns: str) -> list[tuple[str, ...]]:
     """Return the given columns of the table that lyncnb creates from a topology document."""
-    places = [topology.columns.index(column) for column in columns]
-    return [tuple(row[place] for place in places) for row in topology.cells]
+    indexes = [topology.columns.index(column) for column in columns]
+    return [tuple(row[index] for index in indexes) for row in topology.cells]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -151,10 +151,10 @@ def test_simple_urls_are_in_the_order_of_their_domains():
         "https://meet.contoso.com;https://meet.fabrikam.com",
         "https://dialin.contoso.com",
     )
-    asked = [str(note) for note in read(published(EVERYTHING)).notes]
+    notes = [str(note) for note in read(published(EVERYTHING)).notes]
     assert (
         "the topology document does not contain the answer to this question: what are the simple URLs (meet_urls, dialin_url, admin_url)?"
-        in asked
+        in notes
     )
 
 
@@ -172,9 +172,9 @@ def test_an_export_has_the_simple_urls():
         ("Site:Kaohsiung", "Meet", "contoso.com", "https://meet-k.contoso.com"),
     )
     topology = read(exported(EVERYTHING, urls=urls))
-    found = {site.name: [url.url for url in site.meet_urls] for site in topology.sites}
-    assert found["Kaohsiung"] == ["https://meet-k.contoso.com"]
-    assert found["Taipei"] == ["https://meet.contoso.com"]
+    urls_by_site = {site.name: [url.url for url in site.meet_urls] for site in topology.sites}
+    assert urls_by_site["Kaohsiung"] == ["https://meet-k.contoso.com"]
+    assert urls_by_site["Taipei"] == ["https://meet.contoso.com"]
     assert {site.dialin_url.host for site in topology.sites} == {"dialin.contoso.com"}
 
 
@@ -183,7 +183,7 @@ def test_services_without_a_row_are_reported(form):
     """lyncnb adds no rows for databases, stores, gateways, unknown elements and missing values, but
     reports them.
     """
-    told = [str(note) for note in read(FORMS[form](EVERYTHING)).notes]
+    notes = [str(note) for note in read(FORMS[form](EVERYTHING)).notes]
     for words in (
         "the topology document is for Lync Server 2013",
         'lyncnb added no row for "sql.contoso.com": the product requires no certificate',
@@ -195,9 +195,9 @@ def test_services_without_a_row_are_reported(form):
         "the topology document does not contain the answer to this question: which certificates need an issuer other than",
         "to answer these questions, create a table with lyncnb convert and fill in the columns in",
     ):
-        assert [one for one in told if words in one], words
+        assert [note for note in notes if words in note], words
     assert not [
-        one for one in told if "added no row" in one and "SE01" in one.upper()
+        note for note in notes if "added no row" in note and "SE01" in note.upper()
     ]  # The database and the file store of SE01 belong to the Standard Edition server.
 
 
@@ -257,7 +257,7 @@ def test_the_snippet_writes_a_readable_file(shell):
     assert ended.status == 0
     assert ended.out.isascii()
     assert parse(ended.out).errors == ()
-    assert {one.name for one in commands(ended.out)} == {
+    assert {command.name for command in commands(ended.out)} == {
         *("Get-CsTopology", "Get-CsSimpleUrlConfiguration", "New-Object", "Write-Output"),
         *("Join-Path", "Get-Location", "Test-Path"),
     }
@@ -505,8 +505,8 @@ if Path(os.environ.get("LYNCNB_DOCUMENTS", "") or "nowhere").is_dir():
         digest of the names.
         """
         paths = sorted(Path(os.environ["LYNCNB_DOCUMENTS"]).iterdir())
-        found = dict(facts(path) for path in paths if path.suffix in (".tbxml", ".xml"))
-        assert REAL.items() <= found.items()
+        role_counts = dict(facts(path) for path in paths if path.suffix in (".tbxml", ".xml"))
+        assert REAL.items() <= role_counts.items()
 
 
 def facts(path: Path) -> tuple[str, dict[str, tuple[int, int]]]:
@@ -549,7 +549,7 @@ def test_a_name_without_a_domain_is_read_and_reported(form):
 
 
 @pytest.mark.parametrize(
-    ("names", "numbers", "told"),
+    ("names", "numbers", "expected"),
     [
         (("access", "webconf"), (443, 443), []),
         (("edge", "edge"), (5061, 444), []),
@@ -557,7 +557,7 @@ def test_a_name_without_a_domain_is_read_and_reported(form):
         (("edge", "edge"), (443, 444), ['"443" ("edge.contoso.com")']),
     ],
 )
-def test_an_unusual_port_of_an_edge_service_is_reported(names, numbers, told):
+def test_an_unusual_port_of_an_edge_service_is_reported(names, numbers, expected):
     """If an Edge service uses a port that the pictures, the trust plan and the probes do not
     expect, a remark contains the port.
     """
@@ -570,8 +570,10 @@ def test_an_unusual_port_of_an_edge_service_is_reported(names, numbers, told):
     )
     pool = Cluster("edge01.contoso.com", {"EdgeServer": f"<Ports>{ports}</Ports>"})
     remarks = read(topology_builder([front_end("se01.contoso.com"), pool])).remarks
-    found = [one for one in remarks if "for clients, but pictures" in one]
-    assert [one.partition(" for clients")[0].partition("port ")[2] for one in found] == told
+    port_remarks = [remark for remark in remarks if "for clients, but pictures" in remark]
+    assert [
+        remark.partition(" for clients")[0].partition("port ")[2] for remark in port_remarks
+    ] == expected
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -588,8 +590,10 @@ def test_the_host_of_a_discovery_url_is_added(form):
         ("owas.contoso.com", "office.contoso.com"),
         ("owas02.contoso.com", ""),
     ]
-    (told,) = (remark for remark in topology.remarks if "DiscoveryUrl" in remark)
-    assert told.startswith('"owas.contoso.com" uses the name "office.contoso.com" (DiscoveryUrl)')
+    (url_remark,) = (remark for remark in topology.remarks if "DiscoveryUrl" in remark)
+    assert url_remark.startswith(
+        '"owas.contoso.com" uses the name "office.contoso.com" (DiscoveryUrl)'
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)

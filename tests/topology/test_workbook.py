@@ -98,7 +98,7 @@ def test_problems_have_a_sheet_and_a_cell():
     rows = [HEADING, ["fe 01.contoso.net", "Frontend server", "a\nb", ""], ["", "Fronted", "", ""]]
     book = read_topology_problems(xlsx(rows))
     sheet = 'table sheet "Servers" cell'
-    assert [where for where, _ in book] == [
+    assert [location for location, _ in book] == [
         f"{sheet} {name}"
         for name in ("A2, column server_fqdn", "C2, column site", "A3, column server_fqdn",
                      "B3, column role")
@@ -106,7 +106,7 @@ def test_problems_have_a_sheet_and_a_cell():
     out = io.StringIO()
     csv.writer(out).writerows(rows)
     of_csv = read_topology_problems(out.getvalue().encode())
-    assert sorted(what for _, what in of_csv) == sorted(what for _, what in book)
+    assert sorted(message for _, message in of_csv) == sorted(message for _, message in book)
 
 
 def read_topology_problems(source: bytes) -> list[tuple[str, str]]:
@@ -114,7 +114,7 @@ def read_topology_problems(source: bytes) -> list[tuple[str, str]]:
         read_topology(source)
     return sorted(
         ((p.where, p.message) for p in refused.value.problems if p.row),
-        key=lambda one: one[0].partition("cell ")[2][1:2] + one[0],
+        key=lambda problem: problem[0].partition("cell ")[2][1:2] + problem[0],
     )
 
 
@@ -265,15 +265,15 @@ def test_formulas():
         sheet.write_formula(4, 3, "=Old!A1", value="#N/A")
 
     rows = [HEADING, ONE, TWO, TWO, ["fe05.contoso.net", *TWO[1:3], ""]]
-    found = read_rows(xlsx(rows, change))
-    assert [texts.list_cells()[0] for texts in found.texts] == [*ONE[:3], ""]
-    assert found.texts[3].list_cells()[3] == "#N/A"
-    where = 'table sheet "Servers" cell'
-    assert [str(problem).partition("\n")[0] for problem in found.problems] == [
-        f"{where} A3, column server_fqdn: the cell contains a formula that was never calculated",
-        f"{where} A4, column server_fqdn: the cell contains the error #REF! instead of a value",
+    table = read_rows(xlsx(rows, change))
+    assert [texts.list_cells()[0] for texts in table.texts] == [*ONE[:3], ""]
+    assert table.texts[3].list_cells()[3] == "#N/A"
+    location = 'table sheet "Servers" cell'
+    assert [str(problem).partition("\n")[0] for problem in table.problems] == [
+        f"{location} A3, column server_fqdn: the cell contains a formula that was never calculated",
+        f"{location} A4, column server_fqdn: the cell contains the error #REF! instead of a value",
     ]
-    assert not any("server_fqdn is blank" in one for one in problems_of(xlsx(rows, change)))
+    assert not any("server_fqdn is blank" in problem for problem in problems_of(xlsx(rows, change)))
 
 
 def test_a_formula_with_an_empty_result_is_blank():
@@ -436,8 +436,8 @@ def test_missing_headings_are_reported_as_for_csv():
     """If headings are missing, the error refers to the row with the most known headings, or to the
     first row.
     """
-    (found,) = problems_of(xlsx([["Title"], ["Server", "Roll", "Site"], ["fe01"]]))
-    assert found == (
+    (problem,) = problems_of(xlsx([["Title"], ["Server", "Roll", "Site"], ["fe01"]]))
+    assert problem == (
         'table sheet "Servers" row 2, column role: the table has no column role; its headings are "Server", '
         '"Roll", "Site"'
     )
@@ -574,8 +574,10 @@ def test_formulas_of_opendocument():
     ]
     rest = ods_cell("FrontEnd") + ods_cell("Taipei")
     book = ods(ods_table(["".join(map(ods_cell, HEADING[:3])), *(row + rest for row in rows)]))
-    found = [str(one).partition(": ")[2].partition("\n")[0] for one in read_rows(book).problems]
-    assert found == [
+    messages = [
+        str(problem).partition(": ")[2].partition("\n")[0] for problem in read_rows(book).problems
+    ]
+    assert messages == [
         "the cell contains a formula that was never calculated",
         "the cell contains the error #REF! instead of a value",
         "the cell contains the error 錯誤:502 instead of a value",
@@ -711,8 +713,8 @@ def test_a_cell_in_the_last_row_is_read_quickly():
 
     book = xlsx(rows, change)
     assert seconds(lambda: problems_of(book)) < 1
-    found = problems_of(book)
-    assert 'table sheet "Servers" cell B1048576, column role: role is blank' in found
+    problems = problems_of(book)
+    assert 'table sheet "Servers" cell B1048576, column role: role is blank' in problems
 
 
 @pytest.mark.slow
@@ -779,8 +781,8 @@ def test_any_text_is_read_as_openpyxl_reads_it(rows):
     expected = [
         tuple(cell or "" for cell in row) for row in sheet.iter_rows(min_row=2, values_only=True)
     ]
-    found = list_cell_rows(book)
-    assert [row[: len(found[0])] for row in expected] == found
+    cell_rows = list_cell_rows(book)
+    assert [row[: len(cell_rows[0])] for row in expected] == cell_rows
 
 
 # --- The following tests use LibreOffice, which is started only once.
@@ -789,7 +791,7 @@ def test_any_text_is_read_as_openpyxl_reads_it(rows):
 @pytest.fixture(scope="module")
 def office(tmp_path_factory):
     """Return a workbook with unusual content, which LibreOffice saved as .xlsx and .ods."""
-    place = tmp_path_factory.mktemp("office")
+    folder = tmp_path_factory.mktemp("office")
 
     def change(book, sheet):
         sheet.write(1, 3, date(2026, 3, 1), book.add_format({"num_format": "yyyy-mm-dd"}))
@@ -809,17 +811,17 @@ def office(tmp_path_factory):
 
     rows = [HEADING, ONE, [TWO[0], "FrontEnd", "", ""], ["", "FrontEnd", "Hsinchu", ""],
             ["fe04.contoso.net", "FrontEnd", "Hsinchu", ""]]  # fmt: skip
-    (place / "traps.xlsx").write_bytes(xlsx(rows, change))
-    (place / "plain.csv").write_text(TWO_SITES)
-    (place / "filled.xlsx").write_bytes(fill_in_template(FILLED))
-    own = f"-env:UserInstallation=file://{place}/office"
+    (folder / "traps.xlsx").write_bytes(xlsx(rows, change))
+    (folder / "plain.csv").write_text(TWO_SITES)
+    (folder / "filled.xlsx").write_bytes(fill_in_template(FILLED))
+    own = f"-env:UserInstallation=file://{folder}/office"
     for kind in ("xlsx", "ods"):
         subprocess.run(
-            ["soffice", own, "--headless", "--convert-to", kind, "--outdir", place / "out",
-             place / "traps.xlsx", place / "plain.csv", place / "filled.xlsx"],
+            ["soffice", own, "--headless", "--convert-to", kind, "--outdir", folder / "out",
+             folder / "traps.xlsx", folder / "plain.csv", folder / "filled.xlsx"],
             check=True, capture_output=True, timeout=120,
         )  # fmt: skip
-    return place / "out"
+    return folder / "out"
 
 
 @pytest.mark.slow

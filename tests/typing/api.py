@@ -97,18 +97,18 @@ class ArrowTable:
 
 def trust(planned: ln.CertificatePlan, issued: ln.IssuedCertificates) -> ln.TrustPlan:
     """Get the roots that each server needs, and the certificates that each server presents."""
-    found = ln.trust(planned, chains=issued.chains)
-    assert_type(found, ln.TrustPlan)
-    for shown in found.presentations:
+    trust_plan = ln.trust(planned, chains=issued.chains)
+    assert_type(trust_plan, ln.TrustPlan)
+    for shown in trust_plan.presentations:
         assert_type(shown, Presentation)
         assert_type(shown.verifier, TrustSide)
         assert_type(shown.root, CaCertificate)
         assert_type(shown.client_auth_ends, date | None)
-    for required in found.required:
+    for required in trust_plan.required:
         assert_type(required, RequiredCa)
         assert_type(required.ca.store, str)
-    found.to_frame()
-    found.shown().to_frame()
+    trust_plan.to_frame()
+    trust_plan.shown().to_frame()
     return ln.trust(planned)
 
 
@@ -191,32 +191,36 @@ def scenarios(topology: ln.Topology) -> ScenarioComparison:
     opened = ln.open_scenario("scenarios/as planned")
     assert_type(opened, ln.Scenario)
     assert_type(opened.plan, ln.CertificatePlan)
-    found = ln.compare_scenarios(first, opened, on=DAY)
-    assert_type(found, ScenarioComparison)
-    facts: tuple[ScenarioFact, ...] = found.differing()
+    comparison = ln.compare_scenarios(first, opened, on=DAY)
+    assert_type(comparison, ScenarioComparison)
+    facts: tuple[ScenarioFact, ...] = comparison.differing()
     assert_type(facts[0].differs, bool)
-    assert_type(found.differences, tuple[ln.PlanDifference, ...])
+    assert_type(comparison.differences, tuple[ln.PlanDifference, ...])
     refused: type[ln.LyncnbError] = ScenarioError
     print(refused)
-    return found
+    return comparison
 
 
 def as_is(planned: ln.CertificatePlan) -> AsIs:
     """Compare installed certificates with a plan."""
-    found = ln.compare_as_is(planned, "certificates", "export.pem", on=DAY)
-    assert_type(found, AsIs)
-    for one in found.planned:
-        assert_type(one, PlannedAsIs)
-        assert_type(one.certificate, StandingCertificate | None)
-    for other in found.unplanned:
+    comparison = ln.compare_as_is(planned, "certificates", "export.pem", on=DAY)
+    assert_type(comparison, AsIs)
+    for entry in comparison.planned:
+        assert_type(entry, PlannedAsIs)
+        assert_type(entry.certificate, StandingCertificate | None)
+    for other in comparison.unplanned:
         assert_type(other, UnplannedCertificate)
     assert_type(ln.read_as_is("kept.json"), AsIs)
     bundle = ln.write_requests(
-        planned, "requests", passphrase="only for the sample", only_missing=found, reuse=["Edge"]
+        planned,
+        "requests",
+        passphrase="only for the sample",
+        only_missing=comparison,
+        reuse=["Edge"],
     )
     assert_type(bundle, ln.RequestBundle)
     assert_type(bundle.requests[0].covered, CoveringCertificate | None)
-    return found
+    return comparison
 
 
 def on_record(folder: Path, planned: ln.CertificatePlan) -> ln.PlanDifference:
@@ -266,11 +270,11 @@ def build_forecasts(planned: ln.CertificatePlan, folder: Path) -> ln.Forecast:
 
 def shown_by_servers(planned: ln.CertificatePlan) -> int:
     """Connect to the servers, and get the certificates that they present."""
-    found = ln.probe(planned, zone="outside", hosts="hosts.txt", also=["tls1.0"], on=DAY)
-    assert_type(found, Probe)
-    assert_type(found.seen, tuple[ProbeLine, ...])
-    assert_type(found.as_is, AsIs)
-    return found.exit_status
+    probe = ln.probe(planned, zone="outside", hosts="hosts.txt", also=["tls1.0"], on=DAY)
+    assert_type(probe, Probe)
+    assert_type(probe.seen, tuple[ProbeLine, ...])
+    assert_type(probe.as_is, AsIs)
+    return probe.exit_status
 
 
 def pictures(planned: ln.CertificatePlan, facts: tuple[DatedFact, ...]) -> Figure:
@@ -364,8 +368,8 @@ def deploy(folder: Path, issued: ln.IssuedCertificates, passphrase: ln.Secret) -
     assert_type(waiting, ln.RequestBundle)
     came = ln.receive_requests(folder, "tools01.req")
     assert_type(came, ReceivedRequests)
-    one: Sequence[ReceivedRequest] = came.requests
-    print(one)
+    received: Sequence[ReceivedRequest] = came.requests
+    print(received)
 
 
 def guide() -> ln.Topology:

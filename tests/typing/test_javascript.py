@@ -33,19 +33,19 @@ def test_typescript_accepts_the_scripts(tmp_path):
     panel.
     """
     for channel in (EditorChannel, GuideChannel, RequestChannel, StatusChannel, TableChannel):
-        place = tmp_path / channel.__name__
-        place.mkdir()
-        (place / "panel.js").write_text(read_scripts(*channel.scripts), "utf-8")
-        include = [str(place / "panel.js"), str(SCRIPTS[0].parent / "*.d.ts")]
+        folder = tmp_path / channel.__name__
+        folder.mkdir()
+        (folder / "panel.js").write_text(read_scripts(*channel.scripts), "utf-8")
+        include = [str(folder / "panel.js"), str(SCRIPTS[0].parent / "*.d.ts")]
         configuration = {"extends": str(CONFIGURATION), "include": include}
-        (place / "tsconfig.json").write_text(json.dumps(configuration))
+        (folder / "tsconfig.json").write_text(json.dumps(configuration))
     own = REPOSITORY / "lyncnb" / "page"
     for thread, names in PAGE.items():
-        place = tmp_path / thread
-        place.mkdir()
+        folder = tmp_path / thread
+        folder.mkdir()
         include = [str(own / name) for name in (*names, "page_types.d.ts")]
         configuration = {"extends": str(CONFIGURATION), "include": include}
-        (place / "tsconfig.json").write_text(json.dumps(configuration))
+        (folder / "tsconfig.json").write_text(json.dumps(configuration))
     # With --build, tsc reads the shared files only once, and checks the remaining panels after an
     # error.
     command = ["tsc", "--build", *map(str, sorted(tmp_path.iterdir()))]

@@ -100,13 +100,15 @@ def panels(folder: Path) -> dict[str, tuple[Channel, typing.Any]]:
 def declarations(folder: Path) -> str:
     """Return the TypeScript declarations of all messages of the panels."""
     made, unions = Declarations(), []
-    for name, (channel, told) in panels(folder).items():
-        unions.append(f"type {name}Told =\n  | {made.of(told).replace(' | ', chr(10) + '  | ')};\n")
-        asked = []
+    for name, (channel, union) in panels(folder).items():
+        unions.append(
+            f"type {name}Told =\n  | {made.of(union).replace(' | ', chr(10) + '  | ')};\n"
+        )
+        questions = []
         for kind, function in channel.asked.items():
             parts = [f'type: "{kind}"', *made.parts(build_message_type(function))]
-            asked.append(f"  | {{ {'; '.join(parts)} }}\n")
-        unions.append(f"type {name}Asked = {{ cell?: CellName }} & (\n{''.join(asked)});\n")
+            questions.append(f"  | {{ {'; '.join(parts)} }}\n")
+        unions.append(f"type {name}Asked = {{ cell?: CellName }} & (\n{''.join(questions)});\n")
     return "\n".join([_BEGINNING, *unions, *made.interfaces.values()])
 
 
@@ -145,10 +147,10 @@ def test_a_message_that_cannot_be_read_is_one_clear_problem(tmp_path, message, p
     draft does not change.
     """
     channel, _ = panels(tmp_path)["Editor"]
-    told = []
-    channel.send = lambda message, buffers=(): told.append(message)
+    messages = []
+    channel.send = lambda message, buffers=(): messages.append(message)
     channel.receive(message)
-    (refused,) = told
+    (refused,) = messages
     assert refused["type"] == "refused"
     assert refused["lines"][0].startswith(f"Not done: {problem}")
     assert refused["lines"][-1].startswith("What to do: ")
@@ -160,11 +162,11 @@ def test_a_passphrase_of_the_wrong_kind_is_not_shown(tmp_path):
     text in it.
     """
     panel = ln.RequestPanel(panels(tmp_path)["Editor"][0].editor, tmp_path).view
-    told = []
-    panel.channel.send = lambda message, buffers=(): told.append(message)
+    messages = []
+    panel.channel.send = lambda message, buffers=(): messages.append(message)
     panel._receive(panel, {"type": "number"}, [])
     panel._receive(panel, {"type": "write", "passphrase": 123456789012, "number": 1}, [])
-    number, refused = told
+    number, refused = messages
     assert number == {"type": "number", "number": 1}
     assert refused["lines"][0].startswith("Not done: Missing required value: 'write.again'")
     assert "123456789012" not in str(refused)

@@ -28,10 +28,10 @@ def test_a_job_may_end_while_it_is_cancelled(monkeypatch):
         return SimpleNamespace(cancelled=True)
 
     monkeypatch.setattr(threading, "Event", LateEvent)
-    told = []
-    job = Job(told.append)
+    states = []
+    job = Job(states.append)
     monkeypatch.undo()
     job.start(stopped_at_once)
     job.cancel()
     assert job.wait(20).name == CANCELLED
-    assert [state.name for state in told] == [RUNNING, STOPPING, CANCELLED]
+    assert [state.name for state in states] == [RUNNING, STOPPING, CANCELLED]

@@ -392,12 +392,12 @@ def test_a_confirmation_to_replace_files_applies_to_one_folder(lab, folder):
         (folder / name / "topology.csv").write_text("tuned")
     open_editor(lab, folder)
     lab.tab("Save").click()
-    place, save = lab.field("Table file"), lab.button("Save as")
-    place.fill("one")
+    field, save = lab.field("Table file"), lab.button("Save as")
+    field.fill("one")
     save.click()
     tick = lab.page.get_by_role("tabpanel", name="Save").get_by_role("checkbox")
     tick.check()
-    place.fill("two")
+    field.fill("two")
     save.click()
     lab.page.get_by_role("alert").get_by_text("two").first.wait_for()
     expect(tick).not_to_be_checked()
@@ -494,12 +494,12 @@ def test_a_click_on_a_name_shows_its_rule(lab, folder):
     def opened(opener, rule, *, key=""):
         opener.press(key) if key else opener.click()
         dialog.wait_for()
-        told = dialog.inner_text()
+        shown_text = dialog.inner_text()
         wanted = rules[rule]
         facts = (wanted.clients, wanted.without)
         for text in (wanted.why, wanted.source, *(t for f in facts for t in (f.says, f.source))):
-            assert " ".join(text.split()) in " ".join(told.split())
-        assert "Servers\nfe01" in told
+            assert " ".join(text.split()) in " ".join(shown_text.split())
+        assert "Servers\nfe01" in shown_text
         page.keyboard.press("Escape")
         dialog.wait_for(state="hidden")
 
@@ -509,8 +509,8 @@ def test_a_click_on_a_name_shows_its_rule(lab, folder):
     expect(chip).to_be_focused()  # The focus returns to the name that was clicked.
     lab.tab("By name").click()
     lab.field("Find names").fill("lyncdiscover.contoso.com")
-    found = page.locator(".lc-table").get_by_role("button", name="lyncdiscover.contoso.com")
-    opened(found.first, "lyncdiscover", key="Enter")
+    matches = page.locator(".lc-table").get_by_role("button", name="lyncdiscover.contoso.com")
+    opened(matches.first, "lyncdiscover", key="Enter")
     lab.tab("Picture").click()
     lab.field("Which picture").select_option("coverage")
     name = page.locator('[data-name="dialin.contoso.com"]')
@@ -806,15 +806,17 @@ def test_axe_finds_nothing(tall_lab, folder, answered):
     # The edit is invalid, so that axe-core also checks the error message.
     set_cell(tall_lab, "fe01.contoso.com", "Role", "Edge")
     tall_lab.page.get_by_role("alert").get_by_text("Not done").wait_for()
-    found = []
+    problems = []
     for theme, only_colors in themes(tall_lab):
         inside = ".lyncnb"
         for name in TABS:
             tall_lab.tab(name).click()
             tall_lab.page.wait_for_timeout(300)
-            found += [
-                (theme, name, one)
-                for one in axe_violations(tall_lab.page, inside=inside, only_colors=only_colors)
+            problems += [
+                (theme, name, violation)
+                for violation in axe_violations(
+                    tall_lab.page, inside=inside, only_colors=only_colors
+                )
             ]
             inside = ".lc-editor"  # Selecting a tab changes nothing in the other two panels.
         tall_lab.tab("Certificates").click()
@@ -823,13 +825,13 @@ def test_axe_finds_nothing(tall_lab, folder, answered):
         violations = axe_violations(
             tall_lab.page, inside="dialog.lc-why[open]", only_colors=only_colors
         )
-        found += [(theme, one) for one in violations]
+        problems += [(theme, violation) for violation in violations]
         tall_lab.page.keyboard.press("Escape")
         # The test changes the text to a color with low contrast, and the check must detect it.
         pale = tall_lab.page.add_style_tag(content=".lc-saved { color: #808080b0 !important }")
         assert axe_violations(tall_lab.page, inside=".lc-saved", only_colors=True) != []
         pale.evaluate("style => style.remove()")
-    assert found == []
+    assert problems == []
 
 
 def test_panels_fit_at_twice_the_size(server, chromium, folder, answered):

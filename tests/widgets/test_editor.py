@@ -56,9 +56,9 @@ def editor(topology, rules):
 
 @pytest.fixture
 def talk(editor):
-    talk = Talk(editor.view)
-    talk.say("ready")
-    return talk
+    browser = Talk(editor.view)
+    browser.say("ready")
+    return browser
 
 
 # -- These tests use the editor without a browser.
@@ -292,8 +292,8 @@ def test_save_does_not_replace_other_options(editor, tmp_path):
     assert ln.PlanOptions.from_toml(tmp_path / "plan.toml") == editor.options
 
 
-@pytest.mark.parametrize("place", ["keys", "steps/new", "nowhere/../csr"])
-def test_save_writes_nothing_to_request_subfolders(editor, tmp_path, place):
+@pytest.mark.parametrize("subfolder", ["keys", "steps/new", "nowhere/../csr"])
+def test_save_writes_nothing_to_request_subfolders(editor, tmp_path, subfolder):
     """Save writes no file to the subfolders of a request folder, even with the argument overwrite,
     and creates no folder there.
     """
@@ -301,7 +301,7 @@ def test_save_writes_nothing_to_request_subfolders(editor, tmp_path, place):
         (tmp_path / "requests" / name).mkdir(parents=True)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(OutputError, match="is one of lyncnb's own files"):
-        editor.save(tmp_path / "requests" / place, overwrite=True)
+        editor.save(tmp_path / "requests" / subfolder, overwrite=True)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -398,8 +398,8 @@ def test_changes_of_certificates_have_their_causes(talk, editor):
     """Each change to certificates and names is shown with its cause and the earlier value."""
     talk.say("edit", ids=[0], column="dialin_url", value="https://call.contoso.com")
     editor.change_options(autodiscover_internal_extra_domains=("contoso.net",))
-    told = talk.say("changes")["changes"]["effects"]
-    rows = [dict(zip(told["headings"], row, strict=True)) for row in told["rows"]]
+    effects = talk.say("changes")["changes"]["effects"]
+    rows = [dict(zip(effects["headings"], row, strict=True)) for row in effects["rows"]]
     causes = {(row["Change"], row["Before"] or row["After"]): row["Cause"] for row in rows}
     assert "dialin_url" in causes["name added", "call.contoso.com"]
     assert "dialin_url" in causes["name removed", "dialin.contoso.com"]
@@ -436,14 +436,14 @@ def test_a_list_has_one_entry_per_line(rules):
     """
     table = CSV.replace("Taipei,contoso.com,", 'Taipei,"contoso.com,fabrikam.com",')
     editor = PlanEditor(ln.read_topology(table.encode()), rules)
-    talk = Talk(editor.view)
-    values = talk.say("ready")["options"]["values"]
+    browser = Talk(editor.view)
+    values = browser.say("ready")["options"]["values"]
     assert values["column:sip_domains"] == "contoso.com\nfabrikam.com"
-    talk.say("option", name="column:sip_domains", value="contoso.com, litwareinc.com")
+    browser.say("option", name="column:sip_domains", value="contoso.com, litwareinc.com")
     assert editor.topology.sip_domains == ("contoso.com", "litwareinc.com")
-    undo = talk.say("option", name="layout", value="separate")["state"]["undo"]
+    undo = browser.say("option", name="layout", value="separate")["state"]["undo"]
     assert undo == "Default and web certificates: separate"
-    undo = talk.say("option", name="wildcard", value="true")["state"]["undo"]
+    undo = browser.say("option", name="wildcard", value="true")["state"]["undo"]
     assert undo == "Wildcards for simple URLs: on"
 
 
@@ -514,15 +514,15 @@ def test_live_findings_equal_a_fresh_check(talk, editor):
         answers = talk.say(kind, **more)
         assert "refused" not in answers, answers
         plan = ln.plan_certificates(editor.topology, editor.rules, options=editor.options)
-        found = ln.check_plan(plan)
+        findings = ln.check_plan(plan)
         assert editor.plan == plan
-        assert list(editor.findings) == list(found)
+        assert list(editor.findings) == list(findings)
         counts = answers["state"]["counts"]
         assert counts == {
             "certificate": len(plan.certificates),
             "public certificate": sum(c.issuer == "public" for c in plan.certificates),
             "name": sum(len(c.names) for c in plan.certificates),
-            **found.counts(),
+            **findings.counts(),
             "accepted": 0,
         }
         shown = talk.rows_after(shown)
@@ -595,18 +595,18 @@ def test_the_browser_has_the_current_rows_after_any_edits(edits, at_once):
     assert state["counts"] == expected
     assert editor.plan == again.plan
     assert list(editor.findings) == list(again.findings)
-    told = [dict(shown[row_id]) for row_id in editor.state.ids]
+    sent_rows = [dict(shown[row_id]) for row_id in editor.state.ids]
     wanted = list(fresh.rows().values())
-    for row in (*told, *wanted):
+    for row in (*sent_rows, *wanted):
         # Do not compare the change marks of rows, because the two editors loaded different files.
         row.pop("_changed")
-    assert told == wanted
+    assert sent_rows == wanted
     changed = [row for row in editor.changes()["Server"] if row != "(options)"]
     assert state["changes"] == len(changed) + ("(options)" in set(editor.changes()["Server"]))
     assert find_edits(editor.loaded, editor.state).count == len(changed)
 
 
-async def _edited(talk, edits):
+async def _edited(browser, edits):
     """Make edits with pauses between them, and return the rows and the state that the page
     received.
     """
@@ -614,26 +614,26 @@ async def _edited(talk, edits):
 
     def hear():
         nonlocal shown
-        shown = talk.rows_after(shown)
-        for message, _ in talk.heard:
+        shown = browser.rows_after(shown)
+        for message, _ in browser.heard:
             if message["type"] in ("state", "checked"):
                 state.update(message)
 
-    talk.say("ready")
+    browser.say("ready")
     for (kind, *more), turns in [*edits, (("look",), 9)]:
         for _ in range(turns):
             await asyncio.sleep(0.001)
         hear()
         if kind == "edit":
-            talk.say(kind, ids=more[0], column=more[1][0], value=more[1][1])
+            browser.say(kind, ids=more[0], column=more[1][0], value=more[1][1])
         elif kind == "add":
-            talk.say(kind, values={"server_fqdn": more[0], "role": more[1], **more[2]})
+            browser.say(kind, values={"server_fqdn": more[0], "role": more[1], **more[2]})
         elif kind == "remove":
-            talk.say(kind, ids=more[0])
+            browser.say(kind, ids=more[0])
         elif kind == "option":
-            talk.say(kind, name="layout", value=more[0])
+            browser.say(kind, name="layout", value=more[0])
         else:
-            talk.say(kind)
+            browser.say(kind)
     return shown, state
 
 
@@ -644,22 +644,22 @@ def test_rows_are_sent_before_counts_and_findings(rules):
     lines = [f"med{n:04}.contoso.com,Mediation,contoso.com" for n in range(1200)]
     topology = ln.read_topology("\n".join(["server_fqdn,role,sip_domains", *lines]).encode())
     editor = PlanEditor(topology, rules)
-    talk = Talk(editor.view)
+    browser = Talk(editor.view)
 
     async def start():
-        talk.say("ready")
-        first = list(talk.rows())
+        browser.say("ready")
+        first = list(browser.rows())
         end = time.monotonic() + 60
-        while "checked" not in talk.types() and time.monotonic() < end:
+        while "checked" not in browser.types() and time.monotonic() < end:
             await asyncio.sleep(0.01)
         return first
 
     assert asyncio.run(start()) == list(range(200))
-    assert talk.heard[1][0]["total"] == 1200
-    assert talk.types() == ["start", "rows", "rows", "state", "options", "checked"]
-    assert len(talk.rows()) == 1200
-    assert talk.heard[3][0]["counts"].keys() < talk.heard[-1][0]["counts"].keys()
-    assert talk.heard[-1][0]["counts"].items() >= ln.check_plan(editor.plan).counts().items()
+    assert browser.heard[1][0]["total"] == 1200
+    assert browser.types() == ["start", "rows", "rows", "state", "options", "checked"]
+    assert len(browser.rows()) == 1200
+    assert browser.heard[3][0]["counts"].keys() < browser.heard[-1][0]["counts"].keys()
+    assert browser.heard[-1][0]["counts"].items() >= ln.check_plan(editor.plan).counts().items()
     # The error is raised at once, before the editor plans the table.
     with pytest.raises(OptionsError, match="not a usage or role"):
         PlanEditor(topology, rules, options=ln.PlanOptions(issuer={"Nothing": "public"}))
@@ -710,8 +710,8 @@ def test_an_acceptance_is_shown_with_its_limits(
     """
     talk.say("edit", ids=[2], column="role", value="Edge")
     code = talk.say("findings")["findings"]["groups"][0]["code"]
-    about = next(finding.about for finding in editor.findings if finding.code == code)
-    only, words = only.replace("(its own)", about), words.replace("(its own)", about)
+    entity = next(finding.about for finding in editor.findings if finding.code == code)
+    only, words = only.replace("(its own)", entity), words.replace("(its own)", entity)
     editor.change_options(
         planned_issue_date=date(2026, 11, 25),
         accepted={code: "names follow"},
@@ -719,14 +719,14 @@ def test_an_acceptance_is_shown_with_its_limits(
         accepted_for={code: (only,)} if only else {},
     )
     panel = RequestPanel(editor.plan, tmp_path / "requests")
-    told = Talk(panel.view).say("ready")["findings"]
-    for groups in (talk.say("findings")["findings"]["groups"], told["groups"]):
+    panel_findings = Talk(panel.view).say("ready")["findings"]
+    for groups in (talk.say("findings")["findings"]["groups"], panel_findings["groups"]):
         (group,) = [group for group in groups if group["code"] == code]
         assert group["limits"] == words
         assert group["over"] is (until == date(2026, 1, 31))
         assert group["open"] == (group["count"] if is_open else 0)
     assert group["accepted"] == ("" if is_open else "names follow")
-    assert (code in told["open"]) is is_open
+    assert (code in panel_findings["open"]) is is_open
     talk.say("option", name="accepted", key=code, value="the partner agreed")
     assert (code not in RequestPanel(editor.plan, tmp_path).unaccepted) is (words != "for SBA-")
 
@@ -748,11 +748,11 @@ def test_findings_with_one_safe_fix_can_be_fixed(talk, editor):
     assert groups["option-changes-nothing"] == ["option xmpp_host_names -> default"]
     (fix,) = groups["value-not-heeded"]
     assert fix.endswith('"w.contoso.com" -> blank'), fix
-    told = talk.say("mend", codes=["value-not-heeded"])
-    assert "Fixed: value-not-heeded" in told["state"]["done"]
+    answers = talk.say("mend", codes=["value-not-heeded"])
+    assert "Fixed: value-not-heeded" in answers["state"]["done"]
     assert editor.topology.cells == before.topology.cells
     assert editor.options.xmpp_host_names
-    assert [found.code for found in editor.mend()] == ["option-changes-nothing"]
+    assert [finding.code for finding in editor.mend()] == ["option-changes-nothing"]
     assert editor.options == before.options
     editor.undo()
     assert editor.options.xmpp_host_names
@@ -772,9 +772,9 @@ def test_one_of_several_answers_is_applied(talk, editor):
     item = next(i for i in groups["web-external-fqdn-shared"] if i["about"].startswith("dir"))
     assert f'"{taken}" -> ' in item["choices"][0]
     chosen = {"code": "web-external-fqdn-shared", "about": item["about"], "answer": 0}
-    told = talk.say("choose", **chosen)
-    assert "state" in told, told
-    assert "Fixed: web-external-fqdn-shared" in told["state"]["done"]
+    answers = talk.say("choose", **chosen)
+    assert "state" in answers, answers
+    assert "Fixed: web-external-fqdn-shared" in answers["state"]["done"]
     assert chosen["code"] not in {finding.code for finding in editor.findings}
     assert "no longer has this fix" in str(talk.say("choose", **chosen))
     editor.undo()
@@ -921,12 +921,12 @@ def test_a_check_box_leaves_requests_to_server_setup(talk, editor):
     these certificates. Undo restores the requests.
     """
     groups = talk.say("certificates")["certificates"]["groups"]
-    group = next(one for one in groups if one["count"] > 1)
+    group = next(entry for entry in groups if entry["count"] > 1)
     talk.say("set_up", id=group["id"], is_chosen=True)
     assert len(editor.options.at_set_up) == group["count"]
     assert {c.id for c in editor.plan.certificates if c.at_set_up} == set(editor.options.at_set_up)
     again = talk.say("certificates")["certificates"]["groups"]
-    assert [one["at_set_up"] for one in again if one["id"] == group["id"]] == [True]
+    assert [entry["at_set_up"] for entry in again if entry["id"] == group["id"]] == [True]
     assert "at_set_up" in editor.code()
     talk.say("set_up", id=group["id"], is_chosen=False)
     assert editor.options.at_set_up == ()

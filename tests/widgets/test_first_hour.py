@@ -26,18 +26,18 @@ def workspace(folder) -> Path:
     """Write a workspace with a table as Excel saves it: with semicolons, a byte order mark and
     three mistakes.
     """
-    place = folder / "hour"
-    lay_out(place)
-    table = (place / "data" / "contoso.csv").read_text()
+    hour_folder = folder / "hour"
+    lay_out(hour_folder)
+    table = (hour_folder / "data" / "contoso.csv").read_text()
     table = table.replace(",", "\t").replace(";", ",").replace("\t", ";")
     table = table.replace("webconf.contoso.com", "")
     table = table.replace(",https://meet.fabrikam.com", "")
     table = table.replace(
         "fe03.contoso.net;FrontEnd;eepool01", "fe03.contoso.net;Front End;eepool1"
     )
-    path = place / "data" / "servers.csv"
+    path = hour_folder / "data" / "servers.csv"
     path.write_bytes(("\ufeff" + table.replace("\n", "\r\n")).encode())
-    return place
+    return hour_folder
 
 
 def wait_for_change_count(lab, words: str) -> None:
@@ -56,7 +56,7 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     keys.press("Shift+End")
     keys.type('topology_file = "../data/servers.csv"')
     lab.run_all()
-    live, said = page.locator(".lc-editor .lc-live"), page.locator(".lc-said")
+    live, message = page.locator(".lc-editor .lc-live"), page.locator(".lc-said")
     live.get_by_text("2 errors").wait_for()
     live.get_by_text("1 warning").wait_for()
 
@@ -98,12 +98,12 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     keys.press("Control+End")
     keys.type("\nlitwareinc.com")
     keys.press("Tab")
-    said.get_by_text(re.compile(r"\d+ -> \d+ names \(\+\d+\)")).wait_for()
+    message.get_by_text(re.compile(r"\d+ -> \d+ names \(\+\d+\)")).wait_for()
     lab.tab("Changes").click()
     effects = page.get_by_role("region", name="Effects on certificates and names")
     effects.get_by_text("sip.litwareinc.com").first.wait_for()
     lab.button("Undo").click()
-    said.get_by_text(re.compile(r"\d+ -> \d+ names \(−\d+\)")).wait_for()
+    message.get_by_text(re.compile(r"\d+ -> \d+ names \(−\d+\)")).wait_for()
 
     request = page.get_by_role("group", name="Request panel for requests")
     after = request.get_by_text(re.compile(r"^(\d+) requests after the run: \1 created\.$"))

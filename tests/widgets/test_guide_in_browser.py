@@ -117,16 +117,16 @@ def test_axe_finds_nothing(tall_lab, folder):
         on.click()
     for summary in panel.locator("summary").all():
         summary.click()
-    found = axe_in_both_themes(tall_lab)
+    violations = axe_in_both_themes(tall_lab)
     panel.get_by_role("button", name="What you can do").click()
     panel.get_by_role("dialog", name="What you can do").wait_for()
-    found += axe_in_both_themes(tall_lab)
+    violations += axe_in_both_themes(tall_lab)
     tall_lab.page.keyboard.press("Escape")
     expect(panel.get_by_role("button", name="What you can do")).to_be_focused()
     page_of(panel, "Site Main: Users")
     answer(panel, "Directors", "-1")
     panel.get_by_text("What to do: enter a whole number").first.wait_for()
-    assert found + axe_in_both_themes(tall_lab) == []
+    assert violations + axe_in_both_themes(tall_lab) == []
 
 
 def test_every_page_can_be_used_by_keyboard(lab, folder):

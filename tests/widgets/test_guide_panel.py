@@ -18,18 +18,18 @@ def talk(tmp_path, monkeypatch):
     return Talk(ln.GuidePanel("plan").view)
 
 
-def fields(told):
-    return {(one["site"], one["key"]): one for one in told["asked"]["fields"]}
+def fields(answers):
+    return {(field["site"], field["key"]): field for field in answers["asked"]["fields"]}
 
 
 def test_before_the_first_answer_no_errors_are_shown(talk):
     """Before the first answer, the guide panel shows no errors and no plan."""
-    told = talk.say("ready")
-    assert told["start"]["folder"] == "plan"
-    assert all(source.startswith("Microsoft") for *_, source in told["start"]["left_out"])
-    assert told["asked"]["words"].startswith("Please answer these questions: SIP domains")
-    assert (told["asked"]["python"], told["asked"]["problems"]) == ("", [])
-    assert not [one for one in told["asked"]["fields"] if one["problem"]]
+    answers = talk.say("ready")
+    assert answers["start"]["folder"] == "plan"
+    assert all(source.startswith("Microsoft") for *_, source in answers["start"]["left_out"])
+    assert answers["asked"]["words"].startswith("Please answer these questions: SIP domains")
+    assert (answers["asked"]["python"], answers["asked"]["problems"]) == ("", [])
+    assert not [field for field in answers["asked"]["fields"] if field["problem"]]
     with pytest.raises(AnswersError, match="sip_domains: the answer is missing"):
         _ = talk.panel.channel.guide.topology
 
@@ -61,27 +61,27 @@ def test_a_renamed_site_keeps_its_answers(talk):
     talk.say("answer", site="", key="sip_domains", text="contoso.com")
     talk.say("answer", site="Main", key="directors", text="2")
     for sites in ("Taipe", "Taipe; taipe", "Taipei", "Taipei; Tainan", "Tainan; Taipei", "Taipei"):
-        told = fields(talk.say("answer", site="", key="sites", text=sites))
-        of_sites = {site for site, _ in told if site}
+        shown_fields = fields(talk.say("answer", site="", key="sites", text=sites))
+        of_sites = {site for site, _ in shown_fields if site}
         site = next(iter(of_sites - {"Tainan"}), "")
         # If two sites have the same name, the answers cannot be assigned to either of them.
         if "taipe" in sites:
             assert not of_sites
         else:
-            assert told[site, "directors"]["text"] == "2"
-    assert told["Taipei", "directors"]["text"] == "2"
+            assert shown_fields[site, "directors"]["text"] == "2"
+    assert shown_fields["Taipei", "directors"]["text"] == "2"
 
 
 def test_an_error_is_shown_at_its_field(talk):
     """The guide shows wrong or contradictory answers at their fields."""
     talk.say("answer", site="", key="sip_domains", text="contoso.com")
-    told = talk.say("answer", site="Main", key="edge_servers", text="0")
-    assert "no site has an Edge Server" in fields(told)["Main", "edge_servers"]["problem"]
-    assert told["asked"]["problems"][0]["words"].startswith(
+    answers = talk.say("answer", site="Main", key="edge_servers", text="0")
+    assert "no site has an Edge Server" in fields(answers)["Main", "edge_servers"]["problem"]
+    assert answers["asked"]["problems"][0]["words"].startswith(
         "How many Edge Servers are at this site? (0 = none) (site"
     )
-    told = talk.say("answer", site="Main", key="edge_servers", text="many")
-    assert fields(told)["Main", "edge_servers"]["hint"] == "enter a whole number, 0 or more"
+    answers = talk.say("answer", site="Main", key="edge_servers", text="many")
+    assert fields(answers)["Main", "edge_servers"]["hint"] == "enter a whole number, 0 or more"
     refused = talk.say("write", folder="plan", force=False)["refused"]
     assert "edge_servers" in refused["lines"][0]
     assert "no question" in talk.say("answer", site="", key="x", text="")["refused"]["lines"][0]
@@ -97,10 +97,10 @@ def test_files_are_written_on_request(talk, tmp_path):
     assert talk.say("write", folder=" ", force=False)["refused"]["lines"][0].endswith(
         "the folder is missing"
     )
-    told = talk.say("write", folder="mine", force=False)["written"]
-    assert told["words"] == "Written: mine/topology.csv, mine/plan.toml, mine/guide.toml."
+    written = talk.say("write", folder="mine", force=False)["written"]
+    assert written["words"] == "Written: mine/topology.csv, mine/plan.toml, mine/guide.toml."
     made = {"ln": ln}
-    exec(told["python"].rpartition("\n")[0], made)
+    exec(written["python"].rpartition("\n")[0], made)
     assert made["topology"] == talk.panel.channel.guide.topology
     quoted = talk.say("write", folder='a "new" one', force=False)["written"]["python"]
     exec(quoted.rpartition("\n")[0], made)
@@ -118,7 +118,10 @@ def test_saved_answers_are_shown(tmp_path):
     )
     panel = ln.GuidePanel(tmp_path, answers=kept)
     assert panel.answers == kept
-    told = fields(Talk(panel.view).say("ready"))
-    assert (told["A", "directors"]["text"], told["A", "edge_servers"]["text"]) == ("2", "")
+    shown_fields = fields(Talk(panel.view).say("ready"))
+    assert (shown_fields["A", "directors"]["text"], shown_fields["A", "edge_servers"]["text"]) == (
+        "2",
+        "",
+    )
     assert len(panel.to_frame()) == len(kept.asked)
     assert "lyncnb-table" in panel._repr_html_()

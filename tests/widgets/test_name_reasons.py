@@ -36,9 +36,9 @@ def test_a_name_has_its_rule_sources_servers_and_use(editor):
     """For each rule of a name, the panel shows the reason, the clients, the effect if the name is
     missing, and the certificates.
     """
-    told = ask(editor, "meet.contoso.com")
-    assert (told["title"], told["note"]) == ("meet.contoso.com", "")
-    (reason,) = told["reasons"]
+    answer = ask(editor, "meet.contoso.com")
+    assert (answer["title"], answer["note"]) == ("meet.contoso.com", "")
+    (reason,) = answer["reasons"]
     rule = editor.rules.names["meet"]
     assert (reason["rule"], reason["names"]) == ("meet", ["meet.contoso.com"])
     assert [(fact["heading"], fact["says"], fact["source"]) for fact in reason["facts"]] == [
@@ -47,7 +47,7 @@ def test_a_name_has_its_rule_sources_servers_and_use(editor):
         ("Without it", rule.without.says, rule.without.source),
     ]
     carrying = [c for c in editor.plan.certificates if "meet.contoso.com" in c.names]
-    servers = {str(server) for one in carrying for server in one.servers}
+    servers = {str(server) for certificate in carrying for server in certificate.servers}
     assert servers == {"fe01.contoso.com", "fe02.contoso.com", "dir01.contoso.com"}
     assert reason["servers"] == "fe01–fe02.contoso.com, dir01.contoso.com"
     combined = "Default, WebServicesInternal, WebServicesExternal"
@@ -67,8 +67,11 @@ def test_a_subject_outside_the_san_is_explained(editor):
     assert internal.names == ()
     (reason,) = ask(editor, "edge01.contoso.net")["reasons"]
     assert reason["rule"] == "edge-internal"
-    told = ask(editor, "nowhere.contoso.com")
-    assert (told["reasons"], told["note"]) == ([], "No certificate in the plan contains this name.")
+    answer = ask(editor, "nowhere.contoso.com")
+    assert (answer["reasons"], answer["note"]) == (
+        [],
+        "No certificate in the plan contains this name.",
+    )
 
 
 def test_an_undocumented_reason_is_shown_as_such(editor):
@@ -87,17 +90,17 @@ def test_names_in_the_message_of_a_finding_are_links(editor, tmp_path):
     """
     editor.edit(add=[{"server_fqdn": "edge01.contoso.net", "role": "Edge"}])
     editor.change_options(planned_issue_date=date(2026, 12, 1))
-    names = {str(name) for one in editor.plan.certificates for name in one.names}
+    names = {str(name) for certificate in editor.plan.certificates for name in certificate.names}
     panel = RequestPanel(editor, tmp_path / "requests")
-    for told in (list_findings(editor), Talk(panel.view).say("ready")["findings"]):
-        items = [item for group in told["groups"] for item in group["items"]]
+    for answer in (list_findings(editor), Talk(panel.view).say("ready")["findings"]):
+        items = [item for group in answer["groups"] for item in group["items"]]
         assert all(name in item["message"] for item in items for name in item["names"])
         (public,) = [item for item in items if "names become public" in item["message"]]
         words = {word.strip(",") for word in public["message"].split()}
         assert public["names"] == sorted(words & names)
         assert "sip.contoso.com" in public["names"]
-    told = ask(panel, "sip.contoso.com")
-    assert (told["title"], told["note"]) == ("sip.contoso.com", "")
+    answer = ask(panel, "sip.contoso.com")
+    assert (answer["title"], answer["note"]) == ("sip.contoso.com", "")
 
 
 def test_the_request_panel_shows_all_names(editor, tmp_path):
@@ -106,9 +109,9 @@ def test_the_request_panel_shows_all_names(editor, tmp_path):
     """
     certificate = editor.plan.certificates[0]
     panel = RequestPanel(editor, tmp_path / "requests")
-    told = ask(panel, certificate.id)
-    assert told["title"] == f"Names on {certificate.id}"
-    listed = {name for reason in told["reasons"] for name in reason["names"]}
+    answer = ask(panel, certificate.id)
+    assert answer["title"] == f"Names on {certificate.id}"
+    listed = {name for reason in answer["reasons"] for name in reason["names"]}
     assert listed == {str(name) for name in certificate.names}
     assert ask(panel, "gone")["note"] == "This certificate is no longer in the plan."
 
@@ -121,12 +124,12 @@ def test_the_status_panel_reads_reasons_from_the_folder(tmp_path):
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), rules)
     write_requests(plan, folder, passphrase=PASSPHRASE)
     panel, names = StatusPanel(folder), rules.names
-    for one in panel.status.requests:
-        told = ask(panel, f"{one.id} (1)")
-        reasons = {reason["rule"]: reason for reason in told["reasons"]}
-        assert one.subject in {name for reason in told["reasons"] for name in reason["names"]}
+    for request in panel.status.requests:
+        answer = ask(panel, f"{request.id} (1)")
+        reasons = {reason["rule"]: reason for reason in answer["reasons"]}
+        assert request.subject in {name for reason in answer["reasons"] for name in reason["names"]}
         assert all(reasons[rule]["facts"][0]["says"] == names[rule].why for rule in reasons)
     (folder / "plan.json").unlink()
-    told = ask(panel, panel.status.requests[0].id)
-    assert told["reasons"] == []
-    assert panel.status.requests[0].subject in told["note"]
+    answer = ask(panel, panel.status.requests[0].id)
+    assert answer["reasons"] == []
+    assert panel.status.requests[0].subject in answer["note"]

@@ -100,11 +100,11 @@ class Frame:
         for _ in range(500):
             if shown.is_visible():
                 return
-            asked, self.asked = self.asked, []
-            for message in asked:
+            questions, self.asked = self.asked, []
+            for message in questions:
                 self.panel._receive(self.panel, message, [])
-            heard, self.talk.heard = self.talk.heard, []
-            for message, buffers in heard:
+            answers, self.talk.heard = self.talk.heard, []
+            for message, buffers in answers:
                 texts = [base64.b64encode(buffer).decode() for buffer in buffers]
                 self.frame.evaluate("([m, b]) => window.fromKernel(m, b)", [message, texts])
             self.page.wait_for_timeout(20)
@@ -124,7 +124,9 @@ def test_the_editor_works_in_a_frame_as_in_vs_code(chromium, tmp_path):
     page = context.new_page()
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+    page.on(
+        "console", lambda message: faults.append(message.text) if message.type == "error" else None
+    )
     frame = Frame(page, editor.view)
     copy = frame.frame.locator("#copy")
     expect(copy).to_be_visible()

@@ -26,43 +26,47 @@ def editor_of(sample: str = "contoso") -> ln.PlanEditor:
 def test_pictures_match_those_of_the_public_function():
     """The pictures, texts and data in the editor's tab equal the result of ln.figure."""
     editor = editor_of("litwareinc-global")
-    talk = Talk(editor.view)
+    browser = Talk(editor.view)
     for kind in KINDS:
-        told = talk.say("picture", shows=kind, site="")["picture"]
+        picture = browser.say("picture", shows=kind, site="")["picture"]
         figure = ln.figure(editor.plan, kind)
-        assert (told["svg"], told["title"], told["kind"]) == (figure.svg, figure.title, kind)
-        assert told["total"] == len(figure.rows)
-    told = talk.say("picture", shows="topology", site="London")["picture"]
-    assert told["svg"] == ln.figure(editor.plan, site="London").svg
-    assert told["sites"] == ["London", "Redmond", "Singapore", "Taipei"]
-    gone = talk.say("picture", shows="map", site="Paris")["picture"]
-    assert (gone["kind"], gone["site"]) == ("topology", "")
+        assert (picture["svg"], picture["title"], picture["kind"]) == (
+            figure.svg,
+            figure.title,
+            kind,
+        )
+        assert picture["total"] == len(figure.rows)
+    picture = browser.say("picture", shows="topology", site="London")["picture"]
+    assert picture["svg"] == ln.figure(editor.plan, site="London").svg
+    assert picture["sites"] == ["London", "Redmond", "Singapore", "Taipei"]
+    fallback = browser.say("picture", shows="map", site="Paris")["picture"]
+    assert (fallback["kind"], fallback["site"]) == ("topology", "")
 
 
 def test_changes_are_marked_until_they_are_undone():
     """The picture marks a change in the editor until the user undoes it."""
     editor = editor_of()
-    talk = Talk(editor.view)
-    plain = talk.say("picture", shows="topology", site="")["picture"]["svg"]
+    browser = Talk(editor.view)
+    plain = browser.say("picture", shows="topology", site="")["picture"]["svg"]
     editor.edit(change=[("fe01.contoso.net", {"extra_san": "old.contoso.com"})])
-    marked = talk.say("picture", shows="topology", site="")["picture"]
+    marked = browser.say("picture", shows="topology", site="")["picture"]
     assert "± 3 to be requested again" in marked["svg"]
     assert marked["headings"][-1] == "Changed"
     editor.undo()
-    assert talk.say("picture", shows="topology", site="")["picture"]["svg"] == plain
+    assert browser.say("picture", shows="topology", site="")["picture"]["svg"] == plain
 
 
 @pytest.mark.parametrize("sample", ["contoso", "litwareinc-global", "single-server"])
 def test_each_box_links_to_the_rows_of_its_pools(sample):
     """The boxes of the picture link to the rows of their pools, and each row has exactly one box."""
     editor = editor_of(sample)
-    talk = Talk(editor.view)
-    svg = talk.say("picture", shows="topology", site="")["picture"]["svg"]
-    found = []
+    browser = Talk(editor.view)
+    svg = browser.say("picture", shows="topology", site="")["picture"]["svg"]
+    ids = []
     for pools in re.findall(r'data-pools="([^"]+)"', svg):
-        found += talk.say("pools", pools=pools.split())["chosen"]["ids"]
-    assert sorted(found) == sorted(editor.state.ids)
-    assert talk.say("pools", pools=["Edge/nowhere.contoso.com"]) == {}
+        ids += browser.say("pools", pools=pools.split())["chosen"]["ids"]
+    assert sorted(ids) == sorted(editor.state.ids)
+    assert browser.say("pools", pools=["Edge/nowhere.contoso.com"]) == {}
 
 
 @pytest.mark.browser

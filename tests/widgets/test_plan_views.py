@@ -24,9 +24,9 @@ def test_every_name_has_its_certificates(editor):
     answer = search_names(editor, search="")
     assert answer["total"] >= len(names)
     assert answer["found"] == answer["total"]
-    found = search_names(editor, search="FE01")["names"]
-    assert [entry["name"] for entry in found] == ["fe01.contoso.com"]
-    (use,) = found[0]["uses"]
+    entries = search_names(editor, search="FE01")["names"]
+    assert [entry["name"] for entry in entries] == ["fe01.contoso.com"]
+    (use,) = entries[0]["uses"]
     assert use["owner"] == "fe01.contoso.com"
     assert use["why"]
     assert use["source"]

@@ -36,8 +36,14 @@ def test_the_page_lists_tables_of_every_format(folder):
     """The page lists workbooks and topology documents, but not the summaries in a request folder or
     the lock file of an open workbook.
     """
-    told = Talk(PlanningPage()._table).say("ready")
-    assert told["start"]["files"] == ["bad.xlsx", "five.csv", "five.ods", "five.xlsx", "one.tbxml"]
+    answers = Talk(PlanningPage()._table).say("ready")
+    assert answers["start"]["files"] == [
+        "bad.xlsx",
+        "five.csv",
+        "five.ods",
+        "five.xlsx",
+        "one.tbxml",
+    ]
 
 
 @pytest.mark.parametrize("name", ["five.csv", "five.xlsx", "five.ods"])
@@ -46,8 +52,8 @@ def test_an_opened_file_has_the_same_topology(folder, name):
     in every supported format.
     """
     page = PlanningPage()
-    told = Talk(page._table).say("open", path=name, pasted="", folder="requests")
-    assert told["opened"]["words"] == f"Opened: {name}."
+    answers = Talk(page._table).say("open", path=name, pasted="", folder="requests")
+    assert answers["opened"]["words"] == f"Opened: {name}."
     assert page.editor.topology == read_topology(FIVE_SERVERS.encode())
 
 
@@ -69,8 +75,8 @@ def test_a_problem_of_a_workbook_has_its_cell(folder):
     not change.
     """
     page = PlanningPage()
-    told = Talk(page._table).say("open", path="bad.xlsx", pasted="", folder="requests")
-    assert any('bad.xlsx sheet "Servers" cell B2' in line for line in told["refused"]["lines"])
+    answers = Talk(page._table).say("open", path="bad.xlsx", pasted="", folder="requests")
+    assert any('bad.xlsx sheet "Servers" cell B2' in line for line in answers["refused"]["lines"])
     assert page.editor is None
 
 
@@ -132,8 +138,10 @@ def test_hidden_rows_and_columns_are_reported(folder):
     assert topology.remarks == (words,)
     assert repr(topology).endswith(f"\n  note: {words}\n  note: {unread}")
     assert f"<p>Note: {words}</p>" in topology._repr_html_()
-    told = Talk(PlanningPage()._table).say("open", path="hidden.xlsx", pasted="", folder="requests")
-    assert told["opened"]["words"] == f"Opened: hidden.xlsx. Note: {words}."
+    answers = Talk(PlanningPage()._table).say(
+        "open", path="hidden.xlsx", pasted="", folder="requests"
+    )
+    assert answers["opened"]["words"] == f"Opened: hidden.xlsx. Note: {words}."
 
 
 def test_a_workbook_in_a_notebook():
@@ -146,7 +154,7 @@ def test_a_workbook_in_a_notebook():
     )
     assert of_book._repr_html_() == of_csv._repr_html_()
     assert of_book.to_frame().equals(of_csv.to_frame())
-    plans = [ln.plan_certificates(one, ln.load_rules()) for one in (of_book, of_csv)]
+    plans = [ln.plan_certificates(topology, ln.load_rules()) for topology in (of_book, of_csv)]
     assert plans[0] == plans[1]
     assert ln.compare_plans(*plans).is_empty
 
@@ -165,15 +173,17 @@ def test_a_scenario_is_opened_with_its_options(folder):
     (folder / "scenarios" / ".ipynb_checkpoints").mkdir()
     (folder / "scenarios" / ".ipynb_checkpoints" / "topology.csv").write_text(FIVE_SERVERS)
     page = PlanningPage()
-    talk = Talk(page._table)
-    offered = talk.say("ready")["start"]["files"]
-    assert [one for one in offered if "scenarios" in one] == ["scenarios/Wildcards"]
-    talk.say("open", path="scenarios/Wildcards", pasted="", folder="requests")
+    browser = Talk(page._table)
+    offered = browser.say("ready")["start"]["files"]
+    assert [file for file in offered if "scenarios" in file] == ["scenarios/Wildcards"]
+    browser.say("open", path="scenarios/Wildcards", pasted="", folder="requests")
     assert page.editor.plan == kept.plan
     assert page.editor.scenarios.current == "Wildcards"
     assert not page.editor.scenarios.has_changes
     (folder / "scenarios" / "Wildcards" / "plan.toml").write_text("wildcrad = true")
-    refused = talk.say("open", path="scenarios/Wildcards", pasted="", folder="requests")["refused"]
+    refused = browser.say("open", path="scenarios/Wildcards", pasted="", folder="requests")[
+        "refused"
+    ]
     assert any("did you mean wildcard?" in line for line in refused["lines"])
     assert page.editor.plan == kept.plan
 
@@ -183,17 +193,17 @@ def test_without_a_table_a_button_starts_the_guide(folder):
     page shows a plan with the rules of the chosen product.
     """
     page = PlanningPage()
-    told = Talk(page._table).say("ask", folder="requests")
-    assert told["opened"]["words"] == "The questions are below."
+    answers = Talk(page._table).say("ask", folder="requests")
+    assert answers["opened"]["words"] == "The questions are below."
     guide = page.box.children[1].channel.guide
     guide.answer("product", "sfbse")
     guide.answer("sip_domains", "contoso.com")
     assert page.editor is None
-    told = Talk(guide.view).say("write", folder="mine", force=False)
-    assert told["written"]["words"].startswith("Written: mine/topology.csv")
-    assert told["written"]["words"].endswith("The plan is shown below.")
+    answers = Talk(guide.view).say("write", folder="mine", force=False)
+    assert answers["written"]["words"].startswith("Written: mine/topology.csv")
+    assert answers["written"]["words"].endswith("The plan is shown below.")
     # The page has no notebook cells, so it does not show Python code.
-    assert told["written"]["python"] == ""
+    assert answers["written"]["python"] == ""
     assert page.editor.rules.product == "sfbse"
     assert page.editor.topology == read_topology(folder / "mine" / "topology.csv")
     assert len(page.box.children) == 4

@@ -73,8 +73,8 @@ def test_the_form_lists_every_product():
     """The form lists all products by id and title, and shows the product in use, even after another
     one was rejected.
     """
-    talk = Talk(editor_of(CHAT, "sfb2015").view)
-    answers = talk.say("ready")
+    browser = Talk(editor_of(CHAT, "sfb2015").view)
+    answers = browser.say("ready")
     (field,) = [
         field
         for group in answers["start"]["groups"]
@@ -83,10 +83,10 @@ def test_the_form_lists_every_product():
     ]
     assert field["choices"] == [[name, title] for name, title in list_product_titles().items()]
     assert answers["options"]["values"]["product"] == "sfb2015"
-    answers = talk.say("option", name="product", value="sfb2019")
+    answers = browser.say("option", name="product", value="sfb2019")
     assert "has the role" in str(answers["refused"])
     assert answers["options"]["values"]["product"] == "sfb2015"
-    answers = talk.say("option", name="product", value="lync2013")
+    answers = browser.say("option", name="product", value="lync2013")
     assert answers["options"]["values"]["product"] == "lync2013"
     roles = next(c for c in answers["columns"]["columns"] if c["name"] == "role")["choices"]
     assert "VideoInterop" not in [role for role, _ in roles]

@@ -41,9 +41,9 @@ def test_keep_switch_and_compare(editor):
     kept.open("as planned")
     assert not editor.options.wildcard
     assert editor.plan.sha256 == ln.open_scenario(kept.folder / "as planned").plan.sha256
-    found = kept.compare("as planned", "wildcards")
-    assert found.names == ("as planned", "wildcards")
-    assert found.differences[0].new.options.wildcard
+    comparison = kept.compare("as planned", "wildcards")
+    assert comparison.names == ("as planned", "wildcards")
+    assert comparison.differences[0].new.options.wildcard
     assert kept.compare("wildcards").names == ("wildcards", "current editor content")
     editor.change_options(country="TW")
     assert kept.compare().names == ("as loaded", "current editor content")
@@ -90,8 +90,8 @@ def test_changes_of_a_scenario_are_listed_by_server(editor):
     kept.open("other")
     ids = editor.state.ids
     assert len(set(ids)) == len(ids) == 5
-    told = editor.changes()
-    assert sorted(told.Server) == ["dir01.contoso.com", "med09.contoso.com"]
+    changes = editor.changes()
+    assert sorted(changes.Server) == ["dir01.contoso.com", "med09.contoso.com"]
     editor.apply(set_cells, ids=[ids[0]], column="site", value="Tainan")
     assert editor.topology.cells[0][3] == "Tainan"
 
@@ -115,12 +115,12 @@ def test_a_damaged_scenario_does_not_change_the_editor(editor):
     before = editor.state
     (kept.folder / "first" / "topology.csv").write_text("server_fqdn,role\na b,FE\n")
     (kept.folder / "first" / "plan.toml").write_text("wildcrad = true\n")
-    talk = Talk(editor.view)
-    talk.say("ready")
-    refused = talk.say("open_scenario", name="first")["refused"]
-    told = "\n".join(refused["lines"])
+    browser = Talk(editor.view)
+    browser.say("ready")
+    refused = browser.say("open_scenario", name="first")["refused"]
+    text = "\n".join(refused["lines"])
     for words in ("3 problems", "did you mean wildcard", "contains white space", "SIP domains"):
-        assert words in told
+        assert words in text
     assert editor.state is before
     assert kept.current == "first"
     with pytest.raises(ScenarioError):
@@ -134,16 +134,16 @@ def test_changes_of_another_person_are_not_overwritten(editor):
     path = kept.folder / "first" / "plan.toml"
     path.write_text(path.read_text().replace('country = ""', 'country = "TW"'))
     editor.change_options(wildcard=True)
-    with pytest.raises(ln.LyncnbError, match="another person changed the files") as told:
+    with pytest.raises(ln.LyncnbError, match="another person changed the files") as caught:
         kept.keep()
-    assert told.value.occupied
+    assert caught.value.occupied
     assert ln.open_scenario(kept.folder / "first").options.country == "TW"
     kept.open("first")
     assert editor.options.country == "TW"
     editor.change_options(wildcard=True)
     kept.keep()
-    found = ln.open_scenario(kept.folder / "first").options
-    assert (found.country, found.wildcard) == ("TW", True)
+    options = ln.open_scenario(kept.folder / "first").options
+    assert (options.country, options.wildcard) == ("TW", True)
     kept.keep("second")
     editor.change_options(locality="Taipei")
     with pytest.raises(ln.LyncnbError, match="already exists"):
@@ -193,22 +193,22 @@ def test_a_scenario_may_have_another_product(editor):
 
 def test_messages_support_all_actions_on_scenarios(editor):
     """The messages of the Scenarios tab support all actions on scenarios."""
-    talk = Talk(editor.view)
-    talk.say("ready")
-    answer = talk.say("keep_scenario", name="As planned", note="what we have")
+    browser = Talk(editor.view)
+    browser.say("ready")
+    answer = browser.say("keep_scenario", name="As planned", note="what we have")
     assert answer["scenario_done"]["said"].startswith("The scenario “As planned” is")
     assert answer["state"]["saved_words"] == "scenario As planned, unchanged; as loaded"
     assert answer["scenarios"]["rows"] == [{"name": "As planned", "note": "what we have"}]
-    answer = talk.say("option", name="wildcard", value="true")
+    answer = browser.say("option", name="wildcard", value="true")
     words = "scenario As planned, with later changes; 1 change, not saved"
     assert answer["state"]["saved_words"] == words
-    answer = talk.say("keep_scenario", name="Wildcards?", note="")["refused"]
+    answer = browser.say("keep_scenario", name="Wildcards?", note="")["refused"]
     assert (answer["instead"], answer["offers"]) == ("Wildcards", ["Keep as “Wildcards”"])
-    assert talk.say("keep_scenario", name="Wildcards", note="")["state"]["saved_words"] == (
+    assert browser.say("keep_scenario", name="Wildcards", note="")["state"]["saved_words"] == (
         "scenario Wildcards, unchanged; 1 change"
     )
-    assert talk.say("keep_scenario", name="As planned", note="")["refused"]["occupied"]
-    compared = talk.say("compare_scenarios", names=["As planned", "Wildcards", ""])["compared"]
+    assert browser.say("keep_scenario", name="As planned", note="")["refused"]["occupied"]
+    compared = browser.say("compare_scenarios", names=["As planned", "Wildcards", ""])["compared"]
     assert compared["headings"] == [
         "Of",
         "What",
@@ -217,27 +217,31 @@ def test_messages_support_all_actions_on_scenarios(editor):
         "current editor content",
     ]
     assert ["Options", "Wildcards for simple URLs", "no", "≠ yes", "≠ yes"] in compared["differing"]
-    assert [one["heading"] for one in compared["differences"]] == [
+    assert [difference["heading"] for difference in compared["differences"]] == [
         "“Wildcards” compared with “As planned”",
         "“current editor content” compared with “As planned”",
     ]
     assert "Cause" in compared["differences"][0]["headings"]
-    assert "<svg" in talk.say("picture_scenario", place=0)["picture_of_scenario"]["svg"]
-    assert talk.say("picture_scenario", place=7)["refused"]["lines"]
-    assert not talk.say("scenarios")["scenarios"]["old"]
-    talk.say("undo")
-    assert talk.say("scenarios")["scenarios"]["old"]
-    assert talk.say("open_scenario", name="Wildcards")["scenario_done"]["said"].endswith(
+    assert "<svg" in browser.say("picture_scenario", place=0)["picture_of_scenario"]["svg"]
+    assert browser.say("picture_scenario", place=7)["refused"]["lines"]
+    assert not browser.say("scenarios")["scenarios"]["old"]
+    browser.say("undo")
+    assert browser.say("scenarios")["scenarios"]["old"]
+    assert browser.say("open_scenario", name="Wildcards")["scenario_done"]["said"].endswith(
         "To return to the earlier state, choose Undo."
     )
-    talk.say("copy_scenario", name="Wildcards")
-    talk.say("change_scenario", name="Wildcards", new="Cheap", note="by the year")
-    listed = talk.say("scenarios")["scenarios"]
-    assert [one["name"] for one in listed["rows"]] == ["As planned", "Cheap", "Wildcards copy"]
+    browser.say("copy_scenario", name="Wildcards")
+    browser.say("change_scenario", name="Wildcards", new="Cheap", note="by the year")
+    listed = browser.say("scenarios")["scenarios"]
+    assert [scenario["name"] for scenario in listed["rows"]] == [
+        "As planned",
+        "Cheap",
+        "Wildcards copy",
+    ]
     assert listed["current"] == "Cheap"
-    answer = talk.say("remove_scenario", name="Cheap")["scenarios"]
+    answer = browser.say("remove_scenario", name="Cheap")["scenarios"]
     assert (answer["removed"], answer["current"]) == ("Cheap", "")
-    answer = talk.say("put_scenario_back")["scenarios"]
+    answer = browser.say("put_scenario_back")["scenarios"]
     assert {"name": "Cheap", "note": "by the year"} in answer["rows"]
     assert answer["removed"] == ""
 
@@ -248,9 +252,11 @@ def test_a_missing_folder_is_reported(editor):
     """
     editor.scenarios.keep("first")
     shutil.rmtree(editor.scenarios.folder)
-    talk = Talk(editor.view)
-    talk.say("ready")
+    browser = Talk(editor.view)
+    browser.say("ready")
     assert editor.scenarios.current == ""
-    assert "contains no scenario" in talk.say("open_scenario", name="first")["refused"]["lines"][0]
-    assert talk.say("scenarios")["scenarios"]["rows"] == []
-    assert talk.say("keep_scenario", name="first", note="")["scenario_done"]
+    assert (
+        "contains no scenario" in browser.say("open_scenario", name="first")["refused"]["lines"][0]
+    )
+    assert browser.say("scenarios")["scenarios"]["rows"] == []
+    assert browser.say("keep_scenario", name="first", note="")["scenario_done"]

@@ -28,10 +28,10 @@ pytestmark = [
 @pytest.fixture
 def place(folder) -> Path:
     """Return the empty folder in which the editor of the notebook saves its scenarios."""
-    found = folder / "scenarios"
-    if found.is_dir():
-        shutil.rmtree(found)
-    return found
+    scenario_folder = folder / "scenarios"
+    if scenario_folder.is_dir():
+        shutil.rmtree(scenario_folder)
+    return scenario_folder
 
 
 def keep(lab, name: str, note: str = "") -> None:

@@ -72,10 +72,19 @@ def saved_by_libreoffice(folder: Path, name: str, table: str) -> str:
     source.write_text(table)
     # In LibreOffice's filter, the codes mean a tab between cells (9), quotation marks (34), and
     # UTF-8 (76).
-    what = "txt:Text - txt - csv (StarCalc):9,34,76"
+    output_format = "txt:Text - txt - csv (StarCalc):9,34,76"
     own = f"-env:UserInstallation=file://{folder}/office"
     subprocess.run(
-        ["soffice", own, "--headless", "--convert-to", what, "--outdir", folder / "out", source],
+        [
+            "soffice",
+            own,
+            "--headless",
+            "--convert-to",
+            output_format,
+            "--outdir",
+            folder / "out",
+            source,
+        ],
         check=True,
         capture_output=True,
         timeout=120,
@@ -121,7 +130,7 @@ def test_ranges_by_mouse_shift_and_keys(lab, folder):
     copied.
     """
     open_editor(lab, folder)
-    said = lab.page.locator(".lc-said")
+    message = lab.page.locator(".lc-said")
     first = cell_of(lab, "fe01.contoso.com", "Server").bounding_box()
     last = cell_of(lab, "dir01.contoso.com", "Role").bounding_box()
     mouse = lab.page.mouse
@@ -129,7 +138,7 @@ def test_ranges_by_mouse_shift_and_keys(lab, folder):
     mouse.down()
     mouse.move(last["x"] + 20, last["y"] + 10, steps=6)
     mouse.up()
-    said.get_by_text("6 cells selected: 3 rows, 2 columns").wait_for()
+    message.get_by_text("6 cells selected: 3 rows, 2 columns").wait_for()
     wanted = "fe01.contoso.com\tFrontEnd\nfe02.contoso.com\tFrontEnd\ndir01.contoso.com\tDirector"
     assert copy(lab, 6) == wanted
     expect(lab.page.locator("[role=gridcell].lc-chosen")).to_have_count(6)

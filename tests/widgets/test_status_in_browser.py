@@ -46,7 +46,7 @@ def test_rejected_certificates_have_one_line_and_one_button(tall_lab, folder):
     panel = lab.page.get_by_role("group", name="Status of refused")
     following = panel.locator(".lc-next")
     following.get_by_text("Next step: Package 6 requests for the CA.").wait_for()
-    found = axe_in_both_themes(lab)
+    violations = axe_in_both_themes(lab)
     go = panel.locator(".lc-bar > button.lc-primary").first
     go.focus()
     lab.page.keyboard.press("Enter")
@@ -69,7 +69,7 @@ def test_rejected_certificates_have_one_line_and_one_button(tall_lab, folder):
     panel.locator("summary").filter(has_text="Details").click()
     found_now = panel.get_by_role("region", name="Details")
     found_now.get_by_text("Have the certificate reissued with all names").wait_for()
-    assert found + axe_in_both_themes(lab) == []
+    assert violations + axe_in_both_themes(lab) == []
     panel.get_by_label("Reason to accept crl-distribution-point-absent for").fill(
         "the lab has no list"
     )
@@ -92,9 +92,9 @@ def test_packages_and_records_with_every_step_open(lab, folder):
     certificate and a result.
     """
     bundle = written(folder, "packaged")
-    for place in ("first", "second"):
-        ln.demo.answer(bundle, folder / place, today=TODAY)
-        ln.receive(folder / "packaged", folder / place, today=TODAY)
+    for subfolder in ("first", "second"):
+        ln.demo.answer(bundle, folder / subfolder, today=TODAY)
+        ln.receive(folder / "packaged", folder / subfolder, today=TODAY)
     issued = load_issued(ln.open_requests(folder / "packaged"), today=TODAY)
     ln.write_pfx(issued, passphrase=PASSPHRASE, today=TODAY)
     open_panel(lab, folder, STATUS.format(folder="packaged"), name="steps.ipynb")
@@ -116,12 +116,12 @@ def test_packages_and_records_with_every_step_open(lab, folder):
     day.fill("")
     record.click()
     panel.get_by_role("alert").get_by_text('Not done: "" is not a date').wait_for()
-    found = axe_in_both_themes(lab)
+    violations = axe_in_both_themes(lab)
     day.fill(today)
     record.click()
     panel.locator("summary", has_text="Details (6 rows)").click()
     panel.get_by_role("cell", name="recorded", exact=True).first.wait_for()
-    assert found + axe_in_both_themes(lab) == []
+    assert violations + axe_in_both_themes(lab) == []
 
 
 def test_differences_from_the_plan_in_the_editor_are_shown(lab, folder):
@@ -152,8 +152,11 @@ def test_probed_certificates_are_recorded_in_the_summary(lab, folder):
     lists only what still must be installed.
     """
     plan, requests = issued_folder(folder, "shown")
-    ids = [one.id for one in plan.certificates if one.pool]
-    pairs = {one: write_server_pem(requests, one, folder / "pairs") for one in ids}
+    ids = [certificate.id for certificate in plan.certificates if certificate.pool]
+    pairs = {
+        certificate_id: write_server_pem(requests, certificate_id, folder / "pairs")
+        for certificate_id in ids
+    }
     (folder / "shown-seen.json").unlink(missing_ok=True)
     with serving(plan, pairs, folder / "pairs") as hosts:
         open_panel(lab, folder, 'import lyncnb as ln\nln.StatusPanel("shown")', name="shown.ipynb")
@@ -167,7 +170,7 @@ def test_probed_certificates_are_recorded_in_the_summary(lab, folder):
         connect = panel.get_by_role("button", name="Connect to 2 hosts")
         expect(connect).to_be_focused()
         expect(panel.locator(".lc-hosts")).to_have_text("fe01.contoso.net, fe02.contoso.net")
-        found = axe_in_both_themes(lab)
+        violations = axe_in_both_themes(lab)
         panel.get_by_role("button", name="Do not connect").click()
         expect(connect).to_be_hidden()
         expect(ask).to_be_focused()
@@ -179,7 +182,7 @@ def test_probed_certificates_are_recorded_in_the_summary(lab, folder):
     panel.get_by_text("2 generations recorded").wait_for()
     panel.locator("summary", has_text="Details (2 rows)").click()
     panel.get_by_role("cell", name="recorded", exact=True).first.wait_for()
-    assert found + axe_in_both_themes(lab) == []
+    assert violations + axe_in_both_themes(lab) == []
     summary = lab.page.context.new_page()
     summary.goto((requests / "summary.html").as_uri())
     # Only the OAuth certificate still must be installed, because no port presents it.

@@ -37,20 +37,20 @@ def folder(answered, tmp_path) -> Path:
 
 @pytest.fixture
 def talk(folder) -> Talk:
-    talk = Talk(StatusPanel(folder, today=TODAY).view)
-    talk.say("ready")
-    return talk
+    browser = Talk(StatusPanel(folder, today=TODAY).view)
+    browser.say("ready")
+    return browser
 
 
-def finish(talk: Talk) -> dict[str, dict]:
+def finish(browser: Talk) -> dict[str, dict]:
     """Wait until a step ends, and return the last response of each type."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        told = {message["type"]: message for message, _ in talk.heard}
-        if "status" in told and not told.get("job", {"busy": True})["busy"]:
-            return told
+        answers = {message["type"]: message for message, _ in browser.heard}
+        if "status" in answers and not answers.get("job", {"busy": True})["busy"]:
+            return answers
         time.sleep(0.02)
-    raise AssertionError(talk.heard)
+    raise AssertionError(browser.heard)
 
 
 def test_the_status_panel_shows_every_request(talk, folder):
@@ -60,10 +60,10 @@ def test_the_status_panel_shows_every_request(talk, folder):
     rows = talk.rows()
     assert [row["state"] for row in rows.values()] == ["issued", "issued"]
     assert rows[0]["servers"] == "se01.contoso.com"
-    told = talk.say("look")
-    assert told["status"]["counts"] == {"issued": 2}
-    assert told["status"]["next"]["words"] == "Package 2 certificates for the servers."
-    assert told["status"]["next"]["step"] == "package"
+    answers = talk.say("look")
+    assert answers["status"]["counts"] == {"issued": 2}
+    assert answers["status"]["next"]["words"] == "Package 2 certificates for the servers."
+    assert answers["status"]["next"]["step"] == "package"
     assert {row["needs"] for row in rows.values()} == {"The certificate is issued. Package it."}
 
 
@@ -80,10 +80,10 @@ def test_packages_passwords_and_steps(talk, folder):
     then writes the deployment steps.
     """
     talk.say("package", passphrase=PASSPHRASE, target_os="")
-    told = finish(talk)
-    assert told["result"]["words"].startswith("Packages: 2 written, 0 kept, 0 refused")
-    assert told["status"]["counts"] == {"packaged": 2}
-    request = told["status"]["packaged"][0]
+    answers = finish(talk)
+    assert answers["result"]["words"].startswith("Packages: 2 written, 0 kept, 0 refused")
+    assert answers["status"]["counts"] == {"packaged": 2}
+    request = answers["status"]["packaged"][0]
     assert len(list((folder / "pfx").glob("*.pfx"))) == 2
 
     ask = {"id": request, "passphrase": PASSPHRASE}
@@ -98,9 +98,9 @@ def test_packages_passwords_and_steps(talk, folder):
     refused = talk.say("password", **ask | {"passphrase": "another horse battery"})["refused"]
     assert "passphrase" in " ".join(refused["lines"])
     talk.say("steps", effective="")
-    told = finish(talk)
+    answers = finish(talk)
     assert (folder / "steps").is_dir()
-    assert "steps" in told["result"]["words"].lower()
+    assert "steps" in answers["result"]["words"].lower()
     assert "tomorrow" in talk.say("steps", effective="tomorrow")["refused"]["lines"][0]
 
 
@@ -113,13 +113,13 @@ def test_the_second_year(folder):
     first.say("package", passphrase=PASSPHRASE, target_os="")
     finish(first)
     first.say("steps", effective="")
-    told = finish(first)["status"]
-    assert told["next"]["step"] == "deployed"
-    assert told["today"] == str(TODAY)
+    answers = finish(first)["status"]
+    assert answers["next"]["step"] == "deployed"
+    assert answers["today"] == str(TODAY)
     assert "packaged" in first.say("deployed", requests=[], on=str(TODAY))["refused"]["lines"][0]
-    wrong = first.say("deployed", requests=told["packaged"], on="yesterday")["refused"]
+    wrong = first.say("deployed", requests=answers["packaged"], on="yesterday")["refused"]
     assert wrong["lines"][0] == 'Not done: "yesterday" is not a date'
-    first.say("deployed", requests=told["packaged"], on=str(TODAY))
+    first.say("deployed", requests=answers["packaged"], on=str(TODAY))
     assert finish(first)["status"]["next"]["words"].startswith("All requests are complete.")
     later = Talk(StatusPanel(folder, today=TODAY + timedelta(days=150)).view)
     later.say("ready")
@@ -127,9 +127,9 @@ def test_the_second_year(folder):
     given = {"requests": [], "passphrase": PASSPHRASE}
     assert "the reason is missing" in later.say("renew", reason=" ", **given)["refused"]["lines"][0]
     later.say("renew", reason="yearly", **given)
-    told = finish(later)
-    assert told["status"]["counts"] == {"waiting": 2}
-    assert told["status"]["next"]["step"] == "handover"
+    answers = finish(later)
+    assert answers["status"]["counts"] == {"waiting": 2}
+    assert answers["status"]["next"]["step"] == "handover"
     valid = {row["not_after"] for row in later.rows().values() if row["state"] == "waiting"}
     # For waiting requests, the panel shows the end date of the certificates that the servers still
     # use.
@@ -140,32 +140,32 @@ def test_a_wrong_installation_date_is_corrected(folder):
     """If a user records an installation again with another date, the panel corrects the date and
     shows a message about the correction.
     """
-    talk = Talk(StatusPanel(folder, today=TODAY + timedelta(days=9)).view)
-    talk.say("package", passphrase=PASSPHRASE, target_os="")
-    packaged = finish(talk)["status"]["packaged"]
+    browser = Talk(StatusPanel(folder, today=TODAY + timedelta(days=9)).view)
+    browser.say("package", passphrase=PASSPHRASE, target_os="")
+    packaged = finish(browser)["status"]["packaged"]
     days = [str(TODAY + timedelta(days=number)) for number in (5, 2)]
     results = []
     for day in days:
-        talk.say("deployed", requests=packaged, on=day)
-        results += [row[1:4:2] for row in finish(talk)["result"]["rows"]]
+        browser.say("deployed", requests=packaged, on=day)
+        results += [row[1:4:2] for row in finish(browser)["result"]["rows"]]
     assert results == [["recorded", days[0]]] * 2 + [["recorded", days[1]]] * 2
-    needs = {row["needs"] for row in talk.rows().values()}
+    needs = {row["needs"] for row in browser.rows().values()}
     assert needs == {f"The certificate has been installed on all of its servers since {days[1]}."}
 
 
 def test_the_status_is_updated_when_requests_are_written(tmp_path):
     """If a status panel was created before its folder, it shows the requests when they are written."""
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
-    talk = Talk(StatusPanel(editor, tmp_path / "new", today=TODAY).view)
-    assert talk.say("ready")["status"]["counts"] == {}
+    browser = Talk(StatusPanel(editor, tmp_path / "new", today=TODAY).view)
+    assert browser.say("ready")["status"]["counts"] == {}
     request = Talk(ln.RequestPanel(editor, tmp_path / "new").view)
     request.say("ready")
     request.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)
     end = time.monotonic() + 60
-    while "counts" not in str(talk.heard[-1]) or talk.heard[-1][0]["counts"] == {}:
+    while "counts" not in str(browser.heard[-1]) or browser.heard[-1][0]["counts"] == {}:
         assert time.monotonic() < end
         time.sleep(0.02)
-    (counts,) = [message["counts"] for message, _ in talk.heard[-1:]]
+    (counts,) = [message["counts"] for message, _ in browser.heard[-1:]]
     assert list(counts) == ["waiting"]
 
 
@@ -182,8 +182,8 @@ def test_received_files_are_matched_and_findings_listed(talk, folder, tmp_path):
     result = finish(talk)["result"]
     assert any("stray.cer" in " ".join(row) for row in result["rows"])
     talk.say("receive", paths=str(tmp_path / "missing.cer"))
-    told = finish(talk)
-    assert "missing.cer" in " ".join(told["refused"]["lines"])
+    answers = finish(talk)
+    assert "missing.cer" in " ".join(answers["refused"]["lines"])
 
 
 def test_no_waiting_requests_are_reported(talk, tmp_path):
@@ -215,10 +215,10 @@ def refused(tmp_path) -> Talk:
     ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
     other = Demonstration()  # A different CA has issued certificates for the same requests.
     other.answer(bundle, tmp_path / "later", today=TODAY + timedelta(days=1))
-    talk = Talk(StatusPanel(tmp_path / "mine", today=TODAY).view)
-    talk.say("receive", paths=str(tmp_path / "answers"))
-    finish(talk)
-    return talk
+    browser = Talk(StatusPanel(tmp_path / "mine", today=TODAY).view)
+    browser.say("receive", paths=str(tmp_path / "answers"))
+    finish(browser)
+    return browser
 
 
 def test_rejected_requests_are_packaged_again(refused, tmp_path):
@@ -231,18 +231,18 @@ def test_rejected_requests_are_packaged_again(refused, tmp_path):
     assert status["next"]["words"] == "Ask the CA to issue 2 certificates again."
     assert status["next"]["step"] == "handover"
     ids = status["next"]["requests"]
-    assert sorted(ids) == sorted(one["id"] for one in status["refusals"])
+    assert sorted(ids) == sorted(refusal["id"] for refusal in status["refusals"])
     needs = {row["id"]: row["needs"] for row in refused.rows().values()}
     blind = "lyncnb refused the certificate (The certificate has no CRL distribution point). Ask the CA for another certificate."
-    assert blind in [needs[one] for one in ids]
-    assert sorted(set(needs.values()) - {needs[one] for one in ids}) == [
+    assert blind in [needs[request_id] for request_id in ids]
+    assert sorted(set(needs.values()) - {needs[request_id] for request_id in ids}) == [
         "The certificate is issued. Package it.",
         "The request is waiting for the CA.",
     ]
     refused.say("handover", out=str(tmp_path / "again.zip"), issuer="", requests=ids)
-    told = finish(refused)
-    assert told["result"]["words"].startswith("2 requests in again.zip")
-    assert told["status"]["next"] == {
+    answers = finish(refused)
+    assert answers["result"]["words"].startswith("2 requests in again.zip")
+    assert answers["status"]["next"] == {
         "words": "When the CA has issued 2 certificates again, match the new certificates.",
         "step": "receive",
         "label": "Match the files",
@@ -258,25 +258,25 @@ def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(r
     """
     later = TODAY + timedelta(days=1)
     panel = StatusPanel(tmp_path / "mine", today=later + timedelta(days=1))
-    talk = Talk(panel.view)
-    talk.say("receive", paths=str(tmp_path / "later"))
-    refusals = finish(talk)["status"]["refusals"]
-    assert sorted(one["earlier"] for one in refusals) == [
+    browser = Talk(panel.view)
+    browser.say("receive", paths=str(tmp_path / "later"))
+    refusals = finish(browser)["status"]["refusals"]
+    assert sorted(refusal["earlier"] for refusal in refusals) == [
         0,
         0,
         0,
         1,
         1,
     ]  # The certificates of the other CA are rejected as well.
-    needs = [row["needs"] for row in talk.rows().values()]
+    needs = [row["needs"] for row in browser.rows().values()]
     good = "The certificate is issued. Package it. lyncnb also refused another certificate for this request."
     assert needs.count(good) == 3
-    for one in refusals:
-        assert one["words"].count("refused") == 1
-        assert len(one["words"]) < 200
-        assert f"serial {one['serial']}" not in one["words"]
-        assert one["file"].startswith("returned/refused/")
-        assert all("--accept" not in reason["hint"] for reason in one["reasons"])
+    for refusal in refusals:
+        assert refusal["words"].count("refused") == 1
+        assert len(refusal["words"]) < 200
+        assert f"serial {refusal['serial']}" not in refusal["words"]
+        assert refusal["file"].startswith("returned/refused/")
+        assert all("--accept" not in reason["hint"] for reason in refusal["reasons"])
 
 
 def test_expired_certificates_are_not_called_rejected(refused, tmp_path):
@@ -303,9 +303,9 @@ def test_a_refused_certificate_is_accepted_with_a_reason(refused):
     accepted.
     """
     (blind,) = (
-        one
-        for one in refused.say("look")["status"]["refusals"]
-        if [reason["code"] for reason in one["reasons"]] == ["crl-distribution-point-absent"]
+        refusal
+        for refusal in refused.say("look")["status"]["refusals"]
+        if [reason["code"] for reason in refusal["reasons"]] == ["crl-distribution-point-absent"]
     )
     assert blind["reasons"][0]["acceptable"]
     ask = {"id": blind["id"], "code": "crl-distribution-point-absent"}
@@ -315,8 +315,8 @@ def test_a_refused_certificate_is_accepted_with_a_reason(refused):
     unknown = refused.say("accept", **ask | {"id": "nobody"}, reason="x")["refused"]
     assert "nobody" in unknown["lines"][0]
     refused.say("accept", **ask, reason="the lab has no list")
-    told = finish(refused)
-    assert blind["id"] not in [one["id"] for one in told["status"]["refusals"]]
+    answers = finish(refused)
+    assert blind["id"] not in [refusal["id"] for refusal in answers["status"]["refusals"]]
     states = {row["id"]: row["state"] for row in refused.rows().values()}
     assert states[blind["id"]] == "issued"
 
@@ -326,16 +326,16 @@ def test_a_different_plan_in_the_editor_is_reported(folder):
     until the user undoes the edit.
     """
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
-    talk = Talk(StatusPanel(editor, folder, today=TODAY).view)
-    assert talk.say("ready")["status"]["behind"] == ""
-    talk.heard.clear()
+    browser = Talk(StatusPanel(editor, folder, today=TODAY).view)
+    assert browser.say("ready")["status"]["behind"] == ""
+    browser.heard.clear()
     editor.change_options(key="RSA 3072")
-    assert talk.types() == ["changed"]
-    behind = talk.say("look")["status"]["behind"]
+    assert browser.types() == ["changed"]
+    behind = browser.say("look")["status"]["behind"]
     assert behind.startswith("The plan in the editor differs from this folder.")
     assert "2 " in behind
     editor.undo()
-    assert talk.say("look")["status"]["behind"] == ""
+    assert browser.say("look")["status"]["behind"] == ""
 
 
 @pytest.mark.parametrize(
@@ -359,24 +359,31 @@ def test_servers_are_probed_after_the_hosts_are_shown(tmp_path):
     present.
     """
     plan, folder = issued_folder(tmp_path)
-    ids = [one.id for one in plan.certificates if one.pool]
-    talk = Talk(StatusPanel(folder).view)
-    start = talk.say("ready")["start"]
+    ids = [certificate.id for certificate in plan.certificates if certificate.pool]
+    browser = Talk(StatusPanel(folder).view)
+    start = browser.say("ready")["start"]
     assert (start["zones"], start["seen"]) == (["inside", "outside"], "requests-seen.json")
     seen = str(tmp_path / "seen.json")
     with serving(
-        plan, {one: write_server_pem(folder, one, tmp_path) for one in ids}, tmp_path
+        plan,
+        {
+            certificate_id: write_server_pem(folder, certificate_id, tmp_path)
+            for certificate_id in ids
+        },
+        tmp_path,
     ) as hosts:
         choices = {"zone": "inside", "hosts": str(hosts)}
-        told = talk.say("hosts", **choices)
-        assert told.get("hosts", told)["hosts"] == ["fe01.contoso.net", "fe02.contoso.net"]
-        talk.say("probe", **choices, seen=seen)
-        told = finish(talk)
-    assert ": 8 as planned; 1 planned certificate cannot be seen" in told["result"]["words"]
-    assert [row[0] for row in told["result"]["rows"]] == ["as planned"] * 8 + ["cannot be seen"]
-    talk.say("seen", seen=seen)
-    assert finish(talk)["result"]["words"].endswith("2 generations recorded")
-    told = talk.say("probe", zone="inside", hosts=str(hosts), seen=str(folder / "csr" / "a.json"))
-    assert "refused" in told
-    told = talk.say("hosts", zone="everywhere", hosts="")
-    assert 'cannot probe from the zone "everywhere"' in told["refused"]["lines"][0]
+        answers = browser.say("hosts", **choices)
+        assert answers.get("hosts", answers)["hosts"] == ["fe01.contoso.net", "fe02.contoso.net"]
+        browser.say("probe", **choices, seen=seen)
+        answers = finish(browser)
+    assert ": 8 as planned; 1 planned certificate cannot be seen" in answers["result"]["words"]
+    assert [row[0] for row in answers["result"]["rows"]] == ["as planned"] * 8 + ["cannot be seen"]
+    browser.say("seen", seen=seen)
+    assert finish(browser)["result"]["words"].endswith("2 generations recorded")
+    answers = browser.say(
+        "probe", zone="inside", hosts=str(hosts), seen=str(folder / "csr" / "a.json")
+    )
+    assert "refused" in answers
+    answers = browser.say("hosts", zone="everywhere", hosts="")
+    assert 'cannot probe from the zone "everywhere"' in answers["refused"]["lines"][0]

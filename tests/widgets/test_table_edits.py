@@ -53,10 +53,10 @@ def test_valid_cells_are_accepted_and_others_rejected(topology):
     assert column(taken.topology, "site")[2] == "Tainan"
     assert column(taken.topology, "target_os")[4] == "2016"
     assert column(taken.topology, "role") == column(topology, "role")
-    ((place, name, text, problem),) = [
-        (one.place, one.column, one.text, one.problem) for one in taken.refused
+    ((row, name, text, problem),) = [
+        (cell.place, cell.column, cell.text, cell.problem) for cell in taken.refused
     ]
-    assert (place, name, text) == (3, "role", "NoSuchRole")
+    assert (row, name, text) == (3, "role", "NoSuchRole")
     assert "NoSuchRole" in problem.message
 
 
@@ -67,7 +67,7 @@ def test_a_site_that_splits_a_pool_is_rejected(topology):
     taken = apply_block(
         topology, [CellText(0, "site", "Kaohsiung"), CellText(3, "site", "Kaohsiung")]
     )
-    assert [one.place for one in taken.refused] == [0]
+    assert [cell.place for cell in taken.refused] == [0]
     assert column(taken.topology, "site")[3] == "Kaohsiung"
 
 
@@ -81,7 +81,7 @@ def test_two_pasted_values_for_one_pool(topology):
         [CellText(1, name, "new.contoso.com"), CellText(0, name, "other.contoso.com")],
     )
     assert column(taken.topology, name)[:2] == ["new.contoso.com", ""]
-    assert [(one.place, one.text) for one in taken.refused] == [(0, "other.contoso.com")]
+    assert [(cell.place, cell.text) for cell in taken.refused] == [(0, "other.contoso.com")]
 
 
 def test_invalid_cells_of_new_rows_stay_blank(topology):
@@ -97,7 +97,7 @@ def test_invalid_cells_of_new_rows_stay_blank(topology):
     )
     assert taken.added == 2
     assert column(taken.topology, "server_fqdn")[5:] == ["med03.contoso.com", "med04.contoso.com"]
-    assert [(one.place, one.column) for one in taken.refused] == [(5, "target_os")]
+    assert [(cell.place, cell.column) for cell in taken.refused] == [(5, "target_os")]
     assert [number for number, _ in taken.refused_rows] == [2]
 
 
@@ -194,9 +194,9 @@ def test_a_name_without_a_number_gives_an_error():
         find_next_name("edge.contoso.com", ())
 
 
-def block(talk: Talk, cells: list[tuple[int, str, str]], add: list[dict[str, str]]) -> dict:
+def block(browser: Talk, cells: list[tuple[int, str, str]], add: list[dict[str, str]]) -> dict:
     """Send pasted cells as the page does, and return the last response of each type."""
-    return talk.say(
+    return browser.say(
         "block",
         cells=[{"row": row, "column": name, "text": text} for row, name, text in cells],
         add=[{"row": n, "values": values} for n, values in enumerate(add, start=7)],
@@ -208,29 +208,31 @@ def test_a_paste_lists_added_and_replaced_servers(editor):
     """The description of a paste contains the names of added and replaced servers, and the number
     of other cells.
     """
-    talk = Talk(editor.view)
-    talk.say("ready")
+    browser = Talk(editor.view)
+    browser.say("ready")
     new = [{"server_fqdn": f"new{n}.contoso.com", "role": "Mediation"} for n in range(5)]
-    told = block(talk, [(4, "server_fqdn", "med09.contoso.com"), (3, "site", "Tainan")], new)
-    assert told["state"]["undo"] == (
+    answers = block(browser, [(4, "server_fqdn", "med09.contoso.com"), (3, "site", "Tainan")], new)
+    assert answers["state"]["undo"] == (
         "pasted: added 5 servers (new0.contoso.com, new1.contoso.com, new2.contoso.com and 2 more)"
         "; replaced med02.contoso.com by med09.contoso.com; changed 1 cell of 1 server"
     )
-    assert told["refused_cells"]["added"] == [5, 6, 7, 8, 9]
-    told = block(talk, [(0, "site", "Yilan"), (1, "site", "Yilan")], [])
-    assert told["state"]["undo"] == "pasted 2 cells of 2 servers"
+    assert answers["refused_cells"]["added"] == [5, 6, 7, 8, 9]
+    answers = block(browser, [(0, "site", "Yilan"), (1, "site", "Yilan")], [])
+    assert answers["state"]["undo"] == "pasted 2 cells of 2 servers"
 
 
 def test_a_rejected_row_keeps_its_number_and_changes_nothing(editor):
     """If a pasted row is not valid, lyncnb reports the row number and the column that the user
     sees, and changes nothing.
     """
-    talk = Talk(editor.view)
-    talk.say("ready")
-    told = block(talk, [], [{"server_fqdn": "new 1", "role": "Mediation"}])["refused_cells"]
-    assert (told["changed"], told["added"]) == (False, [])
-    assert [(row["row"], row["column"]) for row in told["rows"]] == [(7, "server_fqdn")]
-    assert "new 1" in told["rows"][0]["lines"][0]
+    browser = Talk(editor.view)
+    browser.say("ready")
+    refused_cells = block(browser, [], [{"server_fqdn": "new 1", "role": "Mediation"}])[
+        "refused_cells"
+    ]
+    assert (refused_cells["changed"], refused_cells["added"]) == (False, [])
+    assert [(row["row"], row["column"]) for row in refused_cells["rows"]] == [(7, "server_fqdn")]
+    assert "new 1" in refused_cells["rows"][0]["lines"][0]
     assert editor.past == []
 
 
@@ -238,25 +240,25 @@ def test_undo_names_the_cell_and_both_values(editor):
     """If Undo reverts one cell, its message contains the cell with the value before and after Undo.
     Otherwise, its message describes the step.
     """
-    talk = Talk(editor.view)
-    talk.say("ready")
-    talk.say("edit", ids=[3], column="site", value="Tainan")
-    state = talk.say("undo")["state"]
+    browser = Talk(editor.view)
+    browser.say("ready")
+    browser.say("edit", ids=[3], column="site", value="Tainan")
+    state = browser.say("undo")["state"]
     assert state["said"] == "Undone: Site of med01.contoso.com: Tainan -> Hsinchu"
     assert state["cell"] == (3, "site")
-    assert talk.say("redo")["state"]["said"].endswith("Hsinchu -> Tainan")
+    assert browser.say("redo")["state"]["said"].endswith("Hsinchu -> Tainan")
     # The original table did not have this column.
-    talk.say("edit", ids=[2], column="issuer", value="public")
-    assert talk.say("undo")["state"]["cell"] == (2, "issuer")
-    talk.say("edit", ids=[0, 1], column="site", value="Yilan")
-    state = talk.say("undo")["state"]
+    browser.say("edit", ids=[2], column="issuer", value="public")
+    assert browser.say("undo")["state"]["cell"] == (2, "issuer")
+    browser.say("edit", ids=[0, 1], column="site", value="Yilan")
+    state = browser.say("undo")["state"]
     assert (state["said"], state["cell"]) == (
         "Undone: Site of pool pool.contoso.com: Yilan",
         (0, "site"),
     )
-    talk.say("remove", ids=[4])
-    assert talk.say("undo")["state"]["cell"] == (4, "server_fqdn")
-    assert talk.say("edit", ids=[3], column="site", value="Yilan")["state"]["cell"] is None
+    browser.say("remove", ids=[4])
+    assert browser.say("undo")["state"]["cell"] == (4, "server_fqdn")
+    assert browser.say("edit", ids=[3], column="site", value="Yilan")["state"]["cell"] is None
 
 
 @pytest.mark.parametrize(
@@ -276,24 +278,24 @@ def test_the_origin_of_a_value_is_shown(editor, row, name, note):
     """The editor shows whether a value is from the row itself, from another row of the pool, or a
     default.
     """
-    talk = Talk(editor.view)
-    talk.say("ready")
-    told = talk.say("why_cell", row=row, column=name)["reasons"]
-    assert note in told["note"]
-    assert bool(told["reasons"]) == (name == "web_external_fqdn" and row < 2)
+    browser = Talk(editor.view)
+    browser.say("ready")
+    reasons = browser.say("why_cell", row=row, column=name)["reasons"]
+    assert note in reasons["note"]
+    assert bool(reasons["reasons"]) == (name == "web_external_fqdn" and row < 2)
 
 
 def test_a_pool_name_that_splits_a_pool_is_reported(editor):
     """If only some servers of a pool get another pool name, the message states that the pool is
     split.
     """
-    talk = Talk(editor.view)
-    talk.say("ready")
-    told = talk.say("edit", ids=[1], column="pool_fqdn", value="pool02.contoso.com")
-    assert told["state"]["done"].startswith(
+    browser = Talk(editor.view)
+    browser.say("ready")
+    answers = browser.say("edit", ids=[1], column="pool_fqdn", value="pool02.contoso.com")
+    assert answers["state"]["done"].startswith(
         "Pool of fe02.contoso.com: pool02.contoso.com; this change splits the pool, because pool.contoso.com keeps 1 row"
     )
-    told = talk.say("edit", ids=[1], column="pool_fqdn", value="pool.contoso.com")
-    assert "split" not in told["state"]["undo"]
-    told = talk.say("edit", ids=[0, 1], column="pool_fqdn", value="pool03.contoso.com")
-    assert "split" not in told["state"]["undo"]
+    answers = browser.say("edit", ids=[1], column="pool_fqdn", value="pool.contoso.com")
+    assert "split" not in answers["state"]["undo"]
+    answers = browser.say("edit", ids=[0, 1], column="pool_fqdn", value="pool03.contoso.com")
+    assert "split" not in answers["state"]["undo"]

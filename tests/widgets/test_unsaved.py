@@ -64,10 +64,10 @@ def files(table) -> list:
 
 def open_editor_page(editor, drafts) -> list:
     """Simulate opening the editor's page, and return the list that collects the editor's messages."""
-    channel, told = editor.view.channel, []
-    channel.send, channel.unsaved = lambda message, buffers=(): told.append(message), drafts
+    channel, messages = editor.view.channel, []
+    channel.send, channel.unsaved = lambda message, buffers=(): messages.append(message), drafts
     channel.receive({"type": "ready"})
-    return told
+    return messages
 
 
 def test_the_next_kernel_offers_the_draft(table, next_kernel):
@@ -184,10 +184,10 @@ def test_a_draft_that_cannot_be_kept_is_reported_once(table):
     """
     (table.parent / DRAFT_FOLDER).write_text("a file")
     editor, drafts = editor_of(table)
-    told = open_editor_page(editor, drafts)
+    messages = open_editor_page(editor, drafts)
     editor.change_options(wildcard=True)
     editor.change_options(wildcard=False)
-    refused = [message for message in told if message["type"] == "refused"]
+    refused = [message for message in messages if message["type"] == "refused"]
     assert len(refused) == 1
     assert "is a file, not a folder" in refused[0]["lines"][0]
 
@@ -197,16 +197,16 @@ def test_page_restores_compares_and_discards(table, next_kernel):
     edited(table)
     next_kernel()
     editor, drafts = editor_of(table)
-    told = open_editor_page(editor, drafts)
-    words = [message["words"] for message in told if message["type"] == "draft"]
+    messages = open_editor_page(editor, drafts)
+    words = [message["words"] for message in messages if message["type"] == "draft"]
     assert len(words) == 1
     assert words[0].startswith("Unsaved draft: 6 changes")
     editor.view.channel.receive({"type": "draft_compare"})
-    changes = next(message for message in told if message["type"] == "draft_changes")
+    changes = next(message for message in messages if message["type"] == "draft_changes")
     assert changes["title"] == "6 changes in the draft"
     assert ("dir01.contoso.com", "Site", "Taipei", "Kaohsiung") in changes["rows"]
     editor.view.channel.receive({"type": "draft_restore"})
-    assert [message["words"] for message in told if message["type"] == "draft"][-1] == ""
+    assert [message["words"] for message in messages if message["type"] == "draft"][-1] == ""
     assert len(editor.changes()) == 6
 
 

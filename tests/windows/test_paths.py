@@ -89,10 +89,10 @@ def test_no_path_has_both_separators(shell):
             continue
         line = line.replace("PASS", r"--passphrase-file HERE\passphrase.txt")
         ended = shell(*(word.replace("HERE", str(shell.folder)) for word in line.split()))
-        said = _ADDRESS.sub("", ended.out + ended.err).replace("\\\\", "\\")
+        output = _ADDRESS.sub("", ended.out + ended.err).replace("\\\\", "\\")
         succeeded |= {line.split()[0]} if ended.status in (0, 1) else set()
-        mixed.update(dict.fromkeys(_BOTH.findall(said), line))
-        unknown += [line] if "internal error" in said or "No such option" in said else []
+        mixed.update(dict.fromkeys(_BOTH.findall(output), line))
+        unknown += [line] if "internal error" in output or "No such option" in output else []
     assert mixed == {}
     assert unknown == []
     assert succeeded == {line.split()[0] for line in COMMANDS} - {"ANSWER"}
@@ -122,11 +122,11 @@ def test_a_printed_argument_is_one_argument_in_cmd(tmp_path, text):
 
 def test_a_suggested_command_can_be_copied(shell):
     """The suggested next command contains the path of the table, without single quotes."""
-    place = shell.folder / "my plans"
-    place.mkdir()
-    (place / "contoso.csv").write_bytes((shell.folder / "contoso.csv").read_bytes())
-    said = shell("plan", place / "contoso.csv").out
-    assert f'lyncnb request "{place}\\contoso.csv" FOLDER' in said
+    folder = shell.folder / "my plans"
+    folder.mkdir()
+    (folder / "contoso.csv").write_bytes((shell.folder / "contoso.csv").read_bytes())
+    output = shell("plan", folder / "contoso.csv").out
+    assert f'lyncnb request "{folder}\\contoso.csv" FOLDER' in output
     assert (
         f"lyncnb request {shell.folder}\\contoso.csv FOLDER"
         in shell("plan", shell.folder / "contoso.csv").out

@@ -56,28 +56,28 @@ def lyncnb(*words: object, cwd: Path, seconds: float = 120, **more: str) -> tupl
     """Run a lyncnb command, and return its exit status and its output."""
     run = start(*words, cwd=cwd, **more)
     try:
-        said = run.communicate(timeout=seconds)[0]
+        output = run.communicate(timeout=seconds)[0]
     finally:
         run.kill()
     keep_success(run.returncode, words)
-    return run.returncode, " ".join(said.decode("utf-8").split())
+    return run.returncode, " ".join(output.decode("utf-8").split())
 
 
 @pytest.fixture(scope="module")
 def planner(tmp_path_factory) -> Path:
     """Return a folder that contains a table and its request folder ``requests``."""
-    place = tmp_path_factory.mktemp("planner")
-    (place / "single.csv").write_bytes((DATA / "single-server.csv").read_bytes())
-    status, said = request(place)
-    assert status == 0, said
-    assert "icacls" not in said
-    return place
+    folder = tmp_path_factory.mktemp("planner")
+    (folder / "single.csv").write_bytes((DATA / "single-server.csv").read_bytes())
+    status, output = request(folder)
+    assert status == 0, output
+    assert "icacls" not in output
+    return folder
 
 
-def request(place: Path, *more: str) -> tuple[int, str]:
+def request(folder: Path, *more: str) -> tuple[int, str]:
     """Write the requests for the plan of the table."""
     return lyncnb(
-        "request", "single.csv", "requests", *more, cwd=place, LYNCNB_PASSPHRASE=PASSPHRASE
+        "request", "single.csv", "requests", *more, cwd=folder, LYNCNB_PASSPHRASE=PASSPHRASE
     )
 
 
@@ -147,7 +147,7 @@ def test_a_file_that_stays_open_is_named_with_the_usual_programs(tmp_path, monke
     assert time.monotonic() - begin > 4
     assert "another program, such as Excel" in caught.value.hint
     assert path.read_bytes() == b"old"
-    assert [one.name for one in tmp_path.iterdir()] == ["summary.csv"]
+    assert [file.name for file in tmp_path.iterdir()] == ["summary.csv"]
 
 
 def test_an_open_workbook_repeats_no_renewal(planner):
@@ -158,13 +158,13 @@ def test_an_open_workbook_repeats_no_renewal(planner):
     name = read_manifest(requests).requests[0].id
     renewal = ("--renew", name, "--reason", "a test")
     with (requests / "summary.xlsx").open("rb"):
-        status, said = request(planner, *renewal)
-    assert status == 3, said
-    assert "complete and recorded, so do not repeat the change" in said
-    assert "another program, such as Excel" in said
+        status, output = request(planner, *renewal)
+    assert status == 3, output
+    assert "complete and recorded, so do not repeat the change" in output
+    assert "another program, such as Excel" in output
     assert read_manifest(requests).by_id[name].generation == 2
-    status, said = request(planner, *renewal)
-    assert status == 0, said
+    status, output = request(planner, *renewal)
+    assert status == 0, output
     assert read_manifest(requests).by_id[name].generation == 2
 
 
@@ -181,8 +181,8 @@ def test_readers_of_the_manifest_do_not_stop_a_run(planner):
     try:
         for _ in range(2):
             name = read_manifest(planner / "requests").requests[-1].id
-            status, said = request(planner, "--renew", name, "--reason", "readers")
-            assert status == 0, said
+            status, output = request(planner, "--renew", name, "--reason", "readers")
+            assert status == 0, output
     finally:
         done.set()
         reader.join()
@@ -193,11 +193,11 @@ def test_lyncnb_waits_for_a_file_that_is_in_use(planner):
     such programs.
     """
     with open_exclusively(planner / "single.csv", 1):
-        status, said = lyncnb("check", "single.csv", cwd=planner)
-    assert status == 0, said
+        status, output = lyncnb("check", "single.csv", cwd=planner)
+    assert status == 0, output
     with open_exclusively(planner / "single.csv", 60):
-        status, said = lyncnb("check", "single.csv", cwd=planner)
-    assert (status, "another program, such as Excel" in said) == (2, True), said
+        status, output = lyncnb("check", "single.csv", cwd=planner)
+    assert (status, "another program, such as Excel" in output) == (2, True), output
 
 
 def test_an_open_key_file_leaves_two_passphrases(planner, tmp_path):
@@ -207,15 +207,15 @@ def test_an_open_key_file_leaves_two_passphrases(planner, tmp_path):
     requests, new = planner / "requests", tmp_path / "new.txt"
     new.write_text("eleven brass kettles in Hualien\n")
     words = ("rekey", "requests", "--new-passphrase-file", new)
-    keys = [f"keys/{one.name}" for one in sorted((requests / "keys").glob("*.key"))]
+    keys = [f"keys/{file.name}" for file in sorted((requests / "keys").glob("*.key"))]
     with (requests / keys[-1]).open("rb"):
-        status, said = lyncnb(*words, cwd=planner, LYNCNB_PASSPHRASE=PASSPHRASE)
-    assert status == 3, said
-    assert "cannot replace the file" in said
-    assert "another program, such as Excel" in said
-    assert f"{keys[-1]}: still uses the old passphrase" in said
-    assert "To complete the change, run the command again with the same two passphrases" in said
-    shown = dict(re.findall(r"((?:keys|archive)/\S+): (still|already) uses", said))
+        status, output = lyncnb(*words, cwd=planner, LYNCNB_PASSPHRASE=PASSPHRASE)
+    assert status == 3, output
+    assert "cannot replace the file" in output
+    assert "another program, such as Excel" in output
+    assert f"{keys[-1]}: still uses the old passphrase" in output
+    assert "To complete the change, run the command again with the same two passphrases" in output
+    shown = dict(re.findall(r"((?:keys|archive)/\S+): (still|already) uses", output))
     cipher = FolderCipher(PASSPHRASE)
     for name, state in shown.items():
         if state == "still":
@@ -225,11 +225,11 @@ def test_an_open_key_file_leaves_two_passphrases(planner, tmp_path):
                 cipher.open_file((requests / name).read_bytes(), name=name)
     assert set(keys) <= set(shown)
     changed = ", ".join(name for name in keys if shown[name] == "already") or "none"
-    said = lyncnb("status", "requests", cwd=planner)[1]
-    assert f"keys that already use the new passphrase: {changed}" in said
-    assert PASSPHRASE not in said
-    status, said = lyncnb(*words, cwd=planner, LYNCNB_PASSPHRASE=PASSPHRASE)
-    assert status == 0, said
+    output = lyncnb("status", "requests", cwd=planner)[1]
+    assert f"keys that already use the new passphrase: {changed}" in output
+    assert PASSPHRASE not in output
+    status, output = lyncnb(*words, cwd=planner, LYNCNB_PASSPHRASE=PASSPHRASE)
+    assert status == 0, output
     old = tmp_path / "old.txt"
     old.write_text(PASSPHRASE)
     back = {"LYNCNB_PASSPHRASE": new.read_text().strip()}
@@ -246,8 +246,8 @@ def test_two_commands_at_the_same_time_lose_no_request(planner):
         runs = [start(*words, cwd=planner, LYNCNB_PASSPHRASE=PASSPHRASE) for _ in range(2)]
         done = [(run.communicate(timeout=200)[0].decode(), run.returncode) for run in runs]
         assert 0 in [status for _, status in done], done
-        for said, status in done:
-            assert status == 0 or "together is in use by" in said, done
+        for output, status in done:
+            assert status == 0 or "together is in use by" in output, done
         assert public_keys_of_requests(folder) == public_keys_of_keys(folder, PASSPHRASE)
         manifest = read_manifest(folder)
         assert len(list((folder / "csr").iterdir())) == len(manifest.requests) > 0
@@ -262,9 +262,9 @@ def test_a_new_folder_belongs_to_its_user(planner):
     """Only the user, SYSTEM and Administrators can open a new request folder and its folders with
     secrets.
     """
-    for place in ("", *SECRET):
-        if (planner / "requests" / place).is_dir():
-            assert windows_access.find_other_users(planner / "requests" / place) == ()
+    for output in ("", *SECRET):
+        if (planner / "requests" / output).is_dir():
+            assert windows_access.find_other_users(planner / "requests" / output) == ()
 
 
 def test_an_open_folder_is_reported_and_closed(planner):
@@ -277,8 +277,8 @@ def test_an_open_folder_is_reported_and_closed(planner):
         subprocess.run(["start", "/unix", "/bin/chmod", "755", unix(keys)], shell=True, check=True)
         wait_until_open(keys)
     assert windows_access.find_other_users(keys)
-    status, said = lyncnb("status", "requests", cwd=planner)
-    assert (status, "keys/: can be opened by other users" in said) == (3, True), said
+    status, output = lyncnb("status", "requests", cwd=planner)
+    assert (status, "keys/: can be opened by other users" in output) == (3, True), output
     assert windows_access.restrict_access(keys)
     assert lyncnb("status", "requests", cwd=planner)[0] in (0, 1)
 
@@ -288,13 +288,13 @@ def test_a_copied_folder_is_closed_by_the_next_run(planner):
     copy restricts the permissions.
     """
     copied = shutil.copytree(planner / "requests", planner / "copied")
-    status, said = lyncnb(
+    status, output = lyncnb(
         *("request", "single.csv", "copied", "--renew", read_manifest(copied).requests[0].id),
         *("--reason", "copied"),
         cwd=planner,
         LYNCNB_PASSPHRASE=PASSPHRASE,
     )
-    assert status == 0, said
+    assert status == 0, output
     assert windows_access.find_other_users(copied / "keys") == ()
 
 
@@ -341,8 +341,8 @@ def test_nul_is_not_a_terminal(planner):
     with open(os.devnull, "rb") as nul:
         assert os.isatty(nul.fileno())
         assert not is_terminal_file(nul.fileno())
-    status, said = lyncnb("request", "single.csv", "other", cwd=planner, seconds=60)
-    assert (status, "standard input is not a terminal" in said) == (3, True), said
+    status, output = lyncnb("request", "single.csv", "other", cwd=planner, seconds=60)
+    assert (status, "standard input is not a terminal" in output) == (3, True), output
 
 
 def test_piped_output_is_utf_8(planner):
@@ -350,8 +350,8 @@ def test_piped_output_is_utf_8(planner):
     readable.
     """
     (planner / "小.csv").write_bytes((planner / "single.csv").read_bytes())
-    status, said = lyncnb("plan", "小.csv", "-o", "小.md", cwd=planner)
-    assert (status, "written: 小.md" in said) == (0, True), said
+    status, output = lyncnb("plan", "小.csv", "-o", "小.md", cwd=planner)
+    assert (status, "written: 小.md" in output) == (0, True), output
 
 
 def test_a_passphrase_file_of_powershell_is_read(tmp_path):
@@ -370,8 +370,8 @@ def test_a_passphrase_file_of_powershell_is_read(tmp_path):
 @pytest.mark.parametrize("name", ["con.html", "nul.html", "com¹.html", "folder /plan.html"])
 def test_reserved_names_are_refused(planner, name):
     """Names of devices, and file names that Windows would change, are rejected with the reason."""
-    status, said = lyncnb("plan", "single.csv", "-o", name, cwd=planner)
-    assert (status, "is reserved on Windows" in said) == (2, True), said
+    status, output = lyncnb("plan", "single.csv", "-o", name, cwd=planner)
+    assert (status, "is reserved on Windows" in output) == (2, True), output
 
 
 def test_no_key_or_folder_gets_a_reserved_name(tmp_path, monkeypatch):
@@ -406,8 +406,8 @@ def test_a_path_that_is_too_long_is_explained():
 
 def test_the_planning_notebook_runs(tmp_path):
     """The planning notebook runs completely, and writes its requests."""
-    status, said = lyncnb("run", cwd=tmp_path, seconds=500, LYNCNB_PASSPHRASE=PASSPHRASE)
-    assert (status, " cells ran" in said) == (0, True), said
+    status, output = lyncnb("run", cwd=tmp_path, seconds=500, LYNCNB_PASSPHRASE=PASSPHRASE)
+    assert (status, " cells ran" in output) == (0, True), output
     assert read_manifest(tmp_path / "work" / "notebooks" / "requests").requests
 
 
@@ -415,7 +415,7 @@ def test_the_files_are_the_same_bytes_as_on_linux(tmp_path):
     """All files that a planner writes and reads have the same bytes on Windows and on Linux."""
     linux = Path(os.environ["LYNCNB_FILES_OF_LINUX"])
     write_files(tmp_path / "here")
-    here = {one.name: one.read_bytes() for one in (tmp_path / "here").iterdir()}
-    there = {one.name: one.read_bytes() for one in linux.iterdir()}
-    assert sorted(here) == sorted(there)
-    assert [name for name in here if here[name] != there[name]] == []
+    windows_files = {file.name: file.read_bytes() for file in (tmp_path / "here").iterdir()}
+    linux_files = {file.name: file.read_bytes() for file in linux.iterdir()}
+    assert sorted(windows_files) == sorted(linux_files)
+    assert [name for name in windows_files if windows_files[name] != linux_files[name]] == []

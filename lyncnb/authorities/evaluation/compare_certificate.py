@@ -96,21 +96,21 @@ def _compare_common_name(certificate: Certificate, entry: PlannedEntry) -> Itera
 def _compare_subject(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     yield from _compare_common_name(certificate, entry)
     planned = entry.subject
-    found: dict[str, list[str]] = {}
+    values_by_name: dict[str, list[str]] = {}
     for name, value in certificate.subject:
-        found.setdefault(name, []).append(value)
+        values_by_name.setdefault(name, []).append(value)
     for name, value in planned.items():
         if name == "CN":
             continue
-        if name not in found:
+        if name not in values_by_name:
             message = f"the request has {name}={shown(value)}, but the certificate has no {name}"
             yield "subject-field-dropped", message
-        elif [_normalize_text(text) for text in found[name]] != [_normalize_text(value)]:
-            now = ", ".join(shown(text) for text in found[name])
+        elif [_normalize_text(text) for text in values_by_name[name]] != [_normalize_text(value)]:
+            now = ", ".join(shown(text) for text in values_by_name[name])
             message = f"the planned {name} is {shown(value)}, but the certificate has {now}"
             yield "subject-field-changed", message
-    for name in found:
-        values = ", ".join(shown(text) for text in found[name])
+    for name in values_by_name:
+        values = ", ".join(shown(text) for text in values_by_name[name])
         if name == "OU" and entry.issuer == "public":
             yield "organizational-unit-public", f"the certificate's subject has OU={values}"
         elif name not in planned and name != "CN":

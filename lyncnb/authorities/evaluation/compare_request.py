@@ -62,9 +62,9 @@ def _compare_subject(content: RequestContent, entry: PlannedEntry) -> Iterator[D
     for short in dict.fromkeys([*entry.subject, *present]):
         before, after = entry.subject.get(short, ""), present.get(short, "")
         if short != "CN" and before != after:
-            what = f"planned {shown(before)}" if before else "not planned"
+            planned = f"planned {shown(before)}" if before else "not planned"
             now = f"the request has {shown(after)}" if after else f"the request has no {short}"
-            yield "request-subject-differs", f"{short}: {what}, but {now}"
+            yield "request-subject-differs", f"{short}: {planned}, but {now}"
 
 
 def _compare_names(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:

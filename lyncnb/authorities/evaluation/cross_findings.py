@@ -57,9 +57,9 @@ def _find_shared_certificate(
     requests_by_key: Mapping[str, tuple[Outstanding, ...]],
 ) -> Iterator[Difference]:
     own, code = match.asked, "one-certificate-for-several-requests"
-    for one in requests_by_key.get(own.spki_sha256, ()):
-        if one.is_current and one.request_id != own.request_id:
-            yield code, f"the request {one.request_id} has the same public key"
+    for other in requests_by_key.get(own.spki_sha256, ()):
+        if other.is_current and other.request_id != own.request_id:
+            yield code, f"the request {other.request_id} has the same public key"
     planned = _list_planned_names(own.entry)
     beyond = {name.casefold() for name in match.certificate.dns_names} - planned
     for request in waiting_requests if beyond else ():
@@ -97,13 +97,13 @@ def add_ca_differences(
         lyncnb cannot know which CA is correct.
     """
     before = frozenset(recorded_hashes)
-    here: dict[PlannedCa, CaOnRecord] = {}
+    new_cas: dict[PlannedCa, CaOnRecord] = {}
     for match in matches:
         if not match.has_errors and match.asked.planned_ca not in cas:
-            ca = here.setdefault(match.asked.planned_ca, CaOnRecord())
+            ca = new_cas.setdefault(match.asked.planned_ca, CaOnRecord())
             chain = (match.certificate, *match.path.issuers)
             ca.add_chain(match.asked.request_id, chain, is_complete=match.path.is_complete)
-    several = {key: ca for key, ca in here.items() if len(ca.roots) + len(ca.tops) > 1}
+    several = {key: ca for key, ca in new_cas.items() if len(ca.roots) + len(ca.tops) > 1}
     return [
         add_findings(
             match, create_findings(match.asked.entry, _compare_cas(match, several, issuers))
@@ -137,11 +137,11 @@ def _compare_cas(
     )
     if not others.roots and not others.tops:
         return
-    found = find_ca_difference(
+    difference = find_ca_difference(
         match.asked.planned_ca, match.certificate, match.path, others, issuers
     )
-    if found is not None:
-        yield found
+    if difference is not None:
+        yield difference
 
 
 def list_file_findings(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[Finding]:
@@ -170,8 +170,8 @@ def find_unmatched_certificates(
         if request.is_current and request.entry.shared_by != "server"
     }
     only_issuers = all(is_issuer(certificate) for certificate in batch.sources)
-    here = (*batch.sources, *batch.known.values())
-    roots = {c.spki_sha256 for c in here if c.is_self_issued and is_issuer(c)}
+    certificates = (*batch.sources, *batch.known.values())
+    roots = {c.spki_sha256 for c in certificates if c.is_self_issued and is_issuer(c)}
     first = {
         answer.path.issuers[-1]
         for answer in matches
@@ -184,8 +184,8 @@ def find_unmatched_certificates(
         if is_issuer(certificate):
             if certificate.sha256 not in batch.known:
                 if certificate not in used:
-                    who = shown(format_name(certificate.subject))
-                    message = f"{who}, issued by {shown(certificate.issuer_name)}"
+                    subject = shown(format_name(certificate.subject))
+                    message = f"{subject}, issued by {shown(certificate.issuer_name)}"
                     yield create_returned_finding("chain-certificate-unused", source, message)
                 is_asked = certificate in first or only_issuers or len(roots) > 1
                 if certificate.is_self_issued and is_asked:
@@ -219,17 +219,17 @@ def _find_duplicate_serials(
         # Verifying signatures takes time, so only certificates with equal serial numbers are
         # compared.
         by_key: dict[str, list[Certificate]] = {}
-        for one in alike if alike[1:] else ():
-            if key := _find_signing_key(one, batch.issuers):
-                by_key.setdefault(key, []).append(one)
+        for candidate in alike if alike[1:] else ():
+            if key := _find_signing_key(candidate, batch.issuers):
+                by_key.setdefault(key, []).append(candidate)
         for twins in by_key.values():
             # Two certificates are the same certificate if their signed content is equal.
             for certificate in (
                 twins if len({certificate.signed_sha256 for certificate in twins}) > 1 else ()
             ):
                 if certificate in batch.sources or certificate in matched_certificates:
-                    who = shown(certificate.issuer_name)
-                    message = f"serial number {certificate.serial_hex}, issued by {who}"
+                    issuer = shown(certificate.issuer_name)
+                    message = f"serial number {certificate.serial_hex}, issued by {issuer}"
                     yield create_returned_finding(
                         "duplicate-serial", _find_owner(certificate, batch), message
                     )

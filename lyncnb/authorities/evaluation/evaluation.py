@@ -105,23 +105,23 @@ def evaluate(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
     compared = compare_certificate(
         certificate, entry, today=evaluated_at, validity_days=evidence.validity_days
     )
-    found = (*compared, *create_findings(entry, differences))
-    return Evaluation(path=path, findings=downgrade_accepted_errors(found, evidence.accepted))
+    findings = (*compared, *create_findings(entry, differences))
+    return Evaluation(path=path, findings=downgrade_accepted_errors(findings, evidence.accepted))
 
 
 def _find_path(evidence: Evidence, evaluated_at: datetime) -> Path:
     certificate, settled = evidence.certificate, evidence.settled
-    found = build_path(certificate, evidence.issuers, today=evaluated_at)
-    if not settled or found.issuers == settled:
-        return found
+    path = build_path(certificate, evidence.issuers, today=evaluated_at)
+    if not settled or path.issuers == settled:
+        return path
     followed = verify_path(certificate, settled, evidence.issuers, today=evaluated_at)
     checks = list_returned_checks()
     if followed is None or any(
         checks[wrong.code].severity == "error" for wrong in followed.objections
     ):
-        return found
-    roots = (found.issuers[-1], *found.other_roots) if found.is_complete else ()
-    return replace(followed, rejected=found.rejected, other_roots=roots)
+        return path
+    roots = (path.issuers[-1], *path.other_roots) if path.is_complete else ()
+    return replace(followed, rejected=path.rejected, other_roots=roots)
 
 
 def _list_path_objections(path: Path, evidence: Evidence) -> Iterator[Difference]:
@@ -148,9 +148,9 @@ def _find_other_roots(path: Path) -> Iterator[Difference]:
     """
     root = path.issuers[-1] if path.is_complete else None
     others = {
-        one.sha256: f'"{format_name(one.subject)}", SHA-256 {one.sha256}'
-        for one in path.other_roots
-        if root is not None and one.spki_sha256 != root.spki_sha256
+        other.sha256: f'"{format_name(other.subject)}", SHA-256 {other.sha256}'
+        for other in path.other_roots
+        if root is not None and other.spki_sha256 != root.spki_sha256
     }
     if root is not None and others:
         also = " and ".join(others[digest] for digest in sorted(others))

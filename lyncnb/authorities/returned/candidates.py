@@ -147,13 +147,13 @@ def _find_recorded_cas(
     requests: Iterable[Outstanding], known: Mapping[str, Certificate]
 ) -> dict[PlannedCa, CaOnRecord]:
     """Return the data about CAs in the recorded certificates."""
-    found: dict[PlannedCa, CaOnRecord] = {}
+    cas: dict[PlannedCa, CaOnRecord] = {}
     for request in requests:
         chain = [known[sha256] for sha256 in request.evidence if sha256 in known]
         if chain and len(chain) == len(request.evidence):
-            ca = found.setdefault(request.planned_ca, CaOnRecord())
+            ca = cas.setdefault(request.planned_ca, CaOnRecord())
             ca.add_chain(request.request_id, chain, is_complete=request.has_root)
-    return found
+    return cas
 
 
 def group_by_public_key(requests: Iterable[Outstanding]) -> dict[str, tuple[Outstanding, ...]]:
@@ -161,11 +161,14 @@ def group_by_public_key(requests: Iterable[Outstanding]) -> dict[str, tuple[Outs
 
     Usually, each key has only one request.
     """
-    found: dict[str, tuple[Outstanding, ...]] = {}
+    requests_by_key: dict[str, tuple[Outstanding, ...]] = {}
     for request in requests:
         if request.spki_sha256:
-            found[request.spki_sha256] = (*found.get(request.spki_sha256, ()), request)
-    return found
+            requests_by_key[request.spki_sha256] = (
+                *requests_by_key.get(request.spki_sha256, ()),
+                request,
+            )
+    return requests_by_key
 
 
 def find_earlier_certificates(

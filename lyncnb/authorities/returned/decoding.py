@@ -186,16 +186,16 @@ def _read_json_strings(text: str) -> str:
         left = [json.loads(text)]
     except (ValueError, RecursionError):
         return ""
-    found = []
+    strings = []
     while left:
         value = left.pop()
         if isinstance(value, str):
-            found.append(value)
+            strings.append(value)
         elif isinstance(value, dict):
             left.extend(reversed(value.values()))
         elif isinstance(value, list):
             left.extend(reversed(value))
-    return "\n".join(found)
+    return "\n".join(strings)
 
 
 def _remove_markup(text: str) -> str:
@@ -308,9 +308,9 @@ def _read_object(
     if element_type is Kind.CERTIFICATE:
         yield _read_certificate(der)
     elif element_type is Kind.SIGNED_DATA:
-        found = list_certificates(der)
-        yield from map(_read_certificate, found)
-        if not found:
+        certificates = list_certificates(der)
+        yield from map(_read_certificate, certificates)
+        if not certificates:
             yield "file-without-certificate", "the file is a PKCS #7 message without certificates"
     elif element_type is Kind.PFX:
         yield from _read_pfx(der, password)
@@ -363,24 +363,27 @@ def _describe_file(data: bytes) -> Remark:
     """Return a finding that describes a file without certificates."""
     head = _decode_text(data[:32768]).lower()
     number = _NUMBER.search(head)
-    which = f"request {number[1]}" if number else "the request"
+    request = f"request {number[1]}" if number else "the request"
     if any(words in head for words in _PENDING):
         return (
             "request-pending",
-            f"the CA reports that {which} is pending: a CA manager must issue or deny the request",
+            (
+                f"the CA reports that {request} is pending: a CA manager must issue or deny the "
+                "request"
+            ),
         )
     if any(words in head for words in _DENIED):
-        return "request-denied", f"the CA reports that it denied {which}"
+        return "request-denied", f"the CA reports that it denied {request}"
     if data.startswith(_OUTLOOK):
-        what = "the file is an Outlook message (.msg) or another Office file"
+        message = "the file is an Outlook message (.msg) or another Office file"
         hint = "save the attachment, and then run lyncnb receive with the saved file"
-        return "file-without-certificate", f"{what}; {hint}"
-    what = "the file contains neither a certificate nor a request"
+        return "file-without-certificate", f"{message}; {hint}"
+    message = "the file contains neither a certificate nor a request"
     if "<html" in head or "<!doctype" in head:
-        what = "the file is a web page; download the certificate instead of the page"
+        message = "the file is a web page; download the certificate instead of the page"
     elif "begin" in head and "certificate" in head:
-        what = "the file mentions a certificate, but has no line -----BEGIN CERTIFICATE-----"
-    return "file-without-certificate", what
+        message = "the file mentions a certificate, but has no line -----BEGIN CERTIFICATE-----"
+    return "file-without-certificate", message
 
 
 def _shorten_label(label: str) -> str:

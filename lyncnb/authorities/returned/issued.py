@@ -152,11 +152,11 @@ def list_distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterato
     """
     given = tuple(certificates)
     several = Counter(certificate.request_id for certificate in given)
-    for one in given:
-        for finding in one.findings:
-            if several[one.request_id] > 1 and finding.about == one.request_id:
-                which = f"{one.source_file}, serial number {one.serial_hex}"
-                yield replace(finding, message=f"{which}: {finding.message}")
+    for certificate in given:
+        for finding in certificate.findings:
+            if several[certificate.request_id] > 1 and finding.about == certificate.request_id:
+                source = f"{certificate.source_file}, serial number {certificate.serial_hex}"
+                yield replace(finding, message=f"{source}: {finding.message}")
             else:
                 yield finding
 
@@ -226,7 +226,7 @@ class IssuedCertificates(Table, Told):
         ("Valid from", lambda row: f"{row[0].not_before:%Y-%m-%d}", Kind.DAY),
         ("Valid until", lambda row: f"{row[0].not_after:%Y-%m-%d}", Kind.DAY),
         ("Chain", lambda row: "complete" if row[0].chain_complete else "incomplete"),
-        ("Findings", lambda row: tuple(sorted({one.code for one in row[0].findings}))),
+        ("Findings", lambda row: tuple(sorted({finding.code for finding in row[0].findings}))),
         ("Thumbprint", lambda row: row[0].thumbprint),
         ("File", lambda row: row[0].source_file),
     )
@@ -283,28 +283,28 @@ class IssuedCertificates(Table, Told):
 
         A certificate on record that has expired does not count as refused.
         """
-        found: dict[str, list[str]] = {}
+        reasons: dict[str, list[str]] = {}
         for certificate in (*self.certificates, *self.open_refusals):
             name = f"{certificate.source_file} (serial number {certificate.serial_hex})"
-            which = f"{name} was refused"
+            refusal = f"{name} was refused"
             for error in certificate.findings:
                 if error.severity == "error":
                     is_over = (
                         error.code == EXPIRED
                         and self.by_id.get(certificate.request_id) is certificate
                     )
-                    words = f"{name} has expired" if is_over else which
+                    words = f"{name} has expired" if is_over else refusal
                     words = f"{words}: {error.code}: {error.message}"
-                    found.setdefault(certificate.request_id, []).append(words)
+                    reasons.setdefault(certificate.request_id, []).append(words)
             if certificate.request_id not in self.by_id and not certificate.has_errors:
                 # When lyncnb recorded the certificate, the CA certificate was not valid yet or
                 # other rules applied.
                 words = (
-                    f"{which}, but the certificate no longer has errors. To accept the "
+                    f"{refusal}, but the certificate no longer has errors. To accept the "
                     "certificate, run: lyncnb receive FOLDER"
                 )
-                found.setdefault(certificate.request_id, []).append(words)
-        return {request_id: "; ".join(words) for request_id, words in found.items()}
+                reasons.setdefault(certificate.request_id, []).append(words)
+        return {request_id: "; ".join(words) for request_id, words in reasons.items()}
 
     @property
     def open_refusals(self) -> tuple[IssuedCertificate, ...]:
@@ -352,7 +352,9 @@ class IssuedCertificates(Table, Told):
 
     def _list_items(self) -> Iterator[tuple[IssuedCertificate, PlannedEntry]]:
         records = self.bundle.manifest.by_id
-        return ((one, records[one.request_id].plan) for one in self.certificates)
+        return (
+            (certificate, records[certificate.request_id].plan) for certificate in self.certificates
+        )
 
     def _summarize(self) -> str:
         return self.summary()
@@ -362,7 +364,7 @@ class IssuedCertificates(Table, Told):
 
     def summary(self) -> str:
         """Return a sentence that summarizes the returned certificates."""
-        told = ", ".join(
+        result = ", ".join(
             count_of(number, severity)
             for severity, number in self.findings.counts().items()
             if number
@@ -371,12 +373,12 @@ class IssuedCertificates(Table, Told):
         waiting = f"{count_of(len(self.waiting), 'request')} waiting"
         if not self.certificates and not self.files:
             return f"no certificates received, {waiting}"
-        told = told or ("as planned" if self.certificates else "")
+        result = result or ("as planned" if self.certificates else "")
         return (
             f"{count_of(len(self.certificates), 'certificate')} matched in "
             f"{count_of(len(self.files), 'file')}"
             f"{f', {refused:,} of them refused' if refused else ''}, {waiting}"
-            f"{f'; {told}' if told else ''}"
+            f"{f'; {result}' if result else ''}"
         )
 
     def to_text(self) -> str:

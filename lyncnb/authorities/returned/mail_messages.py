@@ -50,10 +50,10 @@ def read_mail_parts(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _decode_content(part: Message) -> bytes:
     try:
-        found = part.get_payload(decode=True)
+        content = part.get_payload(decode=True)
     except (ValueError, LookupError):
         return b""
-    return found if isinstance(found, bytes) else b""
+    return content if isinstance(content, bytes) else b""
 
 
 def _find_part_name(part: Message) -> str:

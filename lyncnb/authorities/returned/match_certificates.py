@@ -72,19 +72,21 @@ def match_certificates(
     packages = find_altered_packages(bundle)
     if paths:
         files += _find_refused(bundle, files, known, accepted)
-    asked = list(list_generations_to_match(bundle, accepted))
-    matched = match_returned_certificates(asked, files, known=known, today=at)
+    requests = list(list_generations_to_match(bundle, accepted))
+    matched = match_returned_certificates(requests, files, known=known, today=at)
     answers = (*matched.answers, *matched.superseded, *matched.refused)
     everyone = tuple(map(build_issued_certificate, answers))
-    here = {(a.asked.request_id, a.asked.generation) for a in matched.answers + matched.superseded}
+    generations = {
+        (a.asked.request_id, a.asked.generation) for a in matched.answers + matched.superseded
+    }
     everything = [
         *_add_unrecorded_requests(bundle, files, matched.findings),
         # If a certificate file is lost and the certificate is received again in any format, lyncnb
         # restores the file.
         *(
-            found
-            for part, found in missing
-            if part not in here and not _is_issuer_received_again(found, files)
+            finding
+            for part, finding in missing
+            if part not in generations and not _is_issuer_received_again(finding, files)
         ),
         *packages.values(),
         *list_distinct_findings(everyone),
@@ -100,7 +102,7 @@ def match_certificates(
         issuers=matched.issuers,
         passed_over=matched.passed_over,
         accepted=accepted,
-        exchanged=exchanged | {path: found.message for path, found in packages.items()},
+        exchanged=exchanged | {path: finding.message for path, finding in packages.items()},
     )
 
 
@@ -118,25 +120,25 @@ def _add_unrecorded_requests(
     bundle: RequestBundle, files: Iterable[ReturnedFile], findings: Iterable[Finding]
 ) -> Iterator[Finding]:
     """If the CSR for an unknown key is in the folder, add its path to the finding."""
-    found = tuple(findings)
-    here: dict[str, str] = {}
-    if any(finding.code == "unknown-key" for finding in found):
+    all_findings = tuple(findings)
+    paths_by_file: dict[str, str] = {}
+    if any(finding.code == "unknown-key" for finding in all_findings):
         requests = find_unrecorded_requests(
             take_survey(bundle.folder, is_reading=True), bundle.manifest
         )
         for file in files:
             for certificate in file.certificates:
                 if (path := requests.get(certificate.spki_sha256)) is not None:
-                    here[file.name] = path
-    for one in found:
-        path = here.get(one.about) if one.code == "unknown-key" else None
+                    paths_by_file[file.name] = path
+    for finding in all_findings:
+        path = paths_by_file.get(finding.about) if finding.code == "unknown-key" else None
         yield (
-            one
+            finding
             if path is None
             else replace(
-                one,
-                message=f"{one.message}; the certificate belongs to {path}, which is not in the "
-                "manifest",
+                finding,
+                message=f"{finding.message}; the certificate belongs to {path}, which is not in "
+                "the manifest",
                 hint="run lyncnb status FOLDER --rebuild, then receive this file again",
             )
         )

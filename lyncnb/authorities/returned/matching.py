@@ -86,7 +86,7 @@ def match_returned_certificates(
     rest = tuple(find_unmatched_certificates(answers + superseded + batch.refused, requests, batch))
     answers = [add_findings(match, _select_findings_about(rest, match)) for match in answers]
     request_ids = {match.asked.request_id for match in answers}
-    batch.loose.extend(found for found in rest if found.about not in request_ids)
+    batch.loose.extend(finding for finding in rest if finding.about not in request_ids)
     return Matched(
         answers=tuple(answers),
         superseded=tuple(superseded),
@@ -118,29 +118,31 @@ def _find_completed_chains(
     before = Issuers([c for c in batch.known.values() if c.spki_sha256 not in batch.by_key])
     matched_ids = {match.asked.request_id for match in matches}
     for request in requests:
-        held = batch.known.get(request.held_sha256)
-        if held is None or not request.is_current or request.request_id in matched_ids:
+        recorded = batch.known.get(request.held_sha256)
+        if recorded is None or not request.is_current or request.request_id in matched_ids:
             continue
-        evaluation = _evaluate_match(request, held, batch)
-        earlier = build_path(held, before, today=batch.today)
-        told: tuple[Finding, ...] = ()
+        evaluation = _evaluate_match(request, recorded, batch)
+        earlier = build_path(recorded, before, today=batch.today)
+        findings: tuple[Finding, ...] = ()
         if evaluation.path.issuers != earlier.issuers:
             names = ", ".join(format_name(issuer.subject) for issuer in evaluation.path.issuers)
-            told = (create_returned_finding("chain-completed", request.request_id, shown(names)),)
+            findings = (
+                create_returned_finding("chain-completed", request.request_id, shown(names)),
+            )
         elif evaluation.path.objections == earlier.objections:
             continue
         yield Match(
             asked=request,
-            certificate=held,
+            certificate=recorded,
             path=evaluation.path,
             source_file=request.held_file,
-            findings=(*evaluation.findings, *told),
+            findings=(*evaluation.findings, *findings),
         )
 
 
 def _find_candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
     """Return the certificates for each key in the folder, and report all other certificates."""
-    found: dict[str, list[Certificate]] = {}
+    candidates: dict[str, list[Certificate]] = {}
     for certificate, source in batch.sources.items():
         for request in batch.by_key.get(certificate.spki_sha256, ())[:1]:
             subject = f"{source}, serial number {certificate.serial_hex}"
@@ -153,8 +155,8 @@ def _find_candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
                     create_returned_finding("ca-certificate", request.request_id, subject)
                 )
             else:
-                found.setdefault(certificate.spki_sha256, []).append(certificate)
-    return {key: tuple(certificates) for key, certificates in found.items()}
+                candidates.setdefault(certificate.spki_sha256, []).append(certificate)
+    return {key: tuple(certificates) for key, certificates in candidates.items()}
 
 
 def _get_start_of_validity(certificate: Certificate) -> tuple[datetime, datetime]:
@@ -192,7 +194,7 @@ def _build_evidence(
 def _evaluate_match(request: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
     evidence = _build_evidence(request, certificate, batch.issuers, batch.known)
     is_held = certificate.sha256 == request.held_sha256
-    told = tuple(
+    noted_findings = tuple(
         noted_finding
         for noted_finding in evidence.noted
         # If a certificate from another CA was accepted, the recorded finding about the other CA is
@@ -200,11 +202,11 @@ def _evaluate_match(request: Outstanding, certificate: Certificate, batch: Batch
         if noted_finding[0] not in _FOUND_AGAIN
         or (is_held and noted_finding[0] in (OTHER_ROOT, OTHER_ISSUER))
     )
-    evaluation = evaluate(replace(evidence, noted=told), evaluated_at=batch.today)
+    evaluation = evaluate(replace(evidence, noted=noted_findings), evaluated_at=batch.today)
     if (
-        told
+        noted_findings
         and is_held
-        and any(noted_finding[0] in (OTHER_ROOT, OTHER_ISSUER) for noted_finding in told)
+        and any(noted_finding[0] in (OTHER_ROOT, OTHER_ISSUER) for noted_finding in noted_findings)
     ):
         return evaluation
     return _add_ca_difference(request, certificate, evaluation, batch)
@@ -257,26 +259,34 @@ def _choose_certificate(
         return _keep_superseded_certificate(
             request, max(certificates, key=_get_start_of_validity), batch
         )
-    held = batch.known.get(request.held_sha256)
-    evaluations = {one: _evaluate_match(request, one, batch) for one in certificates}
-    own = evaluations.get(held) or _evaluate_match(request, held, batch) if held else None
+    recorded = batch.known.get(request.held_sha256)
+    evaluations = {
+        candidate: _evaluate_match(request, candidate, batch) for candidate in certificates
+    }
+    own = (
+        evaluations.get(recorded) or _evaluate_match(request, recorded, batch) if recorded else None
+    )
     if own is None:
         evaluations = _reject_several_cas(request, evaluations)
     elif own.path.is_complete and not own.errors:
         evaluations = {
-            one: evaluation if one == held else _reject_incomplete_chain(request, evaluation)
-            for one, evaluation in evaluations.items()
+            candidate: evaluation
+            if candidate == recorded
+            else _reject_incomplete_chain(request, evaluation)
+            for candidate, evaluation in evaluations.items()
         }
-    kept = held if own and not own.errors else None
+    kept = recorded if own and not own.errors else None
     certificates = _remove_repeats(certificates, evaluations, kept)
     if not certificates:
         return None
 
     def rank_certificate(certificate: Certificate) -> tuple[object, ...]:
-        found = evaluations[certificate].findings
+        findings = evaluations[certificate].findings
         # A certificate that was replaced earlier is not new when it is received again.
-        is_new = 0 if certificate.sha256 in request.displaced else 1 if certificate == held else 2
-        warnings = sum(finding.severity == "warning" for finding in found)
+        is_new = (
+            0 if certificate.sha256 in request.displaced else 1 if certificate == recorded else 2
+        )
+        warnings = sum(finding.severity == "warning" for finding in findings)
         # A complete chain is preferred to an incomplete one, regardless of any dates.
         is_proven = evaluations[certificate].path.is_complete
         begins, ends = _get_start_of_validity(certificate)
@@ -284,23 +294,23 @@ def _choose_certificate(
         return -errors, is_proven, begins, is_new, ends, -warnings, certificates.index(certificate)
 
     best = max(certificates, key=rank_certificate)
-    if held is not None and own is not None and held != best:
+    if recorded is not None and own is not None and recorded != best:
         # Keep the recorded certificate if the new one has errors. Also keep it if the new one is
         # older, or was replaced earlier, and its chain is not more complete.
-        is_older = held.not_before > best.not_before or (
-            held.not_before == best.not_before and best.sha256 in request.displaced
+        is_older = recorded.not_before > best.not_before or (
+            recorded.not_before == best.not_before and best.sha256 in request.displaced
         )
         is_as_good = not own.errors and own.path.is_complete >= evaluations[best].path.is_complete
         if evaluations[best].errors or (is_older and is_as_good):
-            best = held
-    for one in certificates:
-        if one not in (best, held):
-            _reject_certificate(request, one, evaluations[one], best, batch)
+            best = recorded
+    for certificate in certificates:
+        if certificate not in (best, recorded):
+            _reject_certificate(request, certificate, evaluations[certificate], best, batch)
     if best not in evaluations:
         return None
     evaluation = evaluations[best]
     good = [certificate for certificate in certificates if not evaluations[certificate].errors]
-    differences = _report_choice(request, best, good if best in good else [], held, batch)
+    differences = _report_choice(request, best, good if best in good else [], recorded, batch)
     more = downgrade_accepted_errors(create_findings(request.entry, differences), request.accepted)
     return Match(
         asked=request,
@@ -308,7 +318,7 @@ def _choose_certificate(
         path=evaluation.path,
         source_file=batch.sources[best],
         findings=(*evaluation.findings, *more),
-        earlier=_find_earlier_certificate(request, best, held, batch),
+        earlier=_find_earlier_certificate(request, best, recorded, batch),
     )
 
 
@@ -325,12 +335,12 @@ def _remove_repeats(
     known: dict[str, Certificate] = (
         {recorded_hashes.signed_sha256: recorded_hashes} if recorded_hashes else {}
     )
-    found = []
+    kept = []
     for certificate in certificates:
         is_proven = evaluations[certificate].path.issuers and not evaluations[certificate].errors
         if not is_proven or known.setdefault(certificate.signed_sha256, certificate) == certificate:
-            found.append(certificate)
-    return tuple(found)
+            kept.append(certificate)
+    return tuple(kept)
 
 
 def _reject_several_cas(
@@ -347,7 +357,7 @@ def _reject_several_cas(
     ]
     if len({evaluation.path.issuers[-1].spki_sha256 for evaluation in good}) < 2:
         return evaluations
-    found = dict(evaluations)
+    results = dict(evaluations)
     for certificate, evaluation in evaluations.items():
         if evaluation in good:
             root = format_root(evaluation.path.issuers[-1])
@@ -355,8 +365,8 @@ def _reject_several_cas(
                 f"the certificate with serial number {certificate.serial_hex} chains to the "
                 f"root {root}, but another certificate for the request chains to a different root"
             )
-            found[certificate] = _add_difference(request, evaluation, (_TWO_CAS, message))
-    return found
+            results[certificate] = _add_difference(request, evaluation, (_TWO_CAS, message))
+    return results
 
 
 def _add_difference(
@@ -420,32 +430,34 @@ def _keep_superseded_certificate(
 
     The deployment steps need its expiration date.
     """
-    held = batch.known.get(request.held_sha256)
-    if held is not None and _get_start_of_validity(held) > _get_start_of_validity(
+    recorded = batch.known.get(request.held_sha256)
+    if recorded is not None and _get_start_of_validity(recorded) > _get_start_of_validity(
         newest_certificate
     ):
         return None
     evaluation = _evaluate_path(request, newest_certificate, batch)
-    if held is not None and held != newest_certificate:
+    if recorded is not None and recorded != newest_certificate:
         evaluation = _add_ca_difference(request, newest_certificate, evaluation, batch)
-        own = _evaluate_path(request, held, batch)
+        own = _evaluate_path(request, recorded, batch)
         if own.path.is_complete and not own.errors:
             evaluation = _reject_incomplete_chain(request, evaluation)
     described = _describe_certificate(newest_certificate, batch)
     message = f"{described}, belongs to generation {request.generation}"
     # If the certificate is on record, lyncnb reported this finding when it received the
     # certificate.
-    differences = [] if held == newest_certificate else [("answers-superseded-request", message)]
-    told = create_findings(request.entry, differences)
-    if evaluation.errors and held != newest_certificate:
-        batch.loose.extend((*told, *evaluation.findings))
+    differences = (
+        [] if recorded == newest_certificate else [("answers-superseded-request", message)]
+    )
+    findings = create_findings(request.entry, differences)
+    if evaluation.errors and recorded != newest_certificate:
+        batch.loose.extend((*findings, *evaluation.findings))
         return None
     return Match(
         asked=request,
         certificate=newest_certificate,
         path=evaluation.path,
         source_file=batch.sources[newest_certificate],
-        findings=told,
+        findings=findings,
     )
 
 
@@ -455,7 +467,7 @@ def _evaluate_path(request: Outstanding, certificate: Certificate, batch: Batch)
     An expired CA certificate is allowed.
     """
     path = build_path(certificate, batch.issuers, today=batch.today)
-    found = create_findings(
+    findings = create_findings(
         request.entry,
         [
             (wrong.code, wrong.detail)
@@ -463,7 +475,9 @@ def _evaluate_path(request: Outstanding, certificate: Certificate, batch: Batch)
             if wrong.code != "chain-issuer-not-in-force"
         ],
     )
-    return Evaluation(path=path, findings=tuple(one for one in found if one.severity == "error"))
+    return Evaluation(
+        path=path, findings=tuple(finding for finding in findings if finding.severity == "error")
+    )
 
 
 def _describe_certificate(certificate: Certificate, batch: Batch) -> str:

@@ -103,10 +103,10 @@ def parse_export(text: str) -> ServerExport:
     has_lync = _read_yes_no(lines.read_value("Lync"))
     absent = []
     while (absence := lines.read_optional("Not in the store")) is not None:
-        found = _ABSENT.fullmatch(absence)
-        if found is None:
+        match = _ABSENT.fullmatch(absence)
+        if match is None:
             raise BadExport(f"{shown(absence)} is not a certificate type followed by a thumbprint")
-        absent.append((found[1], found[2].upper()))
+        absent.append((match[1], match[2].upper()))
     return ServerExport(
         computer=computer,
         exported_at=time,
@@ -150,10 +150,10 @@ class _Lines:
         return line.removeprefix(f"{name}: ")
 
     def read_value(self, name: str) -> str:
-        found = self.read_optional(name)
-        if found is None:
+        value = self.read_optional(name)
+        if value is None:
             raise BadExport(self.describe_mismatch(f'"{name}: …"'))
-        return found
+        return value
 
     def describe_mismatch(self, expected: str) -> str:
         line = self._find_next_line()

@@ -118,16 +118,18 @@ class PlannedAsIs(Told):
         return self.state in GOOD
 
     def __str__(self) -> str:
-        what = f"{self.id} ({self.owner}{': ' if self.usages else ''}{', '.join(self.usages)})"
-        one = self.certificate
-        if one is None:
-            return f"{self.state_words}: {what}"
-        until = f"by {one.thumbprint} until {one.not_after[:10]}"
+        description = (
+            f"{self.id} ({self.owner}{': ' if self.usages else ''}{', '.join(self.usages)})"
+        )
+        certificate = self.certificate
+        if certificate is None:
+            return f"{self.state_words}: {description}"
+        until = f"by {certificate.thumbprint} until {certificate.not_after[:10]}"
         if self.is_covered:
-            return f"covered {until}: {what}"
+            return f"covered {until}: {description}"
         return (
-            f"{self.state_words}: {what}; installed certificate {one.thumbprint}, valid "
-            f"until {one.not_after[:10]}"
+            f"{self.state_words}: {description}; installed certificate {certificate.thumbprint}, "
+            f"valid until {certificate.not_after[:10]}"
         )
 
     def lines(self) -> Iterator[str]:
@@ -160,8 +162,11 @@ class UnplannedCertificate(Told):
         yield self.why
 
     def __str__(self) -> str:
-        one = self.certificate
-        return f"{_UNPLANNED}: {one.thumbprint} ({one.subject}), valid until {one.not_after[:10]}"
+        certificate = self.certificate
+        return (
+            f"{_UNPLANNED}: {certificate.thumbprint} ({certificate.subject}), valid until "
+            f"{certificate.not_after[:10]}"
+        )
 
 
 _COLUMNS = columns(
@@ -229,8 +234,8 @@ class AsIs(Table):
 
     def counts(self) -> dict[str, int]:
         """Return the number of planned certificates in each state, such as ``{"covered": 12}``."""
-        found = [planned_certificate.state for planned_certificate in self.planned]
-        return {state: found.count(state) for state in STATES if state in found}
+        states = [planned_certificate.state for planned_certificate in self.planned]
+        return {state: states.count(state) for state in STATES if state in states}
 
     def _list_items(self) -> tuple[PlannedAsIs | UnplannedCertificate, ...]:
         return (*self.planned, *self.unplanned)
@@ -275,16 +280,16 @@ def build_as_is_report(as_is: AsIs, kind: ReportKind = AS_IS_TABLE) -> Report:
 
 
 def _build_document_with_digest(as_is: AsIs) -> dict[str, object]:
-    told = list_json_values(
+    document = list_json_values(
         as_is, "product", "plan_sha256", "made_at", "judged_on", "planned", "unplanned"
     )
-    told["files"] = [
+    document["files"] = [
         {"file": file.about, "code": file.code, "severity": file.severity, "message": file.message}
         for file in as_is.files
     ]
-    told["notes"] = list(as_is.notes)
-    text = json.dumps({"format": FORMAT, **told}, sort_keys=True, separators=(",", ":"))
-    return {**told, "sha256": hashlib.sha256(text.encode("ascii")).hexdigest()}
+    document["notes"] = list(as_is.notes)
+    text = json.dumps({"format": FORMAT, **document}, sort_keys=True, separators=(",", ":"))
+    return {**document, "sha256": hashlib.sha256(text.encode("ascii")).hexdigest()}
 
 
 def _format_lines(as_is: AsIs) -> Iterator[str]:

@@ -107,7 +107,7 @@ def compare_as_is(
     if saved and not others:
         return _merge_results(plan, saved)
     files = read_returned_files(others, password=password)
-    told = tuple(
+    findings = tuple(
         create_returned_finding(code, file.name, message)
         for file in files
         for code, message in file.remarks
@@ -115,13 +115,13 @@ def compare_as_is(
     if not any(file.certificates for file in files) and not any(file.export for file in files):
         raise ReturnedFileError(
             "the specified files contain no certificates"
-            + "".join(f"; {finding.about}: {finding.message}" for finding in told[:3]),
+            + "".join(f"; {finding.about}: {finding.message}" for finding in findings[:3]),
             hint="specify certificates, folders or zip archives with certificates, or the "
             "output of the PowerShell script from lyncnb snippet certificates",
         )
     records = read_manifest(FilePath(folder)).requests if folder is not None else ()
     compared = compare_files(
-        plan, files, evaluated_on=day, is_given=on is not None, findings=told, records=records
+        plan, files, evaluated_on=day, is_given=on is not None, findings=findings, records=records
     )
     return _merge_results(plan, [*saved, compared]) if saved else compared
 
@@ -151,18 +151,20 @@ def _merge_results(plan: CertificatePlan, comparisons: Sequence[AsIs]) -> AsIs:
         )
     ranks = {state: rank for rank, state in enumerate(STATES)}
     best: dict[str, PlannedAsIs] = {}
-    for one in (one for part in comparisons for one in part.planned):
-        if one.id not in best or ranks[one.state] < ranks[best[one.id].state]:
-            best[one.id] = one
+    for result in (entry for part in comparisons for entry in part.planned):
+        if result.id not in best or ranks[result.state] < ranks[best[result.id].state]:
+            best[result.id] = result
     planned = tuple(best.values())
-    used = {one.certificate.sha256 for one in planned if one.certificate is not None}
-    unplanned = {one.certificate.sha256: one for part in comparisons for one in part.unplanned}
+    used = {entry.certificate.sha256 for entry in planned if entry.certificate is not None}
+    unplanned = {
+        entry.certificate.sha256: entry for part in comparisons for entry in part.unplanned
+    }
     last = max(comparisons, key=lambda part: part.made_at)
     return replace(
         last,
         judged_on=max(part.judged_on for part in comparisons),
         planned=planned,
-        unplanned=tuple(one for digest, one in unplanned.items() if digest not in used),
+        unplanned=tuple(entry for digest, entry in unplanned.items() if digest not in used),
         files=tuple(dict.fromkeys(file for part in comparisons for file in part.files)),
         notes=tuple(dict.fromkeys(note for part in comparisons for note in part.notes)),
     )
@@ -208,7 +210,7 @@ def compare_files(
     )
     planned = _compare_planned_certificates(plan, judged)
     roots = judged.list_root_findings(
-        one.certificate.sha256 for one in planned if one.certificate and one.is_good
+        result.certificate.sha256 for result in planned if result.certificate and result.is_good
     )
     now_text = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     return AsIs(
@@ -264,30 +266,30 @@ def describe_installed(
 
 
 def _collect_installed_certificates(files: Iterable[ReturnedFile]) -> _InstalledCertificates:
-    found: dict[Certificate, dict[str, None]] = {}
+    sources: dict[Certificate, dict[str, None]] = {}
     exports: dict[str, ServerExport] = {}
     for file in files:
         for certificate in file.certificates:
-            found.setdefault(certificate, {})[file.name] = None
+            sources.setdefault(certificate, {})[file.name] = None
         export = file.export
         if export is not None:
             before = exports.get(export.computer)
             # If a computer has two exports, the later one is used.
             if before is None or before.exported_at < export.exported_at:
                 exports[export.computer] = export
-    places: dict[str, dict[str, Placement]] = {}
+    placements: dict[str, dict[str, Placement]] = {}
     for computer, export in exports.items():
         for placement in export.placements:
-            places.setdefault(placement.sha256, {})[computer] = placement
-    leaves = tuple(certificate for certificate in found if is_server_certificate(certificate))
+            placements.setdefault(placement.sha256, {})[computer] = placement
+    leaves = tuple(certificate for certificate in sources if is_server_certificate(certificate))
     return _InstalledCertificates(
         leaves=leaves,
         issuers=Issuers(
-            [certificate for certificate in found if not is_server_certificate(certificate)]
+            [certificate for certificate in sources if not is_server_certificate(certificate)]
         ),
-        files={one.sha256: tuple(names) for one, names in found.items()},
+        files={certificate.sha256: tuple(names) for certificate, names in sources.items()},
         exports=exports,
-        places=places,
+        places=placements,
     )
 
 
@@ -306,8 +308,8 @@ def evaluate_installed(evidence: Evidence, *, evaluated_at: datetime) -> Evaluat
     evaluation, certificate = evaluate(evidence, evaluated_at=evaluated_at), evidence.certificate
     if certificate.is_self_issued and is_signed_by(certificate, certificate):
         serial = ("self-signed", f"serial number {certificate.serial_hex}")
-        told = create_findings(evidence.entry, [serial])
-        evaluation = replace(evaluation, findings=(*told, *evaluation.findings))
+        findings = create_findings(evidence.entry, [serial])
+        evaluation = replace(evaluation, findings=(*findings, *evaluation.findings))
     return evaluation
 
 
@@ -379,7 +381,9 @@ class _Evaluated:
     def __post_init__(self) -> None:
         self.fictional = is_fictional(self.entries)
         names = {certificate.sha256: _list_names(certificate) for certificate in self.estate.leaves}
-        wild = {name for name, found in names.items() if any(n.startswith("*.") for n in found)}
+        wild = {
+            name for name, own_names in names.items() if any(n.startswith("*.") for n in own_names)
+        }
         candidates = _find_candidates(self.entries, self.estate.leaves, names)
         rest: dict[Certificate, list[tuple[int, PlannedEntry]]] = {}
         for entry in self.entries:
@@ -392,11 +396,11 @@ class _Evaluated:
                     whole.append((apart, certificate))
                 rest.setdefault(certificate, []).append((apart, entry))
             self._find_matching_certificates(entry, whole)
-        for certificate, found in rest.items():
+        for certificate, similar in rest.items():
             # An installed certificate that covers one planned certificate is not a candidate for
             # another one.
             if certificate.sha256 not in self.uses:
-                for apart, entry in self._find_most_similar_entries(certificate, found):
+                for apart, entry in self._find_most_similar_entries(certificate, similar):
                     self.near.setdefault(entry.id, []).append((apart, certificate))
 
     def _find_matching_certificates(self, entry: PlannedEntry, matching: list[_Near]) -> None:
@@ -420,7 +424,8 @@ class _Evaluated:
             key=lambda item: (compute_distance(item), -item[1].not_after.timestamp()),
         )
         judged = [
-            (compute_distance(one), self.evaluate_pair(one[1], entry)) for one in near[:_MOST_NEAR]
+            (compute_distance(candidate), self.evaluate_pair(candidate[1], entry))
+            for candidate in near[:_MOST_NEAR]
         ]
         best = min(judged, key=lambda item: (item[0], len(item[1].errors)), default=None)
         return best[1] if best else None
@@ -460,8 +465,8 @@ class _Evaluated:
         paths = {
             pair.certificate.sha256: pair.path for pairs in self.good.values() for pair in pairs
         }
-        found = {paths[digest].issuers[-1]: None for digest in sha256 if paths[digest].is_complete}
-        for root in found:
+        roots = {paths[digest].issuers[-1]: None for digest in sha256 if paths[digest].is_complete}
+        for root in roots:
             name = self.estate.files[root.sha256][0]
             yield create_returned_finding("root-to-compare", name, format_root(root))
 
@@ -484,8 +489,8 @@ class _Evaluated:
 
 
 def _list_names(certificate: Certificate) -> frozenset[str]:
-    found = (*certificate.dns_names, *certificate.common_names)
-    return frozenset(name.casefold() for name in found)
+    names = (*certificate.dns_names, *certificate.common_names)
+    return frozenset(name.casefold() for name in names)
 
 
 def _find_candidates(
@@ -498,15 +503,15 @@ def _find_candidates(
     for certificate in certificates:
         for name in names[certificate.sha256]:
             by_name.setdefault(name, []).append(certificate)
-    found = {}
+    candidates = {}
     for entry in entries:
         common = entry.common_name.casefold()
         own = entry.servers if entry.shared_by == "server" else ()
         wanted = (common, "*." + common.partition(".")[2], *own)
-        found[entry.id] = [
+        candidates[entry.id] = [
             *dict.fromkeys(certificate for name in wanted for certificate in by_name.get(name, ()))
         ]
-    return found
+    return candidates
 
 
 # --- The following functions create the results of the comparison.
@@ -517,9 +522,11 @@ def _compare_planned_certificates(
 ) -> tuple[PlannedAsIs, ...]:
     answers = []
     chosen = [_choose_certificate(entry, evaluated) for entry in evaluated.entries]
-    told = _compare_cas(plan, chosen, evaluated)
-    for certificate, entry, one in zip(plan.certificates, evaluated.entries, told, strict=True):
-        state, pair, remarks = one
+    results = _compare_cas(plan, chosen, evaluated)
+    for certificate, entry, result in zip(
+        plan.certificates, evaluated.entries, results, strict=True
+    ):
+        state, pair, remarks = result
         answers.append(
             PlannedAsIs(
                 id=entry.id,
@@ -552,7 +559,7 @@ def _compare_cas(
         plan.certificates, evaluated.entries, chosen, strict=True
     ):
         if pair is not None and pair.is_good:
-            asked = Outstanding(
+            request = Outstanding(
                 request_id=entry.id,
                 generation=1,
                 spki_sha256=pair.certificate.spki_sha256,
@@ -561,17 +568,17 @@ def _compare_cas(
                 ca=certificate.ca,
             )
             matches[entry.id] = Match(
-                asked=asked,
+                asked=request,
                 certificate=pair.certificate,
                 path=pair.path,
                 source_file="",
                 findings=pair.findings,
             )
     compared = add_ca_differences([*matches.values()], {}, (), evaluated.estate.issuers)
-    told = {match.asked.request_id: match.findings for match in compared}
+    findings_by_id = {match.asked.request_id: match.findings for match in compared}
     for entry, (state, pair, remarks) in zip(evaluated.entries, chosen, strict=True):
-        if pair is not None and entry.id in told:
-            pair = replace(pair, findings=told[entry.id])
+        if pair is not None and entry.id in findings_by_id:
+            pair = replace(pair, findings=findings_by_id[entry.id])
             state = state if pair.is_good else pair.state
         yield state, pair, remarks
 
@@ -678,8 +685,8 @@ def _list_unplanned(
         for pair in pairs:
             fitting.setdefault(pair.certificate.sha256, identity)
     for identity, near in evaluated.near.items():
-        for _, one in near:
-            fitting.setdefault(one.sha256, identity)
+        for _, candidate in near:
+            fitting.setdefault(candidate.sha256, identity)
     for certificate in evaluated.estate.leaves:
         if certificate.sha256 in taken:
             continue

@@ -131,35 +131,35 @@ def _parse_document(data: bytes, name: str) -> dict[str, object]:
 
 def _build_as_is(document: dict[str, object], name: str) -> AsIs:
     reader = RecordReader(name)
-    said = reader.record(_Document, document)
-    if said is not None:
-        for where, message in _find_errors(said):
-            reader.problem(f"'{where}' {message}")
-    if said is None or reader.problems:
+    content = reader.record(_Document, document)
+    if content is not None:
+        for location, message in _find_errors(content):
+            reader.problem(f"'{location}' {message}")
+    if content is None or reader.problems:
         raise ReturnedFileError(
             f"{name}: the file was edited or damaged", problems=tuple(reader.problems), hint=_AGAIN
         )
-    found = AsIs(
-        product=said.product,
-        plan_sha256=said.plan_sha256,
-        made_at=said.made_at,
-        judged_on=date.fromisoformat(said.judged_on),
-        planned=tuple(map(_build_planned_as_is, said.planned)),
+    comparison = AsIs(
+        product=content.product,
+        plan_sha256=content.plan_sha256,
+        made_at=content.made_at,
+        judged_on=date.fromisoformat(content.judged_on),
+        planned=tuple(map(_build_planned_as_is, content.planned)),
         unplanned=tuple(
             UnplannedCertificate(certificate=_remove_reason(certificate), why=certificate.why)
-            for certificate in said.unplanned
+            for certificate in content.unplanned
         ),
-        files=tuple(_build_finding(file, file.file) for file in said.files),
-        notes=said.notes,
+        files=tuple(_build_finding(file, file.file) for file in content.files),
+        notes=content.notes,
     )
     # The digest of the saved comparison must be valid, because lyncnb uses the comparison to decide
     # which requests to omit.
-    if build_report_document(build_as_is_report(found))["sha256"] != said.sha256:
+    if build_report_document(build_as_is_report(comparison))["sha256"] != content.sha256:
         raise ReturnedFileError(
             f"{name}: the file was changed after lyncnb saved it, so its digest does not match",
             hint=_AGAIN,
         )
-    return found
+    return comparison
 
 
 def _find_errors(content: _Document) -> Iterator[tuple[str, str]]:
@@ -173,22 +173,24 @@ def _find_errors(content: _Document) -> Iterator[tuple[str, str]]:
     except ValueError:
         yield "judged_on", "is not a date"
     seen = set()
-    for number, one in enumerate(content.planned):
-        where = f"planned[{number}]"
-        if one.id in seen:
-            yield f"{where}.id", "appears twice"
-        seen.add(one.id)
-        if one.state not in STATES:
-            yield f"{where}.state", f"is not one of {', '.join(STATES)}"
-        elif (one.certificate is None) != (one.state in ABSENT):
-            yield f"{where}.certificate", f'does not match the state "{one.state}"'
-        elif one.state in GOOD and any(finding.severity == "error" for finding in one.findings):
-            yield f"{where}.state", f'is "{one.state}", but one of the findings is an error'
-        if not _FORMS["sha256"].fullmatch(one.entry_sha256):
-            yield f"{where}.entry_sha256", "is not a SHA-256 value"
-        if one.certificate is not None:
-            yield from _find_certificate_errors(one.certificate, f"{where}.certificate")
-        yield from _find_invalid_findings(one.findings, f"{where}.findings")
+    for number, planned in enumerate(content.planned):
+        location = f"planned[{number}]"
+        if planned.id in seen:
+            yield f"{location}.id", "appears twice"
+        seen.add(planned.id)
+        if planned.state not in STATES:
+            yield f"{location}.state", f"is not one of {', '.join(STATES)}"
+        elif (planned.certificate is None) != (planned.state in ABSENT):
+            yield f"{location}.certificate", f'does not match the state "{planned.state}"'
+        elif planned.state in GOOD and any(
+            finding.severity == "error" for finding in planned.findings
+        ):
+            yield f"{location}.state", f'is "{planned.state}", but one of the findings is an error'
+        if not _FORMS["sha256"].fullmatch(planned.entry_sha256):
+            yield f"{location}.entry_sha256", "is not a SHA-256 value"
+        if planned.certificate is not None:
+            yield from _find_certificate_errors(planned.certificate, f"{location}.certificate")
+        yield from _find_invalid_findings(planned.findings, f"{location}.findings")
     for number, other in enumerate(content.unplanned):
         yield from _find_certificate_errors(other, f"unplanned[{number}]")
     yield from _find_invalid_findings(content.files, "files")
@@ -214,11 +216,11 @@ def _find_certificate_errors(
 def _find_invalid_findings(
     findings: tuple[_Finding, ...], location: str
 ) -> Iterator[tuple[str, str]]:
-    for number, found in enumerate(findings):
-        if found.severity not in SEVERITIES or found.code not in list_returned_checks():
+    for number, finding in enumerate(findings):
+        if finding.severity not in SEVERITIES or finding.code not in list_returned_checks():
             yield (
                 f"{location}[{number}]",
-                f'"{found.severity}" with the code "{found.code}" is not a valid finding',
+                f'"{finding.severity}" with the code "{finding.code}" is not a valid finding',
             )
 
 

@@ -112,18 +112,21 @@ def _read_reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
             hint=_AGAIN,
         )
     reader = RecordReader(name, is_json=True)
-    said = reader.record(_Document, document)
-    if said is None or reader.problems:
+    content = reader.record(_Document, document)
+    if content is None or reader.problems:
         raise ReturnedFileError(
             (f"{name}: the file was edited or damaged"), problems=tuple(reader.problems)
         )
     seen = {
         place_record.thumbprint.casefold()
-        for place_record in said.places
+        for place_record in content.places
         if place_record.thumbprint
     }
     yield ServerReport(
-        server=said.server.casefold(), at=said.at, source=name, thumbprints=tuple(sorted(seen))
+        server=content.server.casefold(),
+        at=content.at,
+        source=name,
+        thumbprints=tuple(sorted(seen)),
     )
 
 
@@ -139,8 +142,8 @@ def _build_reports_from_as_is(path: str | os.PathLike[str], name: str) -> Iterat
         for server in planned.certificate.servers:
             stores.setdefault(server.casefold(), {})[thumbprint] = None
         for remark in planned.remarks:
-            if about := _USED_APART.match(remark):
-                unused.setdefault(about[1].casefold(), {})[thumbprint] = None
+            if match := _USED_APART.match(remark):
+                unused.setdefault(match[1].casefold(), {})[thumbprint] = None
     for server, thumbprints in stores.items():
         yield ServerReport(
             server=server,

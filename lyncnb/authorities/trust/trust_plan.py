@@ -81,7 +81,7 @@ def _add_pools(plan: CertificatePlan) -> CertificatePlan:
     """
     if plan.topology.pools:
         return plan
-    asked = frozenset(flag for rule in plan.rules.connections for flag in rule.if_all)
+    flags = frozenset(flag for rule in plan.rules.connections for flag in rule.if_all)
     by_rule = {rule.id: rule for rule in plan.rules.certificates}
     pools = []
     for (name, role), certificates in group_certificates_by_pool(plan).items():
@@ -104,7 +104,7 @@ def _add_pools(plan: CertificatePlan) -> CertificatePlan:
                 role=role,
                 site=certificates[0].site,
                 computers=tuple(Computer(fqdn=DnsName(server), row=0) for server in servers),
-                flags=asked - unset,
+                flags=flags - unset,
             )
         )
     pools.sort(key=lambda pool: (pool.site, pool.role, pool.fqdn))
@@ -161,11 +161,11 @@ class _Need:
 
         A reason for a single pool is omitted if the same reason applies to all pools.
         """
-        of_all = {who[:2]: by.keys() for (who, _), by in self.reasons.items() if not who[2]}
+        of_all = {side[:2]: by.keys() for (side, _), by in self.reasons.items() if not side[2]}
         for reason, by in self.reasons.items():
             kind, site, pool = reason[0]
             if pool and any(
-                by.keys() <= of_all.get((kind, where), set()) for where in (site, None)
+                by.keys() <= of_all.get((kind, scope), set()) for scope in (site, None)
             ):
                 continue
             words = reason[1] if reason == _OWN else f"verify the certificate of {reason[1]}"
@@ -238,21 +238,21 @@ class _Planner:
         listening = (listener.role, listener.site, str(listener.fqdn))
         first = trust_rules[0] if trust_rules else _build_general_rule(rule)
         own = self._list_pool_certificates(listener, rule.usage)
-        asked: tuple[str, ...] = (_SERVER_AUTH,)
+        usages: tuple[str, ...] = (_SERVER_AUTH,)
         yield from self._present_certificates(
-            connection, first, own, listening, speaker, asked, "server"
+            connection, first, own, listening, speaker, usages, "server"
         )
         for trusted in trust_rules:
             if trusted.speaker_eku:
                 theirs = self._list_opener_certificates(connection)
-                asked = trusted.speaker_eku
+                usages = trusted.speaker_eku
                 yield from self._present_certificates(
-                    connection, trusted, theirs, speaker, listening, asked
+                    connection, trusted, theirs, speaker, listening, usages
                 )
             if trusted.listener_eku:
-                asked = trusted.listener_eku
+                usages = trusted.listener_eku
                 yield from self._present_certificates(
-                    connection, trusted, own, listening, speaker, asked
+                    connection, trusted, own, listening, speaker, usages
                 )
 
     def _list_pool_certificates(self, pool: Pool, usage: str) -> _Shown:
@@ -276,15 +276,15 @@ class _Planner:
         A collocated role uses the certificates of its host role.
         """
         hosts = self.rules.roles[pool.role].hosted_by
-        places = ((pool.fqdn, role) for role in (pool.role, *hosts))
-        return next((self.by_pool[place] for place in places if place in self.by_pool), ())
+        keys = ((pool.fqdn, role) for role in (pool.role, *hosts))
+        return next((self.by_pool[key] for key in keys if key in self.by_pool), ())
 
     def _group_by_root(
         self, pools: Sequence[Pool], usage: str, key: tuple[str, str | None, str | None, str]
     ) -> _Shown:
         """Group the certificates for a usage by their root and extended key usages."""
         if key not in self.shown:
-            found: dict[tuple[CaCertificate, tuple[str, ...]], list[PlannedCertificate]] = {}
+            groups: dict[tuple[CaCertificate, tuple[str, ...]], list[PlannedCertificate]] = {}
             for pool in pools:
                 for held_certificate in self._find_pool_certificates(pool):
                     if usage in held_certificate.usages or not (usage or held_certificate.usages):
@@ -292,10 +292,10 @@ class _Planner:
                             self._find_root(held_certificate),
                             held_certificate.extended_key_usage,
                         )
-                        found.setdefault(key_of, []).append(held_certificate)
+                        groups.setdefault(key_of, []).append(held_certificate)
             self.shown[key] = tuple(
                 (root, group[0], tuple(member.id for member in group))
-                for (root, _), group in found.items()
+                for (root, _), group in groups.items()
             )
         return self.shown[key]
 
@@ -330,23 +330,23 @@ class _Planner:
             self._add_need(verifier, root, presenter, trust_rule, rule)
             yield presentation(root=root)
             return
-        for root, one, ids in certificates:
+        for root, certificate, ids in certificates:
             if trust_rule.only_if_planned and not set(requested_usages) <= set(
-                one.extended_key_usage
+                certificate.extended_key_usage
             ):
                 continue
             self._add_need(
                 verifier, root, presenter, trust_rule, rule, is_all=len(certificates) == 1
             )
-            ending = self._find_client_auth_deadline(one) if side == "client" else None
+            ending = self._find_client_auth_deadline(certificate) if side == "client" else None
             yield presentation(
                 root=root,
                 certificates=ids,
-                subject=one.subject.common_name,
-                usages=one.usages,
+                subject=certificate.subject.common_name,
+                usages=certificate.usages,
                 names=connection.names if side == "server" else (),
-                planned=one.extended_key_usage,
-                issuer=one.issuer,
+                planned=certificate.extended_key_usage,
+                issuer=certificate.issuer,
                 client_auth_ends=ending.effective if ending else None,
                 ending=ending.code if ending else "",
                 ending_source=ending.source if ending else "",
@@ -444,7 +444,7 @@ class _Planner:
         own = {role: rule for rule in self.rules.trusts for role in rule.roles}
         shared = self._index_shared_certificates()
         for pool in self.plan.topology.pools:
-            found: dict[CaCertificate, _Need] = {}
+            needs: dict[CaCertificate, _Need] = {}
             certificates = (*self._find_pool_certificates(pool), *shared(pool.role))
             if not certificates:
                 continue  # The servers of a pool without TLS need no CA certificate.
@@ -452,21 +452,21 @@ class _Planner:
             self.trust_rules[trust_rule.id] = trust_rule
             for certificate in certificates:
                 for ca in self._list_own_chain(certificate):
-                    what = ", ".join(certificate.usages) or certificate.subject.common_name
-                    need = found.setdefault(ca, _Need(ca))
-                    need.add_reason(_OWN, trust_rule, verifier=what)
-            for who in (
+                    verifier = ", ".join(certificate.usages) or certificate.subject.common_name
+                    need = needs.setdefault(ca, _Need(ca))
+                    need.add_reason(_OWN, trust_rule, verifier=verifier)
+            for side in (
                 (pool.role, pool.site, str(pool.fqdn)),
                 (pool.role, pool.site, None),
                 (pool.role, None, None),
             ):
-                for ca, other in self.needs.get(who, {}).items():
-                    found.setdefault(ca, _Need(ca)).add_reasons_of(other)
+                for ca, other in self.needs.get(side, {}).items():
+                    needs.setdefault(ca, _Need(ca)).add_reasons_of(other)
             role = self.rules.roles[pool.role]
             servers = tuple(str(computer.fqdn) for computer in pool.computers)
             # Root certificates come first, because an intermediate certificate is useless without
             # its root.
-            for need in sorted(found.values(), key=lambda item: not item.ca.is_root):
+            for need in sorted(needs.values(), key=lambda item: not item.ca.is_root):
                 yield _build_required_ca(need, role.id, role.title, str(pool.fqdn), servers)
 
     def _index_shared_certificates(self) -> Callable[[str], list[PlannedCertificate]]:
@@ -498,8 +498,8 @@ def describe_known_ca(certificate: Certificate, issuer: str, ca: str) -> CaCerti
 
 
 def _describe_ca(issuer: str, ca: str) -> str:
-    what = "root of the public CA" if issuer == "public" else "root of your internal CA"
-    return f"{what} ({ca})" if ca else what
+    title = "root of the public CA" if issuer == "public" else "root of your internal CA"
+    return f"{title} ({ca})" if ca else title
 
 
 def _build_required_ca(

@@ -87,8 +87,12 @@ class _RequiredByRole:
 
     @property
     def reasons(self) -> Folded:
-        lines = tuple(dict.fromkeys(line for one in self.required for line in one.reasons))
-        names = dict.fromkeys(name for one in self.required for name in one.statements)
+        lines = tuple(
+            dict.fromkeys(line for requirement in self.required for line in requirement.reasons)
+        )
+        names = dict.fromkeys(
+            name for requirement in self.required for name in requirement.statements
+        )
         chips = tuple(self.chips[name] for name in names)
         return Folded(count_of(len(lines), "reason"), lines, chips)
 
@@ -107,20 +111,28 @@ class _PresentedByRole:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for one in self.shown for name in one.names))
+        return tuple(
+            dict.fromkeys(name for presentation in self.shown for name in presentation.names)
+        )
 
     @property
     def connections(self) -> Folded:
-        lines = tuple(dict.fromkeys(f"{one.verifier}, {one.transport}" for one in self.shown))
-        names = dict.fromkeys(one.statement for one in self.shown)
+        lines = tuple(
+            dict.fromkeys(
+                f"{presentation.verifier}, {presentation.transport}" for presentation in self.shown
+            )
+        )
+        names = dict.fromkeys(presentation.statement for presentation in self.shown)
         return Folded(
             count_of(len(lines), "connection"), lines, tuple(self.chips[name] for name in names)
         )
 
     @property
     def root(self) -> str:
-        told = dict.fromkeys(filter(None, (one.client_authentication for one in self.shown)))
-        return "\n".join((_format_ca(self.shown[0].root), *told))
+        lines = dict.fromkeys(
+            filter(None, (presentation.client_authentication for presentation in self.shown))
+        )
+        return "\n".join((_format_ca(self.shown[0].root), *lines))
 
 
 def _build_page_tables(trust: TrustPlan) -> Iterator[Part]:
@@ -133,27 +145,39 @@ def _build_page_tables(trust: TrustPlan) -> Iterator[Part]:
         for statement in trust.statements
         for basis in [describe_basis(statement.source)]
     }
-    roles = dict.fromkeys(one.role for one in trust.required if one.pool)
+    roles = dict.fromkeys(requirement.role for requirement in trust.required if requirement.pool)
     for role in roles:
         yield from _build_role_tables(trust, role, chips)
     yield ReportTable(
         columns=_OTHERS,
         items=lambda: [
-            _RequiredByRole((one,), one.title, chips) for one in trust.required if not one.pool
+            _RequiredByRole((requirement,), requirement.title, chips)
+            for requirement in trust.required
+            if not requirement.pool
         ],
         formats={".html": "Others: clients, partners, and gateways"},
     )
-    parties = [one for one in trust.presentations if one.presenter.role not in roles]
+    parties = [
+        presentation
+        for presentation in trust.presentations
+        if presentation.presenter.role not in roles
+    ]
     if parties:
         yield _build_shown_table(parties, chips, "Certificates that other parties present")
-    ending = [one for one in trust.presentations if one.client_auth_ends or not one.is_served]
+    ending = [
+        presentation
+        for presentation in trust.presentations
+        if presentation.client_auth_ends or not presentation.is_served
+    ]
     if ending:
         yield ReportTable(
             columns=_CLIENTS,
             items=lambda: ending,
             formats={".html": "Missing or expiring client authentication"},
         )
-    known = dict.fromkeys(one.ca for one in trust.required if one.ca.thumbprint)
+    known = dict.fromkeys(
+        requirement.ca for requirement in trust.required if requirement.ca.thumbprint
+    )
     if known:
         yield ReportTable(
             columns=_KNOWN,
@@ -170,25 +194,31 @@ def _build_page_tables(trust: TrustPlan) -> Iterator[Part]:
 
 def _build_role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -> Iterator[Part]:
     """Yield the tables for a role: CA certificates to install, then presented certificates."""
-    required = [one for one in trust.required if one.role == role and one.pool]
-    servers = dict.fromkeys(server for one in required for server in one.servers)
+    required = [
+        required_ca
+        for required_ca in trust.required
+        if required_ca.role == role and required_ca.pool
+    ]
+    servers = dict.fromkeys(server for required_ca in required for server in required_ca.servers)
     by_ca: dict[tuple[CaCertificate, str], list[RequiredCa]] = {}
-    for one in required:
-        by_ca.setdefault((one.ca, one.when), []).append(one)
+    for requirement in required:
+        by_ca.setdefault((requirement.ca, requirement.when), []).append(requirement)
 
     def group_requirements(group: list[RequiredCa]) -> _RequiredByRole:
-        own = dict.fromkeys(server for one in group for server in one.servers)
+        own = dict.fromkeys(server for required_ca in group for server in required_ca.servers)
         return _RequiredByRole(
             tuple(group), "all" if len(own) == len(servers) else ", ".join(own), chips
         )
 
     # Root certificates come first, because an intermediate certificate is useless without its root.
     lines = sorted(
-        map(group_requirements, by_ca.values()), key=lambda one: not one.required[0].ca.is_root
+        map(group_requirements, by_ca.values()), key=lambda line: not line.required[0].ca.is_root
     )
     title = f"{required[0].title}: {', '.join(servers)}"
     yield ReportTable(columns=_INSTALL_ON_PAGE, items=lambda: lines, formats={".html": title})
-    shown = [one for one in trust.presentations if one.presenter.role == role]
+    shown = [
+        presentation for presentation in trust.presentations if presentation.presenter.role == role
+    ]
     if shown:
         yield _build_shown_table(
             shown, chips, f"Certificates that these servers present ({required[0].title})"
@@ -199,9 +229,15 @@ def _build_shown_table(
     shown: Iterable[Presentation], chips: Mapping[str, Chip], caption: str
 ) -> ReportTable:
     groups: dict[tuple[object, ...], list[Presentation]] = {}
-    for one in shown:
-        key = (id(one.certificates), one.subject, one.shown_as, one.root, one.presenter.words)
-        groups.setdefault(key, []).append(one)
+    for presentation in shown:
+        key = (
+            id(presentation.certificates),
+            presentation.subject,
+            presentation.shown_as,
+            presentation.root,
+            presentation.presenter.words,
+        )
+        groups.setdefault(key, []).append(presentation)
     lines = [_PresentedByRole(tuple(group), chips) for group in groups.values()]
     return ReportTable(
         columns=_SHOWN_ON_PAGE, items=lambda: lines, formats={".html": caption}, is_folded=True
@@ -237,9 +273,9 @@ _SHOWN_ON_PAGE = columns(
     ("Root and client authentication", "root"),
 )
 _CLIENTS = columns(
-    ("Who shows", lambda one: str(one.presenter)),
+    ("Who shows", lambda presentation: str(presentation.presenter)),
     ("Certificate", "subject"),
-    ("To whom", lambda one: str(one.verifier)),
+    ("To whom", lambda presentation: str(presentation.verifier)),
     ("Client authentication", "client_authentication"),
 )
 _KNOWN = columns(
@@ -281,8 +317,8 @@ def _build_document(trust: TrustPlan) -> dict[str, object]:
 
 def _format_text(trust: TrustPlan) -> Iterator[list[str]]:
     """Yield a paragraph for each pool or other party, then one about client authentication."""
-    for who, group in groupby(trust.required, key=_format_party):
-        lines = [who]
+    for party, group in groupby(trust.required, key=_format_party):
+        lines = [party]
         for member in group:
             mark = " [inferred]" if member.is_inferred else ""
             lines += [
@@ -305,9 +341,11 @@ def _format_text(trust: TrustPlan) -> Iterator[list[str]]:
 
 
 def _format_party(requirement: RequiredCa) -> str:
-    who = f"{requirement.title} {requirement.pool}".rstrip()
+    party = f"{requirement.title} {requirement.pool}".rstrip()
     return (
-        f"{who}: {join_first(requirement.servers, _SERVERS_SHOWN)}" if requirement.servers else who
+        f"{party}: {join_first(requirement.servers, _SERVERS_SHOWN)}"
+        if requirement.servers
+        else party
     )
 
 

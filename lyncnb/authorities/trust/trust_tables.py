@@ -262,7 +262,7 @@ SHOWN = columns(
 
 def _get_certificate_ids(shown: Iterable[Presentation]) -> set[str]:
     """Return the IDs of the planned certificates that one side of a connection presents."""
-    groups = {id(one.certificates): one.certificates for one in shown}
+    groups = {id(presentation.certificates): presentation.certificates for presentation in shown}
     return {name for group in groups.values() for name in group}
 
 
@@ -321,8 +321,12 @@ class TrustPlan(Table):
                 yield Installation(requirement, server)
 
     def _summarize(self) -> str:
-        servers = {server for one in self.required for server in one.servers}
-        cas = {(one.issuer, one.root.ca) for one in self.presentations if one.certificates}
+        servers = {server for requirement in self.required for server in requirement.servers}
+        cas = {
+            (presentation.issuer, presentation.root.ca)
+            for presentation in self.presentations
+            if presentation.certificates
+        }
         counts = (
             count_of(len(_get_certificate_ids(self.presentations)), "presented certificate"),
             count_of(len(cas), "CA"),

@@ -50,12 +50,12 @@ def restrict_access(path: str | os.PathLike[str]) -> bool:
         library.GetSecurityDescriptorDacl(
             security, ctypes.byref(present), ctypes.byref(entries), ctypes.byref(default)
         )
-        full, what = os.path.abspath(path), ctypes.c_ulong(_DACL | _PROTECTED)
-        library.SetNamedSecurityInfoW(full, _FILE, what, None, None, entries, None)
+        full, information = os.path.abspath(path), ctypes.c_ulong(_DACL | _PROTECTED)
+        library.SetNamedSecurityInfoW(full, _FILE, information, None, None, entries, None)
         # The emulator Wine ignores the call of SetNamedSecurityInfoW, so lyncnb also calls
         # SetFileSecurityW.
         if find_other_users(path):
-            library.SetFileSecurityW(full, what, security)
+            library.SetFileSecurityW(full, information, security)
     finally:
         ctypes.WinDLL("kernel32").LocalFree(security)
     return not find_other_users(path)
@@ -91,7 +91,7 @@ def find_other_users(path: str | os.PathLike[str]) -> tuple[str, ...]:
         return ("S-1-1-0",)
     own = (*_ALLOWED, find_user_sid())
     return tuple(
-        dict.fromkeys(who for kind, _, _, who in entries if kind == "A" and who not in own)
+        dict.fromkeys(sid for kind, _, _, sid in entries if kind == "A" and sid not in own)
     )
 
 
@@ -114,9 +114,9 @@ def find_user_sid() -> str:
         library.ConvertSidToStringSidW(sid, ctypes.byref(text))
     finally:
         kernel.CloseHandle(token)
-    found = text.value or ""
+    user_sid = text.value or ""
     kernel.LocalFree(text)
-    return found
+    return user_sid
 
 
 def build_restrict_command(folder: str | os.PathLike[str]) -> str:

@@ -140,12 +140,12 @@ def _keep_words_whole(page: str) -> str:
 
     # In a sanitized notebook, the page contains ``<wbr/>`` in XML notation.
     page = page.replace("<wbr/>", "<wbr>")
-    parts, place = [], 0
-    for found in _NO_WORDS.finditer(page):
-        text = page[place : found.start()]
-        parts += [text if _is_plain(text) else _WORD.sub(mark_word, text), found[0]]
-        place = found.end()
-    return "".join(parts) + page[place:]
+    parts, position = [], 0
+    for match in _NO_WORDS.finditer(page):
+        text = page[position : match.start()]
+        parts += [text if _is_plain(text) else _WORD.sub(mark_word, text), match[0]]
+        position = match.end()
+    return "".join(parts) + page[position:]
 
 
 def _is_plain(text: str) -> bool:

@@ -52,16 +52,16 @@ def _load_patterns(table: str) -> list[tuple[str, re.Pattern[str], str]]:
 
     The text with the most fixed characters comes first, because it is the most specific.
     """
-    found = []
+    entries = []
     for text, other in _load_tables(_SENTENCES)[table].items():
         # The text is split into a repeating sequence of fixed text, the name of a value, and a star
         # or "".
         pieces = _VALUE.split(text)
         if len(pieces) > 1:
-            found.append((sum(map(len, pieces[::3])), pieces, other))
-    found.sort(key=lambda entry: -entry[0])
+            entries.append((sum(map(len, pieces[::3])), pieces, other))
+    entries.sort(key=lambda entry: -entry[0])
     return [
-        (max(pieces[::3], key=len), _compile_pattern(pieces), other) for _, pieces, other in found
+        (max(pieces[::3], key=len), _compile_pattern(pieces), other) for _, pieces, other in entries
     ]
 
 
@@ -94,9 +94,9 @@ def _translate(text: str, language: str, table: str) -> str:
         if text in (texts := _load_tables(file)[name]):
             return texts[text]
 
-    def fill(place: re.Match[str]) -> str:
+    def fill(placeholder: re.Match[str]) -> str:
         assert match is not None
-        before, name, star, after = place.groups("")
+        before, name, star, after = placeholder.groups("")
         value = _translate(match[name], language, values) if star else match[name]
         begin = "" if _is_chinese(value[0]) else before
         return f"{begin}{value}{'' if _is_chinese(value[-1]) else after}"

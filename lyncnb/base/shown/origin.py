@@ -40,22 +40,22 @@ class Origin:
     def facts(self) -> Iterator[tuple[str, str]]:
         """Yield a heading and a text for each known detail of a document's origin."""
         judged_on = f"{self.judged_on}" if self.judged_on else ""
-        told = (
+        details = (
             ("Deployment", self.deployment),
             ("Planner", self.planner),
             ("Table", self.table),
             ("Created", self.made_on),
             ("Evaluated for", judged_on),
         )
-        return ((name, text) for name, text in told if text)
+        return ((name, text) for name, text in details if text)
 
     @property
     def one_line_text(self) -> str:
         """The origin of a document in one line, for the margin of a printed sheet."""
         facts = dict(self.facts())
         first = facts.pop("Deployment", "")
-        say = make_translator(self.lang)
-        named = (f"{say(name)}{say(': ')}{text}" for name, text in facts.items())
+        translate = make_translator(self.lang)
+        named = (f"{translate(name)}{translate(': ')}{text}" for name, text in facts.items())
         return " · ".join([*([first] if first else []), *named])
 
     @property

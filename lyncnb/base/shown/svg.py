@@ -132,9 +132,9 @@ class Drawing:
         """Write a line of text at the baseline ``y``. ``name`` identifies the text for clicks."""
         cls = f' class="{css_class}"' if css_class else ""
         at = "" if anchor == "start" else f' text-anchor="{anchor}"'
-        about = f' data-name="{_escape(name)}"' if name else ""
+        name_attribute = f' data-name="{_escape(name)}"' if name else ""
         self._shapes.append(
-            f'<text x="{_round(x)}" y="{_round(y)}"{at}{cls}{about}>{_escape(text)}</text>'
+            f'<text x="{_round(x)}" y="{_round(y)}"{at}{cls}{name_attribute}>{_escape(text)}</text>'
         )
 
     def draw_slanted_text(self, x: float, y: float, text: str, css_class: str = "") -> None:
@@ -191,8 +191,10 @@ class Drawing:
             marked.
         """
         listed = " ".join(pools)
-        about = f' data-pools="{_escape(listed)}" data-label="{_escape(label)}"' if listed else ""
-        self._shapes.append(f"<g{about}>")
+        attributes = (
+            f' data-pools="{_escape(listed)}" data-label="{_escape(label)}"' if listed else ""
+        )
+        self._shapes.append(f"<g{attributes}>")
         yield
         self._shapes.append("</g>")
 

@@ -194,7 +194,7 @@ def document_columns(
         lines = [
             heading,
             "-" * len(heading),
-            *(f"{one.heading} : {one.kind.value}" for one in columns),
+            *(f"{column.heading} : {column.kind.value}" for column in columns),
         ]
         text = "\n".join(lines)
         function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{text}\n"

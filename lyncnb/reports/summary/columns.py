@@ -85,10 +85,18 @@ _COLUMNS = (
 def describe_columns(table: int) -> tuple[tuple[str, str | Callable[[Any], Any], int], ...]:
     """Return the heading, value and width of each column in a table."""
     return tuple(
-        (one.heading, one.value, one.widths[table]) for one in _COLUMNS if table in one.widths
+        (column.heading, column.value, column.widths[table])
+        for column in _COLUMNS
+        if table in column.widths
     )
 
 
 def list_columns(table: int) -> tuple[Column, ...]:
     """Return the columns of a summary table. Each row of the table is a :class:`Line`."""
-    return columns(*((one.heading, one.value, one.kind) for one in _COLUMNS if table in one.widths))
+    return columns(
+        *(
+            (column.heading, column.value, column.kind)
+            for column in _COLUMNS
+            if table in column.widths
+        )
+    )

@@ -388,14 +388,14 @@ class Block:
         If no certificate is issued, return "".
         """
         days: dict[str, set[str]] = {}
-        for one in self.members:
+        for member in self.members:
             words = "not issued yet"
-            if one.valid_until:
-                words = f"{one.valid_from} to {one.valid_until}, {one.renewal_words}"
-            elif one.is_refused:
+            if member.valid_until:
+                words = f"{member.valid_from} to {member.valid_until}, {member.renewal_words}"
+            elif member.is_refused:
                 words = "lyncnb rejected the CA's response"
-            days.setdefault(words, set()).add(one.id)
-        is_back = any(one.valid_until or one.is_refused for one in self.members)
+            days.setdefault(words, set()).add(member.id)
+        is_back = any(member.valid_until or member.is_refused for member in self.members)
         return (
             tuple(self._add_numbers(ids, words) for words, ids in days.items()) if is_back else ()
         )
@@ -414,7 +414,7 @@ class Block:
             return words
         chosen = [member for member in self.members if member.id in ids]
         if any(not member.number for member in chosen):
-            servers = join_first([server for one in chosen for server in one.servers], 3)
+            servers = join_first([server for member in chosen for server in member.servers], 3)
             return f"{servers}: {words}"
         return f"no. {', '.join(list_number_ranges(chosen, ids))}: {words}"
 
@@ -627,10 +627,10 @@ def list_cover_entries(summary: Summary) -> Iterator[tuple[str, str]]:
     yield "Certificates", summary.totals
     at_set_up = {member.id for _, member in summary.members if member.is_at_set_up}
     if at_set_up:
-        which = format_certificate_numbers([member for _, member in summary.members], at_set_up)
+        numbers = format_certificate_numbers([member for _, member in summary.members], at_set_up)
         yield (
             "Requested during server setup",
-            (f"{which}; all other certificates are requested in advance"),
+            (f"{numbers}; all other certificates are requested in advance"),
         )
     day = summary.planned_issue_date or "no date is set yet"
     yield "To be issued on", f"{day}; valid for {summary.valid_for}"
@@ -682,7 +682,7 @@ def _list_approved_facts(summary: Summary, saved: SavedFile) -> Iterator[tuple[s
     }
     yield "Issuer", "; ".join(f"{name}: {number:,}" for name, number in counted.items())
     accepted = dict.fromkeys(
-        f"{one.code}: {one.accepted}" for one in summary.findings if one.accepted
+        f"{finding.code}: {finding.accepted}" for finding in summary.findings if finding.accepted
     )
     if accepted:
         yield "Accepted errors", "; ".join(accepted)
@@ -729,10 +729,10 @@ def group_with_headings(
 ) -> tuple[tuple[tuple[str, list[FindingGroup]], ...], int]:
     """Return the first groups of findings, under headings, and the total number of groups."""
     groups = group_findings(findings)
-    told = groups[:max_shown]
+    shown_groups = groups[:max_shown]
     parts = (
-        (FINDINGS, [one for one in told if one.severity != "notice"]),
-        (NOTICES, [one for one in told if one.severity == "notice"]),
+        (FINDINGS, [group for group in shown_groups if group.severity != "notice"]),
+        (NOTICES, [group for group in shown_groups if group.severity == "notice"]),
     )
     return tuple(part for part in parts if part[1]), len(groups)
 
@@ -751,13 +751,13 @@ def format_authority(issuer: str, ca: str) -> str:
 
 def list_number_ranges(members: Iterable[Member], ids: Collection[str]) -> list[str]:
     """Return the numbers of some certificates as ranges, such as ``1 to 4`` and ``6``."""
-    numbers = sorted(int(one.number) for one in members if one.number and one.id in ids)
-    found: list[str] = []
+    numbers = sorted(int(member.number) for member in members if member.number and member.id in ids)
+    ranges: list[str] = []
     for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
         first, *others = (number for _, number in run)
         many = len(others) > 1
-        found += [f"{first} to {others[-1]}"] if many else map(str, (first, *others))
-    return found
+        ranges += [f"{first} to {others[-1]}"] if many else map(str, (first, *others))
+    return ranges
 
 
 _NUMBERS = 60  # The maximum number of ranges of certificate numbers in a sentence.

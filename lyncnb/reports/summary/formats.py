@@ -68,9 +68,9 @@ def write_plan_table(
     check_format(suffix)
     if suffix == ".json":
         return plan_json(plan, findings)
-    told = build_summary(plan, findings, pictures=suffix == ".html", table_only=suffix == ".csv")
-    told = replace(told, saved=saved)
-    return write_summary(add_requests(told, requests), suffix)
+    summary = build_summary(plan, findings, pictures=suffix == ".html", table_only=suffix == ".csv")
+    summary = replace(summary, saved=saved)
+    return write_summary(add_requests(summary, requests), suffix)
 
 
 def write_summary(summary: Summary, suffix: str) -> bytes:

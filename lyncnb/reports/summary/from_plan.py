@@ -81,8 +81,8 @@ def build_summary(
         totals="" if table_only else format_totals(plan, findings),
         # Omit the edit that fixes the finding, because readers of a summary do not need the edit.
         findings=tuple(
-            replace(one, edits=()) if one.edits else one
-            for one in (finding.in_language(plan.options.lang) for finding in findings)
+            replace(translated, edits=()) if translated.edits else translated
+            for translated in (finding.in_language(plan.options.lang) for finding in findings)
         ),
         blocks=blocks,
         servers=() if table_only else tuple(_list_server_lines(plan, blocks)),
@@ -100,7 +100,10 @@ def list_ids_in_order(plan: CertificatePlan) -> tuple[str, ...]:
 
 def _describe_validity(plan: CertificatePlan) -> str:
     """Describe the requested validity, for each issuer if the values differ."""
-    days = {one.issuer: plan.options.validity_for(one.issuer) for one in plan.certificates}
+    days = {
+        certificate.issuer: plan.options.validity_for(certificate.issuer)
+        for certificate in plan.certificates
+    }
     if len(set(days.values())) < 2:
         return _describe_days(next(iter(days.values()), plan.options.validity_days))
     return "; ".join(f"{issuer}: {_describe_days(days[issuer])}" for issuer in sorted(days))
@@ -119,7 +122,7 @@ def add_pictures(summary: Summary, plan: CertificatePlan) -> Summary:
 
 
 def _list_reasons(rules: Rules, blocks: Iterable[Block]) -> Iterator[NameRule]:
-    used = dict.fromkeys(rule for one in blocks for names in one.names for rule in names.rules)
+    used = dict.fromkeys(rule for block in blocks for names in block.names for rule in names.rules)
     return (rules.names[rule] for rule in used if rule in rules.names)
 
 
@@ -142,8 +145,8 @@ def _build_picture(plan: CertificatePlan) -> Picture:
 
 def _build_blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[Block, ...]:
     groups: dict[tuple[object, ...], list[tuple[int, PlannedCertificate]]] = {}
-    for place, certificate in enumerate(plan.certificates):
-        groups.setdefault(_make_block_key(certificate), []).append((place, certificate))
+    for index, certificate in enumerate(plan.certificates):
+        groups.setdefault(_make_block_key(certificate), []).append((index, certificate))
     # The summary lists the certificates of each CA together, and numbers them in the order of the
     # list.
     authorities: dict[tuple[str, str], list[list[tuple[int, PlannedCertificate]]]] = {}
@@ -152,8 +155,8 @@ def _build_blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[B
     maker = _BlockMaker(plan, findings)
     shared = Counter(group[0][1].pool for group in groups.values())
     return tuple(
-        maker.build_block(place, group, has_sibling=shared[group[0][1].pool] > 1)
-        for place, group in enumerate(chain.from_iterable(authorities.values()), start=1)
+        maker.build_block(position, group, has_sibling=shared[group[0][1].pool] > 1)
+        for position, group in enumerate(chain.from_iterable(authorities.values()), start=1)
     )
 
 
@@ -189,47 +192,49 @@ class _BlockMaker:
 
     def build_block(
         self,
-        place: int,
+        position: int,
         group: Sequence[tuple[int, PlannedCertificate]],
         *,
         has_sibling: bool,
     ) -> Block:
-        one, is_folded = group[0][1], len(group) > 1
-        own = _find_own_server(one) if is_folded else ""
-        rule = self._by_id.get(one.rule)
+        first_certificate, is_folded = group[0][1], len(group) > 1
+        own = _find_own_server(first_certificate) if is_folded else ""
+        rule = self._by_id.get(first_certificate.rule)
         return Block(
-            place=place,
-            role=one.role,
-            title=self._titles.get(one.role, one.role),
-            pool=one.pool,
-            site=one.site,
-            usages=one.usages,
-            subject=one.subject.to_rfc4514(),
-            names=tuple(self._list_needed_names(one, own)),
-            alternative_names=tuple("" if name == own else str(name) for name in one.names),
-            extended_key_usage=one.extended_key_usage,
-            key=str(one.key),
-            hash=one.hash,
-            issuer=one.issuer,
-            ca=one.ca,
-            shared_by=one.shared_by,
-            rule=one.rule,
+            place=position,
+            role=first_certificate.role,
+            title=self._titles.get(first_certificate.role, first_certificate.role),
+            pool=first_certificate.pool,
+            site=first_certificate.site,
+            usages=first_certificate.usages,
+            subject=first_certificate.subject.to_rfc4514(),
+            names=tuple(self._list_needed_names(first_certificate, own)),
+            alternative_names=tuple(
+                "" if name == own else str(name) for name in first_certificate.names
+            ),
+            extended_key_usage=first_certificate.extended_key_usage,
+            key=str(first_certificate.key),
+            hash=first_certificate.hash,
+            issuer=first_certificate.issuer,
+            ca=first_certificate.ca,
+            shared_by=first_certificate.shared_by,
+            rule=first_certificate.rule,
             source=rule.source if rule else "",
-            members=tuple(self._build_member(place, certificate) for place, certificate in group),
+            members=tuple(self._build_member(index, certificate) for index, certificate in group),
             has_sibling=has_sibling,
         )
 
-    def _build_member(self, place: int, certificate: PlannedCertificate) -> Member:
+    def _build_member(self, index: int, certificate: PlannedCertificate) -> Member:
         request_id = certificate.id
         warnings: tuple[str, ...] = ()
         if self._codes:
-            about = (request_id, self._first.get(certificate.pool, ""), *certificate.servers)
-            codes = (code for subject in about for code in self._codes.get(subject, ()))
+            subjects = (request_id, self._first.get(certificate.pool, ""), *certificate.servers)
+            codes = (code for subject in subjects for code in self._codes.get(subject, ()))
             warnings = tuple(dict.fromkeys(codes))
         if certificate.at_set_up:
             first = min(certificate.servers)
             return Member(
-                place=place,
+                place=index,
                 id=request_id,
                 servers=certificate.servers,
                 csr_file=(f"no request: created on {first} during server setup"),
@@ -239,7 +244,7 @@ class _BlockMaker:
                 is_at_set_up=True,
             )
         return Member(
-            place=place,
+            place=index,
             id=request_id,
             servers=certificate.servers,
             csr_file=f"csr/{request_id}.csr",
@@ -287,10 +292,10 @@ class _BlockMaker:
 
 
 def _list_titles(plan: CertificatePlan) -> Mapping[str, str]:
-    say = make_translator(plan.options.lang)
+    translate = make_translator(plan.options.lang)
     titles = {role.id: role.title for role in plan.rules.roles.values()}
     titles["Deployment"] = "Deployment"
-    return {role: say(title) for role, title in titles.items()}
+    return {role: translate(title) for role, title in titles.items()}
 
 
 def _group_codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]:
@@ -308,10 +313,10 @@ def _list_server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterat
     titles = _list_titles(plan)
     needed: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for block in blocks:
-        what = block.what
+        usage = block.what
         for member in block.members:
             for server in member.servers:
-                needed[server].append((member.id, what))
+                needed[server].append((member.id, usage))
     reasons: dict[str, str] = {}
     for pool, computer in plan.topology.computers:
         server = str(computer.fqdn)
@@ -325,6 +330,6 @@ def _list_server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterat
             site=pool.site,
             target_os=computer.target_os,
             certificates=tuple(name for name, _ in has),
-            usages=tuple(what for _, what in has),
+            usages=tuple(usage for _, usage in has),
             why_none="" if has else reasons[pool.role],
         )

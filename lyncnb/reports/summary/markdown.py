@@ -37,52 +37,60 @@ def write_markdown_summary(summary: Summary, *, rows_shown: int) -> str:
 
 
 def _list_parts(summary: Summary, rows_shown: int) -> Iterator[str]:
-    say = make_translator(summary.lang)
+    translate = make_translator(summary.lang)
     domain = f": {summary.deployment}" if summary.deployment else ""
     yield f"# {escape_markdown(summary.title + domain)}\n"
     yield f"{LEAD}\n"
     facts = list_cover_entries(summary)
-    yield "".join(f"- {say(name)}: {escape_markdown(value)}\n" for name, value in facts if value)
+    yield "".join(
+        f"- {translate(name)}: {escape_markdown(value)}\n" for name, value in facts if value
+    )
     if summary.asks:
-        yield _format_heading("Who does what", say)
-        rows = [ask.build_row(say) for ask in summary.asks]
-        yield to_markdown(_list_titles(say, "Who", "What", "By when", "See"), rows)
+        yield _format_heading("Who does what", translate)
+        rows = [ask.build_row(translate) for ask in summary.asks]
+        yield to_markdown(_list_titles(translate, "Who", "What", "By when", "See"), rows)
     parts, number = group_with_headings(summary.findings, rows_shown)
     for heading, groups in parts:
-        yield _format_heading(heading, say)
-        lines = [(say(one.severity), one.places, one.paragraph, one.hint) for one in groups]
+        yield _format_heading(heading, translate)
+        lines = [
+            (translate(group.severity), group.places, group.paragraph, group.hint)
+            for group in groups
+        ]
         yield to_markdown(
-            _list_titles(say, "Severity", "About", "What was found", "What to do"), lines
+            _list_titles(translate, "Severity", "About", "What was found", "What to do"), lines
         )
     if number > rows_shown:
         yield describe_shown_rows(rows_shown, number) + "\n"
     if summary.spellings:
-        yield _format_heading(spellings.HEADING, say)
+        yield _format_heading(spellings.HEADING, translate)
         yield to_markdown(
-            _list_titles(say, *spellings.COLUMNS), [one.row for one in summary.spellings]
+            _list_titles(translate, *spellings.COLUMNS),
+            [spelling.row for spelling in summary.spellings],
         )
     servers, labels = summary.servers[:rows_shown], summary.labels
     if servers:
-        yield _format_heading("Servers", say)
+        yield _format_heading("Servers", translate)
         yield to_markdown(
             _list_titles(
-                say, "Server", "Role", f"Certificates{', no.' if summary.is_numbered else ''}"
+                translate, "Server", "Role", f"Certificates{', no.' if summary.is_numbered else ''}"
             ),
             [_format_server(line, labels) for line in servers],
         )
     if len(summary.servers) > rows_shown:
         yield describe_shown_rows(rows_shown, len(summary.servers)) + "\n"
-    for one in group_requests(summary):
-        yield f"## {escape_markdown(one.build_heading(say))}\n"
-        for block in one.blocks:
-            yield from _format_block(block, say)
+    for request_list in group_requests(summary):
+        yield f"## {escape_markdown(request_list.build_heading(translate))}\n"
+        for block in request_list.blocks:
+            yield from _format_block(block, translate)
     yield describe_omissions(summary) + "\n" if summary.left_out else ""
-    yield _format_heading("What happens to a request", say)
+    yield _format_heading("What happens to a request", translate)
     yield f"{STORY}\n"
     if sheet := build_approval_sheet(summary):
-        yield _format_heading("Approval", say)
-        yield "".join(f"- {say(name)}: {escape_markdown(text)}\n" for name, text in sheet.facts)
-    yield f"{say('Planned certificates (plan_sha256)')}: `{summary.plan_sha256}`\n"
+        yield _format_heading("Approval", translate)
+        yield "".join(
+            f"- {translate(name)}: {escape_markdown(text)}\n" for name, text in sheet.facts
+        )
+    yield f"{translate('Planned certificates (plan_sha256)')}: `{summary.plan_sha256}`\n"
 
 
 def _format_heading(text: str, translate: Callable[[str], str]) -> str:

@@ -69,14 +69,14 @@ class ServerGroup:
 
 def list_common_facts(block: Block) -> tuple[tuple[str, str], ...]:
     """Return the facts that are usually the same for all requests to one CA."""
-    told = (
+    facts = (
         ("Issuer", block.authority),
         ("Key", f"{block.key}, {block.hash}"),
         ("Exportable", block.exportable),
         ("EKU", ", ".join(block.extended_key_usage)),
         ("Valid", "; ".join(block.validity)),
     )
-    return tuple((name, text) for name, text in told if text)
+    return tuple((name, text) for name, text in facts if text)
 
 
 def group_requests(summary: Summary) -> tuple[RequestList, ...]:
@@ -127,16 +127,21 @@ def build_summary_page(summary: Summary, *, rows_shown: int) -> str:
     sources = summary.sources_of_names
     # The sources of content that is shown only on a screen are numbered last, so that the numbers
     # in print have no gaps.
-    told_of = (one for rule in summary.reasons for one in (rule, rule.clients, rule.without) if one)
-    numbered = dict.fromkeys([*sources, *(one.source for one in told_of)])
+    told_of = (
+        statement
+        for rule in summary.reasons
+        for statement in (rule, rule.clients, rule.without)
+        if statement
+    )
+    numbered = dict.fromkeys([*sources, *(statement.source for statement in told_of)])
     members = [member for _, member in summary.members]
     groups = group_findings(summary.findings)
-    told = groups[:rows_shown]
-    say = make_translator(summary.lang)
+    shown_groups = groups[:rows_shown]
+    translate = make_translator(summary.lang)
     days = draw_days(summary) if summary.picture else None
     return render_template(
         "reports/summary/summary.html.j2",
-        say=say,
+        say=translate,
         page_language=get_html_language(summary.lang),
         title=summary.title,
         running=summary.origin.one_line_text,
@@ -150,12 +155,12 @@ def build_summary_page(summary: Summary, *, rows_shown: int) -> str:
         labels=summary.labels,
         places={member.id: block.place for block, member in summary.members},
         is_numbered=summary.is_numbered,
-        findings=[one for one in told if one.severity != "notice"],
-        has_more_findings=len(groups) > len(told),
-        notices=[one for one in told if one.severity == "notice"],
+        findings=[group for group in shown_groups if group.severity != "notice"],
+        has_more_findings=len(groups) > len(shown_groups),
+        notices=[group for group in shown_groups if group.severity == "notice"],
         findings_note=describe_shown_rows(rows_shown, len(groups)),
         note=describe_omissions(summary),
-        number={source: place for place, source in enumerate(numbered, start=1)},
+        number={source: number for number, source in enumerate(numbered, start=1)},
         refs=link_sources(numbered),
         on_paper=len(sources),
         undocumented=NOT_DOCUMENTED,

@@ -59,8 +59,8 @@ def add_requests(
     records = {request.id: request for request in requests or ()}
     findings = (*summary.findings, *accepted)
     codes: dict[str, list[str]] = defaultdict(list)
-    for one in findings[len(summary.findings) :]:
-        codes[one.about].append(format_code(one))
+    for finding in findings[len(summary.findings) :]:
+        codes[finding.about].append(format_code(finding))
     blocks = summary.blocks
     if records:
         blocks = tuple(
@@ -68,23 +68,23 @@ def add_requests(
                 block,
                 members=tuple(
                     _add_stage(
-                        one,
-                        records.get(one.id),
-                        codes.get(one.id, ()),
-                        in_use.get(one.id),
+                        member,
+                        records.get(member.id),
+                        codes.get(member.id, ()),
+                        in_use.get(member.id),
                         partial(_find_order_date, block.issuer, summary.terms),
                     )
-                    for one in block.members
+                    for member in block.members
                 ),
             )
             for block in blocks
         )
     changed = format_last_change(records.values())
-    told = replace(summary, blocks=blocks, findings=findings, folder_changed=changed)
+    new_summary = replace(summary, blocks=blocks, findings=findings, folder_changed=changed)
     if changed:
-        told = replace(told, origin=replace(summary.origin, made_on=changed))
-    facts = tuple(_list_timeline_facts(told)) if summary.picture else summary.facts
-    return replace(told, asks=tuple(list_tasks(told)), facts=facts)
+        new_summary = replace(new_summary, origin=replace(summary.origin, made_on=changed))
+    facts = tuple(_list_timeline_facts(new_summary)) if summary.picture else summary.facts
+    return replace(new_summary, asks=tuple(list_tasks(new_summary)), facts=facts)
 
 
 def compute_progress_digest(
@@ -94,23 +94,25 @@ def compute_progress_digest(
 ) -> str:
     """Return a digest of the data that :func:`add_requests` adds to a summary."""
     digest = hashlib.sha256()
-    for one in accepted:
-        digest.update(repr((one.about, one.code, one.message)).encode("utf-8", "replace"))
+    for finding in accepted:
+        digest.update(
+            repr((finding.about, finding.code, finding.message)).encode("utf-8", "replace")
+        )
     for request in requests:
         files, issued = request.files, request.issued
-        told: tuple[str, ...] = (request.id, str(request.number), files.csr, files.key)
-        told = (*told, request.csr_sha256, request.spki_sha256)
+        fields: tuple[str, ...] = (request.id, str(request.number), files.csr, files.key)
+        fields = (*fields, request.csr_sha256, request.spki_sha256)
         back: tuple[str, ...] = ()
         if issued is not None:
             back = (issued.sha256, issued.not_before, issued.not_after)
         elif request.covered is not None:
             back = ("covered", request.covered.thumbprint_sha1, request.covered.not_after)
-        told = (*told, *_list_times(request), *back, *(("refused",) if request.refused else ()))
+        fields = (*fields, *_list_times(request), *back, *(("refused",) if request.refused else ()))
         if request.key_holder:
-            told = (*told, "key on", request.key_holder)
-        told = (*told, *request.import_commands, *request.assign_commands)
-        told = (*told, *_list_server_state(in_use.get(request.id)))
-        digest.update(repr(told).encode("utf-8", "replace"))
+            fields = (*fields, "key on", request.key_holder)
+        fields = (*fields, *request.import_commands, *request.assign_commands)
+        fields = (*fields, *_list_server_state(in_use.get(request.id)))
+        digest.update(repr(fields).encode("utf-8", "replace"))
     return digest.hexdigest()
 
 
@@ -120,13 +122,13 @@ def _list_server_state(lifecycle: InUse | None) -> tuple[str, ...]:
         return ()
     if lifecycle.held is None or not (lifecycle.deployed_on or lifecycle.under_way is not None):
         return (lifecycle.stage, *lifecycle.revoke)
-    told = (
+    state = (
         "in use",
         lifecycle.held.not_after,
         lifecycle.deployed_on,
         str(lifecycle.under_way is not None),
     )
-    return (*told, lifecycle.stage, *lifecycle.revoke)
+    return (*state, lifecycle.stage, *lifecycle.revoke)
 
 
 def _list_times(record: Request) -> tuple[str, ...]:
@@ -146,17 +148,17 @@ def _add_stage(
     renew_from: Callable[[HeldFacts], str],
 ) -> Member:
     """Add the stage of the request and the recorded data about the certificate to a summary row."""
-    told = _add_record(member, record, codes, lifecycle, renew_from)
+    new_member = _add_record(member, record, codes, lifecycle, renew_from)
     if record is None:
-        return told
-    told = replace(told, number=str(record.number or ""))
+        return new_member
+    new_member = replace(new_member, number=str(record.number or ""))
     if lifecycle is not None:
-        return replace(told, stage=lifecycle.stage)
-    if told.covered_by:
-        return replace(told, stage="covered")
+        return replace(new_member, stage=lifecycle.stage)
+    if new_member.covered_by:
+        return replace(new_member, stage="covered")
     if record.issued is not None:
-        return replace(told, stage="packaged" if record.import_commands else "issued")
-    return replace(told, stage="refused" if told.is_refused else "waiting")
+        return replace(new_member, stage="packaged" if record.import_commands else "issued")
+    return replace(new_member, stage="refused" if new_member.is_refused else "waiting")
 
 
 def _add_record(
@@ -171,13 +173,13 @@ def _add_record(
     if lifecycle is not None and lifecycle.revoke:
         member = replace(member, revoke=lifecycle.revoke)
     issued = record.issued
-    held = lifecycle.held if lifecycle is not None else issued
+    certificate = lifecycle.held if lifecycle is not None else issued
     if member.is_at_set_up and not record.csr_sha256:
         return replace(member, warnings=(*member.warnings, *codes))
     if record.covered is not None and (lifecycle is None or lifecycle.held is record.covered):
         member = replace(member, warnings=(*member.warnings, *codes))
         return _add_covering_certificate(member, record.covered, renew_from(record.covered))
-    told = replace(
+    new_member = replace(
         member,
         csr_file=record.files.csr,
         key_file=record.files.key,
@@ -189,18 +191,18 @@ def _add_record(
         assign_commands=record.assign_commands,
         is_at_set_up=False,
     )
-    if held is not None:
-        told = replace(
-            _add_certificate_data(told, held),
-            valid_from=held.not_before[:10],
-            valid_until=held.not_after[:10],
-            renew_from=renew_from(held),
+    if certificate is not None:
+        new_member = replace(
+            _add_certificate_data(new_member, certificate),
+            valid_from=certificate.not_before[:10],
+            valid_until=certificate.not_after[:10],
+            renew_from=renew_from(certificate),
             is_to_follow=lifecycle is not None and lifecycle.under_way is not None,
             deployed_on=lifecycle.deployed_on if lifecycle is not None else "",
         )
     if issued is None:
-        return replace(told, is_refused=bool(record.refused))
-    return replace(told, certificate_sha256=issued.sha256)
+        return replace(new_member, is_refused=bool(record.refused))
+    return replace(new_member, certificate_sha256=issued.sha256)
 
 
 def _add_covering_certificate(member: Member, cover: CoverFacts, renew_from: str) -> Member:
@@ -229,7 +231,7 @@ def _add_certificate_data(member: Member, certificate: HeldFacts) -> Member:
 
 def format_last_change(records: Iterable[Request]) -> str:
     """Return when the requests were last changed, such as ``2026-12-01 08:00 UTC``, or ""."""
-    times = (time for one in records for time in _list_times(one))
+    times = (time for record in records for time in _list_times(record))
     last = max(times, default="")
     return f"{last[:10]} {last[11:16]} UTC" if last else ""
 
@@ -237,14 +239,14 @@ def format_last_change(records: Iterable[Request]) -> str:
 def _list_timeline_facts(summary: Summary) -> Iterator[DatedFact]:
     """Yield the timeline's events: planned dates, and the expiration dates of certificates."""
     every = [member for _, member in summary.members]
-    there = [member for member in every if member.valid_until]
-    known = {member.id for member in there}
+    dated_members = [member for member in every if member.valid_until]
+    known = {member.id for member in dated_members}
     yield from (fact for fact in summary.facts if fact.about not in known)
     changed = _find_change_date(summary)
-    if there and changed:
+    if dated_members and changed:
         day = date.fromisoformat(changed)
         yield DatedFact(
-            kind=_get_group_title(there[0]),
+            kind=_get_group_title(dated_members[0]),
             about="",
             what="last change to the requests",
             begins=day,
@@ -252,7 +254,7 @@ def _list_timeline_facts(summary: Summary) -> Iterator[DatedFact]:
             is_present=True,
             source="the request folder",
         )
-    for (begins, ends, renew), members in _group_by_days(there).items():
+    for (begins, ends, renew), members in _group_by_days(dated_members).items():
         numbers = ", ".join(list_number_ranges(every, {member.id for member in members}))
         ended = ends < changed
         words = "ended" if ended else f"renew from {renew}"
@@ -277,11 +279,11 @@ def _get_group_title(member: Member) -> str:
 
 def _group_by_days(members: Iterable[Member]) -> dict[tuple[str, str, str], list[Member]]:
     """Group the certificates that have the same dates, in the order of their renewal."""
-    found: dict[tuple[str, str, str], list[Member]] = {}
-    for member in sorted(members, key=lambda one: (one.renew_from, one.place)):
+    groups: dict[tuple[str, str, str], list[Member]] = {}
+    for member in sorted(members, key=lambda member: (member.renew_from, member.place)):
         days = (member.valid_from, member.valid_until, member.renew_from)
-        found.setdefault(days, []).append(member)
-    return found
+        groups.setdefault(days, []).append(member)
+    return groups
 
 
 def _find_change_date(summary: Summary) -> str:

@@ -47,7 +47,7 @@ class _Stages:
         self.has_folder = any(member.stage for member in self.every)
 
     def list_ids(self, *stages: str) -> frozenset[str]:
-        return frozenset(one.id for one in self.every if _find_stage(one) in stages)
+        return frozenset(member.id for member in self.every if _find_stage(member) in stages)
 
     def name_ids(self, ids: Collection[str]) -> str:
         return format_certificate_numbers(self.every, ids)
@@ -58,9 +58,9 @@ def _find_stage(member: Member) -> str:
 
 
 def _build_planner_task(
-    task: str, date_text: str = "now", anchor: str = "", place: str = "this page"
+    task: str, date_text: str = "now", anchor: str = "", location: str = "this page"
 ) -> Ask:
-    return Ask(who="Planner", what=task, when=date_text, where=place, anchor=anchor)
+    return Ask(who="Planner", what=task, when=date_text, where=location, anchor=anchor)
 
 
 def _list_revocation_tasks(stages: _Stages) -> Iterator[Ask]:
@@ -70,10 +70,10 @@ def _list_revocation_tasks(stages: _Stages) -> Iterator[Ask]:
     """
     authorities = group_by_authority(stages.summary.blocks)
     for number, (name, blocks) in enumerate(authorities.items(), start=1):
-        words = [text for block in blocks for one in block.members for text in one.revoke]
+        words = [text for block in blocks for member in block.members for text in member.revoke]
         if words:
-            what = f"{'; '.join(words)}."
-            yield Ask(who=name, what=what, when="now", where=name, anchor=f"ca{number}")
+            task = f"{'; '.join(words)}."
+            yield Ask(who=name, what=task, when="now", where=name, anchor=f"ca{number}")
     if ids := {member.id for member in stages.every if member.revoke}:
         yield _build_planner_task(
             f"The key of {stages.name_ids(ids)} is compromised. Ask the CA to revoke the issued "
@@ -92,11 +92,11 @@ def _list_finding_tasks(summary: Summary, *, is_first: bool) -> Iterator[Ask]:
             ),
             "before the requests are written",
             anchor="findings",
-            place="Findings",
+            location="Findings",
         )
     if counts["warning"]:
-        what = f"Review {count_of(counts['warning'], 'warning')}."
-        yield _build_planner_task(what, sent, anchor="findings", place="Findings")
+        task = f"Review {count_of(counts['warning'], 'warning')}."
+        yield _build_planner_task(task, sent, anchor="findings", location="Findings")
     if summary.planned_issue_date is None:
         yield _build_planner_task(
             ("Set planned_issue_date. Until then, the following tasks have no date."), sent
@@ -137,11 +137,13 @@ def _list_planner_tasks(stages: _Stages) -> Iterator[Ask]:
             )
         return
     if ids := stages.list_ids("planned"):
-        what = f"Write the requests for {stages.name_ids(ids)}: lyncnb request TOPOLOGY FOLDER."
-        yield _build_planner_task(what)
-    holders = {one.id: one.key_holder for one in stages.every if one.stage == "elsewhere"}
+        task = f"Write the requests for {stages.name_ids(ids)}: lyncnb request TOPOLOGY FOLDER."
+        yield _build_planner_task(task)
+    holders = {
+        member.id: member.key_holder for member in stages.every if member.stage == "elsewhere"
+    }
     for holder in dict.fromkeys(holders.values()):
-        ids = frozenset(name for name, where in holders.items() if where == holder)
+        ids = frozenset(name for name, key_holder in holders.items() if key_holder == holder)
         yield _build_planner_task(
             f"Request {stages.name_ids(ids)} on {holder} with the scripts in steps/. "
             "Then import the requests: lyncnb receive FOLDER --request FILE."
@@ -181,7 +183,9 @@ def _list_domain_owner_tasks(stages: _Stages) -> Iterator[Ask]:
             validated |= domains
     public = {line.member.id for line in summary.members if line.block.issuer == "public"}
     codes = {
-        one.code for one in summary.findings if one.severity == "notice" and one.about in public
+        finding.code
+        for finding in summary.findings
+        if finding.severity == "notice" and finding.about in public
     }
     if codes and ordered and (left := sorted(wanted - validated)):
         yield Ask(
@@ -200,38 +204,38 @@ def _list_domain_owner_tasks(stages: _Stages) -> Iterator[Ask]:
 def _list_authority_tasks(
     stages: _Stages, name: str, blocks: Sequence[Block], anchor: str
 ) -> Iterator[Ask]:
-    members = [one for block in blocks for one in block.members if not one.is_at_set_up]
-    missing = {one.id for one in members if one.stage in _NOT_ISSUED}
+    members = [member for block in blocks for member in block.members if not member.is_at_set_up]
+    missing = {member.id for member in members if member.stage in _NOT_ISSUED}
     if not missing:
         return
     words, day = stages.name_ids(missing), stages.summary.planned_issue_date
     in_all = f", {len(missing):,} in all," if " to " in words else ""
-    what = f"Issue {words}{in_all} as requested, with all names."
-    covered = sum(one.stage == "covered" for one in members)
+    task = f"Issue {words}{in_all} as requested, with all names."
+    covered = sum(member.stage == "covered" for member in members)
     if back := len(members) - len(missing) - covered:
-        what += f" {back:,} of {back + len(missing):,} {'is' if back == 1 else 'are'} issued."
+        task += f" {back:,} of {back + len(missing):,} {'is' if back == 1 else 'are'} issued."
     if covered:
-        what += f" Installed certificates cover {count_of(covered, 'more request')}."
-    if refused := {one.id for one in members if one.stage == "refused"}:
-        which = stages.name_ids(refused)
-        what += (
-            f" lyncnb rejected the certificate that the CA returned for {which}. Issue "
+        task += f" Installed certificates cover {count_of(covered, 'more request')}."
+    if refused := {member.id for member in members if member.stage == "refused"}:
+        numbers = stages.name_ids(refused)
+        task += (
+            f" lyncnb rejected the certificate that the CA returned for {numbers}. Issue "
             "the certificate again. Ask the planner for the reason."
         )
     when = f"by {day}" if day else "the planner sets the date"
     if day and str(day) < stages.summary.folder_changed[:10]:
         when = f"now: due by {day}"
-    yield Ask(who=name, what=what, when=when, where=name, anchor=anchor)
+    yield Ask(who=name, what=task, when=when, where=name, anchor=anchor)
 
 
 def _list_response_tasks(stages: _Stages) -> Iterator[Ask]:
     """Yield the planner's tasks that follow the CA's response."""
     if stages.has_folder and (ids := stages.list_ids("waiting", "refused")):
         words = stages.name_ids(ids)
-        what = (
+        task = (
             f"Import the certificates that the CA returns for {words}: lyncnb receive FOLDER FILE."
         )
-        yield _build_planner_task(what, "when the CA returns certificates")
+        yield _build_planner_task(task, "when the CA returns certificates")
     if ids := stages.list_ids("issued"):
         yield _build_planner_task(f"Package {stages.name_ids(ids)}: lyncnb pfx FOLDER.")
     if ids := stages.list_ids("packaged"):
@@ -245,7 +249,9 @@ def _list_server_team_tasks(stages: _Stages) -> Iterator[Ask]:
     later = "when the planner sends the packages"
     for states, when in ((("packaged",), "now"), (_NOT_PACKAGED, later)):
         ids = stages.list_ids(*states)
-        servers = {server for one in stages.every if one.id in ids for server in one.servers}
+        servers = {
+            server for member in stages.every if member.id in ids for server in member.servers
+        }
         if servers:
             yield Ask(
                 who="Server team",
@@ -269,16 +275,18 @@ def _list_server_team_tasks(stages: _Stages) -> Iterator[Ask]:
 def _list_renewal_tasks(stages: _Stages) -> Iterator[Ask]:
     """Yield a task for each group of certificates that must soon be renewed."""
     changed = stages.summary.folder_changed[:10]
-    in_use = [one for one in stages.every if one.valid_until and not one.is_to_follow]
-    until = min((one.valid_until for one in in_use if one.valid_until >= changed), default=changed)
+    in_use = [member for member in stages.every if member.valid_until and not member.is_to_follow]
+    until = min(
+        (member.valid_until for member in in_use if member.valid_until >= changed), default=changed
+    )
     groups: dict[tuple[str, str], list[Member]] = defaultdict(list)
-    for one in in_use:
-        if one.renew_from <= until:
-            groups[one.valid_until, max(one.renew_from, changed)].append(one)
+    for member in in_use:
+        if member.renew_from <= until:
+            groups[member.valid_until, max(member.renew_from, changed)].append(member)
     for (ends, renew), members in sorted(groups.items()):
-        which = stages.name_ids({member.id for member in members})
+        numbers = stages.name_ids({member.id for member in members})
         yield _build_planner_task(
-            f"Renew {which}, {'expired on' if ends < changed else 'valid until'} {ends}: create "
+            f"Renew {numbers}, {'expired on' if ends < changed else 'valid until'} {ends}: create "
             "new requests, and send them to the CA.",
             "now" if renew == changed else f"from {renew}",
             anchor="days" if stages.summary.picture else "",

@@ -60,31 +60,35 @@ def write_word_summary(summary: Summary, *, rows_shown: int) -> bytes:
         ) from None
     document = docx.Document()
     _set_page_format(document, summary)
-    say = make_translator(summary.lang)
+    translate = make_translator(summary.lang)
     domain = f": {summary.deployment}" if summary.deployment else ""
-    document.add_heading(summary.translate_title(say) + domain, level=0)
+    document.add_heading(summary.translate_title(translate) + domain, level=0)
     document.add_paragraph(LEAD)
-    facts = [(say(name), text) for name, text in list_cover_entries(summary) if text]
+    facts = [(translate(name), text) for name, text in list_cover_entries(summary) if text]
     _add_table(document, (), facts, widths=(32, 148))
     if summary.asks:
-        document.add_heading(say("Who does what"), level=1)
-        asks = [ask.build_row(say) for ask in summary.asks]
+        document.add_heading(translate("Who does what"), level=1)
+        asks = [ask.build_row(translate) for ask in summary.asks]
         columns = ("Who", "What", "By when", "See")
-        _add_table(document, tuple(map(say, columns)), asks, widths=(24, 88, 44, 24))
+        _add_table(document, tuple(map(translate, columns)), asks, widths=(24, 88, 44, 24))
     _add_findings(document, summary, rows_shown)
     if summary.spellings:
-        document.add_heading(say(spellings.HEADING), level=1)
-        told = [one.row for one in summary.spellings]
-        _add_table(document, tuple(map(say, spellings.COLUMNS)), told, widths=(28, 50, 50, 52))
+        document.add_heading(translate(spellings.HEADING), level=1)
+        rows = [spelling.row for spelling in summary.spellings]
+        _add_table(
+            document, tuple(map(translate, spellings.COLUMNS)), rows, widths=(28, 50, 50, 52)
+        )
     _add_servers(document, summary, rows_shown)
-    for one in group_requests(summary):
-        document.add_heading(one.build_heading(say), level=1)
-        common = one.common
+    for request_list in group_requests(summary):
+        document.add_heading(request_list.build_heading(translate), level=1)
+        common = request_list.common
         if common:
-            document.add_paragraph(f"{say('For each')}: {_translate_facts(common, say)}")
-        for block in one.blocks:
-            _add_block(document, block, common, say)
-    document.add_heading(say("What happens to a request"), level=1)
+            document.add_paragraph(
+                f"{translate('For each')}: {_translate_facts(common, translate)}"
+            )
+        for block in request_list.blocks:
+            _add_block(document, block, common, translate)
+    document.add_heading(translate("What happens to a request"), level=1)
     document.add_paragraph(STORY)
     if summary.left_out:
         document.add_paragraph(describe_omissions(summary))
@@ -132,8 +136,8 @@ def _set_page_format(document: Document, summary: Summary) -> None:
     properties.created = properties.modified = created or _CREATED
     if created is None:  # A wrong date would be misleading, so an unknown date is left out.
         for name in ("created", "modified"):
-            one = properties._element.find(qn(f"dcterms:{name}"))
-            properties._element.remove(one)
+            element = properties._element.find(qn(f"dcterms:{name}"))
+            properties._element.remove(element)
 
 
 def _add_page_footer(section: Section, line: str) -> None:
@@ -154,22 +158,22 @@ def _add_page_footer(section: Section, line: str) -> None:
 def _add_findings(document: Document, summary: Summary, max_shown: int) -> None:
     if not summary.findings:
         return
-    say = make_translator(summary.lang)
-    columns = tuple(map(say, ("Severity", "What was found", "What to do")))
+    translate = make_translator(summary.lang)
+    columns = tuple(map(translate, ("Severity", "What was found", "What to do")))
     parts, number = group_with_headings(summary.findings, max_shown)
     for heading, groups in parts:
-        document.add_heading(say(heading), level=1)
-        rows = [(say(one.severity), one.paragraph, one.hint) for one in groups]
+        document.add_heading(translate(heading), level=1)
+        rows = [(translate(group.severity), group.paragraph, group.hint) for group in groups]
         _add_table(document, columns, rows, widths=(16, 114, 50))
     if number > max_shown:
         document.add_paragraph(describe_shown_rows(max_shown, number))
 
 
 def _add_servers(document: Document, summary: Summary, max_shown: int) -> None:
-    groups, say = group_servers(summary.servers[:max_shown]), make_translator(summary.lang)
+    groups, translate = group_servers(summary.servers[:max_shown]), make_translator(summary.lang)
     labels = summary.labels
     if groups:
-        document.add_heading(say("Servers"), level=1)
+        document.add_heading(translate("Servers"), level=1)
         rows = [
             (group.title, ", ".join(_format_server(line, labels) for line in group.lines))
             for group in groups
@@ -178,7 +182,7 @@ def _add_servers(document: Document, summary: Summary, max_shown: int) -> None:
         if summary.is_numbered:
             servers = "Servers and certificate numbers"
         columns = ("Role", servers)
-        _add_table(document, tuple(map(say, columns)), rows, widths=(50, 130))
+        _add_table(document, tuple(map(translate, columns)), rows, widths=(50, 130))
     if len(summary.servers) > max_shown:
         document.add_paragraph(describe_shown_rows(max_shown, len(summary.servers)))
 
@@ -231,8 +235,8 @@ def _add_documents(document: Document, summary: Summary) -> None:
         return
     document.add_heading(translate_title("Documents", summary.lang), level=1)
     paragraph = document.add_paragraph()
-    for place, (title, address) in enumerate(summary.documents):
-        if place:
+    for index, (title, address) in enumerate(summary.documents):
+        if index:
             paragraph.add_run("; ")
         _add_link(paragraph, title, address)
 
@@ -253,16 +257,16 @@ def _add_link(paragraph: Paragraph, text: str, address: str) -> None:
 
 
 def _add_signatures(document: Document, summary: Summary) -> None:
-    sheet, say = build_approval_sheet(summary), make_translator(summary.lang)
+    sheet, translate = build_approval_sheet(summary), make_translator(summary.lang)
     if sheet is None:
         return
-    heading = document.add_heading(say("Approval"), level=1)
+    heading = document.add_heading(translate("Approval"), level=1)
     heading.paragraph_format.page_break_before = True
     document.add_paragraph(sheet.statement)
-    facts = [(say(name), text) for name, text in sheet.facts]
+    facts = [(translate(name), text) for name, text in sheet.facts]
     _add_table(document, (), facts, widths=(32, 148))
-    rows = [(say(who), "\n\n", "", "") for who in sheet.signatures]
-    columns = tuple(map(say, ("", "Name", "Date", "Signature")))
+    rows = [(translate(signer), "\n\n", "", "") for signer in sheet.signatures]
+    columns = tuple(map(translate, ("", "Name", "Date", "Signature")))
     _add_table(document, columns, rows, widths=(30, 55, 30, 65))
 
 
@@ -283,7 +287,7 @@ def _add_table(
     table.autofit = False
     for column, width in zip(table.columns, widths, strict=True):
         column.width = Mm(width)
-    for place, line in enumerate(lines):
+    for index, line in enumerate(lines):
         row = table.add_row()
         keep = OxmlElement("w:cantSplit")
         row._tr.get_or_add_trPr().append(keep)
@@ -291,7 +295,7 @@ def _add_table(
             cell.width = Mm(width)
             run = cell.paragraphs[0].add_run(text)
             run.font.size = Pt(7.5)
-            run.bold = bool(columns) and place == 0
+            run.bold = bool(columns) and index == 0
             cell.paragraphs[0].paragraph_format.space_after = Pt(0)
     if columns:
         repeated = OxmlElement("w:tblHeader")

@@ -40,13 +40,13 @@ def write_workbook(summary: Summary) -> bytes:
     ValueError
         If there are more certificates than a sheet holds.
     """
-    say = make_translator(summary.lang)
-    told = [
-        replace(sheet, title=say(sheet.title), columns=tuple(map(say, sheet.columns)))
+    translate = make_translator(summary.lang)
+    sheets = [
+        replace(sheet, title=translate(sheet.title), columns=tuple(map(translate, sheet.columns)))
         for sheet in map(partial(_convert_numbers, summary), list_sheets(summary))
         if next(iter(sheet.rows()), None) is not None
     ]
-    return to_xlsx(told, title=summary.title, origin=summary.origin)
+    return to_xlsx(sheets, title=summary.title, origin=summary.origin)
 
 
 def _convert_numbers(summary: Summary, sheet: Sheet) -> Sheet:
@@ -56,15 +56,15 @@ def _convert_numbers(summary: Summary, sheet: Sheet) -> Sheet:
     """
     if "No." not in sheet.columns:
         return sheet
-    place = sheet.columns.index("No.")
+    index = sheet.columns.index("No.")
 
     def remove_number(row: Sequence[Any]) -> tuple[Any, ...]:
-        return (*row[:place], *row[place + 1 :])
+        return (*row[:index], *row[index + 1 :])
 
     def convert_row(row: Sequence[Any]) -> tuple[Any, ...]:
         # If a row is for several certificates, the cell contains text such as "1 to 7".
-        number = int(row[place]) if str(row[place]).isdigit() else row[place]
-        return (*row[:place], number, *row[place + 1 :])
+        number = int(row[index]) if str(row[index]).isdigit() else row[index]
+        return (*row[:index], number, *row[index + 1 :])
 
     if summary.is_numbered:
         return replace(sheet, rows=lambda: map(convert_row, sheet.rows()))
@@ -107,8 +107,8 @@ def list_sheets(summary: Summary) -> tuple[Sheet, ...]:
             "Findings",
             # The sheet has one row for each finding code, so that users can filter by code.
             lambda: group_findings(summary.findings, by_subject=False),
-            ("Severity", lambda one: translate_title(one.severity, summary.lang), 10),
-            ("Finding", lambda one: one.codes[0], 26),
+            ("Severity", lambda group: translate_title(group.severity, summary.lang), 10),
+            ("Finding", lambda group: group.codes[0], 26),
             ("About", "about", 32),
             ("Message", "words", 52),
             ("What to do", "hint", 46),
@@ -116,7 +116,7 @@ def list_sheets(summary: Summary) -> tuple[Sheet, ...]:
         ),
         _build_sheet(
             "Spellings",
-            lambda: [one.row for one in summary.spellings],
+            lambda: [spelling.row for spelling in summary.spellings],
             *zip(spellings.COLUMNS, range(4), (24, 44, 44, 56), strict=True),
         ),
         _build_sheet("Renewals", lambda: _list_renewals(summary), *describe_columns(RENEWALS)),
@@ -197,13 +197,15 @@ def _list_names(summary: Summary) -> Iterator[Row]:
 def _list_all_names(summary: Summary) -> Iterator[Row]:
     for block in summary.blocks:
         for group in block.names:
-            where = ("subject and names" if group.is_alternative else "subject") * group.is_subject
+            location = (
+                "subject and names" if group.is_alternative else "subject"
+            ) * group.is_subject
             because = (" ".join(group.why), group.rules, "; ".join(group.sources))
             if group.is_own:
                 for member in block.members:
                     yield (member.number, block.owner, member.servers[0], "names", *because)
             for name in group.names:
-                yield (block.numbers, block.owner, name, where or "names", *because)
+                yield (block.numbers, block.owner, name, location or "names", *because)
 
 
 def _build_inventory_sheet(summary: Summary) -> Sheet:
@@ -241,8 +243,8 @@ def _list_inventory_rows(summary: Summary) -> list[Row]:
 
 def _format_needed_certificates(labels: Mapping[str, str], line: ServerLine) -> tuple[str, ...]:
     pairs = zip(line.list_labels(labels), line.usages, strict=True)
-    told = (usage if label == usage else f"{label} {usage}" for (_, label), usage in pairs)
-    return tuple(told) or (line.why_none,)
+    entries = (usage if label == usage else f"{label} {usage}" for (_, label), usage in pairs)
+    return tuple(entries) or (line.why_none,)
 
 
 def _list_renewals(summary: Summary) -> list[Line]:

@@ -99,12 +99,12 @@ def describe_block(old_topology: Topology, applied_block: TakenBlock, descriptio
     after, old = applied_block.topology, len(old_topology.cells)
     server = after.columns.index("server_fqdn")
     replaced, servers, count = [], set(), 0
-    for place in find_edited_cells(old_topology, after)[0]:
-        changes = list_differences(old_topology, after, place) if place < old else []
+    for index in find_edited_cells(old_topology, after)[0]:
+        changes = list_differences(old_topology, after, index) if index < old else []
         if name := next((was for column, was, _ in changes if column == "server_fqdn"), ""):
-            replaced.append(f"{name} by {after.cells[place][server]}")
+            replaced.append(f"{name} by {after.cells[index][server]}")
         elif changes:
-            servers.add(after.cells[place][server])
+            servers.add(after.cells[index][server])
             count += len(changes)
     cells = f"{count_of(count, 'cell')} of {count_of(len(servers), 'server')}" if count else ""
     if not applied_block.added and not replaced:
@@ -129,8 +129,8 @@ def _apply_cells(applied_block: TakenBlock, cells: list[CellText]) -> None:
         changes, doubled = _list_changes(applied_block.topology, cells)
         if doubled:
             applied_block.refused += doubled
-            gone = {(cell.place, cell.column) for cell in doubled}
-            cells = [cell for cell in cells if (cell.place, cell.column) not in gone]
+            doubled_keys = {(cell.place, cell.column) for cell in doubled}
+            cells = [cell for cell in cells if (cell.place, cell.column) not in doubled_keys]
             continue
         try:
             applied_block.topology = applied_block.topology.with_cells(changes)
@@ -171,16 +171,16 @@ def _apply_rows(applied_block: TakenBlock, rows: list[tuple[int, dict[str, str]]
                 _apply_rows(applied_block, rows[: len(rows) // 2])
                 _apply_rows(applied_block, rows[len(rows) // 2 :])
                 return
-            gone: dict[int, Problem] = {}
+            problems: dict[int, Problem] = {}
             for n, problem in blamed:
                 row = rows[n][1]
                 if problem.column in row and problem.column not in _NAMED_BY:
                     text = row.pop(problem.column)
                     refused.append(RefusedCell(rows[n][0], problem.column, text, problem))
                 else:
-                    gone.setdefault(n, problem)
-            applied_block.refused_rows += [(rows[n][0], problem) for n, problem in gone.items()]
-            rows = [row for n, row in enumerate(rows) if n not in gone]
+                    problems.setdefault(n, problem)
+            applied_block.refused_rows += [(rows[n][0], problem) for n, problem in problems.items()]
+            rows = [row for n, row in enumerate(rows) if n not in problems]
         else:
             applied_block.added += len(rows)
             place_of = {number: start + n for n, (number, _) in enumerate(rows)}
@@ -228,8 +228,8 @@ def _list_changes(
                 )
                 doubled.append(_build_refused_cell(cell, problem))
                 continue
-            for place in holders.list_rows_to_change(cell.place) if group else (cell.place,):
-                changes.setdefault(place, {})[name] = cell.text
+            for index in holders.list_rows_to_change(cell.place) if group else (cell.place,):
+                changes.setdefault(index, {})[name] = cell.text
     return changes, doubled
 
 
@@ -242,9 +242,9 @@ class _Holders:
         self._holders: dict[str, list[int]] = {}
         if self._groups and name in topology.columns:
             at = topology.columns.index(name)
-            for place, row in enumerate(topology.cells):
+            for index, row in enumerate(topology.cells):
                 if row[at]:
-                    self._holders.setdefault(self._groups[place], []).append(place)
+                    self._holders.setdefault(self._groups[index], []).append(index)
 
     def describe_group(self, row_index: int) -> str:
         """Return the pool, site or deployment whose rows share the value of a column."""
@@ -273,44 +273,44 @@ def plan_pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, d
         all rows of a pool move, its values move too, unless the new pool already has values. If
         they move to the same pool, the pools that use the old pool as backup use the new one.
     """
-    changes: dict[int, dict[str, str]] = {place: {"pool_fqdn": to} for place, to in moves.items()}
+    changes: dict[int, dict[str, str]] = {index: {"pool_fqdn": to} for index, to in moves.items()}
     if not moves:
         return changes
     before = list_pool_names(topology)
     server = topology.columns.index("server_fqdn")
     after = list(before)
-    for place, to in moves.items():
-        after[place] = to.strip().lower() or topology.cells[place][server]
-    moved = {place for place in moves if before[place] != after[place]}
+    for index, to in moves.items():
+        after[index] = to.strip().lower() or topology.cells[index][server]
+    moved = {index for index in moves if before[index] != after[index]}
     if not moved:
         return changes
     members: dict[str, list[int]] = {}
-    for place, pool in enumerate(before):
-        members.setdefault(pool, []).append(place)
+    for index, pool in enumerate(before):
+        members.setdefault(pool, []).append(index)
     for column in list_topology_columns():
         if column.scope != "pool" or column.name not in topology.columns:
             continue
         at = topology.columns.index(column.name)
         texts = [row[at] for row in topology.cells]
-        for place in sorted(moved):
-            staying = [p for p in members[before[place]] if p not in moved]
-            joined = [p for p in members.get(after[place], ()) if p not in moved]
-            if not texts[place] or not (staying or any(texts[p] for p in joined)):
+        for index in sorted(moved):
+            staying = [p for p in members[before[index]] if p not in moved]
+            joined = [p for p in members.get(after[index], ()) if p not in moved]
+            if not texts[index] or not (staying or any(texts[p] for p in joined)):
                 continue
-            changes[place][column.name] = ""
+            changes[index][column.name] = ""
             if staying and not any(texts[p] for p in staying):
                 heir = changes.setdefault(staying[0], {})
-                heir.setdefault(column.name, texts[place])
+                heir.setdefault(column.name, texts[index])
     renamed = {}
-    for old in {before[place] for place in moved}:
-        new = {after[place] for place in members[old]}
+    for old in {before[index] for index in moved}:
+        new = {after[index] for index in members[old]}
         if moved.issuperset(members[old]) and len(new) == 1:
             renamed[old] = new.pop()
     if renamed and "backup_pool" in topology.columns:
         at = topology.columns.index("backup_pool")
-        for place, row in enumerate(topology.cells):
+        for index, row in enumerate(topology.cells):
             if row[at] in renamed:
-                changes.setdefault(place, {}).setdefault("backup_pool", renamed[row[at]])
+                changes.setdefault(index, {}).setdefault("backup_pool", renamed[row[at]])
     return changes
 
 
@@ -341,8 +341,8 @@ def copy_rows(topology: Topology, row_indices: Sequence[int]) -> list[dict[str, 
     taken = {row[at] for row in topology.cells}
     rows: list[dict[str, str]] = []
     new_names: dict[str, str] = {}
-    for place in row_indices:
-        row = dict(zip(columns, topology.cells[place]))
+    for index in row_indices:
+        row = dict(zip(columns, topology.cells[index]))
         in_pool = row.get("pool_fqdn", "") not in ("", row["server_fqdn"])
         blank = ("site", "deployment", "pool") if in_pool else ("site", "deployment")
         row = {name: text for name, text in row.items() if scopes.get(name) not in blank}

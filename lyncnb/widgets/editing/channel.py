@@ -323,9 +323,9 @@ def format_all_problems(error: LyncnbError) -> list[str]:
         return format_error(error)
     lines = [f"Not done: {error.message}"]
     for problem in problems[:PROBLEMS_SHOWN]:
-        where = f"{problem.where}: " if problem.where else ""
+        location = f"{problem.where}: " if problem.where else ""
         hint = f" What to do: {problem.hint}" if problem.hint else ""
-        lines.append(f"{where}{problem.message}.{hint}")
+        lines.append(f"{location}{problem.message}.{hint}")
     if len(problems) > PROBLEMS_SHOWN:
         lines.append(f"… and {len(problems) - PROBLEMS_SHOWN:,} more problems")
     return [*lines, f"What to do: {error.hint}"] if error.hint else lines

@@ -129,13 +129,13 @@ def list_change_rows(loaded_state: State, current_state: State) -> list[tuple[st
     columns, loaded = current_state.topology.columns, loaded_state.topology
     before = dict(zip(loaded_state.ids, arrange_rows(loaded.columns, loaded.cells, columns)))
     was_named = dict(zip(loaded_state.ids, map(_format_key, list_server_keys(loaded))))
-    here = columns.index("server_fqdn")
+    server_index = columns.index("server_fqdn")
     titles = [find_heading(name) for name in columns]
     for row_id, row in zip(current_state.ids, current_state.topology.cells):
         old = before.get(row_id)
         if old is None:
-            texts = "; ".join(str(text) for text in row[here + 1 :] if text)
-            rows.append((str(row[here]), "(whole row)", "", f"added: {texts}"))
+            texts = "; ".join(str(text) for text in row[server_index + 1 :] if text)
+            rows.append((str(row[server_index]), "(whole row)", "", f"added: {texts}"))
             continue
         if old == row:
             continue
@@ -259,12 +259,12 @@ def _quote_text(text: str) -> str:
     return repr(plain_text)
 
 
-def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: bool) -> None:
+def save_plan(target: Path, now: State, *, known: Sequence[State], overwrite: bool) -> None:
     """Write a table and its options to files: both files, or neither if an error occurs.
 
     Parameters
     ----------
-    where : Path
+    target : Path
         The table or the folder. A missing folder is created. A path inside a request folder is
         refused.
     now : State
@@ -297,7 +297,7 @@ def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: boo
             },
         ),
     )
-    paths = choose_save_paths(where)
+    paths = choose_save_paths(target)
     folder = paths[0].parent
     for path in paths:
         reject_reserved_path(path)

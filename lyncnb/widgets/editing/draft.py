@@ -106,8 +106,8 @@ class Draft:
 
         IDs of removed rows are left out.
         """
-        place = self.map_indices_by_id()
-        return sorted(place[row_id] for row_id in set(ids) if row_id in place)
+        indices = self.map_indices_by_id()
+        return sorted(indices[row_id] for row_id in set(ids) if row_id in indices)
 
     def create_ids(self, count: int) -> tuple[int, ...]:
         """Return unused IDs for new table rows."""

@@ -302,10 +302,10 @@ class EditorChannel(Channel[EditorTold]):
         words = draft[1].describe_draft(self.editor.saved) if draft else ""
         self.send({"type": "draft", "words": words})
 
-    def _send_changes(self, said: str) -> None:
+    def _send_changes(self, description: str) -> None:
         editor, sheet = self.editor, self._sheet
         state = editor.state
-        self._step = self._describe_step(state, said)
+        self._step = self._describe_step(state, description)
         self.update_static()
         if not self._is_told:
             self._ahead = None
@@ -323,7 +323,7 @@ class EditorChannel(Channel[EditorTold]):
             order = None if state.ids == sheet.ids else state.ids
             self._is_all_new |= order is not None
             self._send_rows(*sheet.update_texts(state.topology, state.ids), order=order)
-        self._send_row_dependent_parts(said)
+        self._send_row_dependent_parts(description)
         self._send_outdated_cells()
 
     def _send_outdated_cells(self) -> None:
@@ -340,7 +340,7 @@ class EditorChannel(Channel[EditorTold]):
         order: Sequence[int] | None = None,
     ) -> None:
         if (row_indices and columns) or order is not None:
-            ids = [self._sheet.ids[place] for place in row_indices]
+            ids = [self._sheet.ids[index] for index in row_indices]
             self.send(*encode_rows(ids, columns, is_complete=False, order=order))
 
     def _send_row_dependent_parts(self, description: str) -> None:
@@ -367,9 +367,9 @@ class EditorChannel(Channel[EditorTold]):
         touched = self.editor.live.take_changed_servers()
         if self._is_all_new:
             self._is_all_new, touched = False, None
-        places = sheet.set_findings(self.editor.live.describe_findings_by_server(), touched)
+        indices = sheet.set_findings(self.editor.live.describe_findings_by_server(), touched)
         texts = sheet.columns[FINDINGS]
-        self._send_rows(places, {FINDINGS: [texts[place] for place in places]})
+        self._send_rows(indices, {FINDINGS: [texts[index] for index in indices]})
 
     def _send_options(self) -> None:
         editor = self.editor
@@ -422,7 +422,7 @@ class EditorChannel(Channel[EditorTold]):
             return ""
         old, new = self._sizes or self._loaded_sizes, self.editor.live.count_sizes()
         self._before, self._sizes = state, new
-        counts = [CountChange(what=what, before=old[what], after=new[what]) for what in new]
+        counts = [CountChange(what=kind, before=old[kind], after=new[kind]) for kind in new]
         effect = ", ".join(str(count) for count in counts if count.before != count.after)
         return f"{description or state.said}: {effect}" if effect else description or state.said
 
@@ -438,10 +438,10 @@ class EditorChannel(Channel[EditorTold]):
         try:
             self._apply_edit(set_cells, ids=ids, column=column, value=value)
         except TopologyError as error:
-            places = self.editor.find_row_indices(ids)
-            rows = {place + 2 for place in places}
+            indices = self.editor.find_row_indices(ids)
+            rows = {index + 2 for index in indices}
             problems = tuple(_remove_location(p, column, rows) for p in error.problems)
-            if not find_other_members(self.editor, places, column):
+            if not find_other_members(self.editor, indices, column):
                 raise TopologyError(error.message, hint=error.hint, problems=problems) from None
             hint = "choose one of the buttons in this message, or change the pool first"
             problems = tuple(replace(problem, hint="") for problem in problems)
@@ -492,10 +492,10 @@ class EditorChannel(Channel[EditorTold]):
     def _explain_cell(self, *, row: RowId, column: str) -> None:
         """Send the page the origin of a cell's value, and why certificates contain the value."""
         editor, sheet = self.editor, self._sheet
-        for place in editor.find_row_indices([row]):
-            server = editor.texts("server_fqdn")[place]
-            text = sheet.columns.get(column, editor.texts(column))[place].lstrip(INHERITED)
-            origin = describe_origin(editor.topology, place, column)
+        for index in editor.find_row_indices([row]):
+            server = editor.texts("server_fqdn")[index]
+            text = sheet.columns.get(column, editor.texts(column))[index].lstrip(INHERITED)
+            origin = describe_origin(editor.topology, index, column)
             self.send(
                 {
                     **explanations.explain_name(editor.plan, text.lower()),

@@ -43,15 +43,15 @@ RowIds = tuple[RowId, ...]
 
 def set_cells(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
     """Set a column in some rows. If the column belongs to the pool, all rows of the pool change."""
-    places = _find_selected_rows(draft, ids)
-    said = (
-        f"{find_heading(column)} of {_describe_servers(places, draft)}: "
+    indices = _find_selected_rows(draft, ids)
+    description = (
+        f"{find_heading(column)} of {_describe_servers(indices, draft)}: "
         f"{_format_for_display(value)}"
     )
     if column == "pool_fqdn":
-        _move_servers(draft, places, value, _describe_move(draft, places, value, said))
+        _move_servers(draft, indices, value, _describe_move(draft, indices, value, description))
     else:
-        _set_column(draft, column, _find_rows_to_set(draft, column, places), value, said)
+        _set_column(draft, column, _find_rows_to_set(draft, column, indices), value, description)
 
 
 def set_for_deployment(draft: Draft, *, name: str, value: str) -> None:
@@ -61,8 +61,8 @@ def set_for_deployment(draft: Draft, *, name: str, value: str) -> None:
     """
     facts = column_named(name)
     if facts.scope == "pool":
-        places = [n for n, role in enumerate(draft.texts("role")) if facts.is_used_by(role)]
-        targets = _find_rows_to_set(draft, name, places)
+        indices = [n for n, role in enumerate(draft.texts("role")) if facts.is_used_by(role)]
+        targets = _find_rows_to_set(draft, name, indices)
     else:
         texts = enumerate(draft.texts(name))
         targets = [n for n, text in texts if text or not value] or [0]
@@ -74,20 +74,20 @@ def leave_pool(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
 
     The values of the old pool stay in the old pool.
     """
-    places = _find_selected_rows(draft, ids)
+    indices = _find_selected_rows(draft, ids)
     change = f"{find_heading(column)}: {_format_for_display(value)}"
     _move_servers(
         draft,
-        places,
+        indices,
         "",
-        f"{_describe_servers(places, draft)} removed from the pool; {change}",
+        f"{_describe_servers(indices, draft)} removed from the pool; {change}",
         **{column: value},
     )
 
 
 def create_pool(draft: Draft, *, ids: RowIds, pool: Text) -> None:
     """Create a pool from some servers. No other pool may have the new name."""
-    places, name = _find_selected_rows(draft, ids), pool.strip().lower()
+    indices, name = _find_selected_rows(draft, ids), pool.strip().lower()
     if not name:
         raise LyncnbError(
             "the new pool has no name",
@@ -98,7 +98,7 @@ def create_pool(draft: Draft, *, ids: RowIds, pool: Text) -> None:
             f"the pool {name} already exists",
             hint="to add servers to this pool, change the Pool column of the servers",
         )
-    _move_servers(draft, places, name, f"new pool {name} with {_describe_servers(places, draft)}")
+    _move_servers(draft, indices, name, f"new pool {name} with {_describe_servers(indices, draft)}")
 
 
 def add_server(draft: Draft, *, values: Mapping[str, str]) -> tuple[int, ...]:
@@ -116,14 +116,14 @@ def duplicate_servers(draft: Draft, *, ids: RowIds) -> tuple[int, ...]:
 
 def remove_servers(draft: Draft, *, ids: RowIds) -> None:
     """Remove rows from the table. At least one row must remain."""
-    places = _find_selected_rows(draft, ids)
-    gone = set(places)
-    kept = tuple(row_id for n, row_id in enumerate(draft.state.ids) if n not in gone)
-    topology, said = (
-        draft.topology.with_rows(remove=places),
-        f"removed {_describe_servers(places, draft)}",
+    indices = _find_selected_rows(draft, ids)
+    removed = set(indices)
+    kept = tuple(row_id for n, row_id in enumerate(draft.state.ids) if n not in removed)
+    topology, description = (
+        draft.topology.with_rows(remove=indices),
+        f"removed {_describe_servers(indices, draft)}",
     )
-    draft.enter_state(replace(draft.state, topology=topology, ids=kept, said=said))
+    draft.enter_state(replace(draft.state, topology=topology, ids=kept, said=description))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +158,8 @@ def set_block(
 
     Valid texts are used. The result contains each rejected cell with the reason.
     """
-    place, known = draft.map_indices_by_id(), {*draft.topology.columns, *_list_scopes()}
-    texts = [CellText(place[c.row], c.column, c.text) for c in cells if c.row in place]
+    indices, known = draft.map_indices_by_id(), {*draft.topology.columns, *_list_scopes()}
+    texts = [CellText(indices[c.row], c.column, c.text) for c in cells if c.row in indices]
     rows = [{k: v for k, v in row.values.items() if k in known} for row in add]
     taken = apply_block(draft.topology, texts, rows)
     ids = (*draft.state.ids, *draft.create_ids(taken.added))
@@ -180,11 +180,12 @@ def _order_rows(draft: Draft, add: Sequence[BlockRow], applied_block: TakenBlock
     refused = {number for number, _ in applied_block.refused_rows}
     accepted = [row for number, row in enumerate(add, start=1) if number not in refused]
     count = len(draft.state.ids)
-    place = draft.map_indices_by_id()
+    indices = draft.map_indices_by_id()
     # Rows that are inserted above the same existing row keep their order.
     keys = [(n, 1) for n in range(count)]
     keys += [
-        (count, 0) if row.before is None else (place.get(row.before, count), 0) for row in accepted
+        (count, 0) if row.before is None else (indices.get(row.before, count), 0)
+        for row in accepted
     ]
     return sorted(range(len(keys)), key=keys.__getitem__)
 
@@ -193,14 +194,14 @@ def edit_table(draft: Draft, *, edits: ServerEdits, description: str) -> None:
     """Change, add and remove table rows by server name, in one step."""
     state = draft.state
     rows = [dict(zip(state.topology.columns, row)) for row in state.topology.cells]
-    place_of = {key: place for place, key in enumerate(list_server_keys(state.topology))}
+    place_of = {key: index for index, key in enumerate(list_server_keys(state.topology))}
     for servers, values in edits.change:
         for server in servers:
             rows[_find_row(place_of, server)].update(values)
-    gone = {_find_row(place_of, server) for server in edits.remove}
+    removed = {_find_row(place_of, server) for server in edits.remove}
     new = [dict(values) for values in edits.add]
-    ids = [row_id for place, row_id in enumerate(state.ids) if place not in gone]
-    rows = [row for place, row in enumerate(rows) if place not in gone] + new
+    ids = [row_id for index, row_id in enumerate(state.ids) if index not in removed]
+    rows = [row for index, row in enumerate(rows) if index not in removed] + new
     topology, ids = _build_topology(rows, state.topology), [*ids, *draft.create_ids(len(new))]
     draft.enter_state(replace(state, topology=topology, ids=tuple(ids), said=description))
 
@@ -284,10 +285,10 @@ def undo(draft: Draft) -> str:
     """Undo one step and return its description, or "" if there is no step."""
     if not draft.past:
         return ""
-    said = draft.state.said
+    description = draft.state.said
     draft.future.append(draft.state)
-    _return_to_state(draft, draft.past.pop(), f"Undone: {said}")
-    return said
+    _return_to_state(draft, draft.past.pop(), f"Undone: {description}")
+    return description
 
 
 def redo(draft: Draft) -> str:
@@ -308,18 +309,18 @@ def _return_to_state(draft: Draft, state: State, description: str) -> None:
         added = (row_id for row_id in state.ids if row_id not in known)
         draft.went_to = next(((row_id, "server_fqdn") for row_id in added), None)
         return
-    places = find_edited_cells(before.topology, state.topology)[0]
+    indices = find_edited_cells(before.topology, state.topology)[0]
     changed = (
-        (place, *change)
-        for place in places
-        for change in list_differences(before.topology, state.topology, place)
+        (index, *change)
+        for index in indices
+        for change in list_differences(before.topology, state.topology, index)
     )
     first = list(itertools.islice(changed, 2))
     if first:
-        place, column, old, new = first[0]
-        draft.went_to = (state.ids[place], column)
+        index, column, old, new = first[0]
+        draft.went_to = (state.ids[index], column)
     if len(first) == 1:
-        server = _describe_servers([place], draft)
+        server = _describe_servers([index], draft)
         values = f"{_format_for_display(old)} -> {_format_for_display(new)}"
         draft.told = (
             f"{description.partition(': ')[0]}: {find_heading(column)} of {server}: {values}"
@@ -356,12 +357,12 @@ def _format_for_display(value: str) -> str:
 
 
 def _find_selected_rows(draft: Draft, ids: Iterable[int]) -> list[int]:
-    places = draft.find_row_indices(ids)
-    if not places:
+    indices = draft.find_row_indices(ids)
+    if not indices:
         raise LyncnbError(
             "no server is selected", hint=("select the check boxes of one or more servers")
         )
-    return places
+    return indices
 
 
 def find_other_members(draft: Draft, row_indices: Sequence[int], column: str) -> list[int]:
@@ -381,14 +382,14 @@ def find_other_members(draft: Draft, row_indices: Sequence[int], column: str) ->
         return []
     pools, roles = list_group_names(draft.topology, "pool"), draft.texts("role")
     keys = list(zip(pools, roles if column == "role" else pools))
-    wanted, chosen = {keys[place] for place in row_indices}, set(row_indices)
-    return [place for place, key in enumerate(keys) if key in wanted and place not in chosen]
+    wanted, chosen = {keys[index] for index in row_indices}, set(row_indices)
+    return [index for index, key in enumerate(keys) if key in wanted and index not in chosen]
 
 
 def _find_whole_pool(row_indices: Sequence[int], draft: Draft) -> str:
     """Return the name of the pool that consists of exactly the given rows, or ""."""
     names = list_group_names(draft.topology, "pool")
-    pools = {names[place] for place in row_indices}
+    pools = {names[index] for index in row_indices}
     pool = pools.pop()
     return pool if not pools and names.count(pool) == len(row_indices) else ""
 
@@ -398,10 +399,10 @@ def _describe_servers(row_indices: Sequence[int], draft: Draft) -> str:
     if len(row_indices) > 1:
         pool = _find_whole_pool(row_indices, draft)
         return f"pool {pool}" if pool else f"{len(row_indices):,} servers"
-    names, place = draft.texts("server_fqdn"), row_indices[0]
-    if names.count(names[place]) == 1:
-        return names[place]
-    return f"{names[place]}, {draft.texts('role')[place]}"
+    names, index = draft.texts("server_fqdn"), row_indices[0]
+    if names.count(names[index]) == 1:
+        return names[index]
+    return f"{names[index]}, {draft.texts('role')[index]}"
 
 
 def _describe_move(draft: Draft, row_indices: Sequence[int], pool: str, description: str) -> str:
@@ -414,8 +415,8 @@ def _describe_move(draft: Draft, row_indices: Sequence[int], pool: str, descript
     old = _find_whole_pool(row_indices, draft)
     if old and new and old not in draft.texts("server_fqdn"):
         return f"merged pool {old} into {new}" if new in names else f"renamed pool {old} to {new}"
-    left = {names[place] for place in row_indices} - {new}
-    kept = [name for place, name in enumerate(names) if name in left and place not in moved]
+    left = {names[index] for index in row_indices} - {new}
+    kept = [name for index, name in enumerate(names) if name in left and index not in moved]
     split = [f"{name} keeps {count_of(kept.count(name), 'row')}" for name in dict.fromkeys(kept)]
     return (
         f"{description}; this change splits the pool, because {join_first(split, 3)}"
@@ -431,10 +432,10 @@ def _find_rows_to_set(draft: Draft, name: str, row_indices: Sequence[int]) -> li
         return list(row_indices)
     groups = list_group_names(draft.topology, scope)
     first: dict[str, int] = {}
-    for place in row_indices:
-        first.setdefault(groups[place], place)
+    for index in row_indices:
+        first.setdefault(groups[index], index)
     filled = [n for n, text in enumerate(draft.texts(name)) if text and groups[n] in first]
-    missing = set(first) - {groups[place] for place in filled}
+    missing = set(first) - {groups[index] for index in filled}
     return sorted({*filled, *(first[group] for group in missing)})
 
 
@@ -442,8 +443,8 @@ def _set_column(
     draft: Draft, name: str, row_indices: Sequence[int], value: str, description: str
 ) -> None:
     texts = draft.texts(name)
-    if any(texts[place] != value for place in row_indices):
-        topology = draft.topology.with_cells({place: {name: value} for place in row_indices})
+    if any(texts[index] != value for index in row_indices):
+        topology = draft.topology.with_cells({index: {name: value} for index in row_indices})
         draft.enter_state(replace(draft.state, topology=topology, said=description))
 
 
@@ -452,8 +453,8 @@ def _move_servers(
 ) -> None:
     """Move servers to another pool. The old pool keeps its values."""
     changes = plan_pool_moves(draft.topology, dict.fromkeys(row_indices, pool))
-    for place in row_indices:
-        changes[place] |= values
+    for index in row_indices:
+        changes[index] |= values
     draft.enter_state(
         replace(draft.state, topology=draft.topology.with_cells(changes), said=description)
     )

@@ -64,7 +64,7 @@ def build_finding_items(
     limits: Mapping[str, str],
     expired_codes: Container[str],
     is_open: Callable[[Finding], bool],
-    places: Mapping[str, Place] | None = None,
+    table_rows: Mapping[str, Place] | None = None,
 ) -> list[FindingGroup]:
     """Group findings by code for the list in the editor.
 
@@ -80,7 +80,7 @@ def build_finding_items(
         Codes whose acceptance has expired.
     is_open : callable
         A function that returns whether a finding is not accepted.
-    places : mapping of str to Place, optional
+    table_rows : mapping of str to Place, optional
         The row to open for a finding, by the subject of the finding.
 
     Returns
@@ -116,23 +116,23 @@ def build_finding_items(
         if len(group["fixes"]) < ITEMS_LISTED:
             group["fixes"] += _describe_edits(finding.edits, plan)
         if len(group["items"]) < ITEMS_LISTED:
-            item = _make_item(finding, (places or {}).get(finding.about), lang)
+            item = _make_item(finding, (table_rows or {}).get(finding.about), lang)
             item["choices"] = ["; ".join(_describe_edits(edits, plan)) for edits in finding.choices]
             group["items"].append(item)
     _add_names([item for group in groups.values() for item in group["items"]], plan)
     return list(groups.values())
 
 
-def _make_item(finding: Finding, place: Place | None, lang: str) -> FindingItem:
-    column = find_column(finding, place.role) if place else ""
-    shown, say = finding.in_language(lang), make_translator(lang)
+def _make_item(finding: Finding, table_row: Place | None, lang: str) -> FindingItem:
+    column = find_column(finding, table_row.role) if table_row else ""
+    shown, translate = finding.in_language(lang), make_translator(lang)
     return {
-        "about": finding.about or say("the deployment"),
+        "about": finding.about or translate("the deployment"),
         "message": replace_column_names(shown.message, lang),
         "names": [],
-        "row": place.row if place else None,
+        "row": table_row.row if table_row else None,
         "column": column,
-        "heading": say(find_heading(column)) if column else "",
+        "heading": translate(find_heading(column)) if column else "",
         "choices": [],
     }
 
@@ -145,12 +145,12 @@ def _describe_edits(edits: Iterable[Edit], plan: CertificatePlan) -> list[str]:
 def _add_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
     """Add to each finding the certificate names in its message, which the page shows as links."""
     spoken = [set(_NAME.findall(item["message"])) for item in items]
-    asked = set().union(*spoken)
+    all_names = set().union(*spoken)
     planned = {
         str(name)
         for certificate in plan.certificates
         for name in (certificate.subject.common_name, *certificate.names)
-        if name in asked
+        if name in all_names
     }
     for item, names in zip(items, spoken, strict=True):
         item["names"] = sorted(names & planned)
@@ -158,8 +158,8 @@ def _add_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
 
 def replace_column_names(text: str, lang: str = "en") -> str:
     """Replace the column names in a text with the table's headings in the given language."""
-    say = make_translator(lang)
-    return _list_column_names().sub(lambda found: f"“{say(find_heading(found[0]))}”", text)
+    translate = make_translator(lang)
+    return _list_column_names().sub(lambda match: f"“{translate(find_heading(match[0]))}”", text)
 
 
 def find_column(finding: Finding, role: str) -> str:
@@ -211,12 +211,14 @@ def explain_servers(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int)
     total : int
         The number of selected rows. It is larger if `ids` contains only the first rows.
     """
-    places = editing.find_row_indices(ids)
+    indices = editing.find_row_indices(ids)
     names = editing.texts("server_fqdn")
-    servers = list(dict.fromkeys(str(names[place]) for place in places))
+    servers = list(dict.fromkeys(str(names[index]) for index in indices))
     certificates = editing.live.list_certificates_of(servers)
     title = f"Certificates of {servers[0] if len(servers) == 1 else f'{total:,} servers'}"
-    note = "" if total <= len(places) else f"Showing the first {len(places)} of {total:,} servers."
+    note = (
+        "" if total <= len(indices) else f"Showing the first {len(indices)} of {total:,} servers."
+    )
     if not servers:
         title = "Select a server to see its certificates"
     elif not certificates:
@@ -274,7 +276,7 @@ def _build_certificate(
 def _list_findings(
     editing: PlanEditing, servers: Iterable[str], certificates: Iterable[PlannedCertificate]
 ) -> list[ServerFinding]:
-    about = {c.id for c in certificates if c.shared_by != "deployment"} | {*servers}
+    subjects = {c.id for c in certificates if c.shared_by != "deployment"} | {*servers}
     lang = editing.options.lang
     return [
         {
@@ -284,7 +286,7 @@ def _list_findings(
             "hint": replace_column_names(shown.hint, lang),
         }
         for f in editing.findings
-        if f.about in about
+        if f.about in subjects
         for shown in (f.in_language(lang),)
     ]
 
@@ -301,7 +303,7 @@ def list_findings(editing: PlanEditing) -> EditorFindings:
             code for code in options.accepted if is_acceptance_expired(code, options, day=day)
         },
         is_open=editing.live.is_open,
-        places=_find_rows(editing),
+        table_rows=_find_rows(editing),
     )
     return {"type": "findings", "groups": groups}
 
@@ -311,19 +313,19 @@ def _find_rows(editing: PlanEditing) -> dict[str, Place]:
     state = editing.state
     at = state.topology.columns.index("role")
     rows: dict[tuple[str, str], Place] = {}
-    places: dict[str, Place] = {}
+    table_rows: dict[str, Place] = {}
     names = editing.texts("server_fqdn")
     for row_id, row, name in zip(state.ids, state.topology.cells, names):
-        place = Place(row_id, row[at])
-        rows.setdefault((str(name), row[at]), place)
-        places.setdefault(str(name), place)
+        table_row = Place(row_id, row[at])
+        rows.setdefault((str(name), row[at]), table_row)
+        table_rows.setdefault(str(name), table_row)
     for certificate in editing.plan.certificates:
         if certificate.servers:
             server = certificate.servers[0]
-            row_place = rows.get((server, certificate.role)) or places.get(server)
+            row_place = rows.get((server, certificate.role)) or table_rows.get(server)
             if row_place is not None:
-                places[certificate.id] = row_place
-    return places
+                table_rows[certificate.id] = row_place
+    return table_rows
 
 
 _MOST_WITH_CAUSES = 20_000
@@ -405,8 +407,8 @@ class _RuleUses:
     def add(self, name: str, certificate: PlannedCertificate) -> None:
         """Record that a certificate contains a name that the rule adds."""
         self.names[name] = None
-        place = (certificate.pool or certificate.id, find_title(certificate), certificate.issuer)
-        self.places.setdefault(place, []).append(certificate.owner)
+        key = (certificate.pool or certificate.id, find_title(certificate), certificate.issuer)
+        self.places.setdefault(key, []).append(certificate.owner)
         self.servers.update(dict.fromkeys(map(str, certificate.servers)))
 
 
@@ -504,23 +506,23 @@ def _build_message(
     title: str, note: str, rules: Mapping[str, _RuleUses], names: Mapping[str, NameRule]
 ) -> Reasons:
     reasons = [_build_reason(names[rule], uses) for rule, uses in rules.items() if rule in names]
-    gone = [rule for rule in rules if rule not in names]
+    missing_rules = [rule for rule in rules if rule not in names]
     # The request folder may contain the IDs of rules that a later version of lyncnb removed.
-    if gone:
+    if missing_rules:
         note = (
             "The request was created with rules that this version of lyncnb does not have: "
-            f"{', '.join(gone)}."
+            f"{', '.join(missing_rules)}."
         )
     return {"type": "reasons", "title": title, "note": note, "reasons": reasons}
 
 
 def _build_reason(rule: NameRule, uses: _RuleUses) -> RuleReason:
     facts = (Fact(says=rule.why, source=rule.source), rule.clients, rule.without)
-    places = [
+    owner_texts = [
         f"{join_few(combine_names(dict.fromkeys(owners)))} ({use}, {issuer} CA)"
         for (_, use, issuer), owners in uses.places.items()
     ]
-    left = len(places) - _PLACES_LISTED
+    left = len(owner_texts) - _PLACES_LISTED
     return {
         "rule": rule.id,
         "names": [*uses.names],
@@ -532,6 +534,6 @@ def _build_reason(rule: NameRule, uses: _RuleUses) -> RuleReason:
             }
             for heading, fact in zip(REASON_COLUMNS, facts, strict=True)
         ],
-        "places": places[:_PLACES_LISTED] + ([f"and {left:,} more"] if left > 0 else []),
+        "places": owner_texts[:_PLACES_LISTED] + ([f"and {left:,} more"] if left > 0 else []),
         "servers": join_few(combine_names(uses.servers), _SERVERS_NAMED),
     }

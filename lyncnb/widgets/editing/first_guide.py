@@ -86,29 +86,29 @@ class GuideChannel(Channel[GuideTold]):
 
     def _send_questions(self) -> None:
         guide = self.guide
-        asked = guide.asked
-        fields = [_build_field(question) for question in asked]
+        entries = guide.asked
+        fields = [_build_field(question) for question in entries]
         problems = [
-            _build_problem(asked.question.words, asked.site, asked.question.key, asked.problem)
-            for asked in guide.wrong
+            _build_problem(entry.question.words, entry.site, entry.question.key, entry.problem)
+            for entry in guide.wrong
         ]
         lines: list[str] = []
         headings: list[str] = []
         rows: list[list[str]] = []
         first = None
         if not problems:
-            layout = lay_out(GuideAnswers(asked=asked))
+            layout = lay_out(GuideAnswers(asked=entries))
             for problem in layout.problems:
-                place = problem.site, problem.key
-                facts = next(f for f in fields if (f["site"], f["key"]) == place)
+                field_key = problem.site, problem.key
+                facts = next(f for f in fields if (f["site"], f["key"]) == field_key)
                 facts.update({"problem": problem.message, "hint": problem.hint})
-                problems.append(_build_problem(facts["label"], *place, problem.message))
+                problems.append(_build_problem(facts["label"], *field_key, problem.message))
             first = None if problems else guide.first
         if first is not None:
             headings, rows = first.overview()
             lines = [*first.remarks, *first.summarized_findings]
         # A question that the user has not answered yet is not an error.
-        waiting = [asked for asked in guide.wrong if not asked.text]
+        waiting = [entry for entry in guide.wrong if not entry.text]
         words = _describe_state(first, waiting, problems)
         if len(waiting) == len(problems):
             problems = []
@@ -156,36 +156,36 @@ def _describe_state(
     if first_plan is not None:
         return f"{first_plan.totals} The certificates contain {first_plan.names:,} different names."
     if unanswered and len(unanswered) == len(problems):
-        questions = "; ".join(asked.question.words for asked in unanswered)
+        questions = "; ".join(entry.question.words for entry in unanswered)
         return f"Please answer these questions: {questions}."
     return "lyncnb cannot create a plan from these answers yet. Correct the following errors."
 
 
 def _build_problem(text: str, site: str, key: str, problem: str) -> GuideProblem:
-    where = f" (site {site})" if site else ""
-    return {"words": f"{text}{where}: {problem}.", "site": site, "key": key}
+    suffix = f" (site {site})" if site else ""
+    return {"words": f"{text}{suffix}: {problem}.", "site": site, "key": key}
 
 
-def _build_field(asked: Asked) -> GuideField:
-    question = asked.question
+def _build_field(entry: Asked) -> GuideField:
+    question = entry.question
     choices = [[key, words] for key, words in list_choices(question).items()]
-    if choices and asked.text and asked.text not in dict(choices):
-        choices.append([asked.text, asked.text])
-    is_missing = bool(asked.problem) and not asked.text
+    if choices and entry.text and entry.text not in dict(choices):
+        choices.append([entry.text, entry.text])
+    is_missing = bool(entry.problem) and not entry.text
     return {
-        "site": asked.site,
+        "site": entry.site,
         "key": question.key,
-        "group": f"Site {asked.site}: {question.group}" if asked.site else question.group,
+        "group": f"Site {entry.site}: {question.group}" if entry.site else question.group,
         "label": question.words,
         "help": question.help,
         "kind": question.kind,
         "choices": choices,
-        "default": asked.default,
-        "text": asked.text,
+        "default": entry.default,
+        "text": entry.text,
         "least": question.least,
         "missing": is_missing,
-        "problem": "" if is_missing else asked.problem,
-        "hint": "" if is_missing else asked.hint,
+        "problem": "" if is_missing else entry.problem,
+        "hint": "" if is_missing else entry.hint,
     }
 
 
@@ -215,9 +215,9 @@ class FirstPlanGuide:
         #: After the files are written, the guide calls this function with the path of the folder,
         #: and the function shows the plan.
         self.on_written: Callable[[Path], object] | None = None
-        for asked in answers.asked if answers is not None else ():
-            text = answers.text(asked.question.key, asked.site) if answers is not None else ""
-            self._texts[asked.place] = "" if text == asked.default else text
+        for entry in answers.asked if answers is not None else ():
+            text = answers.text(entry.question.key, entry.site) if answers is not None else ""
+            self._texts[entry.place] = "" if text == entry.default else text
         self._sites = self._list_sites()  # The last valid topology and its plan.
 
     def answer(self, key: str, text: str, *, site: str = "") -> None:
@@ -259,7 +259,7 @@ class FirstPlanGuide:
     @property
     def wrong(self) -> tuple[Asked, ...]:
         """The questions with a wrong or missing answer."""
-        return tuple(asked for asked in self.asked if asked.problem)
+        return tuple(entry for entry in self.asked if entry.problem)
 
     @property
     def answers(self) -> GuideAnswers:
@@ -271,7 +271,7 @@ class FirstPlanGuide:
             If answers are wrong or missing. The exception lists all of them.
         """
         if self.wrong:
-            texts = [f"{asked.where}: {asked.problem}" for asked in self.wrong]
+            texts = [f"{entry.where}: {entry.problem}" for entry in self.wrong]
             raise AnswersError("; ".join(texts), hint=self.wrong[0].hint)
         return GuideAnswers(asked=self.asked)
 

@@ -88,15 +88,15 @@ def describe_columns(topology: Topology, rules: Rules, language: str = "en") -> 
 
     The column Findings is the last one.
     """
-    say = make_translator(language)
+    translate = make_translator(language)
     known = {column.name: column for column in list_topology_columns()}
     facts: list[ColumnFacts] = []
     for name in list_column_names(topology):
         if name in known:
-            facts.append(_describe_known_column(known[name], rules, say))
+            facts.append(_describe_known_column(known[name], rules, translate))
         else:
             facts.append({**_OWN_COLUMN, "name": name, "title": name})
-    facts.append({**_FINDINGS_COLUMN, "title": say("Findings")})
+    facts.append({**_FINDINGS_COLUMN, "title": translate("Findings")})
     return facts
 
 
@@ -158,10 +158,12 @@ def describe_option_groups(rules: Rules) -> list[FieldGroup]:
         for name, kind in DEPLOYMENT.items()
     ]
     groups: list[FieldGroup] = [{"title": "Deployment", "fields": fields}]
-    asked = sorted(OPTIONS, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+    option_names = sorted(
+        OPTIONS, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)
+    )
     for heading in _GROUPS:
         of_group = [
-            _describe_field(name, rules) for name in asked if OPTIONS[name].group == heading
+            _describe_field(name, rules) for name in option_names if OPTIONS[name].group == heading
         ]
         groups.append({"title": heading, "fields": of_group})
     groups.insert(-1, _describe_issuers(rules))

@@ -141,11 +141,11 @@ class LivePlan:
             self._examined = {}
         examined, fresh = self._check_certificates(plan)
         whole = self._check_deployment(plan, examined)
-        gone = [found for key, found in self._examined.items() if key not in examined]
+        removed = [result for key, result in self._examined.items() if key not in examined]
         touched = {
             server
-            for found in (*gone, *fresh)
-            for certificate in found.part
+            for result in (*removed, *fresh)
+            for certificate in result.part
             if certificate.shared_by != "deployment"
             for server in certificate.servers
         }
@@ -158,11 +158,11 @@ class LivePlan:
     ) -> tuple[Finding, ...]:
         """Check the whole deployment, then report acceptances that have no effect."""
         day = choose_evaluation_date(plan)
-        found = check_deployment(plan, on=day)
+        findings = check_deployment(plan, on=day)
         if not plan.options.accepted:
-            return found
-        return found + check_accepted_findings(
-            plan, (*_list_examined_findings(examined), *found), on=day
+            return findings
+        return findings + check_accepted_findings(
+            plan, (*_list_examined_findings(examined), *findings), on=day
         )
 
     def _check_certificates(
@@ -176,14 +176,16 @@ class LivePlan:
                 kept[id(part)] = old
             else:
                 new[id(part)] = part
-        found: dict[str, list[Finding]] = {}
+        by_certificate: dict[str, list[Finding]] = {}
         for finding in check_certificates(
             plan, [c for part in new.values() for c in part], on=choose_evaluation_date(plan)
         ):
-            found.setdefault(finding.about, []).append(finding)
+            by_certificate.setdefault(finding.about, []).append(finding)
         fresh = []
         for part in new.values():
-            findings = [f for c in part for f in found.get(c.id, ())] if found else []
+            findings = (
+                [f for c in part for f in by_certificate.get(c.id, ())] if by_certificate else []
+            )
             fresh.append(_Examined(part, tuple(findings)))
         kept.update((id(examined.part), examined) for examined in fresh)
         return kept, fresh
@@ -192,9 +194,9 @@ class LivePlan:
     def findings(self) -> Findings:
         """All findings, errors first. ``check_plan`` returns the same findings."""
         self._check_changes()
-        found = (*_list_examined_findings(self._examined), *self._whole)
+        findings = (*_list_examined_findings(self._examined), *self._whole)
         return replace(
-            sort_findings(found, judged_on=choose_evaluation_date(self.plan)), plan=self.plan
+            sort_findings(findings, judged_on=choose_evaluation_date(self.plan)), plan=self.plan
         )
 
     def is_open(self, finding: Finding) -> bool:
@@ -211,11 +213,11 @@ class LivePlan:
         if before is None:
             self._sized = plan, count_sizes(plan.certificates)
         elif plan is not before:
-            gone, new = (
+            removed, new = (
                 count_sizes(_list_different_certificates(*pair))
                 for pair in ((before, plan), (plan, before))
             )
-            self._sized = plan, {what: known[what] - gone[what] + new[what] for what in known}
+            self._sized = plan, {kind: known[kind] - removed[kind] + new[kind] for kind in known}
         return self._sized[1]
 
     def count_all(self) -> dict[str, int]:
@@ -226,8 +228,8 @@ class LivePlan:
         self._check_changes()
         totals = Counter(dict.fromkeys((*SEVERITIES, _ACCEPTED), 0))
         totals.update(
-            self._get_severity(found)
-            for found in {*_list_examined_findings(self._examined), *self._whole}
+            self._get_severity(finding)
+            for finding in {*_list_examined_findings(self._examined), *self._whole}
         )
         return {**self.count_sizes(), **totals}
 
@@ -251,7 +253,7 @@ class LivePlan:
                     counts.setdefault(server, Counter())[self._get_severity(finding)] += 1
         for finding in self._whole:
             counts.setdefault(finding.about, Counter())[self._get_severity(finding)] += 1
-        return {server: _describe_counts(found) for server, found in counts.items()}
+        return {server: _describe_counts(server_counts) for server, server_counts in counts.items()}
 
     def list_certificates_of(self, servers: Iterable[str]) -> list[PlannedCertificate]:
         """Return the certificates of the given servers, in the order of the plan."""

@@ -172,23 +172,23 @@ class PlanEditing(Draft):
             self._apply_fixed_plan(fixed_plan.plan, [finding.code for finding in fixed_plan.fixed])
         return Findings(fixed_plan.fixed, fixed_plan.findings.judged_on)
 
-    def choose(self, code: str, about: str, answer: int) -> None:
+    def choose(self, code: str, subject: str, answer: int) -> None:
         """Apply one of the alternative fixes for a finding as a single step.
 
         `answer` is the index of the fix in ``choices``.
         """
-        findings = (f for f in self.findings if (f.code, f.about) == (code, about))
+        findings = (f for f in self.findings if (f.code, f.about) == (code, subject))
         answers = [edits for finding in findings for edits in finding.choices]
         if answer not in range(len(answers)):
             raise OptionsError(
-                f"the finding {code} for {about} no longer has this fix",
+                f"the finding {code} for {subject} no longer has this fix",
                 hint="choose one of the fixes in the current list of findings",
             )
         self._apply_fixed_plan(apply_edits(self.plan, answers[answer]), [code])
 
     def _apply_fixed_plan(self, plan: CertificatePlan, codes: Iterable[str]) -> None:
-        said = f"Fixed: {', '.join(dict.fromkeys(codes))}"
-        fixed = replace(self.state, topology=plan.topology, options=plan.options, said=said)
+        description = f"Fixed: {', '.join(dict.fromkeys(codes))}"
+        fixed = replace(self.state, topology=plan.topology, options=plan.options, said=description)
         self.apply(Draft.enter_state, fixed)
 
     def undo(self) -> str:
@@ -236,12 +236,12 @@ class PlanEditing(Draft):
         self._saved, self.path = self.state, topology.path
         self._notify_followers("")
 
-    def save(self, where: str | Path = "", *, overwrite: bool = False) -> tuple[Path, Path]:
+    def save(self, path: str | Path = "", *, overwrite: bool = False) -> tuple[Path, Path]:
         """Write the table and its options to files.
 
         Parameters
         ----------
-        where : path, optional
+        path : path, optional
             Either ``TABLE.csv``, with the options in ``TABLE.plan.toml``, or a folder for
             ``topology.csv`` and ``plan.toml``. A missing folder is created. The default is the file
             that was last loaded or saved.
@@ -258,22 +258,20 @@ class PlanEditing(Draft):
         LyncnbError
             If other files exist there, or the folder cannot be written. Then nothing is lost.
         """
-        where = Path(where or self.path or ".")
-        if not self.path and where == Path("."):
+        path = Path(path or self.path or ".")
+        if not self.path and path == Path("."):
             raise LyncnbError(
                 "this table has not been saved to a file yet",
                 hint="enter a file name that ends in .csv",
             )
-        if where.suffix.lower() in _NOT_WRITTEN:
+        if path.suffix.lower() in _NOT_WRITTEN:
             raise LyncnbError(
-                f"the plan editor saves tables as CSV, but {where.name} is not a CSV file",
-                hint=(
-                    f"save the table as {where.with_suffix('.csv')}; {where.name} does not change"
-                ),
+                f"the plan editor saves tables as CSV, but {path.name} is not a CSV file",
+                hint=(f"save the table as {path.with_suffix('.csv')}; {path.name} does not change"),
             )
         known = (self.loaded, self._saved)
-        save_plan(where, self.state, known=known, overwrite=overwrite)
-        paths = choose_save_paths(where)
+        save_plan(path, self.state, known=known, overwrite=overwrite)
+        paths = choose_save_paths(path)
         self._saved, self.path = self.state, str(paths[0])
         self._notify_followers("")
         return paths
@@ -342,9 +340,9 @@ class PlanEditing(Draft):
         """
         table, source = self.topology, self.topology.source
         columns = [name for name in SHOWN if name in table.columns]
-        places = [table.columns.index(name) for name in columns]
+        indices = [table.columns.index(name) for name in columns]
         first = table.cells[: tables.ROWS_SHOWN]
-        rows = [tuple(row[place] for place in places) for row in first]
+        rows = [tuple(row[index] for index in indices) for row in first]
         parts = [
             tables.format_paragraph(summary),
             tables.rows_to_html(columns, rows, caption=f"Servers of {source}"),

@@ -131,15 +131,15 @@ class EditorScenarios(Table):
             If the name is not valid for a folder, or is in use. The editor does not change.
         """
         name = name or self.current
-        there = self.kept.files(name) if name in self.names() else {}
+        files = self.kept.files(name) if name in self.names() else {}
         if note is None:
-            note = self.kept.note(name) if there else ""
+            note = self.kept.note(name) if files else ""
         plan = self._editing.plan
         made = Scenario.of_plan(name, plan, note=note)
-        if there and name == self.current and not replace:
+        if files and name == self.current and not replace:
             known = self._read[name].held if name in self._read else {}
-            replace = _plan_files(known) == _plan_files(there)
-            if not replace and _plan_files(made.files()) != _plan_files(there):
+            replace = _plan_files(known) == _plan_files(files)
+            if not replace and _plan_files(made.files()) != _plan_files(files):
                 raise FileOccupied(
                     f'another person changed the files of the scenario "{name}"',
                     hint=(
@@ -167,14 +167,14 @@ class EditorScenarios(Table):
         """
         scenario = self.read(name)
         editing = self._editing
-        topology, said = scenario.topology, f"opened scenario {name}"
+        topology, message = scenario.topology, f"opened scenario {name}"
         state = State(
             topology=dataclasses.replace(
                 topology, source=editing.topology.source, path=editing.topology.path
             ),
             ids=match_row_ids(topology, (editing.state, editing.loaded), editing.create_ids),
             options=scenario.options,
-            said=said,
+            said=message,
             scenario=name,
         )
         editing.apply(Draft.enter_state, state)
@@ -189,12 +189,12 @@ class EditorScenarios(Table):
             If the scenario does not exist, or its files have errors. The exception lists all
             errors.
         """
-        held = self.kept.files(name)
+        files = self.kept.files(name)
         known = self._read.get(name)
-        if known is None or _plan_files(known.held) != _plan_files(held):
-            self._read[name] = known = _Read(held, self.kept.open(name))
-        elif known.held != held:  # If only the note changed, the plan is still valid.
-            known.held = held
+        if known is None or _plan_files(known.held) != _plan_files(files):
+            self._read[name] = known = _Read(files, self.kept.open(name))
+        elif known.held != files:  # If only the note changed, the plan is still valid.
+            known.held = files
             known.scenario = known.scenario.called(name, note=self.kept.note(name))
         return known.scenario
 
@@ -243,9 +243,9 @@ class EditorScenarios(Table):
         ScenarioError
             If the scenario does not exist, or its folder contains other files.
         """
-        held = self.kept.remove(name)
+        files = self.kept.remove(name)
         self._editing.rename_scenario(name, "")
-        return held
+        return files
 
     def restore(self, name: str, contents: Mapping[str, bytes]) -> None:
         """Restore a removed scenario.
@@ -292,10 +292,10 @@ class EditorScenarios(Table):
 
     def _list_items(self) -> Iterator[tuple[str, str, str]]:
         for name in self.names():
-            here = (
+            marker = (
                 "" if name != self.current else "yes, with changes" if self.has_changes else "yes"
             )
-            yield name, self.kept.note(name), here
+            yield name, self.kept.note(name), marker
 
     def _summarize(self) -> str:
         words = count_of(len(self.names()), "scenario")

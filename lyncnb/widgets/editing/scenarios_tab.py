@@ -100,10 +100,10 @@ class ScenariosTab:
 
         @wraps(work)
         def run_work(**parts: Any) -> None:
-            said = work(**parts)
+            message = work(**parts)
             self._channel.send({"type": "done", "added": []})
             self._send_scenarios()
-            self._channel.send({"type": "scenario_done", "about": message_type, "said": said})
+            self._channel.send({"type": "scenario_done", "about": message_type, "said": message})
 
         return run_work
 
@@ -155,8 +155,8 @@ class ScenariosTab:
     def _restore_scenario(self) -> str:
         if self._removed is None:
             return ""
-        name, held = self._removed
-        self._scenarios.restore(name, held)
+        name, files = self._removed
+        self._scenarios.restore(name, files)
         self._removed = None
         return f"“{name}” is restored."
 

@@ -108,8 +108,8 @@ class Sheet:
         They are used until :meth:`compute_texts` has computed all rows.
         """
         self.topology, self.ids = topology, ids
-        places = range(min(count, len(ids)))
-        return {**self._read_texts(places), FINDINGS: [""] * len(places)}
+        row_indices = range(min(count, len(ids)))
+        return {**self._read_texts(row_indices), FINDINGS: [""] * len(row_indices)}
 
     def compute_texts(self, topology: Topology, ids: tuple[int, ...]) -> None:
         """Set the topology, and compute the texts of all table rows."""
@@ -140,25 +140,27 @@ class Sheet:
         edited, names = (
             find_edited_cells(before, topology) if has_same_rows else self._move_rows(before, ids)
         )
-        places = self._find_touched_rows(before, edited, names)
+        row_indices = self._find_touched_rows(before, edited, names)
         placing = names & _PLACING or before.columns != topology.columns
-        fresh = self._read_texts(places, list_column_names(topology) if placing else sorted(names))
+        fresh = self._read_texts(
+            row_indices, list_column_names(topology) if placing else sorted(names)
+        )
         different = {}
         for name, texts in fresh.items():
             old = self.columns.setdefault(name, [""] * len(ids))
-            if any(old[place] != text for place, text in zip(places, texts)):
+            if any(old[row_index] != text for row_index, text in zip(row_indices, texts)):
                 different[name] = texts
                 if name == CHANGED and has_same_rows:
-                    changed_ids = [ids[place] for place in places]
+                    changed_ids = [ids[row_index] for row_index in row_indices]
                     self.changes -= sum(
-                        map(self._count_changes, changed_ids, (old[p] for p in places))
+                        map(self._count_changes, changed_ids, (old[p] for p in row_indices))
                     )
                     self.changes += sum(map(self._count_changes, changed_ids, texts))
-                for place, text in zip(places, texts):
-                    old[place] = text
+                for row_index, text in zip(row_indices, texts):
+                    old[row_index] = text
         if not has_same_rows:
             self._count_all_changes()
-        return places, different
+        return row_indices, different
 
     def _move_rows(self, before: Topology, ids: tuple[int, ...]) -> tuple[list[int], set[str]]:
         """Arrange the texts in the new order of the rows. Added rows get blank texts.
@@ -175,20 +177,22 @@ class Sheet:
         old_places = [removed.pop(row_id, None) for row_id in ids]
         self.ids = ids
         for name, texts in self.columns.items():
-            self.columns[name] = ["" if place is None else texts[place] for place in old_places]
-        kept = [place for place, old in enumerate(old_places) if old is not None]
-        added = [place for place, old in enumerate(old_places) if old is None]
+            self.columns[name] = [
+                "" if old_index is None else texts[old_index] for old_index in old_places
+            ]
+        kept = [row_index for row_index, old in enumerate(old_places) if old is not None]
+        added = [row_index for row_index, old in enumerate(old_places) if old is None]
         edited, names = find_different_cells(
             columns,
             [before.cells[old] for old in old_places if old is not None],
-            [cells[place] for place in kept],
+            [cells[row_index] for row_index in kept],
         )
         for row in (
-            *(cells[place] for place in added),
+            *(cells[row_index] for row_index in added),
             *(before.cells[p] for p in removed.values()),
         ):
             names.update(name for name, text in zip(columns, row) if text)
-        return [*(kept[place] for place in edited), *added], names
+        return [*(kept[row_index] for row_index in edited), *added], names
 
     def set_findings(
         self, by_server: Mapping[str, str], servers: Iterable[str] | None
@@ -203,14 +207,14 @@ class Sheet:
         texts = self.columns[FINDINGS]
         names = self.columns["server_fqdn"]
         wanted = None if servers is None else set(servers)
-        places = [
-            place
-            for place, name in enumerate(names)
-            if (wanted is None or name in wanted) and texts[place] != by_server.get(name, "")
+        row_indices = [
+            row_index
+            for row_index, name in enumerate(names)
+            if (wanted is None or name in wanted) and texts[row_index] != by_server.get(name, "")
         ]
-        for place in places:
-            texts[place] = by_server.get(names[place], "")
-        return places
+        for row_index in row_indices:
+            texts[row_index] = by_server.get(names[row_index], "")
+        return row_indices
 
     def _count_changes(self, row_id: int, changed: str) -> int:
         """Return the number of changed cells in a row. A new row counts as one change."""
@@ -218,15 +222,17 @@ class Sheet:
             return 1
         return changed.count(" ") + 1 if changed else 0
 
-    def find_changed_columns(self, place: int) -> list[str]:
+    def find_changed_columns(self, row_index: int) -> list[str]:
         """Return the columns in which a row differs from its loaded row.
 
         A new row is compared with a blank row.
         """
-        columns, row_id = self.topology.columns, self.ids[place]
+        columns, row_id = self.topology.columns, self.ids[row_index]
         loaded = self._arrange_loaded_rows()
         before = loaded[row_id] if row_id < len(loaded) else ("",) * len(columns)
-        return [name for name, a, b in zip(columns, self.topology.cells[place], before) if a != b]
+        return [
+            name for name, a, b in zip(columns, self.topology.cells[row_index], before) if a != b
+        ]
 
     def _arrange_loaded_rows(self) -> Sequence[tuple[str, ...]]:
         """Return the rows of the loaded file, arranged in the columns of the current table."""
@@ -250,7 +256,7 @@ class Sheet:
         known = {id(pool) for pool in old_cells.pools}
         pools = {str(pool.fqdn) for pool in after.pools if id(pool) not in known}
         of_row = self._group_names("pool")
-        pools.update(of_row[place] for place in edited)
+        pools.update(of_row[row_index] for row_index in edited)
         return [*compress(count(), map(pools.__contains__, of_row))]
 
     def _find_scope(self, name: str) -> str:
@@ -260,7 +266,7 @@ class Sheet:
         self, row_indices: Sequence[int], names: Sequence[str] | None = None
     ) -> dict[str, list[str]]:
         topology = self.topology
-        rows = [topology.cells[place] for place in row_indices]
+        rows = [topology.cells[row_index] for row_index in row_indices]
         roles_at = topology.columns.index("role")
         roles = [row[roles_at] for row in rows]
         shown = {}
@@ -277,9 +283,9 @@ class Sheet:
         loaded, ids = self._arrange_loaded_rows(), self.ids
         changed = [
             ""
-            if ids[place] < len(loaded) and row == loaded[ids[place]]
-            else " ".join(self.find_changed_columns(place))
-            for place, row in zip(row_indices, rows)
+            if ids[row_index] < len(loaded) and row == loaded[ids[row_index]]
+            else " ".join(self.find_changed_columns(row_index))
+            for row_index, row in zip(row_indices, rows)
         ]
         return {**shown, CHANGED: changed}
 
@@ -316,12 +322,12 @@ class Sheet:
         at, cells = _find_column(self.topology, column.name), self.topology.cells
         values: dict[str, str] = {}
         if at is not None:
-            for place in whole:
-                if text := cells[place][at]:
-                    values.setdefault(names[place], text)
+            for row_index in whole:
+                if text := cells[row_index][at]:
+                    values.setdefault(names[row_index], text)
         if column.scope == "site" and len(set(values.values())) == 1:
             values = dict.fromkeys(names, next(iter(values.values())))
-        return [names[place] for place in row_indices], values
+        return [names[row_index] for row_index in row_indices], values
 
 
 def _list_defaults(column: Column, roles: Sequence[str]) -> list[str]:
@@ -345,14 +351,14 @@ def find_different_cells(
     columns: tuple[str, ...], old: Sequence[tuple[str, ...]], new: Sequence[tuple[str, ...]]
 ) -> tuple[list[int], set[str]]:
     """Return the rows and the columns in which two tables with the same columns differ."""
-    places: list[int] = []
+    row_indices: list[int] = []
     at: set[int] = set()
-    for place in compress(count(), map(is_not, old, new)):
-        a, b = old[place], new[place]
+    for row_index in compress(count(), map(is_not, old, new)):
+        a, b = old[row_index], new[row_index]
         if a != b:
-            places.append(place)
+            row_indices.append(row_index)
             at.update(k for k, (x, y) in enumerate(zip(a, b)) if x is not y and x != y)
-    return places, {columns[k] for k in at}
+    return row_indices, {columns[k] for k in at}
 
 
 def list_differences(
@@ -382,7 +388,9 @@ def describe_origin(topology: Topology, row_index: int, name: str) -> str:
     """
     columns, cells = topology.columns, topology.cells
     row, at = cells[row_index], _find_column(topology, name)
-    column = next((one for one in list_topology_columns() if one.name == name), None)
+    column = next(
+        (candidate for candidate in list_topology_columns() if candidate.name == name), None
+    )
     if column is None or column.scope == "server":
         whose, group = "", ""
     else:

@@ -144,10 +144,10 @@ class UnsavedEdits:
         The folder for drafts. lyncnb creates it for the first draft.
     """
 
-    def __init__(self, editor: PlanEditing, place: str = "", folder: Path = Path(DRAFT_FOLDER)):
+    def __init__(self, editor: PlanEditing, editor_id: str = "", folder: Path = Path(DRAFT_FOLDER)):
         self._editor, self._folder = editor, folder
-        place = hashlib.sha256(place.encode()).hexdigest()[:6]
-        self._end = f"-{_name_kernel()}-{place}.json"
+        editor_id = hashlib.sha256(editor_id.encode()).hexdigest()[:6]
+        self._end = f"-{_name_kernel()}-{editor_id}.json"
         # The digest of the table that was last saved.
         self._digest: tuple[State, str] | None = None
 
@@ -159,14 +159,14 @@ class UnsavedEdits:
         """Return the newest draft that another kernel left for this table, or None."""
         state = self._editor.saved
         table, digest = self._table_name, None
-        found = []
+        drafts = []
         for path, draft in self._list_other_drafts():
             if draft.table != table:
                 digest = digest or compute_table_digest(state)
                 if draft.table_sha256 != digest:
                     continue
-            found.append((draft.written, path, draft))
-        return max(found, key=lambda item: item[:2])[1:] if found else None
+            drafts.append((draft.written, path, draft))
+        return max(drafts, key=lambda item: item[:2])[1:] if drafts else None
 
     def _list_other_drafts(self) -> Iterator[tuple[Path, DraftFile]]:
         with suppress(OSError):
@@ -216,8 +216,8 @@ class UnsavedEdits:
         LyncnbError
             If a change does not fit the current table. Then nothing changes.
         """
-        if found := self.find_draft():
-            path, draft = found
+        if newest := self.find_draft():
+            path, draft = newest
             self._editor.apply(
                 repeat_edits, edits=draft.edits, options=self._list_option_changes(draft)
             )
@@ -226,8 +226,8 @@ class UnsavedEdits:
 
     def discard_draft(self) -> None:
         """Delete the file of a draft."""
-        if found := self.find_draft():
-            self._remove_draft(found[0])
+        if newest := self.find_draft():
+            self._remove_draft(newest[0])
 
     def compare_draft(self) -> list[tuple[str, str, str, str]]:
         """List the changes in a draft: server or options, column, old value, new value.
@@ -237,12 +237,14 @@ class UnsavedEdits:
         LyncnbError
             In the same cases as in :meth:`restore`.
         """
-        found = self.find_draft()
-        if found is None:
+        newest = self.find_draft()
+        if newest is None:
             return []
         state, rules = self._editor.saved, self._editor.rules
         trial = PlanEditing(state.topology, rules, options=state.options)
-        trial.apply(repeat_edits, edits=found[1].edits, options=self._list_option_changes(found[1]))
+        trial.apply(
+            repeat_edits, edits=newest[1].edits, options=self._list_option_changes(newest[1])
+        )
         return list_change_rows(trial.loaded, trial.state)
 
     def _list_option_changes(self, draft: DraftFile) -> dict[str, object]:
