@@ -208,8 +208,8 @@ class Page:
         certificates.
         """
         from cas.python_ca import pem
+        from installed_certificates import authority
         from live_servers import certificate_for, live, show_as_planned
-        from standing_certificates import authority
 
         import lyncnb as ln
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from cas.python_ca import pem
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from standing_certificates import MIDNIGHT, authority, issue_planned, key_of
+from installed_certificates import MIDNIGHT, authority, issue_planned, key_of
 
 import lyncnb as ln
 from lyncnb.probes.targets import Target, list_targets
@@ -31,7 +31,7 @@ def write_pair(folder: Path, name: str, *chain: x509.Certificate, bits: int = 20
 
 
 @dataclass
-class Heard:
+class Traffic:
     """The data that a server received: the number of connections, and all bytes after the
     handshake.
     """
@@ -44,10 +44,10 @@ class Heard:
 
 @contextmanager
 def listening(
-    answer: Callable[[socket.socket, Heard], object], *, host: str = "127.0.0.1", port: int = 0
-) -> Iterator[Heard]:
+    answer: Callable[[socket.socket, Traffic], object], *, host: str = "127.0.0.1", port: int = 0
+) -> Iterator[Traffic]:
     """Run a TCP server that calls ``answer`` for each connection, in a separate thread."""
-    traffic, lock = Heard(), threading.Lock()
+    traffic, lock = Traffic(), threading.Lock()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=128)
     traffic.port = listener.getsockname()[1]
@@ -73,7 +73,7 @@ def listening(
         listener.close()
 
 
-def hang(connection: socket.socket, traffic: Heard) -> None:
+def hang(connection: socket.socket, traffic: Traffic) -> None:
     """Read all data and send no response, until the client closes the connection."""
     while data := connection.recv(4096):
         traffic.data += data
@@ -98,7 +98,7 @@ def speak_tls(pairs: Sequence[Path], *, mutual: bool = False, version: str = "")
     turns = list(contexts.values())
     count = iter(range(1 << 30))
 
-    def answer(connection: socket.socket, traffic: Heard) -> None:
+    def answer(connection: socket.socket, traffic: Traffic) -> None:
         first = turns[next(count) % len(turns)]
 
         def choose(secured: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
@@ -119,7 +119,7 @@ class Live:
     """The test servers for the ports of a plan, and the hosts file that contains their addresses."""
 
     hosts: Path
-    heard: dict[tuple[str, int], Heard] = field(default_factory=dict)
+    traffic: dict[tuple[str, int], Traffic] = field(default_factory=dict)
 
 
 Show = Callable[[Target, ln.PlannedCertificate], Sequence[x509.Certificate]]
@@ -169,7 +169,7 @@ def live(
                 for index, chain in enumerate(chains)
             ]
             traffic = stack.enter_context(listening(speak_tls(pairs, **choices)))
-            servers.heard[target.host, target.port] = traffic
+            servers.traffic[target.host, target.port] = traffic
             lines.append(f"{target.host} {target.port} 127.0.0.1:{traffic.port}")
         servers.hosts.write_text("\n".join(lines) + "\n", "utf-8")
         yield servers

@@ -9,25 +9,27 @@ from lyncnb.widgets.panel import Panel
 INHERITED = "\x01"
 
 
-class Talk:
+class PanelClient:
     """A simulated browser that sends messages to a panel and stores its responses."""
 
     def __init__(self, panel: Panel):
         self.panel = panel
-        self.heard: list[tuple[dict, list[bytes]]] = []
-        panel.channel.send = lambda message, buffers=(): self.heard.append((message, list(buffers)))
+        self.responses: list[tuple[dict, list[bytes]]] = []
+        panel.channel.send = lambda message, buffers=(): self.responses.append(
+            (message, list(buffers))
+        )
 
-    def say(self, kind: str, **more: object) -> dict[str, dict]:
+    def send(self, kind: str, **more: object) -> dict[str, dict]:
         """Send a message to the panel, and return the last response of each type."""
         if "passphrase" in more and "number" not in more:
-            more["number"] = self.say("number")["number"]["number"]
-        self.heard.clear()
+            more["number"] = self.send("number")["number"]["number"]
+        self.responses.clear()
         self.panel._receive(self.panel, {"type": kind, **more}, [])
-        return {message["type"]: message for message, _ in self.heard}
+        return {message["type"]: message for message, _ in self.responses}
 
     def types(self) -> list[str]:
         """Return the types of the panel's responses, in the order in which the panel sent them."""
-        return [message["type"] for message, _ in self.heard]
+        return [message["type"] for message, _ in self.responses]
 
     def rows(self) -> dict[int, dict[str, str]]:
         """Return the rows in the last responses by row id, as the browser decodes them."""
@@ -35,7 +37,7 @@ class Talk:
 
     def rows_after(self, rows: dict[int, dict[str, str]]) -> dict[int, dict[str, str]]:
         """Return the rows of a table with the changes from the last responses."""
-        for message, buffers in self.heard:
+        for message, buffers in self.responses:
             if message["type"] != "rows":
                 continue
             rows = {} if message["all"] else rows

@@ -63,7 +63,7 @@ def random_plan(chance: random.Random) -> ln.CertificatePlan:
     return plan(*rows, options=options, sip_domains=";".join(domains), meet_urls=meet)
 
 
-def written(certificate: ln.PlannedCertificate) -> dict[str, object]:
+def describe_certificate(certificate: ln.PlannedCertificate) -> dict[str, object]:
     """Return the properties of a certificate as text. The keys are the labels in the list of
     changes.
     """
@@ -83,7 +83,9 @@ def written(certificate: ln.PlannedCertificate) -> dict[str, object]:
 
 def all_written(planned: ln.CertificatePlan) -> dict[str, dict[str, object]]:
     """Return the properties of every certificate in a plan, by certificate id."""
-    return {certificate.id: written(certificate) for certificate in planned.certificates}
+    return {
+        certificate.id: describe_certificate(certificate) for certificate in planned.certificates
+    }
 
 
 def make(state: dict[str, dict[str, object]], change: PlanChange) -> None:
@@ -130,7 +132,7 @@ def apply_all_changes(difference: ln.PlanDifference) -> dict[str, dict[str, obje
             assert state.pop(item.id)["gone"]
         elif item.change == "added":  # A new certificate is added with all its properties at once.
             assert state[item.id]["names"] == list(item.new.names)
-            state[item.id] = written(item.new)
+            state[item.id] = describe_certificate(item.new)
     return state
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from folders import PASSPHRASE, answered_by_openssl
+from installed_certificates import MIDNIGHT
 from shell_kit import make_shell
-from standing_certificates import MIDNIGHT
 
 import lyncnb as ln
 from lyncnb.rules import rule_files

@@ -21,9 +21,9 @@ from cas.python_ca import pem
 from certificates_on_record import bundle_of
 from folders import P256, PASSPHRASE, TODAY, _authority, answer_all, make_folder
 from growth import faster_than_linear, public_functions
+from installed_certificates import Stored, authority, export_of, issue_planned
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
-from standing_certificates import Stored, authority, export_of, issue_planned
 
 import lyncnb as ln
 from lyncnb.authorities.handover import hand_over

@@ -222,10 +222,10 @@ def test_the_page_of_frames_lists_all_columns(request):
             calls = ", ".join(f"`{name}`" for name in dict.fromkeys(names))
             first = inspect.getdoc(kind).partition("\n\n")[0].replace("\n", " ")
             parts.append(
-                f"## {kind.__name__}\n\n{first}\n\nReturned by {calls}.\n\n{listed(kind._columns)}"
+                f"## {kind.__name__}\n\n{first}\n\nReturned by {calls}.\n\n{list_columns(kind._columns)}"
             )
     for name, columns in PICTURES.items():
-        parts.append(f"## Figure: {name}\n\nReturned by `ln.figure`.\n\n{listed(columns)}")
+        parts.append(f"## Figure: {name}\n\nReturned by `ln.figure`.\n\n{list_columns(columns)}")
     page = REPOSITORY / "docs" / "frames.md"
     before, mark, rest = page.read_text("utf-8").partition("<!-- frames -->\n")
     written, end, after = rest.partition("<!-- end of frames -->")
@@ -237,7 +237,7 @@ def test_the_page_of_frames_lists_all_columns(request):
         assert written == text
 
 
-def listed(columns):
+def list_columns(columns):
     """Return a list of columns as a Markdown table."""
     return to_markdown(
         ("Column", "Type"), [(column.heading, column.kind.value) for column in columns]

@@ -24,8 +24,8 @@ from lyncnb.authorities.survey.as_is import (
     AS_IS_FILE,
     AS_IS_TABLE,
     AsIs,
+    InstalledCertificate,
     PlannedAsIs,
-    StandingCertificate,
     UnplannedCertificate,
     build_as_is_report,
 )
@@ -79,7 +79,7 @@ def comparison() -> Comparison:
 
 def as_is() -> AsIs:
     """Compare the plan with one installed certificate that is planned and one that is not planned."""
-    standing = StandingCertificate(
+    standing = InstalledCertificate(
         thumbprint="AB" * 20, sha256="cd" * 32, serial="01", subject="CN=a.contoso.com",
         issuer="CN=CA", not_before="2026-01-01T00:00:00Z", not_after="2027-01-01T00:00:00Z",
         files=("a.pem",), servers=("a.contoso.com",),

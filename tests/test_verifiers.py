@@ -61,7 +61,7 @@ def random_request(chance: random.Random, number: int):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> dict[Path, object]:
+def plans_made(tmp_path_factory) -> dict[Path, object]:
     """Create requests. All RSA requests share six keys, and each ECDSA request has its own key."""
     chance, folder = random.Random(2013), tmp_path_factory.mktemp("requests")
     reused = {bits: [] for bits in RSA_BITS}
@@ -79,10 +79,10 @@ def made(tmp_path_factory) -> dict[Path, object]:
 
 
 @pytest.fixture(scope="module")
-def tampered(made, tmp_path_factory) -> list[Path]:
+def tampered(plans_made, tmp_path_factory) -> list[Path]:
     """Change one bit in the common name or in the signature of each of 24 requests."""
     folder, changed = tmp_path_factory.mktemp("tampered"), []
-    for number, (path, plan) in enumerate(list(made.items())[:24]):
+    for number, (path, plan) in enumerate(list(plans_made.items())[:24]):
         request = parse_request(path.read_bytes())
         name = plan.subject.common_name.encode()
         position = request.der.index(name) if number % 2 else len(request.der) - 1
@@ -226,12 +226,12 @@ VERIFIERS = {
 
 
 @pytest.mark.parametrize("verifier", VERIFIERS)
-def test_every_request_is_accepted(verifier, made, tmp_path):
+def test_every_request_is_accepted(verifier, plans_made, tmp_path):
     """Each implementation can parse the requests and accepts their signatures. Java verifies only a
     selection of the requests.
     """
-    good = VERIFIERS[verifier](list(made), tmp_path)
-    requested = set(select_some(list(made))) if verifier == "Java" else set(made)
+    good = VERIFIERS[verifier](list(plans_made), tmp_path)
+    requested = set(select_some(list(plans_made))) if verifier == "Java" else set(plans_made)
     assert sorted(path.name for path in requested - good) == []
     assert good == requested
 
@@ -242,21 +242,21 @@ def test_every_tampered_request_is_refused(verifier, tampered, tmp_path):
     assert VERIFIERS[verifier](tampered, tmp_path) == set()
 
 
-def test_go_finds_the_planned_names(made, tmp_path):
+def test_go_finds_the_planned_names(plans_made, tmp_path):
     """Go's parser finds the planned common name and the alternative names in the planned order."""
-    answers = run_go_program(list(made), tmp_path)
+    answers = run_go_program(list(plans_made), tmp_path)
     parsed_names = {path: (answer[1], answer[2]) for path, answer in answers.items()}
     planned_names = {
-        path: (plan.subject.common_name, ",".join(plan.names)) for path, plan in made.items()
+        path: (plan.subject.common_name, ",".join(plan.names)) for path, plan in plans_made.items()
     }
     assert parsed_names == planned_names
 
 
-def test_the_requests_have_every_form(made):
+def test_the_requests_have_every_form(plans_made):
     """The tested requests include RSA and ECDSA keys of every size, wildcards, international names,
     and requests with no names and with 100 names.
     """
-    plans = list(made.values())
+    plans = list(plans_made.values())
     assert len(plans) == COUNT
     assert {str(plan.key) for plan in plans} == {
         *("RSA 2048", "RSA 3072", "RSA 4096", "ECDSA 256", "ECDSA 384", "ECDSA 521")

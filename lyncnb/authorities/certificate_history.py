@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base.arguments import check_type
-from ..base.records import Told
+from ..base.records import JsonSerializable
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import BundleError
@@ -43,7 +43,7 @@ _Move = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateEvent(Told):
+class CertificateEvent(JsonSerializable):
     """An event in the history of one generation: its time, user, command and reason.
 
     ``at`` is a UTC time or a date in ISO 8601. ``user``, ``host`` and ``command`` are blank if only
@@ -68,7 +68,7 @@ class CertificateEvent(Told):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stay(Told):
+class Stay(JsonSerializable):
     """The period in which one generation of a certificate was installed on a server.
 
     ``until`` is the date on which another certificate was installed; blank if there is none.
@@ -89,7 +89,7 @@ class Stay(Told):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationHistory(Told):
+class GenerationHistory(JsonSerializable):
     """One generation of a certificate, from its request until it is no longer used.
 
     ``approved_by`` lists the people who approved the plan for this request. ``stays`` lists the
@@ -125,13 +125,13 @@ class GenerationHistory(Told):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class CertificateHistory(Table, Told):
+class CertificateHistory(Table, JsonSerializable):
     """The history of the certificates in a request folder.
 
     If ``on`` is set, only the certificates that were installed on that date.
     """
 
-    told: ClassVar = ("folder", "on", "generations", "notes")
+    json_keys: ClassVar = ("folder", "on", "generations", "notes")
 
     _columns: ClassVar = columns(
         ("Certificate", lambda row: row[0].id),

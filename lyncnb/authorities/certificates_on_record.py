@@ -79,10 +79,10 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
                     )
                 )
     earlier = find_earlier_certificates(outstanding, by_sha256)
-    matches = [replace(match, earlier=earlier.get(match.asked.request_id)) for match in matches]
+    matches = [replace(match, earlier=earlier.get(match.request.request_id)) for match in matches]
     matches = add_cross_findings(matches, outstanding, by_key)
-    current = [match for match in matches if match.certificate.sha256 == match.asked.held_sha256]
-    refused = [match for match in matches if match.certificate.sha256 != match.asked.held_sha256]
+    current = [match for match in matches if match.certificate.sha256 == match.request.held_sha256]
+    refused = [match for match in matches if match.certificate.sha256 != match.request.held_sha256]
     findings = [*(finding for _, finding in missing), *packages.values()]
     findings += list_distinct_findings(map(build_issued_certificate, matches))
     return IssuedCertificates(
@@ -100,8 +100,8 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
 def build_issued_certificate(match: Match) -> IssuedCertificate:
     """Convert a match between a request and a certificate to an issued certificate."""
     return IssuedCertificate(
-        request_id=match.asked.request_id,
-        generation=match.asked.generation,
+        request_id=match.request.request_id,
+        generation=match.request.generation,
         certificate=match.certificate,
         path=match.path.issuers,
         chain_complete=match.path.is_complete,
@@ -109,7 +109,7 @@ def build_issued_certificate(match: Match) -> IssuedCertificate:
         findings=match.findings,
         earlier=match.earlier,
         rejected=match.path.rejected,
-        accepted=match.asked.accepted,
+        accepted=match.request.accepted,
     )
 
 

@@ -23,7 +23,7 @@ from ..base.disk.outputs import (
     write_output,
 )
 from ..base.disk.zip_file import write_zip
-from ..base.records import Told
+from ..base.records import JsonSerializable
 from ..base.shown.spreadsheets import to_csv
 from ..base.shown.tables import Table, build_rows, count_of, count_statements, list_headings
 from ..base.times import convert_to_date
@@ -69,10 +69,10 @@ _KEY_WORDS = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Handover(Table, Told):
+class Handover(Table, JsonSerializable):
     """A package of requests for one or more CAs: the path of the file, and each CA's part."""
 
-    told: ClassVar = (
+    json_keys: ClassVar = (
         "file=path",
         "parts",
     )

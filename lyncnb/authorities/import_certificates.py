@@ -33,8 +33,8 @@ from ..request_folder.manifest import (
 from ..request_folder.request_record import (
     ArchivedGeneration,
     IssuedRecord,
-    Judgement,
     KeptFile,
+    RecordedEvaluation,
     RequestRecord,
 )
 from .certificates_on_record import FOLDER, ISSUERS, read_received_certificates
@@ -341,7 +341,9 @@ def _is_intact(folder: Path, name: str, digest: str) -> bool:
     return bool(data) and (not digest or hashlib.sha256(data).hexdigest() == digest)
 
 
-def _has_changed(recorded: IssuedRecord, evaluation: Judgement, manifest_format: str) -> bool:
+def _has_changed(
+    recorded: IssuedRecord, evaluation: RecordedEvaluation, manifest_format: str
+) -> bool:
     before = recorded.judgement
     if before is not None:
         return replace(before, judged_at="", others=evaluation.others) != evaluation
@@ -358,7 +360,7 @@ def _has_changed(recorded: IssuedRecord, evaluation: Judgement, manifest_format:
 
 def _build_evaluation_on_record(
     placement: _Placement, generation: RequestRecord | ArchivedGeneration, evaluated_at: str
-) -> Judgement:
+) -> RecordedEvaluation:
     issued = placement.issued
     path = ChainPath(
         issuers=issued.path,

@@ -18,7 +18,7 @@ from ..base.certificate_fields import COMPUTER_NAME
 from ..base.disk import files
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.pasted_text import shown
-from ..base.records import Told
+from ..base.records import JsonSerializable
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import BundleError, OptionsError, Problem, ReturnedFileError
 from ..pki.csr import CertificationRequest, parse_request
@@ -43,14 +43,14 @@ _WORTH_TELLING = ("private-key-in-file", "file-unreadable", "file-skipped")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReceivedRequest(Told):
+class ReceivedRequest(JsonSerializable):
     """A request that was received from another computer, and what lyncnb did with it.
 
     ``request_id`` is blank if the request matches no planned certificate. ``key_holder`` is the
     computer that has the private key.
     """
 
-    told: ClassVar = (
+    json_keys: ClassVar = (
         "file",
         "id=request_id",
         "action",
@@ -66,14 +66,14 @@ class ReceivedRequest(Told):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class ReceivedRequests(Table, Told):
+class ReceivedRequests(Table, JsonSerializable):
     """The results of receiving requests from files, and the updated request folder.
 
     ``of_files`` lists the findings about files that do not belong to a request.
     """
 
     format: ClassVar = "lyncnb-received-requests/1"
-    told: ClassVar = (
+    json_keys: ClassVar = (
         "format",
         "folder=bundle.folder",
         "requests",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base.arguments import check_type
-from ..base.records import Told
+from ..base.records import JsonSerializable
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import BundleError, OptionsError, Problem
@@ -41,7 +41,7 @@ _WITHDRAWN, _REVOKED = "no longer on the server", "revoked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedDeployment(Told):
+class RecordedDeployment(JsonSerializable):
     """A recorded change: one generation of a certificate was installed or revoked.
 
     ``what`` is ``recorded``, ``already recorded``, ``no longer on the server`` or ``revoked``.
@@ -56,14 +56,14 @@ class RecordedDeployment(Told):
     serial: str
     seen_in: str = ""
 
-    told: ClassVar = ("id", "generation", "what", "servers", "on", "serial", "seen_in")
+    json_keys: ClassVar = ("id", "generation", "what", "servers", "on", "serial", "seen_in")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class RecordedDeployments(Table, Told):
+class RecordedDeployments(Table, JsonSerializable):
     """The deployments that the ``deployed`` command recorded in one run, and notes about them."""
 
-    told: ClassVar = ("folder", "recorded", "notes")
+    json_keys: ClassVar = ("folder", "recorded", "notes")
 
     _columns: ClassVar = columns(
         ("Certificate", "id"),

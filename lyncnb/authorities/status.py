@@ -17,7 +17,7 @@ from ..base.arguments import check_type
 from ..base.disk import files
 from ..base.disk.folder_lock import OWNER_NAME, describe_owner
 from ..base.planned_entry import PlannedEntry
-from ..base.records import Told
+from ..base.records import JsonSerializable
 from ..base.renewal_days import RenewalTerms
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, count_of, join_first
@@ -58,8 +58,8 @@ from .altered_entries import find_altered_entries
 from .certificates_on_record import load_issued
 from .kept_approval import verify_approval
 from .next_steps import list_next_steps
-from .plan_standing import PlanStanding, compare_with_saved_plan
 from .returned.issued import IssuedCertificates
+from .saved_plan_status import SavedPlanStatus, compare_with_saved_plan
 from .summary_files import explain_stale_summary
 
 #: All states that a request can have, in chronological order.
@@ -79,7 +79,7 @@ _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestStatus(Told):
+class RequestStatus(JsonSerializable):
     """The state of a planned certificate, and the progress of the certificate that replaces it.
 
     ``not_after`` and ``days_left`` belong to the certificate in use, whose generation is
@@ -100,7 +100,7 @@ class RequestStatus(Told):
     number of the certificate in every document of the folder, or 0 if it has none yet.
     """
 
-    told: ClassVar = (
+    json_keys: ClassVar = (
         "id",
         "generation",
         "state",
@@ -168,7 +168,7 @@ class RequestStatus(Told):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FolderStatus(Table, Told):
+class FolderStatus(Table, JsonSerializable):
     """The planned certificates in a folder and their states on one date.
 
     Superseded certificates are last.
@@ -179,7 +179,7 @@ class FolderStatus(Table, Told):
     and the issued certificates agree. It is None if the folder was not created from a saved plan.
     """
 
-    told: ClassVar = (
+    json_keys: ClassVar = (
         "folder",
         "today",
         "counts",
@@ -213,7 +213,7 @@ class FolderStatus(Table, Told):
     next_steps: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
-    saved_plan: PlanStanding | None = None
+    saved_plan: SavedPlanStatus | None = None
 
     @property
     def needs_attention(self) -> bool:
@@ -500,8 +500,8 @@ def _list_notes(
             f"lyncnb has not verified {count_of(count, 'key')} yet. The next command "
             "that uses the passphrase checks whether each key belongs to its request"
         )
-    is_told = any(problem.file == PLAN_NAME for problem in problems)
-    if not is_told and (note := explain_stale_summary(survey.folder, manifest)):
+    is_reported = any(problem.file == PLAN_NAME for problem in problems)
+    if not is_reported and (note := explain_stale_summary(survey.folder, manifest)):
         yield note
     if survey.keeps_no_modes:
         yield explain_missing_permissions(survey.folder)

@@ -18,7 +18,7 @@ from ..base.certificate_fields import NAMES_HEADING
 from ..base.dns_name import DnsName
 from ..base.pasted_text import shown
 from ..base.planned_entry import PlannedEntry
-from ..base.records import RecordReader, Told
+from ..base.records import JsonSerializable, RecordReader
 from ..base.shown.frames import Kind
 from ..base.shown.html_page import render_template
 from ..base.shown.origin import UNKNOWN, Origin
@@ -50,7 +50,7 @@ COLUMNS = columns(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part(Told):
+class Part(JsonSerializable):
     r"""The requests to submit to one CA with one template.
 
     ``issuer`` is internal or public, ``ca`` is the CA's name if known, and ``folder`` is the folder
@@ -59,7 +59,7 @@ class Part(Told):
     the CA must revoke now.
     """
 
-    told: ClassVar = (
+    json_keys: ClassVar = (
         "issuer",
         "ca",
         "folder",

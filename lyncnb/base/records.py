@@ -289,27 +289,28 @@ def convert_record(record: Any) -> dict[str, object]:
     return plain
 
 
-class Told:
+class JsonSerializable:
     """The base class of objects that can be written as JSON documents.
 
-    ``told`` contains the keys of the JSON document in their order, as ``key`` or ``key=attribute``.
-    ``items.id`` is the attribute ``id`` of ``items``, or of each item if there are several.
-    ``items.id,why`` means both attributes. If an attribute is a method, its result is written.
+    ``json_keys`` contains the keys of the JSON document in their order, as ``key`` or
+    ``key=attribute``. ``items.id`` is the attribute ``id`` of ``items``, or of each item if there
+    are several. ``items.id,why`` means both attributes. If an attribute is a method, its result is
+    written.
     """
 
     __slots__ = ()
-    told: ClassVar[tuple[str, ...]] = ()
+    json_keys: ClassVar[tuple[str, ...]] = ()
 
     def to_document(self) -> dict[str, Any]:
         """Return the object as plain JSON values. Dates and times are in ISO 8601."""
-        return list_json_values(self, *self.told)
+        return list_json_values(self, *self.json_keys)
 
 
 def list_json_values(source: Any, *selection: str) -> dict[str, Any]:
     """Return the values of an object as plain JSON values.
 
-    ``selection`` selects the values, in the format of ``Told.told``. By default, all fields are
-    returned.
+    ``selection`` selects the values, in the format of ``JsonSerializable.json_keys``. By default,
+    all fields are returned.
     """
     kind: Any = type(source)
     return {
@@ -322,7 +323,7 @@ def convert_to_json(value: object) -> Any:
     # Most values are text, so text is checked first. The slow check for a mapping comes last.
     if value is None or type(value) is str or isinstance(value, (bool, int, float)):
         return value
-    if isinstance(value, Told):
+    if isinstance(value, JsonSerializable):
         return value.to_document()
     if isinstance(value, Mapping):
         return {str(key): convert_to_json(item) for key, item in value.items()}

@@ -16,7 +16,7 @@ from .inputs import add_json_option
 from .output import write, write_json, write_lines, write_next_steps, write_note, write_table
 
 if TYPE_CHECKING:
-    from ..guide.answers import Asked, GuideAnswers, Texts
+    from ..guide.answers import AnsweredQuestion, GuideAnswers, Texts
     from ..guide.first_plan import FirstPlan
 
 _HELP, _BACK, _REST = "?", "<", ">"
@@ -107,9 +107,9 @@ def _ask_all_questions() -> GuideAnswers:
                 texts.pop(wrong.place)
                 order.remove(wrong.place)
             if next_question is None:
-                problems = lay_out(GuideAnswers(asked=walked)).problems
+                problems = lay_out(GuideAnswers(questions=walked)).problems
                 if not problems:
-                    return GuideAnswers(asked=walked)
+                    return GuideAnswers(questions=walked)
                 _note_problem(problems[0].message, problems[0].hint)
                 key = (problems[0].site, problems[0].key)
                 next_question = next(question for question in walked if question.place == key)
@@ -146,7 +146,9 @@ def _ask_all_questions() -> GuideAnswers:
         raise
 
 
-def _find_unanswered(questions: tuple[Asked, ...], texts: Texts) -> Iterator[Asked]:
+def _find_unanswered(
+    questions: tuple[AnsweredQuestion, ...], texts: Texts
+) -> Iterator[AnsweredQuestion]:
     return (question for question in questions if question.place not in texts)
 
 
@@ -155,7 +157,7 @@ def _note_problem(problem: str, hint: str) -> None:
     write_note(f"  hint: {hint}")
 
 
-def _ask_question(asked_question: Asked) -> str:
+def _ask_question(asked_question: AnsweredQuestion) -> str:
     """Ask one question, and return the answer or the input for a command, such as "go back"."""
     from ..guide.answer_values import list_choices
 

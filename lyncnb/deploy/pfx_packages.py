@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..base import workers
-from ..base.records import Told
+from ..base.records import JsonSerializable
 from ..base.shown.tables import Table, columns, count_statements
 from ..base.workers import WorkerProcesses, count_cores
 from ..pki.keys import read_pkcs8
@@ -44,11 +44,11 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Packages(Table, Told):
+class Packages(Table, JsonSerializable):
     """The result of packaging the certificates in a request folder."""
 
     format: ClassVar = "lyncnb-packages/1"
-    told: ClassVar = (
+    json_keys: ClassVar = (
         "format",
         "packages",
     )

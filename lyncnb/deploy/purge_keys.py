@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from ..base.disk import files
 from ..base.disk.folder_lock import confirm_lock
 from ..base.disk.outputs import OWN_FOLDERS
-from ..base.records import Told
+from ..base.records import JsonSerializable
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, count_of, join_first
 from ..errors import BundleError
@@ -62,7 +62,7 @@ class PurgeItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PurgeList(Table, Told):
+class PurgeList(Table, JsonSerializable):
     """The items that a purge will remove or has removed. ``token`` identifies the list.
 
     ``kept`` is the number of superseded generations that remain because no later one is installed.
@@ -72,7 +72,7 @@ class PurgeList(Table, Told):
     lyncnb could not open them.
     """
 
-    told: ClassVar = (
+    json_keys: ClassVar = (
         "folder",
         "done=is_done",
         "token",

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from ..base.disk.file_names import make_relative_path
 from ..base.disk.files import read_specified_file
 from ..base.pasted_text import BadName, shown
-from ..base.records import RecordReader, Told, describe_value
+from ..base.records import JsonSerializable, RecordReader, describe_value
 from ..base.shown.tables import Table, columns
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import AnswersError, LyncnbError, Problem
@@ -41,7 +41,7 @@ _OF_ITS_OWN = 'use a different name for each site: name = "Taipei"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class AnsweredQuestion:
     """A question about the deployment or about one site, with its answer.
 
     Parameters
@@ -80,12 +80,12 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class GuideAnswers(Table, Told):
+class GuideAnswers(Table, JsonSerializable):
     """The answers to the questions about a new deployment.
 
     Parameters
     ----------
-    asked : tuple of Asked
+    questions : tuple of AnsweredQuestion
         Every question of the interview in order, with the value of its answer.
     """
 
@@ -95,11 +95,13 @@ class GuideAnswers(Table, Told):
         ("Answer", lambda answer: "" if answer.value is None else format_answer(answer.value)),
     )
 
-    asked: tuple[Asked, ...] = field(compare=False)
+    questions: tuple[AnsweredQuestion, ...] = field(compare=False)
     _values: Mapping[tuple[str, str], Value] = field(init=False, hash=False)
 
     def __post_init__(self) -> None:
-        values = {answer.place: answer.value for answer in self.asked if answer.value is not None}
+        values = {
+            answer.place: answer.value for answer in self.questions if answer.value is not None
+        }
         object.__setattr__(self, "_values", values)
 
     @classmethod
@@ -139,7 +141,7 @@ class GuideAnswers(Table, Told):
             if (site, key) not in positions and not problems
         ]
         _raise_problems(problems, source)
-        return cls(asked=walked)
+        return cls(questions=walked)
 
     @classmethod
     def from_toml(cls, source: str | os.PathLike[str] | bytes) -> GuideAnswers:
@@ -174,7 +176,7 @@ class GuideAnswers(Table, Told):
         """
         document: dict[str, Any] = {}
         sites: dict[str, dict[str, Any]] = {name: {"name": name} for name in self.sites}
-        for answer in self.asked:
+        for answer in self.questions:
             if answer.question.key == "sites" or answer.value is None:
                 continue
             if in_full or format_answer(answer.value) != answer.default:
@@ -202,7 +204,7 @@ class GuideAnswers(Table, Told):
         folder : path, optional
             The folder of the file. The path of a custom product is relative to this folder.
         """
-        return _format_toml(self.asked, self.sites, product=self.find_product_for(folder))
+        return _format_toml(self.questions, self.sites, product=self.find_product_for(folder))
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -234,7 +236,7 @@ class GuideAnswers(Table, Told):
         return PlanOptions(product=self.rules.product)
 
     def _list_items(self) -> Iterable[Any]:
-        return self.asked
+        return self.questions
 
     def _summarize(self) -> str:
         return (
@@ -243,7 +245,7 @@ class GuideAnswers(Table, Told):
         )
 
 
-def walk_questions(answers: Texts, *, is_strict: bool = False) -> tuple[Asked, ...]:
+def walk_questions(answers: Texts, *, is_strict: bool = False) -> tuple[AnsweredQuestion, ...]:
     """Repeat the interview with some answers, and return the questions that apply.
 
     Parameters
@@ -255,10 +257,10 @@ def walk_questions(answers: Texts, *, is_strict: bool = False) -> tuple[Asked, .
 
     Returns
     -------
-    tuple of Asked
+    tuple of AnsweredQuestion
         The questions for these answers, in order.
     """
-    walked: list[Asked] = []
+    walked: list[AnsweredQuestion] = []
     values: dict[tuple[str, str], Value] = {}
     sites: dict[str, str] = {}  # The short name of each site, by site name.
     unknown: frozenset[str] = frozenset()
@@ -301,10 +303,10 @@ def _ask_question(
     sites: Mapping[str, str],
     *,
     is_public: bool,
-) -> Asked:
+) -> AnsweredQuestion:
     default = _find_default(question, site, values, sites)
     text = texts.get((site, question.key), "").strip()
-    answer = Asked(question=question, site=site, default=default, text=text)
+    answer = AnsweredQuestion(question=question, site=site, default=default, text=text)
     if not text and not default and "{" in question.default:
         # The default depends on an invalid answer, which is already reported.
         return answer
@@ -474,7 +476,7 @@ def describe_position(site: str, key: str) -> str:
     return f"site {site}, {key}" if site else key
 
 
-def _make_problem(question: Asked, source: str) -> Problem:
+def _make_problem(question: AnsweredQuestion, source: str) -> Problem:
     message = f"{question.where}: {question.problem}"
     return Problem(file=source, message=message, value=question.text, hint=question.hint)
 
@@ -485,7 +487,9 @@ def _raise_problems(problems: Sequence[Problem], source: str) -> None:
         raise AnswersError(f"{source}: {count} not valid", problems=tuple(problems))
 
 
-def _format_toml(questions: Sequence[Asked], sites: Sequence[str], *, product: str) -> str:
+def _format_toml(
+    questions: Sequence[AnsweredQuestion], sites: Sequence[str], *, product: str
+) -> str:
     # The package is imported inside the function, because it is needed only for writing.
     import tomli_w
 

@@ -23,7 +23,7 @@ from ..base.disk.outputs import (
     write_output,
 )
 from ..base.garbage_collection import pause_garbage_collection
-from ..base.records import Told
+from ..base.records import JsonSerializable
 from ..base.shown.tables import Table
 from ..checks.check_plan import check_plan
 from ..errors import BundleError, FileOccupied, OutputError
@@ -47,7 +47,7 @@ _COLUMNS_SHOWN = ("server_fqdn", "role", "pool_fqdn", "site")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class FirstPlan(Table, Told):
+class FirstPlan(Table, JsonSerializable):
     """The first plan of a deployment, created from answers. You can edit it further.
 
     Parameters
@@ -64,7 +64,7 @@ class FirstPlan(Table, Told):
         Sentences about decisions that the interview does not ask about.
     """
 
-    told: ClassVar = (
+    json_keys: ClassVar = (
         "answers",
         "columns=topology.columns",
         "servers=topology.cells",

@@ -147,7 +147,7 @@ def _read_patterns(answers: GuideAnswers) -> dict[str, Mapping[str, str]]:
             kinds=list_pattern_kinds(answer.question),
             default=answer.default,
         )
-        for answer in answers.asked
+        for answer in answers.questions
         if answer.question.kind == "pattern"
     }
 
@@ -186,7 +186,7 @@ def _reserve_names(layout: Layout, urls: Mapping[str, str]) -> None:
 
 def _check_external_access(layout: Layout) -> None:
     answers = layout.answers
-    edge_answers = [answer for answer in answers.asked if answer.question.key == "edge_servers"]
+    edge_answers = [answer for answer in answers.questions if answer.question.key == "edge_servers"]
     if edge_answers and not answers.is_yes("edge_servers"):
         why = next(key for key in read_interview().outside if answers.is_yes(key))
         layout.problems.append(

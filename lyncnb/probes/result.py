@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ..authorities.survey.as_is import AsIs, StandingCertificate
-from ..base.records import Told, list_json_values
+from ..authorities.survey.as_is import AsIs, InstalledCertificate
+from ..base.records import JsonSerializable, list_json_values
 from ..base.shown.frames import Kind
 from ..base.shown.origin import UNKNOWN, Origin
 from ..base.shown.report import Report, ReportTable, Sentence, build_report_kind, render_sections
@@ -25,7 +25,7 @@ _OWNERS_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeLine(Told):
+class ProbeLine(JsonSerializable):
     """The response of one address at one port, or a certificate that no port presents.
 
     ``result`` is one of ``RESULTS``. ``place`` is the host and port in the plan, and ``address`` is
@@ -36,7 +36,7 @@ class ProbeLine(Told):
     the port is open.
     """
 
-    told: ClassVar = (
+    json_keys: ClassVar = (
         *("result", "place", "address", "name", "id", "owner", "request", "protocol"),
         *("condition", "certificate", "findings=findings.code,severity,message", "remarks"),
     )
@@ -50,7 +50,7 @@ class ProbeLine(Told):
     request: str = ""
     protocol: str = ""
     condition: str = ""
-    certificate: StandingCertificate | None = None
+    certificate: InstalledCertificate | None = None
     findings: tuple[Finding, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -224,7 +224,7 @@ class _EqualLines:
 
 _ON_PAGE = columns(
     ("Result", "result"),
-    ("Asked", "where"),
+    ("AnsweredQuestion", "where"),
     ("Certificate", lambda group: "\n".join(group.shown)),
     ("Details", "details"),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..base.arguments import check_type
-from ..base.records import Told
+from ..base.records import JsonSerializable
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, count_of
 from .manifest import Manifest, read_manifest
@@ -32,7 +32,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class RequestBundle(Table, Told):
+class RequestBundle(Table, JsonSerializable):
     """A request folder on disk, with the results of the run that wrote or opened the folder.
 
     Parameters
@@ -53,7 +53,7 @@ class RequestBundle(Table, Told):
         Whether the run had nothing to write.
     """
 
-    told: ClassVar = (
+    json_keys: ClassVar = (
         "folder",
         "dry_run",
         "cancelled",

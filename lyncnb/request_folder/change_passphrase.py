@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..base.disk import files, system_calls
 from ..base.disk.folder_lock import confirm_lock
-from ..base.records import Told
+from ..base.records import JsonSerializable
 from ..base.shown.tables import count_of
 from ..errors import BundleError, PassphraseError, Problem
 from ..pki import keys
@@ -49,7 +49,7 @@ _THREADS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rekeyed(Told):
+class Rekeyed(JsonSerializable):
     """The result of a passphrase change: the number of changed files, and the unchanged files.
 
     ``already`` counts the files that an interrupted change had completed. ``left_alone`` contains

@@ -96,7 +96,7 @@ class Acceptance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedFinding:
+class EvaluationFinding:
     """A finding in the recorded evaluation of a certificate."""
 
     code: Line
@@ -106,7 +106,7 @@ class JudgedFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class RecordedEvaluation:
     """The recorded evaluation of an issued certificate, with all data on which it depends.
 
     Certificates are identified by the SHA-256 of their DER bytes, as 64 lower-case hex digits.
@@ -122,7 +122,7 @@ class Judgement:
     entry_sha256: Sha256OrBlank = ""
     rules: Line = ""
     judged_at: TimeOrBlank = ""
-    findings: tuple[JudgedFinding, ...] = ()
+    findings: tuple[EvaluationFinding, ...] = ()
     accepted: tuple[Acceptance, ...] = ()
     others: Mapping[str, object] = make_unknown_keys_field()
 
@@ -166,7 +166,7 @@ class IssuedRecord(_ValidOnRecord):
     findings: tuple[Line, ...] = ()
     file_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
     chain_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
-    judgement: Judgement | None = field(default=None, metadata=SINCE_2)
+    judgement: RecordedEvaluation | None = field(default=None, metadata=SINCE_2)
     issuer: Line = field(default="", metadata=SINCE_2)
     others: Mapping[str, object] = make_unknown_keys_field()
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, ClassVar, overload
 
-from ..base.records import Told
+from ..base.records import JsonSerializable
 from ..base.shown.languages import make_translator
 from ..base.shown.tables import (
     ROWS_SHOWN,
@@ -57,7 +57,7 @@ Edit = CellEdit | OptionEdit | HeadingEdit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding(Told):
+class Finding(JsonSerializable):
     """The result of a check about a certificate, a server, or a file.
 
     ``title`` is the same for all findings of a check. ``message`` contains the place and the value.
@@ -67,7 +67,7 @@ class Finding(Told):
     title, message, and hint.
     """
 
-    told: ClassVar = (
+    json_keys: ClassVar = (
         "code",
         "severity",
         "about",

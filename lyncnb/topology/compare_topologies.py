@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..base.dns_name import DnsName
-from ..base.records import Told
+from ..base.records import JsonSerializable
 from ..base.shown.tables import Table, count_of
 from .columns import Column, get_column, list_topology_columns, list_topology_roles
 from .model import Computer, Pool, Site
@@ -46,14 +46,14 @@ class CellDifference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class TopologyDifference(Table, Told):
+class TopologyDifference(Table, JsonSerializable):
     """All differences between two topologies: deployment, sites, pools, and servers.
 
     ``not_compared`` lists columns and roles that only one topology has.
     """
 
     format: ClassVar = "lyncnb-topology-difference/1"
-    told: ClassVar = (
+    json_keys: ClassVar = (
         "format",
         "before",
         "after",

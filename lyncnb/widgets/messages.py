@@ -64,7 +64,7 @@ RequestResult = TypedDict(
 )
 Recovery = TypedDict("Recovery", {"type": Literal["recovery"], "fingerprints": list[str]})
 Scripts = TypedDict("Scripts", {"type": Literal["scripts"], "words": str, "notes": list[str]})
-RequestTold = (
+RequestToPage = (
     RequestStart
     | RequestFindings
     | Look
@@ -143,7 +143,7 @@ StepResult = TypedDict(
 )
 Hosts = TypedDict("Hosts", {"type": Literal["hosts"], "hosts": list[str]})
 Password = TypedDict("Password", {"type": Literal["password"], "file": str})
-StatusTold = (
+StatusToPage = (
     StatusStart
     | TableRows
     | Status
@@ -180,8 +180,8 @@ GuideProblem = TypedDict("GuideProblem", {"words": str, "site": str, "key": str}
 GuideStart = TypedDict(
     "GuideStart", {"type": Literal["start"], "folder": str, "left_out": Rows, "help": Rows}
 )
-Asked = TypedDict(
-    "Asked",
+AnsweredQuestion = TypedDict(
+    "AnsweredQuestion",
     {
         "type": Literal["asked"],
         "fields": list[GuideField],
@@ -196,10 +196,10 @@ Asked = TypedDict(
     },
 )
 Written = TypedDict("Written", {"type": Literal["written"], "words": str, "python": str})
-GuideTold = GuideStart | Asked | Written | Refused
+GuideToPage = GuideStart | AnsweredQuestion | Written | Refused
 
 # -- The following types are for messages to the top of the planning page.
 
 TableStart = TypedDict("TableStart", {"type": Literal["start"], "files": list[str], "folder": str})
 Opened = TypedDict("Opened", {"type": Literal["opened"], "words": str})
-TableTold = TableStart | Opened | Refused
+TableToPage = TableStart | Opened | Refused

@@ -21,12 +21,12 @@ from .editing.channel import Answers, Channel
 from .editing.tables_here import list_tables
 from .editor import PlanEditor
 from .guide_panel import GuidePanel
-from .messages import TableTold
+from .messages import TableToPage
 from .panel import Panel
 from .request_panel import RequestPanel
 
 
-class TableChannel(Channel[TableTold]):
+class TableChannel(Channel[TableToPage]):
     """The channel through which the user opens a workspace file or a pasted table."""
 
     scripts = ("table_source.js",)

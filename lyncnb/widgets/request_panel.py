@@ -21,7 +21,7 @@ from .background_job import CANCELLED, FAILED, FINISHED, JobState, build_progres
 from .editing.channel import Answers, Channel
 from .editing.explanations import build_finding_items, explain_name, explain_request
 from .editing.plan_editing import PlanEditing
-from .messages import Look, RequestResult, RequestTold
+from .messages import Look, RequestResult, RequestToPage
 from .notebook_cells import notify_change
 from .panel import ShownAsPanel
 from .request_run import RequestRun
@@ -29,7 +29,7 @@ from .request_run import RequestRun
 _ROWS_LISTED = 200
 
 
-class RequestChannel(Channel[RequestTold]):
+class RequestChannel(Channel[RequestToPage]):
     """The channel that answers a request panel's page. The panel does not store a passphrase."""
 
     scripts = ("findings_list.js", "help_dialog.js", "passphrase_field.js", "request_panel.js")

@@ -51,7 +51,7 @@ from .editing.channel import GRID_SCRIPTS, Answers, Channel
 from .editing.explanations import explain_recorded_request
 from .editing.plan_editing import PlanEditing
 from .editing.sheet import encode_rows
-from .messages import Refusal, StatusTold, StepResult
+from .messages import Refusal, StatusToPage, StepResult
 from .notebook_cells import call_after_changes, notify_change
 from .panel import ShownAsPanel
 from .request_needs import (
@@ -364,7 +364,7 @@ def _format_generation(request: RequestStatus) -> str:
     return f"{request.id} ({request.generation})" if is_over else request.id
 
 
-class StatusChannel(Channel[StatusTold]):
+class StatusChannel(Channel[StatusToPage]):
     """The channel that answers a status panel's page, starts the steps, and shows their results."""
 
     scripts = (*GRID_SCRIPTS, "help_dialog.js", "passphrase_field.js", "status_panel.js")

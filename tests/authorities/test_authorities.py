@@ -17,10 +17,10 @@ from pathlib import Path
 
 import certsrv
 import pytest
-from authorities.test_compare_certificate import made
+from authorities.test_compare_certificate import make_certificate
 from cas.certsrv_stand_in import StandIn
 from cas.cfssl_ca import CfsslCa
-from cas.judges import SAME, disagreements
+from cas.linters import SAME, disagreements
 from cas.nss_ca import NssCa
 from cas.openssl_ca import OpensslCa
 from cas.pebble_ca import PebbleCa
@@ -439,8 +439,8 @@ CASES = [
 ]
 
 
-def judged(changes: dict) -> tuple[set[str], bytes]:
-    certificate = der(made(**({"days": 190} | changes)))
+def evaluate_and_encode(changes: dict) -> tuple[set[str], bytes]:
+    certificate = der(make_certificate(**({"days": 190} | changes)))
     facts, entry = read_certificate(certificate), replace(ENTRY, issuer="public")
     return {finding.code for finding in compare_certificate(facts, entry, today=DAY)}, certificate
 
@@ -450,12 +450,12 @@ def test_pkilint_agrees(changes):
     """If pkilint and lyncnb check the same rule, they report the same result for valid and faulty
     certificates.
     """
-    assert disagreements(*judged(changes)) == []
+    assert disagreements(*evaluate_and_encode(changes)) == []
 
 
 def test_pkilint_cases_cover_each_pair_of_codes():
     """For each rule that both tools check, a faulty certificate shows that pkilint and lyncnb
     report the same fault.
     """
-    codes = set().union(*(judged(changes)[0] for changes in CASES))
+    codes = set().union(*(evaluate_and_encode(changes)[0] for changes in CASES))
     assert set(SAME) - codes == set()

@@ -30,7 +30,7 @@ def folder(shell):
     and replaced.
     """
     path = shell.folder / "requests"
-    name = edge(make_folder(path)).id
+    name = find_edge_record(make_folder(path)).id
     ln.hand_over(path, shell.folder / "first.zip", requests=[name])
     certify(path, name)
     ln.deployed(path, name, on=date(2026, 11, 30), today=LATER)
@@ -40,7 +40,7 @@ def folder(shell):
     return path
 
 
-def edge(bundle):
+def find_edge_record(bundle):
     """Return the current record of the certificate that the Edge Servers share."""
     records = read_manifest(bundle.folder).requests
     return next(record for record in records if "AccessEdgeExternal" in record.plan.usages)
@@ -50,12 +50,12 @@ def test_history_shows_the_old_certificate_until_its_successor_is_deployed(folde
     """Until the deployment of a renewed certificate is recorded for a server, the history shows the
     old certificate on that server.
     """
-    server = edge(ln.open_requests(folder)).plan.servers[0]
+    server = find_edge_record(ln.open_requests(folder)).plan.servers[0]
     assert server.startswith("edge01.")
     for day, generation in ((date(2026, 12, 1), 1), (date(2026, 12, 23), 1), (LATER, 2)):
         history = certificate_history(folder, "edge01", on=day)
         assert [entry.generation for entry in history.generations] == [generation], day
-    both = certificate_history(folder, edge(ln.open_requests(folder)).id, on=LATER)
+    both = certificate_history(folder, find_edge_record(ln.open_requests(folder)).id, on=LATER)
     assert [[stay.server[:6] for stay in entry.stays] for entry in both.generations] == [
         ["edge02"],
         ["edge01"],
@@ -66,7 +66,7 @@ def test_each_event_has_user_computer_and_command(folder):
     """Each event in the history has its user, computer and command, and a renewal also has its
     reason.
     """
-    record = edge(ln.open_requests(folder))
+    record = find_edge_record(ln.open_requests(folder))
     first, second = certificate_history(folder, record.id).generations
     events = {event.what: event for event in first.events}
     assert events["handed over"].detail.endswith("in first.zip")
@@ -106,7 +106,7 @@ def test_who_approved_the_plan_of_each_generation(folder):
             ("b", "2026-12-20T00:00:00Z", "bob@contoso.com"),
         )
     )
-    record = replace(edge(ln.open_requests(folder)), approved_plan="b" * 64)
+    record = replace(find_edge_record(ln.open_requests(folder)), approved_plan="b" * 64)
     save_manifest(folder, replace(manifest.with_records([record]), plans=plans))
     first, second = certificate_history(folder, record.id).generations
     assert [entry.approved_by[0].partition(",")[0] for entry in (first, second)] == [
@@ -119,7 +119,7 @@ def test_history_is_found_by_every_kind_of_name(folder):
     """The status command finds the history of a certificate by ID, server, pattern, serial number
     or thumbprint, and includes earlier certificates.
     """
-    record = edge(ln.open_requests(folder))
+    record = find_edge_record(ln.open_requests(folder))
     old = record.archived[0].issued
     for name in (record.id, record.plan.servers[1], "edge0?.*", old.serial, old.thumbprint_sha1):
         generations = certificate_history(folder, name).generations
@@ -142,7 +142,7 @@ def test_later_report_of_the_old_certificate_reinstates_it(folder, tmp_path):
     """If a later report of a server contains the old certificate, the history shows the old
     certificate on that server again from the date of the report.
     """
-    record = edge(ln.open_requests(folder))
+    record = find_edge_record(ln.open_requests(folder))
     server = record.plan.servers[0]
     old = record.archived[0].issued.thumbprint_sha1
     report = {

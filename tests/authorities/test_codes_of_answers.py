@@ -12,7 +12,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from authorities.test_matching import CA, CHAIN, KEYS, SAN, asked, file, made, match
+from authorities.test_matching import (
+    CA,
+    CHAIN,
+    KEYS,
+    SAN,
+    file,
+    make_certificate,
+    make_request,
+    match,
+)
 from cas.python_ca import CA_USAGE, TODAY, PythonCa, der, issue, name, pem
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -105,17 +114,17 @@ def finding_codes(requests, *files, known=()):
     }
 
 
-def one(*certificates, known=(), **changes):
+def match_one(*certificates, known=(), **changes):
     """Match the certificates with one request, and return the codes of the findings."""
-    return finding_codes([asked("a", **changes)], file(*certificates), known=known)
+    return finding_codes([make_request("a", **changes)], file(*certificates), known=known)
 
 
-def held(*certificates, begins=TODAY - SECOND, known=(), **changes):
+def match_with_held(*certificates, begins=TODAY - SECOND, known=(), **changes):
     """Return the codes of the findings about new certificates for a request that already has a
     certificate with a complete chain.
     """
-    on_record = made("a", begins=begins)
-    return one(
+    on_record = make_certificate("a", begins=begins)
+    return match_one(
         *(on_record if certificate is None else certificate for certificate in certificates),
         known=[on_record, *known],
         held_sha256=on_record.sha256,
@@ -128,8 +137,11 @@ def generations(first: bool, **changes):
     """Return the codes of the findings about a certificate for the first or the second generation
     of a request.
     """
-    requests = [asked("a", generation=2), asked("old", request_id="a", is_current=False, **changes)]
-    return finding_codes(requests, file(made("old" if first else "a"), *CHAIN))
+    requests = [
+        make_request("a", generation=2),
+        make_request("old", request_id="a", is_current=False, **changes),
+    ]
+    return finding_codes(requests, file(make_certificate("old" if first else "a"), *CHAIN))
 
 
 def renewed(**on_record):
@@ -137,51 +149,53 @@ def renewed(**on_record):
 
     The first one may have a certificate.
     """
-    before = made("old", begins=BEGINS)
+    before = make_certificate("old", begins=BEGINS)
     on_record = {"held_sha256": before.sha256} | on_record
     requests = [
-        asked("a", generation=2),
-        asked("old", request_id="a", is_current=False, **on_record),
+        make_request("a", generation=2),
+        make_request("old", request_id="a", is_current=False, **on_record),
     ]
-    return finding_codes(requests, file(made("a")), known=[before, *CHAIN])
+    return finding_codes(requests, file(make_certificate("a")), known=[before, *CHAIN])
 
 
 def own_signed(issuer):
     """Return the codes of the findings about a certificate that is signed with the key of its own
     request.
     """
-    return one(answer_of((name(issuer), KEYS["a"])))
+    return match_one(answer_of((name(issuer), KEYS["a"])))
 
 
-def two(first, second, **changes):
+def match_two(first, second, **changes):
     """Match one certificate with each of two requests, and return the codes of the findings."""
-    requests = [asked("a", **changes), asked("b", **changes)]
-    return finding_codes(requests, file(made("a", **first), made("b", **second), *CHAIN))
+    requests = [make_request("a", **changes), make_request("b", **changes)]
+    return finding_codes(
+        requests, file(make_certificate("a", **first), make_certificate("b", **second), *CHAIN)
+    )
 
 
 def with_scheme(identifier):
     """Return the codes of the findings about a certificate whose ECDSA signature scheme (ANSI
     X9.62) was replaced.
     """
-    content = made("a").der
+    content = make_certificate("a").der
     ecdsa = bytes.fromhex("2a8648ce3d0403")
     assert content.count(ecdsa + b"\x02") == 2
     changed = content.replace(ecdsa + b"\x02", ecdsa + bytes([identifier]))
-    return one(read_certificate(changed), *CHAIN)
+    return match_one(read_certificate(changed), *CHAIN)
 
 
 def codes_with_extension(**changes):
     """Return the codes of the findings about a certificate with an additional extension, and about
     the chain of that certificate.
     """
-    return one(made("a", **changes), *CHAIN)
+    return match_one(make_certificate("a", **changes), *CHAIN)
 
 
 def of_demonstration(**changes):
     """Return the codes of the findings about a certificate whose issuer has the name of the
     demonstration CA.
     """
-    return one(answer_of((name([("CN", DEMONSTRATION_NAME)]), CA.key)), **changes)
+    return match_one(answer_of((name([("CN", DEMONSTRATION_NAME)]), CA.key)), **changes)
 
 
 def codes_below_rsa_ca(**changes):
@@ -190,7 +204,7 @@ def codes_below_rsa_ca(**changes):
     The keyword arguments configure the CA.
     """
     ca = PythonCa(make_key=lambda: RSA_KEY, **changes)
-    return one(answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain))
+    return match_one(answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain))
 
 
 def below_curve(**changes):
@@ -198,7 +212,9 @@ def below_curve(**changes):
     secp256k1.
     """
     ca = PythonCa(make_key=lambda: ec.generate_private_key(ec.SECP256K1()))
-    return one(answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain), **changes)
+    return match_one(
+        answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain), **changes
+    )
 
 
 PUBLIC = {"entry": {"issuer": "public"}}
@@ -210,80 +226,80 @@ RIGHT_KEY = x509.AuthorityKeyIdentifier.from_issuer_public_key(CA.key.public_key
 #: second one a similar case without it.
 MATCHED = {
     "pfx-key-not-ours": (
-        lambda: finding_codes([asked("a")], file(key_spki_sha256=(compute_spki_sha256(KEYS["foreign"]),))),
-        lambda: finding_codes([asked("a")], file(key_spki_sha256=(compute_spki_sha256(KEYS["a"]),))),
+        lambda: finding_codes([make_request("a")], file(key_spki_sha256=(compute_spki_sha256(KEYS["foreign"]),))),
+        lambda: finding_codes([make_request("a")], file(key_spki_sha256=(compute_spki_sha256(KEYS["a"]),))),
     ),
-    "unknown-key": (lambda: one(made("foreign"), *CHAIN), lambda: one(made("a"), *CHAIN)),
+    "unknown-key": (lambda: match_one(make_certificate("foreign"), *CHAIN), lambda: match_one(make_certificate("a"), *CHAIN)),
     "answers-superseded-request": (lambda: generations(first=True), lambda: generations(first=False)),
     "answers-retired-request": (
-        lambda: one(made("a"), *CHAIN, is_retired=True),
-        lambda: one(made("a"), *CHAIN, is_retired=False),
+        lambda: match_one(make_certificate("a"), *CHAIN, is_retired=True),
+        lambda: match_one(make_certificate("a"), *CHAIN, is_retired=False),
     ),
     "several-answers": (
-        lambda: one(made("a"), made("a", begins=BEGINS), *CHAIN),
-        lambda: one(*[made("a", begins=BEGINS)] * 2, *CHAIN),
+        lambda: match_one(make_certificate("a"), make_certificate("a", begins=BEGINS), *CHAIN),
+        lambda: match_one(*[make_certificate("a", begins=BEGINS)] * 2, *CHAIN),
     ),
     "answers-of-two-cas": (
-        lambda: one(made("a"), answer_of(OTHER), *CHAIN, *OTHER_CHAIN),
-        lambda: one(made("a"), answer_of((name(SECOND_NAME), SECOND_KEY)), *CHAIN, SECOND_CA),
+        lambda: match_one(make_certificate("a"), answer_of(OTHER), *CHAIN, *OTHER_CHAIN),
+        lambda: match_one(make_certificate("a"), answer_of((name(SECOND_NAME), SECOND_KEY)), *CHAIN, SECOND_CA),
     ),
     "older-answer": (
-        lambda: held(made("a", begins=TODAY - 2 * SECOND), known=CHAIN),
-        lambda: held(made("a", begins=TODAY), known=CHAIN),
+        lambda: match_with_held(make_certificate("a", begins=TODAY - 2 * SECOND), known=CHAIN),
+        lambda: match_with_held(make_certificate("a", begins=TODAY), known=CHAIN),
     ),
     "replaces-earlier-certificate": (
-        lambda: held(made("a", begins=TODAY), known=CHAIN),
-        lambda: held(made("a", begins=TODAY - 2 * SECOND), known=CHAIN),
+        lambda: match_with_held(make_certificate("a", begins=TODAY), known=CHAIN),
+        lambda: match_with_held(make_certificate("a", begins=TODAY - 2 * SECOND), known=CHAIN),
     ),
     "renews-earlier-certificate": (lambda: renewed(), lambda: renewed(held_sha256="")),
     "self-signed": (lambda: own_signed(POOL), lambda: own_signed(ISSUING_NAME)),
     "ca-certificate": (
-        lambda: one(made("a", ca=True), *CHAIN),
-        lambda: one(made("a", ca=False), *CHAIN),
+        lambda: match_one(make_certificate("a", ca=True), *CHAIN),
+        lambda: match_one(make_certificate("a", ca=False), *CHAIN),
     ),
     "chain-certificate-unused": (
-        lambda: one(made("a"), *CHAIN, OTHER_CHAIN[0]),
-        lambda: one(made("a"), *CHAIN, OTHER_CHAIN[0], known=OTHER_CHAIN[:1]),
+        lambda: match_one(make_certificate("a"), *CHAIN, OTHER_CHAIN[0]),
+        lambda: match_one(make_certificate("a"), *CHAIN, OTHER_CHAIN[0], known=OTHER_CHAIN[:1]),
     ),
     "chain-completed": (
-        lambda: held(*CHAIN),
-        lambda: held(*CHAIN, known=CHAIN),
+        lambda: match_with_held(*CHAIN),
+        lambda: match_with_held(*CHAIN, known=CHAIN),
     ),
     "root-to-compare": (
-        lambda: one(made("a"), *CHAIN),
-        lambda: held(made("a", begins=TODAY), *CHAIN, known=CHAIN[:1]),
+        lambda: match_one(make_certificate("a"), *CHAIN),
+        lambda: match_with_held(make_certificate("a", begins=TODAY), *CHAIN, known=CHAIN[:1]),
     ),
     "duplicate-serial": (
-        lambda: two({"serial": 7}, {"serial": 7}),
-        lambda: two({"serial": 7}, {"serial": 8}),
+        lambda: match_two({"serial": 7}, {"serial": 7}),
+        lambda: match_two({"serial": 7}, {"serial": 8}),
     ),
     "one-certificate-for-several-requests": (
-        lambda: finding_codes([asked("a"), asked("b")], file(made("a", san=(*SAN["a"], SAN["b"][1])), *CHAIN)),
-        lambda: finding_codes([asked("a"), asked("b")], file(made("a", san=(*SAN["a"], "c.contoso.com")), *CHAIN)),
+        lambda: finding_codes([make_request("a"), make_request("b")], file(make_certificate("a", san=(*SAN["a"], SAN["b"][1])), *CHAIN)),
+        lambda: finding_codes([make_request("a"), make_request("b")], file(make_certificate("a", san=(*SAN["a"], "c.contoso.com")), *CHAIN)),
     ),
     "different-certificates-in-pool": (
-        lambda: one(made("a"), made("a", begins=BEGINS), *CHAIN, entry={"shared_by": "pool"}),
-        lambda: one(made("a"), made("a", begins=BEGINS), *CHAIN, entry={"shared_by": "server"}),
+        lambda: match_one(make_certificate("a"), make_certificate("a", begins=BEGINS), *CHAIN, entry={"shared_by": "pool"}),
+        lambda: match_one(make_certificate("a"), make_certificate("a", begins=BEGINS), *CHAIN, entry={"shared_by": "server"}),
     ),
     "demonstration-certificate": (
         lambda: of_demonstration(is_fictional=False),
         lambda: of_demonstration(is_fictional=True),
     ),
     "replacement-unproven": (
-        lambda: held(of_second(), known=CHAIN, evidence=()),
-        lambda: held(of_second(), SECOND_CA, known=CHAIN, evidence=()),
+        lambda: match_with_held(of_second(), known=CHAIN, evidence=()),
+        lambda: match_with_held(of_second(), SECOND_CA, known=CHAIN, evidence=()),
     ),
     "issued-under-another-root": (
-        lambda: held(answer_of(OTHER, begins=TODAY), *OTHER_CHAIN, known=CHAIN),
-        lambda: held(of_second(), SECOND_CA, known=CHAIN),
+        lambda: match_with_held(answer_of(OTHER, begins=TODAY), *OTHER_CHAIN, known=CHAIN),
+        lambda: match_with_held(of_second(), SECOND_CA, known=CHAIN),
     ),
     "issued-by-another-ca": (
-        lambda: held(of_second(), known=CHAIN, **PUBLIC),
-        lambda: held(of_second(), SECOND_CA, known=CHAIN, **PUBLIC),
+        lambda: match_with_held(of_second(), known=CHAIN, **PUBLIC),
+        lambda: match_with_held(of_second(), SECOND_CA, known=CHAIN, **PUBLIC),
     ),
     "chain-several-roots": (
-        lambda: one(made("a"), *CHAIN, CROSSED, OTHER_CHAIN[1]),
-        lambda: one(made("a"), *CHAIN, RENEWED_ROOT),
+        lambda: match_one(make_certificate("a"), *CHAIN, CROSSED, OTHER_CHAIN[1]),
+        lambda: match_one(make_certificate("a"), *CHAIN, RENEWED_ROOT),
     ),
     "chain-signature-not-checked": (lambda: with_scheme(9), lambda: with_scheme(3)),
     "critical-extension-unknown": (
@@ -300,12 +316,12 @@ MATCHED = {
         lambda: below_curve(target_os="2012R2"),
     ),
     "chain-without-root": (
-        lambda: one(made("a"), CHAIN[0], **PUBLIC),
-        lambda: one(made("a"), *CHAIN, **PUBLIC),
+        lambda: match_one(make_certificate("a"), CHAIN[0], **PUBLIC),
+        lambda: match_one(make_certificate("a"), *CHAIN, **PUBLIC),
     ),
     "web-pki-objection": (
-        lambda: one(made("a", days=100, issuer_key_id=False), *CHAIN, **PUBLIC),
-        lambda: one(made("a", days=100, issuer_key_id=True), *CHAIN, **PUBLIC),
+        lambda: match_one(make_certificate("a", days=100, issuer_key_id=False), *CHAIN, **PUBLIC),
+        lambda: match_one(make_certificate("a", days=100, issuer_key_id=True), *CHAIN, **PUBLIC),
     ),
 }  # fmt: skip
 
@@ -331,13 +347,13 @@ PFX = pkcs12.serialize_key_and_certificates(
 )
 
 
-def read(work_folder: Path, data: bytes, *, named: bool = True, password=None):
+def match_file(work_folder: Path, data: bytes, *, named: bool = True, password=None):
     """Return the codes of the findings about a file that is specified by name or found in a folder."""
     path = work_folder / "answers" / "answer.cer"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     files = read_returned_files([path if named else path.parent], password=password)
-    return finding_codes([asked("a")], *files, known=CHAIN)
+    return finding_codes([make_request("a")], *files, known=CHAIN)
 
 
 def page(words: str) -> bytes:
@@ -423,29 +439,29 @@ A, B = KEYS["a"], KEYS["b"]
 #: Two functions for each code of a finding about a path: the first one creates a case with the
 #: finding, and the second one a similar case without it.
 PLACED = {
-    "file-unreadable": (lambda p: read(p, b"", named=True), lambda p: read(p, b"\n", named=False)),
-    "file-without-certificate": (lambda p: read(p, b"notes\n", named=False), lambda p: read(p, b"notes\n" + pem(LEAF), named=False)),
-    "file-malformed": (lambda p: read(p, pem(LEAF)[:-30]), lambda p: read(p, pem(LEAF)[:-1])),
+    "file-unreadable": (lambda p: match_file(p, b"", named=True), lambda p: match_file(p, b"\n", named=False)),
+    "file-without-certificate": (lambda p: match_file(p, b"notes\n", named=False), lambda p: match_file(p, b"notes\n" + pem(LEAF), named=False)),
+    "file-malformed": (lambda p: match_file(p, pem(LEAF)[:-30]), lambda p: match_file(p, pem(LEAF)[:-1])),
     "file-skipped": (
-        lambda p: read(p, archive(("../a.cer", pem(LEAF)))),
-        lambda p: read(p, archive(("a../a.cer", pem(LEAF)))),
+        lambda p: match_file(p, archive(("../a.cer", pem(LEAF)))),
+        lambda p: match_file(p, archive(("a../a.cer", pem(LEAF)))),
     ),
     "pfx-not-opened": (
-        lambda p: read(p, PFX, password="Portal"),
-        lambda p: read(p, PFX, password="portal"),
+        lambda p: match_file(p, PFX, password="Portal"),
+        lambda p: match_file(p, PFX, password="portal"),
     ),
     "private-key-in-file": (
-        lambda p: read(p, pem(LEAF) + PRIVATE),
-        lambda p: read(p, pem(LEAF) + PUBLIC_HALF),
+        lambda p: match_file(p, pem(LEAF) + PRIVATE),
+        lambda p: match_file(p, pem(LEAF) + PUBLIC_HALF),
     ),
-    "request-returned": (lambda p: read(p, REQUEST), lambda p: read(p, REQUEST + pem(LEAF))),
+    "request-returned": (lambda p: match_file(p, REQUEST), lambda p: match_file(p, REQUEST + pem(LEAF))),
     "request-pending": (
-        lambda p: read(p, page("Certificate Pending")),
-        lambda p: read(p, page("Certificate Issued")),
+        lambda p: match_file(p, page("Certificate Pending")),
+        lambda p: match_file(p, page("Certificate Issued")),
     ),
     "request-denied": (
-        lambda p: read(p, page("Your certificate request was denied")),
-        lambda p: read(p, page("Your certificate request was received")),
+        lambda p: match_file(p, page("Your certificate request was denied")),
+        lambda p: match_file(p, page("Your certificate request was received")),
     ),
     "request-unknown": (
         lambda p: codes_of_imported_requests(p, (SERVERS, A, {"names": ()}, as_it_is), named=False),

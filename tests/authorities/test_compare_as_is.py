@@ -15,8 +15,7 @@ from datetime import date, timedelta
 import pytest
 from cas.python_ca import PythonCa, der, issue, pem
 from folders import PASSPHRASE, TODAY, certify, make_folder, make_plan, write
-from shell_kit import make_shell
-from standing_certificates import (
+from installed_certificates import (
     FAULTS,
     MIDNIGHT,
     Stored,
@@ -28,6 +27,7 @@ from standing_certificates import (
     write_all,
     write_estate,
 )
+from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS, plan, row
 
 import lyncnb as ln

@@ -25,7 +25,7 @@ KEY = rsa.generate_private_key(65537, 2048)
 RSA_CA = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
 
 
-def made(key=KEY, **changes):
+def make_certificate(key=KEY, **changes):
     values = {"subject": SUBJECT, "san": NAMES, **changes}
     return issue(key.public_key(), RSA_CA.issuing.subject, RSA_CA.key, **values)
 
@@ -40,7 +40,7 @@ def compared(certificate, *, validity_days=0, **entry):
 
 def test_as_planned():
     """If a certificate matches its entry in the plan, lyncnb reports no finding."""
-    assert compared(made(san=[NAMES[2], NAMES[0].upper(), NAMES[1]])) == []
+    assert compared(make_certificate(san=[NAMES[2], NAMES[0].upper(), NAMES[1]])) == []
 
 
 @pytest.mark.parametrize(
@@ -80,14 +80,14 @@ def test_difference(changes, code, message):
     """Each difference between a certificate and the plan causes exactly one finding, whose message
     contains both values.
     """
-    assert compared(made(**changes)) == [(code, message)]
+    assert compared(make_certificate(**changes)) == [(code, message)]
 
 
 def test_wildcard_on_public_suffix():
     """If a certificate contains a wildcard for a public suffix, lyncnb reports the wildcard and the
     name that nobody requested.
     """
-    assert compared(made(san=(*NAMES, "*.com.tw"))) == [
+    assert compared(make_certificate(san=(*NAMES, "*.com.tw"))) == [
         ("names-added", '"*.com.tw" is not in the request'),
         (
             "wildcard-on-public-suffix",
@@ -95,7 +95,7 @@ def test_wildcard_on_public_suffix():
         ),
     ]
     # The owner of github.io may request this wildcard, but the request does not contain it.
-    assert compared(made(san=(*NAMES, "*.github.io"))) == [
+    assert compared(make_certificate(san=(*NAMES, "*.github.io"))) == [
         ("names-added", '"*.github.io" is not in the request')
     ]
 
@@ -104,7 +104,7 @@ def test_common_name_not_in_san():
     """If the common name is not in the SAN, lyncnb reports this fault in addition to the missing
     name.
     """
-    assert compared(made(san=NAMES[1:])) == [
+    assert compared(make_certificate(san=NAMES[1:])) == [
         ("names-missing", '"eepool.contoso.com" is missing'),
         (
             "common-name-not-in-san",
@@ -115,7 +115,7 @@ def test_common_name_not_in_san():
 
 def test_no_san_at_all():
     """For a certificate without a SAN, lyncnb reports every planned name as missing."""
-    codes = [code for code, _ in compared(made(san=()))]
+    codes = [code for code, _ in compared(make_certificate(san=()))]
     assert codes == ["names-missing", "common-name-not-in-san"]
 
 
@@ -123,7 +123,7 @@ def test_wildcard_instead_of_names():
     """If a wildcard in the certificate covers the missing names, lyncnb reports the wildcard
     instead of the names.
     """
-    assert compared(made(san=("eepool.contoso.com", "*.contoso.com"))) == [
+    assert compared(make_certificate(san=("eepool.contoso.com", "*.contoso.com"))) == [
         ("names-replaced-by-wildcard", 'the certificate contains the wildcard "*.contoso.com" instead of "ee01.contoso.com", "meet.contoso.com"'),
         ("names-added", '"*.contoso.com" is not in the request'),
     ]  # fmt: skip
@@ -133,14 +133,14 @@ def test_edge_internal_has_no_san():
     """If the plan contains no alternative names, a certificate without a SAN has no finding. If the
     SAN contains only the subject name, lyncnb reports a notice.
     """
-    assert compared(made(san=()), san=[]) == []
-    assert compared(made(san=NAMES[:1]), san=[]) == [
+    assert compared(make_certificate(san=()), san=[]) == []
+    assert compared(make_certificate(san=NAMES[:1]), san=[]) == [
         (
             "subject-repeated-in-san",
             'the CA added the subject name "eepool.contoso.com" as a subject alternative name',
         )
     ]
-    assert compared(made(san=NAMES[:2]), san=[]) == [
+    assert compared(make_certificate(san=NAMES[:2]), san=[]) == [
         ("names-added", '"ee01.contoso.com", "eepool.contoso.com" are not in the request')
     ]
 
@@ -152,7 +152,7 @@ def test_edge_internal_has_no_san():
 )  # fmt: skip
 def test_malformed_name(name):
     """The finding about a dNSName that is not a valid host name shows no invisible characters."""
-    findings = compared(made(san=(*NAMES, name)))
+    findings = compared(make_certificate(san=(*NAMES, name)))
     assert [code for code, _ in findings if code == "name-malformed"] == ["name-malformed"]
     assert all(text.isprintable() for _, text in findings)
 
@@ -161,7 +161,7 @@ def test_eku_without_server_auth():
     """If a certificate has only an unplanned extended key usage, lyncnb reports one missing usage
     and one additional usage.
     """
-    assert [code for code, _ in compared(made(eku=["clientAuth"]))] == [
+    assert [code for code, _ in compared(make_certificate(eku=["clientAuth"]))] == [
         "eku-server-auth-absent",
         "eku-client-auth-added",
     ]
@@ -172,8 +172,8 @@ def test_client_authentication_is_expected_if_planned():
     reports an error if it is missing.
     """
     planned = ["serverAuth", "clientAuth"]
-    assert compared(made(eku=planned), eku=planned) == []
-    assert compared(made(), eku=planned) == [
+    assert compared(make_certificate(eku=planned), eku=planned) == []
+    assert compared(make_certificate(), eku=planned) == [
         (
             "eku-missing",
             "the plan requires the usage clientAuth, but the certificate has serverAuth",
@@ -186,13 +186,13 @@ def test_key_usage_of_ecdsa():
     missing.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = made(key=key, usage=("digital_signature",))
+    certificate = make_certificate(key=key, usage=("digital_signature",))
     assert compared(certificate, key=PlannedKey(algorithm="ECDSA", bits=256)) == []
 
 
 def test_key_differs():
     """If the key is of a different type than planned, the finding contains both key types."""
-    assert compared(made(), key=PlannedKey(algorithm="RSA", bits=4096)) == [
+    assert compared(make_certificate(), key=PlannedKey(algorithm="RSA", bits=4096)) == [
         (
             "key-differs-from-plan",
             "the planned key is RSA 4096, but the key of the certificate is RSA 2048",
@@ -208,7 +208,7 @@ def test_sha1(issuer, code):
     """lyncnb reports an SHA-1 signature with a code that depends on the type of CA, and does not
     report the signature as invalid.
     """
-    certificate = replace_signature(made(days=100), RSA_CA.key, "sha1")
+    certificate = replace_signature(make_certificate(days=100), RSA_CA.key, "sha1")
     assert compared(certificate, issuer=issuer) == [
         (code, "the CA signed the certificate with SHA-1")
     ]
@@ -216,7 +216,7 @@ def test_sha1(issuer, code):
 
 def test_md5():
     """lyncnb reports an MD5 signature as broken."""
-    certificate = replace_signature(made(), RSA_CA.key, "md5")
+    certificate = replace_signature(make_certificate(), RSA_CA.key, "md5")
     assert compared(certificate) == [
         ("signature-hash-weak", "the CA signed the certificate with MD5")
     ]
@@ -226,7 +226,7 @@ def test_other_sha2():
     """If the SHA-2 hash in the certificate's signature differs from the planned SHA-2 hash, lyncnb
     reports a notice.
     """
-    assert compared(made(), hash="sha384") == [
+    assert compared(make_certificate(), hash="sha384") == [
         (
             "signature-hash-differs",
             "the plan requires sha384, but the CA signed the certificate with sha256",
@@ -268,7 +268,7 @@ def test_missing_crl(issuer, changes, code):
     """A public CA may omit the CRL if it has OCSP or a short lifetime, but Microsoft's page for
     Lync Server requires one.
     """
-    findings = compared(made(**({"days": 100} | changes)), issuer=issuer)
+    findings = compared(make_certificate(**({"days": 100} | changes)), issuer=issuer)
     assert [actual_code for actual_code, _ in findings] == [f"crl-distribution-point-{code}"]
     assert (
         list_returned_checks()[findings[0][0]].severity
@@ -295,7 +295,7 @@ def test_limit_of_short_lived_certificates_depends_on_the_start(begins, days, co
     Since then, seven days do (Baseline Requirements 1.6.1).
     """
     moment = datetime.fromisoformat(begins).replace(tzinfo=UTC)
-    findings = compared(made(crl=(), begins=moment, days=days), issuer="public")
+    findings = compared(make_certificate(crl=(), begins=moment, days=days), issuer="public")
     codes = [actual_code for actual_code, _ in findings if actual_code.startswith("crl-")]
     assert codes == [f"crl-distribution-point-{code}"]
 
@@ -308,9 +308,9 @@ def test_ldap_only(role, expected):
     """If the directory (LDAP) is the only source of the CRL, lyncnb reports a finding, because
     clients outside the domain cannot read this CRL.
     """
-    certificate = made(crl=["ldap:///CN=Contoso"])
+    certificate = make_certificate(crl=["ldap:///CN=Contoso"])
     assert [code for code, _ in compared(certificate, role=role)] == expected
-    assert compared(made(crl=["ldap:///CN=Contoso", "http://x/"]), role=role) == []
+    assert compared(make_certificate(crl=["ldap:///CN=Contoso", "http://x/"]), role=role) == []
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ def test_ldap_only(role, expected):
 )
 def test_requested_validity(days, requested_days, expected):
     """lyncnb reports a validity period that is more than one day shorter than requested."""
-    assert compared(made(days=days), validity_days=requested_days) == expected
+    assert compared(make_certificate(days=days), validity_days=requested_days) == expected
 
 
 @pytest.mark.parametrize(
@@ -355,9 +355,13 @@ def test_public_limit(begins, days, is_reported):
     """
     start = date.fromisoformat(begins)
     moment = TODAY.replace(year=start.year, month=start.month, day=start.day)
-    codes = [code for code, _ in compared(made(begins=moment, days=days), issuer="public")]
+    codes = [
+        code for code, _ in compared(make_certificate(begins=moment, days=days), issuer="public")
+    ]
     assert ("validity-over-public-limit" in codes) is is_reported
-    assert compared(made(days=3650)) == []  # An enterprise CA may choose its own lifetime limit.
+    assert (
+        compared(make_certificate(days=3650)) == []
+    )  # An enterprise CA may choose its own lifetime limit.
 
 
 def test_checks_are_complete():

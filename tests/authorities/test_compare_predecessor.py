@@ -15,7 +15,7 @@ CA = PythonCa()
 KEY = ec.generate_private_key(ec.SECP256R1())
 
 
-def made(ca=CA, key=KEY, **changes):
+def make_certificate(ca=CA, key=KEY, **changes):
     values = {"subject": [("CN", "a.contoso.com")], "san": ["a.contoso.com", "b.contoso.com"]}
     certificate = issue(key.public_key(), ca.issuing.subject, ca.key, **(values | changes))
     return read_certificate(der(certificate))
@@ -43,7 +43,7 @@ def test_changes(changes, expected):
     values, and unchanged fields are not reported.
     """
     key = KEY
-    before = made()
+    before = make_certificate()
     certificate = issue(
         key.public_key(), CA.issuing.subject, CA.key,
         **({"subject": [("CN", "a.contoso.com")], "san": ["a.contoso.com", "b.contoso.com"]} | changes),
@@ -57,8 +57,8 @@ def test_issuer_and_key():
     differences.
     """
     other = PythonCa("Fabrikam")
-    after = made(other, ec.generate_private_key(ec.SECP384R1()))
-    assert list_changed_fields(made(), after) == (
+    after = make_certificate(other, ec.generate_private_key(ec.SECP384R1()))
+    assert list_changed_fields(make_certificate(), after) == (
         Succession(
             "issuer", "CN=Contoso Issuing CA 1, O=Contoso", "CN=Fabrikam Issuing CA 1, O=Fabrikam"
         ),

@@ -33,7 +33,7 @@ class CaOfRoot(PythonCa):
         return super()._ca_certificate(own, key, issuer, issuer_key, **changes)
 
 
-def found(ca, begins, *, days=100, issuer="public", chain=None):
+def find_root_findings(ca, begins, *, days=100, issuer="public", chain=None):
     """Return the code and message of each finding about the root of a certificate that was issued
     on a given date.
     """
@@ -56,7 +56,7 @@ def found(ca, begins, *, days=100, issuer="public", chain=None):
 
 def codes(*args, **changes):
     """Return the codes of the findings about the root of a certificate."""
-    return {code for code, _ in found(*args, **changes)}
+    return {code for code, _ in find_root_findings(*args, **changes)}
 
 
 @pytest.mark.parametrize(("rule", "root"), LINES, ids=[f"{r} {rule.clients}" for rule, r in LINES])
@@ -70,13 +70,13 @@ def test_each_rule_about_a_root_applies_from_its_date(rule, root):
     if rule.effective is None:
         assert (
             f'the certificate\'s chain ends in "{root}". On {rule.source.date}, this root was not in any'
-            in found(ca, AT.date())[0][1]
+            in find_root_findings(ca, AT.date())[0][1]
         )
         return
     first = rule.effective - (99 * day if rule.code == "root-leaves-store" else 0 * day)
     codes_on = lambda begins: [  # noqa: E731
         code
-        for code, message in found(ca, begins)
+        for code, message in find_root_findings(ca, begins)
         if f" by {rule.clients}; " in message or f". {rule.clients} will remove " in message
     ]
     assert codes_on(first) == [rule.code]
@@ -95,7 +95,7 @@ def test_internal_cas_may_have_any_name():
     """An internal CA may have the same name as a public root, because the table of roots applies
     only to public CAs.
     """
-    assert found(CaOfRoot("HiPKI Root CA - G1"), AT.date(), issuer="internal") == []
+    assert find_root_findings(CaOfRoot("HiPKI Root CA - G1"), AT.date(), issuer="internal") == []
 
 
 def test_a_new_root_with_the_chain_to_an_older_one_is_trusted():
@@ -104,4 +104,4 @@ def test_a_new_root_with_the_chain_to_an_older_one_is_trusted():
     assert codes(ca, AT.date()) == {"root-in-no-store"}
     crossed = older._ca_certificate(ca.fields, ca.root_key, older.root, older.root_key)
     assert crossed.subject == name(ca.fields)
-    assert found(ca, AT.date(), chain=[ca.issuing, ca.root, crossed, older.root]) == []
+    assert find_root_findings(ca, AT.date(), chain=[ca.issuing, ca.root, crossed, older.root]) == []

@@ -58,7 +58,7 @@ _ODD = (
 
 
 @pytest.fixture(scope="module")
-def answered(tmp_path_factory) -> tuple[Path, list[bytes]]:
+def answered_folder(tmp_path_factory) -> tuple[Path, list[bytes]]:
     """Return a request folder with packages, and valid files of every format for a test to damage."""
     work_folder = tmp_path_factory.mktemp("hostile")
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
@@ -155,11 +155,11 @@ def facts(folder: Path) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_damaged_files_do_no_harm(tmp_path, answered, capfd):
+def test_damaged_files_do_no_harm(tmp_path, answered_folder, capfd):
     """If a file is damaged, lyncnb raises no exception, shows no warnings of libraries, and stores
     only files that the CA returned.
     """
-    original, whole = answered
+    original, whole = answered_folder
     folder = Path(shutil.copytree(original, tmp_path / "requests"))
     roots = {chain for _, chain, _ in facts(folder)}
     beside = sorted(path.name for path in tmp_path.iterdir())

@@ -37,7 +37,7 @@ from lyncnb.export.executors import Making
 from lyncnb.export.write import write_requests
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.request_folder.bundle import open_requests
-from lyncnb.request_folder.request_record import IssuedRecord, Judgement
+from lyncnb.request_folder.request_record import IssuedRecord, RecordedEvaluation
 from lyncnb.rules.returned_rules import compute_rules_identity
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -93,7 +93,7 @@ def test_received(folder, tmp_path):
             judgement=record.issued.judgement,
             issuer=facts.issuer_name,
         )
-        assert record.issued.judgement == Judgement(
+        assert record.issued.judgement == RecordedEvaluation(
             certificate=facts.sha256,
             chain=tuple(read_certificate(der(issuer)).sha256 for issuer in CA.chain),
             chain_complete=True,

@@ -73,7 +73,7 @@ def scripts_of(plan, folder: Path, **arguments):
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory):
+def created_requests(tmp_path_factory):
     """Return a request folder without requests, its plan, and the requests that the folder's
     scripts created on the servers.
     """
@@ -87,23 +87,23 @@ def asked(tmp_path_factory):
 
 
 @pytest.fixture
-def waiting(asked, tmp_path):
+def waiting(created_requests, tmp_path):
     """Return copies of a folder that has not received its requests, its plan, and the request
     files. A test may change the copies.
     """
-    folder, plan, made = asked
+    folder, plan, made = created_requests
     shutil.copytree(folder, tmp_path / "folder")
     shutil.copytree(made[0].parent, tmp_path / "tools01")
     return tmp_path / "folder", plan, [tmp_path / "tools01" / path.name for path in made]
 
 
 @pytest.fixture(scope="module")
-def issued(asked, tmp_path_factory):
+def issued(created_requests, tmp_path_factory):
     """Return a folder with requests that were created on the servers, and the certificates that the
     CA issued for them.
     """
     work_folder = tmp_path_factory.mktemp("issued")
-    folder, _, made = asked
+    folder, _, made = created_requests
     shutil.copytree(folder, work_folder / "folder")
     receive_requests(work_folder / "folder", *made, today=TODAY)
     root = make_root(work_folder / "ca")
@@ -114,11 +114,11 @@ def issued(asked, tmp_path_factory):
     return work_folder / "folder", work_folder / "back"
 
 
-def test_waiting_folder_contains_no_secret(asked):
+def test_waiting_folder_contains_no_secret(created_requests):
     """A folder that waits for requests contains no key, CSR or password list, and lyncnb does not
     ask for a passphrase.
     """
-    folder, plan, _ = asked
+    folder, plan, _ = created_requests
     assert not has_encrypted_files(folder)
     assert list((folder / "csr").iterdir()) == list((folder / "keys").iterdir()) == []
     records = open_requests(folder).requests
@@ -148,12 +148,12 @@ def test_the_same_plan_again_changes_no_byte(waiting):
     assert snapshot(folder, but_lock=True) == before
 
 
-def test_requests_certificates_and_steps_match(issued, asked, tmp_path):
+def test_requests_certificates_and_steps_match(issued, created_requests, tmp_path):
     """The scripts, the imported requests, the issued certificates, the export of the server and the
     steps match each other.
     """
     folder, _ = issued
-    _, _, made = asked
+    _, _, made = created_requests
     shutil.copytree(folder, tmp_path / "folder")
     folder = tmp_path / "folder"
     received = load_issued(open_requests(folder))

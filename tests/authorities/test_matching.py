@@ -28,7 +28,7 @@ KEYS = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("a", "b", "ol
 SAN = {"a": ("pool.contoso.com", "a.contoso.com"), "b": ("pool.contoso.com", "b.contoso.com")}
 
 
-def asked(name: str, **changes) -> Outstanding:
+def make_request(name: str, **changes) -> Outstanding:
     entry = replace(
         ENTRY,
         **{
@@ -44,7 +44,7 @@ def asked(name: str, **changes) -> Outstanding:
     return Outstanding(**(values | {"entry": entry} | changes))
 
 
-def made(name: str, **changes):
+def make_certificate(name: str, **changes):
     values = {
         "subject": [("CN", "pool.contoso.com")],
         "san": SAN.get(name, SAN["a"]),
@@ -71,9 +71,11 @@ def test_the_public_key_determines_the_request():
     """The public key alone determines which request a certificate belongs to. Names, files and
     their order do not matter.
     """
-    first, second = made("a"), made("b")
-    matched = match([asked("a"), asked("b")], file(second, name="a.cer"), file(*CHAIN, first))
-    assert [(answer.asked.request_id, answer.certificate) for answer in matched.answers] == [
+    first, second = make_certificate("a"), make_certificate("b")
+    matched = match(
+        [make_request("a"), make_request("b")], file(second, name="a.cer"), file(*CHAIN, first)
+    )
+    assert [(answer.request.request_id, answer.certificate) for answer in matched.answers] == [
         ("a", first),
         ("b", second),
     ]
@@ -86,8 +88,8 @@ def test_newest_certificate_is_accepted():
     """If a request has several certificates, the certificate with the latest start date is
     accepted, and the others are reported.
     """
-    old, new = made("a", begins=TODAY - timedelta(9)), made("a")
-    (answer,) = match([asked("a")], file(new, old, *CHAIN)).answers
+    old, new = make_certificate("a", begins=TODAY - timedelta(9)), make_certificate("a")
+    (answer,) = match([make_request("a")], file(new, old, *CHAIN)).answers
     assert answer.certificate == new
     assert codes(answer.findings) == [("several-answers", "a")]
     assert "2026-11-15 to 2027-11-14" in answer.findings[0].message
@@ -97,9 +99,9 @@ def test_of_two_certificates_with_the_same_dates_the_better_one_is_accepted():
     """If two certificates have the same dates, lyncnb accepts the one with fewer warnings,
     regardless of their order.
     """
-    good, wider = made("a"), made("a", san=(*SAN["a"], "more.contoso.com"))
+    good, wider = make_certificate("a"), make_certificate("a", san=(*SAN["a"], "more.contoso.com"))
     for certificates in ((good, wider), (wider, good)):
-        (answer,) = match([asked("a")], file(*certificates, *CHAIN)).answers
+        (answer,) = match([make_request("a")], file(*certificates, *CHAIN)).answers
         assert answer.certificate == good
 
 
@@ -107,8 +109,10 @@ def test_different_certificates_in_a_pool():
     """If lyncnb receives two different certificates for a request that several servers share, it
     reports an error.
     """
-    shared = asked("a", entry={"shared_by": "pool", "servers": ("e1", "e2")})
-    (answer,) = match([shared], file(made("a"), made("a", serial=7), *CHAIN)).answers
+    shared = make_request("a", entry={"shared_by": "pool", "servers": ("e1", "e2")})
+    (answer,) = match(
+        [shared], file(make_certificate("a"), make_certificate("a", serial=7), *CHAIN)
+    ).answers
     assert ("different-certificates-in-pool", "a") in codes(answer.findings)
     assert [f.message for f in answer.findings if f.code.startswith("diff")] == [
         "2 different certificates for e1, e2"
@@ -119,8 +123,12 @@ def test_different_key_for_pool():
     """If a certificate has the pool's name but another key, lyncnb reports a finding about the
     pool's request.
     """
-    shared = asked("a", entry={"shared_by": "pool"})
-    matched = match([shared], file(made("a"), *CHAIN), file(made("foreign"), name="x.cer"))
+    shared = make_request("a", entry={"shared_by": "pool"})
+    matched = match(
+        [shared],
+        file(make_certificate("a"), *CHAIN),
+        file(make_certificate("foreign"), name="x.cer"),
+    )
     assert ("unknown-key", "x.cer") in codes(matched.findings)
     # The error is about the certificate, so lyncnb records the finding and does not accept the
     # certificate.
@@ -129,9 +137,9 @@ def test_different_key_for_pool():
 
 def test_older_certificate_is_not_stored():
     """If a received certificate is older than the recorded certificate, lyncnb does not store it."""
-    recorded, older = made("a"), made("a", begins=TODAY - timedelta(9))
+    recorded, older = make_certificate("a"), make_certificate("a", begins=TODAY - timedelta(9))
     matched = match(
-        [asked("a", held_sha256=recorded.sha256)], file(older), known=[recorded, *CHAIN]
+        [make_request("a", held_sha256=recorded.sha256)], file(older), known=[recorded, *CHAIN]
     )
     assert matched.answers == ()
     assert codes(matched.findings) == [("older-answer", "a")]
@@ -139,9 +147,9 @@ def test_older_certificate_is_not_stored():
 
 def test_a_recorded_certificate_can_be_received_again():
     """Receiving the recorded certificate again changes nothing."""
-    recorded = made("a")
+    recorded = make_certificate("a")
     (answer,) = match(
-        [asked("a", held_sha256=recorded.sha256)], file(recorded), known=[recorded, *CHAIN]
+        [make_request("a", held_sha256=recorded.sha256)], file(recorded), known=[recorded, *CHAIN]
     ).answers
     assert (answer.certificate, answer.findings, answer.earlier) == (recorded, (), None)
 
@@ -149,10 +157,12 @@ def test_a_recorded_certificate_can_be_received_again():
 def test_replaces():
     """A newer certificate replaces the recorded certificate, and lyncnb reports the changes."""
     recorded, newer = (
-        made("a", begins=TODAY - timedelta(9)),
-        made("a", san=(*SAN["a"], "x.contoso.com")),
+        make_certificate("a", begins=TODAY - timedelta(9)),
+        make_certificate("a", san=(*SAN["a"], "x.contoso.com")),
     )
-    request = asked("a", held_sha256=recorded.sha256, entry={"san": (*SAN["a"], "x.contoso.com")})
+    request = make_request(
+        "a", held_sha256=recorded.sha256, entry={"san": (*SAN["a"], "x.contoso.com")}
+    )
     (answer,) = match([request], file(newer), known=[recorded, *CHAIN]).answers
     assert codes(answer.findings) == [("replaces-earlier-certificate", "a")]
     assert "names: none -> x.contoso.com" in answer.findings[0].message
@@ -163,12 +173,12 @@ def test_renews():
     """lyncnb compares the certificate for a new generation with the certificate of the previous
     generation.
     """
-    before = made("old", begins=TODAY - timedelta(300))
+    before = make_certificate("old", begins=TODAY - timedelta(300))
     requests = [
-        asked("a", generation=2),
-        asked("old", request_id="a", is_current=False, held_sha256=before.sha256),
+        make_request("a", generation=2),
+        make_request("old", request_id="a", is_current=False, held_sha256=before.sha256),
     ]
-    (answer,) = match(requests, file(made("a")), known=[before, *CHAIN]).answers
+    (answer,) = match(requests, file(make_certificate("a")), known=[before, *CHAIN]).answers
     assert codes(answer.findings) == [("renews-earlier-certificate", "a")]
     assert answer.earlier == before
 
@@ -177,12 +187,12 @@ def test_a_replacement_that_ends_earlier_is_reported_in_days():
     """If a replacement certificate ends earlier than the old one, lyncnb reports the difference in
     days, because the next renewal is due sooner.
     """
-    before = made("old", begins=TODAY - timedelta(9), days=199)
+    before = make_certificate("old", begins=TODAY - timedelta(9), days=199)
     requests = [
-        asked("a", generation=2),
-        asked("old", request_id="a", is_current=False, held_sha256=before.sha256),
+        make_request("a", generation=2),
+        make_request("old", request_id="a", is_current=False, held_sha256=before.sha256),
     ]
-    new = made("a", begins=TODAY, days=90)
+    new = make_certificate("a", begins=TODAY, days=90)
     (answer,) = match(requests, file(new), known=[before, *CHAIN]).answers
     assert answer.findings[0].message.startswith(
         "the new certificate expires 100 days before the certificate that it replaces: "
@@ -193,8 +203,11 @@ def test_superseded():
     """lyncnb stores a certificate for a superseded generation of a request separately, and reports
     a finding.
     """
-    requests = [asked("a", generation=2), asked("old", request_id="a", is_current=False)]
-    matched = match(requests, file(made("old"), *CHAIN))
+    requests = [
+        make_request("a", generation=2),
+        make_request("old", request_id="a", is_current=False),
+    ]
+    matched = match(requests, file(make_certificate("old"), *CHAIN))
     assert matched.answers == ()
     (answer,) = matched.superseded
     assert codes(answer.findings) == [("answers-superseded-request", "old")]
@@ -203,7 +216,9 @@ def test_superseded():
 
 def test_certificate_for_a_retired_request_is_stored():
     """lyncnb stores a certificate for a request that is no longer planned, and reports a notice."""
-    (answer,) = match([asked("a", is_retired=True)], file(made("a"), *CHAIN)).answers
+    (answer,) = match(
+        [make_request("a", is_retired=True)], file(make_certificate("a"), *CHAIN)
+    ).answers
     assert codes(answer.findings) == [("answers-retired-request", "a")]
 
 
@@ -213,15 +228,15 @@ def test_self_signed():
     from cas.python_ca import name as make_name
 
     own = issue(KEYS["a"].public_key(), make_name(name), KEYS["a"], subject=name, san=SAN["a"])
-    matched = match([asked("a")], file(read_certificate(der(own))))
+    matched = match([make_request("a")], file(read_certificate(der(own))))
     assert matched.answers == ()
     assert codes(matched.findings) == [("self-signed", "a")]
 
 
 def test_ca_certificate():
     """lyncnb does not accept a CA certificate that contains a server's key, not even as an issuer."""
-    certificate = made("a", ca=True, usage=CA_USAGE, eku=None)
-    matched = match([asked("a")], file(certificate, *CHAIN))
+    certificate = make_certificate("a", ca=True, usage=CA_USAGE, eku=None)
+    matched = match([make_request("a")], file(certificate, *CHAIN))
     assert matched.answers == ()
     assert codes(matched.findings)[0] == ("ca-certificate", "a")
 
@@ -230,7 +245,7 @@ def test_unknown_key():
     """If a certificate belongs to no known key, lyncnb reports the file that contains the
     certificate.
     """
-    matched = match([asked("a")], file(made("foreign"), name="foreign.cer"))
+    matched = match([make_request("a")], file(make_certificate("foreign"), name="foreign.cer"))
     assert codes(matched.findings) == [("unknown-key", "foreign.cer")]
     assert matched.findings[0].message == ('"pool.contoso.com", issued by "Contoso Issuing CA 1"')
 
@@ -241,7 +256,9 @@ def test_unused_chain():
     If there are several roots, each must be compared.
     """
     other = [read_certificate(der(certificate)) for certificate in PythonCa("Fabrikam").chain]
-    matched = match([asked("a")], file(made("a"), *CHAIN), file(*other, name="other.p7b"))
+    matched = match(
+        [make_request("a")], file(make_certificate("a"), *CHAIN), file(*other, name="other.p7b")
+    )
     unused = [pair for pair in codes(matched.findings) if pair[0] == "chain-certificate-unused"]
     assert unused == [("chain-certificate-unused", "other.p7b")] * 2
     roots = set(codes(matched.findings)) - set(unused)
@@ -253,17 +270,18 @@ def test_duplicate_serial():
     once.
     """
     matched = match(
-        [asked("a"), asked("b")], file(made("a", serial=7), made("b", serial=7), *CHAIN)
+        [make_request("a"), make_request("b")],
+        file(make_certificate("a", serial=7), make_certificate("b", serial=7), *CHAIN),
     )
     assert codes(matched.findings) == [("root-to-compare", "answer.cer")]
     assert [codes(answer.findings) for answer in matched.answers] == [
         [("duplicate-serial", "a")],
         [("duplicate-serial", "b")],
     ]
-    recorded = made("b", serial=7)
+    recorded = make_certificate("b", serial=7)
     matched = match(
-        [asked("a"), asked("b", held_sha256=recorded.sha256)],
-        file(made("a", serial=7)),
+        [make_request("a"), make_request("b", held_sha256=recorded.sha256)],
+        file(make_certificate("a", serial=7)),
         known=[recorded, *CHAIN],
     )
     assert [codes(answer.findings) for answer in matched.answers] == [[("duplicate-serial", "a")]]
@@ -272,7 +290,9 @@ def test_duplicate_serial():
 def test_one_certificate_for_two_requests():
     """lyncnb reports a certificate that also contains the names of another waiting request."""
     both = (*SAN["a"], "b.contoso.com")
-    (answer,) = match([asked("a"), asked("b")], file(made("a", san=both), *CHAIN)).answers
+    (answer,) = match(
+        [make_request("a"), make_request("b")], file(make_certificate("a", san=both), *CHAIN)
+    ).answers
     assert codes(answer.findings) == [
         ("names-added", "a"),
         ("one-certificate-for-several-requests", "a"),
@@ -280,7 +300,10 @@ def test_one_certificate_for_two_requests():
     assert answer.findings[1].message == (
         "the certificate has every name that b requires, and b has no certificate yet"
     )
-    answers = match([asked("a"), asked("b")], file(made("a", san=both), made("b"), *CHAIN)).answers
+    answers = match(
+        [make_request("a"), make_request("b")],
+        file(make_certificate("a", san=both), make_certificate("b"), *CHAIN),
+    ).answers
     # The second request already has its certificate.
     assert codes(answers[0].findings) == [("names-added", "a")]
 
@@ -289,8 +312,8 @@ def test_one_key_for_two_requests():
     """If two requests have the same public key, lyncnb matches the same certificate to both and
     reports a finding for each.
     """
-    twin = asked("b", spki_sha256=compute_spki_sha256(KEYS["a"]), entry={"san": SAN["a"]})
-    answers = match([asked("a"), twin], file(made("a"), *CHAIN)).answers
+    twin = make_request("b", spki_sha256=compute_spki_sha256(KEYS["a"]), entry={"san": SAN["a"]})
+    answers = match([make_request("a"), twin], file(make_certificate("a"), *CHAIN)).answers
     assert [codes(answer.findings) for answer in answers] == [
         [("one-certificate-for-several-requests", "a")],
         [("one-certificate-for-several-requests", "b")],
@@ -301,9 +324,9 @@ def test_chain_of_earlier_files():
     """CA certificates that were received earlier complete the chain of a certificate that is
     received without a chain.
     """
-    (answer,) = match([asked("a")], file(made("a")), known=CHAIN).answers
+    (answer,) = match([make_request("a")], file(make_certificate("a")), known=CHAIN).answers
     assert answer.path.is_complete
-    (answer,) = match([asked("a")], file(made("a"))).answers
+    (answer,) = match([make_request("a")], file(make_certificate("a"))).answers
     assert codes(answer.findings) == [("chain-incomplete", "a")]
 
 
@@ -311,11 +334,11 @@ def test_web_pki_objection_is_a_notice_for_public_certificates():
     """If the strict verifier for public web certificates rejects a public certificate, lyncnb
     reports a notice. For other certificates, lyncnb ignores this verifier.
     """
-    odd = made("a", days=100, issuer_key_id=False)
-    public = asked("a", entry={"issuer": "public"})
+    odd = make_certificate("a", days=100, issuer_key_id=False)
+    public = make_request("a", entry={"issuer": "public"})
     (answer,) = match([public], file(odd, *CHAIN)).answers
     assert codes(answer.findings) == [("web-pki-objection", "a")]
-    (answer,) = match([asked("a")], file(odd, *CHAIN)).answers
+    (answer,) = match([make_request("a")], file(odd, *CHAIN)).answers
     assert answer.findings == ()
 
 
@@ -324,7 +347,9 @@ def test_pfx_key(known):
     """lyncnb reports a PFX file only if its key does not belong to the request folder."""
     key = compute_spki_sha256(KEYS["a" if known else "foreign"])
     remark = ("private-key-in-file", "the file is a PFX with a private key")
-    matched = match([asked("a")], file(name="p.pfx", remarks=(remark,), key_spki_sha256=(key,)))
+    matched = match(
+        [make_request("a")], file(name="p.pfx", remarks=(remark,), key_spki_sha256=(key,))
+    )
     expected = [("private-key-in-file", "p.pfx")]
     assert codes(matched.findings) == expected + ([] if known else [("pfx-key-not-ours", "p.pfx")])
 
@@ -336,7 +361,7 @@ def test_order_does_not_matter(order, cut):
     """
     everything = [_ONE, _TWO, *CHAIN, _OTHER]
     shuffled = [everything[index] for index in order]
-    requests = [asked("a"), asked("b")]
+    requests = [make_request("a"), make_request("b")]
     matched = match(requests, file(*shuffled[:cut]), file(*shuffled[cut:]))
     plain = match(requests, file(*everything))
     assert [a.certificate for a in matched.answers] == [a.certificate for a in plain.answers]
@@ -344,5 +369,5 @@ def test_order_does_not_matter(order, cut):
     assert set(matched.findings) == set(plain.findings)
 
 
-_ONE, _TWO = made("a"), made("b")
-_OTHER = made("foreign")
+_ONE, _TWO = make_certificate("a"), make_certificate("b")
+_OTHER = make_certificate("foreign")

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 from folders import PASSPHRASE, TODAY, answered_by_openssl
+from installed_certificates import write_all
 from shell_kit import make_shell
-from standing_certificates import write_all
 from topologies import STANDARD_EDITION
 
 from lyncnb.base.disk.file_names import build_file_name

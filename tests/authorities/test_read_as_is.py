@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
-from standing_certificates import random_estate, write_estate
+from installed_certificates import random_estate, write_estate
 
 import lyncnb as ln
 from lyncnb.errors import ReturnedFileError
@@ -20,7 +20,7 @@ DAY = date(2026, 11, 24)
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
+def saved_comparison(tmp_path_factory):
     """Return an as-is comparison that contains every state and some unreadable files."""
     work_folder = tmp_path_factory.mktemp("kept")
     chance = random.Random(5)
@@ -34,20 +34,20 @@ def kept(tmp_path_factory):
     return comparison
 
 
-def read(content: bytes, folder):
+def read_content(content: bytes, folder):
     path = folder / "kept.json"
     path.write_bytes(content)
     return ln.read_as_is(path)
 
 
-def test_saved_comparison_is_read_completely(kept, tmp_path):
+def test_saved_comparison_is_read_completely(saved_comparison, tmp_path):
     """A saved as-is comparison is read again with all its findings, remarks and notes.
 
     Saving it again gives identical bytes.
     """
-    again = read(kept.to_json(), tmp_path)
-    assert again == kept
-    assert again.to_json() == kept.to_json()
+    again = read_content(saved_comparison.to_json(), tmp_path)
+    assert again == saved_comparison
+    assert again.to_json() == saved_comparison.to_json()
 
 
 BAD = {
@@ -75,11 +75,11 @@ BAD = {
 
 
 @pytest.mark.parametrize("field_path", BAD)
-def test_field_of_the_wrong_type_is_reported(kept, tmp_path, field_path):
+def test_field_of_the_wrong_type_is_reported(saved_comparison, tmp_path, field_path):
     """If a field of a saved comparison has a value of the wrong type, the error message gives the
     path of the field.
     """
-    document = json.loads(kept.to_json())
+    document = json.loads(saved_comparison.to_json())
     document["planned"].sort(key=lambda entry: entry["certificate"] is None)
     *path, last = field_path.split(".")
     inside = document
@@ -89,50 +89,51 @@ def test_field_of_the_wrong_type_is_reported(kept, tmp_path, field_path):
     with pytest.raises(
         ReturnedFileError, match="kept.json: the file was edited or damaged"
     ) as caught:
-        read(json.dumps(document).encode(), tmp_path)
+        read_content(json.dumps(document).encode(), tmp_path)
     message = str(caught.value.problems[0])
     expected = field_path.replace(".0", "[0]")
     assert expected in message or expected.rpartition(".")[0] in message
 
 
-def test_certificate_with_an_error_cannot_be_covered(kept, tmp_path):
+def test_certificate_with_an_error_cannot_be_covered(saved_comparison, tmp_path):
     """In a saved comparison, a certificate with an error cannot be marked as covered, even if the
     digest was calculated again.
     """
-    entry = next(candidate for candidate in kept.planned if candidate.is_covered)
+    entry = next(candidate for candidate in saved_comparison.planned if candidate.is_covered)
     fault = create_returned_finding("certificate-expired", entry.id, "it expired on 2026-01-01")
     planned = tuple(
-        replace(other, findings=(fault,)) if other == entry else other for other in kept.planned
+        replace(other, findings=(fault,)) if other == entry else other
+        for other in saved_comparison.planned
     )
     with pytest.raises(ReturnedFileError) as raised:
-        read(replace(kept, planned=planned).to_json(), tmp_path)
+        read_content(replace(saved_comparison, planned=planned).to_json(), tmp_path)
     assert 'is "covered", but one of the findings is an error' in str(raised.value)
 
 
-def test_altered_comparison_is_rejected(kept, tmp_path):
+def test_altered_comparison_is_rejected(saved_comparison, tmp_path):
     """A saved comparison is rejected if a value was changed or the digest is missing."""
-    document = json.loads(kept.to_json())
+    document = json.loads(saved_comparison.to_json())
     for name, value in (("judged_on", "2027-01-01"), ("notes", ["x"]), ("sha256", "0" * 64)):
         with pytest.raises(ReturnedFileError, match="was changed after lyncnb saved it"):
-            read(json.dumps({**document, name: value}).encode(), tmp_path)
+            read_content(json.dumps({**document, name: value}).encode(), tmp_path)
     del document["sha256"]
     with pytest.raises(ReturnedFileError, match="wrote this file without a digest"):
-        read(json.dumps(document).encode(), tmp_path)
+        read_content(json.dumps(document).encode(), tmp_path)
 
 
-def test_duplicate_ids_and_wrong_states_are_rejected(kept, tmp_path):
+def test_duplicate_ids_and_wrong_states_are_rejected(saved_comparison, tmp_path):
     """A saved comparison with duplicate ids, or with a certificate that contradicts its state, is
     rejected.
     """
-    document = json.loads(kept.to_json())
+    document = json.loads(saved_comparison.to_json())
     document["planned"].append(copy.deepcopy(document["planned"][0]))
     with pytest.raises(ReturnedFileError, match="appears twice"):
-        read(json.dumps(document).encode(), tmp_path)
+        read_content(json.dumps(document).encode(), tmp_path)
     document["planned"].pop()
     entry = next(candidate for candidate in document["planned"] if candidate["state"] == "none")
     entry["state"] = "covered"
     with pytest.raises(ReturnedFileError, match='does not match the state "covered"'):
-        read(json.dumps(document).encode(), tmp_path)
+        read_content(json.dumps(document).encode(), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -149,17 +150,17 @@ def test_duplicate_ids_and_wrong_states_are_rejected(kept, tmp_path):
 def test_other_files_are_rejected(tmp_path, data, words):
     """If a file is not a saved comparison, lyncnb rejects the file with a single message."""
     with pytest.raises(ReturnedFileError, match=words):
-        read(data, tmp_path)
+        read_content(data, tmp_path)
 
 
-def test_damaged_comparison_is_rejected_or_unchanged(kept, tmp_path):
+def test_damaged_comparison_is_rejected_or_unchanged(saved_comparison, tmp_path):
     """If bytes of a saved comparison are changed at random, lyncnb rejects the file or reads the
     same comparison. The test repeats this 300 times.
     """
-    chance, sound = random.Random(4), kept.to_json()
+    chance, sound = random.Random(4), saved_comparison.to_json()
     for _ in range(300):
         data = bytearray(sound)
         for _ in range(chance.randint(1, 4)):
             data[chance.randrange(len(data))] = chance.randrange(256)
         with suppress(ReturnedFileError):
-            read(bytes(data), tmp_path)
+            read_content(bytes(data), tmp_path)

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from cryptography import x509
 from folders import TODAY, certify, find_id, make_folder, make_plan, snapshot
-from standing_certificates import Stored, export_of
+from installed_certificates import Stored, export_of
 
 import lyncnb as ln
 from lyncnb.authorities.certificate_history import certificate_history

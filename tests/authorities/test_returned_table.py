@@ -98,7 +98,7 @@ class Row:
     pfx: Callable[[Case], Iterable[str]] = lambda case: ()
 
 
-def refused(build: Build, code: str) -> Row:
+def make_rejected_row(build: Build, code: str) -> Row:
     """Return a table row for a case in which every command rejects one certificate and accepts the
     other.
     """
@@ -120,7 +120,7 @@ def unread(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
     return Row(build, (2, 0, 0, 0), (code,))
 
 
-def named(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
+def make_unreadable_row(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
     """Return a table row for an unreadable file that the planner specifies by name."""
 
     def build(case: Case) -> Iterable[list[Path]]:
@@ -458,7 +458,7 @@ TABLE = {
     "nine intermediates": Row(below(many_intermediates), (0, 0, 0, 0)),
     "eighteen CAs of one name": Row(many_of_one_name, (0, 0, 0, 0), ("chain-certificate-unused",)),
     # Group 1 contains faults that earlier versions reported in some commands, but not in all.
-    "an octet of the signature flipped": refused(spoilt, "chain-signature-wrong"),
+    "an octet of the signature flipped": make_rejected_row(spoilt, "chain-signature-wrong"),
     "a serial number twice": Row(
         same_serial, (1, 1, 1, 1), ("duplicate-serial",), "duplicate-serial", 0
     ),
@@ -518,18 +518,18 @@ TABLE = {
         pfx=lambda case: [f"--without-chain={path.stem}" for path in case.requests.glob("csr/*")],
     ),
     "a chain with a gap": Row(signed(chain=False), (1, 0, 1, 1), ("chain-incomplete",), packages=0),
-    "an unknown critical extension": refused(
+    "an unknown critical extension": make_rejected_row(
         signed(more=(CRITICAL,)), "critical-extension-unknown"
     ),
-    "an unknown critical extension in the CA": refused(
+    "an unknown critical extension in the CA": make_rejected_row(
         below(lambda case: case.root.subordinate("odd", more=(CRITICAL,))),
         "critical-extension-unknown",
     ),
-    "an unknown critical extension in the root": refused(
+    "an unknown critical extension in the root": make_rejected_row(
         below(lambda case: make_root(case.back.parent / "odd", more=(CRITICAL,))),
         "critical-extension-unknown",
     ),
-    "a CA for other purposes": refused(
+    "a CA for other purposes": make_rejected_row(
         below(lambda case: case.root.subordinate("odd", more=("extendedKeyUsage=clientAuth",))),
         "chain-issuer-purpose",
     ),
@@ -541,20 +541,22 @@ TABLE = {
         ),
         "chain-issuer-purpose-any",
     ),
-    "a CA for other names": refused(
+    "a CA for other names": make_rejected_row(
         constrained("permitted;DNS:fabrikam.com"), "name-constraints-violated"
     ),
-    "a CA for other directory names": refused(
+    "a CA for other directory names": make_rejected_row(
         constrained(
             "permitted;dirName:allowed", "[allowed]\nO=Fabrikam", subject="/O=Fabrikam/CN=Issuing"
         ),
         "name-constraints-violated",
     ),
-    "an address that the CA may not name": refused(address_excluded, "name-constraints-violated"),
-    "a CA whose own name is outside": refused(
+    "an address that the CA may not name": make_rejected_row(
+        address_excluded, "name-constraints-violated"
+    ),
+    "a CA whose own name is outside": make_rejected_row(
         violates_name_constraints, "name-constraints-violated"
     ),
-    "no CA certificate above": refused(
+    "no CA certificate above": make_rejected_row(
         below(
             lambda case: case.root.subordinate(
                 "odd",
@@ -563,12 +565,12 @@ TABLE = {
         ),
         "chain-issuer-not-ca",
     ),
-    "another key identifier": refused(other_key_id, "chain-authority-key-differs"),
-    "Ed25519 above": refused(
+    "another key identifier": make_rejected_row(other_key_id, "chain-authority-key-differs"),
+    "Ed25519 above": make_rejected_row(
         below(lambda case: case.root.subordinate("odd", key=("ed25519",)), options=()),
         "signature-scheme-unsupported",
     ),
-    "an Ed25519 root": refused(
+    "an Ed25519 root": make_rejected_row(
         below(
             lambda case: make_root(case.back.parent / "odd", key=("ed25519",)).subordinate(
                 "odd2", options=()
@@ -583,11 +585,11 @@ TABLE = {
         below(lambda case: case.root.subordinate("odd", options=("-sha1",))),
         "chain-signature-hash-weak",
     ),
-    "a CA that has ended": refused(
+    "a CA that has ended": make_rejected_row(
         below(lambda case: case.root.subordinate("odd", ends=-_HOUR)), "chain-issuer-not-in-force"
     ),
     # The rows of group 6 contain unusual dates and times.
-    "ended an hour ago": refused(signed(ends=-_HOUR), "certificate-expired"),
+    "ended an hour ago": make_rejected_row(signed(ends=-_HOUR), "certificate-expired"),
     "begins in an hour": accepted_with_finding(signed(begins=_HOUR), "not-yet-valid"),
     # The certificate must be renewed soon.
     "ends in an hour": Row(signed(ends=_HOUR), (0, 1, 0, 0)),
@@ -595,8 +597,10 @@ TABLE = {
     "the common name in capitals": accepted_with_finding(
         signed(subject="/CN=SE01.contoso.com"), "common-name-case"
     ),
-    "another common name": refused(signed(subject="/CN=se02.contoso.com"), "common-name-changed"),
-    "no alternative names": refused(signed(copied="none"), "names-missing"),
+    "another common name": make_rejected_row(
+        signed(subject="/CN=se02.contoso.com"), "common-name-changed"
+    ),
+    "no alternative names": make_rejected_row(signed(copied="none"), "names-missing"),
     "exchanged in returned/": Row(
         overwrite_with("returned/Standard*.cer", "returned/Deployment*.cer"),
         *((1, 3, 1, 1), ("file-exchanged",), "differs from the", 1),
@@ -610,7 +614,7 @@ TABLE = {
         *((1, 3, 0, 0), ("package-exchanged",), "differs from the"),
     ),
     # Group 8: certificates with differences that the policy of a CA can cause.
-    "no list of revoked ones": refused(
+    "no list of revoked ones": make_rejected_row(
         signed(extensions=without("crl")), "crl-distribution-point-absent"
     ),
     "no list, accepted": Row(
@@ -619,11 +623,11 @@ TABLE = {
     "a wrong signature, accepted": Row(
         accepted_in_vain, (3, 1, 1, 1), ("cannot be accepted",), "chain-signature-wrong", 1
     ),
-    "no server authentication": refused(
+    "no server authentication": make_rejected_row(
         signed(extensions=(*without("extended"), "extendedKeyUsage=clientAuth")),
         "eku-server-auth-absent",
     ),
-    "no extended key usage": refused(
+    "no extended key usage": make_rejected_row(
         lambda case: (
             case.answer(
                 extensions=without("extended"), copied="none", more=(alternative_names(case),)
@@ -633,7 +637,7 @@ TABLE = {
         "eku-server-auth-absent",
     ),
     "signed with SHA-1": accepted_with_finding(signed(options=("-sha1",)), "signature-hash-sha1"),
-    "signed with PSS": refused(
+    "signed with PSS": make_rejected_row(
         below(
             lambda case: case.root.subordinate("rsa", key=("rsa:2048",)),
             options=("-sha256", "-sigopt", "rsa_padding_mode:pss"),
@@ -649,8 +653,8 @@ TABLE = {
     # The cases in groups 9 and 10 test file formats.
     "cut off": unread(cut, "file-malformed"),
     "empty": unread(lambda case: b""),
-    "blanks and a mark": named(lambda case: b"A" * 100 + b" " * 4000 + b"!"),
-    "BEGIN and blanks": named(lambda case: b"-----BEGIN" + b" " * 4000),
+    "blanks and a mark": make_unreadable_row(lambda case: b"A" * 100 + b" " * 4000 + b"!"),
+    "BEGIN and blanks": make_unreadable_row(lambda case: b"-----BEGIN" + b" " * 4000),
     "lengths side by side": unread(lambda case: b"\x30\x80\0\0" * 90_000, "file-malformed"),
     "damaged, in a bundle": Row(
         add_damaged_certificate, (2, 0, 0, 0), ("serial", "se01.contoso.com")

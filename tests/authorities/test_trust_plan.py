@@ -43,7 +43,7 @@ def roots(planned: ln.TrustPlan, verifier: str) -> set[str]:
     }
 
 
-def shown(planned: ln.TrustPlan, connection: str) -> list[tuple[str, str, str, str]]:
+def list_presentations(planned: ln.TrustPlan, connection: str) -> list[tuple[str, str, str, str]]:
     """Return the presenter, the purpose, the verifier, and the required root of each certificate
     that is presented in a connection.
     """
@@ -113,17 +113,17 @@ def test_without_federation_no_partner_is_trusted():
     """If the server table disables federation, the trust plan does not require a partner's root."""
     planned = trust(plan(front_end(), edge(federation="false")))
     assert roots(planned, "edge01.contoso.net") == {INTERNAL, PUBLIC}
-    assert shown(planned, "federation") == []
+    assert list_presentations(planned, "federation") == []
 
 
 def test_servers_trust_one_another():
     """Internal servers trust each other's roots, because all traffic between them uses mutual TLS."""
     planned = trust(plan(front_end(), edge(), row("med.contoso.net", "Mediation")))
-    assert shown(planned, "edge-to-inside") == [
+    assert list_presentations(planned, "edge-to-inside") == [
         ("FrontEnd", "server", "Edge", INTERNAL),
         ("Edge", "client", "FrontEnd", INTERNAL),
     ]
-    assert shown(planned, "mediation-to-pool") == [
+    assert list_presentations(planned, "mediation-to-pool") == [
         ("FrontEnd", "server", "Mediation", INTERNAL),
         ("Mediation", "client", "FrontEnd", INTERNAL),
     ]
@@ -146,7 +146,10 @@ def test_exchange_and_lync_trust_both_ways():
         "the root certificate of the CA used by the gateway, SBC, or SIP trunk provider",
     }
     assert roots(planned, "um01.contoso.com") == {PUBLIC, INTERNAL}
-    assert {role for role, *_ in shown(planned, "pool-to-voice-mail")} == {"ExchangeUM", "FrontEnd"}
+    assert {role for role, *_ in list_presentations(planned, "pool-to-voice-mail")} == {
+        "ExchangeUM",
+        "FrontEnd",
+    }
 
 
 def test_outlook_web_app_and_office_web_apps():
@@ -162,7 +165,7 @@ def test_outlook_web_app_and_office_web_apps():
     )
     assert PUBLIC in roots(planned, "ee01.contoso.com")
     assert roots(planned, "owas01.contoso.com") == {PUBLIC, INTERNAL}
-    assert ("ExchangeOWA", "client", "FrontEnd", INTERNAL) in shown(
+    assert ("ExchangeOWA", "client", "FrontEnd", INTERNAL) in list_presentations(
         planned, "outlook-web-app-to-pool"
     )
 
@@ -219,10 +222,14 @@ def test_reverse_proxy_shows_a_client_certificate_only_if_planned():
     one.
     """
     rows = front_end(**WEB), PROXY
-    assert [role for role, *_ in shown(trust(plan(*rows)), "published-web")] == ["FrontEnd"]
+    assert [role for role, *_ in list_presentations(trust(plan(*rows)), "published-web")] == [
+        "FrontEnd"
+    ]
     options = ln.PlanOptions(reverse_proxy_client_eku=True)
     planned = trust(plan(*rows, options=options))
-    assert ("ReverseProxy", "client", "FrontEnd", PUBLIC) in shown(planned, "published-web")
+    assert ("ReverseProxy", "client", "FrontEnd", PUBLIC) in list_presentations(
+        planned, "published-web"
+    )
     assert PUBLIC in roots(planned, "ee01.contoso.com")
 
 
@@ -236,11 +243,11 @@ def test_hybrid_deployment_trusts_microsoft_365(product):
     for rows, expected in (((edge(),), False), ((tenant,), True)):
         table = plan(front_end(), *rows).topology
         planned = trust(ln.plan_certificates(table, rules))
-        assert bool(shown(planned, "hybrid")) is expected
+        assert bool(list_presentations(planned, "hybrid")) is expected
         assert (
             "Microsoft 365" in {requirement.title for requirement in planned.required}
         ) is expected
-        assert not shown(planned, "aol")
+        assert not list_presentations(planned, "aol")
 
 
 @pytest.mark.parametrize("product", list_products())

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from lyncnb.base.records import RecordReader, Told, make_named_field
+from lyncnb.base.records import JsonSerializable, RecordReader, make_named_field
 from lyncnb.base.toml_text import NotToml, parse_toml
 
 
@@ -38,7 +38,7 @@ class File:
     entries: tuple[Entry, ...] = make_named_field("entry", default=())
 
 
-def read(text: str) -> tuple[File | None, list[str]]:
+def read_text(text: str) -> tuple[File | None, list[str]]:
     reader = RecordReader("x.toml")
     record = reader.record(File, parse_toml(text))
     assert all(problem.file == "x.toml" for problem in reader.problems)
@@ -49,7 +49,7 @@ def test_a_file_becomes_a_record():
     """Text, lists, sets, tables, and arrays of tables in a TOML file are converted to the types in
     the record.
     """
-    record, problems = read(
+    record, problems = read_text(
         'title = "t"\nflag = true\nwords = ["a"]\nmarks = ["b"]\nmore.c = ["d"]\n'
         'one = {id = "e", since = 2026-01-31}\n[[entry]]\nid = "f"\ndays = 3\n'
     )
@@ -91,7 +91,7 @@ def test_invalid_values_are_reported_with_their_location(text, problem):
     """For a missing key, an unknown key, or a value of the wrong type, the reader reports the
     location of the problem and returns no record.
     """
-    record, problems = read(text)
+    record, problems = read_text(text)
     assert problems == [problem]
     assert record is None
 
@@ -145,9 +145,15 @@ def test_document_contains_the_declared_keys():
         day: date = date(2026, 11, 28)
 
     @dataclass(frozen=True, slots=True, kw_only=True)
-    class Whole(Told):
+    class Whole(JsonSerializable):
         format: ClassVar = "whole/1"
-        told: ClassVar = ("format", "place=folder", "ids=items.id", "items=items.id,why", "counts")
+        json_keys: ClassVar = (
+            "format",
+            "place=folder",
+            "ids=items.id",
+            "items=items.id,why",
+            "counts",
+        )
         folder: Path
         items: tuple[Item, ...]
 
@@ -155,7 +161,7 @@ def test_document_contains_the_declared_keys():
             return {"items": len(self.items)}
 
     @dataclass(frozen=True, slots=True, kw_only=True)
-    class All(Told):
+    class All(JsonSerializable):
         whole: Whole
         item: Item
         until: datetime

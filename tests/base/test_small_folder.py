@@ -18,7 +18,7 @@ NEW = {"one": b"new 1", "two": b"new 2", "three": b"new 3"}
 KINDS = ("open", "write", "fsync", "close", "link", "rename", "unlink", "mkdir")
 
 
-def read(folder: Path) -> dict[str, bytes]:
+def read_small_folder(folder: Path) -> dict[str, bytes]:
     return small_folder.read_files(folder, OLD, limit=100)
 
 
@@ -48,7 +48,7 @@ def test_each_call_fails_in_turn(tmp_path, code):
         if not folder.exists():
             assert not folder.parent.exists() or os.listdir(folder.parent) == []
             small_folder.write_folder(folder, OLD)
-        assert read(folder) == OLD
+        assert read_small_folder(folder) == OLD
         if not calls.failed:
             break
     assert 10 < number < 199
@@ -61,7 +61,7 @@ def test_hidden_folder_is_never_read(tmp_path):
     hidden = folder / ".tmp-lyncnb-next"
     hidden.mkdir()  # Earlier versions of lyncnb used this folder name.
     (hidden / "one").write_bytes(b"planted")
-    assert read(folder) == OLD
+    assert read_small_folder(folder) == OLD
     small_folder.remove_folder(folder, OLD)
     assert os.listdir(tmp_path) == []
 
@@ -78,7 +78,7 @@ def test_existing_paths_are_never_overwritten(tmp_path):
             small_folder.write_folder(tmp_path / name, NEW)
     assert (tmp_path / "file").read_bytes() == b"mine"
     assert os.listdir(tmp_path / "empty") == []
-    assert read(tmp_path / "full") == OLD
+    assert read_small_folder(tmp_path / "full") == OLD
     assert files.find_stale_files(tmp_path) == ()
 
 
@@ -91,7 +91,7 @@ def test_other_files_stay(tmp_path):
     (folder / "diagram.png").write_bytes(b"mine")
     with pytest.raises(BundleError, match=r"diagram\.png"):
         small_folder.remove_folder(folder, OLD)
-    assert read(folder) == OLD
+    assert read_small_folder(folder) == OLD
     (folder / "diagram.png").unlink()
     small_folder.remove_folder(folder, OLD)
     assert os.listdir(tmp_path) == []
@@ -104,8 +104,8 @@ def test_a_folder_is_not_read_through_a_link(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "it")
     for name in ("link", "it/one", "nothing"):
         with pytest.raises(BundleError):
-            read(tmp_path / name)
+            read_small_folder(tmp_path / name)
     (tmp_path / "it" / "two").unlink()
     (tmp_path / "it" / "two").symlink_to("one")
     with pytest.raises(BundleError):
-        read(tmp_path / "it")
+        read_small_folder(tmp_path / "it")

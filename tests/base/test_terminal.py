@@ -11,7 +11,7 @@ import pytest
 from lyncnb.base.terminal import is_terminal, is_terminal_file, quote_argument, read_hidden_line
 
 
-def read(*units: str) -> str:
+def type_line(*units: str) -> str:
     """Simulate a user who types a line, and return the line that lyncnb reads. Each argument
     contains the UTF-16 code units of one key.
     """
@@ -42,13 +42,13 @@ def read(*units: str) -> str:
 )
 def test_function_keys_are_ignored(units, text):
     """In typed input, an emoji and `à` each count as one character, and a function key is ignored."""
-    assert read(*units) == text
+    assert type_line(*units) == text
 
 
 def test_ctrl_c_ends_the_prompt():
     """Ctrl+C interrupts the prompt for a passphrase."""
     with pytest.raises(KeyboardInterrupt):
-        read("a", "\x03")
+        type_line("a", "\x03")
 
 
 def test_other_streams_are_not_terminals():

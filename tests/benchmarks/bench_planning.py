@@ -156,7 +156,7 @@ def child(name: str, path: Path) -> dict[str, float]:
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def whole(rows: int, rounds: int, folder: Path) -> None:
+def compare_times(rows: int, rounds: int, folder: Path) -> None:
     """Compare the time to read and plan a table with the reference time and with DataFrame.apply."""
     path = folder / "table.csv"
     write_table(path, rows)
@@ -240,7 +240,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         if arguments.what == "whole":
-            whole(arguments.rows, arguments.rounds, Path(folder))
+            compare_times(arguments.rows, arguments.rounds, Path(folder))
         elif arguments.what == "page":
             page(arguments.rows, arguments.rounds, Path(folder))
         else:

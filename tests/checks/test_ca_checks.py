@@ -23,7 +23,7 @@ KEY_CODES = {check.code for check in OF_PLANS if "key" in check.code}
 DATED = [check for check in OF_PLANS if check.effective or check.until]
 
 
-def found(case, on=None):
+def find_codes(case, on=None):
     """Return the codes of the findings about the plan of a case, on the date of the case or on
     another date.
     """
@@ -43,8 +43,8 @@ def test_ca_check_reports_only_its_case(check):
     """Each check reports a mistake in a plan, and reports nothing for a similar plan without this
     mistake.
     """
-    assert check.code in found(check.fires)
-    assert check.code not in found(check.nearest)
+    assert check.code in find_codes(check.fires)
+    assert check.code not in find_codes(check.nearest)
 
 
 @pytest.mark.parametrize("check", DATED, ids=[check.code for check in DATED])
@@ -53,11 +53,11 @@ def test_dated_check_applies_between_its_dates(check):
     its end date.
     """
     if check.effective:
-        assert check.code in found(check.fires, check.effective)
-        assert check.code not in found(check.fires, check.effective - timedelta(days=1))
+        assert check.code in find_codes(check.fires, check.effective)
+        assert check.code not in find_codes(check.fires, check.effective - timedelta(days=1))
     if check.until:
-        assert check.code in found(check.fires, check.until - timedelta(days=1))
-        assert check.code not in found(check.fires, check.until)
+        assert check.code in find_codes(check.fires, check.until - timedelta(days=1))
+        assert check.code not in find_codes(check.fires, check.until)
 
 
 @pytest.mark.parametrize("check", OF_PLANS, ids=IDS)

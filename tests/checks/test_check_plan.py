@@ -61,7 +61,7 @@ from lyncnb.rules.rule_files import list_products, load_rules
 from lyncnb.topology.topology import read_topology
 
 
-def found(plan):
+def find_subjects(plan):
     """Return the code and the subject of each finding."""
     return {(finding.code, finding.about) for finding in check_plan(plan)}
 
@@ -365,16 +365,16 @@ def test_additional_name_for_a_missing_usage_is_reported(usage):
     does not have.
     """
     edits = [(EDGE, "extra_san", f"{usage}=sip.litwareinc.com")]
-    assert ("extra-name-usage", "edge01.contoso.com") in found(plan_of(edits))
+    assert ("extra-name-usage", "edge01.contoso.com") in find_subjects(plan_of(edits))
     good = [(EDGE, "extra_san", "accessedgeexternal=sip.litwareinc.com")]
-    assert "extra-name-usage" not in {code for code, _ in found(plan_of(good))}
+    assert "extra-name-usage" not in {code for code, _ in find_subjects(plan_of(good))}
 
 
 def test_edge_site_without_reverse_proxy_is_reported():
     """lyncnb reports a pool that no reverse proxy publishes, and a table without a reverse proxy."""
     sites = [(number, "site", "Taipei") for number in range(len(GOOD))]
     elsewhere = [*sites, (DIR, "site", "Tokyo")]
-    codes = found(plan_of(elsewhere))
+    codes = find_subjects(plan_of(elsewhere))
     assert ("web-external-fqdn-not-published", "dir01.contoso.com") in codes
     assert "no-reverse-proxy" in {f.code for f in check_plan(plan_of(drop=[RP]))}
 
@@ -384,7 +384,7 @@ def test_reverse_proxy_alone_in_its_site_is_reported():
     publishes nothing.
     """
     edits = [(number, "site", "Taipei") for number in range(len(GOOD) - 1)]
-    codes = found(plan_of([*edits, (RP, "site", "Tokyo")]))
+    codes = find_subjects(plan_of([*edits, (RP, "site", "Tokyo")]))
     assert ("reverse-proxy-publishes-nothing", "rp01.contoso.com") in codes
 
 
@@ -393,7 +393,7 @@ def test_site_that_overrides_only_one_simple_url_is_reported():
     edits = [(number, "site", "Taipei") for number in range(len(GOOD))]
     edits += [(DIR, "site", "Tokyo"), (DIR, "dialin_url", "https://dialin.fabrikam.com")]
     edits += [(DIR, "meet_urls", GOOD[FE]["meet_urls"])]
-    codes = {code for code, _ in found(plan_of(edits))}
+    codes = {code for code, _ in find_subjects(plan_of(edits))}
     assert "simple-urls-not-all-overridden" in codes
 
 
@@ -406,7 +406,7 @@ def test_site_with_its_own_urls_needs_no_admin_url(admin):
     edits += [(DIR, "meet_urls", "https://meet.fabrikam.com/a;https://meet.fabrikam.com/b")]
     edits = [edit for edit in edits if edit[2]]
     plan = plan_of(edits)
-    assert "simple-urls-not-all-overridden" not in {code for code, _ in found(plan)}
+    assert "simple-urls-not-all-overridden" not in {code for code, _ in find_subjects(plan)}
     director = next(c for c in plan.certificates if c.role == "Director")
     assert "admin.contoso.com" not in director.names
 
@@ -424,7 +424,9 @@ def test_sites_without_an_admin_url_have_no_finding():
         ]
         meet = ";".join(f"https://meet.{site}.contoso.com/{number}" for number in (1, 2))
         edits += [(row_number, "meet_urls", meet)]
-    assert "simple-urls-not-all-overridden" not in {code for code, _ in found(plan_of(edits))}
+    assert "simple-urls-not-all-overridden" not in {
+        code for code, _ in find_subjects(plan_of(edits))
+    }
 
 
 def test_standard_edition_with_a_pool_name_is_reported():
@@ -432,7 +434,7 @@ def test_standard_edition_with_a_pool_name_is_reported():
     server name.
     """
     edits = [(SE, "pool_fqdn", "sepool.contoso.com")]
-    assert ("pool-name-differs-from-server", "se01.contoso.com") in found(plan_of(edits))
+    assert ("pool-name-differs-from-server", "se01.contoso.com") in find_subjects(plan_of(edits))
 
 
 ALTERED_CASES = [

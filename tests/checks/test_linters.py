@@ -181,7 +181,7 @@ def reported_codes(case, folder: Path) -> tuple[set[str], set[str]]:
     """Return the codes that lyncnb reports for a plan, and the codes that the linters report for
     its certificates.
     """
-    from cas.judges import pkilint_codes  # .ci/windows does not install pkilint.
+    from cas.linters import pkilint_codes  # .ci/windows does not install pkilint.
 
     plan = plan_of_case(case)
     begins = datetime.combine(case.on, time(), UTC)

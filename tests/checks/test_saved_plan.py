@@ -42,7 +42,7 @@ def with_valid_digest(document):
     return encode_saved_plan({key: value for key, value in document.items() if key != "sha256"})
 
 
-def refused(path, data, *words):
+def get_error(path, data, *words):
     path.write_bytes(data)
     with pytest.raises(PlanError) as error:
         read_saved_plan(path)
@@ -155,7 +155,7 @@ def test_each_difference_is_reported(tmp_path):
     removed_name = document["certificates"][1]["san"].pop()
     document["certificates"][2]["subject"]["CN"] = "other.contoso.com"
     left_out = document["findings"].pop(0)
-    error = refused(
+    error = get_error(
         first.path, with_valid_digest(document),
         f"{certificate['id']}: san: only the file contains evil.contoso.com",
         f"only the new plan contains {removed_name}",
@@ -173,13 +173,13 @@ def test_altered_table_is_reported(tmp_path):
     document = json.loads(first.data)
     at = document["table"]["columns"].index("server_fqdn")
     document["table"]["rows"][1][at] = "rogue.contoso.com"
-    refused(
+    get_error(
         first.path, with_valid_digest(document),
         "rogue-contoso-com", "only the file contains ee02.contoso.com",
     )  # fmt: skip
     document = json.loads(first.data)
     document["options"]["key"]["bits"] = 4096
-    refused(
+    get_error(
         first.path,
         with_valid_digest(document),
         "key: bits: the file contains 2048, but the new plan contains 4096",
@@ -200,7 +200,7 @@ def test_other_rules_are_reported(tmp_path):
     others = rules_with('"lyncdiscover.{sip_domain}"', '"discover.{sip_domain}"')
     planned = ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), others)
     first = saved(planned, tmp_path)
-    error = refused(
+    error = get_error(
         first.path, first.data,
         "was saved with different rules",
         "only the file contains discover.contoso.com",
@@ -216,7 +216,7 @@ def test_other_rules_are_reported(tmp_path):
     }
     unused = 'extended_key_usage_if.reverse_proxy_client_eku = ["clientAuth"]'
     first = saved(ln.plan_certificates(planned.topology, rules_with(unused, "")), tmp_path)
-    error = refused(first.path, first.data, "the installed rules products/lync2013.toml differ")
+    error = get_error(first.path, first.data, "the installed rules products/lync2013.toml differ")
     assert len(error.problems) == 1
 
 
@@ -251,7 +251,7 @@ def test_only_an_approved_plan_may_contain_old_texts(tmp_path):
     document["findings"][0]["message"] = "nothing to see here"
     document["reasons"][0]["why"] = "because"
     document["read_me"][1] = "it proves everything"
-    error = refused(
+    error = get_error(
         first.path, with_valid_digest(document), "nothing to see here", "only the new plan contains"
     )
     assert "only the descriptive texts differ" in error.hint
@@ -312,7 +312,7 @@ def test_versions_of_libraries_are_text(tmp_path):
     """In a saved plan, each version of a library must be text."""
     first = saved(plan(front_end()), tmp_path)
     for value in (5, ["x"], {"idna": 3}, None):
-        refused(
+        get_error(
             first.path,
             with_valid_digest(json.loads(first.data) | {"libraries": value}),
             "libraries",
@@ -330,7 +330,7 @@ def test_all_problems_are_reported_together(tmp_path):
     document["certificates"][0]["key"]["bits"] = "2048"
     del document["findings"]
     document["extra"] = 1
-    error = refused(
+    error = get_error(
         first.path, json.dumps(document).encode(),
         "judged_on", "table.rows[0]", "planned_issue_date", ".key.bits",
         "'findings'", "'extra'",
@@ -340,7 +340,7 @@ def test_all_problems_are_reported_together(tmp_path):
     at = document["table"]["columns"].index("server_fqdn")
     document["table"]["rows"][0][at] = "no name"
     document["options"]["hash"] = "md5"
-    refused(first.path, json.dumps(document).encode(), "no name", "md5")
+    get_error(first.path, json.dumps(document).encode(), "no name", "md5")
 
 
 def test_unknown_findings_and_roles_are_reported(tmp_path):
@@ -350,7 +350,7 @@ def test_unknown_findings_and_roles_are_reported(tmp_path):
     first = saved(plan(front_end()), tmp_path)
     document = json.loads(first.data)
     document["options"]["accepted"] = {"no-such-code": "because"}
-    error = refused(
+    error = get_error(
         first.path,
         with_valid_digest(document),
         "cannot compute the plan again from this file",
@@ -358,7 +358,7 @@ def test_unknown_findings_and_roles_are_reported(tmp_path):
     )
     assert (type(error), len(error.problems)) == (PlanAltered, 1)
     altered = first.data.replace(b'"accepted": {}', b'"accepted": {"no-such-code": "x"}', 1)
-    refused(first.path, altered, "changed after it was saved", "no-such-code")
+    get_error(first.path, altered, "changed after it was saved", "no-such-code")
 
 
 @pytest.mark.parametrize(
@@ -389,7 +389,7 @@ def test_other_files_are_not_a_saved_plan(tmp_path, alter, words):
     clear error message.
     """
     first = saved(plan(front_end()), tmp_path)
-    refused(first.path, alter(first.data), words)
+    get_error(first.path, alter(first.data), words)
 
 
 @pytest.mark.slow

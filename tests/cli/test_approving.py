@@ -17,9 +17,9 @@ import openpyxl
 import pytest
 from cas.python_ca import pem
 from folders import PASSPHRASE
+from installed_certificates import MIDNIGHT, authority, issue_planned
 from shell_kit import make_shell, process_environment
 from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
-from standing_certificates import MIDNIGHT, authority, issue_planned
 from topologies import TWO_FRONT_ENDS
 
 import lyncnb as ln
@@ -69,7 +69,7 @@ def request(planner, *more, signers="signers", folder="requests"):
     return planner("request", "--plan", "p.json", "--approved-by", signers, folder, *more, *PASS)
 
 
-def refused(planner, *words, signers="signers", more=(), status=1):
+def assert_refused(planner, *words, signers="signers", more=(), status=1):
     """Check that no request was written, and that the error message contains the given reason."""
     for arguments in (more, (*more, "--dry-run")):
         ended = request(planner, *arguments, signers=signers)
@@ -148,7 +148,7 @@ def test_summary_shows_the_plan_and_its_approver(planner):
     folder = planner.folder / "requests"
     day = json.loads((planner.folder / "p.json").read_text())["judged_on"]
 
-    def told() -> list[str]:
+    def read_approval() -> list[str]:
         sheet = openpyxl.load_workbook(folder / "summary.xlsx")["Approval"]
         cells = " ".join(str(cell) for row in sheet.iter_rows(values_only=True) for cell in row)
         page = re.sub(r"<wbr>|<[^>]+>", "", (folder / "summary.html").read_text("utf-8"))
@@ -156,20 +156,22 @@ def test_summary_shows_the_plan_and_its_approver(planner):
         return [cells, page, plain]
 
     assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
-    for text in told():
+    for text in read_approval():
         assert f"SHA-256 {digest(planner)}, evaluation date {day}, requested on" in text
         assert "nobody; no signature of the plan was verified" in text
     assert approve(planner, "--key", "alice").status == 0
     assert request(planner).status == 0
     by_alice = f"{ALICE}, with the key {planner.fingerprint}, verified on "
-    assert [by_alice in text for text in told()] == [True] * 3
+    assert [by_alice in text for text in read_approval()] == [True] * 3
     before = (folder / "summary.xlsx").read_bytes()
     assert request(planner).status == 0
     assert (folder / "summary.xlsx").read_bytes() == before
     planner.write("t.csv", TWO_FRONT_ENDS.replace("fe02", "fe03"))
     another = ("request", "t.csv", "requests", *PASS, "--unapproved", "fe02 was replaced")
     assert planner(*another).status == 0
-    assert ["a different plan, which is not approved" in text for text in told()] == [True] * 3
+    assert ["a different plan, which is not approved" in text for text in read_approval()] == [
+        True
+    ] * 3
 
 
 def test_digest_inside_the_file_is_accepted(planner):
@@ -242,10 +244,10 @@ def test_approver_does_not_need_lyncnb(planner, kind):
 
 def test_a_plan_needs_a_valid_signature(planner):
     """If the signature file is missing, empty or invalid, the plan is not approved."""
-    refused(planner, "p.json.sig does not exist, so p.json is not approved")
+    assert_refused(planner, "p.json.sig does not exist, so p.json is not approved")
     for text in ("", "approved, Alice\n", "-----BEGIN SSH SIGNATURE-----\nAAAA\n"):
         planner.write("p.json.sig", text)
-        refused(planner, "the signature is not valid for this plan")
+        assert_refused(planner, "the signature is not valid for this plan")
 
 
 def test_a_plan_altered_after_it_was_approved(planner):
@@ -255,10 +257,10 @@ def test_a_plan_altered_after_it_was_approved(planner):
     assert approve(planner, "--key", "alice").status == 0
     planner.write("t.csv", TWO_FRONT_ENDS.replace("web.", "www."))
     assert planner("plan", "t.csv", "--save", "p.json").status == 0
-    refused(planner, "the signature is not valid for this plan. Either the plan was changed")
+    assert_refused(planner, "the signature is not valid for this plan. Either the plan was changed")
     path = planner.folder / "p.json"
     path.write_text(path.read_text().replace("www.", "web."))
-    refused(planner, "changed after it was saved", status=2)
+    assert_refused(planner, "changed after it was saved", status=2)
     ended = approve(planner, "--key", "alice")
     assert (ended.status, ended.out) == (2, "")
 
@@ -284,7 +286,7 @@ def test_signer_without_a_current_permission_is_rejected(planner, options, words
     """
     approve(planner, "--key", "alice")
     planner.write("signers", f"# who may\n{ALICE} {options} {planner.public}\n")
-    refused(planner, words, planner.fingerprint)
+    assert_refused(planner, words, planner.fingerprint)
     inside = f'valid-after="{around(-2)}",valid-before="{around(2)}",namespaces="lyncnb-plan"'
     planner.write("signers", f"{ALICE} {inside} {planner.public}\n")
     assert request(planner).status == 0
@@ -299,12 +301,12 @@ def test_unknown_signer_is_rejected(planner):
     planner.write("empty", "")
     planner.write("rubbish", bytes(range(256)))
     for signers in ("others", "empty", "rubbish"):
-        refused(
+        assert_refused(
             planner, f"the key {planner.fingerprint} does not belong to an allowed signer",
             signers=signers,
         )  # fmt: skip
-    refused(planner, "cannot read", signers="nowhere", status=2)
-    refused(planner, "is not a regular file", signers=".", status=2)
+    assert_refused(planner, "cannot read", signers="nowhere", status=2)
+    assert_refused(planner, "is not a regular file", signers=".", status=2)
 
 
 def test_signature_for_another_purpose_is_rejected(planner):
@@ -312,7 +314,7 @@ def test_signature_for_another_purpose_is_rejected(planner):
     approve a plan.
     """
     sign_by_hand(planner.folder / "alice", planner.folder / "p.json", namespace="file")
-    refused(planner, "purpose than lyncnb-plan")
+    assert_refused(planner, "purpose than lyncnb-plan")
 
 
 def test_later_runs_use_the_recorded_approval(planner):
@@ -362,7 +364,7 @@ def test_pattern_is_not_a_signer(planner, name):
     """The name of a signer must be a single name, so a pattern or a list of names is rejected."""
     approve(planner, "--key", "alice")
     planner.write("signers", f"{name} {planner.public}\n")
-    refused(planner, "not a single name")
+    assert_refused(planner, "not a single name")
 
 
 def test_findings_cannot_be_accepted_after_the_approval(planner):
@@ -370,7 +372,7 @@ def test_findings_cannot_be_accepted_after_the_approval(planner):
     the accepted findings.
     """
     approve(planner, "--key", "alice")
-    refused(
+    assert_refused(
         planner, "does not contain the reason why wildcard-in-subject-name is accepted",
         more=("--accept", "wildcard-in-subject-name=because"),
     )  # fmt: skip
@@ -400,7 +402,7 @@ def test_without_ssh_keygen(planner, monkeypatch):
     """If ssh-keygen is missing, the error message says where to get it, and no request is created."""
     approve(planner, "--key", "alice")
     monkeypatch.setenv("PATH", str(planner.folder))
-    refused(planner, "ssh-keygen is not installed", "openssh-client")
+    assert_refused(planner, "ssh-keygen is not installed", "openssh-client")
     ended = approve(planner, "--key", "alice", "--json")
     assert (ended.status, json.loads(ended.out)["error"]["code"]) == (1, "approval")
 

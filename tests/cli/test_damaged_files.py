@@ -28,8 +28,8 @@ from folders import (
     make_plan,
 )
 from hostile import archive
+from installed_certificates import Stored, export_of
 from shell_kit import make_shell
-from standing_certificates import Stored, export_of
 from topologies import TWO_SITES
 from topology_documents import front_end, topology_builder
 from workbooks import rows_of, spreadsheet

@@ -41,7 +41,7 @@ def passphrase(shell):
 
 
 @pytest.fixture
-def written(shell, topology, passphrase):
+def written_folder(shell, topology, passphrase):
     """Write the folder `requests` once, and return the arguments of the command that writes it."""
     arguments = (
         *("request", topology, "requests"),
@@ -59,7 +59,7 @@ def _snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def test_request_writes_the_folder(shell, written):
+def test_request_writes_the_folder(shell, written_folder):
     """The request command writes keys, requests and the summary, and lists them in its output."""
     folder = shell.folder / "requests"
     names = {path.name for path in folder.iterdir() if path.name[0] != "."}
@@ -87,10 +87,10 @@ def test_location_is_shown_before_the_passphrase_is_asked(shell, topology, passp
     assert "git" not in ended.err
 
 
-def test_request_again_changes_nothing(shell, written):
+def test_request_again_changes_nothing(shell, written_folder):
     """If the request command is repeated, no file and no time stamp changes."""
     before = _snapshot(shell.folder / "requests")
-    ended = shell(*written)
+    ended = shell(*written_folder)
     assert ended.status == 0
     assert ended.out.startswith("3 requests in requests: 3 kept\n")
     assert _snapshot(shell.folder / "requests") == before
@@ -105,12 +105,12 @@ def test_request_dry_run_changes_nothing(shell, topology):
     assert not (shell.folder / "requests").exists()
 
 
-def test_request_shows_the_reason_for_a_renewal(shell, written, topology):
+def test_request_shows_the_reason_for_a_renewal(shell, written_folder, topology):
     """If the plan changes, the request command renews the changed requests and shows the name of
     the changed field.
     """
     topology.write_text(TWO_FRONT_ENDS.replace("dialin.contoso.com", "dial.contoso.com"))
-    ended = shell(*written)
+    ended = shell(*written_folder)
     assert (
         "2 requests renewed, generation 2 (san: + dial.contoso.com, - dialin.contoso.com)"
         in ended.out
@@ -118,20 +118,20 @@ def test_request_shows_the_reason_for_a_renewal(shell, written, topology):
     assert len(list((shell.folder / "requests" / "archive").iterdir())) == 4
 
 
-def test_request_renew(shell, written):
+def test_request_renew(shell, written_folder):
     """The command request --renew renews one request and records the given reason."""
-    ended = shell(*written, "--renew", "FrontEnd-fe01", "--reason", "key lost")
+    ended = shell(*written_folder, "--renew", "FrontEnd-fe01", "--reason", "key lost")
     assert ended.out.startswith(
         "1 request renewed, generation 2 (renewed: key lost): FrontEnd-fe01-contoso-net-"
     )
-    ended = shell(*written, "--renew", "FrontEnd-fe01")
+    ended = shell(*written_folder, "--renew", "FrontEnd-fe01")
     assert ended.status == 2
     assert "needs a reason" in ended.err
 
 
-def test_request_json(shell, written):
+def test_request_json(shell, written_folder):
     """The command request --json prints one JSON document with an entry for each request."""
-    ended = shell(*written, "--json")
+    ended = shell(*written_folder, "--json")
     document = json.loads(ended.out)
     assert (ended.status, document["format"]) == (0, "lyncnb-result/1")
     assert [change["action"] for change in document["changes"]] == ["kept"] * 3
@@ -179,7 +179,7 @@ def test_passphrase_is_removed_from_the_environment(shell, topology, monkeypatch
     monkeypatch.setattr("lyncnb.pki.passphrase._remembered", None)
 
 
-def test_status_lists_requests(shell, written):
+def test_status_lists_requests(shell, written_folder):
     """The status command shows the state of each request without a passphrase."""
     ended = shell("status", "requests")
     assert ended.status == 0
@@ -189,7 +189,7 @@ def test_status_lists_requests(shell, written):
     assert document["counts"] == {"waiting": 3}
 
 
-def test_status_writes_a_calendar(shell, written):
+def test_status_writes_a_calendar(shell, written_folder):
     """The command status --calendar writes an iCalendar file, even if no renewal is due."""
     assert shell("status", "requests", "--calendar", "renewals.ics").status == 0
     text = (shell.folder / "renewals.ics").read_text("utf-8")
@@ -197,7 +197,7 @@ def test_status_writes_a_calendar(shell, written):
     assert "BEGIN:VEVENT" not in text
 
 
-def test_status_of_a_damaged_folder(shell, written):
+def test_status_of_a_damaged_folder(shell, written_folder):
     """If a key is missing, the status command exits with status 3 and prints the name of the key to
     standard error.
     """
@@ -208,7 +208,7 @@ def test_status_of_a_damaged_folder(shell, written):
     assert f"keys/{key.name}" in ended.err
 
 
-def test_status_rebuild(shell, written, passphrase):
+def test_status_rebuild(shell, written_folder, passphrase):
     """The command status --rebuild restores a lost manifest from the keys and requests."""
     (shell.folder / "requests" / "manifest.json").unlink()
     assert shell("status", "requests").status == 3
@@ -238,7 +238,7 @@ def test_request_rejects_incomplete_arguments(shell, passphrase, arguments, mess
     assert not (shell.folder / "keys").exists()
 
 
-def test_rekey(shell, written, passphrase):
+def test_rekey(shell, written_folder, passphrase):
     """The rekey command encrypts the keys in the folder with the new passphrase, and the old
     passphrase can no longer open them.
     """
@@ -246,13 +246,13 @@ def test_rekey(shell, written, passphrase):
     arguments = ("rekey", "requests", "--passphrase-file", passphrase)
     ended = shell(*arguments, "--new-passphrase-file", new, "--json")
     assert json.loads(ended.out)["changed"] == 3
-    assert shell(*written).status == 3
+    assert shell(*written_folder).status == 3
     passphrase.write_bytes(new.read_bytes())
-    assert shell(*written).out.startswith("3 requests in requests: 3 kept\n")
+    assert shell(*written_folder).out.startswith("3 requests in requests: 3 kept\n")
 
 
 @pytest.mark.parametrize("taken_out", [(), ("--recovery", "a.pub", "--without-recovery", "1234")])
-def test_rekey_without_a_new_passphrase(shell, written, passphrase, taken_out):
+def test_rekey_without_a_new_passphrase(shell, written_folder, passphrase, taken_out):
     """If the rekey command cannot ask for the new passphrase, the error message contains the name
     of the option, and nothing changes.
     """
@@ -284,7 +284,7 @@ def test_help_of_status_explains_every_state():
     assert " ".join(states.split()).split(", ") == list(STATES)
 
 
-def test_purge_lists_first(shell, written):
+def test_purge_lists_first(shell, written_folder):
     """The purge command removes nothing without the token of the list that it shows. The list never
     contains a request that a CA may still be processing.
     """
@@ -358,7 +358,7 @@ def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
     assert PASSPHRASE not in rest
 
 
-def test_new_folder_rejects_a_weak_passphrase(shell, topology, written):
+def test_new_folder_rejects_a_weak_passphrase(shell, topology, written_folder):
     """For a new folder, lyncnb rejects a weak passphrase in a passphrase file with exit status 3.
     An existing folder still accepts its weak passphrase.
     """
@@ -371,7 +371,7 @@ def test_new_folder_rejects_a_weak_passphrase(shell, topology, written):
 
 
 @pytest.mark.posix
-def test_folder_of_another_deployment_needs_confirmation(shell, topology, written):
+def test_folder_of_another_deployment_needs_confirmation(shell, topology, written_folder):
     """If the request folder belongs to another deployment, lyncnb shows the names of both
     deployments and asks whether to continue.
 
@@ -379,7 +379,7 @@ def test_folder_of_another_deployment_needs_confirmation(shell, topology, writte
     """
     pexpect = pytest.importorskip("pexpect")
     other = shell.write("other.csv", TWO_FRONT_ENDS.replace("contoso", "fabrikam"))
-    ended = shell.process("request", other, *written[2:], "--dry-run")
+    ended = shell.process("request", other, *written_folder[2:], "--dry-run")
     # The folder does not exist yet, because nothing was written.
     assert "another deployment" not in ended.err
     before = _snapshot(shell.folder / "requests")
@@ -400,7 +400,7 @@ def test_folder_of_another_deployment_needs_confirmation(shell, topology, writte
     child.close()
     assert child.exitstatus == 3
     assert _snapshot(shell.folder / "requests") == before
-    ended = shell.process("request", other, *written[2:])
+    ended = shell.process("request", other, *written_folder[2:])
     assert "note: This folder contains the requests of another deployment: " in ended.err
     assert ended.status == 0
 
@@ -409,7 +409,7 @@ def test_folder_of_another_deployment_needs_confirmation(shell, topology, writte
 
 
 @pytest.fixture
-def answered(shell, written):
+def answered_folder(shell, written_folder):
     """Write a request folder, and a folder `back` with a certificate for each request, and return
     the arguments of the request command.
     """
@@ -419,10 +419,10 @@ def answered(shell, written):
         request = x509.load_pem_x509_csr(path.read_bytes())
         leaf = authority.issue_for(request, begins=datetime.now(UTC) - timedelta(days=1))
         (shell.folder / "back" / f"{path.stem}.pem").write_bytes(pem(leaf, *authority.chain))
-    return written
+    return written_folder
 
 
-def test_handover_packs_requests_without_keys(shell, written):
+def test_handover_packs_requests_without_keys(shell, written_folder):
     """The handover package contains every waiting CSR, and repeating the command does not change
     the package.
     """
@@ -436,7 +436,7 @@ def test_handover_packs_requests_without_keys(shell, written):
     assert shell("handover", "requests", "out.zip").status == 0
 
 
-def test_handover_accepts_a_template_for_each_usage(shell, written):
+def test_handover_accepts_a_template_for_each_usage(shell, written_folder):
     """In the handover command, a template without a prefix applies to server authentication, and
     clientAuth=TEMPLATE applies to the other requests.
     """
@@ -450,7 +450,7 @@ def test_handover_accepts_a_template_for_each_usage(shell, written):
     assert "is not a valid certificate template name" in ended.err
 
 
-def test_handover_without_a_matching_request(shell, written):
+def test_handover_without_a_matching_request(shell, written_folder):
     """If no request matches a filter of the handover command, the error message lists the values
     that the filter accepts.
     """
@@ -472,7 +472,7 @@ def test_table_is_not_a_request_folder(shell):
         assert "backup" not in ended.err
 
 
-def test_receive_and_package(shell, answered, passphrase):
+def test_receive_and_package(shell, answered_folder, passphrase):
     """lyncnb matches, stores and packages returned certificates, and the status command shows their
     state.
     """
@@ -490,7 +490,7 @@ def test_receive_and_package(shell, answered, passphrase):
     assert "\nPackages: 0 written, 3 kept, 0 refused" in ended.out
 
 
-def test_receive_reports_differences_and_unreadable_files(shell, answered):
+def test_receive_reports_differences_and_unreadable_files(shell, answered_folder):
     """The receive command exits with status 1 if a certificate differs from the plan, and with 2 if
     a file is unreadable or missing.
     """
@@ -508,7 +508,7 @@ def test_receive_reports_differences_and_unreadable_files(shell, answered):
     assert "fe01.contoso.net" in ended.out
 
 
-def test_pfx_without_certificates(shell, written, passphrase):
+def test_pfx_without_certificates(shell, written_folder, passphrase):
     """If some certificates cannot be packaged, the pfx command exits with status 1 and shows the
     reason for each one.
     """
@@ -517,7 +517,7 @@ def test_pfx_without_certificates(shell, written, passphrase):
     assert ended.out.startswith("3 packages not made (no certificate has been issued yet ")
 
 
-def test_steps(shell, answered, passphrase):
+def test_steps(shell, answered_folder, passphrase):
     """The steps command writes the steps, and exits with status 1 until every certificate is
     packaged.
     """
@@ -561,7 +561,7 @@ def test_requests_on_a_server(shell):
 
 
 @pytest.mark.posix
-def test_password_is_shown_only_on_a_terminal(shell, answered, passphrase):
+def test_password_is_shown_only_on_a_terminal(shell, answered_folder, passphrase):
     """The pfx command shows the password of a package on a terminal and then clears it, but does
     not write it to a pipe.
 
@@ -598,11 +598,11 @@ def test_password_is_shown_only_on_a_terminal(shell, answered, passphrase):
 
 
 @pytest.fixture
-def superseded(shell, answered, passphrase):
+def superseded(shell, answered_folder, passphrase):
     """Return a folder whose first request was renewed and deployed, so that its old key and CSR can
     be removed.
     """
-    assert shell(*answered, "--renew", "FrontEnd-fe01", "--reason", "test").status == 0
+    assert shell(*answered_folder, "--renew", "FrontEnd-fe01", "--reason", "test").status == 0
     authority = PythonCa()
     path = next((shell.folder / "requests" / "csr").glob("FrontEnd-fe01*"))
     request = x509.load_pem_x509_csr(path.read_bytes())
@@ -671,7 +671,7 @@ def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
     assert len(list(superseded.glob("*.key"))) == keys
 
 
-def test_recovery_key_opens_a_folder(shell, written, passphrase):
+def test_recovery_key_opens_a_folder(shell, written_folder, passphrase):
     """A recovery key can be created, added, identified by its fingerprint, used without the
     passphrase, and removed.
     """
@@ -693,7 +693,7 @@ def test_recovery_key_opens_a_folder(shell, written, passphrase):
         *("--new-passphrase-file", new),
     )
     assert opened.status == 0, opened.err
-    assert shell("request", *written[1:3], "--passphrase-file", new).status == 0
+    assert shell("request", *written_folder[1:3], "--passphrase-file", new).status == 0
     third = shell.write("third.txt", "a third long phrase\n")
     out = shell(
         *("rekey", "requests", "--without-recovery", fingerprint, "--passphrase-file", new),

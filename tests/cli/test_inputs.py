@@ -13,9 +13,9 @@ import signal
 import click
 import pytest
 from folders import PASSPHRASE
+from installed_certificates import write_all
 from shell_kit import make_shell
 from ssh_keys import make_key, sign_by_hand
-from standing_certificates import write_all
 from topologies import TWO_FRONT_ENDS
 
 from lyncnb.cli import main
@@ -134,7 +134,7 @@ CONTENTS = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def input_files(tmp_path_factory):
     """Write input files and a request folder for all commands."""
     folder = tmp_path_factory.mktemp("planner")
     (folder / "contoso.csv").write_text(TWO_FRONT_ENDS)
@@ -154,9 +154,9 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def planner(made, shell):
+def planner(input_files, shell):
     """Return a copy of the files that a test may change."""
-    shutil.copytree(made, shell.folder, dirs_exist_ok=True)
+    shutil.copytree(input_files, shell.folder, dirs_exist_ok=True)
     return shell
 
 

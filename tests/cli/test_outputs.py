@@ -13,8 +13,8 @@ import click
 import nbformat
 import pytest
 from folders import PASSPHRASE
+from installed_certificates import write_all
 from shell_kit import make_shell
-from standing_certificates import write_all
 from topologies import TWO_FRONT_ENDS
 
 from lyncnb.base.disk.folder_lock import lock_folder
@@ -123,7 +123,7 @@ def endings_of(planner, command: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def input_files(tmp_path_factory):
     """Write a topology, a notebook, two request folders, and a link to one of these folders."""
     folder = tmp_path_factory.mktemp("planner")
     (folder / "contoso.csv").write_text(TWO_FRONT_ENDS)
@@ -143,11 +143,11 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def planner(made, shell, request):
+def planner(input_files, shell, request):
     """Return a shell in a folder with copies of the files, which a test may change."""
     if "page output" in request.node.name:
         request.getfixturevalue("built_page")
-    shutil.copytree(made, shell.folder, dirs_exist_ok=True)
+    shutil.copytree(input_files, shell.folder, dirs_exist_ok=True)
     if os.name != "nt":
         (shell.folder / "link").symlink_to("requests")
     return shell
@@ -162,7 +162,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def refused(planner, arguments: list[str], *words: str) -> None:
+def assert_refused(planner, arguments: list[str], *words: str) -> None:
     """Check that a command is rejected with a clear message and changes nothing."""
     before = contents(planner.folder)
     ended = planner(*arguments)
@@ -196,10 +196,10 @@ def test_no_file_of_a_request_folder_is_overwritten(planner, output):
     command = OUTPUTS[output]
     for path in sorted((planner.folder / "requests").rglob("*")):
         if path.is_file():
-            refused(
+            assert_refused(
                 planner, [*command, f"requests/{path.relative_to(planner.folder / 'requests')}"]
             )
-            refused(planner, [*command, str(path), "--force"])
+            assert_refused(planner, [*command, str(path), "--force"])
 
 
 @pytest.mark.parametrize("output", FOR_FOLDERS)
@@ -216,8 +216,10 @@ def test_no_output_is_written_to_the_subfolders_of_a_request_folder(planner, out
         ):
             if os.name == "nt" and ("keys." in path or path.startswith("link")):
                 continue  # On Windows, these paths cannot exist in this test.
-            refused(planner, [*command, path + ending], "is one of lyncnb's own files")
-            refused(planner, [*command, path + ending, "--force"], "is one of lyncnb's own files")
+            assert_refused(planner, [*command, path + ending], "is one of lyncnb's own files")
+            assert_refused(
+                planner, [*command, path + ending, "--force"], "is one of lyncnb's own files"
+            )
 
 
 def test_summary_of_a_request_folder_is_not_overwritten(planner):
@@ -225,7 +227,7 @@ def test_summary_of_a_request_folder_is_not_overwritten(planner):
     the same format.
     """
     for ending in (".csv", ".xlsx", ".html", ".md"):
-        refused(planner, ["plan", "contoso.csv", "-o", f"requests/summary{ending}"])
+        assert_refused(planner, ["plan", "contoso.csv", "-o", f"requests/summary{ending}"])
 
 
 @pytest.mark.parametrize("output", EACH)
@@ -234,7 +236,7 @@ def test_unknown_file_is_replaced_only_with_force(planner, output):
     command = OUTPUTS[output]
     for ending in endings_of(planner, command):
         planner.write(f"mine{ending}", "my own work\n")
-        refused(planner, [*command, f"mine{ending}"], "already exists", "--force")
+        assert_refused(planner, [*command, f"mine{ending}"], "already exists", "--force")
         planner(*command, f"mine{ending}", "--force")
         assert (planner.folder / f"mine{ending}").read_bytes() != b"my own work\n"
 
@@ -268,7 +270,7 @@ def test_output_of_another_command_is_not_replaced(planner):
         planner(*OUTPUTS[name], f"{name}.html")
     for name in names:
         for other in set(names) - {name}:
-            refused(planner, [*OUTPUTS[name], f"{other}.html"], "already exists")
+            assert_refused(planner, [*OUTPUTS[name], f"{other}.html"], "already exists")
 
 
 @pytest.mark.parametrize("output", EACH)
@@ -279,7 +281,7 @@ def test_wrong_suffix_is_rejected(planner, output):
     command = OUTPUTS[output]
     endings = endings_of(planner, command)
     for name in ("plain", "out.key", "out.exe", "out.ipynb"):
-        refused(planner, [*command, name, "--force"], endings[0])
+        assert_refused(planner, [*command, name, "--force"], endings[0])
 
 
 @pytest.mark.posix
@@ -303,9 +305,9 @@ def test_output_must_be_a_file(planner, output):
         "contoso.csv/out",
         "x" * 300,
     ):
-        refused(planner, [*command, name + ending, "--force"])
+        assert_refused(planner, [*command, name + ending, "--force"])
     for name in ("", "/", f"a\0{ending}"):
-        refused(planner, [*command, name, "--force"])
+        assert_refused(planner, [*command, name, "--force"])
     assert (planner.folder / f"dangling{ending}").is_symlink()
 
 
@@ -313,17 +315,19 @@ def test_run_does_not_replace_unknown_files(planner):
     """If the run command would replace files that it did not write, it does not start."""
     for name in ("n.executed.ipynb", "n.executed.html"):
         planner.write(name, "{}")
-        refused(planner, ["run", "n.ipynb"], name, "already exists")
+        assert_refused(planner, ["run", "n.ipynb"], name, "already exists")
         (planner.folder / name).unlink()
     nbformat.write(nbformat.v4.new_notebook(), planner.folder / "requests/steps/n.ipynb")
-    refused(planner, ["run", "requests/steps/n.ipynb", "--force"], "is one of lyncnb's own files")
+    assert_refused(
+        planner, ["run", "requests/steps/n.ipynb", "--force"], "is one of lyncnb's own files"
+    )
 
 
 def test_clean_does_not_change_a_request_folder(planner):
     """The clean command rejects notebooks in a request folder."""
     nbformat.write(nbformat.v4.new_notebook(), planner.folder / "requests/steps/n.ipynb")
-    refused(planner, ["clean", "requests/steps/n.ipynb"], "is one of lyncnb's own files")
-    refused(planner, ["clean", "requests/manifest.json"])
+    assert_refused(planner, ["clean", "requests/steps/n.ipynb"], "is one of lyncnb's own files")
+    assert_refused(planner, ["clean", "requests/manifest.json"])
 
 
 def test_no_workspace_or_folder_inside_a_request_folder(planner):
@@ -338,7 +342,7 @@ def test_no_workspace_or_folder_inside_a_request_folder(planner):
         ["recovery", "new", "requests/keys/k", "--passphrase-file", "passphrase"],
         *LINKED,
     ):
-        refused(planner, arguments, "is one of lyncnb's own files")
+        assert_refused(planner, arguments, "is one of lyncnb's own files")
 
 
 def test_files_and_subfolders_of_a_request_folder_are_protected(planner):

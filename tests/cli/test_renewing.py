@@ -152,7 +152,7 @@ def renew(shell, *more):
     return shell("renew", "requests", "FrontEnd-fe01", "--withdraw", *WHY, *more, *PASS)
 
 
-def refused(ended, shell, before, *words):
+def assert_refused(ended, shell, before, *words):
     """Check that a renewal was rejected with the given reason and changed nothing."""
     assert (ended.status, ended.out) == (1, ""), ended
     for word in words:
@@ -181,9 +181,9 @@ def test_renewal_requires_the_list_of_signers(approved):
     signer.
     """
     before = snapshot(approved.folder / "requests")
-    refused(renew(approved), approved, before, f"{ALICE} approved the plan", "--approved-by")
+    assert_refused(renew(approved), approved, before, f"{ALICE} approved the plan", "--approved-by")
     ended = renew(approved, "--approved-by", "others")
-    refused(ended, approved, before)
+    assert_refused(ended, approved, before)
 
 
 @pytest.mark.tools
@@ -208,7 +208,7 @@ def test_approved_plan_must_be_unchanged(approved, name, change):
         path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
     before = snapshot(approved.folder / "requests")
     ended = renew(approved, "--approved-by", "signers")
-    refused(ended, approved, before, "approved-plan.json")
+    assert_refused(ended, approved, before, "approved-plan.json")
 
 
 @pytest.mark.tools
@@ -222,7 +222,7 @@ def test_renewal_requires_a_recorded_approval(approved):
     (approved.folder / "requests/manifest.json").write_text(json.dumps(document), "utf-8")
     before = snapshot(approved.folder / "requests")
     ended = renew(approved, "--approved-by", "signers")
-    refused(ended, approved, before, "is not approved")
+    assert_refused(ended, approved, before, "is not approved")
 
 
 @pytest.mark.tools
@@ -232,9 +232,9 @@ def test_repeated_request_verifies_the_approval_again(approved):
     the request command rejects a second run for the same plan.
     """
     before = snapshot(approved.folder / "requests")
-    refused(request(approved, "others"), approved, before)
+    assert_refused(request(approved, "others"), approved, before)
     (approved.folder / "p.json.sig").unlink()
-    refused(request(approved), approved, before, "p.json is not approved")
+    assert_refused(request(approved), approved, before, "p.json is not approved")
 
 
 @pytest.mark.tools

@@ -14,8 +14,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from folders import PASSPHRASE
+from installed_certificates import write_all
 from shell_kit import make_shell, process_environment
-from standing_certificates import write_all
 from topologies import TWO_FRONT_ENDS
 
 from lyncnb.cli import main
@@ -83,7 +83,7 @@ STATES = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def input_files(tmp_path_factory):
     """Write the input files that the commands need."""
     folder = tmp_path_factory.mktemp("planner")
     (folder / "contoso.csv").write_text(TWO_FRONT_ENDS)
@@ -102,9 +102,9 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def place(made, tmp_path, monkeypatch):
+def copied_files(input_files, tmp_path, monkeypatch):
     """Copy the files to a new folder, change to the folder, and return its path."""
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(input_files, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -152,23 +152,23 @@ def test_every_command_is_in_the_table():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", CALLS)
-def test_completed_work_is_kept_if_standard_output_fails(place, command, request):
+def test_completed_work_is_kept_if_standard_output_fails(copied_files, command, request):
     """If standard output fails after a command has completed its work, the results of the work are
     kept, and the error describes the failure.
     """
     if command == "page":
         request.getfixturevalue("built_page")
-    digest = json.loads((place / "saved.json").read_bytes())["sha256"]
+    digest = json.loads((copied_files / "saved.json").read_bytes())["sha256"]
     arguments = [digest if argument == "DIGEST" else argument for argument in CALLS[command][0]]
     for state, words in STATES.items():
         for more in [(), ("--json",)] if command in TAKES_JSON else [()]:
-            status, error_output = in_child([command, *arguments, *more], state, place)
+            status, error_output = in_child([command, *arguments, *more], state, copied_files)
             if command == "rekey":  # After this command, the folder has another passphrase.
-                old, new = ((place / name).read_text() for name in ("passphrase", "new"))
-                (place / "passphrase").write_text(new)
-                (place / "new").write_text(old)
+                old, new = ((copied_files / name).read_text() for name in ("passphrase", "new"))
+                (copied_files / "passphrase").write_text(new)
+                (copied_files / "new").write_text(old)
             # The command never overwrites an existing recovery key.
-            for made in place.glob("k.recovery*"):
+            for made in copied_files.glob("k.recovery*"):
                 made.unlink()
             last = error_output.splitlines()[-1]
             assert (status, last[:36]) == (3, "lyncnb: cannot write to standard out"), (
@@ -185,13 +185,13 @@ def test_completed_work_is_kept_if_standard_output_fails(place, command, request
 
 
 @pytest.mark.parametrize("command", sorted(TAKES_JSON & set(CALLS)))
-def test_json_error_without_standard_output(place, command):
+def test_json_error_without_standard_output(copied_files, command):
     """If an error cannot be written to standard output as JSON, one line on standard error reports
     both problems.
     """
     _, arguments = CALLS[command]
     for state, words in STATES.items():
-        status, error_output = in_child([command, *arguments, "--json"], state, place)
+        status, error_output = in_child([command, *arguments, "--json"], state, copied_files)
         assert status == 3
         (line,) = error_output.splitlines()
         assert line.startswith("lyncnb: cannot write to standard output: ")
@@ -200,12 +200,14 @@ def test_json_error_without_standard_output(place, command):
 
 
 @pytest.mark.parametrize("command", sorted(CALLS))
-def test_error_without_json_needs_no_standard_output(place, command):
+def test_error_without_json_needs_no_standard_output(copied_files, command):
     """If a command writes nothing to standard output, it works even if standard output is closed or
     full.
     """
     _, arguments = CALLS[command]
-    ends = {in_child([command, *arguments], state, place) for state in ("closed", "full", "cut")}
+    ends = {
+        in_child([command, *arguments], state, copied_files) for state in ("closed", "full", "cut")
+    }
     (status, error_output) = ends.pop()
     assert not ends
     assert status in (1, 2, 3)
@@ -216,7 +218,7 @@ def test_error_without_json_needs_no_standard_output(place, command):
 @pytest.mark.parametrize(
     "arguments", [("--help",), ("--version",), ("plan", "--help"), ("check", "contoso.csv")]
 )
-def test_separate_process_prints_no_additional_message(place, arguments):
+def test_separate_process_prints_no_additional_message(copied_files, arguments):
     """If standard output fails in a separate process, Python prints no additional message when it
     exits.
     """
@@ -231,7 +233,7 @@ def test_separate_process_prints_no_additional_message(place, arguments):
             text=True,
             check=False,
         )
-        assert (place / "status").read_text() == "3\n", (state, done.stderr)
+        assert (copied_files / "status").read_text() == "3\n", (state, done.stderr)
         (line,) = done.stderr.splitlines()
         assert words in line
 
@@ -256,7 +258,7 @@ def test_closed_stream_keeps_its_descriptor_in_a_child(tmp_path, closed):
     assert done.returncode == 0
 
 
-def test_closed_standard_error_keeps_the_exit_status(place):
+def test_closed_standard_error_keeps_the_exit_status(copied_files):
     """If standard error is full or closed, the messages are lost, but the exit status stays the
     same.
     """

@@ -41,7 +41,7 @@ def steps(product="lync2013", *, renewal=False):
     return build_procedure(packages_of(planned, OLD_END if renewal else None), rules, now=NOON)
 
 
-def on(server, product="lync2013", *, renewal=False):
+def find_steps(server, product="lync2013", *, renewal=False):
     """Return the steps for one server by step id, including later steps."""
     (server_steps,) = [
         s for s in steps(product, renewal=renewal).servers if s.server.startswith(server)
@@ -49,9 +49,9 @@ def on(server, product="lync2013", *, renewal=False):
     return {step.step.id: step for step in server_steps.every_step}
 
 
-def place(server, step, product="lync2013", *, renewal=False):
+def find_step_index(server, step, product="lync2013", *, renewal=False):
     """Return the index of a step in the list of steps for a server."""
-    return list(on(server, product, renewal=renewal)).index(step)
+    return list(find_steps(server, product, renewal=renewal)).index(step)
 
 
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
@@ -59,7 +59,7 @@ def test_each_sheet_says_who_provides_the_password(server):
     """The sheet for a server tells the administrator to request the password of each package from
     the planner.
     """
-    step = on(server)["passwords"]
+    step = find_steps(server)["passwords"]
     assert "lyncnb pfx FOLDER --show-password ID" in step.text
     assert all(package in step.text for package in packages(server))
     assert "Never send a password together with its package" in step.text
@@ -83,18 +83,18 @@ def test_roots_of_partners_are_requested():
     ):
         called = [c.listeners for c in rules.connections if speaker in c.speakers]
         assert set(by_id[step].roles) == set().union(*called)
-    assert "chain-gateways" in on("ee01")
-    assert "chain-gateways" in on("med01")
-    assert "chain-partners" in on("edge01")
-    assert "chain-gateways" not in on("edge01")
-    assert "chain-partners" not in on("med01")
+    assert "chain-gateways" in find_steps("ee01")
+    assert "chain-gateways" in find_steps("med01")
+    assert "chain-partners" in find_steps("edge01")
+    assert "chain-gateways" not in find_steps("edge01")
+    assert "chain-partners" not in find_steps("med01")
 
 
 def test_entra_gets_the_oauth_certificate_before_its_date_and_exchange_after():
     """In a renewal, Microsoft Entra gets the OAuth certificate before it takes effect, and Exchange
     gets it afterwards.
     """
-    before, after = (on("ee01", renewal=True)[n] for n in ("oauth-entra", "oauth-partners"))
+    before, after = (find_steps("ee01", renewal=True)[n] for n in ("oauth-entra", "oauth-partners"))
     assert "Before 2026-12-21 14:00 UTC" in before.text
     assert "until the old certificate expires (2026-12-22 14:00 UTC)" in before.text
     assert after.step.phase == "later"
@@ -106,7 +106,7 @@ def test_first_oauth_certificate_is_sent_to_partners():
     """In a first deployment, Microsoft Entra gets the OAuth certificate before the assignment, and
     Exchange gets it afterwards.
     """
-    order = list(on("ee01"))
+    order = list(find_steps("ee01"))
     assert "oauth-entra" not in order
     entra, assign = order.index("oauth-entra-at-once"), order.index("assign-oauth")
     assert entra < assign < order.index("oauth-partners-at-once")
@@ -117,7 +117,7 @@ def test_oauth_certificate_is_assigned_without_the_console(product):
     """The OAuth certificate is replicated to all servers, and the steps describe the Certificates
     console only as an alternative.
     """
-    text = on("ee01", product)["assign-oauth"].text
+    text = find_steps("ee01", product)["assign-oauth"].text
     short, long = (
         text.index("Replication then distributes the certificate"),
         text.index("import the certificate on each"),
@@ -130,18 +130,18 @@ def test_a_new_simple_url_host_is_published_on_front_ends_and_directors():
     """For a new host in a simple URL, only the sheets for Front End Servers and Directors contain
     Enable-CsComputer.
     """
-    assert "Enable-CsComputer" in on("ee01")["enable-computer"].text
-    assert "enable-computer" in on("dir01")
-    assert "enable-computer" not in on("edge01")
+    assert "Enable-CsComputer" in find_steps("ee01")["enable-computer"].text
+    assert "enable-computer" in find_steps("dir01")
+    assert "enable-computer" not in find_steps("edge01")
 
 
 def test_sheets_test_services_and_assignments():
     """The sheets for Edge Servers and Mediation Servers contain tests of the services that users
     need, in addition to tests of the assignments.
     """
-    assert "Test-CsFederatedPartner" in on("edge01")["verify-edge"].text
-    assert "Get-CsManagementStoreReplicationStatus" in on("edge01")["verify-edge"].text
-    assert "Test-CsPstnPeerToPeerCall" in on("med01")["verify-mediation"].text
+    assert "Test-CsFederatedPartner" in find_steps("edge01")["verify-edge"].text
+    assert "Get-CsManagementStoreReplicationStatus" in find_steps("edge01")["verify-edge"].text
+    assert "Test-CsPstnPeerToPeerCall" in find_steps("med01")["verify-mediation"].text
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_new_pool_of_three_is_started_once(product):
     """From Skype for Business Server 2015 on, Start-CsPool starts a new pool of three servers
     before any failback or service start.
     """
-    own = on("ee01", product)
+    own = find_steps("ee01", product)
     assert ("start-pool" in own) == (product != "lync2013")
     if product != "lync2013":
         step = own["start-pool"]
@@ -182,7 +182,7 @@ def test_a_new_pool_of_three_is_started_once(product):
         order = list(own)
         assert order.index("assign") < order.index("start-pool") < order.index("start-front-end")
         assert "Start-CsPool" in own["start-front-end"].text
-    assert "start-pool" not in on("dir01", product)
+    assert "start-pool" not in find_steps("dir01", product)
 
 
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
@@ -190,7 +190,7 @@ def test_provider_is_checked_before_the_key_is_repaired(server):
     """On a sheet, the step that shows the provider of a key comes before the step that deletes the
     key and imports it again.
     """
-    order = list(on(server))
+    order = list(find_steps(server))
     assert order.index("provider") < order.index("provider-again")
     assert order.index("import-edge" if server == "edge01" else "import") < order.index("provider")
 
@@ -233,7 +233,7 @@ def test_edge_services_restart_without_xmpp(product):
 
     From 2019 on, no Edge step names XMPP.
     """
-    own = on("edge01", product, renewal=True)
+    own = find_steps("edge01", product, renewal=True)
     drain = own["drain-edge"]
     assert {check.id for check in drain.only_if} == {"services-up", "restart-ahead"}
     assert "XMPP" not in drain.text
@@ -251,7 +251,7 @@ def test_only_lync_server_2013_deletes_a_certificate_for_its_provider(server, pr
 
     For later products, the script only shows the provider.
     """
-    own = on(server, product)
+    own = find_steps(server, product)
     assert ("provider-again" in own) == (product == "lync2013")
     assert own["provider"].step.goes_on
     deletes = [key for key, step in own.items() if "-DeleteKey" in "".join(step.commands)]
@@ -285,7 +285,7 @@ def test_mediation_server_in_use_is_never_restarted():
     """The steps restart only a new Mediation Server, and the title of the restart step begins with
     "On a new server only".
     """
-    step = on("med01", renewal=True)["restart-mediation"]
+    step = find_steps("med01", renewal=True)["restart-mediation"]
     assert step.title.startswith("On a new server only")
     assert "Never use this step on a server with active calls" in step.text
 

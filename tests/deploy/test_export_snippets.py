@@ -7,8 +7,8 @@ import base64
 import pytest
 from cas.python_ca import der
 from deploy.walk import NOON, OLD_END, computers_of
+from installed_certificates import Stored, authority, export_of, issue_planned
 from powershell_kit import needs_pwsh
-from standing_certificates import Stored, authority, export_of, issue_planned
 from topologies import front_end, plan
 from topology_documents import URLS, exported, published
 from topology_documents import front_end as standard_edition

@@ -83,7 +83,7 @@ def problems(folder, today=BEFORE):
     return folder_status(folder, today=today).problems
 
 
-def listed(purged):
+def list_purged(purged):
     """Return the text of the list that the purge command shows."""
     return [(item.id, item.generation, item.what, item.why) for item in purged.items]
 
@@ -94,7 +94,7 @@ REPLACED = "superseded: the servers already use generation 2"
 def test_superseded_key_is_listed_after_its_successor_is_deployed(folder):
     """The purge command lists a superseded key only after the next certificate is on the servers."""
     before = snapshot(folder)
-    assert listed(purge(folder, today=BEFORE)) == [(NAMES[0], 1, "key and CSR", REPLACED)]
+    assert list_purged(purge(folder, today=BEFORE)) == [(NAMES[0], 1, "key and CSR", REPLACED)]
     assert snapshot(folder) == before
 
 
@@ -145,7 +145,7 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
         ),
         LogEntry(at="2026-12-05T00:00:00Z", event="purge-finished", about=first.token),
     )
-    assert listed(purge(folder, today=BEFORE)) == []
+    assert list_purged(purge(folder, today=BEFORE)) == []
     before = (folder / "manifest.json").read_bytes()
     again = purge(folder, today=BEFORE, confirmed=first.token)
     assert again.is_done
@@ -162,13 +162,13 @@ def test_certificate_in_use_is_never_listed(folder):
     """The key of an expired certificate that is in use is listed only after its successor is
     deployed.
     """
-    assert listed(purge(folder, today=AFTER)) == [(NAMES[0], 1, "key and CSR", REPLACED)]
+    assert list_purged(purge(folder, today=AFTER)) == [(NAMES[0], 1, "key and CSR", REPLACED)]
     write(numbered(5), folder, renew=[NAMES[2]], reason="expired")
     # The CA issues the certificate, and the folder receives it.
     issue(folder, NAMES[2], days=198)
-    assert {name for name, *_ in listed(purge(folder, today=AFTER))} == {NAMES[0]}
+    assert {name for name, *_ in list_purged(purge(folder, today=AFTER))} == {NAMES[0]}
     record_deployed(folder, NAMES[2])
-    assert listed(purge(folder, today=AFTER))[1:] == [
+    assert list_purged(purge(folder, today=AFTER))[1:] == [
         (NAMES[2], 1, "key and CSR", "superseded, expired on 2027-02-28"),
     ]
 
@@ -186,9 +186,9 @@ def test_key_of_a_removed_server_is_listed_after_its_expiry(folder):
     """
     issued = read_manifest(folder).by_id[NAMES[3]].issued
     retire(folder)
-    assert {name for name, *_ in listed(purge(folder, today=BEFORE))} == {NAMES[0]}
+    assert {name for name, *_ in list_purged(purge(folder, today=BEFORE))} == {NAMES[0]}
     first = purge(folder, today=AFTER)
-    assert [(i, w) for i, _, _, w in listed(first)[1:]] == [
+    assert [(i, w) for i, _, _, w in list_purged(first)[1:]] == [
         (NAMES[3], "expired on 2027-02-28"),
         (NAMES[3], "expired on 2027-02-28"),
     ]
@@ -222,7 +222,7 @@ def test_keys_and_packages_of_deployed_requests_can_be_removed(folder):
     """
     named = [NAMES[3], NAMES[2], NAMES[1]]
     first = purge(folder, today=BEFORE, deployed=named)
-    assert listed(first)[1:] == [
+    assert list_purged(first)[1:] == [
         (NAMES[2], 1, "key", ONLY),
         (NAMES[3], 1, "key", ONLY),
         (NAMES[3], 1, "package", "deployed"),
@@ -240,7 +240,7 @@ def test_keys_and_packages_of_deployed_requests_can_be_removed(folder):
         f"{NAMES[3]} generation 1: key, {ONLY}",
         f"{NAMES[3]} generation 1: package, deployed",
     ]
-    assert listed(purge(folder, today=BEFORE, deployed=named)) == []
+    assert list_purged(purge(folder, today=BEFORE, deployed=named)) == []
 
 
 def test_deployed_request_without_a_key_is_not_created_again(folder):
@@ -276,7 +276,7 @@ def test_deployed_request_can_be_renewed(folder):
     assert problems(folder) == ()
     states = {row.id: row for row in folder_status(folder, today=AFTER).requests}
     assert (states[NAMES[2]].state, states[NAMES[2]].in_use) == ("expired", 1)
-    assert listed(purge(folder, today=AFTER)) == []
+    assert list_purged(purge(folder, today=AFTER)) == []
 
 
 def test_key_left_by_an_interrupted_purge_is_listed_again(folder):
@@ -288,7 +288,10 @@ def test_key_left_by_an_interrupted_purge_is_listed_again(folder):
         folder,
         manifest.with_records([manifest.by_id[NAMES[3]].with_deployed(at="2026-12-03T00:00:00Z")]),
     )
-    assert [kind for _, _, kind, _ in listed(purge(folder, today=BEFORE))[1:]] == ["key", "package"]
+    assert [kind for _, _, kind, _ in list_purged(purge(folder, today=BEFORE))[1:]] == [
+        "key",
+        "package",
+    ]
 
 
 def test_restored_key_is_listed_again(folder, tmp_path):
@@ -326,10 +329,10 @@ def test_package_of_a_superseded_generation_is_removed_with_its_key(folder):
     write(numbered(5), folder, renew=NAMES[3:4], reason="x")
     issue(folder, NAMES[3])
     package(folder)
-    assert listed(purge(folder, today=BEFORE))[1:] == []
+    assert list_purged(purge(folder, today=BEFORE))[1:] == []
     record_deployed(folder, NAMES[3])
     first = purge(folder, today=BEFORE)
-    assert listed(first)[1:] == [
+    assert list_purged(first)[1:] == [
         (NAMES[3], 1, "key and CSR", REPLACED),
         (NAMES[3], 1, "package", REPLACED),
     ]
@@ -363,7 +366,7 @@ def test_purge_leaves_the_package_in_use(folder):
     """
     three_generations(folder)
     first = purge(folder, today=BEFORE)
-    assert [n for i, n, kind, _ in listed(first) if (i, kind) == (NAMES[3], "package")] == [1]
+    assert [n for i, n, kind, _ in list_purged(first) if (i, kind) == (NAMES[3], "package")] == [1]
     purge(folder, today=BEFORE, confirmed=first)
     made = in_use(folder)
     assert made.file == f"pfx/{NAMES[3]}-g2.pfx"
@@ -385,7 +388,7 @@ def test_purge_distinguishes_packages_with_the_same_name(folder):
     )
     save_manifest(folder, manifest.with_records([replace(record, archived=renamed)]))
     first = purge(folder, today=BEFORE)
-    assert [n for i, n, kind, _ in listed(first) if (i, kind) == (NAMES[3], "package")] == []
+    assert [n for i, n, kind, _ in list_purged(first) if (i, kind) == (NAMES[3], "package")] == []
     purge(folder, today=BEFORE, confirmed=first)
     assert (folder / plain).exists()
 
@@ -478,7 +481,7 @@ def test_package_of_a_replaced_certificate_is_removed(folder):
         in note
     )
     done = purge_all(folder, deployed=[NAMES[3]])
-    assert (NAMES[3], 1, "copy of the package", "deployed") in listed(done)
+    assert (NAMES[3], 1, "copy of the package", "deployed") in list_purged(done)
     assert secrets_of(folder, NAMES[3]) == []
     (note,) = deployed_notes(folder)
     assert "the folder no longer contains the keys and packages" in note

@@ -8,8 +8,8 @@ import re
 
 import pytest
 from folders import PASSPHRASE, answered_by_openssl
+from installed_certificates import MIDNIGHT
 from shell_kit import make_shell
-from standing_certificates import MIDNIGHT
 
 from lyncnb.request_folder.bundle import open_requests
 
@@ -26,22 +26,24 @@ rp01.contoso.com,ReverseProxy,,Taipei,,,,,,,
 
 
 @pytest.fixture(scope="module")
-def answered(tmp_path_factory):
+def answered_folder(tmp_path_factory):
     folder, day = tmp_path_factory.mktemp("skype"), MIDNIGHT.date()
     return answered_by_openssl(TABLE, folder, product="sfbse", today=day, days=40)
 
 
-def test_names_of_skype_for_business_server_are_requested(answered):
+def test_names_of_skype_for_business_server_are_requested(answered_folder):
     """For Skype for Business Server, the plan includes the online tenant's domain for the Edge
     pool, and the names of a Video Interop Server.
     """
-    bundle = open_requests(answered.folder)
+    bundle = open_requests(answered_folder.folder)
     by_role = {r.plan.role: r.plan.san for r in bundle.requests if r.plan.usages != ("Internal",)}
     assert "sip.fabrikam.com" in by_role["Edge"]
     assert list(by_role["VideoInterop"]) == ["vis.contoso.com", "vis01.contoso.com"]
 
 
-def test_steps_use_the_module_and_shell_of_the_product(answered, tmp_path, capsys, monkeypatch):
+def test_steps_use_the_module_and_shell_of_the_product(
+    answered_folder, tmp_path, capsys, monkeypatch
+):
     """The steps for Skype for Business Server use its PowerShell module, its shell and its
     settings.
 
@@ -49,7 +51,7 @@ def test_steps_use_the_module_and_shell_of_the_product(answered, tmp_path, capsy
     """
     shell = make_shell(tmp_path, capsys, monkeypatch)
     monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
-    folder = answered.copy(tmp_path).folder
+    folder = answered_folder.copy(tmp_path).folder
     assert shell("pfx", folder).status == 0
     assert shell("steps", folder).status == 0
     pages = {path.stem: path.read_text("utf-8") for path in (folder / "steps").glob("*.html")}

@@ -92,7 +92,7 @@ def items(steps):
     return of_sheets + len(list_common_items(steps))
 
 
-def of(steps, server):
+def find_page(steps, server):
     """Return the steps for one server."""
     return next(page for page in steps.servers if page.server == server)
 
@@ -120,7 +120,9 @@ def test_a_shared_certificate_is_imported_and_assigned_on_every_server(tmp_path)
     (package,) = {p.file for page in steps.servers for p in page.packages if "Default" in p.usages}
     for server in ("fe01.contoso.net", "fe02.contoso.net"):
         assigned = {
-            line.partition(";")[0] for step in of(steps, server).steps for line in step.assigns
+            line.partition(";")[0]
+            for step in find_page(steps, server).steps
+            for line in step.assigns
         }
         assert {"Default", "WebServicesInternal", "WebServicesExternal"} <= assigned
         assert package in build_server_scripts(steps)[f"{server}.ps1"].decode("utf-8-sig")
@@ -155,14 +157,14 @@ def test_server_with_only_the_oauth_certificate_keeps_its_role(tmp_path):
 
 def test_edge_servers_share_their_packages(steps):
     """Both servers in an Edge pool import the same two package files."""
-    first, second = (of(steps, f"edge0{n}.contoso.net") for n in (1, 2))
+    first, second = (find_page(steps, f"edge0{n}.contoso.net") for n in (1, 2))
     assert [p.file for p in first.packages] == [p.file for p in second.packages]
     assert len(first.packages) == 2
 
 
 def test_each_front_end_imports_its_own(steps):
     """Each Front End Server in a pool imports its own package."""
-    files = {of(steps, f"fe0{n}.contoso.net").packages[0].file for n in (1, 2, 3)}
+    files = {find_page(steps, f"fe0{n}.contoso.net").packages[0].file for n in (1, 2, 3)}
     assert len(files) == 3
 
 
@@ -170,7 +172,7 @@ def test_commands_name_types_and_thumbprint(steps, contoso):
     """The assignment command contains the certificate types and the thumbprint that the cmdlet
     requires.
     """
-    server = of(steps, "fe02.contoso.net")
+    server = find_page(steps, "fe02.contoso.net")
     (assign,) = [s for s in server.steps if s.step.id == "assign"]
     thumbprint = server.packages[0].thumbprint
     types = "'Default','WebServicesInternal','WebServicesExternal'"
@@ -203,7 +205,7 @@ def test_chain_goes_into_the_right_stores(steps):
     """A self-signed CA certificate is installed in the Root store by a command that contains its
     file name.
     """
-    (step,) = [s for s in of(steps, "edge02.contoso.net").steps if s.step.id == "chain-edge"]
+    (step,) = [s for s in find_page(steps, "edge02.contoso.net").steps if s.step.id == "chain-edge"]
     assert re.fullmatch(r"certutil -addstore 'Root' 'C:\\.*\\chain\\.{40}\.cer'", step.commands[0])
     assert "Install only self-signed root certificates in Root" in step.text
 
@@ -215,14 +217,16 @@ def test_reverse_proxy_trusts_the_internal_servers(contoso, steps):
 
     def chains(steps):
         chain_steps = [
-            s for s in of(steps, "rp01.contoso.net").steps if s.step.id == "chain-reverse-proxy"
+            s
+            for s in find_page(steps, "rp01.contoso.net").steps
+            if s.step.id == "chain-reverse-proxy"
         ]
         return {s.about: s.text for s in chain_steps}
 
     ((root, text),) = chains(steps).items()  # All servers in this sample have the same root.
     assert "chain of the server's own certificate (" in text
     assert "; verify the certificate of FrontEnd eepool01.contoso.net (HTTPS 4443)" in text
-    (package,) = of(steps, "rp01.contoso.net").packages
+    (package,) = find_page(steps, "rp01.contoso.net").packages
     other = next(p for s in steps.servers for p in s.packages if p.role == "FrontEnd")
     mediation = next(p for s in steps.servers for p in s.packages if p.role == "Mediation")
     alone = build_procedure([replace(package, path=()), other], load_rules(), now=NOON)
@@ -253,7 +257,7 @@ def rolled(steps, server):
     server.
     """
     names = {"assign-av", "roll-over-av", "assign-oauth", "roll-over-oauth"}
-    return {s.step.id for s in of(steps, server).steps} & names
+    return {s.step.id for s in find_page(steps, server).steps} & names
 
 
 def test_first_certificates_are_assigned_immediately(steps):
@@ -273,13 +277,15 @@ def test_a_certificate_in_use_rolls_before_its_end(steps):
     end = datetime(2026, 12, 22, 14, tzinfo=UTC)
     made = build_procedure(with_end(steps, end), load_rules(), now=NOON)
     assert rolled(made, EDGE) == {"roll-over-av"}
-    (roll,) = [s for s in of(made, EDGE).steps if s.step.id == "roll-over-av"]
+    (roll,) = [s for s in find_page(made, EDGE).steps if s.step.id == "roll-over-av"]
     assert "'2026-12-22T06:00:00Z'" in roll.commands[0]
-    (roll,) = [s for s in of(made, "fe01.contoso.net").steps if s.step.id == "roll-over-oauth"]
+    (roll,) = [
+        s for s in find_page(made, "fe01.contoso.net").steps if s.step.id == "roll-over-oauth"
+    ]
     assert "'2026-12-21T14:00:00Z'" in roll.commands[0]
     (remove,) = [
         step
-        for step in of(made, "fe01.contoso.net").later
+        for step in find_page(made, "fe01.contoso.net").later
         if step.step.id == "remove-previous-oauth"
     ]
     assert "-Identity global" in remove.commands[0]
@@ -318,7 +324,7 @@ def test_a_gap_between_old_and_new_is_an_outage(steps):
         (EDGE, "assign-av", AV),
         ("fe01.contoso.net", "assign-oauth", OAUTH),
     ):
-        (step,) = [s for s in of(made, server).steps if s.step.id == step_id]
+        (step,) = [s for s in find_page(made, server).steps if s.step.id == step_id]
         assert (
             "expires at 2026-12-17 00:00 UTC, but the new certificate is not valid before 2026-12-27"
             in step.text
@@ -386,7 +392,7 @@ def test_steps_for_going_back_are_separate(steps):
     """The rollback steps are separate from the other steps, and describe both methods for each
     usage.
     """
-    server = of(steps, EDGE)
+    server = find_page(steps, EDGE)
     assert {s.step.phase for s in server.steps} == {"day", "both"}
     usages = [usage for package in server.packages for usage in package.usages]
     assert [s.about for s in server.back if s.step.id == "back-assign"] == usages
@@ -633,7 +639,7 @@ def test_page_contains_what_the_administrator_needs(steps):
     """The page for a server contains the server's script and the expiry date of each package. It
     explains only commands that are on the page.
     """
-    server = of(steps, EDGE)
+    server = find_page(steps, EDGE)
     alone = select_server_steps(steps, server)
     for page in (to_html(alone), to_markdown(alone)):
         plain = re.sub(r"</?a\b[^>]*>|`|[\[\]]|\(<[^>]*>\)", "", unmarked(page))
@@ -691,7 +697,7 @@ def test_hostile_names_add_no_command(steps, hostile):
     """
 
     def named(name):
-        server = of(steps, EDGE)
+        server = find_page(steps, EDGE)
         changes = {"friendly_name": name, "pool": name, "name": name, "servers": (name,)}
         packages = [replace(package, **changes) for package in server.packages]
         (made,) = build_procedure(packages, load_rules(), now=NOON).servers
@@ -805,7 +811,7 @@ def test_new_root_is_installed_before_any_assignment(renewed):
         assert {issuer.thumbprint for issuer in issued.by_id[name].path} & {
             issuer.thumbprint for issuer in server_page.issuers
         }, server_page.server
-    alone = of(made, "ee01.contoso.com")
+    alone = find_page(made, "ee01.contoso.com")
     assert {step.step.scope for step in alone.steps} == {"issuer"}
     assert (
         "The procedure has two parts, in this order. First make all 3 servers trust"

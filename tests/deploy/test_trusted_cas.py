@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import pytest
 from folders import PASSPHRASE, TODAY, answered_by_openssl, certify, make_folder
+from installed_certificates import MIDNIGHT
 from shell_kit import make_shell
-from standing_certificates import MIDNIGHT
 from topologies import STANDARD_EDITION, TWO_SITES
 
 import lyncnb as ln

@@ -46,15 +46,15 @@ PROVIDER = "Microsoft RSA SChannel Cryptographic Provider"
 
 
 @pytest.fixture(scope="module")
-def answered(tmp_path_factory):
+def answered_folder(tmp_path_factory):
     """Return a request folder in which both requests have their certificate."""
     return answered_by_openssl(STANDARD_EDITION.encode(), tmp_path_factory.mktemp("pfx"))
 
 
 @pytest.fixture
-def issued(answered, tmp_path):
+def issued(answered_folder, tmp_path):
     """Return a copy of the request folder ``answered``, which a test may change."""
-    return answered.copy(tmp_path)
+    return answered_folder.copy(tmp_path)
 
 
 def package(issued, **kwargs):
@@ -475,14 +475,14 @@ def manifests_written(issued, monkeypatch):
     return len(made), sum(written)
 
 
-def test_manifest_is_not_written_for_each_package(answered, tmp_path, monkeypatch):
+def test_manifest_is_not_written_for_each_package(answered_folder, tmp_path, monkeypatch):
     """If a run writes all packages within half a minute, it saves the manifest once, and not after
     each package.
     """
-    made, quick = manifests_written(answered.copy(tmp_path / "quick"), monkeypatch)
+    made, quick = manifests_written(answered_folder.copy(tmp_path / "quick"), monkeypatch)
     monkeypatch.undo()
     monkeypatch.setattr("lyncnb.deploy.write_pfx._SAVE_EVERY", 0.0)
-    again, slow = manifests_written(answered.copy(tmp_path / "slow"), monkeypatch)
+    again, slow = manifests_written(answered_folder.copy(tmp_path / "slow"), monkeypatch)
     assert made == again > 1
     assert slow - quick == made - 1
 

@@ -41,7 +41,7 @@ def planned(*ids, key=P256):
     return plan(*SERVERS, options=PlanOptions(key=key, at_set_up=ids))
 
 
-def of(role, *usages, server=""):
+def find_id(role, *usages, server=""):
     """Return the id of a planned certificate by its role."""
     return next(
         item.id
@@ -52,8 +52,8 @@ def of(role, *usages, server=""):
     )
 
 
-EE02, EDGE = of("FrontEnd", "Default", server="ee02.contoso.com"), of("Edge", "Internal")
-PROXY, OAUTH = of("ReverseProxy"), of("Deployment", "OAuthTokenIssuer")
+EE02, EDGE = find_id("FrontEnd", "Default", server="ee02.contoso.com"), find_id("Edge", "Internal")
+PROXY, OAUTH = find_id("ReverseProxy"), find_id("Deployment", "OAuthTokenIssuer")
 
 
 def request(folder: Path, *ids):

@@ -21,9 +21,7 @@ from folders import (
     with_extra,
     write,
 )
-from printing import unmarked
-from shell_kit import make_shell
-from standing_certificates import (
+from installed_certificates import (
     MIDNIGHT,
     Stored,
     authority,
@@ -31,6 +29,8 @@ from standing_certificates import (
     issue_planned,
     random_estate,
 )
+from printing import unmarked
+from shell_kit import make_shell
 
 import lyncnb as ln
 from lyncnb.authorities.certificate_history import certificate_history

@@ -520,7 +520,7 @@ def test_passphrase_is_asked_twice_only_for_a_new_folder(folder):
 # The following tests are about missing, changed and unknown files.
 
 
-def refused(folder, plan, message, **arguments):
+def assert_refused(folder, plan, message, **arguments):
     """Check that a run rejects the folder and does not change it."""
     before = snapshot(folder)
     with pytest.raises(BundleError, match=message) as caught:
@@ -540,7 +540,7 @@ def test_missing_key_stops_the_run_until_it_is_renewed(folder):
     write(plan, folder)
     name = plan.certificates[0].id
     (folder / "keys" / f"{name}.key").unlink()
-    text = refused(folder, plan, "needs attention")
+    text = assert_refused(folder, plan, "needs attention")
     assert f"keys/{name}.key: is missing" in text
     assert f"--renew {name} --reason TEXT" in text
     bundle = write(plan, folder, renew=[name], reason="key lost")
@@ -560,7 +560,7 @@ def test_changed_file_stops_the_run_until_it_is_renewed(folder, kind):
     name = plan.certificates[0].id
     path = folder / {"csr": "csr", "key": "keys"}[kind] / f"{name}.{kind}"
     path.write_bytes(path.read_bytes().replace(b"A", b"B", 5))
-    refused(folder, plan, "differs from the file that lyncnb wrote")
+    assert_refused(folder, plan, "differs from the file that lyncnb wrote")
     changed = path.read_bytes()
     write(plan, folder, renew=[name], reason="damaged")
     assert (folder / "archive" / f"{name}-g1.{kind}").read_bytes() == changed
@@ -575,7 +575,7 @@ def test_key_of_another_request_is_detected(folder):
     swap = first.read_bytes()
     first.write_bytes(two.read_bytes())
     two.write_bytes(swap)
-    refused(folder, plan, "needs attention")
+    assert_refused(folder, plan, "needs attention")
 
 
 def test_line_endings_of_a_csr_are_ignored(folder):
@@ -592,7 +592,7 @@ def test_missing_manifest_is_reported_with_a_command(folder):
     plan = numbered(1)
     write(plan, folder)
     (folder / "manifest.json").unlink()
-    text = refused(folder, plan, "contains keys or CSRs but no manifest.json")
+    text = assert_refused(folder, plan, "contains keys or CSRs but no manifest.json")
     assert "lyncnb status FOLDER --rebuild" in text
 
 
@@ -610,7 +610,7 @@ def test_a_manifest_that_cannot_be_read_stops_the_run(folder, data, message):
     plan = numbered(1)
     write(plan, folder)
     (folder / "manifest.json").write_bytes(data)
-    refused(folder, plan, message)
+    assert_refused(folder, plan, message)
 
 
 @pytest.mark.parametrize("name", ["csr/{}.csr", "keys/{}.key"])
@@ -620,7 +620,7 @@ def test_unknown_file_is_not_overwritten(folder, name):
     """
     write(numbered(1), folder)
     (folder / name.format(certificate(1).id)).write_bytes(b"somebody's")
-    text = refused(
+    text = assert_refused(
         folder,
         numbered(2),
         "the name belongs to a file that lyncnb must write, but manifest.json does not list this file",
@@ -634,7 +634,7 @@ def test_unknown_file_in_the_archive_is_not_overwritten(folder):
     write(plan, folder)
     (folder / "archive").mkdir(mode=0o700)
     (folder / "archive" / f"{plan.certificates[0].id}-g1.key").write_bytes(b"somebody's")
-    refused(
+    assert_refused(
         folder, with_extra(plan, 0, "sip.contoso.com"), "belongs to a file that lyncnb must write"
     )
 
@@ -670,7 +670,7 @@ def test_a_folder_that_others_can_write_is_refused(folder, subfolder):
     write(plan, folder)
     write(plan, folder, renew=[plan.certificates[0].id], reason="x")
     (folder / subfolder).chmod(0o777)
-    refused(folder, plan, "other users can write to")
+    assert_refused(folder, plan, "other users can write to")
 
 
 def test_keys_that_others_can_read_are_refused(folder):
@@ -680,10 +680,10 @@ def test_keys_that_others_can_read_are_refused(folder):
     plan = numbered(1)
     write(plan, folder)
     (folder / "keys").chmod(0o750)
-    assert "chmod 700" in refused(folder, plan, "keys/: can be opened by other users")
+    assert "chmod 700" in assert_refused(folder, plan, "keys/: can be opened by other users")
     (folder / "keys").chmod(0o700)
     next((folder / "keys").iterdir()).chmod(0o640)
-    assert "chmod 600" in refused(folder, plan, "other users can read this file")
+    assert "chmod 600" in assert_refused(folder, plan, "other users can read this file")
 
 
 def test_permissions_of_an_extracted_folder_are_restricted(folder):
@@ -720,7 +720,7 @@ def test_a_symbolic_link_in_the_way_is_refused(folder, tmp_path, name):
     os.rename(folder / name, tmp_path / "elsewhere")
     os.symlink(tmp_path / "elsewhere", folder / name)
     changed = with_extra(plan, 0, "sip.contoso.com")
-    refused(folder, changed, "symbolic link")
+    assert_refused(folder, changed, "symbolic link")
 
 
 def test_a_key_that_is_a_symbolic_link_is_refused(folder, tmp_path):
@@ -730,7 +730,7 @@ def test_a_key_that_is_a_symbolic_link_is_refused(folder, tmp_path):
     key = next((folder / "keys").iterdir())
     os.rename(key, tmp_path / "key")
     os.symlink(tmp_path / "key", key)
-    refused(folder, plan, "is a symbolic link")
+    assert_refused(folder, plan, "is a symbolic link")
 
 
 def test_folder_must_not_be_a_link_or_file(folder, tmp_path):
@@ -752,7 +752,7 @@ def test_interrupted_change_of_the_passphrase_must_be_completed(folder):
     plan = numbered(1)
     manifest = write(plan, folder).manifest
     save_manifest(folder, replace(manifest, rekeying="2026-11-24T00:00:00Z"))
-    assert "lyncnb rekey FOLDER" in refused(folder, plan, "the passphrase change")
+    assert "lyncnb rekey FOLDER" in assert_refused(folder, plan, "the passphrase change")
 
 
 def test_copied_folder_can_be_used(folder, tmp_path):

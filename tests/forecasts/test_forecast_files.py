@@ -33,7 +33,7 @@ def forecast(**options: object) -> ln.Forecast:
 
 
 @pytest.fixture(scope="module")
-def made() -> ln.Forecast:
+def full_forecast() -> ln.Forecast:
     """Return a forecast with every type of event, including lead times, maintenance windows, and a
     freeze that is too long.
     """
@@ -49,12 +49,12 @@ def events(made: ln.Forecast) -> list[icalendar.Event]:
     return calendar.walk("VEVENT")
 
 
-def test_calendar(made):
+def test_calendar(full_forecast):
     """Each entry of the calendar lasts one day and has an alarm before that day.
 
     If the alarm's date has passed, the entry says it is too late.
     """
-    calendar_events = events(made)
+    calendar_events = events(full_forecast)
     assert calendar_events
     for event in calendar_events:
         day = event.decoded("dtstart")
@@ -68,14 +68,15 @@ def test_calendar(made):
     assert len({str(event["uid"]) for event in calendar_events}) == len(calendar_events)
 
 
-def test_calendar_contains_all_tasks(made):
+def test_calendar_contains_all_tasks(full_forecast):
     """The calendar has an entry for each date on which to order certificates or change servers,
     with the time of each roll-over.
     """
     events_by_task = {
-        (str(event["uid"]).split("-")[0], event.decoded("dtstart")): event for event in events(made)
+        (str(event["uid"]).split("-")[0], event.decoded("dtstart")): event
+        for event in events(full_forecast)
     }
-    for entry in made.entries:
+    for entry in full_forecast.entries:
         order, change = (
             events_by_task["order", entry.order_on],
             events_by_task["change", entry.change_on],
@@ -91,38 +92,42 @@ def test_calendar_contains_all_tasks(made):
             assert last < entry.change_by or last < entry.change_on
 
 
-def test_a_forecast_always_has_the_same_bytes(made):
+def test_a_forecast_always_has_the_same_bytes(full_forecast):
     """If the same forecast is written again, all files, including the workbook, have the same
     bytes.
     """
     for ending in FORECAST_FILE.is_ours:
-        assert write_report(build_forecast_report(made), ending) == write_report(
-            build_forecast_report(made), ending
+        assert write_report(build_forecast_report(full_forecast), ending) == write_report(
+            build_forecast_report(full_forecast), ending
         ), ending
 
 
 @pytest.mark.parametrize("kind", [FORECAST_FILE, FORECASTS_FILE])
-def test_files_are_recognized(made, kind: OutputKind):
+def test_files_are_recognized(full_forecast, kind: OutputKind):
     """Each file of a forecast is recognized as a file that lyncnb created and may replace."""
     for ending, is_ours in kind.is_ours.items():
         if kind is FORECAST_FILE:
-            data = write_report(build_forecast_report(made), ending)
+            data = write_report(build_forecast_report(full_forecast), ending)
         else:
-            data = write_report(build_forecasts_report(ln.compare_forecasts(made, made)), ending)
+            data = write_report(
+                build_forecasts_report(ln.compare_forecasts(full_forecast, full_forecast)), ending
+            )
         assert is_ours(io.BytesIO(data)), ending
 
 
-def test_assumptions_show_the_resulting_totals(made):
+def test_assumptions_show_the_resulting_totals(full_forecast):
     """In every format for readers, the forecast shows the total numbers of orders and validations
     next to its assumptions.
     """
     orders, validations = (
-        sum(getattr(month, name) for month in made.months) for name in ("orders", "validations")
+        sum(getattr(month, name) for month in full_forecast.months)
+        for name in ("orders", "validations")
     )
     texts = [
-        write_report(build_forecast_report(made), ending).decode() for ending in (".html", ".md")
+        write_report(build_forecast_report(full_forecast), ending).decode()
+        for ending in (".html", ".md")
     ]
-    texts.append("\n".join(format_report(build_forecast_report(made), width=10_000)))
+    texts.append("\n".join(format_report(build_forecast_report(full_forecast), width=10_000)))
     assert orders > validations > 1
     for text in texts:
         assert f"for {orders:,} orders, the forecast assumes that each certificate" in text
@@ -130,34 +135,38 @@ def test_assumptions_show_the_resulting_totals(made):
         assert f"for {validations:,} validations, the forecast assumes one DNS" in text
 
 
-def test_tables_agree(made):
+def test_tables_agree(full_forecast):
     """The CSV file, workbook, DataFrame and JSON of a forecast contain the same certificates."""
-    frame = made.to_frame()
+    frame = full_forecast.to_frame()
     rows = list(
         csv.reader(
-            io.StringIO(write_report(build_forecast_report(made), ".csv").decode("utf-8-sig"))
+            io.StringIO(
+                write_report(build_forecast_report(full_forecast), ".csv").decode("utf-8-sig")
+            )
         )
     )
     assert rows[0] == list(frame.columns)
-    assert len(rows) - 1 == len(frame) == len(made.entries)
-    book = openpyxl.load_workbook(io.BytesIO(write_report(build_forecast_report(made), ".xlsx")))
+    assert len(rows) - 1 == len(frame) == len(full_forecast.entries)
+    book = openpyxl.load_workbook(
+        io.BytesIO(write_report(build_forecast_report(full_forecast), ".xlsx"))
+    )
     assert book.sheetnames == ["Certificates", "Work by month", "Problems"]
     assert [book[name].max_row - 1 for name in book.sheetnames] == [
         *(
-            len(made.entries),
-            len(made.months),
-            sum(len(problem.rules) for problem in made.problems),
+            len(full_forecast.entries),
+            len(full_forecast.months),
+            sum(len(problem.rules) for problem in full_forecast.problems),
         ),
     ]
-    document = json.loads(write_report(build_forecast_report(made), ".json"))
-    assert document["works"] is made.works is False
+    document = json.loads(write_report(build_forecast_report(full_forecast), ".json"))
+    assert document["works"] is full_forecast.works is False
     assert [certificate["issued_on"] for certificate in document["certificates"]] == list(
         frame["Issued"].dt.strftime("%Y-%m-%d")
     )
     assert document["problems"][0]["rules"][-1]["rule"] == "freeze"
 
 
-def test_page_and_text_escape(made):
+def test_page_and_text_escape(full_forecast):
     """If the name of a freeze contains markup or a formula, it is shown as text on the page and in
     the tables.
     """
@@ -165,18 +174,18 @@ def test_page_and_text_escape(made):
     for ending in (".html", ".svg"):
         assert b"<b>|" not in write_report(build_forecast_report(bad), ending), ending
     assert "\\|" in write_report(build_forecast_report(bad), ".md").decode()
-    page = write_report(build_forecast_report(made), ".html").decode()
+    page = write_report(build_forecast_report(full_forecast), ".html").decode()
     assert all(
         f"<caption>{name}" in page
         for name in ("Problems with the schedule", "Work by year", "Work by month")
     )
 
 
-def test_picture(made):
+def test_picture(full_forecast):
     """The table of a forecast's picture contains the limits of public CAs, the change freezes, the
     problems, and the installed certificates.
     """
-    figure = ln.figure(made)
+    figure = ln.figure(full_forecast)
     kinds = dict.fromkeys(row[0] for row in figure.rows)
     assert list(kinds) == [
         *("Limits of public CAs", "Freezes", "Problems", "Installed, from a public CA"),
@@ -184,7 +193,7 @@ def test_picture(made):
     ]
     assert "in total, by day" in figure.svg
     with pytest.raises(PlanError, match="cannot draw the picture"):
-        ln.figure(made, "topology")
+        ln.figure(full_forecast, "topology")
 
 
 def test_nothing_to_do():
@@ -224,11 +233,11 @@ def test_validation_on_a_separate_date():
     assert {("Validate", entry.validate_on) for entry in late} <= tasks
 
 
-def test_comparison_in_a_notebook(made):
+def test_comparison_in_a_notebook(full_forecast):
     """In a notebook, a comparison of two forecasts shows the work in each year, and the problems of
     each forecast.
     """
-    pair = ln.compare_forecasts(made, forecast())
+    pair = ln.compare_forecasts(full_forecast, forecast())
     assert list(pair.to_frame().columns) == ["When", "Work", "First", "Second", "Difference"]
     shown = pair._repr_html_()
     assert "Problems with the schedule" in shown

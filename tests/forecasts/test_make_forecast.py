@@ -34,7 +34,7 @@ def with_options(plan: ln.CertificatePlan, **options: object) -> ln.CertificateP
     return replace(plan, options=replace(plan.options, planned_issue_date=ISSUE, **options))
 
 
-def of(made: ln.Forecast, usage: str) -> list[ForecastEntry]:
+def find_entries(made: ln.Forecast, usage: str) -> list[ForecastEntry]:
     return [entry for entry in made.entries if usage in entry.usages]
 
 
@@ -52,7 +52,7 @@ def test_golden_case():
     After
     further steps of 66 days, the twelfth has the limit of 47 days, two thirds of which are 31.
     """
-    edge = of(ln.forecast(with_options(planned())), "AudioVideoAuthentication")
+    edge = find_entries(ln.forecast(with_options(planned())), "AudioVideoAuthentication")
     assert days(edge[:14], "issued_on") == [
         *("2026-11-25", "2027-04-07", "2027-06-12", "2027-08-17", "2027-10-22", "2027-12-27"),
         *("2028-03-02", "2028-05-07", "2028-07-12", "2028-09-16", "2028-11-21", "2029-01-26"),
@@ -90,7 +90,7 @@ def test_a_ca_may_validate_each_name(ca, validated):
     Other CAs accept a proof for the domain.
     """
     made = ln.forecast(planned(ca={"public": ca}, planned_issue_date=ISSUE))
-    assert of(made, "AccessEdgeExternal")[0].domains == validated
+    assert find_entries(made, "AccessEdgeExternal")[0].domains == validated
 
 
 def test_oauth_certificate_takes_effect_a_day_before_the_old_one_ends():
@@ -99,7 +99,7 @@ def test_oauth_certificate_takes_effect_a_day_before_the_old_one_ends():
 
     It is installed once, without restarts.
     """
-    first, second = of(ln.forecast(with_options(planned())), "OAuthTokenIssuer")[:2]
+    first, second = find_entries(ln.forecast(with_options(planned())), "OAuthTokenIssuer")[:2]
     assert first.valid_until == date(2027, 11, 24)
     assert [f"{moment}" for _, moment in second.takes_effect] == ["2027-11-24 00:00:00+00:00"]
     assert second.change_by == date(2027, 11, 23)
@@ -173,12 +173,12 @@ def test_roll_over_without_an_available_day_is_reported():
     bundle = bundle_of(plan, lambda certificate: (ends - timedelta(days=89), ends))
     options = ln.PlanOptions(freezes={"quarter": "2027-02-01 to 2027-04-29"})
     made = ln.forecast(bundle, start=date(2027, 1, 31), until=date(2027, 6, 1), options=options)
-    edge = of(made, "AudioVideoAuthentication")
+    edge = find_entries(made, "AudioVideoAuthentication")
     problem = next(candidate for candidate in made.problems if edge[0].id in candidate.certificates)
     assert f"{problem.begins} {problem.ends}" == "2027-04-30 2027-04-30"
     assert [rule.rule for rule in problem.rules] == ["validity", "roll-over", "freeze"]
     # Without OAuth tokens, a change on the last day of the old certificate is not late.
-    assert not any(entry.late_from for entry in of(made, "Default"))
+    assert not any(entry.late_from for entry in find_entries(made, "Default"))
 
 
 def test_roll_over_before_a_certificate_ends_at_midnight():
@@ -190,7 +190,7 @@ def test_roll_over_before_a_certificate_ends_at_midnight():
     bundle = bundle_of(plan, lambda certificate: (ends - timedelta(days=90), ends))
     options = ln.PlanOptions(windows={"one": "2027-04-29", "then": "2027-06-01 to 2028-12-31"})
     made = ln.forecast(bundle, start=date(2027, 2, 1), until=date(2027, 6, 1), options=options)
-    second = of(made, "OAuthTokenIssuer")[1]
+    second = find_entries(made, "OAuthTokenIssuer")[1]
     assert (second.change_on, second.change_by) == (date(2027, 4, 29), date(2027, 4, 29))
     assert [f"{moment}" for _, moment in second.takes_effect] == ["2027-04-29 23:59:59+00:00"]
 
@@ -232,7 +232,7 @@ def test_certificate_that_ends_before_the_first_window():
     )  # fmt: skip
     made = ln.forecast(plan)
     for usage in ("AudioVideoAuthentication", "Default"):
-        first, second, *_ = of(made, usage)
+        first, second, *_ = find_entries(made, usage)
         assert (first.valid_until, first.change_on, first.changes) == (date(2029, 4, 13), None, 0)
         assert second.change_on == date(2029, 4, 14)
         assert not second.restarts  # No server was in use before this date.
@@ -283,7 +283,7 @@ def test_ca_with_its_own_limits():
         ln.forecast(with_options(planned())),
         ln.forecast(with_options(other, ca={"public": "Let's Encrypt"})),
     )
-    edge = of(pair.second, "AudioVideoAuthentication")
+    edge = find_entries(pair.second, "AudioVideoAuthentication")
     assert edge[0].valid_until == date(2027, 2, 22)  # The certificate is valid for 90 days.
     assert edge[1].issued_on == date(2027, 1, 24)  # The renewal is planned after 60 days.
     assert edge[1].valid_until == date(2027, 4, 23)

@@ -103,7 +103,7 @@ def random_interview(chance):
         left = [answer for answer in walked if answer.place not in texts]
         if not left:
             assert not [answer for answer in walked if answer.problem]
-            return ln.GuideAnswers(asked=walked)
+            return ln.GuideAnswers(questions=walked)
         for answer in left:
             is_any = chance.random() < 0.6 or not answer.question.default
             texts[answer.place] = (
@@ -139,12 +139,12 @@ def test_every_answer_is_used():
     for more in ({}, {"hybrid": "yes"}, {"simple_urls": "one-host"}, {"product": "lync2013"}):
         texts = {("", key): text for key, text in (base | more).items()} | {("", "sites"): "Main"}
         texts |= {("Main", "edition"): "both", ("Main", "directors"): "1"}
-        was = ln.GuideAnswers(asked=walk_questions(texts))
-        for answer in was.asked:
+        was = ln.GuideAnswers(questions=walk_questions(texts))
+        for answer in was.questions:
             for _ in range(6 if answer.question.key in unused else 0):
                 text = random_text(answer.question, chance, answer.site) or "other"
-                now = ln.GuideAnswers(asked=walk_questions(texts | {answer.place: text}))
-                if any(reply.problem for reply in now.asked) or lay_out(now).problems:
+                now = ln.GuideAnswers(questions=walk_questions(texts | {answer.place: text}))
+                if any(reply.problem for reply in now.questions) or lay_out(now).problems:
                     continue
                 changed = lay_out(now).rows != lay_out(was).rows or now.options != was.options
                 unused -= {answer.question.key} if changed else set()
@@ -324,7 +324,7 @@ def test_questions_depend_on_the_product():
     interoperability only from 2015 on.
     """
     keys_by_product = {
-        product: {answer.question.key for answer in answers(product=product, hybrid=True).asked}
+        product: {answer.question.key for answer in answers(product=product, hybrid=True).questions}
         for product in list_products()
     }
     assert keys_by_product["sfb2015"] - keys_by_product["lync2013"] == {"video_interop_servers"}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from panel_kit import Talk
+from panel_kit import PanelClient
 from places import REPOSITORY
 
 import lyncnb as ln
@@ -64,5 +64,5 @@ def test_every_panel_shows_the_list(tmp_path):
         ln.GuidePanel(),
     )
     for panel in panels:
-        assert Talk(panel.view).say("ready")["start"]["help"] == list_help_rows()
+        assert PanelClient(panel.view).send("ready")["start"]["help"] == list_help_rows()
         assert "help_dialog.js" in panel.view.channel.scripts

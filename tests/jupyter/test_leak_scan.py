@@ -58,7 +58,7 @@ def printed(text: str, name: str = "stdout"):
     return new_code_cell("1", outputs=[new_output("stream", name=name, text=text)])
 
 
-def shown(kind: str, content):
+def make_cell(kind: str, content):
     return new_code_cell("1", outputs=[new_output("display_data", data={kind: content})])
 
 
@@ -66,21 +66,21 @@ PLANTED = {
     "key in PEM": printed(PEM),
     "encrypted key in PEM": printed(LOCKED),
     "key in OpenSSH's form": new_markdown_cell(OPENSSH),
-    "key with entities for its dashes": shown("text/html", PEM.replace("-", "&#45;")),
-    "key with tags in it": shown("text/html", PEM.replace("PRIVATE", "<b>PRIVATE</b>")),
+    "key with entities for its dashes": make_cell("text/html", PEM.replace("-", "&#45;")),
+    "key with tags in it": make_cell("text/html", PEM.replace("PRIVATE", "<b>PRIVATE</b>")),
     "key file as base64, one byte off": printed("x" + coded(b"-" + PEM.encode())),
     "key coded twice": printed(coded(coded(PEM.encode()).encode())),
     "key packed": printed(coded(gzip.compress(PEM.encode()))),
     "DER in hexadecimal": printed(DER.hex()),
     "DER as a hex dump": printed(DER.hex(":")),
-    "DER as Python shows it": shown("text/plain", repr(DER)),
+    "DER as Python shows it": make_cell("text/plain", repr(DER)),
     "DER as numbers": printed(str(list(DER))),
     "PFX as base64": printed(coded(PFX)),
-    "PFX as Python shows it": shown("text/plain", repr(PFX)),
+    "PFX as Python shows it": make_cell("text/plain", repr(PFX)),
     "PFX attached": new_markdown_cell("x", attachments={"a.pfx": {"application/x-pkcs12": coded(PFX)}}),
-    "key as an address": shown("text/html", f'<a href="data:text/plain,{quote(PEM)}">key</a>'),
+    "key as an address": make_cell("text/html", f'<a href="data:text/plain,{quote(PEM)}">key</a>'),
     "JSON Web Key": printed(json.dumps({"kty": "RSA", "n": "x", "e": "AQAB", "d": "secret"})),
-    "JSON Web Key as values": shown("application/json", {"kty": "EC", "crv": "P-256", "d": "x"}),
+    "JSON Web Key as values": make_cell("application/json", {"kty": "EC", "crv": "P-256", "d": "x"}),
     "openssl -text": printed("Private-Key: (2048 bit, 2 primes)\nmodulus:\n    00:aa"),
     "key in XML": printed("<RSAKeyValue><Modulus>x</Modulus><D>x</D></RSAKeyValue>"),
     "answer to a question": printed("Passphrase: hunter2\n", "stdin"),
@@ -92,9 +92,9 @@ PLANTED = {
     "PowerShell's secure string": new_code_cell("# ConvertTo-SecureString 'hunter2' -AsPlainText"),
     "token for signing in": printed("Authorization: Bearer abcdefghijklmnopqrstuvwx.yz"),
     "token in an address": printed(f"http://127.0.0.1:8888/lab?token={'3f' * 24}"),
-    "token in a link": shown("text/html", f'<a href="/lab?reset&amp;token={"3f" * 24}">lab</a>'),
+    "token in a link": make_cell("text/html", f'<a href="/lab?reset&amp;token={"3f" * 24}">lab</a>'),
     "passphrase printed": printed(f"it is {PASSPHRASE}"),
-    "passphrase on a page": shown("text/html", f"<p>{html.escape(PASSPHRASE)}</p>"),
+    "passphrase on a page": make_cell("text/html", f"<p>{html.escape(PASSPHRASE)}</p>"),
     "passphrase coded": printed(coded(b"ab" + PASSPHRASE.encode())),
     "passphrase in UTF-16 coded": printed(coded(PASSPHRASE.encode("utf-16-le"))),
     "passphrase in hexadecimal": printed(PASSPHRASE.encode().hex()),
@@ -139,8 +139,8 @@ def work_notebook():
             new_markdown_cell("# Plan\nThe private key stays in `keys/`; ask for the password."),
             new_code_cell("getpass('Passphrase: ')\nfolder = 'x'"),
             new_code_cell("passphrase = ln.ask_passphrase()\npassword_list = read(PASSWORDS)"),
-            shown("text/html", planned._repr_html_()),
-            *[shown("text/html", ln.figure(planned, k)._repr_html_()) for k in ("", "coverage")],
+            make_cell("text/html", planned._repr_html_()),
+            *[make_cell("text/html", ln.figure(planned, k)._repr_html_()) for k in ("", "coverage")],
             printed(request + "\n-----END CERTIFICATE REQUEST-----\n"),
             printed("\n".join(f"{certificate.id} {planned.sha256}" for certificate in planned.certificates)),
             printed("requests/csr/FrontEnd-ee01.csr and https://learn.microsoft.com/home/lync"),
@@ -206,7 +206,7 @@ def test_paths_are_removed_from_outputs_only():
     notebook = new_notebook(
         cells=[
             printed(f"{HOME}/a/b and {TEMPORARY}/tmpx1/keys\n"),
-            shown("text/html", f"<td>{WINDOWS_HOME}\\b</td>"),
+            make_cell("text/html", f"<td>{WINDOWS_HOME}\\b</td>"),
             new_code_cell(f'open("{HOME}/x")'),
         ]
     )
@@ -221,7 +221,7 @@ def test_the_view_of_a_widget_is_not_reported():
     """The scan does not report the view of a widget, because only the widget's state contains
     values.
     """
-    assert scan_notebook(new_notebook(cells=[shown(WIDGET_VIEW, {"model_id": "abc"})])) == ()
+    assert scan_notebook(new_notebook(cells=[make_cell(WIDGET_VIEW, {"model_id": "abc"})])) == ()
 
 
 @pytest.mark.parametrize("piece", ["0", "a1", "b'", '"d":"', "1 "])

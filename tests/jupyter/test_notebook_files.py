@@ -29,7 +29,7 @@ def printed(text: str, name: str = "stdout"):
     return new_code_cell("1", outputs=[new_output("stream", name=name, text=text)])
 
 
-def shown(**data: str):
+def make_cell(**data: str):
     bundle = {key.replace("_", "/", 1): value for key, value in data.items()}
     return new_code_cell("1", outputs=[new_output("display_data", data=bundle)])
 
@@ -46,7 +46,7 @@ def save(path, *cells, **metadata):
         (printed(ENCRYPTED), "the cell contains a private key"),
         (new_code_cell(f"key = '''{PEM}'''"), "the cell contains a private key"),
         (new_markdown_cell(PEM), "the cell contains a private key"),
-        (shown(text_html=f"<pre>{PEM}</pre>"), "the cell contains a private key"),
+        (make_cell(text_html=f"<pre>{PEM}</pre>"), "the cell contains a private key"),
         # In the base64 text of a file, a key begins at one of three offsets within a group of
         # digits.
         (printed(base64.b64encode(PEM.encode()).decode()), "the cell contains a private key"),
@@ -90,7 +90,7 @@ def test_secrets_are_found_by_cell(cell, message):
         new_code_cell('passphrase_file = "secret.txt"'),
         new_code_cell('os.environ.pop("LYNCNB_PASSPHRASE", None)'),
         printed("-----BEGIN CERTIFICATE REQUEST-----\nMIIA\n-----END CERTIFICATE REQUEST-----\n"),
-        shown(text_html="<table><tr><td>PRIVATE KEY</td></tr></table>"),
+        make_cell(text_html="<table><tr><td>PRIVATE KEY</td></tr></table>"),
     ],
 )
 def test_other_texts_are_not_secrets(cell):
@@ -194,7 +194,7 @@ def test_a_shared_page_has_no_scripts_and_loads_nothing(tmp_path):
     """A shared page has no scripts, has addresses only in links, and has a content security policy
     that forbids scripts and external content.
     """
-    cell = shown(text_html="<b>x</b>", application_javascript="alert(1)", text_plain="x")
+    cell = make_cell(text_html="<b>x</b>", application_javascript="alert(1)", text_plain="x")
     formula = new_markdown_cell("$x^2$ [a](https://learn.microsoft.com)\n```mermaid\na-->b\n```")
     path = save(tmp_path / "a.ipynb", formula, cell)
     page = share_notebook(path, tmp_path / "page.html").page

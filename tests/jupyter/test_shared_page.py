@@ -52,7 +52,7 @@ FRAGMENTS = int(os.environ.get("LYNCNB_FRAGMENTS", "1000"))
 WIDE = [f"Column {number}" for number in range(23)]
 
 
-def shown(kind, content):
+def make_cell(kind, content):
     return new_code_cell("1 + 1", outputs=[new_output("display_data", data={kind: content})])
 
 
@@ -73,12 +73,12 @@ def example():
         cells=[
             new_markdown_cell("# Plan of contoso\nSome `a < b` words."),
             new_markdown_cell("## Certificates & names"),
-            shown("text/html", planned._repr_html_()),
+            make_cell("text/html", planned._repr_html_()),
             new_markdown_cell("## Wide"),
-            shown("text/html", wide_table()),
+            make_cell("text/html", wide_table()),
             new_markdown_cell("### Picture"),
-            shown("text/html", ln.figure(planned)._repr_html_()),
-            shown("image/svg+xml", ln.figure(planned, "coverage").svg),
+            make_cell("text/html", ln.figure(planned)._repr_html_()),
+            make_cell("image/svg+xml", ln.figure(planned, "coverage").svg),
             new_code_cell(
                 "print(1)", outputs=[new_output("stream", name="stdout", text="x" * 400)]
             ),
@@ -104,8 +104,8 @@ def test_scripts_and_loaded_addresses_are_removed():
     notebook = new_notebook(
         cells=[
             new_markdown_cell(HOSTILE),
-            shown("text/html", HOSTILE),
-            shown("text/markdown", HOSTILE),
+            make_cell("text/html", HOSTILE),
+            make_cell("text/markdown", HOSTILE),
         ]
     )
     page = render_notebook(notebook, title="x")
@@ -214,7 +214,7 @@ def test_twice_the_text_takes_at_most_thrice_the_time(kind):
 
     def make(count):
         cells = [new_markdown_cell(GROWING[kind](count))]
-        notebook = new_notebook(cells=[*cells, shown("text/html", GROWING[kind](count))])
+        notebook = new_notebook(cells=[*cells, make_cell("text/html", GROWING[kind](count))])
         return lambda: render_notebook(notebook, title="Plan")
 
     make(1)()  # The first call imports the modules of nbconvert.
@@ -252,7 +252,7 @@ def test_cells_for_the_author_are_omitted():
             new_markdown_cell("# Plan\nFor all.\n\n<!-- author -->\nPress **Run**\nnow.\n\nLast."),
             new_markdown_cell("<!-- author -->\nA cell of your own."),
             new_code_cell(
-                "1", metadata={"tags": ["author"]}, outputs=shown("text/html", "two")["outputs"]
+                "1", metadata={"tags": ["author"]}, outputs=make_cell("text/html", "two")["outputs"]
             ),
         ]
     )
@@ -293,9 +293,9 @@ def test_the_plan_is_on_the_first_page_with_author_and_date(tmp_path, monkeypatc
         cells=[
             new_markdown_cell("# Plan of contoso\nAt first."),
             new_markdown_cell("## The editor"),
-            shown("text/html", editor._repr_html_()),
+            make_cell("text/html", editor._repr_html_()),
             new_markdown_cell("## Certificates"),
-            shown("text/html", planned._repr_html_()),
+            make_cell("text/html", planned._repr_html_()),
         ]
     )
     notebook.cells[-1].metadata["execution"] = {"shell.execute_reply": "2026-12-02T08:00:00Z"}
@@ -330,7 +330,7 @@ def test_an_untrusted_origin_mark_is_harmless(mark):
     """Untrusted data in the origin mark of an output does no harm: lyncnb reads it as names or
     ignores it.
     """
-    notebook = new_notebook(cells=[shown("text/html", f"<p data-lyncnb-origin='x'>{mark}</p>")])
+    notebook = new_notebook(cells=[make_cell("text/html", f"<p data-lyncnb-origin='x'>{mark}</p>")])
     notebook.cells[0].outputs[0].data["text/html"] += f'<p data-lyncnb-origin="{mark}">words</p>'
     page = render_notebook(notebook, title="x")
     assert "words" in page
@@ -484,8 +484,8 @@ def test_collapsed_rows_and_names_are_printed(tmp_path, monkeypatch):
     notebook = new_notebook(
         cells=[
             new_markdown_cell("# Plan"),
-            shown("text/html", planned._repr_html_()),
-            shown("text/html", figure._repr_html_()),
+            make_cell("text/html", planned._repr_html_()),
+            make_cell("text/html", figure._repr_html_()),
         ]
     )
     write_notebook(notebook, path, kind=CLEAN_COPY)
@@ -524,9 +524,9 @@ def test_text_before_a_picture_is_on_its_sheet(tmp_path, monkeypatch):
     notebook = new_notebook(
         cells=[
             new_markdown_cell("# Plan"),
-            shown("text/html", topology._repr_html_()),
+            make_cell("text/html", topology._repr_html_()),
             new_markdown_cell("Beforehand."),
-            shown("text/html", ln.figure(planned)._repr_html_()),
+            make_cell("text/html", ln.figure(planned)._repr_html_()),
             new_markdown_cell("Afterwards."),
         ]
     )

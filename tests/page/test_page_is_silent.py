@@ -67,7 +67,7 @@ class Listener:
     """A server that records the first bytes of each TCP connection and UDP datagram on one port."""
 
     def __init__(self) -> None:
-        self.heard: list[bytes] = []
+        self.messages: list[bytes] = []
         self._tcp = socket.create_server(("127.0.0.1", 0))
         self.port = self._tcp.getsockname()[1]
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -84,14 +84,14 @@ class Listener:
             with connection:
                 connection.settimeout(1)
                 try:
-                    self.heard.append(b"TCP " + connection.recv(200))
+                    self.messages.append(b"TCP " + connection.recv(200))
                 except OSError:
-                    self.heard.append(b"TCP")
+                    self.messages.append(b"TCP")
 
     def _receive(self) -> None:
         while True:
             try:
-                self.heard.append(b"UDP " + self._udp.recv(200))
+                self.messages.append(b"UDP " + self._udp.recv(200))
             except OSError:
                 return
 
@@ -124,9 +124,9 @@ def test_the_listener_receives_data_of_a_page(browser, listener, tmp_path):
     page.evaluate("fetch('http://www.contoso.com/secret', { mode: 'no-cors' }).catch(() => {})")
     page.evaluate(BY_UDP, listener.port)
     page.close()
-    assert any(b"GET /secret" in message for message in listener.heard)
-    assert any(message.startswith(b"UDP ") for message in listener.heard)
-    listener.heard.clear()
+    assert any(b"GET /secret" in message for message in listener.messages)
+    assert any(message.startswith(b"UDP ") for message in listener.messages)
+    listener.messages.clear()
 
 
 def test_a_whole_session_sends_nothing(browser, listener, contoso, tmp_path):
@@ -156,4 +156,4 @@ def test_a_whole_session_sends_nothing(browser, listener, contoso, tmp_path):
     (worker,) = page.workers
     assert worker.evaluate(FROM_A_WORKER, "http://www.contoso.com/secret") == 12
     planner.context.close()
-    assert listener.heard == []
+    assert listener.messages == []

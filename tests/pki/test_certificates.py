@@ -204,17 +204,17 @@ def test_bad_bytes():
 
 
 @pytest.fixture(scope="module")
-def one(ca) -> bytes:
+def leaf_der(ca) -> bytes:
     return der(leaf(ca))
 
 
 @given(data=st.data())
-def test_damaged(one, data):
+def test_damaged(leaf_der, data):
     """If a byte of a certificate is changed, the certificate is either read or rejected as damaged."""
-    position = data.draw(st.integers(0, len(one) - 1))
+    position = data.draw(st.integers(0, len(leaf_der) - 1))
     value = data.draw(st.integers(0, 255))
     with suppress(BadCertificate):
-        read_certificate(one[:position] + bytes([value]) + one[position + 1 :])
+        read_certificate(leaf_der[:position] + bytes([value]) + leaf_der[position + 1 :])
 
 
 def test_to_pem_equals_pyca(ca):

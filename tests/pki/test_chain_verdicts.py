@@ -278,7 +278,7 @@ def verdict_of_gnutls(folder: Path, certificates: list[x509.Certificate]) -> boo
     return done.returncode == 0 and "Chain verification output: Verified" in done.stdout
 
 
-def ours(certificates: list[x509.Certificate]) -> list[str]:
+def find_codes(certificates: list[x509.Certificate]) -> list[str]:
     """Evaluate the first certificate with the other ones as its chain, and return the codes of
     lyncnb's findings.
     """
@@ -319,7 +319,7 @@ def test_good_chains(tmp_path, title):
     a few exceptions for GnuTLS.
     """
     certificates = chain(**GOOD[title])
-    assert ours(certificates) == []
+    assert find_codes(certificates) == []
     assert verdict_of_openssl(tmp_path, certificates)
     assert verdict_of_gnutls(tmp_path, certificates) or title in _NOT_FOR_GNUTLS
 
@@ -332,14 +332,14 @@ def test_invalid_and_unusual_chains(tmp_path, values):
         "openssl": verdict_of_openssl(tmp_path, certificates),
         "gnutls": verdict_of_gnutls(tmp_path, certificates),
     }
-    assert ours(certificates) != [], theirs
+    assert find_codes(certificates) != [], theirs
 
 
 @pytest.mark.parametrize(("depth", "missing"), INCOMPLETE.values(), ids=INCOMPLETE)
 def test_an_incomplete_chain_is_reported(tmp_path, depth, missing):
     """If any certificate of a chain is missing, lyncnb reports that the chain is incomplete."""
     whole = chain(depth=depth)
-    assert "chain-incomplete" in ours(
+    assert "chain-incomplete" in find_codes(
         [certificate for n, certificate in enumerate(whole) if n != missing]
     )
 
@@ -350,4 +350,4 @@ def test_many_cas_of_one_name():
     """
     leaf, issuing, root = chain(ca1={"ends": 400 * _DAY})
     others = [chain(ca1={"own_key": _key("p256")})[1] for _ in range(18)]
-    assert ours([leaf, *others, issuing, root]) == []
+    assert find_codes([leaf, *others, issuing, root]) == []

@@ -76,13 +76,13 @@ def test_a_pool_and_its_backup_pool_count_as_one_for_sign_in():
         for n, domain in ((1, "contoso.com"), (2, ""), (3, ""))
     ]
 
-    def told(*cells):
+    def list_messages(*cells):
         filled = [line.format(*own) for line, own in zip(rows, cells, strict=True)]
         table = read_topology("\n".join([head, *filled]).encode())
         findings = check_plan(plan_certificates(table, load_rules("lync2013")))
         return [f.message for f in findings if f.code == "several-autologon-pools"]
 
     alone, backed = ("", "true"), ("pool1.contoso.com", "true")
-    assert told(alone, backed, ("", "")) == []
-    assert told(alone, alone, ("", "")) != []
-    assert told(alone, backed, alone) != []
+    assert list_messages(alone, backed, ("", "")) == []
+    assert list_messages(alone, alone, ("", "")) != []
+    assert list_messages(alone, backed, alone) != []

@@ -21,7 +21,7 @@ from docs_session import run_page
 from docx.oxml.ns import qn
 from folders import PASSPHRASE
 from good_deployment import EDGE, altered, plan_of, plan_of_case
-from panel_kit import Talk
+from panel_kit import PanelClient
 from places import DATA, REPOSITORY
 from random_plans import random_plan
 from topologies import edge, front_end, plan, row
@@ -232,10 +232,10 @@ def test_the_editor_follows_the_language_option():
     """If the user changes the language, the titles of columns and roles in the editor change."""
     made = planned("en")
     editor = PlanEditor(made.topology, made.rules)
-    client = Talk(editor.view)
-    client.say("ready")
+    client = PanelClient(editor.view)
+    client.send("ready")
     for lang, wanted in (("zh-TW", "伺服器"), ("en", "Server")):
-        columns = client.say("option", name="lang", value=lang)["columns"]["columns"]
+        columns = client.send("option", name="lang", value=lang)["columns"]["columns"]
         assert next(c for c in columns if c["name"] == "server_fqdn")["title"] == wanted
     assert editor.plan.sha256 == made.sha256
 
@@ -468,9 +468,9 @@ def test_an_accepted_error_is_chinese():
 def test_errors_in_the_editor_are_chinese():
     """The editor shows errors in the language of the plan, with translated column titles."""
     made = plan_with_errors("zh-TW")
-    client = Talk(PlanEditor(made.topology, made.rules, options=made.options).view)
-    client.say("ready")
-    groups = {g["code"]: g for g in client.say("findings")["findings"]["groups"]}
+    client = PanelClient(PlanEditor(made.topology, made.rules, options=made.options).view)
+    client.send("ready")
+    groups = {g["code"]: g for g in client.send("findings")["findings"]["groups"]}
     missing = groups["edge-name-missing"]
     assert missing["title"] == "缺少 Edge 集區的外部名稱"
     heading = translate_title("Web Conferencing Edge FQDN", "zh-TW")

@@ -21,7 +21,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def shown(data, tmp_path_factory):
+def model_page(data, tmp_path_factory):
     """Return a notebook page with the table of a plan that has 49 certificates."""
     plan = ln.plan_certificates(
         ln.read_topology(data / "litwareinc-global.csv"), ln.load_rules("lync2013")
@@ -31,19 +31,19 @@ def shown(data, tmp_path_factory):
     return plan, path
 
 
-def test_nothing_is_cut_off(shown, chromium):
+def test_nothing_is_cut_off(model_page, chromium):
     """At a width of 1280 pixels, no cell extends beyond the page, even if it is expanded."""
-    with opened(chromium, shown[1], scripts=True, width=1180) as page:
+    with opened(chromium, model_page[1], scripts=True, width=1180) as page:
         page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
         assert find_overflowing_elements(page) == []
         assert axe_violations(page) == []
 
 
-def test_every_name_is_printed(shown, chromium, tmp_path):
+def test_every_name_is_printed(model_page, chromium, tmp_path):
     """Every name in a plan is printed. On paper, sections that are collapsed on the screen are
     expanded.
     """
-    plan, path = shown
+    plan, path = model_page
     with opened(chromium, path) as page:
         page.pdf(path=str(tmp_path / "plan.pdf"), format="A4", landscape=True)
     text = pdf_text(tmp_path / "plan.pdf")
@@ -51,9 +51,9 @@ def test_every_name_is_printed(shown, chromium, tmp_path):
     assert [name for name in sorted(wanted) if name not in text] == []
 
 
-def test_a_name_links_to_its_reason(shown, chromium):
+def test_a_name_links_to_its_reason(model_page, chromium):
     """A name in the table links to the rule and the document that require it."""
-    with opened(chromium, shown[1]) as page:
+    with opened(chromium, model_page[1]) as page:
         # The table first shows only ten certificates. The name meet.litwareinc.com is on none of
         # them.
         page.get_by_text("Show all 49 rows").click()

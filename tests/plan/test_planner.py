@@ -28,7 +28,7 @@ COMBINED = ("Default", "WebServicesInternal", "WebServicesExternal")
 EXTERNAL = ("AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication")
 
 
-def listed(planned):
+def list_certificates(planned):
     """Return the role, the usages, the servers, and the sharing (``shared_by``) of each
     certificate.
     """
@@ -41,7 +41,7 @@ def test_front_end_pool():
     """
     planned = plan(front_end(2), front_end(1))
     both = ("ee01.contoso.com", "ee02.contoso.com")
-    assert listed(planned) == [
+    assert list_certificates(planned) == [
         ("FrontEnd", COMBINED, ("ee01.contoso.com",), "server"),
         ("FrontEnd", COMBINED, ("ee02.contoso.com",), "server"),
         ("Deployment", ("OAuthTokenIssuer",), both, "deployment"),
@@ -81,7 +81,7 @@ def test_servers_of_some_pools_share_one_certificate():
     )
     edges = ("edge01.contoso.net", "edge02.contoso.net")
     apps = ("app1.contoso.com", "app2.contoso.com")
-    assert sorted(listed(planned)) == [
+    assert sorted(list_certificates(planned)) == [
         ("Edge", EXTERNAL, edges, "pool"),
         ("Edge", ("Internal",), edges, "pool"),
         ("OfficeWebApps", (), ("wac1.contoso.com",), "pool"),
@@ -164,7 +164,7 @@ def test_no_oauth_certificate_without_users():
     End Server.
     """
     planned = plan(row("dir01.contoso.com", "Director", web_external_fqdn="dir.contoso.com"))
-    assert listed(planned) == [("Director", COMBINED, ("dir01.contoso.com",), "server")]
+    assert list_certificates(planned) == [("Director", COMBINED, ("dir01.contoso.com",), "server")]
 
 
 def test_oauth_certificate():

@@ -17,8 +17,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from live_servers import Heard, certificate_for, hang, listening, speak_tls, write_pair
-from standing_certificates import MIDNIGHT, authority
+from installed_certificates import MIDNIGHT, authority
+from live_servers import Traffic, certificate_for, hang, listening, speak_tls, write_pair
 from topologies import plan, row
 
 import lyncnb as ln
@@ -89,10 +89,10 @@ def planned() -> ln.CertificatePlan:
 @contextmanager
 def network(
     planned: ln.CertificatePlan, folder: Path, zone: str, addresses: dict[str, str], **old: bool
-) -> Iterator[dict[tuple[str, int], Heard]]:
+) -> Iterator[dict[tuple[str, int], Traffic]]:
     """Run servers for every planned port, every port of unrelated servers, and every TURN port."""
     by_id = {item.id: item for item in planned.certificates}
-    traffic_by_port: dict[tuple[str, int], Heard] = {}
+    traffic_by_port: dict[tuple[str, int], Traffic] = {}
     issuing = authority().issuing
     with ExitStack() as stack:
         for number, target in enumerate(list_targets(planned, zone=zone).ports):
@@ -151,7 +151,7 @@ def ask(planned: ln.CertificatePlan, folder: Path, zone: str, addresses: dict[st
     return process.returncode, json.loads(process.stdout)
 
 
-def check_unplanned_servers(traffic_by_port: dict[tuple[str, int], Heard]) -> None:
+def check_unplanned_servers(traffic_by_port: dict[tuple[str, int], Traffic]) -> None:
     """Check that the servers outside the plan (the website, the cloud service, and the TURN server)
     received no connection.
     """

@@ -20,8 +20,9 @@ import pytest
 from cas.python_ca import der, pem
 from cryptography import x509
 from free_ports import free_port
+from installed_certificates import authority, issue_planned
 from live_servers import (
-    Heard,
+    Traffic,
     certificate_for,
     hang,
     listening,
@@ -29,7 +30,6 @@ from live_servers import (
     speak_tls,
     write_pair,
 )
-from standing_certificates import authority, issue_planned
 from topologies import plan, row
 
 import lyncnb as ln
@@ -231,7 +231,7 @@ def test_a_certificate_beyond_the_limit_is_refused(tmp_path):
 
 
 def _say(data: bytes):
-    def answer(connection: socket.socket, traffic: Heard) -> None:
+    def answer(connection: socket.socket, traffic: Traffic) -> None:
         connection.recv(4096)
         connection.sendall(data)
         hang(connection, traffic)
@@ -239,7 +239,7 @@ def _say(data: bytes):
     return answer
 
 
-def _drip(connection: socket.socket, traffic: Heard) -> None:
+def _drip(connection: socket.socket, traffic: Traffic) -> None:
     """Send a TLS record one byte at a time."""
     for byte in b"\x16\x03\x03\x40\x00" + bytes(1000):
         connection.sendall(bytes([byte]))
@@ -513,7 +513,7 @@ def test_a_silent_port_does_not_shorten_the_handshakes_after_it(pair, tmp_path):
     )
     tls = speak_tls([path])
 
-    def slow(connection: socket.socket, traffic: Heard) -> None:
+    def slow(connection: socket.socket, traffic: Traffic) -> None:
         time.sleep(1.2)
         tls(connection, traffic)
 

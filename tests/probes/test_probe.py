@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 from cas.python_ca import PythonCa, issue
+from installed_certificates import MIDNIGHT, authority, key_of
 from live_servers import (
     certificate_for,
     hang,
@@ -19,7 +20,6 @@ from live_servers import (
     speak_tls,
     write_pair,
 )
-from standing_certificates import MIDNIGHT, authority, key_of
 from topologies import TWO_SITES, plan, row
 
 import lyncnb as ln
@@ -58,7 +58,7 @@ def test_a_correct_deployment_is_as_planned(two_sites, tmp_path):
     with live(two_sites, tmp_path) as servers:
         report = ln.probe(two_sites, hosts=servers.hosts)
     assert report.exit_status == 0
-    assert report.counts() == {"as planned": len(servers.heard), "cannot be seen": 2}
+    assert report.counts() == {"as planned": len(servers.traffic), "cannot be seen": 2}
     unseen = {line.id: line.remarks for line in report.seen if not line.place}
     oauth = next(
         certificate.id for certificate in two_sites.certificates if certificate.role == "Deployment"
@@ -74,7 +74,7 @@ def test_servers_receive_only_the_handshake(two_sites, tmp_path):
         report = ln.probe(two_sites, hosts=servers.hosts)
     assert report.exit_status == 0
     names = {target.place: target.name for target in list_targets(two_sites).ports}
-    for (host, port), traffic in servers.heard.items():
+    for (host, port), traffic in servers.traffic.items():
         assert (traffic.connections, traffic.data) == (1, b"")
         assert traffic.names == [names[f"{host}:{port}"]]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from cas.python_ca import pem
 from folders import PASSPHRASE
+from installed_certificates import MIDNIGHT, authority
 from live_servers import certificate_for, live, show_as_planned
 from shell_kit import make_shell
-from standing_certificates import MIDNIGHT, authority
 from topologies import TWO_FRONT_ENDS
 
 import lyncnb as ln

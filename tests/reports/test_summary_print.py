@@ -100,7 +100,7 @@ STAGES = {
 }
 
 
-def written(sample, folder, suffix, requests=None):
+def write_summary(sample, folder, suffix, requests=None):
     path = folder / f"{sample.name}{suffix}"
     requests = requests or sample.requests
     saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
@@ -123,7 +123,7 @@ def test_page_on_paper(sample, tmp_path, chromium, stage, landscape):
     """
     pdf = tmp_path / "summary.pdf"
     requests = requests_of(sample.plan, is_back=STAGES[stage])
-    with opened(chromium, written(sample, tmp_path, ".html", requests)) as page:
+    with opened(chromium, write_summary(sample, tmp_path, ".html", requests)) as page:
         page.pdf(path=str(pdf), format="A4", landscape=landscape)
     text = text_of(pdf)
     assert page_count(pdf) <= sample.pages
@@ -138,7 +138,9 @@ def test_page_on_paper(sample, tmp_path, chromium, stage, landscape):
 
 def test_borders_of_tables_are_printed(sample, tmp_path, chromium):
     """In print, the right border of each table is inside the page."""
-    with opened(chromium, written(sample, tmp_path, ".html"), scripts=True, width=703) as page:
+    with opened(
+        chromium, write_summary(sample, tmp_path, ".html"), scripts=True, width=703
+    ) as page:
         page.emulate_media(media="print")
         edge = """() => Math.max(...[...document.querySelectorAll('table')]
             .map(e => e.getBoundingClientRect().right)) - document.documentElement.clientWidth"""
@@ -148,14 +150,14 @@ def test_borders_of_tables_are_printed(sample, tmp_path, chromium):
 @pytest.mark.parametrize("width", [1280, 700])
 def test_no_content_is_cut_off(sample, tmp_path, chromium, width):
     """At a width of 1280 pixels, and at 200 % zoom, no content extends beyond the page."""
-    path = written(sample, tmp_path, ".html")
+    path = write_summary(sample, tmp_path, ".html")
     with opened(chromium, path, scripts=True, width=width) as page:
         assert find_overflowing_elements(page) == []
 
 
 def test_page_is_accessible(sample, tmp_path, chromium):
     """The summary page has no violation of accessibility rules in the light and dark themes."""
-    with opened(chromium, written(sample, tmp_path, ".html"), scripts=True) as page:
+    with opened(chromium, write_summary(sample, tmp_path, ".html"), scripts=True) as page:
         assert axe_in_both_themes(page) == []
 
 
@@ -164,7 +166,7 @@ def test_the_printed_workbook_contains_every_name(sample, tmp_path):
     """The workbook prints every name with a font size of 8 points, and only two sheets are wider
     than a page.
     """
-    pdf = office_pdf(written(sample, tmp_path, ".xlsx"), tmp_path)
+    pdf = office_pdf(write_summary(sample, tmp_path, ".xlsx"), tmp_path)
     text = text_of(pdf)
     assert [name for name in sorted(names_in(sample.plan)) if name not in text] == []
     # The footer of each printed page contains the name of the sheet.
@@ -182,7 +184,7 @@ def test_document_on_paper(sample, tmp_path):
     """The printed Word document has at most one page more than the printed HTML page, because it
     also has a page for signatures.
     """
-    pdf = office_pdf(written(sample, tmp_path, ".docx"), tmp_path)
+    pdf = office_pdf(write_summary(sample, tmp_path, ".docx"), tmp_path)
     text = text_of(pdf)
     assert page_count(pdf) <= sample.pages + 1
     assert [name for name in sorted(names_in(sample.plan)) if name not in text] == []
@@ -207,7 +209,7 @@ def test_a_large_page_opens(tmp_path, chromium):
     large = SimpleNamespace(
         name="large", plan=plan, findings=ln.check_plan(plan), requests=requests_of(plan)
     )
-    path = written(large, tmp_path, ".html")
+    path = write_summary(large, tmp_path, ".html")
     assert path.stat().st_size < 3_000_000 * servers / 1_000 + 100_000
     with opened(chromium, path) as page:
         page.wait_for_load_state()

@@ -154,16 +154,16 @@ ODD = (
 _GONE = object()
 
 
-def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+def list_paths(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """Yield the path of every value in a JSON document."""
     if path:
         yield path
     if isinstance(value, dict):
         for name, child in value.items():
-            yield from places(child, (*path, name))
+            yield from list_paths(child, (*path, name))
     elif isinstance(value, list):
         for number, child in enumerate(value):
-            yield from places(child, (*path, number))
+            yield from list_paths(child, (*path, number))
 
 
 def edited(document: dict, path: tuple[str | int, ...], value: object) -> bytes:
@@ -247,7 +247,7 @@ def test_invalid_values_do_not_crash_a_command(original, shell, tmp_path, form):
     (tmp_path / "t.csv").write_bytes(TWO_SITES.encode())
     shutil.copy(next((tmp_path / "requests" / "csr").iterdir()), tmp_path / "one.req")
     document = json.loads((tmp_path / "requests" / "manifest.json").read_bytes())
-    edits = [(path, value) for path in places(document) for value in (*ODD, _GONE)]
+    edits = [(path, value) for path in list_paths(document) for value in (*ODD, _GONE)]
     faults = []
     for path, value in random.Random(1).sample(edits, min(count, len(edits))):
         data = edited(document, path, value)

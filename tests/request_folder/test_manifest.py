@@ -14,12 +14,12 @@ from lyncnb.request_folder.manifest import Manifest, encode_manifest, read_manif
 from lyncnb.request_folder.request_record import (
     Acceptance,
     ArchivedGeneration,
-    JudgedFinding,
-    Judgement,
+    EvaluationFinding,
     KeptFile,
     LogEntry,
     NameNote,
     PlannedEntry,
+    RecordedEvaluation,
     RecoveryKey,
     RequestRecord,
     TableNote,
@@ -260,14 +260,14 @@ def test_fields_of_the_second_format_are_read(tmp_path):
     """lyncnb can read the fields that the second format added: evidence, rejected certificates,
     recovery keys and issuers.
     """
-    judgement = Judgement(
+    judgement = RecordedEvaluation(
         certificate="1" * 64,
         chain=("2" * 64,),
         rejected=("3" * 64,),
         entry_sha256="4" * 64,
         rules="returned_rules 2026-11-24",
         judged_at=AT,
-        findings=(JudgedFinding(code="signature-wrong", severity="error", message="x"),),
+        findings=(EvaluationFinding(code="signature-wrong", severity="error", message="x"),),
         accepted=(Acceptance(code="crl-distribution-point-absent", reason="no CRL here"),),
     )
     refused = issued_record(judgement=judgement, file="returned/refused/a.cer")

@@ -65,7 +65,7 @@ def pair(tmp_path):
 
 
 @pytest.fixture
-def other(tmp_path):
+def other_key(tmp_path):
     """Create a second recovery key, for which nothing was encrypted."""
     create_recovery_key(tmp_path / "other", OWN)
     return tmp_path / "other"
@@ -217,26 +217,26 @@ def test_a_recovery_key_is_added_to_an_existing_folder(tmp_path, pair):
     assert len(public_keys_of_keys(folder, NEW)) == 3
 
 
-def test_another_recovery_key_is_rejected(tmp_path, pair, other):
+def test_another_recovery_key_is_rejected(tmp_path, pair, other_key):
     """A recovery key cannot decrypt a folder for which it was not added."""
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     with pytest.raises(
         BundleError, match="contains no file that was encrypted for the recovery key"
     ):
-        rekey(folder, opened(other), NEW)
+        rekey(folder, opened(other_key), NEW)
 
 
-def test_nothing_is_encrypted_for_a_planted_key(tmp_path, pair, other):
+def test_nothing_is_encrypted_for_a_planted_key(tmp_path, pair, other_key):
     """If an attacker adds a recovery key to the manifest, no passphrase is encrypted for it,
     because only the encrypted list counts.
     """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     foreign = tmp_path / "foreign"
-    write(numbered(2), foreign, passphrase="somebody else's words", recovery=[public(other)])
+    write(numbered(2), foreign, passphrase="somebody else's words", recovery=[public(other_key)])
     path = folder / "manifest.json"
-    fingerprints = [opened(key_path).public.fingerprint for key_path in (pair, other)]
+    fingerprints = [opened(key_path).public.fingerprint for key_path in (pair, other_key)]
     path.write_bytes(path.read_bytes().replace(fingerprints[0].encode(), fingerprints[1].encode()))
     write(numbered(3), folder)
     sealed = [
@@ -251,13 +251,15 @@ def test_nothing_is_encrypted_for_a_planted_key(tmp_path, pair, other):
     assert snapshot(folder / "keys") == before
 
 
-def test_a_planted_list_gives_no_access(tmp_path, pair, other):
+def test_a_planted_list_gives_no_access(tmp_path, pair, other_key):
     """After a recovery, only the recovery key that was used can decrypt the new passphrase. All
     other recovery keys must be added again.
     """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
-    ours, theirs = (recovery_key.read_recovery_key(public(key_path)) for key_path in (pair, other))
+    ours, theirs = (
+        recovery_key.read_recovery_key(public(key_path)) for key_path in (pair, other_key)
+    )
     named = [Recipient(key=key, added_at="2026-11-24T00:00:00Z") for key in (ours, theirs)]
     # The attacker has write access and the public keys, but does not know the passphrase of the
     # folder.
@@ -271,10 +273,10 @@ def test_a_planted_list_gives_no_access(tmp_path, pair, other):
     with pytest.raises(
         BundleError, match="contains no file that was encrypted for the recovery key"
     ):
-        rekey(folder, opened(other), "the attacker's passphrase")
+        rekey(folder, opened(other_key), "the attacker's passphrase")
     # The owner of the folder adds the other recovery key again.
-    name_recovery_key(folder, NEW, public(other))
-    rekey(folder, opened(other), "yet another passphrase")
+    name_recovery_key(folder, NEW, public(other_key))
+    rekey(folder, opened(other_key), "yet another passphrase")
 
 
 def test_a_missing_list_of_recovery_keys_is_reported(tmp_path, pair):
@@ -294,10 +296,10 @@ def test_a_missing_list_of_recovery_keys_is_reported(tmp_path, pair):
     assert len(public_keys_of_keys(folder, NEW)) == 3
 
 
-def test_a_removed_recovery_key_cannot_decrypt_the_folder(tmp_path, pair, other):
+def test_a_removed_recovery_key_cannot_decrypt_the_folder(tmp_path, pair, other_key):
     """After a recovery key is removed, it can decrypt only old copies of the folder."""
     folder = tmp_path / "requests"
-    write(numbered(2), folder, recovery=[public(pair), public(other)])
+    write(numbered(2), folder, recovery=[public(pair), public(other_key)])
     shutil.copytree(folder, tmp_path / "copy")
     salts = {read_derivation(p.read_bytes(), name=p.name) for p in (folder / "keys").iterdir()}
     fingerprint = opened(pair).public.fingerprint
@@ -306,11 +308,11 @@ def test_a_removed_recovery_key_cannot_decrypt_the_folder(tmp_path, pair, other)
         read_derivation(p.read_bytes(), name=p.name) for p in (folder / "keys").iterdir()
     }
     assert [key.fingerprint for key in read_manifest(folder).recovery] == [
-        opened(other).public.fingerprint
+        opened(other_key).public.fingerprint
     ]
     with pytest.raises(BundleError, match="contains no file that was encrypted"):
         rekey(folder, opened(pair), "yet another passphrase")
-    rekey(folder, opened(other), "yet another passphrase")
+    rekey(folder, opened(other_key), "yet another passphrase")
     # SECURITY.md explains that a removed recovery key can still decrypt old copies of the folder.
     rekey(tmp_path / "copy", opened(pair), NEW)
     with pytest.raises(BundleError, match='"abc" matches 0 recovery keys'):

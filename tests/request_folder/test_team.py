@@ -89,7 +89,7 @@ def imported(quick_cipher):
 
 
 @pytest.fixture
-def place():
+def shared_folder():
     """Return a directory in which every user can write."""
     directory = Path(tempfile.mkdtemp())
     directory.chmod(0o777)
@@ -136,16 +136,16 @@ def facts(folder):
     }
 
 
-def refused(result):
+def is_refused(result):
     """Return whether the result of a call is an error of lyncnb."""
     return isinstance(result, str) and result.startswith("BundleError")
 
 
-def test_a_team_writes_one_folder(place):
+def test_a_team_writes_one_folder(shared_folder):
     """Two members of a team can do all their work in the same folder. Other users cannot read its
     files.
     """
-    folder = place / "requests"
+    folder = shared_folder / "requests"
     assert "2 requests" in as_user(ANN, write, numbered(2), folder, team=str(TEAM))
     assert as_user(BEN, problems, folder) == []
     steps = (
@@ -167,7 +167,7 @@ def test_a_team_writes_one_folder(place):
             assert user_ in (ANN[0], BEN[0])
     assert "1 renewed" in as_user(ANN, write, numbered(2), folder, renew=IDS[1:], reason="x")
     assert "1 renewed" in as_user(BEN, write, numbered(2), folder, renew=IDS[1:], reason="y")
-    assert refused(as_user(CARL, problems, folder))
+    assert is_refused(as_user(CARL, problems, folder))
     assert read_manifest(folder).team == str(TEAM)
     notes = folder_status(folder, today=DAY).notes
     assert (
@@ -176,13 +176,13 @@ def test_a_team_writes_one_folder(place):
     )
 
 
-def test_users_who_can_read_the_files_can_run_status(place):
+def test_users_who_can_read_the_files_can_run_status(shared_folder):
     """Every user who can read the files of a request folder can run ``lyncnb status``, but only the
     owner can write to the folder.
     """
-    folder = place / "requests"
+    folder = shared_folder / "requests"
     as_user(ANN, write, numbered(2), folder)
-    assert refused(as_user(BEN, problems, folder))
+    assert is_refused(as_user(BEN, problems, folder))
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     result = as_user(BEN, problems, folder)
@@ -195,9 +195,9 @@ def test_users_who_can_read_the_files_can_run_status(place):
     assert "--team" in result
 
 
-def test_files_that_root_creates_belong_to_the_owner(place):
+def test_files_that_root_creates_belong_to_the_owner(shared_folder):
     """If root writes to the folder of another user, the new files belong to this user."""
-    folder = place / "requests"
+    folder = shared_folder / "requests"
     as_user(ANN, write, numbered(2), folder)
     work(folder)
     assert {(user, group) for _, user, group in facts(folder).values()} == {(ANN[0], ANN[0])}
@@ -207,11 +207,11 @@ def test_files_that_root_creates_belong_to_the_owner(place):
     assert "now use the new passphrase" in clean
 
 
-def test_files_that_root_creates_belong_to_the_team(place):
+def test_files_that_root_creates_belong_to_the_team(shared_folder):
     """If root writes to the folder of a team, the new files belong to the owner of the folder and
     to the team's group.
     """
-    folder = place / "requests"
+    folder = shared_folder / "requests"
     as_user(ANN, write, numbered(2), folder, team=str(TEAM))
     work(folder)
     assert {(user, group) for _, user, group in facts(folder).values()} == {(ANN[0], TEAM)}

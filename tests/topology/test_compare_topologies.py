@@ -22,14 +22,14 @@ edge01.contoso.com,Edge,edgepool.contoso.com,Taipei,,,,,,sip.contoso.com,x.conto
 """
 
 
-def read(text: str):
+def read_table(text: str):
     """Read a table or a topology document from text."""
     return read_topology(text.encode())
 
 
 def list_differences(before: str, after: str) -> list[tuple[str, ...]]:
     """Return the differences between two topologies."""
-    differences = read(before).compare(read(after)).differences
+    differences = read_table(before).compare(read_table(after)).differences
     return [
         (difference.about, difference.column, difference.before, difference.after)
         for difference in differences
@@ -114,14 +114,14 @@ def test_a_table_and_a_topology_document_can_be_compared():
             ("Dialin", "*", "https://dialin.contoso.com"))  # fmt: skip
     document = topology_builder(clusters, domains=domains, urls=urls)
     table = TABLE + "rp01.contoso.com,ReverseProxy,,Taipei,,,,,,,,,2012R2\n"
-    comparison = read(table).compare(read(document))
+    comparison = read_table(table).compare(read_table(document))
     assert comparison.differences == ()
     assert comparison.is_empty
     assert set(comparison.not_compared) == {
         *("autologon", "extra_san", "issuer", "target_os", "webconf_edge_fqdn", "av_edge_fqdn"),
         "ReverseProxy",
     }
-    assert read(topology_builder(clusters)).compare(read(published(clusters))).is_empty
+    assert read_table(topology_builder(clusters)).compare(read_table(published(clusters))).is_empty
     assert "0 differences; in only one of the topologies: " in repr(comparison)
 
 

@@ -21,7 +21,7 @@ ROWS = [
 CHANGES = {1: {"site": "新竹"}, 0: {"sip_domains": "contoso.com;fabrikam.com"}}
 
 
-def written(delimiter=",", end="\r\n", quoting=csv.QUOTE_MINIMAL, rows=ROWS):
+def write_csv(delimiter=",", end="\r\n", quoting=csv.QUOTE_MINIMAL, rows=ROWS):
     """Return a table of servers as CSV text."""
     out = io.StringIO(newline="")
     csv.writer(out, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows(rows)
@@ -46,11 +46,11 @@ def test_a_file_keeps_encoding_separator_columns_and_line_ends(
     """If a user changes cells, the file keeps its encoding, its separators, its line endings, and
     all bytes outside these cells.
     """
-    data = (first + written(delimiter, end, quoting)).encode(encoding)
+    data = (first + write_csv(delimiter, end, quoting)).encode(encoding)
     after, changes = edit_csv("t.csv", data, CHANGES)
     expected = [list(row) for row in ROWS]
     expected[2][2], expected[1][3] = "新竹", "contoso.com;fabrikam.com"
-    assert after == (first + written(delimiter, end, quoting, expected)).encode(encoding)
+    assert after == (first + write_csv(delimiter, end, quoting, expected)).encode(encoding)
     assert [(change.row - bool(first), change.column, change.after) for change in changes] == [
         (2, "sip_domains", "contoso.com;fabrikam.com"),
         (3, "site", "新竹"),
@@ -100,7 +100,7 @@ def test_a_known_column_that_is_missing_is_added():
 def test_missing_rows_and_columns_are_reported(changes, message):
     """If a row or column to change is not in the CSV file, the error message identifies it."""
     with pytest.raises(TopologyError, match=message):
-        edit_csv("t.csv", written().encode(), changes)
+        edit_csv("t.csv", write_csv().encode(), changes)
 
 
 def test_a_character_that_the_encoding_lacks_is_refused():
@@ -111,7 +111,7 @@ def test_a_character_that_the_encoding_lacks_is_refused():
         TopologyError,
         match="t.csv has the encoding cp950, which cannot represent all the new characters",
     ):
-        edit_csv("t.csv", written().encode("cp950"), {0: {"site": "Kraków"}})
+        edit_csv("t.csv", write_csv().encode("cp950"), {0: {"site": "Kraków"}})
 
 
 TEXT = st.text(st.sampled_from('ab ,;"|\t臺'), max_size=6)
@@ -130,7 +130,7 @@ def test_any_text_can_be_written_to_a_cell(cells, delimiter, end, data):
     """
     rows = [["server_fqdn", "role", "a", "b", "c"]]
     rows += [[f"s{n}.contoso.com", "FrontEnd", *row] for n, row in enumerate(cells)]
-    table = written(delimiter, end, rows=rows).encode()
+    table = write_csv(delimiter, end, rows=rows).encode()
     index = data.draw(st.integers(0, len(cells) - 1))
     text = data.draw(TEXT)
     after, _ = edit_csv("t.csv", table, {index: {"b": text}})
@@ -146,7 +146,7 @@ def test_a_changed_file_equals_the_changed_topology():
     """If the same change is made in a topology and in its file, the changed file contains the
     changed topology.
     """
-    data = written().encode("utf-8-sig")
+    data = write_csv().encode("utf-8-sig")
     topology = read_topology(data)
     after, _ = edit_csv("t.csv", data, CHANGES)
     assert read_topology(after).cells == topology.with_cells(CHANGES).cells

@@ -25,7 +25,7 @@ def litware(data) -> Topology:
     return read_topology(data / "litwareinc-global.csv")
 
 
-def again(topology: Topology) -> Topology:
+def reread(topology: Topology) -> Topology:
     """Write the changed topology as CSV, and read this CSV."""
     return read_topology(topology.to_csv())
 
@@ -70,7 +70,7 @@ def test_an_edit_changes_only_its_pools(contoso, changes, pools):
     """After an edit, the pools that it does not affect are the same objects as before."""
     after = contoso.with_cells(changes)
     assert changed_pools(contoso, after) == pools
-    assert after == again(after)
+    assert after == reread(after)
 
 
 def test_an_edit_does_not_change_the_original(contoso, data):
@@ -112,7 +112,7 @@ def test_sites_change_with_their_rows(contoso):
     assert site(own, "Hsinchu").dialin_url.host == "dialinhsinchu.contoso.com"
     assert site(own, "Taipei").dialin_url.host == "dialin.contoso.com"
     assert site(own, "Hsinchu").meet_urls == site(contoso, "Taipei").meet_urls
-    assert own == again(own)
+    assert own == reread(own)
 
 
 def test_a_blank_site_is_the_site_of_the_pool():
@@ -132,7 +132,7 @@ def test_a_blank_site_is_the_site_of_the_pool():
     }
     moved = table.with_cells({0: {"server_fqdn": "fe09.contoso.net"}})
     assert moved.sites == table.sites
-    assert moved == again(moved)
+    assert moved == reread(moved)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_added_servers_join_or_form_pools(contoso):
     assert pool(after, "sba01").extra_san == (("", "sba"),)
     assert [site.name for site in after.sites] == ["", "Taipei"]
     assert after.columns == (*contoso.columns, "extra_san")
-    assert after == again(after)
+    assert after == reread(after)
 
 
 def test_a_new_row_is_checked(contoso):
@@ -238,7 +238,7 @@ def test_shared_values_move_when_their_row_is_removed(contoso):
         ("fe02.contoso.net", 0),
         ("fe03.contoso.net", 1),
     ]
-    assert after == again(after)
+    assert after == reread(after)
 
 
 def test_values_of_a_site_stay_in_the_site(litware):
@@ -248,11 +248,11 @@ def test_values_of_a_site_stay_in_the_site(litware):
     at = [row for row, cells in enumerate(litware.cells) if cells[3] == "Taipei"]
     after = litware.with_rows(remove=at[:3])
     assert site(after, "Taipei").meet_urls == site(litware, "Taipei").meet_urls
-    assert after == again(after)
+    assert after == reread(after)
     remaining = litware.with_rows(remove=at)
     assert [site.name for site in remaining.sites] == ["London", "Redmond", "Singapore"]
     assert site(remaining, "London") is site(litware, "London")
-    assert remaining == again(remaining)
+    assert remaining == reread(remaining)
 
 
 def test_removing_the_last_row_is_refused(contoso):
@@ -267,7 +267,7 @@ def test_a_server_can_be_replaced_in_one_step(contoso):
         remove=[11], add=[dict(zip(contoso.columns, contoso.cells[11])) | {"target_os": "2019"}]
     )
     assert pool(after, "rp01").computers[0].target_os == "2019"
-    assert after == again(after)
+    assert after == reread(after)
 
 
 edits = st.lists(
@@ -341,8 +341,8 @@ def test_edits_have_the_same_result_as_reading_again(steps):
                 with pytest.raises(TopologyError):
                     read_topology("\n".join(",".join(row) for row in table).encode())
             continue
-        assert after == again(after)
+        assert after == reread(after)
         assert [c.row for p in after.pools for c in p.computers] == [
-            c.row for p in again(after).pools for c in p.computers
+            c.row for p in reread(after).pools for c in p.computers
         ]
         topology = after

@@ -95,7 +95,7 @@ ROWS = [
 ]
 
 
-def read(document: str):
+def read_document(document: str):
     """Read a topology document from a string."""
     return read_topology(document.encode())
 
@@ -109,7 +109,7 @@ def cells_of(topology, *columns: str) -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("form", FORMS)
 def test_every_role_is_read_from_its_services(form):
     """For each server and role, the table has one row with the pool and the site."""
-    topology = read(FORMS[form](EVERYTHING, domains=("contoso.com", "fabrikam.com")))
+    topology = read_document(FORMS[form](EVERYTHING, domains=("contoso.com", "fabrikam.com")))
     assert sorted(ROWS) == sorted(cells_of(topology, "server_fqdn", "role", "pool_fqdn", "site"))
     # The default SIP domain is the first in the list.
     assert topology.sip_domains == ("contoso.com", "fabrikam.com")
@@ -120,7 +120,7 @@ def test_the_names_of_pools(form):
     """Each pool has its external and internal web names, and an Edge pool has its three names or
     its single name.
     """
-    topology = read(FORMS[form](EVERYTHING))
+    topology = read_document(FORMS[form](EVERYTHING))
     cells = {
         row[0]: row[1:]
         for row in cells_of(topology, "pool_fqdn", "web_external_fqdn", "web_internal_fqdn")
@@ -146,12 +146,12 @@ def test_simple_urls_are_in_the_order_of_their_domains():
     The published topology contains no Meet URLs, so a note requests them.
     """
     domains = ("contoso.com", "fabrikam.com")
-    topology = read(topology_builder(EVERYTHING, domains=domains))
+    topology = read_document(topology_builder(EVERYTHING, domains=domains))
     assert cells_of(topology, "meet_urls", "dialin_url")[0] == (
         "https://meet.contoso.com;https://meet.fabrikam.com",
         "https://dialin.contoso.com",
     )
-    notes = [str(note) for note in read(published(EVERYTHING)).notes]
+    notes = [str(note) for note in read_document(published(EVERYTHING)).notes]
     assert (
         "the topology document does not contain the answer to this question: what are the simple URLs (meet_urls, dialin_url, admin_url)?"
         in notes
@@ -163,7 +163,7 @@ def test_an_export_has_the_simple_urls():
     URLs.
     """
     domains = ("contoso.com", "fabrikam.com")
-    assert read(exported(EVERYTHING, domains=domains)) == read(
+    assert read_document(exported(EVERYTHING, domains=domains)) == read_document(
         topology_builder(EVERYTHING, domains=domains)
     )
     urls = (
@@ -171,7 +171,7 @@ def test_an_export_has_the_simple_urls():
         ("Global", "Dialin", "*", "https://dialin.contoso.com"),
         ("Site:Kaohsiung", "Meet", "contoso.com", "https://meet-k.contoso.com"),
     )
-    topology = read(exported(EVERYTHING, urls=urls))
+    topology = read_document(exported(EVERYTHING, urls=urls))
     urls_by_site = {site.name: [url.url for url in site.meet_urls] for site in topology.sites}
     assert urls_by_site["Kaohsiung"] == ["https://meet-k.contoso.com"]
     assert urls_by_site["Taipei"] == ["https://meet.contoso.com"]
@@ -183,7 +183,7 @@ def test_services_without_a_row_are_reported(form):
     """lyncnb adds no rows for databases, stores, gateways, unknown elements and missing values, but
     reports them.
     """
-    notes = [str(note) for note in read(FORMS[form](EVERYTHING)).notes]
+    notes = [str(note) for note in read_document(FORMS[form](EVERYTHING)).notes]
     for words in (
         "the topology document is for Lync Server 2013",
         'lyncnb added no row for "sql.contoso.com": the product requires no certificate',
@@ -206,11 +206,11 @@ def test_the_previous_topology_is_ignored():
     previously.
     """
     old, new = [front_end("se01.contoso.com")], [front_end("se02.contoso.com")]
-    assert cells_of(read(topology_builder(new, original=old)), "server_fqdn") == [
+    assert cells_of(read_document(topology_builder(new, original=old)), "server_fqdn") == [
         ("se02.contoso.com",)
     ]
     only = topology_builder(old).replace("NewTopology", "OriginalTopology")
-    assert cells_of(read(only), "server_fqdn") == [("se01.contoso.com",)]
+    assert cells_of(read_document(only), "server_fqdn") == [("se01.contoso.com",)]
 
 
 def test_unknown_elements_are_ignored():
@@ -218,8 +218,8 @@ def test_unknown_elements_are_ignored():
     elements.
     """
     more = '<Tea xmlns="urn:later"><Service RoleName="x" /><Cups Count="9">many</Cups></Tea>'
-    with_more = read(topology_builder(EVERYTHING, more=more))
-    assert with_more == read(topology_builder(EVERYTHING))
+    with_more = read_document(topology_builder(EVERYTHING, more=more))
+    assert with_more == read_document(topology_builder(EVERYTHING))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_the_version_determines_the_product(version, product):
     product is selected.
     """
     for form in FORMS.values():
-        assert read(form(EVERYTHING[:1], version=version)).product == product
+        assert read_document(form(EVERYTHING[:1], version=version)).product == product
 
 
 @pytest.mark.parametrize(
@@ -330,21 +330,21 @@ def test_nested_entities_are_rejected():
         f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10)
     )
     with pytest.raises(TopologyError, match="document type"):
-        read(f"<!DOCTYPE t [{entities}]><Topology {NS}>&a9;</Topology>")
+        read_document(f"<!DOCTYPE t [{entities}]><Topology {NS}>&a9;</Topology>")
 
 
 def test_a_truncated_document():
     """A truncated topology document is rejected."""
     for end in range(1, len(SOUND), 97):
         with pytest.raises(TopologyError) as refused:
-            read(SOUND[:end])
+            read_document(SOUND[:end])
         assert "table is an XML or HTML document" in str(refused.value), end
 
 
 def test_invalid_names_are_reported_as_in_a_table():
     """lyncnb reports invalid names in a topology document in the same way as in a table."""
     with pytest.raises(TopologyError) as refused:
-        read(topology_builder([front_end("se 01.contoso.com")]))
+        read_document(topology_builder([front_end("se 01.contoso.com")]))
     assert {problem.column for problem in refused.value.problems} >= {"server_fqdn", "pool_fqdn"}
 
 
@@ -380,7 +380,7 @@ def test_any_deployment_is_read_completely(pools, form):
         machines = tuple(f"{label}{number}-{at}.contoso.com" for at in range(size))
         clusters.append(Cluster(f"{label}{number}.contoso.com", COMPONENTS[role], machines))
         expected[role] += size
-    topology = read(FORMS[form](clusters))
+    topology = read_document(FORMS[form](clusters))
     assert Counter(role for (role,) in cells_of(topology, "role")) == expected
     assert len(topology.pools) == len(pools)
     assert read_topology(topology.to_csv()) == topology
@@ -412,7 +412,7 @@ def test_every_role_of_services_has_a_document():
 @pytest.mark.parametrize("role", ALONE)
 def test_a_topology_with_a_single_server(role, form):
     """A topology with a single server can be read, for each role and in each format."""
-    (pool,) = read(FORMS[form]([ALONE[role]])).pools
+    (pool,) = read_document(FORMS[form]([ALONE[role]])).pools
     assert (pool.fqdn, pool.role, len(pool.computers)) == ("one.contoso.com", role, 1)
 
 
@@ -432,7 +432,7 @@ def test_forty_pools_of_every_role(form):
             replace(ALONE[role], fqdn=name, machines=machines, site=site, branch=branch)
         )
         expected[name] = (role, branch or site)
-    topology = read(FORMS[form](clusters))
+    topology = read_document(FORMS[form](clusters))
     assert {pool.fqdn: (pool.role, pool.site) for pool in topology.pools} == expected
 
 
@@ -533,7 +533,7 @@ def test_a_name_without_a_domain_is_read_and_reported(form):
 
     The plan's check reports the farm, and an edit corrects it.
     """
-    topology = read(
+    topology = read_document(
         FORMS[form]([front_end("se01.contoso.com"), Cluster("OWAS01", {"WacService": ""})])
     )
     index = next(n for n, row in enumerate(topology.cells) if row[0] == "owas01")
@@ -569,7 +569,7 @@ def test_an_unusual_port_of_an_edge_service_is_reported(names, numbers, expected
         )
     )
     pool = Cluster("edge01.contoso.com", {"EdgeServer": f"<Ports>{ports}</Ports>"})
-    remarks = read(topology_builder([front_end("se01.contoso.com"), pool])).remarks
+    remarks = read_document(topology_builder([front_end("se01.contoso.com"), pool])).remarks
     port_remarks = [remark for remark in remarks if "for clients, but pictures" in remark]
     assert [
         remark.partition(" for clients")[0].partition("port ")[2] for remark in port_remarks
@@ -585,7 +585,7 @@ def test_the_host_of_a_discovery_url_is_added(form):
         Cluster("owas.contoso.com", {"WacService": FARM.format(host="office.contoso.com")}, ()),
         Cluster("owas02.contoso.com", {"WacService": FARM.format(host="OWAS02.contoso.com")}, ()),
     ]
-    topology = read(FORMS[form]([front_end("se01.contoso.com"), *farms]))
+    topology = read_document(FORMS[form]([front_end("se01.contoso.com"), *farms]))
     assert cells_of(topology, "server_fqdn", "extra_san")[1:] == [
         ("owas.contoso.com", "office.contoso.com"),
         ("owas02.contoso.com", ""),
@@ -608,7 +608,7 @@ def test_missing_columns_of_edge_pools_are_reported_once(form):
     server = front_end("se01.contoso.com")
 
     def questions(clusters):
-        remarks = read(FORMS[form](clusters)).remarks
+        remarks = read_document(FORMS[form](clusters)).remarks
         return [remark for remark in remarks if all(f"({name})" in remark for name in columns)]
 
     assert len(questions([server, *edges])) == 1
@@ -629,7 +629,7 @@ def test_a_site_of_an_unknown_kind_is_an_error(form, old, new):
     clusters = [front_end("se01.contoso.com"), front_end("sba.contoso.com", branch="Hualien")]
     document = FORMS[form](clusters).replace(f"<{old}", f"<{new}").replace(f"</{old}", f"</{new}")
     with pytest.raises(TopologyError, match='the site "Hualien" has the type "OutpostSite"'):
-        read(document)
+        read_document(document)
 
 
 def test_a_document_in_latin_1_is_reported():

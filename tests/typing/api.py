@@ -19,14 +19,14 @@ from lyncnb import PlanOptions, read_topology
 from lyncnb.authorities.demonstration import DemonstrationAnswers
 from lyncnb.authorities.handover import Handover
 from lyncnb.authorities.import_requests import ReceivedRequest, ReceivedRequests
-from lyncnb.authorities.plan_standing import PlanStanding
 from lyncnb.authorities.record_deployments import RecordedDeployments
 from lyncnb.authorities.returned.issued import IssuedCertificate
+from lyncnb.authorities.saved_plan_status import SavedPlanStatus
 from lyncnb.authorities.status import RequestStatus
 from lyncnb.authorities.survey.as_is import (
     AsIs,
+    InstalledCertificate,
     PlannedAsIs,
-    StandingCertificate,
     UnplannedCertificate,
 )
 from lyncnb.authorities.trust.trust_tables import CaCertificate, Presentation, RequiredCa, TrustSide
@@ -207,7 +207,7 @@ def as_is(planned: ln.CertificatePlan) -> AsIs:
     assert_type(comparison, AsIs)
     for entry in comparison.planned:
         assert_type(entry, PlannedAsIs)
-        assert_type(entry.certificate, StandingCertificate | None)
+        assert_type(entry.certificate, InstalledCertificate | None)
     for other in comparison.unplanned:
         assert_type(other, UnplannedCertificate)
     assert_type(ln.read_as_is("kept.json"), AsIs)
@@ -247,7 +247,7 @@ def saved(planned: ln.CertificatePlan, folder: Path, passphrase: ln.Secret) -> S
         read_again, folder, passphrase=passphrase, approved_by=Path("signers")
     )
     assert_type(bundle.manifest.plans, tuple[PlanOnRecord, ...])
-    assert_type(ln.folder_status(folder).saved_plan, PlanStanding | None)
+    assert_type(ln.folder_status(folder).saved_plan, SavedPlanStatus | None)
     refusals: tuple[type[ln.LyncnbError], ...] = (PlanAltered, ApprovalError)
     print(refusals)
     return read_again

@@ -89,11 +89,11 @@ def panels(folder: Path) -> dict[str, tuple[Channel, typing.Any]]:
     editor = ln.PlanEditor(topology, ln.load_rules(), folder=folder)
     work = types.SimpleNamespace(folder=folder, editor=None, on_change=None)
     return {
-        "Editor": (editor.view.channel, messages.EditorTold),
-        "Request": (ln.RequestPanel(editor, folder).view.channel, of_panels.RequestTold),
-        "Status": (StatusChannel(work), of_panels.StatusTold),
-        "Guide": (ln.GuidePanel(folder).view.channel, of_panels.GuideTold),
-        "Table": (PlanningPage()._table.channel, of_panels.TableTold),
+        "Editor": (editor.view.channel, messages.EditorToPage),
+        "Request": (ln.RequestPanel(editor, folder).view.channel, of_panels.RequestToPage),
+        "Status": (StatusChannel(work), of_panels.StatusToPage),
+        "Guide": (ln.GuidePanel(folder).view.channel, of_panels.GuideToPage),
+        "Table": (PlanningPage()._table.channel, of_panels.TableToPage),
     }
 
 
@@ -102,13 +102,13 @@ def declarations(folder: Path) -> str:
     made, unions = Declarations(), []
     for name, (channel, union) in panels(folder).items():
         unions.append(
-            f"type {name}Told =\n  | {made.of(union).replace(' | ', chr(10) + '  | ')};\n"
+            f"type {name}ToPage =\n  | {made.of(union).replace(' | ', chr(10) + '  | ')};\n"
         )
         questions = []
-        for kind, function in channel.asked.items():
+        for kind, function in channel.signatures.items():
             parts = [f'type: "{kind}"', *made.parts(build_message_type(function))]
             questions.append(f"  | {{ {'; '.join(parts)} }}\n")
-        unions.append(f"type {name}Asked = {{ cell?: CellName }} & (\n{''.join(questions)});\n")
+        unions.append(f"type {name}FromPage = {{ cell?: CellName }} & (\n{''.join(questions)});\n")
     return "\n".join([_BEGINNING, *unions, *made.interfaces.values()])
 
 
@@ -123,7 +123,7 @@ def test_typescript_declarations_match_the_messages(request, tmp_path):
 def test_every_message_of_a_page_has_an_answer(tmp_path):
     """The kernel has a function for each message that a page may send, and for no other message."""
     for channel, _ in panels(tmp_path).values():
-        assert channel.asked.keys() == channel.answers.keys()
+        assert channel.signatures.keys() == channel.answers.keys()
 
 
 @pytest.mark.parametrize(

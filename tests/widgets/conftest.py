@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from folders import answered_by_openssl
+from installed_certificates import MIDNIGHT
 from lab_driver import LabBrowser, LabServer
 from lab_panels import table_of
-from standing_certificates import MIDNIGHT
 from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 
@@ -33,7 +33,7 @@ def folder(request, server) -> Path:
 
 
 @pytest.fixture(scope="module")
-def answered(folder) -> str:
+def answered_folder(folder) -> str:
     """Return the name of a request folder with issued certificates, in the folder of the notebooks."""
     (folder / "ca").mkdir()
     # The panels in the browser use the current date, so the certificates are valid on this date.

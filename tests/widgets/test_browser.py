@@ -145,11 +145,14 @@ def test_everything_by_keyboard(lab, folder):
     assert active.strip() == "Taipei"
 
 
-def test_shortcuts_of_jupyterlab_have_no_effect_in_panels(lab, folder, answered):
+def test_shortcuts_of_jupyterlab_have_no_effect_in_panels(lab, folder, answered_folder):
     """While a control of a panel has the focus, JupyterLab's shortcut keys do not add or delete
     notebook cells.
     """
-    others = REQUESTS.format(table="small.csv", folder="guarded"), STATUS.format(folder=answered)
+    others = (
+        REQUESTS.format(table="small.csv", folder="guarded"),
+        STATUS.format(folder=answered_folder),
+    )
     open_editor(lab, folder, *others)
     for name in ("Servers", "Deployment", "Findings", "Changes", "Scenarios", "Save"):
         lab.tab(name).click()
@@ -532,9 +535,12 @@ def test_a_click_on_a_name_shows_its_rule(lab, folder):
     opened(page.locator(".lc-detail").get_by_role("button", name="web.contoso.com"), "web-external")
 
 
-def test_panels_show_the_names_of_a_request(lab, folder, answered):
+def test_panels_show_the_names_of_a_request(lab, folder, answered_folder):
     """The request panel and the status panel can show all names in a request."""
-    cells = [REQUESTS.format(table="small.csv", folder="why"), STATUS.format(folder=answered)]
+    cells = [
+        REQUESTS.format(table="small.csv", folder="why"),
+        STATUS.format(folder=answered_folder),
+    ]
     open_panel(lab, folder, *cells)
     dialog = lab.page.locator("dialog.lc-why:visible")
     lab.page.locator(".lc-request summary", has_text="Changes to each request").click()
@@ -741,11 +747,11 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
 # -- The following tests are about the steps after the requests are written.
 
 
-def test_from_issued_certificates_to_deployment_steps(lab, folder, answered):
+def test_from_issued_certificates_to_deployment_steps(lab, folder, answered_folder):
     """From issued certificates, the status panel creates PFX packages, shows a password until the
     user hides it, and writes the deployment steps.
     """
-    open_panel(lab, folder, STATUS.format(folder=answered))
+    open_panel(lab, folder, STATUS.format(folder=answered_folder))
     lab.wait_text("Next step: Package 2 certificates for the servers.")
     lab.button("Enter the passphrase").click()
     expect(lab.field("Passphrase of the folder")).to_be_focused()
@@ -781,7 +787,7 @@ def test_from_issued_certificates_to_deployment_steps(lab, folder, answered):
     assert text not in lab.page.content()
     lab.button("Write deployment steps").click()
     lab.page.locator(".lc-step", has_text="Import and assign").get_by_text("Finished.").wait_for()
-    assert (folder / answered / "steps").is_dir()
+    assert (folder / answered_folder / "steps").is_dir()
     lab.page.get_by_text("Package the requests for the CA").click()
     lab.button("Package all waiting requests").click()
     # All certificates are issued, so no request waits for the CA.
@@ -791,14 +797,14 @@ def test_from_issued_certificates_to_deployment_steps(lab, folder, answered):
 # -- accessibility
 
 
-def test_axe_finds_nothing(tall_lab, folder, answered):
+def test_axe_finds_nothing(tall_lab, folder, answered_folder):
     """The tool axe-core reports no violation of accessibility rules in any part of the panels, in
     both themes.
     """
     cells = [
         EDITOR.format(table="small.csv"),
         REQUESTS.format(table="small.csv", folder="axe"),
-        STATUS.format(folder=answered),
+        STATUS.format(folder=answered_folder),
     ]
     open_panel(tall_lab, folder, *cells, name="axe.ipynb")
     set_cell(tall_lab, "dir01.contoso.com", "Role", "Edge")
@@ -834,13 +840,13 @@ def test_axe_finds_nothing(tall_lab, folder, answered):
     assert problems == []
 
 
-def test_panels_fit_at_twice_the_size(server, chromium, folder, answered):
+def test_panels_fit_at_twice_the_size(server, chromium, folder, answered_folder):
     """At 200 % zoom, the panels wrap their content, and nothing is cut off.
 
     Only tables scroll sideways, and lists of changes are stacked.
     """
     with LabBrowser(server, browser=chromium, viewport=(700, 500), scale=2, seconds=60) as lab:
-        cells = [EDITOR.format(table="small.csv"), STATUS.format(folder=answered)]
+        cells = [EDITOR.format(table="small.csv"), STATUS.format(folder=answered_folder)]
         cells.append(REQUESTS.format(table="small.csv", folder="zoom"))
         open_panel(lab, folder, *cells, name="zoom.ipynb")
         set_cell(lab, "dir01.contoso.com", "Role", "Mediation")

@@ -13,7 +13,7 @@ from datetime import date
 import hypothesis
 import hypothesis.strategies as st
 import pytest
-from panel_kit import INHERITED, Talk
+from panel_kit import INHERITED, PanelClient
 from topologies import FIVE_SERVERS
 
 import lyncnb as ln
@@ -55,9 +55,9 @@ def editor(topology, rules):
 
 
 @pytest.fixture
-def talk(editor):
-    browser = Talk(editor.view)
-    browser.say("ready")
+def client(editor):
+    browser = PanelClient(editor.view)
+    browser.send("ready")
     return browser
 
 
@@ -320,15 +320,15 @@ def test_save_does_not_write_to_links_or_pipes(editor, tmp_path):
 # -- messages
 
 
-def test_the_response_to_ready_is_complete(talk):
+def test_the_response_to_ready_is_complete(client):
     """When the page sends "ready", the editor responds with its start data, all rows, the options,
     and the counts.
 
     Rows are not stored in a trait.
     """
     # The editor has not sent the findings yet.
-    assert talk.types() == ["start", "rows", "options", "rows", "state"]
-    rows = talk.rows()
+    assert client.types() == ["start", "rows", "options", "rows", "state"]
+    rows = client.rows()
     assert rows[1]["server_fqdn"] == "fe02.contoso.com"
     assert rows[1]["rack"] == "A2"
     assert rows[1]["web_external_fqdn"] == INHERITED + "web.contoso.com"
@@ -336,23 +336,23 @@ def test_the_response_to_ready_is_complete(talk):
     # A Mediation Server does not use the column web_external_fqdn.
     assert rows[3]["web_external_fqdn"] == ""
     assert rows[3]["target_os"] == INHERITED + "2012R2"
-    assert "contoso" not in json.dumps(talk.panel.get_state(), default=str).replace(
-        talk.panel._esm, ""
+    assert "contoso" not in json.dumps(client.panel.get_state(), default=str).replace(
+        client.panel._esm, ""
     )
 
 
-def test_the_response_to_an_edit(talk, editor):
+def test_the_response_to_an_edit(client, editor):
     """When a role is changed, the page receives the changed row, its mark and the counts."""
-    answers = talk.say("edit", ids=[2], column="role", value="Mediation")
-    assert talk.rows()[2]["role"] == "Mediation"
-    assert "role" in talk.rows()[2]["_changed"].split()
+    answers = client.send("edit", ids=[2], column="role", value="Mediation")
+    assert client.rows()[2]["role"] == "Mediation"
+    assert "role" in client.rows()[2]["_changed"].split()
     assert answers["state"]["changes"] == 1
     assert answers["state"]["undo"] == "Role of dir01.contoso.com: Mediation"
     assert answers["state"]["counts"]["certificate"] == len(editor.plan.certificates)
     assert editor.topology.cells[2][1] == "Mediation"
 
 
-def test_a_rejected_edit_returns_the_reason(talk, editor):
+def test_a_rejected_edit_returns_the_reason(client, editor):
     """If an edit is rejected, the page receives the reason, the cell and a hint, and the topology
     does not change.
     """
@@ -365,7 +365,7 @@ def test_a_rejected_edit_returns_the_reason(talk, editor):
         ([0], "role", "Chef", "Chef"),
         ([99], "role", "Director", "no server is selected"),
     ]:
-        answers = talk.say("edit", ids=ids, column=column, value=value)
+        answers = client.send("edit", ids=ids, column=column, value=value)
         assert list(answers) == ["refused"]
         lines = answers["refused"]["lines"]
         assert words in " ".join(lines)
@@ -374,31 +374,31 @@ def test_a_rejected_edit_returns_the_reason(talk, editor):
         assert editor.topology is before
 
 
-def test_a_pool_value_is_set_for_the_pool(talk, editor):
+def test_a_pool_value_is_set_for_the_pool(client, editor):
     """If a value belongs to a pool, an edit on any server of the pool changes the row that contains
     the value, so that rows do not contradict each other.
     """
-    talk.say("edit", ids=[1], column="web_external_fqdn", value="new.contoso.com")
+    client.send("edit", ids=[1], column="web_external_fqdn", value="new.contoso.com")
     at = editor.topology.columns.index("web_external_fqdn")
     assert [row[at] for row in editor.topology.cells[:2]] == ["new.contoso.com", ""]
-    assert talk.rows()[1]["web_external_fqdn"] == INHERITED + "new.contoso.com"
-    talk.say("edit", ids=[0, 1], column="web_external_fqdn", value="")
+    assert client.rows()[1]["web_external_fqdn"] == INHERITED + "new.contoso.com"
+    client.send("edit", ids=[0, 1], column="web_external_fqdn", value="")
     assert editor.topology.cells[0][at] == ""
 
 
-def test_many_rows_change_at_once(talk, editor):
+def test_many_rows_change_at_once(client, editor):
     """An edit of many rows is a single undo step."""
-    answers = talk.say("edit", ids=[0, 1, 2, 3, 4], column="site", value="Tainan")
+    answers = client.send("edit", ids=[0, 1, 2, 3, 4], column="site", value="Tainan")
     assert {pool.site for pool in editor.topology.pools} == {"Tainan"}
     assert answers["state"]["undo"] == "Site of 5 servers: Tainan"
-    assert talk.say("undo")["state"]["changes"] == 0
+    assert client.send("undo")["state"]["changes"] == 0
 
 
-def test_changes_of_certificates_have_their_causes(talk, editor):
+def test_changes_of_certificates_have_their_causes(client, editor):
     """Each change to certificates and names is shown with its cause and the earlier value."""
-    talk.say("edit", ids=[0], column="dialin_url", value="https://call.contoso.com")
+    client.send("edit", ids=[0], column="dialin_url", value="https://call.contoso.com")
     editor.change_options(autodiscover_internal_extra_domains=("contoso.net",))
-    effects = talk.say("changes")["changes"]["effects"]
+    effects = client.send("changes")["changes"]["effects"]
     rows = [dict(zip(effects["headings"], row, strict=True)) for row in effects["rows"]]
     causes = {(row["Change"], row["Before"] or row["After"]): row["Cause"] for row in rows}
     assert "dialin_url" in causes["name added", "call.contoso.com"]
@@ -407,27 +407,27 @@ def test_changes_of_certificates_have_their_causes(talk, editor):
     assert added.startswith("option autodiscover_internal_extra_domains")
 
 
-def test_a_bulk_edit_is_all_or_nothing(talk, editor):
+def test_a_bulk_edit_is_all_or_nothing(client, editor):
     """If one row of a bulk edit cannot be changed, the whole edit is rejected."""
-    answers = talk.say("edit", ids=[0, 2], column="role", value="Edge")
+    answers = client.send("edit", ids=[0, 2], column="role", value="Edge")
     assert list(answers) == ["refused"]
     assert editor.is_saved
 
 
-def test_row_ids_never_change(talk, editor):
+def test_row_ids_never_change(client, editor):
     """The id of a row never changes, and undo restores a removed row with its id."""
-    answers = talk.say(
+    answers = client.send(
         "add", values={"server_fqdn": "med03.contoso.com", "role": "Mediation", "site": ""}
     )
     assert answers["done"]["added"] == [5]
-    assert talk.rows()[5]["server_fqdn"] == "med03.contoso.com"
-    talk.say("remove", ids=[0, 3])
-    assert sorted(talk.rows()) == [1, 2, 4, 5]
+    assert client.rows()[5]["server_fqdn"] == "med03.contoso.com"
+    client.send("remove", ids=[0, 3])
+    assert sorted(client.rows()) == [1, 2, 4, 5]
     # The deployment's values from the removed row were moved to another row.
     assert editor.topology.sip_domains == ("contoso.com",)
-    talk.say("undo")
-    assert sorted(talk.rows()) == [0, 1, 2, 3, 4, 5]
-    assert talk.say("remove", ids=[0, 1, 2, 3, 4, 5])["refused"]["lines"]
+    client.send("undo")
+    assert sorted(client.rows()) == [0, 1, 2, 3, 4, 5]
+    assert client.send("remove", ids=[0, 1, 2, 3, 4, 5])["refused"]["lines"]
 
 
 def test_a_list_has_one_entry_per_line(rules):
@@ -436,61 +436,61 @@ def test_a_list_has_one_entry_per_line(rules):
     """
     table = CSV.replace("Taipei,contoso.com,", 'Taipei,"contoso.com,fabrikam.com",')
     editor = PlanEditor(ln.read_topology(table.encode()), rules)
-    browser = Talk(editor.view)
-    values = browser.say("ready")["options"]["values"]
+    browser = PanelClient(editor.view)
+    values = browser.send("ready")["options"]["values"]
     assert values["column:sip_domains"] == "contoso.com\nfabrikam.com"
-    browser.say("option", name="column:sip_domains", value="contoso.com, litwareinc.com")
+    browser.send("option", name="column:sip_domains", value="contoso.com, litwareinc.com")
     assert editor.topology.sip_domains == ("contoso.com", "litwareinc.com")
-    undo = browser.say("option", name="layout", value="separate")["state"]["undo"]
+    undo = browser.send("option", name="layout", value="separate")["state"]["undo"]
     assert undo == "Default and web certificates: separate"
-    undo = browser.say("option", name="wildcard", value="true")["state"]["undo"]
+    undo = browser.send("option", name="wildcard", value="true")["state"]["undo"]
     assert undo == "Wildcards for simple URLs: on"
 
 
-def test_deployment_fields_write_the_table(talk, editor):
+def test_deployment_fields_write_the_table(client, editor):
     """If the user changes the SIP domains in the form, the cell of the SIP domains changes. If the
     user changes a yes/no value, the value changes for every pool whose role uses it.
     """
-    talk.say("option", name="column:sip_domains", value="contoso.com\nfabrikam.com")
+    client.send("option", name="column:sip_domains", value="contoso.com\nfabrikam.com")
     assert editor.topology.sip_domains == ("contoso.com", "fabrikam.com")
-    answers = talk.say("option", name="column:strict_dns", value="false")
+    answers = client.send("option", name="column:strict_dns", value="false")
     heeding = [p for p in editor.topology.pools if p.role in ("FrontEnd", "Director")]
     assert all("strict_dns" not in pool.flags for pool in heeding)
     assert answers["options"]["values"]["column:strict_dns"] == "false"
-    talk.say("edit", ids=[2], column="strict_dns", value="true")
-    answers = talk.say("option", name="column:autodiscover", value="true")
+    client.send("edit", ids=[2], column="strict_dns", value="true")
+    answers = client.send("option", name="column:autodiscover", value="true")
     assert answers["options"]["values"]["column:strict_dns"] == "mixed"
 
 
-def test_a_rejected_option_restores_the_form(talk, editor):
+def test_a_rejected_option_restores_the_form(client, editor):
     """If an option is rejected, the response contains the reason and the current values for the
     form.
     """
-    answers = talk.say("option", name="country", value="Taiwan")
+    answers = client.send("option", name="country", value="Taiwan")
     assert "Taiwan" in answers["refused"]["lines"][0]
     assert answers["options"]["values"]["country"] == ""
-    assert talk.say("option", name="issuer", key="Default", value="public")["state"]
+    assert client.send("option", name="issuer", key="Default", value="public")["state"]
     assert editor.options.issuer == {"Default": "public"}
-    talk.say("option", name="issuer", key="Default", value="")
+    client.send("option", name="issuer", key="Default", value="")
     assert editor.options.issuer == {}
 
 
-def test_explain_returns_the_reason_for_each_name(talk):
+def test_explain_returns_the_reason_for_each_name(client):
     """The explanation of a server contains its certificates, and each name with its reason and
     source.
     """
-    answer = talk.say("explain", ids=[0], total=1)["explain"]
+    answer = client.send("explain", ids=[0], total=1)["explain"]
     assert answer["title"] == "Certificates of fe01.contoso.com"
     names = {entry["name"]: entry for entry in answer["certificates"][0]["names"]}
     assert names["pool.contoso.com"]["place"] == "subject and SAN"
     assert names["pool.contoso.com"]["why"]
     assert names["pool.contoso.com"]["source"].startswith("Microsoft")
-    many = talk.say("explain", ids=[0, 1], total=500)["explain"]
+    many = client.send("explain", ids=[0, 1], total=500)["explain"]
     assert many["note"] == "Showing the first 2 of 500 servers."
-    assert talk.say("explain", ids=[], total=0)["explain"]["certificates"] == []
+    assert client.send("explain", ids=[], total=0)["explain"]["certificates"] == []
 
 
-def test_live_findings_equal_a_fresh_check(talk, editor):
+def test_live_findings_equal_a_fresh_check(client, editor):
     """After each edit and undo, the findings, counts and texts of the editor equal those of a new
     evaluation.
     """
@@ -508,10 +508,10 @@ def test_live_findings_equal_a_fresh_check(talk, editor):
         ("redo", {}),
         ("reset", {}),
     ]
-    talk.say("ready")
-    shown = talk.rows()
+    client.send("ready")
+    shown = client.rows()
     for kind, more in wishes:
-        answers = talk.say(kind, **more)
+        answers = client.send(kind, **more)
         assert "refused" not in answers, answers
         plan = ln.plan_certificates(editor.topology, editor.rules, options=editor.options)
         findings = ln.check_plan(plan)
@@ -525,9 +525,9 @@ def test_live_findings_equal_a_fresh_check(talk, editor):
             **findings.counts(),
             "accepted": 0,
         }
-        shown = talk.rows_after(shown)
-        fresh = Talk(PlanEditor(editor.topology, editor.rules, options=editor.options).view)
-        fresh.say("ready")
+        shown = client.rows_after(shown)
+        fresh = PanelClient(PlanEditor(editor.topology, editor.rules, options=editor.options).view)
+        fresh.send("ready")
         expected = [row["_findings"] for row in fresh.rows().values()]
         assert [shown[row_id]["_findings"] for row_id in editor.state.ids] == expected
 
@@ -588,10 +588,10 @@ def test_the_browser_has_the_current_rows_after_any_edits(edits, at_once):
     view = editor.view
     channel = view.channel
     channel.at_once, channel.first, channel.until_sent = at_once, 2, 0
-    shown, state = asyncio.run(_edited(Talk(view), edits))
+    shown, state = asyncio.run(_edited(PanelClient(view), edits))
     again = PlanEditor(editor.topology, editor.rules, options=editor.options)
-    fresh = Talk(again.view)
-    expected = fresh.say("ready")["state"]["counts"]
+    fresh = PanelClient(again.view)
+    expected = fresh.send("ready")["state"]["counts"]
     assert state["counts"] == expected
     assert editor.plan == again.plan
     assert list(editor.findings) == list(again.findings)
@@ -615,25 +615,25 @@ async def _edited(browser, edits):
     def hear():
         nonlocal shown
         shown = browser.rows_after(shown)
-        for message, _ in browser.heard:
+        for message, _ in browser.responses:
             if message["type"] in ("state", "checked"):
                 state.update(message)
 
-    browser.say("ready")
+    browser.send("ready")
     for (kind, *more), turns in [*edits, (("look",), 9)]:
         for _ in range(turns):
             await asyncio.sleep(0.001)
         hear()
         if kind == "edit":
-            browser.say(kind, ids=more[0], column=more[1][0], value=more[1][1])
+            browser.send(kind, ids=more[0], column=more[1][0], value=more[1][1])
         elif kind == "add":
-            browser.say(kind, values={"server_fqdn": more[0], "role": more[1], **more[2]})
+            browser.send(kind, values={"server_fqdn": more[0], "role": more[1], **more[2]})
         elif kind == "remove":
-            browser.say(kind, ids=more[0])
+            browser.send(kind, ids=more[0])
         elif kind == "option":
-            browser.say(kind, name="layout", value=more[0])
+            browser.send(kind, name="layout", value=more[0])
         else:
-            browser.say(kind)
+            browser.send(kind)
     return shown, state
 
 
@@ -644,10 +644,10 @@ def test_rows_are_sent_before_counts_and_findings(rules):
     lines = [f"med{n:04}.contoso.com,Mediation,contoso.com" for n in range(1200)]
     topology = ln.read_topology("\n".join(["server_fqdn,role,sip_domains", *lines]).encode())
     editor = PlanEditor(topology, rules)
-    browser = Talk(editor.view)
+    browser = PanelClient(editor.view)
 
     async def start():
-        browser.say("ready")
+        browser.send("ready")
         first = list(browser.rows())
         end = time.monotonic() + 60
         while "checked" not in browser.types() and time.monotonic() < end:
@@ -655,38 +655,38 @@ def test_rows_are_sent_before_counts_and_findings(rules):
         return first
 
     assert asyncio.run(start()) == list(range(200))
-    assert browser.heard[1][0]["total"] == 1200
+    assert browser.responses[1][0]["total"] == 1200
     assert browser.types() == ["start", "rows", "rows", "state", "options", "checked"]
     assert len(browser.rows()) == 1200
-    assert browser.heard[3][0]["counts"].keys() < browser.heard[-1][0]["counts"].keys()
-    assert browser.heard[-1][0]["counts"].items() >= ln.check_plan(editor.plan).counts().items()
+    assert browser.responses[3][0]["counts"].keys() < browser.responses[-1][0]["counts"].keys()
+    assert browser.responses[-1][0]["counts"].items() >= ln.check_plan(editor.plan).counts().items()
     # The error is raised at once, before the editor plans the table.
     with pytest.raises(OptionsError, match="not a usage or role"):
         PlanEditor(topology, rules, options=ln.PlanOptions(issuer={"Nothing": "public"}))
 
 
-def test_findings_are_accepted_with_a_reason(talk, editor):
+def test_findings_are_accepted_with_a_reason(client, editor):
     """To accept a finding, the user enters a reason, which becomes an option in plan.toml. A blank
     reason removes the acceptance.
     """
-    talk.say("edit", ids=[2], column="role", value="Edge")
-    groups = talk.say("findings")["findings"]["groups"]
+    client.send("edit", ids=[2], column="role", value="Edge")
+    groups = client.send("findings")["findings"]["groups"]
     code = groups[0]["code"]
     assert groups[0]["severity"] == "error"
     before = editor.live.count_all()
     count = groups[0]["count"]
-    counts = talk.say("option", name="accepted", key=code, value="names follow in May")["state"][
+    counts = client.send("option", name="accepted", key=code, value="names follow in May")["state"][
         "counts"
     ]
     assert editor.options.accepted == {code: "names follow in May"}
     assert counts == {**before, "error": before["error"] - count, "accepted": count}
-    assert talk.rows()[2]["_findings"].endswith(f"{count} accepted")
+    assert client.rows()[2]["_findings"].endswith(f"{count} accepted")
     assert f"{count} accepted." in editor._repr_html_()
-    group = next(g for g in talk.say("findings")["findings"]["groups"] if g["code"] == code)
+    group = next(g for g in client.send("findings")["findings"]["groups"] if g["code"] == code)
     assert (group["accepted"], group["open"]) == ("names follow in May", 0)
     editor.change_options(accepted_until={code: date(2030, 1, 31)}, accepted_for={code: ("SBA-",)})
     # A blank reason removes the acceptance together with its limits.
-    talk.say("option", name="accepted", key=code, value="")
+    client.send("option", name="accepted", key=code, value="")
     assert editor.options == PlanEditor(editor.topology, editor.rules).options
     assert editor.live.count_all() == before
 
@@ -702,14 +702,14 @@ def test_findings_are_accepted_with_a_reason(talk, editor):
     ],
 )
 def test_an_acceptance_is_shown_with_its_limits(
-    talk, editor, tmp_path, until, only, words, is_open
+    client, editor, tmp_path, until, only, words, is_open
 ):
     """The editor and the request panel show the end date and the limits of an accepted finding.
 
     Findings beyond these limits are not accepted.
     """
-    talk.say("edit", ids=[2], column="role", value="Edge")
-    code = talk.say("findings")["findings"]["groups"][0]["code"]
+    client.send("edit", ids=[2], column="role", value="Edge")
+    code = client.send("findings")["findings"]["groups"][0]["code"]
     entity = next(finding.about for finding in editor.findings if finding.code == code)
     only, words = only.replace("(its own)", entity), words.replace("(its own)", entity)
     editor.change_options(
@@ -719,19 +719,19 @@ def test_an_acceptance_is_shown_with_its_limits(
         accepted_for={code: (only,)} if only else {},
     )
     panel = RequestPanel(editor.plan, tmp_path / "requests")
-    panel_findings = Talk(panel.view).say("ready")["findings"]
-    for groups in (talk.say("findings")["findings"]["groups"], panel_findings["groups"]):
+    panel_findings = PanelClient(panel.view).send("ready")["findings"]
+    for groups in (client.send("findings")["findings"]["groups"], panel_findings["groups"]):
         (group,) = [group for group in groups if group["code"] == code]
         assert group["limits"] == words
         assert group["over"] is (until == date(2026, 1, 31))
         assert group["open"] == (group["count"] if is_open else 0)
     assert group["accepted"] == ("" if is_open else "names follow")
     assert (code in panel_findings["open"]) is is_open
-    talk.say("option", name="accepted", key=code, value="the partner agreed")
+    client.send("option", name="accepted", key=code, value="the partner agreed")
     assert (code not in RequestPanel(editor.plan, tmp_path).unaccepted) is (words != "for SBA-")
 
 
-def test_findings_with_one_safe_fix_can_be_fixed(talk, editor):
+def test_findings_with_one_safe_fix_can_be_fixed(client, editor):
     """If every finding with the same code has exactly one safe fix, the editor can fix all of them
     in one step. The user can undo this step.
     """
@@ -744,23 +744,23 @@ def test_findings_with_one_safe_fix_can_be_fixed(talk, editor):
         value="w.contoso.com",
     )
     editor.change_options(xmpp_host_names=True)
-    groups = {g["code"]: g["fixes"] for g in talk.say("findings")["findings"]["groups"]}
+    groups = {g["code"]: g["fixes"] for g in client.send("findings")["findings"]["groups"]}
     assert groups["option-changes-nothing"] == ["option xmpp_host_names -> default"]
     (fix,) = groups["value-not-heeded"]
     assert fix.endswith('"w.contoso.com" -> blank'), fix
-    answers = talk.say("mend", codes=["value-not-heeded"])
+    answers = client.send("fix", codes=["value-not-heeded"])
     assert "Fixed: value-not-heeded" in answers["state"]["done"]
     assert editor.topology.cells == before.topology.cells
     assert editor.options.xmpp_host_names
-    assert [finding.code for finding in editor.mend()] == ["option-changes-nothing"]
+    assert [finding.code for finding in editor.apply_fixes()] == ["option-changes-nothing"]
     assert editor.options == before.options
     editor.undo()
     assert editor.options.xmpp_host_names
     assert list(editor.findings) == list(ln.check_plan(editor.plan))
-    assert "lyncnb applied no fix" in str(talk.say("mend", codes=["value-not-heeded"]))
+    assert "lyncnb applied no fix" in str(client.send("fix", codes=["value-not-heeded"]))
 
 
-def test_one_of_several_answers_is_applied(talk, editor):
+def test_one_of_several_answers_is_applied(client, editor):
     """If a finding has several possible answers, the panel shows the changes for each of them.
     Applying an answer is one step that can be undone, and an outdated answer is rejected.
     """
@@ -768,29 +768,29 @@ def test_one_of_several_answers_is_applied(talk, editor):
     taken = next(p.web_external_fqdn for p in editor.topology.pools if p.role == "FrontEnd")
     ids = [editor.state.ids[row] for row in rows]
     editor.apply(set_cells, ids=ids, column="web_external_fqdn", value=taken)
-    groups = {g["code"]: g["items"] for g in talk.say("findings")["findings"]["groups"]}
+    groups = {g["code"]: g["items"] for g in client.send("findings")["findings"]["groups"]}
     item = next(i for i in groups["web-external-fqdn-shared"] if i["about"].startswith("dir"))
     assert f'"{taken}" -> ' in item["choices"][0]
     chosen = {"code": "web-external-fqdn-shared", "about": item["about"], "answer": 0}
-    answers = talk.say("choose", **chosen)
+    answers = client.send("choose", **chosen)
     assert "state" in answers, answers
     assert "Fixed: web-external-fqdn-shared" in answers["state"]["done"]
     assert chosen["code"] not in {finding.code for finding in editor.findings}
-    assert "no longer has this fix" in str(talk.say("choose", **chosen))
+    assert "no longer has this fix" in str(client.send("choose", **chosen))
     editor.undo()
     assert chosen["code"] in {finding.code for finding in editor.findings}
 
 
-def test_save_by_message_offers_to_replace(talk, editor, tmp_path):
+def test_save_by_message_offers_to_replace(client, editor, tmp_path):
     """If the folder contains another plan, Save is rejected, and the response offers to replace the
     files.
     """
     (tmp_path / "topology.csv").write_text(
         "server_fqdn,role,sip_domains\na.contoso.com,SBA,x.com\n"
     )
-    answers = talk.say("save", path=str(tmp_path), overwrite=False)
+    answers = client.send("save", path=str(tmp_path), overwrite=False)
     assert answers["refused"]["occupied"] is True
-    answers = talk.say("save", path=str(tmp_path), overwrite=True)
+    answers = client.send("save", path=str(tmp_path), overwrite=True)
     assert answers["saved"]["text"] == (
         f"Saved: {tmp_path / 'topology.csv'} and {tmp_path / 'plan.toml'}."
     )
@@ -798,10 +798,10 @@ def test_save_by_message_offers_to_replace(talk, editor, tmp_path):
     assert answers["code"]["is_written"] is True
 
 
-def test_one_line_of_code_loads_the_saved_table(talk, editor, tmp_path):
+def test_one_line_of_code_loads_the_saved_table(client, editor, tmp_path):
     """One line of code in the notebook loads a saved table and its options."""
     editor.change_options(organization="Contoso", key="RSA 4096")
-    answers = talk.say("save", path=str(tmp_path / "mine.csv"), overwrite=False)
+    answers = client.send("save", path=str(tmp_path / "mine.csv"), overwrite=False)
     assert (tmp_path / "mine.plan.toml").is_file()
     names = {}
     exec(answers["saved"]["line"], names)
@@ -845,7 +845,7 @@ def test_a_workbook_is_never_written_over(tmp_path):
     assert editor.save(tmp_path / "mine.csv")[0] == tmp_path / "mine.csv"
 
 
-def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monkeypatch):
+def test_another_table_is_opened_in_the_same_editor(client, editor, tmp_path, monkeypatch):
     """The message "open" loads another table and its options. If there are unsaved edits, lyncnb
     rejects the message.
     """
@@ -853,10 +853,10 @@ def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monk
     path.write_text(FIVE_SERVERS)
     (tmp_path / "other.plan.toml").write_text('layout = "separate"\n')
     editor.change_options(wildcard=True)
-    answers = talk.say("open", path=str(path))
+    answers = client.send("open", path=str(path))
     assert "unsaved edits" in answers["refused"]["lines"][0]
     editor.save(tmp_path / "kept.csv")
-    answers = talk.say("open", path=str(path))
+    answers = client.send("open", path=str(path))
     assert answers["start"]["source"] == "other.csv"
     assert answers["state"]["saved_words"] == "as loaded"
     assert answers["saved"]["line"] == f'topology_file = "{path}"'
@@ -865,7 +865,7 @@ def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monk
     assert len(editor.topology.cells) == 5
     # A message shortens long paths, so this test uses a file in the current folder.
     monkeypatch.chdir(tmp_path)
-    answers = talk.say("open", path="none.csv")
+    answers = client.send("open", path="none.csv")
     assert "none.csv" in answers["refused"]["lines"][0]
     assert len(editor.topology.cells) == 5
 
@@ -881,11 +881,11 @@ def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monk
         {"type": "save", "path": 5},
     ],
 )
-def test_the_panel_shows_an_invalid_message_as_an_error(talk, editor, message):
+def test_the_panel_shows_an_invalid_message_as_an_error(client, editor, message):
     """If a message from the page is invalid, the panel shows a plain error message without a stack
     trace.
     """
-    answers = talk.say(**{"kind" if key == "type" else key: v for key, v in message.items()})
+    answers = client.send(**{"kind" if key == "type" else key: v for key, v in message.items()})
     if "refused" in answers:
         lines = answers["refused"]["lines"]
         assert lines[0].startswith("Not done: ")
@@ -893,12 +893,12 @@ def test_the_panel_shows_an_invalid_message_as_an_error(talk, editor, message):
     assert len(editor.topology.cells) == 5
 
 
-def test_messages_of_other_kinds_are_ignored(talk):
+def test_messages_of_other_kinds_are_ignored(client):
     """The editor does not respond to messages of an unknown type."""
-    assert talk.say("nonsense") == {}
-    talk.panel._receive(talk.panel, "text", [])
-    talk.panel._receive(talk.panel, {"no": "type"}, [])
-    assert talk.heard == []
+    assert client.send("nonsense") == {}
+    client.panel._receive(client.panel, "text", [])
+    client.panel._receive(client.panel, {"no": "type"}, [])
+    assert client.responses == []
 
 
 # -- static forms
@@ -916,17 +916,17 @@ def test_the_static_form_is_the_current_table(editor):
     assert "<caption>1 change since table was loaded</caption>" in data["text/html"]
 
 
-def test_a_check_box_leaves_requests_to_server_setup(talk, editor):
+def test_a_check_box_leaves_requests_to_server_setup(client, editor):
     """A check box excludes identical certificates from the requests, because server setup requests
     these certificates. Undo restores the requests.
     """
-    groups = talk.say("certificates")["certificates"]["groups"]
+    groups = client.send("certificates")["certificates"]["groups"]
     group = next(entry for entry in groups if entry["count"] > 1)
-    talk.say("set_up", id=group["id"], is_chosen=True)
+    client.send("set_up", id=group["id"], is_chosen=True)
     assert len(editor.options.at_set_up) == group["count"]
     assert {c.id for c in editor.plan.certificates if c.at_set_up} == set(editor.options.at_set_up)
-    again = talk.say("certificates")["certificates"]["groups"]
+    again = client.send("certificates")["certificates"]["groups"]
     assert [entry["at_set_up"] for entry in again if entry["id"] == group["id"]] == [True]
     assert "at_set_up" in editor.code()
-    talk.say("set_up", id=group["id"], is_chosen=False)
+    client.send("set_up", id=group["id"], is_chosen=False)
     assert editor.options.at_set_up == ()

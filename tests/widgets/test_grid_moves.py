@@ -71,12 +71,12 @@ def paste(lab: LabBrowser, text: str) -> None:
     press(lab, "Control+v")
 
 
-def said(lab: LabBrowser, text: str) -> None:
+def wait_for_message(lab: LabBrowser, text: str) -> None:
     """Wait until the editor shows the given text."""
     lab.page.locator(".lc-said").get_by_text(text).wait_for()
 
 
-def edge(heading) -> tuple[float, float]:
+def find_right_edge(heading) -> tuple[float, float]:
     """Return a point on the right edge of a column heading."""
     box = heading.bounding_box()
     return box["x"] + box["width"] - 3, box["y"] + box["height"] / 2
@@ -112,15 +112,15 @@ def test_a_paste_replaces_servers_only_after_a_question(lab):
     press(lab, "Control+v")
     expect(question.get_by_role("button", name="Add 10 servers")).to_be_focused()
     press(lab, "Enter")
-    said(lab, "pasted: added 10 servers (new00.contoso.com, new01.contoso.com")
+    wait_for_message(lab, "pasted: added 10 servers (new00.contoso.com, new01.contoso.com")
     assert kernel(lab, NAMES) == f"{FIVE} {TEN_NAMES}"
     press(lab, "Control+z")
     wait_kernel(lab, NAMES, FIVE)
     click(lab, "med02.contoso.com", "Server")
     press(lab, "Control+v")
     question.get_by_role("button", name="Replace 1 server").click()
-    said(lab, "replaced med02.contoso.com by new00.contoso.com")
-    said(lab, "added 9 servers (new01.contoso.com")
+    wait_for_message(lab, "replaced med02.contoso.com by new00.contoso.com")
+    wait_for_message(lab, "added 9 servers (new01.contoso.com")
     assert kernel(lab, NAMES) == f"fe01 fe02 dir01 med01 {TEN_NAMES}"
 
 
@@ -132,8 +132,8 @@ def test_pasted_headings_are_recognized(lab):
         "Computer\tSite name\tRole\tOwner\r\nnew01.contoso.com\tTainan\tMediation\tAnna\r\n"
         "dir01.contoso.com\tYilan\tDirector\tAnna\r\n",
     )
-    said(lab, "added new01.contoso.com; changed 1 cell of 1 server")
-    said(lab, "pasted without “Owner”, which is not a column of the table")
+    wait_for_message(lab, "added new01.contoso.com; changed 1 cell of 1 server")
+    wait_for_message(lab, "pasted without “Owner”, which is not a column of the table")
     assert kernel(lab, NAMES) == f"{FIVE} new01"
     assert kernel(lab, "editor.topology.cells[2][3]") == "Yilan"
 
@@ -153,12 +153,12 @@ def test_servers_are_typed_into_the_blank_row(lab):
     lab.page.keyboard.type("Tainan")
     assert kernel(lab, NAMES) == FIVE
     press(lab, "Enter")
-    said(lab, "added new01.contoso.com")
+    wait_for_message(lab, "added new01.contoso.com")
     lab.page.keyboard.type("new02.contoso.com")
     press(lab, "Tab")
     lab.page.keyboard.type("med")
     press(lab, "Enter")
-    said(lab, "added new02.contoso.com")
+    wait_for_message(lab, "added new02.contoso.com")
     rows = "[row[:4] for row in editor.topology.cells[5:]]"
     assert kernel(lab, rows) == (
         "[('new01.contoso.com', 'Mediation', '', 'Tainan'), "
@@ -194,7 +194,7 @@ def test_rows_pasted_into_the_form_add_servers(lab):
     """If a user pastes ten rows into the form "Add a server", ten servers are added."""
     lab.button("Add a server…").click()
     paste(lab, TEN)
-    said(lab, "added 10 servers")
+    wait_for_message(lab, "added 10 servers")
     assert kernel(lab, NAMES) == f"{FIVE} {TEN_NAMES}"
     expect(lab.page.get_by_role("form", name="Add a server")).to_be_hidden()
 
@@ -248,7 +248,7 @@ def test_a_right_click_opens_the_menu_of_the_table(lab):
     expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
     # Users can also copy, clear, paste, and fill down with the keyboard.
     press(lab, "Shift+F10", "Enter")
-    said(lab, "Copied 1 cell")
+    wait_for_message(lab, "Copied 1 cell")
     assert lab.page.evaluate("navigator.clipboard.readText()") == "Taipei"
     lab.page.mouse.click(*find_text_position(lab, "dir01.contoso.com", "Site"), button="right")
     menu.get_by_role("menuitem", name="Clear").click()
@@ -357,12 +357,12 @@ def test_undo_after_a_rejected_paste_removes_only_the_rejected_texts(lab):
     expect(refused).to_have_count(0)
     assert kernel(lab, "editor.topology.cells[3][3]") == "Tainan"
     press(lab, "Control+Home", "Control+z")
-    said(lab, "Undone: Site of med01.contoso.com: Tainan -> Hsinchu")
+    wait_for_message(lab, "Undone: Site of med01.contoso.com: Tainan -> Hsinchu")
     cell = active_cell(lab)
     expect(cell).to_have_text("Hsinchu")
     expect(cell).to_have_attribute("aria-colindex", "5")
     press(lab, "Control+Home", "Control+y")
-    said(lab, "Redone: Site of med01.contoso.com: Hsinchu -> Tainan")
+    wait_for_message(lab, "Redone: Site of med01.contoso.com: Hsinchu -> Tainan")
     expect(cell).to_have_text("Tainan✎ (changed)")
 
 
@@ -432,7 +432,7 @@ def test_cells_of_several_lines_from_other_spreadsheets(lab, name):
         press(lab, "Control+v")
     else:
         paste(lab, text)
-    said(lab, "pasted: added 2 servers (new01.contoso.com, new02.contoso.com)")
+    wait_for_message(lab, "pasted: added 2 servers (new01.contoso.com, new02.contoso.com)")
     sites = "' | '.join(row[3] for row in editor.topology.cells[5:])"
     assert kernel(lab, sites) == 'Tainan | New "East" site'
     domains = "[row[editor.topology.columns.index('sip_domains')] for row in editor.topology.cells]"
@@ -447,7 +447,7 @@ def test_a_second_range_whole_columns_and_rows(lab):
     click(lab, "med01.contoso.com", "Server", modifiers=["Control"])
     expect(lab.page.locator(".lc-servers .lc-row:not([hidden]) .lc-chosen")).to_have_count(3)
     press(lab, "Control+c")
-    said(lab, "Copied 3 cells")
+    wait_for_message(lab, "Copied 3 cells")
     text = "fe01.contoso.com\nfe02.contoso.com\nmed01.contoso.com"
     assert lab.page.evaluate("navigator.clipboard.readText()") == text
     click(lab, "dir01.contoso.com", "Site")
@@ -456,16 +456,16 @@ def test_a_second_range_whole_columns_and_rows(lab):
     sites = "[row[3] for row in editor.topology.cells]"
     wait_kernel(lab, sites, "['Taipei', 'Taipei', '', 'Hsinchu', '']")
     press(lab, "Control+z")
-    said(lab, "Undone: cleared 2 cells of 2 servers")
+    wait_for_message(lab, "Undone: cleared 2 cells of 2 servers")
     assert kernel(lab, sites) == "['Taipei', 'Taipei', 'Taipei', 'Hsinchu', 'Hsinchu']"
     press(lab, "Control+Space", "Control+c")
-    said(lab, "Copied 5 cells")
+    wait_for_message(lab, "Copied 5 cells")
     copied = lab.page.evaluate("navigator.clipboard.readText()")
     assert copied == "Taipei\nTaipei\nTaipei\nHsinchu\nHsinchu"
     press(lab, "Escape", "Shift+Space")
-    said(lab, "Selected 1 row")
+    wait_for_message(lab, "Selected 1 row")
     press(lab, "Control+c")
-    said(lab, "Copied ")
+    wait_for_message(lab, "Copied ")
     copied = lab.page.evaluate("navigator.clipboard.readText()")
     assert copied.startswith("fe01.contoso.com\tFrontEnd\tpool.contoso.com")
 
@@ -482,7 +482,7 @@ def test_fill_a_range_and_fit_a_column(lab):
     lab.page.mouse.down()
     lab.page.mouse.move(last["x"] + 20, last["y"] + 12, steps=6)
     lab.page.mouse.up()
-    said(lab, "filled 2 cells of 2 servers")
+    wait_for_message(lab, "filled 2 cells of 2 servers")
     assert kernel(lab, "[row[3] for row in editor.topology.cells[3:]]") == "['Taipei', 'Taipei']"
     click(lab, "med02.contoso.com", "Site")
     lab.page.keyboard.type("Yilan")
@@ -493,10 +493,10 @@ def test_fill_a_range_and_fit_a_column(lab):
     lab.page.mouse.down()
     lab.page.mouse.move(start["x"] - 10, above["y"] + 12, steps=6)
     lab.page.mouse.up()
-    said(lab, "filled 2 cells of 2 servers")
+    wait_for_message(lab, "filled 2 cells of 2 servers")
     assert kernel(lab, "[row[3] for row in editor.topology.cells[2:]]") == str(["Yilan"] * 3)
     heading = lab.page.get_by_role("columnheader", name="Site")
-    lab.page.mouse.dblclick(*edge(heading))
+    lab.page.mouse.dblclick(*find_right_edge(heading))
     narrow = heading.bounding_box()["width"]
     click(lab, "med01.contoso.com", "Site")
     lab.page.keyboard.type("A site with a very long name for one column")
@@ -504,7 +504,7 @@ def test_fill_a_range_and_fit_a_column(lab):
     wait_kernel(lab, "editor.topology.cells[3][3][:6]", "A site")
     text = cell_of(lab, "med01.contoso.com", "Site").locator(".lc-text")
     assert text.evaluate("e => e.scrollWidth > e.clientWidth")
-    lab.page.mouse.dblclick(*edge(heading))
+    lab.page.mouse.dblclick(*find_right_edge(heading))
     assert heading.bounding_box()["width"] > narrow + 100
     assert not text.evaluate("e => e.scrollWidth > e.clientWidth")
     heading.get_by_role("button").focus()
@@ -549,7 +549,7 @@ def test_rejected_changes_are_shown_at_each_cell(lab):
         assert "Not done" in cell_of(lab, server, "Site").get_attribute("title")
     click(lab, "dir01.contoso.com", "Server")
     press(lab, "Control+z")
-    said(lab, "lyncnb removed the entries that were not yet in the table")
+    wait_for_message(lab, "lyncnb removed the entries that were not yet in the table")
     expect(cell_of(lab, "med01.contoso.com", "Site")).to_have_text("Hsinchu")
     lab.button("Clear selection").click()
 

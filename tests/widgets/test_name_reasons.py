@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 from folders import PASSPHRASE
-from panel_kit import Talk
+from panel_kit import PanelClient
 from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 from lyncnb.export.write import write_requests
@@ -29,7 +29,7 @@ def editor() -> PlanEditor:
 
 
 def ask(panel, name: str) -> dict:
-    return Talk(panel.view).say("why", name=name)["reasons"]
+    return PanelClient(panel.view).send("why", name=name)["reasons"]
 
 
 def test_a_name_has_its_rule_sources_servers_and_use(editor):
@@ -92,7 +92,7 @@ def test_names_in_the_message_of_a_finding_are_links(editor, tmp_path):
     editor.change_options(planned_issue_date=date(2026, 12, 1))
     names = {str(name) for certificate in editor.plan.certificates for name in certificate.names}
     panel = RequestPanel(editor, tmp_path / "requests")
-    for answer in (list_findings(editor), Talk(panel.view).say("ready")["findings"]):
+    for answer in (list_findings(editor), PanelClient(panel.view).send("ready")["findings"]):
         items = [item for group in answer["groups"] for item in group["items"]]
         assert all(name in item["message"] for item in items for name in item["names"])
         (public,) = [item for item in items if "names become public" in item["message"]]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM
-from panel_kit import Talk
+from panel_kit import PanelClient
 from places import REPOSITORY
 from playwright.sync_api import expect
 from topologies import FIVE_SERVERS
@@ -78,7 +78,7 @@ class Frame:
     }"""
 
     def __init__(self, page, panel: Panel):
-        self.page, self.panel, self.talk = page, panel, Talk(panel)
+        self.page, self.panel, self.talk = page, panel, PanelClient(panel)
         self.asked: list[dict] = []
         page.expose_binding("toKernel", lambda _, message: self.asked.append(message))
         head = f'<meta http-equiv="Content-Security-Policy" content="{self.POLICY}">'
@@ -103,7 +103,7 @@ class Frame:
             questions, self.asked = self.asked, []
             for message in questions:
                 self.panel._receive(self.panel, message, [])
-            answers, self.talk.heard = self.talk.heard, []
+            answers, self.talk.responses = self.talk.responses, []
             for message, buffers in answers:
                 texts = [base64.b64encode(buffer).decode() for buffer in buffers]
                 self.frame.evaluate("([m, b]) => window.fromKernel(m, b)", [message, texts])

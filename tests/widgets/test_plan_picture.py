@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from lab_driver import CHROMIUM
 from lab_panels import kernel, open_editor
-from panel_kit import Talk
+from panel_kit import PanelClient
 from places import DATA
 from playwright.sync_api import expect
 from printing import axe_violations
@@ -26,9 +26,9 @@ def editor_of(sample: str = "contoso") -> ln.PlanEditor:
 def test_pictures_match_those_of_the_public_function():
     """The pictures, texts and data in the editor's tab equal the result of ln.figure."""
     editor = editor_of("litwareinc-global")
-    browser = Talk(editor.view)
+    browser = PanelClient(editor.view)
     for kind in KINDS:
-        picture = browser.say("picture", shows=kind, site="")["picture"]
+        picture = browser.send("picture", shows=kind, site="")["picture"]
         figure = ln.figure(editor.plan, kind)
         assert (picture["svg"], picture["title"], picture["kind"]) == (
             figure.svg,
@@ -36,37 +36,37 @@ def test_pictures_match_those_of_the_public_function():
             kind,
         )
         assert picture["total"] == len(figure.rows)
-    picture = browser.say("picture", shows="topology", site="London")["picture"]
+    picture = browser.send("picture", shows="topology", site="London")["picture"]
     assert picture["svg"] == ln.figure(editor.plan, site="London").svg
     assert picture["sites"] == ["London", "Redmond", "Singapore", "Taipei"]
-    fallback = browser.say("picture", shows="map", site="Paris")["picture"]
+    fallback = browser.send("picture", shows="map", site="Paris")["picture"]
     assert (fallback["kind"], fallback["site"]) == ("topology", "")
 
 
 def test_changes_are_marked_until_they_are_undone():
     """The picture marks a change in the editor until the user undoes it."""
     editor = editor_of()
-    browser = Talk(editor.view)
-    plain = browser.say("picture", shows="topology", site="")["picture"]["svg"]
+    browser = PanelClient(editor.view)
+    plain = browser.send("picture", shows="topology", site="")["picture"]["svg"]
     editor.edit(change=[("fe01.contoso.net", {"extra_san": "old.contoso.com"})])
-    marked = browser.say("picture", shows="topology", site="")["picture"]
+    marked = browser.send("picture", shows="topology", site="")["picture"]
     assert "± 3 to be requested again" in marked["svg"]
     assert marked["headings"][-1] == "Changed"
     editor.undo()
-    assert browser.say("picture", shows="topology", site="")["picture"]["svg"] == plain
+    assert browser.send("picture", shows="topology", site="")["picture"]["svg"] == plain
 
 
 @pytest.mark.parametrize("sample", ["contoso", "litwareinc-global", "single-server"])
 def test_each_box_links_to_the_rows_of_its_pools(sample):
     """The boxes of the picture link to the rows of their pools, and each row has exactly one box."""
     editor = editor_of(sample)
-    browser = Talk(editor.view)
-    svg = browser.say("picture", shows="topology", site="")["picture"]["svg"]
+    browser = PanelClient(editor.view)
+    svg = browser.send("picture", shows="topology", site="")["picture"]["svg"]
     ids = []
     for pools in re.findall(r'data-pools="([^"]+)"', svg):
-        ids += browser.say("pools", pools=pools.split())["chosen"]["ids"]
+        ids += browser.send("pools", pools=pools.split())["chosen"]["ids"]
     assert sorted(ids) == sorted(editor.state.ids)
-    assert browser.say("pools", pools=["Edge/nowhere.contoso.com"]) == {}
+    assert browser.send("pools", pools=["Edge/nowhere.contoso.com"]) == {}
 
 
 @pytest.mark.browser

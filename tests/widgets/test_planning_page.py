@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from panel_kit import Talk
+from panel_kit import PanelClient
 from topologies import FIVE_SERVERS, TWO_SITES
 from topology_documents import front_end, topology_builder
 from workbooks import rows_of, spreadsheet, xlsx
@@ -36,7 +36,7 @@ def test_the_page_lists_tables_of_every_format(folder):
     """The page lists workbooks and topology documents, but not the summaries in a request folder or
     the lock file of an open workbook.
     """
-    answers = Talk(PlanningPage()._table).say("ready")
+    answers = PanelClient(PlanningPage()._table).send("ready")
     assert answers["start"]["files"] == [
         "bad.xlsx",
         "five.csv",
@@ -52,7 +52,7 @@ def test_an_opened_file_has_the_same_topology(folder, name):
     in every supported format.
     """
     page = PlanningPage()
-    answers = Talk(page._table).say("open", path=name, pasted="", folder="requests")
+    answers = PanelClient(page._table).send("open", path=name, pasted="", folder="requests")
     assert answers["opened"]["words"] == f"Opened: {name}."
     assert page.editor.topology == read_topology(FIVE_SERVERS.encode())
 
@@ -65,7 +65,9 @@ def test_a_document_is_planned_by_its_product(folder, version, product):
     document = topology_builder([front_end("se01.contoso.com")], version=version)
     (folder / "one.tbxml").write_text(document)
     page = PlanningPage()
-    assert "opened" in Talk(page._table).say("open", path="one.tbxml", pasted="", folder="requests")
+    assert "opened" in PanelClient(page._table).send(
+        "open", path="one.tbxml", pasted="", folder="requests"
+    )
     assert page.editor.rules.product == product
     assert page.editor.options.product == product
 
@@ -75,7 +77,7 @@ def test_a_problem_of_a_workbook_has_its_cell(folder):
     not change.
     """
     page = PlanningPage()
-    answers = Talk(page._table).say("open", path="bad.xlsx", pasted="", folder="requests")
+    answers = PanelClient(page._table).send("open", path="bad.xlsx", pasted="", folder="requests")
     assert any('bad.xlsx sheet "Servers" cell B2' in line for line in answers["refused"]["lines"])
     assert page.editor is None
 
@@ -87,7 +89,7 @@ def test_every_problem_of_a_table_is_shown(folder):
     rows = [f"fe{number},FrontEnd,contoso.com" for number in range(9)]
     (folder / "broken.csv").write_text("\n".join(["server_fqdn,role,sip_domains", *rows]))
     editor = PlanEditor(ln.read_topology("five.csv"))
-    page = Talk(PlanningPage()._table)
+    page = PanelClient(PlanningPage()._table)
     given = {"path": "broken.csv", "pasted": "", "folder": "requests"}
     with pytest.raises(TopologyError) as caught:
         ln.read_topology("broken.csv")
@@ -97,8 +99,8 @@ def test_every_problem_of_a_table_is_shown(folder):
         "Then choose Run > Run All Cells."
     )
     for lines in (
-        page.say("open", **given)["refused"]["lines"],
-        Talk(editor.view).say("open", path="broken.csv")["refused"]["lines"],
+        page.send("open", **given)["refused"]["lines"],
+        PanelClient(editor.view).send("open", path="broken.csv")["refused"]["lines"],
         in_cell,
     ):
         for row in range(2, 11):
@@ -106,7 +108,7 @@ def test_every_problem_of_a_table_is_shown(folder):
         assert sum("enter the complete name" in line for line in lines) == 9
     assert editor.topology.source == "five.csv"
     (folder / "broken.csv").write_text(FIVE_SERVERS)
-    assert "opened" in page.say("open", **given)
+    assert "opened" in page.send("open", **given)
 
 
 def test_an_editor_of_a_workbook_saves_a_table(folder):
@@ -138,7 +140,7 @@ def test_hidden_rows_and_columns_are_reported(folder):
     assert topology.remarks == (words,)
     assert repr(topology).endswith(f"\n  note: {words}\n  note: {unread}")
     assert f"<p>Note: {words}</p>" in topology._repr_html_()
-    answers = Talk(PlanningPage()._table).say(
+    answers = PanelClient(PlanningPage()._table).send(
         "open", path="hidden.xlsx", pasted="", folder="requests"
     )
     assert answers["opened"]["words"] == f"Opened: hidden.xlsx. Note: {words}."
@@ -173,15 +175,15 @@ def test_a_scenario_is_opened_with_its_options(folder):
     (folder / "scenarios" / ".ipynb_checkpoints").mkdir()
     (folder / "scenarios" / ".ipynb_checkpoints" / "topology.csv").write_text(FIVE_SERVERS)
     page = PlanningPage()
-    browser = Talk(page._table)
-    offered = browser.say("ready")["start"]["files"]
+    browser = PanelClient(page._table)
+    offered = browser.send("ready")["start"]["files"]
     assert [file for file in offered if "scenarios" in file] == ["scenarios/Wildcards"]
-    browser.say("open", path="scenarios/Wildcards", pasted="", folder="requests")
+    browser.send("open", path="scenarios/Wildcards", pasted="", folder="requests")
     assert page.editor.plan == kept.plan
     assert page.editor.scenarios.current == "Wildcards"
     assert not page.editor.scenarios.has_changes
     (folder / "scenarios" / "Wildcards" / "plan.toml").write_text("wildcrad = true")
-    refused = browser.say("open", path="scenarios/Wildcards", pasted="", folder="requests")[
+    refused = browser.send("open", path="scenarios/Wildcards", pasted="", folder="requests")[
         "refused"
     ]
     assert any("did you mean wildcard?" in line for line in refused["lines"])
@@ -193,13 +195,13 @@ def test_without_a_table_a_button_starts_the_guide(folder):
     page shows a plan with the rules of the chosen product.
     """
     page = PlanningPage()
-    answers = Talk(page._table).say("ask", folder="requests")
+    answers = PanelClient(page._table).send("ask", folder="requests")
     assert answers["opened"]["words"] == "The questions are below."
     guide = page.box.children[1].channel.guide
     guide.answer("product", "sfbse")
     guide.answer("sip_domains", "contoso.com")
     assert page.editor is None
-    answers = Talk(guide.view).say("write", folder="mine", force=False)
+    answers = PanelClient(guide.view).send("write", folder="mine", force=False)
     assert answers["written"]["words"].startswith("Written: mine/topology.csv")
     assert answers["written"]["words"].endswith("The plan is shown below.")
     # The page has no notebook cells, so it does not show Python code.

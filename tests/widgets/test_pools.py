@@ -75,7 +75,7 @@ def press(lab: LabBrowser, *keys: str) -> None:
         lab.page.keyboard.press(key)
 
 
-def said(lab: LabBrowser, text: str) -> None:
+def wait_for_message(lab: LabBrowser, text: str) -> None:
     """Wait until the editor shows the given message."""
     lab.page.locator(".lc-said").get_by_text(text).wait_for()
 
@@ -105,7 +105,7 @@ def test_a_pool_is_renamed_by_keyboard_with_all_its_rows(lab):
     press(lab, "F2", "Control+a")
     lab.page.keyboard.type("pool09.litware.local")
     press(lab, "Enter")
-    said(lab, "renamed pool pool01.litware.local to pool09.litware.local")
+    wait_for_message(lab, "renamed pool pool01.litware.local to pool09.litware.local")
     assert column(lab, "pool_fqdn") == "pool09 pool09 pool09 pool09 pool02 pool02 edges edges -"
     assert column(lab, "backup_pool") == "- - - - pool09 - - - -"
     press(lab, "Control+z")
@@ -126,19 +126,19 @@ def test_a_pool_name_in_use_merges_two_pools(lab):
     expect(cell(lab, "pool02", "Pool")).to_be_visible()
     cell(lab, "pool02", "External web FQDN").click()
     press(lab, "Delete")
-    said(lab, "cleared")
+    wait_for_message(lab, "cleared")
     cell(lab, "pool02", "Backup pool").click()
     press(lab, "Delete")
     wait_kernel(lab, COLUMN.format(name="backup_pool") + ".count('pool')", "0")
     cell(lab, "pool02", "Site").click()
     lab.page.keyboard.type("Hamburg")
     press(lab, "Enter")
-    said(lab, "Site of pool pool02.litware.local: Hamburg")
+    wait_for_message(lab, "Site of pool pool02.litware.local: Hamburg")
     cell(lab, "pool02", "Pool").dblclick()
     press(lab, "Control+a")
     lab.page.keyboard.type("pool01.litware.local")
     press(lab, "Enter")
-    said(lab, "merged pool pool02.litware.local into pool01.litware.local")
+    wait_for_message(lab, "merged pool pool02.litware.local into pool01.litware.local")
     expect(cell(lab, "pool01", "Servers")).to_have_text("4")
 
 
@@ -149,7 +149,7 @@ def test_buttons_add_move_and_rename_with_one_click(lab):
     cell(lab, "pool01", "Role").click()
     buttons = lab.page.get_by_role("group", name="Change pool01.litware.local, FrontEnd")
     buttons.get_by_role("button", name="Add a server").click()
-    said(lab, "added")
+    wait_for_message(lab, "added")
     assert (
         column(lab, "server_fqdn") == "fe01 fe02 fe01 fe02 fe11 fe12 edge-a edge-b se01 fe03 fe03"
     )
@@ -160,7 +160,7 @@ def test_buttons_add_move_and_rename_with_one_click(lab):
     press(lab, "Control+a")
     lab.page.keyboard.type("Kiel")
     press(lab, "Enter")
-    said(lab, "Site of pool pool02.litware.local: Kiel")
+    wait_for_message(lab, "Site of pool pool02.litware.local: Kiel")
     assert column(lab, "site").split()[4:6] == ["Kiel", "Kiel"]
     cell(lab, "edges", "Role").click()
     lab.button("Rename").click()
@@ -183,7 +183,7 @@ def test_a_server_without_a_number_is_entered_in_the_form(lab):
     )
     lab.page.keyboard.type("edge-c.litware.local")
     press(lab, "Enter")
-    said(lab, "added edge-c.litware.local")
+    wait_for_message(lab, "added edge-c.litware.local")
     assert column(lab, "pool_fqdn").endswith("edges")
 
 
@@ -203,9 +203,9 @@ def test_pasted_texts_change_pools(lab):
     lab.page.evaluate("text => navigator.clipboard.writeText(text)", "Ulm\r\nTrier\r\nCelle\r\n")
     press(lab, "Control+v")
     wait_kernel(lab, COLUMN.format(name="site") + ".split()[6:]", "['Ulm', 'Ulm', 'Trier']")
-    said(lab, "pasted 3 cells of 3 servers")
+    wait_for_message(lab, "pasted 3 cells of 3 servers")
     press(lab, "Control+z")
-    said(lab, "Undone: ")
+    wait_for_message(lab, "Undone: ")
     cell(lab, "pool02", "External web FQDN").click()
     press(lab, "Delete")
     wait_kernel(lab, COLUMN.format(name="web_external_fqdn"), "web - - - - - - - web3")
@@ -215,7 +215,7 @@ def test_removing_a_pool_removes_its_servers(lab):
     """Ctrl+Minus removes a pool with its servers, and one Undo restores them."""
     cell(lab, "pool02", "Role").click()
     press(lab, "Control+-")
-    said(lab, "removed pool pool02.litware.local")
+    wait_for_message(lab, "removed pool pool02.litware.local")
     assert column(lab, "server_fqdn") == "fe01 fe02 fe01 fe02 edge-a edge-b se01"
     press(lab, "Control+z")
     wait_kernel(lab, COLUMN.format(name="server_fqdn") + ".count('fe1')", "2")
@@ -228,11 +228,11 @@ def test_a_rejected_role_offers_all_servers_of_the_pool(lab):
     lab.page.get_by_role("tab", name="Servers").click()
     set_cell(lab, "fe11.litware.local", "Role", "Director")
     lab.button("Change all servers in the pool").click()
-    said(lab, "Role of pool pool02.litware.local: Director")
+    wait_for_message(lab, "Role of pool pool02.litware.local: Director")
     assert column(lab, "role").split()[4:6] == ["Director", "Director"]
     press(lab, "Control+z")
     wait_kernel(lab, COLUMN.format(name="role") + ".split()[4:6]", "['FrontEnd', 'FrontEnd']")
     set_cell(lab, "fe11.litware.local", "Site", "Kiel")
     lab.button("Change all servers in the pool").click()
-    said(lab, "Site of pool pool02.litware.local: Kiel")
+    wait_for_message(lab, "Site of pool pool02.litware.local: Kiel")
     assert column(lab, "site").split()[4:6] == ["Kiel", "Kiel"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lab_driver import CHROMIUM
 from lab_panels import kernel, open_editor
-from panel_kit import Talk
+from panel_kit import PanelClient
 from playwright.sync_api import expect
 
 import lyncnb as ln
@@ -73,8 +73,8 @@ def test_the_form_lists_every_product():
     """The form lists all products by id and title, and shows the product in use, even after another
     one was rejected.
     """
-    browser = Talk(editor_of(CHAT, "sfb2015").view)
-    answers = browser.say("ready")
+    browser = PanelClient(editor_of(CHAT, "sfb2015").view)
+    answers = browser.send("ready")
     (field,) = [
         field
         for group in answers["start"]["groups"]
@@ -83,10 +83,10 @@ def test_the_form_lists_every_product():
     ]
     assert field["choices"] == [[name, title] for name, title in list_product_titles().items()]
     assert answers["options"]["values"]["product"] == "sfb2015"
-    answers = browser.say("option", name="product", value="sfb2019")
+    answers = browser.send("option", name="product", value="sfb2019")
     assert "has the role" in str(answers["refused"])
     assert answers["options"]["values"]["product"] == "sfb2015"
-    answers = browser.say("option", name="product", value="lync2013")
+    answers = browser.send("option", name="product", value="lync2013")
     assert answers["options"]["values"]["product"] == "lync2013"
     roles = next(c for c in answers["columns"]["columns"] if c["name"] == "role")["choices"]
     assert "VideoInterop" not in [role for role, _ in roles]

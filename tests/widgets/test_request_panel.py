@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from folders import PASSPHRASE
 from jupyter_client.manager import start_new_kernel
-from panel_kit import Talk
+from panel_kit import PanelClient
 from topologies import FIVE_SERVERS, STANDARD_EDITION, edge, front_end, plan, row
 
 import lyncnb as ln
@@ -40,17 +40,17 @@ def small(rules):
     return ln.plan_certificates(ln.read_topology(text.encode()), rules, options=options)
 
 
-def _until(browser: Talk, *states: str) -> dict:
+def _until(browser: PanelClient, *states: str) -> dict:
     """Wait until the job of the panel has one of the given states, and all of its messages are
     sent.
     """
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        messages = [message for message, _ in browser.heard if message["type"] == "job"]
+        messages = [message for message, _ in browser.responses if message["type"] == "job"]
         if messages and messages[-1]["state"] in states and browser.types()[-1] == "look":
             return messages[-1]
         time.sleep(0.02)
-    raise AssertionError(browser.heard)
+    raise AssertionError(browser.responses)
 
 
 def test_the_summary_is_available_before_it_is_written(rules, tmp_path):
@@ -81,18 +81,18 @@ def test_a_request_panel_shows_a_preview_and_a_result(small, tmp_path):
     After that, there is nothing to write.
     """
     panel = RequestPanel(small, tmp_path / "requests")
-    browser = Talk(panel.view)
-    answers = browser.say("ready")
+    browser = PanelClient(panel.view)
+    answers = browser.send("ready")
     assert answers["look"]["ready"]
     assert answers["look"]["is_new"]
     assert not (tmp_path / "requests").exists()
-    browser.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)
+    browser.send("write", passphrase=PASSPHRASE, again=PASSPHRASE)
     assert _until(browser, "finished")["done"] == 1
-    result = next(message for message, _ in browser.heard if message["type"] == "result")
+    result = next(message for message, _ in browser.responses if message["type"] == "result")
     assert result["words"] == f"{tmp_path / 'requests'}: 1 created."
     assert panel.bundle.counts() == {"created": 1}
     assert "summary.html" in panel._repr_html_()
-    answers = browser.say("look")
+    answers = browser.send("look")
     assert not answers["look"]["is_new"]
     assert "nothing to write" in answers["look"]["words"]
 
@@ -109,12 +109,12 @@ def test_an_invalid_passphrase_is_reported_and_not_shown(small, tmp_path, first,
     """If the passphrase is invalid, the panel writes nothing, and no message contains the
     passphrase.
     """
-    browser = Talk(RequestPanel(small, tmp_path / "requests").view)
-    browser.say("ready")
-    answers = browser.say("write", passphrase=first, again=again)
+    browser = PanelClient(RequestPanel(small, tmp_path / "requests").view)
+    browser.send("ready")
+    answers = browser.send("write", passphrase=first, again=again)
     assert words in " ".join(answers["refused"]["lines"])
     if first:
-        assert first not in json.dumps([message for message, _ in browser.heard])
+        assert first not in json.dumps([message for message, _ in browser.responses])
     assert not (tmp_path / "requests").exists()
 
 
@@ -123,14 +123,14 @@ def test_a_passphrase_that_is_easy_to_guess_is_rejected(small, tmp_path, weak):
     """A repeated pattern or a name from the plan is rejected as a passphrase, and no folder is
     created.
     """
-    browser = Talk(RequestPanel(small, tmp_path / "requests").view)
-    browser.say("ready")
-    browser.say("write", passphrase=weak, again=weak)
+    browser = PanelClient(RequestPanel(small, tmp_path / "requests").view)
+    browser.send("ready")
+    browser.send("write", passphrase=weak, again=weak)
     _until(browser, "failed")
-    refused = next(message for message, _ in browser.heard if message["type"] == "refused")
+    refused = next(message for message, _ in browser.responses if message["type"] == "refused")
     assert refused["about"] == "write"
     assert "too easy to guess" in refused["lines"][0]
-    assert weak not in json.dumps([message for message, _ in browser.heard])
+    assert weak not in json.dumps([message for message, _ in browser.responses])
     assert not (tmp_path / "requests").exists()
 
 
@@ -144,8 +144,8 @@ def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
     ln.write_requests(theirs, folder, passphrase=PASSPHRASE)
     before = read_manifest(folder)
     panel = RequestPanel(small, folder)
-    browser = Talk(panel.view)
-    look = browser.say("ready")["look"]
+    browser = PanelClient(panel.view)
+    look = browser.send("ready")["look"]
     assert look["other"] == (
         "This folder contains the requests of another deployment: fabrikam.com (1 server: "
         "se01.fabrikam.com). If you continue, lyncnb retires these requests and writes the requests for contoso.com "
@@ -154,17 +154,17 @@ def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
     consent = "Retire the requests for fabrikam.com and write the requests for contoso.com"
     assert look["consent"] == consent
     given = {"passphrase": PASSPHRASE, "again": ""}
-    refused = browser.say("write", **given)["refused"]
+    refused = browser.send("write", **given)["refused"]
     assert look["other"] in refused["lines"][0]
     with pytest.raises(BundleError, match="another deployment"):
         panel.start(PASSPHRASE)
     with pytest.raises(BundleError, match="another deployment"):
         panel.write_unattended()
     assert read_manifest(folder) == before
-    browser.say("write", **given, replaces=True)
+    browser.send("write", **given, replaces=True)
     _until(browser, "finished")
     assert {request.state for request in read_manifest(folder).requests} == {"waiting", "retired"}
-    assert browser.say("look")["look"]["other"] == ""
+    assert browser.send("look")["look"]["other"] == ""
 
 
 def test_a_request_panel_accepts_a_recovery_key(small, tmp_path):
@@ -174,12 +174,12 @@ def test_a_request_panel_accepts_a_recovery_key(small, tmp_path):
     """
     public = create_recovery_key(tmp_path / "pair", PASSPHRASE)
     panel = RequestPanel(small, tmp_path / "requests")
-    browser = Talk(panel.view)
-    assert browser.say("ready")["recovery"] == {"type": "recovery", "fingerprints": []}
+    browser = PanelClient(panel.view)
+    assert browser.send("ready")["recovery"] == {"type": "recovery", "fingerprints": []}
     for file in ("", str(tmp_path / "pair"), str(tmp_path / "nowhere.pub"), "/dev/zero"):
-        assert "refused" in browser.say("recovery", file=file), file
+        assert "refused" in browser.send("recovery", file=file), file
     assert panel.recovery == ()
-    answers = browser.say("recovery", file=f"{tmp_path / 'pair'}.pub")
+    answers = browser.send("recovery", file=f"{tmp_path / 'pair'}.pub")
     assert answers["recovery"]["fingerprints"] == [public.fingerprint]
     panel.start(PASSPHRASE)
     assert panel.wait(60).counts() == {"created": 1}
@@ -193,13 +193,13 @@ def test_the_button_is_disabled_until_something_changes(tmp_path):
     """
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
     panel = RequestPanel(editor, tmp_path / "requests")
-    browser = Talk(panel.view)
-    look = browser.say("ready")["look"]
+    browser = PanelClient(panel.view)
+    look = browser.send("ready")["look"]
     assert (look["ready"], look["label"]) == (True, "Write 2 requests")
     assert "The requests have not been written to" in panel._repr_html_()
-    browser.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)
+    browser.send("write", passphrase=PASSPHRASE, again=PASSPHRASE)
     _until(browser, "finished")
-    look = browser.heard[-1][0]
+    look = browser.responses[-1][0]
     assert (look["ready"], look["label"]) == (False, "Nothing to write")
     assert look["words"] == "The folder matches the plan: 2 requests. There is nothing to write."
     # In a later session, the user creates another panel.
@@ -207,11 +207,11 @@ def test_the_button_is_disabled_until_something_changes(tmp_path):
     assert "2 requests in" in again._repr_html_()
     assert "The requests have not been written to" not in again._repr_html_()
     create_recovery_key(tmp_path / "pair", PASSPHRASE)
-    assert browser.say("recovery", file=str(tmp_path / "pair.pub"))["look"]["ready"]
-    other = Talk(again.view)
-    assert not other.say("ready")["look"]["ready"]
+    assert browser.send("recovery", file=str(tmp_path / "pair.pub"))["look"]["ready"]
+    other = PanelClient(again.view)
+    assert not other.send("ready")["look"]["ready"]
     editor.change_options(organization="Contoso")
-    look = other.say("look")["look"]
+    look = other.send("look")["look"]
     assert (look["ready"], look["label"]) == (True, "Write 2 requests")
 
 
@@ -223,11 +223,11 @@ def test_a_wrong_passphrase_fails_in_the_panel(small, tmp_path):
     panel.start(PASSPHRASE)
     assert panel.wait(60).counts() == {"created": 1}
     again = RequestPanel(small, tmp_path / "requests")
-    browser = Talk(again.view)
-    browser.say("ready")
-    browser.say("write", passphrase="another horse battery", again="")
+    browser = PanelClient(again.view)
+    browser.send("ready")
+    browser.send("write", passphrase="another horse battery", again="")
     _until(browser, "failed")
-    refused = [message for message, _ in browser.heard if message["type"] == "refused"]
+    refused = [message for message, _ in browser.responses if message["type"] == "refused"]
     assert "passphrase" in " ".join(refused[0]["lines"])
     assert again.job.result is None
     assert again.bundle.counts() == {}  # The folder is unchanged.
@@ -242,8 +242,8 @@ def test_errors_prevent_a_run_until_they_are_accepted(rules, tmp_path):
     options = ln.PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256))
     plan = ln.plan_certificates(ln.read_topology(text.encode()), rules, options=options)
     panel = RequestPanel(plan, tmp_path / "requests")
-    browser = Talk(panel.view)
-    answers = browser.say("ready")
+    browser = PanelClient(panel.view)
+    answers = browser.send("ready")
     codes = answers["findings"]["open"]
     assert codes
     assert not answers["look"]["ready"]
@@ -251,7 +251,7 @@ def test_errors_prevent_a_run_until_they_are_accepted(rules, tmp_path):
     with pytest.raises(PlanRejected):
         panel.look()
     for code in codes:
-        answers = browser.say("option", name="accepted", key=code, value="settled by phone")
+        answers = browser.send("option", name="accepted", key=code, value="settled by phone")
     assert answers["look"]["ready"]
     panel.start(PASSPHRASE)
     accepted = panel.wait(60).manifest.accepted
@@ -267,17 +267,17 @@ def test_cancel_keeps_finished_requests(rules, tmp_path):
     rows = "".join(f"m{n}.contoso.com,Mediation,contoso.com\n" for n in range(60))
     topology = ln.read_topology(f"server_fqdn,role,sip_domains\n{rows}".encode())
     panel = RequestPanel(ln.plan_certificates(topology, rules), tmp_path / "requests", workers=1)
-    browser = Talk(panel.view)
-    browser.say("ready")
-    browser.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)
+    browser = PanelClient(panel.view)
+    browser.send("ready")
+    browser.send("write", passphrase=PASSPHRASE, again=PASSPHRASE)
     end = time.monotonic() + 60
     while panel.job.state.progress.done < 3 and time.monotonic() < end:
         time.sleep(0.01)
-    assert browser.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)["refused"]["lines"] == [
+    assert browser.send("write", passphrase=PASSPHRASE, again=PASSPHRASE)["refused"]["lines"] == [
         "Not done: another operation is in progress",
         "What to do: wait until the operation has finished, or cancel it",
     ]
-    browser.say("cancel")
+    browser.send("cancel")
     job = _until(browser, "cancelled")
     assert 3 <= job["done"] < 60
     assert panel.bundle.cancelled
@@ -315,9 +315,9 @@ def test_requests_on_servers_are_written_as_scripts(rules, tmp_path):
     """
     made = plan(front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"))
     panel = RequestPanel(made, tmp_path / "requests")
-    browser = Talk(panel.view)
-    browser.say("ready")
-    answers = browser.say("scripts", computer=" tools01.contoso.com ", template="LyncWeb")
+    browser = PanelClient(panel.view)
+    browser.send("ready")
+    answers = browser.send("scripts", computer=" tools01.contoso.com ", template="LyncWeb")
     with_type = {item.id for item in made.certificates if item.usages}
     scripts = {path.stem for path in (tmp_path / "requests" / "steps").glob("*.ps1")}
     assert scripts == with_type
@@ -334,9 +334,9 @@ def test_a_wrong_template_writes_nothing(small, tmp_path):
     """If the name of a template is not valid in a command line, the panel shows an error next to
     the button, and writes nothing.
     """
-    browser = Talk(RequestPanel(small, tmp_path / "requests").view)
-    browser.say("ready")
-    answers = browser.say("scripts", computer="", template="a'; Remove-Item")
+    browser = PanelClient(RequestPanel(small, tmp_path / "requests").view)
+    browser.send("ready")
+    answers = browser.send("scripts", computer="", template="a'; Remove-Item")
     assert answers["refused"]["about"] == "scripts"
     assert not (tmp_path / "requests").exists()
 
@@ -345,16 +345,16 @@ def test_a_late_or_repeated_passphrase_starts_no_run(small, tmp_path):
     """If the message with the passphrase arrives late or twice, after a lost connection, the panel
     writes nothing.
     """
-    browser = Talk(RequestPanel(small, tmp_path / "requests").view)
-    browser.say("ready")
+    browser = PanelClient(RequestPanel(small, tmp_path / "requests").view)
+    browser.send("ready")
     given = {"passphrase": PASSPHRASE, "again": PASSPHRASE}
-    number = browser.say("number")["number"]["number"]
+    number = browser.send("number")["number"]["number"]
     for other in (None, number - 1, number + 1):
-        browser.say("number")
-        assert "too late" in browser.say("write", **given, number=other)["refused"]["lines"][0]
+        browser.send("number")
+        assert "too late" in browser.send("write", **given, number=other)["refused"]["lines"][0]
     browser.panel.channel.number_valid = 0
-    number = browser.say("number")["number"]["number"]
-    assert "too late" in browser.say("write", **given, number=number)["refused"]["lines"][0]
+    number = browser.send("number")["number"]["number"]
+    assert "too late" in browser.send("write", **given, number=number)["refused"]["lines"][0]
     assert not (tmp_path / "requests").exists()
 
 

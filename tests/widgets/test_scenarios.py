@@ -7,7 +7,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from panel_kit import Talk
+from panel_kit import PanelClient
 from topologies import FIVE_SERVERS
 
 import lyncnb as ln
@@ -115,9 +115,9 @@ def test_a_damaged_scenario_does_not_change_the_editor(editor):
     before = editor.state
     (kept.folder / "first" / "topology.csv").write_text("server_fqdn,role\na b,FE\n")
     (kept.folder / "first" / "plan.toml").write_text("wildcrad = true\n")
-    browser = Talk(editor.view)
-    browser.say("ready")
-    refused = browser.say("open_scenario", name="first")["refused"]
+    browser = PanelClient(editor.view)
+    browser.send("ready")
+    refused = browser.send("open_scenario", name="first")["refused"]
     text = "\n".join(refused["lines"])
     for words in ("3 problems", "did you mean wildcard", "contains white space", "SIP domains"):
         assert words in text
@@ -193,22 +193,22 @@ def test_a_scenario_may_have_another_product(editor):
 
 def test_messages_support_all_actions_on_scenarios(editor):
     """The messages of the Scenarios tab support all actions on scenarios."""
-    browser = Talk(editor.view)
-    browser.say("ready")
-    answer = browser.say("keep_scenario", name="As planned", note="what we have")
+    browser = PanelClient(editor.view)
+    browser.send("ready")
+    answer = browser.send("keep_scenario", name="As planned", note="what we have")
     assert answer["scenario_done"]["said"].startswith("The scenario “As planned” is")
     assert answer["state"]["saved_words"] == "scenario As planned, unchanged; as loaded"
     assert answer["scenarios"]["rows"] == [{"name": "As planned", "note": "what we have"}]
-    answer = browser.say("option", name="wildcard", value="true")
+    answer = browser.send("option", name="wildcard", value="true")
     words = "scenario As planned, with later changes; 1 change, not saved"
     assert answer["state"]["saved_words"] == words
-    answer = browser.say("keep_scenario", name="Wildcards?", note="")["refused"]
+    answer = browser.send("keep_scenario", name="Wildcards?", note="")["refused"]
     assert (answer["instead"], answer["offers"]) == ("Wildcards", ["Keep as “Wildcards”"])
-    assert browser.say("keep_scenario", name="Wildcards", note="")["state"]["saved_words"] == (
+    assert browser.send("keep_scenario", name="Wildcards", note="")["state"]["saved_words"] == (
         "scenario Wildcards, unchanged; 1 change"
     )
-    assert browser.say("keep_scenario", name="As planned", note="")["refused"]["occupied"]
-    compared = browser.say("compare_scenarios", names=["As planned", "Wildcards", ""])["compared"]
+    assert browser.send("keep_scenario", name="As planned", note="")["refused"]["occupied"]
+    compared = browser.send("compare_scenarios", names=["As planned", "Wildcards", ""])["compared"]
     assert compared["headings"] == [
         "Of",
         "What",
@@ -222,26 +222,26 @@ def test_messages_support_all_actions_on_scenarios(editor):
         "“current editor content” compared with “As planned”",
     ]
     assert "Cause" in compared["differences"][0]["headings"]
-    assert "<svg" in browser.say("picture_scenario", place=0)["picture_of_scenario"]["svg"]
-    assert browser.say("picture_scenario", place=7)["refused"]["lines"]
-    assert not browser.say("scenarios")["scenarios"]["old"]
-    browser.say("undo")
-    assert browser.say("scenarios")["scenarios"]["old"]
-    assert browser.say("open_scenario", name="Wildcards")["scenario_done"]["said"].endswith(
+    assert "<svg" in browser.send("picture_scenario", place=0)["picture_of_scenario"]["svg"]
+    assert browser.send("picture_scenario", place=7)["refused"]["lines"]
+    assert not browser.send("scenarios")["scenarios"]["old"]
+    browser.send("undo")
+    assert browser.send("scenarios")["scenarios"]["old"]
+    assert browser.send("open_scenario", name="Wildcards")["scenario_done"]["said"].endswith(
         "To return to the earlier state, choose Undo."
     )
-    browser.say("copy_scenario", name="Wildcards")
-    browser.say("change_scenario", name="Wildcards", new="Cheap", note="by the year")
-    listed = browser.say("scenarios")["scenarios"]
+    browser.send("copy_scenario", name="Wildcards")
+    browser.send("change_scenario", name="Wildcards", new="Cheap", note="by the year")
+    listed = browser.send("scenarios")["scenarios"]
     assert [scenario["name"] for scenario in listed["rows"]] == [
         "As planned",
         "Cheap",
         "Wildcards copy",
     ]
     assert listed["current"] == "Cheap"
-    answer = browser.say("remove_scenario", name="Cheap")["scenarios"]
+    answer = browser.send("remove_scenario", name="Cheap")["scenarios"]
     assert (answer["removed"], answer["current"]) == ("Cheap", "")
-    answer = browser.say("put_scenario_back")["scenarios"]
+    answer = browser.send("put_scenario_back")["scenarios"]
     assert {"name": "Cheap", "note": "by the year"} in answer["rows"]
     assert answer["removed"] == ""
 
@@ -252,11 +252,11 @@ def test_a_missing_folder_is_reported(editor):
     """
     editor.scenarios.keep("first")
     shutil.rmtree(editor.scenarios.folder)
-    browser = Talk(editor.view)
-    browser.say("ready")
+    browser = PanelClient(editor.view)
+    browser.send("ready")
     assert editor.scenarios.current == ""
     assert (
-        "contains no scenario" in browser.say("open_scenario", name="first")["refused"]["lines"][0]
+        "contains no scenario" in browser.send("open_scenario", name="first")["refused"]["lines"][0]
     )
-    assert browser.say("scenarios")["scenarios"]["rows"] == []
-    assert browser.say("keep_scenario", name="first", note="")["scenario_done"]
+    assert browser.send("scenarios")["scenarios"]["rows"] == []
+    assert browser.send("keep_scenario", name="first", note="")["scenario_done"]

@@ -26,7 +26,7 @@ pytestmark = [
 
 
 @pytest.fixture
-def place(folder) -> Path:
+def scenarios_path(folder) -> Path:
     """Return the empty folder in which the editor of the notebook saves its scenarios."""
     scenario_folder = folder / "scenarios"
     if scenario_folder.is_dir():
@@ -42,12 +42,12 @@ def keep(lab, name: str, note: str = "") -> None:
     lab.page.get_by_text(f"The scenario “{name}” is in").wait_for()
 
 
-def test_a_new_user_saves_and_compares_scenarios(lab, folder, place):
+def test_a_new_user_saves_and_compares_scenarios(lab, folder, scenarios_path):
     """A new user can save two scenarios and compare them. The panel explains each step."""
     open_editor(lab, folder)
     lab.tab("Scenarios").click()
     lab.page.get_by_text("There are no scenarios yet.").wait_for()
-    assert not place.exists()
+    assert not scenarios_path.exists()
     keep(lab, "As planned", "what we have")
     lab.page.get_by_text("scenario As planned, unchanged").wait_for()
     set_before = kernel(lab, "editor.plan.sha256")
@@ -67,9 +67,9 @@ def test_a_new_user_saves_and_compares_scenarios(lab, folder, place):
     expect(lab.page.get_by_text("option wildcard: false -> true").first).to_be_visible()
     lab.page.locator("summary", has_text="Picture of the differences").click()
     lab.page.locator(".lc-block .lc-picture svg").wait_for()
-    assert ln.open_scenario(place / "As planned").plan.sha256 == set_before
-    assert ln.open_scenario(place / "As planned").note == "what we have"
-    assert ln.open_scenario(place / "Wildcards").options.wildcard
+    assert ln.open_scenario(scenarios_path / "As planned").plan.sha256 == set_before
+    assert ln.open_scenario(scenarios_path / "As planned").note == "what we have"
+    assert ln.open_scenario(scenarios_path / "Wildcards").options.wildcard
     lab.button("Open As planned").click()
     wait_kernel(lab, "editor.options.wildcard", "False")
     lab.page.get_by_text("To return to the earlier state").wait_for()
@@ -77,7 +77,7 @@ def test_a_new_user_saves_and_compares_scenarios(lab, folder, place):
     wait_kernel(lab, "editor.options.wildcard", "True")
 
 
-def test_scenarios_are_edited_by_keyboard(lab, folder, place):
+def test_scenarios_are_edited_by_keyboard(lab, folder, scenarios_path):
     """With the keyboard alone, a user can edit a scenario in the list and restore a removed
     scenario.
     """
@@ -91,7 +91,7 @@ def test_scenarios_are_edited_by_keyboard(lab, folder, place):
     lab.field("Note for First copy").fill("two\nlines")
     field.press("Enter")
     lab.button("Change Second").wait_for()
-    assert ln.open_scenario(place / "Second").note == "two\nlines"
+    assert ln.open_scenario(scenarios_path / "Second").note == "two\nlines"
     lab.button("Remove Second").click()
     lab.button("Restore “Second”").click()
     lab.button("Open Second").wait_for()
@@ -99,7 +99,7 @@ def test_scenarios_are_edited_by_keyboard(lab, folder, place):
     lab.tab("Scenarios").click()
     lab.button("Update the scenario “First”").click()
     lab.page.get_by_text("scenario First, unchanged").wait_for()
-    assert "Kaohsiung" in (place / "First" / "topology.csv").read_text("utf-8-sig")
+    assert "Kaohsiung" in (scenarios_path / "First" / "topology.csv").read_text("utf-8-sig")
 
 
 def set_cell_in_servers(lab) -> None:
@@ -108,13 +108,13 @@ def set_cell_in_servers(lab) -> None:
     lab.page.get_by_text("1 change, not saved").wait_for()
 
 
-def test_a_damaged_scenario_and_an_existing_scenario(lab, folder, place):
+def test_a_damaged_scenario_and_an_existing_scenario(lab, folder, scenarios_path):
     """The panel shows all errors of a damaged scenario. It replaces an existing scenario only after
     the user confirms the replacement.
     """
     open_editor(lab, folder)
     keep(lab, "First")
-    (place / "First" / "plan.toml").write_text("wildcrad = true\nlayout = 3\n")
+    (scenarios_path / "First" / "plan.toml").write_text("wildcrad = true\nlayout = 3\n")
     lab.button("Open First").click()
     alert = lab.page.get_by_role("alert")
     alert.get_by_text("2 problems").wait_for()
@@ -127,10 +127,10 @@ def test_a_damaged_scenario_and_an_existing_scenario(lab, folder, place):
     panel.get_by_text("I have checked the existing files. Replace them.").click()
     lab.button("Keep", exact=True).click()
     lab.page.get_by_text("The scenario “First” is in").wait_for()
-    assert ln.open_scenario(place / "First").options == ln.PlanOptions()
+    assert ln.open_scenario(scenarios_path / "First").options == ln.PlanOptions()
 
 
-def test_edits_in_two_rows_are_both_kept(lab, folder, place):
+def test_edits_in_two_rows_are_both_kept(lab, folder, scenarios_path):
     """If a user edits two rows, and the panel's responses are late, no text is lost.
 
     Check marks follow a renamed scenario.
@@ -151,7 +151,7 @@ def test_edits_in_two_rows_are_both_kept(lab, folder, place):
     expect(lab.field("Compare Base")).to_be_checked()
     lab.button("Save Second").press("Enter")
     lab.page.get_by_text("“Second” is saved").wait_for()
-    assert ln.open_scenario(place / "Second").note == "what we have"
+    assert ln.open_scenario(scenarios_path / "Second").note == "what we have"
     lab.page.wait_for_function(
         "() => document.activeElement.getAttribute('aria-label') === 'Change Second'"
     )
@@ -161,26 +161,26 @@ def test_edits_in_two_rows_are_both_kept(lab, folder, place):
     wait_kernel(lab, "len(editor.scenarios.names())", "3")
 
 
-def test_a_confirmation_applies_to_one_scenario(lab, folder, place):
+def test_a_confirmation_applies_to_one_scenario(lab, folder, scenarios_path):
     """If a user confirms that one scenario may be replaced, the confirmation does not apply to
     another scenario.
     """
     open_editor(lab, folder)
     keep(lab, "First")
     keep(lab, "Second")
-    (place / "First" / "plan.toml").write_text("wildcard = true\n")
+    (scenarios_path / "First" / "plan.toml").write_text("wildcard = true\n")
     lab.field("Name").fill("First")
     lab.button("Keep", exact=True).click()
     panel = lab.page.get_by_role("tabpanel", name="Scenarios")
     panel.get_by_text("I have checked the existing files. Replace them.").click()
-    (place / "Second" / "plan.toml").write_text("wildcard = true\n")
+    (scenarios_path / "Second" / "plan.toml").write_text("wildcard = true\n")
     kernel(lab, "editor.change_options(xmpp_host_names=True)")
     lab.button("Update the scenario “Second”").click()
     lab.page.get_by_role("alert").get_by_text("another person changed the files").wait_for()
-    assert (place / "Second" / "plan.toml").read_text() == "wildcard = true\n"
+    assert (scenarios_path / "Second" / "plan.toml").read_text() == "wildcard = true\n"
 
 
-def test_axe_finds_nothing(tall_lab, folder, place):
+def test_axe_finds_nothing(tall_lab, folder, scenarios_path):
     """When the user edits one scenario and compares two, axe-core reports no violation in the tab
     in either theme.
     """

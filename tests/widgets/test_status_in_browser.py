@@ -28,7 +28,7 @@ status = ln.StatusPanel(editor, "{folder}", today=date(2026, 11, 24))
 status"""
 
 
-def written(folder: Path, name: str) -> ln.RequestBundle:
+def write_folder(folder: Path, name: str) -> ln.RequestBundle:
     """Write the requests of the small table to a folder next to the notebooks."""
     topology = ln.read_topology(folder / "small.csv")
     plan = ln.plan_certificates(topology, ln.load_rules("lync2013"))
@@ -40,7 +40,7 @@ def test_rejected_certificates_have_one_line_and_one_button(tall_lab, folder):
     button. Users can operate the lines and the button with the keyboard.
     """
     lab = tall_lab
-    bundle = written(folder, "refused")
+    bundle = write_folder(folder, "refused")
     ln.demo.answer(bundle, folder / "answers", today=TODAY)
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="refused"))
     panel = lab.page.get_by_role("group", name="Status of refused")
@@ -91,7 +91,7 @@ def test_packages_and_records_with_every_step_open(lab, folder):
     """axe-core reports no violation when steps 3 to 6 are open and show a password, a rejected
     certificate and a result.
     """
-    bundle = written(folder, "packaged")
+    bundle = write_folder(folder, "packaged")
     for subfolder in ("first", "second"):
         ln.demo.answer(bundle, folder / subfolder, today=TODAY)
         ln.receive(folder / "packaged", folder / subfolder, today=TODAY)
@@ -128,7 +128,7 @@ def test_differences_from_the_plan_in_the_editor_are_shown(lab, folder):
     """While the plan in the editor differs from the saved plan, the panel shows what writing the
     plan would change.
     """
-    written(folder, "behind")
+    write_folder(folder, "behind")
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="behind"))
     panel = lab.page.get_by_role("group", name="Status of behind")
     panel.get_by_text("Next step: Package 6 requests for the CA.").wait_for()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from folders import PASSPHRASE, TODAY, Answered, answered_by_openssl
-from panel_kit import Talk
+from panel_kit import PanelClient
 from probes.test_with_folder import issued_folder, serving, write_server_pem
 from topologies import FIVE_SERVERS, STANDARD_EDITION
 
@@ -26,41 +26,41 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 @pytest.fixture(scope="module")
-def answered(tmp_path_factory) -> Answered:
+def answered_folder(tmp_path_factory) -> Answered:
     return answered_by_openssl(STANDARD_EDITION.encode(), tmp_path_factory.mktemp("answered"))
 
 
 @pytest.fixture
-def folder(answered, tmp_path) -> Path:
-    return answered.copy(tmp_path).folder
+def folder(answered_folder, tmp_path) -> Path:
+    return answered_folder.copy(tmp_path).folder
 
 
 @pytest.fixture
-def talk(folder) -> Talk:
-    browser = Talk(StatusPanel(folder, today=TODAY).view)
-    browser.say("ready")
+def client(folder) -> PanelClient:
+    browser = PanelClient(StatusPanel(folder, today=TODAY).view)
+    browser.send("ready")
     return browser
 
 
-def finish(browser: Talk) -> dict[str, dict]:
+def finish(browser: PanelClient) -> dict[str, dict]:
     """Wait until a step ends, and return the last response of each type."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        answers = {message["type"]: message for message, _ in browser.heard}
+        answers = {message["type"]: message for message, _ in browser.responses}
         if "status" in answers and not answers.get("job", {"busy": True})["busy"]:
             return answers
         time.sleep(0.02)
-    raise AssertionError(browser.heard)
+    raise AssertionError(browser.responses)
 
 
-def test_the_status_panel_shows_every_request(talk, folder):
+def test_the_status_panel_shows_every_request(client, folder):
     """The status panel shows a row for each request, the number of requests in each state, and the
     next step.
     """
-    rows = talk.rows()
+    rows = client.rows()
     assert [row["state"] for row in rows.values()] == ["issued", "issued"]
     assert rows[0]["servers"] == "se01.contoso.com"
-    answers = talk.say("look")
+    answers = client.send("look")
     assert answers["status"]["counts"] == {"issued": 2}
     assert answers["status"]["next"]["words"] == "Package 2 certificates for the servers."
     assert answers["status"]["next"]["step"] == "package"
@@ -75,58 +75,62 @@ def test_a_folder_without_a_manifest_is_rejected(tmp_path):
         StatusPanel(tmp_path / "nowhere")
 
 
-def test_packages_passwords_and_steps(talk, folder):
+def test_packages_passwords_and_steps(client, folder):
     """With the passphrase, the panel creates PFX packages. It shows one password at a time, and
     then writes the deployment steps.
     """
-    talk.say("package", passphrase=PASSPHRASE, target_os="")
-    answers = finish(talk)
+    client.send("package", passphrase=PASSPHRASE, target_os="")
+    answers = finish(client)
     assert answers["result"]["words"].startswith("Packages: 2 written, 0 kept, 0 refused")
     assert answers["status"]["counts"] == {"packaged": 2}
     request = answers["status"]["packaged"][0]
     assert len(list((folder / "pfx").glob("*.pfx"))) == 2
 
     ask = {"id": request, "passphrase": PASSPHRASE}
-    answer = talk.say("password", **ask)["password"]
+    answer = client.send("password", **ask)["password"]
     assert answer["file"].startswith("pfx/")
-    password = next(buffers[0].decode() for message, buffers in talk.heard if message is answer)
+    password = next(
+        buffers[0].decode() for message, buffers in client.responses if message is answer
+    )
     assert len(password) >= 22
     assert password.isalnum()
-    state = json.dumps(talk.panel.get_state(), default=str)
-    assert password not in state + talk.panel.channel.work._repr_html_() + json.dumps(answer)
+    state = json.dumps(client.panel.get_state(), default=str)
+    assert password not in state + client.panel.channel.work._repr_html_() + json.dumps(answer)
 
-    refused = talk.say("password", **ask | {"passphrase": "another horse battery"})["refused"]
+    refused = client.send("password", **ask | {"passphrase": "another horse battery"})["refused"]
     assert "passphrase" in " ".join(refused["lines"])
-    talk.say("steps", effective="")
-    answers = finish(talk)
+    client.send("steps", effective="")
+    answers = finish(client)
     assert (folder / "steps").is_dir()
     assert "steps" in answers["result"]["words"].lower()
-    assert "tomorrow" in talk.say("steps", effective="tomorrow")["refused"]["lines"][0]
+    assert "tomorrow" in client.send("steps", effective="tomorrow")["refused"]["lines"][0]
 
 
 def test_the_second_year(folder):
     """In the second year, the panel records installed certificates and renews certificates that are
     about to expire, and always shows the next step.
     """
-    first = Talk(StatusPanel(folder, today=TODAY).view)
-    first.say("ready")
-    first.say("package", passphrase=PASSPHRASE, target_os="")
+    first = PanelClient(StatusPanel(folder, today=TODAY).view)
+    first.send("ready")
+    first.send("package", passphrase=PASSPHRASE, target_os="")
     finish(first)
-    first.say("steps", effective="")
+    first.send("steps", effective="")
     answers = finish(first)["status"]
     assert answers["next"]["step"] == "deployed"
     assert answers["today"] == str(TODAY)
-    assert "packaged" in first.say("deployed", requests=[], on=str(TODAY))["refused"]["lines"][0]
-    wrong = first.say("deployed", requests=answers["packaged"], on="yesterday")["refused"]
+    assert "packaged" in first.send("deployed", requests=[], on=str(TODAY))["refused"]["lines"][0]
+    wrong = first.send("deployed", requests=answers["packaged"], on="yesterday")["refused"]
     assert wrong["lines"][0] == 'Not done: "yesterday" is not a date'
-    first.say("deployed", requests=answers["packaged"], on=str(TODAY))
+    first.send("deployed", requests=answers["packaged"], on=str(TODAY))
     assert finish(first)["status"]["next"]["words"].startswith("All requests are complete.")
-    later = Talk(StatusPanel(folder, today=TODAY + timedelta(days=150)).view)
-    later.say("ready")
-    assert later.say("look")["status"]["next"]["step"] == "renew"
+    later = PanelClient(StatusPanel(folder, today=TODAY + timedelta(days=150)).view)
+    later.send("ready")
+    assert later.send("look")["status"]["next"]["step"] == "renew"
     given = {"requests": [], "passphrase": PASSPHRASE}
-    assert "the reason is missing" in later.say("renew", reason=" ", **given)["refused"]["lines"][0]
-    later.say("renew", reason="yearly", **given)
+    assert (
+        "the reason is missing" in later.send("renew", reason=" ", **given)["refused"]["lines"][0]
+    )
+    later.send("renew", reason="yearly", **given)
     answers = finish(later)
     assert answers["status"]["counts"] == {"waiting": 2}
     assert answers["status"]["next"]["step"] == "handover"
@@ -140,13 +144,13 @@ def test_a_wrong_installation_date_is_corrected(folder):
     """If a user records an installation again with another date, the panel corrects the date and
     shows a message about the correction.
     """
-    browser = Talk(StatusPanel(folder, today=TODAY + timedelta(days=9)).view)
-    browser.say("package", passphrase=PASSPHRASE, target_os="")
+    browser = PanelClient(StatusPanel(folder, today=TODAY + timedelta(days=9)).view)
+    browser.send("package", passphrase=PASSPHRASE, target_os="")
     packaged = finish(browser)["status"]["packaged"]
     days = [str(TODAY + timedelta(days=number)) for number in (5, 2)]
     results = []
     for day in days:
-        browser.say("deployed", requests=packaged, on=day)
+        browser.send("deployed", requests=packaged, on=day)
         results += [row[1:4:2] for row in finish(browser)["result"]["rows"]]
     assert results == [["recorded", days[0]]] * 2 + [["recorded", days[1]]] * 2
     needs = {row["needs"] for row in browser.rows().values()}
@@ -156,43 +160,43 @@ def test_a_wrong_installation_date_is_corrected(folder):
 def test_the_status_is_updated_when_requests_are_written(tmp_path):
     """If a status panel was created before its folder, it shows the requests when they are written."""
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
-    browser = Talk(StatusPanel(editor, tmp_path / "new", today=TODAY).view)
-    assert browser.say("ready")["status"]["counts"] == {}
-    request = Talk(ln.RequestPanel(editor, tmp_path / "new").view)
-    request.say("ready")
-    request.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)
+    browser = PanelClient(StatusPanel(editor, tmp_path / "new", today=TODAY).view)
+    assert browser.send("ready")["status"]["counts"] == {}
+    request = PanelClient(ln.RequestPanel(editor, tmp_path / "new").view)
+    request.send("ready")
+    request.send("write", passphrase=PASSPHRASE, again=PASSPHRASE)
     end = time.monotonic() + 60
-    while "counts" not in str(browser.heard[-1]) or browser.heard[-1][0]["counts"] == {}:
+    while "counts" not in str(browser.responses[-1]) or browser.responses[-1][0]["counts"] == {}:
         assert time.monotonic() < end
         time.sleep(0.02)
-    (counts,) = [message["counts"] for message, _ in browser.heard[-1:]]
+    (counts,) = [message["counts"] for message, _ in browser.responses[-1:]]
     assert list(counts) == ["waiting"]
 
 
-def test_received_files_are_matched_and_findings_listed(talk, folder, tmp_path):
+def test_received_files_are_matched_and_findings_listed(client, folder, tmp_path):
     """The panel matches the certificates in a folder. It reports a file without a certificate and a
     path that does not exist.
 
     By default, it reads the returned files in the request folder.
     """
-    talk.say("receive", paths=str(folder / "returned"))
-    assert finish(talk)["result"]["words"].startswith("2 certificates matched")
+    client.send("receive", paths=str(folder / "returned"))
+    assert finish(client)["result"]["words"].startswith("2 certificates matched")
     (tmp_path / "stray.cer").write_text("no certificate")
-    talk.say("receive", paths=str(tmp_path / "stray.cer"))
-    result = finish(talk)["result"]
+    client.send("receive", paths=str(tmp_path / "stray.cer"))
+    result = finish(client)["result"]
     assert any("stray.cer" in " ".join(row) for row in result["rows"])
-    talk.say("receive", paths=str(tmp_path / "missing.cer"))
-    answers = finish(talk)
+    client.send("receive", paths=str(tmp_path / "missing.cer"))
+    answers = finish(client)
     assert "missing.cer" in " ".join(answers["refused"]["lines"])
 
 
-def test_no_waiting_requests_are_reported(talk, tmp_path):
+def test_no_waiting_requests_are_reported(client, tmp_path):
     """If all certificates are issued, there is nothing to send to the CA, and the panel reports
     this.
     """
-    talk.say("handover", out=str(tmp_path / "out.zip"), issuer="", requests=[])
-    assert "none of the waiting requests" in " ".join(finish(talk)["refused"]["lines"])
-    assert talk.say("handover", out=" ", issuer="", requests=[])["refused"]["lines"] == [
+    client.send("handover", out=str(tmp_path / "out.zip"), issuer="", requests=[])
+    assert "none of the waiting requests" in " ".join(finish(client)["refused"]["lines"])
+    assert client.send("handover", out=" ", issuer="", requests=[])["refused"]["lines"] == [
         "Not done: the package has no name",
         "What to do: enter a name that ends in .zip",
     ]
@@ -206,7 +210,7 @@ def test_saved_output_shows_the_requests(folder):
 
 
 @pytest.fixture
-def refused(tmp_path) -> Talk:
+def rejected_client(tmp_path) -> PanelClient:
     """Return the panel of a folder with six requests. The CA returned three valid and two faulty
     certificates, and one is missing.
     """
@@ -215,32 +219,32 @@ def refused(tmp_path) -> Talk:
     ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
     other = Demonstration()  # A different CA has issued certificates for the same requests.
     other.answer(bundle, tmp_path / "later", today=TODAY + timedelta(days=1))
-    browser = Talk(StatusPanel(tmp_path / "mine", today=TODAY).view)
-    browser.say("receive", paths=str(tmp_path / "answers"))
+    browser = PanelClient(StatusPanel(tmp_path / "mine", today=TODAY).view)
+    browser.send("receive", paths=str(tmp_path / "answers"))
     finish(browser)
     return browser
 
 
-def test_rejected_requests_are_packaged_again(refused, tmp_path):
+def test_rejected_requests_are_packaged_again(rejected_client, tmp_path):
     """If the CA must issue certificates again, a button in the panel packages only the requests for
     these certificates.
 
     The next step is then to import the new certificates.
     """
-    status = refused.say("look")["status"]
+    status = rejected_client.send("look")["status"]
     assert status["next"]["words"] == "Ask the CA to issue 2 certificates again."
     assert status["next"]["step"] == "handover"
     ids = status["next"]["requests"]
     assert sorted(ids) == sorted(refusal["id"] for refusal in status["refusals"])
-    needs = {row["id"]: row["needs"] for row in refused.rows().values()}
+    needs = {row["id"]: row["needs"] for row in rejected_client.rows().values()}
     blind = "lyncnb refused the certificate (The certificate has no CRL distribution point). Ask the CA for another certificate."
     assert blind in [needs[request_id] for request_id in ids]
     assert sorted(set(needs.values()) - {needs[request_id] for request_id in ids}) == [
         "The certificate is issued. Package it.",
         "The request is waiting for the CA.",
     ]
-    refused.say("handover", out=str(tmp_path / "again.zip"), issuer="", requests=ids)
-    answers = finish(refused)
+    rejected_client.send("handover", out=str(tmp_path / "again.zip"), issuer="", requests=ids)
+    answers = finish(rejected_client)
     assert answers["result"]["words"].startswith("2 requests in again.zip")
     assert answers["status"]["next"] == {
         "words": "When the CA has issued 2 certificates again, match the new certificates.",
@@ -250,7 +254,9 @@ def test_rejected_requests_are_packaged_again(refused, tmp_path):
     }
 
 
-def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(refused, tmp_path):
+def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(
+    rejected_client, tmp_path
+):
     """If two certificates for a request were rejected, the panel describes only the later
     certificate, in one sentence.
 
@@ -258,8 +264,8 @@ def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(r
     """
     later = TODAY + timedelta(days=1)
     panel = StatusPanel(tmp_path / "mine", today=later + timedelta(days=1))
-    browser = Talk(panel.view)
-    browser.say("receive", paths=str(tmp_path / "later"))
+    browser = PanelClient(panel.view)
+    browser.send("receive", paths=str(tmp_path / "later"))
     refusals = finish(browser)["status"]["refusals"]
     assert sorted(refusal["earlier"] for refusal in refusals) == [
         0,
@@ -279,15 +285,15 @@ def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(r
         assert all("--accept" not in reason["hint"] for reason in refusal["reasons"])
 
 
-def test_expired_certificates_are_not_called_rejected(refused, tmp_path):
+def test_expired_certificates_are_not_called_rejected(rejected_client, tmp_path):
     """If a certificate has expired, the panel shows that it has expired, even if another
     certificate for the request was rejected earlier.
     """
     bundle = ln.open_requests(tmp_path / "mine")
     ln.demo.answer(bundle, tmp_path / "good", today=TODAY)
     ln.receive(bundle.folder, tmp_path / "good", today=TODAY)
-    ended = Talk(StatusPanel(tmp_path / "mine", today=TODAY + timedelta(days=800)).view)
-    status = ended.say("ready")["status"]
+    ended = PanelClient(StatusPanel(tmp_path / "mine", today=TODAY + timedelta(days=800)).view)
+    status = ended.send("ready")["status"]
     assert {row["needs"] for row in ended.rows().values()} == {
         "The certificate has expired. Renew it."
     }
@@ -298,26 +304,27 @@ def test_expired_certificates_are_not_called_rejected(refused, tmp_path):
         assert "has expired: certificate-expired" in issued.explain_refusal(record.id)
 
 
-def test_a_refused_certificate_is_accepted_with_a_reason(refused):
+def test_a_refused_certificate_is_accepted_with_a_reason(rejected_client):
     """A user can accept a rejected certificate with a reason, unless its finding cannot be
     accepted.
     """
     (blind,) = (
         refusal
-        for refusal in refused.say("look")["status"]["refusals"]
+        for refusal in rejected_client.send("look")["status"]["refusals"]
         if [reason["code"] for reason in refusal["reasons"]] == ["crl-distribution-point-absent"]
     )
     assert blind["reasons"][0]["acceptable"]
     ask = {"id": blind["id"], "code": "crl-distribution-point-absent"}
     assert (
-        "the reason is missing" in refused.say("accept", **ask, reason=" ")["refused"]["lines"][0]
+        "the reason is missing"
+        in rejected_client.send("accept", **ask, reason=" ")["refused"]["lines"][0]
     )
-    unknown = refused.say("accept", **ask | {"id": "nobody"}, reason="x")["refused"]
+    unknown = rejected_client.send("accept", **ask | {"id": "nobody"}, reason="x")["refused"]
     assert "nobody" in unknown["lines"][0]
-    refused.say("accept", **ask, reason="the lab has no list")
-    answers = finish(refused)
+    rejected_client.send("accept", **ask, reason="the lab has no list")
+    answers = finish(rejected_client)
     assert blind["id"] not in [refusal["id"] for refusal in answers["status"]["refusals"]]
-    states = {row["id"]: row["state"] for row in refused.rows().values()}
+    states = {row["id"]: row["state"] for row in rejected_client.rows().values()}
     assert states[blind["id"]] == "issued"
 
 
@@ -326,16 +333,16 @@ def test_a_different_plan_in_the_editor_is_reported(folder):
     until the user undoes the edit.
     """
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
-    browser = Talk(StatusPanel(editor, folder, today=TODAY).view)
-    assert browser.say("ready")["status"]["behind"] == ""
-    browser.heard.clear()
+    browser = PanelClient(StatusPanel(editor, folder, today=TODAY).view)
+    assert browser.send("ready")["status"]["behind"] == ""
+    browser.responses.clear()
     editor.change_options(key="RSA 3072")
     assert browser.types() == ["changed"]
-    behind = browser.say("look")["status"]["behind"]
+    behind = browser.send("look")["status"]["behind"]
     assert behind.startswith("The plan in the editor differs from this folder.")
     assert "2 " in behind
     editor.undo()
-    assert browser.say("look")["status"]["behind"] == ""
+    assert browser.send("look")["status"]["behind"] == ""
 
 
 @pytest.mark.parametrize(
@@ -360,8 +367,8 @@ def test_servers_are_probed_after_the_hosts_are_shown(tmp_path):
     """
     plan, folder = issued_folder(tmp_path)
     ids = [certificate.id for certificate in plan.certificates if certificate.pool]
-    browser = Talk(StatusPanel(folder).view)
-    start = browser.say("ready")["start"]
+    browser = PanelClient(StatusPanel(folder).view)
+    start = browser.send("ready")["start"]
     assert (start["zones"], start["seen"]) == (["inside", "outside"], "requests-seen.json")
     seen = str(tmp_path / "seen.json")
     with serving(
@@ -373,17 +380,17 @@ def test_servers_are_probed_after_the_hosts_are_shown(tmp_path):
         tmp_path,
     ) as hosts:
         choices = {"zone": "inside", "hosts": str(hosts)}
-        answers = browser.say("hosts", **choices)
+        answers = browser.send("hosts", **choices)
         assert answers.get("hosts", answers)["hosts"] == ["fe01.contoso.net", "fe02.contoso.net"]
-        browser.say("probe", **choices, seen=seen)
+        browser.send("probe", **choices, seen=seen)
         answers = finish(browser)
     assert ": 8 as planned; 1 planned certificate cannot be seen" in answers["result"]["words"]
     assert [row[0] for row in answers["result"]["rows"]] == ["as planned"] * 8 + ["cannot be seen"]
-    browser.say("seen", seen=seen)
+    browser.send("seen", seen=seen)
     assert finish(browser)["result"]["words"].endswith("2 generations recorded")
-    answers = browser.say(
+    answers = browser.send(
         "probe", zone="inside", hosts=str(hosts), seen=str(folder / "csr" / "a.json")
     )
     assert "refused" in answers
-    answers = browser.say("hosts", zone="everywhere", hosts="")
+    answers = browser.send("hosts", zone="everywhere", hosts="")
     assert 'cannot probe from the zone "everywhere"' in answers["refused"]["lines"][0]

@@ -5,7 +5,7 @@ If the server whose row contains the values of its pool leaves, these values sta
 from __future__ import annotations
 
 import pytest
-from panel_kit import Talk
+from panel_kit import PanelClient
 from topologies import FIVE_SERVERS
 
 from lyncnb.errors import LyncnbError, TopologyError
@@ -194,9 +194,11 @@ def test_a_name_without_a_number_gives_an_error():
         find_next_name("edge.contoso.com", ())
 
 
-def block(browser: Talk, cells: list[tuple[int, str, str]], add: list[dict[str, str]]) -> dict:
+def block(
+    browser: PanelClient, cells: list[tuple[int, str, str]], add: list[dict[str, str]]
+) -> dict:
     """Send pasted cells as the page does, and return the last response of each type."""
-    return browser.say(
+    return browser.send(
         "block",
         cells=[{"row": row, "column": name, "text": text} for row, name, text in cells],
         add=[{"row": n, "values": values} for n, values in enumerate(add, start=7)],
@@ -208,8 +210,8 @@ def test_a_paste_lists_added_and_replaced_servers(editor):
     """The description of a paste contains the names of added and replaced servers, and the number
     of other cells.
     """
-    browser = Talk(editor.view)
-    browser.say("ready")
+    browser = PanelClient(editor.view)
+    browser.send("ready")
     new = [{"server_fqdn": f"new{n}.contoso.com", "role": "Mediation"} for n in range(5)]
     answers = block(browser, [(4, "server_fqdn", "med09.contoso.com"), (3, "site", "Tainan")], new)
     assert answers["state"]["undo"] == (
@@ -225,8 +227,8 @@ def test_a_rejected_row_keeps_its_number_and_changes_nothing(editor):
     """If a pasted row is not valid, lyncnb reports the row number and the column that the user
     sees, and changes nothing.
     """
-    browser = Talk(editor.view)
-    browser.say("ready")
+    browser = PanelClient(editor.view)
+    browser.send("ready")
     refused_cells = block(browser, [], [{"server_fqdn": "new 1", "role": "Mediation"}])[
         "refused_cells"
     ]
@@ -240,25 +242,25 @@ def test_undo_names_the_cell_and_both_values(editor):
     """If Undo reverts one cell, its message contains the cell with the value before and after Undo.
     Otherwise, its message describes the step.
     """
-    browser = Talk(editor.view)
-    browser.say("ready")
-    browser.say("edit", ids=[3], column="site", value="Tainan")
-    state = browser.say("undo")["state"]
+    browser = PanelClient(editor.view)
+    browser.send("ready")
+    browser.send("edit", ids=[3], column="site", value="Tainan")
+    state = browser.send("undo")["state"]
     assert state["said"] == "Undone: Site of med01.contoso.com: Tainan -> Hsinchu"
     assert state["cell"] == (3, "site")
-    assert browser.say("redo")["state"]["said"].endswith("Hsinchu -> Tainan")
+    assert browser.send("redo")["state"]["said"].endswith("Hsinchu -> Tainan")
     # The original table did not have this column.
-    browser.say("edit", ids=[2], column="issuer", value="public")
-    assert browser.say("undo")["state"]["cell"] == (2, "issuer")
-    browser.say("edit", ids=[0, 1], column="site", value="Yilan")
-    state = browser.say("undo")["state"]
+    browser.send("edit", ids=[2], column="issuer", value="public")
+    assert browser.send("undo")["state"]["cell"] == (2, "issuer")
+    browser.send("edit", ids=[0, 1], column="site", value="Yilan")
+    state = browser.send("undo")["state"]
     assert (state["said"], state["cell"]) == (
         "Undone: Site of pool pool.contoso.com: Yilan",
         (0, "site"),
     )
-    browser.say("remove", ids=[4])
-    assert browser.say("undo")["state"]["cell"] == (4, "server_fqdn")
-    assert browser.say("edit", ids=[3], column="site", value="Yilan")["state"]["cell"] is None
+    browser.send("remove", ids=[4])
+    assert browser.send("undo")["state"]["cell"] == (4, "server_fqdn")
+    assert browser.send("edit", ids=[3], column="site", value="Yilan")["state"]["cell"] is None
 
 
 @pytest.mark.parametrize(
@@ -278,9 +280,9 @@ def test_the_origin_of_a_value_is_shown(editor, row, name, note):
     """The editor shows whether a value is from the row itself, from another row of the pool, or a
     default.
     """
-    browser = Talk(editor.view)
-    browser.say("ready")
-    reasons = browser.say("why_cell", row=row, column=name)["reasons"]
+    browser = PanelClient(editor.view)
+    browser.send("ready")
+    reasons = browser.send("why_cell", row=row, column=name)["reasons"]
     assert note in reasons["note"]
     assert bool(reasons["reasons"]) == (name == "web_external_fqdn" and row < 2)
 
@@ -289,13 +291,13 @@ def test_a_pool_name_that_splits_a_pool_is_reported(editor):
     """If only some servers of a pool get another pool name, the message states that the pool is
     split.
     """
-    browser = Talk(editor.view)
-    browser.say("ready")
-    answers = browser.say("edit", ids=[1], column="pool_fqdn", value="pool02.contoso.com")
+    browser = PanelClient(editor.view)
+    browser.send("ready")
+    answers = browser.send("edit", ids=[1], column="pool_fqdn", value="pool02.contoso.com")
     assert answers["state"]["done"].startswith(
         "Pool of fe02.contoso.com: pool02.contoso.com; this change splits the pool, because pool.contoso.com keeps 1 row"
     )
-    answers = browser.say("edit", ids=[1], column="pool_fqdn", value="pool.contoso.com")
+    answers = browser.send("edit", ids=[1], column="pool_fqdn", value="pool.contoso.com")
     assert "split" not in answers["state"]["undo"]
-    answers = browser.say("edit", ids=[0, 1], column="pool_fqdn", value="pool03.contoso.com")
+    answers = browser.send("edit", ids=[0, 1], column="pool_fqdn", value="pool03.contoso.com")
     assert "split" not in answers["state"]["undo"]

@@ -36,16 +36,16 @@ def add_cross_findings(
     requests_by_key: Mapping[str, tuple[Outstanding, ...]],
 ) -> list[Match]:
     """Add a finding to each match whose certificate belongs to several requests."""
-    answered = {answer.asked.request_id for answer in matches}
+    answered = {answer.request.request_id for answer in matches}
     waiting: dict[object, list[Outstanding]] = {}
     for request in requests:
         if request.is_current and not request.held_sha256 and request.request_id not in answered:
             waiting.setdefault(request.entry.pool, []).append(request)
     result = []
     for answer in matches:
-        same_pool = waiting.get(answer.asked.entry.pool, [])
+        same_pool = waiting.get(answer.request.entry.pool, [])
         more = create_findings(
-            answer.asked.entry, _find_shared_certificate(answer, same_pool, requests_by_key)
+            answer.request.entry, _find_shared_certificate(answer, same_pool, requests_by_key)
         )
         result.append(add_findings(answer, more))
     return result
@@ -56,7 +56,7 @@ def _find_shared_certificate(
     waiting_requests: list[Outstanding],
     requests_by_key: Mapping[str, tuple[Outstanding, ...]],
 ) -> Iterator[Difference]:
-    own, code = match.asked, "one-certificate-for-several-requests"
+    own, code = match.request, "one-certificate-for-several-requests"
     for other in requests_by_key.get(own.spki_sha256, ()):
         if other.is_current and other.request_id != own.request_id:
             yield code, f"the request {other.request_id} has the same public key"
@@ -99,14 +99,14 @@ def add_ca_differences(
     before = frozenset(recorded_hashes)
     new_cas: dict[PlannedCa, CaOnRecord] = {}
     for match in matches:
-        if not match.has_errors and match.asked.planned_ca not in cas:
-            ca = new_cas.setdefault(match.asked.planned_ca, CaOnRecord())
+        if not match.has_errors and match.request.planned_ca not in cas:
+            ca = new_cas.setdefault(match.request.planned_ca, CaOnRecord())
             chain = (match.certificate, *match.path.issuers)
-            ca.add_chain(match.asked.request_id, chain, is_complete=match.path.is_complete)
+            ca.add_chain(match.request.request_id, chain, is_complete=match.path.is_complete)
     several = {key: ca for key, ca in new_cas.items() if len(ca.roots) + len(ca.tops) > 1}
     return [
         add_findings(
-            match, create_findings(match.asked.entry, _compare_cas(match, several, issuers))
+            match, create_findings(match.request.entry, _compare_cas(match, several, issuers))
         )
         if several and match.certificate.sha256 not in before and not match.has_errors
         else match
@@ -117,7 +117,7 @@ def add_ca_differences(
 def _compare_cas(
     match: Match, different_cas: CasOnRecord, issuers: Issuers
 ) -> Iterator[Difference]:
-    whole = different_cas.get(match.asked.planned_ca)
+    whole = different_cas.get(match.request.planned_ca)
     if whole is None:
         return
     top = (match.certificate, *match.path.issuers)[-1]
@@ -138,7 +138,7 @@ def _compare_cas(
     if not others.roots and not others.tops:
         return
     difference = find_ca_difference(
-        match.asked.planned_ca, match.certificate, match.path, others, issuers
+        match.request.planned_ca, match.certificate, match.path, others, issuers
     )
     if difference is not None:
         yield difference
@@ -176,7 +176,7 @@ def find_unmatched_certificates(
         answer.path.issuers[-1]
         for answer in matches
         if answer.path.is_complete
-        and not batch.cas.get(answer.asked.planned_ca, CaOnRecord()).roots
+        and not batch.cas.get(answer.request.planned_ca, CaOnRecord()).roots
     }
     for certificate, source in batch.sources.items():
         if certificate.spki_sha256 in batch.by_key:

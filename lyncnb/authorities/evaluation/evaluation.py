@@ -16,7 +16,7 @@ from ...base.planned_entry import PlannedEntry
 from ...pki.certificates import Certificate, format_name
 from ...pki.chain import Issuers, Path, build_path, find_web_pki_objection, verify_path
 from ...pki.demonstration_ca import DEMONSTRATION_NAME
-from ...request_folder.request_record import Acceptance, JudgedFinding, Judgement
+from ...request_folder.request_record import Acceptance, EvaluationFinding, RecordedEvaluation
 from ...rules.findings import Finding, format_acceptance
 from ...rules.returned_rules import (
     Difference,
@@ -181,11 +181,11 @@ def to_record(
     accepted: Mapping[str, str],
     *,
     evaluated_at: str,
-) -> Judgement:
+) -> RecordedEvaluation:
     """Convert an evaluation and its evidence to a record for the manifest."""
     all_findings = tuple(all_findings)
     codes = {finding.code for finding in all_findings}
-    return Judgement(
+    return RecordedEvaluation(
         certificate=certificate.sha256,
         chain=tuple(issuer.sha256 for issuer in path.issuers),
         chain_complete=path.is_complete,
@@ -194,7 +194,7 @@ def to_record(
         rules=compute_rules_identity(),
         judged_at=evaluated_at,
         findings=tuple(
-            JudgedFinding(code=finding.code, severity=finding.severity, message=finding.message)
+            EvaluationFinding(code=finding.code, severity=finding.severity, message=finding.message)
             for finding in all_findings
         ),
         accepted=tuple(
@@ -213,7 +213,7 @@ def compute_entry_sha256(entry: PlannedEntry) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_recorded_findings(evaluation: Judgement | None) -> tuple[Difference, ...]:
+def read_recorded_findings(evaluation: RecordedEvaluation | None) -> tuple[Difference, ...]:
     """Return the findings of a recorded evaluation that depend on other certificates."""
     if evaluation is None:
         return ()

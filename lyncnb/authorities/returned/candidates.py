@@ -66,7 +66,7 @@ class Match:
     ``earlier`` is the certificate that it replaces, from this generation or the previous one.
     """
 
-    asked: Outstanding
+    request: Outstanding
     certificate: Certificate
     path: Path
     source_file: str
@@ -194,5 +194,5 @@ def add_findings(match: Match, new_findings: tuple[Finding, ...]) -> Match:
     """Add findings to a match. Accepted findings become notices."""
     if not new_findings:
         return match
-    new_findings = downgrade_accepted_errors(new_findings, match.asked.accepted)
+    new_findings = downgrade_accepted_errors(new_findings, match.request.accepted)
     return replace(match, findings=tuple(dict.fromkeys((*match.findings, *new_findings))))

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from ...base.certificate_fields import NAMES_HEADING
 from ...base.planned_entry import PlannedEntry
-from ...base.records import Told
+from ...base.records import JsonSerializable
 from ...base.shown.frames import Kind
 from ...base.shown.tables import Table, columns, count_of, count_statements
 from ...pki.certificates import Certificate, format_name
@@ -25,7 +25,7 @@ _CERTIFICATES_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IssuedCertificate(Told):
+class IssuedCertificate(JsonSerializable):
     """An issued certificate with its request and its certification path.
 
     ``path`` starts with the issuer and ends with the root, if they are known. ``chain_complete`` is
@@ -34,7 +34,7 @@ class IssuedCertificate(Told):
     certificate. ``accepted`` contains the reason for each accepted error.
     """
 
-    told: ClassVar = (
+    json_keys: ClassVar = (
         "id=request_id",
         "generation",
         "file=source_file",
@@ -171,7 +171,7 @@ _UNREADABLE = ("file-unreadable", "file-malformed", "pfx-not-opened")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class IssuedCertificates(Table, Told):
+class IssuedCertificates(Table, JsonSerializable):
     """The issued certificates in a request folder, compared with the plan.
 
     Parameters
@@ -203,7 +203,7 @@ class IssuedCertificates(Table, Told):
     """
 
     format: ClassVar = "lyncnb-received/1"
-    told: ClassVar = (
+    json_keys: ClassVar = (
         "format",
         "folder=bundle.folder",
         "certificates",

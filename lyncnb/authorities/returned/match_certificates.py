@@ -77,7 +77,7 @@ def match_certificates(
     answers = (*matched.answers, *matched.superseded, *matched.refused)
     everyone = tuple(map(build_issued_certificate, answers))
     generations = {
-        (a.asked.request_id, a.asked.generation) for a in matched.answers + matched.superseded
+        (a.request.request_id, a.request.generation) for a in matched.answers + matched.superseded
     }
     everything = [
         *_add_unrecorded_requests(bundle, files, matched.findings),

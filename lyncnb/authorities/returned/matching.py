@@ -85,7 +85,7 @@ def match_returned_certificates(
     batch.loose.extend(list_file_findings(files, batch))
     rest = tuple(find_unmatched_certificates(answers + superseded + batch.refused, requests, batch))
     answers = [add_findings(match, _select_findings_about(rest, match)) for match in answers]
-    request_ids = {match.asked.request_id for match in answers}
+    request_ids = {match.request.request_id for match in answers}
     batch.loose.extend(finding for finding in rest if finding.about not in request_ids)
     return Matched(
         answers=tuple(answers),
@@ -98,7 +98,7 @@ def match_returned_certificates(
 
 
 def _select_findings_about(all_findings: tuple[Finding, ...], match: Match) -> tuple[Finding, ...]:
-    return tuple(finding for finding in all_findings if finding.about == match.asked.request_id)
+    return tuple(finding for finding in all_findings if finding.about == match.request.request_id)
 
 
 def _is_new_ca_certificate(certificate: Certificate, batch: Batch) -> bool:
@@ -116,7 +116,7 @@ def _find_completed_chains(
     if not news:
         return
     before = Issuers([c for c in batch.known.values() if c.spki_sha256 not in batch.by_key])
-    matched_ids = {match.asked.request_id for match in matches}
+    matched_ids = {match.request.request_id for match in matches}
     for request in requests:
         recorded = batch.known.get(request.held_sha256)
         if recorded is None or not request.is_current or request.request_id in matched_ids:
@@ -132,7 +132,7 @@ def _find_completed_chains(
         elif evaluation.path.objections == earlier.objections:
             continue
         yield Match(
-            asked=request,
+            request=request,
             certificate=recorded,
             path=evaluation.path,
             source_file=request.held_file,
@@ -243,7 +243,7 @@ def evaluate_on_record(
         evaluated_at=evaluated_at,
     )
     return Match(
-        asked=request,
+        request=request,
         certificate=certificate,
         path=evaluation.path,
         source_file=file,
@@ -313,7 +313,7 @@ def _choose_certificate(
     differences = _report_choice(request, best, good if best in good else [], recorded, batch)
     more = downgrade_accepted_errors(create_findings(request.entry, differences), request.accepted)
     return Match(
-        asked=request,
+        request=request,
         certificate=best,
         path=evaluation.path,
         source_file=batch.sources[best],
@@ -381,8 +381,8 @@ def _reject_incomplete_chain(request: Outstanding, evaluation: Evaluation) -> Ev
 
     A certificate from a different CA has a separate finding, which can be accepted separately.
     """
-    is_told = any(finding.code == OTHER_ROOT for finding in evaluation.findings)
-    if evaluation.errors or evaluation.path.is_complete or is_told:
+    is_reported = any(finding.code == OTHER_ROOT for finding in evaluation.findings)
+    if evaluation.errors or evaluation.path.is_complete or is_reported:
         return evaluation
     message = (
         "the chain of the new certificate is incomplete, but the chain of the "
@@ -405,7 +405,7 @@ def _reject_certificate(
     if evaluation.errors:
         batch.refused.append(
             Match(
-                asked=request,
+                request=request,
                 certificate=certificate,
                 path=evaluation.path,
                 source_file=batch.sources[certificate],
@@ -453,7 +453,7 @@ def _keep_superseded_certificate(
         batch.loose.extend((*findings, *evaluation.findings))
         return None
     return Match(
-        asked=request,
+        request=request,
         certificate=newest_certificate,
         path=evaluation.path,
         source_file=batch.sources[newest_certificate],

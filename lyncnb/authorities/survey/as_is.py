@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date
 from typing import ClassVar
 
-from ...base.records import Told, list_json_values
+from ...base.records import JsonSerializable, list_json_values
 from ...base.shown.frames import Kind
 from ...base.shown.origin import UNKNOWN, Origin
 from ...base.shown.report import (
@@ -58,7 +58,7 @@ _UNPLANNED = "unplanned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StandingCertificate(Told):
+class InstalledCertificate(JsonSerializable):
     """A certificate that is installed on a server.
 
     ``thumbprint`` is the SHA-1 that Windows shows, and ``sha256`` is the hash of the DER bytes.
@@ -78,7 +78,7 @@ class StandingCertificate(Told):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedAsIs(Told):
+class PlannedAsIs(JsonSerializable):
     """A planned certificate, and the installed certificate that covers it or is closest to it.
 
     ``state`` is one of ``STATES``. ``certificate`` is the installed certificate that covers the
@@ -87,7 +87,7 @@ class PlannedAsIs(Told):
     the hash of the planned fields.
     """
 
-    told: ClassVar = (
+    json_keys: ClassVar = (
         *("id", "owner", "usages", "subject", "entry_sha256", "state", "certificate"),
         *("findings=findings.code,severity,message", "remarks"),
     )
@@ -98,7 +98,7 @@ class PlannedAsIs(Told):
     subject: str
     entry_sha256: str
     state: str
-    certificate: StandingCertificate | None = None
+    certificate: InstalledCertificate | None = None
     findings: tuple[Finding, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -138,15 +138,15 @@ class PlannedAsIs(Told):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnplannedCertificate(Told):
+class UnplannedCertificate(JsonSerializable):
     """An installed certificate that matches no planned certificate, and the reason."""
 
-    told: ClassVar = (
-        *(f"{item.name}=certificate.{item.name}" for item in fields(StandingCertificate)),
+    json_keys: ClassVar = (
+        *(f"{item.name}=certificate.{item.name}" for item in fields(InstalledCertificate)),
         "why",
     )
 
-    certificate: StandingCertificate
+    certificate: InstalledCertificate
     why: str
 
     id = owner = usages = ""

@@ -38,8 +38,8 @@ from .as_is import (
     AS_IS_FILE,
     STATES,
     AsIs,
+    InstalledCertificate,
     PlannedAsIs,
-    StandingCertificate,
     UnplannedCertificate,
 )
 from .read_as_is import read_as_is
@@ -240,7 +240,7 @@ class _InstalledCertificates:
         str, Mapping[str, Placement]
     ]  # The locations by the SHA-256 of the certificate, and then by the name of the computer.
 
-    def describe_installed_certificate(self, certificate: Certificate) -> StandingCertificate:
+    def describe_installed_certificate(self, certificate: Certificate) -> InstalledCertificate:
         return describe_installed(
             certificate,
             files=self.files[certificate.sha256],
@@ -250,9 +250,9 @@ class _InstalledCertificates:
 
 def describe_installed(
     certificate: Certificate, *, files: tuple[str, ...], servers: tuple[str, ...]
-) -> StandingCertificate:
+) -> InstalledCertificate:
     """Return the values of an installed certificate that lyncnb saves and displays."""
-    return StandingCertificate(
+    return InstalledCertificate(
         thumbprint=certificate.thumbprint,
         sha256=certificate.sha256,
         serial=certificate.serial_hex,
@@ -568,14 +568,14 @@ def _compare_cas(
                 ca=certificate.ca,
             )
             matches[entry.id] = Match(
-                asked=request,
+                request=request,
                 certificate=pair.certificate,
                 path=pair.path,
                 source_file="",
                 findings=pair.findings,
             )
     compared = add_ca_differences([*matches.values()], {}, (), evaluated.estate.issuers)
-    findings_by_id = {match.asked.request_id: match.findings for match in compared}
+    findings_by_id = {match.request.request_id: match.findings for match in compared}
     for entry, (state, pair, remarks) in zip(evaluated.entries, chosen, strict=True):
         if pair is not None and entry.id in findings_by_id:
             pair = replace(pair, findings=findings_by_id[entry.id])

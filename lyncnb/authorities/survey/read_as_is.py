@@ -23,8 +23,8 @@ from .as_is import (
     GOOD,
     STATES,
     AsIs,
+    InstalledCertificate,
     PlannedAsIs,
-    StandingCertificate,
     UnplannedCertificate,
     build_as_is_report,
 )
@@ -50,7 +50,7 @@ class _Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Unplanned(StandingCertificate):
+class _Unplanned(InstalledCertificate):
     why: str = ""
 
 
@@ -64,7 +64,7 @@ class _Planned:
     findings: tuple[_Finding, ...]
     remarks: tuple[str, ...]
     subject: str = ""
-    certificate: StandingCertificate | None = None
+    certificate: InstalledCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +197,7 @@ def _find_errors(content: _Document) -> Iterator[tuple[str, str]]:
 
 
 def _find_certificate_errors(
-    certificate: StandingCertificate, location: str
+    certificate: InstalledCertificate, location: str
 ) -> Iterator[tuple[str, str]]:
     for name, form in _FORMS.items():
         if not form.fullmatch(getattr(certificate, name)):
@@ -237,9 +237,9 @@ def _build_finding(content: _Finding, subject: str) -> Finding:
     )
 
 
-def _remove_reason(content: _Unplanned) -> StandingCertificate:
-    values = {item.name: getattr(content, item.name) for item in fields(StandingCertificate)}
-    return StandingCertificate(**values)
+def _remove_reason(content: _Unplanned) -> InstalledCertificate:
+    values = {item.name: getattr(content, item.name) for item in fields(InstalledCertificate)}
+    return InstalledCertificate(**values)
 
 
 def _build_planned_as_is(content: _Planned) -> PlannedAsIs:

@@ -12,7 +12,7 @@ from datetime import date
 from functools import cache
 from typing import ClassVar, NamedTuple
 
-from ...base.records import Told
+from ...base.records import JsonSerializable
 from ...base.shown.origin import UNKNOWN, Origin
 from ...base.shown.tables import (
     ROWS_SHOWN,
@@ -36,7 +36,7 @@ _OWN_STORE = "the other party's trusted root store"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CaCertificate(Told):
+class CaCertificate(JsonSerializable):
     """A CA certificate that servers need: a known certificate, or only a description.
 
     ``issuer`` is ``internal``, ``public`` or ``party``, and ``ca`` is the planned name of the CA.
@@ -44,7 +44,7 @@ class CaCertificate(Told):
     ``sha256`` are blank for a description.
     """
 
-    told: ClassVar = ("title", "issuer", "ca", "is_root", "store", "thumbprint", "sha256")
+    json_keys: ClassVar = ("title", "issuer", "ca", "is_root", "store", "thumbprint", "sha256")
 
     issuer: str
     title: str
@@ -77,7 +77,7 @@ def describe_basis(source: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrustSide(Told):
+class TrustSide(JsonSerializable):
     """One side of a connection: the servers of a role, or another party.
 
     ``role`` is the id of the role or party. ``pool`` is the only pool; if it is blank, the side
@@ -85,7 +85,7 @@ class TrustSide(Told):
     description of the side.
     """
 
-    told: ClassVar = ("role", "pool", "site", "words")
+    json_keys: ClassVar = ("role", "pool", "site", "words")
 
     role: str
     words: str
@@ -97,7 +97,7 @@ class TrustSide(Told):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Requirement(Told):
+class Requirement(JsonSerializable):
     """A requirement for a certificate, with its source: a document, or an inference."""
 
     source: str
@@ -126,7 +126,7 @@ class Presentation(Requirement):
     ``statement`` is the id of the rule, and ``why`` is its text.
     """
 
-    told: ClassVar = (
+    json_keys: ClassVar = (
         *("connection", "presenter", "verifier", "shown_as", "protocol", "port", "when"),
         *("subject", "usages", "names", "root", "asked", "planned", "is_served"),
         *("client_authentication", "client_auth_ends", "ending", "ending_source"),
@@ -206,7 +206,7 @@ class RequiredCa(Requirement):
     ``statements`` are the ids of the rules.
     """
 
-    told: ClassVar = (
+    json_keys: ClassVar = (
         *("role", "pool", "servers", "ca", "store", "needed_for=reasons", "statements", "when"),
         *("inferred=is_inferred", "source"),
     )

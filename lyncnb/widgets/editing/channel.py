@@ -45,20 +45,20 @@ OPENING = "open"
 STARTING = "ready"
 TOO_LATE = "The browser's message arrived too late or twice, so lyncnb did nothing."
 #: The type of a message to a panel's page.
-Told = TypeVar("Told")
-Told_contra = TypeVar("Told_contra", contravariant=True)
+ToPage = TypeVar("ToPage")
+ToPage_contra = TypeVar("ToPage_contra", contravariant=True)
 #: The functions that answer messages from the page, by message type.
 Answers = Mapping[str, Callable[..., object]]
 
 
-class Send(Protocol[Told_contra]):
+class Send(Protocol[ToPage_contra]):
     """A function that sends a message and its binary buffers to a panel's page."""
 
-    def __call__(self, message: Told_contra, buffers: Sequence[bytes] = (), /) -> object:
+    def __call__(self, message: ToPage_contra, buffers: Sequence[bytes] = (), /) -> object:
         """Send a message and its binary buffers to the panel's page."""
 
 
-class Channel(Generic[Told]):
+class Channel(Generic[ToPage]):
     """The connection to a panel's page. It answers messages and reports every error.
 
     Parameters
@@ -68,7 +68,7 @@ class Channel(Generic[Told]):
         keyword arguments.
     text : str
         The text to show where the panel cannot be shown.
-    asked : mapping of str to callable, optional
+    signatures : mapping of str to callable, optional
         A function whose keyword arguments describe the parts of a message ``type``, if they
         differ from the arguments of the answering function.
     """
@@ -83,13 +83,13 @@ class Channel(Generic[Told]):
     #: run while other Python code runs: in a test, a page waited 40 ms for 1 kB.
     until_sent = 0.02
 
-    def __init__(self, answers: Answers, text: str, *, asked: Answers | None = None):
+    def __init__(self, answers: Answers, text: str, *, signatures: Answers | None = None):
         self.answers = {**answers, "number": self._send_number}
-        self.asked = {**self.answers, **(asked or {})}
+        self.signatures = {**self.answers, **(signatures or {})}
         self.text = text
         self.host: Host = NOTEBOOK
         #: A function that sends a message and a list of its binary buffers to the page.
-        self.send: Send[Told | Refused | Number] = lambda message, buffers=(): None
+        self.send: Send[ToPage | Refused | Number] = lambda message, buffers=(): None
         #: A function that the channel calls when the static output is out of date.
         self.update_static: Callable[[], object] = lambda: None
         #: A function that the channel calls when the panel closes.
@@ -138,7 +138,7 @@ class Channel(Generic[Told]):
                 self.send_refusal(
                     kind, [TOO_LATE, "What to do: enter the passphrase and try again."]
                 )
-            elif kind in self.asked:
+            elif kind in self.signatures:
                 self.run_in_turn(
                     kind, lambda: self.answers[kind](**self._read_parts(kind, parts)), cell=cell
                 )
@@ -194,7 +194,7 @@ class Channel(Generic[Told]):
 
     def _read_parts(self, kind: str, parts: Mapping[str, object]) -> Mapping[str, Any]:
         reader = RecordReader("a message from the notebook page in the browser", is_json=True)
-        record = reader.record(build_message_type(self.asked[kind]), parts, kind)
+        record = reader.record(build_message_type(self.signatures[kind]), parts, kind)
         if record is None:
             raise LyncnbError(
                 "the page sent a message that this version of lyncnb cannot read",

@@ -48,8 +48,8 @@ class State:
 class Draft:
     """The current state of an edited plan, with the states for undo and redo.
 
-    ``told`` is a text that an edit reports instead of the description of a step. ``went_to`` is
-    the row ID and the column of a cell that Undo or Redo changed.
+    ``report_text`` is a text that an edit reports instead of the description of a step. ``went_to``
+    is the row ID and the column of a cell that Undo or Redo changed.
     """
 
     def __init__(self, topology: Topology, rules: Rules, options: PlanOptions):
@@ -65,7 +65,7 @@ class Draft:
         self.state = self.loaded
         self.past: list[State] = []
         self.future: list[State] = []
-        self.told = ""
+        self.report_text = ""
         self.went_to: tuple[int, str] | None = None
         self._next_id = len(topology.cells)
         self._places: tuple[tuple[int, ...], dict[int, int]] = ((), {})
@@ -141,14 +141,14 @@ class Draft:
             If the edit is not valid, or lyncnb cannot plan the result. Then nothing changes.
         """
         before = self.state, list(self.past), list(self.future)
-        self.told, self.went_to = "", None
+        self.report_text, self.went_to = "", None
         try:
             answer = edit(self, *args, **parts)
             self.live.update(self.topology, self.options)
         except LyncnbError:
             self.state, self.past, self.future = before
             raise
-        self._notify_followers(self.told)
+        self._notify_followers(self.report_text)
         return answer
 
     def follow(self, callback: Callable[[str], object]) -> Callable[[], None]:

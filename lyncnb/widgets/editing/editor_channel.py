@@ -40,7 +40,7 @@ from .forms import (
     find_usage_issuers,
     list_deployment_values,
 )
-from .messages import ColumnFacts, EditorTold, FieldGroup, RefusedCell, RefusedRow, TableRows
+from .messages import ColumnFacts, EditorToPage, FieldGroup, RefusedCell, RefusedRow, TableRows
 from .plan_editing import PlanEditing
 from .scenarios import EditorScenarios
 from .scenarios_tab import ScenariosTab
@@ -49,7 +49,7 @@ from .tables_here import list_tables
 from .unsaved import UnsavedEdits
 
 #: The functions that return a view of the plan, by message type.
-VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
+VIEWS: Mapping[str, Callable[..., EditorToPage]] = MappingProxyType(
     {
         "explain": explanations.explain_servers,
         "findings": explanations.list_findings,
@@ -67,7 +67,7 @@ POOL_OFFERS = ("Change all servers in the pool", "Remove the changed servers fro
 _REFUSED_LISTED = 500
 
 
-class EditorChannel(Channel[EditorTold]):
+class EditorChannel(Channel[EditorToPage]):
     """The channel that sends rows, options and results to the page of a plan editor on request.
 
     ``at_once`` is the number of rows to send, or certificates to check, before any other
@@ -127,7 +127,7 @@ class EditorChannel(Channel[EditorTold]):
             "add": self._add_server,
             "option": self._change_option,
             "set_up": self._choose_setup,
-            "mend": self._apply_fixes,
+            "fix": self._apply_fixes,
             "choose": self._choose_answer,
             "why": self._send_reasons,
             "why_cell": self._explain_cell,
@@ -141,7 +141,7 @@ class EditorChannel(Channel[EditorTold]):
             **self._scenarios.list_answers(),
         }
         text = f"Current state of the plan editor for {editor.topology.source}:"
-        super().__init__(answers, text, asked={**VIEWS, **EDITS})
+        super().__init__(answers, text, signatures={**VIEWS, **EDITS})
         self.at_end.append(editor.follow(self.send_change))
 
     def _forget_page(self) -> None:
@@ -149,7 +149,7 @@ class EditorChannel(Channel[EditorTold]):
         editor = self.editor
         self._loaded = editor.loaded
         self._sheet = Sheet(editor.loaded.topology)
-        self._is_told = False  # Whether the page has requested the table rows.
+        self._has_rows = False  # Whether the page has requested the table rows.
         # The first table rows, encoded and ready to send.
         self._ahead: tuple[TableRows, list[bytes]] | None = None
         # After another table is opened, all rows are new, and their findings are not known yet.
@@ -230,7 +230,7 @@ class EditorChannel(Channel[EditorTold]):
             self._send_all()
             self._send_row_dependent_parts("")
             return
-        self._is_told = False
+        self._has_rows = False
         self.send(*(self._ahead or self._encode_first_rows()))
         self._ahead = None
         # All other messages wait until the table rows are visible on the page.
@@ -256,7 +256,7 @@ class EditorChannel(Channel[EditorTold]):
     def _send_all(self) -> None:
         state, sheet = self.editor.state, self._sheet
         sheet.compute_texts(state.topology, state.ids)
-        self._is_told = self._is_all_new = True
+        self._has_rows = self._is_all_new = True
         self.send(*encode_rows(sheet.ids, sheet.columns, is_complete=True))
 
     def send_change(self, description: str) -> None:
@@ -307,7 +307,7 @@ class EditorChannel(Channel[EditorTold]):
         state = editor.state
         self._step = self._describe_step(state, description)
         self.update_static()
-        if not self._is_told:
+        if not self._has_rows:
             self._ahead = None
             return
         columns, groups = self._build_descriptions()
@@ -427,7 +427,7 @@ class EditorChannel(Channel[EditorTold]):
         return f"{description or state.said}: {effect}" if effect else description or state.said
 
     # -- The following methods answer messages from the page of the editor.
-    def _show_view(self, view: Callable[..., EditorTold], **parts: object) -> None:
+    def _show_view(self, view: Callable[..., EditorToPage], **parts: object) -> None:
         self.send(view(self.editor, **parts))
 
     def _apply_edit(self, edit: Callable[..., object], **parts: Any) -> None:
@@ -568,9 +568,9 @@ class EditorChannel(Channel[EditorTold]):
         self._apply_edit(change_options, values={"at_set_up": ids})
 
     def _apply_fixes(self, *, codes: tuple[str, ...]) -> None:
-        if not self.editor.mend(*codes):
+        if not self.editor.apply_fixes(*codes):
             self.send_refusal(
-                "mend",
+                "fix",
                 [
                     (
                         "lyncnb applied no fix, because each fix conflicts with other data. "

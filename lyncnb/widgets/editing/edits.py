@@ -303,7 +303,7 @@ def redo(draft: Draft) -> str:
 
 def _return_to_state(draft: Draft, state: State, description: str) -> None:
     """Restore an earlier or later state of the draft, and record which cells change."""
-    before, draft.state, draft.told = draft.state, state, description
+    before, draft.state, draft.report_text = draft.state, state, description
     if before.ids != state.ids:
         known = set(before.ids)
         added = (row_id for row_id in state.ids if row_id not in known)
@@ -322,7 +322,7 @@ def _return_to_state(draft: Draft, state: State, description: str) -> None:
     if len(first) == 1:
         server = _describe_servers([index], draft)
         values = f"{_format_for_display(old)} -> {_format_for_display(new)}"
-        draft.told = (
+        draft.report_text = (
             f"{description.partition(': ')[0]}: {find_heading(column)} of {server}: {values}"
         )
 

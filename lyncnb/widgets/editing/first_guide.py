@@ -11,7 +11,7 @@ from ...base.records import Text
 from ...base.shown import frames, tables
 from ...errors import AnswersError, LyncnbError
 from ...guide.answer_values import list_choices
-from ...guide.answers import Asked, GuideAnswers, Texts, walk_questions
+from ...guide.answers import AnsweredQuestion, GuideAnswers, Texts, walk_questions
 from ...guide.first_plan import FirstPlan, guided_plan, write_first_plan
 from ...guide.lay_out import lay_out
 from ...guide.questions import read_interview
@@ -19,13 +19,13 @@ from ...guide.what_you_can_do import list_help_rows
 from ...plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 from ...reports.figures import figure
 from ...topology.topology import Topology
-from ..messages import GuideField, GuideProblem, GuideTold
+from ..messages import GuideField, GuideProblem, GuideToPage
 from .channel import Answers, Channel
 
 _SERVERS_DRAWN = 60
 
 
-class GuideChannel(Channel[GuideTold]):
+class GuideChannel(Channel[GuideToPage]):
     """The channel that answers messages from the page of the guide.
 
     It receives the user's answers and sends the resulting plan.
@@ -86,7 +86,7 @@ class GuideChannel(Channel[GuideTold]):
 
     def _send_questions(self) -> None:
         guide = self.guide
-        entries = guide.asked
+        entries = guide.questions
         fields = [_build_field(question) for question in entries]
         problems = [
             _build_problem(entry.question.words, entry.site, entry.question.key, entry.problem)
@@ -97,7 +97,7 @@ class GuideChannel(Channel[GuideTold]):
         rows: list[list[str]] = []
         first = None
         if not problems:
-            layout = lay_out(GuideAnswers(asked=entries))
+            layout = lay_out(GuideAnswers(questions=entries))
             for problem in layout.problems:
                 field_key = problem.site, problem.key
                 facts = next(f for f in fields if (f["site"], f["key"]) == field_key)
@@ -151,7 +151,9 @@ def _draw_picture(first_plan: FirstPlan | None) -> str:
 
 
 def _describe_state(
-    first_plan: FirstPlan | None, unanswered: list[Asked], problems: Sequence[GuideProblem]
+    first_plan: FirstPlan | None,
+    unanswered: list[AnsweredQuestion],
+    problems: Sequence[GuideProblem],
 ) -> str:
     if first_plan is not None:
         return f"{first_plan.totals} The certificates contain {first_plan.names:,} different names."
@@ -166,7 +168,7 @@ def _build_problem(text: str, site: str, key: str, problem: str) -> GuideProblem
     return {"words": f"{text}{suffix}: {problem}.", "site": site, "key": key}
 
 
-def _build_field(entry: Asked) -> GuideField:
+def _build_field(entry: AnsweredQuestion) -> GuideField:
     question = entry.question
     choices = [[key, words] for key, words in list_choices(question).items()]
     if choices and entry.text and entry.text not in dict(choices):
@@ -211,11 +213,11 @@ class FirstPlanGuide:
         self.folder = Path(folder)
         self._texts: dict[tuple[str, str], str] = {}
         self._first: tuple[Texts, FirstPlan] | None = None
-        self._asked: tuple[Texts, tuple[Asked, ...]] | None = None
+        self._questions: tuple[Texts, tuple[AnsweredQuestion, ...]] | None = None
         #: After the files are written, the guide calls this function with the path of the folder,
         #: and the function shows the plan.
         self.on_written: Callable[[Path], object] | None = None
-        for entry in answers.asked if answers is not None else ():
+        for entry in answers.questions if answers is not None else ():
             text = answers.text(entry.question.key, entry.site) if answers is not None else ""
             self._texts[entry.place] = "" if text == entry.default else text
         self._sites = self._list_sites()  # The last valid topology and its plan.
@@ -246,20 +248,20 @@ class FirstPlanGuide:
         self._sites = after or before
 
     def _list_sites(self) -> tuple[str, ...]:
-        sites = next((item.value for item in self.asked if item.question.key == "sites"), ())
+        sites = next((item.value for item in self.questions if item.question.key == "sites"), ())
         return tuple(map(str, sites)) if isinstance(sites, tuple) else ()
 
     @property
-    def asked(self) -> tuple[Asked, ...]:
+    def questions(self) -> tuple[AnsweredQuestion, ...]:
         """All questions that the current answers lead to, in the order of the form."""
-        if self._asked is None or self._asked[0] != self._texts:
-            self._asked = (dict(self._texts), walk_questions(self._texts))
-        return self._asked[1]
+        if self._questions is None or self._questions[0] != self._texts:
+            self._questions = (dict(self._texts), walk_questions(self._texts))
+        return self._questions[1]
 
     @property
-    def wrong(self) -> tuple[Asked, ...]:
+    def wrong(self) -> tuple[AnsweredQuestion, ...]:
         """The questions with a wrong or missing answer."""
-        return tuple(entry for entry in self.asked if entry.problem)
+        return tuple(entry for entry in self.questions if entry.problem)
 
     @property
     def answers(self) -> GuideAnswers:
@@ -273,7 +275,7 @@ class FirstPlanGuide:
         if self.wrong:
             texts = [f"{entry.where}: {entry.problem}" for entry in self.wrong]
             raise AnswersError("; ".join(texts), hint=self.wrong[0].hint)
-        return GuideAnswers(asked=self.asked)
+        return GuideAnswers(questions=self.questions)
 
     @property
     def first(self) -> FirstPlan:
@@ -313,7 +315,7 @@ class FirstPlanGuide:
     @tables.document_columns(GuideAnswers._columns)
     def to_frame(self) -> frames.DataFrame:
         """Return the questions with their answers, one row for each question."""
-        return GuideAnswers(asked=self.asked).to_frame()
+        return GuideAnswers(questions=self.questions).to_frame()
 
     def _repr_html_(self) -> str:
         return self.first._repr_html_() if not self.wrong else tables.format_paragraph(repr(self))

@@ -411,7 +411,7 @@ ScenarioPicture = TypedDict(
     },
 )
 
-EditorTold = (
+EditorToPage = (
     EditorStart
     | TableRows
     | Columns

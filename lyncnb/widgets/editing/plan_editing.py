@@ -152,7 +152,7 @@ class PlanEditing(Draft):
         """
         self.apply(edits.accept_findings, code=code, reason=reason)
 
-    def mend(self, *codes: str) -> Findings:
+    def apply_fixes(self, *codes: str) -> Findings:
         """Apply the fixes of all findings that have exactly one safe fix, in one step.
 
         A fix causes only findings that are less severe than the one that it resolves.

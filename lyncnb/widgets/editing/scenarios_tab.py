@@ -14,7 +14,7 @@ from ...errors import LyncnbError, PlanError
 from ...reports.figures import figure
 from . import explanations
 from .channel import Answers, Channel, format_all_problems
-from .messages import EditorTold
+from .messages import EditorToPage
 from .scenarios import NOW, EditorScenarios
 
 # The largest number of scenarios that the page shows next to each other.
@@ -32,7 +32,7 @@ class ScenariosTab:
         The scenarios of the editor.
     """
 
-    def __init__(self, channel: Channel[EditorTold], scenarios: EditorScenarios):
+    def __init__(self, channel: Channel[EditorToPage], scenarios: EditorScenarios):
         self._channel, self._scenarios = channel, scenarios
         self._removed: tuple[str, dict[str, bytes]] | None = None
         self._compared: ScenarioComparison | None = None

@@ -2,7 +2,7 @@
 // The certificates in the plan with their names. Certificates that differ only in the server's name
 // share one entry.
 
-/** @param {{send: Send<EditorAsked>, goTo: (row: number) => void, reasons: NameReasons}} actions */
+/** @param {{send: Send<EditorFromPage>, goTo: (row: number) => void, reasons: NameReasons}} actions */
 function makeCertificatesTab({ send, goTo, reasons }) {
   const body = h("div", {});
 

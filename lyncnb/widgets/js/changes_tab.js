@@ -1,7 +1,7 @@
 // @ts-check
 // The changes since the file was loaded: first certificates and names, then cells.
 
-/** @param {Send<EditorAsked>} send @param {NameReasons} reasons */
+/** @param {Send<EditorFromPage>} send @param {NameReasons} reasons */
 function makeChanges(send, reasons) {
   const effects = h("div", { class: "lc-tall lc-stacks lc-stacks-early" });
   const cells = h("div", { class: "lc-stacks" });

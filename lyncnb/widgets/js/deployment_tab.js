@@ -1,7 +1,7 @@
 // @ts-check
 // The Deployment tab: choices for the whole deployment. The kernel describes every field.
 
-/** @param {Send<EditorAsked>} send */
+/** @param {Send<EditorFromPage>} send */
 function makeForm(send) {
   const panel = h("div", { class: "lc-panel lc-form" });
   /** @type {Map<string, (value: any, more?: string) => void>} name -> function that sets a value */

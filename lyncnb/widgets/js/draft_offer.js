@@ -1,7 +1,7 @@
 // @ts-check
 // Offers the unsaved edits of an earlier kernel. lyncnb never loads these edits automatically.
 
-/** @param {Send<EditorAsked>} send */
+/** @param {Send<EditorFromPage>} send */
 function makeDraftOffer(send) {
   const words = h("div", { role: "status" });
   const changes = h("div", { class: "lc-tall", hidden: true });

@@ -2,11 +2,11 @@
 // The findings by code, each with its meaning and locations. The user can accept errors.
 
 /**
- * @param {{send: Send<Acceptance>, reasons: NameReasons, mend?: (codes: string[]) => void,
+ * @param {{send: Send<Acceptance>, reasons: NameReasons, fix?: (codes: string[]) => void,
  *    choose?: (code: string, about: string, answer: number) => void,
  *    goTo?: (row: number, column: string) => void}} actions
  */
-function makeFindings({ send, reasons, mend, choose, goTo }) {
+function makeFindings({ send, reasons, fix, choose, goTo }) {
   const body = h("div", { class: "lc-stacks" }), all = h("div");
   const panel = h("div", { class: "lc-panel" }, all, body);
   /** @type {((item: FindingItem) => boolean) | null} */
@@ -19,11 +19,11 @@ function makeFindings({ send, reasons, mend, choose, goTo }) {
   function fixAll(groups) {
     const fixable = groups.filter((group) => group.fixes.length);
     const fixes = [...new Set(fixable.flatMap((group) => group.fixes))];
-    if (!mend || fixable.length < 2) { return []; }
+    if (!fix || fixable.length < 2) { return []; }
     return [h("details", { class: "lc-subject" },
       h("summary", { class: "lc-title" }, `Fix all: ${plural(fixes.length, "change")}`),
       h("ul", { class: "lc-changes" }, ...fixes.map((fix) => h("li", {}, fix))),
-      h("p", {}, button("Apply these changes", () => mend(fixable.map((group) => group.code)), { class: "lc-button lc-primary" }),
+      h("p", {}, button("Apply these changes", () => fix(fixable.map((group) => group.code)), { class: "lc-button lc-primary" }),
         " lyncnb skips a change if it would cause another finding of the same or a higher severity. You can undo all changes in one step."))];
   }
 
@@ -70,8 +70,8 @@ function makeFindings({ send, reasons, mend, choose, goTo }) {
       h("h3", { class: "lc-title" }, severityTag(group.severity, group.severity), " ", group.title,
         h("span", { class: "lc-source" }, ` ${group.code} · ${plural(group.count, "time")}`)),
       h("p", {}, group.meaning), h("p", { class: "lc-help" }, `What to do: ${group.hint}`),
-      mend && group.fixes.length ? h("div", {},
-        h("p", {}, button("Fix", () => mend([group.code]), { "aria-label": `Fix ${group.code}` }),
+      fix && group.fixes.length ? h("div", {},
+        h("p", {}, button("Fix", () => fix([group.code]), { "aria-label": `Fix ${group.code}` }),
           " makes these changes, which you can undo."),
         h("ul", { class: "lc-changes" }, ...group.fixes.map((fix) => h("li", {}, fix)))) : null,
       acceptance(group),

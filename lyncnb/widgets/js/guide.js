@@ -74,7 +74,7 @@ export default {
   render({ model, el }) {
     const speaker = makeSpeaker();
     const help = makeHelp();
-    /** @type {Connection<GuideAsked, GuideTold>} */
+    /** @type {Connection<GuideFromPage, GuideToPage>} */
     const kernel = connect(model);
 
     /** @type {Map<string, ReturnType<typeof makeQuestion>>} by site, key and kind */

@@ -2,7 +2,7 @@
 // `pytest tests/typing/test_messages.py --refresh` from lyncnb/widgets/editing/messages.py,
 // lyncnb/widgets/messages.py and the arguments of the answering functions.
 
-type EditorTold =
+type EditorToPage =
   | EditorStart
   | TableRows
   | Columns
@@ -32,7 +32,7 @@ type EditorTold =
   | Compared
   | ScenarioPicture;
 
-type EditorAsked = { cell?: CellName } & (
+type EditorFromPage = { cell?: CellName } & (
   | { type: "explain"; ids: number[]; total: number }
   | { type: "findings" }
   | { type: "names"; search: string }
@@ -52,7 +52,7 @@ type EditorAsked = { cell?: CellName } & (
   | { type: "reset" }
   | { type: "ready" }
   | { type: "set_up"; id: string; is_chosen: boolean }
-  | { type: "mend"; codes: string[] }
+  | { type: "fix"; codes: string[] }
   | { type: "choose"; code: string; about: string; answer: number }
   | { type: "why"; name: string }
   | { type: "why_cell"; row: number; column: string }
@@ -75,7 +75,7 @@ type EditorAsked = { cell?: CellName } & (
   | { type: "number" }
 );
 
-type RequestTold =
+type RequestToPage =
   | RequestStart
   | RequestFindings
   | Look
@@ -88,7 +88,7 @@ type RequestTold =
   | Refused
   | Done;
 
-type RequestAsked = { cell?: CellName } & (
+type RequestFromPage = { cell?: CellName } & (
   | { type: "ready" }
   | { type: "look" }
   | { type: "option"; name: string; key: string; value: string }
@@ -100,7 +100,7 @@ type RequestAsked = { cell?: CellName } & (
   | { type: "number" }
 );
 
-type StatusTold =
+type StatusToPage =
   | StatusStart
   | TableRows
   | Status
@@ -112,7 +112,7 @@ type StatusTold =
   | Reasons
   | Refused;
 
-type StatusAsked = { cell?: CellName } & (
+type StatusFromPage = { cell?: CellName } & (
   | { type: "ready" }
   | { type: "look" }
   | { type: "handover"; out: string; issuer: string; requests: string[] }
@@ -130,25 +130,25 @@ type StatusAsked = { cell?: CellName } & (
   | { type: "number" }
 );
 
-type GuideTold =
+type GuideToPage =
   | GuideStart
   | Asked
   | Written
   | Refused;
 
-type GuideAsked = { cell?: CellName } & (
+type GuideFromPage = { cell?: CellName } & (
   | { type: "ready" }
   | { type: "answer"; site: string; key: string; text: string }
   | { type: "write"; folder: string; force: boolean }
   | { type: "number" }
 );
 
-type TableTold =
+type TableToPage =
   | TableStart
   | Opened
   | Refused;
 
-type TableAsked = { cell?: CellName } & (
+type TableFromPage = { cell?: CellName } & (
   | { type: "ready" }
   | { type: "open"; path: string; pasted: string; folder: string }
   | { type: "ask"; folder: string }

@@ -1,7 +1,7 @@
 // @ts-check
 // Every name with its certificates, their servers and the reasons.
 
-/** @param {{send: Send<EditorAsked>, goTo: (row: number) => void, reasons: NameReasons}} actions */
+/** @param {{send: Send<EditorFromPage>, goTo: (row: number) => void, reasons: NameReasons}} actions */
 function makeNamesTab({ send, goTo, reasons }) {
   let timer = 0;
   const find = h("input", { type: "search", class: "lc-control lc-find", autocomplete: "off",

@@ -3,7 +3,7 @@
 
 type Kid = Node | string | number | null | undefined | false;
 type Control = HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement;
-type Send<Asked> = (message: Asked) => void;
+type Send<FromPage> = (message: FromPage) => void;
 type Choice = string | string[];
 
 interface Props {
@@ -28,14 +28,14 @@ interface Tab {
 // -- from the kernel
 
 /** The function that handles each type of message to a page. */
-type Answers<Told extends { type: string }> = {
-  [Type in Told["type"]]: (message: Extract<Told, { type: Type }>, buffers: DataView[]) => unknown;
+type Answers<ToPage extends { type: string }> = {
+  [Type in ToPage["type"]]: (message: Extract<ToPage, { type: Type }>, buffers: DataView[]) => unknown;
 };
 
-interface Connection<Asked, Told extends { type: string }> {
+interface Connection<FromPage, ToPage extends { type: string }> {
   line: HTMLElement;
-  send: Send<Asked>;
-  listen(answers: Answers<Told>): void;
+  send: Send<FromPage>;
+  listen(answers: Answers<ToPage>): void;
   end(): void;
 }
 

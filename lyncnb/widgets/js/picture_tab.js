@@ -4,7 +4,7 @@
 
 const NAME_COLUMNS = new Set(["Name", "By name"]); // columns that contain names, in the table below the picture
 
-/** @param {{send: Send<EditorAsked>, reasons: NameReasons}} actions */
+/** @param {{send: Send<EditorFromPage>, reasons: NameReasons}} actions */
 function makePictureTab({ send, reasons }) {
   const kinds = choose([], "", { class: "lc-control", "aria-label": "Which picture", onchange: ask });
   const sites = choose([], "", { class: "lc-control", "aria-label": "Which site", onchange: ask });

@@ -10,15 +10,15 @@ export default {
   /** @param {Host} host */
   render({ model, el }) {
     const speaker = makeSpeaker();
-    /** @type {Connection<EditorAsked, EditorTold>} */
+    /** @type {Connection<EditorFromPage, EditorToPage>} */
     const kernel = connect(model);
     let isSince = true; // whether there was a request after the last error
-    /** @type {Send<EditorAsked>} */
+    /** @type {Send<EditorFromPage>} */
     const send = (message) => {
       if (!LOOKS.has(message.type)) isSince = true;
       kernel.send(message);
     };
-    /** @param {() => typeof asked} from @returns {Send<EditorAsked>} */
+    /** @param {() => typeof asked} from @returns {Send<EditorFromPage>} */
     const sendFrom = (from) => (message) => {
       if (!LOOKS.has(message.type)) asked = from();
       send(message);
@@ -66,7 +66,7 @@ export default {
     /** @type {typeof servers | typeof pools} the table whose request the kernel answers */
     let asked = servers;
     const form = makeForm(send);
-    const findings = makeFindings({ send, reasons, mend: (codes) => send({ type: "mend", codes }),
+    const findings = makeFindings({ send, reasons, fix: (codes) => send({ type: "fix", codes }),
       choose: (code, about, answer) => send({ type: "choose", code, about, answer }), goTo: (id, column) => {
       tabs.show("servers");
       servers.go([id], column);

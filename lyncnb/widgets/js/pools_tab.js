@@ -6,7 +6,7 @@ const COUNT_COLUMN = { name: SERVER_COUNT, title: "Servers", least: 84, share: 1
   help: "the number of servers in the pool" };
 
 /**
- * @param {{send: Send<EditorAsked>, say: (words: string) => void, rows: PoolRows, store: RowStore,
+ * @param {{send: Send<EditorFromPage>, say: (words: string) => void, rows: PoolRows, store: RowStore,
  *   goToServers: (ids: number[], column: string) => void,
  *   addServer: (values: Record<string, string>) => void}} parts `addServer` opens the form for a server
  */

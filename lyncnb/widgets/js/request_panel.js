@@ -21,7 +21,7 @@ function makePassphrase(onEnter) {
 export default {
   /** @param {Host} host */
   render({ model, el }) {
-    /** @type {Connection<RequestAsked, RequestTold>} */
+    /** @type {Connection<RequestFromPage, RequestToPage>} */
     const kernel = connect(model);
     const { send } = kernel;
     const speaker = makeSpeaker();

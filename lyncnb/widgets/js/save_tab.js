@@ -1,7 +1,7 @@
 // @ts-check
 // Open, Save and Save as for a table and its options, and Python code that creates the same plan.
 
-/** @param {Send<EditorAsked>} send @param {FileHost} [host] where a browser opens and downloads files */
+/** @param {Send<EditorFromPage>} send @param {FileHost} [host] where a browser opens and downloads files */
 function makeSaveTab(send, host) {
   const now = h("p", {});
   const files = h("datalist", { id: unique("tables") });

@@ -4,7 +4,7 @@
 const NEVER_KEPT = "There are no scenarios yet. To keep the editor's content as a scenario, enter a name, and choose Keep. "
   + "Then change the plan, enter another name, choose Keep again, and compare the two scenarios.";
 
-/** @param {{send: Send<EditorAsked>, retitle: (words: string) => void}} actions */
+/** @param {{send: Send<EditorFromPage>, retitle: (words: string) => void}} actions */
 function makeScenariosTab({ send, retitle }) {
   /** @type {string[]} selected, in order; "" is the editor's content */
   let ticked = [];
@@ -53,7 +53,7 @@ function makeScenariosTab({ send, retitle }) {
     send({ type: "keep_scenario", name: as, note: why, replace: over.checked && as === occupied });
   }
 
-  /** @type {Send<EditorAsked>} */
+  /** @type {Send<EditorFromPage>} */
   const once = (message) => {
     if (waiting) return;
     waiting = true;

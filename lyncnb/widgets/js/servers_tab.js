@@ -4,7 +4,7 @@
 const REFUSED_SHOWN = 100; // cells of a rejected change that show the reason
 
 /**
- * @param {{send: Send<EditorAsked>, say: (words: string) => void, reasons: NameReasons,
+ * @param {{send: Send<EditorFromPage>, say: (words: string) => void, reasons: NameReasons,
  *   showFinding: (row: number, server: string) => void, typedNew: () => void}} parts
  */
 function makeServers({ send, say, reasons, showFinding, typedNew }) {
@@ -58,7 +58,7 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
 
   // -- changing several servers
   let waiting = false; // a second press of a button would repeat the action
-  /** @type {Send<EditorAsked>} */
+  /** @type {Send<EditorFromPage>} */
   const once = (message) => {
     if (waiting) return;
     waiting = true;

@@ -5,7 +5,7 @@
 export default {
   /** @param {Host} host */
   render({ model, el }) {
-    /** @type {Connection<StatusAsked, StatusTold>} */
+    /** @type {Connection<StatusFromPage, StatusToPage>} */
     const kernel = connect(model);
     const { send } = kernel;
     const speaker = makeSpeaker();

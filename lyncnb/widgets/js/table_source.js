@@ -5,7 +5,7 @@ export default {
   /** @param {Host} host */
   render({ model, el }) {
     const speaker = makeSpeaker();
-    /** @type {Connection<TableAsked, TableTold>} */
+    /** @type {Connection<TableFromPage, TableToPage>} */
     const kernel = connect(model);
 
     const files = h("datalist", { id: unique("files") });

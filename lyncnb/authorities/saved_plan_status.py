@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..base.records import Told
+from ..base.records import JsonSerializable
 from ..base.shown.tables import count_of
 from ..errors import Problem
 from ..request_folder.manifest import NAME, Manifest
@@ -24,7 +24,7 @@ _HINT = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanStanding(Told):
+class SavedPlanStatus(JsonSerializable):
     """The result of comparing a request folder with the saved plan of its latest requests.
 
     ``follows`` is true if the folder's requests match the plan. ``certificates`` is the number of
@@ -33,7 +33,7 @@ class PlanStanding(Told):
     because installed certificates cover them.
     """
 
-    told: ClassVar = (
+    json_keys: ClassVar = (
         "sha256=plan.shown_sha256",
         "judged_on=plan.judged_on",
         "requested_at=plan.requested_at",
@@ -93,12 +93,14 @@ class PlanStanding(Told):
         return None if self.follows else Problem(message=self.description, file=NAME, hint=_HINT)
 
 
-def compare_with_saved_plan(manifest: Manifest, issued: IssuedCertificates) -> PlanStanding | None:
+def compare_with_saved_plan(
+    manifest: Manifest, issued: IssuedCertificates
+) -> SavedPlanStatus | None:
     """Compare a request folder with the saved plan of its latest requests.
 
     Returns
     -------
-    PlanStanding or None
+    SavedPlanStatus or None
         None if the folder was not created from a saved plan.
     """
     if not manifest.plans:
@@ -112,7 +114,7 @@ def compare_with_saved_plan(manifest: Manifest, issued: IssuedCertificates) -> P
     present = [record for record in manifest.requests if record.state != "retired"]
     covered = sum(record.covered is not None for record in present)
     refused = issued.refusals
-    return PlanStanding(
+    return SavedPlanStatus(
         plan=plan,
         follows=follows,
         requests=len(present) - covered,
