@@ -499,14 +499,10 @@ def _update_record(
     )
     record = replace(record, archived=archived)
     if placement.is_refused:
-        others = [
-            certificate for certificate in record.refused if certificate.sha256 != issued.sha256
-        ]
+        others = [other for other in record.refused if other.sha256 != issued.sha256]
         return replace(record, refused=(*others, received))
     if placement.is_current:
-        kept = tuple(
-            certificate for certificate in record.refused if certificate.sha256 != issued.sha256
-        )
+        kept = tuple(other for other in record.refused if other.sha256 != issued.sha256)
         record = replace(record, refused=kept)
         if record.issued is not None and record.issued.sha256 == issued.sha256:
             # If only the evaluation or the chain of the certificate has changed, its PFX package

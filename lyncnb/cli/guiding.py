@@ -101,19 +101,19 @@ def _ask_all_questions() -> GuideAnswers:
                 (question for question in walked if question.problem and question.place in texts),
                 None,
             )
-            next_question = wrong or next(_find_unanswered(walked, texts), None)
+            current = wrong or next(_find_unanswered(walked, texts), None)
             if wrong is not None:
                 _note_problem(wrong.problem, wrong.hint)
                 texts.pop(wrong.place)
                 order.remove(wrong.place)
-            if next_question is None:
+            if current is None:
                 problems = lay_out(GuideAnswers(questions=walked)).problems
                 if not problems:
                     return GuideAnswers(questions=walked)
                 _note_problem(problems[0].message, problems[0].hint)
                 key = (problems[0].site, problems[0].key)
-                next_question = next(question for question in walked if question.place == key)
-            if is_rest_taken and not next_question.problem and next_question.place not in texts:
+                current = next(question for question in walked if question.place == key)
+            if is_rest_taken and not current.problem and current.place not in texts:
                 # The defaults of all open questions are accepted together, because each call of
                 # walk() visits every question.
                 blank = takewhile(
@@ -124,23 +124,21 @@ def _ask_all_questions() -> GuideAnswers:
                 order += keys
                 continue
             is_rest_taken = False
-            title = (
-                f"Site {next_question.site}" if next_question.site else next_question.question.group
-            )
+            title = f"Site {current.site}" if current.site else current.question.group
             if title != heading:
                 heading = title
                 write_note(f"\n{title}")
-            answer = _ask_question(next_question)
+            answer = _ask_question(current)
             if answer == _BACK:
                 if order:
                     texts.pop(order.pop(), None)
                 continue
             if answer == _REST:
                 is_rest_taken, answer = True, ""
-            texts[next_question.place] = answer
-            if next_question.place in order:
-                order.remove(next_question.place)
-            order.append(next_question.place)
+            texts[current.place] = answer
+            if current.place in order:
+                order.remove(current.place)
+            order.append(current.place)
     except click.Abort:
         write_note("\nlyncnb wrote no files.")
         raise

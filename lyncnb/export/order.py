@@ -103,7 +103,7 @@ class Order:
     now: str
 
     #: The findings as the summary shows them. Accepted findings have a reason.
-    told_findings: Findings
+    reported_findings: Findings
     #: The date on which a certificate that covers a request must be valid.
     covered_on: date | None
     #: The evaluation date of the findings.
@@ -149,7 +149,7 @@ class Order:
     def list_reported_findings(self, plan_file: bytes) -> Findings:
         """Return the findings for the summary, evaluated on the date in the plan file."""
         return replace(
-            self.told_findings,
+            self.reported_findings,
             judged_on=next(_find_evaluation_date(plan_file), self.judged_on),
         )
 
@@ -208,12 +208,7 @@ def make_order(
     used |= {LATE: why_late} if late and why_late else {}
     wanted = tuple(_list_wanted_requests(plan, key_holders or {}, covers))
     _reject_duplicate_ids(wanted)
-    renew = (renew,) if isinstance(renew, str) else tuple(renew)
-    if renew and not reason.strip():
-        raise OptionsError(
-            f"renew: {', '.join(renew)} needs a reason", hint="specify the reason: --reason TEXT"
-        )
-    renewed = resolve_renewals(wanted, renew)
+    renewed = resolve_renewals(wanted, _read_renewals(renew, reason))
     if both := sorted(renewed & covers.by_id.keys()):
         raise OptionsError(
             f"renew, reuse: you cannot both renew and reuse {', '.join(both)}",
@@ -223,7 +218,7 @@ def make_order(
         plan=plan,
         findings=findings,
         wanted=wanted,
-        told_findings=Findings(
+        reported_findings=Findings(
             tuple(
                 finding.accepted_because(why_each[finding]) if finding in why_each else finding
                 for finding in findings
@@ -239,6 +234,15 @@ def make_order(
         late=None if why_late else late,
         notes=covers.notes,
     )
+
+
+def _read_renewals(renew: Sequence[str], reason: str) -> tuple[str, ...]:
+    renew = (renew,) if isinstance(renew, str) else tuple(renew)
+    if renew and not reason.strip():
+        raise OptionsError(
+            f"renew: {', '.join(renew)} needs a reason", hint="specify the reason: --reason TEXT"
+        )
+    return renew
 
 
 def _make_past_date_error(plan: CertificatePlan, today: date) -> Finding | None:

@@ -269,7 +269,7 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
   function completeManifest(manifest, requests, pairs, salt) {
     if (!requests.length) return manifest;
     const zeros = "0".repeat(64);
-    const made = new Map(requests.map((request, place) => [request.id, pairs[place]]));
+    const made = new Map(requests.map((request, index) => [request.id, pairs[index]]));
     const lines = manifest.split("\n").map((line) => {
       if (!line.startsWith('{"id": ')) return line;
       const pair = made.get(JSON.parse(line.replace(/,$/, "")).id);
@@ -396,8 +396,8 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
     const pairs = await makePairs(requests, keys, progress);
     /** @type {PublicHashes} */
     const hashes = {};
-    requests.forEach(({ id }, place) => {
-      const { csr_sha256, spki_sha256 } = pairs[place];
+    requests.forEach(({ id }, index) => {
+      const { csr_sha256, spki_sha256 } = pairs[index];
       hashes[id] = { csr_sha256, spki_sha256 };
     });
     const none = new Uint8Array();
@@ -406,7 +406,7 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
     /** @param {string} path @param {Bytes} content */
     const add = (path, content) => entries.push([`${name}/${path}`, content]);
     for (const [path, text] of Object.entries(await writeFiles(hashes))) {
-      const content = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+      const content = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
       if (path !== MANIFEST) {
         add(path, content);
       } else {
@@ -415,9 +415,9 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
       }
     }
     add("csr/", none);
-    requests.forEach(({ csr }, place) => add(csr, pairs[place].csr));
+    requests.forEach(({ csr }, index) => add(csr, pairs[index].csr));
     add("keys/", none);
-    requests.forEach(({ key }, place) => add(key, pairs[place].key));
+    requests.forEach(({ key }, index) => add(key, pairs[index].key));
     return zip(entries);
   }
 

@@ -36,7 +36,7 @@ def test_an_acceptance_ends_after_its_last_date():
     plan = plan_with_internal_edge(accepted={CODE: "a lab"}, accepted_until={CODE: LAST})
     order = order_of(plan, LAST)
     assert [(a.code, a.reason) for a in order.accepted] == [(CODE, "a lab (until 2027-01-31)")]
-    reasons = {f.code: f.accepted for f in order.told_findings}
+    reasons = {f.code: f.accepted for f in order.reported_findings}
     assert reasons[CODE] == "a lab (until 2027-01-31)"
     with pytest.raises(PlanRejected):
         order_of(plan, date(2027, 2, 1))

@@ -260,9 +260,7 @@ def _choose_certificate(
             request, max(certificates, key=_get_start_of_validity), batch
         )
     recorded = batch.known.get(request.held_sha256)
-    evaluations = {
-        candidate: _evaluate_match(request, candidate, batch) for candidate in certificates
-    }
+    evaluations = {leaf: _evaluate_match(request, leaf, batch) for leaf in certificates}
     own = (
         evaluations.get(recorded) or _evaluate_match(request, recorded, batch) if recorded else None
     )
@@ -270,28 +268,24 @@ def _choose_certificate(
         evaluations = _reject_several_cas(request, evaluations)
     elif own.path.is_complete and not own.errors:
         evaluations = {
-            candidate: evaluation
-            if candidate == recorded
-            else _reject_incomplete_chain(request, evaluation)
-            for candidate, evaluation in evaluations.items()
+            leaf: result if leaf == recorded else _reject_incomplete_chain(request, result)
+            for leaf, result in evaluations.items()
         }
     kept = recorded if own and not own.errors else None
     certificates = _remove_repeats(certificates, evaluations, kept)
     if not certificates:
         return None
 
-    def rank_certificate(certificate: Certificate) -> tuple[object, ...]:
-        findings = evaluations[certificate].findings
+    def rank_certificate(leaf: Certificate) -> tuple[object, ...]:
+        findings = evaluations[leaf].findings
         # A certificate that was replaced earlier is not new when it is received again.
-        is_new = (
-            0 if certificate.sha256 in request.displaced else 1 if certificate == recorded else 2
-        )
+        is_new = 0 if leaf.sha256 in request.displaced else 1 if leaf == recorded else 2
         warnings = sum(finding.severity == "warning" for finding in findings)
         # A complete chain is preferred to an incomplete one, regardless of any dates.
-        is_proven = evaluations[certificate].path.is_complete
-        begins, ends = _get_start_of_validity(certificate)
-        errors = evaluations[certificate].errors
-        return -errors, is_proven, begins, is_new, ends, -warnings, certificates.index(certificate)
+        is_proven = evaluations[leaf].path.is_complete
+        begins, ends = _get_start_of_validity(leaf)
+        errors = evaluations[leaf].errors
+        return -errors, is_proven, begins, is_new, ends, -warnings, certificates.index(leaf)
 
     best = max(certificates, key=rank_certificate)
     if recorded is not None and own is not None and recorded != best:

@@ -62,9 +62,9 @@ function makeTypeahead(control) {
     /** @param {HTMLOptionElement[]} among @param {string} text */
     const find = (among, text) => among.find((option) => option.text.toLowerCase().startsWith(text));
     const after = options.slice(control.selectedIndex + 1).concat(options);
-    const isSame = letters.length > 1 && [...letters].every((one) => one === letters[0]);
-    const found = find(options, letters) ?? (isSame ? find(after, letters[0]) : undefined);
-    if (found) control.value = found.value;
+    const isSame = letters.length > 1 && [...letters].every((letter) => letter === letters[0]);
+    const option = find(options, letters) ?? (isSame ? find(after, letters[0]) : undefined);
+    if (option) control.value = option.value;
     else if (!isSame) letters = letters.slice(0, -1);
   };
 }

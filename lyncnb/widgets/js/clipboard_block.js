@@ -58,11 +58,11 @@ const LINE_BREAK = "\x01"; // marks a line break in a cell, because other white 
  * @param {string} html
  */
 function parseHtmlTable(html) {
-  const found = new DOMParser().parseFromString(html, "text/html").querySelector("table");
-  if (!found) return null;
+  const table = new DOMParser().parseFromString(html, "text/html").querySelector("table");
+  if (!table) return null;
   /** @type {number[]} */
   const covered = []; // for each column, the rows that a cell above still covers
-  return [...found.rows].map((row) => {
+  return [...table.rows].map((row) => {
     /** @type {string[]} */
     const texts = [];
     const skip = () => {

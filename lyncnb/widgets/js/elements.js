@@ -81,9 +81,9 @@ function choose(choices, value, props = {}) {
   return select;
 }
 
-/** @param {Element} one */
-const knownBy = (one) => `${one.tagName} ${one.getAttribute("aria-label")
-  ?? (one.querySelector("summary") ?? one).textContent}`;
+/** @param {Element} element */
+const knownBy = (element) => `${element.tagName} ${element.getAttribute("aria-label")
+  ?? (element.querySelector("summary") ?? element).textContent}`;
 const SCROLLED = ".lc-scroll";
 
 /**
@@ -93,24 +93,24 @@ const SCROLLED = ".lc-scroll";
  */
 function refill(part, ...kids) {
   const focused = document.activeElement;
-  /** @param {Element} one */
-  const alike = (one) => [...part.querySelectorAll(one.tagName)].filter((it) => knownBy(it) === knownBy(one));
-  const place = focused && part.contains(focused) ? alike(focused).indexOf(focused) : -1;
-  const kept = new Map([...part.querySelectorAll("input, textarea, details")].map((one) => [knownBy(one), one]));
-  const scrolled = [...part.querySelectorAll(SCROLLED)].filter((one) => one.scrollTop || one.scrollLeft)
-    .map((one) => ({ by: knownBy(one), top: one.scrollTop, left: one.scrollLeft }));
+  /** @param {Element} element */
+  const alike = (element) => [...part.querySelectorAll(element.tagName)].filter((it) => knownBy(it) === knownBy(element));
+  const index = focused && part.contains(focused) ? alike(focused).indexOf(focused) : -1;
+  const kept = new Map([...part.querySelectorAll("input, textarea, details")].map((element) => [knownBy(element), element]));
+  const scrolled = [...part.querySelectorAll(SCROLLED)].filter((element) => element.scrollTop || element.scrollLeft)
+    .map((element) => ({ by: knownBy(element), top: element.scrollTop, left: element.scrollLeft }));
   part.replaceChildren(...kids);
-  for (const one of scrolled.length ? part.querySelectorAll(SCROLLED) : []) {
-    const before = scrolled.find(({ by }) => by === knownBy(one));
-    if (before) one.scrollTo({ top: before.top, left: before.left });
+  for (const element of scrolled.length ? part.querySelectorAll(SCROLLED) : []) {
+    const before = scrolled.find(({ by }) => by === knownBy(element));
+    if (before) element.scrollTo({ top: before.top, left: before.left });
   }
-  for (const one of part.querySelectorAll("input, textarea, details")) {
-    const before = kept.get(knownBy(one));
-    if (one instanceof HTMLDetailsElement && before instanceof HTMLDetailsElement) one.open = before.open;
-    else if (isTyped(one) && before && isTyped(before)) one.value = before.value;
+  for (const element of part.querySelectorAll("input, textarea, details")) {
+    const before = kept.get(knownBy(element));
+    if (element instanceof HTMLDetailsElement && before instanceof HTMLDetailsElement) element.open = before.open;
+    else if (isTyped(element) && before && isTyped(before)) element.value = before.value;
   }
-  const again = focused && place >= 0 ? alike(focused)[place] : undefined;
-  if (place >= 0 && !again) { // the button no longer exists, so Tab continues from its list
+  const again = focused && index >= 0 ? alike(focused)[index] : undefined;
+  if (index >= 0 && !again) { // the button no longer exists, so Tab continues from its list
     part.tabIndex = -1;
     part.focus({ preventScroll: true });
   }
@@ -121,9 +121,9 @@ function refill(part, ...kids) {
   }
 }
 
-/** @param {Element} one @returns {one is HTMLInputElement | HTMLTextAreaElement} */
-const isTyped = (one) => one instanceof HTMLTextAreaElement
-  || (one instanceof HTMLInputElement && one.type === "text");
+/** @param {Element} element @returns {element is HTMLInputElement | HTMLTextAreaElement} */
+const isTyped = (element) => element instanceof HTMLTextAreaElement
+  || (element instanceof HTMLInputElement && element.type === "text");
 
 /**
  * A table with a caption, from rows of text or elements.

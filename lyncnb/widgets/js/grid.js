@@ -146,8 +146,8 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
     if (editing && store.id(view[editing.row]) !== editing.id) closeForRows();
     const moved = held;
     held = null;
-    const place = view.findIndex((at) => store.id(at) === activeId);
-    const row = Math.max(0, place >= 0 ? place : Math.min(active.row, view.length - 1));
+    const index = view.findIndex((at) => store.id(at) === activeId);
+    const row = Math.max(0, index >= 0 ? index : Math.min(active.row, view.length - 1));
     // A range is kept if its rows stay in place. Otherwise only its first cell is kept.
     if (row !== active.row || end.row >= view.length) {
       end = { row, column: active.column };
@@ -307,7 +307,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
       }
       cell.classList.toggle("lc-active", n === active.row && k === active.column);
       cell.classList.toggle("lc-chosen", (within && k >= chosen.left && k <= chosen.right)
-        || others.some((one) => n >= one.top && n <= one.bottom && k >= one.left && k <= one.right));
+        || others.some((range) => n >= range.top && n <= range.bottom && k >= range.left && k <= range.right));
       cell.classList.toggle("lc-frozen", frozen && k <= 1);
     });
   }
@@ -351,7 +351,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
 
   /** @param {string} text */
   const findingsTag = (text) => {
-    const severity = ["error", "warning", "notice"].find((one) => text.includes(one));
+    const severity = ["error", "warning", "notice"].find((name) => text.includes(name));
     return severity ? severityTag(severity, text) : h("span", { class: "lc-text" }, text); // accepted
   };
 
@@ -479,8 +479,8 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
   function columnAt(x) {
     const cells = pool[active.row % pool.length]?.cells ?? [];
     // Search from the left, because frozen cells cover scrolled cells.
-    const found = cells.findIndex((cell) => x < cell.getBoundingClientRect().right);
-    return found < 0 ? columns.length - 1 : Math.max(1, found);
+    const index = cells.findIndex((cell) => x < cell.getBoundingClientRect().right);
+    return index < 0 ? columns.length - 1 : Math.max(1, index);
   }
 
   // -- selecting rows
@@ -787,13 +787,13 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
     /** @param {number} from @param {number} to @param {number[]} across */
     const texts = (from, to, across) => view.slice(from, to + 1).map((at) =>
       across.map((k) => store.text(at, columns[k].name)));
-    /** @param {CellRange} one */
-    const columnsOf = (one) => columns.map((_, k) => k).slice(one.left, one.right + 1);
-    if (all.every((one) => one.top === top && one.bottom === bottom)) {
+    /** @param {CellRange} range */
+    const columnsOf = (range) => columns.map((_, k) => k).slice(range.left, range.right + 1);
+    if (all.every((range) => range.top === top && range.bottom === bottom)) {
       return formatBlock(texts(top, bottom, all.flatMap(columnsOf)));
     }
-    if (all.every((one) => one.left === first && one.right === right)) {
-      return formatBlock(all.flatMap((one) => texts(one.top, one.bottom, columnsOf(one))));
+    if (all.every((range) => range.left === first && range.right === right)) {
+      return formatBlock(all.flatMap((range) => texts(range.top, range.bottom, columnsOf(range))));
     }
     return null;
   }
@@ -908,8 +908,8 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
         { label: "Paste", keys: "Ctrl+V", act: () => withClipboard("paste", "Ctrl+V", async () =>
           pasted(parseBlock(await navigator.clipboard.readText()))) },
         ...(actions.typedNew ? [{ label: "Insert a row", keys: "Ctrl++", act: insertRow }] : []),
-        { label: `Remove ${plural(rows.filter((one) => one >= 0).length, noun)}`, keys: "Ctrl+−",
-          act: removeRows, disabled: !rows.some((one) => one >= 0) },
+        { label: `Remove ${plural(rows.filter((row) => row >= 0).length, noun)}`, keys: "Ctrl+−",
+          act: removeRows, disabled: !rows.some((row) => row >= 0) },
         { label: "Fill down", keys: "Ctrl+D", act: fillDown, disabled: range().bottom < 1 },
         { label: "Clear", keys: "Delete", act: clearCells },
       );

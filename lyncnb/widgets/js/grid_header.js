@@ -36,12 +36,12 @@ function makeGridHeader({ columns, all, onSort, onWidth, onFit, onDown }) {
       cell.append(all);
       return cell;
     }
-    const place = sorts.findIndex((sort) => sort.name === column.name);
+    const index = sorts.findIndex((sort) => sort.name === column.name);
     const mark = h("span", { "aria-hidden": "true" });
-    if (place >= 0) {
-      const { descending } = sorts[place];
-      if (!place) cell.setAttribute("aria-sort", descending ? "descending" : "ascending");
-      mark.textContent = ` ${descending ? "▼" : "▲"}${sorts.length > 1 ? place + 1 : ""}`;
+    if (index >= 0) {
+      const { descending } = sorts[index];
+      if (!index) cell.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      mark.textContent = ` ${descending ? "▼" : "▲"}${sorts.length > 1 ? index + 1 : ""}`;
     }
     cell.append(h("button", { type: "button", class: "lc-sort",
       title: [column.help, "Click to sort. Shift+click to make this column the second sort key. Press Alt+← or Alt+→ to change the width, or Alt+Enter to fit the content"].filter(Boolean)

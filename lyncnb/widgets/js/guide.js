@@ -195,16 +195,16 @@ export default {
       (question?.control ?? folder).focus();
     }
 
-    /** @param {GuideProblem} one */
-    function problemOf(one) {
-      const [title, ids] = [...onPage].find(([, all]) => all.some((id) => isAbout(id, one))) ?? [RESULT, []];
-      return h("li", {}, severityTag("error", ""), button(one.words,
-        () => goTo(title, ids.find((id) => isAbout(id, one))), { class: "lc-link" }));
+    /** @param {GuideProblem} problem */
+    function problemOf(problem) {
+      const [title, ids] = [...onPage].find(([, all]) => all.some((id) => isAbout(id, problem))) ?? [RESULT, []];
+      return h("li", {}, severityTag("error", ""), button(problem.words,
+        () => goTo(title, ids.find((id) => isAbout(id, problem))), { class: "lc-link" }));
     }
-    /** @param {string} id @param {GuideProblem} one */
-    function isAbout(id, one) {
+    /** @param {string} id @param {GuideProblem} problem */
+    function isAbout(id, problem) {
       const [site, key] = JSON.parse(id);
-      return site === one.site && key === one.key;
+      return site === problem.site && key === problem.key;
     }
 
     /**

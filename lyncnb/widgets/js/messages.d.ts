@@ -132,7 +132,7 @@ type StatusFromPage = { cell?: CellName } & (
 
 type GuideToPage =
   | GuideStart
-  | Asked
+  | AnsweredQuestion
   | Written
   | Refused;
 
@@ -699,7 +699,7 @@ interface GuideStart {
   help: string[][];
 }
 
-interface Asked {
+interface AnsweredQuestion {
   type: "asked";
   fields: GuideField[];
   problems: GuideProblem[];

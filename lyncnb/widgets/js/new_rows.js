@@ -91,7 +91,7 @@ function makeNewRows(store) {
      * @param {number[]} ids @param {number[]} refused the IDs of rejected rows
      */
     answered(ids, refused) {
-      for (const row of [...rows.values()].filter((one) => ids.includes(one.id))) {
+      for (const row of [...rows.values()].filter((candidate) => ids.includes(candidate.id))) {
         row.sent = row.hidden = false;
         row.rejected = refused.includes(row.id);
         if (!row.rejected) drop(row.id);

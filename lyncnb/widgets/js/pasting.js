@@ -24,9 +24,9 @@ function readHeadings(rows, known) {
     }
   }
   const candidates = first.map((cell) => byHeading.get(asHeading(cell)) ?? []);
-  const named = new Set(candidates.flatMap((found) => (found.length === 1 ? found : [])));
-  const columns = candidates.map((found) => (found.length < 2 ? found[0]
-    : found.find((column) => !named.has(column)) ?? found[0]));
+  const named = new Set(candidates.flatMap((choices) => (choices.length === 1 ? choices : [])));
+  const columns = candidates.map((choices) => (choices.length < 2 ? choices[0]
+    : choices.find((column) => !named.has(column)) ?? choices[0]));
   const count = columns.filter(Boolean).length;
   const isHeadings = isSingle ? count === 1 && rows.length > 1
     : count > 1 && count * 2 > first.filter(Boolean).length;
@@ -88,11 +88,11 @@ function findByName(store, key, names) {
   /** @param {number} _ @param {Record<string, string>} values */
   return (_, values) => {
     const name = (values[key] ?? "").toLowerCase();
-    const found = places.get(name) ?? [];
-    const isSeveral = found.length > 1 || twice.has(name);
+    const matches = places.get(name) ?? [];
+    const isSeveral = matches.length > 1 || twice.has(name);
     const at = isSeveral && values.role
-      ? found.find((one) => store.text(one, "role").toLowerCase() === values.role.toLowerCase())
-      : found[0];
+      ? matches.find((candidate) => store.text(candidate, "role").toLowerCase() === values.role.toLowerCase())
+      : matches[0];
     return at === undefined ? undefined : store.id(at);
   };
 }

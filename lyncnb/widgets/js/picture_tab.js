@@ -33,7 +33,7 @@ function makePictureTab({ send, reasons }) {
   function draw(svg) {
     const picture = pictureOf(frame, svg);
     inside.replaceChildren(style(), picture);
-    const parts = [...picture.querySelectorAll("[data-pools],[data-name]")].filter((one) => one instanceof SVGElement);
+    const parts = [...picture.querySelectorAll("[data-pools],[data-name]")].filter((part) => part instanceof SVGElement);
     parts.forEach((part, n) => makePart(part, n, parts));
     hint.hidden = !parts.length;
     if (parts.length) {

@@ -149,9 +149,9 @@ export default {
       before = message.before;
       said.textContent = message.done;
       keep.changed(message);
-      for (const one of [servers, pools]) {
-        if (message.done) one.stepped();
-        if (message.said) one.forget();
+      for (const tab of [servers, pools]) {
+        if (message.done) tab.stepped();
+        if (message.said) tab.forget();
       }
       if (message.cell) (pools.panel.hidden ? servers : pools).showCell(message.cell);
       saved.textContent = message.saved_words;

@@ -54,9 +54,9 @@ function makePoolRows(store) {
 
   /** @param {number} id of any server of the pool */
   const at = (id) => {
-    const place = store.at(id);
+    const position = store.at(id);
     list();
-    return place === undefined ? undefined : poolOf.get(place);
+    return position === undefined ? undefined : poolOf.get(position);
   };
 
   /** @param {number} n @param {FilterTerm} term */
@@ -73,7 +73,7 @@ function makePoolRows(store) {
     id: (n) => store.id(list()[n].places[0]),
     get size() { return list().length; },
     /** @param {number} n @param {string} name */
-    inherited: (n, name) => name !== SERVER_COUNT && list()[n].places.every((one) => store.inherited(one, name)),
+    inherited: (n, name) => name !== SERVER_COUNT && list()[n].places.every((server) => store.inherited(server, name)),
     /** @param {number} n @param {string} name */
     isRepeated: (n, name) => name === "pool_fqdn" && list()[n].all.length > list()[n].places.length,
     distinct: store.distinct,

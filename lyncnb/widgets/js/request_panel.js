@@ -47,7 +47,7 @@ export default {
     const again = button("Refresh", () => send({ type: "look" }));
     const findings = makeFindings({ send, reasons });
     const foundWords = h("summary", {});
-    const found = h("details", {}, foundWords, findings.panel);
+    const foundDetails = h("details", {}, foundWords, findings.panel);
     let openedForErrors = false;
     const passphrase = makePassphrase(write);
     const keyFile = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
@@ -88,7 +88,7 @@ export default {
     const root = h("div", { class: "lyncnb lc-request lc-unasked", role: "group" },
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), help.button), kernel.line, plan, changed, speaker.box,
       step("1", "Preview", h("div", { class: "lc-bar" }, foreseen, again), rows),
-      places.option = step("2", "Findings", found),
+      places.option = step("2", "Findings", foundDetails),
       places.write = step("3", "Write", otherBox, passphrase.fields, recovery, h("div", { class: "lc-bar" }, start, cancel),
         h("div", { class: "lc-bar" }, bar, words), result, otherRoute), reasons.dialog, help.dialog);
     places.recovery = recovery;
@@ -136,8 +136,8 @@ export default {
           ? `${plural(message.open.length, "type")} of error to correct or accept`
           : `${plural(total, "finding")}, but no error that prevents writing`;
         // Do not open the findings again if the user closed them.
-        if (message.open.length > openErrors && !found.open) found.open = openedForErrors = true;
-        else if (!message.open.length && openedForErrors) found.open = openedForErrors = false;
+        if (message.open.length > openErrors && !foundDetails.open) foundDetails.open = openedForErrors = true;
+        else if (!message.open.length && openedForErrors) foundDetails.open = openedForErrors = false;
         openErrors = message.open.length;
       },
       look(message) {

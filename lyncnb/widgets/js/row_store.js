@@ -30,7 +30,7 @@ function makeStore() {
   /** @type {number[]} */
   let ids = [];
   /** @type {Map<number, number>} */
-  let place = new Map();
+  let positions = new Map();
   /** @type {Map<string, StoredColumn>} */
   let columns = new Map();
   /** @type {Map<string, Set<string>>} column -> its texts in more than one row */
@@ -54,7 +54,7 @@ function makeStore() {
    * @param {number[]} order the IDs of all rows
    */
   function move(order) {
-    const from = order.map((id) => place.get(id));
+    const from = order.map((id) => positions.get(id));
     for (const column of columns.values()) {
       const blank = intern(column, "");
       const old = column.codes;
@@ -66,7 +66,7 @@ function makeStore() {
   /** @param {number[]} order */
   function setOrder(order) {
     ids = order;
-    place = new Map(ids.map((id, n) => [id, n]));
+    positions = new Map(ids.map((id, n) => [id, n]));
   }
 
   /** @param {TableRows} message @param {DataView[]} buffers */
@@ -90,14 +90,14 @@ function makeStore() {
       }]));
       return;
     }
-    for (const one of arrived) {
-      const column = columns.get(one.name) ?? { texts: [""], codes: new Uint32Array(ids.length),
+    for (const change of arrived) {
+      const column = columns.get(change.name) ?? { texts: [""], codes: new Uint32Array(ids.length),
         codeOf: new Map([["", 0]]), rank: null };
-      columns.set(one.name, column);
-      const codes = one.texts.map((text) => intern(column, text));
+      columns.set(change.name, column);
+      const codes = change.texts.map((text) => intern(column, text));
       numbers.forEach((id, n) => {
-        const at = place.get(id);
-        if (at !== undefined) column.codes[at] = codes[one.codes[n]];
+        const at = positions.get(id);
+        if (at !== undefined) column.codes[at] = codes[change.codes[n]];
       });
     }
   }
@@ -118,8 +118,8 @@ function makeStore() {
 
   /** @param {number} at @param {string} name */
   function text(at, name) {
-    const found = raw(at, name);
-    return found.startsWith(INHERITED) ? found.slice(1) : found;
+    const value = raw(at, name);
+    return value.startsWith(INHERITED) ? value.slice(1) : value;
   }
 
   /**
@@ -208,7 +208,7 @@ function makeStore() {
     /** @param {number} at */
     id: (at) => (at < 0 ? at : ids[at]),
     /** @param {number} id */
-    at: (id) => (drafts.has(id) ? id : place.get(id)),
+    at: (id) => (drafts.has(id) ? id : positions.get(id)),
     get size() { return ids.length; },
     /**
      * Whether several rows have this row's text, so that the text does not identify a row.

@@ -62,7 +62,7 @@ function makeScenariosTab({ send, retitle }) {
 
   /** @param {string} which @param {boolean} on */
   function tick(which, on) {
-    ticked = ticked.filter((one) => one !== which);
+    ticked = ticked.filter((name) => name !== which);
     if (on) ticked.push(which);
     showTicked();
   }
@@ -89,25 +89,25 @@ function makeScenariosTab({ send, retitle }) {
     return button(label, act, { "aria-label": `${label} ${which}` });
   }
 
-  /** @param {KeptScenario} one @param {ScenarioList} all @returns {Kid[]} */
-  function row(one, all) {
-    const changed = changing.get(one.name);
+  /** @param {KeptScenario} scenario @param {ScenarioList} all @returns {Kid[]} */
+  function row(scenario, all) {
+    const changed = changing.get(scenario.name);
     if (changed) return changingRow(changed);
-    const here = one.name === all.current;
+    const here = scenario.name === all.current;
     const words = here ? h("div", { class: "lc-hint" }, all.changed
       ? "◆ open in the editor, with changes" : "◆ open in the editor") : null;
-    return [ticker(one.name, one.name),
-      h("div", {}, h("strong", {}, one.name), words),
-      h("div", { class: "lc-scenario-words" }, one.note),
+    return [ticker(scenario.name, scenario.name),
+      h("div", {}, h("strong", {}, scenario.name), words),
+      h("div", { class: "lc-scenario-words" }, scenario.note),
       h("div", { class: "lc-bar" },
-        does("Open", one.name, () => once({ type: "open_scenario", name: one.name })),
-        does("Duplicate", one.name, () => once({ type: "copy_scenario", name: one.name })),
-        does("Change", one.name, () => {
-          changing.set(one.name, { name: one.name, value: one.name, note: one.note });
+        does("Open", scenario.name, () => once({ type: "open_scenario", name: scenario.name })),
+        does("Duplicate", scenario.name, () => once({ type: "copy_scenario", name: scenario.name })),
+        does("Change", scenario.name, () => {
+          changing.set(scenario.name, { name: scenario.name, value: scenario.name, note: scenario.note });
           draw();
-          focusOn(`Name of ${one.name}`);
+          focusOn(`Name of ${scenario.name}`);
         }),
-        does("Remove", one.name, () => once({ type: "remove_scenario", name: one.name })))];
+        does("Remove", scenario.name, () => once({ type: "remove_scenario", name: scenario.name })))];
   }
 
   /** @param {{name: string, value: string, note: string}} it @returns {Kid[]} */
@@ -138,8 +138,8 @@ function makeScenariosTab({ send, retitle }) {
 
   /** @param {string} label */
   function focusOn(label) {
-    for (const one of rows.querySelectorAll("button, input")) {
-      if (one instanceof HTMLElement && one.getAttribute("aria-label") === label) one.focus();
+    for (const control of rows.querySelectorAll("button, input")) {
+      if (control instanceof HTMLElement && control.getAttribute("aria-label") === label) control.focus();
     }
   }
 
@@ -155,7 +155,7 @@ function makeScenariosTab({ send, retitle }) {
     const first = [ticker("", all.now), h("em", {}, all.now), h("div", { class: "lc-hint" }, held), ""];
     refill(rows, all.rows.length
       ? table(`Scenarios in the folder ${all.folder}`, ["Compare", "Name", "Note", "Actions"],
-        [first, ...all.rows.map((one) => row(one, all))])
+        [first, ...all.rows.map((scenario) => row(scenario, all))])
       : h("p", { class: "lc-hint" }, NEVER_KEPT));
     compare.hidden = !all.rows.length;
     old.textContent = all.old ? "This comparison is out of date. To update it, choose Compare." : "";
@@ -168,8 +168,8 @@ function makeScenariosTab({ send, retitle }) {
       n > 1 && text.startsWith("≠") ? h("span", { class: "lc-differs" }, text) : text)));
   }
 
-  /** @param {ScenarioDifference} one @param {number} place */
-  function difference(one, place) {
+  /** @param {ScenarioDifference} comparison @param {number} place */
+  function difference(comparison, place) {
     const frame = h("div", { class: "lc-picture", "data-place": place });
     frame.attachShadow({ mode: "open" });
     const about = h("p", { class: "lc-hint" });
@@ -178,11 +178,11 @@ function makeScenariosTab({ send, retitle }) {
       if (picture.open && !about.textContent) send({ type: "picture_scenario", place });
     };
     return h("section", { class: "lc-block" },
-      h("h3", { class: "lc-title" }, one.heading), h("p", { class: "lc-next" }, one.words),
-      one.rows.length ? h("div", { class: "lc-stacks lc-stacks-early" },
-        table(one.title, one.headings, one.rows)) : null,
-      one.note ? h("p", { class: "lc-hint" }, one.note) : null,
-      one.rows.length ? picture : null);
+      h("h3", { class: "lc-title" }, comparison.heading), h("p", { class: "lc-next" }, comparison.words),
+      comparison.rows.length ? h("div", { class: "lc-stacks lc-stacks-early" },
+        table(comparison.title, comparison.headings, comparison.rows)) : null,
+      comparison.note ? h("p", { class: "lc-hint" }, comparison.note) : null,
+      comparison.rows.length ? picture : null);
   }
 
   return {
@@ -191,12 +191,12 @@ function makeScenariosTab({ send, retitle }) {
     /** @param {ScenarioList} message */
     list(message) {
       list = message;
-      const known = new Set(["", ...message.rows.map((one) => one.name)]);
+      const known = new Set(["", ...message.rows.map((scenario) => scenario.name)]);
       const [before, after] = [saving?.name ?? "", saving?.value ?? ""];
       if (!known.has(before) && known.has(after)) { // the scenario was renamed
-        ticked = ticked.map((one) => (one === before ? after : one));
+        ticked = ticked.map((name) => (name === before ? after : name));
       }
-      ticked = ticked.filter((one) => known.has(one));
+      ticked = ticked.filter((name) => known.has(name));
       for (const name of changing.keys()) if (!known.has(name)) changing.delete(name);
       retitle(message.rows.length ? `Scenarios (${message.rows.length})` : "Scenarios");
       draw();

@@ -8,24 +8,24 @@ function makeDetail(reasons) {
   const panel = h("section", { class: "lc-detail", "aria-label": "Certificates of the selected servers" },
     title, body);
 
-  /** @param {ServerCertificate} found @param {boolean} open */
-  function certificate(found, open) {
-    const facts = [found.subject, found.key, `${found.issuer} CA`, found.shared]
+  /** @param {ServerCertificate} shown @param {boolean} open */
+  function certificate(shown, open) {
+    const facts = [shown.subject, shown.key, `${shown.issuer} CA`, shown.shared]
       .filter(Boolean).join(" · ");
-    const rows = found.names.map((entry) => [
+    const rows = shown.names.map((entry) => [
       h("code", {}, entry.name ? reasons.link(entry.name) : "(no name)"), entry.place, entry.why,
       h("span", { class: "lc-source" }, entry.source),
     ]);
     return h("details", { class: "lc-certificate", open },
-      h("summary", {}, h("strong", {}, found.title), ` for ${found.owner} `,
+      h("summary", {}, h("strong", {}, shown.title), ` for ${shown.owner} `,
         h("span", { class: "lc-facts" }, facts)),
-      table(`Names on ${found.id}`, ["Name", "Location", "Reason", "Source"], rows));
+      table(`Names on ${shown.id}`, ["Name", "Location", "Reason", "Source"], rows));
   }
 
-  /** @param {Explanation["findings"][number]} found */
-  function finding(found) {
-    return h("li", { class: "lc-finding" }, severityTag(found.severity, found.severity), " ",
-      found.message, found.hint ? h("div", { class: "lc-help" }, found.hint) : null);
+  /** @param {Explanation["findings"][number]} shown */
+  function finding(shown) {
+    return h("li", { class: "lc-finding" }, severityTag(shown.severity, shown.severity), " ",
+      shown.message, shown.hint ? h("div", { class: "lc-help" }, shown.hint) : null);
   }
 
   let shown = "";
@@ -43,7 +43,7 @@ function makeDetail(reasons) {
         message.note ? h("p", { class: "lc-hint" }, message.note) : "",
         message.findings.length
           ? h("ul", { class: "lc-findings" }, ...message.findings.map(finding)) : "",
-        ...message.certificates.map((found) => certificate(found, few)),
+        ...message.certificates.map((shown) => certificate(shown, few)),
       );
     },
   };

@@ -104,7 +104,7 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
   const seen = () => grid.shown.map((at) => store.id(at)).filter((id) => selected.has(id));
 
   function fillBulk() {
-    const column = columns.find((one) => one.name === bulkColumn.value);
+    const column = columns.find((candidate) => candidate.name === bulkColumn.value);
     if (!column) return;
     const before = bulkNow?.column.name === column.name ? bulkNow.control.value : "";
     const control = makeCellControl(column, before, `New ${column.title}`, store, bulkList);
@@ -283,7 +283,7 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
       h("label", { class: "lc-check" }, freeze, " Keep the server column visible"),
       ...columns.filter((column) => !column.always).map((column) => {
         const box = h("input", { type: "checkbox", checked: layout.shown.includes(column.name) });
-        box.onchange = () => showColumns(columns.map((one) => one.name).filter((name) =>
+        box.onchange = () => showColumns(columns.map((column) => column.name).filter((name) =>
           (name === column.name ? box.checked : layout.shown.includes(name))));
         return h("label", { class: "lc-check", title: column.help }, box, " ", column.title);
       }),
@@ -342,8 +342,8 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
   /** @param {string} name */
   function showColumn(name) {
     if (layout.shown.includes(name) || !columns.some((column) => column.name === name)) return;
-    showColumns(columns.map((column) => column.name).filter((one) =>
-      one === name || layout.shown.includes(one)));
+    showColumns(columns.map((column) => column.name).filter((candidate) =>
+      candidate === name || layout.shown.includes(candidate)));
     pickColumns();
   }
 
@@ -486,12 +486,12 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
       const id = ids[0];
       showColumn(name);
       const shown = new Set(grid.shown.map((at) => store.id(at)));
-      if (!ids.every((one) => shown.has(one))) {
+      if (!ids.every((id) => shown.has(id))) {
         find.value = "";
         show.value = "all";
       }
       selected.clear();
-      for (const one of ids) selected.add(one);
+      for (const id of ids) selected.add(id);
       refresh();
       grid.show(id, name);
       grid.grid.focus({ preventScroll: true });

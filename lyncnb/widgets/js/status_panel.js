@@ -132,15 +132,15 @@ export default {
       else steps.control.click();
     }
 
-    /** @param {Refusal} one */
-    function refusalOf(one) {
-      return h("details", {}, h("summary", {}, severityTag("error", one.words)),
-        ...one.reasons.flatMap((reason) => [
+    /** @param {Refusal} refusal */
+    function refusalOf(refusal) {
+      return h("details", {}, h("summary", {}, severityTag("error", refusal.words)),
+        ...refusal.reasons.flatMap((reason) => [
           h("p", {}, reason.message, h("span", { class: "lc-source" }, ` ${reason.code}`)),
           h("p", { class: "lc-help" }, `What to do: ${reason.hint}`),
-          reason.acceptable ? accepting(one.id, reason.code) : null]),
-        h("p", { class: "lc-source" }, `File ${one.file}, serial number ${one.serial}`, one.earlier
-          ? `; ${plural(one.earlier, "earlier certificate")} also refused` : ""));
+          reason.acceptable ? accepting(refusal.id, reason.code) : null]),
+        h("p", { class: "lc-source" }, `File ${refusal.file}, serial number ${refusal.serial}`, refusal.earlier
+          ? `; ${plural(refusal.earlier, "earlier certificate")} also refused` : ""));
     }
     /** @param {string} id @param {string} code */
     function accepting(id, code) {
@@ -297,11 +297,11 @@ export default {
         name.textContent = `Request folder “${message.folder}”`;
         columns = message.columns;
         help.show(message.help[0], message.help.slice(1));
-        system.replaceChildren(...message.systems.map((one) =>
-          h("option", { value: one }, one || "as set in the table")));
+        system.replaceChildren(...message.systems.map((system) =>
+          h("option", { value: system }, system || "as set in the table")));
         paths.value ||= message.returned;
         out.control.value ||= message.out;
-        if (!zone.options.length) zone.append(...message.zones.map((one) => h("option", { value: one }, one)));
+        if (!zone.options.length) zone.append(...message.zones.map((name) => h("option", { value: name }, name)));
         seen.control.value ||= message.seen;
       },
       rows(message, buffers) {
@@ -317,8 +317,8 @@ export default {
         refresh();
       },
       status(message) {
-        const found = Object.entries(message.counts);
-        counts.replaceChildren(...found.map(([state, n]) =>
+        const states = Object.entries(message.counts);
+        counts.replaceChildren(...states.map(([state, n]) =>
           h("span", { class: "lc-chip" }, `${n.toLocaleString("en")} ${state}`)));
         // Keep a date that the user entered.
         if (!since.value || since.value === today) since.value = message.today;
@@ -331,11 +331,11 @@ export default {
           : "");
         refill(odd, message.problems.length ? h("details", { open: true }, h("summary", {}, severityTag("error",
           `${plural(message.problems.length, "file")} to check`)),
-        ...message.problems.map((one) => h("p", { class: "lc-error" }, one))) : "",
+        ...message.problems.map((problem) => h("p", { class: "lc-error" }, problem))) : "",
         message.notes.length ? h("details", {}, h("summary", {}, plural(message.notes.length, "note")),
-          ...message.notes.map((one) => h("p", { class: "lc-hint" }, one))) : "");
+          ...message.notes.map((note) => h("p", { class: "lc-hint" }, note))) : "");
         const chosen = which.value;
-        which.replaceChildren(...message.packaged.map((one) => h("option", { value: one }, one)));
+        which.replaceChildren(...message.packaged.map((name) => h("option", { value: name }, name)));
         if (message.packaged.includes(chosen)) which.value = chosen;
         else forget();
         reveal.disabled = busy || !message.packaged.length;
