@@ -256,9 +256,8 @@ def _choose_certificate(
 ) -> Match | None:
     """Choose the certificate for a request. Return None to keep the certificate on record."""
     if not request.is_current:
-        return _keep_superseded_certificate(
-            request, max(certificates, key=_get_start_of_validity), batch
-        )
+        latest = max(certificates, key=_get_start_of_validity)
+        return _keep_superseded_certificate(request, latest, batch)
     recorded = batch.known.get(request.held_sha256)
     evaluations = {leaf: _evaluate_match(request, leaf, batch) for leaf in certificates}
     own = (
@@ -277,15 +276,14 @@ def _choose_certificate(
         return None
 
     def rank_certificate(leaf: Certificate) -> tuple[object, ...]:
-        findings = evaluations[leaf].findings
+        evaluation = evaluations[leaf]
         # A certificate that was replaced earlier is not new when it is received again.
         is_new = 0 if leaf.sha256 in request.displaced else 1 if leaf == recorded else 2
-        warnings = sum(finding.severity == "warning" for finding in findings)
+        warnings = sum(finding.severity == "warning" for finding in evaluation.findings)
         # A complete chain is preferred to an incomplete one, regardless of any dates.
-        is_proven = evaluations[leaf].path.is_complete
+        errors, is_complete = evaluation.errors, evaluation.path.is_complete
         begins, ends = _get_start_of_validity(leaf)
-        errors = evaluations[leaf].errors
-        return -errors, is_proven, begins, is_new, ends, -warnings, certificates.index(leaf)
+        return -errors, is_complete, begins, is_new, ends, -warnings, certificates.index(leaf)
 
     best = max(certificates, key=rank_certificate)
     if recorded is not None and own is not None and recorded != best:
