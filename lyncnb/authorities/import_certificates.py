@@ -260,9 +260,9 @@ def _choose_placement(
 ) -> _Placement:
     record = manifest.by_id.get(issued.request_id)
     recorded = record.issued if record is not None else None
-    is_held = recorded is not None and recorded.sha256 == issued.sha256
+    is_recorded = recorded is not None and recorded.sha256 == issued.sha256
     # A certificate that is already recorded stays in its folder, even if it now has an error.
-    is_refused = is_current and issued.has_errors and not is_held
+    is_refused = is_current and issued.has_errors and not is_recorded
     stem = f"{FOLDER}/{issued.request_id}"
     if is_refused:
         stem = f"{REFUSED}/{issued.request_id}-{issued.sha256[:8]}"

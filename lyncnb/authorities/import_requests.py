@@ -313,9 +313,9 @@ def _evaluate_request(
             if waiting
             else "lyncnb does not expect a request from another computer"
         )
-        problem = create_returned_finding("request-unknown", request.file, message)
+        finding = create_returned_finding("request-unknown", request.file, message)
         return ReceivedRequest(
-            file=request.file, request_id="", action="refused", key_holder="", findings=(problem,)
+            file=request.file, request_id="", action="refused", key_holder="", findings=(finding,)
         )
     holder = computer or request.request.computer or record.key_holder
     is_there = record.csr_sha256 == request.request.csr_sha256
@@ -418,28 +418,28 @@ def _store_request(survey: Survey, record: RequestRecord, request: Certification
 
 def _record_request(
     manifest: Manifest,
-    evaluated_requests: ReceivedRequest,
+    evaluated_request: ReceivedRequest,
     request: CertificationRequest,
     imported_at: str,
 ) -> Manifest:
-    record = manifest.by_id[evaluated_requests.request_id]
+    record = manifest.by_id[evaluated_request.request_id]
     new = replace(
         record,
         state="retired" if record.state == "retired" else "waiting",
         csr_sha256=request.csr_sha256,
         spki_sha256=request.spki_sha256,
         written_at=imported_at,
-        key_holder=evaluated_requests.key_holder,
+        key_holder=evaluated_request.key_holder,
     )
     description = (
-        f"{record.id} generation {record.generation}: {evaluated_requests.file}, "
-        f"{_describe_differences(evaluated_requests)}"
+        f"{record.id} generation {record.generation}: {evaluated_request.file}, "
+        f"{_describe_differences(evaluated_request)}"
     )
     return manifest.with_records([new]).with_event("request-received", description, at=imported_at)
 
 
-def _describe_differences(evaluated_requests: ReceivedRequest) -> str:
+def _describe_differences(evaluated_request: ReceivedRequest) -> str:
     messages: Iterable[str] = (
-        f"{finding.code}: {finding.message}" for finding in evaluated_requests.findings
+        f"{finding.code}: {finding.message}" for finding in evaluated_request.findings
     )
     return "; ".join(messages) or "as planned"

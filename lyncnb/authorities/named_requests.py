@@ -96,14 +96,14 @@ def _matches_server(server: str, text: str) -> bool:
 def _find_generation(record: RequestRecord, text: str) -> int:
     """Find the generation with the given serial number or thumbprint. Return 0 if there is none."""
     digits = text.replace(":", "").replace(" ", "")
-    generations = (
+    numbers = (
         part.generation
         for part in record.generations
         for issued in (part.issued, *part.refused)
         if issued is not None
         if digits in (issued.serial, issued.thumbprint_sha1.casefold(), issued.sha256)
     )
-    return next(generations, 0)
+    return next(numbers, 0)
 
 
 def _report_unknown_name(records: Sequence[RequestRecord], name: str) -> Problem:

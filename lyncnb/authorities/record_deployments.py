@@ -105,20 +105,22 @@ class RecordedDeployments(Table, JsonSerializable):
 
 
 def _format_line(deployment: RecordedDeployment) -> str:
-    servers = f" on {', '.join(deployment.servers)}" if deployment.servers else ""
+    on_servers = f" on {', '.join(deployment.servers)}" if deployment.servers else ""
     seen = f", seen in {deployment.seen_in}" if deployment.seen_in else ""
-    generation = (
+    generation_text = (
         f"generation {deployment.generation}"
         if deployment.generation
         else "the certificate that was installed before the request was created"
     )
-    certificate = f"{deployment.id}, {generation}"
+    description = f"{deployment.id}, {generation_text}"
     if deployment.what == _REVOKED:
-        return f"revoked: {certificate}, serial number {deployment.serial}, on {deployment.on}"
+        return f"revoked: {description}, serial number {deployment.serial}, on {deployment.on}"
     if deployment.what == _WITHDRAWN:
-        return f"withdrawn{servers}: {certificate}. An earlier certificate is still installed{seen}"
+        return (
+            f"withdrawn{on_servers}: {description}. An earlier certificate is still installed{seen}"
+        )
     return (
-        f"{deployment.what}: {certificate}{servers} since {deployment.on}, serial number "
+        f"{deployment.what}: {description}{on_servers} since {deployment.on}, serial number "
         f"{deployment.serial}{seen}"
     )
 

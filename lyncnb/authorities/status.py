@@ -482,10 +482,10 @@ def _list_notes(
             f"{count_of(len(unfinished), 'request')}. To complete these requests, run the "
             "command again"
         )
-    missing = [
+    packages = [
         r.package.file for r in manifest.requests if r.package and r.active_state == "packaged"
     ]
-    missing = [path for path in missing if files.is_missing(survey.folder / path)]
+    missing = [path for path in packages if files.is_missing(survey.folder / path)]
     if missing:
         yield (
             f"missing from the folder: {count_of(len(missing), 'package')}, e.g. {missing[0]}. To "
@@ -629,12 +629,12 @@ def _build_planned_status(
     lifecycle: Generations, today: datetime, terms: RenewalTerms, *, is_faulty: bool
 ) -> RequestStatus:
     """Return the row of a planned certificate, with the certificate in use and the next one."""
-    record, installed = lifecycle.record, lifecycle.held
+    record, certificate_in_use = lifecycle.record, lifecycle.held
     # A certificate with an error must not be packaged or installed, even if the manifest records
     # that lyncnb already packaged it.
     present = "refused" if is_faulty and record.state != "retired" else record.active_state
     under_way = "" if lifecycle.under_way is None else present
-    by_date = find_state_by_date(installed, today, lifecycle.find_order_date(terms))
+    by_date = find_state_by_date(certificate_in_use, today, lifecycle.find_order_date(terms))
     since = {
         "planned": record.planned_at,
         "waiting": record.written_at,
@@ -645,19 +645,19 @@ def _build_planned_status(
     state, cover = under_way or present, record.covered
     if record.state == "retired":
         state, since = "retired", record.retired_at
-    elif by_date == "expired" and installed is not None:
-        state, since = "expired", installed.not_after
+    elif by_date == "expired" and certificate_in_use is not None:
+        state, since = "expired", certificate_in_use.not_after
     elif present != "refused" and by_date and not under_way:
         state = by_date
     elif lifecycle.in_use is None and cover is not None and state == "planned":
         state, since = "covered", cover.recorded_at
     elif state == "packaged" and not under_way and lifecycle.deployed_on:
         state, since = "issued", record.issued_at
-    status = _build_status(record, record, state, since, installed, today)
+    status = _build_status(record, record, state, since, certificate_in_use, today)
     return replace(
         status,
         in_use=lifecycle.in_use.generation if lifecycle.in_use is not None else 0,
-        under_way=under_way if installed is not None else "",
+        under_way=under_way if certificate_in_use is not None else "",
         has_next=tuple(_find_updated_servers(lifecycle)),
         deployed_on=lifecycle.deployed_on,
         deployed_at=record.deployed_at,

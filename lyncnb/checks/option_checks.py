@@ -70,10 +70,10 @@ def format_unused_key(name: str, key: str) -> str:
 def _find_unused_usages(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
     """Yield the usages and roles in the options that no certificate has."""
     kinds = {(c.role, c.issuer, *c.usages) for c in plan.certificates}
-    known_usages = {"", *(text.lower() for kind in kinds for text in kind)}
+    known_keys = {"", *(text.lower() for kind in kinds for text in kind)}
     for name in ("issuer", "ca"):
         for key in getattr(plan.options, name):
-            if key.lower() not in known_usages:
+            if key.lower() not in known_keys:
                 yield name, key
     if plan.options.at_set_up:
         ids = {certificate.id for certificate in plan.certificates}

@@ -476,12 +476,12 @@ def _describe_value(value: object) -> str:
 def _compare_findings(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
 ) -> Iterator[Problem]:
-    def get_known_findings(finding: Mapping[str, Any]) -> tuple[object, ...]:
+    def get_identity(finding: Mapping[str, Any]) -> tuple[object, ...]:
         return (finding["code"], finding.get("about"), finding.get("message"))
 
     old, new = (
-        {get_known_findings(finding): finding for finding in before},
-        {get_known_findings(finding): finding for finding in after},
+        {get_identity(finding): finding for finding in before},
+        {get_identity(finding): finding for finding in after},
     )
     for identity in (key for key in old if key not in new):
         code, subject, message = identity

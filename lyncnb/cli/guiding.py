@@ -115,7 +115,7 @@ def _ask_all_questions() -> GuideAnswers:
                 current = next(question for question in walked if question.place == key)
             if is_rest_taken and not current.problem and current.place not in texts:
                 # The defaults of all open questions are accepted together, because each call of
-                # walk() visits every question.
+                # walk_questions() visits every question.
                 blank = takewhile(
                     lambda question: not question.problem, _find_unanswered(walked, texts)
                 )

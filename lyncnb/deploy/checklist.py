@@ -288,7 +288,7 @@ def select_server_steps(steps: DeploymentSteps, server: ServerSteps) -> Deployme
     if server in steps.key_holders:
         return replace(steps, servers=(), key_holders=(server,), missing=(), covered=())
     own, covered = (
-        tuple(package for package in ones if server.server in package.servers)
-        for ones in (steps.missing, steps.covered)
+        tuple(package for package in gaps if server.server in package.servers)
+        for gaps in (steps.missing, steps.covered)
     )
     return replace(steps, servers=(server,), key_holders=(), missing=own, covered=covered)

@@ -127,7 +127,7 @@ class Filler:
         """Return every step for one server, including the steps that request certificates."""
         of_server: list[ServerPackage | PlannedEntry] = [*packages, *to_request]
         own = next(
-            (certificate for certificate in of_server if certificate.shared_by != "deployment"),
+            (item for item in of_server if item.shared_by != "deployment"),
             None,
         )
         role_here, pool = (own.role, own.pool) if own else self._find_host(server, of_server[0])
@@ -279,9 +279,9 @@ class Filler:
         }
 
     def _build_steps(
-        self, server: str, own_packages: ServerPackage, packages: list[ServerPackage]
+        self, server: str, own_package: ServerPackage, packages: list[ServerPackage]
     ) -> Iterator[ServerStep]:
-        common = self._build_common_values(server, own_packages.pool, packages)
+        common = self._build_common_values(server, own_package.pool, packages)
         settings = self._list_certificate_settings(server, packages)
         for step in self.procedure.steps:
             if step.phase in BEFORE:
@@ -291,10 +291,10 @@ class Filler:
                     reads = tuple(_build_read_command(self._fill_place(*pair)) for pair in settings)
                     if reads:
                         yield replace(self.fill_step(step, common), commands=reads)
-                elif step.applies(own_packages.role, own_packages.usages):
+                elif step.applies(own_package.role, own_package.usages):
                     yield self.fill_step(step, common)
             elif step.scope == "issuer":
-                if step.applies(own_packages.role, own_packages.usages):
+                if step.applies(own_package.role, own_package.usages):
                     for issuer, reasons in self.trusted.list_cas_of_server(server):
                         yield self.fill_step(
                             step, common | self._build_issuer_values(issuer, reasons)

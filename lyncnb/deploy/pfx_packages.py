@@ -165,7 +165,7 @@ def make_packages(tasks: Sequence[Task], *, workers: int | None = None) -> list[
 
 def serve_tasks() -> None:
     """In a child process, create packages for the parent process."""
-    workers.serve_tasks(lambda _: lambda job: (_make_package(job),))
+    workers.serve_tasks(lambda _: lambda values: (_make_package(values),))
 
 
 #: The fields are the certificate, chain, friendly name, encryption, provider, key, and password.

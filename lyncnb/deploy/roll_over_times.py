@@ -48,12 +48,12 @@ def split_into_calls(
     for roll in procedure.rolls:
         rolled = tuple(usage for usage in package.usages if usage in roll.usages)
         if rolled:
-            effective_time = next((times[usage] for usage in rolled if usage in times), None)
+            specified = next((times[usage] for usage in rolled if usage in times), None)
             calls.append(
                 Call(
                     usages=rolled,
                     roll=roll,
-                    effective=_choose_effective_time(package, roll, effective_time, now),
+                    effective=_choose_effective_time(package, roll, specified, now),
                 )
             )
     return replace(package, calls=tuple(calls))

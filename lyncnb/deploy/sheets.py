@@ -336,7 +336,7 @@ def list_common_items(steps: DeploymentSteps, translate: Say = str) -> tuple[Onc
             ),
             roles=tuple(dict.fromkeys(translate(page.title) for page, _ in pairs)),
         )
-        for _, pairs in sorted(pairs_by_number.items(), key=lambda pair: (len(pair[0]), pair[0]))
+        for _, pairs in sorted(pairs_by_number.items(), key=lambda item: (len(item[0]), item[0]))
     )
 
 

@@ -415,10 +415,10 @@ def record_saved_plan(
     if not plans or plans[-1].sha256 != saved.sha256:
         return (*plans, saved)
     last = plans[-1]
-    news = tuple(
+    new_approvals = tuple(
         approval for approval in saved.approvals if not any(map(approval.is_same, last.approvals))
     )
-    return (*plans[:-1], replace(last, approvals=(*last.approvals, *news)))
+    return (*plans[:-1], replace(last, approvals=(*last.approvals, *new_approvals)))
 
 
 def reject_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None) -> None:
@@ -504,7 +504,7 @@ def record_plan(
     return new_manifest
 
 
-def _find_table_data(order: Order, old_manifest: TableOnRecord | None) -> TableOnRecord:
+def _find_table_data(order: Order, old_table: TableOnRecord | None) -> TableOnRecord:
     """Return the data that a saved plan lacks: the table's name, language, and notes."""
     notes = (
         TableNote(
@@ -516,10 +516,10 @@ def _find_table_data(order: Order, old_manifest: TableOnRecord | None) -> TableO
         for spelling in find_spellings(order.plan)
     )
     return TableOnRecord(
-        name=old_manifest.name if old_manifest else order.plan.topology.source,
+        name=old_table.name if old_table else order.plan.topology.source,
         lang=order.plan.options.lang,
         notes=tuple(notes),
-        others=old_manifest.others if old_manifest else {},
+        others=old_table.others if old_table else {},
     )
 
 

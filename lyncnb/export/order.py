@@ -294,10 +294,10 @@ def find_cover_date(plan: CertificatePlan, now: str) -> date:
     return max(plan.options.planned_issue_date or today, today)
 
 
-def _format_name_note(findings: Spelling) -> NameNote:
-    location = f" ({findings.place})" if findings.place else ""
+def _format_name_note(spelling: Spelling) -> NameNote:
+    location = f" ({spelling.place})" if spelling.place else ""
     return NameNote(
-        name=findings.requested, written=findings.written, note=findings.what + location
+        name=spelling.requested, written=spelling.written, note=spelling.what + location
     )
 
 

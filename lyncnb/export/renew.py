@@ -169,12 +169,12 @@ def _list_revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterato
         certificate for record in records for certificate in list_certificates_to_revoke(record)
     ]
     for certificate in certificates:
-        generation = (
+        generation_text = (
             f"generation {certificate.generation}"
             if certificate.generation
             else "installed before the request was created"
         )
-        yield f"{certificate}: {certificate.request_id}, {generation}"
+        yield f"{certificate}: {certificate.request_id}, {generation_text}"
     if certificates:
         folder_argument = quote_argument(str(folder))
         yield (

@@ -472,14 +472,14 @@ class _Schedule:
 
     def _build_entry(self, number: int, period: Hold) -> ForecastEntry:
         certificate = self.certificate
-        installed = self.on_record.get(period)
-        if installed is None:
+        recorded = self.on_record.get(period)
+        if recorded is None:
             begins = datetime.combine(self.days.convert_to_date(period.issued), time(), tzinfo=UTC)
             ends = datetime.combine(
                 self.days.convert_to_date(period.last), _LAST_SECOND, tzinfo=UTC
             )
         else:
-            begins, ends = installed.begins, installed.ends
+            begins, ends = recorded.begins, recorded.ends
         return ForecastEntry(
             id=self.name,
             owner=certificate.owner,
@@ -521,12 +521,12 @@ class _Schedule:
             restarts=self.is_restart_required and not is_first,
         )
 
-    def _find_first_problem(self, first_certificate: int) -> Iterator[ForecastProblem]:
-        rules = find_rules_for_first_issue(self.find_timetable, first_certificate)
+    def _find_first_problem(self, issue_day: int) -> Iterator[ForecastProblem]:
+        rules = find_rules_for_first_issue(self.find_timetable, issue_day)
         if rules:
             day, change = (
-                self.days.convert_to_date(first_certificate),
-                self.days.next_change[first_certificate],
+                self.days.convert_to_date(issue_day),
+                self.days.next_change[issue_day],
             )
             last = self.days.convert_to_date(min(change - 1, self.days.goal))
             yield ForecastProblem(
@@ -590,7 +590,7 @@ def _add_validations(
         entry = entries[position]
         issued, day = _find_issue_date(entry, schedules), entry.validate_on
         reuse = find_step(schedules.list_reuse_periods(entry.ca), issued).days
-        new_domains = []
+        domains_to_validate = []
         for domain in domains[entry.id]:
             proof = proofs.get((entry.ca, domain))
             if entry.number and day is None:
@@ -599,8 +599,8 @@ def _add_validations(
                 continue
             if proof is None or (issued - proof).days > reuse:
                 proofs[entry.ca, domain] = day or issued
-                new_domains.append(domain)
-        needed[position] = tuple(new_domains) if day else ()
+                domains_to_validate.append(domain)
+        needed[position] = tuple(domains_to_validate) if day else ()
     for position, entry in enumerate(entries):
         if domains_now := needed.get(position):
             yield entry._replace(domains=domains_now)

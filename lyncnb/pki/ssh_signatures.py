@@ -247,16 +247,16 @@ def _build_refusal(
     """Return the error for a valid signature with a key that is not allowed to sign."""
     output = result.stderr.decode("utf-8", "replace")
     line = _LINE.search(output)
-    lines, signer = signers.split(b"\n"), ""
+    lines, of_signer = signers.split(b"\n"), ""
     if line and int(line[1]) <= len(lines):
         entry = _NAMES.match(lines[int(line[1]) - 1].decode("utf-8", "replace"))
-        signer = f" of {entry[1]}" if entry else ""
+        of_signer = f" of {entry[1]}" if entry else ""
     if "has expired" in output:
-        reason = f"the key {key}{signer} has expired"
+        reason = f"the key {key}{of_signer} has expired"
     elif "not yet valid" in output:
-        reason = f"the key {key}{signer} is not yet valid"
+        reason = f"the key {key}{of_signer} is not yet valid"
     elif "namespace" in output:
-        reason = f"the key {key}{signer} is not allowed to sign plans"
+        reason = f"the key {key}{of_signer} is not allowed to sign plans"
     else:
         reason = f"the key {key} does not belong to an allowed signer"
     return ApprovalError(

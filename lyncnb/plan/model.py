@@ -106,10 +106,10 @@ class Explanation(Table):
             rows = [
                 (
                     tuple(item.name or "(no name)" for item in items_alike),
-                    *location,
+                    *place_and_rule,
                     *_format_facts(items_alike[0]),
                 )
-                for location, items_alike in alike.items()
+                for place_and_rule, items_alike in alike.items()
             ]
             use = ", ".join(items[0].usages) or items[0].role
             caption = f"{self._summarize()}: {use} ({certificate})"

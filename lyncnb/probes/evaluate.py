@@ -186,8 +186,8 @@ class Evaluator:
             return replace(line, result=DIFFERENT, remarks=(sighting.problem,))
         best = min(
             (
-                self._compare_certificate(sighting, self._entries[identity])
-                for identity in target.planned
+                self._compare_certificate(sighting, self._entries[certificate_id])
+                for certificate_id in target.planned
             ),
             key=lambda comparison: (comparison.is_different, comparison.evaluation.errors),
         )

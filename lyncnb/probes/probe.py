@@ -198,10 +198,10 @@ def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> 
         if len(target.planned) == 1 and target.planned[0] in shared:
             group = differing.setdefault((target.planned[0], target.pool), {})
             group.setdefault(sighting.chain[0].thumbprint, []).append(target.place)
-    for (port, rule), seen in behind.items():
-        size = sizes[port, rule]
+    for (host_and_port, rule), seen in behind.items():
+        size = sizes[host_and_port, rule]
         yield (
-            f"{port}: {min(len(seen), size):,} of {count_of(size, 'member')} of the pool "
+            f"{host_and_port}: {min(len(seen), size):,} of {count_of(size, 'member')} of the pool "
             "responded at this name"
         )
     for (_, pool), by_thumbprint in differing.items():

@@ -224,7 +224,7 @@ class _EqualLines:
 
 _ON_PAGE = columns(
     ("Result", "result"),
-    ("AnsweredQuestion", "where"),
+    ("Asked", "where"),
     ("Certificate", lambda group: "\n".join(group.shown)),
     ("Details", "details"),
 )

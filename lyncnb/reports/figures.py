@@ -87,7 +87,7 @@ def figure(
     if isinstance(subject, PlanDifference):
         return _draw_difference_figure(subject, kind, site)
     if not isinstance(subject, Dated):
-        check_type("figure: of", subject, CertificatePlan)
+        check_type("figure: subject", subject, CertificatePlan)
     if not isinstance(subject, CertificatePlan):
         if kind not in ("", "timeline"):
             raise PlanError(

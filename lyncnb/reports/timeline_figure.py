@@ -300,17 +300,17 @@ def _draw_grouped_events(drawing: Drawing, scale: _Scale, y: float, lines: Seque
     drawing.draw_text(
         _MARGIN + 6, y + 15, shorten_text(f"{total:,} in total, by {by}; {each}", _WORDS - 8, 12)
     )
-    marks = sorted(
+    points = sorted(
         (scale.compute_x(line.fact.ends or line.fact.begins or scale.last), line.count,
          line.count * line.fact.needs_a_look) for line in lines
     )  # fmt: skip
-    while marks:
-        begin = marks[0][0]
-        gathered = [mark for mark in marks if mark[0] < begin + _BIN]
-        marks = marks[len(gathered) :]
+    while points:
+        begin = points[0][0]
+        gathered = [point for point in points if point[0] < begin + _BIN]
+        points = points[len(gathered) :]
         # The mark is in the middle of the range, so that a mark for one day is exactly on that day.
         x = (begin + gathered[-1][0]) / 2
-        number, looks = (sum(mark[field] for mark in gathered) for field in (1, 2))
+        number, looks = (sum(point[field] for point in gathered) for field in (1, 2))
         drawing.draw_disc(x, y + 11, 5, "late" if looks else "mark")
         if looks < number:
             drawing.draw_text(x, y + 29, f"{number:,}", "small", anchor="middle")

@@ -183,16 +183,14 @@ def group_by_kind(certificates: Iterable[PlannedCertificate]) -> list[Certificat
     return list(kinds.values())
 
 
-def is_used_by(
-    item: Connection, certificates: CertificateKind, kinds: Sequence[CertificateKind]
-) -> bool:
+def is_used_by(item: Connection, kind: CertificateKind, kinds: Sequence[CertificateKind]) -> bool:
     """Return whether a connection uses certificates of the given kind.
 
     If two CAs issue certificates for the same usage, only the first kind counts.
     """
     usage = item.rule.usage
     fitting = [k for k in kinds if usage in k.usages or not (usage or k.usages)]
-    return bool(fitting) and fitting[0] is certificates
+    return bool(fitting) and fitting[0] is kind
 
 
 def lay_out(

@@ -293,9 +293,9 @@ def _read_recipients(
                 "FOLDER --recovery FILE.pub"
             ),
         )
-    fingerprints = [_find_fingerprint(present, name, manifest) for name in keys_to_remove]
+    removed_fingerprints = [_find_fingerprint(present, name, manifest) for name in keys_to_remove]
     return tuple(
-        recipient for recipient in present if recipient.key.fingerprint not in fingerprints
+        recipient for recipient in present if recipient.key.fingerprint not in removed_fingerprints
     )
 
 

@@ -318,7 +318,7 @@ def _rebuild_records(
     damaged_manifest: Manifest, inventory: Inventory, now: str
 ) -> tuple[Manifest, tuple[Move, ...], tuple[Change, ...]]:
     records, moves, changes = [], [], []
-    reported = {name for name, pair in inventory.without_key.items() if pair.computer}
+    reported = {name for name, lone_csr in inventory.without_key.items() if lone_csr.computer}
     ids = dict.fromkeys(
         [*damaged_manifest.by_id, *sorted({*inventory.current, *inventory.archived, *reported})]
     )
@@ -326,22 +326,22 @@ def _rebuild_records(
     inventory.notes += [f"csr/{name}.csr {_NO_KEY}" for name in sorted(unknown)]
     for request_id in ids:
         old = damaged_manifest.by_id.get(request_id)
-        pair = inventory.current.get(request_id)
+        found_files = inventory.current.get(request_id)
         lone_csr = inventory.without_key.get(request_id)
-        present = pair or lone_csr
+        present = found_files or lone_csr
         archived = _list_archived(old, present, inventory.archived.get(request_id, []), now)
         if lone_csr is not None:
             record = _adopt_without_key(request_id, old, lone_csr, archived, now)
             if not record.key_holder:
                 inventory.notes.append(f"csr/{request_id}.csr {_NO_KEY}")
         else:
-            record = _build_record(request_id, old, pair, archived, now)
+            record = _build_record(request_id, old, found_files, archived, now)
         numbers = [number for number, _ in inventory.archived.get(request_id, [])]
         record = _renumber_generation(record, numbers)
         # A key without a CSR may belong to a planned request. The next run processes such a key.
         announced = old is not None and not old.is_written
-        if pair is not None and pair.content is None and not announced:
-            record, lone = _archive_key(record, pair, now)
+        if found_files is not None and found_files.content is None and not announced:
+            record, lone = _archive_key(record, found_files, now)
             moves.append(lone)
         if record != old:
             changes.append(

@@ -425,10 +425,12 @@ def _find_derivations(survey: Survey, manifest: Manifest) -> dict[Derivation, st
     paths: dict[Derivation, str] = {}
     for path in _list_encrypted_files(survey, manifest):
         try:
-            salt = read_derivation(files.read_file(survey.folder / path, limit=LARGEST), name=path)
+            derivation = read_derivation(
+                files.read_file(survey.folder / path, limit=LARGEST), name=path
+            )
         except BundleError:
             continue  # The function that called this one reports a damaged or unknown file.
-        paths.setdefault(salt, path)
+        paths.setdefault(derivation, path)
     return paths
 
 

@@ -183,20 +183,20 @@ def check_certificates(
 
 
 def _check_scope(
-    reader: RecordReader, path: str, rule: CertificateRule, names: list[NameRule]
+    reader: RecordReader, location: str, rule: CertificateRule, names: list[NameRule]
 ) -> None:
     """Report names that a shared certificate cannot have, such as the name of a single server."""
     for name in names:
         placeholder = name.parts[1]
         if placeholder.startswith(OUT_OF_SCOPE.get(rule.issue_per, ())):
             reader.problem(
-                f"'{path}' is issued per {rule.issue_per}, so it cannot use the name "
+                f"'{location}' is issued per {rule.issue_per}, so it cannot use the name "
                 f'"{name.id}" with {{{placeholder}}}'
             )
     if rule.per_pool_if and rule.issue_per != "computer":
-        reader.problem(f"'{path}.per_pool_if' is allowed only with issue_per = \"computer\"")
+        reader.problem(f"'{location}.per_pool_if' is allowed only with issue_per = \"computer\"")
     if (rule.issue_per == "deployment") != bool(rule.needed_by):
-        reader.problem(f"'{path}.needed_by' is allowed only with issue_per = \"deployment\"")
+        reader.problem(f"'{location}.needed_by' is allowed only with issue_per = \"deployment\"")
 
 
 def check_connections(

@@ -180,8 +180,8 @@ GuideProblem = TypedDict("GuideProblem", {"words": str, "site": str, "key": str}
 GuideStart = TypedDict(
     "GuideStart", {"type": Literal["start"], "folder": str, "left_out": Rows, "help": Rows}
 )
-AnsweredQuestion = TypedDict(
-    "AnsweredQuestion",
+GuideQuestions = TypedDict(
+    "GuideQuestions",
     {
         "type": Literal["asked"],
         "fields": list[GuideField],
@@ -196,7 +196,7 @@ AnsweredQuestion = TypedDict(
     },
 )
 Written = TypedDict("Written", {"type": Literal["written"], "words": str, "python": str})
-GuideToPage = GuideStart | AnsweredQuestion | Written | Refused
+GuideToPage = GuideStart | GuideQuestions | Written | Refused
 
 # -- The following types are for messages to the top of the planning page.
 

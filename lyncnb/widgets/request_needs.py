@@ -50,12 +50,12 @@ def describe_refusals(
 def _describe_refusal(request: RequestStatus, attempts: Sequence[IssuedCertificate]) -> Refusal:
     last = max(attempts, key=lambda certificate: certificate.not_before)
     errors = [finding for finding in last.findings if finding.severity == "error"]
-    servers = ", ".join(request.servers[:2]) or request.id
+    label = ", ".join(request.servers[:2]) or request.id
     titles = dict.fromkeys(list_returned_checks()[error.code].title for error in errors)
     why = "; ".join(titles) or "the certificate no longer has errors"
     return {
         "id": request.id,
-        "words": f"{servers}: certificate refused ({why})",
+        "words": f"{label}: certificate refused ({why})",
         "file": last.source_file,
         "serial": last.serial_hex,
         "earlier": len(attempts) - 1,

@@ -531,12 +531,12 @@ class StatusChannel(Channel[StatusToPage]):
 
     def _send_hosts(self, *, zone: Text, hosts: Text) -> None:
         """Send the hosts to probe to the page. The user confirms them before lyncnb connects."""
-        targets = self.work.list_hosts(zone=zone, hosts=hosts.strip())
-        if not targets:
+        hosts_to_probe = self.work.list_hosts(zone=zone, hosts=hosts.strip())
+        if not hosts_to_probe:
             raise LyncnbError(
                 f"the plan has no ports that lyncnb can probe from {zone}", hint="change the zone"
             )
-        self.send({"type": "hosts", "hosts": list(targets)})
+        self.send({"type": "hosts", "hosts": list(hosts_to_probe)})
 
     def _probe_servers(self, *, zone: Text, hosts: Text, seen: Text) -> None:
         if not seen.strip():
@@ -586,8 +586,8 @@ def _describe_step_result(result: Any) -> StepResult:
     if isinstance(result, IssuedCertificates):
         headings = ("Severity", "About", "Finding", "What to do")
         rows = [
-            (finding.severity, finding.places, finding.message, finding.hint)
-            for finding in group_findings(result.findings, by_subject=False)
+            (group.severity, group.places, group.message, group.hint)
+            for group in group_findings(result.findings, by_subject=False)
         ]
     elif isinstance(result, Packages):
         headings = ("Request", "Why there is no package")
@@ -601,13 +601,13 @@ def _describe_step_result(result: Any) -> StepResult:
         headings = ("Result", "Port", "Certificate", "Valid until", "Details")
         rows = [
             (
-                port.result,
-                port.place,
-                port.id,
-                port.certificate.not_after[:10] if port.certificate else "",
-                "; ".join(port.format_lines()),
+                line.result,
+                line.place,
+                line.id,
+                line.certificate.not_after[:10] if line.certificate else "",
+                "; ".join(line.format_lines()),
             )
-            for port in result.seen
+            for line in result.seen
         ]
     elif isinstance(result, DeploymentSteps):
         headings = ("Request", "Why the request is not in the steps")

@@ -32,7 +32,7 @@ CALLS = {
     "check_plan: plan is GIVEN, but it must be of type CertificatePlan": lambda _, given: (
         ln.check_plan(given)
     ),
-    "figure: of is GIVEN, but it must be of type CertificatePlan": lambda _, given: ln.figure(
+    "figure: subject is GIVEN, but it must be of type CertificatePlan": lambda _, given: ln.figure(
         given
     ),
     "compare_plans: old is GIVEN, but it must be of type CertificatePlan": lambda plan, given: (

@@ -53,8 +53,8 @@ def _compare_fields(predecessor: Certificate, successor: Certificate) -> Iterato
         {name.casefold() for name in certificate.dns_names}
         for certificate in (predecessor, successor)
     )
-    removed, come = (visible(", ".join(sorted(names))) for names in (old - new, new - old))
-    yield Succession("names", removed, come)
+    removed, added = (visible(", ".join(sorted(names))) for names in (old - new, new - old))
+    yield Succession("names", removed, added)
     yield Succession("issuer", format_name(predecessor.issuer), format_name(successor.issuer))
     yield Succession("key", _format_key(predecessor), _format_key(successor))
     yield Succession("signature", _format_signature(predecessor), _format_signature(successor))

@@ -123,12 +123,12 @@ def _add_unrecorded_requests(
     all_findings = tuple(findings)
     paths_by_file: dict[str, str] = {}
     if any(finding.code == "unknown-key" for finding in all_findings):
-        requests = find_unrecorded_requests(
+        csr_paths = find_unrecorded_requests(
             take_survey(bundle.folder, is_reading=True), bundle.manifest
         )
         for file in files:
             for certificate in file.certificates:
-                if (path := requests.get(certificate.spki_sha256)) is not None:
+                if (path := csr_paths.get(certificate.spki_sha256)) is not None:
                     paths_by_file[file.name] = path
     for finding in all_findings:
         path = paths_by_file.get(finding.about) if finding.code == "unknown-key" else None

@@ -317,16 +317,14 @@ def _choose_certificate(
 def _remove_repeats(
     certificates: tuple[Certificate, ...],
     evaluations: Mapping[Certificate, Evaluation],
-    recorded_hashes: Certificate | None,
+    recorded: Certificate | None,
 ) -> tuple[Certificate, ...]:
     """Remove a certificate that differs from another certificate only in its signature.
 
     Anybody can derive a second ECDSA signature from the first (r, n - s). If no available CA
     certificate verifies a signature, both certificates stay, because one of them may be damaged.
     """
-    known: dict[str, Certificate] = (
-        {recorded_hashes.signed_sha256: recorded_hashes} if recorded_hashes else {}
-    )
+    known: dict[str, Certificate] = {recorded.signed_sha256: recorded} if recorded else {}
     kept = []
     for certificate in certificates:
         is_proven = evaluations[certificate].path.issuers and not evaluations[certificate].errors

@@ -212,7 +212,7 @@ def _find_limit(path: Path) -> int:
 def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
     """Read a mail message that was saved as a file. Omit parts without content."""
     parts = [(f"{name}: {visible(part)}", content) for part, content in read_mail_parts(data)]
-    attachments = [
+    part_files = [
         file
         for part, content in parts
         # If a mail message is attached to another one, ``read_mail_parts`` has already returned its
@@ -223,7 +223,7 @@ def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedF
             else _read_by_type(content, part, password)
         )
     ]
-    telling = [file for file in attachments if not _is_empty(file)]
+    telling = [file for file in part_files if not _is_empty(file)]
     if telling:
         yield from telling
         return

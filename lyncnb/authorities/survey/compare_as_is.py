@@ -151,20 +151,18 @@ def _merge_results(plan: CertificatePlan, comparisons: Sequence[AsIs]) -> AsIs:
         )
     ranks = {state: rank for rank, state in enumerate(STATES)}
     best: dict[str, PlannedAsIs] = {}
-    for result in (entry for part in comparisons for entry in part.planned):
+    for result in (item for part in comparisons for item in part.planned):
         if result.id not in best or ranks[result.state] < ranks[best[result.id].state]:
             best[result.id] = result
     planned = tuple(best.values())
-    used = {entry.certificate.sha256 for entry in planned if entry.certificate is not None}
-    unplanned = {
-        entry.certificate.sha256: entry for part in comparisons for entry in part.unplanned
-    }
+    used = {item.certificate.sha256 for item in planned if item.certificate is not None}
+    unplanned = {item.certificate.sha256: item for part in comparisons for item in part.unplanned}
     last = max(comparisons, key=lambda part: part.made_at)
     return replace(
         last,
         judged_on=max(part.judged_on for part in comparisons),
         planned=planned,
-        unplanned=tuple(entry for digest, entry in unplanned.items() if digest not in used),
+        unplanned=tuple(item for digest, item in unplanned.items() if digest not in used),
         files=tuple(dict.fromkeys(file for part in comparisons for file in part.files)),
         notes=tuple(dict.fromkeys(note for part in comparisons for note in part.notes)),
     )
@@ -307,8 +305,8 @@ def evaluate_installed(evidence: Evidence, *, evaluated_at: datetime) -> Evaluat
     """
     evaluation, certificate = evaluate(evidence, evaluated_at=evaluated_at), evidence.certificate
     if certificate.is_self_issued and is_signed_by(certificate, certificate):
-        serial = ("self-signed", f"serial number {certificate.serial_hex}")
-        findings = create_findings(evidence.entry, [serial])
+        difference = ("self-signed", f"serial number {certificate.serial_hex}")
+        findings = create_findings(evidence.entry, [difference])
         evaluation = replace(evaluation, findings=(*findings, *evaluation.findings))
     return evaluation
 
@@ -382,7 +380,9 @@ class _Evaluated:
         self.fictional = is_fictional(self.entries)
         names = {certificate.sha256: _list_names(certificate) for certificate in self.estate.leaves}
         wild = {
-            name for name, own_names in names.items() if any(n.startswith("*.") for n in own_names)
+            digest
+            for digest, own_names in names.items()
+            if any(name.startswith("*.") for name in own_names)
         }
         candidates = _find_candidates(self.entries, self.estate.leaves, names)
         rest: dict[Certificate, list[tuple[int, PlannedEntry]]] = {}

@@ -161,7 +161,7 @@ class _Need:
 
         A reason for a single pool is omitted if the same reason applies to all pools.
         """
-        of_all = {side[:2]: by.keys() for (side, _), by in self.reasons.items() if not side[2]}
+        of_all = {owner[:2]: by.keys() for (owner, _), by in self.reasons.items() if not owner[2]}
         for reason, by in self.reasons.items():
             kind, site, pool = reason[0]
             if pool and any(
@@ -452,15 +452,15 @@ class _Planner:
             self.trust_rules[trust_rule.id] = trust_rule
             for certificate in certificates:
                 for ca in self._list_own_chain(certificate):
-                    verifier = ", ".join(certificate.usages) or certificate.subject.common_name
+                    purpose = ", ".join(certificate.usages) or certificate.subject.common_name
                     need = needs.setdefault(ca, _Need(ca))
-                    need.add_reason(_OWN, trust_rule, verifier=verifier)
-            for side in (
+                    need.add_reason(_OWN, trust_rule, verifier=purpose)
+            for party in (
                 (pool.role, pool.site, str(pool.fqdn)),
                 (pool.role, pool.site, None),
                 (pool.role, None, None),
             ):
-                for ca, other in self.needs.get(side, {}).items():
+                for ca, other in self.needs.get(party, {}).items():
                     needs.setdefault(ca, _Need(ca)).add_reasons_of(other)
             role = self.rules.roles[pool.role]
             servers = tuple(str(computer.fqdn) for computer in pool.computers)

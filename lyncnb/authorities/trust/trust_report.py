@@ -157,13 +157,15 @@ def _build_page_tables(trust: TrustPlan) -> Iterator[Part]:
         ],
         formats={".html": "Others: clients, partners, and gateways"},
     )
-    parties = [
+    other_presentations = [
         presentation
         for presentation in trust.presentations
         if presentation.presenter.role not in roles
     ]
-    if parties:
-        yield _build_shown_table(parties, chips, "Certificates that other parties present")
+    if other_presentations:
+        yield _build_shown_table(
+            other_presentations, chips, "Certificates that other parties present"
+        )
     ending = [
         presentation
         for presentation in trust.presentations
@@ -195,17 +197,17 @@ def _build_page_tables(trust: TrustPlan) -> Iterator[Part]:
 def _build_role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -> Iterator[Part]:
     """Yield the tables for a role: CA certificates to install, then presented certificates."""
     required = [
-        required_ca
-        for required_ca in trust.required
-        if required_ca.role == role and required_ca.pool
+        requirement
+        for requirement in trust.required
+        if requirement.role == role and requirement.pool
     ]
-    servers = dict.fromkeys(server for required_ca in required for server in required_ca.servers)
+    servers = dict.fromkeys(server for requirement in required for server in requirement.servers)
     by_ca: dict[tuple[CaCertificate, str], list[RequiredCa]] = {}
     for requirement in required:
         by_ca.setdefault((requirement.ca, requirement.when), []).append(requirement)
 
     def group_requirements(group: list[RequiredCa]) -> _RequiredByRole:
-        own = dict.fromkeys(server for required_ca in group for server in required_ca.servers)
+        own = dict.fromkeys(server for requirement in group for server in requirement.servers)
         return _RequiredByRole(
             tuple(group), "all" if len(own) == len(servers) else ", ".join(own), chips
         )

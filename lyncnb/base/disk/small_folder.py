@@ -118,7 +118,7 @@ def remove_folder(folder: Path, names: Collection[str]) -> None:
     BundleError
         If the folder contains other files, or the system reports an error. Nothing is then removed.
     """
-    removed = folder.with_name(files.make_temporary_name())
+    renamed_folder = folder.with_name(files.make_temporary_name())
     try:
         others = sorted({*os.listdir(folder)} - {*names})
         others = [name for name in others if not name.startswith(files.TEMP_PREFIX)]
@@ -131,8 +131,8 @@ def remove_folder(folder: Path, names: Collection[str]) -> None:
             )
         # The folder is renamed before its files are removed, so that a list of scenarios never
         # contains an incomplete scenario.
-        system_calls.rename(folder, removed)
+        system_calls.rename(folder, renamed_folder)
     except OSError as error:
         raise system_calls.describe_error(error, folder, "remove the folder") from None
-    shutil.rmtree(removed, ignore_errors=True)
+    shutil.rmtree(renamed_folder, ignore_errors=True)
     files.sync_folder(folder.parent)

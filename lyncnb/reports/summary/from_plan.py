@@ -313,10 +313,10 @@ def _list_server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterat
     titles = _list_titles(plan)
     needed: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for block in blocks:
-        usage = block.what
+        purpose = block.what
         for member in block.members:
             for server in member.servers:
-                needed[server].append((member.id, usage))
+                needed[server].append((member.id, purpose))
     reasons: dict[str, str] = {}
     for pool, computer in plan.topology.computers:
         server = str(computer.fqdn)
@@ -330,6 +330,6 @@ def _list_server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterat
             site=pool.site,
             target_os=computer.target_os,
             certificates=tuple(name for name, _ in has),
-            usages=tuple(usage for _, usage in has),
+            usages=tuple(purpose for _, purpose in has),
             why_none="" if has else reasons[pool.role],
         )

@@ -127,13 +127,13 @@ def build_summary_page(summary: Summary, *, rows_shown: int) -> str:
     sources = summary.sources_of_names
     # The sources of content that is shown only on a screen are numbered last, so that the numbers
     # in print have no gaps.
-    told_of = (
+    statements = (
         statement
         for rule in summary.reasons
         for statement in (rule, rule.clients, rule.without)
         if statement
     )
-    numbered = dict.fromkeys([*sources, *(statement.source for statement in told_of)])
+    numbered = dict.fromkeys([*sources, *(statement.source for statement in statements)])
     members = [member for _, member in summary.members]
     groups = group_findings(summary.findings)
     shown_groups = groups[:rows_shown]

@@ -129,13 +129,13 @@ def list_change_rows(loaded_state: State, current_state: State) -> list[tuple[st
     columns, loaded = current_state.topology.columns, loaded_state.topology
     before = dict(zip(loaded_state.ids, arrange_rows(loaded.columns, loaded.cells, columns)))
     was_named = dict(zip(loaded_state.ids, map(_format_key, list_server_keys(loaded))))
-    server_index = columns.index("server_fqdn")
+    server_column = columns.index("server_fqdn")
     titles = [find_heading(name) for name in columns]
     for row_id, row in zip(current_state.ids, current_state.topology.cells):
         old = before.get(row_id)
         if old is None:
-            texts = "; ".join(str(text) for text in row[server_index + 1 :] if text)
-            rows.append((str(row[server_index]), "(whole row)", "", f"added: {texts}"))
+            texts = "; ".join(str(text) for text in row[server_column + 1 :] if text)
+            rows.append((str(row[server_column]), "(whole row)", "", f"added: {texts}"))
             continue
         if old == row:
             continue

@@ -106,8 +106,8 @@ class Draft:
 
         IDs of removed rows are left out.
         """
-        indices = self.map_indices_by_id()
-        return sorted(indices[row_id] for row_id in set(ids) if row_id in indices)
+        index_by_id = self.map_indices_by_id()
+        return sorted(index_by_id[row_id] for row_id in set(ids) if row_id in index_by_id)
 
     def create_ids(self, count: int) -> tuple[int, ...]:
         """Return unused IDs for new table rows."""

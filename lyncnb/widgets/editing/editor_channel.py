@@ -149,7 +149,7 @@ class EditorChannel(Channel[EditorToPage]):
         editor = self.editor
         self._loaded = editor.loaded
         self._sheet = Sheet(editor.loaded.topology)
-        self._has_rows = False  # Whether the page has requested the table rows.
+        self._has_rows = False  # Whether lyncnb has sent all table rows to the page.
         # The first table rows, encoded and ready to send.
         self._ahead: tuple[TableRows, list[bytes]] | None = None
         # After another table is opened, all rows are new, and their findings are not known yet.

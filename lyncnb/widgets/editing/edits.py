@@ -158,8 +158,8 @@ def set_block(
 
     Valid texts are used. The result contains each rejected cell with the reason.
     """
-    indices, known = draft.map_indices_by_id(), {*draft.topology.columns, *_list_scopes()}
-    texts = [CellText(indices[c.row], c.column, c.text) for c in cells if c.row in indices]
+    index_by_id, known = draft.map_indices_by_id(), {*draft.topology.columns, *_list_scopes()}
+    texts = [CellText(index_by_id[c.row], c.column, c.text) for c in cells if c.row in index_by_id]
     rows = [{k: v for k, v in row.values.items() if k in known} for row in add]
     taken = apply_block(draft.topology, texts, rows)
     ids = (*draft.state.ids, *draft.create_ids(taken.added))
@@ -180,11 +180,11 @@ def _order_rows(draft: Draft, add: Sequence[BlockRow], applied_block: TakenBlock
     refused = {number for number, _ in applied_block.refused_rows}
     accepted = [row for number, row in enumerate(add, start=1) if number not in refused]
     count = len(draft.state.ids)
-    indices = draft.map_indices_by_id()
+    index_by_id = draft.map_indices_by_id()
     # Rows that are inserted above the same existing row keep their order.
     keys = [(n, 1) for n in range(count)]
     keys += [
-        (count, 0) if row.before is None else (indices.get(row.before, count), 0)
+        (count, 0) if row.before is None else (index_by_id.get(row.before, count), 0)
         for row in accepted
     ]
     return sorted(range(len(keys)), key=keys.__getitem__)
@@ -194,11 +194,11 @@ def edit_table(draft: Draft, *, edits: ServerEdits, description: str) -> None:
     """Change, add and remove table rows by server name, in one step."""
     state = draft.state
     rows = [dict(zip(state.topology.columns, row)) for row in state.topology.cells]
-    place_of = {key: index for index, key in enumerate(list_server_keys(state.topology))}
+    index_by_server = {key: index for index, key in enumerate(list_server_keys(state.topology))}
     for servers, values in edits.change:
         for server in servers:
-            rows[_find_row(place_of, server)].update(values)
-    removed = {_find_row(place_of, server) for server in edits.remove}
+            rows[_find_row(index_by_server, server)].update(values)
+    removed = {_find_row(index_by_server, server) for server in edits.remove}
     new = [dict(values) for values in edits.add]
     ids = [row_id for index, row_id in enumerate(state.ids) if index not in removed]
     rows = [row for index, row in enumerate(rows) if index not in removed] + new
@@ -467,11 +467,13 @@ def _add_rows(draft: Draft, rows: Sequence[Mapping[str, str]], description: str)
     return new
 
 
-def _find_row(place_of: Mapping[Server, int], server: Server) -> int:
+def _find_row(index_by_server: Mapping[Server, int], server: Server) -> int:
     key = server.strip().lower() if isinstance(server, str) else (server[0], server[1])
-    if key in place_of:
-        return place_of[key]
-    several = [f"{other!r}" for other in place_of if isinstance(other, tuple) and other[0] == key]
+    if key in index_by_server:
+        return index_by_server[key]
+    several = [
+        f"{other!r}" for other in index_by_server if isinstance(other, tuple) and other[0] == key
+    ]
     hint = (
         f"the server has several rows; to select one row, use {' or '.join(several)}"
         if several

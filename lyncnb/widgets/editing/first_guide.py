@@ -87,7 +87,7 @@ class GuideChannel(Channel[GuideToPage]):
     def _send_questions(self) -> None:
         guide = self.guide
         entries = guide.questions
-        fields = [_build_field(question) for question in entries]
+        fields = [_build_field(entry) for entry in entries]
         problems = [
             _build_problem(entry.question.words, entry.site, entry.question.key, entry.problem)
             for entry in guide.wrong
@@ -220,7 +220,7 @@ class FirstPlanGuide:
         for entry in answers.questions if answers is not None else ():
             text = answers.text(entry.question.key, entry.site) if answers is not None else ""
             self._texts[entry.place] = "" if text == entry.default else text
-        self._sites = self._list_sites()  # The last valid topology and its plan.
+        self._sites = self._list_sites()  # The last valid names of the sites.
 
     def answer(self, key: str, text: str, *, site: str = "") -> None:
         """Answer a question of the guide with a text. A blank text selects the default.

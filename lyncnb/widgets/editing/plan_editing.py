@@ -178,7 +178,7 @@ class PlanEditing(Draft):
         `answer` is the index of the fix in ``choices``.
         """
         findings = (f for f in self.findings if (f.code, f.about) == (code, subject))
-        answers = [edits for finding in findings for edits in finding.choices]
+        answers = [choice for finding in findings for choice in finding.choices]
         if answer not in range(len(answers)):
             raise OptionsError(
                 f"the finding {code} for {subject} no longer has this fix",

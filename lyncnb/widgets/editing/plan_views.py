@@ -127,7 +127,7 @@ def _describe_use(
         if rule in rules.names
     ]
     is_subject = certificate.subject.common_name == name
-    fields = " and ".join(["subject"] * is_subject + ["SAN"] * (name in certificate.names))
+    location = " and ".join(["subject"] * is_subject + ["SAN"] * (name in certificate.names))
     # If the name is only the subject name, the reason is in the rule of the certificate.
     if not reasons:
         of_rule = next(rule for rule in rules.certificates if rule.id == certificate.rule)
@@ -136,7 +136,7 @@ def _describe_use(
         "certificate": find_title(certificate),
         "owner": certificate.owner,
         "issuer": certificate.issuer,
-        "place": fields,
+        "place": location,
         "why": " ".join(dict.fromkeys(reason.why for reason in reasons)),
         "source": "; ".join(dict.fromkeys(reason.source for reason in reasons)),
         "rows": _find_first_server_row([certificate], rows),

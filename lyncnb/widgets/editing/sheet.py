@@ -130,7 +130,7 @@ class Sheet:
 
         Returns
         -------
-        places : list of int
+        row_indices : list of int
             The rows with different texts, and all rows in the same pools.
         columns : dict of str to list of str
             The new texts by column name, only for columns with a difference.
@@ -174,17 +174,17 @@ class Sheet:
         """
         columns, cells = before.columns, self.topology.cells
         removed = dict(zip(self.ids, range(len(self.ids))))
-        old_places = [removed.pop(row_id, None) for row_id in ids]
+        old_indices = [removed.pop(row_id, None) for row_id in ids]
         self.ids = ids
         for name, texts in self.columns.items():
             self.columns[name] = [
-                "" if old_index is None else texts[old_index] for old_index in old_places
+                "" if old_index is None else texts[old_index] for old_index in old_indices
             ]
-        kept = [row_index for row_index, old in enumerate(old_places) if old is not None]
-        added = [row_index for row_index, old in enumerate(old_places) if old is None]
+        kept = [row_index for row_index, old in enumerate(old_indices) if old is not None]
+        added = [row_index for row_index, old in enumerate(old_indices) if old is None]
         edited, names = find_different_cells(
             columns,
-            [before.cells[old] for old in old_places if old is not None],
+            [before.cells[old] for old in old_indices if old is not None],
             [cells[row_index] for row_index in kept],
         )
         for row in (
@@ -192,7 +192,7 @@ class Sheet:
             *(before.cells[p] for p in removed.values()),
         ):
             names.update(name for name, text in zip(columns, row) if text)
-        return [*(kept[row_index] for row_index in edited), *added], names
+        return [*(kept[position] for position in edited), *added], names
 
     def set_findings(
         self, by_server: Mapping[str, str], servers: Iterable[str] | None

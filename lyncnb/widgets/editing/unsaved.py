@@ -138,7 +138,7 @@ class UnsavedEdits:
     ----------
     editor : PlanEditing
         The editor.
-    place : str, optional
+    editor_id : str, optional
         An identifier of the editor in this kernel, such as the ID of its cell.
     folder : Path, optional
         The folder for drafts. lyncnb creates it for the first draft.
@@ -146,8 +146,8 @@ class UnsavedEdits:
 
     def __init__(self, editor: PlanEditing, editor_id: str = "", folder: Path = Path(DRAFT_FOLDER)):
         self._editor, self._folder = editor, folder
-        editor_id = hashlib.sha256(editor_id.encode()).hexdigest()[:6]
-        self._end = f"-{_name_kernel()}-{editor_id}.json"
+        digest = hashlib.sha256(editor_id.encode()).hexdigest()[:6]
+        self._end = f"-{_name_kernel()}-{digest}.json"
         # The digest of the table that was last saved.
         self._digest: tuple[State, str] | None = None
 
@@ -235,7 +235,7 @@ class UnsavedEdits:
         Raises
         ------
         LyncnbError
-            In the same cases as in :meth:`restore`.
+            In the same cases as in :meth:`restore_draft`.
         """
         newest = self.find_draft()
         if newest is None:

@@ -132,7 +132,7 @@ type StatusFromPage = { cell?: CellName } & (
 
 type GuideToPage =
   | GuideStart
-  | AnsweredQuestion
+  | GuideQuestions
   | Written
   | Refused;
 
@@ -699,7 +699,7 @@ interface GuideStart {
   help: string[][];
 }
 
-interface AnsweredQuestion {
+interface GuideQuestions {
   type: "asked";
   fields: GuideField[];
   problems: GuideProblem[];

@@ -29,7 +29,10 @@ interface Tab {
 
 /** The function that handles each type of message to a page. */
 type Answers<ToPage extends { type: string }> = {
-  [Type in ToPage["type"]]: (message: Extract<ToPage, { type: Type }>, buffers: DataView[]) => unknown;
+  [Type in ToPage["type"]]: (
+    message: Extract<ToPage, { type: Type }>,
+    buffers: DataView[],
+  ) => unknown;
 };
 
 interface Connection<FromPage, ToPage extends { type: string }> {
