@@ -63,8 +63,8 @@ def steps() -> list[tuple[str, list[tuple[str, str]]]]:
 def draw() -> str:
     """Return the drawing as SVG."""
     parts, top, left = [], MARGIN, 150
-    listed = steps()
-    for number, (title, lines) in enumerate(listed):
+    all_steps = steps()
+    for number, (title, lines) in enumerate(all_steps):
         wrapped = [(style, text) for style, long in lines for text in textwrap.wrap(long, 58)]
         height = LINE * len(wrapped) + 16
         style = "mark" if title == "Name" else "box"
@@ -78,7 +78,7 @@ def draw() -> str:
             for line, (style, text) in zip(range(top + 24, top + height, LINE), wrapped)
         ]
         top += height
-        if number < len(listed) - 1:
+        if number < len(all_steps) - 1:
             middle = (left + WIDTH - MARGIN) // 2
             parts.append(
                 f'<path class="arrow" d="M{middle} {top}v16"/>'
@@ -87,7 +87,7 @@ def draw() -> str:
             top += 24
     height = top + MARGIN
     title = f"From the row of {SERVER} to the name {NAME} on its certificate"
-    described = " → ".join(f"{title}: {lines[0][1]}" for title, lines in listed)
+    described = " → ".join(f"{title}: {lines[0][1]}" for title, lines in all_steps)
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '

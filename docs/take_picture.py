@@ -37,7 +37,7 @@ def fit_column(lab: LabBrowser, heading: str) -> None:
     lab.page.mouse.dblclick(box["x"] + box["width"] - 3, box["y"] + box["height"] / 2)
 
 
-def show_all_rows(lab: LabBrowser, more: int = 4) -> None:
+def show_all_rows(lab: LabBrowser, extra_pixels: int = 4) -> None:
     """Drag the corner of the table until it shows all rows, and some pixels more."""
     table = lab.page.locator(".lc-editor .lc-grid").first
     hidden = table.evaluate("e => e.scrollHeight - e.clientHeight")
@@ -45,7 +45,7 @@ def show_all_rows(lab: LabBrowser, more: int = 4) -> None:
     x, y = box["x"] + box["width"] - 5, box["y"] + box["height"] - 5
     lab.page.mouse.move(x, y)
     lab.page.mouse.down()
-    lab.page.mouse.move(x, y + hidden + more, steps=5)
+    lab.page.mouse.move(x, y + hidden + extra_pixels, steps=5)
     lab.page.mouse.up()
 
 

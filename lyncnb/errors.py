@@ -113,8 +113,8 @@ class TopologyError(LyncnbError):
     code = "topology"
 
     def _render_traceback_(self) -> list[str]:
-        again = "lyncnb changed nothing. Correct the table, or specify a different table"
-        return [*super()._render_traceback_(), f"{again}. Then choose Run > Run All Cells."]
+        advice = "lyncnb changed nothing. Correct the table, or specify a different table"
+        return [*super()._render_traceback_(), f"{advice}. Then choose Run > Run All Cells."]
 
 
 class RulesError(LyncnbError):

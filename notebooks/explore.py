@@ -107,8 +107,8 @@ ln.figure(ahead)
 # *Source: Microsoft, Components required for the Director in Lync Server 2013.*
 
 # %%
-kept = topology.to_frame().query("role != @optional_role")
-without = ln.plan_certificates(ln.read_topology(kept), plan.rules, options=options)
+frame = topology.to_frame().query("role != @optional_role")
+without = ln.plan_certificates(ln.read_topology(frame), plan.rules, options=options)
 plans = {"with Directors": plan, "without Directors": without}
 costs = {
     title: {"Certificates": len(plan.certificates), "Names": sum(len(c.names) for c in plan.certificates)}

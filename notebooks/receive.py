@@ -94,8 +94,8 @@ if writes:
 import zipfile
 
 if writes:
-    inside = zipfile.ZipFile("for-the-cas.zip").namelist()
-    print("\n".join(name for name in inside if "csr/" not in name))
+    entry_names = zipfile.ZipFile("for-the-cas.zip").namelist()
+    print("\n".join(name for name in entry_names if "csr/" not in name))
 
 # %% [markdown]
 # ## 4. The CA issues certificates

@@ -48,7 +48,7 @@ def request_on_computer(
         record["id"]: record["plan"]["subject"]["CN"]
         for record in json.loads((folder / "manifest.json").read_text())["requests"]
     }
-    made = []
+    paths = []
     for script in sorted((folder / "steps").glob("*.ps1")):
         parameters = [
             command.parameters
@@ -56,8 +56,8 @@ def request_on_computer(
             if command.name == "Request-CsCertificate" and "-ComputerFqdn" in command.parameters
         ]
         if parameters:
-            made.append(_request(parameters[0], subjects[script.stem], computer, names, bits))
-    return made
+            paths.append(_request(parameters[0], subjects[script.stem], computer, names, bits))
+    return paths
 
 
 def _text(value: str) -> str:
@@ -79,8 +79,11 @@ def _request(
     words += ["-keyout", path.with_suffix(".key"), "-out", path]
     words += ["-subj", "".join(fields) + f"/CN={common_name}"]
     if names and "-DomainName" in parameters:
-        listed = _text(parameters["-DomainName"]).split(",")
-        words += ["-addext", "subjectAltName=" + ",".join(f"DNS:{n}" for n in reversed(listed))]
+        domain_names = _text(parameters["-DomainName"]).split(",")
+        words += [
+            "-addext",
+            "subjectAltName=" + ",".join(f"DNS:{n}" for n in reversed(domain_names)),
+        ]
     subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
     text = path.read_text().replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST")
     path.write_bytes(text.replace("\n", "\r\n").encode())
@@ -99,8 +102,10 @@ def add_computer_name(path: Path, computer: str) -> None:
         encode_element(_UTF8, b"powershell.exe"),
     ]
     info = encode_element(SET, encode_element(SEQUENCE, b"".join(fields)))
-    more = sorted([*list_items(attributes), encode_element(SEQUENCE, _CLIENT_INFO + info)])
-    body = version + subject + public_key + encode_element(_ATTRIBUTES, b"".join(more))
+    all_attributes = sorted(
+        [*list_items(attributes), encode_element(SEQUENCE, _CLIENT_INFO + info)]
+    )
+    body = version + subject + public_key + encode_element(_ATTRIBUTES, b"".join(all_attributes))
     body = encode_element(SEQUENCE, body)
     signature = key.sign(body, padding.PKCS1v15(), hashes.SHA256())
     der = encode_element(SEQUENCE, body + _SHA256_RSA + encode_element(_BITS, b"\0" + signature))

@@ -79,8 +79,8 @@ def blocks_of(page: str) -> Iterator[Block]:
 
 def without_random_text(text: str) -> str:
     """Return an output without the text that differs between runs, and without trailing spaces."""
-    for pattern, shown in _RANDOM:
-        text = pattern.sub(shown, text)
+    for pattern, replacement in _RANDOM:
+        text = pattern.sub(replacement, text)
     return "".join(f"{line.rstrip()}\n" for line in text.strip("\n").splitlines())
 
 
@@ -126,9 +126,9 @@ class Page:
                 if words[:1] == ["lyncnb"]:
                     status = max(status, main(words[1:]))
                 elif words:
-                    done = subprocess.run(words, capture_output=True, text=True, check=False)
-                    output.write(done.stdout + done.stderr)
-                    status = max(status, done.returncode)
+                    result = subprocess.run(words, capture_output=True, text=True, check=False)
+                    output.write(result.stdout + result.stderr)
+                    status = max(status, result.returncode)
         return status, output.getvalue()
 
     def _cell(self, source: str) -> tuple[int, str]:

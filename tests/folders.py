@@ -76,8 +76,8 @@ def _rsa_keys(bits: int, process: int) -> Iterator[rsa.RSAPrivateKey]:
     def combined() -> Iterator[rsa.RSAPrivateKey]:
         primes: list[int] = []
         while True:
-            made = rsa.generate_private_key(65537, bits).private_numbers()
-            for p in (made.p, made.q):
+            numbers = rsa.generate_private_key(65537, bits).private_numbers()
+            for p in (numbers.p, numbers.q):
                 for q in primes:
                     d = rsa.rsa_recover_private_exponent(65537, p, q)
                     parts = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
@@ -371,12 +371,12 @@ def answered_by_openssl(
     plan = plan_certificates(read_topology(table), rules, options=options or PlanOptions())
     folder = parent / "requests"
     write_requests(plan, folder, passphrase=PASSPHRASE, today=today)
-    back = parent / "back"
-    back.mkdir()
-    root = back / "root.pem"
+    answer_folder = parent / "back"
+    answer_folder.mkdir()
+    root = answer_folder / "root.pem"
     if os.name == "nt":  # OpenSSL is not installed.
         _sign_by_root(folder, root, today - timedelta(days=1), days + 1)
-        receive(folder, back, today=today)
+        receive(folder, answer_folder, today=today)
         return Answered(folder, root)
     (parent / "extensions").write_text(_EXTENSIONS)
     _openssl(
@@ -385,25 +385,25 @@ def answered_by_openssl(
         *("-not_before", "20260101000000Z", "-not_after", "20360101000000Z"),
         *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
     )
-    begin, end = (f"{today + timedelta(days=n):%Y%m%d}000000Z" for n in (-1, days))
-    sign_by_openssl(folder, parent, begin, end)
-    receive(folder, back, today=today)
+    start, end = (f"{today + timedelta(days=n):%Y%m%d}000000Z" for n in (-1, days))
+    sign_by_openssl(folder, parent, start, end)
+    receive(folder, answer_folder, today=today)
     return Answered(folder, root)
 
 
-def _sign_by_root(folder: Path, root: Path, begin: date, days: int) -> None:
+def _sign_by_root(folder: Path, root: Path, first_day: date, days: int) -> None:
     """Let a root CA issue a certificate for each request in a folder. Write the root certificate to
     ``root``, and the issued certificates to the same folder.
     """
     ca = PythonCa()
     ca.issuing, ca.key = ca.root, ca.root_key
-    begins = datetime(begin.year, begin.month, begin.day, tzinfo=UTC)
+    begins = datetime(first_day.year, first_day.month, first_day.day, tzinfo=UTC)
     issued = answer_all(open_requests(folder), ca, begins=begins, days=days)
     root.write_bytes(pem(ca.root))
     root.with_name("issued.pem").write_bytes(pem(*issued.values()))
 
 
-def sign_by_openssl(folder: Path, parent: Path, begin: str, end: str, part: str = "") -> None:
+def sign_by_openssl(folder: Path, parent: Path, start: str, end: str, part: str = "") -> None:
     """Sign requests with OpenSSL. `begin` and `end` are dates in OpenSSL's format. With `part`,
     sign only the requests whose file names begin with it.
     """
@@ -411,7 +411,7 @@ def sign_by_openssl(folder: Path, parent: Path, begin: str, end: str, part: str 
         _openssl(
             *("x509", "-req", "-in", path, "-CA", parent / "back" / "root.pem"),
             *("-CAkey", parent / "ca.pem", "-copy_extensions", "copy"),
-            *("-extfile", parent / "extensions", "-not_before", begin, "-not_after", end),
+            *("-extfile", parent / "extensions", "-not_before", start, "-not_after", end),
             *("-out", parent / "back" / f"{path.stem}.pem"),
         )
 
@@ -506,8 +506,8 @@ def assert_complete(
         assert (folder / "keys" / f"{item.id}.key").exists()
     requests = public_keys_of_requests(folder)
     assert (requests | set(seen)) <= public_keys_of_keys(folder, passphrase)
-    kept = hashlib.sha256((folder / "plan.json").read_bytes()).hexdigest()
-    assert read_manifest(folder).plan_json_sha256 == kept
+    digest = hashlib.sha256((folder / "plan.json").read_bytes()).hexdigest()
+    assert read_manifest(folder).plan_json_sha256 == digest
     assert not [name for name in os.listdir(folder) if name.startswith(".tmp")]
     assert_private(folder)
 
@@ -522,9 +522,9 @@ ODD_KEYS = {
 }
 
 
-def put_unusual_pair(folder: Path, item: PlannedCertificate, odd: str) -> None:
+def put_unusual_pair(folder: Path, item: PlannedCertificate, kind: str) -> None:
     """Give a planned request an unusual key: replace its key file and its CSR file."""
-    key = ODD_KEYS[odd]()
+    key = ODD_KEYS[kind]()
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, item.subject.common_name)])
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, SHA256())
     (folder / "csr" / f"{item.id}.csr").write_bytes(request.public_bytes(Encoding.PEM))

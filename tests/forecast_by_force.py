@@ -20,7 +20,7 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 
 
 def on_day(table, day: date) -> int:
-    return [number for begins, number in table if begins <= day][-1]
+    return [number for start, number in table if start <= day][-1]
 
 
 @dataclass
@@ -55,9 +55,9 @@ class Case:
             change = next((day for day in days if self.may_change(day)), None)
             if change and issue - lead not in self.frozen:
                 ways.append((change, issue))
-        wanted = [way for way in ways if way[0] >= renew]
-        if wanted:
-            return max(issue for change, issue in wanted if change == min(wanted)[0]) - lead
+        preferred = [way for way in ways if way[0] >= renew]
+        if preferred:
+            return max(issue for change, issue in preferred if change == min(preferred)[0]) - lead
         return (max(ways)[1] if ways else renew) - lead
 
     def options(self) -> dict[str, object]:
@@ -167,14 +167,14 @@ class Search:
     @cached_property
     def following(self) -> dict[date, list[date]]:
         """Return the issue dates of certificates that can follow the certificate issued on a date."""
-        done = {
+        moments = {
             day: datetime.combine(min(changes), time()) + 24 * HOUR
             for day in self.days
             if self.can_be_issued(day) and (changes := self.changes(day))
         }
         limits = {day: self.end(day) - self.lead * HOUR for day in self.days}
         return {
-            old: [new for new, moment in done.items() if new > old and moment <= limits[old]]
+            old: [new for new, moment in moments.items() if new > old and moment <= limits[old]]
             for old in self.days
         }
 

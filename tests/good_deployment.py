@@ -82,9 +82,9 @@ def table(edits=(), drop=(), add=()):
     rows = [dict(row) for row in GOOD]
     for row, column, value in edits:
         rows[row][column] = value
-    kept = [row for number, row in enumerate(rows) if number not in drop] + list(add)
-    columns = list(dict.fromkeys((*COLUMNS, *(column for row in kept for column in row))))
-    lines = [columns, *([row.get(column, "") for column in columns] for row in kept)]
+    final_rows = [row for number, row in enumerate(rows) if number not in drop] + list(add)
+    columns = list(dict.fromkeys((*COLUMNS, *(column for row in final_rows for column in row))))
+    lines = [columns, *([row.get(column, "") for column in columns] for row in final_rows)]
     return "\n".join(",".join(line) for line in lines).encode()
 
 

@@ -26,9 +26,9 @@ def seconds(work: Callable[[], object]) -> float:
     """
     gc.disable()
     try:
-        begin = time.process_time()
+        start = time.process_time()
         work()
-        return time.process_time() - begin
+        return time.process_time() - start
     finally:
         gc.enable()
 
@@ -56,9 +56,9 @@ def faster_than_linear(
         # then run too briefly to be measured, no input can be measured.
         if size * 2 > most or once * (most / size) ** 2 < LONG_ENOUGH:
             return None
-        wanted = size * LONG_ENOUGH / once
+        target_size = size * LONG_ENOUGH / once
         size *= 2
-        while size < wanted and size * 2 <= most:
+        while size < target_size and size * 2 <= most:
             size *= 2
     large = make(2 * size)
     # If the first measurement looks too slow, the fastest of five measurements counts.
@@ -66,7 +66,7 @@ def faster_than_linear(
         # Input of the original size and of twice the size is measured alternately, so that other
         # processes affect both.
         pairs = [(seconds(small), seconds(large)) for _ in range(5)]
-        once, twice = (min(taken) for taken in zip(*pairs, strict=True))
+        once, twice = (min(times) for times in zip(*pairs, strict=True))
     if once < LONG_ENOUGH or twice < 3 * once:
         return None
     return size, round(once, 2), round(twice, 2)
@@ -86,7 +86,7 @@ def public_functions(*, methods: bool = False) -> Iterator[tuple[str, Callable[.
             if inspect.isfunction(value):
                 yield qualified_name, value
             elif methods and inspect.isclass(value):
-                own = ((key, member) for key, member in vars(value).items() if key[0] != "_")
+                members = ((key, member) for key, member in vars(value).items() if key[0] != "_")
                 yield from (
-                    (f"{qualified_name}.{key}", f) for key, f in own if inspect.isfunction(f)
+                    (f"{qualified_name}.{key}", f) for key, f in members if inspect.isfunction(f)
                 )

@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 def archive(*entries: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as made:
+    with zipfile.ZipFile(buffer, "w", method) as zip_file:
         for name, data in entries:
-            made.writestr(zipfile.ZipInfo(name), data, compress_type=method)
+            zip_file.writestr(zipfile.ZipInfo(name), data, compress_type=method)
     return buffer.getvalue()
 
 
@@ -36,19 +36,19 @@ def armoured(label: str, data: bytes) -> bytes:
 
 def _link_entry(target: str) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as made:
+    with zipfile.ZipFile(buffer, "w") as zip_file:
         entry = zipfile.ZipInfo("link.cer")
         entry.external_attr = 0o120777 << 16
-        made.writestr(entry, target)
+        zip_file.writestr(entry, target)
     return buffer.getvalue()
 
 
 def _encrypted_entry(data: bytes) -> bytes:
-    made = bytearray(archive(("a.cer", data), method=zipfile.ZIP_STORED))
-    made[6] |= 1  # This flag in the local file header marks the file as encrypted.
+    zip_bytes = bytearray(archive(("a.cer", data), method=zipfile.ZIP_STORED))
+    zip_bytes[6] |= 1  # This flag in the local file header marks the file as encrypted.
     # This flag in the central directory marks the file as encrypted.
-    made[made.index(b"PK\x01\x02") + 8] |= 1
-    return bytes(made)
+    zip_bytes[zip_bytes.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(zip_bytes)
 
 
 def _many_entries() -> bytes:

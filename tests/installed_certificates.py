@@ -59,8 +59,8 @@ def issue_planned(planned: ln.PlannedCertificate, **changes) -> x509.Certificate
         title = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, values["subject"][0][1])])
         return issue(key.public_key(), title, key, **values | {"subject": values["subject"][:1]})
     hash_name = values.pop("hash_name", "")
-    made = issue(key.public_key(), ca.issuing.subject, ca.key, **values)
-    return replace_signature(made, ca.key, hash_name) if hash_name else made
+    certificate = issue(key.public_key(), ca.issuing.subject, ca.key, **values)
+    return replace_signature(certificate, ca.key, hash_name) if hash_name else certificate
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,8 @@ def _place(
     estate: Estate, planned: ln.PlannedCertificate, fault: str, chance: random.Random
 ) -> None:
     """Install a planned certificate with a given fault. A missing certificate is also a fault."""
-    own = {planned.subject.common_name, *planned.servers}
-    droppable = [name for name in planned.names if name not in own]
+    fixed_names = {planned.subject.common_name, *planned.servers}
+    droppable = [name for name in planned.names if name not in fixed_names]
     strangers = [server for server in estate.stores if server not in planned.servers]
     deep = [name for name in droppable if name.count(".") > 1]
     needs = {"missing": droppable, "wildcard": deep, "moved": strangers,
@@ -274,7 +274,7 @@ def write_all(table: str, path: Path) -> None:
     chain.
     """
     planned = ln.plan_certificates(ln.read_topology(table.encode()), ln.load_rules())
-    made = [
+    certificates = [
         issue_planned(certificate, begins=datetime.now(UTC)) for certificate in planned.certificates
     ]
-    path.write_bytes(pem(*made, *authority().chain))
+    path.write_bytes(pem(*certificates, *authority().chain))

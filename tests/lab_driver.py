@@ -474,7 +474,7 @@ class LabBrowser:
         """Return the exceptions, console errors, and failed requests that the browser reported."""
         errors = [("exception", text) for text in self.faults]
         errors += [("console", text) for kind, text in self.console if kind == "error"]
-        errors += [("request", f"{why} {url.split('?')[0]}") for url, why in self.failed]
+        errors += [("request", f"{reason} {url.split('?')[0]}") for url, reason in self.failed]
         skip = [re.compile(pattern) for pattern in BENIGN]
         return [(kind, text) for kind, text in errors if not any(p.search(text) for p in skip)]
 

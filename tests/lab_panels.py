@@ -97,9 +97,9 @@ def open_panel(lab: LabBrowser, folder: Path, *cells: str, name: str = "test.ipy
     lab.page.locator(".lyncnb").first.wait_for(state="visible")
 
 
-def open_editor(lab: LabBrowser, folder: Path, *more: str, table: str = "small.csv") -> None:
+def open_editor(lab: LabBrowser, folder: Path, *sources: str, table: str = "small.csv") -> None:
     """Open a notebook that shows a plan editor for a table."""
-    open_panel(lab, folder, EDITOR.format(table=table), *more)
+    open_panel(lab, folder, EDITOR.format(table=table), *sources)
     lab.page.get_by_role("row").nth(2).wait_for()
 
 
@@ -110,9 +110,9 @@ def cell_of(lab: LabBrowser, server: str, column: str):
         "columnheader"
     ).first.wait_for()  # After the page is reloaded, the test opens the table again.
     heads = grid.get_by_role("columnheader").all_inner_texts()
-    at = next(n for n, text in enumerate(heads) if text.strip(" ▲▼\n") == column)
+    index = next(n for n, text in enumerate(heads) if text.strip(" ▲▼\n") == column)
     row = grid.get_by_role("row").filter(has=lab.page.get_by_label(f"Select {server}"))
-    return row.get_by_role("gridcell").nth(at)
+    return row.get_by_role("gridcell").nth(index)
 
 
 def set_cell(lab: LabBrowser, server: str, column: str, value: str) -> None:

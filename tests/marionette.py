@@ -45,8 +45,8 @@ class Firefox:
     def __init__(self, folder: Path, *, seconds: float = 60):
         self.downloads = folder / "downloads"
         self._profile, self._seconds, self._numbers = folder / "profile", seconds, count(1)
-        for made in (self.downloads, self._profile):
-            made.mkdir()
+        for new_folder in (self.downloads, self._profile):
+            new_folder.mkdir()
         self._port = free_port()
         settings = {
             **_PREFERENCES,

@@ -60,9 +60,9 @@ def mirror_signature(certificate: bytes) -> bytes:
     valid.
     """
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-    made = x509.load_pem_x509_certificate(certificate)
-    der, content = made.public_bytes(Encoding.DER), made.tbs_certificate_bytes
-    r, s = decode_dss_signature(made.signature)
+    parsed = x509.load_pem_x509_certificate(certificate)
+    der, content = parsed.public_bytes(Encoding.DER), parsed.tbs_certificate_bytes
+    r, s = decode_dss_signature(parsed.signature)
     signature = b"\0" + encode_dss_signature(r, order - s)
     offset = der.index(content) + len(content)
     algorithm = der[offset : offset + 2 + der[offset + 1]]
@@ -129,7 +129,7 @@ class Authority:
         out: Path,
         *,
         extensions: tuple[str, ...] = GOOD,
-        more: tuple[str, ...] = (),
+        extra_lines: tuple[str, ...] = (),
         begins: timedelta = timedelta(days=-1),
         ends: timedelta = timedelta(days=180),
         serial: int | None = None,
@@ -140,7 +140,7 @@ class Authority:
         """Sign a request with the given OpenSSL arguments, and return the path of the certificate."""
         out.parent.mkdir(parents=True, exist_ok=True)
         file = out.with_suffix(".ext")
-        file.write_text("\n".join((*extensions, *more)))
+        file.write_text("\n".join((*extensions, *extra_lines)))
         openssl(
             *("x509", "-req", "-in", csr, "-CA", self.folder / f"{self.name}.pem"),
             *("-CAkey", self.folder / f"{self.name}.key", "-copy_extensions", copied),

@@ -19,12 +19,12 @@ class PanelClient:
             (message, list(buffers))
         )
 
-    def send(self, kind: str, **more: object) -> dict[str, dict]:
+    def send(self, kind: str, **fields: object) -> dict[str, dict]:
         """Send a message to the panel, and return the last response of each type."""
-        if "passphrase" in more and "number" not in more:
-            more["number"] = self.send("number")["number"]["number"]
+        if "passphrase" in fields and "number" not in fields:
+            fields["number"] = self.send("number")["number"]["number"]
         self.responses.clear()
-        self.panel._receive(self.panel, {"type": kind, **more}, [])
+        self.panel._receive(self.panel, {"type": kind, **fields}, [])
         return {message["type"]: message for message, _ in self.responses}
 
     def types(self) -> list[str]:
@@ -49,6 +49,6 @@ class PanelClient:
             for n, facts in enumerate(message["columns"]):
                 texts = bytes(buffers[1 + 2 * n]).decode().split("\0")
                 code = {1: "B", 2: "H", 4: "I"}[facts["width"]]
-                for row_id, at in zip(ids, array(code, buffers[2 + 2 * n]), strict=True):
-                    rows.setdefault(row_id, {})[facts["name"]] = texts[at]
+                for row_id, index in zip(ids, array(code, buffers[2 + 2 * n]), strict=True):
+                    rows.setdefault(row_id, {})[facts["name"]] = texts[index]
         return rows

@@ -312,7 +312,7 @@ def find_split_tokens(pdf: Path, names: Iterable[str]) -> list[str]:
         for word in page.iter(f"{space}word"):
             x, y, end, low = (float(word.get(k)) for k in ("xMin", "yMin", "xMax", "yMax"))
             lines.setdefault(round(y), []).append((x, end, y, low, word.text or ""))
-        begins = {
+        line_starts = {
             y: [w for w in words if not any(w[0] - _GAP < v[1] <= w[0] + 1 for v in words)]
             for y, words in lines.items()
         }
@@ -323,9 +323,11 @@ def find_split_tokens(pdf: Path, names: Iterable[str]) -> list[str]:
                 left, height = x, low - y
                 while before := [w[0] for w in words if left - _GAP < w[1] <= left + 1]:
                     left = min(before)
-                for at in range(round(y + height * 0.6), round(y + height * 2) + 1):
+                for position in range(round(y + height * 0.6), round(y + height * 2) + 1):
                     for _, _, _, _, other in (
-                        w for w in begins.get(at, ()) if left - _INDENT <= w[0] <= left + _GAP
+                        w
+                        for w in line_starts.get(position, ())
+                        if left - _INDENT <= w[0] <= left + _GAP
                     ):
                         matches = [*_NAME.finditer(text + other), *_DATE.finditer(text + other)]
                         across = [m for m in matches if m.start() < len(text) < m.end()]

@@ -41,8 +41,8 @@ def random_rows(chance: random.Random) -> list[dict[str, str]]:
     for number in range(1, chance.randint(2, 10)):
         pool = chance.choice([*_POOLS])
         role, fixed = _POOLS[pool]
-        more = fixed | cells[pool] | {"site": settled[pool]}
-        rows.append(row(f"srv{number}.contoso.com", role, pool, **more))
+        fields = fixed | cells[pool] | {"site": settled[pool]}
+        rows.append(row(f"srv{number}.contoso.com", role, pool, **fields))
     return rows
 
 

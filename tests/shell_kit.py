@@ -47,7 +47,7 @@ class Shell:
 
     def process(self, *arguments: str | Path, environment: dict[str, str] | None = None) -> Ended:
         """Run a lyncnb command in a separate process without standard input."""
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-m", "lyncnb", *map(str, arguments)],
             cwd=self.folder,
             env=process_environment({"COLUMNS": WIDE, **(environment or {})}),
@@ -57,11 +57,11 @@ class Shell:
         )
         out, err = (
             stream.decode("utf-8", "replace").replace(os.linesep, "\n")
-            for stream in (done.stdout, done.stderr)
+            for stream in (completed.stdout, completed.stderr)
         )
         assert "Traceback" not in out + err
-        keep_success(done.returncode, arguments)
-        return Ended(done.returncode, out, err)
+        keep_success(completed.returncode, arguments)
+        return Ended(completed.returncode, out, err)
 
     def write(self, name: str, content: str | bytes) -> Path:
         """Write a file to the folder."""
@@ -76,11 +76,11 @@ def keep_success(status: int, arguments: Sequence[object]) -> None:
         SUCCEEDED.add(str(arguments[0]))
 
 
-def process_environment(more: dict[str, str] | None = None) -> dict[str, str]:
+def process_environment(extra_variables: dict[str, str] | None = None) -> dict[str, str]:
     """Return the environment variables of this process without the terminal size."""
     # The terminal size that pytest-xdist sets must not apply to the child process.
     inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
-    return {**inherited, **(more or {})}
+    return {**inherited, **(extra_variables or {})}
 
 
 def make_shell(tmp_path, capsys, monkeypatch) -> Shell:

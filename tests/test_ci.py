@@ -97,6 +97,6 @@ def test_git_refuses_a_message_without_a_reason(tmp_path, message, problem):
     hook = tmp_path / ".git" / "hooks" / "commit-msg"
     hook.parent.mkdir(exist_ok=True)
     shutil.copy(REPOSITORY / ".ci" / "commit-message", hook)
-    ended = git("commit", "--allow-empty", "--cleanup=strip", "-F", "-", check=False)
-    assert problem in ended.stderr
-    assert (ended.returncode == 0) == (problem == "")
+    completed = git("commit", "--allow-empty", "--cleanup=strip", "-F", "-", check=False)
+    assert problem in completed.stderr
+    assert (completed.returncode == 0) == (problem == "")

@@ -42,7 +42,7 @@ def results(tmp_path_factory) -> dict[str, list]:
         "PYTHONPATH": str(REPOSITORY / "tests"),
     }
     program = REPOSITORY / "tests" / "docs_session.py"
-    ended = subprocess.run(
+    completed = subprocess.run(
         ["faketime", "-f", f"@{CLOCK}", sys.executable, program, *(DOCS / name for name in PAGES)],
         cwd=tmp_path_factory.mktemp("docs"),
         env=process_environment(environment),
@@ -51,33 +51,33 @@ def results(tmp_path_factory) -> dict[str, list]:
         text=True,
         check=False,
     )
-    assert ended.returncode == 0, ended.stderr
-    by_path = json.loads(ended.stdout.splitlines()[-1])
+    assert completed.returncode == 0, completed.stderr
+    by_path = json.loads(completed.stdout.splitlines()[-1])
     return {path.rpartition("/")[2]: result for path, result in by_path.items()}
 
 
 def selected(output: str, note: str) -> str:
     """Return the lines of an output that ``note`` selects. Each gap is replaced with one line "…"."""
     lines = without_random_text(output).splitlines()
-    chosen = set() if note else set(range(len(lines)))
+    line_numbers = set() if note else set(range(len(lines)))
     for part in note.split(", ") if note else ():
         position, _, count = part.rpartition(" ")
-        begin = {"first": 0, "last": len(lines) - int(count)}.get(position)
+        first_line = {"first": 0, "last": len(lines) - int(count)}.get(position)
         # With the note "from TEXT", the page shows the output from the first line that begins with
         # TEXT.
-        if begin is None:
+        if first_line is None:
             prefix = position.removeprefix("from ")
             starts = [line.strip().startswith(prefix) for line in lines]
             assert any(starts), (part, output)
-            begin = starts.index(True)
-        chosen |= set(range(max(begin, 0), min(begin + int(count), len(lines))))
-    shown = []
+            first_line = starts.index(True)
+        line_numbers |= set(range(max(first_line, 0), min(first_line + int(count), len(lines))))
+    excerpt = []
     for number, line in enumerate(lines):
-        if number in chosen:
-            shown.append(line)
-        elif shown[-1:] != ["…"]:
-            shown.append("…")
-    return "".join(f"{line}\n" for line in shown)
+        if number in line_numbers:
+            excerpt.append(line)
+        elif excerpt[-1:] != ["…"]:
+            excerpt.append("…")
+    return "".join(f"{line}\n" for line in excerpt)
 
 
 @pytest.mark.tools
@@ -91,23 +91,23 @@ def test_pages_show_the_output_of_their_commands(request, results, name):
     """
     # When files are refreshed, another test may have changed this page since it was read.
     text, output = (DOCS / name).read_text("utf-8"), ""
-    shown, pieces, end = [], [], 0
+    outputs, pieces, end = [], [], 0
     for block, result in zip(blocks_of(text), results[name], strict=True):
         if result is not None:
             status, output = result
             assert status == int(block.note("exit") or 0), (block.source, output)
         elif block.kind == "text" and not block.note("file"):
             now = selected(output, block.note("lines"))
-            shown.append((block.source, now))
-            begin, stop = block.span
+            outputs.append((block.source, now))
+            start, stop = block.span
             indented = "".join(f"{block.indent}{line}" for line in now.splitlines(keepends=True))
-            pieces += [text[end:begin], indented]
+            pieces += [text[end:start], indented]
             end = stop
     if request.config.getoption("--refresh"):
         (DOCS / name).write_text("".join([*pieces, text[end:]]), "utf-8")
     else:
-        assert shown
-        assert [before for before, _ in shown] == [now for _, now in shown]
+        assert outputs
+        assert [before for before, _ in outputs] == [now for _, now in outputs]
 
 
 def test_every_page_with_commands_is_run():
@@ -148,13 +148,13 @@ def test_the_page_of_options_describes_every_key(request):
     for name, option in OPTIONS.items():
         key = f"{option.section}.{option.key}" if option.section and option.key else option.key
         default = getattr(values, name) if option.key else ""
-        shown = "" if default in ("", (), None) else f"; default: {str(default).lower()}"
-        rows.append((key or f"[{option.section}]", f"{option.comment}{shown}"))
+        default_text = "" if default in ("", (), None) else f"; default: {str(default).lower()}"
+        rows.append((key or f"[{option.section}]", f"{option.comment}{default_text}"))
     # On a narrow page, a long key breaks after "_", so that both columns are visible.
     table = to_markdown(("Key", "Value"), rows).replace("\\_", "\\_<wbr>")
     text = TEXTS["plan-toml.md"]
     before, mark, rest = text.partition("<!-- keys -->\n")
-    written, end, after = rest.partition("<!-- end of keys -->")
+    page_table, end, after = rest.partition("<!-- end of keys -->")
     if request.config.getoption("--refresh"):
         page = DOCS / "plan-toml.md"
         text = page.read_text("utf-8")  # The previous test may have written outputs into this page.
@@ -162,7 +162,7 @@ def test_the_page_of_options_describes_every_key(request):
         _, end, after = rest.partition("<!-- end of keys -->")
         page.write_text(f"{before}{mark}{table}{end}{after}", "utf-8")
     else:
-        assert written == table
+        assert page_table == table
 
 
 def test_the_page_of_options_has_an_example_of_every_key():

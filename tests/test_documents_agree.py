@@ -59,16 +59,16 @@ def advance(planner, stage: str) -> None:
         skip = {record.id for record in bundle.requests if (record.id in last) != is_last}
         issued = answer_all(bundle, planner.ca, skip=skip)
         planner.write("issued.pem", pem(*issued.values(), *planner.ca.chain))
-        ended = planner("receive", "requests", "issued.pem")
-        assert ended.status == 0, ended.err
+        result = planner("receive", "requests", "issued.pem")
+        assert result.status == 0, result.err
         return
     commands = {
         "packaged": (("pfx", "requests", *PASS), ("steps", "requests")),
         "deployed": (("deployed", "requests"),),
     }
     for command in commands[stage]:
-        ended = planner(*command)
-        assert ended.status == 0, ended.err
+        result = planner(*command)
+        assert result.status == 0, result.err
 
 
 # The functions below return the values that a reader finds in each document.
@@ -151,8 +151,8 @@ def numbers_for_cas(planner) -> dict[str, dict[str, str]]:
     """Return the certificate numbers in the documents for the CAs, or {} if all certificates are
     issued.
     """
-    ended = planner("handover", "requests", "out.zip", "--force")
-    if ended.status:
+    result = planner("handover", "requests", "out.zip", "--force")
+    if result.status:
         return {}
     numbers = {}
     with zipfile.ZipFile(planner.folder / "out.zip") as archive:
@@ -184,11 +184,11 @@ def test_every_document_has_the_same_numbers(planner):
         assert sorted(map(int, recorded.values())) == list(range(1, len(recorded) + 1))
         assert before in ({}, recorded), stage
         before = recorded
-        shown = numbers_in(planner)
-        for name, numbers in shown.items():
+        numbers_by_file = numbers_in(planner)
+        for name, numbers in numbers_by_file.items():
             assert numbers, (stage, name)
             assert numbers.items() <= recorded.items(), (stage, name)
-        assert shown["summary.html"] == shown["summary.csv"] == recorded, stage
+        assert numbers_by_file["summary.html"] == numbers_by_file["summary.csv"] == recorded, stage
 
 
 def test_a_new_certificate_continues_the_count(planner):
@@ -202,8 +202,12 @@ def test_a_new_certificate_continues_the_count(planner):
     after = recorded_numbers(read_manifest(planner.folder / "requests"))
     (new,) = after.keys() - before.keys()
     assert (after.pop(new), after) == (str(len(before) + 1), before)
-    shown = numbers_in(planner)
-    assert shown["summary.html"] == shown["summary.csv"] == {**before, new: str(len(before) + 1)}
+    numbers_by_file = numbers_in(planner)
+    assert (
+        numbers_by_file["summary.html"]
+        == numbers_by_file["summary.csv"]
+        == {**before, new: str(len(before) + 1)}
+    )
 
 
 def test_a_rebuilt_manifest_has_the_numbers_of_the_summary(planner):
@@ -220,10 +224,10 @@ def test_a_rebuilt_manifest_has_the_numbers_of_the_summary(planner):
 
 def test_a_plan_without_a_folder_has_no_numbers(planner):
     """A plan that has no request folder may still change, so no document shows numbers."""
-    for ending in ("html", "md", "docx", "xlsx", "csv"):
-        planner("plan", "t.csv", "-o", f"p.{ending}")
-        text = text_of((planner.folder / f"p.{ending}").read_bytes(), f"p.{ending}")
-        assert not re.search(r"^\d+(\.\d+)? ·|certificates? \d|^No\.$", text, re.MULTILINE), ending
+    for suffix in ("html", "md", "docx", "xlsx", "csv"):
+        planner("plan", "t.csv", "-o", f"p.{suffix}")
+        text = text_of((planner.folder / f"p.{suffix}").read_bytes(), f"p.{suffix}")
+        assert not re.search(r"^\d+(\.\d+)? ·|certificates? \d|^No\.$", text, re.MULTILINE), suffix
     assert "No." not in planner("plan", "t.csv").out
 
 
@@ -240,19 +244,19 @@ def test_the_inventory_has_a_row_for_each_server_and_usage(planner):
         if not issued:
             assert "Inventory" not in openpyxl.load_workbook(io.BytesIO(data)).sheetnames
             continue
-        shown = {
+        inventory_rows = {
             (row["Server"], row["Type"], row["Thumbprint"], row["Serial number"], row["Issuer"],
              f"{row['Valid until']:%Y-%m-%d}")
             for row in sheet_rows(data, "Inventory")
         }  # fmt: skip
-        assert shown == {
+        assert inventory_rows == {
             (server, usage, record.issued.thumbprint_sha1, record.issued.serial, record.issued.issuer,
              record.issued.not_after[:10])
             for record in issued
             for server in record.plan.servers
             for usage in record.plan.usages or (record.plan.role,)
         }, stage  # fmt: skip
-        assert all(issuer for *_, issuer, _ in shown)
+        assert all(issuer for *_, issuer, _ in inventory_rows)
         recorded = {row["On the server since"] for row in sheet_rows(data, "Inventory")}
         assert (recorded == {None}) == (stage != "deployed")
 
@@ -296,13 +300,13 @@ def test_every_document_has_planner_table_and_dates(planner, monkeypatch):
     table and the dates.
     """
     planner.write("o.toml", OPTIONS)
-    made = ("request", "t.csv", "requests", "--options", "o.toml", *PASS)
-    assert planner(*made).status == 0
+    request_command = ("request", "t.csv", "requests", "--options", "o.toml", *PASS)
+    assert planner(*request_command).status == 0
     folder = planner.folder / "requests"
     changed = max(request.written_at for request in read_manifest(folder).requests)
     created = f"{changed[:10]} {changed[11:16]} UTC"
-    whole = f"{LINE} · Created: {created} · Evaluated for: 2027-03-15"
-    assert margin_of((folder / "summary.html").read_text("utf-8")) == whole
+    margin_text = f"{LINE} · Created: {created} · Evaluated for: 2027-03-15"
+    assert margin_of((folder / "summary.html").read_text("utf-8")) == margin_text
     book = openpyxl.load_workbook(folder / "summary.xlsx")
     assert book.properties.creator == "Ana Li, ana@contoso.com"
     assert f"{book.properties.created:%Y-%m-%d %H:%M} UTC" == created
@@ -311,7 +315,7 @@ def test_every_document_has_planner_table_and_dates(planner, monkeypatch):
     with zipfile.ZipFile(planner.folder / "out.zip") as archive:
         for issuer in ("internal", "public"):
             page = archive.read(f"{issuer}/README.html").decode()
-            assert margin_of(page) == whole
+            assert margin_of(page) == margin_text
             assert ">From</th><td>Ana Li, ana@contoso.com<" in page
     assert planner("plan", "requests/plan.json", "-o", "sheet.html").status in (0, 1)
     sheet = margin_of((planner.folder / "sheet.html").read_text("utf-8"))
@@ -321,9 +325,9 @@ def test_every_document_has_planner_table_and_dates(planner, monkeypatch):
     options = ("--options", "o.toml", "-o")
     for command, name in (("plan", "p.docx"), ("plan", "p.html"), ("trust", "trust.html"),
                           ("forecast", "f.html")):  # fmt: skip
-        more = ("--until", "2030-01-01") if command == "forecast" else ()
-        ended = planner(command, "t.csv", *options, name, *more)
-        assert ended.status in (0, 1), ended.err
+        extra_options = ("--until", "2030-01-01") if command == "forecast" else ()
+        result = planner(command, "t.csv", *options, name, *extra_options)
+        assert result.status in (0, 1), result.err
         path = planner.folder / name
         if name.endswith(".html"):
             assert margin_of(path.read_text("utf-8")).startswith(f"{LINE} · Created: 2027-01-01")
@@ -348,14 +352,14 @@ def test_each_stage_has_its_tasks(planner):
     """At each stage, the page of the request folder lists the planner's next command, and no
     completed task.
     """
-    wanted = {
+    next_commands = {
         "requested": ("lyncnb handover", "lyncnb receive"),
         "partly returned": ("lyncnb handover", "lyncnb receive", "lyncnb pfx"),
         "returned": ("lyncnb pfx",),
         "packaged": ("lyncnb steps", "lyncnb deployed"),
         "deployed": (),
     }
-    commands = {command for some in wanted.values() for command in some}
+    commands = {command for some in next_commands.values() for command in some}
     summaries = []
     for stage in STAGES:
         advance(planner, stage)
@@ -363,7 +367,7 @@ def test_each_stage_has_its_tasks(planner):
         tasks_by_person = tasks(planner)
         planner_tasks = " ".join(task for task, _ in tasks_by_person.get("Planner", []))
         assert {command for command in commands if command in planner_tasks} == set(
-            wanted[stage]
+            next_commands[stage]
         ), stage
         installs = [
             when for task, when in tasks_by_person.get("Server team", []) if "Install" in task
@@ -398,10 +402,10 @@ def test_every_document_has_the_same_digests_and_days(planner):
             ), name
             if name != "summary.xlsx":
                 assert manifest.plan_sha256 in text, (stage, name)
-            ends = {
+            end_dates = {
                 request.issued.not_after[:10] for request in manifest.requests if request.issued
             }
-            assert all(end in text for end in ends), (stage, name)
+            assert all(end in text for end in end_dates), (stage, name)
             for request in manifest.requests:
                 names = (*request.plan.san, request.plan.common_name)
                 assert [each for each in names if each not in text] == [], (stage, name)

@@ -43,18 +43,18 @@ shell = pytest.fixture(make_shell)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
-def _replace_file_values(kept: object, fresh: object) -> object:
+def _replace_file_values(earlier: object, fresh: object) -> object:
     """Copy an earlier manifest, but take the values that describe files from a new manifest."""
-    if isinstance(kept, dict):
+    if isinstance(earlier, dict):
         return {
             name: fresh[name] if name in _OF_FILES else _replace_file_values(value, fresh.get(name))
-            for name, value in kept.items()
+            for name, value in earlier.items()
         }
-    if isinstance(kept, list):
-        pairs = zip(kept, fresh, strict=True)
+    if isinstance(earlier, list):
+        pairs = zip(earlier, fresh, strict=True)
         return [_replace_file_values(kept_value, other) for kept_value, other in pairs]
-    of_files = isinstance(kept, str) and kept.startswith(("pfx/", _RETURNED))
-    return fresh if of_files else kept
+    of_files = isinstance(earlier, str) and earlier.startswith(("pfx/", _RETURNED))
+    return fresh if of_files else earlier
 
 
 def _by_id(document: dict) -> dict:
@@ -83,8 +83,8 @@ def stages(tmp_path_factory):
         if stage == "third":
             shutil.copy(EARLIER / "plan-third.json", parent_folder / stage / "plan.json")
         path = parent_folder / stage / "manifest.json"
-        kept = json.loads((EARLIER / f"manifest-{stage}.json").read_bytes())
-        grafted = _replace_file_values(_by_id(kept), _by_id(json.loads(path.read_bytes())))
+        earlier = json.loads((EARLIER / f"manifest-{stage}.json").read_bytes())
+        grafted = _replace_file_values(_by_id(earlier), _by_id(json.loads(path.read_bytes())))
         path.write_text(json.dumps(grafted | {"requests": [*grafted["requests"].values()]}))
 
     make_folder(folder, plan, recovery=[parent_folder / "pair.pub"])
@@ -118,9 +118,9 @@ def test_a_folder_opens_at_every_stage(stages, stage):
     before = digest(folder)
     status = ln.folder_status(folder, today=TODAY)
     assert status.problems == ()
-    kept = json.loads((EARLIER / f"manifest-{stage}.json").read_bytes())
+    earlier = json.loads((EARLIER / f"manifest-{stage}.json").read_bytes())
     assert [request.id for request in read_manifest(folder).requests] == [
-        request["id"] for request in kept["requests"]
+        request["id"] for request in earlier["requests"]
     ]
     assert digest(folder) == before
 
@@ -193,8 +193,8 @@ def test_an_interrupted_change_of_format_keeps_both_manifests(stages, tmp_path):
     earlier = (folder / "manifest.json").read_bytes()
     make_folder(folder, make_plan())
     assert (folder / "manifest.v2.json").read_bytes() == b"of the first try"
-    (kept,) = (folder / "archive").glob("manifest-*.json")
-    assert kept.read_bytes() == earlier
+    (archived_copy,) = (folder / "archive").glob("manifest-*.json")
+    assert archived_copy.read_bytes() == earlier
     assert ln.folder_status(folder, today=TODAY).problems == ()
 
 
@@ -204,9 +204,9 @@ def test_a_saved_plan_opens_and_is_compared(shell):
     """
     assert shell("compare", EARLIER / "saved.json", EARLIER / "plan.json").status == 0
     shell.write("t.csv", TWO_SITES)
-    done = shell("compare", EARLIER / "saved.json", "t.csv")
-    assert done.status == 1
-    assert "sha384" in done.out
+    result = shell("compare", EARLIER / "saved.json", "t.csv")
+    assert result.status == 1
+    assert "sha384" in result.out
 
 
 @needs_ssh_keygen
@@ -215,13 +215,13 @@ def test_the_signature_of_an_earlier_plan_is_verified(shell):
     have changed.
     """
     shell.write("passphrase", PASSPHRASE)
-    done = shell(
+    result = shell(
         *("request", "--plan", EARLIER / "saved.json", "--approved-by", EARLIER / "signers"),
         *("requests", "--passphrase-file", "passphrase"),
     )
-    assert done.status == 1
-    assert "was saved with different rules" in done.err
-    assert "signature" not in done.err
+    assert result.status == 1
+    assert "was saved with different rules" in result.err
+    assert "signature" not in result.err
     assert not (shell.folder / "requests").exists()
 
 
@@ -230,10 +230,10 @@ def test_an_earlier_asis_result_is_too_old(shell):
     wrote, because its checks were weaker.
     """
     shell.write("t.csv", TWO_SITES)
-    done = shell("request", "t.csv", "requests", "--only-missing", EARLIER / "as-is.json")
-    assert done.status == 2
-    assert "an older version of lyncnb wrote this file without a digest" in done.err
-    assert "lyncnb asis" in done.err
+    result = shell("request", "t.csv", "requests", "--only-missing", EARLIER / "as-is.json")
+    assert result.status == 2
+    assert "an older version of lyncnb wrote this file without a digest" in result.err
+    assert "lyncnb asis" in result.err
 
 
 def test_a_scenario_opens():
@@ -248,6 +248,6 @@ def test_a_scenario_opens():
 
 def test_the_guide_accepts_earlier_answers(shell):
     """The guide accepts every answer in a file of an earlier version."""
-    done = shell("guide", "first", "--answers", EARLIER / "guide.toml")
-    assert (done.status, done.err) == (0, "")
-    assert "7 certificates for 5 servers" in done.out
+    result = shell("guide", "first", "--answers", EARLIER / "guide.toml")
+    assert (result.status, result.err) == (0, "")
+    assert "7 certificates for 5 servers" in result.out

@@ -71,9 +71,9 @@ def test_no_other_product_uses_its_columns(shell):
     """A table with the columns of the fictional product is rejected if the product file is not
     specified.
     """
-    ended = shell("plan", "coast.csv")
-    assert ended.status == 2
-    assert "lamp" in ended.err
+    result = shell("plan", "coast.csv")
+    assert result.status == 2
+    assert "lamp" in result.err
 
 
 def test_plan_toml_finds_the_product_file_in_its_folder(shell):
@@ -91,15 +91,15 @@ def test_a_fictional_product_from_planning_to_deployment(shell, monkeypatch, tmp
     """For a fictional product, lyncnb requests, signs, imports and packages certificates, and
     writes the deployment steps.
     """
-    answered = answered_by_openssl(
+    bundle = answered_by_openssl(
         TABLE.encode(), tmp_path, product=PRODUCT, today=MIDNIGHT.date(), days=40
     )
     # The remaining steps run on a later date in another process.
     rule_files._custom_products.clear()
-    folder = answered.folder
-    ended = shell("pfx", folder)
-    assert ended.status != 0
-    assert "LYNCNB_PRODUCTS" in ended.err, "it says how the product is found"
+    folder = bundle.folder
+    result = shell("pfx", folder)
+    assert result.status != 0
+    assert "LYNCNB_PRODUCTS" in result.err, "it says how the product is found"
     monkeypatch.setenv("LYNCNB_PRODUCTS", str(PRODUCT.parent))
     assert shell("pfx", folder).status == 0
     assert shell("steps", folder).status == 0

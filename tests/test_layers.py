@@ -162,8 +162,8 @@ def relative_imports(module: str) -> Iterator[str]:
         base = folder[: len(folder) - node.level + 1]
         parts = [*base, *(node.module or "").split(".")] if node.module else base
         for alias in node.names:
-            whole = ".".join([*parts, alias.name])
-            target = whole if whole in MODULES else ".".join(parts)
+            full_name = ".".join([*parts, alias.name])
+            target = full_name if full_name in MODULES else ".".join(parts)
             yield target if target in MODULES or not target else f"{target}.__init__"
 
 
@@ -245,22 +245,26 @@ def test_lyncnb_has_only_relative_imports_of_its_files():
     """Files of lyncnb import each other only with relative imports, because the tests of layers do
     not examine absolute imports.
     """
-    own = {m: [n for n in names if n.split(".")[0] == "lyncnb"] for m, names in foreign().items()}
-    assert {module: names for module, names in own.items() if names} == {}
+    own_imports = {
+        m: [n for n in names if n.split(".")[0] == "lyncnb"] for m, names in foreign().items()
+    }
+    assert {module: names for module, names in own_imports.items() if names} == {}
 
 
 @pytest.mark.parametrize("package", sorted({package_of(name) for name in MODULES if "." in name}))
 def test_a_package_has_no_cycle(package):
     """Files in one package do not import each other in a cycle."""
-    inside = {
+    dependencies = {
         name: {other for other in relative()[name] if package_of(other) == package} - {name}
         for name in MODULES
         if package_of(name) == package
     }
-    while leaves := [name for name, targets in inside.items() if not targets & inside.keys()]:
+    while leaves := [
+        name for name, targets in dependencies.items() if not targets & dependencies.keys()
+    ]:
         for name in leaves:
-            del inside[name]
-    assert inside == {}
+            del dependencies[name]
+    assert dependencies == {}
 
 
 def test_names_are_imported_from_the_file_that_defines_them():
@@ -296,7 +300,7 @@ def _targets(module: str, node: ast.ImportFrom) -> list[str]:
     base = folder[: len(folder) - node.level + 1]
     parts = [*base, *(node.module or "").split(".")] if node.module else base
     wholes = [".".join([*parts, alias.name]) for alias in node.names]
-    return [whole if whole in MODULES else ".".join(parts) for whole in wholes]
+    return [full_name if full_name in MODULES else ".".join(parts) for full_name in wholes]
 
 
 def test_only_listed_files_import_each_library():
@@ -384,13 +388,13 @@ def test_every_error_has_a_hint():
 def test_python_code_contains_no_role_names():
     """Python code contains no role names, because TOML files define what each product requires."""
     roles = load_rules("lync2013").roles.keys()
-    named = [
+    mentions = [
         f"{module}:{node.lineno} {node.value}"
         for module in MODULES
         for node in nodes()[module]
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in roles
     ]
-    assert named == []
+    assert mentions == []
 
 
 def test_no_function_is_long():
@@ -426,10 +430,10 @@ def test_public_names_exist():
     import lyncnb
 
     for name in lyncnb.__all__:
-        shown = getattr(lyncnb, name)
-        assert shown.__doc__, name
+        export = getattr(lyncnb, name)
+        assert export.__doc__, name
         assert name in dir(lyncnb)
-        assert shown.__module__ == f"lyncnb{lyncnb._MODULES[name]}"
+        assert export.__module__ == f"lyncnb{lyncnb._MODULES[name]}"
         # If a module had the name of a function, importing the module would replace the function.
         assert name not in {package_of(module) for module in MODULES}
     assert len(lyncnb.__all__) <= 75

@@ -136,14 +136,14 @@ class Deployment:
     @cached_property
     def on_record(self) -> ln.RequestBundle:
         """Return a request folder without keys, in which every certificate is recorded."""
-        begins = datetime(2026, 11, 1, tzinfo=UTC)
-        return bundle_of(self.plan, lambda _: (begins, begins.replace(year=2027)))
+        start = datetime(2026, 11, 1, tzinfo=UTC)
+        return bundle_of(self.plan, lambda _: (start, start.replace(year=2027)))
 
     @cached_property
     def notebook(self) -> object:
         """Return a notebook that shows the plan and its picture."""
-        shown = self.plan._repr_html_() + ln.figure(self.plan)._repr_html_()
-        output = new_output("display_data", data={"text/html": shown})
+        html = self.plan._repr_html_() + ln.figure(self.plan)._repr_html_()
+        output = new_output("display_data", data={"text/html": html})
         return new_notebook(cells=[new_code_cell("plan", outputs=[output])])
 
 
@@ -194,8 +194,8 @@ class Folder(Deployment):
         saved = ln.save_plan(plan, self.place / "p.json", findings=findings)
         signers = self.signers
         sign_by_hand(self.place / "key", saved.path)
-        read = ln.read_saved_plan(saved.path)
-        return make_folder(self.place / "approved", read, findings=None, approved_by=signers)
+        signed_plan = ln.read_saved_plan(saved.path)
+        return make_folder(self.place / "approved", signed_plan, findings=None, approved_by=signers)
 
     @cached_property
     def issued(self) -> ln.IssuedCertificates:
@@ -249,8 +249,8 @@ def edited_csv(w: Deployment) -> Prepared:
 
 def scenario_files(w: Deployment) -> Prepared:
     """Return a function that saves a scenario in a folder."""
-    kept = Scenarios(w.new())
-    return lambda: kept.keep(ln.Scenario(name="a", topology=w.topology))
+    scenarios = Scenarios(w.new())
+    return lambda: scenarios.keep(ln.Scenario(name="a", topology=w.topology))
 
 
 def write_pair(first: ln.Forecast, second: ln.Forecast, suffix: str) -> bytes:
@@ -291,7 +291,9 @@ OF_PLANS: dict[str, Writer] = {
     **each(
         "forecasts.forecast_files.build_forecast_report",
         FORECAST_FILE.is_ours,
-        lambda w, suffix: lambda made=w.forecast: write_report(build_forecast_report(made), suffix),
+        lambda w, suffix: (
+            lambda forecast=w.forecast: write_report(build_forecast_report(forecast), suffix)
+        ),
     ),
     **each(
         "forecasts.compare_forecasts.build_forecasts_report",

@@ -63,7 +63,7 @@ def test_no_command_from_the_plan_to_the_steps_opens_a_connection(tmp_path):
     """
     shutil.copy(DATA / "contoso.csv", tmp_path)
     trace = tmp_path / "trace"
-    ended = subprocess.run(
+    completed = subprocess.run(
         ["strace", "-f", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", trace,
          sys.executable, "-c", _RUN, COMMANDS],
         cwd=tmp_path,
@@ -76,6 +76,6 @@ def test_no_command_from_the_plan_to_the_steps_opens_a_connection(tmp_path):
         capture_output=True,
         text=True,
     )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr
+    assert completed.returncode == 0, completed.stderr
     assert list((tmp_path / "requests" / "pfx").glob("*.pfx"))
     assert [line for line in trace.read_text().splitlines() if "AF_INET" in line] == []

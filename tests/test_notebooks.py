@@ -184,14 +184,14 @@ def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
             source = cell.source
             if "parameters" in cell.metadata.get("tags", ()):
                 source += "".join(f"\n{key} = {value!r}" for key, value in parameters.items())
-            done = shell.run_cell(source, store_history=True)
-            error = done.error_before_exec or done.error_in_exec
+            result = shell.run_cell(source, store_history=True)
+            error = result.error_before_exec or result.error_in_exec
             failed += [f"cell {number}: {error!r}"] if error else []
     return failed
 
 
 @pytest.mark.parametrize(
-    ("file", "made"),
+    ("file", "conversion"),
     [
         ("contoso.csv", None),
         ("single-server.csv", None),  # The table has no Edge Server and few columns.
@@ -207,13 +207,13 @@ def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
         ("contoso.csv", lambda _: table(row("sql01.contoso.com", "Database"))),
     ],
 )
-def test_planning_notebook_runs_on_any_table(tmp_path, file, made):
+def test_planning_notebook_runs_on_any_table(tmp_path, file, conversion):
     """If a planner changes only the path of the table, all cells of the planning notebook run, even
     with a workbook, a topology document, or 300 servers.
     """
     data = (DATA / file).read_bytes()
-    path = tmp_path / ("table.xlsx" if made is as_workbook else "table.csv")
-    path.write_bytes(made(data) if made else data)
+    path = tmp_path / ("table.xlsx" if conversion is as_workbook else "table.csv")
+    path.write_bytes(conversion(data) if conversion else data)
     assert failing_cells("plan", tmp_path, topology_file=str(path)) == []
 
 
@@ -251,12 +251,12 @@ def test_receiving_notebook_issues_the_sample_certificates(tmp_path, monkeypatch
     """
     monkeypatch.setenv("LYNCNB_PASSPHRASE", "only for the documentation")
     assert failing_cells("receive", tmp_path) == []
-    kept = tmp_path / "notebooks" / "sample-requests" / "returned"
-    assert len(list(kept.glob("*.cer"))) == 11
+    returned_folder = tmp_path / "notebooks" / "sample-requests" / "returned"
+    assert len(list(returned_folder.glob("*.cer"))) == 11
 
 
-@pytest.mark.parametrize("answered", [True, False])
-def test_receiving_notebook_writes_nothing_to_another_folder(tmp_path, answered):
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_receiving_notebook_writes_nothing_to_another_folder(tmp_path, is_answered):
     """If the planner specifies another folder, all cells of the receiving notebook run, and write
     nothing unless `write_in_code` is set.
     """
@@ -264,15 +264,15 @@ def test_receiving_notebook_writes_nothing_to_another_folder(tmp_path, answered)
     plan = ln.plan_certificates(ln.read_topology(table_file), ln.load_rules())
     folder = tmp_path / "mine"
     bundle = ln.write_requests(plan, folder, passphrase=Secret("only for the documentation"))
-    if answered:
+    if is_answered:
         ln.demo.answer(bundle, tmp_path / "notebooks" / "answers")
     before = files_in(tmp_path)
     assert failing_cells("receive", tmp_path, request_folder=str(folder)) == []
     assert files_in(tmp_path) == before
-    given = {"request_folder": str(folder), "write_in_code": True}
-    assert failing_cells("receive", tmp_path, **given) == []
+    parameters = {"request_folder": str(folder), "write_in_code": True}
+    assert failing_cells("receive", tmp_path, **parameters) == []
     assert (tmp_path / "notebooks" / "for-the-cas.zip").is_file()
-    assert any(folder.glob("returned/*.cer")) is answered
+    assert any(folder.glob("returned/*.cer")) is is_answered
 
 
 # Code that runs the cells of a notebook up to the last one that checks a plan, and prints the

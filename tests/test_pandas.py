@@ -151,16 +151,16 @@ def test_the_types_do_not_depend_on_the_data(nouns):
     """Dates, counts and yes/no columns have the same types in empty data frames as in full ones."""
     for name, noun in nouns.items():
         frame = noun.to_frame()
-        wanted = {heading: kind for heading, kind in TYPES.items() if heading in frame}
+        expected = {heading: kind for heading, kind in TYPES.items() if heading in frame}
         if name == "saved plan":
             # In the data frame of a saved plan, the column Names contains the names, and not their
             # number.
-            del wanted["Names"]
+            del expected["Names"]
         if name == "trust":
-            del wanted["Names"]
+            del expected["Names"]
         if name == "status":
-            wanted["Valid until"] = "datetime64[us, UTC]"
-        assert types(frame) == wanted, name
+            expected["Valid until"] = "datetime64[us, UTC]"
+        assert types(frame) == expected, name
         empty = to_frame(noun._list_headings(), [], kinds=noun._list_kinds())
         assert list(empty.dtypes) == list(frame.dtypes), name
 
@@ -177,8 +177,8 @@ def test_remaining_days_stay_numeric_while_a_request_waits(nouns, tmp_path):
     full = nouns["status"].to_frame()
     assert list(waiting.dtypes) == list(mixed.dtypes) == list(full.dtypes)
     assert mixed.sort_values("Days left")["Certificate"].iloc[0] == plan.certificates[0].id
-    left = mixed["Valid until"].max() - pd.Timestamp("2026-11-24 12:00", tz="UTC")
-    assert mixed["Days left"].dropna().tolist() == [left.days]
+    remaining_time = mixed["Valid until"].max() - pd.Timestamp("2026-11-24 12:00", tz="UTC")
+    assert mixed["Days left"].dropna().tolist() == [remaining_time.days]
 
 
 def test_the_data_frame_of_a_figure_has_column_types(nouns):
@@ -228,13 +228,13 @@ def test_the_page_of_frames_lists_all_columns(request):
         parts.append(f"## Figure: {name}\n\nReturned by `ln.figure`.\n\n{list_columns(columns)}")
     page = REPOSITORY / "docs" / "frames.md"
     before, mark, rest = page.read_text("utf-8").partition("<!-- frames -->\n")
-    written, end, after = rest.partition("<!-- end of frames -->")
+    page_text, end, after = rest.partition("<!-- end of frames -->")
     assert end
     text = "\n".join(parts)
     if request.config.getoption("--refresh"):
         page.write_text(f"{before}{mark}{text}{end}{after}", "utf-8")
     else:
-        assert written == text
+        assert page_text == text
 
 
 def list_columns(columns):
@@ -246,10 +246,10 @@ def list_columns(columns):
 
 def test_every_public_function_has_annotations_that_python_can_read():
     """typing.get_type_hints works for every public function, class, method and property."""
-    read = 0
+    count = 0
     for name, function in public_functions():
         hints = typing.get_type_hints(function)
         missing = set(inspect.signature(function).parameters) - set(hints) - {"self", "cls"}
         assert inspect.isclass(function) or not missing, name
-        read += 1
-    assert read > 250
+        count += 1
+    assert count > 250

@@ -51,10 +51,10 @@ def _find_commands():
         # line.
         text = re.sub(r"```.+?```", lambda block: block[0].replace("\n", ";"), text, flags=re.S)
         text = re.sub(r'"\n\s+f?"|\n', " ", text)
-        for name, rest in re.findall(
+        for name, arguments in re.findall(
             r"\blyncnb ([a-z]+(?:-[a-z]+)*)\b((?: +[^ `\"';:,()|]+)*)", text
         ):
-            before_next = rest.partition(" lyncnb ")[0]
+            before_next = arguments.partition(" lyncnb ")[0]
             yield path, name, re.findall(r"(?<=\s)--?[a-z][a-z-]*", before_next)
 
 
@@ -130,7 +130,7 @@ def test_python_of_the_readme_runs(request, tmp_path):
     cells = re.sub(r"^```sh\n.+?^```$", "", text, flags=re.M | re.S)
     shutil.copytree(REPOSITORY / "data", tmp_path / "data")
     run = "import json, sys, docs_session as d; print(json.dumps(d.run_page(sys.argv[1])))"
-    ended = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", run, cells],
         cwd=tmp_path,
         env={
@@ -142,8 +142,8 @@ def test_python_of_the_readme_runs(request, tmp_path):
         text=True,
         check=False,
     )
-    assert (ended.returncode, ended.stderr) == (0, "")
-    results = json.loads(ended.stdout)
+    assert (completed.returncode, completed.stderr) == (0, "")
+    results = json.loads(completed.stdout)
     outputs, output = [], ""
     for block, result in zip(blocks_of(cells), results, strict=True):
         if block.kind == "text":
@@ -158,7 +158,7 @@ def test_python_of_the_readme_runs(request, tmp_path):
             text = text[: block.span[0]] + now + text[block.span[1] :]
         _README.write_text(text, "utf-8")
     else:
-        assert [shown for shown, _ in outputs] == [now for _, now in outputs]
+        assert [before for before, _ in outputs] == [now for _, now in outputs]
 
 
 def test_every_command_line_of_the_readme_has_a_test():
@@ -177,11 +177,11 @@ def check_table(request, page: Path, mark: str, table: str) -> None:
     With the option --refresh, the function updates the table instead.
     """
     before, start, rest = page.read_text("utf-8").partition(f"<!-- {mark} -->\n")
-    written, end, after = rest.partition(f"<!-- end of {mark} -->")
+    page_table, end, after = rest.partition(f"<!-- end of {mark} -->")
     if request.config.getoption("--refresh"):
         page.write_text(f"{before}{start}{table}{end}{after}", "utf-8")
     else:
-        assert written == table
+        assert page_table == table
 
 
 def test_the_guide_page_lists_the_omitted_questions(request):

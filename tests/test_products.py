@@ -95,12 +95,12 @@ def rows_for(vector: dict) -> list[dict]:
         "dialin_url": inputs.get("dialin_url", ""),
         "admin_url": inputs.get("admin_url", ""),
     }
-    taken = (
+    column_names = (
         "strict_dns", "autologon", "sip_dns_aliases", "web_internal_fqdn", "web_external_fqdn",
         "access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn", "xmpp_domains", "federation",
         "client_autoconfig", "aol_pic", "owas_external_fqdn", "tenant_sip_domains",
     )  # fmt: skip
-    own = {name: inputs[name] for name in taken if name in inputs}
+    own = {name: inputs[name] for name in column_names if name in inputs}
     # In a test vector, a missing value for autodiscover means false. In a table, a blank cell means
     # true.
     own["autodiscover"] = inputs.get("autodiscover", False)
@@ -159,14 +159,14 @@ def planned(vector: dict, *, profile: str = "default", product: str = ""):
     topology = read_topology(as_csv(rows_for(vector)))
     plan = plan_certificates(topology, load_rules(product), options=options)
     server = topology.pools and rows_for(vector)[0]["server_fqdn"].lower()
-    wanted = set(vector["usages"])
+    usages = set(vector["usages"])
     if vector["role"] not in ("ReverseProxy", "OfficeWebApps", "ExchangeOWA"):
-        matches = [c for c in plan.certificates if wanted <= set(c.usages)]
+        matches = [c for c in plan.certificates if usages <= set(c.usages)]
     # The commands for these certificates have no -Type parameter, so the test vectors describe the
     # usage in their own words.
     else:
         matches = [c for c in plan.certificates if c.role == vector["role"]]
-    if wanted != {"OAuthTokenIssuer"}:
+    if usages != {"OAuthTokenIssuer"}:
         matches = [c for c in matches if server in c.servers]
     (certificate,) = matches
     return certificate
@@ -260,13 +260,16 @@ def repeated() -> list[tuple[str, str]]:
     """Return each complete test vector that also applies to another product, together with the id
     of that product.
     """
-    again = {
+    products_by_name = {
         name: [p for page in vector.get("also_in", ()) for p in REPEATED.get(page, ())]
         for name, vector in vectors().items()
     }
-    again |= {name: ["sfb2019", "sfbse"] for name in OF_EVERY_VERSION}
+    products_by_name |= {name: ["sfb2019", "sfbse"] for name in OF_EVERY_VERSION}
     return [
-        (name, p) for name, products in again.items() for p in products if is_whole(vectors()[name])
+        (name, p)
+        for name, products in products_by_name.items()
+        for p in products
+        if is_whole(vectors()[name])
     ]
 
 
@@ -296,7 +299,7 @@ def test_a_page_for_2019_repeats_the_tables_for_2015(name, product):
 
 
 @pytest.mark.parametrize(
-    ("name", "more"),
+    ("name", "extra_inputs"),
     [
         ("LS13-RP-MOBILITY", {}),
         ("SFB15-RP-MOBILITY", {}),
@@ -313,11 +316,11 @@ def test_a_page_for_2019_repeats_the_tables_for_2015(name, product):
         ("CMD-EX4-SE", {"web_external_fqdn": "atl-ext.litwareinc.com"}),
     ],
 )
-def test_partly_printed_names_are_planned(name, more):
+def test_partly_printed_names_are_planned(name, extra_inputs):
     """If a document prints only some of the names, these names are in the planned certificate."""
     vector = dict(vectors()[name])
     base = {"server_fqdn": "ee01.contoso.com"} if vector["role"] == "FrontEnd" else {}
-    vector["inputs"] = base | vector["inputs"] | more
+    vector["inputs"] = base | vector["inputs"] | extra_inputs
     if name == "UCMA-POOL-CMD":
         vector["inputs"]["pool_servers"] = vector["documented"]["san"]
     assert names(planned(vector).names) >= names(vector["documented"]["san"])

@@ -108,12 +108,12 @@ def probe() -> Probe:
     """
     as_is_result = as_is()
     facts = {"place": "a.contoso.com:5061", "address": "192.0.2.1:5061", "owner": "a.contoso.com"}
-    shown = as_is_result.planned[0].certificate
+    certificate = as_is_result.planned[0].certificate
     return Probe(
         product="lync2013", source="contoso.csv", plan_sha256=plan().sha256, zone="inside",
         made_at="2026-11-24T08:00:00Z", as_is=as_is_result, notes=("1 of 2 members seen",),
         seen=(
-            ProbeLine(result="different", id="a", certificate=shown, remarks=("old",), **facts),
+            ProbeLine(result="different", id="a", certificate=certificate, remarks=("old",), **facts),
             ProbeLine(result="refused", remarks=("closed",), condition="if it runs", **facts),
             ProbeLine(result="cannot be seen", id="b", owner="the deployment"),
         ),
@@ -249,9 +249,9 @@ def test_a_plan_has_the_format_of_its_suffix(suffix, tmp_path):
         if suffix == ".svg"
         else write_plan_table(plan(), ln.check_plan(plan()), suffix)
     )
-    read = READERS[suffix](data)
+    content = READERS[suffix](data)
     if suffix == ".csv":
-        assert read == [list_headings(list_columns(CSV))]
+        assert content == [list_headings(list_columns(CSV))]
     path = tmp_path / f"a{suffix}"
     path.write_bytes(data)
     check_output(path, PLAN_FILE)
@@ -302,7 +302,7 @@ def test_headings_are_defined_with_their_values():
     tables = {tuple(row[:3]) for name, suffix in CASES for row in headings(name, suffix)}
     tables |= {tuple(list_headings(list_columns(table))[:3]) for table in range(5)}
     joined = {",".join(f'"{heading}"' for heading in first) for first in tables if len(first) > 2}
-    again = []
+    repetitions = []
     for path in sorted((REPOSITORY / "lyncnb").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, (ast.Tuple, ast.List)):
@@ -312,5 +312,5 @@ def test_headings_are_defined_with_their_values():
                 is_same = isinstance(node, ast.Constant) and any(
                     text in str(node.value) for text in joined
                 )
-            again += [f"{path.name}:{node.lineno}"] if is_same else []
-    assert again == []
+            repetitions += [f"{path.name}:{node.lineno}"] if is_same else []
+    assert repetitions == []

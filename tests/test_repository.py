@@ -120,19 +120,23 @@ def test_every_module_that_a_comment_names_exists():
     file is in the repository.
     """
     paths = [f"/{path.relative_to(REPOSITORY)}" for path in files()]
-    named = {
+    module_names = {
         name
         for path, text in texts(".py", ".toml", ".js", ".md")
         if path.is_relative_to(REPOSITORY / "lyncnb") or path.name == "CONTRIBUTING.md"
         for name in re.findall(r"(?<![\w./])[a-z]\w*(?:/\w+)*\.py\b", text)
     }
-    assert {name for name in named if not any(path.endswith(f"/{name}") for path in paths)} == set()
+    assert {
+        name for name in module_names if not any(path.endswith(f"/{name}") for path in paths)
+    } == set()
 
 
 def test_no_lock_file_is_committed():
     """No lock file, temporary file or notebook checkpoint is in the repository."""
-    left = [p for p in files() if p.suffix in {".lock", ".tmp", ".pyc"} or "checkpoint" in str(p)]
-    assert left == []
+    leftovers = [
+        p for p in files() if p.suffix in {".lock", ".tmp", ".pyc"} or "checkpoint" in str(p)
+    ]
+    assert leftovers == []
 
 
 def test_constraints_contain_only_versions_and_markers():
@@ -191,8 +195,8 @@ def test_requirements_are_what_lyncnb_needs():
     extras need.
     """
     lines = [Requirement(line) for line in pins("requirements.txt")]
-    listed = {line.name for line in lines if not line.marker or line.marker.evaluate()}
-    assert listed == needed("lyncnb", ("docx", "dash"))
+    package_names = {line.name for line in lines if not line.marker or line.marker.evaluate()}
+    assert package_names == needed("lyncnb", ("docx", "dash"))
 
 
 def test_every_test_has_a_docstring():
@@ -239,10 +243,10 @@ def test_ci_runs_the_test_command_of_the_readme():
     script = (REPOSITORY / ".ci" / "run").read_text("utf-8")
     assert "pytest" not in script
     pipeline = re.search(r"^command=\$\((.+)\)$", script, re.M)[1]
-    taken = subprocess.run(
+    completed = subprocess.run(
         ["bash", "-c", pipeline], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
-    assert taken.stdout.strip() == command_after("test command")
+    assert completed.stdout.strip() == command_after("test command")
 
 
 def test_readme_has_two_self_contained_commands():
@@ -264,20 +268,22 @@ def test_readme_shows_the_plan_of_the_sample(request):
     mark, end = "<!-- plan table -->\n", "\n<!-- end of plan table -->"
     text = README.read_text("utf-8")
     before, rest = text.split(mark)
-    written, after = rest.split(end)
+    readme_table, after = rest.split(end)
     if request.config.getoption("--refresh"):
         README.write_text(f"{before}{mark}{table}{end}{after}", "utf-8")
     else:
-        assert written == table
+        assert readme_table == table
 
 
 def test_documents_use_only_public_names():
     """Each ln.NAME in a document or notebook is a public name of the package."""
-    shown = [*(path for path in files() if path.suffix in (".md", ".ipynb"))]
-    shown.remove(
+    documents = [*(path for path in files() if path.suffix in (".md", ".ipynb"))]
+    documents.remove(
         REPOSITORY / "CHANGELOG.md"
     )  # The changelog also mentions names that no longer exist.
-    names = {name for path in shown for name in re.findall(r"\bln\.(\w+)", path.read_text("utf-8"))}
+    names = {
+        name for path in documents for name in re.findall(r"\bln\.(\w+)", path.read_text("utf-8"))
+    }
     assert names >= {"read_topology", "write_requests"}
     assert names - set(ln.__all__) == set()
 

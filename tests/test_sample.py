@@ -71,8 +71,8 @@ def test_request_of_the_sample_has_the_planned_names(request, plan, tmp_path):
         ln.write_requests(plan, tmp_path / "requests", passphrase=PASSPHRASE)
         (csr,) = (tmp_path / "requests" / "csr").glob(f"{edge.id}*.csr")
         command = ["openssl", "req", "-in", csr, "-text"]
-        shown = subprocess.run(command, capture_output=True, check=True)
-        path.write_bytes(shown.stdout)
+        completed = subprocess.run(command, capture_output=True, check=True)
+        path.write_bytes(completed.stdout)
     text = path.read_text("ascii")
     assert content_of(text) == planned
     assert "-----BEGIN CERTIFICATE REQUEST-----" in text

@@ -206,7 +206,7 @@ def run_go_program(paths: Sequence[Path], folder: Path) -> dict[Path, list[str]]
         [program], input="\n".join(map(str, paths)), capture_output=True, text=True, check=True
     ).stdout
     rows = (line.split("\t") for line in output.splitlines())
-    return _GO_SAID.setdefault(requested, {Path(name): rest for name, *rest in rows})
+    return _GO_SAID.setdefault(requested, {Path(name): fields for name, *fields in rows})
 
 
 def by_go(paths: Sequence[Path], folder: Path) -> set[Path]:

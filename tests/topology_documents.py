@@ -16,9 +16,9 @@ REGISTRAR = f'<RegistrarService IsDirector="false" {_ROLES} />'
 
 def web(external: str = "", internal: str = "") -> str:
     """Return the XML of a WebServices service with the given content."""
-    inside = f"<InternalSettings Host={quoteattr(internal)} />" if internal else ""
-    inside += f"<ExternalSettings Host={quoteattr(external)}><OverrideUrls /></ExternalSettings>"
-    return f"<WebService {_ROLES}>{inside}<Component ComponentName='Meet' /></WebService>"
+    settings = f"<InternalSettings Host={quoteattr(internal)} />" if internal else ""
+    settings += f"<ExternalSettings Host={quoteattr(external)}><OverrideUrls /></ExternalSettings>"
+    return f"<WebService {_ROLES}>{settings}<Component ComponentName='Meet' /></WebService>"
 
 
 def edge(access: str, conferencing: str, media: str) -> str:
@@ -52,19 +52,19 @@ class Cluster:
     branch: str = ""
 
 
-def front_end(fqdn: str, machines: tuple[str, ...] = ("",), **more) -> Cluster:
+def front_end(fqdn: str, machines: tuple[str, ...] = ("",), **options) -> Cluster:
     """Return the cluster of a Standard Edition server, or of an Enterprise Edition pool with
     several computers.
     """
     services = {
         "UserServices": "",
-        "Registrar": more.pop("registrar", REGISTRAR),
-        "WebServices": web(more.pop("external", f"web-{fqdn}"), more.pop("internal", "")),
+        "Registrar": options.pop("registrar", REGISTRAR),
+        "WebServices": web(options.pop("external", f"web-{fqdn}"), options.pop("internal", "")),
         "ConfServices": "",
         "ApplicationServer": "",
-        **dict.fromkeys(more.pop("beside", ()), ""),
+        **dict.fromkeys(options.pop("beside", ()), ""),
     }
-    return Cluster(fqdn, services, machines, **more)
+    return Cluster(fqdn, services, machines, **options)
 
 
 URLS = (
@@ -95,7 +95,7 @@ def topology_builder(
     )
 
 
-def _partial(clusters, domains, urls, version, more) -> str:
+def _partial(clusters, domains, urls, version, extra_elements) -> str:
     sites: dict[str, dict[str, list[str]]] = {}
     services = []
     for number, cluster in enumerate(clusters):
@@ -111,12 +111,12 @@ def _partial(clusters, domains, urls, version, more) -> str:
             f'<Cluster UniqueId="c{number}" Fqdn={quoteattr(cluster.fqdn)}><Machines>{machines}</Machines>'
             f'<SqlInstances><SqlInstance UniqueId="s{number}" Name="" /></SqlInstances></Cluster>'
         )
-        installed = [(f"c{number}", name, inside) for name, inside in cluster.services.items()]
+        installed = [(f"c{number}", name, content) for name, content in cluster.services.items()]
         installed += [(f"s{number}", name, "") for name in cluster.databases]
         services += [
             f'<Service UniqueId="{installed_on}{name}" RoleName="{name}" InstalledOn="{installed_on}"'
-            f' ServiceVersion="{version}"><DependsOn />{inside}</Service>'
-            for installed_on, name, inside in installed
+            f' ServiceVersion="{version}"><DependsOn />{content}</Service>'
+            for installed_on, name, content in installed
         ]
     central = []
     for site, branches in sites.items():
@@ -136,7 +136,7 @@ def _partial(clusters, domains, urls, version, more) -> str:
         for component, domain, url in urls
     )
     return (
-        f'<PartialTopology xmlns="{DEPLOY}.WritableTopology.2008">{_domains(domains)}{more}'
+        f'<PartialTopology xmlns="{DEPLOY}.WritableTopology.2008">{_domains(domains)}{extra_elements}'
         f"<SimpleUrlConfiguration>{simple}</SimpleUrlConfiguration><CentralSites>{''.join(central)}"
         f"</CentralSites><Services>{''.join(services)}</Services></PartialTopology>"
     )
@@ -144,8 +144,10 @@ def _partial(clusters, domains, urls, version, more) -> str:
 
 def _domains(domains: tuple[str, ...]) -> str:
     # The default SIP domain is marked as the default, and need not be the first in the list.
-    inside = "".join(f'<InternalDomain Name="{name}" />' for name in sorted(domains, reverse=True))
-    return f'<InternalDomains DefaultDomain="{domains[0]}" {_READ}>{inside}</InternalDomains>'
+    elements = "".join(
+        f'<InternalDomain Name="{name}" />' for name in sorted(domains, reverse=True)
+    )
+    return f'<InternalDomains DefaultDomain="{domains[0]}" {_READ}>{elements}</InternalDomains>'
 
 
 def published(
@@ -168,13 +170,13 @@ def published(
             for name in cluster.machines
         )
         elements.append(f"<Cluster Fqdn={quoteattr(cluster.fqdn)}>{cluster_id}{machines}</Cluster>")
-        installed = [(cluster_id, name, inside) for name, inside in cluster.services.items()]
+        installed = [(cluster_id, name, content) for name, content in cluster.services.items()]
         sql = f'<SqlInstanceId Name="">{cluster_id}</SqlInstanceId>'
         installed += [(sql, name, "") for name in cluster.databases]
         services += [
             f'<Service ServiceVersion="{version}"><ServiceId SiteId="1" RoleName="{name}"'
-            f' Instance="1" /><DependsOn /><InstalledOn>{installed_on}</InstalledOn>{inside}</Service>'
-            for installed_on, name, inside in installed
+            f' Instance="1" /><DependsOn /><InstalledOn>{installed_on}</InstalledOn>{content}</Service>'
+            for installed_on, name, content in installed
         ]
     return (
         f'<Topology xmlns="{DEPLOY}.Topology.2008">{_domains(domains)}<Sites>{sites}</Sites>'
@@ -186,7 +188,7 @@ def exported(
     clusters: list[Cluster],
     *,
     urls: tuple[tuple[str, str, str, str], ...] = tuple(("Global", *url) for url in URLS),
-    **more,
+    **options,
 ) -> str:
     """Return a topology in the format of ``lyncnb snippet topology``, with the owner of each simple
     URL.
@@ -196,5 +198,5 @@ def exported(
         f' ActiveUrl="{url}" />'
         for whose, component, domain, url in urls
     )
-    topology = published(clusters, **more)
+    topology = published(clusters, **options)
     return f'<Export xmlns="urn:lyncnb:topology-export:1">{topology}{simple}</Export>'

@@ -36,9 +36,9 @@ class WineCmd:
         shutil.copy(self.certreq, script.parent)
         # The output goes to a file, because background processes of Wine would keep a pipe open
         # after the batch file ends.
-        shown = self.prefix.with_name("shown.txt")
-        with shown.open("wb") as out:
-            done = subprocess.run(
+        output_path = self.prefix.with_name("shown.txt")
+        with output_path.open("wb") as out:
+            completed = subprocess.run(
                 [WINE or "wine", "cmd", "/c", script],
                 input=typed.replace("\n", "\r\n").encode(),
                 env={**self.environment, **{name: str(path) for name, path in environment.items()}},
@@ -48,7 +48,7 @@ class WineCmd:
                 timeout=120,
                 check=False,
             )
-        return done.returncode, shown.read_bytes().decode("cp437").replace("\r\n", "\n")
+        return completed.returncode, output_path.read_bytes().decode("cp437").replace("\r\n", "\n")
 
 
 @pytest.fixture(scope="session")

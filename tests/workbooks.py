@@ -35,12 +35,12 @@ def xlsx(
     buffer = io.BytesIO()
     with xlsxwriter.Workbook(buffer) as book:
         sheet = book.add_worksheet("Servers")
-        for at, row in enumerate(rows, start=top):
+        for row_number, row in enumerate(rows, start=top):
             for column, value in enumerate(row):
                 if isinstance(value, str) and value:
-                    sheet.write_string(at, column, value)
+                    sheet.write_string(row_number, column, value)
                 elif value not in ("", None):
-                    sheet.write(at, column, value)
+                    sheet.write(row_number, column, value)
         change(book, sheet)
     return buffer.getvalue()
 
@@ -55,9 +55,9 @@ def packed(parts: Mapping[str, str | bytes], *, stored: bool = False) -> bytes:
     return buffer.getvalue()
 
 
-def workbook(more: Mapping[str, str | bytes], *, sheets: Sequence[str] = ("Servers",)) -> dict:
+def workbook(parts: Mapping[str, str | bytes], *, sheets: Sequence[str] = ("Servers",)) -> dict:
     """Return the XML parts of a workbook. `more` contains the sheets and further parts."""
-    listed = "".join(
+    sheet_elements = "".join(
         f'<sheet name={quoteattr(name)} sheetId="{n}" r:id="rId{n}"/>'
         for n, name in enumerate(sheets, start=1)
     )
@@ -69,13 +69,13 @@ def workbook(more: Mapping[str, str | bytes], *, sheets: Sequence[str] = ("Serve
         "[Content_Types].xml": "<Types/>",
         "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="rId1" '
         f'Type="{RELS}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-        "xl/workbook.xml": f'<workbook xmlns="{MAIN}" xmlns:r="{RELS}"><sheets>{listed}</sheets>'
+        "xl/workbook.xml": f'<workbook xmlns="{MAIN}" xmlns:r="{RELS}"><sheets>{sheet_elements}</sheets>'
         "</workbook>",
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">{related}'
         f'<Relationship Id="rId98" Type="{RELS}/styles" Target="styles.xml"/>'
         f'<Relationship Id="rId99" Type="{RELS}/sharedStrings" Target="/xl/sharedStrings.xml"/>'
         "</Relationships>",
-        **more,
+        **parts,
     }
 
 
@@ -88,13 +88,13 @@ def sheet_xml(rows: str, *, heading: Sequence[str] = (), before: str = "", after
     )
 
 
-def one_sheet(rows: str, **more: object) -> bytes:
+def one_sheet(rows: str, **options: object) -> bytes:
     """Return a workbook with one sheet, which has the given rows below the headings server_fqdn,
     role, and site.
     """
-    heading = more.pop("heading", ("server_fqdn", "role", "site"))
-    parts, stored = more.pop("parts", {}), bool(more.pop("stored", False))
-    sheet = sheet_xml(rows, heading=heading, **more)
+    heading = options.pop("heading", ("server_fqdn", "role", "site"))
+    parts, stored = options.pop("parts", {}), bool(options.pop("stored", False))
+    sheet = sheet_xml(rows, heading=heading, **options)
     return packed(workbook({"xl/worksheets/sheet1.xml": sheet, **parts}), stored=stored)
 
 
@@ -107,10 +107,10 @@ ODS = "application/vnd.oasis.opendocument.spreadsheet"
 
 def ods_cell(text: str) -> str:
     """Return an OpenDocument cell that contains text."""
-    inside = (
+    paragraphs = (
         "".join(f"<text:p>{escape(line)}</text:p>" for line in text.split("\n")) if text else ""
     )
-    return f'<table:table-cell office:value-type="string">{inside}</table:table-cell>'
+    return f'<table:table-cell office:value-type="string">{paragraphs}</table:table-cell>'
 
 
 def ods(tables: str, *, styles: str = "", stored: bool = False, **parts: str) -> bytes:
@@ -128,8 +128,8 @@ def ods(tables: str, *, styles: str = "", stored: bool = False, **parts: str) ->
 
 def ods_table(rows: Iterable[str], name: str = "Servers", more: str = "") -> str:
     """Return the XML of an OpenDocument table with the given rows of cells."""
-    inside = "".join(f"<table:table-row>{row}</table:table-row>" for row in rows)
-    return f'<table:table table:name="{name}"{more}>{inside}</table:table>'
+    row_elements = "".join(f"<table:table-row>{row}</table:table-row>" for row in rows)
+    return f'<table:table table:name="{name}"{more}>{row_elements}</table:table>'
 
 
 def spreadsheet(rows: Sequence[Sequence[str]], *, stored: bool = False) -> bytes:
@@ -154,10 +154,10 @@ def fill_in_template(rows: list[dict[str, object]], *, over_example: bool = Fals
     book, buffer = openpyxl.load_workbook(io.BytesIO(build_template(".xlsx"))), io.BytesIO()
     sheet = book["Servers"]
     column_numbers = {cell.value: cell.column for cell in sheet[1]}
-    for at, row in enumerate(rows, start=2 if over_example else 3):
-        for cell in sheet[at]:
+    for row_number, row in enumerate(rows, start=2 if over_example else 3):
+        for cell in sheet[row_number]:
             cell.value = None
         for heading, value in row.items():
-            sheet.cell(at, column_numbers[heading], value)
+            sheet.cell(row_number, column_numbers[heading], value)
     book.save(buffer)
     return buffer.getvalue()

@@ -74,15 +74,15 @@ def _compare_entry(record: RequestRecord, request: CertificationRequest) -> Iter
 
 
 def _compare_issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
-    kept: dict[str, str] = {}
+    issuers_by_id: dict[str, str] = {}
     with suppress(
         BundleError
     ):  # The function ``find_plan_problems`` reports a plan that differs from the manifest.
         entries = read_entries(read_plan_bytes(folder, manifest)).certificates
-        kept = {entry.id: entry.issuer for entry in entries}
+        issuers_by_id = {entry.id: entry.issuer for entry in entries}
     is_named = False
     for record in manifest.requests:
-        before, now = kept.get(record.id, ""), record.plan.issuer
+        before, now = issuers_by_id.get(record.id, ""), record.plan.issuer
         if record.state != "retired" and before and now and before != now:
             is_named = True
             message = (

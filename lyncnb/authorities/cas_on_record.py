@@ -119,10 +119,10 @@ def is_same_issuer(
     recorded_certificate: Certificate, top: Certificate, path: Path, issuers: Issuers
 ) -> bool:
     """Return whether a path has the same issuer as a recorded certificate with an unknown root."""
-    named = [
+    candidates = [
         issuer for issuer in path.issuers if issuer.subject_key == recorded_certificate.issuer_key
     ]
-    if any(issuers.is_signed(recorded_certificate, issuer) for issuer in named):
+    if any(issuers.is_signed(recorded_certificate, issuer) for issuer in candidates):
         return True
     keys = (recorded_certificate.authority_key_id, top.authority_key_id)
     is_alike = recorded_certificate.issuer_key == top.issuer_key and (

@@ -63,8 +63,10 @@ class CertificateEvent(JsonSerializable):
         server = f" on {self.server}" if self.server else ""
         detail = f": {self.detail}" if self.detail else ""
         by = f" (by {self.user} on {self.host}, with lyncnb {self.command})" if self.user else ""
-        why = f", reason: {self.reason}" if self.reason and self.reason not in self.detail else ""
-        return f"{self.at[:10]} {self.what}{server}{detail}{by}{why}"
+        reason = (
+            f", reason: {self.reason}" if self.reason and self.reason not in self.detail else ""
+        )
+        return f"{self.at[:10]} {self.what}{server}{detail}{by}{reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,8 +233,8 @@ def certificate_history(
     for match in _merge_matches(matches):
         all_generations = known.list_generations(match.record, match.servers)
         if day:
-            all_generations, more = _filter_by_date(match, all_generations, day)
-            notes = (*notes, *more)
+            all_generations, date_notes = _filter_by_date(match, all_generations, day)
+            notes = (*notes, *date_notes)
         generations += all_generations
     return CertificateHistory(
         folder=path, on=day, generations=tuple(generations), notes=tuple(dict.fromkeys(notes))
@@ -261,7 +263,7 @@ def _filter_by_date(
 
     If no installation is recorded, return all generations that were possibly installed.
     """
-    chosen: list[GenerationHistory] = []
+    generations: list[GenerationHistory] = []
     notes: list[str] = []
     unknown = {server for part in all_generations for server in part.servers}
     unknown &= set(match.servers) or unknown
@@ -269,11 +271,11 @@ def _filter_by_date(
         stays = tuple(stay for stay in part.stays if stay.was_installed_on(day))
         unknown -= {stay.server for stay in stays}
         if stays:
-            chosen.append(replace(part, stays=stays))
+            generations.append(replace(part, stays=stays))
     if unknown:
         maybe = [part for part in all_generations if _could_be_installed(part, day)]
-        chosen += [
-            part for part in maybe if part.id not in {generation.id for generation in chosen}
+        generations += [
+            part for part in maybe if part.id not in {generation.id for generation in generations}
         ]
         candidates = ", ".join(f"generation {part.generation}" for part in maybe) or "none"
         notes.append(
@@ -281,7 +283,7 @@ def _filter_by_date(
             f"before {day}. The following certificates had been received and were valid on "
             f"{day}, so they may have been installed: {candidates}"
         )
-    return chosen, notes
+    return generations, notes
 
 
 def _could_be_installed(generation: GenerationHistory, day: str) -> bool:
@@ -377,15 +379,17 @@ class _RecordedData:
         moves: dict[str, list[_Move]] = {}
         for number in numbers:
             for event, line in self._events.get((record.id, number), ()):
-                own = moves.setdefault(event.server, [])
+                server_moves = moves.setdefault(event.server, [])
                 if event.what == DAY_CORRECTED:
-                    own[:] = [move for move in own if move[0] != event.on or move[3] != number]
+                    server_moves[:] = [
+                        move for move in server_moves if move[0] != event.on or move[3] != number
+                    ]
                 elif event.what in (DEPLOYED, UNDEPLOYED):
                     move = (event.on, _find_event_time(event, line), event.what, number)
-                    own.append(move)
+                    server_moves.append(move)
         stays: dict[int, list[Stay]] = {}
-        for server, own in moves.items():
-            for number, stay in _find_installation_periods(server, sorted(own)):
+        for server, server_moves in moves.items():
+            for number, stay in _find_installation_periods(server, sorted(server_moves)):
                 stays.setdefault(number, []).append(stay)
         return stays
 

@@ -58,7 +58,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
         ``receive``, except findings that depend on the time. The function matches no
         certificates, reads no other files and writes nothing.
     """
-    at = convert_to_time(today) if today is not None else datetime.now(UTC)
+    evaluated_at = convert_to_time(today) if today is not None else datetime.now(UTC)
     known, missing, exchanged = read_received_certificates(bundle)
     packages = find_altered_packages(bundle)
     by_sha256 = {certificate.sha256: certificate for certificate in known}
@@ -75,7 +75,12 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
             if part is not None and certificate is not None:
                 matches.append(
                     evaluate_on_record(
-                        request, certificate, part.file, issuers, by_sha256, evaluated_at=at
+                        request,
+                        certificate,
+                        part.file,
+                        issuers,
+                        by_sha256,
+                        evaluated_at=evaluated_at,
                     )
                 )
     earlier = find_earlier_certificates(outstanding, by_sha256)
@@ -87,7 +92,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
     findings += list_distinct_findings(map(build_issued_certificate, matches))
     return IssuedCertificates(
         bundle=bundle,
-        today=at.date(),
+        today=evaluated_at.date(),
         certificates=tuple(map(build_issued_certificate, current)),
         superseded=(),
         findings=sort_findings(dict.fromkeys(findings)),
@@ -299,8 +304,8 @@ def _list_recorded_files(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int
                     yield owner, certificate.file, certificate.file_sha256, certificate.sha256
                     if certificate.chain:
                         yield owner, certificate.chain, certificate.chain_sha256, ""
-    for kept in bundle.manifest.issuers:
-        yield ("", 0), kept.file, kept.sha256, ""
+    for kept_file in bundle.manifest.issuers:
+        yield ("", 0), kept_file.file, kept_file.sha256, ""
 
 
 def _read_file(folder: Path, name: str) -> bytes | None:

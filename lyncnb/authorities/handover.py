@@ -203,24 +203,24 @@ def hand_over(
     check_sender_text(sender)
     check_output(out, PACKAGE, force=force)
     bundle = open_requests(folder)
-    wanted = None if requests is None else frozenset(requests)
+    request_ids = None if requests is None else frozenset(requests)
     fitting = [
         record
         for record in bundle.requests
         if _is_selected(record, issuer=issuer, site=site, pool=pool)
-        and (wanted is None or record.id in wanted)
+        and (request_ids is None or record.id in request_ids)
     ]
     waiting = [record for record in fitting if record.state == "waiting"]
-    chosen = [record for record in waiting if not record.plan.at_set_up]
+    outgoing = [record for record in waiting if not record.plan.at_set_up]
     revoked = [record for record in fitting if list_certificates_to_revoke(record)]
-    if not (chosen or revoked):
+    if not (outgoing or revoked):
         raise BundleError(
             f"none of the waiting requests in {folder} matches the selection",
             hint=_explain_missing_match(bundle.requests),
         )
     reject_problems(bundle.folder, tuple(find_altered_entries(bundle.folder, bundle.manifest)))
-    _check_templates(chosen, template, client_template, config)
-    parts = _add_revocations(_split_by_ca(chosen, template, client_template, config), revoked)
+    _check_templates(outgoing, template, client_template, config)
+    parts = _add_revocations(_split_by_ca(outgoing, template, client_template, config), revoked)
     day = convert_to_date(today) if today else datetime.now(UTC).date()
     options = read_folder_options(bundle.folder, bundle.manifest)
     planned = options.planned_issue_date if options else None
@@ -374,16 +374,18 @@ def _split_by_ca(
         groups.setdefault(
             (record.plan.issuer, record.ca, _needs_client_authentication(record)), []
         ).append(record)
-    taken: set[str] = set()
-    for (issuer, ca, client), own in sorted(groups.items(), key=lambda item: item[0]):
-        folder = choose_part_folder(issuer, f"{ca} client authentication" if client else ca, taken)
-        taken.add(folder)
+    folders: set[str] = set()
+    for (issuer, ca, client), group in sorted(groups.items(), key=lambda item: item[0]):
+        folder = choose_part_folder(
+            issuer, f"{ca} client authentication" if client else ca, folders
+        )
+        folders.add(folder)
         internal = issuer == "internal"
         yield Part(
             folder=folder,
             issuer=issuer,
             ca=ca,
-            requests=tuple(own),
+            requests=tuple(group),
             template=((client and client_template) or template) if internal else "",
             config=(config or _find_config(ca)) if internal else "",
         )

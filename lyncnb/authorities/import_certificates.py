@@ -159,18 +159,20 @@ def store_returned(
             ),
         ]
         if manifest.format == FIRST_FORMAT:
-            wanted = _find_new_placements(folder, manifest, placements, FIRST_FORMAT)
-            if not (wanted or issued.passed_over or _has_new_issuers(bundle, issued)):
+            new_placements = _find_new_placements(folder, manifest, placements, FIRST_FORMAT)
+            if not (new_placements or issued.passed_over or _has_new_issuers(bundle, issued)):
                 return replace(bundle, manifest=manifest)
         # A record in the first format does not contain the evidence for its evaluation. Writing the
         # record again adds the evidence.
-        wanted = _find_new_placements(folder, manifest, placements, FORMAT)
+        new_placements = _find_new_placements(folder, manifest, placements, FORMAT)
         manifest = _write_issuers(folder, manifest, _list_issuers(everyone, issued.issuers), now)
-        if wanted:
+        if new_placements:
             for subfolder, mode in ((FOLDER, 0o755), (REFUSED, 0o755), ("archive", 0o700)):
-                if subfolder != REFUSED or any(placement.is_refused for placement in wanted):
+                if subfolder != REFUSED or any(
+                    placement.is_refused for placement in new_placements
+                ):
                     make_folder(folder / subfolder, mode)
-        manifest = _store_certificates(folder, manifest, wanted, now)
+        manifest = _store_certificates(folder, manifest, new_placements, now)
         manifest = _record_unused_certificates(manifest, issued, now)
         save_manifest(folder, manifest)
         _remove_accepted_files(folder, before, manifest)
@@ -203,7 +205,7 @@ def _write_issuers(
     folder: Path, manifest: Manifest, issuers: Mapping[str, Certificate], now: str
 ) -> Manifest:
     """Write all CA certificates that the folder does not contain, even if no chain uses them."""
-    known = {kept.file for kept in manifest.issuers}
+    known = {kept_file.file for kept_file in manifest.issuers}
     missing = {
         name: to_pem([issuer.der])
         for issuer in issuers.values()
@@ -502,8 +504,8 @@ def _update_record(
         others = [other for other in record.refused if other.sha256 != issued.sha256]
         return replace(record, refused=(*others, received))
     if placement.is_current:
-        kept = tuple(other for other in record.refused if other.sha256 != issued.sha256)
-        record = replace(record, refused=kept)
+        remaining = tuple(other for other in record.refused if other.sha256 != issued.sha256)
+        record = replace(record, refused=remaining)
         if record.issued is not None and record.issued.sha256 == issued.sha256:
             # If only the evaluation or the chain of the certificate has changed, its PFX package
             # remains valid.

@@ -115,19 +115,23 @@ class ReceivedRequests(Table, JsonSerializable):
         """Return a sentence that summarizes the received requests."""
         actions = [request.action for request in self.requests]
         counts = ", ".join(f"{actions.count(action)} {action}" for action in dict.fromkeys(actions))
-        left = sum(
+        pending = sum(
             record.state == "planned" and bool(record.key_holder) for record in self.bundle.requests
         )
         parts = [f"{count_of(len(self.requests), 'request')}: {counts}"]
-        if left:
-            parts.append(f"you must still create {count_of(left, 'request')} on another computer")
+        if pending:
+            parts.append(
+                f"you must still create {count_of(pending, 'request')} on another computer"
+            )
         return "; ".join(parts)
 
     def to_text(self) -> str:
         """Return the results of the import as plain lines for a terminal."""
         lines = []
-        taken = [request.key_holder for request in self.requests if request.action != "refused"]
-        lines += describe_unverified_keys(taken)
+        key_holders = [
+            request.key_holder for request in self.requests if request.action != "refused"
+        ]
+        lines += describe_unverified_keys(key_holders)
         for request in self.requests:
             parts = [f"{request.action}: {request.file}: {request.request_id or 'unknown'}"]
             if request.key_holder:
@@ -258,7 +262,7 @@ def _read_requests(
 
     A folder may contain other files, but a private key among them is reported.
     """
-    named = {Path(path).name for path in paths if not os.path.isdir(path)}
+    file_names = {Path(path).name for path in paths if not os.path.isdir(path)}
     requests: list[_FoundRequest] = []
     problems: list[Problem] = []
     findings: list[Finding] = []
@@ -275,7 +279,7 @@ def _read_requests(
             for remark in file.remarks
             if remark[0] in _WORTH_TELLING
         ]
-        if not file.requests and file.name in named:
+        if not file.requests and file.name in file_names:
             problems.append(Problem(message=_explain_missing_request(file), file=file.name))
     if problems or not requests:
         raise ReturnedFileError(
@@ -348,8 +352,10 @@ def _find_obstacles(
     request: _FoundRequest, record: RequestRecord, manifest: Manifest
 ) -> Iterator[Finding]:
     key = request.request.spki_sha256
-    if odd := find_key_difference(request.request.public_key):
-        yield create_returned_finding("request-key-differs", record.id, f"{request.file}: {odd}")
+    if difference := find_key_difference(request.request.public_key):
+        yield create_returned_finding(
+            "request-key-differs", record.id, f"{request.file}: {difference}"
+        )
     owners = [
         other.id
         for other in manifest.requests

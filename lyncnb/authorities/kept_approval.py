@@ -45,12 +45,12 @@ def keep_approval(folder: Path, plan: bytes, signature: bytes, *, lock_seconds: 
 
     Identical files are not written again.
     """
-    wanted = {PLAN: plan, SIGNATURE: signature}
+    new_files = {PLAN: plan, SIGNATURE: signature}
     present = dict(_read_files(folder))
-    if present == wanted:
+    if present == new_files:
         return
     with lock_folder(folder, wait_seconds=lock_seconds):
-        for name, data in wanted.items():
+        for name, data in new_files.items():
             if present.get(name) != data:
                 files.replace_file(folder / name, data, 0o600)
 
@@ -96,8 +96,8 @@ def verify_approval(
         _, notes = _verify_signature(folder, last, allowed)
         return KeptApproval(notes=notes)
     except (ApprovalError, BundleError) as error:
-        own = error.message.removeprefix(f"{SIGNATURE} ")
-        words = own if own != error.message else f"is not valid: {own}"
+        detail = error.message.removeprefix(f"{SIGNATURE} ")
+        words = detail if detail != error.message else f"is not valid: {detail}"
         return _report_problem(words, hint=error.hint)
 
 

@@ -63,9 +63,9 @@ def _find_matches(records: Sequence[RequestRecord], text: str, name: str) -> Ite
     if exact:
         yield NamedRequest(name=name, record=exact[0])
         return
-    begins = [record for record in records if record.id.casefold().startswith(text)]
-    if len(begins) == 1:
-        yield NamedRequest(name=name, record=begins[0])
+    prefix_matches = [record for record in records if record.id.casefold().startswith(text)]
+    if len(prefix_matches) == 1:
+        yield NamedRequest(name=name, record=prefix_matches[0])
         return
     for record in records:
         servers = tuple(server for server in _find_servers(record) if _matches_server(server, text))

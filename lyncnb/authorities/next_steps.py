@@ -77,35 +77,38 @@ def list_next_steps(folder: str | os.PathLike[str], rows: Iterable[StatusRow]) -
 
 
 def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
-    if chosen := [row for row in rows if row.revoke]:
-        serials = [serial for row in chosen for serial in row.revoke]
-        names = " ".join(row.id for row in chosen[:_NAMED])
+    if matching_rows := [row for row in rows if row.revoke]:
+        serials = [serial for row in matching_rows for serial in row.revoke]
+        names = " ".join(row.id for row in matching_rows[:_NAMED])
         yield (
-            f"Ask the CA to revoke {_describe_certificates(chosen)} (serial number "
+            f"Ask the CA to revoke {_describe_certificates(matching_rows)} (serial number "
             f"{join_first(serials, _NAMED)}). Then record the revocation: lyncnb deployed "
             f"{quoted_folder} {names} --revoked"
         )
-    if chosen := [row for row in rows if row.is_revoked and not row.revoke]:
-        yield f"Replace {_describe_certificates(chosen)}: servers still have a revoked certificate."
-    yield from _list_renewals(rows, quoted_folder)
-    if chosen := [row for row in rows if find_stage(row) == "refused"]:
+    if matching_rows := [row for row in rows if row.is_revoked and not row.revoke]:
         yield (
-            f"Ask the CA for another certificate, because {_describe_certificates(chosen)} "
+            f"Replace {_describe_certificates(matching_rows)}: servers still have a revoked "
+            "certificate."
+        )
+    yield from _list_renewals(rows, quoted_folder)
+    if matching_rows := [row for row in rows if find_stage(row) == "refused"]:
+        yield (
+            f"Ask the CA for another certificate, because {_describe_certificates(matching_rows)} "
             f"must not be installed. To see why, run: lyncnb status {quoted_folder} "
-            f"{chosen[0].id}"
+            f"{matching_rows[0].id}"
         )
     for stage, tell in _BY_STAGE.items():
-        if chosen := [row for row in rows if find_stage(row) == stage]:
-            yield tell(chosen, quoted_folder)
+        if matching_rows := [row for row in rows if find_stage(row) == stage]:
+            yield tell(matching_rows, quoted_folder)
 
 
 def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
     due = [row for row in rows if row.state in ("expired", "expiring") and not row.under_way]
     due_here = [row for row in due if not row.key_holder]
     for state, words in (("expired", "Expired"), ("expiring", "Due for renewal")):
-        if chosen := [row for row in due_here if row.state == state]:
+        if matching_rows := [row for row in due_here if row.state == state]:
             yield (
-                f"{words}: {_describe_certificates(chosen)}. To renew these certificates, "
+                f"{words}: {_describe_certificates(matching_rows)}. To renew these certificates, "
                 f"run: lyncnb renew {quoted_folder} --due --reason TEXT"
             )
     if elsewhere := [row for row in due if row.key_holder]:

@@ -198,7 +198,7 @@ def deployed(
     command = "deployed --revoked" if revoked else "deployed"
     with record_changes(
         path, command, now=format_timestamp(today), wait_seconds=lock_seconds
-    ) as written:
+    ) as change_log:
         survey, manifest = take_survey(path), read_manifest(path)
         reject_problems(path, survey.problems)
         run = _DeploymentRun(
@@ -220,7 +220,7 @@ def deployed(
                 f"{path}: lyncnb recorded nothing", problems=tuple(dict.fromkeys(run.problems))
             )
         changed = manifest.with_records(run.records.values())
-        written.add_events(*run.withdrawn)
+        change_log.add_events(*run.withdrawn)
         if changed != manifest:
             save_manifest(path, changed)
             save_manifest(path, refresh_summary_files(path, changed))
@@ -237,12 +237,12 @@ def _find_errors(
     The certificates are evaluated at the end of the deployment date.
     """
     now = datetime.now(UTC)
-    at = (
+    evaluated_at = (
         now
         if today is None and deployment_date == now.date()
         else datetime.combine(deployment_date, time(23, 59, 59), UTC)
     )
-    issued = load_issued(bundle, today=at)
+    issued = load_issued(bundle, today=evaluated_at)
     return {
         certificate.request_id: next(
             (f.message for f in certificate.findings if f.severity == "error"), ""
@@ -272,10 +272,12 @@ class _DeploymentRun:
         by_name: dict[str, list[tuple[NamedRequest, Generation | None]]] = {}
         for match in matches:
             if match.record.state != "retired" or not match.servers:
-                named = [p for p in match.record.generations if p.generation == match.generation]
+                generations = [
+                    p for p in match.record.generations if p.generation == match.generation
+                ]
                 part = (
-                    named[0]
-                    if named and named[0].issued
+                    generations[0]
+                    if generations and generations[0].issued
                     else self._find_newest_generation(match.record)
                 )
                 by_name.setdefault(match.name, []).append((match, part))
@@ -306,8 +308,8 @@ class _DeploymentRun:
         for record in self.manifest.requests:
             if record.issued is None or record.state == "retired":
                 continue
-            if why := self.good.get(record.id, ""):
-                self.notes.append(f"{record.id} was not recorded: {why}")
+            if reason := self.good.get(record.id, ""):
+                self.notes.append(f"{record.id} was not recorded: {reason}")
             elif not self._is_deployed_everywhere(record, record, record.issued):
                 self._record_generation(record, record, ())
 
@@ -447,14 +449,16 @@ class _DeploymentRun:
         issued, day = part.issued, day or self.day.isoformat()
         assert issued is not None
         if day < issued.not_before[:10]:
-            begins = issued.not_before[:10]
-            message = f"{record.id}: the certificate is valid from {begins}, which is after {day}"
+            start_date = issued.not_before[:10]
+            message = (
+                f"{record.id}: the certificate is valid from {start_date}, which is after {day}"
+            )
             hint = "specify the date on which the certificate was installed on the servers"
             self.problems.append(Problem(message=message, file=seen_in, hint=hint))
             return
         servers = servers or list_servers_for(record, part)
         present = {deployment.server: deployment for deployment in part.every_deployment}
-        left = _find_superseded_servers(record, part)
+        superseded = _find_superseded_servers(record, part)
         # A recorded date can be corrected only if the certificate is installed on all servers that
         # the user specified.
         corrects = self.corrects and not seen_in and present.keys() >= set(servers)
@@ -462,7 +466,7 @@ class _DeploymentRun:
             server
             for server in servers
             if server not in present
-            or server in left
+            or server in superseded
             or present[server].certificate != issued.sha256
             or (corrects and present[server].on != day)
         ]
@@ -472,7 +476,7 @@ class _DeploymentRun:
                 server=server, on=present[server].on, note=f"to {day}",
             )
             for server in new
-            if server in present and server not in left
+            if server in present and server not in superseded
             and present[server].certificate == issued.sha256
         )  # fmt: skip
         if not new:
@@ -481,15 +485,15 @@ class _DeploymentRun:
                 record.id, part.generation, _ALREADY, servers, first, issued.serial, seen_in
             )
             return
-        kept = tuple(deployment for name, deployment in present.items() if name not in new)
+        unchanged = tuple(deployment for name, deployment in present.items() if name not in new)
         added = build_deployments(issued, new, date_text=day, recorded_at=self.now, seen_in=seen_in)
         self.records[record.id] = record.with_generation(
-            part.generation, deployments=(*kept, *added)
+            part.generation, deployments=(*unchanged, *added)
         )
         self._add_result(record.id, part.generation, _RECORDED, new, day, issued.serial, seen_in)
 
     def _record_server_report(self, report: ServerReport) -> None:
-        left = set(report.thumbprints)
+        unmatched = set(report.thumbprints)
         for record in self.manifest.requests:
             record = self.records.get(record.id, record)
             seen = sorted(
@@ -501,13 +505,13 @@ class _DeploymentRun:
                 ),
                 key=lambda part: part.generation,
             )  # fmt: skip
-            left -= {part.issued.thumbprint_sha1.casefold() for part in seen if part.issued}
+            unmatched -= {part.issued.thumbprint_sha1.casefold() for part in seen if part.issued}
             if seen:
                 # If a server uses two generations, record the earlier one. If both are only in the
                 # certificate store, record the later one.
                 self._record_reported_generation(record, seen[-1 if report.of_store else 0], report)
-        if left and not report.of_store:
-            thumbprints = ", ".join(thumbprint.upper() for thumbprint in sorted(left))
+        if unmatched and not report.of_store:
+            thumbprints = ", ".join(thumbprint.upper() for thumbprint in sorted(unmatched))
             self.notes.append(
                 f"{report.source}: {report.server} uses certificates that do not belong to this "
                 f"folder: {thumbprints}"
@@ -551,10 +555,10 @@ class _DeploymentRun:
                 )
                 return
         for later, _ in newer:
-            rest = tuple(
+            remaining = tuple(
                 deployment for deployment in later.every_deployment if deployment.server != server
             )
-            record = record.with_generation(later.generation, deployments=rest)
+            record = record.with_generation(later.generation, deployments=remaining)
             self.records[record.id] = record
             serial = later.issued.serial if later.issued else ""
             self._add_result(

@@ -334,8 +334,8 @@ def folder_status(
     # manifest can contain a change that the history lacks.
     history = read_history(path)
     manifest = read_manifest(path)
-    at = convert_to_time(today) if today is not None else datetime.now(UTC)
-    issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
+    evaluated_at = convert_to_time(today) if today is not None else datetime.now(UTC)
+    issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=evaluated_at)
     problems = _find_problems(survey, manifest, issued)
     # A file can change between two checks, because a command is running. Only a problem that the
     # second check also finds is real.
@@ -345,7 +345,7 @@ def folder_status(
         # A running command records a file in the manifest only after it has received or written the
         # file.
         if manifest != before:
-            issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
+            issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=evaluated_at)
         problems = _find_problems(survey, manifest, issued)
     standing = compare_with_saved_plan(manifest, issued)
     strays = standing.problem if standing else None
@@ -353,17 +353,19 @@ def folder_status(
     is_written = os.path.lexists(path / OWNER_NAME)
     missing, of_history = compare_history(history, manifest, is_written=is_written)
     problems = (*problems, *((strays,) if strays else ()), *approval.problems, *missing)
-    requests = tuple(_list_statuses(manifest, issued, at, read_renewal_terms(path, manifest)))
+    requests = tuple(
+        _list_statuses(manifest, issued, evaluated_at, read_renewal_terms(path, manifest))
+    )
     return FolderStatus(
         folder=path,
-        today=at.date(),
+        today=evaluated_at.date(),
         requests=requests,
         next_steps=list_next_steps(path, requests),
         problems=problems,
         notes=(
             *((standing.description,) if standing and standing.follows else ()),
             *approval.notes,
-            *_list_notes(survey, manifest, at, problems),
+            *_list_notes(survey, manifest, evaluated_at, problems),
             *of_history,
         ),
         saved_plan=standing,
@@ -404,10 +406,10 @@ def list_rows_on_record(
     today : date or datetime, optional
         The evaluation time; the default is the current time.
     """
-    at = convert_to_time(today) if today is not None else datetime.now(UTC)
+    evaluated_at = convert_to_time(today) if today is not None else datetime.now(UTC)
     for record in manifest.requests:
         yield _build_planned_status(
-            find_generations(record), at, terms, is_faulty=has_packaging_error(record)
+            find_generations(record), evaluated_at, terms, is_faulty=has_packaging_error(record)
         )
 
 
@@ -525,14 +527,14 @@ def _report_deployed_keys(survey: Survey, manifest: Manifest) -> Iterator[str]:
     deployed = {record.id for record in manifest.requests if record.deployed_at}
     if not deployed:
         return
-    left = list_possible_secrets(survey, manifest, deployed)
+    secret_files = list_possible_secrets(survey, manifest, deployed)
     yield f"deployed: {count_of(len(deployed), 'request')}; " + (
         (
-            f"{count_of(len(left), 'file')} may still contain private keys for deployed "
-            f"certificates, e.g. {left[0]}; lyncnb purge FOLDER lists the files that you "
+            f"{count_of(len(secret_files), 'file')} may still contain private keys for deployed "
+            f"certificates, e.g. {secret_files[0]}; lyncnb purge FOLDER lists the files that you "
             "can remove"
         )
-        if left
+        if secret_files
         else (
             "the folder no longer contains the keys and packages for deployed "
             "certificates; version histories and backups may still contain copies"
@@ -555,14 +557,14 @@ def _report_keys_on_other_computers(manifest: Manifest) -> Iterator[str]:
             f"{at_set_up[0]}. Request each certificate when you set up its server"
         )
     for holder, records in holders.items():
-        made = sum(record.is_written for record in records)
-        left = len(records) - made
-        if made:
-            yield f"the private key exists only on {holder}: {count_of(made, 'request')}"
-        if left:
+        created_count = sum(record.is_written for record in records)
+        missing_count = len(records) - created_count
+        if created_count:
+            yield f"the private key exists only on {holder}: {count_of(created_count, 'request')}"
+        if missing_count:
             yield (
-                f"on {holder}, request {count_of(left, 'certificate')} with the scripts in "
-                "steps/. Then import the requests: lyncnb receive FOLDER --request FILE"
+                f"on {holder}, request {count_of(missing_count, 'certificate')} with the scripts "
+                "in steps/. Then import the requests: lyncnb receive FOLDER --request FILE"
             )
 
 
@@ -585,9 +587,9 @@ def _report_covered_certificates(manifest: Manifest, now: datetime) -> Iterator[
             )
     yield from stands[:_COVERS_TOLD]
     if stands[_COVERS_TOLD:]:
-        left = len(stands) - _COVERS_TOLD
+        hidden_count = len(stands) - _COVERS_TOLD
         yield (
-            f"lyncnb does not request {left:,} more certificates, because installed "
+            f"lyncnb does not request {hidden_count:,} more certificates, because installed "
             "certificates cover them"
         )
 
@@ -599,18 +601,18 @@ def _list_statuses(
     faulty = {
         certificate.request_id for certificate in issued.certificates if certificate.has_faults
     }
-    ended = {
+    expired_ids = {
         certificate.request_id for certificate in issued.certificates if certificate.has_errors
     } - faulty
-    ended -= {certificate.request_id for certificate in issued.open_refusals}
+    expired_ids -= {certificate.request_id for certificate in issued.open_refusals}
     lives = [find_generations(record) for record in manifest.requests]
     for life in lives:
         name = life.record.id
         status = _build_planned_status(life, today, terms, is_faulty=name in faulty)
         # If the certificate has expired, the status shows that it must be renewed, and not that a
         # certificate was refused.
-        why = "" if name in ended else refused.get(name, "")
-        yield replace(status, refused=why)
+        reason = "" if name in expired_ids else refused.get(name, "")
+        yield replace(status, refused=reason)
     for life in lives:
         record = life.record
         for generation in record.archived:

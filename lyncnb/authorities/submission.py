@@ -351,13 +351,13 @@ def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
         for name in map(DnsName, record.plan.san):
             domain = name.removeprefix("*.") if each_name else str(name.registered_domain or name)
             names.setdefault(domain, set()).add(str(name))
-    whole = "; ".join(_list_validation_types(today, only_the_name_itself=False))
+    domain_methods = "; ".join(_list_validation_types(today, only_the_name_itself=False))
     single = "; ".join(_list_validation_types(today, only_the_name_itself=True))
     for domain, domain_names in sorted(names.items()):
         is_wildcard = any(name.startswith("*.") for name in domain_names)
-        methods = whole
+        methods = domain_methods
         if single and not is_wildcard:
-            methods = f"{whole}; to validate each name separately: {single}"
+            methods = f"{domain_methods}; to validate each name separately: {single}"
         yield DomainLine(domain=domain, names=tuple(sorted(domain_names)), methods=methods)
 
 

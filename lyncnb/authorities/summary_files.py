@@ -81,9 +81,9 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
 
 def list_summary_files(manifest: Manifest, summary: Summary) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the content of each summary file. Only one file is in memory at a time."""
-    whole = _add_recorded_data(summary, manifest)
+    full_summary = _add_recorded_data(summary, manifest)
     for name in SUMMARY_NAMES:
-        yield name, write_summary(whole, "." + name.rpartition(".")[2])
+        yield name, write_summary(full_summary, "." + name.rpartition(".")[2])
 
 
 def record_summary_files(manifest: Manifest, digests: Mapping[str, str]) -> Manifest:
@@ -246,8 +246,8 @@ def _describe_approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
         "Approved by",
         "; ".join(approvals) or "nobody; no signature of the plan was verified",
     )
-    if left := manifest.omitted_requests:
-        ids = ", ".join(left[:_IDS_NAMED]) + (" …" if len(left) > _IDS_NAMED else "")
+    if omitted := manifest.omitted_requests:
+        ids = ", ".join(omitted[:_IDS_NAMED]) + (" …" if len(omitted) > _IDS_NAMED else "")
         yield "Approved, not requested", f"{ids}; installed certificates are reused instead"
 
 
@@ -276,17 +276,19 @@ def explain_stale_summary(folder: Path, manifest: Manifest) -> str:
     """
     if is_summary_current(manifest):
         return ""
-    why = f"the folder has more than {_MOST:,} requests" if len(manifest.requests) > _MOST else ""
+    reason = (
+        f"the folder has more than {_MOST:,} requests" if len(manifest.requests) > _MOST else ""
+    )
     if not manifest.plan_json_sha256:
-        why = f"the folder has no {PLAN_NAME}"
+        reason = f"the folder has no {PLAN_NAME}"
     try:
-        if not why:
+        if not reason:
             build_planned_summary(folder, manifest)
             return ""
     except LyncnbError as error:
-        why = error.message
+        reason = error.message
     return (
-        f"lyncnb did not update the summary files: {why}. To write the files again, run: lyncnb "
+        f"lyncnb did not update the summary files: {reason}. To write the files again, run: lyncnb "
         "request TOPOLOGY FOLDER"
     )
 

@@ -29,9 +29,9 @@ def check_type(argument: str, value: object, *kinds: type) -> None:
     """
     if isinstance(value, kinds):
         return
-    given = {type(None): "None", str: "text"}.get(type(value), f"of type {type(value).__name__}")
+    actual = {type(None): "None", str: "text"}.get(type(value), f"of type {type(value).__name__}")
     expected = " or ".join(kind.__name__ for kind in kinds)
     raise ArgumentError(
-        f"{argument} is {given}, but it must be of type {expected}",
+        f"{argument} is {actual}, but it must be of type {expected}",
         hint=_MADE_BY[kinds[0].__name__],
     )

@@ -81,9 +81,9 @@ class KeyParameters:
             raise ValueError(f"{self.algorithm!r} is not a valid key algorithm; use RSA or ECDSA")
         if type(self.bits) is not int or self.bits not in sizes:
             # In Python, the float 2048.0 equals the integer 2048, but it is not a valid key size.
-            listed = ", ".join(map(str, sizes))
+            valid_sizes = ", ".join(map(str, sizes))
             raise ValueError(
-                f"{self.bits!r} is not a valid {self.algorithm} key size; use {listed}"
+                f"{self.bits!r} is not a valid {self.algorithm} key size; use {valid_sizes}"
             )
 
     def __str__(self) -> str:

@@ -193,14 +193,14 @@ def parse_name(
         name = name[:-1]
         notes.append("trailing dot removed")
     _reject_address(name, bare)
-    rest = _strip_wildcard(name, bare, allow_wildcard=allow_wildcard)
-    labels = [_to_ascii_label(label, bare) for label in rest.split(".")]
+    host = _strip_wildcard(name, bare, allow_wildcard=allow_wildcard)
+    labels = [_to_ascii_label(label, bare) for label in host.split(".")]
     # A wildcard with a single label, such as *.com, is rejected later, because the label belongs to
     # a registry.
-    single = allow_single_label or rest != name
+    single = allow_single_label or host != name
     _reject_number_or_label(labels, bare, allow_single_label=single)
     final = ".".join(labels)
-    if rest != name:
+    if host != name:
         _reject_registry_wildcard(DnsName(final), bare)
         final = f"*.{final}"
     if len(final) > 253:
@@ -275,7 +275,7 @@ def _reject_non_host_name(text: str) -> None:
         )
 
 
-def _reject_address(text: str, written: str) -> None:
+def _reject_address(text: str, original: str) -> None:
     # The pattern also matches an IP address with brackets, a port, a prefix length, or a zone.
     bare = text.partition("/")[0].partition("%")[0]
     with_port = re.fullmatch(r"(\[.*\]|[\d.]+):\d+", bare)
@@ -285,61 +285,61 @@ def _reject_address(text: str, written: str) -> None:
     except ValueError:
         return
     raise BadName(
-        f"{shown(written)} is an IP address, not a name",
+        f"{shown(original)} is an IP address, not a name",
         "enter the server's DNS name. Lync certificates contain only DNS names",
     )
 
 
-def _strip_wildcard(name: str, written: str, *, allow_wildcard: bool) -> str:
+def _strip_wildcard(name: str, original: str, *, allow_wildcard: bool) -> str:
     """Return a host name without a leading ``*.``. An asterisk in another position is an error."""
     if "*" not in name:
         return name
-    rest = name[2:]
-    if not name.startswith("*.") or "*" in rest or not rest:
+    host = name[2:]
+    if not name.startswith("*.") or "*" in host or not host:
         raise BadName(
-            f"{shown(written)} is not a valid wildcard",
+            f"{shown(original)} is not a valid wildcard",
             "use one asterisk as the complete first label, e.g. *.contoso.com",
         )
     if not allow_wildcard:
         raise BadName(
-            f"{shown(written)} is a wildcard, but this value must be a host name",
+            f"{shown(original)} is a wildcard, but this value must be a host name",
             (
                 "enter the complete host name. To use wildcards for simple URLs, set the "
                 'option "wildcard" in the plan'
             ),
         )
-    return rest
+    return host
 
 
-def _reject_registry_wildcard(parent: DnsName, written: str) -> None:
+def _reject_registry_wildcard(parent: DnsName, original: str) -> None:
     if "." not in parent or parent.is_registry:
         raise BadName(
-            f"{shown(written)} would cover the names of all organizations under {parent}",
+            f"{shown(original)} would cover the names of all organizations under {parent}",
             "use a wildcard in your own domain, e.g. *.contoso.com",
         )
 
 
-def _to_ascii_label(label: str, written: str) -> str:
+def _to_ascii_label(label: str, original: str) -> str:
     """Validate one label of a host name, and return the label in ASCII."""
     if not label:
         raise BadName(
-            f"{shown(written)} starts with a dot, or has two dots in a row",
+            f"{shown(original)} starts with a dot, or has two dots in a row",
             "remove the extra dot",
         )
     ascii_form = label
     if not label.isascii() or label.startswith("xn--"):
-        ascii_form = idn.encode_label(label, written)
+        ascii_form = idn.encode_label(label, original)
     if len(ascii_form) > 63:
         raise BadName(
-            f"a label in {shown(written)} has {len(ascii_form)} characters; the limit is 63",
+            f"a label in {shown(original)} has {len(ascii_form)} characters; the limit is 63",
             "shorten the label, which is the text between two dots",
         )
     if not _LABEL.match(ascii_form):
         wrong = next((c for c in ascii_form if not re.match(r"[a-z0-9_-]", c)), "-")
         raise BadName(
-            f"a label in {shown(written)} begins or ends with a hyphen"
+            f"a label in {shown(original)} begins or ends with a hyphen"
             if wrong == "-"
-            else f"{shown(written)} contains the character {shown(wrong)}",
+            else f"{shown(original)} contains the character {shown(wrong)}",
             (
                 "use only letters, digits, and hyphens. Each label must begin and end with "
                 "a letter or digit"
@@ -348,7 +348,7 @@ def _to_ascii_label(label: str, written: str) -> str:
     if ascii_form[2:4] == "--" and not ascii_form.startswith("xn--"):
         raise BadName(
             (
-                f"a label in {shown(written)} has hyphens as the third and fourth "
+                f"a label in {shown(original)} has hyphens as the third and fourth "
                 "characters. This form is reserved"
             ),
             (
@@ -359,14 +359,14 @@ def _to_ascii_label(label: str, written: str) -> str:
     return ascii_form
 
 
-def _reject_number_or_label(labels: list[str], written: str, *, allow_single_label: bool) -> None:
+def _reject_number_or_label(labels: list[str], original: str, *, allow_single_label: bool) -> None:
     if len(labels) == 1 and not allow_single_label:
         raise BadName(
-            f"{shown(written)} is not a fully qualified domain name",
+            f"{shown(original)} is not a fully qualified domain name",
             f"enter the complete name, e.g. {labels[0]}.contoso.com",
         )
     if labels[-1].isdigit():
         raise BadName(
-            (f"{shown(written)} ends with a number, but only an IP address can end with a number"),
+            (f"{shown(original)} ends with a number, but only an IP address can end with a number"),
             "enter the server's DNS name",
         )

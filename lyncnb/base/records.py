@@ -127,9 +127,9 @@ def build_key_path(table_path: str, key: str) -> str:
     )
 
 
-def make_named_field(file_key: str, **more: Any) -> Any:
+def make_named_field(file_key: str, **field_options: Any) -> Any:
     """Create a dataclass field that has a different name in the file, such as ``import``."""
-    return field(metadata={"key": file_key}, **more)
+    return field(metadata={"key": file_key}, **field_options)
 
 
 @dataclass(slots=True)
@@ -190,12 +190,12 @@ class RecordReader:
             elif take is None:
                 values[name] = read(self, table[key], build_key_path(path, key))
             else:
-                given = table[key]
+                value = table[key]
                 try:
-                    values[name] = take(given)
+                    values[name] = take(value)
                 except _InvalidValue as error:
                     self.problem(f"'{build_key_path(path, key)}' {error}")
-                if may_not_be_blank and given == "":
+                if may_not_be_blank and value == "":
                     self.problem(f"Missing required value: '{build_key_path(path, key)}'")
         return kind(**values) if len(self.problems) == before else None
 
@@ -349,8 +349,8 @@ def _read_attribute(value: Any, name: str) -> Any:
 def _make_document_readers(
     kind: Any, keys: tuple[str, ...]
 ) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
-    named = keys or tuple(item.name for item in fields(kind))
-    pairs = (name.partition("=") for name in named)
+    selection = keys or tuple(item.name for item in fields(kind))
+    pairs = (name.partition("=") for name in selection)
     return tuple((key, _make_value_reader(kind, path or key)) for key, _, path in pairs)
 
 
@@ -405,9 +405,9 @@ class _Shape(NamedTuple):
 def _find_shape(kind: Any) -> _Shape:
     hints = typing.get_type_hints(kind, include_extras=True)
     is_whole = getattr(kind, "whole", False)
-    read, written = [], []
-    own = [item for item in fields(kind) if item.init]
-    for item in own:
+    read_items, written_items = [], []
+    init_fields = [item for item in fields(kind) if item.init]
+    for item in init_fields:
         name, hint = item.name, hints[item.name]
         if name == "others":
             continue
@@ -415,18 +415,18 @@ def _find_shape(kind: Any) -> _Shape:
         no_default = item.default is MISSING and item.default_factory is MISSING
         is_needed = no_default or (is_whole and not since)
         may_not_be_blank = is_needed and hint in (str, str | None)
-        read.append(
+        read_items.append(
             _ReadItem(
                 name, key, _make_reader(hint), _make_plain_reader(hint), is_needed, may_not_be_blank
             )
         )
         blank_is_none = BLANK_IS_NONE in typing.get_args(hint)[1:]
-        written.append(_WrittenItem(name, key, since, blank_is_none))
+        written_items.append(_WrittenItem(name, key, since, blank_is_none))
     return _Shape(
-        read=tuple(read),
-        written=tuple(written),
-        keys={item.key: None for item in read}.keys(),
-        keeps_others=len(read) < len(own) and getattr(kind, "keeps_others", True),
+        read=tuple(read_items),
+        written=tuple(written_items),
+        keys={item.key: None for item in read_items}.keys(),
+        keeps_others=len(read_items) < len(init_fields) and getattr(kind, "keeps_others", True),
         named_by=_make_plain_reader(hints["id"])
         if typing.get_origin(hints.get("id")) is Annotated
         else None,

@@ -243,9 +243,11 @@ class RenewalTerms:
 ANY_DAY = RenewalTerms({}, WorkDays())
 
 
-def find_renewal_day(start: datetime, ends: datetime, last_share: float = EXPIRING_SHARE) -> date:
+def find_renewal_day(
+    start: datetime, valid_until: datetime, last_share: float = EXPIRING_SHARE
+) -> date:
     """Return the day on which a renewal is due: the first day in the last part of the validity."""
-    end = add_time_span(ends, _SECOND)
+    end = add_time_span(valid_until, _SECOND)
     return (end - (end - start) * last_share).date()
 
 

@@ -165,9 +165,9 @@ def _parse_date(text: str) -> tuple[int, int, int] | None:
     """Return the year, month, and day of a date. For a date without a year, the year is 0."""
     # A date without a year must exist in every year. The year 2001 is not a leap year, so 29
     # February is rejected.
-    whole = text if text.count("-") == 2 else f"2001-{text}"
+    full_text = text if text.count("-") == 2 else f"2001-{text}"
     try:
-        day = date.fromisoformat(whole)
+        day = date.fromisoformat(full_text)
     except ValueError:
         return None
-    return (day.year if whole == text else 0, day.month, day.day)
+    return (day.year if full_text == text else 0, day.month, day.day)

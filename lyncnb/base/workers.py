@@ -79,12 +79,12 @@ class WorkerProcesses:
         return self._threads.submit(self._run_in_child, task)
 
     def _run_in_child(self, task: Task) -> list[tuple[Any, ...]]:
-        made: list[tuple[Any, ...]]
+        results: list[tuple[Any, ...]]
         try:
             child: Child = getattr(self._own, "child", None) or self._start()
             pickle.dump(task, child.tasks)
             child.tasks.flush()
-            made, complaint = pickle.load(child.answers)
+            results, complaint = pickle.load(child.answers)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             raise BundleError(
                 f"a worker process ended unexpectedly ({type(error).__name__})",
@@ -96,7 +96,7 @@ class WorkerProcesses:
         if complaint:
             kind, message, hint = complaint
             raise getattr(errors, kind)(message, hint=hint)
-        return made
+        return results
 
     def _start(self) -> Child:
         child = self._own.child = start_child(self._command, hidden=self._hidden)

@@ -166,10 +166,10 @@ def find_hash_not_listed_for_clients(
     """Find a certificate with a hash that Microsoft does not list for the oldest client."""
     client = view.plan.rules.find_oldest_client(view.plan.options.oldest_client)
     if client and certificate.hash not in client.hashes:
-        listed = ", ".join(client.hashes)
+        listed_hashes = ", ".join(client.hashes)
         yield (
             f"{view.format_label(certificate)} uses {certificate.hash}; for {client.id}, "
-            f"Microsoft lists only {listed}"
+            f"Microsoft lists only {listed_hashes}"
         )
 
 

@@ -185,8 +185,8 @@ def compare_scenarios(
             ),
         )
     checked = tuple(
-        check_plan(scenario.plan, on=on) if given is None else given
-        for scenario, given in zip(scenarios, known, strict=True)
+        check_plan(scenario.plan, on=on) if known_findings is None else known_findings
+        for scenario, known_findings in zip(scenarios, known, strict=True)
     )
     return ScenarioComparison(
         scenarios=scenarios,
@@ -221,8 +221,8 @@ def _list_facts(
         servers = tuple(item[role] for item in roles)
         yield ScenarioFact(of=_TABLE, what=f"{role} servers", values=servers)
     for name, option in OPTIONS.items():
-        chosen = tuple(_get_option_value(item, name) for item in scenarios)
-        yield ScenarioFact(of=_OPTIONS, what=option.label or name, values=chosen)
+        option_values = tuple(_get_option_value(item, name) for item in scenarios)
+        yield ScenarioFact(of=_OPTIONS, what=option.label or name, values=option_values)
 
 
 def _count_items(scenario: Scenario, findings: Findings) -> dict[str, int]:

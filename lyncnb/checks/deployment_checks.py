@@ -32,11 +32,11 @@ def find_web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
             owners[pool.web_external_fqdn].append(pool)
     for name, pools in owners.items():
         if len(pools) > 1:
-            listed = _join_names([f"{pool.fqdn} ({pool.role})" for pool in pools])
+            pool_labels = _join_names([f"{pool.fqdn} ({pool.role})" for pool in pools])
             for pool in pools:
                 yield (
                     view.find_representative(pool),
-                    f'"{name}" is the external web name of {len(pools):,} pools: {listed}',
+                    f'"{name}" is the external web name of {len(pools):,} pools: {pool_labels}',
                 )
 
 
@@ -102,15 +102,15 @@ def find_web_internal_fqdn_of_single_server(view: PlanView, rule: CheckRule) -> 
 def find_web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an internal web services name that another server, pool, or web service has."""
     pools = view.find_pools_with_trait("publishes_web")
-    named = [pool for pool in pools if pool.web_internal_fqdn not in (None, pool.fqdn)]
-    if not named:
+    named_pools = [pool for pool in pools if pool.web_internal_fqdn not in (None, pool.fqdn)]
+    if not named_pools:
         return
     internal: dict[str, list[Pool]] = {}
-    for pool in named:
+    for pool in named_pools:
         internal.setdefault(str(pool.web_internal_fqdn), []).append(pool)
     external = {p.web_external_fqdn: p for p in pools if p.web_external_fqdn}
     members = {computer.fqdn: pool for pool, computer in view.plan.topology.computers}
-    for pool in named:
+    for pool in named_pools:
         name = pool.web_internal_fqdn or pool.fqdn
         if name in external and external[name] is not pool:
             existing_use = f"the external web name of {external[name].fqdn}"
@@ -132,11 +132,11 @@ def find_web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
 def find_web_names_equal(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool whose internal and external web services have the same name."""
     for pool in view.find_pools_with_trait("publishes_web"):
-        inside = pool.web_internal_fqdn or pool.fqdn
-        if inside == pool.web_external_fqdn:
+        internal_name = pool.web_internal_fqdn or pool.fqdn
+        if internal_name == pool.web_external_fqdn:
             message = (
-                f'web_external_fqdn of {pool.fqdn} is "{inside}", which is also the internal web '
-                "name of the pool"
+                f'web_external_fqdn of {pool.fqdn} is "{internal_name}", which is also the '
+                "internal web name of the pool"
             )
             yield view.find_representative(pool), message
 
@@ -158,11 +158,11 @@ def find_other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pair
     whose = " or ".join(sorted(ca or f"an {issuer} CA" for issuer, ca in cas))
     for certificate in view.find_certificates(rule):
         if cas and (certificate.issuer, certificate.ca) not in cas:
-            own = certificate.ca or f"a CA of type {certificate.issuer}"
+            ca_label = certificate.ca or f"a CA of type {certificate.issuer}"
             yield (
                 certificate.id,
                 (
-                    f"{view.format_label(certificate)} is issued by {own}, but the internal "
+                    f"{view.format_label(certificate)} is issued by {ca_label}, but the internal "
                     f"servers have certificates from {whose}"
                 ),
             )
@@ -258,10 +258,10 @@ def find_several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
             counted.append(pool)
     if len(counted) > 1:
         names = [pool.fqdn for pool in pools]
-        listed = join_first(names, 8)
+        pool_names = join_first(names, 8)
         yield (
             view.find_representative(pools[0]),
-            f"autologon is set for {len(pools)} pools: {listed}",
+            f"autologon is set for {len(pools)} pools: {pool_names}",
         )
 
 

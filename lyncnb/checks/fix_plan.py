@@ -88,36 +88,36 @@ def fix_plan(
         The fixed plan, or the same plan if nothing can be fixed.
     """
     findings = check_plan(plan, on=on)
-    done = FixedPlan(plan=plan, findings=findings, fixed=())
+    fixed_plan = FixedPlan(plan=plan, findings=findings, fixed=())
     refused: set[Finding] = set()
     for _ in range(_ROUNDS):
-        fixable = (f for f in done.findings if f.edits and (not codes or f.code in codes))
-        wanted = _choose_compatible(f for f in fixable if f not in refused)
-        if not wanted:
+        fixable = (f for f in fixed_plan.findings if f.edits and (not codes or f.code in codes))
+        compatible = _choose_compatible(f for f in fixable if f not in refused)
+        if not compatible:
             break
-        step = _try_fixes(done, wanted)
+        step = _try_fixes(fixed_plan, compatible)
         if step is not None:
-            done = step
+            fixed_plan = step
             continue
-        for finding in wanted:
-            step = _try_fixes(done, [finding])
+        for finding in compatible:
+            step = _try_fixes(fixed_plan, [finding])
             if step is None:
                 refused.add(finding)
             else:
-                done = step
-    return done
+                fixed_plan = step
+    return fixed_plan
 
 
 def _choose_compatible(findings: Iterable[Finding]) -> list[Finding]:
     """Return findings whose edits do not change the same cell or option."""
-    chosen: list[Finding] = []
+    compatible: list[Finding] = []
     edit_at: dict[tuple[object, str], Edit] = {}
     for finding in findings:
         edits = {_get_edited_value(edit): edit for edit in finding.edits}
         if all(edit_at.get(key, edit) == edit for key, edit in edits.items()):
             edit_at |= edits
-            chosen.append(finding)
-    return chosen
+            compatible.append(finding)
+    return compatible
 
 
 def _get_edited_value(edit: Edit) -> tuple[object, str]:
@@ -170,8 +170,8 @@ def apply_edits(plan: CertificatePlan, edits: Iterable[Edit]) -> CertificatePlan
             options.append(edit)
     topology = plan.topology.with_headings(headings) if headings else plan.topology
     topology = topology.with_cells(cells) if cells else topology
-    chosen = apply_option_edits(plan.options, options)
-    return plan_certificates(topology, plan.rules, options=chosen)
+    changed_options = apply_option_edits(plan.options, options)
+    return plan_certificates(topology, plan.rules, options=changed_options)
 
 
 def describe_edit(edit: Edit, topology: Topology) -> str:

@@ -141,10 +141,12 @@ def fix_issuer_key_not_here(
         for server in servers
     }
     return tuple(
-        CellEdit(row=computer.row, column="issuer", text=_format_pairs(kept))
+        CellEdit(row=computer.row, column="issuer", text=_format_pairs(remaining_pairs))
         for pool, computer in view.plan.topology.computers
         if (pool.role, computer.fqdn) in unused_keys
-        for kept in [[p for p in computer.issuer if p[0] != unused_keys[pool.role, computer.fqdn]]]
+        for remaining_pairs in [
+            [p for p in computer.issuer if p[0] != unused_keys[pool.role, computer.fqdn]]
+        ]
     )
 
 
@@ -196,12 +198,14 @@ def fix_av_edge_name_on_certificate(
     pool = view.find_pool(certificate) if certificate else None
     if pool is None or pool.av_edge_fqdn is None:
         return ()
-    kept = [p for p in pool.extra_san if p[1] != pool.av_edge_fqdn or p[0].lower() == "internal"]
-    if len(kept) == len(pool.extra_san):
+    remaining_pairs = [
+        p for p in pool.extra_san if p[1] != pool.av_edge_fqdn or p[0].lower() == "internal"
+    ]
+    if len(remaining_pairs) == len(pool.extra_san):
         # The A/V Edge name does not come from extra_san, so removing names there does not help.
         return ()
     return tuple(
-        CellEdit(row=row, column="extra_san", text=_format_pairs(kept))
+        CellEdit(row=row, column="extra_san", text=_format_pairs(remaining_pairs))
         for row in _find_rows(view, pool)
         if _get_cell_text(view, row, "extra_san")
     )
@@ -308,8 +312,8 @@ def fix_several_autologon_pools(
 ) -> Iterator[tuple[Edit, ...]]:
     """Offer each pool as the only pool for automatic sign-in."""
     pools = [p for p in view.find_pools_with_trait("heeds_autologon") if "autologon" in p.flags]
-    for kept in pools:
-        rows = [row for pool in pools if pool is not kept for row in _find_rows(view, pool)]
+    for kept_pool in pools:
+        rows = [row for pool in pools if pool is not kept_pool for row in _find_rows(view, pool)]
         yield tuple(_clear_cells(view, rows, "autologon"))
 
 

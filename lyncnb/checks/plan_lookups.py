@@ -42,7 +42,10 @@ def _find_scope(rule: CheckRule) -> _Scope:
 def _merge_names(names: _RequiredNames, other_names: _RequiredNames) -> _RequiredNames:
     return {
         **names,
-        **{name: names.get(name, _NO_RULES) | why for name, why in other_names.items()},
+        **{
+            name: names.get(name, _NO_RULES) | required_by
+            for name, required_by in other_names.items()
+        },
     }
 
 
@@ -197,8 +200,8 @@ class PlanView:
         rule_ids, present = frozenset(rules), names.present
         return [
             name
-            for name, why in names.needed.items()
-            if rule_ids & why and not present & {name, f"*.{name.parent}"}
+            for name, required_by in names.needed.items()
+            if rule_ids & required_by and not present & {name, f"*.{name.parent}"}
         ]
 
     def list_wildcards(self, certificate: PlannedCertificate) -> list[DnsName]:
@@ -249,11 +252,13 @@ class PlanView:
             # Usually, all required names are present, and all pools with the same role need the
             # same names.
             needed = _merge_names(needed, fixed) if needed else fixed
-            for find, why in finders:
+            for find, required_by in finders:
                 # The names are the same for every server in the pool, so it is sufficient to look
                 # at the first server.
-                more = find(pool, pool.computers[0].fqdn)
-                needed = _merge_names(needed, dict.fromkeys(more, why)) if more else needed
+                names = find(pool, pool.computers[0].fqdn)
+                needed = (
+                    _merge_names(needed, dict.fromkeys(names, required_by)) if names else needed
+                )
         return needed
 
     def _find_required_parts(self, resolved: ResolvedRule) -> _RequiredParts:
@@ -268,9 +273,9 @@ class PlanView:
             entries = [entry for part in resolved.parts for entry in part.fixed.values()]
             fixed: dict[DnsName, frozenset[str]] = {}
             for name, reasons in entries:
-                why = self._asked_about.intersection(reasons)
-                if why:
-                    fixed[name] = fixed.get(name, _NO_RULES) | why
+                required_by = self._asked_about.intersection(reasons)
+                if required_by:
+                    fixed[name] = fixed.get(name, _NO_RULES) | required_by
             known = self._parts[id(resolved)] = (finders, fixed)
         return known
 

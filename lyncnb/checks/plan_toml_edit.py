@@ -39,12 +39,12 @@ def edit_plan_toml(data: bytes, edits: Iterable[OptionEdit], *, expected: PlanOp
     document = tomlkit.parse(data.removeprefix(mark).decode("utf-8"))
     for edit in edits:
         _apply_edit(document, edit)
-    written = mark + tomlkit.dumps(document).encode("utf-8")
-    if PlanOptions.from_toml(written) != expected:
+    content = mark + tomlkit.dumps(document).encode("utf-8")
+    if PlanOptions.from_toml(content) != expected:
         raise OptionsError(
             "lyncnb cannot edit these options in the plan.toml file", hint="edit the file yourself"
         )
-    return written
+    return content
 
 
 def _apply_edit(document: MutableMapping[str, Any], edit: OptionEdit) -> None:

@@ -59,10 +59,10 @@ def find_validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
     """Report the validation methods that have ended, or that will end within a year."""
     certificates = view.find_certificates(rule)
     methods = [m for m in load_ca_rules().methods if m.until and m.until - view.on <= _AHEAD]
-    ended = [m.title for m in methods if m.until and view.on - _BEFORE < m.until <= view.on]
-    ending = [f"{m.title} (on {m.until})" for m in methods if m.until and m.until > view.on]
-    words = [f"ended: {', '.join(ended)}"] if ended else []
-    words += [f"ends within a year: {', '.join(ending)}"] if ending else []
+    ended_methods = [m.title for m in methods if m.until and view.on - _BEFORE < m.until <= view.on]
+    ending_methods = [f"{m.title} (on {m.until})" for m in methods if m.until and m.until > view.on]
+    words = [f"ended: {', '.join(ended_methods)}"] if ended_methods else []
+    words += [f"ends within a year: {', '.join(ending_methods)}"] if ending_methods else []
     kinds: dict[date, list[str]] = {}
     for m in load_ca_rules().methods:
         if m.discouraged and m.discouraged <= view.on and not (m.until and m.until <= view.on):

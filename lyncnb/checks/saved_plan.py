@@ -254,14 +254,14 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
         ) from None
     findings = check_plan(plan, on=document.judged_on)
     # A different version of a library is accepted if it results in the same plan.
-    again = build_saved_plan_values(
+    recomputed = build_saved_plan_values(
         plan,
         findings,
         judged_on=document.judged_on,
         libraries=_read_library_versions(document.values),
     )
-    written = encode_saved_plan(again)
-    if written != data:
+    recomputed_data = encode_saved_plan(recomputed)
+    if recomputed_data != data:
         # If lyncnb could not have written this file, report that before any other error.
         document = read_saved_json(data, source=path.name)
         is_only_words = (
@@ -269,22 +269,22 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
             and encode_saved_plan(document.values) == data
             and json.dumps(_omit_explanations(document.values))
             # The comparison includes the order of the entries.
-            == json.dumps(_omit_explanations(again))
+            == json.dumps(_omit_explanations(recomputed))
         )
-        if document.is_whole and document.values["rules"] != again["rules"]:
-            raise _report_outdated(path, document.values, again)
+        if document.is_whole and document.values["rules"] != recomputed["rules"]:
+            raise _report_outdated(path, document.values, recomputed)
         if (
             reworded
             and is_only_words
-            and (others := tuple(_list_rewordings(document.values, again)))
+            and (others := tuple(_list_rewordings(document.values, recomputed)))
         ):
             return _make_saved_plan(path, plan, findings, data, others)
         if document.is_whole and any(_compare_libraries(document.values)):
-            raise _report_outdated(path, document.values, again)
+            raise _report_outdated(path, document.values, recomputed)
         raise PlanAltered(
             f"{path.name}: the table and options produce a different plan, so lyncnb does not "
             "use this file",
-            problems=tuple(_list_differences(document, again)),
+            problems=tuple(_list_differences(document, recomputed)),
             hint=_HINT_WORDS if is_only_words else _HINT,
         )
     return _make_saved_plan(path, plan, findings, data)

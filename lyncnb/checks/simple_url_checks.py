@@ -53,12 +53,12 @@ def find_simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pair
     for site in sites:
         # Missing URLs are ignored, because the Admin URL is optional, and other checks report a
         # missing Meet or Dial-in URL.
-        given = [kind for kind in _KINDS if getattr(site, kind)]
-        own = [kind for kind in given if counts[kind][getattr(site, kind)] == 1]
-        if own and len(own) < len(given):
-            shared = " and ".join(kind for kind in given if kind not in own)
+        present_kinds = [kind for kind in _KINDS if getattr(site, kind)]
+        own_kinds = [kind for kind in present_kinds if counts[kind][getattr(site, kind)] == 1]
+        if own_kinds and len(own_kinds) < len(present_kinds):
+            shared = " and ".join(kind for kind in present_kinds if kind not in own_kinds)
             message = (
-                f"{view.format_site(site)} has its own {' and '.join(own)}, but shares "
+                f"{view.format_site(site)} has its own {' and '.join(own_kinds)}, but shares "
                 f"{shared} with another site"
             )
             yield view.find_first_server(site), message
@@ -126,10 +126,10 @@ def find_simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
 
 def find_simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL whose host is the name of a pool or server."""
-    taken = view.pool_and_server_names
+    server_names = view.pool_and_server_names
     for site in view.list_sites():
         for column, url in _list_urls(site):
-            if url.host in taken:
+            if url.host in server_names:
                 yield (
                     view.find_first_server(site),
                     f'the host name in {column} "{url.url}" is the name of {url.host}',
@@ -139,11 +139,11 @@ def find_simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
 def find_simple_url_is_web_name(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL whose host is the web services name of a pool."""
     pools = view.find_pools_with_trait("publishes_web")
-    taken = {name for p in pools for name in (p.web_internal_fqdn, p.web_external_fqdn) if name}
-    taken = taken - view.pool_and_server_names
+    web_names = {name for p in pools for name in (p.web_internal_fqdn, p.web_external_fqdn) if name}
+    web_names = web_names - view.pool_and_server_names
     for site in view.list_sites():
         for column, url in _list_urls(site):
-            if url.host in taken:
+            if url.host in web_names:
                 yield (
                     view.find_first_server(site),
                     (

@@ -24,12 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         3 the request folder or its passphrase needs attention; 70 an error in lyncnb; 130
         interrupted.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if given in _HELP or given == ["--version"]:
-        return _print_help_or_version(given)
+    argument_list = list(sys.argv[1:] if arguments is None else arguments)
+    if argument_list in _HELP or argument_list == ["--version"]:
+        return _print_help_or_version(argument_list)
     from .app import run_command
 
-    return run_command(given)
+    return run_command(argument_list)
 
 
 def _print_help_or_version(arguments: Sequence[str]) -> int:

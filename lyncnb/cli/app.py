@@ -50,12 +50,12 @@ class _Lyncnb(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        name, command, rest = super().resolve_command(ctx, args)
+        name, command, remaining = super().resolve_command(ctx, args)
         if command is not None:
             _reject_repeated_options(
-                command, click.Context(command, parent=ctx, info_name=name), rest
+                command, click.Context(command, parent=ctx, info_name=name), remaining
             )
-        return name, command, rest
+        return name, command, remaining
 
 
 def _reject_repeated_options(
@@ -66,12 +66,12 @@ def _reject_repeated_options(
     Click would use the last value.
     """
     try:
-        _, _, given = command.make_parser(context).parse_args([*remaining])
+        _, _, parameters = command.make_parser(context).parse_args([*remaining])
     except click.UsageError:
         # click reports the same error when it runs the command, and also shows how to use the
         # command.
         return
-    options = [parameter for parameter in given if isinstance(parameter, click.Option)]
+    options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
     if any(option.is_eager for option in options):
         # The command only shows its help page, so repeated options do not matter.
         return

@@ -90,13 +90,13 @@ def compare_command(
     if output is not None:
         check_output(output, COMPARISON_FILE, force=force, inputs=inputs)
     plans = []
-    for path, own in sides:
-        if own and _is_planned_file(path):
+    for path, own_options in sides:
+        if own_options and _is_planned_file(path):
             raise UsageProblem(
                 f"{path} already contains a plan, so you cannot specify options",
                 hint="omit the options",
             )
-        choices = own or (None if is_scenario(path) else options_file)
+        choices = own_options or (None if is_scenario(path) else options_file)
         plans.append(load_plan(path, product, choices, on))
     (before, old_findings), (after, new_findings) = plans
     compared = Comparison(
@@ -176,8 +176,8 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
     else:
         write_lines(*map(str, comparison.differences[:_DIFFERENCES_SHOWN]))
         if comparison.differences[_DIFFERENCES_SHOWN:]:
-            left = len(comparison.differences) - _DIFFERENCES_SHOWN
-            write(f"… and {left:,} more; to list all, use --json")
+            hidden_count = len(comparison.differences) - _DIFFERENCES_SHOWN
+            write(f"… and {hidden_count:,} more; to list all, use --json")
         write_lines(comparison.summary())
     return 0 if comparison.is_empty else 1
 
@@ -232,14 +232,16 @@ def asis_command(
     from ..base.shown.report import write_report
     from ..base.shown.terminal_text import format_report
 
-    given = expand_patterns(paths)
-    inputs = list_protected_files(topology, options_file, *given)
+    expanded_paths = expand_patterns(paths)
+    inputs = list_protected_files(topology, options_file, *expanded_paths)
     outputs = [(output, AS_IS_TABLE), (save, AS_IS_FILE)]
     for name, kind in outputs:
         if name is not None:
             check_output(name, kind, force=force, inputs=inputs)
     plan, _ = make_plan(topology, product, options_file)
-    as_is = compare_as_is(plan, *given, on=parse_date(on), password=ask_pfx_password, folder=folder)
+    as_is = compare_as_is(
+        plan, *expanded_paths, on=parse_date(on), password=ask_pfx_password, folder=folder
+    )
     for name, kind in outputs:
         if name is not None:
             data = write_report(build_as_is_report(as_is, kind), Path(name).suffix.lower())

@@ -90,8 +90,8 @@ def format_message(error: LyncnbError) -> list[str]:
     for problem in error.problems[:_PROBLEMS_SHOWN]:
         lines.extend(f"  {line}" for line in str(problem).splitlines())
     if len(error.problems) > _PROBLEMS_SHOWN:
-        left = len(error.problems) - _PROBLEMS_SHOWN
-        lines.append(f"  … and {left:,} more; to list all, use --json")
+        hidden_count = len(error.problems) - _PROBLEMS_SHOWN
+        lines.append(f"  … and {hidden_count:,} more; to list all, use --json")
     if error.hint:
         lines.append(f"  hint: {error.hint}")
     return lines

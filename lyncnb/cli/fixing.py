@@ -73,11 +73,11 @@ def _make_table_change(
         fixes = dict.fromkeys(e for e in fixed_plan.edits if not isinstance(e, OptionEdit))
         return None, [describe_edit(edit, plan.topology) for edit in fixes]
     after, edits = edit_csv(path.name, data, fixed_plan.cells, headings=fixed_plan.headings)
-    again = read_topology(after)
+    edited_topology = read_topology(after)
     expected = fixed_plan.plan.topology
     # If several fixes add columns, the order of these columns in the file can differ from their
     # order in the fixed plan.
-    if _list_cells(again) != _list_cells(expected):
+    if _list_cells(edited_topology) != _list_cells(expected):
         raise TopologyError(
             (
                 f"lyncnb cannot fix {topology}, because the file changed after lyncnb read it, or "
@@ -185,11 +185,11 @@ def write_changes(changes: Changes) -> None:
     for change in changes.files:
         mode = change.path.stat().st_mode & 0o777
         try:
-            kept = _write_backup(change, mode)
+            backup = _write_backup(change, mode)
             files.replace_file(change.path, change.after, mode)
         except BundleError as error:
             raise OutputError(error.message, hint=error.hint) from None
-        write_note(f"written: {change.path}; the previous version is in {kept}")
+        write_note(f"written: {change.path}; the previous version is in {backup}")
 
 
 def _write_backup(change: Change, mode: int) -> Path:

@@ -179,7 +179,7 @@ def request_command(
         source_plan = plan
     _reject_unknown_codes(plan, choices["accept"])
     order = {name: choices[name] for name in ("accept", "renew", "reason", "only_missing", "reuse")}
-    given = {
+    extra_arguments = {
         "findings": None if saved_plan is not None else findings,
         "approved_by": approved_by,
         "unapproved": choices["unapproved"],
@@ -187,11 +187,11 @@ def request_command(
     }
     if dry_run:
         bundle = write_requests(
-            source_plan, folder, passphrase=None, dry_run=True, **given, **order,
+            source_plan, folder, passphrase=None, dry_run=True, **extra_arguments, **order,
         )  # fmt: skip
         return _show_changes(bundle, as_json=as_json)
     _preview_requests(plan, folder, findings, order)
-    shown = _warn_about_location(folder)
+    shown_notes = _warn_about_location(folder)
     _ask_about_other_deployment(plan, folder)
     secret = _get_folder_passphrase(plan, folder, passphrase_file)
     progress, finish = make_progress_bar("requests")
@@ -202,11 +202,11 @@ def request_command(
                 making=Making(
                     workers=choices["workers"], executor=executor, progress=progress, cancel=cancel
                 ),
-                **given, **order,
+                **extra_arguments, **order,
             )  # fmt: skip
         finally:
             finish()
-    notes = tuple(text for text in bundle.notes if as_json or text not in shown)
+    notes = tuple(text for text in bundle.notes if as_json or text not in shown_notes)
     return _show_changes(replace(bundle, notes=notes), as_json=as_json)
 
 
@@ -476,7 +476,7 @@ def _preview_requests(
     from ..export.write import write_requests
 
     if not is_terminal(sys.stderr):
-        own = {name: order[name] for name in ("accept", "renew", "reason")}
+        order_choices = {name: order[name] for name in ("accept", "renew", "reason")}
         day = find_cover_date(plan, "")
         covers = choose_covering_certificates(
             plan,
@@ -486,7 +486,7 @@ def _preview_requests(
             now="",
             accept=order["accept"],
         )
-        make_order(plan, findings=findings, now="", covers=covers, **own)
+        make_order(plan, findings=findings, now="", covers=covers, **order_choices)
         return
     # Problems in the folder are ignored here, because the actual run reports them. The actual run
     # also waits until another process has finished writing.
@@ -548,8 +548,8 @@ def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
 
 def _describe_change(change: Change) -> tuple[str, str]:
     """Return the change to a request, the reasons for it, and the request's ID."""
-    why = f" ({'; '.join(change.reasons)})" if change.reasons else ""
-    return f"{change.action}, generation {change.generation}{why}", change.id
+    reasons = f" ({'; '.join(change.reasons)})" if change.reasons else ""
+    return f"{change.action}, generation {change.generation}{reasons}", change.id
 
 
 @click.command("status")
@@ -634,8 +634,8 @@ def status_command(
     if calendar is not None:
         write_renewals(folder, calendar, force=force)
     if as_json:
-        more = {} if rebuilt is None else {"rebuilt": rebuilt.to_document()}
-        write_json({"format": "lyncnb-status/1", **status.to_document(), **more})
+        extra_entries = {} if rebuilt is None else {"rebuilt": rebuilt.to_document()}
+        write_json({"format": "lyncnb-status/1", **status.to_document(), **extra_entries})
     else:
         if rebuilt is not None:
             _show_changes(rebuilt, as_json=False)
@@ -655,8 +655,8 @@ def _show_history(folder: str, names: tuple[str, ...], on: str | None, *, as_jso
 
 
 def _show_status(status: FolderStatus, *, is_all: bool) -> None:
-    shown = status.requests if is_all else status.shown
-    if shown:
+    visible_requests = status.requests if is_all else status.shown
+    if visible_requests:
         columns = (
             "No.",
             "Certificate",
@@ -671,21 +671,21 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
                 *(item.number or "", item.id, item.state, item.not_after[:10], item.days_left),
                 *(item.next_generation_text, item.deployed_on),
             )
-            for item in shown
+            for item in visible_requests
         ]
         # While all requests wait for certificates, most columns are empty and are left out.
         used = [i for i in range(len(columns)) if any(row[i] not in ("", None) for row in rows)]
         write_table([columns[i] for i in used], [[row[i] for i in used] for row in rows])
         write()
     write_lines(repr(status).splitlines()[0])
-    if left := len(status.requests) - len(shown):
+    if hidden_count := len(status.requests) - len(visible_requests):
         write_lines(
-            f"lyncnb does not show {left:,} requests that are superseded or no longer planned. "
-            f"To list all requests: lyncnb status {status.folder} --all"
+            f"lyncnb does not show {hidden_count:,} requests that are superseded or no longer "
+            f"planned. To list all requests: lyncnb status {status.folder} --all"
         )
     for problem in status.problems:
         write_note(f"lyncnb: {problem}")
-    for item in [item for item in shown if item.refused][:_LINES_SHOWN]:
+    for item in [item for item in visible_requests if item.refused][:_LINES_SHOWN]:
         write_lines(f"{item.id}: {item.refused}")
     for text in status.notes:
         write_note(f"note: {text}")
@@ -755,31 +755,31 @@ def rekey_command(
     if is_asked and passphrase_file is None:
         whose = "Enter the recovery key's passphrase." if with_recovery else ""
         write_note(whose or "Enter the folder's current passphrase.")
-    given = get_passphrase(passphrase_file)
-    old = open_recovery_key(with_recovery, given) if with_recovery else given
+    passphrase = get_passphrase(passphrase_file)
+    old = open_recovery_key(with_recovery, passphrase) if with_recovery else passphrase
     if recovery and with_recovery:
         raise click.UsageError(
             "--recovery needs the folder's passphrase. First run the command with "
             "--with-recovery alone"
         )
     for public_file in recovery:
-        named = name_recovery_key(folder, given, public_file)
+        recovery_keys = name_recovery_key(folder, passphrase, public_file)
     if new_passphrase_file is None and not is_new_needed:
-        return _show_recovery_keys(named, as_json=as_json)
+        return _show_recovery_keys(recovery_keys, as_json=as_json)
     if is_asked and new_passphrase_file is None:
         write_note("Enter the folder's new passphrase.")
     # The environment variable contains the current passphrase and not the new one.
     new = ask_passphrase(confirm=True, file=new_passphrase_file, environ=False)
     progress, finish = make_progress_bar("files")
     try:
-        done = rekey(folder, old, new, take_out=without_recovery, progress=progress)
+        result = rekey(folder, old, new, take_out=without_recovery, progress=progress)
     finally:
         finish()
     if as_json:
-        write_json({"format": "lyncnb-rekey/1", **done.to_document()})
+        write_json({"format": "lyncnb-rekey/1", **result.to_document()})
     else:
-        write_lines(repr(done))
-    return _NEEDS_ATTENTION if done.not_opened else 0
+        write_lines(repr(result))
+    return _NEEDS_ATTENTION if result.not_opened else 0
 
 
 def _show_recovery_keys(recovery_keys: Sequence[RecoveryKey], *, as_json: bool) -> int:
@@ -829,18 +829,18 @@ def purge_command(
     from ..deploy.purge_keys import needs_passphrase, purge
 
     secret = get_passphrase(passphrase_file) if needs_passphrase(folder) else None
-    listed = purge(folder, deployed=deployed, confirmed=confirm, passphrase=secret)
-    if listed.is_done or listed.is_empty or as_json:
-        _show_purge(listed, as_json=as_json)
+    purge_list = purge(folder, deployed=deployed, confirmed=confirm, passphrase=secret)
+    if purge_list.is_done or purge_list.is_empty or as_json:
+        _show_purge(purge_list, as_json=as_json)
         return 0
-    _show_purge(listed, as_json=False)
+    _show_purge(purge_list, as_json=False)
     if is_terminal(sys.stdin):
         answer = click.prompt("To permanently remove these files, type yes", default="no", err=True)
         if answer.strip().lower() != "yes":
             write_note("nothing was removed")
             return 0
-        done = purge(folder, deployed=deployed, confirmed=listed, passphrase=secret)
-        write_lines(repr(done).splitlines()[0])
+        result = purge(folder, deployed=deployed, confirmed=purge_list, passphrase=secret)
+        write_lines(repr(result).splitlines()[0])
     return 0
 
 

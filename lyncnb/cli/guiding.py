@@ -66,18 +66,18 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
         check_folder(path, force=force)
         answers = _ask_all_questions()
     first = guided_plan(answers)
-    written = write_first_plan(first, path, force=force, answers_file=answers_file)
+    written_paths = write_first_plan(first, path, force=force, answers_file=answers_file)
     if as_json:
         write_json(
             {
                 "format": "lyncnb-guide/1",
-                "written": [str(path) for path in written],
+                "written": [str(path) for path in written_paths],
                 "plan": plan_document(first.plan, first.findings),
                 **first.to_document(),
             }
         )
     else:
-        _show_plan(first, written, Path(path))
+        _show_plan(first, written_paths, Path(path))
     return 1 if first.findings.has_errors else 0
 
 
@@ -185,8 +185,8 @@ def _ask_question(asked_question: AnsweredQuestion) -> str:
 def _show_plan(first_plan: FirstPlan, paths: tuple[Path, ...], folder: Path) -> None:
     titles, rows = first_plan.overview()
     write_table(titles, rows)
-    if more := len(first_plan.topology.cells) - len(rows):
-        write(f"… and {more:,} more rows in the file")
+    if hidden_count := len(first_plan.topology.cells) - len(rows):
+        write(f"… and {hidden_count:,} more rows in the file")
     write()
     write_lines(*first_plan.remarks)
     write_lines(*first_plan.summarized_findings)
@@ -198,7 +198,7 @@ def _show_plan(first_plan: FirstPlan, paths: tuple[Path, ...], folder: Path) -> 
     # The TOML code is not wrapped, so that users can copy it.
     write(textwrap.indent(first_plan.python, "  "))
     write("lyncnb guide does not include these questions and results of Microsoft's Planning Tool:")
-    write_lines(*(f"  {left.what}. {left.instead}" for left in first_plan.left_out))
+    write_lines(*(f"  {omission.what}. {omission.instead}" for omission in first_plan.left_out))
     write()
     for path in paths:
         write(f"written: {path}")

@@ -130,13 +130,15 @@ def make_plan(
         plan = _plan_scenario(topology, product, options_file)
         return plan, check_plan(plan, on=day or choose_present_date(plan))
     options = PlanOptions.from_toml(Path(options_file)) if options_file else PlanOptions()
-    chosen = product or (_find_product_path(options_file, options.product) if options_file else "")
-    if chosen:
+    product_source = product or (
+        _find_product_path(options_file, options.product) if options_file else ""
+    )
+    if product_source:
         # The user's product file is loaded before the table, because it can add columns and roles
         # to tables.
-        load_rules(chosen)
+        load_rules(product_source)
     table = read_topology(topology)
-    rules = load_rules(chosen or _find_document_product(table) or options.product)
+    rules = load_rules(product_source or _find_document_product(table) or options.product)
     if not options_file:
         _note_unused_options(topology)
     report_corrections(table)
@@ -277,8 +279,8 @@ def list_protected_files(*paths: str | None) -> tuple[str | Path, ...]:
     """Return the files that no output may replace: input files and the files of scenarios."""
     from ..plan.scenarios import list_scenario_files
 
-    given = [path for path in paths if path]
-    return (*given, *(file for path in given for file in list_scenario_files(path)))
+    input_paths = [path for path in paths if path]
+    return (*input_paths, *(file for path in input_paths for file in list_scenario_files(path)))
 
 
 def expand_patterns(files: tuple[str, ...]) -> list[str]:

@@ -406,8 +406,10 @@ def steps_command(
     load_product(product, bundle.manifest.product, folder)
     issued = load_issued(bundle)
     steps = deployment_steps(issued, effective=_parse_times(effective), changed=changed)
-    written = write_steps(steps.in_language(lang or steps.lang), folder, output=output, force=force)
-    _show_steps(steps, written, as_json, "not packaged")
+    written_paths = write_steps(
+        steps.in_language(lang or steps.lang), folder, output=output, force=force
+    )
+    _show_steps(steps, written_paths, as_json, "not packaged")
     if not as_json:
         write_next_folder_step(folder, bundle.manifest)
     _note_stale_summary(bundle)
@@ -446,8 +448,8 @@ def _write_request_scripts_folder(
         plan, output, computer=computer, renew=renew, reason=reason, findings=findings
     )
     steps = request_scripts(plan, bundle, template=template).in_language(language)
-    written = write_request_scripts(steps, output)
-    _show_steps(steps, written, as_json, "not in these scripts")
+    written_paths = write_request_scripts(steps, output)
+    _show_steps(steps, written_paths, as_json, "not in these scripts")
     for text in bundle.notes:
         write_note(text)
     return 0

@@ -58,7 +58,7 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
 
     progress, finish = make_progress_bar("cells")
     try:
-        done = run_notebook(
+        run = run_notebook(
             notebook or lay_out(),
             # lyncnb passes a function, so that it asks for the passphrase only if a cell needs it.
             # The kernel must never inherit the passphrase.
@@ -68,10 +68,10 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
         )
     finally:
         finish()
-    write(f"{done.cells} cells ran")
-    write(f"  executed copy: {done.executed}")
-    write(f"  static page:   {done.page}")
-    for folder in done.request_folders:
+    write(f"{run.cells} cells ran")
+    write(f"  executed copy: {run.executed}")
+    write(f"  static page:   {run.page}")
+    for folder in run.request_folders:
         write(
             f"  request folder: {folder} (to see the next steps, open summary.html in this folder)"
         )
@@ -159,7 +159,7 @@ def share_command(
 
     is_known = passphrase_file is not None or "LYNCNB_PASSPHRASE" in os.environ
     executed = _rerun_notebook(notebook, passphrase_file) if rerun else None
-    written = share_notebook(
+    shared_files = share_notebook(
         notebook,
         output,
         clean=clean,
@@ -169,7 +169,7 @@ def share_command(
         force=force,
         executed=executed,
     )
-    for path in filter(None, (written.page, written.clean, written.pdf)):
+    for path in filter(None, (shared_files.page, shared_files.clean, shared_files.pdf)):
         write(f"written: {path}")
     return 0
 

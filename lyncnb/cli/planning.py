@@ -270,10 +270,10 @@ def _apply_fixes(
         else:
             write_note("lyncnb wrote no files.")
             return 1 if findings.has_errors else 0
-    left = fixed_plan.findings if not changes.by_hand else findings
-    _write_findings(left, arguments)
-    _write_totals(fixed_plan.plan, left, arguments)
-    return 1 if left.has_errors else 0
+    remaining = fixed_plan.findings if not changes.by_hand else findings
+    _write_findings(remaining, arguments)
+    _write_totals(fixed_plan.plan, remaining, arguments)
+    return 1 if remaining.has_errors else 0
 
 
 @click.command("explain")
@@ -360,10 +360,10 @@ def _find_rule(code: str, product: str) -> CheckRule:
     from ..rules.rule_files import load_rules
 
     known = list_all_checks(load_rules(product))
-    wanted = code.strip().lower().replace("_", "-")
-    if wanted in known:
-        return known[wanted]
-    similar = difflib.get_close_matches(wanted, known, n=5, cutoff=0.4)
+    rule_code = code.strip().lower().replace("_", "-")
+    if rule_code in known:
+        return known[rule_code]
+    similar = difflib.get_close_matches(rule_code, known, n=5, cutoff=0.4)
     raise LyncnbError(
         f'no finding has the code "{code}"',
         hint=f"did you mean {', '.join(similar)}?"
@@ -461,8 +461,8 @@ def _write_totals(
 def _join_arguments(topology: str, product: str | None, options_file: str | None) -> str:
     """Return the arguments with which another command creates the same plan."""
     options = (("--product", product), ("--options", options_file))
-    given = [part for name, value in options if value for part in (name, value)]
-    return join_arguments([topology, *given])
+    option_arguments = [part for name, value in options if value for part in (name, value)]
+    return join_arguments([topology, *option_arguments])
 
 
 COMMANDS = (plan_command, check_command, explain_command, finding_command)

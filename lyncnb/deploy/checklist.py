@@ -69,9 +69,9 @@ def build_start_commands(server: ServerSteps) -> tuple[str, tuple[str, ...]]:
     path = quote_literal("\\".join((server.folder, build_script_name(server))))
     digest = hashlib.sha256(build_import_script(server)).hexdigest()
     # Some commands exist only in the product's own shell, which loads them.
-    own = f"powershell.exe -NoProfile -ExecutionPolicy RemoteSigned -File {path} -WhatIf"
+    new_shell = f"powershell.exe -NoProfile -ExecutionPolicy RemoteSigned -File {path} -WhatIf"
     needs_shell = server.shell is not None and server.shell.commands and not server.shell.modules
-    start = f"& {path} -WhatIf" if needs_shell else own
+    start = f"& {path} -WhatIf" if needs_shell else new_shell
     return digest, (
         f"certutil -hashfile {path} SHA256",
         f"Unblock-File -LiteralPath {path}",
@@ -227,9 +227,9 @@ def group_missing_packages(
             else translate("{} certificates ({})").format(
                 f"{len(names):,}", join_first(names, _NAMED)
             ),
-            why=translate(why),
+            why=translate(reason),
         )
-        for why, names in requests.items()
+        for reason, names in requests.items()
     )
 
 
@@ -287,8 +287,8 @@ def select_server_steps(steps: DeploymentSteps, server: ServerSteps) -> Deployme
     """Return the steps for only one server, or for one key on another computer."""
     if server in steps.key_holders:
         return replace(steps, servers=(), key_holders=(server,), missing=(), covered=())
-    own, covered = (
+    missing, covered = (
         tuple(package for package in gaps if server.server in package.servers)
         for gaps in (steps.missing, steps.covered)
     )
-    return replace(steps, servers=(server,), key_holders=(), missing=own, covered=covered)
+    return replace(steps, servers=(server,), key_holders=(), missing=missing, covered=covered)

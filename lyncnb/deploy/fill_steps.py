@@ -39,8 +39,8 @@ def format_requested_name(
 
     Source: Microsoft, Certificate requirements for internal servers in Lync Server 2013.
     """
-    own = entry.shared_by == "server" and entry.servers
-    whose = min(entry.servers) if own else entry.pool or common_name
+    is_per_server = entry.shared_by == "server" and entry.servers
+    whose = min(entry.servers) if is_per_server else entry.pool or common_name
     name = " ".join(filter(None, (whose, entry.role, "+".join(entry.usages))))
     return f"{name} {generation}" if generation > 1 else name
 
@@ -126,11 +126,13 @@ class Filler:
     ) -> ServerSteps:
         """Return every step for one server, including the steps that request certificates."""
         of_server: list[ServerPackage | PlannedEntry] = [*packages, *to_request]
-        own = next(
+        own_item = next(
             (item for item in of_server if item.shared_by != "deployment"),
             None,
         )
-        role_here, pool = (own.role, own.pool) if own else self._find_host(server, of_server[0])
+        role_here, pool = (
+            (own_item.role, own_item.pool) if own_item else self._find_host(server, of_server[0])
+        )
         role = self.rules.roles.get(role_here)
         steps = [step for entry in to_request for step in self._build_setup_steps(server, entry)]
         settings = self._list_certificate_settings(server, packages)
@@ -322,9 +324,13 @@ class Filler:
                     )
                 for usage in package.usages if setting.scope == "usage" else ():
                     if setting.applies(package.role, (usage,)):
-                        own = values | {"type": usage}
+                        usage_values = values | {"type": usage}
                         settings.append(
-                            (setting, own | {"place": fill_placeholders(setting.title, own)})
+                            (
+                                setting,
+                                usage_values
+                                | {"place": fill_placeholders(setting.title, usage_values)},
+                            )
                         )
         return settings
 
@@ -349,18 +355,29 @@ class Filler:
 
     def _fill_place_step(self, step: Step, setting: Place, values: Values) -> ServerStep:
         """Return a step for one setting of a server, with the commands that a person runs."""
-        own = self._fill_place(setting, values)
-        values = {**values, "new": own.new}
-        filled = self.fill_step(step, values, package=str(values["package"]), topic=own.name)
+        filled_setting = self._fill_place(setting, values)
+        values = {**values, "new": filled_setting.new}
+        filled = self.fill_step(
+            step, values, package=str(values["package"]), topic=filled_setting.name
+        )
         filled = replace(
             filled,
-            text=(f"{filled.text} To perform this check from another computer: {own.outside}"),
+            text=(
+                f"{filled.text} To perform this check from another computer: "
+                f"{filled_setting.outside}"
+            ),
         )
         if step.does == "set":
-            return replace(filled, commands=(_build_set_command(own),), place=own.name)
-        clear = f"{own.clear}  # only if the recorded value is (nothing)" if own.clear else ""
-        commands = tuple(text for text in (own.each, own.set, clear) if text)
-        return replace(filled, commands=commands or filled.commands, place=own.name)
+            return replace(
+                filled, commands=(_build_set_command(filled_setting),), place=filled_setting.name
+            )
+        clear = (
+            f"{filled_setting.clear}  # only if the recorded value is (nothing)"
+            if filled_setting.clear
+            else ""
+        )
+        commands = tuple(text for text in (filled_setting.each, filled_setting.set, clear) if text)
+        return replace(filled, commands=commands or filled.commands, place=filled_setting.name)
 
     def _fill_package_step(
         self, step: Step, package: ServerPackage, common: Values

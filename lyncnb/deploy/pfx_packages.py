@@ -81,8 +81,8 @@ class Packages(Table, JsonSerializable):
             for action in ("waiting", "deployed", "elsewhere", "covered")
             if action in actions
         ]
-        shown = ("written", "kept", "refused", *rare)
-        return {action: actions.count(action) for action in shown}
+        shown_actions = ("written", "kept", "refused", *rare)
+        return {action: actions.count(action) for action in shown_actions}
 
     def _list_items(self) -> Iterable[Any]:
         return self.packages
@@ -93,8 +93,8 @@ class Packages(Table, JsonSerializable):
     def summary(self) -> str:
         """Return a sentence that summarizes which packages were created."""
         counts = ", ".join(f"{number} {action}" for action, number in self.counts().items())
-        made = any(package.action in ("written", "kept") for package in self.packages)
-        return f"Packages: {counts}" + (f"; passwords in {LIST}, encrypted" if made else "")
+        has_packages = any(package.action in ("written", "kept") for package in self.packages)
+        return f"Packages: {counts}" + (f"; passwords in {LIST}, encrypted" if has_packages else "")
 
     def to_text(self) -> str:
         """Return the packages as plain lines for a terminal."""

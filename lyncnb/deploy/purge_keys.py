@@ -139,19 +139,19 @@ class PurgeList(Table, JsonSerializable):
             yield _HISTORIES
 
     def _summarize(self) -> str:
-        done = (
+        outcome = (
             "removed" if self.is_done else f"to remove (to confirm, specify the token {self.token})"
         )
         number = len(self.items) + len(self.passwords)
-        parts = [f"{number:,} {done}" if number else "nothing to remove"]
+        parts = [f"{number:,} {outcome}" if number else "nothing to remove"]
         if self.is_done and not number:
             parts = ["nothing to remove, because an earlier command already removed the files"]
         if self.kept:
-            kept = count_of(self.kept, "superseded key")
-            parts.append(f"{kept} kept until a later generation is recorded as deployed")
+            count_text = count_of(self.kept, "superseded key")
+            parts.append(f"{count_text} kept until a later generation is recorded as deployed")
         if self.unanswered:
-            kept = count_of(self.unanswered, "deployed request")
-            parts.append(f"{kept} kept, because the CA issued no certificate")
+            count_text = count_of(self.unanswered, "deployed request")
+            parts.append(f"{count_text} kept, because the CA issued no certificate")
         return f"{self.folder}: {'; '.join(parts)}"
 
 
@@ -211,17 +211,17 @@ def purge(
     """
     path, day = Path(folder), today or datetime.now(UTC).date()
     cipher = None if passphrase is None else FolderCipher(check_passphrase(passphrase))
-    listed = _list_removable(take_survey(path), read_manifest(path), deployed, cipher, day)
+    purge_list = _list_removable(take_survey(path), read_manifest(path), deployed, cipher, day)
     if confirmed is None:
-        return listed
+        return purge_list
     token = confirmed if isinstance(confirmed, str) else confirmed.token
     with record_changes(path, "purge", now=format_timestamp(today), wait_seconds=lock_seconds):
         survey, manifest = take_survey(path), read_manifest(path)
         reject_problems(path, survey.problems)
-        listed = _list_removable(survey, manifest, deployed, cipher, day)
-        if token != listed.token:
-            if _is_finished(manifest, token) and listed.is_empty:
-                return replace(listed, is_done=True)
+        purge_list = _list_removable(survey, manifest, deployed, cipher, day)
+        if token != purge_list.token:
+            if _is_finished(manifest, token) and purge_list.is_empty:
+                return replace(purge_list, is_done=True)
             raise BundleError(
                 (
                     f'{path}: "{token}" is not the confirmation token of the latest list, so '
@@ -237,12 +237,12 @@ def purge(
             seal_new_keys(path, cipher, manifest)
             convert_old_lists(path, cipher, manifest)
             manifest = add_bindings(manifest, cipher)
-        _remove_files(survey, manifest, listed, format_timestamp(today))
-        if listed.passwords and cipher is not None:
-            PasswordList(path, cipher).remove_passwords(listed.passwords)
+        _remove_files(survey, manifest, purge_list, format_timestamp(today))
+        if purge_list.passwords and cipher is not None:
+            PasswordList(path, cipher).remove_passwords(purge_list.passwords)
         manifest = read_manifest(path).with_event(_FINISHED, token, at=format_timestamp(today))
         save_manifest(path, manifest)
-    return replace(listed, is_done=True)
+    return replace(purge_list, is_done=True)
 
 
 def _is_finished(manifest: Manifest, token: str) -> bool:
@@ -278,11 +278,11 @@ def _list_removable(
     if cipher is not None:
         verify_passphrase(survey, manifest, cipher)
         opener = Opener(cipher, PasswordList(survey.folder, cipher))
-    named = frozenset(deployed)
+    deployed_ids = frozenset(deployed)
     items = [
         item
         for record in manifest.requests
-        for item in _list_purge_items(survey, record, record.id in named, today)
+        for item in _list_purge_items(survey, record, record.id in deployed_ids, today)
     ]
     superseded = {
         (record.id, old.generation)
@@ -290,16 +290,18 @@ def _list_removable(
         for old in record.archived
         if _list_remaining_files(survey, record, old)
     }
-    kept = len(superseded - {(item.id, item.generation) for item in items})
+    kept_count = len(superseded - {(item.id, item.generation) for item in items})
     copies = find_secret_copies(survey, manifest, opener)
-    items += _list_unneeded_copies(manifest, copies, named, today)
+    items += _list_unneeded_copies(manifest, copies, deployed_ids, today)
     going = {path for item in items for path in item.files}
     return PurgeList(
         folder=survey.folder,
         items=tuple(items),
-        kept=kept,
-        unanswered=sum(manifest.by_id[name].issued is None for name in named),
-        passwords=_find_unused_passwords(survey, manifest, opener, copies, going, named, today),
+        kept=kept_count,
+        unanswered=sum(manifest.by_id[name].issued is None for name in deployed_ids),
+        passwords=_find_unused_passwords(
+            survey, manifest, opener, copies, going, deployed_ids, today
+        ),
         unopened=tuple(copy.path for copy in copies if not copy.spki_sha256),
     )
 
@@ -321,13 +323,13 @@ def _list_unneeded_copies(
             )
             for record, part in (owners.get(copy.spki_sha256, ()) if copy.spki_sha256 else ())
         ]
-        if reasons and all(why for _, _, why in reasons):
-            request_id, generation, why = reasons[0]
+        if reasons and all(reason for _, _, reason in reasons):
+            request_id, generation, reason = reasons[0]
             yield PurgeItem(
                 id=request_id,
                 generation=generation,
                 what=f"copy of the {copy.what}",
-                why=why,
+                why=reason,
                 files=(copy.path,),
             )
 
@@ -362,8 +364,8 @@ def _find_generations(record: RequestRecord, is_named: bool) -> Generations:
     If the user names the request, treat its issued certificate as deployed.
     """
     if is_named and record.issued is not None and not record.deployed_at:
-        at = record.packaged_at or record.issued_at or record.issued.received_at
-        record = record.with_deployed(at=at)
+        deployed_at = record.packaged_at or record.issued_at or record.issued.received_at
+        record = record.with_deployed(at=deployed_at)
     return find_generations(record)
 
 
@@ -384,15 +386,15 @@ def _find_unused_passwords(
     """
     if opener is None:
         return ()
-    kept = {copy.path for copy in copies if copy.what == PACKAGE}
+    package_paths = {copy.path for copy in copies if copy.what == PACKAGE}
     staying = set()
     for record in manifest.requests:
         for part in record.generations:
             if part.package is not None:
-                kept.add(part.package.file)
+                package_paths.add(part.package.file)
                 if not explain_removal(record, part, record.id in selected, today):
                     staying.add(part.package.sha256)
-    for path in kept - removed_files:
+    for path in package_paths - removed_files:
         with suppress(BundleError):
             staying.add(hashlib.sha256(files.read_file(survey.folder / path)).hexdigest())
     return tuple(sorted(opener.passwords.packages - staying))
@@ -402,21 +404,21 @@ def _list_purge_items(
     survey: Survey, record: RequestRecord, is_deployed: bool, today: date
 ) -> Iterator[PurgeItem]:
     for old in record.archived:
-        why = explain_removal(record, old, is_deployed, today)
+        reason = explain_removal(record, old, is_deployed, today)
         paths = _list_remaining_files(survey, record, old)
-        if why and paths:
-            yield _build_key_item(record.id, old.generation, why, paths)
-        if why:
-            yield from _list_package(survey, record, old, why)
-    why = explain_removal(record, record, is_deployed, today)
-    if why == _DEPLOYED:
+        if reason and paths:
+            yield _build_key_item(record.id, old.generation, reason, paths)
+        if reason:
+            yield from _list_package(survey, record, old, reason)
+    reason = explain_removal(record, record, is_deployed, today)
+    if reason == _DEPLOYED:
         # The files include those that an interrupted purge recorded as removed but did not remove.
         yield from _list_items_for_deployed_generation(survey, record)
-    elif why:
+    elif reason:
         paths = tuple(path for path in record.files if survey.has_file(path))
         kind = CSR if record.key_holder else KEY_AND_CSR
-        yield _build_key_item(record.id, record.generation, why, paths, kind)
-        yield from _list_package(survey, record, record, why)
+        yield _build_key_item(record.id, record.generation, reason, paths, kind)
+        yield from _list_package(survey, record, record, reason)
 
 
 def _list_remaining_files(
@@ -456,28 +458,28 @@ def _list_items_for_deployed_generation(
 
 
 def _list_package(
-    survey: Survey, record: RequestRecord, part: RequestRecord | ArchivedGeneration, why: str
+    survey: Survey, record: RequestRecord, part: RequestRecord | ArchivedGeneration, reason: str
 ) -> Iterator[PurgeItem]:
     """Yield the package file of one generation, unless it now belongs to another generation."""
     path = part.package.file if part.package else ""
     if not part.package or not is_inside(path, "pfx") or not (survey.folder / path).is_file():
         return
-    named = [
+    owners = [
         generation
         for generation in record.generations
         if generation.package and generation.package.file == path
     ]
     digest = hashlib.sha256(files.read_file(survey.folder / path)).hexdigest()
-    if len(named) == 1 or digest == part.package.sha256:
+    if len(owners) == 1 or digest == part.package.sha256:
         yield PurgeItem(
-            id=record.id, generation=part.generation, what="package", why=why, files=(path,)
+            id=record.id, generation=part.generation, what="package", why=reason, files=(path,)
         )
 
 
 def _build_key_item(
-    request_id: str, generation: int, why: str, paths: tuple[str, ...], kind: str = KEY_AND_CSR
+    request_id: str, generation: int, reason: str, paths: tuple[str, ...], kind: str = KEY_AND_CSR
 ) -> PurgeItem:
-    return PurgeItem(id=request_id, generation=generation, what=kind, why=why, files=paths)
+    return PurgeItem(id=request_id, generation=generation, what=kind, why=reason, files=paths)
 
 
 def _remove_files(survey: Survey, manifest: Manifest, purge_list: PurgeList, now: str) -> None:

@@ -101,8 +101,8 @@ def request_scripts(
     no_such_key: list[PlannedCertificate] = []
     for certificate in plan.certificates:
         record = records.get(certificate.id)
-        if why := _explain_omission(certificate, record):
-            others.append(MissingPackage(request=certificate.id, why=why))
+        if reason := _explain_omission(certificate, record):
+            others.append(MissingPackage(request=certificate.id, why=reason))
         elif not procedure.can_create_key(str(certificate.key)):
             no_such_key.append(certificate)
         else:
@@ -181,8 +181,8 @@ def _build_values(
     subject = dict(certificate.subject.fields())
     key = certificate.key
     # A file from an earlier day or generation does not prove anything about the current request.
-    again = f"-g{generation}" if generation > 1 else ""
-    name = f"{certificate.id}{again}-{day}.req"
+    suffix = f"-g{generation}" if generation > 1 else ""
+    name = f"{certificate.id}{suffix}-{day}.req"
     return {
         **filler.common,
         "server": min(certificate.servers),

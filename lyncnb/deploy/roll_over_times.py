@@ -43,8 +43,10 @@ def split_into_calls(
 
     Usages that can roll over have a separate call.
     """
-    rest = tuple(usage for usage in package.usages if procedure.find_roll_over(usage) is None)
-    calls = [Call(usages=rest)] if rest else []
+    other_usages = tuple(
+        usage for usage in package.usages if procedure.find_roll_over(usage) is None
+    )
+    calls = [Call(usages=other_usages)] if other_usages else []
     for roll in procedure.rolls:
         rolled = tuple(usage for usage in package.usages if usage in roll.usages)
         if rolled:

@@ -279,8 +279,10 @@ class DeploymentSteps(Table):
         for server in self.pages:
             ids = {package.file: package.id for package in server.packages}
             # A step for a request has the ID of the certificate instead of a server name.
-            own = server.server if self.unit == "request" else ""
-            yield from ((server, step, ids.get(step.package, own)) for step in server.every_step)
+            default_id = server.server if self.unit == "request" else ""
+            yield from (
+                (server, step, ids.get(step.package, default_id)) for step in server.every_step
+            )
 
     def _summarize(self) -> str:
         return self.summary()

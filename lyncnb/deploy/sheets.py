@@ -166,8 +166,8 @@ def _number_steps(
 ) -> tuple[ServerStep, ...]:
     numbered_steps: dict[int, ServerStep] = {}
     positions = {id(step): index for index, step in enumerate(steps)}
-    for part, own in _group_by_part(steps, section).items():
-        for number, group in enumerate(_group_by_task(own), 1):
+    for part, part_steps in _group_by_part(steps, section).items():
+        for number, group in enumerate(_group_by_task(part_steps), 1):
             for line, step in zip(_LINES if len(group) > 1 else [""], group):
                 prefix = _PARTS[part][0] if part in _PARTS else ""
                 count = letters[step.step.id] if part == ONCE else f"{prefix}{number}"
@@ -206,7 +206,9 @@ def list_parts(page: ServerSteps, translate: Say = str) -> Iterator[Part]:
     """
     sections = (("", page.steps), ("later", page.later), ("back", page.back))
     steps_by_part = {
-        p: own for name, steps in sections for p, own in _group_by_part(steps, name).items()
+        p: part_steps
+        for name, steps in sections
+        for p, part_steps in _group_by_part(steps, name).items()
     }
     steps_by_part.pop(ONCE, None)
     for part, (_, heading, description) in _PARTS.items():
@@ -243,7 +245,7 @@ def _build_item(group: Sequence[ServerStep], translate: Say) -> Item:
     common = [
         c.text
         for c in first.only_if
-        if all(c.text in own for own in conditions) and (c.shows or not c.passing)
+        if all(c.text in texts for texts in conditions) and (c.shows or not c.passing)
     ]
     runs: list[list[ServerStep]] = []
     for step in steps:

@@ -99,8 +99,8 @@ def deployment_steps(
         if only_new and not _needs_installation(record, renewed_at):
             continue
         if record.covered and not record.covered.is_in_force(now):
-            why = f"this request was {record.covered}. To create the request, run lyncnb request"
-            missing.append(_build_missing_package(record, why))
+            reason = f"this request was {record.covered}. To create the request, run lyncnb request"
+            missing.append(_build_missing_package(record, reason))
             continue
         if record.covered:
             covered.append(
@@ -143,17 +143,17 @@ def _build_package(record: RequestRecord, issued: IssuedCertificates) -> ServerP
                 f"the certificate expired on {certificate.not_after:%Y-%m-%d}. To renew it, run "
                 "lyncnb renew FOLDER --due"
             )
-        why = issued.why_missing(record.id) or "no certificate has been issued yet"
+        reason = issued.why_missing(record.id) or "no certificate has been issued yet"
         # lyncnb never packages a refused certificate, so the user needs another one from the CA.
         is_refused = issued.explain_refusal(record.id)
-        return f"ask the CA for another certificate: {why}" if is_refused else why
+        return f"ask the CA for another certificate: {reason}" if is_refused else reason
     if record.key_holder:
         return _build_server_package(record, None, certificate)
     if record.package is None or record.package.certificate != certificate.sha256:
         return "the certificate is not packaged yet. To package it, run lyncnb pfx FOLDER"
     if record.package.file in issued.exchanged:
-        why = f"{record.package.file} is not the package that lyncnb created"
-        return f"{why}. Find out who replaced the package, then run lyncnb pfx FOLDER"
+        reason = f"{record.package.file} is not the package that lyncnb created"
+        return f"{reason}. Find out who replaced the package, then run lyncnb pfx FOLDER"
     return _build_server_package(record, record.package, certificate)
 
 
@@ -227,8 +227,8 @@ def _describe_covering_certificate(cover: CoveringCertificate) -> str:
     )
 
 
-def _build_missing_package(record: RequestRecord, why: str) -> MissingPackage:
-    return MissingPackage(request=record.id, why=why, servers=_list_hosts(record.plan))
+def _build_missing_package(record: RequestRecord, reason: str) -> MissingPackage:
+    return MissingPackage(request=record.id, why=reason, servers=_list_hosts(record.plan))
 
 
 def _list_hosts(entry: PlannedEntry | ServerPackage) -> tuple[str, ...]:

@@ -67,7 +67,10 @@ class TrustOfPackages:
         for package in self._shared_packages.get(server, ()):
             for issuer in package.path:
                 reasons_by_hash.setdefault(issuer.sha256, {"its own certificate": None})
-        known = [(self.cas_by_hash[sha256], tuple(why)) for sha256, why in reasons_by_hash.items()]
+        known = [
+            (self.cas_by_hash[sha256], tuple(reasons))
+            for sha256, reasons in reasons_by_hash.items()
+        ]
         return tuple(sorted(known, key=lambda pair: not pair[0].is_self_issued))
 
     @cached_property

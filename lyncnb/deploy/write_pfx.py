@@ -147,10 +147,10 @@ def write_pfx(
         # of passwords.
         for length in range(1, len(parts) + 1):
             files.make_folder(base.joinpath(*parts[:length]), 0o700)
-        manifest, made = _write_all_packages(
+        manifest, new_packages = _write_all_packages(
             base, manifest, ready, cipher, passwords, workers, now, progress
         )
-        packages += made
+        packages += new_packages
     if "deploy" in load_recorded_rules(manifest.product, sha256=manifest.product_sha256).settings:
         steps = deployment_steps(issued, today=today)
         manifest = record_commands(base, steps, lock_seconds=lock_seconds)
@@ -199,14 +199,14 @@ def _reject_unknown_ids(manifest: Manifest, base: Path, ids: Collection[str]) ->
 def _get_relative_path(base: Path, folder: str | os.PathLike[str]) -> str:
     """Return the path of a folder relative to the request folder, with slashes."""
     try:
-        whole, root = (base / folder).resolve(), base.resolve()
+        full_path, root = (base / folder).resolve(), base.resolve()
     # The error occurs, for example, if links are circular or a name contains a NUL character.
     except (OSError, RuntimeError, ValueError):
         raise BundleError(
             f"{ascii(os.fspath(folder))[1:-1]} is not a valid folder path",
             hint="omit folder=, or specify a folder inside the pfx folder",
         ) from None
-    if not whole.is_relative_to(root / FOLDER):
+    if not full_path.is_relative_to(root / FOLDER):
         raise BundleError(
             (
                 f"{folder} cannot contain packages: packages must be in {base / FOLDER} or "
@@ -217,7 +217,7 @@ def _get_relative_path(base: Path, folder: str | os.PathLike[str]) -> str:
                 "the packages to the servers from the default folder"
             ),
         )
-    return whole.relative_to(root).as_posix()
+    return full_path.relative_to(root).as_posix()
 
 
 def _split_packages(
@@ -255,8 +255,8 @@ def _split_packages(
         )
         objection = _find_objection(record, certificate, issued, record.id in without_chain)
         if record.covered and record.covered.is_in_force(convert_to_time(issued.today)):
-            why = f"no request is needed, because the request is {record.covered}"
-            settled.append(replace(package, file="", action="covered", why=why))
+            reason = f"no request is needed, because the request is {record.covered}"
+            settled.append(replace(package, file="", action="covered", why=reason))
         elif record.deployed_at:
             settled.append(
                 replace(package, file="", action="deployed", why=_report_deployed(record))
@@ -272,8 +272,8 @@ def _split_packages(
         elif _is_existing_package(
             issued.bundle.folder, record, certificate, package, encryption, passwords
         ):
-            made = record.package
-            name = made.friendly_name if made else package.friendly_name
+            package_record = record.package
+            name = package_record.friendly_name if package_record else package.friendly_name
             settled.append(replace(package, action="kept", friendly_name=name))
         else:
             ready.append(
@@ -284,9 +284,13 @@ def _split_packages(
 
 def _choose_file_name(record: RequestRecord, issued: IssuedCertificate | None) -> str:
     """Return the file name for a package. An existing package keeps its name."""
-    made = record.package
-    if made is not None and issued is not None and made.certificate == issued.sha256:
-        return made.file.rpartition("/")[2]
+    package_record = record.package
+    if (
+        package_record is not None
+        and issued is not None
+        and package_record.certificate == issued.sha256
+    ):
+        return package_record.file.rpartition("/")[2]
     return list_package_names(record.id, record.generation)[0]
 
 
@@ -364,17 +368,17 @@ def _is_existing_package(
     passwords: Container[str],
 ) -> bool:
     """Return whether the same package already exists with its file and its password."""
-    made = record.package
-    if made is None or made.certificate != certificate.sha256:
+    package_record = record.package
+    if package_record is None or package_record.certificate != certificate.sha256:
         return False
-    if (made.file, made.encryption) != (package.file, encryption.id):
+    if (package_record.file, package_record.encryption) != (package.file, encryption.id):
         return False
     try:
         data = files.read_file(base / package.file)
     except BundleError:
         return False
     digest = hashlib.sha256(data).hexdigest()
-    return digest == made.sha256 and digest in passwords
+    return digest == package_record.sha256 and digest in passwords
 
 
 def _write_all_packages(
@@ -394,8 +398,10 @@ def _write_all_packages(
         for start in range(0, len(ready), _BATCH):
             confirm_lock(base)
             batch = ready[start : start + _BATCH]
-            manifest, done = _write_packages(base, manifest, batch, cipher, passwords, workers, now)
-            packages += done
+            manifest, batch_packages = _write_packages(
+                base, manifest, batch, cipher, passwords, workers, now
+            )
+            packages += batch_packages
             if time.monotonic() - saved_at >= _SAVE_EVERY:
                 save_manifest(base, manifest)
                 saved_at = time.monotonic()
@@ -425,8 +431,8 @@ def _write_packages(
             tasks.append((job, _build_task(base, job, cipher, rules)))
         except LyncnbError as error:
             failed.append(replace(job.package, file="", action="refused", why=error.message))
-    made = make_packages([task for _, task in tasks], workers=workers)
-    digests = [hashlib.sha256(data).hexdigest() for data in made]
+    contents = make_packages([task for _, task in tasks], workers=workers)
+    digests = [hashlib.sha256(data).hexdigest() for data in contents]
     added = {digest: task.password for digest, (_, task) in zip(digests, tasks, strict=True)}
     if added:
         passwords.save_passwords(added)
@@ -434,7 +440,7 @@ def _write_packages(
             manifest = manifest.with_encrypted(LIST)
             save_manifest(base, manifest)
     records = []
-    for (job, _), data, digest in zip(tasks, made, digests, strict=True):
+    for (job, _), data, digest in zip(tasks, contents, digests, strict=True):
         files.replace_file(base / job.package.file, data, 0o600)
         records.append(job.record.with_package(_build_package_record(job, digest, now), at=now))
     manifest = manifest.with_records(records)

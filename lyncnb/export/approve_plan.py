@@ -102,11 +102,11 @@ def approve_plan(
 
 
 def _is_digest_of(saved: SavedPlan, digest: str) -> bool:
-    wanted = digest.lower()
+    prefix = digest.lower()
     # Both digests are accepted, because earlier versions of lyncnb showed the digest in the last
     # line of the file.
     known = (saved.sha256, saved.digest)
-    return len(wanted) >= _DIGITS and any(known_digest.startswith(wanted) for known_digest in known)
+    return len(prefix) >= _DIGITS and any(known_digest.startswith(prefix) for known_digest in known)
 
 
 def _reject_other_approval(saved: SavedPlan, signature_path: Path, fingerprint: str) -> None:

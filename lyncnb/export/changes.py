@@ -212,8 +212,10 @@ def reject_waiting_renewals(manifest: Manifest, order: Order) -> None:
     RequestWaits
         If requests wait. The exception lists all of them.
     """
-    kept = order.renew - order.withdrawn if order.is_own_plan else frozenset()
-    waiting = [record for record in manifest.requests if record.id in kept and is_waiting(record)]
+    renewed_ids = order.renew - order.withdrawn if order.is_own_plan else frozenset()
+    waiting = [
+        record for record in manifest.requests if record.id in renewed_ids and is_waiting(record)
+    ]
     if not waiting:
         return
     raise RequestWaits(
@@ -437,14 +439,14 @@ def reject_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None)
         return
     last = plans[-1]
     if any(plan.sha256 == saved.sha256 for plan in plans):
-        why = "the folder contains a newer plan that replaced this plan"
+        reason = "the folder contains a newer plan that replaced this plan"
     elif saved.judged_on < last.judged_on:
-        why = f"the evaluation date {saved.judged_on} is earlier than {last.judged_on}"
+        reason = f"the evaluation date {saved.judged_on} is earlier than {last.judged_on}"
     else:
         return
     raise ApprovalError(
         f"the saved plan ({saved.shown_as} {saved.shown_sha256[:12]}…) is older than the plan on "
-        f"record in the folder ({last.shown_as} {last.shown_sha256[:12]}…): {why}",
+        f"record in the folder ({last.shown_as} {last.shown_sha256[:12]}…): {reason}",
         hint="to create requests from the older plan, specify a reason: --reason TEXT",
     )
 

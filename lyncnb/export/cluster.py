@@ -139,18 +139,18 @@ class _ClusterExecutor(Executor):
         return ""
 
     def submit(self, task: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
-        answered: Future[Result] = Future()
+        answer: Future[Result] = Future()
         with self._lock:
             number = next(self._numbers)
             if not self._has_ended:
-                self._waiting[number] = answered
-        answered.add_done_callback(
+                self._waiting[number] = answer
+        answer.add_done_callback(
             lambda future: self._cancel(number) if future.cancelled() else None
         )
         if number not in self._waiting or not self._send((number, task, args, kwargs)):
             self._waiting.pop(number, None)
-            _settle_future(answered, _build_connection_error())
-        return answered
+            _settle_future(answer, _build_connection_error())
+        return answer
 
     def _cancel(self, number: int) -> None:
         if self._waiting.pop(number, None) is not None:
@@ -197,10 +197,10 @@ def _read_content(answer: dict[str, object]) -> tuple[bytes, ...] | WorkerError:
             except ValueError:
                 return WorkerError("the worker's response is not valid base64")
         case {"failed": str(text)}:
-            shown = "".join(
+            message = "".join(
                 character if character.isprintable() else " " for character in text[:_TEXT_SHOWN]
             )
-            return WorkerError(shown)
+            return WorkerError(message)
     return WorkerError("the worker's response does not contain a key and a request")
 
 

@@ -79,19 +79,21 @@ def choose_covering_certificates(
         as_is, name = read_as_is(only_missing), str(only_missing)
     _reject_other_plan(as_is, plan, name)
     by_id = {certificate.id: certificate for certificate in as_is.planned}
-    chosen = resolve_ids([*by_id], requested, option_name="reuse", error=OptionsError)
-    for identity in sorted(chosen):
+    reused_ids = resolve_ids([*by_id], requested, option_name="reuse", error=OptionsError)
+    for identity in sorted(reused_ids):
         _reject_uncovered_certificate(by_id[identity], day)
     if NOT_SEEN not in {
         *accept,
         *list_accepted_codes((), plan.options, day=day),
     }:
         _reject_unseen_certificates(
-            certificate for certificate in as_is.planned if certificate.id not in chosen
+            certificate for certificate in as_is.planned if certificate.id not in reused_ids
         )
     return Covers(
-        by_id={identity: _record_cover(by_id[identity], as_is, now) for identity in sorted(chosen)},
-        notes=tuple(_list_notes(as_is, chosen, day)),
+        by_id={
+            identity: _record_cover(by_id[identity], as_is, now) for identity in sorted(reused_ids)
+        },
+        notes=tuple(_list_notes(as_is, reused_ids, day)),
     )
 
 
@@ -149,7 +151,7 @@ def _is_valid_on(planned_certificate: PlannedAsIs, day: date) -> bool:
 
 def _reject_uncovered_certificate(planned_certificate: PlannedAsIs, day: date) -> None:
     if not planned_certificate.is_good:
-        again = (
+        hint = (
             f"remove {planned_certificate.id} from --reuse, "
             "so that lyncnb requests this certificate"
         )
@@ -158,7 +160,7 @@ def _reject_uncovered_certificate(planned_certificate: PlannedAsIs, day: date) -
             f"{STATES[planned_certificate.state]}",
             hint=list_returned_checks()[NOT_SEEN].hint
             if planned_certificate.state == NOT_SEEN
-            else again,
+            else hint,
         )
     if not _is_valid_on(planned_certificate, day):
         cover = _build_covering_certificate(planned_certificate)
@@ -197,15 +199,15 @@ def _record_cover(planned_certificate: PlannedAsIs, as_is: AsIs, now: str) -> Co
     )
 
 
-def _list_notes(as_is: AsIs, chosen: Collection[str], day: date) -> Iterator[str]:
-    rest = [
+def _list_notes(as_is: AsIs, reused_ids: Collection[str], day: date) -> Iterator[str]:
+    other_ids = [
         certificate.id
         for certificate in as_is.planned
-        if certificate.id not in chosen and _is_valid_on(certificate, day)
+        if certificate.id not in reused_ids and _is_valid_on(certificate, day)
     ]
-    if rest:
+    if other_ids:
         yield (
-            f"installed certificates also cover {len(rest):,} of the requests, such as "
-            f"{rest[0]}. If you have the private key of an installed certificate, you can omit "
-            "its request: specify --reuse ID"
+            f"installed certificates also cover {len(other_ids):,} of the requests, such as "
+            f"{other_ids[0]}. If you have the private key of an installed certificate, you can "
+            "omit its request: specify --reuse ID"
         )

@@ -198,8 +198,8 @@ class _Job:
                     self._report_pair(item)
 
     def run_processes(self, items: Sequence[Item], width: int) -> None:
-        rest = iter(items)
-        chunks = iter(lambda: list(islice(rest, _CHUNK)), [])
+        remaining_items = iter(items)
+        chunks = iter(lambda: list(islice(remaining_items, _CHUNK)), [])
         # One core is reserved for the thread that writes the pairs of key and CSR. For P-256,
         # writing is half of the work.
         count = max(1, width - 1)
@@ -246,8 +246,8 @@ class _Job:
         self._left -= seconds
         if self._tell is not None:
             elapsed = max(time.monotonic() - self._start, 1e-9)
-            left = max(self._left, 0.0) * elapsed / self._spent
-            self._tell(Progress(self._done, self._total, self._done / elapsed, left))
+            seconds_left = max(self._left, 0.0) * elapsed / self._spent
+            self._tell(Progress(self._done, self._total, self._done / elapsed, seconds_left))
 
 
 def _make_worker_error(name: str, error: BaseException) -> BaseException:
@@ -273,8 +273,8 @@ def _run_in_window(
     pending: dict[Future[Any], Task] = {}
     # Each future puts itself into this queue when it is done. Waiting for all futures again and
     # again would take longer than the work itself.
-    done: SimpleQueue[Future[Any]] = SimpleQueue()
-    rest = iter(tasks)
+    finished_futures: SimpleQueue[Future[Any]] = SimpleQueue()
+    remaining_tasks = iter(tasks)
     try:
         while True:
             if cancel.is_set():
@@ -282,14 +282,14 @@ def _run_in_window(
                     if future.cancel():
                         del pending[future]
             else:
-                for task in islice(rest, width - len(pending)):
+                for task in islice(remaining_tasks, width - len(pending)):
                     future = submit(task)
                     pending[future] = task
-                    future.add_done_callback(done.put)
+                    future.add_done_callback(finished_futures.put)
             if not pending:
                 return
             try:
-                future = done.get(timeout=_LOOK_AT_CANCEL_EVERY)
+                future = finished_futures.get(timeout=_LOOK_AT_CANCEL_EVERY)
             except Empty:
                 continue
             if future in pending:  # Futures that were canceled are skipped.

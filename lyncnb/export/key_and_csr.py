@@ -110,8 +110,10 @@ def open_sealed_pair(
         )
     if not request.has_valid_signature():
         raise _make_answer_error(name, "a request with an invalid signature")
-    if odd := keys.find_key_difference(request.public_key):
-        raise _make_answer_error(name, f"a key of a type that lyncnb does not generate ({odd})")
+    if difference := keys.find_key_difference(request.public_key):
+        raise _make_answer_error(
+            name, f"a key of a type that lyncnb does not generate ({difference})"
+        )
     try:
         key = keys.read_pkcs8(run_key.open(sealed, subject=name), name=f"the key of {name}")
     except ValueError:

@@ -203,12 +203,16 @@ def make_order(
     why_late = accept.get(LATE) or (late and find_acceptance(late, plan.options, day=day)) or ""
     # Acceptances for issued certificates are recorded before the first certificate is received.
     counting = {**list_accepted_codes((), plan.options, day=day), **accept}
-    used = {code: why for code, why in counting.items() if code in list_returned_checks()}
-    used |= {finding.code: why for finding, why in why_each.items()}
+    used = {
+        code: accept_reason
+        for code, accept_reason in counting.items()
+        if code in list_returned_checks()
+    }
+    used |= {finding.code: accept_reason for finding, accept_reason in why_each.items()}
     used |= {LATE: why_late} if late and why_late else {}
-    wanted = tuple(_list_wanted_requests(plan, key_holders or {}, covers))
-    _reject_duplicate_ids(wanted)
-    renewed = resolve_renewals(wanted, _read_renewals(renew, reason))
+    requests = tuple(_list_wanted_requests(plan, key_holders or {}, covers))
+    _reject_duplicate_ids(requests)
+    renewed = resolve_renewals(requests, _read_renewals(renew, reason))
     if both := sorted(renewed & covers.by_id.keys()):
         raise OptionsError(
             f"renew, reuse: you cannot both renew and reuse {', '.join(both)}",
@@ -217,7 +221,7 @@ def make_order(
     return Order(
         plan=plan,
         findings=findings,
-        wanted=wanted,
+        wanted=requests,
         reported_findings=Findings(
             tuple(
                 finding.accepted_because(why_each[finding]) if finding in why_each else finding
@@ -275,8 +279,8 @@ def _list_wanted_requests(
 
 
 def _check_reasons(reasons: Mapping[str, str]) -> None:
-    for code, why in reasons.items():
-        if not why.strip():
+    for code, reason in reasons.items():
+        if not reason.strip():
             raise OptionsError(f'accept: "{code}" has no reason', hint=f"specify {code}=REASON")
         if code in list_returned_checks() and not is_acceptable(code):
             raise OptionsError(

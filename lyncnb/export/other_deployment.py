@@ -74,5 +74,5 @@ def _find_main_domain(servers: tuple[str, ...]) -> str:
 
 
 def _describe_servers(servers: tuple[str, ...]) -> str:
-    named = join_first(list(servers), _NAMED)
-    return f"{_find_main_domain(servers)} ({count_of(len(servers), 'server')}: {named})"
+    first_servers = join_first(list(servers), _NAMED)
+    return f"{_find_main_domain(servers)} ({count_of(len(servers), 'server')}: {first_servers})"

@@ -121,8 +121,8 @@ def renew(
         If the folder or the passphrase needs attention.
     """
     check_type("renew: folder", folder, str, os.PathLike)
-    why = reason.strip() or (_STOLEN if compromised else "")
-    _check_arguments(names, why, due=due, compromised=compromised)
+    recorded_reason = reason.strip() or (_STOLEN if compromised else "")
+    _check_arguments(names, recorded_reason, due=due, compromised=compromised)
     path, now = Path(folder), format_timestamp(today)
     day = date.fromisoformat(now[:10])
     manifest = read_manifest(path)
@@ -136,7 +136,7 @@ def renew(
         )
     choice = _choose_requests(path, manifest, names, day, compromised=compromised)
     order = _make_renewal_order(
-        path, manifest, choice, why=why, evaluation_date=day, now=now,
+        path, manifest, choice, reason=recorded_reason, evaluation_date=day, now=now,
         withdraw=withdraw or compromised,
         approved_by=approved_by,
     )  # fmt: skip
@@ -189,20 +189,24 @@ def _choose_requests(
     planned = [record for record in manifest.requests if record.state != "retired"]
     # A certificate that is no longer in the plan can also have a compromised key.
     known = manifest.requests if compromised else planned
-    named = (
+    selected_records = (
         _find_named_requests(known, names) if names else _find_due_requests(folder, manifest, day)
     )
-    elsewhere = tuple(record for record in named if _is_key_elsewhere(record))
-    if not compromised and names and elsewhere == named:
+    elsewhere = tuple(record for record in selected_records if _is_key_elsewhere(record))
+    if not compromised and names and elsewhere == selected_records:
         raise BundleError(_make_other_computers_error(elsewhere), hint=_ELSEWHERE)
     local_records = tuple(
-        record for record in named if record.state != "retired" and not _is_key_elsewhere(record)
+        record
+        for record in selected_records
+        if record.state != "retired" and not _is_key_elsewhere(record)
     )
     if not compromised:
         return _Choice(renewed=local_records, elsewhere=elsewhere)
     return _Choice(
         renewed=tuple(record for record in local_records if not _has_waiting_key(record)),
-        compromised=tuple(record for record in named if find_generations(record).held is not None),
+        compromised=tuple(
+            record for record in selected_records if find_generations(record).held is not None
+        ),
         kept=tuple(record for record in local_records if _has_waiting_key(record)),
         elsewhere=elsewhere,
     )
@@ -222,8 +226,8 @@ def _find_named_requests(
             ("lyncnb renewed nothing, because some names do not match any request in the folder"),
             problems=problems,
         )
-    chosen = {match.record.id for match in matches}
-    return tuple(record for record in records if record.id in chosen)
+    matching_ids = {match.record.id for match in matches}
+    return tuple(record for record in records if record.id in matching_ids)
 
 
 def _is_key_elsewhere(record: RequestRecord) -> bool:
@@ -260,7 +264,7 @@ def _make_renewal_order(
     manifest: Manifest,
     choice: _Choice,
     *,
-    why: str,
+    reason: str,
     evaluation_date: date,
     now: str,
     withdraw: bool,
@@ -287,7 +291,12 @@ def _make_renewal_order(
     }
     try:
         order = make_order(
-            judged, findings=findings if ids else (), accept=accept, renew=ids, reason=why, now=now
+            judged,
+            findings=findings if ids else (),
+            accept=accept,
+            renew=ids,
+            reason=reason,
+            now=now,
         )
     except PlanRejected as error:
         raise PlanRejected(

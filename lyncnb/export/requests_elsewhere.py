@@ -105,17 +105,17 @@ def _preview_order(folder: Path, order: Order) -> Preview:
     preview = preview_changes(folder, order, None)
     # Only the command that created the keys of an interrupted run can continue with them, because
     # checking whether a key belongs to its CSR requires the passphrase.
-    left = [
+    problems = [
         Problem(message="key and CSR from an interrupted lyncnb command", file=record.files.key)
         for record in preview.manifest.requests
         if record.is_written
         and not record.key_holder
         and not preview.before.by_id[record.id].is_written
     ]
-    if left:
+    if problems:
         raise BundleError(
             f"{folder}: an earlier command was interrupted, so lyncnb changed nothing",
-            problems=tuple(left[:20]),
+            problems=tuple(problems[:20]),
             hint="complete the interrupted command first: lyncnb request TOPOLOGY FOLDER",
         )
     return preview

@@ -32,11 +32,11 @@ def resolve_ids(
     for text in specified:
         fitting = [text] if text in known else [name for name in ids if name.startswith(text)]
         if len(fitting) != 1 or not text:
-            shown = ", ".join(fitting[:5] or ids[:5])
+            examples = ", ".join(fitting[:5] or ids[:5])
             number = len(fitting) if text else "any"
             raise error(
                 f'{option_name}: "{text}" matches {number} of the planned requests',
-                hint=f"enter a complete ID, or more of its first characters: {shown} …",
+                hint=f"enter a complete ID, or more of its first characters: {examples} …",
             )
         matches.update(fitting)
     return frozenset(matches)

@@ -190,8 +190,8 @@ def lock_for_writing(folder: Path, order: Order, wait_seconds: float) -> Iterato
 
 
 def _has_changes(preview: Preview, recovery: Sequence[RecoveryPublicKey]) -> bool:
-    named = {key.fingerprint for key in preview.manifest.recovery}
-    return any(key.fingerprint not in named for key in recovery)
+    fingerprints = {key.fingerprint for key in preview.manifest.recovery}
+    return any(key.fingerprint not in fingerprints for key in recovery)
 
 
 def _make_changes(
@@ -266,8 +266,8 @@ def _create_pairs(
             store=store,
             options=options,
         )
-    written = {name: hashes._asdict() for name, hashes in store.written.items()}
-    manifest = record_written_requests(preview.manifest, written, now=order.now)
+    hashes_by_name = {name: hashes._asdict() for name, hashes in store.written.items()}
+    manifest = record_written_requests(preview.manifest, hashes_by_name, now=order.now)
     return add_bindings(manifest, cipher), exported.cancelled
 
 
@@ -395,9 +395,9 @@ def write_requests(
     """
     check_type("write_requests: plan", plan, CertificatePlan, SavedPlan)
     path = Path(folder)
-    now, why = format_timestamp(today), "" if renew else reason.strip()
+    now, plan_reason = format_timestamp(today), "" if renew else reason.strip()
     recovery_keys = tuple(map(read_recovery_key, recovery))
-    saved = _make_plan_record(plan, path, approved_by, accept or {}, reason=why, now=now)
+    saved = _make_plan_record(plan, path, approved_by, accept or {}, reason=plan_reason, now=now)
     approved = plan if approved_by is not None and isinstance(plan, SavedPlan) else None
     plan, findings, saved_file = _split_plan(plan, findings, now)
     order = make_order(
@@ -551,14 +551,14 @@ def build_bundle(
 def _format_notes(preview: Preview, dry_run: bool) -> Iterator[str]:
     form = preview.before.format
     if form != FORMAT:
-        kept = build_earlier_manifest_name(form)
+        old_name = build_earlier_manifest_name(form)
         yield (
             (
                 "this command will change the folder, which then needs lyncnb 0.2 or "
-                f"later; {kept} will contain the old manifest"
+                f"later; {old_name} will contain the old manifest"
             )
             if dry_run
-            else f"the folder now needs lyncnb 0.2 or later; {kept} contains the old manifest"
+            else f"the folder now needs lyncnb 0.2 or later; {old_name} contains the old manifest"
         )
 
 
@@ -568,13 +568,13 @@ _NAMED = 5  # The largest number of requests in a note.
 def _list_notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     survey = preview.survey
     notes = list(describe_unknown_files(survey, manifest))
-    if left := manifest.omitted_requests:
+    if omitted_ids := manifest.omitted_requests:
         notes.append(
             "approved, but not requested, because you specified that an installed "
-            f"certificate covers the request: {join_first(left, _NAMED)}"
+            f"certificate covers the request: {join_first(omitted_ids, _NAMED)}"
         )
-    kept = (change.id for change in preview.changes if change.action == "kept")
-    for request_id in kept:
+    unchanged_ids = (change.id for change in preview.changes if change.action == "kept")
+    for request_id in unchanged_ids:
         for old in preview.before.by_id[request_id].archived:
             notes += map(str, find_archive_problems(survey, old))
     notes += preview.order.notes

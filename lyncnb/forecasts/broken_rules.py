@@ -65,7 +65,7 @@ def find_rules_that_block_renewal(
 
 def find_rules_for_first_issue(timetable: Timetable, issue_day: int) -> tuple[BrokenRule, ...]:
     """Return the rules that do not allow the planned issue date of the first certificate."""
-    blocked, ends = _RuleDates(), list[BrokenRule]()
+    blocked, validity_rules = _RuleDates(), list[BrokenRule]()
     _check_order(timetable, issue_day, blocked)
     change = timetable.days.next_change[issue_day]
     end = min(change, timetable.days.count) - 1
@@ -73,8 +73,10 @@ def find_rules_for_first_issue(timetable: Timetable, issue_day: int) -> tuple[Br
         _record_blocked_change_days(
             timetable.days, issue_day, min(end, timetable.lasts[issue_day]), blocked
         )
-        ends.append(_build_validity_rule(timetable, timetable.build_certificate(issue_day)))
-    return (*ends, *_build_rules(blocked, timetable))
+        validity_rules.append(
+            _build_validity_rule(timetable, timetable.build_certificate(issue_day))
+        )
+    return (*validity_rules, *_build_rules(blocked, timetable))
 
 
 def _check_issue(

@@ -97,12 +97,12 @@ def forecast(
     validity is the requested validity, limited to the maximum on the issue date.
     """
     check_type("forecast: plan", plan, CertificatePlan, RequestBundle, str, os.PathLike)
-    read, until = _read_plan(plan), convert_to_date(until)
-    plan_options = options or read.plan.options
+    forecast_input, until = _read_plan(plan), convert_to_date(until)
+    plan_options = options or forecast_input.plan.options
     issue = plan_options.planned_issue_date
-    begin = _find_start(read, plan_options, start)
-    first = min(begin, issue or begin)
-    if until < begin or until - first > _LONGEST or not _YEARS[0] <= first.year <= _YEARS[1]:
+    start_date = _find_start(forecast_input, plan_options, start)
+    first = min(start_date, issue or start_date)
+    if until < start_date or until - first > _LONGEST or not _YEARS[0] <= first.year <= _YEARS[1]:
         raise PlanError(
             f"the forecast period cannot be from {first} to {until}",
             hint=(
@@ -112,26 +112,27 @@ def forecast(
         )
     terms = plan_options.renewal_terms
     days = Days(first - _BEFORE, until, terms.work)
-    schedules = _Schedules(read, plan_options, terms, days, begin)
+    schedules = _Schedules(forecast_input, plan_options, terms, days, start_date)
     bare_entries, problems = schedules.build_entries()
     entries = tuple(_add_validations(bare_entries, schedules))
     return Forecast(
-        source=read.plan.topology.source,
-        origin=read.origin or build_origin(replace(read.plan, options=plan_options)),
-        product=read.plan.rules.product,
-        start=begin,
+        source=forecast_input.plan.topology.source,
+        origin=forecast_input.origin
+        or build_origin(replace(forecast_input.plan, options=plan_options)),
+        product=forecast_input.plan.rules.product,
+        start=start_date,
         until=until,
         entries=entries,
         problems=problems,
-        freezes=terms.work.find_freezes(begin, until),
+        freezes=terms.work.find_freezes(start_date, until),
         limits=tuple(
             fact
             for fact in dict.fromkeys(
-                fact for ca in schedules.public_cas for fact in list_limit_facts(begin, ca)
+                fact for ca in schedules.public_cas for fact in list_limit_facts(start_date, ca)
             )
             if fact.begins is None or fact.begins <= until
         ),
-        notes=tuple(_list_notes(read, plan_options, entries)),
+        notes=tuple(_list_notes(forecast_input, plan_options, entries)),
     )
 
 
@@ -498,13 +499,13 @@ class _Schedule:
         # A certificate that is issued on the planned date can expire before it can be installed.
         comes = turn.change < self.days.count and turn.change <= turn.hold.last
         change = day(turn.change) if comes else None
-        done = change and datetime.combine(change + _DAY, time(), tzinfo=UTC)
+        finished_at = change and datetime.combine(change + _DAY, time(), tzinfo=UTC)
         effect = []
-        for usage, roll in self.find_roll_overs.items() if done and not is_first else ():
+        for usage, roll in self.find_roll_overs.items() if finished_at and not is_first else ():
             moment = add_time_span(self.ends, -timedelta(hours=roll.lead_hours))
             # A certificate is still valid during the second in notAfter. If it ends at 23:59:59, it
             # is valid for the complete day.
-            if done and done <= add_time_span(moment, timedelta(seconds=1)):
+            if finished_at and finished_at <= add_time_span(moment, timedelta(seconds=1)):
                 effect.append((usage, moment))
         shared = certificate.shared_by == "deployment"
         is_proven = bool(self.find_timetable.terms.reuse) and turn.validate <= turn.issue
@@ -555,15 +556,15 @@ class _Schedule:
         )
 
     def _build_never_issued_problem(self) -> ForecastProblem:
-        begin, end = self.of.begin, self.days.until
+        start_date, end = self.of.begin, self.days.until
         rule = BrokenRule(
             rule="earliest order",
-            says=f"a certificate that is ordered on {begin} or later cannot be installed on or "
-            f"before {end}",
-            begins=begin, ends=end, source="plan options: freezes, windows, lead_days",
+            says=f"a certificate that is ordered on {start_date} or later cannot be installed on "
+            f"or before {end}",
+            begins=start_date, ends=end, source="plan options: freezes, windows, lead_days",
         )  # fmt: skip
         return ForecastProblem(
-            certificates=(), number=1, begins=begin, ends=end, rules=(rule,),
+            certificates=(), number=1, begins=start_date, ends=end, rules=(rule,),
             what=f"the certificate cannot be installed on or before {end}",
         )  # fmt: skip
 

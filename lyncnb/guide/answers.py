@@ -323,9 +323,9 @@ def _is_applicable(question: Question, site: str, values: Mapping[tuple[str, str
 
 
 def _meets_condition(condition: str, site: str, values: Mapping[tuple[str, str], Value]) -> bool:
-    key, sign, wanted = condition.partition("=")
+    key, sign, expected = condition.partition("=")
     value = values.get((site, key), values.get(("", key)))
-    return str(value) == wanted if sign else is_yes(value)
+    return str(value) == expected if sign else is_yes(value)
 
 
 def _list_missing_parts(product: Value | None) -> frozenset[str]:
@@ -390,17 +390,17 @@ def make_short_names(names: Sequence[str]) -> dict[str, str]:
         The n distinct labels by name. A name without letters a to z gets ``site1`` and so on.
     """
     labels: dict[str, str] = {}
-    taken: set[str] = set()
+    used_labels: set[str] = set()
     for number, name in enumerate(names, 1):
         plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-        whole = re.sub(r"[^a-z0-9]+", "", plain)[:12]
-        short = _CODE if len(whole) > _CODE + 1 else len(whole)
+        letters = re.sub(r"[^a-z0-9]+", "", plain)[:12]
+        short = _CODE if len(letters) > _CODE + 1 else len(letters)
         tries = itertools.chain(
-            (whole[:length] for length in range(short, len(whole) + 1)),
-            (f"{whole[:_CODE] or 'site'}{count}" for count in itertools.count(number)),
+            (letters[:length] for length in range(short, len(letters) + 1)),
+            (f"{letters[:_CODE] or 'site'}{count}" for count in itertools.count(number)),
         )
-        labels[name] = next(label for label in tries if label and label not in taken)
-        taken.add(labels[name])
+        labels[name] = next(label for label in tries if label and label not in used_labels)
+        used_labels.add(labels[name])
     return labels
 
 
@@ -502,8 +502,10 @@ def _format_toml(
                 continue
             value = product if answer.question.key == "product" else answer.value
             values = value if isinstance(value, tuple) else (value,)
-            written = [tomli_w.dumps({"v": item})[len("v = ") :].rstrip() for item in values]
-            text = f"[{', '.join(written)}]" if isinstance(value, tuple) else written[0]
+            encoded_values = [tomli_w.dumps({"v": item})[len("v = ") :].rstrip() for item in values]
+            text = (
+                f"[{', '.join(encoded_values)}]" if isinstance(value, tuple) else encoded_values[0]
+            )
             lines += (
                 ["", f"# {answer.question.words}"] if not site else [f"# {answer.question.words}"]
             )

@@ -114,9 +114,9 @@ class FirstPlan(Table, JsonSerializable):
     def overview(self) -> tuple[list[str], list[list[str]]]:
         """Return the headings and rows of the table's preview, with at most 60 servers."""
         columns = self.topology.columns
-        shown = [columns.index(name) for name in _COLUMNS_SHOWN if name in columns]
-        rows = [[row[index] for index in shown] for row in self.topology.cells[:_ROWS_SHOWN]]
-        return [get_column(columns[index]).title for index in shown], rows
+        indices = [columns.index(name) for name in _COLUMNS_SHOWN if name in columns]
+        rows = [[row[index] for index in indices] for row in self.topology.cells[:_ROWS_SHOWN]]
+        return [get_column(columns[index]).title for index in indices], rows
 
     def files(self, folder: str | os.PathLike[str] = ".") -> Mapping[str, bytes]:
         """Return the content of each file to write, by file name."""
@@ -243,21 +243,21 @@ def write_first_plan(
             f"{target} cannot be created: {error.strerror}", hint="choose another folder"
         ) from None
     before = {name: _read_file(target / name) for name in contents}
-    written: list[Path] = []
+    paths: list[Path] = []
     try:
         for name, data in contents.items():
-            written.append(target / name)
+            paths.append(target / name)
             write_output(target / name, data, _build_output_kind(data), force=force)
     except BaseException:
         # The files are also removed after Ctrl-C, because a table without its options would be
         # incomplete.
-        for path in written:
+        for path in paths:
             _restore_files(path, before[path.name])
         if is_new:
             with suppress(OSError):
                 target.rmdir()
         raise
-    return tuple(written)
+    return tuple(paths)
 
 
 def check_folder(folder: str | os.PathLike[str], *, force: bool = False) -> None:

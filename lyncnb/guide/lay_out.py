@@ -188,12 +188,12 @@ def _check_external_access(layout: Layout) -> None:
     answers = layout.answers
     edge_answers = [answer for answer in answers.questions if answer.question.key == "edge_servers"]
     if edge_answers and not answers.is_yes("edge_servers"):
-        why = next(key for key in read_interview().outside if answers.is_yes(key))
+        question_key = next(key for key in read_interview().outside if answers.is_yes(key))
         layout.problems.append(
             LayoutProblem(
                 site=edge_answers[0].site,
                 key="edge_servers",
-                message=f"no site has an Edge Server, but the answer to {why} is yes",
+                message=f"no site has an Edge Server, but the answer to {question_key} is yes",
                 hint="add an Edge Server to a site, or answer no to the questions about "
                 "external access",
             )
@@ -232,18 +232,18 @@ def _plan_pools(layout: Layout) -> Iterator[_Pool]:
         sizes = [int(size) for size in (value if isinstance(value, tuple) else (value,))]
         if part.pool == "never":
             sizes = [1] * sizes[0]
-        at = 1
+        first_number = 1
         for number, size in enumerate(sizes, 1):
             yield _Pool(
                 part=part,
                 site=site,
                 table_site="" if serving_all.get(part.count) == site else site,
                 code=code,
-                numbers=range(at, at + size),
+                numbers=range(first_number, first_number + size),
                 k=number if len(sizes) > 1 else "",
                 is_named=part.pool == "always" or (part.pool == "several" and size > 1),
             )
-            at += size
+            first_number += size
 
 
 def _check_branches(layout: Layout, branches: Sequence[str]) -> None:
@@ -341,7 +341,7 @@ def _make_name(
     """Create a name from the user's pattern. Report a name that is invalid or already used."""
     label = fill_pattern(layout.patterns[key], kind, values)
     name = f"{label}.{domain}"
-    taken = layout.names.get(name)
+    other_owner = layout.names.get(name)
     if not LABEL.match(label):
         message, hint = (
             f'"{label}" is not valid in a host name',
@@ -353,8 +353,8 @@ def _make_name(
             "use a shorter pattern or shorter names, because a subject name can have at "
             f"most {LONGEST_NAME} characters"
         )
-    elif taken is not None:
-        message = f"{name} would be the name of both {taken} and {owner}"
+    elif other_owner is not None:
+        message = f"{name} would be the name of both {other_owner} and {owner}"
         hint = (
             "add a placeholder such as {site}, {role}, {service}, {n} or {k} to the pattern. "
             "You can also use a separate pattern for one kind of server or service: "
@@ -382,8 +382,8 @@ def _get_row_name(row: Mapping[str, str]) -> str:
 
 def _add_note_about_first_pool(server_kind: Part, row: Mapping[str, str], layout: Layout) -> None:
     """Add a note that only the first pool of this role provides a function."""
-    given = [row.get(cell.column) for cell in server_kind.cell if cell.first_only]
-    if server_kind.first_takes and any(value not in (None, "", "false") for value in given):
+    values = [row.get(cell.column) for cell in server_kind.cell if cell.first_only]
+    if server_kind.first_takes and any(value not in (None, "", "false") for value in values):
         layout.remarks.append(
             f"Only one {server_kind.role} pool, "
             f"{_get_row_name(row)}, provides this function: "

@@ -138,8 +138,8 @@ def _decode_base64(text: str) -> Iterator[bytes]:
     joined = "".join(text.replace("\\n", "").replace("\\r", "").split())
     for run in _CODED.findall(joined.replace("-", "+").replace("_", "/")):
         for start in range(4):
-            whole = run[start:]
-            data = base64.b64decode(whole[: len(whole) // 4 * 4])
+            base64_text = run[start:]
+            data = base64.b64decode(base64_text[: len(base64_text) // 4 * 4])
             yield data
             if data.startswith(_COMPRESSED):
                 with suppress(zlib.error):

@@ -29,7 +29,7 @@ def split_pictures(notebook: Any, convert_to_png: Callable[[bytes], bytes]) -> b
     """
     from nbformat.v4 import new_output
 
-    shown: set[str] = set()
+    shown_pictures: set[str] = set()
     changed = False
     for cell in notebook.cells:
         outputs = []
@@ -37,9 +37,9 @@ def split_pictures(notebook: Any, convert_to_png: Callable[[bytes], bytes]) -> b
             page = output.get("data", {}).get("text/html", "")
             outputs.append(output)
             pictures = list(_PICTURE.finditer(page))
-            new = [picture for picture in pictures if picture["data"] not in shown]
+            new = [picture for picture in pictures if picture["data"] not in shown_pictures]
             for picture in new:
-                shown.add(picture["data"])
+                shown_pictures.add(picture["data"])
                 image = base64.b64encode(convert_to_png(base64.b64decode(picture["data"]))).decode(
                     "ascii"
                 )

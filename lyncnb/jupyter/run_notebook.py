@@ -130,13 +130,13 @@ def run_notebook(
     check_output(executed, EXECUTED, force=force, inputs=(path,))
     check_output(executed.with_suffix(".html"), PAGE, force=force)
     notebook = read_notebook(path)
-    for left in reversed(range(_STARTS)):
+    for attempts_left in reversed(range(_STARTS)):
         try:
             with asyncio.Runner(loop_factory=_InterruptibleLoop) as runner:
                 failure = runner.run(_execute_notebook(notebook, path, passphrase, progress))
             break
         except KernelPortTaken:
-            if not left:
+            if not attempts_left:
                 raise
     notebook.metadata[_MARK] = {"executed": path.name}
     write_notebook(notebook, executed, kind=EXECUTED, force=force)

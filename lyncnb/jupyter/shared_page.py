@@ -319,10 +319,10 @@ def _reject_other_plans(notebook: Notebook, path: Path) -> None:
             hint="choose Run > Run All Cells, save the notebook and share it again, or add --rerun",
         )
     if len(cells) > 1:
-        shown = "; ".join(f"cell {join_first(numbers, 6)}" for numbers in cells.values())
+        locations = "; ".join(f"cell {join_first(numbers, 6)}" for numbers in cells.values())
         raise NotebookError(
             (
-                f"{path.name} shows {len(cells)} different plans: {shown}. Readers would "
+                f"{path.name} shows {len(cells)} different plans: {locations}. Readers would "
                 "think that these are the same plan"
             ),
             hint="choose Run > Run All Cells, save the notebook and share it again, or add --rerun",
@@ -396,7 +396,7 @@ def _remove_author_content(cell: Notebook) -> Notebook | None:
 
 def _remove_folded_content(body: str) -> str:
     """Remove content that is collapsed on the page, such as picture data, before printing."""
-    kept: list[str] = []
+    visible_parts: list[str] = []
     folded: list[bool] = []  # For each open element, whether the element is removed.
     for part in _DETAILS.split(body):
         if part == "</details>":
@@ -404,8 +404,8 @@ def _remove_folded_content(body: str) -> str:
         elif part.startswith("<details"):
             folded.append("lyncnb-more" not in part and " open" not in part)
         elif not any(folded):
-            kept.append(part)
-    return "".join(kept)
+            visible_parts.append(part)
+    return "".join(visible_parts)
 
 
 def _render_cells(notebook: Notebook, *, code: bool) -> str:

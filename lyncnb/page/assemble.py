@@ -115,13 +115,13 @@ def _join_panel_scripts() -> str:
     The layout of their tables, which a notebook's page stores in the browser, is kept in memory.
     """
     panels = {"editor": EditorChannel.scripts, "guide": GuideChannel.scripts}
-    made = []
+    entries = []
     for name, scripts in panels.items():
         script = _replace_once(read_scripts(*scripts), "export default", "return", name)
-        made.append(f"{name}: ((localStorage) => {{\n{script}\n}})(IN_MEMORY)")
+        entries.append(f"{name}: ((localStorage) => {{\n{script}\n}})(IN_MEMORY)")
     storage = "const IN_MEMORY = { getItem(name) { return this[name] ?? null; }, "
     storage += "setItem(name, text) { this[name] = text; } };\n"
-    return storage + "const PANELS = {" + ",\n".join(made) + "};"
+    return storage + "const PANELS = {" + ",\n".join(entries) + "};"
 
 
 def _apply_pyodide_changes(name: str, text: str) -> str:
@@ -147,8 +147,8 @@ def _build_json_element(name: str, value: object) -> str:
 
 def _describe_programs(packages: Sequence[str], zxcvbn_licence: str) -> str:
     """Return paragraphs about the programs in the page, with their licenses."""
-    own = distribution(__package__.partition(".")[0])
-    lines = [f"lyncnb {own.version} (MIT)", *packages]
+    own_package = distribution(__package__.partition(".")[0])
+    lines = [f"lyncnb {own_package.version} (MIT)", *packages]
     texts = [f"pyodide, with Python: MPL-2.0, PSF-2.0\n\nzxcvbn\n\n{zxcvbn_licence.strip()}"]
     for project in LIBRARIES.values():
         library = distribution(project)

@@ -78,10 +78,10 @@ def prepare_folder(
     manifest = _build_announced_manifest(order, order.plan_file(b""))
     for request in order.wanted:
         check_content(build_request_content(request.certificate))
-    wanted = {request.id: request.certificate for request in order.wanted}
+    certificates = {request.id: request.certificate for request in order.wanted}
     return {
         "requests": [
-            _build_request_values(record, build_request_content(wanted[record.id]))
+            _build_request_values(record, build_request_content(certificates[record.id]))
             for record in manifest.requests
             if record.needs_writing
         ],

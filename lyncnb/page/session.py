@@ -115,9 +115,9 @@ class PageSession:
         """Send the data from which the page creates keys. `now` is the recorded time in UTC."""
         self._run_safely(lambda: self._prepare_requests(now))
 
-    def write_request_files(self, written: Mapping[str, Mapping[str, str]]) -> None:
+    def write_request_files(self, written_requests: Mapping[str, Mapping[str, str]]) -> None:
         """Send a request folder's files to the page, with the requests that the page created."""
-        self._run_safely(lambda: self._write_request_files(written))
+        self._run_safely(lambda: self._write_request_files(written_requests))
 
     def _run_safely(self, work: Callable[[], object]) -> None:
         try:
@@ -208,9 +208,9 @@ class PageSession:
         guide = FirstPlanGuide(".")
 
         def open_first_plan(folder: Path) -> None:
-            written = [folder / name for name in (TOPOLOGY_FILE, OPTIONS_FILE, ANSWERS_FILE)]
-            self._deliver_files(written)
-            self._open_table_file(str(written[0]))
+            paths = [folder / name for name in (TOPOLOGY_FILE, OPTIONS_FILE, ANSWERS_FILE)]
+            self._deliver_files(paths)
+            self._open_table_file(str(paths[0]))
 
         guide.on_written = open_first_plan
         self.editor = None
@@ -241,12 +241,14 @@ class PageSession:
         self._requested = (editor.plan, now, editor.findings)
         self._post("requests", prepare_folder(editor.plan, now, findings=editor.findings))
 
-    def _write_request_files(self, written: Mapping[str, Mapping[str, str]]) -> None:
+    def _write_request_files(self, written_requests: Mapping[str, Mapping[str, str]]) -> None:
         from .request_folder_of import build_folder_files
 
         # The plan at the time when the page began to create its keys.
         plan, now, findings = self._requested
-        self._post("request_files", build_folder_files(plan, now, written, findings=findings))
+        self._post(
+            "request_files", build_folder_files(plan, now, written_requests, findings=findings)
+        )
 
     def _get_editor(self) -> PlanEditing:
         if self.editor is None:

@@ -378,8 +378,8 @@ def _reject_two_algorithms(der: bytes) -> None:
 
     Source: RFC 5280 section 4.1.1.2. The signature protects only the inner algorithm.
     """
-    whole = read_element(der, 0, len(der))
-    content, outer, _ = list_children(der, whole)
+    certificate = read_element(der, 0, len(der))
+    content, outer, _ = list_children(der, certificate)
     fields = list_children(der, content)
     inner = fields[2] if fields[0].tag == 0xA0 else fields[1]
     if der[inner.begin : inner.end] != der[outer.begin : outer.end]:

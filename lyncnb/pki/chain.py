@@ -82,19 +82,19 @@ def _verify_signature(key: object, certificate: x509.Certificate) -> None:
     if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         key.verify(signature, content)
         return
-    chosen = certificate.signature_hash_algorithm
-    if chosen is None:
+    hash_algorithm = certificate.signature_hash_algorithm
+    if hash_algorithm is None:
         raise ValueError("the signature algorithm has no hash algorithm")
     if isinstance(key, ec.EllipticCurvePublicKey):
         # The library cryptography returns no parameters for SHA-1, so the signature scheme is
         # created explicitly.
-        key.verify(signature, content, ec.ECDSA(chosen))
+        key.verify(signature, content, ec.ECDSA(hash_algorithm))
     elif isinstance(key, rsa.RSAPublicKey):
         is_pss = certificate.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
         scheme = certificate.signature_algorithm_parameters if is_pss else padding.PKCS1v15()
         if not isinstance(scheme, padding.AsymmetricPadding):
             raise ValueError("the signature parameters belong to a different signature algorithm")
-        key.verify(signature, content, scheme, chosen)
+        key.verify(signature, content, scheme, hash_algorithm)
 
 
 def find_web_pki_objection(
@@ -129,8 +129,8 @@ def find_web_pki_objection(
     name = certificate.dns_names[0].replace("*", "name", 1)
     # Other checks evaluate the dates, so the verifier must not reject a certificate that is not yet
     # valid.
-    begins = max(link.not_before for link in (certificate, *issuers))
-    moment = max(convert_to_time(today), begins)
+    valid_from = max(link.not_before for link in (certificate, *issuers))
+    moment = max(convert_to_time(today), valid_from)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -211,23 +211,23 @@ class Issuers:
         self._further_checks = _FURTHER_CHECKS * len(newest_first)
         for certificate in newest_first:
             name, key = certificate.subject_key, certificate.subject_key_id
-            own = (certificate.issuer_key, certificate.serial)
+            issuer_serial = (certificate.issuer_key, certificate.serial)
             for hint in {
                 (name, None, None),
                 (name, key, None),
-                (name, None, own),
-                (name, key, own),
+                (name, None, issuer_serial),
+                (name, key, issuer_serial),
             }:
                 self._by_hint.setdefault(hint, []).append(certificate)
 
     def list_candidates(self, certificate: Certificate) -> Iterator[Certificate]:
         """Yield the possible issuers of a certificate by name. The best matches come first."""
-        name, key, own = (
+        name, key, issuer_serial = (
             certificate.issuer_key, certificate.authority_key_id, certificate.authority
         )  # fmt: skip
         # The key identifier is a hint and not a rule (RFC 5280 section 4.2.1.1). Candidates with a
         # different identifier come last. A CA without an identifier is treated as a match.
-        hints = [(name, key_id, own) for key_id in ((key, b"") if key else (None,))]
+        hints = [(name, key_id, issuer_serial) for key_id in ((key, b"") if key else (None,))]
         likely = merge(*(self._by_hint.get(hint, ()) for hint in hints), key=_get_newest_first_key)
         seen = set()
         for candidate in chain(likely, self._by_hint.get((name, None, None), ())):
@@ -319,7 +319,11 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
     complete, objections, best = min(
         evaluated, key=lambda path: (not path[0], len(path[1]), -len(path[2]))
     )
-    alike = [path for whole, wrongs, path in evaluated if whole and len(wrongs) == len(objections)]
+    alike = [
+        path
+        for is_complete, wrongs, path in evaluated
+        if is_complete and len(wrongs) == len(objections)
+    ]
     if not complete:
         objections += tuple(dict.fromkeys(wrong.values())) or (
             _describe_incomplete_path(certificate, best, issuers),

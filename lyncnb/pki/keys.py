@@ -119,8 +119,8 @@ def _is_consistent(key: PrivateKey) -> bool:
     """
     if isinstance(key, ec.EllipticCurvePrivateKey):
         point = key.private_numbers()
-        again = ec.derive_private_key(point.private_value, key.curve)
-        return again.public_key().public_numbers() == point.public_numbers
+        derived_key = ec.derive_private_key(point.private_value, key.curve)
+        return derived_key.public_key().public_numbers() == point.public_numbers
     numbers = key.private_numbers()
     p, q, d, public = numbers.p, numbers.q, numbers.d, numbers.public_numbers
     return (

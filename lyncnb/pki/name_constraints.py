@@ -35,9 +35,9 @@ def find_constraint_violations(below: Sequence[Certificate], issuer: Certificate
         return
     violations = _find_violations(below, issuer)
     yield from islice(violations, _MOST_LISTED)
-    left = sum(1 for _ in violations)
-    if left:
-        yield f'"{format_name(issuer.subject)}" does not allow {left:,} other names'
+    other_count = sum(1 for _ in violations)
+    if other_count:
+        yield f'"{format_name(issuer.subject)}" does not allow {other_count:,} other names'
 
 
 def _find_violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
@@ -52,9 +52,9 @@ def _find_violations(below: Sequence[Certificate], issuer: Certificate) -> Itera
         for name in certificate.general_names:
             allowed, forbidden = permitted.get(name.kind), excluded.get(name.kind)
             if allowed and not allowed.contains_name(name, is_excluded=False):
-                shown = visible(_format_name(name))
+                visible_name = visible(_format_name(name))
                 yield (
-                    f"{issuer_name} does not allow the name {shown}, because it allows only "
+                    f"{issuer_name} does not allow the name {visible_name}, because it allows only "
                     f"{allowed.words}"
                 )
             elif forbidden and forbidden.contains_name(name, is_excluded=True):
@@ -154,7 +154,7 @@ def _group_by_name_type(bases: tuple[GeneralName, ...]) -> Mapping[str, _Trees]:
     kinds: dict[str, list[GeneralName]] = {}
     for base in bases:
         kinds.setdefault(base.kind, []).append(base)
-    return {kind: _Trees(own) for kind, own in kinds.items()}
+    return {kind: _Trees(general_names) for kind, general_names in kinds.items()}
 
 
 def _list_parents(host: str) -> set[str]:

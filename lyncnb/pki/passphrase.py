@@ -172,10 +172,10 @@ def check_new_passphrase(
         As for :func:`check_passphrase`, or if the passphrase is easy to guess.
     """
     secret = check_passphrase(text, source=source)
-    why = find_weakness(secret.reveal(), known_words)
-    if why is not None:
+    weakness = find_weakness(secret.reveal(), known_words)
+    if weakness is not None:
         raise PassphraseError(
-            f"{source} {NEW_RULES['too_easy']}".replace("{why}", why).strip(),
+            f"{source} {NEW_RULES['too_easy']}".replace("{why}", weakness).strip(),
             hint=str(NEW_RULES["hint"]),
         )
     return secret

@@ -37,15 +37,15 @@ def find_weakness(text: str, known_words: Sequence[str] = ()) -> str | None:
         A sentence, or "" if zxcvbn provides no reason. The sentence never contains the passphrase.
     """
     beginning = text[:ESTIMATED_CHARACTERS]
-    why = _estimate_strength(beginning, known_words)
-    rest = _remove_words(beginning, set(known_words))
+    weakness = _estimate_strength(beginning, known_words)
+    remainder = _remove_words(beginning, set(known_words))
     if (
-        why is None
-        and rest != beginning
-        and (not rest or _estimate_strength(rest, known_words) is not None)
+        weakness is None
+        and remainder != beginning
+        and (not remainder or _estimate_strength(remainder, known_words) is not None)
     ):
         return LITTLE_REMAINS
-    return why
+    return weakness
 
 
 def _estimate_strength(text: str, known_words: Sequence[str]) -> str | None:

@@ -211,9 +211,11 @@ def _add_bags(info: bytes, attributes: list[bytes]) -> bytes:
 
 
 def _add_attributes(bag: bytes, attributes: list[bytes]) -> bytes:
-    identifier, value, *own = list_items(bag)
+    identifier, value, *attribute_sets = list_items(bag)
     # DER sorts the elements of a SET OF by their encoding (X.690 section 11.6).
-    values = sorted([*(attribute for group in own for attribute in list_items(group)), *attributes])
+    values = sorted(
+        [*(attribute for group in attribute_sets for attribute in list_items(group)), *attributes]
+    )
     return encode_element(SEQUENCE, identifier + value + encode_element(SET, b"".join(values)))
 
 

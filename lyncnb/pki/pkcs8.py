@@ -280,11 +280,13 @@ class FolderCipher:
         The encryption is AES-256-GCM with a separate key, in the structure of PKCS #8, with a label
         for lyncnb. ``name`` is the path in the folder. The file cannot be opened at another path.
         """
-        own = self.encryptor
-        salt = _read_salt(own.algorithm)
+        encryptor = self.encryptor
+        salt = _read_salt(encryptor.algorithm)
         derivation = Derivation(salt, self._rounds, "sha256", DERIVED_BYTES)
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        text = AESGCM(_derive_purpose_key(own.key, _FOR_DATA)).encrypt(nonce, data, name.encode())
+        text = AESGCM(_derive_purpose_key(encryptor.key, _FOR_DATA)).encrypt(
+            nonce, data, name.encode()
+        )
         body = _encode_gcm_algorithm(derivation, nonce) + encode_element(_OCTET_STRING, text)
         return _encode_pem(encode_element(SEQUENCE, body), _DATA_LABEL)
 
@@ -387,11 +389,11 @@ class FolderCipher:
 
         The file contains a private key if its name ends with ``.key``, and otherwise other data.
         """
-        read = self.decrypt if name.endswith(".key") else self.decrypt_data
-        return read(pem, name=name)
+        decrypt = self.decrypt if name.endswith(".key") else self.decrypt_data
+        return decrypt(pem, name=name)
 
     def _decrypt_and_parse(
-        self, pem: bytes, name: str, label: bytes, read: Callable[[bytes], _Content]
+        self, pem: bytes, name: str, label: bytes, parse: Callable[[bytes], _Content]
     ) -> _Content:
         derivation, iv, text, is_gcm = _read_envelope(pem, name, label)
         if is_gcm:
@@ -404,7 +406,7 @@ class FolderCipher:
         unpadder = PKCS7(BLOCK_BITS).unpadder()
         try:
             padded = decryptor.update(text) + decryptor.finalize()
-            content = read(unpadder.update(padded) + unpadder.finalize())
+            content = parse(unpadder.update(padded) + unpadder.finalize())
         except ValueError:
             raise self._build_open_error(derivation.salt, name, label) from None
         self._proven.add(derivation.salt)
@@ -456,8 +458,8 @@ def _encode_gcm_algorithm(derivation: Derivation, nonce: bytes) -> bytes:
 
 def _read_salt(algorithm: bytes) -> bytes:
     """Return the salt of an AlgorithmIdentifier whose IV has been cut off."""
-    whole = decode_der(AlgorithmIdentifier, algorithm + bytes(IV_BYTES))
-    pbes2 = _read_parameters(whole, _PBES2, _Pbes2)
+    identifier = decode_der(AlgorithmIdentifier, algorithm + bytes(IV_BYTES))
+    pbes2 = _read_parameters(identifier, _PBES2, _Pbes2)
     return _read_parameters(pbes2.key_derivation_func, _PBKDF2, _Pbkdf2).salt
 
 

@@ -121,17 +121,17 @@ def sign_content(content: bytes, key: str | os.PathLike[str], *, namespace: str)
         command = [program, "-q", "-Y", "sign", "-n", namespace, "-f", str(path.absolute())]
         # In a terminal, the person who signs must see messages such as "touch the token".
         is_shown = is_terminal(sys.stderr)
-        ended = _run_program([*command, "content"], folder, is_shown=is_shown, timeout=None)
-        made = Path(folder, "content.sig")
-        if ended.returncode or not made.is_file():
+        result = _run_program([*command, "content"], folder, is_shown=is_shown, timeout=None)
+        signature_path = Path(folder, "content.sig")
+        if result.returncode or not signature_path.is_file():
             raise ApprovalError(
-                f"lyncnb could not sign with {path}{_format_output(ended)}",
+                f"lyncnb could not sign with {path}{_format_output(result)}",
                 hint=(
                     "check the key and the passphrase. If the key is in an SSH agent, "
                     "specify the .pub file of the key"
                 ),
             )
-        return made.read_bytes()
+        return signature_path.read_bytes()
 
 
 def _check_key_file(path: Path) -> None:
@@ -164,16 +164,16 @@ def _find_signing_key(
     program: str, folder: Path, content: bytes, signature: bytes, namespace: str
 ) -> str:
     _write_files(folder, content=content, signature=signature)
-    ended = _run_program(
+    result = _run_program(
         [program, "-Y", "check-novalidate", "-n", namespace, "-s", "signature"], folder, content
     )
-    match = _GOOD.search(ended.stdout.decode("utf-8", "replace"))
-    if ended.returncode or match is None:
+    match = _GOOD.search(result.stdout.decode("utf-8", "replace"))
+    if result.returncode or match is None:
         raise ApprovalError(
             (
                 "the signature is not valid for this plan. Either the plan was changed "
                 "after it was signed, or the signature is for a different file or purpose "
-                f"than {namespace}{_format_output(ended)}"
+                f"than {namespace}{_format_output(result)}"
             ),
             hint=f"sign the unchanged plan: {_PROGRAM} -Y sign -n {namespace} -f KEY FILE",
         )
@@ -210,18 +210,18 @@ def verify_signature(content: bytes, signature: bytes, signers: bytes, *, namesp
         folder = Path(name)
         key = _find_signing_key(program, folder, content, signature, namespace)
         _write_files(folder, signers=signers)
-        ended = _run_program([program, "-Y", "find-principals", *_FILES], folder)
-        names = [line for line in ended.stdout.decode("utf-8", "replace").split("\n") if line]
-        for signer in names if ended.returncode == 0 else ():
-            ended = _run_program(
+        result = _run_program([program, "-Y", "find-principals", *_FILES], folder)
+        names = [line for line in result.stdout.decode("utf-8", "replace").split("\n") if line]
+        for signer in names if result.returncode == 0 else ():
+            result = _run_program(
                 [program, "-Y", "verify", "-n", namespace, "-I", signer, *_FILES],
                 folder,
                 content,
             )
-            if ended.returncode == 0:
+            if result.returncode == 0:
                 _reject_unclear_name(signer, key)
                 return Signer(name=signer, key=key)
-        raise _build_refusal(key, signers, ended)
+        raise _build_refusal(key, signers, result)
 
 
 def _reject_unclear_name(name: str, key: str) -> None:

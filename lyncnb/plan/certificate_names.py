@@ -35,14 +35,14 @@ def _build_name_finder(columns: Column) -> Finder:
 
     If a pool has no names in the column, some columns use the pool name instead.
     """
-    name, own = columns.name, columns.or_pool_name
+    name, has_pool_default = columns.name, columns.or_pool_name
 
     def find_names(pool: Pool, server: DnsName) -> Values:
-        value = getattr(pool, name) or (pool.fqdn if own else None)
+        value = getattr(pool, name) or (pool.fqdn if has_pool_default else None)
         return (value,) if value else ()
 
     def find_all_names(pool: Pool, server: DnsName) -> Values:
-        return pool.list_names(name) or ((pool.fqdn,) if own else ())
+        return pool.list_names(name) or ((pool.fqdn,) if has_pool_default else ())
 
     return (
         find_names if name in Pool.__dataclass_fields__ and not columns.is_list else find_all_names
@@ -64,8 +64,10 @@ def _get_name_finder(placeholder: str) -> Finder:
 
 def _build_extra_name_finder(usages: Iterable[str]) -> Finder:
     """Return a function that returns a pool's additional names for certain usages."""
-    wanted = {"", *(usage.lower() for usage in usages)}
-    return lambda pool, server: tuple(n for usage, n in pool.extra_san if usage.lower() in wanted)
+    usage_names = {"", *(usage.lower() for usage in usages)}
+    return lambda pool, server: tuple(
+        n for usage, n in pool.extra_san if usage.lower() in usage_names
+    )
 
 
 #: The options that contain a list of pools. lyncnb sets a flag for each pool in the list.
@@ -110,11 +112,15 @@ class ResolvedRule:
     def list_names(self, pool: Pool, server: DnsName) -> dict[DnsName, SanEntry]:
         """Return a server's names on a pool certificate, each once, before wildcards are added."""
         entries: dict[DnsName, SanEntry] = {}
-        for find, why, fixed in self.parts:
+        for find, part_reasons, fixed in self.parts:
             if find is not None:
                 for name in find(pool, server):
                     known = entries.get(name)
-                    reasons = why if known is None else _merge_reasons(known.reasons, why)
+                    reasons = (
+                        part_reasons
+                        if known is None
+                        else _merge_reasons(known.reasons, part_reasons)
+                    )
                     entries[name] = SanEntry(name, reasons)
             elif entries.keys().isdisjoint(fixed):
                 entries |= fixed  # Usually, all pools share the same entries for names.
@@ -134,19 +140,23 @@ class ResolvedRule:
         """
         if not self.may_be_wildcard and "*" not in "".join(names):
             return tuple(names.values())
-        own = {server, pool.fqdn, pool.web_internal_fqdn, pool.web_external_fqdn}
-        kept: list[SanEntry] = []
+        own_names = {server, pool.fqdn, pool.web_internal_fqdn, pool.web_external_fqdn}
+        plain_entries: list[SanEntry] = []
         stars: dict[DnsName, SanEntry] = {}
         for entry in names.values():
             if entry.name.is_wildcard:  # The table of servers already contains the wildcard.
                 merge_entry(stars, entry)
                 continue
             star = _build_wildcard(entry.name)
-            if star and entry.name not in own and self.may_be_wildcard.issuperset(entry.reasons):
+            if (
+                star
+                and entry.name not in own_names
+                and self.may_be_wildcard.issuperset(entry.reasons)
+            ):
                 merge_entry(stars, SanEntry(star, entry.reasons))
             else:
-                kept.append(entry)
-        return (*kept, *stars.values())
+                plain_entries.append(entry)
+        return (*plain_entries, *stars.values())
 
 
 def merge_entry(entries: dict[DnsName, SanEntry], entry: SanEntry) -> None:
@@ -264,15 +274,15 @@ class PlanContext:
     @property
     def list_external_sip_domains(self) -> Values:
         """Return the SIP domains that external clients and partners use."""
-        inside = self.options.internal_only_sip_domains
-        return tuple(domain for domain in self.sip_domains if domain not in inside)
+        internal_domains = self.options.internal_only_sip_domains
+        return tuple(domain for domain in self.sip_domains if domain not in internal_domains)
 
     def exclude_internal(self, hosts: Values) -> Values:
         """Return the host names that are not in a SIP domain for internal use only."""
-        inside = self.options.internal_only_sip_domains
-        if not inside:
+        internal_domains = self.options.internal_only_sip_domains
+        if not internal_domains:
             return hosts
-        return tuple(host for host in hosts if self._find_sip_domain(host) not in inside)
+        return tuple(host for host in hosts if self._find_sip_domain(host) not in internal_domains)
 
     def _find_sip_domain(self, host: DnsName) -> DnsName:
         """Return the longest SIP domain that contains a host name, or "" if there is none."""
@@ -318,8 +328,8 @@ class PlanContext:
                 if order and pool.web_external_fqdn:
                     pair = (order, pool.web_external_fqdn)
                     self._published.setdefault(pool.site, set()).add(pair)
-        chosen = [self._published.get(site, ())] if site else self._published.values()
-        return tuple(name for _, name in sorted(pair for group in chosen for pair in group))
+        groups = [self._published.get(site, ())] if site else self._published.values()
+        return tuple(name for _, name in sorted(pair for group in groups for pair in group))
 
     def list_resolved_rules(self, pool: Pool) -> tuple[ResolvedRule, ...]:
         """Return the resolved rules for the certificates that a pool needs, in order."""
@@ -361,8 +371,8 @@ class PlanContext:
         if not extra_flags.isdisjoint({"", *(usage.lower() for usage in rule.usages)}):
             flags |= {"extra_san"}
         usages = dict.fromkeys(rule.extended_key_usage)
-        for flag, more in rule.extended_key_usage_if.items():
-            usages |= dict.fromkeys(more if flag in flags else ())
+        for flag, added_usages in rule.extended_key_usage_if.items():
+            usages |= dict.fromkeys(added_usages if flag in flags else ())
         names = [self.rules.names[name] for name in rule.subject_alt_name]
         if not flags.isdisjoint(rule.per_pool_if):
             rule = replace(rule, issue_per="pool")

@@ -127,12 +127,14 @@ def remove_duplicate_usages(
     shared = find_shared_servers(pools, rules)
     index_of = {id(pool): number for number, pool in enumerate(pools)} if shared else {}
     concerned = {id(pool): pool for group in shared.values() for pool in group}
-    taken: dict[str, set[str]] = {server: set() for server in shared}
-    kept = list(certificates_by_pool)
+    usages_by_server: dict[str, set[str]] = {server: set() for server in shared}
+    remaining_parts = list(certificates_by_pool)
     for pool in sorted(concerned.values(), key=_make_sort_key(rules)):
         number = index_of[id(pool)]
-        kept[number] = tuple(_keep_first_for_usage(certificates_by_pool[number], taken))
-    return kept
+        remaining_parts[number] = tuple(
+            _keep_first_for_usage(certificates_by_pool[number], usages_by_server)
+        )
+    return remaining_parts
 
 
 def _keep_first_for_usage(

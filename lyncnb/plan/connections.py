@@ -150,13 +150,13 @@ class ConnectionNames:
             Distinct names from the rule's name rules, in the order of the certificate, or the
             subject name if the certificates have no subject alternative names.
         """
-        wanted = frozenset(rule.names)
+        rule_names = frozenset(rule.names)
         names: dict[str, None] = {}
         for certificate in certificates:
             if rule.usage in certificate.usages or not (rule.usage or certificate.usages):
                 for entry in self._list_entries(pool, certificate):
                     # If a saved plan lacks the reasons for names, all names are possible.
-                    if not entry.reasons or not wanted.isdisjoint(entry.reasons):
+                    if not entry.reasons or not rule_names.isdisjoint(entry.reasons):
                         names[str(entry.name)] = None
                 if not certificate.subject_alt_name and certificate.subject.common_name:
                     names[certificate.subject.common_name] = None
@@ -191,15 +191,15 @@ def _find_connecting_roles(
             yield speaker, None, 0
             continue
         by_site = counts.get(speaker, {})
-        own = int(speaker == listener.role)
+        own_count = int(speaker == listener.role)
         if rule.reach == "deployment":
-            if number := sum(by_site.values()) - own:
+            if number := sum(by_site.values()) - own_count:
                 yield speaker, None, number
             continue
         # An object without a site belongs to all sites, so a listening pool without a site serves
         # the connecting pools of every site.
         nearby_sites = (listener.site, "") if listener.site else tuple(by_site)
         for site in dict.fromkeys((*nearby_sites, *single_pools.get(speaker, ()))):
-            number = by_site.get(site, 0) - (own and site == listener.site)
+            number = by_site.get(site, 0) - (own_count and site == listener.site)
             if number:
                 yield speaker, site, number

@@ -93,7 +93,7 @@ class Explanation(Table):
 
     def _repr_html_(self) -> str:
         """Return an HTML table for each certificate. Names with the same reason share a row."""
-        shown = (
+        tables = (
             []
             if self.names
             else [rows_to_html(self._list_headings(), [], caption=self._summarize())]
@@ -114,8 +114,8 @@ class Explanation(Table):
             use = ", ".join(items[0].usages) or items[0].role
             caption = f"{self._summarize()}: {use} ({certificate})"
             headings = ("Name", "Where", "Rule", *REASON_COLUMNS)
-            shown.append(rows_to_html(headings, rows, caption=caption, is_linked=REASON_COLUMNS))
-        return mark_plan("\n".join(shown), self._get_shown_plan())
+            tables.append(rows_to_html(headings, rows, caption=caption, is_linked=REASON_COLUMNS))
+        return mark_plan("\n".join(tables), self._get_shown_plan())
 
     def _get_shown_plan(self) -> Marked | None:
         return self.plan
@@ -124,13 +124,13 @@ class Explanation(Table):
         if not self.names:
             return f"{self.server or 'the deployment'} needs no certificate"
         lines: list[str] = []
-        shown: tuple[str, ...] = ()
+        previous_key: tuple[str, ...] = ()
         for item in self.names:
-            if shown[:1] != (item.certificate,):
+            if previous_key[:1] != (item.certificate,):
                 lines.append(f"{item.certificate}: {', '.join(item.usages) or item.role}")
-            if shown != (item.certificate, item.name):
+            if previous_key != (item.certificate, item.name):
                 lines.append(f"  {item.name or '(no name)'} ({item.place})")
-            shown = (item.certificate, item.name)
+            previous_key = (item.certificate, item.name)
             lines.append(f"    {item.why} [{item.rule}]\n      {item.source}")
             lines += [
                 f"    {heading}: {format_fact(fact, separator=f'{chr(10)}      ')}"
@@ -418,20 +418,20 @@ class CertificatePlan(Table):
         PlanError
             If the topology has no such server; the hint lists similar names.
         """
-        wanted = server.strip().rstrip(".").lower()
+        fqdn = server.strip().rstrip(".").lower()
         rows = [
             row
             for certificate in self.certificates
-            if wanted in certificate.servers
+            if fqdn in certificate.servers
             for row in self._explain_certificate(certificate)
         ]
         if not rows and not any(
-            wanted == computer.fqdn for pool in self.topology.pools for computer in pool.computers
+            fqdn == computer.fqdn for pool in self.topology.pools for computer in pool.computers
         ):
             raise PlanError(
-                f'the topology has no server "{server}"', hint=self._suggest_servers(wanted)
+                f'the topology has no server "{server}"', hint=self._suggest_servers(fqdn)
             )
-        return Explanation(server=wanted, names=tuple(rows), plan=self)
+        return Explanation(server=fqdn, names=tuple(rows), plan=self)
 
     def names(self) -> Explanation:
         """Explain every name in the plan, so that you can search for names such as ``meet``.
@@ -488,14 +488,14 @@ class CertificatePlan(Table):
 
     def _repr_html_(self) -> str:
         """Return the plan as HTML. Each name links to its reason below the table."""
-        shown = self.certificates[:ROWS_SHOWN]
+        certificates = self.certificates[:ROWS_SHOWN]
         # Two plans on the same page must have different anchors.
-        mark = f"lyncnb-why-{shown[-1].id[-8:] if shown else ''}-"
-        rows = [self._build_row(certificate, mark) for certificate in shown]
+        mark = f"lyncnb-why-{certificates[-1].id[-8:] if certificates else ''}-"
+        rows = [self._build_row(certificate, mark) for certificate in certificates]
         # The hidden rows are passed as empty rows, so that they are counted but not shown.
-        rows += [()] * (len(self.certificates) - len(shown))
+        rows += [()] * (len(self.certificates) - len(certificates))
         used = dict.fromkeys(
-            rule for c in shown for entry in c.subject_alt_name for rule in entry.reasons
+            rule for c in certificates for entry in c.subject_alt_name for rule in entry.reasons
         )
         table = rows_to_html(
             tuple(map(make_translator(self.options.lang), _SHOWN_COLUMNS)),

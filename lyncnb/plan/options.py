@@ -465,14 +465,14 @@ class PlanOptions(_OptionsFileNote):
         days = getattr(self, name)
         if not isinstance(days, Mapping):
             _reject_value(name, days, "a section with a number of days for each issuer")
-        kept = {"" if key == ALL else key: days[key] for key in sorted(days)}
-        for key in kept:
+        days_by_issuer = {"" if key == ALL else key: days[key] for key in sorted(days)}
+        for key in days_by_issuer:
             if key not in keys:
                 *first, last = (
                     key_ or ALL for key_ in (*ISSUERS, *(key for key in keys if not key))
                 )
                 _reject_value(name, key or ALL, f"{', '.join(first)} or {last}")
-        self._store_value(name, kept)
+        self._store_value(name, days_by_issuer)
 
     def _store_acceptance_limits(self) -> None:
         for name in _LIMITS:
@@ -494,10 +494,10 @@ class PlanOptions(_OptionsFileNote):
                     _reject_value(
                         f"accepted_for.{code}", value, "a list of certificate IDs and server names"
                     )
-            kept = {code: values[code] for code in sorted(values)}
+            values_by_code = {code: values[code] for code in sorted(values)}
             if name == "accepted_for":
-                kept = {code: tuple(ids) for code, ids in kept.items()}
-            self._store_value(name, kept)
+                values_by_code = {code: tuple(ids) for code, ids in values_by_code.items()}
+            self._store_value(name, values_by_code)
 
     def _store_value(self, name: str, value: object) -> None:
         # The frozen dataclass is still being created, so setting a field is allowed.
@@ -628,11 +628,13 @@ class PlanOptions(_OptionsFileNote):
 
     def _repr_html_(self) -> str:
         rows, different = self._list_items(), self._find_changed_rows()
-        rest = [row for row in rows if row not in different]
+        default_rows = [row for row in rows if row not in different]
         parts = [format_paragraph(self._summarize())]
         parts += [rows_to_html(self._list_headings(), different)] if different else []
-        title = f"Show {count_of(len(rest), 'option')} with default values"
-        return "\n".join([*parts, collapse_html(title, rows_to_html(self._list_headings(), rest))])
+        title = f"Show {count_of(len(default_rows), 'option')} with default values"
+        return "\n".join(
+            [*parts, collapse_html(title, rows_to_html(self._list_headings(), default_rows))]
+        )
 
 
 _DOMAIN_LISTS = (
@@ -691,11 +693,11 @@ def _check_text(name: str, value: object, *, required: bool = False) -> None:
 def _check_subject_field(name: str, value: Any) -> None:
     _check_text(name, value)
     try:
-        written = (
+        checked_value = (
             value.upper() if name == "country" and len(value) == 2 else value
             # A lowercase country code causes no error here. Another check reports it.
         )
-        replace(DistinguishedName(common_name=""), **{name: written})
+        replace(DistinguishedName(common_name=""), **{name: checked_value})
     except ValueError as error:
         raise OptionsError(
             f"option {name}: {error}",

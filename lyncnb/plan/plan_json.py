@@ -64,11 +64,11 @@ def _encode_certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
             san.name: [reasons[rule] for rule in san.reasons]
             for san in certificate.subject_alt_name
         }
-        written = {
+        unicode_names = {
             san.name: san.name.as_written for san in certificate.subject_alt_name if san.name.is_idn
         }
-        if written:
-            entry["unicode"] = written
+        if unicode_names:
+            entry["unicode"] = unicode_names
         yield entry
 
 

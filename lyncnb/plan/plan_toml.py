@@ -30,8 +30,12 @@ def build_options_path(table: Path) -> Path:
 
     If a folder contains ``topology.csv`` and ``plan.toml``, these files belong together.
     """
-    own, pair = table.with_suffix(f".{OPTIONS_FILE}"), table.with_name(OPTIONS_FILE)
-    return pair if table.name == TOPOLOGY_FILE and pair.is_file() and not own.is_file() else own
+    own_path, pair = table.with_suffix(f".{OPTIONS_FILE}"), table.with_name(OPTIONS_FILE)
+    return (
+        pair
+        if table.name == TOPOLOGY_FILE and pair.is_file() and not own_path.is_file()
+        else own_path
+    )
 
 
 class Option(NamedTuple):
@@ -215,9 +219,9 @@ def _reject_unknown_key(key: str, reader: RecordReader, options: Mapping[str, Op
     """Report an unknown key in an options file. The hint contains a similar key in any section."""
     known = {p.key: f"{p.section}.{p.key}".lstrip(".") for p in options.values() if p.key}
     known |= {p.section: f"[{p.section}]" for p in options.values() if not p.key}
-    written = key.rpartition(".")[2].lower()
-    close = [name for name in known if name.startswith(written)]
-    close = close or difflib.get_close_matches(written, known, n=1)
+    key_name = key.rpartition(".")[2].lower()
+    close = [name for name in known if name.startswith(key_name)]
+    close = close or difflib.get_close_matches(key_name, known, n=1)
     hint = (
         f"did you mean {known[close[0]]}?"
         if close

@@ -142,21 +142,23 @@ def _build_server_values(
     """Return subject, names and Windows version for the certificate of each server in a pool."""
     names = resolved.list_names(pool, _SERVER)
     entries = resolved.build_entries(names, pool, _SERVER)
-    own = names.get(_SERVER)
-    gap = entries.index(own) if own else 0
+    server_entry = names.get(_SERVER)
+    gap = entries.index(server_entry) if server_entry else 0
     before, after = entries[:gap], entries[gap + 1 :]
     servers = list(map(_NAME_OF, pool.computers))
-    if own:
-        reasons = own.reasons
+    if server_entry:
+        reasons = server_entry.reasons
         sans = [(*before, SanEntry(name, reasons), *after) for name in servers]
     else:
         sans = [entries] * len(servers)
     if not names.keys().isdisjoint(servers):
-        for at, server in enumerate(servers):
+        for position, server in enumerate(servers):
             # If the name of a server is also the pool name or a web name, its entry contains the
             # reasons for all of them.
             if server in names:
-                sans[at] = resolved.build_entries(resolved.list_names(pool, server), pool, server)
+                sans[position] = resolved.build_entries(
+                    resolved.list_names(pool, server), pool, server
+                )
     common_name = resolved.find_common_name(pool, _SERVER)
     subjects: Iterable[DistinguishedName] = map(context.subject.with_common_name, servers)
     if common_name is not _SERVER:
@@ -274,13 +276,13 @@ def plan_changed_topology(previous_plan: CertificatePlan, topology: Topology) ->
         If a role is not part of the product.
     """
     rules, old, by_pool = previous_plan.rules, previous_plan.topology, previous_plan.by_pool
-    kept: dict[int, tuple[PlannedCertificate, ...]] = {}
+    reused_parts: dict[int, tuple[PlannedCertificate, ...]] = {}
     sites = _find_changed_sites(old.sites, topology.sites)
     if old.sip_domains == topology.sip_domains:
         pools = zip(old.pools, by_pool, strict=False)
-        kept = {id(pool): part for pool, part in pools if pool.site not in sites}
+        reused_parts = {id(pool): part for pool, part in pools if pool.site not in sites}
     present = set(map(id, topology.pools))
-    added = [pool for pool in topology.pools if id(pool) not in kept]
+    added = [pool for pool in topology.pools if id(pool) not in reused_parts]
     removed = [pool for pool in old.pools if id(pool) not in present]
     _check_roles(added, rules)
     if sites or any(rules.roles[pool.role].publish_order for pool in (*added, *removed)):
@@ -288,23 +290,23 @@ def plan_changed_topology(previous_plan: CertificatePlan, topology: Topology) ->
         publishing = find_publishing_roles(rules)
         for pool in topology.pools:
             if pool.role in publishing:
-                kept.pop(id(pool), None)
+                reused_parts.pop(id(pool), None)
     for pool in topology.pools:
         if pool.further_names and pool.list_names(BACKUP_POOL):
             # The certificate contains names from the site of the backup pool.
-            kept.pop(id(pool), None)
+            reused_parts.pop(id(pool), None)
     for group in find_shared_servers(old.pools, rules).values():
         for pool in group:
             # Another role on the same server may have been removed, so the certificate can change.
-            kept.pop(id(pool), None)
+            reused_parts.pop(id(pool), None)
     context = plan_context(topology, rules, previous_plan.options)
     with pause_garbage_collection():
         parts = [
-            kept[id(pool)] if id(pool) in kept else plan_pool(pool, context)
+            reused_parts[id(pool)] if id(pool) in reused_parts else plan_pool(pool, context)
             for pool in topology.pools
         ]
     same_servers = (
-        kept
+        reused_parts
         and not sites
         and _find_needing_servers(added, rules) == _find_needing_servers(removed, rules)
     )
@@ -396,8 +398,8 @@ def _suggest_products(roles: set[str], rules: Rules) -> str:
     others = [name for name in titles if name != rules.product]
     knowing = [name for name in others if roles.issubset(load_rules(name).roles)]
     if knowing:
-        listed = ", ".join(f"{name} ({titles[name]})" for name in knowing)
-        return f"for these servers, select a product that includes their roles: {listed}"
+        product_list = ", ".join(f"{name} ({titles[name]})" for name in knowing)
+        return f"for these servers, select a product that includes their roles: {product_list}"
     return f"the roles in {rules.title} are {', '.join(rules.roles)}"
 
 
@@ -447,12 +449,12 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
             f"{', '.join(client.id for client in rules.clients) or 'none'}",
         )
     known = rules.usages | set(rules.roles)
-    for setting, more in (("issuer", {""}), ("ca", {"", "internal", "public"})):
+    for setting, extra_keys in (("issuer", {""}), ("ca", {"", "internal", "public"})):
         for key in getattr(options, setting):
-            if key.lower() not in {name.lower() for name in known | more}:
+            if key.lower() not in {name.lower() for name in known | extra_keys}:
                 raise OptionsError(
                     f'the option "{setting}" has a value for "{key}", which is not a usage or '
                     f"role in {rules.title}",
                     hint="use one of these usages or roles: "
-                    f"{', '.join(sorted(known | more - {''}))}",
+                    f"{', '.join(sorted(known | extra_keys - {''}))}",
                 )

@@ -286,7 +286,8 @@ def read_plan_json(data: bytes, *, source: str) -> RecordedPlan:
     problems: list[Problem] = []
     reasons = {
         entry.id: {
-            name: tuple(rule.rule for rule in given) for name, given in entry.reasons.items()
+            name: tuple(rule.rule for rule in name_rules)
+            for name, name_rules in entry.reasons.items()
         }
         for entry in content.certificates
     }

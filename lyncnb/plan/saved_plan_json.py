@@ -179,10 +179,10 @@ def _describe_plan(
     ]
 
 
-def _encode_finding(finding: Finding, options: PlanOptions, on: date) -> dict[str, object]:
+def _encode_finding(finding: Finding, options: PlanOptions, day: date) -> dict[str, object]:
     return {
         **finding.to_document(),
-        "accepted": find_acceptance(finding, options, day=on),
+        "accepted": find_acceptance(finding, options, day=day),
     }
 
 
@@ -401,22 +401,24 @@ def read_saved_json(
     plain = _parse_document(data, source)
     reader = RecordReader("")
     table, options = plain.get("table"), plain.get("options")
-    rest = {key: value for key, value in plain.items() if key not in ("table", "options")}
-    content = reader.record(_Document, rest) if is_complete else None
+    other_values = {key: value for key, value in plain.items() if key not in ("table", "options")}
+    content = reader.record(_Document, other_values) if is_complete else None
     if content is not None:
         severities = [finding.severity for finding in content.findings]
         reader.report_unknown_values("findings: severity", severities, SEVERITIES, "severity")
-    day = _parse_date(rest.get("judged_on"), reader)
+    day = _parse_date(other_values.get("judged_on"), reader)
     problems: list[Problem] = []
-    chosen = _read_options(options, reader)
-    if chosen is not None and rules is None:
-        load_recorded_rules(chosen.product)  # A custom product can add columns to the table.
+    parsed_options = _read_options(options, reader)
+    if parsed_options is not None and rules is None:
+        load_recorded_rules(
+            parsed_options.product
+        )  # A custom product can add columns to the table.
     topology = _collect_problems(problems, lambda: _read_table(table, source, reader))
     problems = [*reader.problems, *problems]
     if (
         day is None
         or topology is None
-        or chosen is None
+        or parsed_options is None
         or problems
         or (is_complete and content is None)
     ):
@@ -432,7 +434,7 @@ def read_saved_json(
         values={key: value for key, value in plain.items() if key != "sha256"},
         judged_on=day,
         topology=topology,
-        options=chosen,
+        options=parsed_options,
         is_whole=has_valid_digest(data),
         _document=content,
     )

@@ -91,11 +91,11 @@ class Scenario(Table):
     @classmethod
     def of_plan(cls, name: str, plan: CertificatePlan, *, note: str = "") -> Scenario:
         """Create a scenario from an existing plan."""
-        made = cls(name=name, topology=plan.topology, options=plan.options, note=note)
+        scenario = cls(name=name, topology=plan.topology, options=plan.options, note=note)
         topology = replace(plan.topology, source=name, scenario=name)
-        named = replace(plan, topology=topology)
-        object.__setattr__(made, "_plan", named)
-        return made
+        named_plan = replace(plan, topology=topology)
+        object.__setattr__(scenario, "_plan", named_plan)
+        return scenario
 
     def called(self, name: str, *, note: str) -> Scenario:
         """Return a copy of the scenario with another name or note, but with the same plan."""
@@ -330,8 +330,10 @@ class Scenarios(Table):
     def note(self, name: str) -> str:
         """Return the note of a scenario, or "" if the note cannot be read."""
         with suppress(BundleError, ScenarioError):
-            read = small_folder.read_files(self.folder / name, (NOTE_FILE,), limit=_MOST[NOTE_FILE])
-            return _decode_note(read.get(NOTE_FILE, b""))
+            contents = small_folder.read_files(
+                self.folder / name, (NOTE_FILE,), limit=_MOST[NOTE_FILE]
+            )
+            return _decode_note(contents.get(NOTE_FILE, b""))
         return ""
 
     def keep(self, scenario: Scenario, *, replace: bool = False) -> Scenario:
@@ -485,12 +487,12 @@ class Scenarios(Table):
 
     def _find_copy_name(self, name: str) -> str:
         """Return an unused name for the copy of a scenario."""
-        taken = {entry.casefold() for entry in os.listdir(self.folder)}
+        used_names = {entry.casefold() for entry in os.listdir(self.folder)}
         number = 1
         while True:
             end = " copy" if number == 1 else f" copy {number}"
             new = build_folder_name(name, suffix=end)
-            if new.casefold() not in taken:
+            if new.casefold() not in used_names:
                 return new
             number += 1
 

@@ -46,12 +46,12 @@ def explain_missing_certificate(rules: Rules, role: str) -> str:
 def list_servers_without_certificate(plan: CertificatePlan) -> tuple[tuple[DnsName, str], ...]:
     """Return the servers without a certificate, each with its role."""
     served = {server for certificate in plan.certificates for server in certificate.servers}
-    left = {
+    roles_by_server = {
         computer.fqdn: pool.role
         for pool, computer in plan.topology.computers
         if computer.fqdn not in served
     }
-    return tuple(left.items())
+    return tuple(roles_by_server.items())
 
 
 _NAMED = 10  # The largest number of servers that a sentence lists.
@@ -76,11 +76,11 @@ def format_totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
     if not without:
         return text
     roles = Counter(explain_missing_certificate(plan.rules, role) for _, role in without)
-    named = join_first([f"{server} ({role})" for server, role in without], _NAMED)
-    why = "; ".join(reason.removeprefix("none: ") for reason in roles)
+    first_servers = join_first([f"{server} ({role})" for server, role in without], _NAMED)
+    reasons = "; ".join(reason.removeprefix("none: ") for reason in roles)
     need = "needs" if len(without) == 1 else "need"
-    why = why.replace("this role", "its role" if len(without) == 1 else "their roles")
+    reasons = reasons.replace("this role", "its role" if len(without) == 1 else "their roles")
     return (
-        f"{text} {count_of(len(without), 'further server')} {need} no certificate: {named}. "
-        f"Reason: {why}."
+        f"{text} {count_of(len(without), 'further server')} {need} no certificate: "
+        f"{first_servers}. Reason: {reasons}."
     )

@@ -122,9 +122,9 @@ def _resolve_names(
     for target in (*targets.ports, *targets.lookups):
         if not target.addresses:
             names |= dict.fromkeys((target.host, *target.anchors, *target.members))
-    listed = [*names]
+    name_list = [*names]
     results = _run_in_threads(
-        listed,
+        name_list,
         resolve_name,
         # If no DNS server responds, the lookup of each name takes many seconds, but makes no
         # connection.
@@ -132,7 +132,7 @@ def _resolve_names(
         stop=stop,
         interval=_RESOLVE_SECONDS,
     )
-    return {listed[index]: addresses for index, addresses in results.items()}
+    return {name_list[index]: addresses for index, addresses in results.items()}
 
 
 #: Each item contains the number of a connection, its target, the address and the port.
@@ -166,8 +166,10 @@ class _Connections:
         elif not target.server and not target.is_anchored:
             # The members of the pool were already probed at their own addresses. All other
             # addresses belong to a load balancer.
-            own = {address for name in target.members for address in self.hosts.get(name, ())}
-            addresses = tuple(address for address in addresses if address not in own)
+            member_addresses = {
+                address for name in target.members for address in self.hosts.get(name, ())
+            }
+            addresses = tuple(address for address in addresses if address not in member_addresses)
         self._connect_to(target, [(address, target.port) for address in addresses])
 
     def find_pool_addresses(self, target: Target) -> tuple[str, ...]:
@@ -216,18 +218,18 @@ def _probe_addresses(
     by_address: dict[str, list[_Connection]] = {}
     for connection in connections:
         by_address.setdefault(connection[2], []).append(connection)
-    done: queue.SimpleQueue[_Numbered] = queue.SimpleQueue()
+    answer_queue: queue.SimpleQueue[_Numbered] = queue.SimpleQueue()
     answers: dict[int, Answer] = {}
 
     def collect_answers() -> None:
         before = len(answers)
-        while not done.empty():
-            number, answer = done.get()
+        while not answer_queue.empty():
+            number, answer = answer_queue.get()
             answers[number] = answer
         if progress is not None and len(answers) > before:
             progress(len(answers), len(connections))
 
-    work = partial(_probe_address, timeout=timeout, stop=stop, on_done=done.put)
+    work = partial(_probe_address, timeout=timeout, stop=stop, on_done=answer_queue.put)
     _run_in_threads(
         [*by_address.values()], work, parallel=parallel, stop=stop, on_wait=collect_answers
     )
@@ -277,7 +279,7 @@ def _run_in_threads(
     After ``interval``, an item is abandoned. ``on_wait`` is called after each result and several
     times a second. Ctrl-C sets ``stop``, and the results until then are returned.
     """
-    ended: queue.SimpleQueue[tuple[int, Result | None]] = queue.SimpleQueue()
+    result_queue: queue.SimpleQueue[tuple[int, Result | None]] = queue.SimpleQueue()
     results: dict[int, Result] = {}
     running: dict[int, float] = {}
     upcoming = iter(range(len(items)))
@@ -287,7 +289,7 @@ def _run_in_threads(
         try:
             result = work(items[index])
         finally:
-            ended.put((index, result))
+            result_queue.put((index, result))
 
     try:
         while not stop.is_set():
@@ -297,7 +299,7 @@ def _run_in_threads(
             if not running:
                 break
             with suppress(queue.Empty):
-                index, result = ended.get(timeout=_LOOK_EVERY)
+                index, result = result_queue.get(timeout=_LOOK_EVERY)
                 running.pop(index, None)
                 if result is not None:
                     results[index] = result

@@ -75,7 +75,7 @@ def fetch_chain(
     Handshake
         The chain, or the reason why there is none. Network errors do not raise.
     """
-    ends = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         plain = socket.socket(family, socket.SOCK_STREAM)
@@ -102,7 +102,7 @@ def fetch_chain(
                 outcome=REFUSED, detail=f"the connection ended: {_describe_error(error)}"
             )
         with secured:
-            return _shake_hands(secured, max(ends - time.monotonic(), 0.01), timeout)
+            return _shake_hands(secured, max(deadline - time.monotonic(), 0.01), timeout)
 
 
 def _shake_hands(connection: ssl.SSLSocket, remaining: float, timeout: float) -> Handshake:

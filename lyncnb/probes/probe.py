@@ -97,15 +97,15 @@ def probe(
     bundle, facts = _read_folder_or_cas(folder)
     answers = probe_ports(targets, parallel=parallel, timeout=seconds, progress=progress, stop=stop)
     now = datetime.now(UTC)
-    at = convert_to_time(on) if on is not None else now
+    evaluation_time = convert_to_time(on) if on is not None else now
     sightings = read_sightings(answers.answers)
-    evaluator = Evaluator(plan=plan, folder=facts, sightings=sightings, at=at)
+    evaluator = Evaluator(plan=plan, folder=facts, sightings=sightings, at=evaluation_time)
     lines, made_at = evaluator.list_lines(targets), format_time(now)
     as_is = list_installed_certificates(
         plan,
         sightings,
         lines,
-        evaluated_on=at.date(),
+        evaluated_on=evaluation_time.date(),
         is_given=on is not None,
         folder=facts,
         records=bundle.manifest.requests if bundle is not None else (),
@@ -121,7 +121,7 @@ def probe(
         as_is=as_is,
         notes=(*evaluator.list_notes(), *_list_notes(plan, zone, sightings, answers)),
         cancelled=answers.cancelled,
-        origin=build_origin(plan, judged_on=at.date(), made_on=made_at[:10]),
+        origin=build_origin(plan, judged_on=evaluation_time.date(), made_on=made_at[:10]),
     )
 
 
@@ -207,8 +207,8 @@ def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> 
     for (_, pool), by_thumbprint in differing.items():
         if len(by_thumbprint) > 1:
             details = "; ".join(
-                f"{thumbprint} at {join_first(at, _NAMED)}"
-                for thumbprint, at in by_thumbprint.items()
+                f"{thumbprint} at {join_first(endpoints, _NAMED)}"
+                for thumbprint, endpoints in by_thumbprint.items()
             )
             count = count_of(len(by_thumbprint), "certificate")
             yield (
@@ -227,6 +227,6 @@ def _compare_issuers(sightings: tuple[Sighting, ...]) -> Iterator[str]:
     for (pool, _), issuers in by_usage.items():
         if len(issuers) > 1:
             details = "; ".join(
-                f"{ca} at {join_first([*at], _NAMED)}" for ca, at in issuers.items()
+                f"{ca} at {join_first([*servers], _NAMED)}" for ca, servers in issuers.items()
             )
             yield f"The servers in {pool} show certificates from {len(issuers)} CAs: {details}"

@@ -235,9 +235,9 @@ def _group_lines(lines: Iterable[ProbeLine]) -> list[_EqualLines]:
     for line in lines:
         key: tuple[object, ...] = (line.result, line.remarks)
         if line.result != NOT_VISIBLE:
-            host, at = line.place.rpartition(":")[0], line.address if line.is_failure else ""
-            shown = line.certificate.thumbprint if line.certificate else line.id
-            key = (line.result, host, at, shown, line.request, tuple(line.format_lines()))
+            host, address = line.place.rpartition(":")[0], line.address if line.is_failure else ""
+            identity = line.certificate.thumbprint if line.certificate else line.id
+            key = (line.result, host, address, identity, line.request, tuple(line.format_lines()))
         groups.setdefault(key, []).append(line)
     return [_EqualLines(tuple(group)) for group in groups.values()]
 

@@ -57,8 +57,8 @@ def _build_returned_files(sightings: Iterable[Sighting], made_at: str) -> Iterat
         yield ReturnedFile(name=target.place, certificates=sighting.chain)
         if target.server:
             usages_by_hash = by_server.setdefault(target.server, {})
-            shown = usages_by_hash.setdefault(leaf.sha256, {})
-            shown.update(dict.fromkeys(filter(None, (target.usage,))))
+            usages = usages_by_hash.setdefault(leaf.sha256, {})
+            usages.update(dict.fromkeys(filter(None, (target.usage,))))
     for server, usages_by_hash in by_server.items():
         # A server can present a certificate only if it has the key. The probe learns the usages of
         # a certificate only from open ports.
@@ -107,5 +107,5 @@ def _adjust_certificate(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsI
 
 def _presents_chosen_certificate(line: ProbeLine, item: PlannedAsIs) -> bool:
     """Return whether the port presents the installed certificate that was chosen for the plan."""
-    shown, chosen = line.certificate, item.certificate
-    return shown is not None and chosen is not None and shown.sha256 == chosen.sha256
+    presented, installed = line.certificate, item.certificate
+    return presented is not None and installed is not None and presented.sha256 == installed.sha256

@@ -125,8 +125,8 @@ def list_targets(
     OptionsError
         If a choice is not known, or the hosts file has mistakes; the error lists all of them.
     """
-    chosen = (extras,) if isinstance(extras, str) else tuple(extras)
-    _check_choices(zone, chosen)
+    extra_options = (extras,) if isinstance(extras, str) else tuple(extras)
+    _check_choices(zone, extra_options)
     _reject_plan_without_reasons(plan)
     every = [*_list_ports(plan)]
     if hosts is not None:
@@ -136,7 +136,7 @@ def list_targets(
         zone_ports = [
             (rule, target)
             for rule, target in every
-            if rule.zone == zone and (not rule.also or rule.also in chosen)
+            if rule.zone == zone and (not rule.also or rule.also in extra_options)
         ]
         ports = [target for _, target in zone_ports if target.is_anchor or target.server]
         others = [
@@ -147,7 +147,9 @@ def list_targets(
         # does not know the correct addresses. It looks up only the other names.
         lookups = [target for rule, target in others if rule.anchors and not rule.by_name]
     ports += [
-        *_list_second_handshakes(ports, {rule.id for rule, _ in every if rule.by_name}, chosen)
+        *_list_second_handshakes(
+            ports, {rule.id for rule, _ in every if rule.by_name}, extra_options
+        )
     ]
     probed_ids = {identity for target in ports for identity in target.planned}
     return Targets(
@@ -190,13 +192,13 @@ def _list_ports(plan: CertificatePlan) -> Iterator[tuple[PortRule, Target]]:
         pools.setdefault(pool.role, []).append(pool)
     for rule in plan.rules.ports:
         for pool in (pool for role in rule.roles for pool in pools.get(role, ())):
-            own = [
+            pool_certificates = [
                 item
                 for item in certificates.get((pool.fqdn, pool.role), ())
                 if rule.usage in item.usages or not (rule.usage or item.usages)
             ]
-            if own and pool.flags.issuperset(rule.if_all):
-                for target in _list_pool_ports(rule, pool, own, names_of):
+            if pool_certificates and pool.flags.issuperset(rule.if_all):
+                for target in _list_pool_ports(rule, pool, pool_certificates, names_of):
                     yield rule, target
 
 
@@ -298,22 +300,22 @@ def _list_unseen_certificates(
     for item in plan.certificates:
         if item.id in targets:
             continue
-        why = "lyncnb has no rule that defines the port for this certificate."
+        reason = "lyncnb has no rule that defines the port for this certificate."
         for absent in plan.rules.unseen:
             if item.role in absent.roles or (item.usages and {*item.usages} <= {*absent.usages}):
-                why = absent.why
+                reason = absent.why
         if item.id in elsewhere:
             other = elsewhere[item.id]
-            why = (
+            reason = (
                 f"Only a computer in the network zone {other} can see this certificate. On that "
                 f"computer, run: lyncnb probe --from {other}"
             )
             if elsewhere[item.id] == zone or has_hosts:
-                why = (
+                reason = (
                     "The list of ports to probe does not include a port that presents this "
                     "certificate."
                 )
-        yield Unseen(id=item.id, owner=item.owner, usages=item.usages, why=why)
+        yield Unseen(id=item.id, owner=item.owner, usages=item.usages, why=reason)
 
 
 # --- The following functions read a hosts file. It has one line for each port, with the address to
@@ -397,15 +399,17 @@ def _parse_port(text: str) -> int:
 
 def _parse_address(text: str, port: int) -> tuple[str, int]:
     """Return the IP address and port in a text. Without a port in the text, return `port`."""
-    host, own = text, port
+    host, parsed_port = text, port
     if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        own = _parse_port(rest[1:]) if rest.startswith(":") else 0 if rest else port
+        host, _, port_text = text[1:].partition("]")
+        parsed_port = (
+            _parse_port(port_text[1:]) if port_text.startswith(":") else 0 if port_text else port
+        )
     elif text.count(":") == 1:
-        host, _, rest = text.partition(":")
-        own = _parse_port(rest)
+        host, _, port_text = text.partition(":")
+        parsed_port = _parse_port(port_text)
     try:
-        return str(ipaddress.ip_address(host)), own
+        return str(ipaddress.ip_address(host)), parsed_port
     except ValueError:
         return "", 0
 

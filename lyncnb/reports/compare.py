@@ -377,13 +377,15 @@ class _Comparison:
 
     def build_added_change(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
         """Return the change for a new certificate, with every name on the certificate."""
-        why = _explain_certificate(certificate, self._server_places_before, "new in the table")
-        return self._build_added_or_removed(key, certificate, self.new.rules, why, is_added=True)
+        reason = _explain_certificate(certificate, self._server_places_before, "new in the table")
+        return self._build_added_or_removed(key, certificate, self.new.rules, reason, is_added=True)
 
     def build_removed_change(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
         """Return the change for a removed certificate, with every name on the certificate."""
-        why = _explain_certificate(certificate, self._places_after, "no longer in the table")
-        return self._build_added_or_removed(key, certificate, self.old.rules, why, is_added=False)
+        reason = _explain_certificate(certificate, self._places_after, "no longer in the table")
+        return self._build_added_or_removed(
+            key, certificate, self.old.rules, reason, is_added=False
+        )
 
     def compare_certificate(
         self, key: str, old: PlannedCertificate, new: PlannedCertificate
@@ -403,7 +405,13 @@ class _Comparison:
         )
 
     def _build_added_or_removed(
-        self, key: str, certificate: PlannedCertificate, rules: Rules, why: str, *, is_added: bool
+        self,
+        key: str,
+        certificate: PlannedCertificate,
+        rules: Rules,
+        reason: str,
+        *,
+        is_added: bool,
     ) -> ChangedCertificate:
         change = PlanChange(
             change=_CERTIFICATE_ADDED if is_added else _CERTIFICATE_REMOVED,
@@ -413,7 +421,7 @@ class _Comparison:
             what="Certificate",
             before="",
             after="",
-            why=why,
+            why=reason,
             source=_find_rule_source(rules, certificate),
         )
         names = [
@@ -476,13 +484,13 @@ class _Comparison:
     def _make_name_change(
         self, blank: PlanChange, entry: SanEntry, rules: Rules, is_added: bool
     ) -> PlanChange:
-        why, source = self._explain_name(entry.reasons, rules, is_added)
+        reason, source = self._explain_name(entry.reasons, rules, is_added)
         return blank._replace(
             change=_NAME_ADDED if is_added else _NAME_REMOVED,
             what="Name",
             before="" if is_added else str(entry.name),
             after=str(entry.name) if is_added else "",
-            why=why,
+            why=reason,
             source=source,
         )
 

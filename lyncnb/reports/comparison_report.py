@@ -127,15 +127,15 @@ def _subtract_findings(
 ) -> tuple[Finding, ...]:
     if findings is None or other_findings is None:
         return ()
-    left = Counter(
+    remaining_counts = Counter(
         (finding.code, finding.severity, finding.about, finding.message)
         for finding in other_findings
     )
     unmatched = []
     for finding in findings:
         key = (finding.code, finding.severity, finding.about, finding.message)
-        left[key] -= 1
-        if left[key] < 0:
+        remaining_counts[key] -= 1
+        if remaining_counts[key] < 0:
             unmatched.append(finding)
     return tuple(unmatched)
 

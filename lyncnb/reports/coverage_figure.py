@@ -143,9 +143,9 @@ def _build_headings(columns: Sequence[_Place], *, is_by_role: bool) -> dict[_Pla
     for column in columns:
         _, role, pool, usages = column
         name = role if is_by_role else pool or role
-        more = f", +{len(usages) - 1}" if len(usages) > 1 else ""
+        suffix = f", +{len(usages) - 1}" if len(usages) > 1 else ""
         several = len(kinds[name]) > 1 and usages
-        headings[column] = (name, f"{usages[0]}{more}" if several else "")
+        headings[column] = (name, f"{usages[0]}{suffix}" if several else "")
     return headings
 
 
@@ -163,10 +163,10 @@ def _count_marks(
         if head is None:  # in another site
             continue
         totals[head] = totals.get(head, 0) + 1
-        listed: dict[str, None] = {}
+        row_names: dict[str, None] = {}
         for entry in certificate.subject_alt_name:
-            listed.update(dict.fromkeys(entry.reasons if is_by_rule else (str(entry.name),)))
-        for name in listed:
+            row_names.update(dict.fromkeys(entry.reasons if is_by_rule else (str(entry.name),)))
+        for name in row_names:
             cells.setdefault((name, head), _Mark()).carrying += 1
         subject = certificate.subject.common_name
         if subject and subject not in certificate.names:
@@ -190,10 +190,10 @@ def _describe_rules(rows: Sequence[CoverageRow], rules: Sequence[str]) -> list[s
         for rule in row.rules:
             names[rule][row.name] = None
     words = []
-    for rule, given in names.items():
-        text = f"{rule}: {join_first([*given], 1)}"
+    for rule, rule_names in names.items():
+        text = f"{rule}: {join_first([*rule_names], 1)}"
         is_short = measure_text(text, 12) <= _NAMES_WIDTH - 12
-        words.append(text if is_short else f"{rule}: {count_of(len(given), 'name')}")
+        words.append(text if is_short else f"{rule}: {count_of(len(rule_names), 'name')}")
     return words
 
 
@@ -221,8 +221,8 @@ def _draw_frame(
         y = _compute_top() + position * _ROW
         if position % 2 == 0:
             drawing.draw_rectangle(_MARGIN, y, _WIDTH - 2 * _MARGIN, _ROW, "zone")
-        shown = shorten_text(name, _NAMES_WIDTH - 12, 12)
-        drawing.draw_text(_MARGIN + 6, y + 14, shown, name="" if is_by_rule else name)
+        short_name = shorten_text(name, _NAMES_WIDTH - 12, 12)
+        drawing.draw_text(_MARGIN + 6, y + 14, short_name, name="" if is_by_rule else name)
     step = _compute_column_width(columns)
     for position, (name, types) in enumerate(columns):
         x = _MARGIN + _NAMES_WIDTH + position * step + 14

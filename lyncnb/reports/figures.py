@@ -189,10 +189,10 @@ def _draw_coverage_figure(plan: CertificatePlan, site: str) -> Figure:
     location = f", {format_site(site)}" if site else ""
     title = f"{plan.rules.title}, {plan.topology.source}{location}: names on certificates"
     names, pools = len({row.name for row in rows}), len({row[2:5] for row in rows if row.pool})
-    whole = " and the whole deployment" if any(not row.pool for row in rows) else ""
+    deployment_text = " and the whole deployment" if any(not row.pool for row in rows) else ""
     description = (
-        f"{count_of(names, 'name')} in rows, {count_of(pools, 'pool')}{whole} in columns. A "
-        "full disc means that all certificates in the column contain the name. A half disc "
+        f"{count_of(names, 'name')} in rows, {count_of(pools, 'pool')}{deployment_text} in columns"
+        ". A full disc means that all certificates in the column contain the name. A half disc "
         "means that some certificates contain the name. A ring means that the name is the "
         "subject name, but not a subject alternative name. If there are too many names, each "
         "row shows a rule that requires names. If there are too many pools, each column shows "

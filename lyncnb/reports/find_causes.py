@@ -130,8 +130,8 @@ class _Search:
             key not in keys for keys in self._changes_without_each_input
         ) or self._factors, " and "
 
-    def _select_factors(self, chosen: Iterable[bool]) -> tuple[_Factor, ...]:
-        return tuple(compress(self._factors, chosen))
+    def _select_factors(self, selectors: Iterable[bool]) -> tuple[_Factor, ...]:
+        return tuple(compress(self._factors, selectors))
 
     @cached_property
     def _changes_from_one_input(self) -> tuple[frozenset[object], ...]:

@@ -212,7 +212,7 @@ def _compute_group_height(lines: int) -> float:
 
 def _draw_legend(drawing: Drawing, *, has_warning: bool) -> float:
     """Draw the legend to the right of the title, and return the position where it begins."""
-    begin = x = _WIDTH - (500 if has_warning else 360)
+    left_edge = x = _WIDTH - (500 if has_warning else 360)
     drawing.draw_rectangle(x, 14, 30, 8, "mark")
     drawing.draw_text(x + 38, 22, "from first day to last day", "small")
     drawing.draw_disc(x + 226, 18, 5, "mark")
@@ -220,7 +220,7 @@ def _draw_legend(drawing: Drawing, *, has_warning: bool) -> float:
     if has_warning:
         drawing.draw_rectangle(x + 310, 14, 30, 8, "late")
         drawing.draw_text(x + 348, 22, "! needs attention", "small")
-    return float(begin)
+    return float(left_edge)
 
 
 def _draw_axis(drawing: Drawing, scale: _Scale, bottom: float) -> None:
@@ -305,11 +305,11 @@ def _draw_grouped_events(drawing: Drawing, scale: _Scale, y: float, lines: Seque
          line.count * line.fact.needs_a_look) for line in lines
     )  # fmt: skip
     while points:
-        begin = points[0][0]
-        gathered = [point for point in points if point[0] < begin + _BIN]
+        bin_start = points[0][0]
+        gathered = [point for point in points if point[0] < bin_start + _BIN]
         points = points[len(gathered) :]
         # The mark is in the middle of the range, so that a mark for one day is exactly on that day.
-        x = (begin + gathered[-1][0]) / 2
+        x = (bin_start + gathered[-1][0]) / 2
         number, looks = (sum(point[field] for point in gathered) for field in (1, 2))
         drawing.draw_disc(x, y + 11, 5, "late" if looks else "mark")
         if looks < number:

@@ -141,9 +141,9 @@ class Box:
     def height(self) -> float:
         """The height of the box in pixels, without the gap below the box."""
         inner = len(self.lines) + len(self.marks) + 1
-        for shown in self.shown:
-            inner += len(wrap_usages(shown.usages, WIDTHS[self.zone] - 34)) + 1
-            inner += 2 * len(shown.lines)
+        for kind in self.shown:
+            inner += len(wrap_usages(kind.usages, WIDTHS[self.zone] - 34)) + 1
+            inner += 2 * len(kind.lines)
         return inner * LINE + PAD + 5
 
 
@@ -174,12 +174,12 @@ def group_by_kind(certificates: Iterable[PlannedCertificate]) -> list[Certificat
         key = (certificate.usages, certificate.issuer)
         if key not in kinds:
             kinds[key] = CertificateKind(usages=key[0], issuer=key[1], count=0, names=set())
-        shown = kinds[key]
-        shown.count += 1
-        shown.names.update(map(str, certificate.names))
-        shown.has_alternative |= bool(certificate.names)
+        kind = kinds[key]
+        kind.count += 1
+        kind.names.update(map(str, certificate.names))
+        kind.has_alternative |= bool(certificate.names)
         if certificate.subject.common_name:
-            shown.names.add(certificate.subject.common_name)
+            kind.names.add(certificate.subject.common_name)
     return list(kinds.values())
 
 
@@ -221,12 +221,15 @@ def lay_out(
     ]
     roles = plan.rules.roles
     if site:
-        own = sum(pool.site == site for pool in plan.topology.pools)
-        fine = groupings[0] if own <= _POOLS_OF_A_SITE else groupings[1]
+        pool_count = sum(pool.site == site for pool in plan.topology.pools)
+        fine = groupings[0] if pool_count <= _POOLS_OF_A_SITE else groupings[1]
         groupings = [lambda pool: fine(pool) if pool.site == site else ("*", pool.role)]
-    inside = [pool for pool in plan.topology.pools if roles[pool.role].zone == "inside"]
+    inside_pools = [pool for pool in plan.topology.pools if roles[pool.role].zone == "inside"]
     for grouping in groupings:
-        if len(set(map(grouping, inside))) * _LOWEST > SHEET and grouping is not groupings[-1]:
+        if (
+            len(set(map(grouping, inside_pools))) * _LOWEST > SHEET
+            and grouping is not groupings[-1]
+        ):
             continue  # Boxes for this level of detail do not fit on one sheet.
         bands = _make_bands(plan, connections, grouping, site, changes)
         if _set_positions(bands) <= _ALMOST * SHEET:
@@ -269,7 +272,7 @@ def _make_bands(
         band.boxes.append(boxes[cell])
     for band in bands.values():
         _combine_bare_pools(band)
-    whole = [
+    deployment_boxes = [
         _make_deployment_box(role, certificates, changes)
         for (name, role), certificates in by_pool.items()
         if not name
@@ -282,7 +285,11 @@ def _make_bands(
     return [
         Band(title="", boxes=parties),
         *bands.values(),
-        *([Band(title=translate_title(_WHOLE, plan.options.lang), boxes=whole)] if whole else []),
+        *(
+            [Band(title=translate_title(_WHOLE, plan.options.lang), boxes=deployment_boxes)]
+            if deployment_boxes
+            else []
+        ),
         *_make_band_of_removed_pools(changes),
     ]
 
@@ -293,12 +300,14 @@ def _select_connected(bands: Sequence[Band], site: str) -> list[Band]:
     Lines of text are also left out if none of their connecting parties is shown, because no arrow
     would point to them.
     """
-    own = [box for band in bands for box in band.boxes if (site in {s for _, s in box.speaks})]
+    site_boxes = [
+        box for band in bands for box in band.boxes if (site in {s for _, s in box.speaks})
+    ]
     spoken = {
-        key for box in own for shown in box.shown for a in shown.arrivals for key in a.speakers
+        key for box in site_boxes for kind in box.shown for a in kind.arrivals for key in a.speakers
     }
-    speaking = {key for box in own for key in box.speaks}
-    kept = []
+    speaking = {key for box in site_boxes for key in box.speaks}
+    connected_bands = []
     for band in bands:
         boxes = [
             box
@@ -308,11 +317,13 @@ def _select_connected(bands: Sequence[Band], site: str) -> list[Band]:
             or any(not speaking.isdisjoint(a.speakers) for s in box.shown for a in s.arrivals)
         ]
         if boxes:
-            kept.append(Band(title=band.title, boxes=boxes, is_far=band.is_far))
-    kept_keys = {key for band in kept for box in band.boxes for key in box.speaks}
-    for shown in (s for band in kept for box in band.boxes if band.is_far for s in box.shown):
-        shown.lines = {k: a for k, a in shown.lines.items() if not kept_keys.isdisjoint(a.speakers)}
-    return kept
+            connected_bands.append(Band(title=band.title, boxes=boxes, is_far=band.is_far))
+    kept_keys = {key for band in connected_bands for box in band.boxes for key in box.speaks}
+    for kind in (
+        s for band in connected_bands for box in band.boxes if band.is_far for s in box.shown
+    ):
+        kind.lines = {k: a for k, a in kind.lines.items() if not kept_keys.isdisjoint(a.speakers)}
+    return connected_bands
 
 
 def format_site(name: str) -> str:
@@ -368,12 +379,12 @@ def _make_pool_box(
 def _make_party_box(party: PartyRule) -> Box:
     # In the picture, the zone outside the company is so narrow that a line has space for only one
     # word.
-    title, _, rest = party.title.partition(" ")
+    title, _, second_line = party.title.partition(" ")
     narrow = measure_text(party.title, 13) * BOLD > WIDTHS[party.zone] - 2 * PAD
     return Box(
         zone=party.zone,
         title=title if narrow else party.title,
-        lines=[rest] if narrow and rest else [],
+        lines=[second_line] if narrow and second_line else [],
         speaks={(party.id, None)},
         shown=[],
     )
@@ -429,18 +440,18 @@ def _add_connecting_party(box: Box, item: Connection) -> None:
     A single pool has a line for each set of names. Several pools combine their names. Servers and
     people never share a line.
     """
-    shown = next(s for s in box.shown if is_used_by(item, s, box.shown))
+    kind = next(s for s in box.shown if is_used_by(item, s, box.shown))
     rule = item.rule
     key = (rule.protocol, rule.port, not item.pools, item.names if len(box.pools) == 1 else ())
-    line = shown.lines.setdefault(key, Arrival(protocol=rule.protocol, port=rule.port))
+    line = kind.lines.setdefault(key, Arrival(protocol=rule.protocol, port=rule.port))
     line.names.update(dict.fromkeys(item.names))
     line.speakers[item.speaker, item.site] = None
 
 
 def _label_incoming_lines(box: Box, rules: Rules) -> None:
     parties = rules.parties
-    for shown in box.shown:
-        for line in shown.arrivals:
+    for certificate_kind in box.shown:
+        for line in certificate_kind.arrivals:
             kinds = dict.fromkeys(speaker for speaker, _ in line.speakers)
             titles = (parties[kind].title if kind in parties else kind for kind in kinds)
             line.said = tuple(titles)
@@ -458,16 +469,16 @@ def _set_positions(bands: Sequence[Band], *, sheet: float = 0) -> float:
             y = max(y, *(lowest[box.zone] for box in band.boxes))
             y = _find_band_position(y, title, band, sheet)
         band.y = y
-        ends = dict.fromkeys(ZONES, y + title)
+        zone_bottoms = dict.fromkeys(ZONES, y + title)
         for box in band.boxes:
-            box.y = _find_position_on_sheet(ends[box.zone], box.height, sheet)
-            ends[box.zone] = lowest[box.zone] = box.y + box.height + _GAP
+            box.y = _find_position_on_sheet(zone_bottoms[box.zone], box.height, sheet)
+            zone_bottoms[box.zone] = lowest[box.zone] = box.y + box.height + _GAP
             _set_arrival_positions(box)
         if title:
-            band.height = max(ends.values()) - y
+            band.height = max(zone_bottoms.values()) - y
             y += band.height + 6
         else:
-            y = max(ends[zone] for zone in ZONES if zone != "outside") + 6
+            y = max(zone_bottoms[zone] for zone in ZONES if zone != "outside") + 6
     return max(y, *lowest.values()) + MARGIN
 
 
@@ -488,21 +499,21 @@ def _find_position_on_sheet(y: float, height: float, sheet: float) -> float:
 
 def _set_arrival_positions(box: Box) -> None:
     y = box.y + PAD + (len(box.lines) + len(box.marks) + 1) * LINE
-    for shown in box.shown:
-        y += (len(wrap_usages(shown.usages, WIDTHS[box.zone] - 34)) + 1) * LINE
-        for arrival in shown.arrivals:
+    for kind in box.shown:
+        y += (len(wrap_usages(kind.usages, WIDTHS[box.zone] - 34)) + 1) * LINE
+        for arrival in kind.arrivals:
             arrival.y = y + 7
             y += 2 * LINE
 
 
 def fit_names(names: Sequence[str], width: float, size: float) -> str:
     """Join as many complete names as fit into a line, and add the number of omitted names."""
-    for shown in range(min(len(names), _NAMES_TRIED), 0, -1):
-        more = f" and {len(names) - shown:,} more" if shown < len(names) else ""
-        text = ", ".join(names[:shown]) + more
+    for shown_count in range(min(len(names), _NAMES_TRIED), 0, -1):
+        suffix = f" and {len(names) - shown_count:,} more" if shown_count < len(names) else ""
+        text = ", ".join(names[:shown_count]) + suffix
         if measure_text(text, size) <= width:
             return text
-    return shorten_text(names[0], width - measure_text(more, size), size) + more
+    return shorten_text(names[0], width - measure_text(suffix, size), size) + suffix
 
 
 def wrap_usages(usages: Sequence[str], width: float) -> list[str]:

@@ -90,18 +90,18 @@ def list_topology_rows(
         kinds = group_by_kind(by_pool.get(key, ()))
         if not kinds:
             yield (*first, (), "", 0, 0, *_build_empty_row())
-        for shown in kinds:
-            middle = (shown.usages, shown.issuer, shown.count, len(shown.names))
-            ours = [c for c in by_listener.get(key, ()) if is_used_by(c, shown, kinds)]
+        for kind in kinds:
+            middle = (kind.usages, kind.issuer, kind.count, len(kind.names))
+            ours = [c for c in by_listener.get(key, ()) if is_used_by(c, kind, kinds)]
             for item in ours:
                 yield (*first, *middle, *_build_connection_row(item, plan.rules))
             if not ours:
                 yield (*first, *middle, *_build_empty_row())
     for (name, role), certificates in by_pool.items():
         if not name:  # the whole deployment's
-            for shown in group_by_kind(certificates):
+            for kind in group_by_kind(certificates):
                 servers = len({s for c in certificates for s in c.servers})
-                middle = (shown.usages, shown.issuer, shown.count, len(shown.names))
+                middle = (kind.usages, kind.issuer, kind.count, len(kind.names))
                 yield ("inside", "", role, "", servers, *middle, *_build_empty_row())
 
 
@@ -219,8 +219,8 @@ def _draw_lines(drawing: Drawing, boxes: Sequence[Box]) -> None:
     indices = {id(box): index for index, box in enumerate(boxes)}
     trunks: dict[_Trunk, list[tuple[Box, float]]] = {}
     for target in boxes:
-        for shown in target.shown:
-            for arrival in shown.arrivals:
+        for kind in target.shown:
+            for arrival in kind.arrivals:
                 sources = {
                     id(box): box for key in arrival.speakers for box in speaking.get(key, ())
                 }
@@ -231,14 +231,14 @@ def _draw_lines(drawing: Drawing, boxes: Sequence[Box]) -> None:
                         trunk = (indices[id(box)], gutter, target.zone, style)
                         trunks.setdefault(trunk, []).append((target, arrival.y))
     for gutter, (left, right) in _GUTTERS.items():
-        ours = {key: ends for key, ends in trunks.items() if key[1] == gutter}
+        ours = {key: branches for key, branches in trunks.items() if key[1] == gutter}
         tracks = _assign_tracks(
             {k: [boxes[k[0]].y + 14, *(y for _, y in e)] for k, e in ours.items()}
         )
         step = min(7.0, (right - left - 26) / max(1, max(tracks.values(), default=0)))
-        for trunk, ends in ours.items():
+        for trunk, branches in ours.items():
             x = left + 14 + tracks[trunk] * step
-            _draw_branching_line(drawing, boxes[trunk[0]], trunk[3], ends, x)
+            _draw_branching_line(drawing, boxes[trunk[0]], trunk[3], branches, x)
 
 
 def _find_gutter(source: str, target: str) -> str:
@@ -253,18 +253,18 @@ def _assign_tracks(
     spans: Mapping[_Trunk, Sequence[float]],
 ) -> dict[_Trunk, int]:
     """Return different tracks for lines that overlap. Other lines can share a track."""
-    ends: list[float] = []
+    track_ends: list[float] = []
     tracks = {}
     for key in sorted(spans, key=lambda k: (min(spans[k]), k)):
         low, high = min(spans[key]), max(spans[key])
-        track = next((n for n, end in enumerate(ends) if end + 4 < low), len(ends))
-        ends[track : track + 1] = [high]
+        track = next((n for n, end in enumerate(track_ends) if end + 4 < low), len(track_ends))
+        track_ends[track : track + 1] = [high]
         tracks[key] = track
     return tracks
 
 
 def _draw_branching_line(
-    drawing: Drawing, source: Box, style: str, ends: Sequence[tuple[Box, float]], x: float
+    drawing: Drawing, source: Box, style: str, branches: Sequence[tuple[Box, float]], x: float
 ) -> None:
     left, right = _LEFT[source.zone], _LEFT[source.zone] + WIDTHS[source.zone]
     # Lines to the left begin lower than lines to the right, and each type has its own height, so
@@ -272,9 +272,9 @@ def _draw_branching_line(
     below = 4 * ("solid", "dashed", "dotted").index(style) + (7 if x > right else 21)
     start = source.y + below
     drawing.draw_path([(right if x > right else left, start), (x, start)], style)
-    levels = sorted({start, *(y for _, y in ends)})
+    levels = sorted({start, *(y for _, y in branches)})
     drawing.draw_path([(x, levels[0]), (x, levels[-1])], style)
-    for target, y in ends:
+    for target, y in branches:
         left, far = _LEFT[target.zone], _LEFT[target.zone] + WIDTHS[target.zone]
         edge, direction = (left, 1) if x < left else (far, -1)
         drawing.draw_path([(x, y), (edge - 5 * direction, y)], style)
@@ -311,15 +311,15 @@ def _draw_box(drawing: Drawing, box: Box) -> None:
         drawing.draw_text(
             left + PAD, y, shorten_text(f"± {mark}", (width - 2 * PAD) / BOLD, 12), "warn"
         )
-    for shown in box.shown:
-        drawing.draw_disc(left + 14, y + 11, 5, "mark" if shown.issuer == "public" else "open")
-        for line in wrap_usages(shown.usages, width - 34):
+    for kind in box.shown:
+        drawing.draw_disc(left + 14, y + 11, 5, "mark" if kind.issuer == "public" else "open")
+        for line in wrap_usages(kind.usages, width - 34):
             y += LINE
             drawing.draw_text(left + 26, y, line, "strong")
         y += LINE
-        words = f"{count_of(shown.count, 'certificate')}, {shown.issuer} CA"
-        drawing.draw_text(left + 26, y, f"{words}, {shown.counted_names}", "small quiet")
-        for arrival in shown.arrivals:
+        words = f"{count_of(kind.count, 'certificate')}, {kind.issuer} CA"
+        drawing.draw_text(left + 26, y, f"{words}, {kind.counted_names}", "small quiet")
+        for arrival in kind.arrivals:
             x, inner = left + 26, width - 34
             words = f"{arrival.protocol} {arrival.port} from "
             titles = fit_names(arrival.said, inner - measure_text(words, 12), 12)

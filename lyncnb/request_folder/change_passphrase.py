@@ -194,12 +194,12 @@ def _describe_change(
     old_passphrase: Secret | str | RecoveryPair, keys_to_remove: Sequence[str], changed_count: int
 ) -> str:
     """Describe the changes to the passphrase and the recovery keys, for the folder's history."""
-    done = f"re-encrypted files: {changed_count:,}"
+    description = f"re-encrypted files: {changed_count:,}"
     if isinstance(old_passphrase, RecoveryPair):
-        done += f"; opened with the recovery key {old_passphrase.public.fingerprint}"
+        description += f"; opened with the recovery key {old_passphrase.public.fingerprint}"
     if keys_to_remove:
-        done += f"; removed recovery keys: {', '.join(keys_to_remove)}"
-    return done
+        description += f"; removed recovery keys: {', '.join(keys_to_remove)}"
+    return description
 
 
 def _find_finished_change(
@@ -224,9 +224,9 @@ def _find_finished_change(
             )
         except BundleError:
             raise error from None
-        named = [key.fingerprint for key in manifest.recovery]
+        fingerprints = [key.fingerprint for key in manifest.recovery]
         if looked.waiting or any(
-            fingerprint.startswith(name) for name in keys_to_remove for fingerprint in named
+            fingerprint.startswith(name) for name in keys_to_remove for fingerprint in fingerprints
         ):
             raise
     count = len(_list_targets(survey, manifest)) - len(looked.left_alone)
@@ -252,11 +252,13 @@ def _list_other_keys(
     of recovery keys and a sealed key that opens the list. So a recovery does not seal to these
     keys.
     """
-    named = {key.fingerprint for key in manifest.recovery}
+    fingerprints = {key.fingerprint for key in manifest.recovery}
     for cipher in ciphers:
         with suppress(BundleError):
-            named |= {recipient.key.fingerprint for recipient in read_recovery_keys(folder, cipher)}
-    return tuple(sorted(named - {pair.public.fingerprint}))
+            fingerprints |= {
+                recipient.key.fingerprint for recipient in read_recovery_keys(folder, cipher)
+            }
+    return tuple(sorted(fingerprints - {pair.public.fingerprint}))
 
 
 def _build_old_cipher(folder: Path, old: Secret | str | RecoveryPair, new: Secret) -> FolderCipher:
@@ -314,10 +316,10 @@ def _find_fingerprint(present: Sequence[Recipient], name: str, manifest: Manifes
         return fingerprints[0]
     if not fingerprints and manifest.rekeying:
         return name  # An earlier call that was interrupted has already removed the recovery key.
-    listed = ", ".join(recipient.key.fingerprint for recipient in present) or "none"
+    available_keys = ", ".join(recipient.key.fingerprint for recipient in present) or "none"
     raise BundleError(
         f'"{name}" matches {len(fingerprints)} recovery keys of this folder',
-        hint=f"available: {listed}",
+        hint=f"available: {available_keys}",
     )
 
 
@@ -440,8 +442,8 @@ def _replace_file(folder: Path, name: str, old: FolderCipher, new: FolderCipher)
     )
     temp = files.write_temporary_file(path, data, 0o600, sync=True)
     try:
-        again = new.open_file(files.read_file(temp, limit=LARGEST), name=name)
-        if _encode_content(again) != _encode_content(content):
+        reread = new.open_file(files.read_file(temp, limit=LARGEST), name=name)
+        if _encode_content(reread) != _encode_content(content):
             raise BundleError(
                 f"{name}: lyncnb wrote the file, but then read different content from it",
                 hint="check the disk of this computer",
@@ -472,9 +474,9 @@ def _change_files(
         # key that the user removed.
         write_recovery_list(folder, ciphers[1], recipients)
         waiting = [target for target in waiting if target.path != LIST]
-    for done, _ in enumerate(_replace_files(folder, waiting, *ciphers), 1):
+    for count, _ in enumerate(_replace_files(folder, waiting, *ciphers), 1):
         if progress is not None:
-            progress(done, len(waiting))
+            progress(count, len(waiting))
     for directory in {(folder / target.path).parent for target in targets}:
         files.sync_folder(directory)
     manifest = replace(_update_hashes(folder, manifest), binding_key=None)
@@ -483,8 +485,8 @@ def _change_files(
     )
     if has_list:
         remove_unused_seals(take_survey(folder), manifest, recipients)
-        named = tuple(recipient.manifest_data for recipient in recipients)
-        manifest = replace(manifest.with_encrypted(LIST), recovery=named)
+        recovery_keys = tuple(recipient.manifest_data for recipient in recipients)
+        manifest = replace(manifest.with_encrypted(LIST), recovery=recovery_keys)
     save_manifest(folder, manifest)
 
 

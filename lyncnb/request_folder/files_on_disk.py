@@ -121,14 +121,14 @@ def take_survey(folder: Path, *, is_reading: bool = False) -> Survey:
     opened: list[Problem] = []
     stale = list(files.find_stale_files(folder))
     for directory in OWN_FOLDERS:
-        inside = folder / directory
-        if not os.path.lexists(inside):
+        subfolder = folder / directory
+        if not os.path.lexists(subfolder):
             continue
-        files.check_folder(inside, is_reading=is_reading)
-        opened += _find_folder_problems(inside, directory, is_team=is_team)
+        files.check_folder(subfolder, is_reading=is_reading)
+        opened += _find_folder_problems(subfolder, directory, is_team=is_team)
         if directory in ("csr", "keys", "archive"):
-            names[directory] = _list_folder_files(inside)
-        stale += files.find_stale_files(inside)
+            names[directory] = _list_folder_files(subfolder)
+        stale += files.find_stale_files(subfolder)
     is_open = bool(opened) or any(
         mode & _get_forbidden_permissions(is_team=is_team)
         for directory in names.values()
@@ -159,7 +159,7 @@ def _find_links(folder: Path) -> list[Problem]:
 
 def _find_manifest_copies(folder: Path) -> Iterator[Problem]:
     """Report copies of the manifest that a synchronization program has created."""
-    stem, ending = NAME.split(".")
+    stem, extension = NAME.split(".")
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
@@ -167,7 +167,7 @@ def _find_manifest_copies(folder: Path) -> Iterator[Problem]:
     for name in names:
         folded = name.casefold()
         is_own = folded == NAME or _EARLIER_MANIFEST.fullmatch(name)
-        if folded.startswith(stem) and folded.endswith(f".{ending}") and not is_own:
+        if folded.startswith(stem) and folded.endswith(f".{extension}") and not is_own:
             yield Problem(
                 message=(
                     "another program, such as a file synchronization program, created "
@@ -181,29 +181,29 @@ def _find_manifest_copies(folder: Path) -> Iterator[Problem]:
             )
 
 
-def _find_folder_problems(inside: Path, directory: str, *, is_team: bool) -> list[Problem]:
+def _find_folder_problems(subfolder: Path, directory: str, *, is_team: bool) -> list[Problem]:
     if directory not in SECRET:
         return []
-    if windows_access.find_other_users(inside):
-        hint = f"run: {windows_access.build_restrict_command(inside)}"
+    if windows_access.find_other_users(subfolder):
+        hint = f"run: {windows_access.build_restrict_command(subfolder)}"
         return [Problem(message="can be opened by other users", file=f"{directory}/", hint=hint)]
     others = _get_forbidden_permissions(is_team=is_team)
-    if system_calls.WINDOWS or not inside.lstat().st_mode & others:
+    if system_calls.WINDOWS or not subfolder.lstat().st_mode & others:
         return []
-    hint = f"run: chmod {'2770' if is_team else '700'} '{inside}'"
+    hint = f"run: chmod {'2770' if is_team else '700'} '{subfolder}'"
     return [Problem(message="can be opened by other users", file=f"{directory}/", hint=hint)]
 
 
-def _list_folder_files(inside: Path) -> dict[str, int]:
+def _list_folder_files(subfolder: Path) -> dict[str, int]:
     try:
-        with os.scandir(inside) as entries:
+        with os.scandir(subfolder) as entries:
             return {
                 entry.name: _find_entry_mode(entry)
                 for entry in entries
                 if not entry.name.startswith(files.TEMP_PREFIX)
             }
     except OSError as error:
-        raise system_calls.describe_error(error, inside, "list the folder") from None
+        raise system_calls.describe_error(error, subfolder, "list the folder") from None
 
 
 def _find_entry_mode(entry: os.DirEntry[str]) -> int:
@@ -258,11 +258,11 @@ def restrict_unpacked_files(folder: Path) -> tuple[str, ...]:
     """
     if system_calls.WINDOWS or os.path.islink(folder) or folder_access.find_team_group(folder):
         return ()
-    inside = [directory for name in SECRET if (directory := folder / name).is_dir()]
-    inside = [directory for directory in inside if not directory.is_symlink()]
+    secret_folders = [directory for name in SECRET if (directory := folder / name).is_dir()]
+    secret_folders = [directory for directory in secret_folders if not directory.is_symlink()]
     opened = {
         f"{directory.name}/{name}"
-        for directory in inside
+        for directory in secret_folders
         for name, mode in _list_folder_files(directory).items()
         if name.endswith(".key") and stat.S_IMODE(mode) == 0o644
     }
@@ -275,7 +275,7 @@ def restrict_unpacked_files(folder: Path) -> tuple[str, ...]:
     ]
     closed = [
         f"{directory.name}/"
-        for directory in inside
+        for directory in secret_folders
         if folder_access.remove_folder_access(directory)
     ]
     if not closed and not keys:

@@ -234,8 +234,8 @@ def list_known_certificates(generation: Generation) -> dict[str, IssuedRecord | 
     known: dict[str, IssuedRecord | Deployment] = {}
     for certificate in (*issued, *generation.refused):
         known.setdefault(certificate.sha256, certificate)
-    for two in generation.every_deployment:
-        known.setdefault(two.certificate, two)
+    for deployment in generation.every_deployment:
+        known.setdefault(deployment.certificate, deployment)
     return known
 
 
@@ -298,14 +298,14 @@ def list_compromised_keys(records: Iterable[RequestRecord]) -> frozenset[str]:
     """
     records = tuple(records)
     keys = [(part.spki_sha256, part) for record in records for part in record.generations]
-    whole = [
+    certificates = [
         (certificate.sha256, certificate)
         for record in records
         if (certificate := record.covering) is not None
     ]
     return frozenset(
         digest
-        for digest, entry in (*keys, *whole)
+        for digest, entry in (*keys, *certificates)
         if entry.revocation is not None and entry.revocation.reason == KEY_COMPROMISE
     )
 

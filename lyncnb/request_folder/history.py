@@ -138,8 +138,10 @@ class HistoryLine:
         """Yield the events in this line of the history, one for each generation."""
         for group in self.changes:
             for member in group.of:
-                own = {name: getattr(member, name) for name in _MEMBER}
-                yield Event(what=group.what, on=group.on, note=group.note, at=group.at, **own)
+                member_fields = {name: getattr(member, name) for name in _MEMBER}
+                yield Event(
+                    what=group.what, on=group.on, note=group.note, at=group.at, **member_fields
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,8 +194,8 @@ def _read_complete_lines(folder: Path) -> tuple[bytes, bool]:
     if not os.path.lexists(path):
         return b"", False
     data = files.read_file(path, limit=_LARGEST)
-    whole = data[: data.rfind(b"\n") + 1]
-    return whole, whole != data
+    complete_lines = data[: data.rfind(b"\n") + 1]
+    return complete_lines, complete_lines != data
 
 
 def _read_line(text: bytes, number: int, notes: list[str]) -> HistoryLine | None:
@@ -256,8 +258,8 @@ def _list_generation_events(
     for refused in generation.refused:
         yield _build_certificate_event("refused", name, number, refused)
     if package := generation.package:
-        made, at = package.certificate, package.packaged_at
-        yield Event(PACKAGED, name, number, certificate=made, note=package.target_os, at=at)
+        certificate, at = package.certificate, package.packaged_at
+        yield Event(PACKAGED, name, number, certificate=certificate, note=package.target_os, at=at)
     for deployment in generation.every_deployment:
         yield Event(
             DEPLOYED,
@@ -274,8 +276,8 @@ def _list_generation_events(
         yield from _list_revocation_events(revocation, Event("", name, number))
     if current is None:
         assert isinstance(generation, ArchivedGeneration)
-        why = "; ".join(generation.reasons)
-        yield Event(SUPERSEDED, name, number, note=why, at=generation.superseded_at)
+        reasons = "; ".join(generation.reasons)
+        yield Event(SUPERSEDED, name, number, note=reasons, at=generation.superseded_at)
     removed = current.deployed_at if current else getattr(generation, "purged_at", "")
     if removed:
         yield Event("key removed", name, number, on=removed[:10], at=removed)
@@ -290,10 +292,10 @@ def _list_earlier_revocation_events(record: RequestRecord) -> Iterator[Event]:
 
 
 def _list_revocation_events(revocation: Revocation, subject: Event) -> Iterator[Event]:
-    reason, requested_at, done = revocation.reason, revocation.asked_at, revocation.revoked_at
+    reason, requested_at, revoked_at = revocation.reason, revocation.asked_at, revocation.revoked_at
     yield subject._replace(what=REVOCATION_REQUESTED, note=reason, at=requested_at)
-    if done:
-        yield subject._replace(what=REVOKED, on=done[:10], note=reason, at=done)
+    if revoked_at:
+        yield subject._replace(what=REVOKED, on=revoked_at[:10], note=reason, at=revoked_at)
 
 
 def _build_certificate_event(
@@ -418,17 +420,17 @@ def report_missing_certificates(history: History, manifest: Manifest) -> tuple[s
     }
     if not events:
         return ()
-    named = [
+    descriptions = [
         (
             f"serial number {event.serial} of {name}, generation {number}, valid until "
             f"{event.not_after[:10]}, received on {event.at[:10]}"
         )
         for (name, number), event in events.items()
     ]
-    are = "is" if len(named) == 1 else "are"
+    are = "is" if len(descriptions) == 1 else "are"
     note = (
-        f"{count_of(len(named), 'received certificate')} {are} no longer on record "
-        f"({join_first(named, _NAMED)}). To receive the files in returned/ again, run: "
+        f"{count_of(len(descriptions), 'received certificate')} {are} no longer on record "
+        f"({join_first(descriptions, _NAMED)}). To receive the files in returned/ again, run: "
         "lyncnb receive FOLDER. To receive other files, run: lyncnb receive FOLDER FILE"
     )
     return (note,)

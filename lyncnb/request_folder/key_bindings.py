@@ -144,8 +144,8 @@ def remove_shared_keys(
     }
     changed = []
     for name in sorted(shared):
-        *kept, last = new_manifest.by_id[name].archived
-        archived = (*kept, replace(last, spki_sha256=""))
+        *generations, last = new_manifest.by_id[name].archived
+        archived = (*generations, replace(last, spki_sha256=""))
         changed.append(replace(new_manifest.by_id[name], archived=archived))
     return new_manifest.with_records(changed)
 

@@ -61,10 +61,12 @@ def read_damaged_manifest(damaged: bytes) -> Manifest:
         The saved plans, approvals, accepted findings, and covered requests that are still readable.
         All other values are empty.
     """
-    kept = Manifest()
+    manifest = Manifest()
     for name, text in _HEAD.findall(damaged):
         if (section := _read_section({name.decode("ascii"): _parse_json_lines(text)})) is not None:
-            kept = replace(kept, **{name.decode("ascii"): getattr(section, name.decode("ascii"))})
+            manifest = replace(
+                manifest, **{name.decode("ascii"): getattr(section, name.decode("ascii"))}
+            )
     covered: dict[str, RequestRecord] = {}
     for text in _RECORD.findall(damaged):
         if b'"covered": {' not in text:
@@ -72,7 +74,7 @@ def read_damaged_manifest(damaged: bytes) -> Manifest:
         section = _read_section({"requests": [_parse_json_lines(text)]})
         if section is not None and section.requests[0].covered is not None:
             covered[section.requests[0].id] = section.requests[0]
-    return replace(kept, requests=tuple(covered.values()))
+    return replace(manifest, requests=tuple(covered.values()))
 
 
 def _parse_json_lines(text: bytes) -> object:
@@ -116,7 +118,7 @@ def add_plan_data(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest,
         return manifest, (
             (f"{PLAN_NAME} is the plan for other requests, so lyncnb did not use this plan"),
         )
-    left = [
+    retired_records = [
         replace(record, state="retired", retired_at=record.retired_at or now)
         for record in manifest.requests
         if record.id not in entries
@@ -124,7 +126,7 @@ def add_plan_data(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest,
     known = [filled.get(name) or manifest.by_id[name] for name in entries if name in manifest.by_id]
     manifest = replace(
         manifest,
-        requests=(*known, *left),
+        requests=(*known, *retired_records),
         product=plan.product,
         plan_sha256=plan.plan_sha256 if filled.keys() == entries.keys() else "",
         plan_json_sha256=hashlib.sha256(data).hexdigest(),
@@ -287,10 +289,10 @@ def list_losses(folder: Path, recovered: Manifest) -> Iterator[str]:
             f"{join_first([record.id for record in recovered.requests], _IDS_SHOWN)}, because "
             "you reuse installed certificates"
         )
-    if left := [name for name in covered if name not in recovered.by_id]:
+    if lost_ids := [name for name in covered if name not in recovered.by_id]:
         yield (
             "lost: the record of the installed certificates that cover "
-            f"{join_first(left, _IDS_SHOWN)}. When you next run lyncnb request, it "
+            f"{join_first(lost_ids, _IDS_SHOWN)}. When you next run lyncnb request, it "
             "creates requests for these certificates. To prevent this, specify "
             "--only-missing FILE.json and --reuse ID again"
         )

@@ -122,8 +122,8 @@ class Manifest:
     def with_records(self, records: Iterable[RequestRecord]) -> Manifest:
         """Return a copy of the manifest in which records are replaced or added at the end."""
         changed = {record.id: record for record in records}
-        kept = tuple(changed.pop(request.id, request) for request in self.requests)
-        return replace(self, requests=kept + tuple(changed.values()))
+        requests = tuple(changed.pop(request.id, request) for request in self.requests)
+        return replace(self, requests=requests + tuple(changed.values()))
 
     def with_numbers_of(self, old_manifest: Manifest) -> Manifest:
         """Return a copy of the manifest that has the request numbers of an earlier manifest."""

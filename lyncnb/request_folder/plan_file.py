@@ -189,7 +189,7 @@ def build_earlier_manifest_name(format_id: str) -> str:
 def archive_copy(folder: Path, name: str, data: bytes) -> None:
     """Save a copy of a file in ``archive/``. The copy's name contains a content hash."""
     files.make_folder(folder / "archive", OWN_FOLDERS["archive"])
-    stem, ending = name.split(".")
-    target = folder / "archive" / f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}.{ending}"
+    stem, extension = name.split(".")
+    target = folder / "archive" / f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}.{extension}"
     if not os.path.lexists(target):
         files.write_new_file(target, data)

@@ -112,8 +112,8 @@ def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
             inventory.notes.append(f"{error.message}; lyncnb did not use this file")
             continue
         opened += bool(pair.key_sha256)
-        if directory == "archive" and (named := _ARCHIVED.fullmatch(stem)):
-            request_id, generation = named.groups()
+        if directory == "archive" and (match := _ARCHIVED.fullmatch(stem)):
+            request_id, generation = match.groups()
             inventory.archived.setdefault(request_id, []).append((int(generation), pair))
         elif pair.key_sha256:
             inventory.current[stem] = pair
@@ -166,10 +166,10 @@ def _read_pair(
         if (
             directory == "csr"
             and request is not None
-            and (odd := keys.find_key_difference(request.public_key))
+            and (difference := keys.find_key_difference(request.public_key))
         ):
             raise BundleError(
-                f"lyncnb cannot use the key {paths['key']}: {odd}",
+                f"lyncnb cannot use the key {paths['key']}: {difference}",
                 hint=(
                     "move the key and its CSR out of the folder. When you next run "
                     "lyncnb request, it generates a new key and CSR"
@@ -238,15 +238,15 @@ def rebuild_manifest(
                 f"{path}: a passphrase change was interrupted",
                 hint="complete the passphrase change first: lyncnb rekey FOLDER",
             )
-        kept = read_damaged_manifest(damaged) if before is None else before
+        old_manifest = read_damaged_manifest(damaged) if before is None else before
         if cipher is not None:
-            cipher.reject_old_data(kept.binding_key is not None)
-            if altered := tuple(find_altered_records(kept, cipher)):
+            cipher.reject_old_data(old_manifest.binding_key is not None)
+            if altered := tuple(find_altered_records(old_manifest, cipher)):
                 # With a wrong passphrase, every record would seem to be changed.
-                verify_passphrase(survey, kept, cipher)
+                verify_passphrase(survey, old_manifest, cipher)
                 reject_problems(path, altered)
         inventory = take_inventory(survey, cipher)
-        manifest, moves, changes = _rebuild_records(kept, inventory, now)
+        manifest, moves, changes = _rebuild_records(old_manifest, inventory, now)
         if before is None:
             manifest, of_plan = add_plan_data(path, manifest, now)
             manifest, of_history = add_history_data(path, manifest)
@@ -254,13 +254,13 @@ def rebuild_manifest(
             inventory.notes += (*of_plan, *of_history)
         if cipher is not None:
             moved = {move.source for move in moves}
-            manifest, more, notes = adopt_unrecorded_keys(survey, manifest, cipher, now=now)
-            moves = (*moves, *(move for move in more if move.source not in moved))
+            manifest, key_moves, notes = adopt_unrecorded_keys(survey, manifest, cipher, now=now)
+            moves = (*moves, *(move for move in key_moves if move.source not in moved))
             inventory.notes += notes
         reject_problems(path, tuple(report_shared_keys(manifest)))
-        manifest = replace(manifest, team=kept.team or find_team_group(path))
+        manifest = replace(manifest, team=old_manifest.team or find_team_group(path))
         manifest = _add_encrypted_lists(path, manifest, cipher)
-        if cipher is not None and (manifest != kept or kept.format != FIRST_FORMAT):
+        if cipher is not None and (manifest != old_manifest or old_manifest.format != FIRST_FORMAT):
             convert_old_lists(path, cipher, manifest)
             manifest = add_bindings(manifest, cipher)
         if moves:
@@ -272,7 +272,7 @@ def rebuild_manifest(
         if manifest != before:
             manifest = manifest.with_event("rebuilt", f"{len(changes)} changes", at=now)
         save_manifest(path, manifest)
-    lost = [] if before is not None else [*list_losses(path, kept)]
+    lost = [] if before is not None else [*list_losses(path, old_manifest)]
     notes = lost + inventory.notes + ([_AGAIN] if _has_returned_files(path) and changes else [])
     return RequestBundle(folder=path, manifest=manifest, changes=changes, notes=tuple(notes))
 
@@ -361,8 +361,8 @@ def _renumber_generation(record: RequestRecord, archived_numbers: list[int]) -> 
 
     A manifest from a backup would continue with a number that may already be used.
     """
-    taken = [*archived_numbers, *(part.generation for part in record.archived)]
-    return replace(record, generation=max(record.generation, *(n + 1 for n in taken), 1))
+    used_numbers = [*archived_numbers, *(part.generation for part in record.archived)]
+    return replace(record, generation=max(record.generation, *(n + 1 for n in used_numbers), 1))
 
 
 def _list_archived(

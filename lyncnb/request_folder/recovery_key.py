@@ -328,7 +328,7 @@ def _find_seal_problem(folder: Path, derivation: Derivation, fingerprint: str) -
     try:
         document = parse_json(files.read_file(path, limit=_SMALL))
         fields = ("recovery", "salt", "rounds", "prf", "length")
-        named = tuple(document[field] for field in fields)
+        field_values = tuple(document[field] for field in fields)
         sealed = base64.b64decode(document["sealed"], validate=True)
         is_whole = document.get("sha256") in (None, _compute_document_digest(document))
     except (BundleError, ValueError, KeyError, TypeError, AttributeError):
@@ -340,7 +340,7 @@ def _find_seal_problem(folder: Path, derivation: Derivation, fingerprint: str) -
         derivation.prf,
         derivation.length,
     )
-    return "" if is_whole and sealed and named == expected else "is damaged"
+    return "" if is_whole and sealed and field_values == expected else "is damaged"
 
 
 def add_recovery_keys(
@@ -478,14 +478,14 @@ def remove_unused_seals(
     survey: Survey, manifest: Manifest, recipients: Sequence[Recipient]
 ) -> None:
     """Remove sealed files that are not needed or that belong to removed recovery keys."""
-    wanted = {
+    needed_names = {
         _build_seal_path(survey.folder, derivation, recipient.key.fingerprint).name
         for derivation in _find_derivations(survey, manifest)
         for recipient in recipients
     }
     seal_folder = survey.folder / _PLACE
     for path in sorted(seal_folder.glob(f"*{_SEALED}")) if seal_folder.is_dir() else ():
-        if path.name not in wanted:
+        if path.name not in needed_names:
             files.remove_file(path)
 
 

@@ -349,9 +349,9 @@ class CoveringCertificate(_ValidOnRecord):
     revocation: Revocation | None = None
     others: Mapping[str, object] = make_unknown_keys_field()
 
-    def is_in_force(self, at: datetime) -> bool:
+    def is_in_force(self, moment: datetime) -> bool:
         """Return whether the certificate is valid at a point in time in UTC."""
-        return self.begins <= at.replace(microsecond=0) <= self.ends
+        return self.begins <= moment.replace(microsecond=0) <= self.ends
 
     def __str__(self) -> str:
         return f"covered by {self.thumbprint_sha1} until {self.not_after[:10]}"

@@ -95,11 +95,11 @@ def describe_unknown_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
         yield f"{path} {whose}; lyncnb did not change the file"
     unknown = list_unknown_files(survey, manifest)
     for directory in ("archive", "returned", "pfx"):
-        inside = [path for path in unknown if path.startswith(f"{directory}/")]
-        inside = [path for path in inside if files.TEMP_PREFIX not in path]
-        if inside:
-            number = count_of(len(inside), "file")
-            yield f"{directory}/ contains {number} without a record: {join_first(inside, 1)}"
+        paths = [path for path in unknown if path.startswith(f"{directory}/")]
+        paths = [path for path in paths if files.TEMP_PREFIX not in path]
+        if paths:
+            number = count_of(len(paths), "file")
+            yield f"{directory}/ contains {number} without a record: {join_first(paths, 1)}"
 
 
 def list_unknown_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
@@ -121,8 +121,8 @@ def _list_files(folder: Path) -> Iterator[str]:
         yield from (entry.name for entry in entries if entry.is_file(follow_symlinks=False))
     for directory in (*_PLACES, "returned", "pfx"):
         for parent, _, names in os.walk(folder / directory):
-            inside = Path(parent).relative_to(folder).as_posix()
-            yield from (f"{inside}/{name}" for name in names)
+            relative_path = Path(parent).relative_to(folder).as_posix()
+            yield from (f"{relative_path}/{name}" for name in names)
 
 
 def list_possible_secrets(
@@ -143,8 +143,10 @@ def list_possible_secrets(
     ]
     for record in manifest.requests:
         if record.id in names:
-            kept = [record.files.key] + [generation.files.key for generation in record.archived]
-            paths += [path for path in kept if survey.has_file(path)]
+            key_paths = [record.files.key] + [
+                generation.files.key for generation in record.archived
+            ]
+            paths += [path for path in key_paths if survey.has_file(path)]
             packages = [part.package.file for part in record.generations if part.package]
             paths += [path for path in packages if (survey.folder / path).is_file()]
     return tuple(sorted(set(paths)))

@@ -303,10 +303,10 @@ class CaRuleSet:
             if on is not None and not rule.applies_on(on):
                 continue
             if not check.limit_of:
-                own = [
+                excluded_cas = [
                     bound for _, bound in self._find_limits(check.not_bound_by, on) if bound.names
                 ]
-                names = tuple(name for bound in own for name in bound.names)
+                names = tuple(name for bound in excluded_cas for name in bound.names)
                 yield replace(rule, not_cas=(*rule.not_cas, *names))
                 continue
             applicable = [
@@ -322,7 +322,7 @@ class CaRuleSet:
                     # The limit for all CAs is at least as strict as this limit for one CA, so the
                     # limit for one CA has no effect.
                     continue
-                own = (
+                excluded_cas = (
                     []
                     if bound.names or not on
                     else [b for o, b in applicable if o.value < limit.value]
@@ -331,7 +331,7 @@ class CaRuleSet:
                     rule,
                     limit=limit.value,
                     cas=bound.names or rule.cas,
-                    not_cas=(*rule.not_cas, *(name for b in own for name in b.names)),
+                    not_cas=(*rule.not_cas, *(name for b in excluded_cas for name in b.names)),
                     source=_format_source(limit.source, limit.conflicts),
                     disagreement=_format_disagreement(limit.source, limit.conflicts),
                 )
@@ -472,8 +472,8 @@ def _check_rule_values(reader: RecordReader, rules: CaRules, rule_set: CaRuleSet
     """Report invalid values in rules, with their location in the file."""
     authorities = [a for other in rule_set.files for a in (*other.programmes, *other.cas)]
     known = [*ISSUERS, *(authority.id for authority in authorities)]
-    for kind, listed in (("programme", rules.programmes), ("ca", rules.cas)):
-        for number, authority in enumerate(listed):
+    for kind, records in (("programme", rules.programmes), ("ca", rules.cas)):
+        for number, authority in enumerate(records):
             location = f"{kind}[{number}]"
             reader.report_unknown_values(
                 f"{location}.issuer", (authority.issuer,), ISSUERS, "issuer"

@@ -86,33 +86,33 @@ def extend_product(
     inherited = {
         key: value for key, value in base_document.items() if key not in ("words", "cited")
     }
-    taken = _inherit_value(inherited, base_source, wording)
+    merged_document = _inherit_value(inherited, base_source, wording)
     for kind in ("words", "sources"):
         for unused in sorted(tables[kind].keys() - wording.used):
             location = build_key_path(get_position(document[kind], kind), unused)
             reader.problem(f"'{location}' is not in {base_source}", "check the spelling")
     location = get_position(document.get("without"), "without")
-    _remove_records(taken, tables["without"], location, reader, base_source)
-    _copy_role_lists(taken, document, reader)
+    _remove_records(merged_document, tables["without"], location, reader, base_source)
+    _copy_role_lists(merged_document, document, reader)
     for key, value in document.items():
         if key not in _OWN:
-            taken[key] = _apply_changes(taken.get(key), value, key, reader)
-    taken["words"] = [*(words if isinstance(words, list) else [words]), tables["words"]]
+            merged_document[key] = _apply_changes(merged_document.get(key), value, key, reader)
+    merged_document["words"] = [*(words if isinstance(words, list) else [words]), tables["words"]]
     # The function extend_product stores its own values as tuples. No value from a TOML file is a
     # tuple, so the two cannot be confused.
     this = (wording.title, tables["sources"])
-    taken.setdefault("cited", (*(earlier if isinstance(earlier, tuple) else ()), this))
-    return taken
+    merged_document.setdefault("cited", (*(earlier if isinstance(earlier, tuple) else ()), this))
+    return merged_document
 
 
 def _read_table(reader: RecordReader, value: object, location: str) -> dict[str, Any]:
     if isinstance(value, Mapping):
         kind: Any = str if location != "without" else tuple[str, ...]
         path = get_position(value, location)
-        read = {
+        values = {
             key: reader.value(kind, item, build_key_path(path, key)) for key, item in value.items()
         }
-        return {key: item for key, item in read.items() if item}
+        return {key: item for key, item in values.items() if item}
     reader.problem(f"'{location}' is not a table", f"write [{location}] on a separate line")
     return {}
 
@@ -205,14 +205,16 @@ def _remove_records(
     removed["name"] |= before - _find_used_names(arrays)
     for kind, records in sorted(arrays.items(), key=lambda item: item[0] not in _ABOUT_ROLES):
         key = _IDENTITY.get(kind, "")
-        left = [
+        remaining = [
             record
             for record in records
             if record.get(key) not in removed.get(kind, ()) and _remove_ids(record, removed)
         ]
         if kind in _ABOUT_ROLES:
-            removed[kind] |= {record[key] for record in records} - {record[key] for record in left}
-        records[:] = left
+            removed[kind] |= {record[key] for record in records} - {
+                record[key] for record in remaining
+            }
+        records[:] = remaining
 
 
 def _find_used_names(arrays: Mapping[str, list[Placed]]) -> set[object]:
@@ -277,7 +279,7 @@ def _merge_records(
     key = _IDENTITY[path]
     merged = list(base)
     ids = [record.get(key) if isinstance(record, Mapping) else None for record in merged]
-    own: set[object] = set()
+    seen_ids: set[object] = set()
     for index, record in enumerate(records):
         if not isinstance(record, Mapping):
             merged.append(
@@ -293,14 +295,14 @@ def _merge_records(
             reader.report_unknown_values(
                 f"{table.place}.after", (str(after),), [str(i) for i in ids], path
             )
-        if identity in ids and identity not in own:
-            at = ids.index(identity)
-            before = merged[at]
+        if identity in ids and identity not in seen_ids:
+            position = ids.index(identity)
+            before = merged[position]
             assert isinstance(before, Mapping)
-            merged[at] = Placed({**before, **table}, table.place)
+            merged[position] = Placed({**before, **table}, table.place)
         else:
-            at = ids.index(after) + 1 if after in ids else len(merged)
-            merged.insert(at, table)
-            ids.insert(at, identity)
-        own.add(identity)
+            position = ids.index(after) + 1 if after in ids else len(merged)
+            merged.insert(position, table)
+            ids.insert(position, identity)
+        seen_ids.add(identity)
     return merged

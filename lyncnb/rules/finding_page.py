@@ -67,10 +67,10 @@ def build_finding_page(rules: Rules) -> str:
                 heading,
                 [
                     _build_finding_entry(rule, numbers.get(rule.code, ()), returned)
-                    for rule in _sort_entries(listed)
+                    for rule in _sort_entries(checks)
                 ],
             )
-            for heading, listed in sections
+            for heading, checks in sections
         ],
     )
 

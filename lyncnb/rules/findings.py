@@ -188,9 +188,13 @@ class FindingGroup:
         if self.subject:
             return "; ".join(point.title for point in self.points)
         messages = list(dict.fromkeys(finding.message for finding in self.findings))
-        left = len(messages) - _MESSAGES_SHOWN
-        more = self._translate(" and {} more").format(f"{left:,}") if left > 0 else ""
-        return self._translate("; ").join(messages[:_MESSAGES_SHOWN]) + more
+        further_count = len(messages) - _MESSAGES_SHOWN
+        suffix = (
+            self._translate(" and {} more").format(f"{further_count:,}")
+            if further_count > 0
+            else ""
+        )
+        return self._translate("; ").join(messages[:_MESSAGES_SHOWN]) + suffix
 
     @property
     def words(self) -> str:
@@ -223,9 +227,11 @@ class FindingGroup:
         if len({finding.message for finding in self.findings}) == 1 and not self.subject:
             return f"{self.severity}: {self.places}: {first.message} [{codes}]\n  hint: {self.hint}"
         lines = [f"  {finding.about}: {finding.message}" for finding in self.findings]
-        more = len(lines) - _PLACES_SHOWN
+        further_count = len(lines) - _PLACES_SHOWN
         lines[_PLACES_SHOWN:] = (
-            [f"  … and {more:,} more; --json lists all findings"] if more > 0 else []
+            [f"  … and {further_count:,} more; --json lists all findings"]
+            if further_count > 0
+            else []
         )
         count = count_of(len(self.findings), "time")
         head = f"{self.severity}: {self.title} ({count}) [{codes}]"
@@ -334,9 +340,9 @@ class Findings(Table, Sequence[Finding]):
     def __repr__(self) -> str:
         groups = group_findings(self.items)
         lines = [f"{group.severity}: {group.words}" for group in groups[:_SHOWN]]
-        more = len(groups) - len(lines)
-        if more:
-            lines.append(f"… and {more:,} more; to_frame() shows all findings")
+        further_count = len(groups) - len(lines)
+        if further_count:
+            lines.append(f"… and {further_count:,} more; to_frame() shows all findings")
         return "\n".join([self._summarize(), *lines])
 
     def _repr_html_(self) -> str:

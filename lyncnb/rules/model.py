@@ -150,8 +150,8 @@ def compute_digest_without_texts(value: object) -> str:
             return {key: remove_texts(item) for key, item in value.items() if key not in _WORDS}
         return [*map(remove_texts, value)] if isinstance(value, (list, tuple)) else value
 
-    whole = json.dumps(remove_texts(value), sort_keys=True, default=str)
-    return hashlib.sha256(whole.encode("ascii")).hexdigest()
+    text = json.dumps(remove_texts(value), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -398,10 +398,10 @@ def _check_table(reader: RecordReader, procedure: Procedure, table: Mapping[str,
             for check in (checks[name] for name in getattr(step, key) if name in checks):
                 texts += [check.text, check.command, check.shows, check.when]
         used = {name for text in texts for name in PLACEHOLDER.findall(text)}
-        given = _GIVEN.get(step.scope, tuple(used))
+        placeholders = _GIVEN.get(step.scope, tuple(used))
         if step.phase == "finish":
-            given = (*given, *_CERTIFICATE)
-        reader.report_unknown_values(location, sorted(used), given, "placeholder")
+            placeholders = (*placeholders, *_CERTIFICATE)
+        reader.report_unknown_values(location, sorted(used), placeholders, "placeholder")
     for location, check in zip(where_is["check"], procedure.checks):
         reader.report_unknown_values(
             f"{location}.after", (check.after,), {"": None, **checks}, "check"

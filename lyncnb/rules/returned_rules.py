@@ -168,7 +168,7 @@ def create_findings(entry: Planned, differences: Iterable[Difference]) -> tuple[
     differences : iterable of (code, message)
         The differences that were found.
     """
-    kept = []
+    findings = []
     for code, message in differences:
         rule = list_returned_checks()[code]
         if rule.issuers and entry.issuer not in rule.issuers:
@@ -179,5 +179,5 @@ def create_findings(entry: Planned, differences: Iterable[Difference]) -> tuple[
             continue
         if set(rule.not_for) & {entry.role, *entry.usages}:
             continue
-        kept.append(create_returned_finding(code, entry.id, message))
-    return tuple(dict.fromkeys(kept))
+        findings.append(create_returned_finding(code, entry.id, message))
+    return tuple(dict.fromkeys(findings))

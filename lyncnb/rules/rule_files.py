@@ -306,10 +306,10 @@ def _combine_files(texts: Mapping[str, str], reader: RecordReader) -> dict[str, 
     # With a single file, every message already contains the name of the file.
     if len(documents) == 1:
         return documents[file]
-    whole = Placed({}, "")
+    combined = Placed({}, "")
     for file, document in documents.items():
-        _add_table(whole, document, f"{file}: ", reader)
-    return whole
+        _add_table(combined, document, f"{file}: ", reader)
+    return combined
 
 
 def _add_table(
@@ -478,11 +478,11 @@ def _list_replacements(reader: RecordReader, replacements: object) -> tuple[Mapp
 
 def _check_pfx_and_deploy_tables(reader: RecordReader, rules: Rules) -> None:
     """Validate the pfx and deploy settings of a product early, when the product is loaded."""
-    for key, read in (("pfx", load_package_rules), ("deploy", load_procedure)):
+    for key, loader in (("pfx", load_package_rules), ("deploy", load_procedure)):
         if key not in rules.settings:
             continue
         try:
-            read(rules)
+            loader(rules)
         except RulesError as error:
             first = Problem(message=error.message, hint=error.hint)
             problems = error.problems or (first,)

@@ -22,9 +22,9 @@ class Support:
     ends: date
     source: str
 
-    def describe_support(self, on: date | None) -> str:
+    def describe_support(self, day: date | None) -> str:
         """Return a sentence about the end of support, which may be before the evaluation date."""
-        has_ended = on is not None and self.ends < on
+        has_ended = day is not None and self.ends < day
         return f"{'ended' if has_ended else 'ends'} on {self.ends} ({self.source})"
 
 

@@ -124,10 +124,10 @@ def _read_url(text: str, column: Column) -> Read:
     return url, SimpleUrl(url=url, host=name), tuple(dict.fromkeys(notes + name_notes))
 
 
-def _build_list_reader(read: Callable[[str, Column], Read]) -> Callable[[str, Column], Read]:
+def _build_list_reader(reader: Callable[[str, Column], Read]) -> Callable[[str, Column], Read]:
     def read_list(text: str, column: Column) -> Read:
         joined = re.sub(r"\s*=\s*", "=", text)
-        parts = [read(part, column) for part in _ANY_SEPARATOR.split(joined) if part]
+        parts = [reader(part, column) for part in _ANY_SEPARATOR.split(joined) if part]
         values = {clean: value for clean, value, _ in parts if clean}
         notes = dict.fromkeys(note for _, _, item_notes in parts for note in item_notes)
         if len(values) < len(parts):
@@ -184,12 +184,12 @@ def _read_role(text: str, column: Column) -> Read:
         similar = difflib.get_close_matches(
             normalize_heading(bare), map_role_spellings(), n=1, cutoff=0.75
         )
-        listed = ", ".join(role.id for role in list_topology_roles())
+        known_roles = ", ".join(role.id for role in list_topology_roles())
         raise BadName(
             f"{shown(bare)} is not a known role",
             f"did you mean {map_role_spellings()[similar[0]]}?"
             if similar
-            else f"enter one of these roles: {listed}",
+            else f"enter one of these roles: {known_roles}",
         )
     return (
         role,
@@ -353,16 +353,16 @@ def read_cells(
     for name in ("server_fqdn", "pool_fqdn") if table.single_labels else ():
         known[name] = replace(known[name], single_label=True)
     texts, values = {}, {}
-    for name, written in zip(table.columns, table.texts):
+    for name, column_texts in zip(table.columns, table.texts):
         if name in known:
-            texts[name], read = _read_column(known[name], written, table.rows, report)
-            if read:
-                values[name] = read
+            texts[name], column_values = _read_column(known[name], column_texts, table.rows, report)
+            if column_values:
+                values[name] = column_values
             if known[name].variants:
                 texts[name] = _unify_spellings(known[name], texts[name], table.rows, report, sites)
         else:
-            _reject_invalid_characters(name, written, table.rows, report)
-            texts[name] = written.list_cells()
+            _reject_invalid_characters(name, column_texts, table.rows, report)
+            texts[name] = column_texts.list_cells()
     return Cells(
         columns=table.columns,
         texts=texts,
@@ -373,9 +373,9 @@ def read_cells(
 
 
 def _read_column(
-    column: Column, written: Texts, rows: Sequence[int], report: Report
+    column: Column, column_texts: Texts, rows: Sequence[int], report: Report
 ) -> tuple[list[str], dict[str, object]]:
-    distinct = written.distinct
+    distinct = column_texts.distinct
     clean: list[str] = list(distinct)
     difficult: Iterable[str] = distinct
     if column.kind == "fqdn":
@@ -383,26 +383,26 @@ def _read_column(
         # converts the correct ones.
         clean = list(map(DnsName, distinct))
         difficult = find_unusual_names(distinct)
-    read: dict[str, str] = {}
+    corrected_texts: dict[str, str] = {}
     values: dict[str, object] = {}
     notes_of: dict[str, tuple[str, ...]] = {}
     invalid: dict[str, BadName] = {}
     for text in difficult:
         try:
-            read[text], value, notes = read_cell(text, column)
+            corrected_texts[text], value, notes = read_cell(text, column)
         except BadName as error:
             invalid[text] = error
-            read[text] = ""
+            corrected_texts[text] = ""
             continue
-        if read[text] and value != read[text]:
-            values[read[text]] = value
+        if corrected_texts[text] and value != corrected_texts[text]:
+            values[corrected_texts[text]] = value
         if notes:
             notes_of[text] = notes
-    if read:
-        clean = [read.get(text, name) for text, name in zip(distinct, clean)]
+    if corrected_texts:
+        clean = [corrected_texts.get(text, name) for text, name in zip(distinct, clean)]
     if invalid or notes_of:
-        _report_column(column.name, written, rows, invalid, notes_of, read, report)
-    return Texts(clean, written.codes).list_cells(), values
+        _report_column(column.name, column_texts, rows, invalid, notes_of, corrected_texts, report)
+    return Texts(clean, column_texts.codes).list_cells(), values
 
 
 def _unify_spellings(
@@ -414,16 +414,16 @@ def _unify_spellings(
 ) -> list[str]:
     """Replace different spellings of a text with the known or the most frequent spelling."""
     counted = Counter(texts)
-    chosen: dict[str, str] = {
+    spellings: dict[str, str] = {
         normalize_spelling(column, name): name for name in known_spelling if name
     }
     # The result must not depend on the order of the rows or of the keys in a dict.
     for text in sorted(counted, key=lambda text: (-counted[text], text)):
-        chosen.setdefault(normalize_spelling(column, text), text)
-    instead = {text: chosen[normalize_spelling(column, text)] for text in counted}
+        spellings.setdefault(normalize_spelling(column, text), text)
+    instead = {text: spellings[normalize_spelling(column, text)] for text in counted}
     for text, other in instead.items():
         if text != other:
-            matching_rows = [row for row, written in zip(rows, texts) if written == text]
+            matching_rows = [row for row, cell_text in zip(rows, texts) if cell_text == text]
             report.notes.append(
                 Note(
                     row=matching_rows[0],
@@ -442,11 +442,11 @@ def _unify_spellings(
 
 def _report_column(
     name: str,
-    written: Texts,
+    column_texts: Texts,
     rows: Sequence[int],
     invalid: Mapping[str, BadName],
     get_notes: Mapping[str, tuple[str, ...]],
-    read: Mapping[str, str],
+    corrected_texts: Mapping[str, str],
     report: Report,
 ) -> None:
     """Report every cell of a column whose text is not valid.
@@ -454,7 +454,7 @@ def _report_column(
     Report every correction once, with the number of rows.
     """
     rows_of: dict[str, list[int]] = {}
-    for row, text in zip(rows, written.list_cells()):
+    for row, text in zip(rows, column_texts.list_cells()):
         if text in invalid:
             report.problem(
                 invalid[text].message, invalid[text].hint, row=row, column=name, value=text
@@ -462,14 +462,14 @@ def _report_column(
         elif text in get_notes:
             rows_of.setdefault(text, []).append(row)
     for text, affected_rows in rows_of.items():
-        more = f" ({len(affected_rows)} rows)" if len(affected_rows) > 1 else ""
+        suffix = f" ({len(affected_rows)} rows)" if len(affected_rows) > 1 else ""
         report.notes.append(
             Note(
                 row=affected_rows[0],
                 column=name,
                 before=text,
-                after=str(read[text]),
-                message="; ".join(get_notes[text]) + more,
+                after=str(corrected_texts[text]),
+                message="; ".join(get_notes[text]) + suffix,
                 cell=report.table.find_cell(name, affected_rows[0])[1]
                 if report.table and report.table.grid
                 else "",
@@ -478,13 +478,13 @@ def _report_column(
 
 
 def _reject_invalid_characters(
-    name: str, written: Texts, rows: Sequence[int], report: Report
+    name: str, column_texts: Texts, rows: Sequence[int], report: Report
 ) -> None:
     """Report invalid characters in the cells of a column that is not used."""
-    joined = "".join(written.distinct)
+    joined = "".join(column_texts.distinct)
     if joined.isascii() and not any(character in joined for character in "\n\r\0"):
         return
-    for row, text in zip(rows, written.list_cells()):
+    for row, text in zip(rows, column_texts.list_cells()):
         try:
             reject_line_breaks(text)
         except BadName as error:

@@ -260,10 +260,10 @@ def register_custom_columns(
     roles : tuple of Role
         The roles, which follow the roles that lyncnb defines.
     """
-    kept = {name: rules for name, rules in _further.items() if name != product}
-    if not columns and not roles and len(kept) == len(_further):
+    other_products = {name: rules for name, rules in _further.items() if name != product}
+    if not columns and not roles and len(other_products) == len(_further):
         return
-    restore_custom_columns(kept)
+    restore_custom_columns(other_products)
     before = len(reader.problems)
     texts: dict[str, set[str]] = {
         "column": {*_map_headings_to_columns(), *_map_last_aliases_to_columns()},
@@ -301,7 +301,9 @@ def register_custom_columns(
         texts[kind] |= keys
         counts[kind] += 1
     if len(reader.problems) == before:
-        restore_custom_columns({**kept, product: _ColumnRules(columns=columns, roles=roles)})
+        restore_custom_columns(
+            {**other_products, product: _ColumnRules(columns=columns, roles=roles)}
+        )
 
 
 def get_custom_columns() -> dict[str, _ColumnRules]:

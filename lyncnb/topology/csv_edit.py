@@ -81,9 +81,11 @@ def edit_csv(
         if any(cell.strip() for cell in cells):
             if not columns:
                 present = find_column_names(headings.get(cell, cell) for cell in cells)
-                wanted = dict.fromkeys(column for texts in changes.values() for column in texts)
+                changed_columns = dict.fromkeys(
+                    column for texts in changes.values() for column in texts
+                )
                 known = {column.name for column in list_topology_columns()}.difference(present)
-                new = [column for column in wanted if column in known]
+                new = [column for column in changed_columns if column in known]
                 width = len(cells) + len(new)
                 raw, cells = _append_cells(raw, cells, new, delimiter)
                 row = _Row(name, number, delimiter, tuple(cells), cells, _split_row(raw, delimiter))
@@ -124,8 +126,8 @@ def _append_cells(
 
 def _is_example(columns: tuple[str, ...], cells: list[str]) -> bool:
     """Return whether a row is the example row from the template."""
-    at = columns.index("server_fqdn") if "server_fqdn" in columns else len(cells)
-    return cells[at : at + 1] == [get_example_server()]
+    index = columns.index("server_fqdn") if "server_fqdn" in columns else len(cells)
+    return cells[index : index + 1] == [get_example_server()]
 
 
 def _detect_encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
@@ -180,13 +182,13 @@ class _Row:
             if column not in self.columns or self.columns.index(column) >= len(self.parts):
                 message = f"row {self.number} in {self.file} has no column {column}"
                 raise TopologyError(message, hint=_BY_HAND)
-            at = self.columns.index(column)
-            if self.cells[at] == text:
+            index = self.columns.index(column)
+            if self.cells[index] == text:
                 continue
-            old = self.parts[at]
-            end = old[len(old.rstrip("\r\n")) :] if at == len(self.parts) - 1 else ""
-            self.parts[at] = self._format_cell(text, old_text=old) + end
-            yield CellChange(row=self.number, column=column, before=self.cells[at], after=text)
+            old = self.parts[index]
+            end = old[len(old.rstrip("\r\n")) :] if index == len(self.parts) - 1 else ""
+            self.parts[index] = self._format_cell(text, old_text=old) + end
+            yield CellChange(row=self.number, column=column, before=self.cells[index], after=text)
 
     def _format_cell(self, text: str, *, old_text: str) -> str:
         """Return the CSV form of a new text, quoted if necessary or if the old text was quoted."""

@@ -354,13 +354,13 @@ def split_csv(text: str, *, source: str) -> Split:
     columns = [column.build_column() for column in splitter.columns]
     # Excel writes a delimiter for every column that has ever contained text.
     used = [
-        at
-        for at, heading in enumerate(headings)
-        if heading.strip() or any(map(str.strip, columns[at].distinct))
+        index
+        for index, heading in enumerate(headings)
+        if heading.strip() or any(map(str.strip, columns[index].distinct))
     ]
     return Split(
-        headings=[headings[at] for at in used],
-        texts=[columns[at] for at in used],
+        headings=[headings[index] for index in used],
+        texts=[columns[index] for index in used],
         rows=splitter.rows,
         problems=tuple(sorted(problems, key=lambda problem: problem.row)),
     )
@@ -415,7 +415,9 @@ class _Splitter:
         self.columns = [TextsBuilder() for _ in headings]
         self.rows: list[int] = []
         self.problems = problems
-        self._needed = max((at for at, h in enumerate(headings, start=1) if h.strip()), default=0)
+        self._needed = max(
+            (number for number, h in enumerate(headings, start=1) if h.strip()), default=0
+        )
 
     def add(self, chunk: list[list[str]], *, first_row: int) -> None:
         """Add rows to the columns. ``first_row`` is the number of the first row."""
@@ -424,10 +426,12 @@ class _Splitter:
         by_column = [*zip(*chunk)] if {*map(len, chunk)} == {width} else []
         # In nearly all chunks, every row has all cells, and at least one column has no blank cells.
         if not any(all(map(str.strip, cells)) for cells in by_column):
-            kept = [(n, cells) for n, cells in zip(numbers, chunk) if self._has_all_cells(n, cells)]
-            numbers = [number for number, _ in kept]
+            valid_rows = [
+                (n, cells) for n, cells in zip(numbers, chunk) if self._has_all_cells(n, cells)
+            ]
+            numbers = [number for number, _ in valid_rows]
             blanks = [""] * width
-            by_column = [*zip(*(tuple([*cells, *blanks][:width]) for _, cells in kept))]
+            by_column = [*zip(*(tuple([*cells, *blanks][:width]) for _, cells in valid_rows))]
         self.rows.extend(numbers)
         for column, cells in zip(self.columns, by_column):
             column.add_cells(cells)
@@ -471,15 +475,17 @@ def _read_frame(frame: DataFrame) -> Table:
     for index in range(frame.shape[1]):
         column = frame.iloc[:, index]
         columns.append([*map(_format_cell_value, column.tolist(), column.isna().tolist())])
-    filled = [at for at, cells in enumerate(zip(*columns)) if any(map(str.strip, cells))]
+    filled = [
+        position for position, cells in enumerate(zip(*columns)) if any(map(str.strip, cells))
+    ]
     # pandas keeps the attributes of a DataFrame that is filtered or changed, so a plan must not
     # depend on them.
     source = frame.attrs.get("source")
     return build_table(
         Path(source).name if isinstance(source, (str, os.PathLike)) and source else "DataFrame",
         [str(heading) for heading in frame.columns],
-        [Texts.from_cells(column[at] for at in filled) for column in columns],
-        [at + 2 for at in filled],
+        [Texts.from_cells(column[position] for position in filled) for column in columns],
+        [position + 2 for position in filled],
         labels=labels,
     )
 

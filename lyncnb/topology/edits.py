@@ -78,8 +78,8 @@ def arrange_rows(
     """
     if new_columns == columns:
         return rows
-    at = {name: index for index, name in enumerate(columns)}
-    pick = itemgetter(*(at.get(name, len(columns)) for name in new_columns))
+    positions = {name: index for index, name in enumerate(columns)}
+    pick = itemgetter(*(positions.get(name, len(columns)) for name in new_columns))
     return [pick((*row, "")) for row in rows]
 
 
@@ -111,8 +111,8 @@ def build_table(
 
 def has_single_label(columns: Sequence[str], rows: Iterable[Row]) -> bool:
     """Return whether a row contains a server or pool name without a domain."""
-    at = [columns.index(name) for name in ("server_fqdn", "pool_fqdn") if name in columns]
-    return any(row[index] and "." not in row[index] for row in rows for index in at)
+    indices = [columns.index(name) for name in ("server_fqdn", "pool_fqdn") if name in columns]
+    return any(row[index] and "." not in row[index] for row in rows for index in indices)
 
 
 def select_shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: Report) -> Cells:
@@ -120,24 +120,24 @@ def select_shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: R
 
     Shared values apply to a site or to the whole deployment.
     """
-    whole = range(len(rows))
+    row_indices = range(len(rows))
     names = tuple(
         name for name in columns if name in _PLACE or _map_column_scopes().get(name) in _SHARED
     )
-    at = [columns.index(name) for name in names]
-    by_column = {name: [row[index] for row in rows] for name, index in zip(names, at)}
-    read = read_cells(
+    column_indices = [columns.index(name) for name in names]
+    by_column = {name: [row[index] for row in rows] for name, index in zip(names, column_indices)}
+    cells = read_cells(
         Table(
             source="",
             columns=tuple(name for name in names if name not in _PLACE),
             texts=tuple(Texts.from_cells(c) for name, c in by_column.items() if name not in _PLACE),
-            rows=[index + 2 for index in whole],
+            rows=[index + 2 for index in row_indices],
         ),
         report,
     )
     # Names and sites are already in their final form. Parsing them again would take most of the
     # time.
-    return replace(read, columns=names, texts={**by_column, **read.texts}, indices=whole)
+    return replace(cells, columns=names, texts={**by_column, **cells.texts}, indices=row_indices)
 
 
 def fill_blanks(
@@ -171,18 +171,18 @@ def fill_blanks(
     by_pool: dict[str, dict[int, str]] = {}
     for name, row in zip(names, rows):
         shared = by_pool.setdefault(name, {})
-        for at, text in enumerate(row):
-            if text and scopes[at] == "pool":
-                shared[at] = min(text, shared.get(at, text))
+        for index, text in enumerate(row):
+            if text and scopes[index] == "pool":
+                shared[index] = min(text, shared.get(index, text))
     site_of: dict[str, str] = {pool.fqdn: pool.site for pool in pools}
-    for at, column in enumerate(columns):
+    for index, column in enumerate(columns):
         for name in by_pool if column in ("pool_fqdn", "site") else ():
-            by_pool[name][at] = name if column == "pool_fqdn" else site_of.get(name, "")
+            by_pool[name][index] = name if column == "pool_fqdn" else site_of.get(name, "")
     texts = _find_effective_texts(columns, rows, sites, sip_domains)
     filled = []
     for name, row in zip(names, rows):
         values = {**texts.get(site_of.get(name, ""), {}), **by_pool[name]}
-        filled.append(tuple(text or values.get(at, "") for at, text in enumerate(row)))
+        filled.append(tuple(text or values.get(index, "") for index, text in enumerate(row)))
     return filled
 
 
@@ -195,12 +195,12 @@ def _find_effective_texts(
     """Return the texts of site columns and deployment columns that apply to each site."""
     cells = select_shared_cells(columns, rows, Report(""))
     by_site: dict[str, dict[int, str]] = {site.name: {} for site in sites}
-    for at, name in enumerate(columns):
+    for index, name in enumerate(columns):
         if _map_column_scopes().get(name) in _SHARED:
             text_of = {value: text for text, value in cells.values.get(name, {}).items()}
             for site in sites:
                 value = sip_domains if name == "sip_domains" else getattr(site, name)
-                by_site[site.name][at] = text_of.get(value, "")
+                by_site[site.name][index] = text_of.get(value, "")
     return by_site
 
 
@@ -231,15 +231,15 @@ def move_pool(pool: Pool, new_indices: Mapping[int, int]) -> Pool:
 def reuse_equal_objects(new_objects: Sequence[Same], old_objects: Iterable[Same]) -> list[Same]:
     """Replace each new object with an equal old object, so that caches can find it."""
     known = {_get_identity(item): item for item in old_objects}
-    kept = []
+    objects = []
     for item in new_objects:
         other = known.get(_get_identity(item))
-        kept.append(
+        objects.append(
             other
             if other == item and _list_computer_rows(other) == _list_computer_rows(item)
             else item
         )
-    return kept
+    return objects
 
 
 def _get_identity(record: object) -> tuple[object, object]:
@@ -284,12 +284,12 @@ def move_shared_values(
     for column in list_topology_columns():
         if column.scope == "server" or column.name not in columns:
             continue
-        at = columns.index(column.name)
+        column_index = columns.index(column.name)
         for index in sorted(removed):
-            text = rows[index][at]
+            text = rows[index][column_index]
             scope = _find_scope_rows(columns, rows, index, column) if text else ()
             staying = [other for other in scope if other not in removed]
-            if staying and not any(rows[other][at] for other in staying):
+            if staying and not any(rows[other][column_index] for other in staying):
                 replace_texts(columns, rows, {staying[0]: {column.name: text}})
                 heirs.add(staying[0])
     return heirs
@@ -302,8 +302,8 @@ def _find_scope_rows(
     if column.scope == "pool":
         pools = list_pools_of_rows(columns, rows)
         return [p for p, pool in enumerate(pools) if pool == pools[index]]
-    at = columns.index(column.name)
-    if column.scope == "site" and len({row[at] for row in rows} - {""}) > 1:
+    column_index = columns.index(column.name)
+    if column.scope == "site" and len({row[column_index] for row in rows} - {""}) > 1:
         site = _get_site(columns, rows[index])
         return [p for p, row in enumerate(rows) if _get_site(columns, row) == site]
     return range(len(rows))

@@ -360,30 +360,30 @@ class _SheetScanner:
     def _end_cell(self) -> None:
         if self.column >= MAX_COLUMNS:
             raise self._build_damaged_error()
-        written, odd = "".join(self.parts), ""
+        text, oddity = "".join(self.parts), ""
         kind = self.facts.get("t", "n")
-        if kind == "s" and written:
-            written = self._get_shared_text(written)
+        if kind == "s" and text:
+            text = self._get_shared_text(text)
         elif kind in ("str", "inlineStr"):
-            written = _unescape(written)
-        elif kind == "b" and written:
-            written = "FALSE" if written.strip() in ("0", "false") else "TRUE"
+            text = _unescape(text)
+        elif kind == "b" and text:
+            text = "FALSE" if text.strip() in ("0", "false") else "TRUE"
         elif kind == "e":
-            odd = ERROR
+            oddity = ERROR
         elif kind == "d":
-            odd = DATE if written else ""
-        elif written:
-            is_guess = self.is_stale and self.has_formula and written == "0"
+            oddity = DATE if text else ""
+        elif text:
+            is_guess = self.is_stale and self.has_formula and text == "0"
             writer = self.formats.get(self.facts.get("s", ""))
-            written, odd = writer(written) if writer else (format_plain_number(written), "")
-            written, odd = ("", NO_RESULT) if is_guess else (written, odd)
-        if self.has_formula and not written and not (kind == "str" and self.has_value):
-            odd = NO_RESULT
-        if odd:
-            self.sheet.mark_cell(self.source, self.row, self.column, odd)
-            written = written or "?"
-        if written:
-            self.cells[self.column] = written
+            text, oddity = writer(text) if writer else (format_plain_number(text), "")
+            text, oddity = ("", NO_RESULT) if is_guess else (text, oddity)
+        if self.has_formula and not text and not (kind == "str" and self.has_value):
+            oddity = NO_RESULT
+        if oddity:
+            self.sheet.mark_cell(self.source, self.row, self.column, oddity)
+            text = text or "?"
+        if text:
+            self.cells[self.column] = text
 
     def _get_shared_text(self, index: str) -> str:
         if (

@@ -162,8 +162,8 @@ class _Scanner:
         elif name in _CELLS:
             self._end_cell(is_covered=name == _CELLS[1])
         elif name == f"{_TABLE} table-row":
-            for column, odd in self.odd.items():
-                self.sheet.mark_cell(self.source, self.row, column, odd)
+            for column, oddity in self.odd.items():
+                self.sheet.mark_cell(self.source, self.row, column, oddity)
             with suppress(NoTable):
                 self.sheet.add_row(self.source, self.row, self.cells, self.rows_alike)
                 return
@@ -175,12 +175,12 @@ class _Scanner:
         count = self._read_count(self.facts, "number-columns-repeated", MAX_COLUMNS)
         if self.column + count > MAX_COLUMNS:
             raise self._build_damaged_error()
-        written, odd = ("", "") if is_covered else self._read_value()
-        if written:
+        text, oddity = ("", "") if is_covered else self._read_value()
+        if text:
             columns = range(self.column, self.column + count)
-            self.cells.update(dict.fromkeys(columns, written))
-            if odd:
-                self.odd.update(dict.fromkeys(columns, odd))
+            self.cells.update(dict.fromkeys(columns, text))
+            if oddity:
+                self.odd.update(dict.fromkeys(columns, oddity))
         down = self._read_count(self.facts, "number-rows-spanned", MAX_ROWS)
         across = self._read_count(self.facts, "number-columns-spanned", MAX_COLUMNS)
         if self.sheet and (down, across) != (1, 1):
@@ -191,20 +191,20 @@ class _Scanner:
 
     def _read_value(self) -> tuple[str, str]:
         """Return the current cell's text, and whether it is an error, a date, or not calculated."""
-        facts, shown = self.facts, "".join(self.parts)
+        facts, text = self.facts, "".join(self.parts)
         kind = facts.get(f"{_OFFICE} value-type", "")
         has_formula = f"{_TABLE} formula" in facts
-        if facts.get(_ERROR_TYPE) == "error" or (has_formula and shown.startswith(("#", "Err:"))):
-            return shown or "?", ERROR
-        if has_formula and not kind and not shown:
+        if facts.get(_ERROR_TYPE) == "error" or (has_formula and text.startswith(("#", "Err:"))):
+            return text or "?", ERROR
+        if has_formula and not kind and not text:
             return "?", NO_RESULT
         if kind in ("float", "currency", "percentage"):
-            return _format_number(facts.get(f"{_OFFICE} value", ""), shown), ""
+            return _format_number(facts.get(f"{_OFFICE} value", ""), text), ""
         if kind == "boolean":
             return facts.get(_VALUES[kind], "").upper(), ""
         if kind in _VALUES:
             return facts.get(_VALUES[kind], "").removesuffix("T00:00:00").replace("T", " "), DATE
-        return shown or facts.get(f"{_OFFICE} string-value", ""), ""
+        return text or facts.get(f"{_OFFICE} string-value", ""), ""
 
     def _read_count(self, facts: dict[str, str], name: str, max_value: int) -> int:
         number = parse_whole_number(facts.get(f"{_TABLE} {name}", "1"), max_value)

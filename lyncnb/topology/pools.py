@@ -142,14 +142,14 @@ class _Gatherer:
         if further:
             columns["further_names"] = _group_names_by_column(further)
         defaults = {f.name: repeat(f.default) for f in fields(Pool) if f.default is not MISSING}
-        made: dict[str, Iterable[object]] = {
+        main_columns: dict[str, Iterable[object]] = {
             "fqdn": fqdns,
             "role": roles,
             "site": sites,
             "computers": members,
             "flags": self._collect_flags(roles, texts),
         }
-        return _create_objects(Pool, len(fqdns), {**defaults, **made, **columns})
+        return _create_objects(Pool, len(fqdns), {**defaults, **main_columns, **columns})
 
     def _convert_values(self, columns: Column, texts: Sequence[str]) -> Iterable[object]:
         """Convert the texts in a column to values. A blank text means the default of the field."""
@@ -162,8 +162,8 @@ class _Gatherer:
         self, columns: Column, texts: Sequence[str]
     ) -> Iterable[tuple[DnsName, ...]]:
         """Return the names of each pool in a column that has no field in the class ``Pool``."""
-        read: Mapping[str, Any] = self.cells.values.get(columns.name, {})
-        names = read if columns.is_list else {text: (text,) for text in texts}
+        values: Mapping[str, Any] = self.cells.values.get(columns.name, {})
+        names = values if columns.is_list else {text: (text,) for text in texts}
         return map({**names, "": ()}.__getitem__, texts)
 
     def _collect_flags(
@@ -318,10 +318,10 @@ def _create_objects(
 
     For 100,000 servers, this saves a fifth of the time for reading. The call must set every field.
     """
-    made = [*map(object.__new__, repeat(class_, count))]
+    objects = [*map(object.__new__, repeat(class_, count))]
     for name, values in columns.items():
-        deque(map(getattr(class_, name).__set__, made, values), maxlen=0)
-    return made
+        deque(map(getattr(class_, name).__set__, objects, values), maxlen=0)
+    return objects
 
 
 # --- The following functions determine sites and SIP domains. Their values apply to a whole site or
@@ -350,14 +350,16 @@ def derive_sites(cells: Cells, sites: Sequence[str], report: Report) -> tuple[Si
     settings_by_site: dict[str, dict[str, Any]] = {name: {} for name in sorted(set(sites))}
     columns = [facts.name for facts in list_topology_columns() if facts.scope == "site"]
     values = {name: _find_site_values(cells, name, sites, report) for name in columns}
-    own = {site for name in ("meet_urls", "dialin_url") for site in values[name] if site}
-    if own:
-        written = {site for site, text in zip(sites, cells.column("admin_url")) if text}
+    sites_with_urls = {
+        site for name in ("meet_urls", "dialin_url") for site in values[name] if site
+    }
+    if sites_with_urls:
+        admin_url_sites = {site for site, text in zip(sites, cells.column("admin_url")) if text}
         admin = values["admin_url"]
-        if "" in written:
-            admin |= dict.fromkeys(own - written)
+        if "" in admin_url_sites:
+            admin |= dict.fromkeys(sites_with_urls - admin_url_sites)
         else:
-            values["admin_url"] = {site: admin.get(site, admin.get("")) for site in written}
+            values["admin_url"] = {site: admin.get(site, admin.get("")) for site in admin_url_sites}
     for heading, by_site in values.items():
         for name, settings in settings_by_site.items():
             value = by_site[name] if name in by_site else by_site.get("")

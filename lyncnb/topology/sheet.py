@@ -118,10 +118,10 @@ def build_too_many_error(source: str) -> TopologyError:
 
 def count_known_headings(cells: Mapping[int, str]) -> tuple[int, bool]:
     """Return how many known headings a row has, and whether all required ones are among them."""
-    named = set(find_column_names(cells.values()))
+    names = set(find_column_names(cells.values()))
     columns = list_topology_columns()
-    count = sum(column.name in named for column in columns)
-    return count, all(column.name in named for column in columns if column.required)
+    count = sum(column.name in names for column in columns)
+    return count, all(column.name in names for column in columns if column.required)
 
 
 _REFERENCE = re.compile(r"\A([A-Z]{1,3})([0-9]{1,7})\Z")

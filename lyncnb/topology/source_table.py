@@ -150,8 +150,8 @@ class Table:
             return "", f"index {shown(label) if isinstance(label, str) else label}"
         if self.grid is None:
             return "", ""
-        at = self.columns.index(column) if row and column in self.columns else -1
-        return self.grid.sheet, f"{self.grid.letters[at]}{row}" if at >= 0 else ""
+        index = self.columns.index(column) if row and column in self.columns else -1
+        return self.grid.sheet, f"{self.grid.letters[index]}{row}" if index >= 0 else ""
 
 
 def build_table(
@@ -198,8 +198,8 @@ def build_table(
     columns = find_column_names(headings)
     heading_problems = [*_check_headings(source, headings, columns, grid)]
     if "server_fqdn" in columns:
-        texts, rows, more = _remove_example(texts, rows, columns.index("server_fqdn"))
-        notes += more
+        texts, rows, example_notes = _remove_example(texts, rows, columns.index("server_fqdn"))
+        notes += example_notes
     if not heading_problems and not rows and not problems:
         heading_problems = [
             Problem(
@@ -232,14 +232,14 @@ def _remove_example(
     if example not in texts[server].distinct:
         return texts, rows, ()
     code = texts[server].distinct.index(example)
-    kept = [index for index, column in enumerate(texts[server].codes) if column != code]
+    indices = [index for index, column in enumerate(texts[server].codes) if column != code]
     numbers = [row for row, column in zip(rows, texts[server].codes) if column == code]
     message = f"lyncnb ignored row {numbers[0]}, which is the example from the template"
     note = Note(row=0, column="", before="", after="", message=message)
     columns = [column.list_cells() for column in texts]
     return (
-        [Texts.from_cells(cells[index] for index in kept) for cells in columns],
-        [rows[index] for index in kept],
+        [Texts.from_cells(cells[index] for index in indices) for cells in columns],
+        [rows[index] for index in indices],
         (note,),
     )
 
@@ -289,7 +289,7 @@ def _check_headings(
                 hint="keep only one of the columns, or change a heading",
             )
         first.setdefault(name, heading)
-    listed = ", ".join(map(shown, headings)) or "none"
+    headings_text = ", ".join(map(shown, headings)) or "none"
     for facts in list_topology_columns():
         if facts.required and facts.name not in first:
             yield Problem(
@@ -297,6 +297,6 @@ def _check_headings(
                 row=row,
                 column=facts.name,
                 sheet=sheet,
-                message=f"the table has no column {facts.name}; its headings are {listed}",
+                message=f"the table has no column {facts.name}; its headings are {headings_text}",
                 hint="enter the headings in the first row; server_fqdn and role are required",
             )

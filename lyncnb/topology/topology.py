@@ -210,9 +210,9 @@ class Topology(Table):
             If a text is not valid in its column, or the table already has the column.
         """
         columns = [names.get(heading, heading) for heading in self.columns]
-        made = build_topology_from_rows(columns, self.cells, source=self.source)
-        notes = (*self.notes, *made.notes)
-        return replace(made, notes=notes, product=self.product, path=self.path)
+        topology = build_topology_from_rows(columns, self.cells, source=self.source)
+        notes = (*self.notes, *topology.notes)
+        return replace(topology, notes=notes, product=self.product, path=self.path)
 
     @pause_garbage_collection()
     def _update_parts(
@@ -237,10 +237,10 @@ class Topology(Table):
             rows[index] = row
         names = {*edits.list_pools_of_rows(self.columns, (self.cells[index] for index in removed))}
         names.update(list_pool_names(fresh))
-        kept = [pool for pool in self.pools if pool.fqdn not in names]
+        remaining_pools = [pool for pool in self.pools if pool.fqdn not in names]
         before = [pool for pool in self.pools if pool.fqdn in names]
         if new_indices is not None:
-            kept = [edits.move_pool(pool, new_indices) for pool in kept]
+            remaining_pools = [edits.move_pool(pool, new_indices) for pool in remaining_pools]
             before = [edits.move_pool(pool, new_indices) for pool in before]
         members = {computer.row for pool in before for computer in pool.computers}
         affected = sorted((members | new) - {-1})
@@ -249,18 +249,18 @@ class Topology(Table):
             cells = replace(fresh, indices=affected)
         else:
             single = edits.has_single_label(columns, (rows[index] for index in affected))
-            whole = edits.build_table(columns, rows, affected, single_labels=single)
-            cells = read_cells(whole, Report(""), indices=affected)
+            affected_table = edits.build_table(columns, rows, affected, single_labels=single)
+            cells = read_cells(affected_table, Report(""), indices=affected)
         pools = edits.reuse_equal_objects(derive_pools(cells, report), before)
         if changed_columns & {"server_fqdn", "role", "pool_fqdn"}:
-            check_servers(edits.list_server_rows(cells, kept), report)
+            check_servers(edits.list_server_rows(cells, remaining_pools), report)
         if not rows:
             report.problem("the topology would have no servers", "keep at least one server")
-        kept = merge_pools(kept, pools)
+        remaining_pools = merge_pools(remaining_pools, pools)
         sites, domains = self.sites, self.sip_domains
         if new_indices is not None or edits.is_shared_change(changed_columns, cells, before, pools):
             shared = edits.select_shared_cells(columns, rows, Report(""))
-            derived = derive_sites(shared, _find_row_sites(shared, kept), report)
+            derived = derive_sites(shared, _find_row_sites(shared, remaining_pools), report)
             sites = tuple(edits.reuse_equal_objects(derived, self.sites))
             domains = derive_sip_domains(shared, report)
         report.raise_if_any()
@@ -268,7 +268,7 @@ class Topology(Table):
             self,
             sip_domains=domains,
             sites=sites,
-            pools=tuple(kept),
+            pools=tuple(remaining_pools),
             notes=(*self.notes, *report.notes),
             columns=columns,
             _cells=tuple(rows),
@@ -354,11 +354,13 @@ class Topology(Table):
         return tuple(heading for heading in self.columns if heading not in known)
 
     def _list_note_lines(self) -> list[str]:
-        more = len(self.remarks) - _REMARKS_SHOWN
-        rest = [f"topology.remarks contains {more:,} more notes"] if more > 0 else []
+        hidden_count = len(self.remarks) - _REMARKS_SHOWN
+        extra_lines = (
+            [f"topology.remarks contains {hidden_count:,} more notes"] if hidden_count > 0 else []
+        )
         unread = ", ".join(map(shown, self.unread_columns))
-        rest += [f"lyncnb does not read these columns: {unread}"] if unread else []
-        return [*self.remarks[:_REMARKS_SHOWN], *rest]
+        extra_lines += [f"lyncnb does not read these columns: {unread}"] if unread else []
+        return [*self.remarks[:_REMARKS_SHOWN], *extra_lines]
 
 
 def read_topology(
@@ -430,8 +432,8 @@ def _derive_topology(table: SourceTable) -> Topology:
     pools = derive_pools(cells, report)
     servers = cells.column("server_fqdn")
     # If no cell was corrected and all server names are different, no server appears twice.
-    written = table.texts[table.columns.index("server_fqdn")].distinct
-    if len(written) < len(servers) or report.notes or report.problems:
+    server_names = table.texts[table.columns.index("server_fqdn")].distinct
+    if len(server_names) < len(servers) or report.notes or report.problems:
         check_servers(
             zip(cells.rows, servers, cells.column("role"), list_pool_names(cells)), report
         )

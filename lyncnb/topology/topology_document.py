@@ -238,12 +238,12 @@ def _find_names(cluster: _Cluster, role: str) -> dict[str, str]:
                 names.setdefault(name, port.get("ConfiguredFqdn"))
     if farm := _find_farm_host(cluster):
         names["extra_san"] = farm
-    own = cluster.fqdn.casefold()
+    pool_name = cluster.fqdn.casefold()
     return {
         name: text
         for name, text in names.items()
         if get_column(name).is_used_by(role)
-        and not (get_column(name).or_pool_name and text.casefold() == own)
+        and not (get_column(name).or_pool_name and text.casefold() == pool_name)
     }
 
 
@@ -306,13 +306,13 @@ def _add_shared_values(topology: Element, rows: list[dict[str, str]]) -> None:
     first: dict[str, dict[str, str]] = {}
     for row in rows:
         first.setdefault(row["site"], row)
-    own = {site: _find_simple_urls(urls, site, order) for site in first if site}
+    urls_by_site = {site: _find_simple_urls(urls, site, order) for site in first if site}
     rows[0]["sip_domains"] = ";".join(domains)
-    if not any(own.values()):
+    if not any(urls_by_site.values()):
         rows[0].update(common)
         return
     for site, row in first.items():  # If one site has its own URLs, every site must have URLs.
-        mine = own.get(site, {})
+        mine = urls_by_site.get(site, {})
         row.update({**common, **mine})
         if mine.keys() & {"meet_urls", "dialin_url"} and "admin_url" not in mine:
             # The admin URL is optional. A site with its own URLs does not inherit the admin URL.
@@ -337,8 +337,8 @@ def _report_omissions(clusters: Iterable[_Cluster]) -> Iterator[str]:
                 left_out[meaning.left_out].append(cluster.fqdn)
             elif _has_no_row(meaning, cluster, roles):
                 other_roles[meaning.role].append(cluster.fqdn)
-    for why, names in left_out.items():
-        yield f"lyncnb added no row for {_join_names(names)}: {why}"
+    for reason, names in left_out.items():
+        yield f"lyncnb added no row for {_join_names(names)}: {reason}"
     for name, names in unknown.items():
         yield (
             f"lyncnb does not support the service {shown(name[:60])} on "
@@ -479,10 +479,12 @@ def read_topology_xml(source: str, text: str) -> Table:
         )
     elif tree.form == EXPORTED:
         topology = tree.root if tree.root.find("Topology", "Clusters") else None
-    read = _read_topology_builder_clusters if tree.form == WRAPPER else _read_published_clusters
+    cluster_reader = (
+        _read_topology_builder_clusters if tree.form == WRAPPER else _read_published_clusters
+    )
     if topology:
         _reject_unknown_sites(source, topology)
-    clusters = read(topology) if topology else []
+    clusters = cluster_reader(topology) if topology else []
     rows = [row for cluster in clusters for row in _make_rows(cluster)]
     if topology is None or not rows:
         raise TopologyError(

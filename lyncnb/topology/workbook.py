@@ -123,9 +123,9 @@ def _find_reader(source: str, archive: Archive) -> Callable[[str, Archive], list
         return read_excel_sheets
     if any(name.startswith(("word/", "ppt/", "visio/")) for name in names):
         raise TopologyError(f"{source} is an Office file, but not an Excel workbook", hint=_SAVE_AS)
-    listed = ", ".join(shown(name) for name in names[:_LISTED]) or "nothing"
+    contents = ", ".join(shown(name) for name in names[:_LISTED]) or "nothing"
     raise TopologyError(
-        f"{source} is a ZIP archive, not a workbook; it contains {listed}",
+        f"{source} is a ZIP archive, not a workbook; it contains {contents}",
         hint="extract the files from the archive first",
     )
 
@@ -155,9 +155,9 @@ def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str
     if candidates[0].is_hidden:
         notes.append(f"sheet {shown(candidates[0].name)} is hidden, but no other sheet has the "
                      "headings of a table of servers")  # fmt: skip
-    left = [sheet for sheet in with_servers if sheet is not candidates[0]]
-    if left:
-        notes.append(f"lyncnb did not read hidden sheets: {_join_sheet_names(left)}")
+    hidden_sheets = [sheet for sheet in with_servers if sheet is not candidates[0]]
+    if hidden_sheets:
+        notes.append(f"lyncnb did not read hidden sheets: {_join_sheet_names(hidden_sheets)}")
     others = [
         sheet
         for sheet in filled
@@ -287,11 +287,11 @@ class _Sheet:
 
     def _copy_down(self, area: Area, covered: Sequence[int], value: str) -> None:
         sheet, column = self.sheet, area.first_column
-        odd = sheet.odd.get((area.first_row, column), "")
+        oddity = sheet.odd.get((area.first_row, column), "")
         for row in covered:
             sheet.rows[row] = {**sheet.rows[row], column: value}
-            if odd:
-                sheet.mark_cell(self.source, row, column, odd)
+            if oddity:
+                sheet.mark_cell(self.source, row, column, oddity)
 
     def _reject_wide_area(self, area: Area, column: str, value: str) -> None:
         self.problems.append(
@@ -312,14 +312,14 @@ class _Sheet:
     def _report_problem_cells(self, rows: Sequence[int], names: dict[int, str]) -> None:
         """Report errors, dates, and formulas without a result in known columns."""
         known = {column.name for column in list_topology_columns()}
-        wanted = set(rows)
-        for (row, column), odd in self.sheet.odd.items():
+        row_numbers = set(rows)
+        for (row, column), oddity in self.sheet.odd.items():
             name = names.get(column, "")
-            if row not in wanted or column not in names:
+            if row not in row_numbers or column not in names:
                 continue
             value = self.sheet.rows[row].get(column, "")
             if name in known:
-                message, hint = _ODD[odd]
+                message, hint = _ODD[oddity]
                 self.problems.append(
                     Problem(
                         file=self.source,
@@ -332,7 +332,7 @@ class _Sheet:
                         hint=hint,
                     )
                 )
-            if name in known or odd == NO_RESULT:
+            if name in known or oddity == NO_RESULT:
                 self.sheet.rows[row] = {**self.sheet.rows[row], column: ""}
 
     def _report_hidden(self, rows: Sequence[int], names: dict[int, str]) -> None:

@@ -154,12 +154,12 @@ def build_progress_message(state: JobState) -> JobProgress:
 
 def describe_progress(state: JobState) -> str:
     """Describe the progress of a job in words, with the rate and the remaining time."""
-    name, (done, total, rate, left) = state.name, state.progress
+    name, (done, total, rate, seconds_left) = state.name, state.progress
     words = _WORDS[name]
     if total and name != READY:
         words += f" {done:,} of {total:,}"
         if rate and done < total and name == RUNNING:
-            words += f", {rate:,.1f} per second, about {_format_duration(left)} remaining"
+            words += f", {rate:,.1f} per second, about {_format_duration(seconds_left)} remaining"
         words += "."
     return words
 

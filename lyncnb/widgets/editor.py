@@ -41,11 +41,11 @@ class EditorView(Panel):
         # Computing the digest of a large plan takes time, so the widget computes it only after the
         # user pauses.
         self._is_followed = False
-        shown = PlansShown(editor.state)
-        stop = editor.follow(lambda _: shown.record_state(editor.state))
+        shown_plans = PlansShown(editor.state)
+        stop = editor.follow(lambda _: shown_plans.record_state(editor.state))
         channel = EditorChannel(editor, scenarios)
         channel.older_cells = lambda: [
-            cell for cell in shown.list_older_cells(editor) if cell not in list_panel_cells()
+            cell for cell in shown_plans.list_older_cells(editor) if cell not in list_panel_cells()
         ]
         super().__init__(channel)
         channel.at_end += (stop, editor.follow(lambda _: self._follow_plan()))

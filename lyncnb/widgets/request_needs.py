@@ -41,9 +41,9 @@ def describe_refusals(
         attempts.setdefault(certificate.request_id, []).append(certificate)
     described = {}
     for request in requests:
-        given = attempts.get(request.id, [])
-        if request.refused and given and request.id not in described:
-            described[request.id] = _describe_refusal(request, given)
+        certificates = attempts.get(request.id, [])
+        if request.refused and certificates and request.id not in described:
+            described[request.id] = _describe_refusal(request, certificates)
     return described
 
 
@@ -52,10 +52,10 @@ def _describe_refusal(request: RequestStatus, attempts: Sequence[IssuedCertifica
     errors = [finding for finding in last.findings if finding.severity == "error"]
     label = ", ".join(request.servers[:2]) or request.id
     titles = dict.fromkeys(list_returned_checks()[error.code].title for error in errors)
-    why = "; ".join(titles) or "the certificate no longer has errors"
+    reason = "; ".join(titles) or "the certificate no longer has errors"
     return {
         "id": request.id,
-        "words": f"{label}: certificate refused ({why})",
+        "words": f"{label}: certificate refused ({reason})",
         "file": last.source_file,
         "serial": last.serial_hex,
         "earlier": len(attempts) - 1,
@@ -92,8 +92,8 @@ def describe_request(request: RequestStatus, refusal: Refusal | None) -> str:
         reasons = refusal["reasons"] if refusal is not None else []
         if refusal is not None and not reasons:
             return "The refused certificate no longer has errors. Match the files again."
-        why = f" ({reasons[0]['title']})" if reasons else ""
-        return f"lyncnb refused the certificate{why}. Ask the CA for another certificate."
+        reason_text = f" ({reasons[0]['title']})" if reasons else ""
+        return f"lyncnb refused the certificate{reason_text}. Ask the CA for another certificate."
     words = _SENTENCES.get(request.state, request.state)
     if request.revoke:
         words = f"Ask the CA to revoke the certificate with serial number {request.revoke[0]}."
@@ -125,9 +125,9 @@ def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
     """
     rows = status.shown
     stages = Counter(map(find_stage, rows))
-    again = [row for row in rows if row.refused and row.state in _WITHOUT_GOOD_ONE]
-    faulty = count_of(len(again), "certificate")
-    waits = [row.id for row in again if find_stage(row) == "waiting"]
+    refused_rows = [row for row in rows if row.refused and row.state in _WITHOUT_GOOD_ONE]
+    faulty = count_of(len(refused_rows), "certificate")
+    waits = [row.id for row in refused_rows if find_stage(row) == "waiting"]
     if status.problems:
         return _build_step(f"Check {count_of(len(status.problems), 'file')} in the folder.", "look")
     if any(row.revoke for row in rows):
@@ -137,7 +137,7 @@ def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
         return _build_step(status.next_steps[0], "" if elsewhere else "renew")
     if waits and not isinstance(last_result, Handover):
         return _build_step(f"Ask the CA to issue {faulty} again.", "handover", requests=waits)
-    if again:
+    if refused_rows:
         return _build_step(
             f"When the CA has issued {faulty} again, match the new certificates.", "receive"
         )

@@ -149,7 +149,9 @@ class RequestRun:
     def acceptance_limits(self) -> dict[str, str]:
         """The limits of the acceptances in the plan's options, as texts by finding code."""
         options = self.plan.options
-        codes = options.accepted.keys() - {code for code, why in self._accepted_here.items() if why}
+        codes = options.accepted.keys() - {
+            code for code, reason in self._accepted_here.items() if reason
+        }
         return {code: describe_acceptance_limits(code, options) for code in codes}
 
     @property
@@ -324,7 +326,7 @@ class RequestRun:
         recovery = tuple(self._recovery.values())
 
         def run_work(progress: Callable[[Progress], None], stop: threading.Event) -> RequestBundle:
-            written = write_requests(
+            bundle = write_requests(
                 plan,
                 self.folder,
                 passphrase=secret,
@@ -333,10 +335,10 @@ class RequestRun:
                 recovery=recovery,
                 making=Making(workers=self.workers, progress=progress, cancel=stop),
             )
-            self._nothing.replace_placeholders(written)
+            self._nothing.replace_placeholders(bundle)
             for handle in self._summaries:
-                handle.update(self._make_summary(written).build_mime_bundle(), raw=True)  # type: ignore[no-untyped-call]
-            return written
+                handle.update(self._make_summary(bundle).build_mime_bundle(), raw=True)  # type: ignore[no-untyped-call]
+            return bundle
 
         self.job.start(run_work)
 

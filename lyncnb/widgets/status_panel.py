@@ -146,8 +146,8 @@ class FolderWork:
         requests: Iterable[str] | None = None,
     ) -> None:
         """Start packaging requests for a CA: all waiting requests, or only the given requests."""
-        chosen = None if requests is None else tuple(requests)
-        self._start_step(lambda _: hand_over(self.folder, out, issuer=issuer, requests=chosen))
+        request_ids = None if requests is None else tuple(requests)
+        self._start_step(lambda _: hand_over(self.folder, out, issuer=issuer, requests=request_ids))
 
     def receive(
         self, *paths: str | os.PathLike[str], accept: Mapping[str, str] | None = None
@@ -305,10 +305,13 @@ class FolderWork:
         if self.is_missing:
             return tables.format_paragraph(f"{self.folder} contains no requests yet.")
         status = self.status
-        why = self.describe_refusals(status)
+        refusals = self.describe_refusals(status)
         page = tables.rows_to_html(
             [heading for heading, *_ in _COLUMNS.values()],
-            [[tell(request, why) for *_, tell in _COLUMNS.values()] for request in status.shown],
+            [
+                [tell(request, refusals) for *_, tell in _COLUMNS.values()]
+                for request in status.shown
+            ],
             caption=f"Request folder {self.folder}. "
             f"Next step: {find_next_step(status, None)['words']}",
             limit=tables.ROWS_SHOWN,
@@ -324,10 +327,10 @@ def _add_rate_to_progress(callback: Report) -> Callable[[int, int], None]:
 
     The callback is called with two numbers: the finished and the total steps.
     """
-    begin = time.monotonic()
+    start_time = time.monotonic()
 
     def report_progress(done: int, total: int) -> None:
-        seconds = time.monotonic() - begin
+        seconds = time.monotonic() - start_time
         rate = done / seconds if seconds > 0 else 0.0
         callback(Progress(done, total, rate, (total - done) / rate if rate else 0.0))
 
@@ -349,7 +352,7 @@ _COLUMNS: Mapping[str, tuple[str, int, int, Callable[[RequestStatus, _Refusals],
         "Next step",
         300,
         6,
-        lambda request, why: describe_request(request, why.get(request.id)),
+        lambda request, refusals: describe_request(request, refusals.get(request.id)),
     ),
     "not_after": ("Valid until", 90, 1, lambda request, _: request.not_after[:10]),
     "days_left": ("Days left", 80, 1, lambda request, _: tables.format_cell(request.days_left)),
@@ -442,9 +445,9 @@ class StatusChannel(Channel[StatusToPage]):
         self._shown_time = self._read_time()
         status = self.work.status
         ids = range(len(status.requests))
-        why = self.work.describe_refusals(status)
+        refusals = self.work.describe_refusals(status)
         texts = {
-            name: [tell(request, why) for request in status.requests]
+            name: [tell(request, refusals) for request in status.requests]
             for name, (*_, tell) in _COLUMNS.items()
         }
         self.send(*encode_rows(ids, texts, is_complete=True))
@@ -461,8 +464,8 @@ class StatusChannel(Channel[StatusToPage]):
                 "next": build_step_before_requests()
                 if self.work.is_missing
                 else find_next_step(status, self.work.result),
-                "refusals": [*why.values()][:_REFUSALS_LISTED],
-                "more_refusals": max(len(why) - _REFUSALS_LISTED, 0),
+                "refusals": [*refusals.values()][:_REFUSALS_LISTED],
+                "more_refusals": max(len(refusals) - _REFUSALS_LISTED, 0),
             }
         )
 
@@ -497,12 +500,12 @@ class StatusChannel(Channel[StatusToPage]):
 
     def _receive_files(self, *, paths: Text) -> None:
         lines = [line.strip() for line in paths.splitlines() if line.strip()]
-        own = self.work.folder / "returned"
+        returned_folder = self.work.folder / "returned"
         # The default folder for issued certificates. It does not have to exist yet.
-        lines = [] if lines == [str(own)] else lines
-        if not lines and not any(path.is_file() for path in own.rglob("*")):
+        lines = [] if lines == [str(returned_folder)] else lines
+        if not lines and not any(path.is_file() for path in returned_folder.rglob("*")):
             raise LyncnbError(
-                f"{own} contains no files",
+                f"{returned_folder} contains no files",
                 hint="copy the CA's files to this folder, or enter their path",
             )
         self.work.receive(*map(Path, lines))
@@ -523,11 +526,11 @@ class StatusChannel(Channel[StatusToPage]):
         self.work.package(passphrase, target_os=target_os)
 
     def _show_password(self, *, id: Text, passphrase: Secret) -> None:
-        shown: list[str] = []
-        file = self.work.show_password(id, passphrase, show=shown.append)
+        passwords: list[str] = []
+        file = self.work.show_password(id, passphrase, show=passwords.append)
         # The page sends the passphrase as a buffer, because a server that logs messages does not
         # log buffers.
-        self.send({"type": "password", "file": file}, [shown.pop().encode()])
+        self.send({"type": "password", "file": file}, [passwords.pop().encode()])
 
     def _send_hosts(self, *, zone: Text, hosts: Text) -> None:
         """Send the hosts to probe to the page. The user confirms them before lyncnb connects."""
@@ -612,9 +615,9 @@ def _describe_step_result(result: Any) -> StepResult:
     elif isinstance(result, DeploymentSteps):
         headings = ("Request", "Why the request is not in the steps")
         rows = [(entry.request, entry.why) for entry in result.missing]
-    shown = [list(map(tables.format_cell, row)) for row in list(rows)[:_ROWS_LISTED]]
+    listed_rows = [list(map(tables.format_cell, row)) for row in list(rows)[:_ROWS_LISTED]]
     words = result.summary() if hasattr(result, "summary") else str(result)
-    return {"type": "result", "words": words, "headings": list(headings), "rows": shown}
+    return {"type": "result", "words": words, "headings": list(headings), "rows": listed_rows}
 
 
 class StatusPanel(ShownAsPanel, FolderWork):

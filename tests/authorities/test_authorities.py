@@ -289,8 +289,10 @@ def request(
         san = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
         builder = builder.add_extension(san, critical=not subject)
     if template:
-        own = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2"), template)
-        builder = builder.add_extension(own, critical=False)
+        extension = x509.UnrecognizedExtension(
+            x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2"), template
+        )
+        builder = builder.add_extension(extension, critical=False)
     return builder.sign(key or ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
 
 
@@ -351,8 +353,8 @@ def test_ad_cs_ignores_a_san_attribute(stand_in):
 
 def test_ad_cs_template_in_request(stand_in):
     """A CSR may contain the template name, but the request attribute takes precedence."""
-    named = request("a.contoso.com", template=b"\x1e\x12" + "WebServer".encode("utf-16-be"))
-    assert read_certificate(client(stand_in).get_cert(text(named), "", encoding="bin"))
+    web_request = request("a.contoso.com", template=b"\x1e\x12" + "WebServer".encode("utf-16-be"))
+    assert read_certificate(client(stand_in).get_cert(text(web_request), "", encoding="bin"))
     other = request("a.contoso.com", template=b"\x1e\x08" + "None".encode("utf-16-be"))
     assert read_certificate(client(stand_in).get_cert(text(other), "WebServer", encoding="bin"))
 

@@ -93,15 +93,15 @@ def test_who_approved_the_plan_of_each_generation(folder):
         PlanOnRecord(
             sha256=digit * 64,
             plan_sha256=manifest.plan_sha256,
-            judged_on=at[:10],
-            requested_at=at,
+            judged_on=timestamp[:10],
+            requested_at=timestamp,
             approvals=(
                 ApprovalOnRecord(
-                    signer=signer, key="SHA256:x", signature_sha256="c" * 64, verified_at=at
+                    signer=signer, key="SHA256:x", signature_sha256="c" * 64, verified_at=timestamp
                 ),
             ),
         )
-        for digit, at, signer in (
+        for digit, timestamp, signer in (
             ("a", "2026-11-24T00:00:00Z", "alice@contoso.com"),
             ("b", "2026-12-20T00:00:00Z", "bob@contoso.com"),
         )
@@ -181,10 +181,10 @@ def test_command_shows_the_history(shell, folder):
 
     For an unknown name, its exit status is 3.
     """
-    ended = shell("status", "requests", "edge02", "--on", "2026-12-01")
-    assert (ended.status, ended.err) == (0, "")
+    result = shell("status", "requests", "edge02", "--on", "2026-12-01")
+    assert (result.status, result.err) == (0, "")
     for part in ("on edge02.", "handed over", "renewed: lost laptop", "serial"):
-        assert part in ended.out
+        assert part in result.out
     document = json.loads(shell("status", "requests", "edge02", "--json").out)
     assert (document["format"], len(document["generations"])) == ("lyncnb-history/1", 3)
     assert shell("status", "requests", "nobody").status == 3

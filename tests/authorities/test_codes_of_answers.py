@@ -347,12 +347,12 @@ PFX = pkcs12.serialize_key_and_certificates(
 )
 
 
-def match_file(work_folder: Path, data: bytes, *, named: bool = True, password=None):
+def match_file(work_folder: Path, data: bytes, *, is_named: bool = True, password=None):
     """Return the codes of the findings about a file that is specified by name or found in a folder."""
     path = work_folder / "answers" / "answer.cer"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
-    files = read_returned_files([path if named else path.parent], password=password)
+    files = read_returned_files([path if is_named else path.parent], password=password)
     return finding_codes([make_request("a")], *files, known=CHAIN)
 
 
@@ -369,7 +369,7 @@ PLAN = plan_certificates(
 SERVERS, DEPLOYMENTS = PLAN.certificates
 
 
-def codes_of_imported_requests(work_folder: Path, *requests, named: bool = True):
+def codes_of_imported_requests(work_folder: Path, *requests, is_named: bool = True):
     """Import several requests into a folder that waits for them, and return the codes of the
     findings about the last request.
 
@@ -381,7 +381,7 @@ def codes_of_imported_requests(work_folder: Path, *requests, named: bool = True)
         request_elsewhere(PLAN, folder, findings=(), computer="tools01.contoso.com")
     for planned, key, changes, spoil in requests:
         made_there = build_request(replace(build_request_content(planned), **changes), key)
-        path = work_folder / (f"{planned.id}.req" if named else "some.req")
+        path = work_folder / (f"{planned.id}.req" if is_named else "some.req")
         path.write_bytes(spoil(x509.load_pem_x509_csr(made_there.pem).public_bytes(Encoding.DER)))
         received = receive_requests(folder, path)
     return {finding.code for finding in received.findings}
@@ -439,8 +439,8 @@ A, B = KEYS["a"], KEYS["b"]
 #: Two functions for each code of a finding about a path: the first one creates a case with the
 #: finding, and the second one a similar case without it.
 PLACED = {
-    "file-unreadable": (lambda p: match_file(p, b"", named=True), lambda p: match_file(p, b"\n", named=False)),
-    "file-without-certificate": (lambda p: match_file(p, b"notes\n", named=False), lambda p: match_file(p, b"notes\n" + pem(LEAF), named=False)),
+    "file-unreadable": (lambda p: match_file(p, b"", is_named=True), lambda p: match_file(p, b"\n", is_named=False)),
+    "file-without-certificate": (lambda p: match_file(p, b"notes\n", is_named=False), lambda p: match_file(p, b"notes\n" + pem(LEAF), is_named=False)),
     "file-malformed": (lambda p: match_file(p, pem(LEAF)[:-30]), lambda p: match_file(p, pem(LEAF)[:-1])),
     "file-skipped": (
         lambda p: match_file(p, archive(("../a.cer", pem(LEAF)))),
@@ -464,8 +464,8 @@ PLACED = {
         lambda p: match_file(p, page("Your certificate request was received")),
     ),
     "request-unknown": (
-        lambda p: codes_of_imported_requests(p, (SERVERS, A, {"names": ()}, as_it_is), named=False),
-        lambda p: codes_of_imported_requests(p, (SERVERS, A, {}, as_it_is), named=False),
+        lambda p: codes_of_imported_requests(p, (SERVERS, A, {"names": ()}, as_it_is), is_named=False),
+        lambda p: codes_of_imported_requests(p, (SERVERS, A, {}, as_it_is), is_named=False),
     ),
     "request-signature-wrong": (
         lambda p: codes_of_imported_requests(p, (SERVERS, A, {}, break_file_signature)),

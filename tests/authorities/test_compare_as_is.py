@@ -156,10 +156,10 @@ def test_the_later_export_of_a_server_counts(tmp_path, names):
     regardless of the order of the files.
     """
     planned = edge_pool()
-    inside = next(
+    internal = next(
         certificate for certificate in planned.certificates if certificate.usages == ("Internal",)
     )
-    stored = [Stored(issue_planned(inside), ("Internal",))]
+    stored = [Stored(issue_planned(internal), ("Internal",))]
     now, later = "2026-11-24T08:00:00Z", "2026-11-24T09:00:00Z"
     for server in ("edge1.contoso.com", "edge2.contoso.com"):
         (tmp_path / f"{names[0]}{server}").write_bytes(
@@ -167,7 +167,7 @@ def test_the_later_export_of_a_server_counts(tmp_path, names):
         )
         (tmp_path / f"{names[1]}{server}").write_bytes(export_of(server, time=later))
     comparison = ln.compare_as_is(planned, tmp_path, on=DAY)
-    entry = next(candidate for candidate in comparison.planned if candidate.id == inside.id)
+    entry = next(candidate for candidate in comparison.planned if candidate.id == internal.id)
     assert entry.state == "elsewhere"
     assert entry.certificate.servers == ()
 
@@ -181,9 +181,9 @@ def test_planned_issue_date_and_accepted_errors_count(tmp_path):
     data = export_of("edge1.contoso.com", [Stored(certificate)], above=authority().chain)
     (tmp_path / "a.pem").write_bytes(data)
 
-    def state(on=None, **options):
+    def state(day=None, **options):
         planned = plan_of_edge(**options)
-        comparison = ln.compare_as_is(planned, tmp_path / "a.pem", on=on)
+        comparison = ln.compare_as_is(planned, tmp_path / "a.pem", on=day)
         return comparison.planned[1].state
 
     accepted = {"accepted": {"crl-distribution-point-absent": "no list is meant"}}
@@ -209,18 +209,18 @@ def test_one_certificate_can_cover_two_planned_ones(tmp_path):
         options=ln.PlanOptions(layout="separate"),
     )
     by_use = {certificate.usages[0]: certificate for certificate in planned.certificates}
-    default, inside = by_use["Default"], by_use["WebServicesInternal"]
-    wide = issue_planned(inside, san=[*inside.names, *default.names])
+    default, internal = by_use["Default"], by_use["WebServicesInternal"]
+    wide = issue_planned(internal, san=[*internal.names, *default.names])
     (tmp_path / "chain.pem").write_bytes(pem(*authority().chain))
     (tmp_path / "wide.pem").write_bytes(export_of("fe1.contoso.com", [Stored(wide)], lync=False))
     entries = {entry.id: entry for entry in ln.compare_as_is(planned, tmp_path, on=DAY).planned}
-    assert entries[default.id].state == entries[inside.id].state == "covered"
+    assert entries[default.id].state == entries[internal.id].state == "covered"
     narrow = export_of(
         "fe1.contoso.com", [Stored(wide), Stored(issue_planned(default))], lync=False
     )
     (tmp_path / "wide.pem").write_bytes(narrow)
     entries = {entry.id: entry for entry in ln.compare_as_is(planned, tmp_path, on=DAY).planned}
-    assert entries[default.id].certificate != entries[inside.id].certificate
+    assert entries[default.id].certificate != entries[internal.id].certificate
 
 
 def mediation(*names: str):
@@ -241,10 +241,10 @@ def test_without_a_chain_no_planned_certificate_is_covered(tmp_path, damage):
     assert alone.counts() == {"unproven": 1}
     assert alone.exit_status == 1
     (tmp_path / "chain.pem").write_bytes(pem(*authority().chain))
-    whole = ln.compare_as_is(planned, tmp_path, on=DAY)
-    assert whole.counts() == ({"differs": 1} if damage else {"covered": 1})
-    shown = [finding.code for finding in whole.files]
-    assert shown == ([] if damage else ["root-to-compare"])
+    comparison = ln.compare_as_is(planned, tmp_path, on=DAY)
+    assert comparison.counts() == ({"differs": 1} if damage else {"covered": 1})
+    codes = [finding.code for finding in comparison.files]
+    assert codes == ([] if damage else ["root-to-compare"])
 
 
 def test_with_two_different_roots_neither_is_trusted(tmp_path):
@@ -287,19 +287,19 @@ def test_outputs_of_the_asis_command_agree(estate):
     """The asis command shows the same comparison as text, JSON, a table and a saved file, and
     writes no other file.
     """
-    ended = estate("asis", "one.pem", "contoso.csv", "--on", "2026-11-24", "--save", "kept.json")
-    assert ended.status == 1
-    assert ended.out.startswith("covered by ")
-    assert f"{STATES['none']}: " in ended.out
-    assert "3 planned certificates, evaluated on 2026-11-24: 1 covered, 2 " in ended.out
-    kept = json.loads((estate.folder / "kept.json").read_bytes())
-    ended = estate("asis", "one.pem", "contoso.csv", "--on", "2026-11-24", "--json")
-    assert json.loads(ended.out) | {"made_at": ""} == kept | {"made_at": ""}
-    assert kept["format"] == "lyncnb-asis/1"
+    result = estate("asis", "one.pem", "contoso.csv", "--on", "2026-11-24", "--save", "kept.json")
+    assert result.status == 1
+    assert result.out.startswith("covered by ")
+    assert f"{STATES['none']}: " in result.out
+    assert "3 planned certificates, evaluated on 2026-11-24: 1 covered, 2 " in result.out
+    saved_document = json.loads((estate.folder / "kept.json").read_bytes())
+    result = estate("asis", "one.pem", "contoso.csv", "--on", "2026-11-24", "--json")
+    assert json.loads(result.out) | {"made_at": ""} == saved_document | {"made_at": ""}
+    assert saved_document["format"] == "lyncnb-asis/1"
     for name in ("table.csv", "table.xlsx", "table.md"):
-        ended = estate("asis", "one.pem", "contoso.csv", "-o", name)
-        assert ended.status == 1
-        assert ended.out.count("\n") == 1
+        result = estate("asis", "one.pem", "contoso.csv", "-o", name)
+        assert result.status == 1
+        assert result.out.count("\n") == 1
         # The asis command ignores the file that it wrote itself.
         assert estate("asis", "one.pem", "contoso.csv", "-o", name).status == 1
     assert not (estate.folder / "requests").exists()
@@ -326,22 +326,22 @@ def test_export_script_exports_no_private_key(shell):
     """
     from powershell_kit import commands, parse
 
-    ended = shell("snippet", "certificates")
-    assert ended.status == 0
-    assert ended.out.isascii()
-    assert ended.out.startswith("#requires -Version 3.0\n")
-    assert parse(ended.out).errors == ()
-    assert {command.name for command in commands(ended.out)} == {
+    result = shell("snippet", "certificates")
+    assert result.status == 0
+    assert result.out.isascii()
+    assert result.out.startswith("#requires -Version 3.0\n")
+    assert parse(result.out).errors == ()
+    assert {command.name for command in commands(result.out)} == {
         *("Get-CsCertificate", "Get-ChildItem", "Get-Command", "New-Object", "Write-Output"),
         *("Join-Path", "Get-Location", "Test-Path", "Where-Object", "ForEach-Object"),
     }
     for newer in ("::new(", "Export-", ".Export(", "PrivateKey.", "GetRSAPrivateKey"):
-        assert newer not in ended.out
+        assert newer not in result.out
     sound = export_of("a.contoso.com", [Stored(issue_planned(edge_pool().certificates[0]), ("Internal",))],
                       above=authority().chain, absent=[("Default", "0" * 40)])  # fmt: skip
     names = {line.partition(":")[0] for line in sound.decode().splitlines() if ": " in line}
     for words in (*names, "lyncnb certificate export 1", "-----BEGIN CERTIFICATE-----"):
-        assert words in ended.out
+        assert words in result.out
 
 
 SOUND = ["lyncnb certificate export 1", "Computer: a.contoso.com", "Time: 2026-11-24T08:00:00Z",
@@ -381,10 +381,10 @@ def test_incomplete_export_is_rejected(estate, case):
     """
     lines, words = BAD[case]
     estate.write("bad.pem", "\r\n".join(lines))
-    ended = estate("asis", "bad.pem", "contoso.csv")
-    assert ended.status == 2
-    assert ended.err.count("lyncnb: ") == 1
-    assert words in ended.err
+    result = estate("asis", "bad.pem", "contoso.csv")
+    assert result.status == 2
+    assert result.err.count("lyncnb: ") == 1
+    assert words in result.err
     both = estate("asis", "bad.pem", "one.pem", "contoso.csv", "--json")
     assert both.status == 2
     assert words in json.loads(both.out)["files"][0]["message"]
@@ -408,7 +408,7 @@ def test_export_may_have_any_encoding_of_powershell(estate):
 def test_export_of_an_empty_store_is_valid(estate):
     """The export of an empty certificate store is valid and contains no certificates."""
     estate.write("empty.pem", export_of("fe02.contoso.net"))
-    ended = estate("asis", "empty.pem", "contoso.csv")
-    assert ended.status == 1
-    assert "notice: empty.pem: fe02.contoso.net has no server certificate" in ended.err
-    assert "without an installed certificate" in ended.out
+    result = estate("asis", "empty.pem", "contoso.csv")
+    assert result.status == 1
+    assert "notice: empty.pem: fe02.contoso.net has no server certificate" in result.err
+    assert "without an installed certificate" in result.out

@@ -29,8 +29,8 @@ class CaOfRoot(PythonCa):
         super().__init__()
 
     def _ca_certificate(self, subject, key, issuer, issuer_key, **changes):
-        own = subject if issuer else self.fields
-        return super()._ca_certificate(own, key, issuer, issuer_key, **changes)
+        fields = subject if issuer else self.fields
+        return super()._ca_certificate(fields, key, issuer, issuer_key, **changes)
 
 
 def find_root_findings(ca, begins, *, days=100, issuer="public", chain=None):

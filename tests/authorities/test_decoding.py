@@ -117,10 +117,10 @@ def test_a_certificate_may_end_in_what_looks_like_white_space(last, behind):
 
 def reordered(*certificates) -> bytes:
     """Return a PKCS #7 message with the certificates in the given order, as Windows writes it."""
-    made = p7b(*certificates)
+    message = p7b(*certificates)
     in_set = b"".join(sorted(map(der, certificates)))
-    assert made.count(in_set) == 1
-    return made.replace(in_set, b"".join(map(der, certificates)))
+    assert message.count(in_set) == 1
+    return message.replace(in_set, b"".join(map(der, certificates)))
 
 
 @pytest.mark.parametrize("order", [CHAIN, CHAIN[::-1], (CHAIN[1], CHAIN[0], CHAIN[2])])
@@ -214,10 +214,10 @@ def test_a_certificate_that_cannot_be_read_is_named():
     """If a certificate cannot be read, the message contains its serial number and subject, and no
     error text of a library.
     """
-    whole = der(LEAF)
+    original = der(LEAF)
     oid = bytes.fromhex("551d11")  # The OID of the subjectAltName extension.
-    offset = whole.index(oid) + len(oid)
-    damaged = whole[: offset + 2] + b"\x05" + whole[offset + 3 :]
+    offset = original.index(oid) + len(oid)
+    damaged = original[: offset + 2] + b"\x05" + original[offset + 3 :]
     ((code, message),) = decode(damaged).remarks
     assert code == "file-malformed"
     assert f"{LEAF.serial_number:x}" in message

@@ -91,8 +91,8 @@ def ask(shell: Shell) -> dict[str, tuple[int, str]]:
         "pfx": ("pfx", "requests", "--passphrase-file", "passphrase.txt"),
         "steps": ("steps", "requests"),
     }
-    ended = {name: shell(*arguments) for name, arguments in commands.items()}
-    return {name: (result.status, result.out + result.err) for name, result in ended.items()}
+    results = {name: shell(*arguments) for name, arguments in commands.items()}
+    return {name: (result.status, result.out + result.err) for name, result in results.items()}
 
 
 @pytest.mark.parametrize(("changes", "code"), REFUSED.values(), ids=REFUSED)
@@ -100,18 +100,18 @@ def test_every_command_reports_a_rejected_certificate(shell, requests, ca, chang
     """If receive rejects a certificate, every later command reports the error and still processes
     the valid certificate.
     """
-    back = shell.folder / "back"
-    certificate = answer(ca, requests, back, **changes)
+    returned_folder = shell.folder / "back"
+    certificate = answer(ca, requests, returned_folder, **changes)
     if not changes:
         certificate.write_bytes(flipped(certificate.read_bytes()))
-    (back / "chain.pem").write_bytes(ca.chain)
+    (returned_folder / "chain.pem").write_bytes(ca.chain)
     received = shell("receive", "requests", "back")
     assert received.status == 1
     assert code in received.out
     results = ask(shell)
     # A CA certificate does not match any request, so lyncnb does not store it.
-    ended = [0, 1, 1] if code == "ca-certificate" else [1, 1, 1]
-    assert [results[name][0] for name in ("status", "pfx", "steps")] == ended
+    statuses = [0, 1, 1] if code == "ca-certificate" else [1, 1, 1]
+    assert [results[name][0] for name in ("status", "pfx", "steps")] == statuses
     if code == "ca-certificate":
         return
     for name, (_, text) in results.items():
@@ -127,12 +127,12 @@ def test_newer_certificate_with_an_error_replaces_nothing(shell, requests, ca, r
     """If a newer certificate has an error, it is stored separately, and the valid certificate stays
     in the package.
     """
-    back = shell.folder / "back"
-    good = answer(ca, requests, back, begins=timedelta(days=-2))
-    (back / "chain.pem").write_bytes(ca.chain)
+    returned_folder = shell.folder / "back"
+    good = answer(ca, requests, returned_folder, begins=timedelta(days=-2))
+    (returned_folder / "chain.pem").write_bytes(ca.chain)
     assert shell("receive", "requests", "back").status == 0
     assert ask(shell)["pfx"][0] == 0
-    kept = good.read_bytes()
+    content = good.read_bytes()
     newer = answer(ca, requests, shell.folder / "newer", **REFUSED[row][0])
     if not REFUSED[row][0]:
         newer.write_bytes(flipped(newer.read_bytes()))
@@ -141,7 +141,7 @@ def test_newer_certificate_with_an_error_replaces_nothing(shell, requests, ca, r
     assert REFUSED[row][1] in received.out
     (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
     assert record.state == "packaged"
-    assert (requests / record.issued.file).read_bytes() == kept
+    assert (requests / record.issued.file).read_bytes() == content
     assert len(record.refused) == 1
     assert (requests / record.refused[0].file).exists()
     assert REFUSED[row][1] in shell("status", "requests").out
@@ -153,8 +153,8 @@ def test_chain_that_disproves_a_recorded_certificate(shell, requests, ca):
 
     The other certificate of that CA, which the chain did sign, stays in use.
     """
-    back = shell.folder / "back"
-    damaged = answer(ca, requests, back)
+    returned_folder = shell.folder / "back"
+    damaged = answer(ca, requests, returned_folder)
     damaged.write_bytes(flipped(damaged.read_bytes()))
     shell("receive", "requests", "back")
     shell("pfx", "requests", "--passphrase-file", "passphrase.txt")
@@ -166,9 +166,9 @@ def test_chain_that_disproves_a_recorded_certificate(shell, requests, ca):
     assert [finding.code for finding in record.issued.judgement.findings] == [
         "chain-signature-wrong"
     ]
-    for name, (ended, text) in ask(shell).items():
+    for name, (exit_status, text) in ask(shell).items():
         assert "chain-signature-wrong" in text, name
-        assert ended == 1, name
+        assert exit_status == 1, name
     status = folder_status(requests)
     assert status.counts() == {"packaged": 1, "refused": 1}
     assert [request.state for request in status.requests if request.refused] == ["refused"]
@@ -179,9 +179,9 @@ def test_newer_certificate_from_another_ca_replaces_nothing(shell, requests, ca,
     """A newer certificate from another CA is not used until you accept the difference, even if its
     chain is complete.
     """
-    back = shell.folder / "back"
-    answer(ca, requests, back, begins=timedelta(days=-2))
-    (back / "chain.pem").write_bytes(ca.chain)
+    returned_folder = shell.folder / "back"
+    answer(ca, requests, returned_folder, begins=timedelta(days=-2))
+    (returned_folder / "chain.pem").write_bytes(ca.chain)
     shell("receive", "requests", "back")
     other = make_root(tmp_path_factory.mktemp("other"), subject="/CN=Fabrikam Root")
     csr = csr_of(requests, "StandardEdition")
@@ -210,9 +210,9 @@ def test_reissued_certificate_with_the_same_dates(shell, requests, ca):
     """If two certificates have the same dates, lyncnb uses the one with fewer errors. If the number
     of errors is equal, lyncnb uses the one that it received later.
     """
-    back = shell.folder / "back"
-    answer(ca, requests, back, serial=11)
-    (back / "chain.pem").write_bytes(ca.chain)
+    returned_folder = shell.folder / "back"
+    answer(ca, requests, returned_folder, serial=11)
+    (returned_folder / "chain.pem").write_bytes(ca.chain)
     shell("receive", "requests", "back")
     for serial in (12, 13, 14, 15, 16):
         newer = ca.sign(
@@ -225,7 +225,7 @@ def test_reissued_certificate_with_the_same_dates(shell, requests, ca):
             if candidate.request_id.startswith("Standard")
         ]
         assert certificate.serial == serial
-    assert shell("receive", "requests", shell.folder / "12.pem", back).status in (0, 1)
+    assert shell("receive", "requests", shell.folder / "12.pem", returned_folder).status in (0, 1)
     (certificate,) = [
         candidate
         for candidate in load_issued(open_requests(requests)).certificates
@@ -239,8 +239,8 @@ def test_chain_may_be_received_separately(shell, requests, ca, chain_first):
     """CA certificates may be received before or after the server certificate. lyncnb stores them,
     reports them and completes the chain.
     """
-    back = shell.folder / "back"
-    answer(ca, requests, back)
+    returned_folder = shell.folder / "back"
+    answer(ca, requests, returned_folder)
     chain = shell.write("chain.pem", ca.chain)
     if not chain_first:
         received = shell("receive", "requests", "back")
@@ -261,18 +261,18 @@ def test_incomplete_chain_is_packaged_only_on_request(shell, requests, ca):
     """A certificate with an incomplete chain is packaged only if its id is specified with `pfx
     --without-chain ID`.
     """
-    back = shell.folder / "back"
-    answer(ca, requests, back)
+    returned_folder = shell.folder / "back"
+    answer(ca, requests, returned_folder)
     shell("receive", "requests", "back")
     (record, other) = sorted(open_requests(requests).requests, key=lambda r: r.id, reverse=True)
-    done = shell(
+    result = shell(
         *("pfx", "requests", "--without-chain", record.id),
         *("--passphrase-file", "passphrase.txt"),
     )
-    assert done.status == 1
+    assert result.status == 1
     assert [path.stem for path in (requests / "pfx").glob("*.pfx")] == [record.id]
-    assert "1 package not made (" in done.out
-    assert f"): {other.id}\n" in done.out
+    assert "1 package not made (" in result.out
+    assert f"): {other.id}\n" in result.out
 
 
 def test_policy_is_accepted_with_a_reason(shell, requests, ca):
@@ -280,9 +280,9 @@ def test_policy_is_accepted_with_a_reason(shell, requests, ca):
 
     The reason is recorded.
     """
-    back = shell.folder / "back"
-    answer(ca, requests, back, extensions=without("crl"))
-    (back / "chain.pem").write_bytes(ca.chain)
+    returned_folder = shell.folder / "back"
+    answer(ca, requests, returned_folder, extensions=without("crl"))
+    (returned_folder / "chain.pem").write_bytes(ca.chain)
     shell("receive", "requests", "back")
     reason = "crl-distribution-point-absent=the lab has no list"
     received = shell("receive", "requests", "--accept", reason)
@@ -300,10 +300,10 @@ def test_missing_crl_is_accepted_once_for_a_ca(shell, requests, ca):
     """If you accept a certificate without a CRL URL and give a reason, the next certificate from
     the same CA is accepted too.
     """
-    back, without_list = shell.folder / "back", without("crl")
-    back.mkdir()
-    ca.sign(csr_of(requests, "Standard"), back / "server.pem", extensions=without_list)
-    (back / "chain.pem").write_bytes(ca.chain)
+    returned_folder, without_list = shell.folder / "back", without("crl")
+    returned_folder.mkdir()
+    ca.sign(csr_of(requests, "Standard"), returned_folder / "server.pem", extensions=without_list)
+    (returned_folder / "chain.pem").write_bytes(ca.chain)
     reason = "crl-distribution-point-absent=the lab has no list"
     assert shell("receive", "requests", "back", "--accept", reason).status == 0
     later = ca.sign(
@@ -323,13 +323,13 @@ def test_steps_after_a_rejection_name_the_ca(shell, requests, ca):
     """After a certificate is rejected, the steps explain what to request from which CA, and do not
     mention packages.
     """
-    back = shell.folder / "back"
-    answer(ca, requests, back, extensions=without("crl"))
-    (back / "chain.pem").write_bytes(ca.chain)
+    returned_folder = shell.folder / "back"
+    answer(ca, requests, returned_folder, extensions=without("crl"))
+    (returned_folder / "chain.pem").write_bytes(ca.chain)
     shell("receive", "requests", "back")
-    ended = shell("steps", "requests")
-    assert ended.status == 1
-    (message,) = [line for line in ended.out.splitlines() if "was refused" in line]
+    result = shell("steps", "requests")
+    assert result.status == 1
+    (message,) = [line for line in result.out.splitlines() if "was refused" in line]
     assert "ask the CA for another certificate" in message
     assert "crl-distribution-point-absent" in message
     assert "lyncnb pfx" not in message
@@ -340,12 +340,12 @@ def test_rejected_certificate_is_reported_until_it_is_replaced(shell, requests, 
     """Every command reports a rejected certificate until a valid certificate for the same request
     replaces it.
     """
-    back, again = shell.folder / "back", shell.folder / "again"
-    answer(ca, requests, back, extensions=without("crl"), begins=-48 * _HOUR)
-    (back / "chain.pem").write_bytes(ca.chain)
+    returned_folder, second_folder = shell.folder / "back", shell.folder / "again"
+    answer(ca, requests, returned_folder, extensions=without("crl"), begins=-48 * _HOUR)
+    (returned_folder / "chain.pem").write_bytes(ca.chain)
     assert "of them refused" in shell("receive", "requests", "back").out
     assert "was refused" in shell("status", "requests").out
-    answer(ca, requests, again)
+    answer(ca, requests, second_folder)
     assert shell("receive", "requests", "again").status == 0
     assert "was refused" not in shell("status", "requests").out
 
@@ -366,9 +366,9 @@ def test_findings_can_be_accepted_before_certificates_are_received(shell, ca):
         *("--passphrase-file", "passphrase.txt"),
     )
     assert shell(*request).status == 0
-    requests, back = shell.folder / "requests", shell.folder / "back"
-    answer(ca, requests, back, extensions=without("crl"))
-    (back / "chain.pem").write_bytes(ca.chain)
+    requests, returned_folder = shell.folder / "requests", shell.folder / "back"
+    answer(ca, requests, returned_folder, extensions=without("crl"))
+    (returned_folder / "chain.pem").write_bytes(ca.chain)
     received = shell("receive", "requests", "back")
     assert received.status == 0
     assert f"accepted: {reason}" in received.out
@@ -390,11 +390,11 @@ def test_invalid_signature_cannot_be_accepted_in_advance(shell):
     """The request command rejects a plan.toml that accepts an invalid signature."""
     shell.write("topology.csv", TABLE)
     shell.write("plan.toml", '[accepted]\nchain-signature-wrong = "because"\n')
-    ended = shell("request", "topology.csv", "requests", "--options", "plan.toml")
-    assert ended.status == 2
+    result = shell("request", "topology.csv", "requests", "--options", "plan.toml")
+    assert result.status == 2
     assert (
         'the option "accepted" contains "chain-signature-wrong", which you cannot accept'
-        in ended.err
+        in result.err
     )
     assert not (shell.folder / "requests").exists()
 
@@ -404,9 +404,9 @@ def test_invalid_signatures_and_keys_are_never_accepted(shell, requests, code):
     """The receive command rejects the option --accept for invalid signatures, wrong keys, wrong
     names, and misspelled codes.
     """
-    ended = shell("receive", "requests", "--accept", f"{code}=because")
-    assert ended.status == 3
-    assert code in ended.err
+    result = shell("receive", "requests", "--accept", f"{code}=because")
+    assert result.status == 3
+    assert code in result.err
 
 
 @pytest.mark.parametrize("subfolder", ["returned", "pfx"])
@@ -415,26 +415,26 @@ def test_files_that_were_exchanged_are_found(shell, requests, ca, subfolder, nam
     """If a certificate or package in the folder differs from the record, lyncnb reports the file
     and its hash.
     """
-    back = shell.folder / "back"
-    answer(ca, requests, back)
-    (back / "chain.pem").write_bytes(ca.chain)
+    returned_folder = shell.folder / "back"
+    answer(ca, requests, returned_folder)
+    (returned_folder / "chain.pem").write_bytes(ca.chain)
     shell("receive", "requests", "back")
     ask(shell)
-    ending = "cer" if subfolder == "returned" else "pfx"
-    exchanged, other = (next((requests / subfolder).glob(f"{name}*.{ending}")) for name in names)
+    suffix = "cer" if subfolder == "returned" else "pfx"
+    exchanged, other = (next((requests / subfolder).glob(f"{name}*.{suffix}")) for name in names)
     exchanged.write_bytes(other.read_bytes())
-    ended = shell("status", "requests")
-    assert ended.status == 3
-    assert f"{subfolder}/{exchanged.name}" in ended.out + ended.err
-    assert "differs from the file" in ended.out + ended.err
+    result = shell("status", "requests")
+    assert result.status == 3
+    assert f"{subfolder}/{exchanged.name}" in result.out + result.err
+    assert "differs from the file" in result.out + result.err
     received = shell("receive", "requests")
     assert received.status == 1
     code = {"returned": "file-exchanged", "pfx": "package-exchanged"}[subfolder]
     assert code in received.out
-    ended = shell("steps", "requests")
-    assert ended.status == 1
+    result = shell("steps", "requests")
+    assert result.status == 1
     problem = {"returned": "differs from the file", "pfx": "is not the package"}[subfolder]
-    assert f"{subfolder}/{exchanged.name} {problem}" in ended.out
+    assert f"{subfolder}/{exchanged.name} {problem}" in result.out
     scripts = "".join(path.read_text("utf-8-sig") for path in (requests / "steps").rglob("*.ps1"))
     assert exchanged.stem + ".pfx" not in scripts
     if (
@@ -449,11 +449,11 @@ def test_rejected_certificate_that_became_valid_is_reported(requests, ca, tmp_pa
     again.
     """
     soon = Authority(ca.folder, "root").subordinate("soon", begins=_HOUR)
-    back = tmp_path / "back"
-    answer(soon, requests, back)
-    (back / "chain.pem").write_bytes(soon.chain)
+    returned_folder = tmp_path / "back"
+    answer(soon, requests, returned_folder)
+    (returned_folder / "chain.pem").write_bytes(soon.chain)
     assert "chain-issuer-not-in-force" in {
-        finding.code for finding in receive(requests, back).findings
+        finding.code for finding in receive(requests, returned_folder).findings
     }
     later = datetime.now(UTC) + 2 * _HOUR
     (waiting, _) = folder_status(requests, today=later).requests
@@ -472,9 +472,9 @@ def test_status_and_evaluation_write_nothing(shell, requests, ca):
     """The status command and an evaluation of recorded certificates change no file and no time
     stamp.
     """
-    back = shell.folder / "back"
-    answer(ca, requests, back, ends=-_HOUR)
-    (back / "chain.pem").write_bytes(ca.chain)
+    returned_folder = shell.folder / "back"
+    answer(ca, requests, returned_folder, ends=-_HOUR)
+    (returned_folder / "chain.pem").write_bytes(ca.chain)
     shell("receive", "requests", "back")
     before = {path: path.stat().st_mtime_ns for path in requests.rglob("*")}
     shell("status", "requests")

@@ -62,10 +62,8 @@ def replace_public_key(der: bytes, key: bytes) -> bytes | None:
         parts[index] = key
     except (BadStructure, IndexError, ValueError):
         return None
-    whole = element(0x30, b"".join(parts)) + b"".join(
-        der[child.begin : child.end] for child in rest
-    )
-    return element(0x30, whole)
+    body = element(0x30, b"".join(parts)) + b"".join(der[child.begin : child.end] for child in rest)
+    return element(0x30, body)
 
 
 def test_no_certificate_is_lost(tmp_path):
@@ -78,14 +76,14 @@ def test_no_certificate_is_lost(tmp_path):
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     every = vectors()
     step = max(len(every) // COUNT, 1)
-    made = {
+    certificates = {
         grafted for der in every[::step] if (grafted := replace_public_key(der, spki)) is not None
     }
-    assert len(made) >= min(COUNT, len(every)) // 2
+    assert len(certificates) >= min(COUNT, len(every)) // 2
     answers = tmp_path / "answers"
     answers.mkdir()
     readable = {}
-    for number, der in enumerate(sorted(made)):
+    for number, der in enumerate(sorted(certificates)):
         (answers / f"{number:04}.cer").write_bytes(der)
         with suppress(BadCertificate):
             readable[number] = read_certificate(der)
@@ -95,14 +93,16 @@ def test_no_certificate_is_lost(tmp_path):
         issued = receive(bundle.folder, answers, today=TODAY)
     reported = {finding.about for finding in issued.findings}
     assert not any("ParseError" in finding.message for finding in issued.findings)
-    assert {f"{n:04}.cer" for n in range(len(made)) if n not in readable} <= reported
+    assert {f"{n:04}.cer" for n in range(len(certificates)) if n not in readable} <= reported
     possible = {certificate.sha256 for certificate in readable.values() if not certificate.is_ca}
-    kept = {certificate.sha256 for certificate in (*issued.certificates, *issued.refused)}
-    rest = possible - kept
+    stored_hashes = {certificate.sha256 for certificate in (*issued.certificates, *issued.refused)}
+    missing_hashes = possible - stored_hashes
     # A self-signed certificate matches no request. If its public key is replaced with a key of the
     # folder, it is no longer self-signed.
-    assert rest == set()
-    again = load_issued(open_requests(bundle.folder), today=TODAY)
-    assert {certificate.sha256 for certificate in (*again.certificates, *again.refused)} == kept
-    assert not any(finding.code == "file-exchanged" for finding in again.findings)
+    assert missing_hashes == set()
+    reread = load_issued(open_requests(bundle.folder), today=TODAY)
+    assert {
+        certificate.sha256 for certificate in (*reread.certificates, *reread.refused)
+    } == stored_hashes
+    assert not any(finding.code == "file-exchanged" for finding in reread.findings)
     assert open_requests(bundle.folder).manifest.by_id[request_id].state == "waiting"

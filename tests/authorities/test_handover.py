@@ -53,26 +53,26 @@ def test_package(folder, tmp_path):
 
     AD CS also gets a batch file.
     """
-    made = hand_over(folder, tmp_path / "out.zip")
+    package = hand_over(folder, tmp_path / "out.zip")
     entries = contents(tmp_path / "out.zip")
     folders = ("internal-ca01-contoso-com-contoso-issuing-ca-1", "public-litware-public-ca")
-    assert tuple(part.folder for part in made.parts) == folders
-    for part in made.parts:
-        own = {f"csr/{record.id}.csr" for record in part.requests}
+    assert tuple(part.folder for part in package.parts) == folders
+    for part in package.parts:
+        csr_names = {f"csr/{record.id}.csr" for record in part.requests}
         extra = {"README.html", "summary.csv", "names.txt"}
         extra |= {"submit.cmd"} if part.issuer == "internal" else set()
-        inside = {name.partition("/")[2] for name in entries if name.startswith(part.folder)}
-        assert inside == own | extra
-    assert len(made.requests) == len(open_requests(folder).requests)
+        entry_names = {name.partition("/")[2] for name in entries if name.startswith(part.folder)}
+        assert entry_names == csr_names | extra
+    assert len(package.requests) == len(open_requests(folder).requests)
 
 
 def test_requests_are_those_of_the_folder(folder, tmp_path):
     """The CSRs in the package are identical to those in the request folder, and their signatures
     are valid.
     """
-    made = hand_over(folder, tmp_path / "out.zip")
+    package = hand_over(folder, tmp_path / "out.zip")
     entries = contents(tmp_path / "out.zip")
-    for part in made.parts:
+    for part in package.parts:
         for record in part.requests:
             data = entries[f"{part.folder}/csr/{record.id}.csr"]
             assert data == (folder / record.files.csr).read_bytes()
@@ -130,8 +130,8 @@ def test_page_shows_lifetime_limit_and_validation_end(tmp_path, ca, lifetimes):
     """The page for the CA shows the strictest lifetime limit, and the date until which e-mail can
     validate a wildcard.
     """
-    made = make_folder(tmp_path / "requests", make_plan(ca={"public": ca})).folder
-    hand_over(made, tmp_path / "out.zip", issuer="public", today=date(2026, 11, 28))
+    folder = make_folder(tmp_path / "requests", make_plan(ca={"public": ca})).folder
+    hand_over(folder, tmp_path / "out.zip", issuer="public", today=date(2026, 11, 28))
     (page,) = (unmarked(data.decode()) for name, data in contents(tmp_path / "out.zip").items()
                if name.endswith("README.html"))  # fmt: skip
     assert f"A certificate is valid for {lifetimes} days if it is issued on" in page
@@ -160,7 +160,7 @@ def test_page_uses_the_current_date_after_the_planned_date(tmp_path):
     """
     options = {"planned_issue_date": date(2027, 1, 28), "issuer": {"": "public"}}
     make_folder(tmp_path / "requests", make_plan(**options))
-    made = hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2027, 6, 14))
+    package = hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2027, 6, 14))
     page = unmarked(contents(tmp_path / "out.zip")["public/README.html"].decode())
     # The evaluation date appears in the table and in the margin.
     assert page.count("2027-01-28") == 2
@@ -168,7 +168,7 @@ def test_page_uses_the_current_date_after_the_planned_date(tmp_path):
     assert (
         "A certificate is valid for at most 100 days, or at most 47 days if it is issued on" in page
     )
-    assert "--needed-by" in made.missing
+    assert "--needed-by" in package.missing
 
 
 def test_page_shows_sender_date_and_files_to_return(folder, tmp_path):
@@ -194,8 +194,8 @@ def test_page_cites_the_products_own_documents(tmp_path):
     and cites no document twice.
     """
     plan = plan_certificates(make_plan().topology, load_rules("sfb2019"))
-    made = make_folder(tmp_path / "requests", plan).folder
-    hand_over(made, tmp_path / "out.zip")
+    folder = make_folder(tmp_path / "requests", plan).folder
+    hand_over(folder, tmp_path / "out.zip")
     pages = [data.decode() for name, data in contents(tmp_path / "out.zip").items()
              if name.endswith("README.html")]  # fmt: skip
     assert all("Lync" not in page for page in pages)
@@ -233,9 +233,9 @@ def test_names(folder, tmp_path):
     """The package lists the names of each request on one line, for CA portals that do not read the
     SAN in a CSR.
     """
-    made = hand_over(folder, tmp_path / "out.zip", issuer="public")
+    package = hand_over(folder, tmp_path / "out.zip", issuer="public")
     text = contents(tmp_path / "out.zip")["public-litware-public-ca/names.txt"].decode()
-    record = made.requests[0]
+    record = package.requests[0]
     assert f"csr/{record.id}.csr\r\n{', '.join(record.plan.san)}\r\n" in text
 
 
@@ -252,15 +252,15 @@ def test_names(folder, tmp_path):
 )
 def test_requests_for_the_package_can_be_selected(folder, tmp_path, choice, expected):
     """A user can select requests for the package by CA, site or pool, in any letter case."""
-    made = hand_over(folder, tmp_path / "out.zip", **choice)
-    assert [record.plan.role for record in made.requests] == expected
+    package = hand_over(folder, tmp_path / "out.zip", **choice)
+    assert [record.plan.role for record in package.requests] == expected
 
 
 def test_list_of_ids(folder, tmp_path):
     """You can select a group of requests for the package with a list of ids."""
-    wanted = find_id(open_requests(folder), "med01")
-    made = hand_over(folder, tmp_path / "out.zip", requests=[wanted])
-    assert [record.id for record in made.requests] == [wanted]
+    request_id = find_id(open_requests(folder), "med01")
+    package = hand_over(folder, tmp_path / "out.zip", requests=[request_id])
+    assert [record.id for record in package.requests] == [request_id]
 
 
 def test_only_waiting_requests_are_packed(folder, tmp_path):
@@ -347,29 +347,31 @@ def test_invalid_template_name_is_rejected_before_writing(folder, tmp_path):
 
 def test_shown(folder, tmp_path):
     """The packed requests can be shown as a table, as text and as JSON."""
-    made = hand_over(folder, tmp_path / "out.zip")
-    assert repr(made) == (
+    package = hand_over(folder, tmp_path / "out.zip")
+    assert repr(package) == (
         "6 requests in out.zip: 5 for ca01.contoso.com\\Contoso Issuing CA 1; "
         "1 for Litware <Public> CA; no private keys"
     )
-    assert len(made.to_frame()) == 6
-    first, *_, missing, summary = made.to_text().splitlines()
+    assert len(package.to_frame()) == 6
+    first, *_, missing, summary = package.to_text().splitlines()
     assert first.startswith("5 requests in internal-ca01")
     assert missing == (
         "the package does not include the sender (--sender) and the date (--needed-by), so the CA's administrators must ask you for this information"
     )
-    assert summary == repr(made)
-    assert "Litware &lt;Public&gt; CA" in made._repr_html_()
-    assert made.to_document()["parts"][1]["ca"] == "Litware <Public> CA"
+    assert summary == repr(package)
+    assert "Litware &lt;Public&gt; CA" in package._repr_html_()
+    assert package.to_document()["parts"][1]["ca"] == "Litware <Public> CA"
 
 
 def test_two_names_one_folder():
     """If two CAs would have the same folder name, the package has a separate folder for each CA."""
     from lyncnb.authorities.submission import choose_part_folder
 
-    taken = {"internal-a-b"}
-    assert choose_part_folder("internal", "A.B", taken) == "internal-a-b_2"
-    assert choose_part_folder("internal", "A.B", {*taken, "internal-a-b_2"}) == "internal-a-b_3"
+    used_names = {"internal-a-b"}
+    assert choose_part_folder("internal", "A.B", used_names) == "internal-a-b_2"
+    assert (
+        choose_part_folder("internal", "A.B", {*used_names, "internal-a-b_2"}) == "internal-a-b_3"
+    )
     assert choose_part_folder("public", "憑證", set()) == "public"
 
 
@@ -453,28 +455,28 @@ def with_client_authentication(folder):
     """
     manifest = folder / "manifest.json"
     document = json.loads(manifest.read_text(encoding="utf-8"))
-    [wanted] = [r for r in document["requests"] if r["plan"]["role"] == "Mediation"]
-    wanted["plan"]["eku"] = ["serverAuth", "clientAuth"]
+    [request] = [r for r in document["requests"] if r["plan"]["role"] == "Mediation"]
+    request["plan"]["eku"] = ["serverAuth", "clientAuth"]
     document["plan_sha256"] = ""  # The request is no longer part of the current plan.
     manifest.write_text(json.dumps(document), encoding="utf-8")
-    return wanted["id"]
+    return request["id"]
 
 
 def test_each_kind_of_usage_has_its_template(folder, tmp_path):
     """In the package, requests with client authentication are in a separate folder, and their batch
     file uses another template.
     """
-    wanted = with_client_authentication(folder)
+    request_id = with_client_authentication(folder)
     with pytest.raises(OptionsError, match="must have server and client authentication") as caught:
         hand_over(folder, tmp_path / "out.zip")
     assert "--template clientAuth=NAME" in caught.value.hint
-    made = hand_over(folder, tmp_path / "out.zip", client_template="LyncBoth")
-    templates = {record.id: part.template for part in made.parts for record in part.requests}
-    assert templates.pop(wanted) == "LyncBoth"
+    package = hand_over(folder, tmp_path / "out.zip", client_template="LyncBoth")
+    templates = {record.id: part.template for part in package.parts for record in part.requests}
+    assert templates.pop(request_id) == "LyncBoth"
     assert set(templates.values()) == {"WebServer", ""}
-    [subfolder] = [part.folder for part in made.parts if part.template == "LyncBoth"]
+    [subfolder] = [part.folder for part in package.parts if part.template == "LyncBoth"]
     assert b'set "TEMPLATE=LyncBoth"' in contents(tmp_path / "out.zip")[f"{subfolder}/submit.cmd"]
-    alone = hand_over(folder, tmp_path / "one.zip", requests=[wanted], template="Both")
+    alone = hand_over(folder, tmp_path / "one.zip", requests=[request_id], template="Both")
     assert [part.template for part in alone.parts] == ["Both"]
 
 
@@ -510,10 +512,10 @@ def test_page_names_the_option_for_each_missing_detail(tmp_path):
     folder = make_folder(tmp_path / "requests", make_plan()).folder
     open_points = hand_over(folder, tmp_path / "out.zip").missing
     assert all(word in open_points for word in ("--sender", "--needed-by", "[ca]"))
-    named = make_folder(tmp_path / "named", make_plan(ca=CAS)).folder
-    made = hand_over(named, tmp_path / "all.zip", sender="Ana Li", needed_by=TODAY)
-    assert made.missing == ""
-    assert "must ask" not in made.to_text()
+    complete_folder = make_folder(tmp_path / "named", make_plan(ca=CAS)).folder
+    package = hand_over(complete_folder, tmp_path / "all.zip", sender="Ana Li", needed_by=TODAY)
+    assert package.missing == ""
+    assert "must ask" not in package.to_text()
 
 
 def test_page_lists_compromised_certificates(folder, tmp_path):
@@ -532,13 +534,13 @@ def test_page_lists_compromised_certificates(folder, tmp_path):
         f"Revoke the certificate with serial number {serial} for the reason keyCompromise "
         "(RFC 5280 section 5.3.1)"
     )
-    made = hand_over(folder, tmp_path / "out.zip")
-    (part,) = made.parts
+    package = hand_over(folder, tmp_path / "out.zip")
+    (part,) = package.parts
     page = unmarked(contents(tmp_path / "out.zip")[f"{part.folder}/README.html"].decode())
     assert words in text_of(page)
     assert f"certutil -revoke {serial} 1" in text_of(page)
     assert "superseded" not in text_of(page)
-    assert "1 certificate to revoke" in made.to_text()
+    assert "1 certificate to revoke" in package.to_text()
     path.write_bytes(p7b(*answer_all(open_requests(folder), ca).values(), *ca.chain))
     receive(folder, path, today=TODAY)
     (part,) = hand_over(folder, tmp_path / "out.zip").parts
@@ -556,17 +558,17 @@ def test_page_names_withdrawn_requests(folder, tmp_path):
     name = find_id(open_requests(folder), "med01")
     before = open_requests(folder).manifest.by_id[name].csr_sha256
     renew(folder, name, reason="a test", withdraw=True, passphrase=PASSPHRASE, today=TODAY)
-    made = hand_over(folder, tmp_path / "out.zip")
+    package = hand_over(folder, tmp_path / "out.zip")
     pages = {
         part.folder: text_of(
             unmarked(contents(tmp_path / "out.zip")[f"{part.folder}/README.html"].decode())
         )
-        for part in made.parts
+        for part in package.parts
     }
     assert [subfolder for subfolder, page in pages.items() if before in page] == [
-        made.parts[0].folder
+        package.parts[0].folder
     ]
-    assert "Do not issue certificates for these requests." in pages[made.parts[0].folder]
+    assert "Do not issue certificates for these requests." in pages[package.parts[0].folder]
 
 
 def text_of(page: str) -> str:

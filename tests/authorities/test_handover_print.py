@@ -34,12 +34,12 @@ def packed(tmp_path_factory):
     """Return the extracted packages for AD CS and a public CA."""
     package_folder = tmp_path_factory.mktemp("package")
     folder = make_folder(package_folder / "requests", make_plan()).folder
-    made = hand_over(
+    package = hand_over(
         folder, package_folder / "out.zip", sender=SENDER, needed_by=date(2026, 12, 24)
     )
     with zipfile.ZipFile(package_folder / "out.zip") as archive:
         archive.extractall(package_folder)
-    return package_folder, made
+    return package_folder, package
 
 
 @pytest.mark.parametrize("issuer", ["internal", "public"])
@@ -48,16 +48,16 @@ def test_page_on_paper(packed, tmp_path, chromium, issuer, landscape):
     """When the README page for a CA is printed, it has at most three sheets, and contains every
     name and every file.
     """
-    package_folder, made = packed
+    package_folder, package = packed
     pdf = tmp_path / "page.pdf"
     with opened(chromium, package_folder / issuer / "README.html") as page:
         page.pdf(path=str(pdf), format="A4", landscape=landscape)
     text = pdf_text(pdf)
-    (part,) = (part for part in made.parts if part.issuer == issuer)
-    wanted = {name for r in part.requests for name in (*r.plan.san, r.plan.common_name)}
-    wanted |= {r.files.csr for r in part.requests} | {r.csr_sha256 for r in part.requests}
-    wanted |= {SENDER.replace(" ", ""), "2026-12-24"}
-    assert [name for name in sorted(wanted) if name not in text] == []
+    (part,) = (part for part in package.parts if part.issuer == issuer)
+    expected = {name for r in part.requests for name in (*r.plan.san, r.plan.common_name)}
+    expected |= {r.files.csr for r in part.requests} | {r.csr_sha256 for r in part.requests}
+    expected |= {SENDER.replace(" ", ""), "2026-12-24"}
+    assert [name for name in sorted(expected) if name not in text] == []
     assert page_count(pdf) <= 3
 
 

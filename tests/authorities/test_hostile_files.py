@@ -64,12 +64,12 @@ def answered_folder(tmp_path_factory) -> tuple[Path, list[bytes]]:
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, work_folder / "requests", passphrase=PASSPHRASE)
     ca = make_root(work_folder / "ca").subordinate("issuing")
-    back = work_folder / "back"
-    back.mkdir()
+    returned_folder = work_folder / "back"
+    returned_folder.mkdir()
     for path in (work_folder / "requests" / "csr").iterdir():
-        ca.sign(path, back / f"{path.stem}.pem")
-    (back / "chain.pem").write_bytes(ca.chain)
-    assert receive(work_folder / "requests", back).exit_status == 0
+        ca.sign(path, returned_folder / f"{path.stem}.pem")
+    (returned_folder / "chain.pem").write_bytes(ca.chain)
+    assert receive(work_folder / "requests", returned_folder).exit_status == 0
     bundle = open_requests(work_folder / "requests")
     write_pfx(load_issued(bundle), passphrase=PASSPHRASE)
     return work_folder / "requests", forms(ca, work_folder)
@@ -112,10 +112,10 @@ def forms(ca: Authority, work_folder: Path) -> list[bytes]:
     return [*files, (work_folder / "one.pfx").read_bytes(), csr.read_bytes()]
 
 
-def damage_file(number: int, whole: list[bytes]) -> bytes:
+def damage_file(number: int, sound_files: list[bytes]) -> bytes:
     """Damage one of the files in the way that the given number selects."""
     chance = random.Random(number)
-    data = bytearray(chance.choice(whole))
+    data = bytearray(chance.choice(sound_files))
     for _ in range(chance.choice((1, 1, 1, 2, 4, 16))):
         offset = chance.randrange(len(data))
         length = chance.choice((1, 2, 4, 32, 200))
@@ -133,7 +133,7 @@ def damage_file(number: int, whole: list[bytes]) -> bytes:
         elif kind == 5:
             del data[offset:]
         elif kind == 6:
-            data += chance.choice(whole)[: chance.randrange(2000)]
+            data += chance.choice(sound_files)[: chance.randrange(2000)]
         else:
             data[offset:offset] = chance.choice(
                 (b"\r\n", b"\0", b"-----", b"=", b" " * length, b"\xff\xfe")
@@ -159,24 +159,24 @@ def test_damaged_files_do_no_harm(tmp_path, answered_folder, capfd):
     """If a file is damaged, lyncnb raises no exception, shows no warnings of libraries, and stores
     only files that the CA returned.
     """
-    original, whole = answered_folder
+    original, sound_files = answered_folder
     folder = Path(shutil.copytree(original, tmp_path / "requests"))
     roots = {chain for _, chain, _ in facts(folder)}
     beside = sorted(path.name for path in tmp_path.iterdir())
-    kept = 0
+    accepted_count = 0
     for number in range(COUNT):
-        odd = tmp_path / "requests-odd.cer"
-        odd.write_bytes(damage_file(number, whole))
+        damaged_path = tmp_path / "requests-odd.cer"
+        damaged_path.write_bytes(damage_file(number, sound_files))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            issued = receive(folder, odd)
+            issued = receive(folder, damaged_path)
         assert issued.exit_status in (0, 1, 2), number
         assert not any("ParseError" in finding.message for finding in issued.findings), number
-        odd.unlink()
+        damaged_path.unlink()
         assert sorted(path.name for path in tmp_path.iterdir()) == beside
         assert {chain for _, chain, _ in facts(folder)} == roots, number
         for certificate in load_issued(open_requests(folder)).certificates:
             assert not certificate.has_errors, number
-        kept += bool(issued.certificates)
-    assert kept < COUNT
+        accepted_count += bool(issued.certificates)
+    assert accepted_count < COUNT
     assert "Traceback" not in "".join(capfd.readouterr())

@@ -148,8 +148,8 @@ def test_newer_answer(folder, tmp_path):
     issued = receive(folder, write(tmp_path / "2.cer", pem(second)), today=TODAY)
     assert [finding.code for finding in issued.findings] == ["replaces-earlier-certificate"]
     assert (folder / "returned" / f"{request_id}.cer").read_bytes() == pem(second)
-    (kept,) = (folder / "archive").glob("*.cer")
-    assert kept.read_bytes() == pem(first)
+    (archived,) = (folder / "archive").glob("*.cer")
+    assert archived.read_bytes() == pem(first)
     manifest = open_requests(folder).manifest
     assert [event.event for event in manifest.log] == ["certificate-replaced"]
     issued = receive(folder, tmp_path / "1.p7b", today=TODAY)
@@ -216,11 +216,11 @@ def test_files_copied_into_the_folder_are_read(folder):
     request_id, other = find_id(bundle, "med01"), edge_external(bundle)
     answers = answer_all(bundle, CA)
     # lyncnb reserves this file name.
-    own = write(folder / "returned" / f"{request_id}.cer", der(answers[request_id]))
+    reserved_path = write(folder / "returned" / f"{request_id}.cer", der(answers[request_id]))
     write(folder / "returned" / "download(1).p7b", p7b(answers[other], *CA.chain))
     issued = receive(folder, today=TODAY)
     assert {certificate.request_id for certificate in issued.certificates} == {request_id, other}
-    assert own.read_bytes() == pem(answers[request_id])
+    assert reserved_path.read_bytes() == pem(answers[request_id])
     (moved,) = (folder / "archive").glob("*.cer")
     assert moved.read_bytes() == der(answers[request_id])
     assert (folder / "returned" / "download(1).p7b").exists()
@@ -246,8 +246,8 @@ def test_hostile_files_are_reported(folder, tmp_path):
     after = snapshot(folder, but_lock=True)
     new = {Path(name) for name in after if after[name] != inside.get(name)}
     new = {path.relative_to(folder).as_posix() for path in new}
-    rest = {name for name in new if not name.startswith("returned/issuers/")}
-    assert rest == {"returned", "returned/issuers", "manifest.json"}
+    other_names = {name for name in new if not name.startswith("returned/issuers/")}
+    assert other_names == {"returned", "returned/issuers", "manifest.json"}
     assert snapshot(answers, but_lock=True) == outside
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answers", "requests"]
 
@@ -267,11 +267,11 @@ def test_a_valid_certificate_in_an_invalid_file_is_rejected(folder, tmp_path):
     }
     for name, data in forms.items():
         write(answers / name, data)
-    inside = snapshot(folder, but_lock=True)
+    before = snapshot(folder, but_lock=True)
     issued = receive(folder, answers, today=TODAY)
     assert {finding.code for finding in issued.findings} == {"file-malformed"}
     assert issued.certificates == ()
-    assert snapshot(folder, but_lock=True) == inside
+    assert snapshot(folder, but_lock=True) == before
 
 
 def test_forged(folder, tmp_path):
@@ -328,13 +328,13 @@ def test_lost_file(folder, tmp_path):
     answer = write(tmp_path / "a.p7b", p7b(answer_all(bundle, CA)[request_id], *CA.chain))
     receive(folder, answer, today=TODAY)
     path = folder / "returned" / f"{request_id}.cer"
-    kept = path.read_bytes()
+    content = path.read_bytes()
     path.unlink()
     issued = match_certificates(open_requests(folder), today=TODAY)
     assert ("file-unreadable", request_id) in {(f.code, f.about) for f in issued.findings}
-    again = receive(folder, answer, today=TODAY)
-    assert path.read_bytes() == kept
-    assert {f.code for f in again.findings} == {f.code for f in issued.findings} - {
+    repeated = receive(folder, answer, today=TODAY)
+    assert path.read_bytes() == content
+    assert {f.code for f in repeated.findings} == {f.code for f in issued.findings} - {
         "file-unreadable"
     }
 
@@ -348,9 +348,9 @@ def test_a_lost_folder_of_returned_files_is_rebuilt(folder, tmp_path):
     shutil.rmtree(folder / "returned")
     problems = folder_status(folder, today=TODAY).problems
     assert any("lyncnb receive" in problem.hint for problem in problems)
-    again = receive(folder, answer, today=TODAY)
-    assert [finding for finding in again.findings if finding.severity != "notice"] == []
-    assert again.exit_status == 0
+    repeated = receive(folder, answer, today=TODAY)
+    assert [finding for finding in repeated.findings if finding.severity != "notice"] == []
+    assert repeated.exit_status == 0
     after = snapshot(folder / "returned", but_lock=True)
     kinds = [{name: (facts[0], facts[3]) for name, facts in x.items()} for x in (before, after)]
     assert kinds[0] == kinds[1]
@@ -431,13 +431,13 @@ def test_control_characters_are_shown_as_numbers(folder, tmp_path):
     escape = "\x1b[2J"
     ca = PythonCa(f"Contoso{escape}")
     request_id = find_id(open_requests(folder), "med01")
-    odd = ca.issue_for(
+    certificate = ca.issue_for(
         request_of(open_requests(folder), request_id),
         subject=[("CN", f"med01.contoso.com{escape}")],
         san=[f"med01{escape}.contoso.com"],
     )
     answers = tmp_path / "answers"
-    write(answers / f"a{escape}\n.cer", pem(odd))
+    write(answers / f"a{escape}\n.cer", pem(certificate))
     write(answers / f"b{escape}.txt", b"hello")
     with zipfile.ZipFile(answers / "c.zip", "w") as archive:
         archive.writestr(f"d{escape}.cer", b"hello")

@@ -91,10 +91,10 @@ def waiting(created_requests, tmp_path):
     """Return copies of a folder that has not received its requests, its plan, and the request
     files. A test may change the copies.
     """
-    folder, plan, made = created_requests
+    folder, plan, request_paths = created_requests
     shutil.copytree(folder, tmp_path / "folder")
-    shutil.copytree(made[0].parent, tmp_path / "tools01")
-    return tmp_path / "folder", plan, [tmp_path / "tools01" / path.name for path in made]
+    shutil.copytree(request_paths[0].parent, tmp_path / "tools01")
+    return tmp_path / "folder", plan, [tmp_path / "tools01" / path.name for path in request_paths]
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +103,9 @@ def issued(created_requests, tmp_path_factory):
     CA issued for them.
     """
     work_folder = tmp_path_factory.mktemp("issued")
-    folder, _, made = created_requests
+    folder, _, request_paths = created_requests
     shutil.copytree(folder, work_folder / "folder")
-    receive_requests(work_folder / "folder", *made, today=TODAY)
+    receive_requests(work_folder / "folder", *request_paths, today=TODAY)
     root = make_root(work_folder / "ca")
     for path in sorted((work_folder / "folder" / "csr").glob("*.csr")):
         root.sign(path, work_folder / "back" / f"{path.stem}.pem")
@@ -131,16 +131,16 @@ def test_the_same_plan_again_changes_no_byte(waiting):
     """If the same plan is written again, no file in the request folder changes, whether the folder
     already contains the requests or still waits for them.
     """
-    folder, plan, made = waiting
+    folder, plan, request_paths = waiting
     before = snapshot(folder, but_lock=True)
     bundle = request_elsewhere(plan, folder, findings=(), computer=TOOLS)
     assert bundle.counts() == {"kept": len(plan.certificates)}
     assert snapshot(folder, but_lock=True) == before
-    receive_requests(folder, *made)
+    receive_requests(folder, *request_paths)
     # After the import, the summary lists the requests.
     request_elsewhere(plan, folder, findings=())
     before = snapshot(folder, but_lock=True)
-    assert [request.action for request in receive_requests(folder, *made).requests] == [
+    assert [request.action for request in receive_requests(folder, *request_paths).requests] == [
         "kept",
         "kept",
     ]
@@ -153,7 +153,7 @@ def test_requests_certificates_and_steps_match(issued, created_requests, tmp_pat
     steps match each other.
     """
     folder, _ = issued
-    _, _, made = created_requests
+    _, _, request_paths = created_requests
     shutil.copytree(folder, tmp_path / "folder")
     folder = tmp_path / "folder"
     received = load_issued(open_requests(folder))
@@ -165,14 +165,14 @@ def test_requests_certificates_and_steps_match(issued, created_requests, tmp_pat
     assert steps.exit_status == 0
     assert [page.server for page in steps.key_holders] == [r.id for r in open_requests(folder)
                                                           .requests]  # fmt: skip
-    written = {path.name for path in write_steps(steps, folder)}
+    written_names = {path.name for path in write_steps(steps, folder)}
     for page in steps.key_holders:
         (package,) = page.packages
-        assert {f"{page.server}-finish.ps1", f"{page.server}-finish.html"} <= written
+        assert {f"{page.server}-finish.ps1", f"{page.server}-finish.html"} <= written_names
         typed = [line for step in page.steps for line in step.commands]
         assert any(package.thumbprint in line and "-exportPFX" in line for line in typed)
         # OpenSSL creates the same package from the issued certificate, the chain and the key.
-        request = next(path for path in made if path.stem == page.server)
+        request = next(path for path in request_paths if path.stem == page.server)
         answer = folder / "returned" / f"{page.server}.cer"
         chain = sorted((folder / "steps" / "chain").glob("*.cer"))
         pem = tmp_path / "issuers.pem"
@@ -205,9 +205,9 @@ def test_commands_do_not_report_keys_on_servers_as_missing(issued, tmp_path):
     assert f"the private key exists only on {TOOLS}: 2 requests" in status.notes
     assert b"--request-on-server" in list_renewals(folder).to_ical()
     name = status.requests[0].id
-    listed = purge(folder, deployed=[name])
-    assert [(item.what, item.files) for item in listed.items] == [("nothing", ())]
-    purge(folder, deployed=[name], confirmed=listed)
+    preview = purge(folder, deployed=[name])
+    assert [(item.what, item.files) for item in preview.items] == [("nothing", ())]
+    purge(folder, deployed=[name], confirmed=preview)
     record = open_requests(folder).manifest.by_id[name]
     assert (record.deployed_at[:2], record.key_holder) == ("20", TOOLS)
     assert (folder / record.files.csr).exists()
@@ -222,11 +222,11 @@ def test_handover_packs_imported_requests(waiting, tmp_path):
 
     Then it is handed over to its CA.
     """
-    folder, _, made = waiting
+    folder, _, request_paths = waiting
     with pytest.raises(BundleError) as refused:
         hand_over(folder, tmp_path / "out.zip")
     assert "receive FOLDER --request" in refused.value.hint
-    received = receive_requests(folder, *made)
+    received = receive_requests(folder, *request_paths)
     note = f"lyncnb cannot verify that 2 keys on {TOOLS} can be exported"
     assert note in received.to_text()
     packed = hand_over(folder, tmp_path / "out.zip")
@@ -245,15 +245,15 @@ def test_names_that_are_missing_are_refused_unless_the_ca_adds_them(waiting):
     states a reason.
     """
     folder, _, _ = waiting
-    made = request_on_computer(folder, folder.parent / "other", names=False)
+    request_paths = request_on_computer(folder, folder.parent / "other", names=False)
     before = snapshot(folder, but_lock=True)
-    received = receive_requests(folder, *made)
+    received = receive_requests(folder, *request_paths)
     assert received.exit_status == 1
     assert {request.action for request in received.requests} == {"refused"}
     assert {f.code for f in received.findings if f.severity == "error"} == {"request-names-missing"}
     assert snapshot(folder, but_lock=True) == before
-    why = {"request-names-missing": "the CA adds them"}
-    received = receive_requests(folder, *made, accept=why)
+    reasons = {"request-names-missing": "the CA adds them"}
+    received = receive_requests(folder, *request_paths, accept=reasons)
     assert received.exit_status == 0
     assert {request.action for request in received.requests} == {"taken"}
     log = open_requests(folder).manifest.log
@@ -265,12 +265,12 @@ def test_different_key_size_is_always_rejected(waiting):
     rejected too.
     """
     folder, _, _ = waiting
-    made = request_on_computer(folder, folder.parent / "other", bits="3072")
-    received = receive_requests(folder, made[0])
+    request_paths = request_on_computer(folder, folder.parent / "other", bits="3072")
+    received = receive_requests(folder, request_paths[0])
     assert "request-key-differs" in {finding.code for finding in received.findings}
     assert received.requests[0].action == "refused"
     with pytest.raises(BundleError, match="cannot be accepted"):
-        receive_requests(folder, made[0], accept={"request-key-differs": "why not"})
+        receive_requests(folder, request_paths[0], accept={"request-key-differs": "why not"})
 
 
 def test_one_key_for_two_requests_is_refused(waiting):
@@ -291,11 +291,11 @@ def test_one_key_for_two_requests_is_refused(waiting):
 
 def test_a_request_that_was_changed_is_refused(waiting):
     """A request whose signature does not match its key is rejected."""
-    folder, _, made = waiting
-    lines = made[0].read_text().splitlines()
+    folder, _, request_paths = waiting
+    lines = request_paths[0].read_text().splitlines()
     lines[-2] = "AAAA" + lines[-2][4:]
-    made[0].write_text("\n".join(lines))
-    received = receive_requests(folder, made[0])
+    request_paths[0].write_text("\n".join(lines))
+    received = receive_requests(folder, request_paths[0])
     assert "request-signature-wrong" in {finding.code for finding in received.findings}
 
 
@@ -303,16 +303,16 @@ def test_second_request_for_a_certificate_is_rejected(waiting):
     """lyncnb rejects a second request for the same certificate, and a request for a certificate
     whose key is in the folder.
     """
-    folder, plan, made = waiting
-    receive_requests(folder, *made)
-    again = request_on_computer(folder, folder.parent / "again")
-    received = receive_requests(folder, *again)
+    folder, plan, request_paths = waiting
+    receive_requests(folder, *request_paths)
+    second_paths = request_on_computer(folder, folder.parent / "again")
+    received = receive_requests(folder, *second_paths)
     assert {finding.code for finding in received.findings if finding.severity == "error"} == {
         "request-superseding"
     }
     other_folder = folder.parent / "here"
     write_requests(plan, other_folder, passphrase=PASSPHRASE, findings=(), making=Making(workers=1))
-    received = receive_requests(other_folder, *again)
+    received = receive_requests(other_folder, *second_paths)
     assert {request.action for request in received.requests} == {"refused"}
 
 
@@ -320,13 +320,13 @@ def test_a_key_has_only_one_request(waiting):
     """lyncnb accepts only one certificate request for each key. Importing the same request again
     has no effect.
     """
-    folder, _, made = waiting
-    receive_requests(folder, made[0])
-    copied = made[1].with_name(made[0].name)
-    content = made[0].read_bytes()
-    made[1].write_bytes(content)
+    folder, _, request_paths = waiting
+    receive_requests(folder, request_paths[0])
+    copied = request_paths[1].with_name(request_paths[0].name)
+    content = request_paths[0].read_bytes()
+    request_paths[1].write_bytes(content)
     # The same request can be imported again.
-    assert receive_requests(folder, made[1]).requests[0].action == "kept"
+    assert receive_requests(folder, request_paths[1]).requests[0].action == "kept"
     assert copied.exists()
 
 
@@ -335,16 +335,16 @@ def test_renamed_request_file_is_matched_by_its_content(waiting, name):
     """If the file of a request was renamed, lyncnb matches the request by its content, provided
     that only one planned certificate matches.
     """
-    folder, _, made = waiting
-    shutil.copy(made[0], made[0].with_name(name))
-    (request,) = receive_requests(folder, made[0].with_name(name)).requests
-    assert (request.request_id, request.action) == (made[0].stem, "taken")
+    folder, _, request_paths = waiting
+    shutil.copy(request_paths[0], request_paths[0].with_name(name))
+    (request,) = receive_requests(folder, request_paths[0].with_name(name)).requests
+    assert (request.request_id, request.action) == (request_paths[0].stem, "taken")
 
 
 def test_request_for_no_planned_certificate_is_unknown(waiting):
     """lyncnb reports a request that matches no planned certificate, and does not store it."""
-    folder, _, made = waiting
-    receive_requests(folder, *made)
+    folder, _, request_paths = waiting
+    receive_requests(folder, *request_paths)
     other = request_on_computer(folder, folder.parent / "other", names=False)[0]
     (request,) = receive_requests(folder, other.rename(other.with_name("other.req"))).requests
     assert (request.request_id, request.action) == ("", "refused")
@@ -355,18 +355,20 @@ def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
     """lyncnb takes the computer that has the key from the argument, from a request that Microsoft's
     tools created, or from the plan, in this order.
     """
-    folder, plan, made = waiting
-    add_computer_name(made[0], "TOOLS02")
-    add_computer_name(made[1], "no name\nat all")
-    received = receive_requests(folder, *made)
+    folder, plan, request_paths = waiting
+    add_computer_name(request_paths[0], "TOOLS02")
+    add_computer_name(request_paths[1], "no name\nat all")
+    received = receive_requests(folder, *request_paths)
     assert [request.key_holder for request in received.requests] == ["TOOLS02", TOOLS]
     scripts_of(plan, tmp_path / "second")
     holders = {record.key_holder for record in open_requests(tmp_path / "second").requests}
     assert holders == {SOME_COMPUTER}
-    received = receive_requests(tmp_path / "second", made[0], computer="tools03.contoso.com")
+    received = receive_requests(
+        tmp_path / "second", request_paths[0], computer="tools03.contoso.com"
+    )
     assert received.requests[0].key_holder == "tools03.contoso.com"
     with pytest.raises(OptionsError, match="not a valid computer name"):
-        receive_requests(tmp_path / "second", made[1], computer="two words")
+        receive_requests(tmp_path / "second", request_paths[1], computer="two words")
 
 
 def test_files_without_a_request_change_nothing(waiting):
@@ -376,16 +378,18 @@ def test_files_without_a_request_change_nothing(waiting):
     If a folder contains requests and a private key, lyncnb receives the requests, and a finding
     reports the key.
     """
-    folder, _, made = waiting
+    folder, _, request_paths = waiting
     before = snapshot(folder, but_lock=True)
-    (made[0].with_name("empty.req")).write_bytes(b"")
-    (made[0].with_name("words.req")).write_text("nothing\n")
+    (request_paths[0].with_name("empty.req")).write_bytes(b"")
+    (request_paths[0].with_name("words.req")).write_text("nothing\n")
     with pytest.raises(ReturnedFileError) as refused:
-        receive_requests(folder, made[0], *sorted(made[0].parent.glob("[ew]*.req")))
+        receive_requests(
+            folder, request_paths[0], *sorted(request_paths[0].parent.glob("[ew]*.req"))
+        )
     assert [problem.file for problem in refused.value.problems] == ["empty.req", "words.req"]
     assert "neither a certificate nor a request" in refused.value.problems[1].message
     assert snapshot(folder, but_lock=True) == before
-    received = receive_requests(folder, made[0].parent)
+    received = receive_requests(folder, request_paths[0].parent)
     assert {request.action for request in received.requests} == {"taken"}
     assert "private-key-in-file" in {finding.code for finding in received.findings}
     with pytest.raises(ReturnedFileError, match="no such file"):
@@ -399,8 +403,8 @@ def test_changed_plan_needs_a_new_request_on_the_server(waiting):
     """If the plan changes, the request gets a new generation on the same server, with a new script
     and a new file name.
     """
-    folder, _, made = waiting
-    receive_requests(folder, *made)
+    folder, _, request_paths = waiting
+    receive_requests(folder, *request_paths)
     changed = planned(organization="Contoso")
     with pytest.raises(BundleError, match="needs attention") as refused:
         write_requests(
@@ -411,14 +415,16 @@ def test_changed_plan_needs_a_new_request_on_the_server(waiting):
     bundle = scripts_of(changed, folder, computer=TOOLS)
     assert bundle.counts() == {"renewed": 2}
     assert sorted(path.name for path in (folder / "archive").iterdir()) == sorted(
-        f"{path.stem}-g1.csr" for path in made
+        f"{path.stem}-g1.csr" for path in request_paths
     )
-    again = request_on_computer(folder, folder.parent / "again")
-    assert [path.stem for path in again] == [f"{path.stem}-g2" for path in made]
-    assert {request.action for request in receive_requests(folder, *again).requests} == {"taken"}
+    second_paths = request_on_computer(folder, folder.parent / "again")
+    assert [path.stem for path in second_paths] == [f"{path.stem}-g2" for path in request_paths]
+    assert {request.action for request in receive_requests(folder, *second_paths).requests} == {
+        "taken"
+    }
     assert not folder_status(folder).needs_attention
     # If the old request is imported again, it is rejected, because its key is already known.
-    received = receive_requests(folder, made[0])
+    received = receive_requests(folder, request_paths[0])
     assert received.requests[0].action == "refused"
 
 
@@ -457,9 +463,9 @@ def test_command_determines_where_a_renewed_key_is_created(waiting):
     """If you renew a certificate by name, the command that you use determines whether lyncnb or the
     server creates the key.
     """
-    folder, plan, made = waiting
-    receive_requests(folder, *made)
-    name = made[0].stem
+    folder, plan, request_paths = waiting
+    receive_requests(folder, *request_paths)
+    name = request_paths[0].stem
     bundle = write_requests(
         plan,
         folder,
@@ -516,12 +522,12 @@ def test_missing_csr_is_restored_by_importing_it_again(waiting):
     """If a CSR file is missing, the status command explains what to do, and importing the request
     again restores the file.
     """
-    folder, _, made = waiting
-    receive_requests(folder, *made)
-    (folder / "csr" / f"{made[0].stem}.csr").unlink()
+    folder, _, request_paths = waiting
+    receive_requests(folder, *request_paths)
+    (folder / "csr" / f"{request_paths[0].stem}.csr").unlink()
     (problem,) = folder_status(folder).problems
     assert "receive FOLDER --request" in problem.hint
-    assert receive_requests(folder, made[0]).requests[0].action == "kept"
+    assert receive_requests(folder, request_paths[0]).requests[0].action == "kept"
     assert not folder_status(folder).needs_attention
 
 
@@ -531,19 +537,23 @@ def test_a_lost_manifest_finds_requests_that_name_their_computer(waiting):
 
     Otherwise the CSR is reported.
     """
-    folder, plan, made = waiting
-    add_computer_name(made[0], "TOOLS02")
-    receive_requests(folder, *made)
+    folder, plan, request_paths = waiting
+    add_computer_name(request_paths[0], "TOOLS02")
+    receive_requests(folder, *request_paths)
     # While the manifest exists, rebuilding it reports no missing file.
     assert rebuild_manifest(folder, None).notes == ()
     (folder / "manifest.json").unlink()
     bundle = rebuild_manifest(folder, None)
     (record,) = bundle.requests
-    assert (record.id, record.key_holder, record.state) == (made[0].stem, "TOOLS02", "waiting")
-    assert any(made[1].stem in note and "--request" in note for note in bundle.notes)
-    (folder / "csr" / f"{made[1].stem}.csr").rename(folder.parent / made[1].name)
+    assert (record.id, record.key_holder, record.state) == (
+        request_paths[0].stem,
+        "TOOLS02",
+        "waiting",
+    )
+    assert any(request_paths[1].stem in note and "--request" in note for note in bundle.notes)
+    (folder / "csr" / f"{request_paths[1].stem}.csr").rename(folder.parent / request_paths[1].name)
     request_elsewhere(plan, folder, findings=(), computer=TOOLS)
-    receive_requests(folder, folder.parent / made[1].name)
+    receive_requests(folder, folder.parent / request_paths[1].name)
     records = open_requests(folder).requests
     assert {(r.state, r.generation) for r in records} == {("waiting", 1)}
     make_folder(folder.parent / "keys here")
@@ -556,11 +566,11 @@ def test_interrupted_import_loses_nothing(waiting, tmp_path, error):
     """If a system call fails or ends the process during an import, repeating the command imports
     the remaining requests.
     """
-    folder, _, made = waiting
+    folder, _, request_paths = waiting
     with failing(None, lambda _: error, _CALLS) as counted:
         shutil.copytree(folder, tmp_path / "whole")
-        receive_requests(tmp_path / "whole", *made, today=TODAY)
-    wanted = open_requests(tmp_path / "whole").requests
+        receive_requests(tmp_path / "whole", *request_paths, today=TODAY)
+    expected = open_requests(tmp_path / "whole").requests
     for number in range(counted.count):
         folder_copy = tmp_path / f"killed{number}"
         shutil.copytree(folder, folder_copy)
@@ -568,10 +578,10 @@ def test_interrupted_import_loses_nothing(waiting, tmp_path, error):
             failing(number, lambda _: error, _CALLS) as calls,
             suppress(BundleError, KeyboardInterrupt),
         ):
-            receive_requests(folder_copy, *made, today=TODAY)
-        received = receive_requests(folder_copy, *made, today=TODAY)
+            receive_requests(folder_copy, *request_paths, today=TODAY)
+        received = receive_requests(folder_copy, *request_paths, today=TODAY)
         assert {request.action for request in received.requests} <= {"taken", "kept"}, calls.failed
-        assert open_requests(folder_copy).requests == wanted, calls.failed
+        assert open_requests(folder_copy).requests == expected, calls.failed
         assert not folder_status(folder_copy).needs_attention, calls.failed
         assert list(folder_copy.rglob("*.req")) == []
 
@@ -580,16 +590,16 @@ def test_another_command_records_a_csr_of_an_interrupted_run(waiting):
     """If an interrupted run wrote a CSR without recording it, the next run of another command
     records it.
     """
-    folder, plan, made = waiting
+    folder, plan, request_paths = waiting
     shutil.copytree(folder, folder.parent / "whole")
-    receive_requests(folder.parent / "whole", *made)
-    csr = f"csr/{made[0].stem}.csr"
+    receive_requests(folder.parent / "whole", *request_paths)
+    csr = f"csr/{request_paths[0].stem}.csr"
     shutil.copy(folder.parent / "whole" / csr, folder / csr)
     bundle = request_elsewhere(plan, folder, findings=(), computer=TOOLS)
     assert bundle.counts() == {"adopted": 1, "kept": 1}
-    record = bundle.manifest.by_id[made[0].stem]
+    record = bundle.manifest.by_id[request_paths[0].stem]
     assert (record.state, record.key_holder) == ("waiting", TOOLS)
-    assert receive_requests(folder, *made).requests[0].action == "kept"
+    assert receive_requests(folder, *request_paths).requests[0].action == "kept"
 
 
 # The following tests use the command line.
@@ -605,11 +615,11 @@ def test_command_line_imports_requests(shell):
     folder = shell.folder / "folder"
     text = "".join(path.read_text("utf-8-sig") for path in (folder / "steps").glob("*.ps1"))
     assert "-Template 'LyncWeb'" in text
-    made = request_on_computer(folder, shell.folder / "tools01")
-    options = [word for path in made for word in ("--request", path)]
+    request_paths = request_on_computer(folder, shell.folder / "tools01")
+    options = [word for path in request_paths for word in ("--request", path)]
     result = shell("receive", "folder", *options, "--json")
     assert (result.status, json.loads(result.out)["format"]) == (0, "lyncnb-received-requests/1")
-    assert shell("receive", "folder", "one.cer", "--request", made[0]).status == 2
+    assert shell("receive", "folder", "one.cer", "--request", request_paths[0]).status == 2
     assert shell("receive", "folder", "--computer", TOOLS).status == 2
     assert shell("steps", "folder", "--template", "LyncWeb").status == 2
     assert shell("pfx", "folder").status == 1  # The CA has not returned a certificate yet.

@@ -116,8 +116,8 @@ def test_forged_certificate_with_a_later_start(folder, with_chain, together):
     """A certificate from the attacker's CA with later dates does not replace the valid certificate."""
     good = folder.good()
     bad = folder.theirs.sign(folder.csr, folder.place / "bad.pem", begins=timedelta(minutes=-5))
-    more = [folder.file("their-chain.pem", folder.theirs.chain)] if with_chain else []
-    for files in [[*good, bad, *more]] if together else [good, [bad, *more]]:
+    chain_files = [folder.file("their-chain.pem", folder.theirs.chain)] if with_chain else []
+    for files in [[*good, bad, *chain_files]] if together else [good, [bad, *chain_files]]:
         output = folder.receive(*files)
     folder.package()
     if together and with_chain:
@@ -178,8 +178,8 @@ def test_certificate_from_another_root_is_rejected(folder):
     (csr,) = folder.requests.glob("csr/Deployment*.csr")
     bad = folder.theirs.sign(csr, folder.place / "bad.pem")
     files = [bad, folder.file("their-chain.pem", folder.theirs.chain)]
-    ended = folder.shell("receive", "requests", *files)
-    assert (ended.status, "[issued-under-another-root]" in ended.out) == (1, True)
+    result = folder.shell("receive", "requests", *files)
+    assert (result.status, "[issued-under-another-root]" in result.out) == (1, True)
     assert "issued-under-another-root" in folder.shell("status", "requests").out
     accepted = folder.receive(*files, "--accept", "issued-under-another-root=new CA, compared")
     assert "[issued-under-another-root]" in accepted
@@ -228,16 +228,16 @@ def make_cross_certificate(folder: Folder) -> list[Path]:
     bridge = Authority(folder.place / "theirs", "root").subordinate("bridge")
     public = folder.place / "public.pem"
     public.write_bytes(openssl("x509", "-in", folder.place / "ca/issuing.pem", "-noout", "-pubkey"))
-    made = folder.place / "crossed.pem"
+    path = folder.place / "crossed.pem"
     (folder.place / "ca.ext").write_text(
         "basicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid"
     )
     openssl(
         *("x509", "-new", "-force_pubkey", public, "-subj", "/CN=Contoso Issuing"),
         *("-CA", bridge.folder / "bridge.pem", "-CAkey", bridge.folder / "bridge.key"),
-        *("-extfile", folder.place / "ca.ext", "-days", "2500", "-out", made),
+        *("-extfile", folder.place / "ca.ext", "-days", "2500", "-out", path),
     )
-    return [made, folder.file("their-chain.pem", bridge.chain)]
+    return [path, folder.file("their-chain.pem", bridge.chain)]
 
 
 def test_attackers_root_above_the_right_ca(folder):
@@ -271,8 +271,8 @@ def test_attackers_root_received_with_the_right_one(folder):
         root = x509.load_pem_x509_certificate(Authority(folder.place / ca_name, "root").pem)
         assert root.fingerprint(hashes.SHA256()).hex() in message
     assert message in folder.receive()
-    (again,) = load_issued(open_requests(folder.requests)).findings
-    assert again.message in message
+    (finding,) = load_issued(open_requests(folder.requests)).findings
+    assert finding.message in message
 
 
 def test_forged_certificate_does_not_hide_the_renewed_one(folder):
@@ -331,11 +331,11 @@ def test_forged_certificate_for_a_superseded_request(folder):
     folder.package()
     old = folder.file("old.csr", folder.csr.read_bytes())
     folder.file("plan.csv", STANDARD_EDITION.encode())
-    ended = folder.shell(
+    result = folder.shell(
         *("request", "plan.csv", "requests", "--renew", folder.record.id, "--reason", "lost"),
         *("--passphrase-file", "passphrase.txt"),
     )
-    assert ended.status == 0, ended
+    assert result.status == 0, result
     (before,) = folder.record.archived
     forged = folder.theirs.sign(old, folder.place / "forged.pem", ends=timedelta(days=3000))
     output = folder.receive(forged, folder.file("their-chain.pem", folder.theirs.chain))
@@ -398,9 +398,9 @@ def test_duplicate_serial_number_before_the_chain_is_received(folder):
     output = folder.receive(folder.file("chain.pem", folder.ca.chain))
     assert "2 errors" in output
     assert "[duplicate-serial]" in output
-    ended = folder.shell("pfx", "requests", "--passphrase-file", "passphrase.txt")
-    assert ended.status == 1
-    assert "duplicate-serial" in ended.out + ended.err
+    result = folder.shell("pfx", "requests", "--passphrase-file", "passphrase.txt")
+    assert result.status == 1
+    assert "duplicate-serial" in result.out + result.err
     assert folder.record.package is None
 
 

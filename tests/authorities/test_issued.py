@@ -31,8 +31,8 @@ def answers(bundle, tmp_path_factory):
     skipped = find_id(bundle, "med01")
     for request_id, certificate in answer_all(bundle, CA, skip=[skipped]).items():
         (folder / f"{request_id}.p7b").write_bytes(p7b(certificate, *CA.chain))
-    odd = answer_all(bundle, CA, crl=())[edge_external(bundle)]
-    (folder / f"{edge_external(bundle)}.p7b").write_bytes(p7b(odd, *CA.chain))
+    differing = answer_all(bundle, CA, crl=())[edge_external(bundle)]
+    (folder / f"{edge_external(bundle)}.p7b").write_bytes(p7b(differing, *CA.chain))
     (folder / "notes.txt").write_text("installed on Friday")
     return folder
 

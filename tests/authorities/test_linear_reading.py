@@ -68,11 +68,11 @@ def many_names(n: int) -> bytes:
 def long_name(n: int) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = issue(
+        certificate = issue(
             KEY.public_key(), CA.issuing.subject, CA.key,
             subject=[("CN", "a")], san=["*." + "a." * (n // 2) + "com"],
         )  # fmt: skip
-    return der(made)
+    return der(certificate)
 
 
 REQUEST = (
@@ -271,20 +271,20 @@ def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
     serial = 1 << 158  # A serial number has at most twenty bytes.
     signer = {"issuer": CA.issuing.subject, "issuer_key": CA.key, "serial": serial}
     leaf = bytearray(der(issue(KEY.public_key(), subject=[("CN", "sip.contoso.com")], **signer)))
-    named = [("CN", "Contoso Issuing CA 1"), ("O", "Contoso")]
-    ca = bytearray(der(issue(CA.key.public_key(), subject=named, ca=True, **signer)))
+    subject = [("CN", "Contoso Issuing CA 1"), ("O", "Contoso")]
+    ca = bytearray(der(issue(CA.key.public_key(), subject=subject, ca=True, **signer)))
     offsets = [octets.index(serial.to_bytes(20, "big")) + 4 for octets in (leaf, ca)]
-    made: list[Certificate] = []
+    certificates: list[Certificate] = []
 
     def first(count: int) -> list[Certificate]:
-        for number in range(len(made) // 2, count):
+        for number in range(len(certificates) // 2, count):
             for octets, offset in zip((leaf, ca), offsets, strict=True):
                 octets[offset : offset + 4] = (number % serials).to_bytes(4, "big")
                 # The serial number also replaces a part of the signature, so that no two
                 # certificates are the same.
                 octets[-8:-4] = number.to_bytes(4, "big")
-                made.append(read_certificate(bytes(octets)))
-        return made[: 2 * count]
+                certificates.append(read_certificate(bytes(octets)))
+        return certificates[: 2 * count]
 
     return first
 

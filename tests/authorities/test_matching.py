@@ -227,8 +227,10 @@ def test_self_signed():
     name = [("CN", "pool.contoso.com")]
     from cas.python_ca import name as make_name
 
-    own = issue(KEYS["a"].public_key(), make_name(name), KEYS["a"], subject=name, san=SAN["a"])
-    matched = match([make_request("a")], file(read_certificate(der(own))))
+    certificate = issue(
+        KEYS["a"].public_key(), make_name(name), KEYS["a"], subject=name, san=SAN["a"]
+    )
+    matched = match([make_request("a")], file(read_certificate(der(certificate))))
     assert matched.answers == ()
     assert codes(matched.findings) == [("self-signed", "a")]
 
@@ -334,11 +336,11 @@ def test_web_pki_objection_is_a_notice_for_public_certificates():
     """If the strict verifier for public web certificates rejects a public certificate, lyncnb
     reports a notice. For other certificates, lyncnb ignores this verifier.
     """
-    odd = make_certificate("a", days=100, issuer_key_id=False)
+    certificate = make_certificate("a", days=100, issuer_key_id=False)
     public = make_request("a", entry={"issuer": "public"})
-    (answer,) = match([public], file(odd, *CHAIN)).answers
+    (answer,) = match([public], file(certificate, *CHAIN)).answers
     assert codes(answer.findings) == [("web-pki-objection", "a")]
-    (answer,) = match([make_request("a")], file(odd, *CHAIN)).answers
+    (answer,) = match([make_request("a")], file(certificate, *CHAIN)).answers
     assert answer.findings == ()
 
 

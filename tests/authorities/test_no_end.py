@@ -77,8 +77,8 @@ def test_every_command_accepts_certificates_without_an_end_date(shell, folder):
         ("status", "requests"),
     )  # fmt: skip
     for command in commands:
-        ended = shell(*command)
-        assert ended.status in (0, 1, 2, 3), (command, ended)
+        result = shell(*command)
+        assert result.status in (0, 1, 2, 3), (command, result)
 
 
 def test_second_root_without_an_end_date_changes_nothing(shell, folder):

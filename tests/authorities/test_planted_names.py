@@ -119,11 +119,11 @@ def test_recorded_plan_with_a_path_as_a_server_is_rejected(shell, text):
     document["certificates"][0]["servers"] = [text]
     shell.write("plan.json", json.dumps(document))
     shell.write("other.csv", STANDARD_EDITION)
-    ended = shell("compare", "plan.json", "other.csv")
-    assert ended.status == 2
+    result = shell("compare", "plan.json", "other.csv")
+    assert result.status == 2
     assert (
         "servers' must be a list in which each value is a host name such as fe01.contoso.com"
-        in ended.err
+        in result.err
     )
 
 
@@ -146,15 +146,15 @@ def run_in_folder(shell, commands, path) -> set[int]:
     before = files_below(shell.folder)
     statuses = set()
     for command in commands:
-        ended = shell(*command)
-        assert ended.status in (0, 1, 2, 3), (path, command, ended)
-        assert ended.status == 0 or ended.err.startswith(("lyncnb: ", "error: ")), (path, ended)
-        statuses.add(ended.status)
+        result = shell(*command)
+        assert result.status in (0, 1, 2, 3), (path, command, result)
+        assert result.status == 0 or result.err.startswith(("lyncnb: ", "error: ")), (path, result)
+        statuses.add(result.status)
     assert not Path("/outside").exists(), path
-    made = files_below(shell.folder) - before
-    assert all(name.startswith("deep/made/") for name in made), (path, made)
-    stems = {Path(name).name.partition(".")[0].casefold() for name in made}
-    assert not stems & {"con", "nul"}, (path, made)
+    new_files = files_below(shell.folder) - before
+    assert all(name.startswith("deep/made/") for name in new_files), (path, new_files)
+    stems = {Path(name).name.partition(".")[0].casefold() for name in new_files}
+    assert not stems & {"con", "nul"}, (path, new_files)
     shutil.rmtree(shell.folder / "deep", ignore_errors=True)
     return statuses
 
@@ -270,16 +270,16 @@ def test_altered_answers_and_products_never_lead_to_another_path(shell, forget_p
     """
     table = "server_fqdn,role,sip_domains\nrec01.contoso.com,Recorder,contoso.com\n"
     shell.write("passphrase", PASSPHRASE)
-    for given, command in (
+    for content, command in (
         (ANSWERS, ("guide", "deep/made", "--answers", "f.toml")),
         (PRODUCT, ("request", "table.csv", "deep/made", "--product", "f.toml", *PASS)),
     ):
         shell.write("table.csv", table)
-        shell.write("f.toml", given)
+        shell.write("f.toml", content)
         assert run_in_folder(shell, [command], "as it is") == {0}
-        for old in sorted(set(re.findall(r'"([^"]+)"', given))):
+        for old in sorted(set(re.findall(r'"([^"]+)"', content))):
             forget_products()
-            shell.write("f.toml", given.replace(f'"{old}"', f"'{text}'"))
+            shell.write("f.toml", content.replace(f'"{old}"', f"'{text}'"))
             # The table contains a role of the custom product. Without that role, lyncnb would
             # neither use nor reject the product.
             shell.write("table.csv", table.replace(old, text) if old == "Recorder" else table)

@@ -45,9 +45,9 @@ def test_saved_comparison_is_read_completely(saved_comparison, tmp_path):
 
     Saving it again gives identical bytes.
     """
-    again = read_content(saved_comparison.to_json(), tmp_path)
-    assert again == saved_comparison
-    assert again.to_json() == saved_comparison.to_json()
+    reread = read_content(saved_comparison.to_json(), tmp_path)
+    assert reread == saved_comparison
+    assert reread.to_json() == saved_comparison.to_json()
 
 
 BAD = {
@@ -82,10 +82,10 @@ def test_field_of_the_wrong_type_is_reported(saved_comparison, tmp_path, field_p
     document = json.loads(saved_comparison.to_json())
     document["planned"].sort(key=lambda entry: entry["certificate"] is None)
     *path, last = field_path.split(".")
-    inside = document
+    node = document
     for step in path:
-        inside = inside[int(step) if step.isdigit() else step]
-    inside[last] = BAD[field_path]
+        node = node[int(step) if step.isdigit() else step]
+    node[last] = BAD[field_path]
     with pytest.raises(
         ReturnedFileError, match="kept.json: the file was edited or damaged"
     ) as caught:

@@ -67,17 +67,17 @@ def test_without_a_name_all_issued_certificates_are_recorded(folder):
 
     Repeating it changes nothing.
     """
-    done = ln.deployed(folder, today=TODAY)
+    result = ln.deployed(folder, today=TODAY)
     manifest = read_manifest(folder)
     waiting = {record.id for record in manifest.requests if record.issued is None}
-    assert {entry.id for entry in done.recorded} == manifest.by_id.keys() - waiting
+    assert {entry.id for entry in result.recorded} == manifest.by_id.keys() - waiting
     assert all(
         find_generations(record).is_recorded for record in manifest.requests if record.issued
     )
     before = snapshot(folder, but_lock=True)
-    again = ln.deployed(folder, today=TODAY)
-    assert (again.recorded, snapshot(folder, but_lock=True)) == ((), before)
-    assert "nothing new" in repr(again)
+    repeated = ln.deployed(folder, today=TODAY)
+    assert (repeated.recorded, snapshot(folder, but_lock=True)) == ((), before)
+    assert "nothing new" in repr(repeated)
 
 
 def test_server_name_selects_its_certificates(folder):
@@ -103,8 +103,8 @@ def test_requests_are_selected_by_id_pattern_or_serial_number(folder):
     """
     pool = pool_of(folder)
     for name in (pool.id[:-2], pool.issued.serial, pool.issued.thumbprint_sha1, f"{pool.id[:6]}*"):
-        done = ln.deployed(folder, name, today=TODAY)
-        assert pool.id in {entry.id for entry in done.recorded}, name
+        result = ln.deployed(folder, name, today=TODAY)
+        assert pool.id in {entry.id for entry in result.recorded}, name
 
 
 def test_every_wrong_name_is_listed(folder):
@@ -136,8 +136,8 @@ def test_newest_issued_generation_is_recorded(folder):
     """
     name = pool_of(folder).id
     renew(folder, name, certified=False)
-    done = ln.deployed(folder, name, today=LATER)
-    assert [entry.generation for entry in done.recorded] == [1]
+    result = ln.deployed(folder, name, today=LATER)
+    assert [entry.generation for entry in result.recorded] == [1]
     record = read_manifest(folder).by_id[name]
     assert find_generations(record).deployed_on == "2026-12-24"
     assert record.deployments == ()
@@ -165,8 +165,8 @@ def test_a_wrong_deployment_date_can_be_corrected(folder):
     ln.deployed(folder, today=LATER)
     first = LATER - timedelta(days=3)
     for right in (first, first + timedelta(days=2)):
-        done = ln.deployed(folder, record.id, on=right, today=LATER)
-        assert [(entry.what, entry.on) for entry in done.recorded] == [("recorded", f"{right}")]
+        result = ln.deployed(folder, record.id, on=right, today=LATER)
+        assert [(entry.what, entry.on) for entry in result.recorded] == [("recorded", f"{right}")]
         now = read_manifest(folder).by_id[record.id]
         assert {deployment.on for deployment in now.deployments} == {f"{right}"}
         (part,) = certificate_history(folder, record.id).generations
@@ -188,10 +188,10 @@ def test_server_without_a_planned_certificate_is_skipped_with_a_note(folder):
             [replace(record, state="retired", retired_at="2026-12-01T00:00:00Z")]
         ),
     )
-    done = ln.deployed(folder, record.plan.servers[0], today=LATER)
+    result = ln.deployed(folder, record.plan.servers[0], today=LATER)
     words = f"lyncnb did not record the deployment of {record.id}"
-    assert any(words in note for note in done.notes)
-    assert record.id not in {entry.id for entry in done.recorded}
+    assert any(words in note for note in result.notes)
+    assert record.id not in {entry.id for entry in result.recorded}
 
 
 def test_an_expired_certificate_is_not_recorded_today(folder):
@@ -216,9 +216,9 @@ def test_a_second_certificate_for_the_same_key_replaces_the_record(folder):
     save_manifest(folder, read_manifest(folder).with_records([moved]))
     assert find_generations(moved).under_way == moved
     ln.deployed(folder, today=LATER)
-    again = read_manifest(folder).by_id[name]
-    assert {d.certificate for d in again.deployments} == {record.issued.sha256}
-    assert find_generations(again).under_way is None
+    reread = read_manifest(folder).by_id[name]
+    assert {d.certificate for d in reread.deployments} == {record.issued.sha256}
+    assert find_generations(reread).under_way is None
 
 
 def test_return_to_an_earlier_certificate_is_recorded(folder):
@@ -230,10 +230,10 @@ def test_return_to_an_earlier_certificate_is_recorded(folder):
     renewed = renew(folder, name)
     ln.deployed(folder, name, today=LATER)
     assert find_generations(read_manifest(folder).by_id[name]).in_use.generation == 2
-    back = LATER + timedelta(days=2)
-    ln.deployed(folder, renewed.archived[0].issued.serial, today=back)
+    return_date = LATER + timedelta(days=2)
+    ln.deployed(folder, renewed.archived[0].issued.serial, today=return_date)
     life = find_generations(read_manifest(folder).by_id[name])
-    assert (life.in_use.generation, life.used, life.deployed_on) == (1, {1}, str(back))
+    assert (life.in_use.generation, life.used, life.deployed_on) == (1, {1}, str(return_date))
 
 
 def test_a_report_records_what_the_server_uses(folder, tmp_path):
@@ -245,17 +245,17 @@ def test_a_report_records_what_the_server_uses(folder, tmp_path):
     pool = pool_of(folder)
     server, other = pool.plan.servers[:2]
     path = report(tmp_path, server, pool.issued.thumbprint_sha1, "", "AB" * 20)
-    done = ln.deployed(folder, reports=[path], today=LATER)
+    result = ln.deployed(folder, reports=[path], today=LATER)
     (seen,) = read_manifest(folder).by_id[pool.id].deployments
     assert (seen.server, seen.on, seen.seen_in) == (server, "2026-12-24", path.name)
     assert (
         f"{server} uses certificates that do not belong to this folder: {'AB' * 20}"
-        in done.notes[0]
+        in result.notes[0]
     )
     strange = report(tmp_path, "nobody.contoso.com", pool.issued.thumbprint_sha1)
-    again = ln.deployed(folder, reports=[strange], today=LATER)
-    assert "the request folder has no certificate for nobody.contoso.com" in again.notes[0]
-    assert other not in repr(again)
+    second_result = ln.deployed(folder, reports=[strange], today=LATER)
+    assert "the request folder has no certificate for nobody.contoso.com" in second_result.notes[0]
+    assert other not in repr(second_result)
 
 
 def test_later_report_replaces_the_record(folder, tmp_path):
@@ -273,8 +273,8 @@ def test_later_report_replaces_the_record(folder, tmp_path):
         in ln.deployed(folder, reports=[before], today=LATER).notes[0]
     )
     after = report(tmp_path, server, second.issued.thumbprint_sha1, old, at="2026-12-26T10:00:00Z")
-    done = ln.deployed(folder, reports=[after], today=LATER + timedelta(days=2))
-    assert [(entry.generation, entry.what) for entry in done.recorded] == [
+    result = ln.deployed(folder, reports=[after], today=LATER + timedelta(days=2))
+    assert [(entry.generation, entry.what) for entry in result.recorded] == [
         (2, "no longer on the server"),
         (1, "recorded"),
     ]
@@ -292,9 +292,9 @@ def test_every_wrong_report_is_listed(folder, tmp_path):
     wrong = report(tmp_path, server, "no digits", at="yesterday")
     other = tmp_path / "other.json"
     other.write_text('{"format": "lyncnb-plan/1"}')
-    more = report(tmp_path, "more.contoso.com", thumbprint, key="x")
+    extended = report(tmp_path, "more.contoso.com", thumbprint, key="x")
     with pytest.raises(ReturnedFileError) as caught:
-        ln.deployed(folder, reports=[wrong, other, more, tmp_path / "none.json"], today=LATER)
+        ln.deployed(folder, reports=[wrong, other, extended, tmp_path / "none.json"], today=LATER)
     message = str(caught.value)
     for part in ("places[0].thumbprint", "'at'", "other.json", "Unknown key: 'key'", "none.json"):
         assert part in message
@@ -318,8 +318,8 @@ def test_a_revocation_needs_a_request_in_the_folder(folder):
     other = next(record.id for record in read_manifest(folder).requests if record.id != pool.id)
     with pytest.raises(BundleError, match="you did not request a revocation of"):
         ln.deployed(folder, other, revoked=True, today=LATER)
-    done = ln.deployed(folder, pool.id, revoked=True, on=TODAY, today=LATER)
-    assert [entry.what for entry in done.recorded] == ["revoked"]
+    result = ln.deployed(folder, pool.id, revoked=True, on=TODAY, today=LATER)
+    assert [entry.what for entry in result.recorded] == ["revoked"]
     recorded = read_manifest(folder).by_id[pool.id].revocation
     assert recorded.revoked_at == "2026-11-24T00:00:00Z"
     before = snapshot(folder, but_lock=True)
@@ -341,6 +341,6 @@ def test_as_is_file_records_used_certificates(folder, tmp_path):
     survey = ln.compare_as_is(make_plan(), *tmp_path.glob("*.pem"))
     path = tmp_path / "asis.json"
     path.write_bytes(survey.to_json())
-    done = ln.deployed(folder, reports=[path])
-    assert [(entry.servers, entry.seen_in) for entry in done.recorded] == [((uses,), "asis.json")]
-    assert f"{has} has the certificate of {pool.id}" in done.notes[0]
+    result = ln.deployed(folder, reports=[path])
+    assert [(entry.servers, entry.seen_in) for entry in result.recorded] == [((uses,), "asis.json")]
+    assert f"{has} has the certificate of {pool.id}" in result.notes[0]

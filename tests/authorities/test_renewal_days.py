@@ -54,8 +54,10 @@ def test_all_views_show_the_same_renewal_date(tmp_path):
         make_folder(folder, make_plan(**options), today=case.start)
         with_certificates(folder, chance, case)
         bundle = open_requests(folder)
-        made = forecast(bundle, start=case.start, until=date(2031, 1, 1))
-        days = {entry.id: entry.renew_from for entry in made.entries if entry.number == 0}
+        renewal_forecast = forecast(bundle, start=case.start, until=date(2031, 1, 1))
+        days = {
+            entry.id: entry.renew_from for entry in renewal_forecast.entries if entry.number == 0
+        }
         calendar = {renewal.request_id: renewal.renew_from for renewal in list_renewals(folder)}
         assert calendar == days, f"seed {seed}"
         summary = build_folder_summary(folder, bundle.manifest)
@@ -65,8 +67,11 @@ def test_all_views_show_the_same_renewal_date(tmp_path):
         }, f"seed {seed}"
         for day in set(days.values()):
             states = [
-                {request.id: request.state for request in folder_status(folder, today=at).requests}
-                for at in (day - DAY, day)
+                {
+                    request.id: request.state
+                    for request in folder_status(folder, today=today).requests
+                }
+                for today in (day - DAY, day)
             ]
             for name in (name for name, other in days.items() if other == day):
                 # If the order date is after the certificate's last day, the certificate has already

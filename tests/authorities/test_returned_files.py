@@ -236,7 +236,7 @@ def test_notes_of_submit_cmd_are_skipped(tmp_path):
 # Files in the formats in which mail programs and CAs send them.
 
 
-def mail(*parts: tuple[str, str, bytes], inside: EmailMessage | None = None) -> EmailMessage:
+def mail(*parts: tuple[str, str, bytes], attachment: EmailMessage | None = None) -> EmailMessage:
     """Return an e-mail with the given text and attachments (name, type and bytes)."""
     message = EmailMessage()
     message["From"], message["To"] = "ca@fabrikam.com", "pki@contoso.com"
@@ -246,8 +246,8 @@ def mail(*parts: tuple[str, str, bytes], inside: EmailMessage | None = None) -> 
     for title, kind, data in parts:
         main, _, sub = kind.partition("/")
         message.add_attachment(data, maintype=main, subtype=sub, filename=title)
-    if inside is not None:
-        message.add_attachment(inside)
+    if attachment is not None:
+        message.add_attachment(attachment)
     return message
 
 
@@ -283,7 +283,7 @@ SENT = {
     "PKCS #7 attached": mail(("sip.p7b", "application/x-pkcs7-certificates", p7b(LEAF, *CA.chain))).as_bytes(),
     "zip attached": mail(("answer.zip", "application/zip", archive(("sip.cer", WHOLE)))).as_bytes(),
     "tar.gz attached": mail(("answer.tar.gz", "application/gzip", tarred({"sip.cer": WHOLE}))).as_bytes(),
-    "forwarded": mail(inside=mail(("sip.pem", "text/plain", WHOLE))).as_bytes(),
+    "forwarded": mail(attachment=mail(("sip.pem", "text/plain", WHOLE))).as_bytes(),
     "quoted-printable text": quoted_printable(WHOLE),
     "HTML in a mail": html_mail(WHOLE),
     "from an mbox": b"From ca@fabrikam.com Tue Nov 24 08:00:00 2026\n" + mail(("a", "text/plain", WHOLE)).as_bytes(),

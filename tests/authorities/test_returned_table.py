@@ -125,9 +125,9 @@ def make_unreadable_row(data: Callable[[Case], bytes], code: str = "file-unreada
 
     def build(case: Case) -> Iterable[list[Path]]:
         case.answer()
-        odd = case.back.parent / "odd.cer"
-        odd.write_bytes(data(case))
-        yield [case.back, odd]
+        path = case.back.parent / "odd.cer"
+        path.write_bytes(data(case))
+        yield [case.back, path]
 
     return Row(build, (2, 0, 0, 0), (code,))
 
@@ -288,12 +288,12 @@ def other_key_id(case: Case) -> None:
 
 
 def constrained(
-    limit: str, more: str = "", *, subject: str = "/CN=Contoso Issuing", **how
+    limit: str, extra_line: str = "", *, subject: str = "/CN=Contoso Issuing", **how
 ) -> Build:
     """Return a certificate from a CA with name constraints, optionally through an intermediate CA."""
 
     def build(case: Case) -> None:
-        more_lines = (f"nameConstraints=critical,{limit}", *([more] if more else []))
+        more_lines = (f"nameConstraints=critical,{limit}", *([extra_line] if extra_line else []))
         ca = case.root.subordinate("limited", more=more_lines, subject=subject)
         case.answer(ca, **how)
 
@@ -318,10 +318,10 @@ def self_signed(case: Case) -> None:
     """
     case.answer()
     (case.back / "server.pem").unlink()
-    own = make_root(case.back.parent / "own", key=("rsa:2048",))
+    root = make_root(case.back.parent / "own", key=("rsa:2048",))
     openssl(
         *("x509", "-new", "-force_pubkey", _public_key(case), "-subj", "/CN=se01.contoso.com"),
-        *("-key", own.folder / "root.key", "-out", case.back / "server.pem"),
+        *("-key", root.folder / "root.key", "-out", case.back / "server.pem"),
     )
 
 
@@ -382,8 +382,8 @@ def add_damaged_certificate(case: Case) -> None:
     path = case.answer()
     der = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
     # Replacing the OID turns the extended key usage into a second key usage.
-    odd = der.replace(b"\x06\x03\x55\x1d\x25", b"\x06\x03\x55\x1d\x0f")
-    path.write_bytes(path.read_bytes() + to_pem([odd]))
+    damaged = der.replace(b"\x06\x03\x55\x1d\x25", b"\x06\x03\x55\x1d\x0f")
+    path.write_bytes(path.read_bytes() + to_pem([damaged]))
 
 
 def cut(case: Case) -> bytes:
@@ -699,15 +699,15 @@ def run(shell: Shell, row: Row, template: tuple[Path, Path]) -> dict[str, tuple[
     root = Authority(ca_folder, "root")
     case = Case(requests, shell.folder / "back", root, Authority(ca_folder, "issuing", root))
     for files in row.build(case) or [[case.back]]:
-        ended = shell("receive", "requests", *files)
-    results = {"receive": (ended.status, ended.out + ended.err)}
-    for name, more in (
+        result = shell("receive", "requests", *files)
+    results = {"receive": (result.status, result.out + result.err)}
+    for name, options in (
         ("status", ()),
         ("pfx", ("--passphrase-file", "passphrase.txt", *row.pfx(case))),
         ("steps", ()),
     ):
-        ended = shell(name, "requests", *more)
-        results[name] = (ended.status, ended.out + ended.err)
+        result = shell(name, "requests", *options)
+        results[name] = (result.status, result.out + result.err)
     return results
 
 
@@ -729,9 +729,9 @@ def test_commands_report_each_row(shell, template, row):
     bundle = open_requests(shell.folder / "requests")
     for record in bundle.requests:
         for part in filter(None, (record.issued, *record.refused)):
-            again = load_issued(bundle)
+            reread = load_issued(bundle)
             certificates = [
-                c for c in (*again.certificates, *again.refused) if c.sha256 == part.sha256
+                c for c in (*reread.certificates, *reread.refused) if c.sha256 == part.sha256
             ]
             codes = {f.code for c in certificates for f in c.findings}
             assert codes == {f.code for f in part.judgement.findings} or "exchanged" in row.says[0]

@@ -65,11 +65,11 @@ def test_script_prompts_once_and_submits_each_request_once(wine_cmd, tmp_path):
     package = Package(tmp_path / "part one", wine_cmd, FIRST, SECOND)
     package.set_ca_message(FIRST, ISSUED.format(11), certificate=True)
     package.set_ca_message(SECOND, PENDING.format(12))
-    status, shown = package.run(f'"{CA}"\n')
+    status, output = package.run(f'"{CA}"\n')
     assert status == 1
-    assert shown.count("Which CA issues these certificates?") == 1
-    assert f'certreq -retrieve -config "{CA}" 12 "answers\\{SECOND}.cer"' in shown
-    assert "1 issued, 1 waiting at the CA, 0 not submitted." in shown
+    assert output.count("Which CA issues these certificates?") == 1
+    assert f'certreq -retrieve -config "{CA}" 12 "answers\\{SECOND}.cer"' in output
+    assert "1 issued, 1 waiting at the CA, 0 not submitted." in output
     first, second = (line.split("|") for line in package.log.read_text().splitlines())
     assert first == [
         *("-submit", "-config", CA, "-attrib", "CertificateTemplate:WebServer"),
@@ -79,10 +79,10 @@ def test_script_prompts_once_and_submits_each_request_once(wine_cmd, tmp_path):
     assert "RequestId: 12" in (package.answers / f"{SECOND}.txt").read_text()
 
     package.set_ca_message(SECOND, ISSUED.format(12), certificate=True)
-    status, shown = package.run()
+    status, output = package.run()
     assert status == 0
-    assert "Which CA" not in shown
-    assert "2 issued, 0 waiting at the CA, 0 not submitted." in shown
+    assert "Which CA" not in output
+    assert "2 issued, 0 waiting at the CA, 0 not submitted." in output
     assert package.submitted == [FIRST, SECOND]
     assert package.log.read_text().splitlines()[-1].startswith(f"-retrieve|-config|{CA}|12|")
     assert (package.answers / f"{SECOND}.p7b").is_file()
@@ -102,19 +102,19 @@ def test_script_asks_before_it_submits_again(wine_cmd, tmp_path):
     package.answers.mkdir()
     # The computer was switched off during the submission, so certreq wrote no result.
     (package.answers / f"{THIRD}.txt").write_text("")
-    status, shown = package.run("n\n")
+    status, output = package.run("n\n")
     assert status == 1
-    assert "Which CA" not in shown
-    assert "The RPC server is unavailable" in shown
-    assert "0 issued, 1 waiting at the CA, 2 not submitted." in shown
+    assert "Which CA" not in output
+    assert "The RPC server is unavailable" in output
+    assert "0 issued, 1 waiting at the CA, 2 not submitted." in output
     assert package.submitted == [FIRST, SECOND]
     assert not (package.answers / f"{FIRST}.txt").exists()
     assert "0x800706ba" in (package.answers / f"{FIRST}.failed.txt").read_text()
 
     package.set_ca_message(FIRST, PENDING.format(14))
-    status, shown = package.run("y\n")
-    assert shown.count("Submit such requests again (y/n)?") == 1
-    assert "0 issued, 3 waiting at the CA, 0 not submitted." in shown
+    status, output = package.run("y\n")
+    assert output.count("Submit such requests again (y/n)?") == 1
+    assert "0 issued, 3 waiting at the CA, 0 not submitted." in output
     assert package.submitted == [FIRST, SECOND, FIRST, THIRD]
     assert not list(package.answers.glob("*.failed.txt"))
 
@@ -123,9 +123,9 @@ def test_script_asks_before_it_submits_again(wine_cmd, tmp_path):
 def test_without_a_ca_nothing_is_submitted(wine_cmd, tmp_path, typed):
     """If the CA's name is empty or has no host, the batch file ends without submitting a request."""
     package = Package(tmp_path / "part", wine_cmd, FIRST)
-    status, shown = package.run(typed)
+    status, output = package.run(typed)
     assert status == 1
-    assert "nothing was submitted" in shown
+    assert "nothing was submitted" in output
     assert not package.log.exists()
 
 
@@ -142,10 +142,10 @@ def test_two_internal_cas_are_kept_apart(wine_cmd, tmp_path):
     for part in packed.parts:
         part_folder = tmp_path / "out" / part.folder
         log = tmp_path / f"{part.folder}.log"
-        status, shown = wine_cmd.run(
+        status, output = wine_cmd.run(
             part_folder / "submit.cmd", CERTREQ_LOG=log, CERTREQ_ANSWERS=tmp_path / "nothing"
         )
-        assert (status, "Which CA" in shown) == (1, False)
+        assert (status, "Which CA" in output) == (1, False)
         calls = [line.split("|") for line in log.read_text().splitlines()]
         assert {call[2] for call in calls} == {part.ca}
         ids_by_ca[part.ca] = {Path(call[5].replace("\\", "/")).stem for call in calls}

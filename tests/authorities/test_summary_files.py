@@ -101,9 +101,9 @@ def test_recorded_plan_gives_the_same_summary(tmp_path, sample, options):
     folder = make_folder(tmp_path / "requests", plan, findings=findings, accept=accept).folder
     before = {name: (folder / name).read_bytes() for name in SUMMARY_NAMES}
     manifest = read_manifest(folder)
-    written = refresh_summary_files(folder, replace(manifest, summary={}))
+    new_manifest = refresh_summary_files(folder, replace(manifest, summary={}))
     assert {name: (folder / name).read_bytes() for name in SUMMARY_NAMES} == before
-    assert written == manifest
+    assert new_manifest == manifest
 
 
 def test_invisible_characters_stay_marked_on_the_page(tmp_path):

@@ -118,9 +118,9 @@ class Lab:
         if names:
             san = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
             extensions.append((san, False))
-        made = _signed(_name(subject), key, authority.name, authority.key, *extensions)
+        certificate = _signed(_name(subject), key, authority.name, authority.key, *extensions)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return self.write(pem, _pem(made, *([authority.intermediate] if with_chain else [])))
+        return self.write(pem, _pem(certificate, *([authority.intermediate] if with_chain else [])))
 
     def store(self, cas) -> Path | None:
         """Write a file with the trusted roots and return its path, or return None if there are no
@@ -234,13 +234,15 @@ def random_plan(chance: random.Random) -> ln.CertificatePlan:
     rows = []
     for name, cells in ROWS.items():
         if name in names:
-            more = {"site": "Taipei" if cells["pool_fqdn"] else chance.choice(["Taipei", "Osaka"])}
+            extra_cells = {
+                "site": "Taipei" if cells["pool_fqdn"] else chance.choice(["Taipei", "Osaka"])
+            }
             if chance.random() < 0.3 and name not in ("fe2",):
-                more["issuer"] = chance.choice(["internal", "public"])
+                extra_cells["issuer"] = chance.choice(["internal", "public"])
             if name == "edge":
-                more["aol_pic"] = chance.choice(["true", "false"])
-                more["federation"] = chance.choice(["true", "true", "false"])
-            rows.append(cells | more)
+                extra_cells["aol_pic"] = chance.choice(["true", "false"])
+                extra_cells["federation"] = chance.choice(["true", "true", "false"])
+            rows.append(cells | extra_cells)
     options = ln.PlanOptions(
         layout=chance.choice(["combined", "separate"]),
         wildcard=chance.random() < 0.3,
@@ -268,22 +270,22 @@ class Tried:
         self.shown = None if client is None else self.certificate(chance, client)[0]
         self.purpose = None if client is None else PURPOSES[client.asked[0]]
 
-    def certificate(self, chance, shown, usages=None, *, with_chain=None):
+    def certificate(self, chance, presentation, usages=None, *, with_chain=None):
         """Issue a certificate with its planned names and usages, and return one of the host names
         in it.
         """
         # The certificate of an external party has all extended key usages.
-        if not shown.certificates:
-            path = self.lab.issue(shown.root, PARTNER, [PARTNER], (SERVER, CLIENT))
+        if not presentation.certificates:
+            path = self.lab.issue(presentation.root, PARTNER, [PARTNER], (SERVER, CLIENT))
             return path, PARTNER
-        certificate = self.by_id[chance.choice(shown.certificates)]
+        certificate = self.by_id[chance.choice(presentation.certificates)]
         names = [str(name) for name in certificate.names]
-        known = [name for name in shown.names if name in names] or names
+        known = [name for name in presentation.names if name in names] or names
         host = chance.choice(known or [certificate.subject.common_name]).replace("*", "any")
         if with_chain is None:
-            with_chain = self.has_chain(certificate, shown.root)
+            with_chain = self.has_chain(certificate, presentation.root)
         path = self.lab.issue(
-            shown.root,
+            presentation.root,
             # If the table does not contain the name, the subject is blank.
             certificate.subject.common_name or certificate.pool,
             names,
@@ -351,7 +353,7 @@ def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
     """Test the connection between one pair of servers, and return the names of the tested cases."""
     tried, server, client = Tried(lab, chance, pair), pair.server, pair.client
     description = f"{server.connection}: {server.presenter} for {server.verifier}, {client}"
-    done = {"plain" if client is None else "mutual"}
+    cases = {"plain" if client is None else "mutual"}
     error = tried.try_handshake()
     if client is None or client.is_served:
         assert error == "", description
@@ -363,30 +365,30 @@ def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
         usages = (*client.planned, *client.asked)
         tried.shown, _ = tried.certificate(chance, client, usages)
         assert tried.try_handshake() == "", description
-        done.add("not planned")
+        cases.add("not planned")
     assert "CERTIFICATE_VERIFY_FAILED" in tried.try_handshake(lacks=server.root, at="client"), (
         description
     )
-    done.add("without the server's root")
+    cases.add("without the server's root")
     if server.certificates:
         bare, _ = tried.certificate(chance, server, with_chain=False)
         assert "CERTIFICATE_VERIFY_FAILED" in tried.try_handshake(server=bare), description
-        done.add("without the chain")
+        cases.add("without the chain")
     if client is None:
-        return done
+        return cases
     assert "UNKNOWN_CA" in tried.try_handshake(lacks=client.root, at="server"), description
-    done.add("without the client's root")
+    cases.add("without the client's root")
     if client.certificates and CLIENT in client.asked:
         plain, _ = tried.certificate(chance, client, (SERVER,))
         error = tried.try_handshake(client=plain)
         assert "unsupported certificate" in error.lower().replace("_", " "), description
-        done.add("without client authentication")
+        cases.add("without client authentication")
     elif client.certificates and CLIENT not in client.planned:
         # Lync Server accepts a server certificate from a client, but a stricter server rejects it.
         error = tried.try_handshake(purpose=PURPOSES[CLIENT])
         assert "unsupported certificate" in error.lower().replace("_", " "), description
-        done.add("asked for more")
-    return done
+        cases.add("asked for more")
+    return cases
 
 
 @pytest.mark.slow
@@ -395,7 +397,7 @@ def test_handshakes_succeed_and_fail_as_planned(tmp_path):
     usage is missing, they cannot connect.
     """
     chance = random.Random(21)
-    done, connections = Counter(), Counter()
+    case_counts, connections = Counter(), Counter()
     lab = Lab(tmp_path)
     for _ in range(PAIRS if "LYNCNB_HANDSHAKES" in os.environ else PAIRS // 8):
         planned = random_plan(chance)
@@ -407,7 +409,13 @@ def test_handshakes_succeed_and_fail_as_planned(tmp_path):
         pairs.sort(key=lambda pair: pair.client is None or pair.client.root == pair.server.root)
         pair = min(pairs, key=lambda pair: connections[pair.server.connection])
         connections[pair.server.connection] += 1
-        done.update(try_pair(lab, chance, pair))
-    print(f"{done.total()} tried of {len(connections)} connections: {sorted(done.items())}")
-    assert {"plain", "mutual", "without the server's root", "without the client's root"} <= {*done}
-    assert {"without the chain", "without client authentication", "asked for more"} <= {*done}
+        case_counts.update(try_pair(lab, chance, pair))
+    print(
+        f"{case_counts.total()} tried of {len(connections)} connections: {sorted(case_counts.items())}"
+    )
+    assert {"plain", "mutual", "without the server's root", "without the client's root"} <= {
+        *case_counts
+    }
+    assert {"without the chain", "without client authentication", "asked for more"} <= {
+        *case_counts
+    }

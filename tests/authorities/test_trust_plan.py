@@ -85,14 +85,14 @@ def test_reverse_proxy_needs_both_chains():
     """
     planned = trust(plan(front_end(**WEB), PROXY))
     assert roots(planned, "rp01.contoso.net") == {INTERNAL, PUBLIC}
-    (inside,) = [
+    (internal,) = [
         requirement
         for requirement in on_server(planned, "rp01.contoso.net")
         if requirement.ca.title == INTERNAL
     ]
-    assert inside.store == ROOT
-    assert not inside.is_inferred
-    assert "Request and configure a certificate for your reverse HTTP proxy" in inside.source
+    assert internal.store == ROOT
+    assert not internal.is_inferred
+    assert "Request and configure a certificate for your reverse HTTP proxy" in internal.source
 
 
 def test_edge_has_both_chains_and_the_partners_root():
@@ -347,9 +347,9 @@ def test_trust_plan_has_a_table_a_document_and_five_files(tmp_path):
         list(presentation.certificates) for presentation in trust_plan.presentations
     ]
     # The document groups the ids, but states the same about each certificate.
-    for expected, written in zip(trust_plan.presentations, document["presentations"], strict=True):
-        assert written["client_authentication"] == expected.client_authentication
-        assert written["is_served"] == expected.is_served
+    for expected, actual in zip(trust_plan.presentations, document["presentations"], strict=True):
+        assert actual["client_authentication"] == expected.client_authentication
+        assert actual["is_served"] == expected.is_served
     assert any(entry["is_served"] is False for entry in document["presentations"])
     assert "certificates, shown in " in trust_plan._repr_html_()
     for suffix in (".csv", ".md", ".html", ".xlsx"):

@@ -115,10 +115,10 @@ def test_page_has_a_table_for_each_role(sample, chromium, tmp_path):
         assert len([c for c in captions if c.startswith(f"{role}: ")]) == 1, role
     # No server presents the deployment's OAuth certificate on a port where a client verifies the
     # root.
-    shown = {name for presented in planned.presentations for name in presented.certificates}
-    assert shown <= {certificate.id for certificate in plan.certificates}
+    presented_ids = {name for presented in planned.presentations for name in presented.certificates}
+    assert presented_ids <= {certificate.id for certificate in plan.certificates}
     servers = {server for certificate in plan.certificates for server in certificate.servers}
-    headline = f"{len(shown)} presented certificates, 2 CAs, {len(servers)} servers"
+    headline = f"{len(presented_ids)} presented certificates, 2 CAs, {len(servers)} servers"
     assert headline in page
     for (
         presentation

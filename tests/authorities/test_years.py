@@ -120,18 +120,18 @@ class History:
 
 def check(history: History) -> None:
     """Compare every view of the folder with the certificates on the simulated servers."""
-    at = datetime(history.day.year, history.day.month, history.day.day, 12, tzinfo=UTC)
+    now = datetime(history.day.year, history.day.month, history.day.day, 12, tzinfo=UTC)
     manifest = Manifest(requests=(history.record,))
-    (row,) = list_rows_on_record(manifest, TERMS, today=at)
+    (row,) = list_rows_on_record(manifest, TERMS, today=now)
     renewals = list_renewals(RequestBundle(folder=Path("x"), manifest=manifest), today=history.day)
     if history.servers:
-        ends = min(end for end, _, _ in history.servers.values())
+        earliest_end = min(end for end, _, _ in history.servers.values())
         assert row.not_after, "a server has a certificate, and no row says until when"
         shown_end = datetime.fromisoformat(row.not_after)
         if len(history.servers) == len(history.record.plan.servers):
-            assert shown_end == ends
-        assert shown_end <= ends
-        if ends < at:
+            assert shown_end == earliest_end
+        assert shown_end <= earliest_end
+        if earliest_end < now:
             assert row.state == "expired"
             assert row.needs_attention
         assert {generation for _, generation, _ in history.servers.values()} <= set(
@@ -146,13 +146,13 @@ def check(history: History) -> None:
     issued = [part for part in history.record.generations if part.issued is not None]
     used = {generation for _, generation, _ in history.servers.values()}
     for part in history.record.generations:
-        why = explain_removal(history.record, part, False, history.day)
+        reason = explain_removal(history.record, part, False, history.day)
         if part.generation in used or issued == [part]:
-            assert why == "", (part.generation, why)
+            assert reason == "", (part.generation, reason)
         # A request may still be with the CA until a later certificate is on every server.
         later = used and min(used) > part.generation
         if part.issued is None and not (later and len(history.servers) == len(row.servers)):
-            assert why == "", (part.generation, why)
+            assert reason == "", (part.generation, reason)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -190,8 +190,8 @@ class Estate:
         """Have each CA issue certificates for the waiting requests, and create packages from the
         certificates.
         """
-        back = self.folder.parent / "back" / f"{self.day}"
-        back.mkdir(parents=True, exist_ok=True)
+        answer_folder = self.folder.parent / "back" / f"{self.day}"
+        answer_folder.mkdir(parents=True, exist_ok=True)
         begins = datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC)
         for request_record in self.manifest.requests:
             if request_record.state == "waiting":
@@ -203,8 +203,8 @@ class Estate:
                     self.days[request_record.plan.issuer],
                 )
                 leaf = ca.issue_for(request, begins=begins, days=days)
-                (back / f"{request_record.id}.pem").write_bytes(pem(leaf, *ca.chain))
-        receive(self.folder, back, accept=self.accept, today=self.day)
+                (answer_folder / f"{request_record.id}.pem").write_bytes(pem(leaf, *ca.chain))
+        receive(self.folder, answer_folder, accept=self.accept, today=self.day)
         issued = load_issued(open_requests(self.folder), today=self.day)
         write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=self.day)
 
@@ -233,11 +233,11 @@ class Estate:
         servers.
         """
         status = ln.folder_status(self.folder, today=self.day)
-        at = datetime(self.day.year, self.day.month, self.day.day, 12, tzinfo=UTC)
+        now = datetime(self.day.year, self.day.month, self.day.day, 12, tzinfo=UTC)
         rows = {row.id: row for row in status.shown}
-        ends: dict[str, datetime] = {}
+        ends_by_id: dict[str, datetime] = {}
         for (name, _), end in self.servers.items():
-            ends[name] = min(end, ends.get(name, end))
+            ends_by_id[name] = min(end, ends_by_id.get(name, end))
         calendar = {
             renewal.request_id: renewal.not_after
             for renewal in list_renewals(open_requests(self.folder), today=self.day)
@@ -245,17 +245,17 @@ class Estate:
         summary = build_folder_summary(self.folder, self.manifest)
         page = {member.id: member.valid_until for _, member in summary.members}
         for name, row in rows.items():
-            end = ends[name]
+            end = ends_by_id[name]
             assert datetime.fromisoformat(row.not_after) == calendar[name] == end
             assert page[name] == f"{end:%Y-%m-%d}"
-            if end < at:
+            if end < now:
                 assert (row.state, row.needs_attention) == ("expired", True)
                 assert status.exit_status in (1, 3)
         assert rows.keys() == calendar.keys() == page.keys()
         assert not status.problems, status.problems
-        made = ln.forecast(self.folder, start=self.day, until=self.day + timedelta(days=30))
-        if any(end < at for end in ends.values()):
-            assert not made.works
+        forecast = ln.forecast(self.folder, start=self.day, until=self.day + timedelta(days=30))
+        if any(end < now for end in ends_by_id.values()):
+            assert not forecast.works
         # A key must not be removed while a server uses its certificate.
         for item in purge(self.folder, today=self.day).items:
             request_record = self.manifest.by_id[item.id]
@@ -318,8 +318,8 @@ def test_three_years_with_the_same_folder(tmp_path):
     # If a server was removed, the status contains one line about it, and no warning appears when
     # its certificate expires.
     removed = estate.plan.certificates[0]
-    rest = replace(estate.plan, certificates=estate.plan.certificates[1:])
-    write(rest, estate.folder, today=estate.day)
+    reduced_plan = replace(estate.plan, certificates=estate.plan.certificates[1:])
+    write(reduced_plan, estate.folder, today=estate.day)
     assert removed.id not in {row.id for row in estate.check().shown}
     estate.wait(100)
     estate.renew()

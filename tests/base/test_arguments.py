@@ -23,63 +23,63 @@ def plan():
 
 
 CALLS = {
-    "topology is GIVEN, but it must be of type Topology": lambda plan, given: ln.plan_certificates(
-        given, plan.rules
+    "topology is GIVEN, but it must be of type Topology": lambda plan, argument: (
+        ln.plan_certificates(argument, plan.rules)
     ),
-    "options is GIVEN, but it must be of type PlanOptions": lambda plan, given: (
-        ln.plan_certificates(plan.topology, plan.rules, options=given)
+    "options is GIVEN, but it must be of type PlanOptions": lambda plan, argument: (
+        ln.plan_certificates(plan.topology, plan.rules, options=argument)
     ),
-    "check_plan: plan is GIVEN, but it must be of type CertificatePlan": lambda _, given: (
-        ln.check_plan(given)
+    "check_plan: plan is GIVEN, but it must be of type CertificatePlan": lambda _, argument: (
+        ln.check_plan(argument)
     ),
-    "figure: subject is GIVEN, but it must be of type CertificatePlan": lambda _, given: ln.figure(
-        given
+    "figure: subject is GIVEN, but it must be of type CertificatePlan": lambda _, argument: (
+        ln.figure(argument)
     ),
-    "compare_plans: old is GIVEN, but it must be of type CertificatePlan": lambda plan, given: (
-        ln.compare_plans(given, plan)
+    "compare_plans: old is GIVEN, but it must be of type CertificatePlan": lambda plan, argument: (
+        ln.compare_plans(argument, plan)
     ),
-    "compare_plans: new is GIVEN, but it must be of type CertificatePlan": lambda plan, given: (
-        ln.compare_plans(plan, given)
+    "compare_plans: new is GIVEN, but it must be of type CertificatePlan": lambda plan, argument: (
+        ln.compare_plans(plan, argument)
     ),
-    "each scenario is GIVEN, but it must be of type Scenario": lambda _, given: (
-        ln.compare_scenarios(given, given)
+    "each scenario is GIVEN, but it must be of type Scenario": lambda _, argument: (
+        ln.compare_scenarios(argument, argument)
     ),
-    "trust: plan is GIVEN, but it must be of type CertificatePlan": lambda _, given: ln.trust(
-        given
+    "trust: plan is GIVEN, but it must be of type CertificatePlan": lambda _, argument: ln.trust(
+        argument
     ),
-    "request_scripts: plan is GIVEN, but it must be of type CertificatePlan": lambda _, given: (
-        ln.request_scripts(given)
+    "request_scripts: plan is GIVEN, but it must be of type CertificatePlan": lambda _, argument: (
+        ln.request_scripts(argument)
     ),
-    "steps: steps is GIVEN, but it must be of type DeploymentSteps": lambda _, given: (
-        ln.write_steps(given, "requests")
+    "steps: steps is GIVEN, but it must be of type DeploymentSteps": lambda _, argument: (
+        ln.write_steps(argument, "requests")
     ),
-    "scripts: steps is GIVEN, but it must be of type DeploymentSteps": lambda _, given: (
-        ln.write_request_scripts(given, "requests")
+    "scripts: steps is GIVEN, but it must be of type DeploymentSteps": lambda _, argument: (
+        ln.write_request_scripts(argument, "requests")
     ),
-    "plan is GIVEN, but it must be of type CertificatePlan or SavedPlan": lambda _, given: (
-        ln.write_requests(given, "requests", passphrase=PASSPHRASE)
+    "plan is GIVEN, but it must be of type CertificatePlan or SavedPlan": lambda _, argument: (
+        ln.write_requests(argument, "requests", passphrase=PASSPHRASE)
     ),
-    "bundle is GIVEN, but it must be of type RequestBundle": lambda _, given: ln.match_certificates(
-        given, "answers"
+    "bundle is GIVEN, but it must be of type RequestBundle": lambda _, argument: (
+        ln.match_certificates(argument, "answers")
     ),
-    "write_pfx: issued is GIVEN, but it must be of type IssuedCertificates": lambda _, given: (
-        ln.write_pfx(given, passphrase=PASSPHRASE)
+    "write_pfx: issued is GIVEN, but it must be of type IssuedCertificates": lambda _, argument: (
+        ln.write_pfx(argument, passphrase=PASSPHRASE)
     ),
-    "steps: issued is GIVEN, but it must be of type IssuedCertificates": lambda _, given: (
-        ln.deployment_steps(given)
+    "steps: issued is GIVEN, but it must be of type IssuedCertificates": lambda _, argument: (
+        ln.deployment_steps(argument)
     ),
 }
 
 
-@pytest.mark.parametrize(("given", "words"), [(None, "None"), ("secret", "text")])
+@pytest.mark.parametrize(("argument", "words"), [(None, "None"), ("secret", "text")])
 @pytest.mark.parametrize("message", CALLS)
-def test_the_message_names_argument_and_type(message, given, words, plan, tmp_path, monkeypatch):
+def test_the_message_names_argument_and_type(message, argument, words, plan, tmp_path, monkeypatch):
     """The error message gives the name of the argument and the type of the value, but not the
     value, and no file is created.
     """
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ArgumentError) as caught:
-        CALLS[message](plan, given)
+        CALLS[message](plan, argument)
     assert message.replace("GIVEN", words) in caught.value.message
     assert "secret" not in str(caught.value)
     assert "ln." in caught.value.hint

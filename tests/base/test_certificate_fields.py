@@ -71,7 +71,7 @@ def test_subject_fields_come_in_a_fixed_order():
 
 
 @pytest.mark.parametrize(
-    ("organization", "written"),
+    ("organization", "escaped"),
     [
         ("Contoso, Ltd.", "O=Contoso\\, Ltd."),
         ('"Contoso"', 'O=\\"Contoso\\"'),
@@ -82,9 +82,9 @@ def test_subject_fields_come_in_a_fixed_order():
         ("台灣", "O=台灣"),
     ],
 )
-def test_subject_is_escaped(organization, written):
+def test_subject_is_escaped(organization, escaped):
     """Special characters in a distinguished name are escaped (RFC 4514 section 2.4)."""
-    assert DistinguishedName(common_name="", organization=organization).to_rfc4514() == written
+    assert DistinguishedName(common_name="", organization=organization).to_rfc4514() == escaped
 
 
 @pytest.mark.parametrize(

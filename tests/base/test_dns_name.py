@@ -210,8 +210,8 @@ def test_accepted_name_needs_no_correction(text):
     assert name.isascii()
     assert len(name) <= 253
     assert all(1 <= len(label) <= 63 for label in name.split("."))
-    again, notes = parse_name(name, allow_wildcard=True, allow_single_label=True)
-    assert again == name
+    reparsed, notes = parse_name(name, allow_wildcard=True, allow_single_label=True)
+    assert reparsed == name
     assert [note for note in notes if "mixes" not in note] == []
 
 
@@ -221,10 +221,10 @@ def test_fast_search_returns_every_unusual_text(texts):
     """The fast search for unusual names omits only valid names, and returns all other texts in
     their order.
     """
-    odd = find_unusual_names(texts)
-    assert odd == [text for text in texts if text in odd]
-    assert [parse_name(t) for t in texts if t not in odd] == [
-        (t, ()) for t in texts if t not in odd
+    unusual_names = find_unusual_names(texts)
+    assert unusual_names == [text for text in texts if text in unusual_names]
+    assert [parse_name(t) for t in texts if t not in unusual_names] == [
+        (t, ()) for t in texts if t not in unusual_names
     ]
 
 
@@ -260,12 +260,12 @@ def test_properties_of_a_name(name, idn, underscore, internal, registrable, suff
     """A host name has properties that show whether it is international, is internal, or contains an
     underscore.
     """
-    read = DnsName.parse(name, allow_wildcard=True, allow_single_label=True)
-    assert read.is_idn is idn
-    assert read.has_underscore is underscore
-    assert read.is_internal is internal
-    assert read.registered_domain == registrable
-    assert read.is_public_suffix is suffix
+    parsed_name = DnsName.parse(name, allow_wildcard=True, allow_single_label=True)
+    assert parsed_name.is_idn is idn
+    assert parsed_name.has_underscore is underscore
+    assert parsed_name.is_internal is internal
+    assert parsed_name.registered_domain == registrable
+    assert parsed_name.is_public_suffix is suffix
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ def test_file_name_is_never_a_device_name(label):
     """If a server has the name of a Windows device, its file name contains an additional character
     that server names cannot contain.
     """
-    made = build_file_name(f"{label}.contoso.com", ".ps1")
-    assert made == f"{label}~.contoso.com.ps1"
+    file_name = build_file_name(f"{label}.contoso.com", ".ps1")
+    assert file_name == f"{label}~.contoso.com.ps1"
     assert build_file_name(label, ".ps1") == f"{label}~.ps1"
-    assert made.partition(".")[0].casefold() not in DEVICES
+    assert file_name.partition(".")[0].casefold() not in DEVICES
 
 
 @pytest.mark.parametrize("name", ["fe01.contoso.com", "cons.contoso.com", "fe.con", "com10.x.com"])
@@ -32,7 +32,10 @@ def test_allowed_file_names_stay(name):
 def test_long_names_have_different_file_names():
     """If two long server names have the same first 200 characters, their file names differ."""
     stem = ".".join(["a" * 60] * 4)
-    one, two = build_file_name(f"{stem}.com", ".html"), build_file_name(f"{stem}.net", ".html")
-    assert one != two
-    assert max(len(one), len(two)) <= 205
-    assert re.fullmatch(r"[a-z.~0-9]+", one)
+    com_file, net_file = (
+        build_file_name(f"{stem}.com", ".html"),
+        build_file_name(f"{stem}.net", ".html"),
+    )
+    assert com_file != net_file
+    assert max(len(com_file), len(net_file)) <= 205
+    assert re.fullmatch(r"[a-z.~0-9]+", com_file)

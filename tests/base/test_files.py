@@ -146,9 +146,9 @@ def test_named_pipe_is_rejected(tmp_path):
 
 @posix
 @pytest.mark.parametrize(
-    ("bits", "shown"), [(0o770, "0770"), (0o707, "0707"), (0o720, "0720"), (0o1777, "1777")]
+    ("bits", "mode_text"), [(0o770, "0770"), (0o707, "0707"), (0o720, "0720"), (0o1777, "1777")]
 )
-def test_a_folder_that_others_can_write_is_refused(tmp_path, bits, shown):
+def test_a_folder_that_others_can_write_is_refused(tmp_path, bits, mode_text):
     """If other users can write to a folder, it is rejected, and the message contains the file mode
     and a hint.
     """
@@ -156,7 +156,7 @@ def test_a_folder_that_others_can_write_is_refused(tmp_path, bits, shown):
     folder.mkdir()
     folder.chmod(bits)
     with pytest.raises(
-        BundleError, match=rf"other users can write to .* \(mode {shown}\)\n.*chmod go-w"
+        BundleError, match=rf"other users can write to .* \(mode {mode_text}\)\n.*chmod go-w"
     ):
         files.check_folder(folder)
     with pytest.raises(BundleError, match="other users can write to"):
@@ -209,12 +209,12 @@ def test_removing_a_missing_file_is_not_an_error(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def fail_nth_call(call: str, at: int, code: int):
+def fail_nth_call(call: str, call_number: int, code: int):
     """Return a replacement for a system call that fails only when it is called for the nth time."""
     real, count = getattr(system_calls, call), iter(range(1, 1_000_000))
 
     def fail(*arguments):
-        if next(count) == at:
+        if next(count) == call_number:
             raise OSError(code, os.strerror(code))
         return real(*arguments)
 
@@ -240,13 +240,15 @@ def test_each_system_call_fails_in_turn(tmp_path, monkeypatch, writer, code):
     """
     errors = []
     for call in system_calls.CALLS:
-        for at in (1, 2, 3):
-            folder = tmp_path / f"{call}{at}"
+        for call_number in (1, 2, 3):
+            folder = tmp_path / f"{call}{call_number}"
             (folder / "sub").mkdir(parents=True)
             (folder / "old").write_bytes(b"old")
             (folder / "gone").write_bytes(b"gone")
             with monkeypatch.context() as patch:
-                patch.setattr(system_calls, call, fail_nth_call(call, at, getattr(errno, code)))
+                patch.setattr(
+                    system_calls, call, fail_nth_call(call, call_number, getattr(errno, code))
+                )
                 try:
                     WRITERS[writer](folder)
                 except BundleError as error:
@@ -456,13 +458,13 @@ def test_a_taken_name_stops_before_later_stages(tmp_path):
 def test_a_request_file_always_has_its_key_file(tmp_path, monkeypatch, call):
     """Whichever system call fails, a request file exists only together with its key file."""
     hints = []
-    for at in range(1, 26):
-        folder = tmp_path / str(at)
+    for call_number in range(1, 26):
+        folder = tmp_path / str(call_number)
         folder.mkdir()
         real, count = getattr(system_calls, call), iter(range(1, 1_000))
 
-        def fail(*arguments, real=real, count=count, at=at):
-            if next(count) == at:
+        def fail(*arguments, real=real, count=count, failing_call=call_number):
+            if next(count) == failing_call:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             return real(*arguments)
 
@@ -485,13 +487,13 @@ def test_a_file_is_flushed_past_the_cache_of_the_disk(tmp_path, monkeypatch):
     """If the operating system has a command that flushes the disk's cache (macOS), lyncnb uses this
     command instead of fsync().
     """
-    given = []
+    commands = []
     monkeypatch.setattr(system_calls, "full_sync", 51)
     fcntl = pytest.importorskip("fcntl")
-    monkeypatch.setattr(fcntl, "fcntl", lambda descriptor, command: given.append(command))
+    monkeypatch.setattr(fcntl, "fcntl", lambda descriptor, command: commands.append(command))
     files.write_new_file(tmp_path / "a", b"a")
     # The first call flushes the file, and the second call flushes its folder.
-    assert given == [51, 51]
+    assert commands == [51, 51]
 
 
 @posix

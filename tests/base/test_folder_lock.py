@@ -64,17 +64,17 @@ def test_a_second_writer_can_wait(tmp_path):
     """If a waiting time is set, a second thread gets the lock on the folder as soon as the first
     thread releases it.
     """
-    order, inside = [], threading.Event()
+    order, locked = [], threading.Event()
 
     def second() -> None:
-        inside.wait()
+        locked.wait()
         with lock_folder(tmp_path, wait_seconds=10):
             order.append("second")
 
     thread = threading.Thread(target=second)
     thread.start()
     with lock_folder(tmp_path):
-        inside.set()
+        locked.set()
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
@@ -199,5 +199,5 @@ def test_half_written_files_are_removed_under_every_lock(tmp_path):
         (folder / ".tmp-lyncnb-0011223344556677").write_bytes(b"x")
         (folder / "tmp-lyncnb").write_bytes(b"x")
     with lock_folder(tmp_path):
-        left = [path.name for path in tmp_path.rglob("*tmp-lyncnb*")]
-    assert left == ["tmp-lyncnb"] * 2
+        remaining = [path.name for path in tmp_path.rglob("*tmp-lyncnb*")]
+    assert remaining == ["tmp-lyncnb"] * 2

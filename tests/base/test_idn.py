@@ -15,7 +15,7 @@ MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so readers can mistake th
 
 
 @pytest.mark.parametrize(
-    ("written", "mapped", "notes"),
+    ("original", "mapped", "notes"),
     [
         ("lync.contoso.com", "lync.contoso.com", ()),
         ("LYNC.Contoso.com", "lync.contoso.com", ("changed to lowercase",)),
@@ -37,11 +37,11 @@ MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so readers can mistake th
         ("a_b.contoso.com", "a_b.contoso.com", ()),
     ],
 )
-def test_mapping_follows_uts46(written, mapped, notes):
+def test_mapping_follows_uts46(original, mapped, notes):
     """lyncnb converts a host name to lowercase, replaces compatibility characters, and describes
     each change in a note.
     """
-    assert convert_to_lowercase(written) == (mapped, notes)
+    assert convert_to_lowercase(original) == (mapped, notes)
 
 
 def test_invalid_character_is_named():

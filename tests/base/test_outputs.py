@@ -102,9 +102,9 @@ def test_damaged_archive_is_not_recognized(compression):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         archive.writestr("docProps/core.xml", bytes(range(256)) * 4)
-    whole = buffer.getvalue()
-    for position in range(len(whole)):
-        damaged = whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :]
+    content = buffer.getvalue()
+    for position in range(len(content)):
+        damaged = content[:position] + bytes([content[position] ^ 0xFF]) + content[position + 1 :]
         assert not is_ours(io.BytesIO(damaged))
 
 

@@ -10,7 +10,7 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
 
 
 @pytest.mark.parametrize(
-    ("written", "clean", "notes"),
+    ("pasted", "clean", "notes"),
     [
         ("Taipei", "Taipei", ()),
         ("台北", "台北", ()),
@@ -42,11 +42,11 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
         ("Tai\u200cpei", "Taipei", ("invisible character U+200C removed",)),
     ],
 )
-def test_clean_text_removes_invisible_characters(written, clean, notes):
+def test_clean_text_removes_invisible_characters(pasted, clean, notes):
     """If pasted text contains invisible characters or surrounding white space, they are removed,
     and a note describes what was removed.
     """
-    assert clean_text(written) == (clean, notes)
+    assert clean_text(pasted) == (clean, notes)
 
 
 @pytest.mark.parametrize("character", ["\0", "\n", "\x07", "\x7f", "\x85", "\ud800"])

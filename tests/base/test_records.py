@@ -170,8 +170,8 @@ def test_document_contains_the_declared_keys():
     document = {"format": "whole/1", "place": str(Path("a") / "b"), "ids": ["x"]}
     document |= {"items": [{"id": "x", "why": "y"}], "counts": {"items": 1}}
     assert whole.to_document() == document
-    at = datetime(2026, 11, 28, 1, 2, 3, tzinfo=UTC)
-    assert All(whole=whole, item=whole.items[0], until=at).to_document() == {
+    end_time = datetime(2026, 11, 28, 1, 2, 3, tzinfo=UTC)
+    assert All(whole=whole, item=whole.items[0], until=end_time).to_document() == {
         "whole": document,
         "item": {"id": "x", "why": "y", "day": "2026-11-28"},
         "until": "2026-11-28T01:02:03Z",

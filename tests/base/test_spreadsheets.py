@@ -73,9 +73,9 @@ def test_csv_rows_come_back_without_a_formula(rows):
     cell starts a formula.
     """
     text = to_csv(("a", "b"), rows).decode("utf-8-sig")
-    read = list(csv.reader(io.StringIO(text, newline="")))[1:]
-    assert len(read) == len(rows)
-    for row in read:
+    reread_rows = list(csv.reader(io.StringIO(text, newline="")))[1:]
+    assert len(reread_rows) == len(rows)
+    for row in reread_rows:
         assert len(row) == 2
         assert not any(cell.startswith(tuple(FORMULA_STARTS)) for cell in row)
 
@@ -148,8 +148,8 @@ def test_xlsx_contains_its_author_and_date():
     both.
     """
     origin = Origin(deployment="A & B", planner="Ana Li", made_on="2026-12-01 08:00 UTC")
-    made = to_xlsx([_sheet(("a", 1))], title="t", origin=origin)
-    book = openpyxl.load_workbook(io.BytesIO(made))
+    content = to_xlsx([_sheet(("a", 1))], title="t", origin=origin)
+    book = openpyxl.load_workbook(io.BytesIO(content))
     assert (book.properties.creator, book.properties.created) == (
         "Ana Li",
         datetime(2026, 12, 1, 8),
@@ -199,7 +199,7 @@ def test_xlsx_with_too_many_rows_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("value", "read", "code"),
+    ("value", "stored", "code"),
     [
         (date(2027, 3, 15), datetime(2027, 3, 15), "yyyy-mm-dd"),
         ("2027-03-15", datetime(2027, 3, 15), "yyyy-mm-dd"),
@@ -215,13 +215,13 @@ def test_xlsx_with_too_many_rows_is_refused(monkeypatch):
         (1.5, 1.5, "General"),
     ],
 )
-def test_xlsx_dates_and_numbers_have_their_types(value, read, code):
+def test_xlsx_dates_and_numbers_have_their_types(value, stored, code):
     """A date is stored as a date that programs can sort and filter, and the cell still shows the
     same text.
     """
     data = to_xlsx([_sheet(("a", value))], title="t")
     cell = openpyxl.load_workbook(io.BytesIO(data))["Certificates"]["B2"]
-    assert (cell.value, cell.number_format) == (read, code)
+    assert (cell.value, cell.number_format) == (stored, code)
 
 
 def test_xlsx_table_is_made_narrower_for_printing():
@@ -232,8 +232,8 @@ def test_xlsx_table_is_made_narrower_for_printing():
     for text, width in (("word " * 20, 20), ("x" * 50, 51)):
         data = to_xlsx([_sheet((text,) * 8, columns=columns)], title="t")
         check_workbook(data)
-        made = openpyxl.load_workbook(io.BytesIO(data))["Certificates"]
-        assert made.column_dimensions["A"].width == pytest.approx(width, abs=3)
+        worksheet = openpyxl.load_workbook(io.BytesIO(data))["Certificates"]
+        assert worksheet.column_dimensions["A"].width == pytest.approx(width, abs=3)
 
 
 def test_xlsx_without_rows():
@@ -268,14 +268,18 @@ def test_form_has_text_format_and_drop_down_lists():
     )
     rows = [("an example", *[""] * 28, "007")]
     sheet = Sheet(title="F", columns=columns, rows=lambda: rows, form=form)
-    made = openpyxl.load_workbook(io.BytesIO(to_xlsx([sheet], title="T")))["F"]
-    assert made["AD2"].value == "007"
-    assert {made["AD2"].number_format, made["A2"].number_format} == {"@"}
-    assert [cell.comment.text if cell.comment else "" for cell in made[1]][:3] == ["", "help", ""]
+    worksheet = openpyxl.load_workbook(io.BytesIO(to_xlsx([sheet], title="T")))["F"]
+    assert worksheet["AD2"].value == "007"
+    assert {worksheet["AD2"].number_format, worksheet["A2"].number_format} == {"@"}
+    assert [cell.comment.text if cell.comment else "" for cell in worksheet[1]][:3] == [
+        "",
+        "help",
+        "",
+    ]
     offered = {
         str(validation.sqref): (validation.formula1, validation.showErrorMessage)
-        for validation in made.data_validations.dataValidation
+        for validation in worksheet.data_validations.dataValidation
     }
     assert offered == {"B2:B5001": ('"a,b"', False), "C2:C5001": ("Other!$A$1:$A$2", True)}
-    (shaded,) = made.conditional_formatting
+    (shaded,) = worksheet.conditional_formatting
     assert (str(shaded.sqref), shaded.rules[0].formula) == ("A2:AD5001", ['$A2="an example"'])

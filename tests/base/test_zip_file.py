@@ -59,8 +59,8 @@ def test_unusual_compression_methods_are_rejected(method):
     memory for the decompression.
     """
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as made:
-        made.writestr("a", b"a")
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("a", b"a")
     with pytest.raises(BadArchive, match="unsupported compression method"):
         list(Archive(buffer.getvalue()).read_pieces("a"))
 

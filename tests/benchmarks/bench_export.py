@@ -257,8 +257,10 @@ def compare(algorithm: str, count: int, rounds: int, goals: dict[str, float], to
     for rival, goal in goals.items():
         median = statistics.median(ratios[rival])
         met = met and median >= goal
-        listed = ", ".join(f"{ratio:.2f}" for ratio in ratios[rival])
-        print(f"{algorithm} x {count}: {rival} / export = {median:.2f} ({listed}); goal {goal:.2f}")
+        ratio_text = ", ".join(f"{ratio:.2f}" for ratio in ratios[rival])
+        print(
+            f"{algorithm} x {count}: {rival} / export = {median:.2f} ({ratio_text}); goal {goal:.2f}"
+        )
     return met
 
 
@@ -273,10 +275,10 @@ def memory(count: int, top: Path) -> bool:
         peaks = {}
         for variant in ("export", "planned-loop"):
             _, peaks[variant] = run_watched(command_of(variant, algorithm, number, new_folder(top)))
-        more = peaks["export"] - peaks["planned-loop"]
-        met = met and more <= 30
+        excess = peaks["export"] - peaks["planned-loop"]
+        met = met and excess <= 30
         summary = ", ".join(f"{variant} {peak:.0f} MB" for variant, peak in peaks.items())
-        print(f"{algorithm} x {number}: {summary}; {more:.0f} MB more, goal 30")
+        print(f"{algorithm} x {number}: {summary}; {excess:.0f} MB more, goal 30")
     return met
 
 
@@ -326,10 +328,10 @@ def cell(count: int, top: Path) -> bool:
 
 def answer_time(client, code: str) -> float:
     """Run a cell, and return the seconds until its result is received. The cell must not fail."""
-    begin = time.perf_counter()
+    start = time.perf_counter()
     reply = client.execute_interactive(code, timeout=120)
     assert reply["content"]["status"] == "ok", reply["content"]
-    return time.perf_counter() - begin
+    return time.perf_counter() - start
 
 
 def answer_is(client, expression: str, expected: str) -> bool:

@@ -22,13 +22,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     plan = ln.plan_certificates(
-        ln.read_topology(big_table(given.servers)), ln.load_rules("lync2013")
+        ln.read_topology(big_table(arguments.servers)), ln.load_rules("lync2013")
     )
     for kind in KINDS:
         times = []
-        for _ in range(given.rounds):
+        for _ in range(arguments.rounds):
             start = time.perf_counter()
             figure = ln.figure(plan, kind)
             times.append(time.perf_counter() - start)

@@ -121,8 +121,8 @@ def summary(count: int, rounds: int) -> None:
         show("whole", count, whole)
         ratios.append(whole["cpu"] / bare["cpu"])
         shutil.rmtree(temp_folder)
-    listed = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-    print(f"CPU with the summary / without: median {statistics.median(ratios):.2f} ({listed})")
+    ratio_text = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    print(f"CPU with the summary / without: median {statistics.median(ratios):.2f} ({ratio_text})")
 
 
 def main() -> None:
@@ -131,9 +131,9 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     growing = commands.add_parser("grow")
     growing.add_argument("--counts", type=int, nargs="+", default=[1_000, 10_000, 100_000])
-    again = commands.add_parser("rerun")
-    again.add_argument("--count", type=int, default=10_000)
-    again.add_argument("--rounds", type=int, default=5)
+    rerun_parser = commands.add_parser("rerun")
+    rerun_parser.add_argument("--count", type=int, default=10_000)
+    rerun_parser.add_argument("--rounds", type=int, default=5)
     rekeying = commands.add_parser("rekey")
     rekeying.add_argument("--counts", type=int, nargs="+", default=[1_000, 10_000])
     with_summary = commands.add_parser("summary")
@@ -143,17 +143,17 @@ def main() -> None:
     step_parser.add_argument("what")
     step_parser.add_argument("count", type=int)
     step_parser.add_argument("folder", type=Path)
-    given = parser.parse_args()
-    if given.command == "grow":
-        grow(given.counts, ("write", "rerun", "dry run", "status", "edit", "rebuild"))
-    elif given.command == "rekey":
-        grow(given.counts, ("write", "rekey"))
-    elif given.command == "summary":
-        summary(given.count, given.rounds)
-    elif given.command == "rerun":
-        rerun(given.count, given.rounds)
+    arguments = parser.parse_args()
+    if arguments.command == "grow":
+        grow(arguments.counts, ("write", "rerun", "dry run", "status", "edit", "rebuild"))
+    elif arguments.command == "rekey":
+        grow(arguments.counts, ("write", "rekey"))
+    elif arguments.command == "summary":
+        summary(arguments.count, arguments.rounds)
+    elif arguments.command == "rerun":
+        rerun(arguments.count, arguments.rounds)
     else:
-        step(given.what, given.count, given.folder)
+        step(arguments.what, arguments.count, arguments.folder)
 
 
 if __name__ == "__main__":

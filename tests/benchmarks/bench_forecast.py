@@ -32,11 +32,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--certificates", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     plan = ln.plan_certificates(
-        ln.read_topology(big_table(given.certificates * 2)), ln.load_rules("lync2013")
+        ln.read_topology(big_table(arguments.certificates * 2)), ln.load_rules("lync2013")
     )
-    plan = replace(plan, certificates=plan.certificates[-given.certificates :])
+    plan = replace(plan, certificates=plan.certificates[-arguments.certificates :])
     positions = {certificate.id: position for position, certificate in enumerate(plan.certificates)}
 
     def life(certificate: ln.PlannedCertificate) -> tuple[datetime, datetime]:
@@ -56,15 +56,15 @@ def main() -> None:
     }
     for name, make in cases.items():
         rounds = []
-        for _ in range(given.rounds):
+        for _ in range(arguments.rounds):
             start = time.process_time()
-            made = make()
+            forecast = make()
             rounds.append(time.process_time() - start)
-        print(f"{name}: {statistics.median(rounds):.2f} s, {made.summary()}")
-    for ending in (".json", ".xlsx", ".ics", ".html"):
+        print(f"{name}: {statistics.median(rounds):.2f} s, {forecast.summary()}")
+    for suffix in (".json", ".xlsx", ".ics", ".html"):
         start = time.process_time()
-        size = len(write_report(build_forecast_report(made), ending))
-        print(f"{ending}: {time.process_time() - start:.2f} s, {size:,} bytes")
+        size = len(write_report(build_forecast_report(forecast), suffix))
+        print(f"{suffix}: {time.process_time() - start:.2f} s, {size:,} bytes")
 
 
 if __name__ == "__main__":

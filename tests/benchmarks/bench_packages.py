@@ -35,15 +35,15 @@ def make_keys_and_certificates(count: int) -> list[tuple[rsa.RSAPrivateKey, x509
     """Create a few keys and certificates, and return a list that contains each of them several
     times.
     """
-    made = []
+    pairs = []
     for number in range(8):
         key = rsa.generate_private_key(65537, 2048)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"fe{number:02}.contoso.com")])
         builder = x509.CertificateBuilder(
             name, name, key.public_key(), number + 1, datetime(2026, 1, 1), datetime(2030, 1, 1)
         )
-        made.append((key, builder.sign(key, hashes.SHA256())))
-    return [made[number % len(made)] for number in range(count)]
+        pairs.append((key, builder.sign(key, hashes.SHA256())))
+    return [pairs[number % len(pairs)] for number in range(count)]
 
 
 def bare(pairs: list, password: bytes) -> None:

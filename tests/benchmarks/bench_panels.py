@@ -55,9 +55,9 @@ def show_overview(editor, change, rounds: int) -> None:
     shares = []
     for n in range(4 * rounds):
         changed = change(n)
-        begin = time.perf_counter()
+        start = time.perf_counter()
         plan_views.build_overview(editor)
-        shares.append((time.perf_counter() - begin) / changed)
+        shares.append((time.perf_counter() - start) / changed)
     print(f"{'kernel overview':24} median {statistics.median(shares):7.0%} of a change   limit 10%")
 
 
@@ -70,16 +70,16 @@ def kernel(rows: int, rounds: int) -> None:
         write_table(path, rows)
         topology = ln.read_topology(path)
     rules = ln.load_rules("lync2013")
-    begin = time.perf_counter()
+    editor_start = time.perf_counter()
     editor = ln.PlanEditor(topology, rules)
     view = editor.view
-    show("kernel editor made", [time.perf_counter() - begin])
+    show("kernel editor made", [time.perf_counter() - editor_start])
     view.channel.send = lambda *_: None
 
-    def say(kind: str, **more: object) -> float:
-        begin = time.perf_counter()
-        view._receive(view, {"type": kind, **more}, [])
-        return time.perf_counter() - begin
+    def say(kind: str, **fields: object) -> float:
+        start = time.perf_counter()
+        view._receive(view, {"type": kind, **fields}, [])
+        return time.perf_counter() - start
 
     show("kernel all rows", [say("ready") for _ in range(rounds)])
     alone = [
@@ -92,8 +92,8 @@ def kernel(rows: int, rounds: int) -> None:
         "kernel one role",
         [say(**role, ids=[row], value="Director") for row in alone[: 2 * rounds]],
     )
-    ends = ("Director", "StandardEdition")
-    show_overview(editor, lambda n: say(**role, ids=alone[:1], value=ends[n % 2]), rounds)
+    roles = ("Director", "StandardEdition")
+    show_overview(editor, lambda n: say(**role, ids=alone[:1], value=roles[n % 2]), rounds)
     show("kernel undo", [say("undo") for _ in range(rounds)])
     everything = list(range(rows))
     for column, values in (("target_os", ("2016", "2019")), ("role", ("Mediation", "SBA"))):
@@ -232,9 +232,9 @@ def screen(rows: int, rounds: int) -> None:
             select_server_of_single_server_pool(lab)
             show("screen one role", change_role(lab, 2 * rounds))
             lab.page.get_by_label("Filter servers").fill("")
-            begin = time.perf_counter()
+            start = time.perf_counter()
             lab.page.get_by_label("Select all visible rows").check()
-            show("screen select all", [time.perf_counter() - begin])
+            show("screen select all", [time.perf_counter() - start])
             lab.page.get_by_label("Column to set").select_option("target_os")
             times = []
             for n in range(rounds):

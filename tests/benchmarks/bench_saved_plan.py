@@ -22,9 +22,9 @@ import lyncnb as ln
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", type=int, default=10_000)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     plan = ln.plan_certificates(
-        ln.read_topology(big_table(given.servers)), ln.load_rules("lync2013")
+        ln.read_topology(big_table(arguments.servers)), ln.load_rules("lync2013")
     )
     findings = ln.check_plan(plan)
     with tempfile.TemporaryDirectory() as folder:

@@ -43,24 +43,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
-    topology = ln.read_topology(big_table(given.servers))
+    arguments = parser.parse_args()
+    topology = ln.read_topology(big_table(arguments.servers))
     domains = {0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}}
     first = ln.Scenario(name="as planned", topology=topology)
     wild = replace(first, name="wildcards", options=ln.PlanOptions(wildcard=True))
-    more = replace(first, name="a domain more", topology=topology.with_cells(domains))
-    for scenario in (first, wild, more):
+    larger = replace(first, name="a domain more", topology=topology.with_cells(domains))
+    for scenario in (first, wild, larger):
         print(f"{scenario.name}: {scenario.plan}")
     with tempfile.TemporaryDirectory() as folder:
-        kept = Scenarios(Path(folder))
-        timed("kept", 1, lambda: [kept.keep(variant) for variant in (first, wild, more)])
-        timed("kept again", given.rounds, lambda: kept.keep(first))
-        timed("opened", given.rounds, lambda: kept.open("as planned"))
-        for other in (wild, more):
-            measure(kept, first, other, given.rounds)
+        scenarios = Scenarios(Path(folder))
+        timed("kept", 1, lambda: [scenarios.keep(variant) for variant in (first, wild, larger)])
+        timed("kept again", arguments.rounds, lambda: scenarios.keep(first))
+        timed("opened", arguments.rounds, lambda: scenarios.open("as planned"))
+        for other in (wild, larger):
+            measure(scenarios, first, other, arguments.rounds)
 
 
-def measure(kept: Scenarios, first: ln.Scenario, other: ln.Scenario, rounds: int) -> None:
+def measure(scenarios: Scenarios, first: ln.Scenario, other: ln.Scenario, rounds: int) -> None:
     """Print the time to compare two scenarios whose plans and findings are already in memory."""
     comparison = compare_scenarios(first, other)
     plans, names = (first.plan, other.plan), (first.name, other.name)
@@ -73,7 +73,7 @@ def measure(kept: Scenarios, first: ln.Scenario, other: ln.Scenario, rounds: int
         lambda: compare_scenarios(first, other, findings=comparison.findings),
     )
     timed("  plans at hand", rounds, lambda: compare_scenarios(first, other))
-    timed("  from folders", rounds, lambda: compare_scenarios(*map(kept.open, names)))
+    timed("  from folders", rounds, lambda: compare_scenarios(*map(scenarios.open, names)))
     timed("  causes", rounds, lambda: comparison.comparisons)
     timed("  as the panel tells it", rounds, lambda: explanations.list_effects(difference))
     timed("  a page", rounds, comparison._repr_html_)

@@ -33,7 +33,7 @@ def tool(name: str) -> str:
 
 def run(*command: str | os.PathLike[str], text: str = "", cwd: Path | None = None) -> bytes:
     """Run a program and return its output, or fail the test with the program's error message."""
-    done = subprocess.run(
+    result = subprocess.run(
         [os.fspath(word) for word in command],
         input=text.encode(),
         capture_output=True,
@@ -41,8 +41,8 @@ def run(*command: str | os.PathLike[str], text: str = "", cwd: Path | None = Non
         timeout=SECONDS,
         check=False,
     )
-    assert done.returncode == 0, (command, done.stderr.decode(errors="replace")[-2000:])
-    return done.stdout
+    assert result.returncode == 0, (command, result.stderr.decode(errors="replace")[-2000:])
+    return result.stdout
 
 
 class Daemon:

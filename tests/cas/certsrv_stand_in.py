@@ -93,15 +93,15 @@ class StandIn:
 
     def _write_identity(self) -> tuple[Path, Path]:
         key = ec.generate_private_key(ec.SECP256R1())
-        own = PythonCa("Loopback")
+        ca = PythonCa("Loopback")
         page = issue(
-            key.public_key(), own.issuing.subject, own.key,
+            key.public_key(), ca.issuing.subject, ca.key,
             subject=[("CN", "localhost")], san=["localhost"], days=3000,
         )  # fmt: skip
         text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (self.folder / "page.pem").write_bytes(pem(page, own.issuing))
+        (self.folder / "page.pem").write_bytes(pem(page, ca.issuing))
         (self.folder / "page.key").write_bytes(text)
-        self.trusted.write_bytes(pem(own.root))
+        self.trusted.write_bytes(pem(ca.root))
         return self.folder / "page.pem", self.folder / "page.key"
 
     def take(self, text: str, attributes: str) -> int:
@@ -250,11 +250,13 @@ def _pages(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
 
         def _certificate(self, query: dict[str, str]) -> None:
             number = query["ReqID"]
-            made = stand_in.ca.issuing if number == "CACert" else stand_in.issued.get(int(number))
-            if made is None:
+            certificate = (
+                stand_in.ca.issuing if number == "CACert" else stand_in.issued.get(int(number))
+            )
+            if certificate is None:
                 self._send(b"Disposition message:\t\tTaken Under Submission\r\n")
                 return
-            data = der(made)
+            data = der(certificate)
             self._send(
                 data if query["Enc"] == "bin" else _windows_text(data), "application/pkix-cert"
             )

@@ -52,7 +52,7 @@ class PebbleCa:
 
     def _write_identity(self) -> None:
         ca, key = PythonCa("Loopback"), ec.generate_private_key(ec.SECP256R1())
-        own = issue(
+        certificate = issue(
             key.public_key(),
             ca.issuing.subject,
             ca.key,
@@ -60,7 +60,7 @@ class PebbleCa:
             san=["localhost"],
             days=3000,
         )
-        (self.folder / "server.pem").write_bytes(pem(own, ca.issuing))
+        (self.folder / "server.pem").write_bytes(pem(certificate, ca.issuing))
         (self.folder / "server.key").write_bytes(
             key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         )
@@ -92,9 +92,9 @@ class PebbleCa:
         # would override the setting of the session.
         network.verify_ssl = str(self.folder / "trusted.pem")
         directory = client.ClientV2.get_directory(f"https://localhost:{self._port}/dir", network)
-        made = client.ClientV2(directory, net=network)
-        made.new_account(messages.NewRegistration.from_data(terms_of_service_agreed=True))
-        return made
+        acme_client = client.ClientV2(directory, net=network)
+        acme_client.new_account(messages.NewRegistration.from_data(terms_of_service_agreed=True))
+        return acme_client
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
         """Order a certificate, validate the domains, and return the name and content of the file
@@ -111,8 +111,8 @@ class PebbleCa:
                     if isinstance(offered.chall, challenges.HTTP01):
                         response = offered.response(self._client.net.key)
                         self._client.answer_challenge(offered, response)
-            done = self._client.poll_and_finalize(order)
-        return {f"fullchain{self._count}.pem": done.fullchain_pem.encode()}
+            final_order = self._client.poll_and_finalize(order)
+        return {f"fullchain{self._count}.pem": final_order.fullchain_pem.encode()}
 
     def chain(self) -> dict[str, bytes]:
         """Download and return the root certificate, which is not part of any ACME response."""

@@ -54,19 +54,19 @@ def timestamp_list(count: int) -> bytes:
     signature = b"\x04\x03" + b"\x00\x08" + bytes(8)
     timestamp = b"\x00" + bytes(32) + bytes(8) + b"\x00\x00" + signature
     entries = b"".join(len(timestamp).to_bytes(2, "big") + timestamp for _ in range(count))
-    whole = len(entries).to_bytes(2, "big") + entries
-    return core.OctetString(whole).dump()
+    content = len(entries).to_bytes(2, "big") + entries
+    return core.OctetString(content).dump()
 
 
-def key_usage(*wanted: str) -> x509.KeyUsage:
-    return x509.KeyUsage(**{usage: usage in wanted for usage in _USAGES})
+def key_usage(*usages: str) -> x509.KeyUsage:
+    return x509.KeyUsage(**{usage: usage in usages for usage in _USAGES})
 
 
 def sign(key, tbs_builder, *, pss: bool = False, hash_algorithm=None):
     rsa_key = isinstance(key, rsa.RSAPrivateKey)
-    chosen = hash_algorithm or hashes.SHA256()
-    extra = {"rsa_padding": padding.PSS(padding.MGF1(chosen), 32)} if pss and rsa_key else {}
-    return tbs_builder.sign(key, chosen, **extra)
+    algorithm = hash_algorithm or hashes.SHA256()
+    extra = {"rsa_padding": padding.PSS(padding.MGF1(algorithm), 32)} if pss and rsa_key else {}
+    return tbs_builder.sign(key, algorithm, **extra)
 
 
 def replace_signature(certificate: x509.Certificate, key, hash_name: str) -> x509.Certificate:
@@ -86,14 +86,14 @@ def replace_signature(certificate: x509.Certificate, key, hash_name: str) -> x50
         tbs["signature"] = algorithm
         content = tbs.dump(force=True)
         signature = key.sign(content, ec.ECDSA(hash_algorithm))
-    whole = asn1_x509.Certificate(
+    new_certificate = asn1_x509.Certificate(
         {
             "tbs_certificate": asn1_x509.TbsCertificate.load(content),
             "signature_algorithm": algorithm,
             "signature_value": signature,
         }
     )
-    return x509.load_der_x509_certificate(whole.dump())
+    return x509.load_der_x509_certificate(new_certificate.dump())
 
 
 def issue(
@@ -138,8 +138,8 @@ def issue(
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     if eku is not None:
-        listed = x509.ExtendedKeyUsage([EKUS[purpose] for purpose in eku])
-        builder = builder.add_extension(listed, critical=False)
+        entries = x509.ExtendedKeyUsage([EKUS[purpose] for purpose in eku])
+        builder = builder.add_extension(entries, critical=False)
     if usage is not None:
         builder = builder.add_extension(key_usage(*usage), critical=True)
     if ca is not None:
@@ -154,10 +154,10 @@ def issue(
         access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, location)
         builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
     if policies and not ca:
-        listed = [
+        entries = [
             x509.PolicyInformation(x509.ObjectIdentifier(policy), None) for policy in policies
         ]
-        builder = builder.add_extension(x509.CertificatePolicies(listed), critical=False)
+        builder = builder.add_extension(x509.CertificatePolicies(entries), critical=False)
     if timestamps and not ca:
         proof = x509.UnrecognizedExtension(TIMESTAMP_LIST, timestamp_list(timestamps))
         builder = builder.add_extension(proof, critical=False)

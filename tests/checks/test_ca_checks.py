@@ -80,10 +80,10 @@ def test_rules_for_public_cas_do_not_apply_to_internal_cas(check):
     internal CA.
     """
     plan = plan_of_case(check.fires)
-    inside = replace(
+    internal_plan = replace(
         plan, certificates=tuple(c._replace(issuer="internal") for c in plan.certificates)
     )
-    assert check.code not in {f.code for f in check_plan(inside, on=check.fires.on)}
+    assert check.code not in {f.code for f in check_plan(internal_plan, on=check.fires.on)}
 
 
 LIMITS = [limit for limit in RULES.list_limits("validity-days") if limit.effective]
@@ -150,13 +150,15 @@ def test_ending_validation_method_is_reported(method):
     messages_on = lambda on: [  # noqa: E731
         f.message for f in check_plan(plan, on=on) if f.code == "validation-methods-end"
     ]
-    ends = f"{method.title} (on {method.until})"
+    end_text = f"{method.title} (on {method.until})"
     (before,), (since,) = messages_on(method.until - timedelta(days=1)), messages_on(method.until)
-    assert ends in before
+    assert end_text in before
     assert method.title in since.partition("; ends")[0]
-    assert ends not in since
-    assert any(ends in message for message in messages_on(method.until - timedelta(days=366)))
-    assert not any(ends in message for message in messages_on(method.until - timedelta(days=367)))
+    assert end_text not in since
+    assert any(end_text in message for message in messages_on(method.until - timedelta(days=366)))
+    assert not any(
+        end_text in message for message in messages_on(method.until - timedelta(days=367))
+    )
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -104,8 +104,8 @@ def test_each_answer_resolves_its_finding(test):
     assert finding.choices
     assert len(set(finding.choices)) == len(finding.choices)
     for edits in finding.choices:
-        left = check_plan(apply_edits(plan, edits), on=check.fires.on)
-        assert (check.code, finding.about) not in {(f.code, f.about) for f in left}, edits
+        remaining = check_plan(apply_edits(plan, edits), on=check.fires.on)
+        assert (check.code, finding.about) not in {(f.code, f.about) for f in remaining}, edits
 
 
 def test_answer_changes_the_pool_of_the_finding():
@@ -119,8 +119,8 @@ def test_answer_changes_the_pool_of_the_finding():
     )
     plan = plan_certificates(topology, RULES)
     choices = {f.code: f.choices for f in check_plan(plan, on=DAY) if f.choices}
-    named, role = choices["pool-named-like-server"]
-    assert {(e.row, e.column, e.text) for e in named} >= {(1, "pool_fqdn", "pool.a.net")}
+    pool_edits, role = choices["pool-named-like-server"]
+    assert {(e.row, e.column, e.text) for e in pool_edits} >= {(1, "pool_fqdn", "pool.a.net")}
     assert [(e.row, e.text) for e in role] == [(1, "StandardEdition")]
     ((publish,),) = choices["web-external-fqdn-not-published"]
     assert (publish.row, publish.column, publish.text) == (3, "site", "")
@@ -150,16 +150,16 @@ def test_plan_without_safe_fixes_does_not_change():
 )
 def test_edit_that_may_be_unintended_is_not_a_fix(edits, options):
     """A finding has no fix if the edit could change something that the planner intended."""
-    more = {
+    extra_row = {
         "server_fqdn": "se02.contoso.com",
         "role": "StandardEdition",
         "pool_fqdn": "sepool.contoso.com",
     }
-    plan = plan_of(edits, options, add=[more] if edits else [])
+    plan = plan_of(edits, options, add=[extra_row] if edits else [])
     findings = check_plan(plan, on=DAY)
-    wanted = {"pool-name-differs-from-server", "validity-asked-over-limit"}
-    assert [f for f in findings if f.code in wanted]
-    assert [f.edits for f in findings if f.code in wanted and f.edits] == []
+    expected_codes = {"pool-name-differs-from-server", "validity-asked-over-limit"}
+    assert [f for f in findings if f.code in expected_codes]
+    assert [f.edits for f in findings if f.code in expected_codes and f.edits] == []
 
 
 def test_two_fixes_of_one_cell_do_not_conflict():
@@ -190,9 +190,9 @@ def test_fixes_resolve_most_errors_in_a_first_table(case):
     plan = plan_certificates(read_topology(case["table"].encode()), RULES)
     before = {f.code for f in check_plan(plan, on=DAY) if f.severity == "error"}
     fixed_plan = fix_plan(plan, on=DAY)
-    left = {f.code for f in fixed_plan.findings if f.severity == "error"}
-    assert before > left
-    assert left == set(case["needs a decision"])
+    remaining = {f.code for f in fixed_plan.findings if f.severity == "error"}
+    assert before > remaining
+    assert remaining == set(case["needs a decision"])
     offered = (f.edits or f.choices for f in fixed_plan.findings if f.severity == "error")
     assert all(offered)
     domains = plan.topology.sip_domains
@@ -270,10 +270,14 @@ def files_or_none(choose):
     try:
         data = table(edits, drop, add)
         topology = read_topology(data)
-        chosen = PlanOptions.from_toml("\n".join(options).encode())
+        plan_options = PlanOptions.from_toml("\n".join(options).encode())
     except LyncnbError:
         return None
-    return data, "\n".join(options).encode(), plan_certificates(topology, RULES, options=chosen)
+    return (
+        data,
+        "\n".join(options).encode(),
+        plan_certificates(topology, RULES, options=plan_options),
+    )
 
 
 @pytest.mark.slow
@@ -292,8 +296,10 @@ def test_fixes_work_in_random_topologies(part):
         assert set(fixed_plan.fixed).isdisjoint(fixed_plan.findings), seed
         after, _ = edit_csv("t.csv", data, fixed_plan.cells, headings=fixed_plan.headings)
         toml = edit_plan_toml(text, fixed_plan.options, expected=fixed_plan.plan.options)
-        again = plan_certificates(read_topology(after), RULES, options=PlanOptions.from_toml(toml))
-        assert check_plan(again, on=DAY) == fixed_plan.findings, seed
+        second_plan = plan_certificates(
+            read_topology(after), RULES, options=PlanOptions.from_toml(toml)
+        )
+        assert check_plan(second_plan, on=DAY) == fixed_plan.findings, seed
 
 
 @pytest.mark.slow
@@ -327,6 +333,8 @@ def test_each_edit_describes_its_change():
         OptionEdit(option="wildcard"),
         OptionEdit(option="validity_days", value=200),
     ]
-    again = apply_edits(plan, edits)
-    assert again.options == replace(plan.options, wildcard=False, validity_days=200)
-    assert {pool.site for pool in again.topology.pools if pool.role == "Mediation"} == {"Taipei"}
+    edited_plan = apply_edits(plan, edits)
+    assert edited_plan.options == replace(plan.options, wildcard=False, validity_days=200)
+    assert {pool.site for pool in edited_plan.topology.pools if pool.role == "Mediation"} == {
+        "Taipei"
+    }

@@ -168,10 +168,10 @@ def zlint_codes(der: bytes, folder: Path) -> set[str]:
     """Return the errors and warnings that zlint reports for a certificate."""
     path = folder / "certificate.der"
     path.write_bytes(der)
-    done = subprocess.run(
+    process = subprocess.run(
         ["zlint", "-format", "der", str(path)], capture_output=True, text=True, check=True
     )
-    results = json.loads(done.stdout.splitlines()[0])
+    results = json.loads(process.stdout.splitlines()[0])
     return {
         code for code, result in results.items() if result["result"] in ("warn", "error", "fatal")
     }

@@ -41,17 +41,19 @@ def test_clients_match_the_page_of_microsoft():
     assert words == ["the oldest version in the list: Windows Vista", *LISTED]
 
 
-@pytest.mark.parametrize(("chosen", "named"), [("", "Windows Vista"), ("Windows 7", "Windows 7")])
-def test_hash_is_compared_with_the_oldest_client(chosen, named):
+@pytest.mark.parametrize(
+    ("oldest_client", "client"), [("", "Windows Vista"), ("Windows 7", "Windows 7")]
+)
+def test_hash_is_compared_with_the_oldest_client(oldest_client, client):
     """By default, the finding about the hash algorithm names the oldest listed client, which
     supports only SHA-256.
     """
-    messages = hash_messages(hash="sha384", oldest_client=chosen)
+    messages = hash_messages(hash="sha384", oldest_client=oldest_client)
     assert messages
     assert all(
-        message.endswith(f"for {named}, Microsoft lists only sha256") for message in messages
+        message.endswith(f"for {client}, Microsoft lists only sha256") for message in messages
     )
-    assert not hash_messages(hash="sha256", oldest_client=chosen)
+    assert not hash_messages(hash="sha256", oldest_client=oldest_client)
 
 
 def test_option_changes_no_certificate():

@@ -66,11 +66,11 @@ def test_saved_plan_is_planned_again(tmp_path, sample):
     )  # fmt: skip
     planned = ln.plan_certificates(ln.read_topology(source), RULES, options=options)
     first = saved(planned, tmp_path)
-    again = read_saved_plan(first.path)
-    assert again.plan == planned
-    assert again.plan.topology.cells == planned.topology.cells
-    assert (again.findings, again.judged_on) == (first.findings, DAY)
-    assert (again.sha256, again.data) == (first.sha256, first.path.read_bytes())
+    reread = read_saved_plan(first.path)
+    assert reread.plan == planned
+    assert reread.plan.topology.cells == planned.topology.cells
+    assert (reread.findings, reread.judged_on) == (first.findings, DAY)
+    assert (reread.sha256, reread.data) == (first.sha256, first.path.read_bytes())
 
 
 @pytest.mark.slow
@@ -171,8 +171,8 @@ def test_altered_table_is_reported(tmp_path):
     """
     first = saved(plan(front_end(), front_end(2)), tmp_path)
     document = json.loads(first.data)
-    at = document["table"]["columns"].index("server_fqdn")
-    document["table"]["rows"][1][at] = "rogue.contoso.com"
+    column = document["table"]["columns"].index("server_fqdn")
+    document["table"]["rows"][1][column] = "rogue.contoso.com"
     get_error(
         first.path, with_valid_digest(document),
         "rogue-contoso-com", "only the file contains ee02.contoso.com",
@@ -255,16 +255,16 @@ def test_only_an_approved_plan_may_contain_old_texts(tmp_path):
         first.path, with_valid_digest(document), "nothing to see here", "only the new plan contains"
     )
     assert "only the descriptive texts differ" in error.hint
-    taken = read_saved_plan(first.path, reworded=True)
-    assert taken.data == first.path.read_bytes()
-    assert (taken.plan, taken.findings) == (planned, first.findings)
-    changes = " ".join(taken.reworded)
+    reread = read_saved_plan(first.path, reworded=True)
+    assert reread.data == first.path.read_bytes()
+    assert (reread.plan, reread.findings) == (planned, first.findings)
+    changes = " ".join(reread.reworded)
     assert f"“nothing to see here” and is now “{was[:200]}”" in changes
     assert "“because” and is now" in changes
     assert "it proves everything" in changes
-    assert len(taken.reworded) == 3
+    assert len(reread.reworded) == 3
     with pytest.raises(PlanAltered, match="the plan is not approved"):
-        ln.write_requests(taken, tmp_path / "requests", passphrase="a passphrase of the test")
+        ln.write_requests(reread, tmp_path / "requests", passphrase="a passphrase of the test")
     for key, value in (("severity", "error"), ("about", "x"), ("code", "other"), ("accepted", "y")):
         worse = json.loads(with_valid_digest(document))
         worse["findings"][0][key] = value
@@ -280,8 +280,8 @@ def test_only_an_approved_plan_may_contain_old_texts(tmp_path):
 
 def with_suffix(monkeypatch, suffix, version):
     """Use a Public Suffix List that contains one additional public suffix."""
-    more = f"{Path(publicsuffixlist.PSLFILE).read_text('utf-8')}\n{suffix}\n"
-    suffixes = publicsuffixlist.PublicSuffixList(more.splitlines(), accept_unknown=False)
+    extended_list = f"{Path(publicsuffixlist.PSLFILE).read_text('utf-8')}\n{suffix}\n"
+    suffixes = publicsuffixlist.PublicSuffixList(extended_list.splitlines(), accept_unknown=False)
     monkeypatch.setattr(dns_name, "_load_public_suffixes", lambda: suffixes)
     installed = {"publicsuffixlist": version, "idna": metadata.version("idna")}
     monkeypatch.setattr(metadata, "version", installed.__getitem__)
@@ -337,8 +337,8 @@ def test_all_problems_are_reported_together(tmp_path):
     )  # fmt: skip
     assert isinstance(error, PlanAltered)
     document = json.loads(first.data)
-    at = document["table"]["columns"].index("server_fqdn")
-    document["table"]["rows"][0][at] = "no name"
+    column = document["table"]["columns"].index("server_fqdn")
+    document["table"]["rows"][0][column] = "no name"
     document["options"]["hash"] = "md5"
     get_error(first.path, json.dumps(document).encode(), "no name", "md5")
 
@@ -410,8 +410,8 @@ def test_tampered_plan_is_rejected(tmp_path):
         else:
             member, altered = tampered(chance, first.data)
             if kind == 1:  # The person who changed the file did not calculate the digest again.
-                ends = first.data[first.data.rfind(b'"sha256"') :]
-                altered = altered[: altered.rfind(b'"sha256"')] + ends
+                original_digest = first.data[first.data.rfind(b'"sha256"') :]
+                altered = altered[: altered.rfind(b'"sha256"')] + original_digest
         if altered == first.data:
             continue
         tried += 1
@@ -422,7 +422,7 @@ def test_tampered_plan_is_rejected(tmp_path):
             words = ("findings", "reasons", "title", "read_me")
             assert (member in words) == bool(reworded), member
         try:
-            taken = read_saved_plan(first.path)
+            reread = read_saved_plan(first.path)
         except (PlanError, RulesError):
             continue
         # If someone changes a cell or option that has no effect and calculates the digest again,
@@ -431,6 +431,6 @@ def test_tampered_plan_is_rejected(tmp_path):
         others += 1
         assert member in ("table", "options")
         assert kind > 1
-        assert taken.sha256 != first.sha256
-        assert taken.plan.sha256 == planned.sha256
+        assert reread.sha256 != first.sha256
+        assert reread.plan.sha256 == planned.sha256
     assert others <= COUNT // 20

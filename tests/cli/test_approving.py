@@ -60,22 +60,22 @@ def digest(planner) -> str:
     return hashlib.sha256((planner.folder / "p.json").read_bytes()).hexdigest()
 
 
-def approve(planner, *more):
+def approve(planner, *options):
     """Approve the saved plan with its digest, as a script would."""
-    return planner("approve", "p.json", "--confirm", digest(planner), *more)
+    return planner("approve", "p.json", "--confirm", digest(planner), *options)
 
 
-def request(planner, *more, signers="signers", folder="requests"):
-    return planner("request", "--plan", "p.json", "--approved-by", signers, folder, *more, *PASS)
+def request(planner, *options, signers="signers", folder="requests"):
+    return planner("request", "--plan", "p.json", "--approved-by", signers, folder, *options, *PASS)
 
 
 def assert_refused(planner, *words, signers="signers", more=(), status=1):
     """Check that no request was written, and that the error message contains the given reason."""
     for arguments in (more, (*more, "--dry-run")):
-        ended = request(planner, *arguments, signers=signers)
-        assert (ended.status, ended.out) == (status, ""), ended
+        result = request(planner, *arguments, signers=signers)
+        assert (result.status, result.out) == (status, ""), result
         for word in words:
-            assert word in ended.err, ended
+            assert word in result.err, result
         assert not (planner.folder / "requests").exists()
 
 
@@ -85,16 +85,16 @@ def test_approved_plan_can_be_requested(planner):
 
     The manifest and status name the approver once.
     """
-    ended = approve(planner, "--key", "alice")
-    assert (ended.status, ended.err) == (0, "")
-    assert "3 certificates for 2 servers" in ended.out
+    result = approve(planner, "--key", "alice")
+    assert (result.status, result.err) == (0, "")
+    assert "3 certificates for 2 servers" in result.out
     assert (
         f"approved the plan with the key {planner.fingerprint}; the signature is in p.json.sig"
-        in ended.out
+        in result.out
     )
-    ended = request(planner)
-    assert ended.status == 0, ended
-    assert f"{ALICE} approved the plan with the key {planner.fingerprint}" in ended.err
+    result = request(planner)
+    assert result.status == 0, result
+    assert f"{ALICE} approved the plan with the key {planner.fingerprint}" in result.err
     manifest = (planner.folder / "requests/manifest.json").read_bytes()
     ((approval,),) = [plan["approvals"] for plan in json.loads(manifest)["plans"]]
     assert (approval["signer"], approval["key"]) == (ALICE, planner.fingerprint)
@@ -116,25 +116,25 @@ def test_status_verifies_the_signature_in_the_folder(planner):
     folder = planner.folder / "requests"
     (planner.folder / "p.json").unlink()
     (planner.folder / "p.json.sig").unlink()
-    ended = planner("status", "requests")
-    assert ended.status == 0
-    assert "the signature matches the key that was recorded on 20" in ended.err
-    assert "lets" not in ended.err
-    ended = planner("status", "requests", "--approved-by", "signers")
-    assert ended.status == 0
-    assert f"{ALICE} is on the list of allowed signers and can now approve plans" in ended.err
+    result = planner("status", "requests")
+    assert result.status == 0
+    assert "the signature matches the key that was recorded on 20" in result.err
+    assert "lets" not in result.err
+    result = planner("status", "requests", "--approved-by", "signers")
+    assert result.status == 0
+    assert f"{ALICE} is on the list of allowed signers and can now approve plans" in result.err
     planner.write("others", f"bob@contoso.com {make_key(planner.folder / 'bob')}\n")
-    ended = planner("status", "requests", "--approved-by", "others")
-    assert ended.status == 3
-    assert f"the key {planner.fingerprint} does not belong to an allowed signer" in ended.err
-    kept = {name: (folder / name).read_bytes() for name in (PLAN, SIGNATURE)}
+    result = planner("status", "requests", "--approved-by", "others")
+    assert result.status == 3
+    assert f"the key {planner.fingerprint} does not belong to an allowed signer" in result.err
+    contents = {name: (folder / name).read_bytes() for name in (PLAN, SIGNATURE)}
     sign_by_hand(planner.folder / "bob", folder / PLAN)
     assert "the manifest has no approval with this key" in planner("status", "requests").err
-    (folder / SIGNATURE).write_bytes(kept[SIGNATURE])
-    (folder / PLAN).write_bytes(kept[PLAN].replace(b"fe02", b"fe03"))
-    ended = planner("status", "requests")
-    assert ended.status == 3
-    assert "the signature is not valid for this plan" in ended.err
+    (folder / SIGNATURE).write_bytes(contents[SIGNATURE])
+    (folder / PLAN).write_bytes(contents[PLAN].replace(b"fe02", b"fe03"))
+    result = planner("status", "requests")
+    assert result.status == 3
+    assert "the signature is not valid for this plan" in result.err
     (folder / PLAN).unlink()
     assert "contains no signature for the plan" in planner("status", "requests").err
     assert planner("status", "requests", "--approved-by", "signers").status == 3
@@ -178,19 +178,19 @@ def test_digest_inside_the_file_is_accepted(planner):
     """Scripts for earlier versions can confirm a plan with the digest in the last line of the saved
     file.
     """
-    inside = json.loads((planner.folder / "p.json").read_bytes())["sha256"]
-    assert planner("approve", "p.json", "--key", "alice", "--confirm", inside).status == 0
+    inner_digest = json.loads((planner.folder / "p.json").read_bytes())["sha256"]
+    assert planner("approve", "p.json", "--key", "alice", "--confirm", inner_digest).status == 0
 
 
-@pytest.mark.parametrize("ending", ["html", "docx"])
-def test_digest_on_the_approval_sheet_is_accepted(planner, ending):
+@pytest.mark.parametrize("extension", ["html", "docx"])
+def test_digest_on_the_approval_sheet_is_accepted(planner, extension):
     """With the digest on the approval sheet, the approver can confirm the plan. After the approval,
     the planner can request the plan with this digest.
     """
-    sheet = planner.folder / f"sheet.{ending}"
-    ended = planner("plan", "p.json", "-o", sheet)
-    assert ended.status == 0, ended.err
-    assert "lyncnb request --plan p.json FOLDER" in ended.out
+    sheet = planner.folder / f"sheet.{extension}"
+    result = planner("plan", "p.json", "-o", sheet)
+    assert result.status == 0, result.err
+    assert "lyncnb request --plan p.json FOLDER" in result.out
     (printed,) = set(re.findall(r"\b[0-9a-f]{64}\b", text_of(sheet))) - {plan_sha256(planner)}
     signed = planner("approve", "p.json", "--key", "alice", "--confirm", printed)
     assert signed.status == 0, signed.err
@@ -207,10 +207,10 @@ def test_saved_plan_keeps_its_options_and_date(planner):
     """The plan command rejects --on, --save and --options for a saved plan, which already contains
     options and an evaluation date.
     """
-    for more in (("--on", "2027-03-20"), ("--save", "again.json"), ("--options", "plan.toml")):
-        ended = planner("plan", "p.json", *more)
-        assert ended.status == 2
-        assert "already contains options and an evaluation date" in ended.err
+    for options in (("--on", "2027-03-20"), ("--save", "again.json"), ("--options", "plan.toml")):
+        result = planner("plan", "p.json", *options)
+        assert result.status == 2
+        assert "already contains options and an evaluation date" in result.err
 
 
 def plan_sha256(planner) -> str:
@@ -237,9 +237,9 @@ def test_approver_does_not_need_lyncnb(planner, kind):
     assert SIGN_LINE in text
     line = SIGN_LINE.replace("KEY", "bob").replace("FILE", "p.json").split()
     subprocess.run(line, cwd=planner.folder, check=True, capture_output=True)
-    ended = request(planner)
-    assert ended.status == 0
-    assert "bob@contoso.com approved the plan" in ended.err
+    result = request(planner)
+    assert result.status == 0
+    assert "bob@contoso.com approved the plan" in result.err
 
 
 def test_a_plan_needs_a_valid_signature(planner):
@@ -261,8 +261,8 @@ def test_a_plan_altered_after_it_was_approved(planner):
     path = planner.folder / "p.json"
     path.write_text(path.read_text().replace("www.", "web."))
     assert_refused(planner, "changed after it was saved", status=2)
-    ended = approve(planner, "--key", "alice")
-    assert (ended.status, ended.out) == (2, "")
+    result = approve(planner, "--key", "alice")
+    assert (result.status, result.out) == (2, "")
 
 
 def around(days: int) -> str:
@@ -287,8 +287,10 @@ def test_signer_without_a_current_permission_is_rejected(planner, options, words
     approve(planner, "--key", "alice")
     planner.write("signers", f"# who may\n{ALICE} {options} {planner.public}\n")
     assert_refused(planner, words, planner.fingerprint)
-    inside = f'valid-after="{around(-2)}",valid-before="{around(2)}",namespaces="lyncnb-plan"'
-    planner.write("signers", f"{ALICE} {inside} {planner.public}\n")
+    valid_options = (
+        f'valid-after="{around(-2)}",valid-before="{around(2)}",namespaces="lyncnb-plan"'
+    )
+    planner.write("signers", f"{ALICE} {valid_options} {planner.public}\n")
     assert request(planner).status == 0
 
 
@@ -345,10 +347,10 @@ def test_another_plan_needs_a_reason_in_an_approved_folder(planner):
     table = ("request", "t.csv", "requests", "--options", "o.toml", *PASS)
     planner("plan", "t.csv", "--options", "o.toml", "--save", "o.json")
     for arguments in (table, ("request", "--plan", "o.json", "requests", *PASS)):
-        ended = planner(*arguments)
-        assert ended.status == 1
-        assert f"{ALICE} approved the plan of requests" in ended.err
-        assert "--unapproved REASON" in ended.err
+        result = planner(*arguments)
+        assert result.status == 1
+        assert f"{ALICE} approved the plan of requests" in result.err
+        assert "--unapproved REASON" in result.err
         assert planner(*arguments, "--dry-run").status == 1
     assert (planner.folder / "requests/manifest.json").read_bytes() == before
     assert planner("request", "t.csv", "requests", *PASS).status == 0, "the approved plan itself"
@@ -376,8 +378,8 @@ def test_findings_cannot_be_accepted_after_the_approval(planner):
         planner, "does not contain the reason why wildcard-in-subject-name is accepted",
         more=("--accept", "wildcard-in-subject-name=because"),
     )  # fmt: skip
-    ended = planner("request", "t.csv", "requests", "--approved-by", "signers", *PASS)
-    assert (ended.status, "--plan" in ended.err) == (2, True)
+    result = planner("request", "t.csv", "requests", "--approved-by", "signers", *PASS)
+    assert (result.status, "--plan" in result.err) == (2, True)
 
 
 def test_signature_of_another_approver_is_kept(planner):
@@ -387,9 +389,9 @@ def test_signature_of_another_approver_is_kept(planner):
     make_key(planner.folder / "bob")
     assert approve(planner, "--key", "bob").status == 0
     before = (planner.folder / "p.json.sig").read_bytes()
-    ended = approve(planner, "--key", "alice")
-    assert (ended.status, ended.out) == (2, "")
-    assert "contains an approval of this plan with a different key" in ended.err
+    result = approve(planner, "--key", "alice")
+    assert (result.status, result.out) == (2, "")
+    assert "contains an approval of this plan with a different key" in result.err
     assert (planner.folder / "p.json.sig").read_bytes() == before
     assert approve(planner, "--key", "alice", "--force").status == 0
     planner("plan", "t.csv", "--on", "2027-01-01", "--save", "p.json")
@@ -403,8 +405,8 @@ def test_without_ssh_keygen(planner, monkeypatch):
     approve(planner, "--key", "alice")
     monkeypatch.setenv("PATH", str(planner.folder))
     assert_refused(planner, "ssh-keygen is not installed", "openssh-client")
-    ended = approve(planner, "--key", "alice", "--json")
-    assert (ended.status, json.loads(ended.out)["error"]["code"]) == (1, "approval")
+    result = approve(planner, "--key", "alice", "--json")
+    assert (result.status, json.loads(result.out)["error"]["code"]) == (1, "approval")
 
 
 @pytest.mark.parametrize("key", ["nowhere", "", "p.json", "lone.pub", ".", "passphrase"])
@@ -414,9 +416,9 @@ def test_invalid_keys_are_rejected(planner, key, monkeypatch):
     """
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     planner.write("lone.pub", planner.public)
-    ended = approve(planner, "--key", key)
-    assert (ended.status, ended.out) == (1, "")
-    assert "could not sign" in ended.err or "is not a readable key" in ended.err
+    result = approve(planner, "--key", key)
+    assert (result.status, result.out) == (1, "")
+    assert "could not sign" in result.err or "is not a readable key" in result.err
     assert not (planner.folder / "p.json.sig").exists()
 
 
@@ -488,22 +490,22 @@ def test_rebuilt_manifest_keeps_the_approver(planner):
     text = path.read_text("utf-8")
     (plan,) = json.loads(text)["plans"]
     path.write_text(text[:-30], "utf-8")
-    ended = planner("status", "requests", "--rebuild", *PASS)
+    result = planner("status", "requests", "--rebuild", *PASS)
     assert (
         f"recovered from the damaged manifest: the saved plan (SHA-256 {digest(planner)[:12]}…)"
-        in ended.err
+        in result.err
     )
-    assert f"approved by {ALICE}" in ended.err
+    assert f"approved by {ALICE}" in result.err
     assert json.loads(path.read_text("utf-8"))["plans"] == [plan]
     path.unlink()
-    ended = planner("status", "requests", "--rebuild", *PASS)
-    assert "lost: the record of the saved plan and its approval." in ended.err
-    assert f"SHA-256 {digest(planner)}" in ended.err
-    assert f"Approved by: {ALICE}, with the key {planner.fingerprint}" in ended.err
+    result = planner("status", "requests", "--rebuild", *PASS)
+    assert "lost: the record of the saved plan and its approval." in result.err
+    assert f"SHA-256 {digest(planner)}" in result.err
+    assert f"Approved by: {ALICE}, with the key {planner.fingerprint}" in result.err
     assert json.loads(path.read_text("utf-8")).get("plans", []) == []
     assert request(planner).status == 0
-    (again,) = json.loads(path.read_text("utf-8"))["plans"]
-    assert (again["sha256"], again["approvals"][0]["signer"]) == (plan["sha256"], ALICE)
+    (new_plan,) = json.loads(path.read_text("utf-8"))["plans"]
+    assert (new_plan["sha256"], new_plan["approvals"][0]["signer"]) == (plan["sha256"], ALICE)
 
 
 def test_fewer_requests_than_approved_are_reported(planner):
@@ -520,17 +522,17 @@ def test_fewer_requests_than_approved_are_reported(planner):
         ln.compare_as_is(plan, estate, on=datetime.now(UTC).date()).to_json()
     )
     assert approve(planner, "--key", "alice").status == 0
-    ended = request(planner, "--only-missing", "kept.json", "--reuse", certificate.id)
-    assert ended.status == 0, ended.err
+    result = request(planner, "--only-missing", "kept.json", "--reuse", certificate.id)
+    assert result.status == 0, result.err
     note = "approved, but not requested, because you specified that an installed certificate covers the request"
-    assert f"{note}: {certificate.id}" in ended.err
+    assert f"{note}: {certificate.id}" in result.err
     assert not (planner.folder / "requests/csr" / f"{certificate.id}.csr").exists()
     text = (planner.folder / "requests/summary.md").read_text("utf-8").replace("\\", "")
     assert f"- Approved, not requested: {certificate.id}; installed certificates are reused" in text
     assert "(plus 1 that installed certificates cover)" in planner("status", "requests").err
-    again = request(planner, "--renew", certificate.id, "--reason", "its key is lost")
-    assert again.status == 0
-    assert "not requested on your word" not in again.err
+    renewal = request(planner, "--renew", certificate.id, "--reason", "its key is lost")
+    assert renewal.status == 0
+    assert "not requested on your word" not in renewal.err
     assert (planner.folder / "requests/csr" / f"{certificate.id}.csr").exists()
 
 
@@ -546,29 +548,29 @@ def test_approved_plan_may_have_earlier_texts(planner):
     # The text of a finding differs from the text in the product's rules.
     assert approve(planner, "--key", "alice").status == 2
     sign_by_hand(planner.folder / "alice", path)
-    ended = planner("request", "--plan", "p.json", "requests", *PASS)
-    assert (ended.status, (planner.folder / "requests").exists()) == (2, False)
-    assert "only the descriptive texts differ" in ended.err
-    ended = request(planner)
-    assert ended.status == 0, ended.err
+    result = planner("request", "--plan", "p.json", "requests", *PASS)
+    assert (result.status, (planner.folder / "requests").exists()) == (2, False)
+    assert "only the descriptive texts differ" in result.err
+    result = request(planner)
+    assert result.status == 0, result.err
     assert (
         "note: the wording of the plan changed after the approval: the text of the finding "
-        f"{document['findings'][0]['code']} for " in ended.err
+        f"{document['findings'][0]['code']} for " in result.err
     )
-    assert f"was “in old words” and is now “{now[:40]}" in ended.err
+    assert f"was “in old words” and is now “{now[:40]}" in result.err
 
 
 def test_nothing_is_signed_without_confirmation(planner):
     """Without a terminal, lyncnb signs a plan only if the user passes the digest of the plan file."""
-    ended = planner("approve", "p.json", "--key", "alice")
-    assert (ended.status, "you did not confirm the plan" in ended.err) == (1, True), ended
-    assert f"--confirm {digest(planner)}" in ended.err
+    result = planner("approve", "p.json", "--key", "alice")
+    assert (result.status, "you did not confirm the plan" in result.err) == (1, True), result
+    assert f"--confirm {digest(planner)}" in result.err
     for wrong in ("0" * 64, digest(planner)[:11]):
-        ended = planner("approve", "p.json", "--key", "alice", "--confirm", wrong)
-        assert (ended.status, "does not belong to this plan" in ended.err) == (1, True), ended
+        result = planner("approve", "p.json", "--key", "alice", "--confirm", wrong)
+        assert (result.status, "does not belong to this plan" in result.err) == (1, True), result
     assert not (planner.folder / "p.json.sig").exists()
-    ended = planner("approve", "p.json", "--key", "alice", "--confirm", digest(planner)[:12])
-    assert ended.status == 0, ended
+    result = planner("approve", "p.json", "--key", "alice", "--confirm", digest(planner)[:12])
+    assert result.status == 0, result
 
 
 @pytest.mark.posix
@@ -593,11 +595,11 @@ def at_terminal(planner, arguments, answer) -> str:
         cwd=str(planner.folder), env=process_environment(), timeout=60, encoding="utf-8",
     )  # fmt: skip
     child.expect("type yes")
-    shown = child.before + child.after
+    prompt = child.before + child.after
     child.sendline(answer)
     child.expect(pexpect.EOF)
     child.close()
-    return shown + child.before
+    return prompt + child.before
 
 
 def test_earlier_approved_plan_needs_a_reason(planner):
@@ -618,15 +620,17 @@ def test_earlier_approved_plan_needs_a_reason(planner):
     before = (planner.folder / "requests/manifest.json").read_bytes()
     for name, data in zip(("p.json", "p.json.sig"), old, strict=True):
         (planner.folder / name).write_bytes(data)
-    ended = request(planner)
+    result = request(planner)
     assert (
-        ended.status,
-        "the folder contains a newer plan that replaced this plan" in ended.err,
-    ) == (1, True), ended
+        result.status,
+        "the folder contains a newer plan that replaced this plan" in result.err,
+    ) == (1, True), result
     planner.write("t.csv", TWO_FRONT_ENDS.replace("contoso.net", "litwareinc.com"))
     save("2026-11-24")
-    ended = request(planner)
-    assert (ended.status, "2026-11-24 is earlier than 2026-11-25" in ended.err) == (1, True), ended
+    result = request(planner)
+    assert (result.status, "2026-11-24 is earlier than 2026-11-25" in result.err) == (1, True), (
+        result
+    )
     assert (planner.folder / "requests/manifest.json").read_bytes() == before
     assert request(planner, "--reason", "the newer plan named the wrong domain").status == 0
     plans = json.loads((planner.folder / "requests/manifest.json").read_bytes())["plans"]

@@ -52,15 +52,15 @@ def _refused(shell, name: str, content: str | bytes | None, *words: str) -> None
         ("request", name, "requests", "--dry-run"),
         ("plan", name, "--json"),
     ):
-        ended = shell(*arguments)
-        assert ended.status == 2, (arguments, ended)
-        assert ended.err.startswith("lyncnb: "), arguments
+        result = shell(*arguments)
+        assert result.status == 2, (arguments, result)
+        assert result.err.startswith("lyncnb: "), arguments
         for word in words:
-            assert word in ended.err, (word, ended.err)
+            assert word in result.err, (word, result.err)
         if arguments[-1] == "--json":
-            assert json.loads(ended.out)["error"]["code"] in ("topology", "plan")
+            assert json.loads(result.out)["error"]["code"] in ("topology", "plan")
         else:
-            assert ended.out == ""
+            assert result.out == ""
     assert sorted(path.name for path in shell.folder.iterdir()) == before
 
 
@@ -106,9 +106,9 @@ def test_file_of_201_megabytes(shell):
 @pytest.mark.posix
 def test_endless_device(shell):
     """A device file is rejected and not read."""
-    ended = shell("check", "/dev/zero")
-    assert ended.status == 2
-    assert "not a regular file" in ended.err
+    result = shell("check", "/dev/zero")
+    assert result.status == 2
+    assert "not a regular file" in result.err
 
 
 def test_bytes_that_are_not_text(shell):
@@ -175,8 +175,8 @@ def test_all_problems_at_once(shell):
         "fe 04.contoso.net,Nonsense,pool.contoso.net,Taipei,,,,\n"
     )
     shell.write("bad.csv", text)
-    ended = shell("check", "bad.csv", "--json")
-    problems = json.loads(ended.out)["error"]["problems"]
+    result = shell("check", "bad.csv", "--json")
+    problems = json.loads(result.out)["error"]["problems"]
     assert [(p["row"], p["column"], p["value"]) for p in problems] == [
         (4, "server_fqdn", "http://fe03.contoso.net"),
         (5, "server_fqdn", "fe 04.contoso.net"),
@@ -259,13 +259,13 @@ def test_common_name_over_64_characters(shell):
     """
     name = f"{'x' * 60}.contoso.net"
     shell.write("long.csv", _table(server_fqdn=name, pool_fqdn=name))
-    ended = shell("check", "long.csv", "--json")
-    codes = {f["code"] for f in json.loads(ended.out)["findings"] if f["severity"] == "error"}
-    assert ended.status == 1
+    result = shell("check", "long.csv", "--json")
+    codes = {f["code"] for f in json.loads(result.out)["findings"] if f["severity"] == "error"}
+    assert result.status == 1
     assert "common-name-too-long" in codes
     shell.write("passphrase", PASSPHRASE)
-    ended = shell("request", "long.csv", "requests", "--passphrase-file", "passphrase")
-    assert ended.status == 1
+    result = shell("request", "long.csv", "requests", "--passphrase-file", "passphrase")
+    assert result.status == 1
     assert not (shell.folder / "requests").exists()
 
 
@@ -290,11 +290,11 @@ def test_invalid_options(shell, text, words):
     """If plan.toml is invalid, the error message contains the key and the value."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     shell.write("options.toml", text)
-    ended = shell("plan", "contoso.csv", "--options", "options.toml")
-    assert (ended.status, ended.out) == (2, "")
-    assert ended.err.startswith("lyncnb: ")
+    result = shell("plan", "contoso.csv", "--options", "options.toml")
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith("lyncnb: ")
     for word in words:
-        assert word in ended.err
+        assert word in result.err
 
 
 @pytest.mark.parametrize("name", ["nowhere.toml", "."])
@@ -303,8 +303,8 @@ def test_options_that_cannot_be_read(shell, name):
     status 2.
     """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
-    ended = shell("plan", "contoso.csv", "--options", name)
-    assert (ended.status, ended.out) == (2, "")
+    result = shell("plan", "contoso.csv", "--options", name)
+    assert (result.status, result.out) == (2, "")
 
 
 # The following tests use invalid output files and request folders.
@@ -326,9 +326,9 @@ def test_output_that_cannot_be_written(shell):
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     for name in _unwritable(shell):
         before = sorted(path.name for path in shell.folder.iterdir())
-        ended = shell("plan", "contoso.csv", "-o", name)
-        assert (ended.status, ended.out) == (2, ""), name
-        assert ended.err.startswith("lyncnb: ")
+        result = shell("plan", "contoso.csv", "-o", name)
+        assert (result.status, result.out) == (2, ""), name
+        assert result.err.startswith("lyncnb: ")
         assert sorted(path.name for path in shell.folder.iterdir()) == before
 
 
@@ -337,9 +337,9 @@ def test_output_over_the_input(shell):
     planner's table is not overwritten.
     """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
-    ended = shell("plan", "contoso.csv", "-o", "./contoso.csv")
-    assert (ended.status, ended.out) == (2, "")
-    assert "is also an input, so lyncnb cannot use it" in ended.err
+    result = shell("plan", "contoso.csv", "-o", "./contoso.csv")
+    assert (result.status, result.out) == (2, "")
+    assert "is also an input, so lyncnb cannot use it" in result.err
     assert (shell.folder / "contoso.csv").read_text() == TWO_FRONT_ENDS
     shell.write("n.ipynb", '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
     assert shell("share", "n.ipynb", "-o", "n.ipynb").status == 2
@@ -352,10 +352,10 @@ def test_output_over_a_manifest(shell):
     """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     (shell.folder / "requests" / "keys").mkdir(parents=True)
-    ended = shell("plan", "contoso.csv", "-o", "requests/manifest.json")
-    assert (ended.status, ended.out) == (2, "")
-    assert "requests/manifest.json is one of lyncnb's own files" in ended.err
-    assert "is one of lyncnb's own files" in ended.err
+    result = shell("plan", "contoso.csv", "-o", "requests/manifest.json")
+    assert (result.status, result.out) == (2, "")
+    assert "requests/manifest.json is one of lyncnb's own files" in result.err
+    assert "is one of lyncnb's own files" in result.err
 
 
 @pytest.mark.posix
@@ -371,9 +371,9 @@ def test_request_folder_that_cannot_be_used(shell):
     (shell.folder / "open").mkdir()
     (shell.folder / "open").chmod(0o777)
     for name in ("file", "link", "open", "/proc/requests"):
-        ended = shell("request", "contoso.csv", name, "--passphrase-file", "passphrase")
-        assert (ended.status, ended.out) == (3, ""), name
-        assert "hint: " in ended.err
+        result = shell("request", "contoso.csv", name, "--passphrase-file", "passphrase")
+        assert (result.status, result.out) == (3, ""), name
+        assert "hint: " in result.err
     assert list((shell.folder / "real").iterdir()) == []
     assert list((shell.folder / "open").iterdir()) == []
 
@@ -386,14 +386,14 @@ def test_no_request_folder(shell, command):
     (shell.folder / "other").mkdir()
     shell.write("old", PASSPHRASE)
     shell.write("new", PASSPHRASE + "!")
-    more = {
+    extra_options = {
         "rekey": ("--passphrase-file", "old", "--new-passphrase-file", "new"),
         "pfx": ("--passphrase-file", "old"),
     }
     for name in ("other", "nowhere"):
-        ended = shell(command, name, *more.get(command, ()))
-        assert ended.status == 3, ended
-        assert "hint: " in ended.err
+        result = shell(command, name, *extra_options.get(command, ()))
+        assert result.status == 3, result
+        assert "hint: " in result.err
     assert list((shell.folder / "other").iterdir()) == []
 
 
@@ -406,13 +406,13 @@ def test_edited_manifest_is_rejected(shell):
     request = ("request", "contoso.csv", "requests", "--passphrase-file", "passphrase")
     assert shell(*request).status == 0
     manifest = shell.folder / "requests" / "manifest.json"
-    whole = manifest.read_text("utf-8")
-    for text in ("", "{}", "[" * 100_000, whole[:-100], whole.replace("keys/", "../keys/")):
+    original = manifest.read_text("utf-8")
+    for text in ("", "{}", "[" * 100_000, original[:-100], original.replace("keys/", "../keys/")):
         manifest.write_text(text, "utf-8")
         for arguments in (("status", "requests"), request, ("handover", "requests", "o.zip")):
-            ended = shell(*arguments)
-            assert ended.status == 3, (text[:20], arguments)
-            assert "--rebuild" in ended.err
+            result = shell(*arguments)
+            assert result.status == 3, (text[:20], arguments)
+            assert "--rebuild" in result.err
 
 
 # The following tests are about passphrases.
@@ -440,18 +440,18 @@ def test_invalid_passphrase(shell, topology, content, words):
     message.
     """
     shell.write("passphrase", content)
-    ended = shell("request", topology, "requests", "--passphrase-file", "passphrase")
-    assert (ended.status, ended.out) == (3, "")
-    assert words in ended.err
-    assert "xxxx" not in ended.err
+    result = shell("request", topology, "requests", "--passphrase-file", "passphrase")
+    assert (result.status, result.out) == (3, "")
+    assert words in result.err
+    assert "xxxx" not in result.err
     assert not (shell.folder / "requests").exists()
 
 
 @pytest.mark.parametrize("name", ["nowhere", "."])
 def test_passphrase_file_that_cannot_be_read(shell, topology, name):
     """If the passphrase file is missing or is a folder, the exit status is 3."""
-    ended = shell("request", topology, "requests", "--passphrase-file", name)
-    assert (ended.status, ended.out) == (3, "")
+    result = shell("request", topology, "requests", "--passphrase-file", name)
+    assert (result.status, result.out) == (3, "")
     assert not (shell.folder / "requests").exists()
 
 
@@ -459,9 +459,9 @@ def test_missing_passphrase(shell, topology):
     """If no passphrase can be read from a terminal, file or variable, the exit status is 3, and the
     message shows what to set.
     """
-    ended = shell.process("request", topology, "requests")
-    assert (ended.status, ended.out) == (3, "")
-    assert ended.err == (
+    result = shell.process("request", topology, "requests")
+    assert (result.status, result.out) == (3, "")
+    assert result.err == (
         "lyncnb: you did not specify a passphrase, and lyncnb cannot prompt for it, because standard input "
         "is not a terminal\n  hint: use --passphrase-file, or set LYNCNB_PASSPHRASE\n"
     )
@@ -472,11 +472,11 @@ def test_passphrase_in_the_environment(shell, topology):
     """lyncnb reads the passphrase from the environment variable, rejects one that is too short, and
     never shows it in a message.
     """
-    ended = shell.process("request", topology, "r", environment={"LYNCNB_PASSPHRASE": "tooshort"})
-    assert ended.status == 3
-    assert "tooshort" not in ended.err
-    ended = shell.process("request", topology, "r", environment={"LYNCNB_PASSPHRASE": PASSPHRASE})
-    assert ended.status == 0
+    result = shell.process("request", topology, "r", environment={"LYNCNB_PASSPHRASE": "tooshort"})
+    assert result.status == 3
+    assert "tooshort" not in result.err
+    result = shell.process("request", topology, "r", environment={"LYNCNB_PASSPHRASE": PASSPHRASE})
+    assert result.status == 0
     assert shell("request", topology, "r", "--passphrase", PASSPHRASE).status == 2
 
 
@@ -497,10 +497,10 @@ def test_wrong_passphrase_changes_nothing(shell, topology):
         ("rekey", "requests", "--new-passphrase-file", "new"),
         ("pfx", "requests"),
     ):
-        ended = shell(*arguments, "--passphrase-file", "wrong")
-        assert ended.status == 3, arguments
-        assert "passphrase" in ended.err
-        assert "wrong horse" not in ended.err
+        result = shell(*arguments, "--passphrase-file", "wrong")
+        assert result.status == 3, arguments
+        assert "passphrase" in result.err
+        assert "wrong horse" not in result.err
     after = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
     assert {p: data for p, data in after.items() if p.name not in (".lock", "lyncnb.lock")} == {
         p: data for p, data in before.items() if p.name not in (".lock", "lyncnb.lock")
@@ -545,10 +545,10 @@ def test_hostile_site_in_every_format(shell, site):
 def test_escape_sequences_in_a_message(shell):
     """If an error message quotes text with escape sequences, the text cannot control the terminal."""
     shell.write("esc.csv", _table(role="\x1b]0;owned\x07"))
-    ended = shell("check", "esc.csv")
-    assert ended.status == 2
-    assert "\x1b" not in ended.err
-    assert "\x07" not in ended.err
+    result = shell("check", "esc.csv")
+    assert result.status == 2
+    assert "\x1b" not in result.err
+    assert "\x07" not in result.err
 
 
 @pytest.mark.parametrize(
@@ -564,8 +564,8 @@ def test_escape_sequences_in_a_message(shell):
 def test_odd_file_names(shell, name):
     """If a file name looks like an option or a pattern, it is still used as a file name."""
     shell.write(name, TWO_FRONT_ENDS)
-    ended = shell("check", "--", name)
-    assert ended.status == 0
+    result = shell("check", "--", name)
+    assert result.status == 0
 
 
 @pytest.mark.posix  # The tests on Windows (.ci/windows) install no libraries for notebooks.
@@ -575,8 +575,8 @@ def test_missing_and_invalid_notebooks_are_rejected(shell):
     shell.write("empty.ipynb", b"")
     for command in ("run", "clean", "share"):
         for name in ("text.ipynb", "empty.ipynb", "nowhere.ipynb"):
-            ended = shell(command, name)
-            assert (ended.status, ended.out) == (2, ""), (command, name)
+            result = shell(command, name)
+            assert (result.status, result.out) == (2, ""), (command, name)
     assert sorted(path.name for path in shell.folder.iterdir()) == ["empty.ipynb", "text.ipynb"]
 
 
@@ -591,16 +591,16 @@ def test_repeated_option_is_rejected(shell):
             if not isinstance(option, click.Option) or option.is_flag or option.multiple:
                 continue
             name = max(option.opts, key=len)
-            ended = shell(
+            result = shell(
                 command.name, name, "one", f"{name}=two" if "--" in name else f"{name}two"
             )
-            assert (ended.status, ended.out) == (2, ""), (command.name, name)
+            assert (result.status, result.out) == (2, ""), (command.name, name)
             message = f"lyncnb: {command.name}: you specified {name} 2 times, but it takes only one value\n"
-            assert ended.err.startswith(message), ended.err
+            assert result.err.startswith(message), result.err
             refused += 1
     assert refused > 50
     shell.write("t.csv", TWO_FRONT_ENDS)
-    ended = shell(
+    result = shell(
         "request", "t.csv", "r", "--accept", "a=b", "--accept", "c=d", "--dry-run", "--dry-run"
     )
-    assert "takes only one value" not in ended.err
+    assert "takes only one value" not in result.err

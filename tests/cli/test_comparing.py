@@ -50,10 +50,10 @@ def test_any_combination_can_be_compared(planner, old, new, status):
 
     The exit status is 0 if both have the same requests, else 1.
     """
-    ended = planner("compare", old, new)
-    assert (ended.status, ended.err) == (status, "")
-    assert ended.out.splitlines()[0] == f"{old} -> {new}"
-    assert ("The same certificates." in ended.out) == (status == 0)
+    result = planner("compare", old, new)
+    assert (result.status, result.err) == (status, "")
+    assert result.out.splitlines()[0] == f"{old} -> {new}"
+    assert ("The same certificates." in result.out) == (status == 0)
     document = json.loads(planner("compare", old, new, "--json").out)
     assert bool(document["certificates"]) == bool(status)
 
@@ -63,10 +63,11 @@ def test_a_folder_with_its_table(planner):
     options.
     """
     planner.write("k.toml", '[key]\nalgorithm = "ECDSA"\n[subject]\norganization = "Contoso"\n')
-    ended = planner("compare", "requests", "new.csv", "--new-options", "k.toml")
-    assert ended.status == 0, ended.out
+    result = planner("compare", "requests", "new.csv", "--new-options", "k.toml")
+    assert result.status == 0, result.out
     assert (
-        "the comparison does not count findings, because requests does not record them" in ended.out
+        "the comparison does not count findings, because requests does not record them"
+        in result.out
     )
 
 
@@ -78,24 +79,24 @@ def test_one_table_with_two_sets_of_options(planner):
     assert result.status == 1
     assert "name added: *.contoso.com" in result.out
     assert planner("compare", "old.csv", "old.csv", "--options", "w.toml").status == 0
-    back = planner("compare", "old.csv", "old.csv", "--old-options", "w.toml")
-    assert "name removed: *.contoso.com" in back.out
+    reverse = planner("compare", "old.csv", "old.csv", "--old-options", "w.toml")
+    assert "name removed: *.contoso.com" in reverse.out
 
 
 def test_scenarios(planner):
     """The command compares scenario folders by table, options and name, and rejects a damaged
     folder.
     """
-    kept = Scenarios(planner.folder / "scenarios")
+    scenarios = Scenarios(planner.folder / "scenarios")
     table = ln.read_topology(planner.folder / "old.csv")
-    kept.keep(ln.Scenario(name="as planned", topology=table))
-    kept.keep(
+    scenarios.keep(ln.Scenario(name="as planned", topology=table))
+    scenarios.keep(
         ln.Scenario(name="wild", topology=table, options=ln.PlanOptions(wildcard=True)),
     )
-    ended = planner("compare", "scenarios/as planned", "scenarios/wild")
-    assert ended.status == 1
-    assert ended.out.splitlines()[0] == "as planned -> wild"
-    assert "cause: option wildcard" in ended.out
+    result = planner("compare", "scenarios/as planned", "scenarios/wild")
+    assert result.status == 1
+    assert result.out.splitlines()[0] == "as planned -> wild"
+    assert "cause: option wildcard" in result.out
     assert planner("compare", "scenarios/as planned", "old.csv").status == 0
     refused = planner("compare", "old.csv", "scenarios/wild", "--new-options", "w.toml")
     assert (refused.status, "already contains options" in refused.err) == (2, True)
@@ -107,19 +108,19 @@ def test_scenarios(planner):
     assert "did you mean wildcard?" in damaged.err
 
 
-@pytest.mark.parametrize("ending", ["html", "csv", "md", "json", "svg"])
-def test_files(planner, ending):
+@pytest.mark.parametrize("extension", ["html", "csv", "md", "json", "svg"])
+def test_files(planner, extension):
     """The compare command can write each output format. It replaces an existing file only if this
     file is a comparison in the same format.
     """
-    call = ("compare", "old.csv", "new.csv", "-o", f"c.{ending}")
+    call = ("compare", "old.csv", "new.csv", "-o", f"c.{extension}")
     assert planner(*call).status == 1
-    written = (planner.folder / f"c.{ending}").read_bytes()
+    content = (planner.folder / f"c.{extension}").read_bytes()
     assert planner(*call).status == 1
-    assert (planner.folder / f"c.{ending}").read_bytes() == written
-    planner.write(f"c.{ending}", "mine")
+    assert (planner.folder / f"c.{extension}").read_bytes() == content
+    planner.write(f"c.{extension}", "mine")
     assert planner(*call).status == 2
-    assert (planner.folder / f"c.{ending}").read_text() == "mine"
+    assert (planner.folder / f"c.{extension}").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -141,8 +142,8 @@ def test_input_that_cannot_be_compared(planner, arguments, status, words):
     writes no file.
     """
     before = sorted(planner.folder.iterdir())
-    ended = planner("compare", *arguments)
-    assert (ended.status, ended.out) == (status, "")
-    assert words in ended.err
-    assert "hint: " in ended.err
+    result = planner("compare", *arguments)
+    assert (result.status, result.out) == (status, "")
+    assert words in result.err
+    assert "hint: " in result.err
     assert sorted(planner.folder.iterdir()) == before

@@ -284,19 +284,19 @@ _DEBUG = re.compile(
 )
 
 
-def complaints(ended, arguments: tuple[str, ...]) -> list[str]:
+def complaints(result, arguments: tuple[str, ...]) -> list[str]:
     """Return the problems in the output and the exit status of a command."""
     problems = []
-    if ended.status not in (0, 1, 2, 3):
-        problems.append(f"status {ended.status}")
-    if "error in lyncnb" in ended.err + ended.out:
+    if result.status not in (0, 1, 2, 3):
+        problems.append(f"status {result.status}")
+    if "error in lyncnb" in result.err + result.out:
         problems.append("a fault")
-    if ended.status in (2, 3) and not ended.out and "lyncnb: " not in ended.err:
+    if result.status in (2, 3) and not result.out and "lyncnb: " not in result.err:
         problems.append("nothing said")
-    if word := _DEBUG.search(ended.err):
+    if word := _DEBUG.search(result.err):
         problems.append(f"debug text {word[0]!r}")
     if "--json" in arguments:
-        json.loads(ended.out)
+        json.loads(result.out)
     return problems
 
 
@@ -308,9 +308,9 @@ def files_of(work_folder: Path) -> list[str]:
     ]
     for name in names:
         if (work_folder / name).is_file():
-            folder, _, rest = name.rpartition("/")
-            is_kind = folder != "requests" and Path(rest).suffix
-            kinds.setdefault(f"{folder}/*{Path(rest).suffix}" if is_kind else name, name)
+            folder, _, file_name = name.rpartition("/")
+            is_kind = folder != "requests" and Path(file_name).suffix
+            kinds.setdefault(f"{folder}/*{Path(file_name).suffix}" if is_kind else name, name)
     return [name or kind for kind, name in kinds.items()]
 
 
@@ -325,16 +325,18 @@ def test_damaged_file_never_crashes_a_command(valid_files, shell, record_propert
         name = names[number % len(names)]
         shutil.copytree(valid_files, shell.folder, dirs_exist_ok=True, symlinks=True)
         way = damage(shell.folder / name, chance)
-        kept = (shell.folder / name).read_bytes() if (shell.folder / name).is_file() else b""
+        content = (shell.folder / name).read_bytes() if (shell.folder / name).is_file() else b""
         call = chance.choice(READERS.get(name, FOLDER))
         arguments = tuple(part.replace("{}", name) for part in call)
         try:
-            ended = shell(*arguments)
-            problems = complaints(ended, arguments)
+            result = shell(*arguments)
+            problems = complaints(result, arguments)
         except Exception as error:
-            problems, ended = [repr(error)], None
+            problems, result = [repr(error)], None
         if problems:
-            faults.append((name, way, arguments, problems, ended and ended.err[-300:], kept[:30]))
+            faults.append(
+                (name, way, arguments, problems, result and result.err[-300:], content[:30])
+            )
         for path in shell.folder.iterdir():
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     record_property("damages", COUNT)

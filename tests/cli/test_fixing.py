@@ -42,19 +42,19 @@ def test_fixes_are_written_and_the_old_files_are_saved(shell, files, arguments):
     """With --yes, the check command fixes the table and the options, keeps comments, and saves the
     old text in FILE.bak.
     """
-    done = shell(*arguments, "--yes")
-    assert done.status == 0
+    result = shell(*arguments, "--yes")
+    assert result.status == 0
     assert files[0].read_bytes() == TABLE.replace(b"w.contoso.com", b"").replace(b"x.a.com", b"")
     assert files[1].read_bytes() == OPTIONS.replace(b"true", b"false")
     assert (
         files[0].with_name("t.csv.bak").read_bytes(),
         files[1].with_name("plan.toml.bak").read_bytes(),
     ) == (TABLE, OPTIONS)
-    assert 'row 5, column web_internal_fqdn: "x.a.com" changed to blank' in done.out
-    assert "+xmpp_host_names = false  # who said so?" in done.out
-    assert "0 errors" in done.out
-    again = shell(*arguments, "--yes")
-    assert (again.status, again.err) == (
+    assert 'row 5, column web_internal_fqdn: "x.a.com" changed to blank' in result.out
+    assert "+xmpp_host_names = false  # who said so?" in result.out
+    assert "0 errors" in result.out
+    second_result = shell(*arguments, "--yes")
+    assert (second_result.status, second_result.err) == (
         0,
         "No finding has exactly one safe fix, so lyncnb changed nothing.\n",
     )
@@ -73,8 +73,8 @@ def test_misspelt_heading_is_corrected(shell):
     assert not any(
         "sip.contoso.com" in c["san"] for c in plan["certificates"] if c["role"] == "FrontEnd"
     )
-    done = shell("check", path, "--on", "2026-11-25", "--fix", "--yes")
-    assert 'row 1, column autlogon: "autlogon" changed to "autologon"' in done.out
+    result = shell("check", path, "--on", "2026-11-25", "--fix", "--yes")
+    assert 'row 1, column autlogon: "autlogon" changed to "autologon"' in result.out
     assert path.read_bytes() == table().replace(b"extra_san", b"rack")
 
 
@@ -90,10 +90,10 @@ def test_without_a_terminal_fixes_need_yes(shell, files, arguments):
     """Without a terminal, check --fix shows the differences, but writes the fixes only if --yes is
     passed.
     """
-    done = shell.process(*arguments)
-    assert done.status == 2
-    assert "add --yes" in done.err
-    assert "changed to blank" in done.out
+    result = shell.process(*arguments)
+    assert result.status == 2
+    assert "add --yes" in result.err
+    assert "changed to blank" in result.out
     assert (files[0].read_bytes(), files[1].read_bytes()) == (TABLE, OPTIONS)
     assert not list(shell.folder.glob("*.bak"))
 
@@ -102,8 +102,8 @@ def test_json_lists_fixes_and_writes_nothing(shell, files, arguments):
     """With --json, check --fix prints one document that lists each fix with its edits, and writes
     no file, not even with --yes.
     """
-    done = shell(*arguments, "--json", "--yes")
-    document = json.loads(done.out)
+    result = shell(*arguments, "--json", "--yes")
+    document = json.loads(result.out)
     assert {fix["code"]: fix["edits"] for fix in document["fixes"]} == {
         "web-internal-fqdn-overridden": [
             {"server": "se01.contoso.com", "role": "StandardEdition",
@@ -115,7 +115,7 @@ def test_json_lists_fixes_and_writes_nothing(shell, files, arguments):
         ],
         "option-changes-nothing": [{"option": "xmpp_host_names", "value": None}],
     }  # fmt: skip
-    assert done.status == 1
+    assert result.status == 1
     assert files[0].read_bytes() == TABLE
     assert "fixes" not in json.loads(shell(*arguments[:-1], "--json").out)
 
@@ -127,12 +127,12 @@ def test_a_topology_document_is_not_written(shell, name):
     form = topology_builder if name == "t.tbxml" else exported
     document = shell.write(name, form(clusters))
     before = document.read_bytes()
-    done = shell("check", document, "--on", "2026-11-25", "--fix", "--yes")
+    result = shell("check", document, "--on", "2026-11-25", "--fix", "--yes")
     cell = 'se01.contoso.com (StandardEdition), web_internal_fqdn: "x.contoso.com" -> blank'
-    assert cell in done.out
-    assert "Change these cells yourself" in done.out
-    assert "lyncnb wrote no files." in done.err
-    assert done.status == 1
+    assert cell in result.out
+    assert "Change these cells yourself" in result.out
+    assert "lyncnb wrote no files." in result.err
+    assert result.status == 1
     assert document.read_bytes() == before
     assert [path.name for path in shell.folder.iterdir()] == [name]
 
@@ -152,8 +152,8 @@ def test_a_table_in_memory_is_not_written():
 
 def test_yes_requires_fix(shell, files):
     """The option --yes is rejected unless --fix is also passed."""
-    done = shell("check", files[0], "--yes")
-    assert (done.status, "add --fix" in done.err) == (2, True)
+    result = shell("check", files[0], "--yes")
+    assert (result.status, "add --fix" in result.err) == (2, True)
 
 
 @pytest.mark.posix
@@ -186,8 +186,8 @@ def test_fix_adds_a_missing_column(shell):
         b"rp01.litware.local,ReverseProxy,,Hamburg,\n",
     )
     assert shell("check", path).status == 1
-    done = shell("check", path, "--fix", "--yes")
-    assert (done.status, done.err.count("written:")) == (0, 1), done.err
+    result = shell("check", path, "--fix", "--yes")
+    assert (result.status, result.err.count("written:")) == (0, 1), result.err
     lines = path.read_text("utf-8").splitlines()
     assert {line.count(",") for line in lines} == {4 + 6}
     assert shell("check", path).status == 0

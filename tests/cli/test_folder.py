@@ -76,32 +76,32 @@ def test_location_is_shown_before_the_passphrase_is_asked(shell, topology, passp
     that you can choose another one.
     """
     (shell.folder / ".git").mkdir()
-    ended = shell("request", topology, "requests", "--passphrase-file", shell.folder / "none")
-    assert ended.status == 3
-    assert "is in the git working tree" in ended.err
+    result = shell("request", topology, "requests", "--passphrase-file", shell.folder / "none")
+    assert result.status == 3
+    assert "is in the git working tree" in result.err
     assert not (shell.folder / "requests").exists()
-    ended = shell("request", topology, "requests", "--passphrase-file", passphrase)
-    assert ended.status == 0
-    assert ended.err.count("is in the git working tree") == 1
-    ended = shell("request", topology, "requests", "--passphrase-file", passphrase)
-    assert "git" not in ended.err
+    result = shell("request", topology, "requests", "--passphrase-file", passphrase)
+    assert result.status == 0
+    assert result.err.count("is in the git working tree") == 1
+    result = shell("request", topology, "requests", "--passphrase-file", passphrase)
+    assert "git" not in result.err
 
 
 def test_request_again_changes_nothing(shell, written_folder):
     """If the request command is repeated, no file and no time stamp changes."""
     before = _snapshot(shell.folder / "requests")
-    ended = shell(*written_folder)
-    assert ended.status == 0
-    assert ended.out.startswith("3 requests in requests: 3 kept\n")
+    result = shell(*written_folder)
+    assert result.status == 0
+    assert result.out.startswith("3 requests in requests: 3 kept\n")
     assert _snapshot(shell.folder / "requests") == before
 
 
 def test_request_dry_run_changes_nothing(shell, topology):
     """The command request --dry-run needs no passphrase, shows the changes, and creates no folder."""
-    ended = shell("request", topology, "requests", "--dry-run")
-    assert ended.status == 0
-    assert ended.out.startswith("3 requests created, generation 1 (new in the plan): FrontEnd-")
-    assert "dry run: nothing was changed" in ended.out
+    result = shell("request", topology, "requests", "--dry-run")
+    assert result.status == 0
+    assert result.out.startswith("3 requests created, generation 1 (new in the plan): FrontEnd-")
+    assert "dry run: nothing was changed" in result.out
     assert not (shell.folder / "requests").exists()
 
 
@@ -110,30 +110,30 @@ def test_request_shows_the_reason_for_a_renewal(shell, written_folder, topology)
     the changed field.
     """
     topology.write_text(TWO_FRONT_ENDS.replace("dialin.contoso.com", "dial.contoso.com"))
-    ended = shell(*written_folder)
+    result = shell(*written_folder)
     assert (
         "2 requests renewed, generation 2 (san: + dial.contoso.com, - dialin.contoso.com)"
-        in ended.out
+        in result.out
     )
     assert len(list((shell.folder / "requests" / "archive").iterdir())) == 4
 
 
 def test_request_renew(shell, written_folder):
     """The command request --renew renews one request and records the given reason."""
-    ended = shell(*written_folder, "--renew", "FrontEnd-fe01", "--reason", "key lost")
-    assert ended.out.startswith(
+    result = shell(*written_folder, "--renew", "FrontEnd-fe01", "--reason", "key lost")
+    assert result.out.startswith(
         "1 request renewed, generation 2 (renewed: key lost): FrontEnd-fe01-contoso-net-"
     )
-    ended = shell(*written_folder, "--renew", "FrontEnd-fe01")
-    assert ended.status == 2
-    assert "needs a reason" in ended.err
+    result = shell(*written_folder, "--renew", "FrontEnd-fe01")
+    assert result.status == 2
+    assert "needs a reason" in result.err
 
 
 def test_request_json(shell, written_folder):
     """The command request --json prints one JSON document with an entry for each request."""
-    ended = shell(*written_folder, "--json")
-    document = json.loads(ended.out)
-    assert (ended.status, document["format"]) == (0, "lyncnb-result/1")
+    result = shell(*written_folder, "--json")
+    document = json.loads(result.out)
+    assert (result.status, document["format"]) == (0, "lyncnb-result/1")
     assert [change["action"] for change in document["changes"]] == ["kept"] * 3
 
 
@@ -163,9 +163,9 @@ def test_accept_requires_a_known_code_and_a_reason(shell, topology, value):
     """If the value of --accept has no reason or an unknown code, the request command ends with a
     usage error.
     """
-    ended = shell("request", topology, "requests", "--accept", value)
-    assert (ended.status, ended.out) == (2, "")
-    assert ended.err.startswith("lyncnb: request: ")
+    result = shell("request", topology, "requests", "--accept", value)
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith("lyncnb: request: ")
 
 
 def test_passphrase_is_removed_from_the_environment(shell, topology, monkeypatch):
@@ -181,9 +181,9 @@ def test_passphrase_is_removed_from_the_environment(shell, topology, monkeypatch
 
 def test_status_lists_requests(shell, written_folder):
     """The status command shows the state of each request without a passphrase."""
-    ended = shell("status", "requests")
-    assert ended.status == 0
-    assert ended.out.count("  waiting\n") == 3
+    result = shell("status", "requests")
+    assert result.status == 0
+    assert result.out.count("  waiting\n") == 3
     document = json.loads(shell("status", "requests", "--json").out)
     assert document["format"] == "lyncnb-status/1"
     assert document["counts"] == {"waiting": 3}
@@ -203,18 +203,18 @@ def test_status_of_a_damaged_folder(shell, written_folder):
     """
     key = sorted((shell.folder / "requests" / "keys").iterdir())[0]
     key.rename(shell.folder / "elsewhere.key")
-    ended = shell("status", "requests")
-    assert ended.status == 3
-    assert f"keys/{key.name}" in ended.err
+    result = shell("status", "requests")
+    assert result.status == 3
+    assert f"keys/{key.name}" in result.err
 
 
 def test_status_rebuild(shell, written_folder, passphrase):
     """The command status --rebuild restores a lost manifest from the keys and requests."""
     (shell.folder / "requests" / "manifest.json").unlink()
     assert shell("status", "requests").status == 3
-    ended = shell("status", "requests", "--rebuild", "--passphrase-file", passphrase, "--json")
-    document = json.loads(ended.out)
-    assert ended.status == 0
+    result = shell("status", "requests", "--rebuild", "--passphrase-file", passphrase, "--json")
+    document = json.loads(result.out)
+    assert result.status == 0
     assert document["counts"] == {"waiting": 3}
     assert [change["action"] for change in document["rebuilt"]["changes"]] == ["adopted"] * 3
 
@@ -231,9 +231,9 @@ def test_request_rejects_incomplete_arguments(shell, passphrase, arguments, mess
     ``--renew``.
     """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
-    ended = shell("request", *arguments, "--passphrase-file", passphrase)
-    assert (ended.status, ended.out) == (2, "")
-    assert ended.err.startswith(f"lyncnb: request: {message}")
+    result = shell("request", *arguments, "--passphrase-file", passphrase)
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith(f"lyncnb: request: {message}")
     assert not list(shell.folder.glob("*/keys"))
     assert not (shell.folder / "keys").exists()
 
@@ -244,8 +244,8 @@ def test_rekey(shell, written_folder, passphrase):
     """
     new = shell.write("new.txt", "another horse battery\n")
     arguments = ("rekey", "requests", "--passphrase-file", passphrase)
-    ended = shell(*arguments, "--new-passphrase-file", new, "--json")
-    assert json.loads(ended.out)["changed"] == 3
+    result = shell(*arguments, "--new-passphrase-file", new, "--json")
+    assert json.loads(result.out)["changed"] == 3
     assert shell(*written_folder).status == 3
     passphrase.write_bytes(new.read_bytes())
     assert shell(*written_folder).out.startswith("3 requests in requests: 3 kept\n")
@@ -257,9 +257,9 @@ def test_rekey_without_a_new_passphrase(shell, written_folder, passphrase, taken
     of the option, and nothing changes.
     """
     before = snapshot(shell.folder / "requests")
-    ended = shell.process("rekey", "requests", "--passphrase-file", passphrase, *taken_out)
-    assert (ended.status, ended.out) == (3, "")
-    assert ended.err == (
+    result = shell.process("rekey", "requests", "--passphrase-file", passphrase, *taken_out)
+    assert (result.status, result.out) == (3, "")
+    assert result.err == (
         "lyncnb: you did not specify a new passphrase, and lyncnb cannot prompt for it without a terminal\n"
         "  hint: specify a file that contains the new passphrase: --new-passphrase-file FILE\n"
     )
@@ -268,9 +268,9 @@ def test_rekey_without_a_new_passphrase(shell, written_folder, passphrase, taken
 
 def test_rekey_checks_the_folder_first(shell):
     """The rekey command checks the request folder before it asks for the two passphrases."""
-    ended = shell("rekey", "nowhere", "--json")
-    assert (ended.status, json.loads(ended.out)["error"]["code"]) == (3, "folder")
-    assert ended.err.startswith(
+    result = shell("rekey", "nowhere", "--json")
+    assert (result.status, json.loads(result.out)["error"]["code"]) == (3, "folder")
+    assert result.err.startswith(
         "lyncnb: this folder is not a request folder, because "
         f"{Path('nowhere', 'manifest.json')} does not exist"
     )
@@ -288,8 +288,8 @@ def test_purge_lists_first(shell, written_folder):
     """The purge command removes nothing without the token of the list that it shows. The list never
     contains a request that a CA may still be processing.
     """
-    ended = shell("purge", "requests")
-    assert (ended.status, ended.out) == (0, "requests: nothing to remove\n")
+    result = shell("purge", "requests")
+    assert (result.status, result.out) == (0, "requests: nothing to remove\n")
     document = json.loads(shell("purge", "requests", "--json").out)
     assert (document["format"], document["done"], document["items"]) == (
         "lyncnb-purge/1",
@@ -327,8 +327,8 @@ def test_interrupted_run_keeps_complete_pairs(shell, passphrase):
     assert "Traceback" not in err
     finished = {path.name: path.read_bytes() for path in requests.glob("*.csr")}
     assert 0 < len(finished) < 31
-    ended = shell(*arguments)
-    assert ended.status == 0
+    result = shell(*arguments)
+    assert result.status == 0
     assert len(list(requests.glob("*.csr"))) == 31
     assert finished.items() <= {p.name: p.read_bytes() for p in requests.glob("*.csr")}.items()
 
@@ -351,11 +351,11 @@ def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
     child.sendline(PASSPHRASE)
     child.expect("Repeat the passphrase")
     child.sendline(PASSPHRASE)
-    rest = child.read()
+    output = child.read()
     child.close()
-    assert child.exitstatus == 0, rest
-    assert "3 created" in rest
-    assert PASSPHRASE not in rest
+    assert child.exitstatus == 0, output
+    assert "3 created" in output
+    assert PASSPHRASE not in output
 
 
 def test_new_folder_rejects_a_weak_passphrase(shell, topology, written_folder):
@@ -363,10 +363,10 @@ def test_new_folder_rejects_a_weak_passphrase(shell, topology, written_folder):
     An existing folder still accepts its weak passphrase.
     """
     weak = shell.write("weak.txt", "fe01.contoso.net\n")
-    ended = shell("request", topology, "new", "--passphrase-file", weak)
-    assert ended.status == 3
-    assert "too easy to guess" in ended.err
-    assert "fe01" not in ended.err
+    result = shell("request", topology, "new", "--passphrase-file", weak)
+    assert result.status == 3
+    assert "too easy to guess" in result.err
+    assert "fe01" not in result.err
     assert not (shell.folder / "new").exists()
 
 
@@ -379,9 +379,9 @@ def test_folder_of_another_deployment_needs_confirmation(shell, topology, writte
     """
     pexpect = pytest.importorskip("pexpect")
     other = shell.write("other.csv", TWO_FRONT_ENDS.replace("contoso", "fabrikam"))
-    ended = shell.process("request", other, *written_folder[2:], "--dry-run")
+    result = shell.process("request", other, *written_folder[2:], "--dry-run")
     # The folder does not exist yet, because nothing was written.
-    assert "another deployment" not in ended.err
+    assert "another deployment" not in result.err
     before = _snapshot(shell.folder / "requests")
     child = pexpect.spawn(
         sys.executable,
@@ -400,9 +400,9 @@ def test_folder_of_another_deployment_needs_confirmation(shell, topology, writte
     child.close()
     assert child.exitstatus == 3
     assert _snapshot(shell.folder / "requests") == before
-    ended = shell.process("request", other, *written_folder[2:])
-    assert "note: This folder contains the requests of another deployment: " in ended.err
-    assert ended.status == 0
+    result = shell.process("request", other, *written_folder[2:])
+    assert "note: This folder contains the requests of another deployment: " in result.err
+    assert result.status == 0
 
 
 # The following tests use the commands handover, receive and pfx.
@@ -426,9 +426,9 @@ def test_handover_packs_requests_without_keys(shell, written_folder):
     """The handover package contains every waiting CSR, and repeating the command does not change
     the package.
     """
-    ended = shell("handover", "requests", "out.zip", "--json")
-    document = json.loads(ended.out)
-    assert (ended.status, document["format"]) == (0, "lyncnb-handover/1")
+    result = shell("handover", "requests", "out.zip", "--json")
+    document = json.loads(result.out)
+    assert (result.status, document["format"]) == (0, "lyncnb-handover/1")
     with zipfile.ZipFile(shell.folder / "out.zip") as archive:
         names = archive.namelist()
     assert len([name for name in names if name.endswith(".csr")]) == 3
@@ -440,23 +440,23 @@ def test_handover_accepts_a_template_for_each_usage(shell, written_folder):
     """In the handover command, a template without a prefix applies to server authentication, and
     clientAuth=TEMPLATE applies to the other requests.
     """
-    ended = shell("handover", "requests", "out.zip", "--template", "LyncWeb",
+    result = shell("handover", "requests", "out.zip", "--template", "LyncWeb",
                   "--template", "clientAuth=LyncBoth")  # fmt: skip
-    assert ended.status == 0
+    assert result.status == 0
     with zipfile.ZipFile(shell.folder / "out.zip") as archive:
         assert b'set "TEMPLATE=LyncWeb"' in archive.read("internal/submit.cmd")
-    ended = shell("handover", "requests", "out.zip", "--template", "clientAuth=a&b")
-    assert ended.status == 2
-    assert "is not a valid certificate template name" in ended.err
+    result = shell("handover", "requests", "out.zip", "--template", "clientAuth=a&b")
+    assert result.status == 2
+    assert "is not a valid certificate template name" in result.err
 
 
 def test_handover_without_a_matching_request(shell, written_folder):
     """If no request matches a filter of the handover command, the error message lists the values
     that the filter accepts.
     """
-    ended = shell("handover", "requests", "out.zip", "--site", "Nowhere")
-    assert ended.status == 3
-    assert "Taipei" in ended.err
+    result = shell("handover", "requests", "out.zip", "--site", "Nowhere")
+    assert result.status == 3
+    assert "Taipei" in result.err
     assert not (shell.folder / "out.zip").exists()
 
 
@@ -466,28 +466,28 @@ def test_table_is_not_a_request_folder(shell):
     """
     table = shell.write("table.csv", b"server_fqdn,role\n")
     for command in ("status", "steps"):
-        ended = shell(command, table)
-        assert ended.status == 3
-        assert "is a file, not a" in ended.err
-        assert "backup" not in ended.err
+        result = shell(command, table)
+        assert result.status == 3
+        assert "is a file, not a" in result.err
+        assert "backup" not in result.err
 
 
 def test_receive_and_package(shell, answered_folder, passphrase):
     """lyncnb matches, stores and packages returned certificates, and the status command shows their
     state.
     """
-    ended = shell("receive", "requests", "back", "--json")
-    document = json.loads(ended.out)
-    assert ended.status == 0, document["findings"]
+    result = shell("receive", "requests", "back", "--json")
+    document = json.loads(result.out)
+    assert result.status == 0, document["findings"]
     assert len(document["certificates"]) == 3
     assert json.loads(shell("status", "requests", "--json").out)["counts"] == {"issued": 3}
-    ended = shell("pfx", "requests", "--passphrase-file", passphrase, "--json")
-    assert ended.status == 0
-    assert [package["action"] for package in json.loads(ended.out)["packages"]] == ["written"] * 3
+    result = shell("pfx", "requests", "--passphrase-file", passphrase, "--json")
+    assert result.status == 0
+    assert [package["action"] for package in json.loads(result.out)["packages"]] == ["written"] * 3
     assert json.loads(shell("status", "requests", "--json").out)["counts"] == {"packaged": 3}
-    ended = shell("pfx", "requests", "--passphrase-file", passphrase)
-    assert ended.out.startswith("3 packages kept (")
-    assert "\nPackages: 0 written, 3 kept, 0 refused" in ended.out
+    result = shell("pfx", "requests", "--passphrase-file", passphrase)
+    assert result.out.startswith("3 packages kept (")
+    assert "\nPackages: 0 written, 3 kept, 0 refused" in result.out
 
 
 def test_receive_reports_differences_and_unreadable_files(shell, answered_folder):
@@ -503,32 +503,32 @@ def test_receive_reports_differences_and_unreadable_files(shell, answered_folder
     begins = datetime.now(UTC) - timedelta(days=1)
     leaf = authority.issue_for(csr, begins=begins, san=["pool.contoso.net"])
     shell.write("short.pem", pem(leaf, *authority.chain))
-    ended = shell("receive", "requests", "short.pem")
-    assert ended.status == 1
-    assert "fe01.contoso.net" in ended.out
+    result = shell("receive", "requests", "short.pem")
+    assert result.status == 1
+    assert "fe01.contoso.net" in result.out
 
 
 def test_pfx_without_certificates(shell, written_folder, passphrase):
     """If some certificates cannot be packaged, the pfx command exits with status 1 and shows the
     reason for each one.
     """
-    ended = shell("pfx", "requests", "--passphrase-file", passphrase)
-    assert ended.status == 1
-    assert ended.out.startswith("3 packages not made (no certificate has been issued yet ")
+    result = shell("pfx", "requests", "--passphrase-file", passphrase)
+    assert result.status == 1
+    assert result.out.startswith("3 packages not made (no certificate has been issued yet ")
 
 
 def test_steps(shell, answered_folder, passphrase):
     """The steps command writes the steps, and exits with status 1 until every certificate is
     packaged.
     """
-    ended = shell("steps", "requests")
-    assert ended.status == 1
-    assert ended.out.startswith("3 certificates not packaged (")
+    result = shell("steps", "requests")
+    assert result.status == 1
+    assert result.out.startswith("3 certificates not packaged (")
     assert shell("receive", "requests", "back").status == 0
     assert shell("pfx", "requests", "--passphrase-file", passphrase).status == 0
-    ended = shell("steps", "requests", "--json")
-    document = json.loads(ended.out)
-    assert (ended.status, document["missing"]) == (0, [])
+    result = shell("steps", "requests", "--json")
+    document = json.loads(result.out)
+    assert (result.status, document["missing"]) == (0, [])
     assert document["servers"] == ["fe01.contoso.net", "fe02.contoso.net"]
     assert all(Path(name).is_file() for name in document["files"])
     script = Path("requests/steps/fe01.contoso.net.ps1").read_bytes()
@@ -548,13 +548,13 @@ def test_requests_on_a_server(shell):
     """
     good = "server_fqdn,role,sip_domains\nmed01.contoso.com,Mediation,contoso.com\n"
     (shell.folder / "good.csv").write_text(good)
-    ended = shell("steps", "good.csv", "--request-on-server", "-o", "out")
-    assert ended.status == 0
+    result = shell("steps", "good.csv", "--request-on-server", "-o", "out")
+    assert result.status == 0
     assert (shell.folder / "out" / "steps" / "requests.html").is_file()
     assert len(list((shell.folder / "out" / "steps").glob("Mediation-*.ps1"))) == 1
     (shell.folder / "bad.csv").write_text(good.replace("Mediation", "FrontEnd"))
-    ended = shell("steps", "bad.csv", "--request-on-server", "-o", "bad")
-    assert ended.status == 1
+    result = shell("steps", "bad.csv", "--request-on-server", "-o", "bad")
+    assert result.status == 1
     assert not (shell.folder / "bad").exists()
     assert shell("steps", "good.csv", "--request-on-server").status == 2
     assert shell("steps", "requests", "--options", "plan.toml").status == 2
@@ -586,10 +586,10 @@ def test_password_is_shown_only_on_a_terminal(shell, answered_folder, passphrase
     password = child.match[1]
     child.expect("Press Enter")
     child.sendline("")
-    rest = child.read()
+    output = child.read()
     child.close()
-    assert child.exitstatus == 0, rest
-    assert "\x1b[2A\x1b[J" in rest
+    assert child.exitstatus == 0, output
+    assert "\x1b[2A\x1b[J" in output
     package = next((shell.folder / "requests" / "pfx").glob("FrontEnd-fe01*.pfx"))
     assert pkcs12.load_pkcs12(package.read_bytes(), password.encode()).key is not None
 
@@ -619,29 +619,29 @@ def test_purge_asks_for_the_passphrase_if_passwords_exist(shell, superseded, pas
     """If packages have passwords, the purge command asks for the passphrase, because it also
     removes passwords from the encrypted list.
     """
-    given = ("--passphrase-file", passphrase)
-    assert shell("pfx", "requests", *given).status in (0, 1)
-    ended = shell("purge", "requests")
-    assert ended.status == 3
-    assert "passphrase" in ended.err
-    ended = shell("purge", "requests", *given)
-    assert ended.status == 0
-    assert "Version histories, snapshots, recycle bins, and backups keep copies" in ended.out
+    options = ("--passphrase-file", passphrase)
+    assert shell("pfx", "requests", *options).status in (0, 1)
+    result = shell("purge", "requests")
+    assert result.status == 3
+    assert "passphrase" in result.err
+    result = shell("purge", "requests", *options)
+    assert result.status == 0
+    assert "Version histories, snapshots, recycle bins, and backups keep copies" in result.out
 
 
 def test_purge_with_its_token(shell, superseded):
     """With the token of a list, the purge command removes exactly the files on this list. With
     another token, it removes nothing.
     """
-    listed = json.loads(shell("purge", "requests", "--json").out)
-    assert [item["why"] for item in listed["items"]] == [
+    listing = json.loads(shell("purge", "requests", "--json").out)
+    assert [item["why"] for item in listing["items"]] == [
         "superseded: the servers already use generation 2"
     ]
     assert shell("purge", "requests", "--confirm", "00000000").status == 3
     assert len(list(superseded.glob("*.key"))) == 1
-    ended = shell("purge", "requests", "--confirm", listed["token"])
-    assert ended.status == 0
-    assert "1 removed" in ended.out
+    result = shell("purge", "requests", "--confirm", listing["token"])
+    assert result.status == 0
+    assert "1 removed" in result.out
     assert list(superseded.glob("*.key")) == []
     assert shell("purge", "requests", "--deployed", "nothing").status == 3
 
@@ -665,9 +665,9 @@ def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
     child.expect("superseded: the servers already use generation 2")
     child.expect("type yes")
     child.sendline(answer)
-    rest = child.read()
+    output = child.read()
     child.close()
-    assert child.exitstatus == 0, rest
+    assert child.exitstatus == 0, output
     assert len(list(superseded.glob("*.key"))) == keys
 
 
@@ -675,21 +675,21 @@ def test_recovery_key_opens_a_folder(shell, written_folder, passphrase):
     """A recovery key can be created, added, identified by its fingerprint, used without the
     passphrase, and removed.
     """
-    own = shell.write("own.txt", "the words of the key\n")
+    key_passphrase = shell.write("own.txt", "the words of the key\n")
     new = shell.write("new.txt", "another long phrase\n")
-    made = shell("recovery", "new", "keep", "--passphrase-file", own, "--json")
-    fingerprint = json.loads(made.out)["fingerprint"]
-    given = ("--passphrase-file", passphrase)
-    for taken in ("keep", "written-before"):
+    created = shell("recovery", "new", "keep", "--passphrase-file", key_passphrase, "--json")
+    fingerprint = json.loads(created.out)["fingerprint"]
+    options = ("--passphrase-file", passphrase)
+    for name in ("keep", "written-before"):
         (shell.folder / "written-before.pub").write_text("another's")
-        again = shell("recovery", "new", taken, "--passphrase-file", own)
-        assert (again.status, "already exists" in again.err) == (2, True)
+        repeated = shell("recovery", "new", name, "--passphrase-file", key_passphrase)
+        assert (repeated.status, "already exists" in repeated.err) == (2, True)
     assert not (shell.folder / "written-before").exists()
-    named = shell("rekey", "requests", "--recovery", "keep.pub", *given)
-    assert (named.status, fingerprint in named.out) == (0, True)
+    added = shell("rekey", "requests", "--recovery", "keep.pub", *options)
+    assert (added.status, fingerprint in added.out) == (0, True)
     assert fingerprint in shell("status", "requests").err
     opened = shell(
-        *("rekey", "requests", "--with-recovery", "keep", "--passphrase-file", own),
+        *("rekey", "requests", "--with-recovery", "keep", "--passphrase-file", key_passphrase),
         *("--new-passphrase-file", new),
     )
     assert opened.status == 0, opened.err

@@ -58,9 +58,9 @@ def test_until_and_on_set_the_dates(planner):
     refused = planner("forecast", "t.csv")
     assert (refused.status, refused.out) == (2, "")
     assert "forecast needs a start date" in refused.err
-    ended = planner("forecast", "t.csv", "--on", "2027-01-02", "--until", "2027-02-01")
-    assert ended.status == 0
-    assert ended.out.startswith("6 certificates from 2027-01-02 to 2027-02-01: 6 orders")
+    result = planner("forecast", "t.csv", "--on", "2027-01-02", "--until", "2027-02-01")
+    assert result.status == 0
+    assert result.out.startswith("6 certificates from 2027-01-02 to 2027-02-01: 6 orders")
     assert planner("forecast", "t.csv", "--on", "2027-13-02").status == 2
     assert planner("forecast", "t.csv", "--on", "2027-01-02", "--until", "2026-01-01").status == 2
 
@@ -76,9 +76,9 @@ def test_forecast_of_a_saved_plan_and_a_folder(planner):
     assert saved["months"] == table["months"]
     assert saved["certificates"] == table["certificates"]
     for options, status in (("good.toml", 0), ("bad.toml", 1)):
-        ended = planner("forecast", "requests", "--on", "2026-12-01", "--options", options)
-        assert ended.status == status
-        assert "from 2026-12-01 to 2030-12-31" in ended.out
+        result = planner("forecast", "requests", "--on", "2026-12-01", "--options", options)
+        assert result.status == status
+        assert "from 2026-12-01 to 2030-12-31" in result.out
 
 
 def test_two_forecasts_side_by_side(planner):
@@ -86,14 +86,14 @@ def test_two_forecasts_side_by_side(planner):
     each forecast a different name.
     """
     call = ("forecast", "t.csv", "--options", "good.toml", "--other-options")
-    ended = planner(*call, "other.toml")
-    assert (ended.status, ended.err) == (0, "")
-    first, second = ended.out.splitlines()[:2]
+    result = planner(*call, "other.toml")
+    assert (result.status, result.err) == (0, "")
+    first, second = result.out.splitlines()[:2]
     assert first.startswith("first: t.csv with good.toml: ")
     assert second.startswith("second: t.csv with other.toml: ")
     assert planner(*call, "bad.toml").status == 1
-    written = planner("forecast", "t.csv", "p.json", "--options", "good.toml", "-o", "two.html")
-    assert (written.status, written.err) == (0, "written: two.html\n")
+    comparison = planner("forecast", "t.csv", "p.json", "--options", "good.toml", "-o", "two.html")
+    assert (comparison.status, comparison.err) == (0, "written: two.html\n")
     assert planner("forecast", "t.csv", "p.json", "--on", "2027-01-02", "-o", "x.ics").status == 2
 
 
@@ -102,17 +102,17 @@ def test_files(planner):
 
     If the plan does not work, the exit status is 1 here too.
     """
-    for ending in ("csv", "xlsx", "md", "html", "svg", "ics", "json"):
-        ended = planner("forecast", "t.csv", "--options", "bad.toml", "-o", f"f.{ending}")
-        assert (ended.status, ended.err) == (1, f"written: f.{ending}\n")
-        assert len(ended.out.splitlines()) == 1
-        assert (planner.folder / f"f.{ending}").stat().st_size > 1000
+    for extension in ("csv", "xlsx", "md", "html", "svg", "ics", "json"):
+        result = planner("forecast", "t.csv", "--options", "bad.toml", "-o", f"f.{extension}")
+        assert (result.status, result.err) == (1, f"written: f.{extension}\n")
+        assert len(result.out.splitlines()) == 1
+        assert (planner.folder / f"f.{extension}").stat().st_size > 1000
 
 
 def test_options_of_a_saved_plan_are_not_the_default(planner):
     """If a saved plan contains options, the comparison of forecasts calls them recorded options and
     not default options.
     """
-    ended = planner("forecast", "p.json", "--other-options", "other.toml")
-    assert ended.out.startswith("first: p.json with its recorded options: ")
-    assert "second: p.json with other.toml: " in ended.out
+    result = planner("forecast", "p.json", "--other-options", "other.toml")
+    assert result.out.startswith("first: p.json with its recorded options: ")
+    assert "second: p.json with other.toml: " in result.out

@@ -30,30 +30,30 @@ def test_guide_reads_a_file_of_answers(shell):
     code, and the next two commands.
     """
     shell.write("given.toml", ANSWERS)
-    done = shell("guide", "first plan", "--answers", "given.toml")
-    assert (done.status, done.err) == (0, "")
+    result = shell("guide", "first plan", "--answers", "given.toml")
+    assert (result.status, result.err) == (0, "")
     assert files(shell.folder / "first plan") == FILES
-    assert "fe03.contoso.com    FrontEnd      fepool.contoso.com  Taipei\n" in done.out
-    assert "7 certificates for 5 servers; findings: 0 errors, 0 warnings" in done.out
+    assert "fe03.contoso.com    FrontEnd      fepool.contoso.com  Taipei\n" in result.out
+    assert "7 certificates for 5 servers; findings: 0 errors, 0 warnings" in result.out
     first = ln.guided_plan(ln.GuideAnswers.from_toml(shell.folder / "given.toml"))
     names = {name for certificate in first.plan.certificates for name in certificate.names}
-    assert f"The certificates contain {len(names)} different names." in done.out
-    assert "questions and results of Microsoft's Planning Tool" in done.out
-    plan, request = re.findall(r"^Next: .*: (lyncnb .*)$", done.out, re.M)
+    assert f"The certificates contain {len(names)} different names." in result.out
+    assert "questions and results of Microsoft's Planning Tool" in result.out
+    plan, request = re.findall(r"^Next: .*: (lyncnb .*)$", result.out, re.M)
     table, options, requests = (
         quote_argument(os.path.join("first plan", name))
         for name in ("topology.csv", "plan.toml", "requests")
     )
     assert plan == f"lyncnb plan {table} --options {options}"
     assert request == f"lyncnb request {table} {requests} --options {options}"
-    again = shell("plan", "first plan/topology.csv", "--options", "first plan/plan.toml")
-    assert (again.status, "7 certificates" in again.out) == (0, True)
-    python = done.out.partition("To create the same plan in Python:\n")[2].partition(
+    second_result = shell("plan", "first plan/topology.csv", "--options", "first plan/plan.toml")
+    assert (second_result.status, "7 certificates" in second_result.out) == (0, True)
+    python = result.out.partition("To create the same plan in Python:\n")[2].partition(
         "\nlyncnb guide does not include"
     )[0]
-    made = {}
-    exec("\n".join(line[2:] for line in python.splitlines()), made)
-    assert made["topology"] == ln.read_topology(shell.folder / "first plan" / "topology.csv")
+    namespace = {}
+    exec("\n".join(line[2:] for line in python.splitlines()), namespace)
+    assert namespace["topology"] == ln.read_topology(shell.folder / "first plan" / "topology.csv")
 
 
 def test_edited_answers_can_be_used_again(shell):
@@ -62,9 +62,9 @@ def test_edited_answers_can_be_used_again(shell):
     """
     shell.write("given.toml", ANSWERS)
     assert shell("guide", "--answers", "given.toml").status == 0
-    kept = (shell.folder / "guide.toml").read_text("utf-8")
+    original = (shell.folder / "guide.toml").read_text("utf-8")
     assert shell("guide", "--answers", "guide.toml").status == 0
-    changed = "# by hand\n" + kept.replace("front_end_pools = [3]", "front_end_pools = [2]")
+    changed = "# by hand\n" + original.replace("front_end_pools = [3]", "front_end_pools = [2]")
     shell.write("guide.toml", changed)
     refused = shell("guide", "--answers", "guide.toml")
     assert refused.status == 2
@@ -79,8 +79,8 @@ def test_as_json(shell):
     plan and omitted values.
     """
     shell.write("given.toml", ANSWERS)
-    done = shell("guide", "--answers", "given.toml", "--json")
-    document = json.loads(done.out)
+    result = shell("guide", "--answers", "given.toml", "--json")
+    document = json.loads(result.out)
     assert document["format"] == "lyncnb-guide/1"
     assert document["written"] == ["topology.csv", "plan.toml", "guide.toml"]
     assert ln.GuideAnswers.of(document["answers"]) == ln.GuideAnswers.from_toml(ANSWERS.encode())
@@ -110,9 +110,9 @@ def test_file_of_answers_is_not_overwritten(shell):
     it, even with --force.
     """
     shell.write("plan.toml", ANSWERS)
-    ended = shell("guide", ".", "--answers", "plan.toml", "--force")
-    assert (ended.status, ended.out) == (2, "")
-    assert "plan.toml" in ended.err
+    result = shell("guide", ".", "--answers", "plan.toml", "--force")
+    assert (result.status, result.out) == (2, "")
+    assert "plan.toml" in result.err
     assert files(shell.folder) == {"plan.toml"}
     assert (shell.folder / "plan.toml").read_text() == ANSWERS
 
@@ -153,18 +153,18 @@ class Terminal:
             self.child.sendcontrol(end)
             if self.child.expect_exact([self.eof, self.late], timeout=3) == 0:
                 break
-        written = self.child.before
+        output = self.child.before
         self.child.close()
-        return written
+        return output
 
     def press_enter_to_end(self):
         """Press Enter until the command ends, and return its output."""
-        written = ""
+        output = ""
         while self.child.expect_exact(["\n> ", self.eof]) == 0:
-            written += self.child.before + self.child.after
+            output += self.child.before + self.child.after
             self.child.sendline("")
         self.child.close()
-        return written + self.child.before
+        return output + self.child.before
 
 
 @pytest.mark.posix
@@ -193,9 +193,9 @@ def test_questions_in_a_terminal(shell):
     output = terminal.press_enter_to_end()
     assert terminal.child.exitstatus == 0, output
     assert files(shell.folder) == FILES
-    given = ln.GuideAnswers.from_toml(shell.folder / "guide.toml")
-    assert given.sites == ("Taipei", "Tainan")
-    assert given.value("federation") is True
+    answers = ln.GuideAnswers.from_toml(shell.folder / "guide.toml")
+    assert answers.sites == ("Taipei", "Tainan")
+    assert answers.value("federation") is True
     assert "tp-fe1.contoso.net" in output
     assert '    "sip_domains": ["contoso.com"],\r\n' in output
 

@@ -29,9 +29,9 @@ def texts():
 
 def test_help_lists_every_command():
     """The first page of the help contains each command exactly once."""
-    listed = [name for _, commands in SECTIONS for name, _ in commands]
-    assert sorted(listed) == sorted(command.name for command in COMMANDS)
-    assert all(f"  {name} " in build_overview() for name in listed)
+    names = [name for _, commands in SECTIONS for name, _ in commands]
+    assert sorted(names) == sorted(command.name for command in COMMANDS)
+    assert all(f"  {name} " in build_overview() for name in names)
 
 
 @pytest.mark.posix  # .ci/windows does not install lyncnb.
@@ -45,15 +45,15 @@ def test_version_is_that_of_the_package():
 def test_hints_name_commands_that_exist():
     """Each command and each option that a hint mentions exists."""
     options = {c.name: {o for p in c.params for o in p.opts} for c in COMMANDS}
-    named = [
+    mentions = [
         (path, match[0] or match[2], match[1] or match[3])
         for path, text in texts()
         for match in NAMED.findall(text)
     ]
-    assert len(named) > 10
+    assert len(mentions) > 10
     wrong = [
         f"{path.name}: lyncnb {command}{option}"
-        for path, command, option in named
+        for path, command, option in mentions
         if command not in options or (option and option.strip() not in options[command])
     ]
     assert wrong == []

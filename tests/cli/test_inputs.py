@@ -88,7 +88,7 @@ def readers() -> dict[str, tuple[str, ...]]:
         ]
         passphrase = any(option.name == "passphrase_file" for option in command.params)
         new = any(option.name == "new_passphrase_file" for option in command.params)
-        more = [*(PASS if passphrase else ()), *(NEW if new else ())]
+        options = [*(PASS if passphrase else ()), *(NEW if new else ())]
         for parameter in command.params:
             if parameter.name not in READ or (command.name, parameter.name) in LAID_OUT | ALONE:
                 continue
@@ -97,7 +97,7 @@ def readers() -> dict[str, tuple[str, ...]]:
                 call += [parameter.opts[0], "FILE"]
             else:
                 call[arguments.index(parameter)] = "FILE"
-            calls[f"{command.name} {parameter.name}"] = (command.name, *call, *more)
+            calls[f"{command.name} {parameter.name}"] = (command.name, *call, *options)
     return calls
 
 
@@ -164,27 +164,27 @@ def check_refused(planner, arguments: tuple[str, ...], name: str) -> None:
     """Run a command, and check that it ends in time with a message and a valid exit status."""
     set_alarm(20)
     try:
-        ended = planner(*(name if part == "FILE" else part for part in arguments))
+        result = planner(*(name if part == "FILE" else part for part in arguments))
     finally:
         set_alarm(0)
-    assert ended.status in (1, 2, 3), (arguments, name, ended)
-    assert "error in lyncnb" not in ended.err
+    assert result.status in (1, 2, 3), (arguments, name, result)
+    assert "error in lyncnb" not in result.err
     # A usage error would mean that the command did not try to read the file.
-    assert "--help for the arguments" not in ended.err
+    assert "--help for the arguments" not in result.err
     # The receive command prints one line for each file.
-    if arguments[:3] == ("receive", "requests", "FILE") and ended.out:
-        assert re.search("^(error|warning): ", ended.out, re.MULTILINE), ended
+    if arguments[:3] == ("receive", "requests", "FILE") and result.out:
+        assert re.search("^(error|warning): ", result.out, re.MULTILINE), result
         return
-    assert ended.err.startswith("lyncnb: "), ended
+    assert result.err.startswith("lyncnb: "), result
     # If the list of signers cannot be read, the status command still shows the folder.
-    if "needs attention: " in ended.out:
+    if "needs attention: " in result.out:
         assert "--approved-by" in arguments
-        assert ended.status == 3
+        assert result.status == 3
         return
     if "--json" in arguments:
-        assert json.loads(ended.out)["error"]["code"] != "fault"
+        assert json.loads(result.out)["error"]["code"] != "fault"
     else:
-        assert ended.out == ""
+        assert result.out == ""
 
 
 @pytest.mark.posix
@@ -213,9 +213,9 @@ def test_list_of_signers_is_read_without_an_approval(planner):
     """If the file with the list of allowed signers is missing, the status command reports an error,
     even if no plan was approved.
     """
-    ended = planner("status", "requests", "--approved-by", "nowhere.txt")
-    assert (ended.status, ended.out) == (2, "")
-    assert "nowhere.txt" in ended.err
+    result = planner("status", "requests", "--approved-by", "nowhere.txt")
+    assert (result.status, result.out) == (2, "")
+    assert "nowhere.txt" in result.err
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -289,9 +289,9 @@ def text_arguments() -> dict[str, tuple[str, ...]]:
         for parameter in command.params:
             is_text = isinstance(parameter, click.Option) and not parameter.is_flag
             if is_text and command.name in CALLS and parameter.name not in READ:
-                more = ["--reason", "x"] if parameter.name == "renew" else []
+                reason = ["--reason", "x"] if parameter.name == "renew" else []
                 calls[f"{command.name} {parameter.opts[0]}"] = (
-                    command.name, *CALLS[command.name], *more, parameter.opts[0], "WORDS",
+                    command.name, *CALLS[command.name], *reason, parameter.opts[0], "WORDS",
                 )  # fmt: skip
     return calls
 
@@ -309,10 +309,10 @@ def test_any_text_for_an_option(planner, option):
             call += NEW if call[0] == "rekey" and "--new-passphrase-file" not in call else ()
         set_alarm(30)
         try:
-            ended = planner(*call)
+            result = planner(*call)
         finally:
             set_alarm(0)
-        assert ended.status in (0, 1, 2, 3), (call, ended)
-        assert "error in lyncnb" not in ended.err, (call, ended)
-        if ended.status in (2, 3) and not ended.out:
-            assert "lyncnb: " in ended.err, (call, ended)
+        assert result.status in (0, 1, 2, 3), (call, result)
+        assert "error in lyncnb" not in result.err, (call, result)
+        if result.status in (2, 3) and not result.out:
+            assert "lyncnb: " in result.err, (call, result)

@@ -62,11 +62,11 @@ def test_run_writes_the_executed_copy_and_a_page(shell):
     # The subfolder `keys` marks a folder as a request folder.
     for name in ("requests/keys", "others/keys"):
         (shell.folder / name).mkdir(parents=True)
-    ended = shell("run", "small.ipynb", "--passphrase-file", "passphrase")
-    assert ended.status == 0
-    assert ended.out.startswith("2 cells ran\n")
-    assert "  request folder: requests (to see the next steps, open summary.html" in ended.out
-    assert "others" not in ended.out
+    result = shell("run", "small.ipynb", "--passphrase-file", "passphrase")
+    assert result.status == 0
+    assert result.out.startswith("2 cells ran\n")
+    assert "  request folder: requests (to see the next steps, open summary.html" in result.out
+    assert "others" not in result.out
     assert (shell.folder / "small.ipynb").read_text() == before
     executed = (shell.folder / "small.executed.ipynb").read_text("utf-8")
     assert f'"{len(PASSPHRASE)}\\n"' in executed
@@ -86,15 +86,15 @@ def test_main_command_of_the_readme(request, shell):
     line = re.search(r"<!-- main command -->\n```sh\n(.*)\n```", readme)[1]
     match = re.search(r"&& LYNCNB_PASSPHRASE='(.+)' \.venv/bin/lyncnb (.+)$", line)
     # The earlier commands in the README only create the environment in which the tests already run.
-    ended = shell.process(*match[2].split(), environment={"LYNCNB_PASSPHRASE": match[1]})
-    assert (ended.status, ended.err) == (0, "")
-    shown = re.search(r"^```console\n(.*?)^```", readme, re.M | re.S)
+    result = shell.process(*match[2].split(), environment={"LYNCNB_PASSPHRASE": match[1]})
+    assert (result.status, result.err) == (0, "")
+    example = re.search(r"^```console\n(.*?)^```", readme, re.M | re.S)
     if request.config.getoption("--refresh"):
-        path.write_text(readme[: shown.start(1)] + ended.out + readme[shown.end(1) :], "utf-8")
+        path.write_text(readme[: example.start(1)] + result.out + readme[example.end(1) :], "utf-8")
     else:
-        assert shown[1] == ended.out
+        assert example[1] == result.out
     folder = shell.folder / "work" / "notebooks" / "requests"
-    assert str(folder.relative_to(shell.folder)) in ended.out
+    assert str(folder.relative_to(shell.folder)) in result.out
     keys = sorted(path.stem for path in (folder / "keys").glob("*.key"))
     assert keys == sorted(path.stem for path in (folder / "csr").glob("*.csr"))
     assert len(keys) > 0
@@ -160,8 +160,8 @@ def test_ctrl_c_ends_a_run_that_asks_for_the_passphrase(shell):
     with suppress(
         OSError
     ):  # Reading raises OSError at the end of the output, because the terminal is closed then.
-        while more := os.read(ours, 1024):
-            output += more
+        while chunk := os.read(ours, 1024):
+            output += chunk
     os.close(ours)
     assert output.decode().replace("\r", "").endswith(INTERRUPTED)
 
@@ -172,9 +172,9 @@ def test_run_of_a_notebook_that_fails(shell):
     with status 1.
     """
     shell.write("broken.ipynb", _notebook("1 + 1", "1 / 0"))
-    ended = shell("run", "broken.ipynb")
-    assert (ended.status, ended.out) == (1, "")
-    assert ended.err.startswith("lyncnb: broken.ipynb cell 2 failed: ZeroDivisionError")
+    result = shell("run", "broken.ipynb")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("lyncnb: broken.ipynb cell 2 failed: ZeroDivisionError")
 
 
 def test_notebook_with_a_secret_does_not_stop_the_others(shell):
@@ -187,11 +187,11 @@ def test_notebook_with_a_secret_does_not_stop_the_others(shell):
     notebook = json.loads(_notebook("1 + 1"))
     notebook["metadata"]["widgets"] = state
     shell.write("b.ipynb", json.dumps(notebook))
-    ended = shell("clean", "a.ipynb", "b.ipynb", "c.ipynb", "d.ipynb")
-    assert (ended.status, ended.out) == (2, "b.ipynb: cleaned\n")
-    assert "a.ipynb cell 1" in ended.err
-    assert "c.ipynb cell 1" in ended.err
-    assert 'cannot read "d.ipynb": No such file' in ended.err
+    result = shell("clean", "a.ipynb", "b.ipynb", "c.ipynb", "d.ipynb")
+    assert (result.status, result.out) == (2, "b.ipynb: cleaned\n")
+    assert "a.ipynb cell 1" in result.err
+    assert "c.ipynb cell 1" in result.err
+    assert 'cannot read "d.ipynb": No such file' in result.err
     # If all files can be read, the exit status for notebooks that contain secrets is 1.
     assert shell("clean", "a.ipynb", "c.ipynb").status == 1
     assert "widgets" not in (shell.folder / "b.ipynb").read_text()
@@ -214,8 +214,8 @@ def test_share_rejects_a_notebook_with_secrets(shell):
     key = "-----BEGIN " + "PRIVATE KEY-----\\nMIIB\\n-----END PRIVATE " + "KEY-----"
     shell.write("n.ipynb", _notebook(f"key = '''{key}'''"))
     for command in ("share", "clean"):
-        ended = shell(command, "n.ipynb")
-        assert (ended.status, ended.out) == (1, "")
+        result = shell(command, "n.ipynb")
+        assert (result.status, result.out) == (1, "")
     assert not (shell.folder / "n.html").exists()
 
 
@@ -247,12 +247,12 @@ def _serving(folder: Path, command: str):
     (config / "jupyter_server_config.py").write_text(
         'c.IdentityProvider.token = ""\nc.ServerApp.ip = "0.0.0.0"\n', "utf-8"
     )
-    own = {"CONFIG_DIR": "config", "DATA_DIR": "share", "RUNTIME_DIR": "runtime"}
+    subfolders = {"CONFIG_DIR": "config", "DATA_DIR": "share", "RUNTIME_DIR": "runtime"}
     process = subprocess.Popen(
         [sys.executable, "-m", "lyncnb", command, "place", "--no-browser"],
         cwd=folder,
         env=process_environment(
-            {f"JUPYTER_{name}": str(folder / subfolder) for name, subfolder in own.items()}
+            {f"JUPYTER_{name}": str(folder / subfolder) for name, subfolder in subfolders.items()}
             | {"LYNCNB_PASSPHRASE": PASSPHRASE}
         ),
         stdin=subprocess.DEVNULL,

@@ -73,7 +73,7 @@ def test_notices_are_counted_and_listed_on_request(shell, topology):
     """The plan command shows the number of notices, and plan -v shows each notice with its hint and
     source.
     """
-    short, whole = shell.process("plan", topology).out, shell.process("plan", topology, "-v").out
+    short, full = shell.process("plan", topology).out, shell.process("plan", topology, "-v").out
     notices = [
         f
         for f in json.loads(shell("check", topology, "--json").out)["findings"]
@@ -81,8 +81,8 @@ def test_notices_are_counted_and_listed_on_request(shell, topology):
     ]
     assert f"{len(notices)} notices. To read the notices, run: lyncnb plan {topology} -v" in short
     assert not re.search("^notice: ", short, re.M)
-    assert len(notices) == len(re.findall("^notice: ", whole, re.M))
-    words = " ".join(whole.split())
+    assert len(notices) == len(re.findall("^notice: ", full, re.M))
+    words = " ".join(full.split())
     for notice in notices:
         assert {f"[{notice['code']}]", *notice["hint"].split(), *notice["source"].split()} <= {
             *words.split()

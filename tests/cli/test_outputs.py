@@ -117,7 +117,7 @@ FOR_FOLDERS = [
 def endings_of(planner, command: list[str]) -> list[str]:
     """Return the file name suffixes that a command accepts for its output file."""
     hint = planner(*command, "plain").err.partition("use the extension ")[2]
-    endings = [f".{ending}" for ending in re.findall(r"\.(\w+)", hint.splitlines()[0])]
+    endings = [f".{extension}" for extension in re.findall(r"\.(\w+)", hint.splitlines()[0])]
     assert endings
     return endings
 
@@ -165,14 +165,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 def assert_refused(planner, arguments: list[str], *words: str) -> None:
     """Check that a command is rejected with a clear message and changes nothing."""
     before = contents(planner.folder)
-    ended = planner(*arguments)
+    result = planner(*arguments)
     # If an output file is rejected, even the commands for request folders exit with status 2.
-    assert ended.status == 2, (arguments, ended)
-    assert ended.out == ""
-    assert ended.err.startswith("lyncnb: ")
-    assert "hint: " in ended.err
+    assert result.status == 2, (arguments, result)
+    assert result.out == ""
+    assert result.err.startswith("lyncnb: ")
+    assert "hint: " in result.err
     for word in words:
-        assert word in ended.err
+        assert word in result.err
     assert contents(planner.folder) == before, arguments
 
 
@@ -208,7 +208,7 @@ def test_no_output_is_written_to_the_subfolders_of_a_request_folder(planner, out
     path contains a symbolic link or "..".
     """
     command = OUTPUTS[output]
-    for ending in endings_of(planner, command):
+    for suffix in endings_of(planner, command):
         for path in (
             *("requests/keys/new", "other/keys/new", "link/keys/new", "link/steps/deep/new"),
             *("requests/csr/../keys/new", "nowhere/../requests/pfx/new", "requests/KEYS/new"),
@@ -216,9 +216,9 @@ def test_no_output_is_written_to_the_subfolders_of_a_request_folder(planner, out
         ):
             if os.name == "nt" and ("keys." in path or path.startswith("link")):
                 continue  # On Windows, these paths cannot exist in this test.
-            assert_refused(planner, [*command, path + ending], "is one of lyncnb's own files")
+            assert_refused(planner, [*command, path + suffix], "is one of lyncnb's own files")
             assert_refused(
-                planner, [*command, path + ending, "--force"], "is one of lyncnb's own files"
+                planner, [*command, path + suffix, "--force"], "is one of lyncnb's own files"
             )
 
 
@@ -226,34 +226,34 @@ def test_summary_of_a_request_folder_is_not_overwritten(planner):
     """The plan command does not overwrite the summary of a request folder, although both files have
     the same format.
     """
-    for ending in (".csv", ".xlsx", ".html", ".md"):
-        assert_refused(planner, ["plan", "contoso.csv", "-o", f"requests/summary{ending}"])
+    for suffix in (".csv", ".xlsx", ".html", ".md"):
+        assert_refused(planner, ["plan", "contoso.csv", "-o", f"requests/summary{suffix}"])
 
 
 @pytest.mark.parametrize("output", EACH)
 def test_unknown_file_is_replaced_only_with_force(planner, output):
     """If lyncnb did not write a file, a command overwrites it only with --force."""
     command = OUTPUTS[output]
-    for ending in endings_of(planner, command):
-        planner.write(f"mine{ending}", "my own work\n")
-        assert_refused(planner, [*command, f"mine{ending}"], "already exists", "--force")
-        planner(*command, f"mine{ending}", "--force")
-        assert (planner.folder / f"mine{ending}").read_bytes() != b"my own work\n"
+    for suffix in endings_of(planner, command):
+        planner.write(f"mine{suffix}", "my own work\n")
+        assert_refused(planner, [*command, f"mine{suffix}"], "already exists", "--force")
+        planner(*command, f"mine{suffix}", "--force")
+        assert (planner.folder / f"mine{suffix}").read_bytes() != b"my own work\n"
 
 
 @pytest.mark.parametrize("output", EACH)
 def test_earlier_output_is_replaced(planner, output):
     """A command overwrites its earlier output and keeps the permissions of the file."""
     command = OUTPUTS[output]
-    for ending in endings_of(planner, command):
-        path = planner.folder / f"out{ending}"
+    for suffix in endings_of(planner, command):
+        path = planner.folder / f"out{suffix}"
         planner(*command, path)
         first = path.read_bytes()
         path.chmod(0o600)
-        ended = planner(*command, path)
-        assert "already exists" not in ended.err
+        result = planner(*command, path)
+        assert "already exists" not in result.err
         assert path.stat().st_mode & 0o777 == 0o600 or os.name == "nt"
-        is_timed = ending in (".ics", ".html") or output in TIMED
+        is_timed = suffix in (".ics", ".html") or output in TIMED
         assert is_timed or path.read_bytes() == first
 
 
@@ -291,11 +291,11 @@ def test_output_must_be_a_file(planner, output):
     --force.
     """
     command = OUTPUTS[output]
-    ending, *_ = endings_of(planner, command)
-    (planner.folder / f"folder{ending}").mkdir()
-    (planner.folder / f"pointer{ending}").symlink_to("contoso.csv")
-    (planner.folder / f"dangling{ending}").symlink_to("nowhere")
-    os.mkfifo(planner.folder / f"pipe{ending}")
+    suffix, *_ = endings_of(planner, command)
+    (planner.folder / f"folder{suffix}").mkdir()
+    (planner.folder / f"pointer{suffix}").symlink_to("contoso.csv")
+    (planner.folder / f"dangling{suffix}").symlink_to("nowhere")
+    os.mkfifo(planner.folder / f"pipe{suffix}")
     for name in (
         "folder",
         "pointer",
@@ -305,10 +305,10 @@ def test_output_must_be_a_file(planner, output):
         "contoso.csv/out",
         "x" * 300,
     ):
-        assert_refused(planner, [*command, name + ending, "--force"])
-    for name in ("", "/", f"a\0{ending}"):
+        assert_refused(planner, [*command, name + suffix, "--force"])
+    for name in ("", "/", f"a\0{suffix}"):
         assert_refused(planner, [*command, name, "--force"])
-    assert (planner.folder / f"dangling{ending}").is_symlink()
+    assert (planner.folder / f"dangling{suffix}").is_symlink()
 
 
 def test_run_does_not_replace_unknown_files(planner):

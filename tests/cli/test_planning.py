@@ -41,15 +41,15 @@ def test_first_page_of_help_imports_nothing():
         "import sys; from lyncnb.cli import main; main(['--help']); main(['--version']);"
         f"sys.exit(' '.join({{'click', *{HEAVY}}} & set(sys.modules)) or 0)"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
         env=process_environment(),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(build_overview() + "lyncnb")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith(build_overview() + "lyncnb")
 
 
 def test_help_of_every_command_imports_nothing_heavy():
@@ -59,14 +59,14 @@ def test_help_of_every_command_imports_nothing_heavy():
         f"for name in {COMMANDS!r}: assert main([name, '--help']) == 0\n"
         f"sys.exit(' '.join(set({HEAVY}) & set(sys.modules)) or 0)"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
         env=process_environment(),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_help_lists_exactly_the_commands_there_are():
@@ -93,10 +93,10 @@ def test_version_option_prints_the_package_version(shell, repository):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_a_command_shows_exit_statuses(shell, name):
     """The help of each command shows its usage and, if the command can fail, its exit statuses."""
-    ended = shell(name, "--help")
-    assert ended.status == 0
-    assert ended.out.startswith(f"Usage: lyncnb {name} ")
-    assert "Exit status: 0" in ended.out or name == "lab"
+    result = shell(name, "--help")
+    assert result.status == 0
+    assert result.out.startswith(f"Usage: lyncnb {name} ")
+    assert "Exit status: 0" in result.out or name == "lab"
 
 
 def test_module_runs_as_a_program(shell):
@@ -111,9 +111,9 @@ def test_plan_lists_every_certificate(shell, topology):
     """The plan command shows each certificate on one line, and then the warnings, the totals and
     the next command.
     """
-    ended = shell("plan", topology)
-    assert ended.status == 0
-    lines = ended.out.splitlines()
+    result = shell("plan", topology)
+    assert result.status == 0
+    lines = result.out.splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["Role", *["FrontEnd"] * 2, "Deployment"]
     assert lines[-2].startswith("3 certificates for 2 servers; findings: 0 errors, ")
     assert lines[-1] == f"Next: Write the requests: lyncnb request {topology} FOLDER"
@@ -136,19 +136,19 @@ def test_plan_verbose_lists_the_names(shell, topology):
 def test_plan_with_errors_shows_the_first_step(shell, topology):
     """If a plan has errors, the next step in the output is to fix them."""
     topology.write_text(TWO_FRONT_ENDS.replace(",FrontEnd,pool.contoso.net,", ",FrontEnd,,"))
-    ended = shell("plan", topology, "--product", "lync2013")
-    assert ended.status == 1
-    assert "\nerror: " in ended.out
-    last = ended.out.splitlines()[-1]
-    again = f"Then check the plan again: lyncnb check {topology} --product lync2013"
-    assert re.fullmatch(rf"Next: Correct \d+ errors?\. {re.escape(again)}", last)
+    result = shell("plan", topology, "--product", "lync2013")
+    assert result.status == 1
+    assert "\nerror: " in result.out
+    last = result.out.splitlines()[-1]
+    next_step = f"Then check the plan again: lyncnb check {topology} --product lync2013"
+    assert re.fullmatch(rf"Next: Correct \d+ errors?\. {re.escape(next_step)}", last)
 
 
 def test_plan_json_is_one_document(shell, topology):
     """With --json, the plan command prints only the JSON document of the plan to standard output."""
-    ended = shell("plan", topology, "--json")
-    document = json.loads(ended.out)
-    assert (ended.status, ended.err) == (0, "")
+    result = shell("plan", topology, "--json")
+    document = json.loads(result.out)
+    assert (result.status, result.err) == (0, "")
     assert list(document) == [
         "format",
         "product",
@@ -164,10 +164,10 @@ def test_plan_json_is_one_document(shell, topology):
 
 def test_check_json_omits_the_certificates(shell, topology):
     """The command check --json prints the JSON document of the plan without its certificates."""
-    whole = json.loads(shell("plan", topology, "--json").out)
-    ended = shell("check", topology, "--json")
-    del whole["certificates"]
-    assert json.loads(ended.out) == whole
+    document = json.loads(shell("plan", topology, "--json").out)
+    result = shell("check", topology, "--json")
+    del document["certificates"]
+    assert json.loads(result.out) == document
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".html", ".md", ".json", ".CSV"])
@@ -185,8 +185,8 @@ def test_plan_writes_a_file(shell, topology, suffix):
 
 def test_plan_to_file_and_json_at_once(shell, topology):
     """If the options -o and --json are combined, standard output contains one JSON document."""
-    ended = shell("plan", topology, "-o", "plan.md", "--json")
-    assert json.loads(ended.out)["format"] == "lyncnb-plan/1"
+    result = shell("plan", topology, "-o", "plan.md", "--json")
+    assert json.loads(result.out)["format"] == "lyncnb-plan/1"
 
 
 def test_plan_with_errors_ends_with_1(shell):
@@ -195,28 +195,28 @@ def test_plan_with_errors_ends_with_1(shell):
     """
     table = shell.write("contoso.csv", TWO_FRONT_ENDS.replace(",web.contoso.com", ","))
     for command in ("plan", "check"):
-        ended = shell(command, table)
-        assert ended.status == 1
+        result = shell(command, table)
+        assert result.status == 1
         title = load_rules("lync2013").checks["web-external-fqdn-missing"].title
-        assert f"error: {title}: web_external_fqdn is blank in every row" in ended.out
-        assert "[web-external-fqdn-missing]" in ended.out
-        assert "  source: Microsoft" in ended.out
+        assert f"error: {title}: web_external_fqdn is blank in every row" in result.out
+        assert "[web-external-fqdn-missing]" in result.out
+        assert "  source: Microsoft" in result.out
 
 
 def test_explain_names_reason_and_source(shell, topology):
     """The explain command shows the reason for a name and the document that requires it."""
-    ended = shell("explain", topology, "FE01.contoso.net")
-    assert ended.status == 0
-    assert "meet.contoso.com" in ended.out
-    assert "fe02.contoso.net" not in ended.out.replace("Deployment", "")
-    assert "Microsoft, Certificate requirements for internal servers" in ended.out
+    result = shell("explain", topology, "FE01.contoso.net")
+    assert result.status == 0
+    assert "meet.contoso.com" in result.out
+    assert "fe02.contoso.net" not in result.out.replace("Deployment", "")
+    assert "Microsoft, Certificate requirements for internal servers" in result.out
 
 
 def test_explain_unknown_server(shell, topology):
     """If the server is unknown, the explain command lists similar names."""
-    ended = shell("explain", topology, "fe09.contoso.net")
-    assert (ended.status, ended.out) == (2, "")
-    assert ended.err == (
+    result = shell("explain", topology, "fe09.contoso.net")
+    assert (result.status, result.out) == (2, "")
+    assert result.err == (
         'lyncnb: the topology has no server "fe09.contoso.net"\n'
         "  hint: did you mean fe02.contoso.net, fe01.contoso.net?\n"
     )
@@ -224,9 +224,9 @@ def test_explain_unknown_server(shell, topology):
 
 def test_finding_shows_what_to_do(shell):
     """The finding command shows the severity, meaning, hint and source of a code."""
-    ended = shell("finding", "Wildcard_in_subject_name")
-    assert ended.status == 0
-    lines = ended.out.splitlines()
+    result = shell("finding", "Wildcard_in_subject_name")
+    assert result.status == 0
+    lines = result.out.splitlines()
     assert lines[0].startswith("wildcard-in-subject-name (error): ")
     assert lines[2].startswith("  hint: ")
     assert lines[3].startswith("  source: ")
@@ -234,21 +234,21 @@ def test_finding_shows_what_to_do(shell):
 
 def test_finding_of_a_returned_certificate(shell):
     """The finding command also explains the codes of findings about returned certificates."""
-    ended = shell("finding", "file-unreadable")
-    assert ended.status == 0
-    assert ended.out.startswith("file-unreadable (error): lyncnb cannot read a returned file\n")
+    result = shell("finding", "file-unreadable")
+    assert result.status == 0
+    assert result.out.startswith("file-unreadable (error): lyncnb cannot read a returned file\n")
 
 
 def test_unknown_finding_lists_near_ones(shell):
     """If the code of a finding is misspelled, the finding command lists similar codes."""
-    ended = shell("finding", "wildcard-in-subject")
-    assert ended.status == 2
-    assert ended.err.startswith(
+    result = shell("finding", "wildcard-in-subject")
+    assert result.status == 2
+    assert result.err.startswith(
         'lyncnb: no finding has the code "wildcard-in-subject"\n'
         "  hint: did you mean wildcard-in-subject-name"
     )
-    ended = shell("finding", "qqqqqqqq")
-    assert ended.err.endswith(
+    result = shell("finding", "qqqqqqqq")
+    assert result.err.endswith(
         "hint: use a code that lyncnb check or lyncnb receive shows in brackets\n"
     )
 
@@ -261,24 +261,24 @@ def test_options_file_is_used_only_if_it_is_passed(shell, topology, name):
     beside = topology.with_name(name.format(table=topology.stem))
     beside.write_text('layout = "separate"\n')
     without = shell("plan", topology, "--json")
-    given = shell("plan", topology, "--json", "--options", beside)
+    with_options = shell("plan", topology, "--json", "--options", beside)
     assert len(json.loads(without.out)["certificates"]) == 3
-    assert len(json.loads(given.out)["certificates"]) > 3
+    assert len(json.loads(with_options.out)["certificates"]) > 3
     assert (
         f"note: lyncnb did not use {beside}. To use this file, add --options {beside}\n"
         in without.err
     )
-    assert given.err == ""
+    assert with_options.err == ""
 
 
 def test_product_option_takes_precedence(shell, topology):
     """The option --product takes precedence over plan.toml. The command rejects an unknown product."""
     options = shell.write("options.toml", 'product = "nothing2099"\n')
     assert shell("check", topology, "--options", options).status == 2
-    ended = shell("check", topology, "--options", options, "--product", "lync2013")
-    assert ended.status == 0
-    ended = shell("check", topology, "--product", "nothing2099")
-    assert 'product "nothing2099"' in ended.err
+    result = shell("check", topology, "--options", options, "--product", "lync2013")
+    assert result.status == 0
+    result = shell("check", topology, "--product", "nothing2099")
+    assert 'product "nothing2099"' in result.err
 
 
 def test_corrected_values_are_reported(shell):
@@ -288,8 +288,8 @@ def test_corrected_values_are_reported(shell):
     rows = "".join(f"FE{number:02}.contoso.net.,FrontEnd,pool.contoso.net,Taipei,,,,\n"
                    for number in range(20, 40))  # fmt: skip
     table = shell.write("contoso.csv", TWO_FRONT_ENDS + rows)
-    ended = shell("check", table)
-    notes = [line for line in ended.err.splitlines() if line.startswith("note: ")]
+    result = shell("check", table)
+    notes = [line for line in result.err.splitlines() if line.startswith("note: ")]
     assert len(notes) == 11
     assert notes[0] == (
         'note: contoso.csv row 4, column server_fqdn, "FE20.contoso.net.": changed to lowercase;'
@@ -308,16 +308,16 @@ def test_usage_errors_have_the_same_form(shell):
         "",
         "lyncnb: plan: Missing argument 'TOPOLOGY'\n  hint: to show the command's arguments, run lyncnb plan --help\n",
     )
-    ended = shell("plna")
-    assert ended.status == 2
-    assert ended.err.startswith("lyncnb: No such command 'plna'")
+    result = shell("plna")
+    assert result.status == 2
+    assert result.err.startswith("lyncnb: No such command 'plna'")
     assert shell("plan", "x.csv", "--nope").status == 2
 
 
 def test_usage_error_with_json(shell):
     """With --json, a usage error is also printed as one JSON document."""
-    ended = shell("plan", "--json")
-    assert json.loads(ended.out) == {
+    result = shell("plan", "--json")
+    assert json.loads(result.out) == {
         "error": {
             "code": "usage",
             "message": "plan: Missing argument 'TOPOLOGY'",
@@ -336,11 +336,11 @@ def test_fault_is_reported_without_a_traceback(shell, topology, monkeypatch):
         raise RuntimeError("two\nlines")
 
     monkeypatch.setattr("lyncnb.topology.topology.read_topology", broken)
-    ended = shell("plan", topology, "--json")
-    assert ended.status == failures.FAULT
-    assert "an internal error occurred in lyncnb (test_planning.py line " in ended.err
-    assert "RuntimeError: two lines" in ended.err
-    assert json.loads(ended.out)["error"]["code"] == "fault"
+    result = shell("plan", topology, "--json")
+    assert result.status == failures.FAULT
+    assert "an internal error occurred in lyncnb (test_planning.py line " in result.err
+    assert "RuntimeError: two lines" in result.err
+    assert json.loads(result.out)["error"]["code"] == "fault"
     monkeypatch.setenv("LYNCNB_DEBUG", "1")
     assert run_command(["plan", str(topology)]) == failures.FAULT
 
@@ -396,14 +396,14 @@ def test_closed_pipe_is_reported(shell, topology):
     exits with status 3.
     """
     command = f"{sys.executable} -m lyncnb plan {topology} --json; echo $? >status"
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", f"({command}) | true"],
         env=process_environment(),
         capture_output=True,
         check=False,
     )
     assert (shell.folder / "status").read_text().strip() in ("3", "0")
-    assert done.stderr in (b"", b"lyncnb: cannot write to standard output: Broken pipe\n")
+    assert result.stderr in (b"", b"lyncnb: cannot write to standard output: Broken pipe\n")
 
 
 @pytest.mark.posix
@@ -411,7 +411,7 @@ def test_closed_pipe_is_reported(shell, topology):
 def test_standard_output_that_is_full(shell, topology):
     """If lyncnb cannot write to standard output because the disk is full, it shows an error."""
     with open("/dev/full", "w") as full:
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", "lyncnb", "plan", str(topology)],
             env=process_environment(),
             stdout=full,
@@ -419,8 +419,8 @@ def test_standard_output_that_is_full(shell, topology):
             text=True,
             check=False,
         )
-    assert done.returncode == 3
-    assert done.stderr == "lyncnb: cannot write to standard output: No space left on device\n"
+    assert result.returncode == 3
+    assert result.stderr == "lyncnb: cannot write to standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp950", "cp1252"])
@@ -429,10 +429,10 @@ def test_terminal_that_cannot_show_a_character(shell, encoding):
     mark instead.
     """
     table = shell.write("contoso.csv", TWO_FRONT_ENDS.replace("Taipei", "台北é"))
-    ended = shell.process("plan", table, environment={"PYTHONIOENCODING": encoding})
-    assert ended.status == 0
-    ended = shell.process("plan", table, "--json", environment={"PYTHONIOENCODING": encoding})
-    assert json.loads(ended.out)["certificates"][0]["site"] == "台北é"
+    result = shell.process("plan", table, environment={"PYTHONIOENCODING": encoding})
+    assert result.status == 0
+    result = shell.process("plan", table, "--json", environment={"PYTHONIOENCODING": encoding})
+    assert json.loads(result.out)["certificates"][0]["site"] == "台北é"
 
 
 # The following tests are about pictures.
@@ -476,9 +476,9 @@ def test_invalid_options_for_a_picture_are_rejected(shell, topology, arguments, 
     """lyncnb rejects an unknown figure, a picture file with the wrong extension, and a figure
     without a file. It writes nothing.
     """
-    ended = shell("plan", topology, *arguments)
-    assert ended.status == 2
-    assert message in ended.err
+    result = shell("plan", topology, *arguments)
+    assert result.status == 2
+    assert message in result.err
     assert not (shell.folder / "plan.csv").exists()
 
 
@@ -496,8 +496,8 @@ def test_evaluation_date_can_be_specified(shell, topology, command):
     """With --on, the plan is evaluated with the rules that apply on that date, and the JSON
     document contains the date.
     """
-    ended = shell(command, topology, "--json", "--on", "2026-03-14")
-    assert json.loads(ended.out)["judged_on"] == "2026-03-14"
+    result = shell(command, topology, "--json", "--on", "2026-03-14")
+    assert json.loads(result.out)["judged_on"] == "2026-03-14"
     wrong = shell(command, topology, "--on", "tomorrow")
     assert (wrong.status, wrong.out) == (2, "")
     assert '"tomorrow" is not a date' in wrong.err
@@ -523,9 +523,9 @@ def test_page_of_findings_requires_a_file_and_no_code(shell, tmp_path):
     """
     page = str(tmp_path / "f.html")
     for arguments in (("--all",), ("-o", page), ("--all", "-o", page, "meet-url-count"), ()):
-        ended = shell("finding", *arguments)
-        assert ended.status == 2
-        assert "--all -o findings.html" in ended.err
+        result = shell("finding", *arguments)
+        assert result.status == 2
+        assert "--all -o findings.html" in result.err
     assert not (tmp_path / "f.html").exists()
 
 
@@ -554,9 +554,9 @@ def test_convert_warns_about_formulas(shell):
     """
     table = TWO_FRONT_ENDS.replace("Taipei", '"=HYPERLINK(""http://x"")"')
     shell.write("t.csv", table)
-    ended = shell("convert", "t.csv", "out.csv")
-    assert ended.status == 0
-    assert "would run as a formula, e.g. row 2, site: " in ended.err
+    result = shell("convert", "t.csv", "out.csv")
+    assert result.status == 0
+    assert "would run as a formula, e.g. row 2, site: " in result.err
     assert "would run" not in shell("convert", "t.csv", "out.xlsx").err
     shell.write("good.csv", TWO_FRONT_ENDS)
     assert "would run" not in shell("convert", "good.csv", "good-out.csv").err

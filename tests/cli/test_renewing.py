@@ -47,14 +47,16 @@ def test_renewal_needs_no_id(planner):
     """With --due, the renew command needs no id and renews all due certificates. A second run
     renews nothing.
     """
-    ended = planner("renew", "requests", "--due", *WHY, *PASS)
-    assert ended.status == 0, ended.err
-    assert "3 renewed" in ended.out
-    assert "generation 2 (renewed: renewal)" in ended.out
+    result = planner("renew", "requests", "--due", *WHY, *PASS)
+    assert result.status == 0, result.err
+    assert "3 renewed" in result.out
+    assert "generation 2 (renewed: renewal)" in result.out
     # The command gets no passphrase, so it cannot write anything.
-    ended = planner("renew", "requests", "--due", *WHY)
-    assert (ended.status, "no certificate is due for renewal on" in ended.err) == (0, True), ended
-    assert "dry run" not in ended.out
+    result = planner("renew", "requests", "--due", *WHY)
+    assert (result.status, "no certificate is due for renewal on" in result.err) == (0, True), (
+        result
+    )
+    assert "dry run" not in result.out
 
 
 def test_dry_run_asks_no_question(planner):
@@ -62,9 +64,9 @@ def test_dry_run_asks_no_question(planner):
     nothing.
     """
     before = snapshot(planner.folder / "requests")
-    ended = planner("renew", "requests", "fe01.contoso.net", *WHY, "--dry-run", "--json")
-    assert ended.status == 0
-    document = json.loads(ended.out)
+    result = planner("renew", "requests", "fe01.contoso.net", *WHY, "--dry-run", "--json")
+    assert result.status == 0
+    document = json.loads(result.out)
     assert [change["action"] for change in document["changes"]].count("renewed") == 2
     assert snapshot(planner.folder / "requests") == before
 
@@ -80,9 +82,9 @@ def test_dry_run_asks_no_question(planner):
 )
 def test_renew_requires_a_selection_and_a_reason(planner, arguments, words):
     """If the selection or the reason is missing, the renew command renews nothing."""
-    ended = planner("renew", "requests", *arguments, *PASS)
-    assert ended.status == 2
-    assert words in ended.err
+    result = planner("renew", "requests", *arguments, *PASS)
+    assert result.status == 2
+    assert words in result.err
 
 
 def test_withdrawal_needs_confirmation(planner, monkeypatch):
@@ -92,16 +94,16 @@ def test_withdrawal_needs_confirmation(planner, monkeypatch):
     arguments = ("renew", "requests", "FrontEnd-fe01", *PASS)
     assert planner(*arguments, "--reason", "first").status == 0
     before = snapshot(planner.folder / "requests")
-    ended = planner(*arguments, "--reason", "second")
-    assert (ended.status, "--withdraw" in ended.err) == (3, True), ended
+    result = planner(*arguments, "--reason", "second")
+    assert (result.status, "--withdraw" in result.err) == (3, True), result
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(click, "prompt", lambda text, **_: "no")
-    ended = planner(*arguments, "--reason", "second")
-    assert (ended.status, "renewed: first" in ended.err) == (3, True), ended
+    result = planner(*arguments, "--reason", "second")
+    assert (result.status, "renewed: first" in result.err) == (3, True), result
     assert snapshot(planner.folder / "requests") == before
     monkeypatch.setattr(click, "prompt", lambda text, **_: "yes")
-    ended = planner(*arguments, "--reason", "second")
-    assert (ended.status, "withdrawn: the CSR of generation 2" in ended.out) == (0, True), ended
+    result = planner(*arguments, "--reason", "second")
+    assert (result.status, "withdrawn: the CSR of generation 2" in result.out) == (0, True), result
     assert planner(*arguments, "--reason", "third", "--withdraw").status == 0
 
 
@@ -110,14 +112,14 @@ def test_a_stolen_key_is_reported_with_its_serial(planner):
     must revoke.
     """
     record = open_requests(planner.folder / "requests").requests[0]
-    ended = planner("renew", "requests", record.id, "--compromised", *PASS)
-    assert ended.status == 0, ended.err
+    result = planner("renew", "requests", record.id, "--compromised", *PASS)
+    assert result.status == 0, result.err
     words = (
         f"Revoke the certificate with serial number {record.issued.serial} "
         "for the reason keyCompromise (RFC 5280 section 5.3.1)"
     )
-    assert words in ended.err
-    assert "lyncnb handover requests OUT.zip" in ended.err
+    assert words in result.err
+    assert "lyncnb handover requests OUT.zip" in result.err
 
 
 # In the following tests, the plan in the folder is approved.
@@ -141,22 +143,22 @@ def approved(shell):
     return shell
 
 
-def request(shell, signers="signers", *more):
+def request(shell, signers="signers", *options):
     """Create requests from the saved plan with a list of allowed signers."""
     arguments = ("request", "--plan", "p.json", "--approved-by", signers, "requests")
-    return shell(*arguments, *more, *PASS)
+    return shell(*arguments, *options, *PASS)
 
 
-def renew(shell, *more):
+def renew(shell, *options):
     """Renew a request that is waiting for its certificate."""
-    return shell("renew", "requests", "FrontEnd-fe01", "--withdraw", *WHY, *more, *PASS)
+    return shell("renew", "requests", "FrontEnd-fe01", "--withdraw", *WHY, *options, *PASS)
 
 
-def assert_refused(ended, shell, before, *words):
+def assert_refused(result, shell, before, *words):
     """Check that a renewal was rejected with the given reason and changed nothing."""
-    assert (ended.status, ended.out) == (1, ""), ended
+    assert (result.status, result.out) == (1, ""), result
     for word in words:
-        assert word in ended.err, ended
+        assert word in result.err, result
     assert snapshot(shell.folder / "requests") == before
 
 
@@ -182,16 +184,16 @@ def test_renewal_requires_the_list_of_signers(approved):
     """
     before = snapshot(approved.folder / "requests")
     assert_refused(renew(approved), approved, before, f"{ALICE} approved the plan", "--approved-by")
-    ended = renew(approved, "--approved-by", "others")
-    assert_refused(ended, approved, before)
+    result = renew(approved, "--approved-by", "others")
+    assert_refused(result, approved, before)
 
 
 @pytest.mark.tools
 @needs_ssh_keygen
 def test_no_list_of_signers_is_needed_if_nothing_is_due(approved):
     """If no renewal is due, the renew command does not need a list of allowed signers."""
-    ended = approved("renew", "requests", "--due", *WHY)
-    assert (ended.status, "no certificate is due" in ended.err) == (0, True), ended
+    result = approved("renew", "requests", "--due", *WHY)
+    assert (result.status, "no certificate is due" in result.err) == (0, True), result
 
 
 @pytest.mark.tools
@@ -207,8 +209,8 @@ def test_approved_plan_must_be_unchanged(approved, name, change):
         middle = len(data) // 2
         path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
     before = snapshot(approved.folder / "requests")
-    ended = renew(approved, "--approved-by", "signers")
-    assert_refused(ended, approved, before, "approved-plan.json")
+    result = renew(approved, "--approved-by", "signers")
+    assert_refused(result, approved, before, "approved-plan.json")
 
 
 @pytest.mark.tools
@@ -221,8 +223,8 @@ def test_renewal_requires_a_recorded_approval(approved):
     document["plans"][-1]["approvals"] = []
     (approved.folder / "requests/manifest.json").write_text(json.dumps(document), "utf-8")
     before = snapshot(approved.folder / "requests")
-    ended = renew(approved, "--approved-by", "signers")
-    assert_refused(ended, approved, before, "is not approved")
+    result = renew(approved, "--approved-by", "signers")
+    assert_refused(result, approved, before, "is not approved")
 
 
 @pytest.mark.tools
@@ -260,8 +262,8 @@ def test_new_signature_is_recorded(approved, kind):
     (plan,) = read_manifest(approved.folder / "requests").plans
     assert [approval.signer for approval in plan.approvals] == signers[1]
     assert len({approval.signature_sha256 for approval in plan.approvals}) == len(signers[1])
-    kept = (approved.folder / "requests" / SIGNATURE).read_bytes()
-    assert kept == (approved.folder / "p.json.sig").read_bytes()
+    signature = (approved.folder / "requests" / SIGNATURE).read_bytes()
+    assert signature == (approved.folder / "p.json.sig").read_bytes()
     assert approved("status", "requests", "--approved-by", signers[0]).status == 0
     assert renew(approved, "--approved-by", signers[0]).status == 0
 
@@ -273,16 +275,19 @@ def test_unwritable_summary_does_not_repeat_the_renewal(planner):
     folder = planner.folder / "requests"
     (folder / "summary.html").unlink()
     (folder / "summary.html").mkdir()
-    ended = planner("renew", "requests", "--due", *WHY, *PASS)
-    assert ended.status == 3
-    assert "summary.html: cannot replace the file" in ended.err
-    assert "complete and recorded, so do not repeat the change" in ended.err
+    result = planner("renew", "requests", "--due", *WHY, *PASS)
+    assert result.status == 3
+    assert "summary.html: cannot replace the file" in result.err
+    assert "complete and recorded, so do not repeat the change" in result.err
     renewed = read_manifest(folder).requests
     assert [(record.generation, record.state) for record in renewed] == [(2, "waiting")] * 3
-    again = planner("renew", "requests", "--due", *WHY, *PASS)
-    assert (again.status, "no certificate is due for renewal on" in again.err) == (0, True), again
+    second_result = planner("renew", "requests", "--due", *WHY, *PASS)
+    assert (second_result.status, "no certificate is due for renewal on" in second_result.err) == (
+        0,
+        True,
+    ), second_result
     (folder / "summary.html").rmdir()
-    ended = planner(
+    result = planner(
         "request",
         "--plan",
         folder / "plan.json",
@@ -291,8 +296,8 @@ def test_unwritable_summary_does_not_repeat_the_renewal(planner):
         "--accept",
         "oauth-key-too-small=a test",
     )
-    assert ended.status == 0, ended.err
-    assert "3 kept" in ended.out
+    assert result.status == 0, result.err
+    assert "3 kept" in result.out
     assert "<html" in (folder / "summary.html").read_text("utf-8")
     assert read_manifest(folder).requests == renewed
 
@@ -303,18 +308,18 @@ def test_interrupted_renewal_is_completed_by_the_same_request_command(planner):
     """
     folder = planner.folder / "requests"
     name = read_manifest(folder).requests[0].id
-    again = ("request", "--plan", folder / "plan.json", folder, *PASS, "--renew", name)
-    again += (*WHY, "--accept", "oauth-key-too-small=a test")
+    command = ("request", "--plan", folder / "plan.json", folder, *PASS, "--renew", name)
+    command += (*WHY, "--accept", "oauth-key-too-small=a test")
     (folder / "summary.html").unlink()
     (folder / "summary.html").mkdir()
-    assert planner(*again).status == 3
+    assert planner(*command).status == 3
     renewed = read_manifest(folder).requests
     assert renewed[0].generation == 2
     (folder / "summary.html").rmdir()
-    ended = planner(*again)
-    assert ended.status == 0, ended.err
+    result = planner(*command)
+    assert result.status == 0, result.err
     assert read_manifest(folder).requests == renewed
     assert "<html" in (folder / "summary.html").read_text("utf-8")
     # The previous run completed the summary, so the same command now renews the request again.
-    assert planner(*again).status == 0
+    assert planner(*command).status == 0
     assert read_manifest(folder).requests[0].generation == 3

@@ -58,10 +58,10 @@ def test_plan_is_saved_with_its_digest(planner):
     The same plan gives the same file on any date.
     """
     first = (planner.folder / "p.json").read_bytes()
-    ended = planner("plan", "t.csv", "--save", "p.json", "--json")
-    assert json.loads(ended.out)["format"] == "lyncnb-plan/1"
-    assert f"SHA-256 {hashlib.sha256(first).hexdigest()}" in ended.err
-    assert "ssh-keygen -Y sign -n lyncnb-plan -f KEY p.json" in ended.err
+    result = planner("plan", "t.csv", "--save", "p.json", "--json")
+    assert json.loads(result.out)["format"] == "lyncnb-plan/1"
+    assert f"SHA-256 {hashlib.sha256(first).hexdigest()}" in result.err
+    assert "ssh-keygen -Y sign -n lyncnb-plan -f KEY p.json" in result.err
     assert (planner.folder / "p.json").read_bytes() == first
     day = json.loads(first)["judged_on"]
     planner("plan", "t.csv", "--on", day, "--save", "again.json")
@@ -76,20 +76,20 @@ def test_one_name_for_two_files(planner):
     """
     before = (planner.folder / "p.json").read_bytes()
     for force in ((), ("--force",)):
-        ended = planner("plan", "t.csv", "--save", "p.json", "-o", "p.json", *force)
-        assert ended.status == 2
+        result = planner("plan", "t.csv", "--save", "p.json", "-o", "p.json", *force)
+        assert result.status == 2
         assert (planner.folder / "p.json").read_bytes() == before
     assert planner("plan", "t.csv", "--save", "new.json", "-o", "./new.json").status == 2
     # The command rejects the duplicate file name before it writes any file.
     assert not (planner.folder / "new.json").exists()
 
 
-@pytest.mark.parametrize("ending", ["html", "md"])
-def test_document_for_the_approver_contains_the_digest(planner, ending):
+@pytest.mark.parametrize("extension", ["html", "md"])
+def test_document_for_the_approver_contains_the_digest(planner, extension):
     """With --save, the document for the approver contains the digest and the signing command.
     Without --save, it contains neither.
     """
-    page = planner.folder / f"p.{ending}"
+    page = planner.folder / f"p.{extension}"
     planner("plan", "t.csv", "-o", page)
     assert "ssh-keygen" not in page.read_text("utf-8")
     planner("plan", "t.csv", "--save", "p.json", "-o", page)
@@ -103,9 +103,9 @@ def test_request_from_a_saved_plan_is_recorded(planner):
     """The request folder for a saved plan equals the folder for its table, and the manifest
     contains the digest of the plan once.
     """
-    ended = planner("request", "--plan", "p.json", "requests", *PASS)
-    assert (ended.status, ended.err) == (0, "")
-    assert "3 requests in requests: 3 created" in ended.out
+    result = planner("request", "--plan", "p.json", "requests", *PASS)
+    assert (result.status, result.err) == (0, "")
+    assert "3 requests in requests: 3 created" in result.out
     manifest = (planner.folder / "requests/manifest.json").read_bytes()
     (on_record,) = json.loads(manifest)["plans"]
     assert on_record["sha256"] == json.loads((planner.folder / "p.json").read_bytes())["sha256"]
@@ -122,10 +122,10 @@ def test_an_altered_plan_is_refused(planner):
     """
     alter(planner, '"web.contoso.com"', '"evil.contoso.com"')
     for arguments in (("--dry-run",), PASS):
-        ended = planner("request", "--plan", "p.json", "requests", *arguments)
-        assert ended.status == 2
-        assert ended.out == ""
-        assert "changed after it was saved" in ended.err
+        result = planner("request", "--plan", "p.json", "requests", *arguments)
+        assert result.status == 2
+        assert result.out == ""
+        assert "changed after it was saved" in result.err
         assert not (planner.folder / "requests").exists()
     document = json.loads(planner("request", "--plan", "p.json", "requests", "--json").out)
     assert document["error"]["code"] == "plan-altered"
@@ -139,9 +139,9 @@ def test_plan_with_errors_is_saved_but_not_requested(planner):
     planner.write("e.csv", TWO_FRONT_ENDS.replace("web.contoso.com", "web.contoso.local"))
     planner.write("o.toml", '[issuer]\nall = "public"\n')
     assert planner("plan", "e.csv", "--options", "o.toml", "--save", "e.json").status == 1
-    ended = planner("request", "--plan", "e.json", "requests", *PASS)
-    assert ended.status == 1
-    codes = set(re.findall(r"\((.*)\), so lyncnb wrote nothing", ended.err)[0].split(", "))
+    result = planner("request", "--plan", "e.json", "requests", *PASS)
+    assert result.status == 1
+    codes = set(re.findall(r"\((.*)\), so lyncnb wrote nothing", result.err)[0].split(", "))
     reasons = "".join(f'{code} = "a test"\n' for code in codes)
     planner.write("o.toml", f'[issuer]\nall = "public"\n[accepted]\n{reasons}')
     planner("plan", "e.csv", "--options", "o.toml", "--save", "e.json")
@@ -159,17 +159,17 @@ def test_plan_for_a_custom_product(planner):
     ):
         assert planner.process(*arguments).status == 0, arguments
     # The next command uses no rules, so it needs no product file.
-    ended = planner.process("status", "requests")
-    assert ended.status == 0, ended.err
-    assert "as in the saved plan" in ended.err
-    ended = planner.process("request", "--plan", "m.json", "requests", *PASS)
-    assert ended.status == 2
-    assert 'no rules for the product "mine_saved"' in ended.err
-    more = '[[role]]\nid = "Mediation"\nhosted_by = []\n'
-    planner.write("mine.toml", text + more)
-    ended = planner.process("request", "--plan", "m.json", "--product", "mine.toml", "r", *PASS)
-    assert ended.status == 1
-    assert "the installed rules products/mine_saved.toml differ" in ended.err
+    result = planner.process("status", "requests")
+    assert result.status == 0, result.err
+    assert "as in the saved plan" in result.err
+    result = planner.process("request", "--plan", "m.json", "requests", *PASS)
+    assert result.status == 2
+    assert 'no rules for the product "mine_saved"' in result.err
+    role_section = '[[role]]\nid = "Mediation"\nhosted_by = []\n'
+    planner.write("mine.toml", text + role_section)
+    result = planner.process("request", "--plan", "m.json", "--product", "mine.toml", "r", *PASS)
+    assert result.status == 1
+    assert "the installed rules products/mine_saved.toml differ" in result.err
 
 
 def test_evaluation_date_of_a_saved_plan_is_used(planner):
@@ -179,9 +179,9 @@ def test_evaluation_date_of_a_saved_plan_is_used(planner):
     planner.write("c.csv", TWO_FRONT_ENDS)
     planner.write("o.toml", '[issuer]\nall = "public"\n[subject]\norganizational_unit = "IT"\n')
     planner("plan", "c.csv", "--options", "o.toml", "--on", "2022-08-31", "--save", "o.json")
-    ended = planner("request", "--plan", "o.json", "requests", "--dry-run")
-    assert "is 2022-08-31. Under the rules in force on" in ended.err
-    assert "unit-on-public-certificate" in ended.err.split("new errors: ")[1].splitlines()[0]
+    result = planner("request", "--plan", "o.json", "requests", "--dry-run")
+    assert "is 2022-08-31. Under the rules in force on" in result.err
+    assert "unit-on-public-certificate" in result.err.split("new errors: ")[1].splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -195,9 +195,9 @@ def test_evaluation_date_of_a_saved_plan_is_used(planner):
 )
 def test_saved_plan_excludes_other_inputs(planner, arguments, words):
     """A saved plan cannot be combined with a table, options or another product."""
-    ended = planner("request", *arguments)
-    assert ended.status == 2
-    assert words in ended.err
+    result = planner("request", *arguments)
+    assert result.status == 2
+    assert words in result.err
 
 
 def test_status_shows_whether_the_folder_matches_the_plan(planner):
@@ -207,10 +207,10 @@ def test_status_shows_whether_the_folder_matches_the_plan(planner):
     needs attention.
     """
     planner("request", "--plan", "p.json", "requests", *PASS)
-    ended = planner("status", "requests")
-    assert ended.status == 0
-    assert "3 requests as in the saved plan" in ended.err
-    assert "not approved" in ended.err
+    result = planner("status", "requests")
+    assert result.status == 0
+    assert "3 requests as in the saved plan" in result.err
+    assert "not approved" in result.err
     saved_plan = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
     assert (saved_plan["agrees"], saved_plan["folder_follows"], saved_plan["requests"]) == (
         True,
@@ -219,9 +219,9 @@ def test_status_shows_whether_the_folder_matches_the_plan(planner):
     )
     planner.write("o.toml", "wildcard = true\n")
     planner("request", "t.csv", "requests", "--options", "o.toml", *PASS)
-    ended = planner("status", "requests")
-    assert ended.status == 3
-    assert "the folder differs from the saved plan" in ended.err
+    result = planner("status", "requests")
+    assert result.status == 3
+    assert "the folder differs from the saved plan" in result.err
     saved_plan = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
     assert not saved_plan["agrees"]
     assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
@@ -234,9 +234,9 @@ def test_altered_record_differs_from_the_plan(planner):
     """
     planner("request", "--plan", "p.json", "requests", *PASS)
     alter(planner, '"san": ["pool', '"san": ["x.contoso.com", "pool', "requests/manifest.json")
-    ended = planner("status", "requests")
-    assert ended.status == 3
-    assert "the folder differs from the saved plan" in ended.err
+    result = planner("status", "requests")
+    assert result.status == 3
+    assert "the folder differs from the saved plan" in result.err
 
 
 def test_saved_plan_can_be_compared(planner):
@@ -249,13 +249,13 @@ def test_saved_plan_can_be_compared(planner):
         assert planner("compare", other, "p.json").status == 0
     planner.write("o.toml", "[key]\nbits = 4096\n")
     planner("plan", "t.csv", "--options", "o.toml", "--save", "q.json")
-    ended = planner("compare", "p.json", "q.json", "--json")
-    assert ended.status == 1
-    assert "option" in ended.out
+    result = planner("compare", "p.json", "q.json", "--json")
+    assert result.status == 1
+    assert "option" in result.out
     alter(planner, "fe02", "fe99", "q.json")
-    ended = planner("compare", "p.json", "q.json")
-    assert ended.status == 2
-    assert "changed after it was saved" in ended.err
+    result = planner("compare", "p.json", "q.json")
+    assert result.status == 2
+    assert "changed after it was saved" in result.err
 
 
 @pytest.mark.parametrize(
@@ -274,9 +274,9 @@ def test_altered_plan_is_not_reported_as_other_rules(planner, old, new, words):
     that the rules differ.
     """
     alter_with_digest(planner, old, new)
-    ended = planner("compare", "p.json", "t.csv")
-    assert (ended.status, ended.out) == (2, "")
-    assert words in ended.err
+    result = planner("compare", "p.json", "t.csv")
+    assert (result.status, result.out) == (2, "")
+    assert words in result.err
 
 
 def test_plan_with_other_rules_can_be_compared(planner):
@@ -286,9 +286,9 @@ def test_plan_with_other_rules_can_be_compared(planner):
     data = (planner.folder / "p.json").read_bytes()
     rules = json.loads(data)["rules"]["cas/*.toml"]
     alter_with_digest(planner, rules, "0" * 64)
-    ended = planner("compare", "p.json", "t.csv")
-    assert ended.status == 0
-    assert "was planned with different rules" in ended.err
+    result = planner("compare", "p.json", "t.csv")
+    assert result.status == 0
+    assert "was planned with different rules" in result.err
 
 
 def test_request_rejects_a_plan_with_other_rules(planner):
@@ -304,11 +304,11 @@ def test_request_rejects_a_plan_with_other_rules(planner):
     removed_name = names.pop()
     text = encode_saved_plan({k: v for k, v in document.items() if k != "sha256"})
     (planner.folder / "p.json").write_bytes(text)
-    ended = planner("request", "--plan", "p.json", "requests")
-    assert ended.status == 1
-    assert f"only the new plan contains {removed_name}" in ended.err
-    assert "save and approve the plan again" in ended.err
-    assert "altered" not in ended.err
+    result = planner("request", "--plan", "p.json", "requests")
+    assert result.status == 1
+    assert f"only the new plan contains {removed_name}" in result.err
+    assert "save and approve the plan again" in result.err
+    assert "altered" not in result.err
     assert not (planner.folder / "requests").exists()
 
 
@@ -320,10 +320,10 @@ def test_duplicate_id_is_rejected(planner):
     alter_with_digest(planner, json.loads(data)["rules"]["cas/*.toml"], "0" * 64)
     line = data[data.index('"certificates": [\n') :].splitlines()[1].removesuffix(",")
     alter_with_digest(planner, line, f"{line},\n{line}")
-    ended = planner("compare", "p.json", "t.csv")
-    assert ended.status == 2
-    assert "appears twice" in ended.err
-    assert "its digest" not in ended.err  # The digest of the saved plan is correct.
+    result = planner("compare", "p.json", "t.csv")
+    assert result.status == 2
+    assert "appears twice" in result.err
+    assert "its digest" not in result.err  # The digest of the saved plan is correct.
 
 
 @pytest.mark.parametrize("product", ["../mine.toml", r"\\\\evil\\share\\mine.toml", "a b"])
@@ -334,20 +334,20 @@ def test_path_of_a_product_is_rejected(planner, product, command):
     """
     planner.write("mine.toml", "wildcard = true\n")
     alter_with_digest(planner, '"product": "lync2013"', f'"product": "{product}"')
-    more = ["--key", "k"] if command[0] == "approve" else []
-    ended = planner(*command, *more)
-    assert (ended.status, ended.out) == (2, "")
-    assert "is not a valid product name" in ended.err
+    options = ["--key", "k"] if command[0] == "approve" else []
+    result = planner(*command, *options)
+    assert (result.status, result.out) == (2, "")
+    assert "is not a valid product name" in result.err
 
 
 def test_file_name_that_begins_with_a_hyphen(planner):
     """If the name of the saved plan begins with a hyphen, the suggested command still treats it as
     a file name.
     """
-    ended = planner("plan", "t.csv", "--save=-p q.json")
+    result = planner("plan", "t.csv", "--save=-p q.json")
     name = quote_argument(os.path.join(".", "-p q.json"))
-    assert f"lyncnb approve {name} --key KEY" in ended.err
-    assert f"-f KEY {name}" in ended.err
+    assert f"lyncnb approve {name} --key KEY" in result.err
+    assert f"-f KEY {name}" in result.err
 
 
 @pytest.mark.parametrize("day", ["9999-12-31", "9998-12-31"])
@@ -356,8 +356,8 @@ def test_last_dates_of_the_calendar(planner, day):
     planner.write("t.csv", TWO_SITES)
     assert planner("plan", "t.csv", "--on", day).status in (0, 1)
     planner.write("o.toml", f"planned_issue_date = {day}\nvalidity_days = 800\n")
-    ended = planner("plan", "t.csv", "--options", "o.toml", "-o", "t.svg", "--figure", "timeline")
-    assert ended.status in (0, 1), ended.err
+    result = planner("plan", "t.csv", "--options", "o.toml", "-o", "t.svg", "--figure", "timeline")
+    assert result.status in (0, 1), result.err
 
 
 def run_in_new_process(planner, *arguments):
@@ -384,20 +384,20 @@ def test_folder_of_a_custom_product(planner):
     assert run_in_new_process(planner, "receive", "requests", "all.pem").status == 0
     for command in (("pfx", "requests", *PASS), ("steps", "requests")):
         planner.write("mine.toml", text)
-        ended = run_in_new_process(planner, *command)
-        assert (ended.status, ended.out) == (2, "")
-        assert 'no rules for the product "mine_finished"' in ended.err
-        ended = run_in_new_process(planner, *command, "--product", "other.toml")
-        assert (ended.status, ended.out) == (2, "")
-        assert 'requests is for the product "mine_finished"' in ended.err
+        result = run_in_new_process(planner, *command)
+        assert (result.status, result.out) == (2, "")
+        assert 'no rules for the product "mine_finished"' in result.err
+        result = run_in_new_process(planner, *command, "--product", "other.toml")
+        assert (result.status, result.out) == (2, "")
+        assert 'requests is for the product "mine_finished"' in result.err
         # The plan is the same, but the server commands in the product's file may differ.
         planner.write("mine.toml", text + "# another file\n")
-        ended = run_in_new_process(planner, *command, *ours)
-        assert (ended.status, ended.out) == (2, "")
-        assert f"the folder was created with a file that has the SHA-256 {digest}" in ended.err
+        result = run_in_new_process(planner, *command, *ours)
+        assert (result.status, result.out) == (2, "")
+        assert f"the folder was created with a file that has the SHA-256 {digest}" in result.err
         planner.write("mine.toml", text)
-        ended = run_in_new_process(planner, *command, *ours)
-        assert ended.status == 0, ended.err
+        result = run_in_new_process(planner, *command, *ours)
+        assert result.status == 0, result.err
     planner.write("mine.toml", text + "# another file\n")
     keys = contents_of(planner.folder / "requests/keys")
     assert run_in_new_process(planner, "request", "t.csv", "requests", *ours, *PASS).status == 0

@@ -44,8 +44,8 @@ def test_other_options_are_rejected(shell, wild):
     """A scenario cannot be combined with the option --options, and a folder without a scenario is
     rejected as the topology.
     """
-    ended = shell("plan", "scenarios/wild", "--options", "scenarios/wild/plan.toml")
-    assert (ended.status, "already contains options" in ended.err) == (2, True)
+    result = shell("plan", "scenarios/wild", "--options", "scenarios/wild/plan.toml")
+    assert (result.status, "already contains options" in result.err) == (2, True)
     assert shell("plan", "scenarios").status == 2
     fixing = shell("check", "scenarios/wild", "--fix")
     assert (fixing.status, "--options scenarios/wild/plan.toml" in fixing.err) == (2, True)
@@ -54,13 +54,13 @@ def test_other_options_are_rejected(shell, wild):
 @pytest.mark.parametrize("command", [("trust",), ("forecast", "--on", "2027-01-15")])
 def test_scenario_is_not_a_request_folder(shell, wild, command):
     """If a user specifies the folder of a scenario as a request folder, lyncnb rejects it."""
-    ended = shell(*command, "scenarios/wild")
-    assert "fe01.contoso.net" in ended.out, ended.err
+    result = shell(*command, "scenarios/wild")
+    assert "fe01.contoso.net" in result.out, result.err
     assert shell(*command, "scenarios/wild", "--options", "scenarios/wild/plan.toml").status == 2
 
 
 @pytest.mark.parametrize(
-    ("command", "ending"),
+    ("command", "suffix"),
     [
         (("plan", "{}"), ".csv"),
         (("trust", "{}"), ".csv"),
@@ -69,14 +69,14 @@ def test_scenario_is_not_a_request_folder(shell, wild, command):
         (("compare", "table.csv", "{}"), ".csv"),
     ],
 )
-def test_output_never_replaces_files_of_a_scenario(shell, wild, command, ending):
+def test_output_never_replaces_files_of_a_scenario(shell, wild, command, suffix):
     """No output overwrites the files in a scenario's folder, even with --force."""
-    target = {".csv": "scenarios/wild/topology.csv", ".md": "scenarios/wild/note.md"}[ending]
-    if ending == ".md":
+    target = {".csv": "scenarios/wild/topology.csv", ".md": "scenarios/wild/note.md"}[suffix]
+    if suffix == ".md":
         Scenarios(shell.folder / "scenarios").set_note("wild", "why")
     before = (shell.folder / target).read_bytes()
-    given = [part.replace("{}", "scenarios/wild") for part in command]
-    ended = shell(*given, "-o", target, "--force")
-    assert (ended.status, ended.out) == (2, "")
-    assert os.path.normpath(target) in ended.err
+    arguments = [part.replace("{}", "scenarios/wild") for part in command]
+    result = shell(*arguments, "-o", target, "--force")
+    assert (result.status, result.out) == (2, "")
+    assert os.path.normpath(target) in result.err
     assert (shell.folder / target).read_bytes() == before

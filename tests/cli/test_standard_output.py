@@ -161,15 +161,15 @@ def test_completed_work_is_kept_if_standard_output_fails(copied_files, command, 
     digest = json.loads((copied_files / "saved.json").read_bytes())["sha256"]
     arguments = [digest if argument == "DIGEST" else argument for argument in CALLS[command][0]]
     for state, words in STATES.items():
-        for more in [(), ("--json",)] if command in TAKES_JSON else [()]:
-            status, error_output = in_child([command, *arguments, *more], state, copied_files)
+        for options in [(), ("--json",)] if command in TAKES_JSON else [()]:
+            status, error_output = in_child([command, *arguments, *options], state, copied_files)
             if command == "rekey":  # After this command, the folder has another passphrase.
                 old, new = ((copied_files / name).read_text() for name in ("passphrase", "new"))
                 (copied_files / "passphrase").write_text(new)
                 (copied_files / "new").write_text(old)
             # The command never overwrites an existing recovery key.
-            for made in copied_files.glob("k.recovery*"):
-                made.unlink()
+            for key_file in copied_files.glob("k.recovery*"):
+                key_file.unlink()
             last = error_output.splitlines()[-1]
             assert (status, last[:36]) == (3, "lyncnb: cannot write to standard out"), (
                 state,
@@ -205,11 +205,11 @@ def test_error_without_json_needs_no_standard_output(copied_files, command):
     full.
     """
     _, arguments = CALLS[command]
-    ends = {
+    results = {
         in_child([command, *arguments], state, copied_files) for state in ("closed", "full", "cut")
     }
-    (status, error_output) = ends.pop()
-    assert not ends
+    (status, error_output) = results.pop()
+    assert not results
     assert status in (1, 2, 3)
     assert error_output.startswith("lyncnb: ")
     assert "standard output" not in error_output.splitlines()[0]
@@ -226,15 +226,15 @@ def test_separate_process_prints_no_additional_message(copied_files, arguments):
         redirection = {"closed": ">&-", "full": ">/dev/full", "cut": "| true"}[state]
         wait = "sleep 0.3;" if state == "cut" else ""
         script = f'({wait} "$0" -m lyncnb "$@"; echo $? >status) {redirection}'
-        done = subprocess.run(
+        result = subprocess.run(
             ["bash", "-c", script, sys.executable, *arguments],
             env=process_environment(),
             capture_output=True,
             text=True,
             check=False,
         )
-        assert (copied_files / "status").read_text() == "3\n", (state, done.stderr)
-        (line,) = done.stderr.splitlines()
+        assert (copied_files / "status").read_text() == "3\n", (state, result.stderr)
+        (line,) = result.stderr.splitlines()
         assert words in line
 
 
@@ -250,12 +250,12 @@ def test_closed_stream_keeps_its_descriptor_in_a_child(tmp_path, closed):
         "import subprocess, sys; from lyncnb.cli.output import prepare_streams; prepare_streams();"
         f"raise SystemExit(subprocess.call([sys.executable, '-c', {child!r}]))"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", f'"$0" -c "$1" {closed}', sys.executable, code],
         env=process_environment(),
         check=False,
     )
-    assert done.returncode == 0
+    assert result.returncode == 0
 
 
 def test_closed_standard_error_keeps_the_exit_status(copied_files):
@@ -263,13 +263,13 @@ def test_closed_standard_error_keeps_the_exit_status(copied_files):
     same.
     """
     for redirection in ("2>/dev/full", "2>&-", ">&- 2>&-", ">/dev/full 2>/dev/full"):
-        for arguments, wanted in (("check contoso.csv", 0), ("check nowhere.csv", 2)):
+        for arguments, expected in (("check contoso.csv", 0), ("check nowhere.csv", 2)):
             script = f'"$0" -m lyncnb {arguments} {redirection}'
-            done = subprocess.run(
+            result = subprocess.run(
                 ["bash", "-c", script, sys.executable],
                 env=process_environment(),
                 capture_output=True,
                 check=False,
             )
-            status = 3 if wanted == 0 and ">" in redirection.split("2>")[0] else wanted
-            assert done.returncode == status, (redirection, arguments)
+            status = 3 if expected == 0 and ">" in redirection.split("2>")[0] else expected
+            assert result.returncode == status, (redirection, arguments)

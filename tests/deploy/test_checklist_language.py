@@ -86,13 +86,17 @@ def test_every_text_of_a_sheet_is_translated():
     """
     missing, lost, never = set(), set(), set()
     for steps in procedures():
-        for text, shown in zip(texts_of(steps, str), texts_of(steps, SAY), strict=True):
+        for text, translation in zip(texts_of(steps, str), texts_of(steps, SAY), strict=True):
             if not text or text in SAME:
                 continue
-            never |= {word for word in NEVER if word in shown}
-            if shown == text or ENGLISH.search(shown):
-                missing.add(f"{text} -> {shown}")
-            lost |= {f"{value}: {shown}" for value in VALUE.findall(text) if value not in shown}
+            never |= {word for word in NEVER if word in translation}
+            if translation == text or ENGLISH.search(translation):
+                missing.add(f"{text} -> {translation}")
+            lost |= {
+                f"{value}: {translation}"
+                for value in VALUE.findall(text)
+                if value not in translation
+            }
     assert missing == set()
     assert lost == set()
     assert never == set()
@@ -103,12 +107,12 @@ def steps():
     """Return the deployment steps of a sample in which one certificate has no package."""
     rules = load_rules("lync2013")
     plan = plan_certificates(read_topology(DATA / "contoso.csv"), rules)
-    why = "the certificate is not packaged yet. To package it, run lyncnb pfx FOLDER"
+    reason = "the certificate is not packaged yet. To package it, run lyncnb pfx FOLDER"
     return build_procedure(
         packages_of(plan, None),
         rules,
         now=NOON,
-        missing=[MissingPackage(request="X-1", why=why, servers=("fe01.contoso.net",))],
+        missing=[MissingPackage(request="X-1", why=reason, servers=("fe01.contoso.net",))],
         origin=Origin(deployment="Contoso", planner="Ana Li"),
     )
 
@@ -125,8 +129,8 @@ def test_every_heading_of_the_page_is_chinese(steps):
         "</?(?:wbr|span)[^>]*>", "", page
     )
     headings = re.findall(r"<(h[1-3]|th|caption|summary)\b[^>]*>(.*?)</\1>", page, re.DOTALL)
-    shown = {html.unescape(re.sub("<[^>]+>", " ", text)) for _, text in headings}
-    english = {text for text in shown if not re.search(r"[\u4e00-\u9fff]", text)}
+    heading_texts = {html.unescape(re.sub("<[^>]+>", " ", text)) for _, text in headings}
+    english = {text for text in heading_texts if not re.search(r"[\u4e00-\u9fff]", text)}
     servers = {server.server for server in steps.servers}
     assert {text.strip().replace(" ", "") for text in english} - servers == {
         "3.Director",

@@ -96,8 +96,8 @@ def test_sheet_is_short_and_each_page_has_its_server(chromium, tmp_path, product
         packages = [replace(package, superseded=superseded) for package in packages]
     origin = Origin(deployment="Contoso 2026", planner="Ana Li", table=sample, made_on="2026-11-24")
     steps = build_procedure(packages, rules, now=NOON, origin=origin)
-    chosen = {(server.role, len(server.packages)): server for server in steps.servers}
-    for server in chosen.values():
+    servers = {(server.role, len(server.packages)): server for server in steps.servers}
+    for server in servers.values():
         with opened_page(chromium, tmp_path, to_html(select_server_steps(steps, server))) as page:
             printed = [sheet for sheet in sheets(page, tmp_path / "checklist.html") if sheet]
         assert len(printed) <= MOST_PAGES.get(server.role, 2), server.server

@@ -173,15 +173,15 @@ def test_a_new_pool_of_three_is_started_once(product):
     """From Skype for Business Server 2015 on, Start-CsPool starts a new pool of three servers
     before any failback or service start.
     """
-    own = find_steps("ee01", product)
-    assert ("start-pool" in own) == (product != "lync2013")
+    steps_by_id = find_steps("ee01", product)
+    assert ("start-pool" in steps_by_id) == (product != "lync2013")
     if product != "lync2013":
-        step = own["start-pool"]
+        step = steps_by_id["start-pool"]
         assert step.commands == ("Start-CsPool -PoolFqdn 'eepool.contoso.com'",)
         assert {check.id for check in step.only_if} == {"new-server", "pool-of-three"}
-        order = list(own)
+        order = list(steps_by_id)
         assert order.index("assign") < order.index("start-pool") < order.index("start-front-end")
-        assert "Start-CsPool" in own["start-front-end"].text
+        assert "Start-CsPool" in steps_by_id["start-front-end"].text
     assert "start-pool" not in find_steps("dir01", product)
 
 
@@ -201,8 +201,8 @@ def test_services_are_stopped_by_one_step(server):
     in its rollback steps.
     """
     (server_steps,) = [s for s in steps().servers if s.server.startswith(server)]
-    for own in (server_steps.steps, server_steps.back):
-        assert sum("Stop-CsWindowsService" in "".join(step.commands) for step in own) == 1
+    for sequence in (server_steps.steps, server_steps.back):
+        assert sum("Stop-CsWindowsService" in "".join(step.commands) for step in sequence) == 1
 
 
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
@@ -233,13 +233,15 @@ def test_edge_services_restart_without_xmpp(product):
 
     From 2019 on, no Edge step names XMPP.
     """
-    own = find_steps("edge01", product, renewal=True)
-    drain = own["drain-edge"]
+    steps_by_id = find_steps("edge01", product, renewal=True)
+    drain = steps_by_id["drain-edge"]
     assert {check.id for check in drain.only_if} == {"services-up", "restart-ahead"}
     assert "XMPP" not in drain.text
-    assert {"drain-edge", "start-services"} <= own.keys()
+    assert {"drain-edge", "start-services"} <= steps_by_id.keys()
     if product in ("sfb2019", "sfbse"):
-        texts = [step.title + step.text for key, step in own.items() if key != "verify-ports"]
+        texts = [
+            step.title + step.text for key, step in steps_by_id.items() if key != "verify-ports"
+        ]
         assert not [text for text in texts if "XMPP" in text]
 
 
@@ -251,10 +253,10 @@ def test_only_lync_server_2013_deletes_a_certificate_for_its_provider(server, pr
 
     For later products, the script only shows the provider.
     """
-    own = find_steps(server, product)
-    assert ("provider-again" in own) == (product == "lync2013")
-    assert own["provider"].step.goes_on
-    deletes = [key for key, step in own.items() if "-DeleteKey" in "".join(step.commands)]
+    steps_by_id = find_steps(server, product)
+    assert ("provider-again" in steps_by_id) == (product == "lync2013")
+    assert steps_by_id["provider"].step.goes_on
+    deletes = [key for key, step in steps_by_id.items() if "-DeleteKey" in "".join(step.commands)]
     assert deletes == (["provider-again"] if product == "lync2013" else []) + ["revoke-superseded"]
 
 
@@ -264,8 +266,8 @@ def test_technicians_of_a_branch_appliance_are_local_administrators():
     """
     rules = load_rules("lync2013")
     planned = plan_certificates(topology(*TABLE, row("sba01.contoso.net", "SBA")), rules)
-    made = build_procedure(packages_of(planned), rules, now=NOON)
-    (server_steps,) = [s for s in made.servers if s.server.startswith("sba01")]
+    procedure = build_procedure(packages_of(planned), rules, now=NOON)
+    (server_steps,) = [s for s in procedure.servers if s.server.startswith("sba01")]
     (step,) = [s for s in server_steps.steps if s.step.id == "group-branch-appliance"]
     assert "RTCUniversalSBATechnicians" in step.text
     assert "local Administrators group on sba01.contoso.net" in step.text

@@ -26,8 +26,8 @@ SERVER, GONE = "ee01.contoso.com", "0" * 40
 def exported_files(walk, script, certificates=(), **world):
     """Run a script on a server, and return its result and the files that it wrote."""
     begun = computers_of() | world
-    ends = {"begins": NOON.isoformat(), "ends": OLD_END.isoformat()}
-    begun["certificates"][GONE] = {"name": "not in the store any more"} | ends
+    validity = {"begins": NOON.isoformat(), "ends": OLD_END.isoformat()}
+    begun["certificates"][GONE] = {"name": "not in the store any more"} | validity
     for certificate in certificates:
         known = decode(der(certificate)).certificates[0]
         begun["certificates"][known.thumbprint] = {
@@ -35,7 +35,7 @@ def exported_files(walk, script, certificates=(), **world):
             "subject": certificate.subject.rfc4514_string(),
             "issuer": certificate.issuer.rfc4514_string(),
             "der": base64.b64encode(der(certificate)).decode(),
-        } | ends
+        } | validity
     walk.begin(begun)
     (run,) = walk.ask({"moves": [{"run": SERVER, "script": str(script), "there": True}]})
     return run, walk.read(SERVER)
@@ -48,17 +48,20 @@ def test_export_of_certificates_accepts_both_types_of_use(walk, form):
     """
     (planned, *_) = plan(front_end(1)).certificates
     mine, issuer = issue_planned(planned), authority().chain[0]
-    own, above = (decode(der(c)).certificates[0].thumbprint for c in (mine, issuer))
+    thumbprint, above = (decode(der(c)).certificates[0].thumbprint for c in (mine, issuer))
     server_state = {
         "name": SERVER,
         "pool": "",
-        "my": [own],
-        "keys": [own],
+        "my": [thumbprint],
+        "keys": [thumbprint],
         "ca": [],
         "root": [above],
     }
     usages = ("Default", "WebServicesExternal", "WebServicesInternal")
-    uses = {usage: {"current": own, "next": "", "since": None, "previous": ""} for usage in usages}
+    uses = {
+        usage: {"current": thumbprint, "next": "", "since": None, "previous": ""}
+        for usage in usages
+    }
     uses["OAuthTokenIssuer"] = uses["Default"] | {"current": GONE}
     server_state |= {"uses": uses, "services": {}, "replica": True, "broken": []}
     run, files = exported_files(
@@ -66,15 +69,15 @@ def test_export_of_certificates_accepts_both_types_of_use(walk, form):
     )
     assert len(files) == 1, run
     (text,) = files.values()
-    read = parse_export(text)
-    assert read.absent == (("OAuthTokenIssuer", GONE),), run
-    ((placed,), has_lync) = read.placements, read.has_lync
+    export = parse_export(text)
+    assert export.absent == (("OAuthTokenIssuer", GONE),), run
+    ((placed,), has_lync) = export.placements, export.has_lync
     assert (placed.types, placed.has_key, has_lync) == (usages, True, True)
     stored = [Stored(mine, usages)]
-    wanted = export_of(
-        read.computer, stored, above=[issuer], absent=read.absent, time=read.exported_at
+    expected = export_of(
+        export.computer, stored, above=[issuer], absent=export.absent, time=export.exported_at
     )
-    assert text.splitlines() == wanted.decode().splitlines()
+    assert text.splitlines() == expected.decode().splitlines()
     assert run["changes"] == []
 
 
@@ -92,7 +95,7 @@ def test_exported_topology_can_be_read(walk):
         urls=urls,
     )
     assert list(files) == ["topology.xml"], run
-    read = read_topology(files["topology.xml"].encode())
-    wanted = read_topology(exported(clusters).encode())
-    assert read.to_frame().equals(wanted.to_frame())
+    actual = read_topology(files["topology.xml"].encode())
+    expected = read_topology(exported(clusters).encode())
+    assert actual.to_frame().equals(expected.to_frame())
     assert run["changes"] == []

@@ -171,20 +171,20 @@ class Stage:
         config = self.walk.file(self.page.server, WEB_CONFIG)
         return last["code"], get_stable_state(self.walk.world()), config
 
-    def problems(self, kind: str, at: int) -> list[str]:
+    def problems(self, kind: str, position: int) -> list[str]:
         """Return the problems that exist after one command failed, and after the next run."""
         self.walk.restore()
-        broken = self.run({"at": at, "kind": kind})
+        broken = self.run({"at": position, "kind": kind})
         middle = self.walk.world()
-        ended = self.finish()
+        outcome = self.finish()
         wrong = {
             "nothing was struck": not broken["struck"],
             f"harm {broken['harm']}": broken["harm"],
             "a place lost its certificate": self.before.keys() - places_of(middle).keys(),
             "services are stopped without a word": not self._lists_stopped_services(broken, middle),
-            f"the next run ended {ended}, not {self.expected}": ended != self.expected,
+            f"the next run ended {outcome}, not {self.expected}": outcome != self.expected,
         }
-        context = f"{self.name} {kind} at {at}, {broken['struck']}"
+        context = f"{self.name} {kind} at {position}, {broken['struck']}"
         output = all_lines([broken])
         return [f"{context}: {text}\n{output}" for text, is_so in wrong.items() if is_so]
 
@@ -218,6 +218,6 @@ def test_failure_of_any_command_loses_nothing(walk, state):
     problems = []
     for (scene, form), drawn in faults(state).items():
         stage = Stage(walk, scene, state, form)
-        for kind, at in drawn:
-            problems += stage.problems(kind, 1 + at % stage.calls)
+        for kind, position in drawn:
+            problems += stage.problems(kind, 1 + position % stage.calls)
     assert problems == []

@@ -36,20 +36,20 @@ def steps_of(rows, product="lync2013"):
     """Return the deployment steps for the given servers and a Front End pool."""
     rules = load_rules(product)
     planned = plan_certificates(topology(front_end(1), *rows), rules)
-    made = build_procedure(packages_of(planned), rules, now=NOON)
+    procedure = build_procedure(packages_of(planned), rules, now=NOON)
     roles = {r["role"] for r in rows}
-    return made, [page for page in in_order(made) if page.role in roles]
+    return procedure, [page for page in in_order(procedure) if page.role in roles]
 
 
-def begin(walk, made, **changes):
+def begin(walk, procedure, **changes):
     """Start the simulation with servers that are in use. The `changes` apply to every server except
     the Front End Servers.
     """
-    world = world_of(made, in_use=True)
+    world = world_of(procedure, in_use=True)
     for server_state in world["servers"].values():
         if not server_state["name"].startswith("ee"):
             server_state |= changes
-    walk.begin(world, made)
+    walk.begin(world, procedure)
     return world
 
 
@@ -57,8 +57,8 @@ def test_certificate_of_a_farm_is_assigned_once(walk):
     """The script assigns the certificate of a farm once, after every server has it and the
     administrator answers Yes.
     """
-    made, pages = steps_of(FARM)
-    begin(walk, made)
+    procedure, pages = steps_of(FARM)
+    begin(walk, procedure)
     first = walk.run(pages[0], answers="N\n")
     assert first["code"] == 1
     assert "every server in the farm (" in unfolded(first)
@@ -67,9 +67,9 @@ def test_certificate_of_a_farm_is_assigned_once(walk):
     third = walk.run(pages[2], answers="Y\n")
     assert (second["code"], third["code"], third["harm"]) == (1, 0, [])
     assert [walk.run(page)["changes"] for page in pages] == [[], [], []]
-    assert [line for line in list_differences(made, walk.world()) if "farm" in line] == []
-    back = walk.run(pages[1], "Back")
-    assert back["code"] == 0, all_lines([back])
+    assert [line for line in list_differences(procedure, walk.world()) if "farm" in line] == []
+    rollback = walk.run(pages[1], "Back")
+    assert rollback["code"] == 0, all_lines([rollback])
     assert {
         server_state["farm"]
         for server_state in walk.world()["servers"].values()
@@ -81,8 +81,8 @@ def test_farm_behind_a_decrypting_load_balancer_does_not_change(walk):
     """If a load balancer decrypts the traffic of a farm, the administrator installs the certificate
     on the load balancer, and the farm does not change.
     """
-    made, pages = steps_of(FARM)
-    begin(walk, made, offloads=True)
+    procedure, pages = steps_of(FARM)
+    begin(walk, procedure, offloads=True)
     run = walk.run(pages[0])
     assert (run["code"], run["harm"]) == (0, [])
     assert "If a load balancer decrypts TLS for the farm: import" in unfolded(run)
@@ -95,14 +95,14 @@ def test_farm_of_one_server_needs_no_confirmation(walk, offloads):
 
     If the load balancer decrypts, it assigns nothing.
     """
-    made, (page,) = steps_of(FARM[:1])
-    begin(walk, made, offloads=offloads)
+    procedure, (page,) = steps_of(FARM[:1])
+    begin(walk, procedure, offloads=offloads)
     run = walk.run(page, answers="N\n")
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
-    named = [change for change in run["changes"] if "OfficeWebAppsFarm" in change]
-    assert len(named) == (0 if offloads else 1)
-    back = walk.run(page, "Back")
-    assert (back["code"], back["harm"]) == (0, []), all_lines([back])
+    farm_changes = [change for change in run["changes"] if "OfficeWebAppsFarm" in change]
+    assert len(farm_changes) == (0 if offloads else 1)
+    rollback = walk.run(page, "Back")
+    assert (rollback["code"], rollback["harm"]) == (0, []), all_lines([rollback])
     farm = walk.world()["servers"][page.server]["farm"]
     assert farm == f"old {page.packages[0].friendly_name}"
 
@@ -111,8 +111,8 @@ def test_new_server_must_join_its_farm(walk):
     """If a server belongs to no farm, the script stops, and the page shows the command that joins
     the server to the farm.
     """
-    made, pages = steps_of(FARM)
-    begin(walk, made, farm="")
+    procedure, pages = steps_of(FARM)
+    begin(walk, procedure, farm="")
     run = walk.run(pages[1])
     assert run["code"] == 1
     assert "New-OfficeWebAppsMachine -MachineToJoin 'FIRST'" in unfolded(run)
@@ -126,11 +126,11 @@ def test_only_voice_mail_services_get_the_certificate(walk, mode, router):
 
     A TLS mode stays, and the way back restores all values.
     """
-    made, (page,) = steps_of(MAIL)
+    procedure, (page,) = steps_of(MAIL)
     before = {"UM": old(page.packages[0]), "SMTP": old(page.packages[0]), "IIS": "other"}
     if router:
         before["UMCallRouter"] = old(page.packages[0])
-    begin(walk, made, ummode=mode, routermode=router, exchange=dict(before))
+    begin(walk, procedure, ummode=mode, routermode=router, exchange=dict(before))
     run = walk.run(page)
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
     server_state = walk.world()["servers"][page.server]
@@ -142,8 +142,8 @@ def test_only_voice_mail_services_get_the_certificate(walk, mode, router):
     assert server_state["ummode"] == ("Dual" if mode == "TCP" else mode)
     assert server_state["routermode"] == {"": "", "TCP": "Dual", "TLS": "TLS"}[router]
     assert walk.run(page, "Verify")["code"] == 0
-    back = walk.run(page, "Back")
-    assert (back["code"], back["harm"]) == (0, []), all_lines([back])
+    rollback = walk.run(page, "Back")
+    assert (rollback["code"], rollback["harm"]) == (0, []), all_lines([rollback])
     server_state = walk.world()["servers"][page.server]
     assert server_state["exchange"] == before
     assert (server_state["ummode"], server_state["routermode"]) == (mode, router)
@@ -155,8 +155,8 @@ def test_without_the_commands_of_exchange_nothing_is_changed(walk):
     """If PowerShell lacks the Exchange commands, the script stops before any change and names the
     shell to use.
     """
-    made, (page,) = steps_of(MAIL)
-    begin(walk, made)
+    procedure, (page,) = steps_of(MAIL)
+    begin(walk, procedure)
     for switches in ((), ("Back",), ("Verify",)):
         run = walk.run(page, *switches, without=["Get-ExchangeCertificate"])
         assert (run["code"], run["changes"], run["calls"]) == (1, [], 0)
@@ -173,8 +173,8 @@ def test_an_error_of_an_exchange_command_stops_the_script(walk, command):
     """The script runs each Exchange command with -ErrorAction Stop, because the commands ignore the
     preference variable of the script.
     """
-    made, (page,) = steps_of(MAIL)
-    begin(walk, made, ummode="TCP")
+    procedure, (page,) = steps_of(MAIL)
+    begin(walk, procedure, ummode="TCP")
     run = walk.run(page, fault={"command": command, "kind": "error"})
     assert (run["code"], run["struck"].split()[0]) == (1, command)
     assert f"{command} wrote an error as the case asks" in unfolded(run)
@@ -185,64 +185,66 @@ def test_web_config_is_where_exchange_is_installed(walk):
     """The script gets the folder of web.config from the computer, so Exchange may be installed in
     any folder.
     """
-    made, pages = steps_of(OWA)
-    begin(walk, made, exchangeversion="15.0")
+    procedure, pages = steps_of(OWA)
+    begin(walk, procedure, exchangeversion="15.0")
     walk.do_manual_steps(pages[0])
     walk.set(pages[0].server, my=[pages[0].packages[0].thumbprint])
-    named = f"IMCertificateThumbprint of Outlook Web App uses {pages[0].packages[0].thumbprint}"
-    assert f"yes {named}" in unfolded(walk.run(pages[0], "Verify"))
+    check_text = (
+        f"IMCertificateThumbprint of Outlook Web App uses {pages[0].packages[0].thumbprint}"
+    )
+    assert f"yes {check_text}" in unfolded(walk.run(pages[0], "Verify"))
     walk.set(pages[0].server, exchangepath="C:\\elsewhere")
-    assert f"CANNOT TELL {named}" in unfolded(walk.run(pages[0], "Verify"))
+    assert f"CANNOT TELL {check_text}" in unfolded(walk.run(pages[0], "Verify"))
 
 
 def test_changed_mode_stops_going_back(walk):
     """If the mode of Unified Messaging was changed after the certificates were replaced, the script
     with -Back changes nothing.
     """
-    made, (page,) = steps_of(MAIL)
-    begin(walk, made, ummode="TCP")
+    procedure, (page,) = steps_of(MAIL)
+    begin(walk, procedure, ummode="TCP")
     walk.run(page)
     walk.set(page.server, ummode="TLS")
-    back = walk.run(page, "Back")
-    assert (back["code"], back["changes"]) == (1, [])
-    assert "UMStartupMode of Unified Messaging: it uses TLS" in unfolded(back)
+    rollback = walk.run(page, "Back")
+    assert (rollback["code"], rollback["changes"]) == (1, [])
+    assert "UMStartupMode of Unified Messaging: it uses TLS" in unfolded(rollback)
 
 
 def test_voice_mail_without_an_earlier_certificate_keeps_the_new_one(walk):
     """Exchange cannot remove a certificate from a service, so the script with -Back keeps the new
     certificate and states that it cannot be removed.
     """
-    made, (page,) = steps_of(MAIL)
-    begin(walk, made, exchange={})
+    procedure, (page,) = steps_of(MAIL)
+    begin(walk, procedure, exchange={})
     walk.run(page)
-    back = walk.run(page, "Back", answers="Y\n")
-    assert back["code"] == 2
-    assert "cannot be removed" in unfolded(back)
+    rollback = walk.run(page, "Back", answers="Y\n")
+    assert rollback["code"] == 2
+    assert "cannot be removed" in unfolded(rollback)
 
 
 def test_override_is_changed_when_every_server_has_the_certificate(walk):
     """In Exchange 2016, the script changes only the thumbprint in the override, and -Back restores
     it.
     """
-    made, pages = steps_of(OWA, "sfb2015")
-    world = begin(walk, made, exchangeversion="15.1")
+    procedure, pages = steps_of(OWA, "sfb2015")
+    world = begin(walk, procedure, exchangeversion="15.1")
     new = pages[0].packages[0].thumbprint
     earlier = ["IMServerName=eepool.contoso.com", f"IMCertificateThumbprint={old(pages[0].packages[0])}"]  # fmt: skip
     world["overrides"] = {"IM": {"name": "IM", "server": "", "parameters": list(earlier)}}
-    walk.begin(world, made)
+    walk.begin(world, procedure)
     first = walk.run(pages[0], answers="N\n")
     assert first["code"] == 1
     assert "every Exchange server to which the override applies has" in unfolded(first)
     assert not [change for change in first["changes"] if "SettingOverride" in change]
     second = walk.run(pages[1], answers="Y\n")
     assert (second["code"], second["harm"]) == (0, []), all_lines([second])
-    again = walk.run(pages[0])
-    assert (again["code"], again["changes"]) == (0, []), all_lines([again])
+    repeated_run = walk.run(pages[0])
+    assert (repeated_run["code"], repeated_run["changes"]) == (0, []), all_lines([repeated_run])
     assert walk.run(pages[0], "Verify")["code"] == 0
-    shown = walk.world()["overrides"]["IM"]["parameters"]
-    assert shown == [earlier[0], f"IMCertificateThumbprint={new}"]
-    back = walk.run(pages[1], "Back")
-    assert back["code"] == 0, all_lines([back])
+    parameters = walk.world()["overrides"]["IM"]["parameters"]
+    assert parameters == [earlier[0], f"IMCertificateThumbprint={new}"]
+    rollback = walk.run(pages[1], "Back")
+    assert rollback["code"] == 0, all_lines([rollback])
     assert walk.world()["overrides"]["IM"]["parameters"] == earlier
 
 
@@ -251,8 +253,8 @@ def test_version_of_exchange_selects_the_steps(walk, version, words):
     """The script gets the version of Exchange as text, as in a remote session, and runs exactly one
     set of steps for it.
     """
-    made, pages = steps_of(OWA, "sfb2019")
-    begin(walk, made, exchangeversion=version)
+    procedure, pages = steps_of(OWA, "sfb2019")
+    begin(walk, procedure, exchangeversion=version)
     run = walk.run(pages[0])
     assert run["code"] == 1
     assert words in unfolded(run)
@@ -262,8 +264,8 @@ def test_application_account_must_be_able_to_read_the_key(walk):
     """Before the script assigns a certificate, it asks on each computer whether the account of the
     application can read the key.
     """
-    made, pages = steps_of(APPLICATIONS)
-    begin(walk, made)
+    procedure, pages = steps_of(APPLICATIONS)
+    begin(walk, procedure)
     run = walk.run(pages[0], answers="N\n")
     assert run["code"] == 1
     assert "the application's service account can read the key" in unfolded(run)
@@ -279,8 +281,8 @@ def test_application_without_a_replica_needs_an_answer(walk):
 
     After No it installs only trust, and with a replica it assigns.
     """
-    made, pages = steps_of(APPLICATIONS)
-    begin(walk, made, replica=False)
+    procedure, pages = steps_of(APPLICATIONS)
+    begin(walk, procedure, replica=False)
     run = walk.run(pages[0], "TrustInstalled", answers="N\n")
     assert (run["code"], after_trust(run), run["harm"]) == (1, [], [])
     assert "You answered No. Not confirmed: the application is manually provisioned" in unfolded(
@@ -298,8 +300,8 @@ def test_manually_provisioned_application(walk):
     """For a manually provisioned application, the script installs the CA certificates, the
     certificate, and the key, and the administrator changes the configuration.
     """
-    made, pages = steps_of(APPLICATIONS)
-    begin(walk, made, replica=False)
+    procedure, pages = steps_of(APPLICATIONS)
+    begin(walk, procedure, replica=False)
     page, thumbprint = pages[0], pages[0].packages[0].thumbprint
     run = walk.run(page, "TrustInstalled", answers="Y\n" * 4)
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
@@ -317,13 +319,13 @@ def test_manually_provisioned_application(walk):
     server_state = walk.world()["servers"][page.server]
     assert thumbprint in server_state["my"]
     assert server_state["root"]
-    again = walk.run(page, "TrustInstalled", answers="Y\n" * 4)
-    assert (again["code"], again["changes"]) == (0, []), all_lines([again])
+    repeated_run = walk.run(page, "TrustInstalled", answers="Y\n" * 4)
+    assert (repeated_run["code"], repeated_run["changes"]) == (0, []), all_lines([repeated_run])
     assert walk.run(page, "Verify")["code"] == 0
-    back = walk.run(page, "Back")
-    assert (back["code"], back["changes"]) == (0, []), all_lines([back])
+    rollback = walk.run(page, "Back")
+    assert (rollback["code"], rollback["changes"]) == (0, []), all_lines([rollback])
     assert "specify the previous certificate in the application's own configuration" in unfolded(
-        back
+        rollback
     )
 
 
@@ -337,8 +339,8 @@ def test_listener_with_another_certificate_is_reported(walk):
     """If another product presents a different certificate on port 443, the script reports this at
     the end of a run and with -Verify.
     """
-    made, (page,) = steps_of(PROXY)
-    begin(walk, made, bindings={}, listener=old(made.servers[-1].packages[0]))
+    procedure, (page,) = steps_of(PROXY)
+    begin(walk, procedure, bindings={}, listener=old(procedure.servers[-1].packages[0]))
     walk.set(page.server, listener=old(page.packages[0]))
     run = walk.run(page)
     assert run["code"] == 2, all_lines([run])
@@ -356,22 +358,22 @@ def test_each_binding_of_iis_gets_the_certificate(walk):
     """The script assigns the new certificate to the IIS bindings for its names, and -Back restores
     the earlier certificate of each binding.
     """
-    made, (page,) = steps_of(PROXY)
+    procedure, (page,) = steps_of(PROXY)
     package = page.packages[0]
     before = {
         "*:443:": old(package),
         "*:443:meet.contoso.com": old(package),
-        "*:443:dialin.contoso.com": old(made.servers[0].packages[0]),
+        "*:443:dialin.contoso.com": old(procedure.servers[0].packages[0]),
         "*:443:shop.fabrikam.com": old(package),
-        "10.0.0.9:443:": old(made.servers[0].packages[0]),
+        "10.0.0.9:443:": old(procedure.servers[0].packages[0]),
     }
-    world = begin(walk, made, bindings=dict(before))
+    world = begin(walk, procedure, bindings=dict(before))
     server_state = world["servers"][page.server]
-    server_state["my"] += [old(made.servers[0].packages[0])]
-    server_state["keys"] += [old(made.servers[0].packages[0])]
-    other = world["certificates"][old(made.servers[0].packages[0])]
+    server_state["my"] += [old(procedure.servers[0].packages[0])]
+    server_state["keys"] += [old(procedure.servers[0].packages[0])]
+    other = world["certificates"][old(procedure.servers[0].packages[0])]
     other["name"] = "portal.contoso.com 1"
-    walk.begin(world, made)
+    walk.begin(world, procedure)
     run = walk.run(page)
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
     after = walk.world()["servers"][page.server]["bindings"]
@@ -382,8 +384,8 @@ def test_each_binding_of_iis_gets_the_certificate(walk):
     }
     assert walk.run(page)["changes"] == []
     assert walk.run(page, "Verify")["code"] == 0
-    back = walk.run(page, "Back")
-    assert (back["code"], back["harm"]) == (0, []), all_lines([back])
+    rollback = walk.run(page, "Back")
+    assert (rollback["code"], rollback["harm"]) == (0, []), all_lines([rollback])
     assert walk.world()["servers"][page.server]["bindings"] == before
     assert walk.run(page, "Back")["changes"] == []
 
@@ -393,18 +395,18 @@ def test_failure_of_any_command_loses_no_binding(walk, kind):
     """If any command fails, each IIS binding still has a certificate, and the next run completes
     the change.
     """
-    made, (page,) = steps_of(PROXY)
+    procedure, (page,) = steps_of(PROXY)
     package = page.packages[0]
     before = dict.fromkeys(("*:443:", "*:443:meet.contoso.com"), old(package))
-    for at in (2, 7, 12, 13, 15, 16):
-        begin(walk, made, bindings=dict(before))
-        broken = walk.run(page, fault={"at": at, "kind": kind})
-        assert broken["struck"], at
+    for position in (2, 7, 12, 13, 15, 16):
+        begin(walk, procedure, bindings=dict(before))
+        broken = walk.run(page, fault={"at": position, "kind": kind})
+        assert broken["struck"], position
         middle = walk.world()["servers"][page.server]["bindings"]
         assert middle.keys() == before.keys()
         assert set(middle.values()) <= {old(package), package.thumbprint}
-        again = walk.run(page)
-        assert (again["code"], again["harm"]) == (0, []), all_lines([broken, again])
+        next_run = walk.run(page)
+        assert (next_run["code"], next_run["harm"]) == (0, []), all_lines([broken, next_run])
         after = walk.world()["servers"][page.server]["bindings"]
         assert set(after.values()) == {package.thumbprint}
         assert walk.run(page, "Back")["code"] == 0
@@ -415,14 +417,14 @@ def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
     """Each application that Web Application Proxy publishes gets the certificate that contains its
     host, and -Back restores the earlier one.
     """
-    made, (page,) = steps_of(PROXY)
+    procedure, (page,) = steps_of(PROXY)
     package = page.packages[0]
     before = {
         "1a": {"url": "https://meet.contoso.com/", "thumbprint": old(package)},
         "2b": {"url": "https://webcon01.contoso.com/", "thumbprint": old(package)},
         "3c": {"url": "https://shop.fabrikam.com/", "thumbprint": old(package)},
     }
-    begin(walk, made, bindings={}, applications={k: dict(v) for k, v in before.items()})
+    begin(walk, procedure, bindings={}, applications={k: dict(v) for k, v in before.items()})
     run = walk.run(page)
     # If no application publishes a name in the certificate, the script lists this name as a
     # remaining task.
@@ -432,8 +434,8 @@ def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
         key for key, application in after.items() if application["thumbprint"] == package.thumbprint
     }
     assert changed == {"1a", "2b"}
-    back = walk.run(page, "Back")
-    assert back["code"] == 0, all_lines([back])
+    rollback = walk.run(page, "Back")
+    assert rollback["code"] == 0, all_lines([rollback])
     assert walk.world()["servers"][page.server]["applications"] == before
 
 
@@ -441,17 +443,17 @@ def test_later_binding_keeps_the_new_certificate(walk):
     """If an IIS binding is added after the script saved the earlier assignments, -Back does not
     change the certificate of this binding, and shows a message about it.
     """
-    made, (page,) = steps_of(PROXY)
+    procedure, (page,) = steps_of(PROXY)
     package = page.packages[0]
-    begin(walk, made, bindings={"*:443:": old(package)})
+    begin(walk, procedure, bindings={"*:443:": old(package)})
     assert walk.run(page)["code"] == 0
     later = {"*:443:": package.thumbprint, "*:443:meet.contoso.com": package.thumbprint}
     walk.set(page.server, bindings=later)
-    back = walk.run(page, "Back")
-    assert back["code"] == 2, all_lines([back])
+    rollback = walk.run(page, "Back")
+    assert rollback["code"] == 2, all_lines([rollback])
     assert (
         "https binding of IIS *:443:meet.contoso.com: no certificate was in use before"
-        in unfolded(back)
+        in unfolded(rollback)
     )
     assert walk.world()["servers"][page.server]["bindings"] == {
         **later,
@@ -461,8 +463,8 @@ def test_later_binding_keeps_the_new_certificate(walk):
 
 def test_what_if_lists_the_bindings(walk):
     """With -WhatIf, the script lists the IIS bindings that it would set, but changes none of them."""
-    made, (page,) = steps_of(PROXY)
-    begin(walk, made)
+    procedure, (page,) = steps_of(PROXY)
+    begin(walk, procedure)
     run = walk.run(page, "WhatIf")
     assert (run["code"], run["changes"]) == (0, []), all_lines([run])
     assert "would be done" in unfolded(run)
@@ -476,8 +478,8 @@ def test_one_attribute_in_web_config_is_changed_and_restored(walk, product):
     """The script changes only the thumbprint in web.config. If an administrator runs it with -Back,
     it restores the old thumbprint.
     """
-    made, pages = steps_of(OWA, product)
-    begin(walk, made, exchangeversion="15.0")
+    procedure, pages = steps_of(OWA, product)
+    begin(walk, procedure, exchangeversion="15.0")
     page, package = pages[0], pages[0].packages[0]
     walk.configure(page.server, old(package))
     before = walk.file(page.server, WEB_CONFIG)
@@ -490,8 +492,8 @@ def test_one_attribute_in_web_config_is_changed_and_restored(walk, product):
     assert walk.run(page)["changes"] == []
     assert walk.file(page.server, WEB_CONFIG) == after
     assert walk.run(page, "Verify")["code"] == 0
-    back = walk.run(page, "Back")
-    assert back["code"] == 0, all_lines([back])
+    rollback = walk.run(page, "Back")
+    assert rollback["code"] == 0, all_lines([rollback])
     assert walk.file(page.server, WEB_CONFIG).split() == before.replace("'", '"').split()
 
 
@@ -500,8 +502,8 @@ def test_web_config_without_the_keys_is_changed_manually(walk, product):
     """If web.config lacks both keys, the administrator adds them manually, and -Back does not
     remove them.
     """
-    made, pages = steps_of(OWA, product)
-    begin(walk, made, exchangeversion="15.0")
+    procedure, pages = steps_of(OWA, product)
+    begin(walk, procedure, exchangeversion="15.0")
     page, package = pages[0], pages[0].packages[0]
     run = walk.run(page)
     assert run["code"] == 1
@@ -509,11 +511,11 @@ def test_web_config_without_the_keys_is_changed_manually(walk, product):
     walk.configure(page.server, package.thumbprint)
     run = walk.run(page)
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
-    back = walk.run(page, "Back")
-    assert back["code"] == 2, all_lines([back])
+    rollback = walk.run(page, "Back")
+    assert rollback["code"] == 2, all_lines([rollback])
     assert (
         "no certificate was in use before, and the new certificate cannot be removed"
-        in unfolded(back)
+        in unfolded(rollback)
     )
 
 
@@ -522,8 +524,8 @@ def test_outlook_web_app_uses_the_certificate_of_unified_messaging(walk, product
     """If web.config contains the earlier certificate of Unified Messaging, the script changes it to
     the new one, and -Back restores it.
     """
-    made, (page,) = steps_of(MAIL, product)
-    begin(walk, made, exchangeversion="15.0")
+    procedure, (page,) = steps_of(MAIL, product)
+    begin(walk, procedure, exchangeversion="15.0")
     package = page.packages[0]
     walk.configure(page.server, old(package))
     before = walk.file(page.server, WEB_CONFIG).replace("'", '"').split()
@@ -531,8 +533,8 @@ def test_outlook_web_app_uses_the_certificate_of_unified_messaging(walk, product
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
     assert package.thumbprint in walk.file(page.server, WEB_CONFIG)
     assert walk.run(page)["changes"] == []
-    back = walk.run(page, "Back")
-    assert back["code"] == 0, all_lines([back])
+    rollback = walk.run(page, "Back")
+    assert rollback["code"] == 0, all_lines([rollback])
     assert walk.file(page.server, WEB_CONFIG).split() == before
 
 
@@ -540,24 +542,24 @@ def test_override_with_another_certificate_is_not_changed(walk):
     """In Exchange 2016, the script changes an override only if it contains the previous certificate
     of the server.
     """
-    made, (page,) = steps_of(MAIL, "sfb2015")
-    world = begin(walk, made, exchangeversion="15.1")
+    procedure, (page,) = steps_of(MAIL, "sfb2015")
+    world = begin(walk, procedure, exchangeversion="15.1")
     package = page.packages[0]
-    foreign = old(made.servers[0].packages[0])
+    foreign = old(procedure.servers[0].packages[0])
 
     def override(thumbprint, server=""):
         return {"name": "IM", "server": server, "parameters": [f"IMCertificateThumbprint={thumbprint}"]}  # fmt: skip
 
     world["overrides"] = {"IM": override(foreign)}
-    walk.begin(world, made)
+    walk.begin(world, procedure)
     run = walk.run(page)
     assert run["code"] == 0, all_lines([run])
     assert walk.world()["overrides"]["IM"] == override(foreign)
     world["overrides"] = {"IM": override(old(package), "um01")}
-    walk.begin(world, made)
+    walk.begin(world, procedure)
     assert walk.run(page)["code"] == 0
-    shown = walk.world()["overrides"]["IM"]
-    assert shown == override(package.thumbprint, "um01")
+    new_override = walk.world()["overrides"]["IM"]
+    assert new_override == override(package.thumbprint, "um01")
     assert walk.run(page, "Back")["code"] == 0
     assert walk.world()["overrides"]["IM"] == override(old(package), "um01")
 
@@ -566,12 +568,12 @@ def test_video_interop_server_has_the_steps_of_internal_servers(walk):
     """The script for a Video Interop Server contains the same steps as the scripts for internal
     servers: trust, import, drain, assign and start.
     """
-    made, (page,) = steps_of(
+    procedure, (page,) = steps_of(
         [row("vis01.contoso.com", "VideoInterop", "vis.contoso.com")], "sfb2015"
     )
-    begin(walk, made)
+    begin(walk, procedure)
     run = walk.run(page, "DrainServices", "StartServices", "TrustInstalled")
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
-    assert [line for line in list_differences(made, walk.world()) if page.server in line] == []
-    back = walk.run(page, "Back", "DrainServices", "StartServices")
-    assert back["code"] == 0, all_lines([back])
+    assert [line for line in list_differences(procedure, walk.world()) if page.server in line] == []
+    rollback = walk.run(page, "Back", "DrainServices", "StartServices")
+    assert rollback["code"] == 0, all_lines([rollback])

@@ -55,14 +55,14 @@ def test_output_splits_no_word_and_shows_actual_values(walk, kind):
     """At widths of 80 and 120 columns, the output of a script splits no word and shows the actual
     value below each failed check.
     """
-    whole = outputs(walk, kind, WIDE)
+    wide_runs = outputs(walk, kind, WIDE)
     for width in (80, 120):
         actual = outputs(walk, kind, width)
-        assert [unfolded(run) for run in actual] == [unfolded(run) for run in whole]
+        assert [unfolded(run) for run in actual] == [unfolded(run) for run in wide_runs]
         # A line that contains a path is not wrapped, so that the path can be copied.
         folded = [line for run in actual for line in run["output"] if ":\\" not in line]
         assert max(len(line) for line in folded) < width
-    lines = whole[1]["output"]
+    lines = wide_runs[1]["output"]
     for line, below in zip(lines, [*lines[1:], ""], strict=True):
         if line.startswith(("NO ", "CANNOT TELL ")) and ITSELF not in line:
             label, actual = below.split(maxsplit=1)

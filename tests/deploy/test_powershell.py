@@ -115,9 +115,9 @@ def test_every_script_is_powershell_3(product):
     pages = (*steps.pages, *request_scripts(planned).pages)
     for syntax in parse_all([build_import_script(page).decode("utf-8-sig") for page in pages]):
         assert (syntax.errors, syntax.newer) == ((), set())
-        own = {c.name for c in syntax.commands if f"function {c.name} " in SCRIPT}
-        named = {c.name for c in syntax.commands if not c.name.startswith("$")}
-        assert named - own <= COMMANDS | cmdlets
+        functions = {c.name for c in syntax.commands if f"function {c.name} " in SCRIPT}
+        command_names = {c.name for c in syntax.commands if not c.name.startswith("$")}
+        assert command_names - functions <= COMMANDS | cmdlets
     printed = blocks(to_markdown(steps)) + blocks(to_markdown(request_scripts(planned)))
     for text, syntax in zip(printed, parse_all(printed), strict=True):
         assert (syntax.errors, syntax.newer) == ((), set()), text

@@ -107,8 +107,8 @@ def test_kept_keys_are_counted(folder):
         == f"{folder}: 1 to remove (to confirm, specify the token {first.token}); {stays}"
     )
     purge(folder, today=BEFORE, confirmed=first)
-    again = purge(folder, today=BEFORE)
-    assert (repr(again), again.to_document()["kept"]) == (
+    second = purge(folder, today=BEFORE)
+    assert (repr(second), second.to_document()["kept"]) == (
         f"{folder}: nothing to remove; {stays}",
         1,
     )
@@ -128,15 +128,15 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
     """After the user confirms the list, the purge command removes the files and keeps the record of
     each public key.
     """
-    kept = public_keys_of_requests(folder)
+    public_keys = public_keys_of_requests(folder)
     first = purge(folder, today=BEFORE)
-    done = purge(folder, today=BEFORE, confirmed=first)
-    assert done.is_done
+    result = purge(folder, today=BEFORE, confirmed=first)
+    assert result.is_done
     assert not list((folder / "archive").glob(f"{NAMES[0]}-g1.*"))
     manifest = read_manifest(folder)
     old = manifest.by_id[NAMES[0]].archived[0]
     assert old.purged_at == "2026-12-05T00:00:00Z"
-    assert old.spki_sha256 in kept
+    assert old.spki_sha256 in public_keys
     assert manifest.log == (
         LogEntry(
             at="2026-12-05T00:00:00Z",
@@ -147,9 +147,11 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
     )
     assert list_purged(purge(folder, today=BEFORE)) == []
     before = (folder / "manifest.json").read_bytes()
-    again = purge(folder, today=BEFORE, confirmed=first.token)
-    assert again.is_done
-    assert "nothing to remove, because an earlier command already removed the files" in repr(again)
+    repeated = purge(folder, today=BEFORE, confirmed=first.token)
+    assert repeated.is_done
+    assert "nothing to remove, because an earlier command already removed the files" in repr(
+        repeated
+    )
     assert (folder / "manifest.json").read_bytes() == before
     with pytest.raises(BundleError, match="is not the confirmation token of the latest list"):
         purge(folder, today=BEFORE, confirmed="00000000")
@@ -220,8 +222,8 @@ def test_keys_and_packages_of_deployed_requests_can_be_removed(folder):
     """The keys and packages of deployed requests can be removed by name, and their CSRs and
     certificates are kept.
     """
-    named = [NAMES[3], NAMES[2], NAMES[1]]
-    first = purge(folder, today=BEFORE, deployed=named)
+    names = [NAMES[3], NAMES[2], NAMES[1]]
+    first = purge(folder, today=BEFORE, deployed=names)
     assert list_purged(first)[1:] == [
         (NAMES[2], 1, "key", ONLY),
         (NAMES[3], 1, "key", ONLY),
@@ -229,7 +231,7 @@ def test_keys_and_packages_of_deployed_requests_can_be_removed(folder):
     ]
     assert "1 deployed request kept, because the CA issued no certificate" in repr(first)
     assert first.to_document()["unanswered"] == 1
-    assert purge(folder, today=BEFORE, deployed=named, confirmed=first).is_done
+    assert purge(folder, today=BEFORE, deployed=names, confirmed=first).is_done
     assert not (folder / "pfx" / f"{NAMES[3]}.pfx").exists()
     kept_keys = {path.stem for path in (folder / "keys").iterdir()}
     assert kept_keys == {NAMES[0], NAMES[1], NAMES[4]}
@@ -240,7 +242,7 @@ def test_keys_and_packages_of_deployed_requests_can_be_removed(folder):
         f"{NAMES[3]} generation 1: key, {ONLY}",
         f"{NAMES[3]} generation 1: package, deployed",
     ]
-    assert list_purged(purge(folder, today=BEFORE, deployed=named)) == []
+    assert list_purged(purge(folder, today=BEFORE, deployed=names)) == []
 
 
 def test_deployed_request_without_a_key_is_not_created_again(folder):
@@ -368,10 +370,10 @@ def test_purge_leaves_the_package_in_use(folder):
     first = purge(folder, today=BEFORE)
     assert [n for i, n, kind, _ in list_purged(first) if (i, kind) == (NAMES[3], "package")] == [1]
     purge(folder, today=BEFORE, confirmed=first)
-    made = in_use(folder)
-    assert made.file == f"pfx/{NAMES[3]}-g2.pfx"
-    assert (folder / made.file).exists()
-    assert made.sha256 in PasswordList(folder, FolderCipher(PASSPHRASE))
+    pfx_package = in_use(folder)
+    assert pfx_package.file == f"pfx/{NAMES[3]}-g2.pfx"
+    assert (folder / pfx_package.file).exists()
+    assert pfx_package.sha256 in PasswordList(folder, FolderCipher(PASSPHRASE))
 
 
 def test_purge_distinguishes_packages_with_the_same_name(folder):
@@ -440,7 +442,7 @@ def secrets_of(folder, name):
     """Open all files in a folder, and return those that contain the key of a request."""
     cipher = FolderCipher(PASSPHRASE)
     passwords = PasswordList(folder, cipher)
-    wanted = {part.spki_sha256 for part in read_manifest(folder).by_id[name].generations}
+    key_digests = {part.spki_sha256 for part in read_manifest(folder).by_id[name].generations}
     paths = []
     for path in folder.rglob("*"):
         data = path.read_bytes() if path.is_file() else b""
@@ -450,14 +452,14 @@ def secrets_of(folder, name):
             spki = keys.compute_spki_sha256(cipher.decrypt(data))
         elif digest in passwords:
             spki = open_pfx(data, passwords.get_password(digest)).key_spki_sha256
-        paths += [path.relative_to(folder).as_posix()] if spki in wanted else []
+        paths += [path.relative_to(folder).as_posix()] if spki in key_digests else []
     return sorted(paths)
 
 
 def purge_all(folder, *, deployed=(), today=BEFORE):
     """Run the purge command, confirm its list with the passphrase, and return the list."""
-    given = {"passphrase": PASSPHRASE, "deployed": deployed, "today": today}
-    return purge(folder, confirmed=purge(folder, **given), **given)
+    options = {"passphrase": PASSPHRASE, "deployed": deployed, "today": today}
+    return purge(folder, confirmed=purge(folder, **options), **options)
 
 
 def deployed_notes(folder):
@@ -480,8 +482,8 @@ def test_package_of_a_replaced_certificate_is_removed(folder):
         f"1 file may still contain private keys for deployed certificates, e.g. pfx/{NAMES[3]}.pfx"
         in note
     )
-    done = purge_all(folder, deployed=[NAMES[3]])
-    assert (NAMES[3], 1, "copy of the package", "deployed") in list_purged(done)
+    result = purge_all(folder, deployed=[NAMES[3]])
+    assert (NAMES[3], 1, "copy of the package", "deployed") in list_purged(result)
     assert secrets_of(folder, NAMES[3]) == []
     (note,) = deployed_notes(folder)
     assert "the folder no longer contains the keys and packages" in note
@@ -494,17 +496,17 @@ def test_copies_of_a_key_are_removed_with_it(folder):
     key, package_ = folder / "keys" / f"{NAMES[3]}.key", folder / "pfx" / f"{NAMES[3]}.pfx"
     shutil.copy(key, folder / "keys" / f"{NAMES[3]}-DESKTOP-1.key")
     shutil.copy(package_, folder / "pfx" / "laptop (conflicted copy 2026-12-03).pfx")
-    again = FolderCipher(PASSPHRASE)
+    cipher = FolderCipher(PASSPHRASE)
     copy = folder / f"{NAMES[3]}.sync-conflict-20261203-101112-ABCDEFG.key"
-    copy.write_bytes(again.encrypt(again.decrypt(key.read_bytes())))
+    copy.write_bytes(cipher.encrypt(cipher.decrypt(key.read_bytes())))
     assert len(secrets_of(folder, NAMES[3])) == 5
     first = purge(folder, deployed=[NAMES[3]], today=BEFORE)
     assert [item.what for item in first.items if item.id == NAMES[3]] == [
         "key", "package", "copy of the key", "copy of the package",
     ]  # fmt: skip
     assert first.unopened == (copy.name,)
-    done = purge_all(folder, deployed=[NAMES[3]])
-    assert sum("copy" in item.what for item in done.items) == 3
+    result = purge_all(folder, deployed=[NAMES[3]])
+    assert sum("copy" in item.what for item in result.items) == 3
     assert secrets_of(folder, NAMES[3]) == []
     assert problems(folder) == ()
 
@@ -528,17 +530,17 @@ def test_passwords_are_removed_with_their_packages(folder):
     package(folder)
     in_list = PasswordList(folder, FolderCipher(PASSPHRASE)).packages
     (folder / "pfx" / f"{NAMES[4]}.pfx").rename(folder.parent / "on its way.pfx")
-    made = {name: read_manifest(folder).by_id[name].package for name in (NAMES[3], NAMES[4])}
-    assert in_list >= {pfx_package.sha256 for pfx_package in made.values()}
+    packages = {name: read_manifest(folder).by_id[name].package for name in (NAMES[3], NAMES[4])}
+    assert in_list >= {pfx_package.sha256 for pfx_package in packages.values()}
     without = purge(folder, deployed=[NAMES[3]], today=BEFORE)
     assert without.passwords == ()
     first = purge(folder, passphrase=PASSPHRASE, deployed=[NAMES[3]], today=BEFORE)
-    assert first.passwords == (made[NAMES[3]].sha256,)
+    assert first.passwords == (packages[NAMES[3]].sha256,)
     assert first.token != without.token
     assert "pfx/passwords.enc: 1 password for packages that no server needs any more" in repr(first)
     purge_all(folder, deployed=[NAMES[3]])
-    left = PasswordList(folder, FolderCipher(PASSPHRASE)).packages
-    assert left == in_list - {made[NAMES[3]].sha256}
+    remaining = PasswordList(folder, FolderCipher(PASSPHRASE)).packages
+    assert remaining == in_list - {packages[NAMES[3]].sha256}
     assert purge(folder, passphrase=PASSPHRASE, today=BEFORE).is_empty
 
 
@@ -580,16 +582,16 @@ def test_next_purge_completes_an_interrupted_one(folder, tmp_path, calls):
     """
     error = OSError(errno.EIO, os.strerror(errno.EIO))
     retire(folder)
-    whole = shutil.copytree(folder, tmp_path / "whole")
+    reference = shutil.copytree(folder, tmp_path / "whole")
     first = purge(folder, today=AFTER)
-    purge(whole, today=AFTER, confirmed=purge(whole, today=AFTER))
-    wanted = sorted(path.name for path in whole.rglob("*.*"))
+    purge(reference, today=AFTER, confirmed=purge(reference, today=AFTER))
+    expected = sorted(path.name for path in reference.rglob("*.*"))
     with (
         failing(calls, lambda _: error, ("link", "replace", "unlink")),
         suppress(BundleError),
     ):
         purge(folder, today=AFTER, confirmed=first)
-    again = purge(folder, today=AFTER)
-    purge(folder, today=AFTER, confirmed=again)
+    second = purge(folder, today=AFTER)
+    purge(folder, today=AFTER, confirmed=second)
     assert purge(folder, today=AFTER).items == ()
-    assert sorted(path.name for path in folder.rglob("*.*")) == wanted
+    assert sorted(path.name for path in folder.rglob("*.*")) == expected

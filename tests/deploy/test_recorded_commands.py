@@ -63,9 +63,9 @@ def test_every_summary_command_is_on_the_checklist(product, sample, old_end):
         for package in server.packages:
             printed = [s for s in server.steps if s.package == package.file]
             imports, assigns = cells[package.id]
-            own = [c for s in printed if s.step.id in IMPORT_STEPS for c in s.commands]
-            assert own
-            assert set(own) <= set(imports)
+            import_commands = [c for s in printed if s.step.id in IMPORT_STEPS for c in s.commands]
+            assert import_commands
+            assert set(import_commands) <= set(imports)
             calls = [c for s in printed for c in s.commands if "Set-CsCertificate" in c]
             assert set(calls) <= set(assigns)
             if package.usages:
@@ -79,8 +79,8 @@ def test_every_summary_command_is_on_the_checklist(product, sample, old_end):
                 if step.package == package.file and step.step.column == column
                 for command in step.commands
             }
-            shown = {line for line in cells[package.id][number] if not line.startswith("#")}
-            assert shown == printed
+            cell_commands = {line for line in cells[package.id][number] if not line.startswith("#")}
+            assert cell_commands == printed
 
 
 @pytest.fixture(scope="module")
@@ -115,10 +115,10 @@ def test_packaging_fills_the_cells(renewed):
     }
     cells = _cells(issued.folder)
     assert cells == expected
-    whole = "\n".join(map("\n".join, cells.values()))
-    assert "<thumbprint>" not in whole
-    assert "Read-Host '" not in whole
-    assert "-Path 'C:\\certificates\\" in whole
+    text = "\n".join(map("\n".join, cells.values()))
+    assert "<thumbprint>" not in text
+    assert "Read-Host '" not in text
+    assert "-Path 'C:\\certificates\\" in text
 
 
 def test_effective_time_is_in_the_cell(renewed):

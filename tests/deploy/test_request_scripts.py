@@ -48,11 +48,11 @@ def test_one_script_for_each_certificate(contoso, tmp_path):
     request, even if several servers share the certificate.
     """
     steps = request_scripts(contoso)
-    wanted = {c.id for c in contoso.certificates if c.usages}
-    written = write_request_scripts(steps, tmp_path / "out")
-    assert {path.stem for path in written if path.suffix == ".ps1"} == wanted
-    assert {gap.request for gap in steps.missing} == {c.id for c in contoso.certificates} - wanted
-    for path in written:
+    expected = {c.id for c in contoso.certificates if c.usages}
+    paths = write_request_scripts(steps, tmp_path / "out")
+    assert {path.stem for path in paths if path.suffix == ".ps1"} == expected
+    assert {gap.request for gap in steps.missing} == {c.id for c in contoso.certificates} - expected
+    for path in paths:
         if path.suffix == ".ps1":
             # The script can run on any computer that has the administrative tools.
             assert "$Server = ''" in path.read_text("utf-8-sig")
@@ -105,8 +105,8 @@ def test_only_edge_servers_omit_the_computer_name(contoso):
     the topology store.
     """
     for certificate, request_commands in requests_of(contoso).items():
-        named = ["-ComputerFqdn" in command.parameters for command in request_commands]
-        assert named == ([True, False] if certificate.startswith("Edge-") else [True])
+        has_computer = ["-ComputerFqdn" in command.parameters for command in request_commands]
+        assert has_computer == ([True, False] if certificate.startswith("Edge-") else [True])
 
 
 @pytest.mark.posix
@@ -161,25 +161,25 @@ def test_complete_request_is_renamed(walk):
     assert f"-Output C:\\certificates\\{name}.new" in request
     assert walk.read(TOOLS)[name] == WHOLE
     assert f"{name}.new" not in walk.read(TOOLS)
-    again = walk.run(page, on=TOOLS)
-    assert (again["code"], again["changes"]) == (0, [])
+    second_run = walk.run(page, on=TOOLS)
+    assert (second_run["code"], second_run["changes"]) == (0, [])
     assert walk.run(page, "Verify", on=TOOLS)["code"] == 0
 
 
 @pytest.mark.posix
-@pytest.mark.parametrize("ending", ["", ".new"])
+@pytest.mark.parametrize("suffix", ["", ".new"])
 @pytest.mark.parametrize("text", ["", BEGIN, f"{BEGIN}MII=\n", f"MII=\nMII=\n{END}", "Hello\n"])
-def test_incomplete_request_must_be_deleted(walk, text, ending):
+def test_incomplete_request_must_be_deleted(walk, text, suffix):
     """If the request file is incomplete or empty, the script creates no request and names the file
     to delete.
     """
     page, name = begin_simulation(walk)
-    walk.write(TOOLS, name + ending, text)
+    walk.write(TOOLS, name + suffix, text)
     run = walk.run(page, on=TOOLS)
     assert (run["code"], run["changes"]) == (1, []), all_lines([run])
     assert f"no incomplete request exists: delete C:\\certificates\\{name}" in unfolded(run)
     assert walk.run(page, "Verify", on=TOOLS)["code"] == 1
-    walk.delete(TOOLS, name + ending)
+    walk.delete(TOOLS, name + suffix)
     assert walk.run(page, on=TOOLS)["code"] == 0
     assert walk.read(TOOLS)[name] == WHOLE
 
@@ -216,18 +216,18 @@ def test_failure_of_any_command_leaves_one_complete_request(walk, kind):
     """If any command of the script fails, the next run completes the work, and exactly one complete
     request exists.
     """
-    for at in count(1):
+    for number in count(1):
         page, name = begin_simulation(walk)
-        broken = walk.run(page, on=TOOLS, fault={"at": at, "kind": kind, "files": True})
+        broken = walk.run(page, on=TOOLS, fault={"at": number, "kind": kind, "files": True})
         assert walk.read(TOOLS).get(name, WHOLE) == WHOLE, all_lines([broken])
-        again = walk.run(page, on=TOOLS)
-        context = f"{kind} at {at}, {broken['struck']}\n{all_lines([broken, again])}"
-        assert again["code"] == 0, context
+        second_run = walk.run(page, on=TOOLS)
+        context = f"{kind} at {number}, {broken['struck']}\n{all_lines([broken, second_run])}"
+        assert second_run["code"] == 0, context
         assert walk.read(TOOLS)[name] == WHOLE, context
         assert len(walk.world()["servers"][TOOLS]["request"]) == 1, context
         if not broken["struck"]:
             break
-    assert at > 5
+    assert number > 5
 
 
 @pytest.mark.posix
@@ -323,10 +323,10 @@ def test_unsupported_key_is_rejected(product, algorithm, bits):
     planned = plan_certificates(topology, load_rules(product), options=options)
     with pytest.raises(OptionsError) as refused:
         request_scripts(planned)
-    wanted = [
+    expected = [
         f"{c.id}: the planned key is {algorithm} {bits}" for c in planned.certificates if c.usages
     ]
-    assert [problem.message for problem in refused.value.problems] == wanted
+    assert [problem.message for problem in refused.value.problems] == expected
     assert "set the option key in plan.toml to RSA 2048 or RSA 4096" in refused.value.hint
 
 

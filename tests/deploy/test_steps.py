@@ -144,9 +144,11 @@ def test_server_with_only_the_oauth_certificate_keeps_its_role(tmp_path):
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
     folder = issued.matched().bundle.folder
     manifest = read_manifest(folder)
-    own = [record.id for record in manifest.requests if record.plan.shared_by != "deployment"]
-    listed = purge(folder, deployed=own, today=TODAY)
-    purge(folder, deployed=own, confirmed=listed, today=TODAY)
+    request_ids = [
+        record.id for record in manifest.requests if record.plan.shared_by != "deployment"
+    ]
+    purge_list = purge(folder, deployed=request_ids, today=TODAY)
+    purge(folder, deployed=request_ids, confirmed=purge_list, today=TODAY)
     (server,) = deployment_steps(issued.matched(), today=TODAY).servers
     assert (server.server, server.role, server.pool) == (
         "fe01.contoso.net",
@@ -275,17 +277,17 @@ def test_a_certificate_in_use_rolls_before_its_end(steps):
     effect at 6 AM, and the new OAuth certificate on the day before.
     """
     end = datetime(2026, 12, 22, 14, tzinfo=UTC)
-    made = build_procedure(with_end(steps, end), load_rules(), now=NOON)
-    assert rolled(made, EDGE) == {"roll-over-av"}
-    (roll,) = [s for s in find_page(made, EDGE).steps if s.step.id == "roll-over-av"]
+    procedure = build_procedure(with_end(steps, end), load_rules(), now=NOON)
+    assert rolled(procedure, EDGE) == {"roll-over-av"}
+    (roll,) = [s for s in find_page(procedure, EDGE).steps if s.step.id == "roll-over-av"]
     assert "'2026-12-22T06:00:00Z'" in roll.commands[0]
     (roll,) = [
-        s for s in find_page(made, "fe01.contoso.net").steps if s.step.id == "roll-over-oauth"
+        s for s in find_page(procedure, "fe01.contoso.net").steps if s.step.id == "roll-over-oauth"
     ]
     assert "'2026-12-21T14:00:00Z'" in roll.commands[0]
     (remove,) = [
         step
-        for step in find_page(made, "fe01.contoso.net").later
+        for step in find_page(procedure, "fe01.contoso.net").later
         if step.step.id == "remove-previous-oauth"
     ]
     assert "-Identity global" in remove.commands[0]
@@ -299,15 +301,17 @@ def test_nothing_rolls_over_before_the_new_certificate_is_valid(steps):
     """
     kinds = set()
     for days in (-10, 0, 20, 27, 28, 29, 40):
-        begins, end = NOON + timedelta(days=days), NOON + timedelta(days=28, hours=2)
-        packages = [replace(package, not_before=begins) for package in with_end(steps, end)]
-        made = build_procedure(packages, load_rules(), now=NOON)
-        calls = {call for s in made.servers for p in s.packages for call in p.calls if call.roll}
+        start, end = NOON + timedelta(days=days), NOON + timedelta(days=28, hours=2)
+        packages = [replace(package, not_before=start) for package in with_end(steps, end)]
+        procedure = build_procedure(packages, load_rules(), now=NOON)
+        calls = {
+            call for s in procedure.servers for p in s.packages for call in p.calls if call.roll
+        }
         for call in calls:
             kinds.add(call.kind)
-            possible = begins <= end - timedelta(hours=call.roll.lead_hours)
+            possible = start <= end - timedelta(hours=call.roll.lead_hours)
             assert call.kind == ("roll" if possible else "assign"), (days, call)
-            assert call.effective is None or begins <= call.effective < end
+            assert call.effective is None or start <= call.effective < end
     assert kinds == {"roll", "assign"}
 
 
@@ -317,14 +321,14 @@ def test_a_gap_between_old_and_new_is_an_outage(steps):
 
     No other sheet does.
     """
-    end, begins = (datetime(2026, 12, day, tzinfo=UTC) for day in (17, 27))
-    packages = [replace(package, not_before=begins) for package in with_end(steps, end)]
-    made = build_procedure(packages, load_rules(), now=NOON)
+    end, start = (datetime(2026, 12, day, tzinfo=UTC) for day in (17, 27))
+    packages = [replace(package, not_before=start) for package in with_end(steps, end)]
+    procedure = build_procedure(packages, load_rules(), now=NOON)
     for server, step_id, usage in (
         (EDGE, "assign-av", AV),
         ("fe01.contoso.net", "assign-oauth", OAUTH),
     ):
-        (step,) = [s for s in find_page(made, server).steps if s.step.id == step_id]
+        (step,) = [s for s in find_page(procedure, server).steps if s.step.id == step_id]
         assert (
             "expires at 2026-12-17 00:00 UTC, but the new certificate is not valid before 2026-12-27"
             in step.text
@@ -341,16 +345,16 @@ def test_roll_over_in_the_near_future_is_accepted(contoso):
     certificate.
     """
     soon = datetime(2026, 11, 24, 16)
-    made = deployment_steps(contoso.matched(), effective={AV: soon}, today=TODAY)
-    assert rolled(made, EDGE) == {"roll-over-av"}
-    assert rolled(made, "fe01.contoso.net") == {"assign-oauth"}
+    procedure = deployment_steps(contoso.matched(), effective={AV: soon}, today=TODAY)
+    assert rolled(procedure, EDGE) == {"roll-over-av"}
+    assert rolled(procedure, "fe01.contoso.net") == {"assign-oauth"}
 
 
 def test_single_time_applies_to_all_roll_overs(contoso):
     """If you specify one roll-over time, it applies to both the A/V and the OAuth certificate."""
-    made = deployment_steps(contoso.matched(), effective=datetime(2026, 12, 1, 8), today=TODAY)
-    assert rolled(made, EDGE) == {"roll-over-av"}
-    assert rolled(made, "fe01.contoso.net") == {"roll-over-oauth"}
+    procedure = deployment_steps(contoso.matched(), effective=datetime(2026, 12, 1, 8), today=TODAY)
+    assert rolled(procedure, EDGE) == {"roll-over-av"}
+    assert rolled(procedure, "fe01.contoso.net") == {"roll-over-oauth"}
 
 
 def test_roll_over_too_close_to_the_end_is_rejected(steps):
@@ -458,8 +462,8 @@ def test_repeating_the_steps_command_writes_the_same_files(steps, contoso, tmp_p
     copy = contoso.copy(tmp_path)
     paths = write_steps(steps, copy.folder)
     before = {path.name: path.read_bytes() for path in paths}
-    wanted = {"checklist.md", "checklist.html", "fe01.contoso.net.ps1", "fe01.contoso.net.html"}
-    assert wanted <= set(before)
+    expected = {"checklist.md", "checklist.html", "fe01.contoso.net.ps1", "fe01.contoso.net.html"}
+    assert expected <= set(before)
     assert [name for name in before if name.endswith(".cer")] != []
     write_steps(deployment_steps(copy.matched(), today=TODAY), copy.folder)
     assert {path.name: path.read_bytes() for path in paths} == before
@@ -483,9 +487,9 @@ def test_only_files_of_an_earlier_run_are_removed(steps, contoso, tmp_path):
     """
     copy = contoso.copy(tmp_path)
     first, *others = steps.servers
-    odd = replace(first, server="con.contoso.net")
-    written = write_steps(replace(steps, servers=(odd, *others)), copy.folder)
-    assert copy.folder / "steps" / "con~.contoso.net.ps1" in written
+    renamed_server = replace(first, server="con.contoso.net")
+    paths = write_steps(replace(steps, servers=(renamed_server, *others)), copy.folder)
+    assert copy.folder / "steps" / "con~.contoso.net.ps1" in paths
     steps_folder = copy.folder / "steps"
     script = steps_folder / "con~.contoso.net.ps1"
     mine = {
@@ -498,18 +502,18 @@ def test_only_files_of_an_earlier_run_are_removed(steps, contoso, tmp_path):
     }
     for name, data in mine.items():
         (steps_folder / name).write_bytes(data)
-    kept = {*mine, "checklist.md", "checklist.html"}
+    expected = {*mine, "checklist.md", "checklist.html"}
     if os.name != "nt":
         (steps_folder / "pointer.html").symlink_to("checklist.html")
-        kept.add("pointer.html")
+        expected.add("pointer.html")
     none = write_steps(replace(steps, servers=()), copy.folder)
     assert {path.name for path in none} == {"checklist.md", "checklist.html"}
-    left = {
+    remaining = {
         path.relative_to(steps_folder).as_posix()
         for path in steps_folder.rglob("*")
         if not path.is_dir()
     }
-    assert left == kept
+    assert remaining == expected
     assert all((steps_folder / name).read_bytes() == data for name, data in mine.items())
 
 
@@ -549,10 +553,10 @@ def test_page_of_a_server_has_at_most_ten_items(product, sample, end):
     """
     rules, table = load_rules(product), read_topology(DATA / sample).to_frame()
     known = read_topology(table[table["role"].isin(rules.roles)])
-    made = build_procedure(packages_of(plan_certificates(known, rules), end), rules, now=NOON)
-    once = list_common_items(made)
+    procedure = build_procedure(packages_of(plan_certificates(known, rules), end), rules, now=NOON)
+    once = list_common_items(procedure)
     assert [common_item.step.number for common_item in once] == list(ascii_uppercase[: len(once)])
-    for server in made.servers:
+    for server in procedure.servers:
         parts = {part.name: part for part in list_parts(server)}
         assert [*parts] == [name for name in PART_NAMES if name in parts]
         assert 0 < len(parts["evening"].items) <= 10
@@ -591,10 +595,10 @@ def test_page_script_and_documents_have_the_same_items(steps):
                 assert f"Expected result: {expected}" in text
             if item["part"] != "later":
                 assert re.search(rf"'Number' = '{number}[a-z]*'\r", script), number
-        listed = [item["number"] for item in document]
+        item_numbers = [item["number"] for item in document]
         numbers = {step.number.rstrip(ascii_lowercase) for step in server.every_step}
-        assert len(listed) == len({*listed})
-        assert {*listed} == numbers
+        assert len(item_numbers) == len({*item_numbers})
+        assert {*item_numbers} == numbers
 
 
 def test_no_password_is_in_steps_or_scripts(steps, contoso):
@@ -647,11 +651,11 @@ def test_page_contains_what_the_administrator_needs(steps):
         assert f"{server.packages[0].not_after:%Y-%m-%d %H:%M} UTC" in plain
         assert "Get-UMService" not in plain
         assert "Microsoft, Remove-CsCertificate" in plain
-    named = {cmdlet.name for cmdlet in list_documented_commands(alone)}
+    cmdlet_names = {cmdlet.name for cmdlet in list_documented_commands(alone)}
     printed = "\n".join(
         text for s in server.every_step for text in (*s.commands, *(c.command for c in s.checks))
     )
-    assert {command.name for command in commands(printed)} <= named | set(SCRIPT_FUNCTIONS)
+    assert {command.name for command in commands(printed)} <= cmdlet_names | set(SCRIPT_FUNCTIONS)
 
 
 def test_no_backtick_is_printed(steps):
@@ -700,8 +704,8 @@ def test_hostile_names_add_no_command(steps, hostile):
         server = find_page(steps, EDGE)
         changes = {"friendly_name": name, "pool": name, "name": name, "servers": (name,)}
         packages = [replace(package, **changes) for package in server.packages]
-        (made,) = build_procedure(packages, load_rules(), now=NOON).servers
-        text = build_import_script(made).decode("utf-8-sig")
+        (page,) = build_procedure(packages, load_rules(), now=NOON).servers
+        text = build_import_script(page).decode("utf-8-sig")
         return text[: text.index(THE_REST)]
 
     attacked, harmless = named(hostile), named("edge01.contoso.net")
@@ -727,8 +731,8 @@ def test_roll_over_time_of_a_renewed_certificate_is_calculated(tmp_path):
     matched = match_certificates(open_requests(issued.folder), today=later)
     write_pfx(matched, passphrase=PASSPHRASE, today=later)
     matched = match_certificates(open_requests(issued.folder), today=later)
-    made = deployment_steps(matched, today=later)
-    (server,) = made.servers
+    procedure = deployment_steps(matched, today=later)
+    (server,) = procedure.servers
     (roll,) = [s for s in server.steps if s.step.id == "roll-over-oauth"]
     # The old certificate ends on 2027-05-22 at midnight, so the roll-over is 24 hours earlier.
     assert "'2027-05-21T00:00:00Z'" in roll.commands[0]
@@ -742,8 +746,8 @@ def test_roll_over_time_of_a_renewed_certificate_is_calculated(tmp_path):
     assert f"serial {record.archived[-1].issued.serial} of CN=" in revoke.text
     # One day before the old certificate ends, it is too late for a roll-over, so the steps assign
     # the OAuth certificate immediately.
-    made = deployment_steps(matched, today=date(2027, 5, 21))
-    assert "assign-oauth" in {s.step.id for s in made.servers[0].steps}
+    procedure = deployment_steps(matched, today=date(2027, 5, 21))
+    assert "assign-oauth" in {s.step.id for s in procedure.servers[0].steps}
 
 
 @pytest.fixture
@@ -785,14 +789,14 @@ def test_renewal_has_steps_only_for_affected_servers(renewed):
     certify(folder, name, today=later, begins=datetime(2027, 1, 31, tzinfo=UTC))
     write_pfx(load_issued(open_requests(folder), today=later), passphrase=PASSPHRASE, today=later)
     issued = load_issued(open_requests(folder), today=later)
-    made = deployment_steps(issued, today=later)
-    assert [server.server for server in made.servers] == ["med01.contoso.com"]
-    assert made.parts == ""
+    procedure = deployment_steps(issued, today=later)
+    assert [server.server for server in procedure.servers] == ["med01.contoso.com"]
+    assert procedure.parts == ""
     assert len(deployment_steps(issued, changed=False, today=later).servers) > 1
     record_deployed(folder, name)
-    done = deployment_steps(load_issued(open_requests(folder), today=later), today=later)
-    assert (done.servers, done.exit_status) == ((), 0)
-    assert "no server needs a change" in done.summary()
+    final_procedure = deployment_steps(load_issued(open_requests(folder), today=later), today=later)
+    assert (final_procedure.servers, final_procedure.exit_status) == ((), 0)
+    assert "no server needs a change" in final_procedure.summary()
 
 
 @pytest.mark.posix
@@ -802,22 +806,22 @@ def test_new_root_is_installed_before_any_assignment(renewed):
     """
     folder, name = renewed
     issued = answer_by_another_ca(folder, name)
-    made = deployment_steps(issued, today=date(2027, 2, 1))
-    assigned = [server.server for server in made.servers if not server.trust_only]
+    procedure = deployment_steps(issued, today=date(2027, 2, 1))
+    assigned = [server.server for server in procedure.servers if not server.trust_only]
     assert assigned == ["med01.contoso.com"]
-    trusting = {server.server for server in made.servers if server.trust_only}
+    trusting = {server.server for server in procedure.servers if server.trust_only}
     assert trusting == {"ee01.contoso.com", "ee02.contoso.com"}
-    for server_page in made.servers:
+    for server_page in procedure.servers:
         assert {issuer.thumbprint for issuer in issued.by_id[name].path} & {
             issuer.thumbprint for issuer in server_page.issuers
         }, server_page.server
-    alone = find_page(made, "ee01.contoso.com")
+    alone = find_page(procedure, "ee01.contoso.com")
     assert {step.step.scope for step in alone.steps} == {"issuer"}
     assert (
         "The procedure has two parts, in this order. First make all 3 servers trust"
-        in to_markdown(made)
+        in to_markdown(procedure)
     )
-    page = to_html(made)
+    page = to_html(procedure)
     first, _, then = page.partition("Front End pools and Standard Edition servers</h3>")
     assert 'href="#ee01.contoso.com"' in first
     assert 'href="#ee01.contoso.com"' not in then.partition('<section class="server">')[0]

@@ -58,10 +58,10 @@ def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
     root = issued.certificates[0].path[-1]
     assert root.is_self_issued
     trust_plan = ln.trust(planned, chains=issued.chains)
-    own = {
+    own_cas = {
         requirement.ca for requirement in trust_plan.required if requirement.ca.issuer != "party"
     }
-    for ca in own:
+    for ca in own_cas:
         (known,) = [
             c
             for certificate in issued.certificates
@@ -71,9 +71,9 @@ def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
         assert (ca.title, ca.thumbprint) == (format_name(known.subject), known.thumbprint)
         assert ca.is_root == known.is_self_issued
         assert str(ca) == f"{ca.title}, thumbprint {ca.thumbprint}"
-    assert root.sha256 in {ca.sha256 for ca in own}
+    assert root.sha256 in {ca.sha256 for ca in own_cas}
     page = write_report(build_trust_report(trust_plan), ".html").decode()
-    assert all(f"<td>{ca.thumbprint}</td>" in page for ca in own)
+    assert all(f"<td>{ca.thumbprint}</td>" in page for ca in own_cas)
 
 
 def test_steps_install_what_the_trust_plan_says(issued, planned):
@@ -138,10 +138,10 @@ def test_client_certificate_of_a_reverse_proxy_is_trusted(issued):
         edge, role="ReverseProxy", usages=(), pool=host, servers=(host,), site=front.site
     )
     root = format_name(proxy.path[-1].subject)
-    for eku, wanted in ((proxy.eku, set()), (("serverAuth", "clientAuth"), {root})):
+    for eku, expected in ((proxy.eku, set()), (("serverAuth", "clientAuth"), {root})):
         pair = [replace(proxy, eku=eku), replace(front, path=())]
         installed_roots = installed(build_procedure(pair, load_rules(), now=NOON))
-        assert installed_roots[front.servers[0]] == wanted
+        assert installed_roots[front.servers[0]] == expected
 
 
 def test_trust_command_shows_the_roots(shell, planned):
@@ -179,8 +179,8 @@ def test_roots_of_unchanged_servers_are_installed(issued, tmp_path):
     assert installed(procedure) == {server.server: {format_name(root.subject)}}
     assert [issuer.sha256 for issuer in server.issuers] == [root.sha256]
 
-    written = ln.write_steps(procedure, tmp_path)
-    assert tmp_path / "steps" / "chain" / f"{root.thumbprint}.cer" in written
+    paths = ln.write_steps(procedure, tmp_path)
+    assert tmp_path / "steps" / "chain" / f"{root.thumbprint}.cer" in paths
 
 
 def test_a_root_is_compared_before_it_is_trusted(tmp_path):

@@ -101,8 +101,8 @@ def test_every_server_ends_with_the_planned_certificates(walk, name, in_use, for
     # All servers in a pool have the same steps, so the test repeats the steps on only one server of
     # each pool.
     pages = {page.pool: page for page in in_order(steps)}.values()
-    again = [walk.take(page, *BOTH) for page in pages]
-    assert [run["changes"] for run in again if run["changes"]] == []
+    second_runs = [walk.take(page, *BOTH) for page in pages]
+    assert [run["changes"] for run in second_runs if run["changes"]] == []
     walk.save()
     if in_use:
         walk.pass_time(OLD_END - timedelta(hours=1))
@@ -122,8 +122,8 @@ def restores_certificates(walk, steps: DeploymentSteps, before, *, in_use: bool)
     for page in in_order(steps):
         run = walk.run(page, "Back", "RemoveGlobal", *BOTH, answers="Y\n" * 9)
         # A new farm has no previous certificate, so -Back keeps the new certificate.
-        left = page.role == "OfficeWebApps" and not in_use
-        assert run["code"] == (2 if left else 0), all_lines([run])
+        is_kept = page.role == "OfficeWebApps" and not in_use
+        assert run["code"] == (2 if is_kept else 0), all_lines([run])
     world = walk.world()
     assert assignments(world) == before
     assert stale(world) == []
@@ -238,8 +238,8 @@ def test_script_waits_for_the_replication_of_the_oauth_certificate(walk, minutes
         assert "STOPPED at step" in text
         assert "is assigned to OAuthTokenIssuer in the whole deployment" in text
         walk.pass_time(NOON + timedelta(hours=2))
-        again = walk.run(page, "StartServices")
-        assert (again["code"], again["changes"]) == (0, [])
+        second_run = walk.run(page, "StartServices")
+        assert (second_run["code"], second_run["changes"]) == (0, [])
 
 
 def test_roll_over_on_only_one_edge_server_is_reported(walk):
@@ -273,8 +273,8 @@ def test_report_lists_the_certificates_in_use(walk, tmp_path):
             run = walk.run(page, "Verify", report=str(path))
         assert run["changes"] == []
         (report,) = read_server_reports([path])
-        wanted = {thumbprint_of(package).casefold() for package in page.packages}
-        assert (report.server, set(report.thumbprints)) == (page.server, wanted)
+        expected = {thumbprint_of(package).casefold() for package in page.packages}
+        assert (report.server, set(report.thumbprints)) == (page.server, expected)
 
 
 def _thumbprint(package):
@@ -663,22 +663,24 @@ def renewals(planned, chance: random.Random, *, in_use: bool):
     The renewals are of all certificates, all again, some of them, and all once more. A renewal is
     four weeks before the first certificate in use ends. The renewal of some is much earlier.
     """
-    ends = {package.id: OLD_END for package in packages_of(planned) if in_use}
+    ends_by_id = {package.id: OLD_END for package in packages_of(planned) if in_use}
     day = NOON
     for generation, kind in enumerate(("first", "all", "some", "second"), 1):
         if kind != "first":
-            day = min(ends.values()) - timedelta(days=180 if kind == "some" else 28)
-        made = packages_of(
+            day = min(ends_by_id.values()) - timedelta(days=180 if kind == "some" else 28)
+        packages = packages_of(
             planned,
             generation=generation,
             start=day - timedelta(days=1),
             end=day + timedelta(days=365),
         )
         if kind == "some":
-            made = chance.sample(made, max(1, len(made) // 2))
-        made = [replace(package, in_use_until=ends.get(package.id)) for package in made]
-        ends |= {package.id: package.not_after for package in made}
-        yield kind, day, build_procedure(made, RULES, now=day)
+            packages = chance.sample(packages, max(1, len(packages) // 2))
+        packages = [
+            replace(package, in_use_until=ends_by_id.get(package.id)) for package in packages
+        ]
+        ends_by_id |= {package.id: package.not_after for package in packages}
+        yield kind, day, build_procedure(packages, RULES, now=day)
 
 
 def needlessly_repeated_steps(page, before: dict[str, str], run) -> list[str]:
@@ -689,8 +691,8 @@ def needlessly_repeated_steps(page, before: dict[str, str], run) -> list[str]:
         lasting = ["".join(check.text.split()) for check in step.holds if not check.passing]
         was_true = [before.get(fact) == "yes" for fact in lasting]
         # The check of the drain step passes before the drain, and again after the services start.
-        taken = f"taking {step.number}. " in text and step.step.does not in ("start", "drain")
-        if taken and was_true and all(was_true):
+        is_taken = f"taking {step.number}. " in text and step.step.does not in ("start", "drain")
+        if is_taken and was_true and all(was_true):
             wrong.append(f"{page.server}: {step.title}")
     return wrong
 
@@ -730,8 +732,8 @@ def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
     text = f"{case}\n{all_lines(runs)}"
     assert [run["harm"] for run in runs.values() if run["harm"]] == [], text
     assert {run["code"] for run in runs.values()} <= {0, 2}, text
-    done = assignments(walk.world())
-    assert set(before) <= set(done), text
+    after = assignments(walk.world())
+    assert set(before) <= set(after), text
     assert stale(walk.world()) == [], text
     for page in steps.servers:
         assert (
@@ -741,8 +743,8 @@ def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
     backs = {p.server: walk.run(p, "Back", *BOTH, answers="Y\n" * 9) for p in steps.servers}
     text += f"\nback\n{all_lines(backs)}"
     assert [run["harm"] for run in backs.values() if run["harm"]] == [], text
-    kept = {k: v for k, v in assignments(walk.world()).items() if k[0] != "deployment"}
-    assert kept == {k: v for k, v in before.items() if k[0] != "deployment"}, text
+    restored = {k: v for k, v in assignments(walk.world()).items() if k[0] != "deployment"}
+    assert restored == {k: v for k, v in before.items() if k[0] != "deployment"}, text
     if kind != "first":
         assert assignments(walk.world()) == before, text
         assert "Remove-CsCertificate" not in str([run["changes"] for run in backs.values()]), text

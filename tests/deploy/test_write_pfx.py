@@ -193,21 +193,21 @@ def test_deployed_request_is_not_packaged_again(issued):
     """After a purge, a deployed request is not packaged again, and the steps include only the other
     requests.
     """
-    done = next(p for p in package(issued).packages if "OAuthTokenIssuer" in p.usages)
-    first = purge(issued.folder, deployed=[done.request_id], today=TODAY)
-    purge(issued.folder, deployed=[done.request_id], today=TODAY, confirmed=first)
+    oauth_package = next(p for p in package(issued).packages if "OAuthTokenIssuer" in p.usages)
+    first = purge(issued.folder, deployed=[oauth_package.request_id], today=TODAY)
+    purge(issued.folder, deployed=[oauth_package.request_id], today=TODAY, confirmed=first)
     packages = package(issued)
     assert packages.exit_status == 0
     assert packages.counts() == {"written": 0, "kept": 1, "refused": 0, "deployed": 1}
     pfx = next(p for p in packages.packages if p.action == "deployed")
-    assert (pfx.request_id, pfx.file) == (done.request_id, "")
+    assert (pfx.request_id, pfx.file) == (oauth_package.request_id, "")
     assert "its key was removed from this folder on 2026-11-24" in pfx.why
     assert "1 package not made (the certificate is deployed" in packages.to_text()
-    assert f"): {done.request_id}\n" in packages.to_text()
+    assert f"): {oauth_package.request_id}\n" in packages.to_text()
     steps = deployment_steps(issued.matched(), today=TODAY)
     assert steps.exit_status == 0
-    named = [p.id for server in steps.servers for p in server.packages]
-    assert named == [p.request_id for p in packages.packages if p.action == "kept"]
+    package_ids = [p.id for server in steps.servers for p in server.packages]
+    assert package_ids == [p.request_id for p in packages.packages if p.action == "kept"]
     assert folder_status(issued.folder, today=TODAY).problems == ()
 
 
@@ -246,8 +246,8 @@ def test_rekey_keeps_the_passwords_of_packages(issued):
     before = password_of(issued.folder, pfx.file)
     rekey(issued.folder, PASSPHRASE, "another long phrase", today=TODAY)
     digest = hashlib.sha256((issued.folder / pfx.file).read_bytes()).hexdigest()
-    again = PasswordList(issued.folder, FolderCipher("another long phrase"))
-    assert again.get_password(digest) == before
+    passwords = PasswordList(issued.folder, FolderCipher("another long phrase"))
+    assert passwords.get_password(digest) == before
     with pytest.raises(PassphraseError):
         PasswordList(issued.folder, FolderCipher(PASSPHRASE))
 
@@ -268,7 +268,7 @@ def test_damaged_list_of_passwords(issued):
 def test_passwords_are_only_in_their_list(issued):
     """No password is in the manifest, tables, texts, JSON documents or reprs."""
     packages = package(issued)
-    shown = "\n".join(
+    output = "\n".join(
         (
             repr(packages),
             packages.to_text(),
@@ -281,7 +281,7 @@ def test_passwords_are_only_in_their_list(issued):
     )
     for pfx in packages.packages:
         password = password_of(issued.folder, pfx.file)
-        assert password.reveal() not in shown
+        assert password.reveal() not in output
         assert password.reveal() not in repr(password)
 
 
@@ -317,7 +317,7 @@ def test_openssl_sees_the_provider_of_a_written_package(issued):
     """The written PFX file has the provider that Lync Server requires."""
     pfx = package(issued).packages[0]
     password = password_of(issued.folder, pfx.file).reveal()
-    done = subprocess.run(
+    result = subprocess.run(
         [
             *("openssl", "pkcs12", "-in", issued.folder / pfx.file, "-nocerts", "-nodes"),
             *("-passin", f"pass:{password}"),
@@ -326,7 +326,7 @@ def test_openssl_sees_the_provider_of_a_written_package(issued):
         text=True,
         check=True,
     )
-    assert f"Microsoft CSP Name: {PROVIDER}" in done.stdout
+    assert f"Microsoft CSP Name: {PROVIDER}" in result.stdout
 
 
 @pytest.mark.posix
@@ -349,8 +349,8 @@ def test_package_in_a_subfolder_is_removed_with_its_key(issued):
     assert packages.exit_status == 0
     names = [package.request_id for package in packages.packages]
     assert all((issued.folder / "pfx" / "wave1" / f"{name}.pfx").exists() for name in names)
-    listed = purge(issued.folder, deployed=names, today=TODAY)
-    purge(issued.folder, deployed=names, today=TODAY, confirmed=listed)
+    purge_list = purge(issued.folder, deployed=names, today=TODAY)
+    purge(issued.folder, deployed=names, today=TODAY, confirmed=purge_list)
     assert list((issued.folder / "pfx").rglob("*.pfx")) == []
     for folder in ("keys", "pfx2", "returned", "..", "pfx/.."):
         with pytest.raises(BundleError, match="cannot contain packages"):
@@ -377,9 +377,9 @@ def test_elliptic_key_has_a_suitable_provider(elliptic):
     pfx = packages[0]
     password = password_of(folder, pfx.file).reveal()
     common = ("openssl", "pkcs12", "-in", folder / pfx.file, "-passin", f"pass:{password}")
-    done = subprocess.run([*common, "-nodes"], capture_output=True, text=True, check=True).stdout
-    assert "Microsoft CSP Name: Microsoft Software Key Storage Provider" in done
-    assert PROVIDER not in done
+    output = subprocess.run([*common, "-nodes"], capture_output=True, text=True, check=True).stdout
+    assert "Microsoft CSP Name: Microsoft Software Key Storage Provider" in output
+    assert PROVIDER not in output
     loaded = pkcs12.load_pkcs12((folder / pfx.file).read_bytes(), password.encode())
     assert isinstance(loaded.key, EllipticCurvePrivateKey)
     chain = [entry.certificate for entry in loaded.additional_certs]
@@ -401,14 +401,14 @@ def test_dotnet_opens_a_package_with_an_elliptic_key(elliptic):
         "($all | Where-Object HasPrivateKey)).KeySize"
     )
     password = password_of(folder, pfx.file).reveal()
-    done = subprocess.run(
+    result = subprocess.run(
         ["pwsh", "-NoProfile", "-NonInteractive", "-Command", script],
         env={**os.environ, "PACKAGE": str(folder / pfx.file), "PASSWORD": password},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.split() == ["2", "1", "256"]
+    assert result.stdout.split() == ["2", "1", "256"]
 
 
 def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
@@ -435,9 +435,9 @@ def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
     codes = {finding.code for finding in issued.findings}
     assert "chain-without-root" in codes
     assert "chain-incomplete" not in codes
-    made = write_pfx(issued, passphrase=PASSPHRASE, today=TODAY)
-    assert {pfx.request_id for pfx in made.packages if pfx.action == "written"} == public
-    pfx = next(pfx for pfx in made.packages if pfx.action == "written")
+    packages = write_pfx(issued, passphrase=PASSPHRASE, today=TODAY)
+    assert {pfx.request_id for pfx in packages.packages if pfx.action == "written"} == public
+    pfx = next(pfx for pfx in packages.packages if pfx.action == "written")
     password = password_of(folder, pfx.file).reveal().encode()
     loaded = pkcs12.load_pkcs12((folder / pfx.file).read_bytes(), password)
     assert [extra.certificate for extra in loaded.additional_certs] == [ca.issuing]
@@ -452,39 +452,39 @@ def test_later_package_keeps_earlier_passwords(tmp_path):
         PasswordList(tmp_path, FolderCipher(PASSPHRASE)).save_passwords(
             {number * 64: generate_password()}
         )
-    kept = PasswordList(tmp_path, FolderCipher(PASSPHRASE))
-    assert all(number * 64 in kept for number in ("a", "b"))
+    passwords = PasswordList(tmp_path, FolderCipher(PASSPHRASE))
+    assert all(number * 64 in passwords for number in ("a", "b"))
 
 
 def manifests_written(issued, monkeypatch):
     """Write the packages of requests one at a time, and return how often the manifest is written."""
     monkeypatch.setattr("lyncnb.deploy.write_pfx._BATCH", 1)
-    written = []
+    is_manifest = []
     real = system_calls.replace
 
     def replaced(source, target):
-        written.append(os.fspath(target).endswith("manifest.json"))
+        is_manifest.append(os.fspath(target).endswith("manifest.json"))
         real(source, target)
 
     monkeypatch.setattr(system_calls, "replace", replaced)
-    made = {
+    package_ids = {
         pfx.request_id for pfx in package(issued, workers=1).packages if pfx.action == "written"
     }
     bundle = open_requests(issued.folder)
-    assert {record.id for record in bundle.requests if record.package} == made
-    return len(made), sum(written)
+    assert {record.id for record in bundle.requests if record.package} == package_ids
+    return len(package_ids), sum(is_manifest)
 
 
 def test_manifest_is_not_written_for_each_package(answered_folder, tmp_path, monkeypatch):
     """If a run writes all packages within half a minute, it saves the manifest once, and not after
     each package.
     """
-    made, quick = manifests_written(answered_folder.copy(tmp_path / "quick"), monkeypatch)
+    package_count, quick = manifests_written(answered_folder.copy(tmp_path / "quick"), monkeypatch)
     monkeypatch.undo()
     monkeypatch.setattr("lyncnb.deploy.write_pfx._SAVE_EVERY", 0.0)
-    again, slow = manifests_written(answered_folder.copy(tmp_path / "slow"), monkeypatch)
-    assert made == again > 1
-    assert slow - quick == made - 1
+    second_count, slow = manifests_written(answered_folder.copy(tmp_path / "slow"), monkeypatch)
+    assert package_count == second_count > 1
+    assert slow - quick == package_count - 1
 
 
 def test_packages_made_before_a_failure_are_on_record(issued, monkeypatch):

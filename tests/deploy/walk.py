@@ -34,11 +34,11 @@ WEB_CONFIG = "exchange/ClientAccess/Owa/web.config"
 @cache
 def chains():
     """Return the certificates of an internal and an external CA, with the issuer first."""
-    made = {}
+    chains_by_kind = {}
     for kind, title in (("internal", "Contoso"), ("public", "Fabrikam")):
         authority = PythonCa(title)
-        made[kind] = tuple(decode(der(c)).certificates[0] for c in authority.chain)
-    return made
+        chains_by_kind[kind] = tuple(decode(der(c)).certificates[0] for c in authority.chain)
+    return chains_by_kind
 
 
 def packages_of(
@@ -54,10 +54,10 @@ def packages_of(
 
     With ``key_holder``, the keys of all certificates with a usage are on that computer.
     """
-    made = []
+    packages = []
     for number, entry in enumerate(plan_document(plan)["certificates"]):
         common_name = entry["subject"]["CN"]
-        made.append(
+        packages.append(
             ServerPackage(
                 id=entry["id"],
                 role=entry["role"],
@@ -79,7 +79,7 @@ def packages_of(
                 key_holder=key_holder if entry["usages"] else "",
             )
         )
-    return made
+    return packages
 
 
 def after_trust(run: Json) -> list[str]:
@@ -257,8 +257,8 @@ class Walk:
     def begin(self, world: Json, *steps: DeploymentSteps) -> None:
         """Set the state of the simulated servers, and copy the packages of the given steps to them."""
         self.ask({"world": world, "place": str(self.place), "moves": []})
-        for made in steps:
-            self.bring(made)
+        for procedure in steps:
+            self.bring(procedure)
 
     def bring(self, steps: DeploymentSteps) -> None:
         """Copy packages and CA certificates to the simulated servers."""
@@ -285,7 +285,7 @@ class Walk:
         password: str = "",
         answers: str = "",
         on: str = "",
-        **more: object,
+        **options: object,
     ) -> Json:
         """Run a page's script, and return the script's result, output and changes.
 
@@ -294,7 +294,7 @@ class Walk:
         a console.
         """
         script = str(self.script(page))
-        move = {"run": on or page.server, "script": script, "switches": switches, **more}
+        move = {"run": on or page.server, "script": script, "switches": switches, **options}
         (result,) = self.ask({"moves": [{**move, "fault": fault, "password": password}]}, answers)
         assert isinstance(result, dict)
         return result
@@ -458,12 +458,16 @@ def places_of(world: Json) -> dict[tuple[str, str], str]:
     """Return the certificates that the simulated servers use, by server and setting."""
     certificates = assignments(world)
     for name, server in world["servers"].items():
-        own = {"farm": server["farm"], "imread": server["imread"], "listener": server["listener"]}
-        own |= server["exchange"] | server["bindings"]
-        own |= {
+        settings = {
+            "farm": server["farm"],
+            "imread": server["imread"],
+            "listener": server["listener"],
+        }
+        settings |= server["exchange"] | server["bindings"]
+        settings |= {
             key: application["thumbprint"] for key, application in server["applications"].items()
         }
-        certificates |= {(name, setting): value for setting, value in own.items() if value}
+        certificates |= {(name, setting): value for setting, value in settings.items() if value}
     for name, override in world["overrides"].items():
         certificates[name, "override"] = ";".join(override["parameters"])
     return certificates
@@ -506,10 +510,12 @@ def list_differences(steps: DeploymentSteps, world: Json) -> list[str]:
             if package.role == "OfficeWebApps" and server["farm"] != package.friendly_name:
                 differences.append(f"{page.server}: the farm has {server['farm']}")
             if package.role == "ReverseProxy":
-                shown = {*server["bindings"].values()} or {server["listener"]}
-                shown = {a["thumbprint"] for a in server["applications"].values()} or shown
-                if shown != {package.thumbprint}:
-                    differences.append(f"{page.server}: port 443 shows {shown}")
+                thumbprints = {*server["bindings"].values()} or {server["listener"]}
+                thumbprints = {
+                    a["thumbprint"] for a in server["applications"].values()
+                } or thumbprints
+                if thumbprints != {package.thumbprint}:
+                    differences.append(f"{page.server}: port 443 shows {thumbprints}")
             if package.role == "ExchangeUM" and server["exchange"].get("UM") != package.thumbprint:
                 differences.append(f"{page.server}: UM has {server['exchange']}")
         differences += [f"{page.server}: {name} is stopped" for name in stopped(server)]

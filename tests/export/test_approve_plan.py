@@ -67,7 +67,7 @@ def test_tampered_plan_or_signature_is_rejected(approved, tmp_path):
     other_key = (tmp_path / "p.json.sig").read_bytes()
     sign_by_hand(tmp_path / "key", approved.path, namespace="git")
     other_use = (tmp_path / "p.json.sig").read_bytes()
-    tried = taken = 0
+    tried = readable = 0
     while tried < COUNT:
         data, sig = approved.data, signature
         kind = chance.randrange(10)
@@ -88,10 +88,10 @@ def test_tampered_plan_or_signature_is_rejected(approved, tmp_path):
             saved = ln.read_saved_plan(approved.path)
         except ln.LyncnbError:
             continue
-        taken += 1
+        readable += 1
         with pytest.raises(ApprovalError):
             check_approval(saved, signers)
-    assert taken >= COUNT // 3
+    assert readable >= COUNT // 3
 
 
 def test_python_call_records_the_approver(approved, tmp_path):

@@ -88,12 +88,12 @@ def test_requests_and_handover_omit_the_certificate(tmp_path):
     and packs nothing for a CA.
     """
     bundle = request(tmp_path / "f", EE02, EDGE, PROXY)
-    made = {path.stem for path in (tmp_path / "f" / "csr").iterdir()}
-    assert made == {c.id for c in planned().certificates} - {EE02, EDGE, PROXY}
-    assert bundle.counts() == {"created": len(made), "at set-up": 3}
+    request_ids = {path.stem for path in (tmp_path / "f" / "csr").iterdir()}
+    assert request_ids == {c.id for c in planned().certificates} - {EE02, EDGE, PROXY}
+    assert bundle.counts() == {"created": len(request_ids), "at set-up": 3}
     assert bundle.manifest.by_id[EE02].key_holder == "ee02.contoso.com"
-    assert {r.id for r in hand_over(tmp_path / "f", tmp_path / "out.zip").requests} == made
-    assert request(tmp_path / "f", EE02, EDGE, PROXY).counts() == {"kept": len(made) + 3}
+    assert {r.id for r in hand_over(tmp_path / "f", tmp_path / "out.zip").requests} == request_ids
+    assert request(tmp_path / "f", EE02, EDGE, PROXY).counts() == {"kept": len(request_ids) + 3}
     (note,) = [n for n in folder_status(tmp_path / "f").notes if "in advance" in n]
     assert note.startswith("lyncnb does not request 3 certificates in advance")
 

@@ -149,16 +149,16 @@ def test_retired_request_is_adopted_unchanged():
         ("retired", ("no longer in the plan",)),
     ]
     assert retired.requests[1].state == "retired"
-    again, changes = decide_changes(retired, [make_wanted(1), make_wanted(2)], now=LATER)
+    adopted, changes = decide_changes(retired, [make_wanted(1), make_wanted(2)], now=LATER)
     assert [c.action for c in changes] == ["kept", "adopted"]
-    assert again == before.with_records([issued])
+    assert adopted == before.with_records([issued])
 
 
 def test_retired_request_is_not_reported_again():
     """If a request was retired in an earlier run, later runs do not report it again."""
     retired = decide_changes(first(make_wanted(1), make_wanted(2)), [make_wanted(1)], now=LATER)[0]
-    again, changes = decide_changes(retired, [make_wanted(1)], now="2027-01-01T00:00:00Z")
-    assert again == retired
+    repeated, changes = decide_changes(retired, [make_wanted(1)], now="2027-01-01T00:00:00Z")
+    assert repeated == retired
     assert [c.action for c in changes] == ["kept"]
 
 
@@ -236,17 +236,22 @@ def test_unicode_spelling_is_recorded():
     """The Unicode spelling of a name is recorded with its request. If only the spelling changes,
     the request is not renewed.
     """
-    odd = certificate(1, extra=["xn--bcher-kva.example"])
+    idn_certificate = certificate(1, extra=["xn--bcher-kva.example"])
     order = make_order(
-        plan_of(odd), findings=(), accept=None, renew=(), reason="", now="2026-11-24T00:00:00Z"
+        plan_of(idn_certificate),
+        findings=(),
+        accept=None,
+        renew=(),
+        reason="",
+        now="2026-11-24T00:00:00Z",
     )
     manifest, _ = decide_changes(Manifest(), order.wanted, now=order.now)
     (record,) = manifest.requests
     assert [(note.name, note.written) for note in record.name_notes] == [
         ("xn--bcher-kva.example", "bücher.example")
     ]
-    written = replace(record, csr_sha256="a" * 64, state="waiting", name_notes=())
-    kept, (change,) = decide_changes(
-        replace(manifest, requests=(written,)), order.wanted, now=order.now
+    waiting_record = replace(record, csr_sha256="a" * 64, state="waiting", name_notes=())
+    next_manifest, (change,) = decide_changes(
+        replace(manifest, requests=(waiting_record,)), order.wanted, now=order.now
     )
-    assert (change.action, kept.requests) == ("kept", (written,))
+    assert (change.action, next_manifest.requests) == ("kept", (waiting_record,))

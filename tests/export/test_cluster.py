@@ -41,8 +41,10 @@ def test_command_uses_a_cluster_for_the_keys(shell, cluster):
     table = shell.write("contoso.csv", TWO_FRONT_ENDS)
     passphrase = shell.write("passphrase", PASSPHRASE)
     arguments = ("request", table, "requests", "--passphrase-file", passphrase)
-    ended = shell(*arguments, "--cluster", cluster.scheduler_address)
-    assert (ended.status, "3 requests in requests: 3 created" in ended.out) == (0, True), ended.err
+    result = shell(*arguments, "--cluster", cluster.scheduler_address)
+    assert (result.status, "3 requests in requests: 3 created" in result.out) == (0, True), (
+        result.err
+    )
     assert "3 kept" in shell(*arguments).out
 
 
@@ -186,8 +188,8 @@ def test_a_cluster_with_tls_makes_the_keys(shell, tmp_path, monkeypatch):
             *("--cluster", started.scheduler_address),
         )
         assert started.scheduler_address.startswith("tls://")
-        ended = shell(*arguments)
-        assert (ended.status, "requires TLS" in ended.err) == (3, True), ended.err
+        result = shell(*arguments)
+        assert (result.status, "requires TLS" in result.err) == (3, True), result.err
         for name, text in (
             ("CA_FILE", security.tls_ca_file),
             ("CLIENT__CERT", security.tls_client_cert),
@@ -195,8 +197,8 @@ def test_a_cluster_with_tls_makes_the_keys(shell, tmp_path, monkeypatch):
         ):
             (tmp_path / name).write_text(text)
             monkeypatch.setenv(f"DASK_DISTRIBUTED__COMM__TLS__{name}", str(tmp_path / name))
-        ended = shell(*arguments)
-    assert (ended.status, "3 created" in ended.out) == (0, True), ended.err
+        result = shell(*arguments)
+    assert (result.status, "3 created" in result.out) == (0, True), result.err
 
 
 @pytest.mark.parametrize("address", ["tcp://10.0.0.5:8786", "10.0.0.5:8786", "tcp://nowhere", ""])
@@ -207,9 +209,9 @@ def test_cluster_on_another_computer_requires_tls(shell, address):
     table = shell.write("contoso.csv", TWO_FRONT_ENDS)
     passphrase = shell.write("passphrase", PASSPHRASE)
     arguments = ("request", table, "requests", "--passphrase-file", passphrase)
-    ended = shell(*arguments, "--cluster", address)
-    assert (ended.status, "is not encrypted" in ended.err) == (3, True), ended.err
-    assert "--cluster-without-tls" in ended.err
+    result = shell(*arguments, "--cluster", address)
+    assert (result.status, "is not encrypted" in result.err) == (3, True), result.err
+    assert "--cluster-without-tls" in result.err
     assert not (shell.folder / "requests").exists()
 
 

@@ -114,8 +114,8 @@ def test_compromised_key_of_a_covering_certificate_is_recorded(folder, complete_
         1,
         "Ask the CA to revoke " + FIRST[:3],
     )
-    again = ln.compare_as_is(PLAN, tmp_path / "estate", on=TODAY, folder=folder)
-    assert again.counts() == {"covered": 2, "compromised": 1}
+    comparison = ln.compare_as_is(PLAN, tmp_path / "estate", on=TODAY, folder=folder)
+    assert comparison.counts() == {"covered": 2, "compromised": 1}
     with pytest.raises(
         BundleError, match=f"the key of the certificate with serial number {serial} is compromised"
     ):
@@ -135,12 +135,12 @@ def test_repeating_a_request_changes_no_byte(folder, complete_as_is):
     the covered certificate still gets no request, and no file changes.
     """
     before = snapshot(folder)
-    for more in (
+    for options in (
         {"only_missing": complete_as_is, "reuse": [FIRST]},
         {},
         {"only_missing": complete_as_is},
     ):
-        bundle = write(PLAN, folder, **more)
+        bundle = write(PLAN, folder, **options)
         assert bundle.counts() == {"kept": 3}
         assert snapshot(folder) == before
 
@@ -390,8 +390,8 @@ def test_edited_comparison_is_rejected(tmp_path, complete_as_is):
     """
     for field, value in (("entry_sha256", "0" * 64), ("id", "Mediation-x"), ("state", "covered")):
         document = json.loads(complete_as_is.read_bytes())
-        wanted = next(entry for entry in document["planned"] if entry["id"] == FIRST)
-        wanted[field] = value if wanted[field] != value else "elsewhere"
+        first_entry = next(entry for entry in document["planned"] if entry["id"] == FIRST)
+        first_entry[field] = value if first_entry[field] != value else "elsewhere"
         edited = tmp_path / "edited.json"
         edited.write_text(json.dumps(document), "utf-8")
         with pytest.raises(ReturnedFileError, match="was changed after lyncnb saved it"):
@@ -418,10 +418,12 @@ def test_request_scripts_omit_covered_certificates(folder):
     assert record.covered
     assert not record.key_holder
     scripts = ln.request_scripts(plan, bundle)
-    why = {omission.request: omission.why for omission in scripts.missing}
-    assert "no request is needed" in why[with_use.id]
-    again = request_elsewhere(plan, other_folder, computer="tools01", findings=(), today=TODAY)
-    assert again.manifest.by_id[with_use.id].covered == record.covered
+    reasons = {omission.request: omission.why for omission in scripts.missing}
+    assert "no request is needed" in reasons[with_use.id]
+    second_bundle = request_elsewhere(
+        plan, other_folder, computer="tools01", findings=(), today=TODAY
+    )
+    assert second_bundle.manifest.by_id[with_use.id].covered == record.covered
 
 
 def test_saved_plan_can_omit_requests_too(tmp_path):
@@ -433,9 +435,9 @@ def test_saved_plan_can_omit_requests_too(tmp_path):
     complete_as_is = save_complete_as_is(tmp_path / "estate", plan)
     saved = ln.save_plan(plan, tmp_path / "plan.json", findings=ln.check_plan(plan, on=TODAY))
     first = plan.certificates[0].id
-    given = {"only_missing": complete_as_is, "reuse": [first], "findings": None}
-    given["accept"] = {"oauth-key-too-small": "keys of tests are quick to make"}
-    write(ln.read_saved_plan(saved.path), tmp_path / "requests", **given)
+    options = {"only_missing": complete_as_is, "reuse": [first], "findings": None}
+    options["accept"] = {"oauth-key-too-small": "keys of tests are quick to make"}
+    write(ln.read_saved_plan(saved.path), tmp_path / "requests", **options)
     standing = ln.folder_status(tmp_path / "requests", today=TODAY).saved_plan
     assert standing.agrees
     assert (standing.requests, standing.covered) == (len(plan.certificates) - 1, 1)
@@ -501,9 +503,9 @@ def test_exactly_the_selected_requests_are_omitted(tmp_path, number):
         good |= {certificate.id} if fault in ("good", "elsewhere") else set()
     comparison = ln.compare_as_is(plan, folder, on=TODAY)
     assert {entry.id for entry in comparison.planned if entry.is_good} == good
-    chosen = {name for name in sorted(good) if chance.random() < 0.6}
-    write(plan, tmp_path / "requests", only_missing=comparison, reuse=sorted(chosen))
-    assert requested(tmp_path / "requests") == servers.keys() - chosen
+    selected_ids = {name for name in sorted(good) if chance.random() < 0.6}
+    write(plan, tmp_path / "requests", only_missing=comparison, reuse=sorted(selected_ids))
+    assert requested(tmp_path / "requests") == servers.keys() - selected_ids
     (tmp_path / "kept.json").write_bytes(comparison.to_json())
     assert ln.read_as_is(tmp_path / "kept.json") == comparison
 
@@ -521,8 +523,8 @@ def test_command_line_gives_the_same_result(shell, monkeypatch):
     shell.write("passphrase", PASSPHRASE)
     call = ("request", "t.csv", "requests", "--passphrase-file", "passphrase")
     assert shell("asis", "estate", "t.csv", "--save", "kept.json").status == 1
-    ended = shell(*call, "--only-missing", "kept.json", "--reuse", first.id, "--dry-run", "--json")
-    changes = {change["id"]: change["action"] for change in json.loads(ended.out)["changes"]}
+    result = shell(*call, "--only-missing", "kept.json", "--reuse", first.id, "--dry-run", "--json")
+    changes = {change["id"]: change["action"] for change in json.loads(result.out)["changes"]}
     assert changes.pop(first.id) == "covered"
     assert set(changes.values()) == {"created"}
     assert not (shell.folder / "requests").exists()
@@ -532,10 +534,10 @@ def test_command_line_gives_the_same_result(shell, monkeypatch):
         (("--only-missing", "t.csv", "--reuse", first.id), "the content is not valid JSON"),
         (("--only-missing", "nowhere.json"), 'cannot read "nowhere.json"'),
     ):
-        ended = shell(*call, *arguments)
-        assert ended.status == 2, ended
-        assert words in ended.err
-        assert ended.err.count("lyncnb: ") == 1
+        result = shell(*call, *arguments)
+        assert result.status == 2, result
+        assert words in result.err
+        assert result.err.count("lyncnb: ") == 1
     assert not (shell.folder / "requests").exists()
 
 

@@ -150,9 +150,9 @@ def test_batch_is_written_when_it_is_complete_and_at_the_end(folder, monkeypatch
             writer(pair(number))
             # The writer stores the first pair at once. After that, it stores pairs in batches of
             # two.
-            done = [f"a{n}" for n in range(number // 2 * 2 + 1)]
-            assert sorted(writer.written) == done
-            assert sorted(path.stem for path in (folder / "csr").glob("a*.csr")) == done
+            expected = [f"a{n}" for n in range(number // 2 * 2 + 1)]
+            assert sorted(writer.written) == expected
+            assert sorted(path.stem for path in (folder / "csr").glob("a*.csr")) == expected
         writer(pair(5))
     assert len(writer.written) == 6
     assert len(list((folder / "keys").iterdir())) == 6

@@ -188,15 +188,15 @@ def test_renewal_requires_a_selection_and_a_reason(folder):
 
 def test_certificate_is_due_on_the_date_in_the_calendar(folder):
     """A certificate becomes due on the renewal date in the calendar, and only once."""
-    ends = {
+    renewal_dates = {
         renewal.request_id: renewal.renew_from for renewal in list_renewals(folder, today=LATER)
     }
-    (day,) = set(ends.values())
+    (day,) = set(renewal_dates.values())
     assert not names_of(renew_again(folder, due=True, today=day - timedelta(days=1)))
     assert (
         "no certificate is due" in renew_again(folder, due=True, today=day - timedelta(1)).notes[0]
     )
-    assert sorted(names_of(renew_again(folder, due=True, today=day))) == sorted(ends)
+    assert sorted(names_of(renew_again(folder, due=True, today=day))) == sorted(renewal_dates)
     waiting = renew_again(folder, due=True, today=day + timedelta(days=60))
     assert (waiting.changes, len(waiting.notes)) == ((), 1)
 

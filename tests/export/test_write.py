@@ -165,9 +165,9 @@ def test_past_planned_issue_date_is_rejected(folder):
     assert write(dated(2, day), folder, today=later).counts() == {"kept": 2}
     assert write(dated(1, day), folder, today=later).counts() == {"kept": 1, "retired": 1}
     first = dated(1, day).certificates[0].id
-    for more, order in ((3, {}), (2, {"renew": [first], "reason": "lost"})):
+    for count, order in ((3, {}), (2, {"renew": [first], "reason": "lost"})):
         with pytest.raises(PlanRejected, match="planned-issue-date-passed"):
-            write(dated(more, day), folder, today=later, **order)
+            write(dated(count, day), folder, today=later, **order)
     accept = {"planned-issue-date-passed": "the CA waits for it"}
     write(dated(3, day), folder, today=later, accept=accept)
     (accepted,) = read_manifest(folder).accepted
@@ -192,8 +192,8 @@ def test_requests_are_evaluated_on_the_date_of_their_creation(folder):
     that date has passed.
     """
     plan = kit.make_plan(planned_issue_date=date(2027, 1, 28), validity_days=150)
-    why = "the test's own"
-    accept = {"planned-issue-date-passed": why, "oauth-key-too-small": why}
+    reason = "the test's own"
+    accept = {"planned-issue-date-passed": reason, "oauth-key-too-small": reason}
     for today, day in ((date(2027, 1, 2), "2027-01-28"), (date(2027, 6, 14), "2027-06-14")):
         write(plan, folder, today=today, accept=accept, findings=None)
         saved = json.loads((folder / "plan.json").read_bytes())
@@ -315,8 +315,8 @@ def test_renew_creates_another_generation_with_its_reason(folder):
         ("kept", 1, ()),
         ("renewed", 2, ("renewed: key leaked",)),
     ]
-    again = write(plan, folder, renew=["Mediation-med00001"], reason="and again")
-    assert again.changes[1].generation == 3
+    second_bundle = write(plan, folder, renew=["Mediation-med00001"], reason="and again")
+    assert second_bundle.changes[1].generation == 3
     assert len(list((folder / "archive").iterdir())) == 4
     assert_complete(folder, plan, seen)
 
@@ -338,9 +338,9 @@ def test_retired_request_is_adopted_when_it_is_planned_again(folder):
     retired = write(plan_of(plan.certificates[0]), folder)
     assert retired.counts() == {"kept": 1, "retired": 1}
     assert [r.state for r in retired.requests] == ["waiting", "retired"]
-    back = write(plan, folder)
-    assert back.counts() == {"kept": 1, "adopted": 1}
-    assert back.requests[1].state == "waiting"
+    adopted = write(plan, folder)
+    assert adopted.counts() == {"kept": 1, "adopted": 1}
+    assert adopted.requests[1].state == "waiting"
     assert snapshot(folder / "keys") | snapshot(folder / "csr") == before
 
 
@@ -571,10 +571,10 @@ def test_key_of_another_request_is_detected(folder):
     """If two key files were swapped, lyncnb detects that the keys do not match their CSRs."""
     plan = numbered(2)
     write(plan, folder)
-    first, two = sorted((folder / "keys").iterdir())
+    first, second = sorted((folder / "keys").iterdir())
     swap = first.read_bytes()
-    first.write_bytes(two.read_bytes())
-    two.write_bytes(swap)
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(swap)
     assert_refused(folder, plan, "needs attention")
 
 
@@ -858,9 +858,9 @@ def test_cancel_keeps_what_is_finished_and_the_next_run_completes(folder):
     assert bundle.counts() == {"created": 2}
     assert [r.state for r in bundle.requests] == ["waiting"] * 2 + ["planned"] * 3
     seen = public_keys_of_requests(folder)
-    again = write(plan, folder)
-    assert again.counts() == {"kept": 2, "created": 3}
-    assert not again.cancelled
+    second_bundle = write(plan, folder)
+    assert second_bundle.counts() == {"kept": 2, "created": 3}
+    assert not second_bundle.cancelled
     assert_complete(folder, plan, seen)
 
 

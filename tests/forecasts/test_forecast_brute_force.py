@@ -30,12 +30,12 @@ def planned():
     """
     topology = ln.read_topology(TWO_SITES.encode())
     plan = ln.plan_certificates(topology, ln.load_rules("lync2013"))
-    wanted = {"AudioVideoAuthentication", "OAuthTokenIssuer", "Default"}
+    usages = {"AudioVideoAuthentication", "OAuthTokenIssuer", "Default"}
     by_usage: dict[str, ln.PlannedCertificate] = {}
     for certificate in plan.certificates:
-        for usage in wanted & set(certificate.usages):
+        for usage in usages & set(certificate.usages):
             by_usage.setdefault(usage, certificate)
-    assert by_usage.keys() == wanted
+    assert by_usage.keys() == usages
     return replace(plan, certificates=tuple(by_usage.values()))
 
 
@@ -50,14 +50,14 @@ def test_forecast_equals_a_search_over_every_day(planned, part):
     for seed in range(part, COUNT, PARTS):
         case = random_case(seed)
         plan = replace(planned, options=replace(planned.options, **case.options()))
-        made = ln.forecast(plan, until=case.until, start=case.start)
-        check_proofs(case, made, f"seed {seed}")
+        forecast = ln.forecast(plan, until=case.until, start=case.start)
+        check_proofs(case, forecast, f"seed {seed}")
         for certificate in plan.certificates:
             search = Search(case, usages=certificate.usages, issuer=certificate.issuer)
             problems = [
-                problem for problem in made.problems if certificate.id in problem.certificates
+                problem for problem in forecast.problems if certificate.id in problem.certificates
             ]
-            entries = [entry for entry in made.entries if entry.id == certificate.id]
+            entries = [entry for entry in forecast.entries if entry.id == certificate.id]
             works = check(case, search, entries, problems, f"seed {seed}, {certificate.id}")
             tried["works" if works else "fails"] += 1
     assert min(tried.values()) > COUNT / PARTS / 4, tried
@@ -81,16 +81,16 @@ def test_forecast_of_recorded_certificates_equals_a_search(planned, part):
         zone = {"tzinfo": UTC}
         life = (begins.replace(**zone), ends.replace(**zone))
         options = replace(planned.options, **case.options())
-        made = ln.forecast(
+        forecast = ln.forecast(
             bundle_of(planned, lambda issued, life=life: life),
             until=case.until, start=case.start, options=options,
         )  # fmt: skip
         for certificate in planned.certificates:
             search = Search(case, usages=certificate.usages, issuer=certificate.issuer)
             problems = [
-                problem for problem in made.problems if certificate.id in problem.certificates
+                problem for problem in forecast.problems if certificate.id in problem.certificates
             ]
-            entries = [entry for entry in made.entries if entry.id == certificate.id]
+            entries = [entry for entry in forecast.entries if entry.id == certificate.id]
             label = f"seed {seed}, {certificate.id}"
             works = check_recorded_renewals(case, search, entries, problems, (begins, ends), label)
             tried["works" if works else "fails"] += 1
@@ -120,9 +120,9 @@ def check_recorded_renewals(case, search, entries, problems, life, label) -> boo
         return False
     if rest:
         pairs = [(min(search.changes(day)), day) for day in ways if day in search.good]
-        wanted = [pair for pair in pairs if pair[0] >= renew]
-        change = min(wanted)[0] if wanted else max(pairs)[0]
-        expected = max(pair for pair in (wanted or pairs) if pair[0] == change)
+        preferred = [pair for pair in pairs if pair[0] >= renew]
+        change = min(preferred)[0] if preferred else max(pairs)[0]
+        expected = max(pair for pair in (preferred or pairs) if pair[0] == change)
         assert (rest[0].change_on, rest[0].issued_on) == expected, label
         assert [usage for usage, _ in rest[0].takes_effect] == [
             usage for usage in rest[0].usages if usage in LEAD_HOURS
@@ -154,8 +154,8 @@ def check(case, search, entries, problems, label) -> bool:
             if search.can_be_issued(day) and (changes := search.changes(day))
             and furthest < (change := min(changes)) <= case.until
         ]  # fmt: skip
-        ends = min(problems, key=lambda problem: problem.begins).ends
-        assert ends == min(later, default=case.until), label
+        gap_end = min(problems, key=lambda problem: problem.begins).ends
+        assert gap_end == min(later, default=case.until), label
         if label.split(",")[0].endswith(("0", "5")):
             first_gap_is_named(
                 case, search, min(problems, key=lambda problem: problem.begins), label
@@ -188,28 +188,28 @@ def first_gap_is_named(case, search, problem, label) -> None:
     """
     assert problem.rules[0].rule == "validity", label
     assert problem.rules[0].begins <= problem.rules[0].ends <= problem.begins, label
-    named = {rule.rule for rule in problem.rules[1:]}
+    rule_names = {rule.rule for rule in problem.rules[1:]}
     frozen = {rule.says.split('"')[1] for rule in problem.rules[1:] if rule.rule == "freeze"}
     for number, (begins, ends) in enumerate(case.freezes):
         if f"f{number}" in frozen:
             assert begins <= problem.begins, label
             assert ends >= problem.rules[0].begins, label
-    free = {"windows": [], "weekdays": set()} if "window" in named else {}
-    free |= {"lead": {"public": 0, "internal": 0}} if "lead time" in named else {}
-    left = [span for number, span in enumerate(case.freezes) if f"f{number}" not in frozen]
+    free = {"windows": [], "weekdays": set()} if "window" in rule_names else {}
+    free |= {"lead": {"public": 0, "internal": 0}} if "lead time" in rule_names else {}
+    remaining = [span for number, span in enumerate(case.freezes) if f"f{number}" not in frozen]
     without = Search(
-        replace(case, frozen=set(), freezes=left, **free), usages=(), issuer=search.issuer
+        replace(case, frozen=set(), freezes=remaining, **free), usages=(), issuer=search.issuer
     )
-    without.lead = 0 if "roll-over" in named else search.lead
+    without.lead = 0 if "roll-over" in rule_names else search.lead
     assert max(map(without.served_until, without.reached(case.issue))) >= problem.begins, label
 
 
-def check_proofs(case, made, label) -> None:
+def check_proofs(case, forecast, label) -> None:
     """Check that each domain has a valid proof on each issue date, and that a new proof is planned
     only if no proof is valid.
     """
     public = sorted(
-        (entry for entry in made.entries if entry.issuer == "public"),
+        (entry for entry in forecast.entries if entry.issuer == "public"),
         key=lambda entry: entry.issued_on,
     )
     proofs: list[date] = []
@@ -222,11 +222,11 @@ def check_proofs(case, made, label) -> None:
         if (
             entry.validate_on is None
         ):  # The domain cannot be validated before the planned issue date.
-            assert (entry.number, made.works) == (1, False), label
+            assert (entry.number, forecast.works) == (1, False), label
             continue
         assert entry.domains == ("contoso.com",), label
         assert entry.order_on <= entry.validate_on <= entry.issued_on, label
-        if not any(entry.id in problem.certificates for problem in made.problems):
+        if not any(entry.id in problem.certificates for problem in forecast.problems):
             assert (entry.issued_on - entry.validate_on).days <= reuse, label
         proofs.append(entry.validate_on)
 
@@ -245,10 +245,10 @@ def check_chosen_dates(search, old, new, label) -> None:
     assert new.order_by == max(day for _, day in ways) - lead, label
     life = search.end(old.issued_on) - datetime.combine(old.issued_on, time())
     renew = old.issued_on + (life * 2 // 3) // DAY * DAY
-    wanted = [way for way in ways if way[0] >= renew]
-    if wanted:
-        change = min(wanted)[0]
-        expected = max(way for way in wanted if way[0] == change)
+    preferred = [way for way in ways if way[0] >= renew]
+    if preferred:
+        change = min(preferred)[0]
+        expected = max(way for way in preferred if way[0] == change)
     else:
         expected = max(ways)
     assert (new.change_on, new.issued_on) == expected, label

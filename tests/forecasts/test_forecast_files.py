@@ -27,9 +27,9 @@ RULES = ln.load_rules("lync2013")
 
 
 def forecast(**options: object) -> ln.Forecast:
-    made = ln.PlanOptions(planned_issue_date=date(2026, 11, 25), **options)
+    plan_options = ln.PlanOptions(planned_issue_date=date(2026, 11, 25), **options)
     table = ln.read_topology(TWO_SITES.encode())
-    return ln.forecast(ln.plan_certificates(table, RULES, options=made))
+    return ln.forecast(ln.plan_certificates(table, RULES, options=plan_options))
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def full_forecast() -> ln.Forecast:
     )
 
 
-def events(made: ln.Forecast) -> list[icalendar.Event]:
-    calendar = icalendar.Calendar.from_ical(write_report(build_forecast_report(made), ".ics"))
+def events(forecast: ln.Forecast) -> list[icalendar.Event]:
+    calendar = icalendar.Calendar.from_ical(write_report(build_forecast_report(forecast), ".ics"))
     return calendar.walk("VEVENT")
 
 
@@ -96,23 +96,23 @@ def test_a_forecast_always_has_the_same_bytes(full_forecast):
     """If the same forecast is written again, all files, including the workbook, have the same
     bytes.
     """
-    for ending in FORECAST_FILE.is_ours:
-        assert write_report(build_forecast_report(full_forecast), ending) == write_report(
-            build_forecast_report(full_forecast), ending
-        ), ending
+    for suffix in FORECAST_FILE.is_ours:
+        assert write_report(build_forecast_report(full_forecast), suffix) == write_report(
+            build_forecast_report(full_forecast), suffix
+        ), suffix
 
 
 @pytest.mark.parametrize("kind", [FORECAST_FILE, FORECASTS_FILE])
 def test_files_are_recognized(full_forecast, kind: OutputKind):
     """Each file of a forecast is recognized as a file that lyncnb created and may replace."""
-    for ending, is_ours in kind.is_ours.items():
+    for suffix, is_ours in kind.is_ours.items():
         if kind is FORECAST_FILE:
-            data = write_report(build_forecast_report(full_forecast), ending)
+            data = write_report(build_forecast_report(full_forecast), suffix)
         else:
             data = write_report(
-                build_forecasts_report(ln.compare_forecasts(full_forecast, full_forecast)), ending
+                build_forecasts_report(ln.compare_forecasts(full_forecast, full_forecast)), suffix
             )
-        assert is_ours(io.BytesIO(data)), ending
+        assert is_ours(io.BytesIO(data)), suffix
 
 
 def test_assumptions_show_the_resulting_totals(full_forecast):
@@ -124,8 +124,8 @@ def test_assumptions_show_the_resulting_totals(full_forecast):
         for name in ("orders", "validations")
     )
     texts = [
-        write_report(build_forecast_report(full_forecast), ending).decode()
-        for ending in (".html", ".md")
+        write_report(build_forecast_report(full_forecast), suffix).decode()
+        for suffix in (".html", ".md")
     ]
     texts.append("\n".join(format_report(build_forecast_report(full_forecast), width=10_000)))
     assert orders > validations > 1
@@ -171,8 +171,8 @@ def test_page_and_text_escape(full_forecast):
     the tables.
     """
     bad = forecast(freezes={"<b>|=1": "2029-06-01 to 2029-08-05"})
-    for ending in (".html", ".svg"):
-        assert b"<b>|" not in write_report(build_forecast_report(bad), ending), ending
+    for suffix in (".html", ".svg"):
+        assert b"<b>|" not in write_report(build_forecast_report(bad), suffix), suffix
     assert "\\|" in write_report(build_forecast_report(bad), ".md").decode()
     page = write_report(build_forecast_report(full_forecast), ".html").decode()
     assert all(
@@ -198,13 +198,13 @@ def test_picture(full_forecast):
 
 def test_nothing_to_do():
     """The forecast for a plan without certificates is empty in every format."""
-    made = forecast()
-    empty = replace(made, entries=(), problems=(), limits=())
+    original = forecast()
+    empty = replace(original, entries=(), problems=(), limits=())
     assert empty.works
     assert empty.months == ()
     assert "0 certificates" in repr(empty)
-    for ending in FORECAST_FILE.is_ours:
-        assert write_report(build_forecast_report(empty), ending)
+    for suffix in FORECAST_FILE.is_ours:
+        assert write_report(build_forecast_report(empty), suffix)
 
 
 def test_many_servers_are_shortened():
@@ -213,23 +213,25 @@ def test_many_servers_are_shortened():
     """
     servers = (front_end(number) for number in range(60))
     plan = ln.plan_certificates(topology(*servers), RULES)
-    made = ln.forecast(plan, start=date(2026, 11, 25), until=date(2027, 12, 31))
+    large_forecast = ln.forecast(plan, start=date(2026, 11, 25), until=date(2027, 12, 31))
     # The forecast has entries for 60 servers and the OAuth certificate, and shows 50 of them.
-    assert "and 11 more" in str(events(made)[0]["description"])
-    lines = list(format_report(build_forecast_report(made, max_shown=5), width=100))
+    assert "and 11 more" in str(events(large_forecast)[0]["description"])
+    lines = list(format_report(build_forecast_report(large_forecast, max_shown=5), width=100))
     assert lines[-1] == "… and 56 more rows; to show all rows, use --json or -o FILE"
-    assert "and 56 more" in made._repr_html_()
+    assert "and 56 more" in large_forecast._repr_html_()
 
 
 def test_validation_on_a_separate_date():
     """If a domain must be validated long before an order, the calendar has a separate date for the
     validation.
     """
-    made = forecast(lead_days={"public": 20})
-    late = [entry for entry in made.entries if entry.validate_on not in (None, entry.order_on)]
+    result = forecast(lead_days={"public": 20})
+    late = [entry for entry in result.entries if entry.validate_on not in (None, entry.order_on)]
     assert late
     assert all((entry.issued_on - entry.validate_on).days == 10 for entry in late)
-    tasks = {(str(event["summary"]).split()[0], event.decoded("dtstart")) for event in events(made)}
+    tasks = {
+        (str(event["summary"]).split()[0], event.decoded("dtstart")) for event in events(result)
+    }
     assert {("Validate", entry.validate_on) for entry in late} <= tasks
 
 
@@ -239,9 +241,9 @@ def test_comparison_in_a_notebook(full_forecast):
     """
     pair = ln.compare_forecasts(full_forecast, forecast())
     assert list(pair.to_frame().columns) == ["When", "Work", "First", "Second", "Difference"]
-    shown = pair._repr_html_()
-    assert "Problems with the schedule" in shown
-    assert "<td>first</td>" in shown
+    page = pair._repr_html_()
+    assert "Problems with the schedule" in page
+    assert "<td>first</td>" in page
     assert " | " in repr(pair)
     assert (
         "Problems with the schedule"

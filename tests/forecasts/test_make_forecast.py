@@ -34,8 +34,8 @@ def with_options(plan: ln.CertificatePlan, **options: object) -> ln.CertificateP
     return replace(plan, options=replace(plan.options, planned_issue_date=ISSUE, **options))
 
 
-def find_entries(made: ln.Forecast, usage: str) -> list[ForecastEntry]:
-    return [entry for entry in made.entries if usage in entry.usages]
+def find_entries(forecast: ln.Forecast, usage: str) -> list[ForecastEntry]:
+    return [entry for entry in forecast.entries if usage in entry.usages]
 
 
 def days(entries: list[ForecastEntry], field: str) -> list[str]:
@@ -89,8 +89,8 @@ def test_a_ca_may_validate_each_name(ca, validated):
 
     Other CAs accept a proof for the domain.
     """
-    made = ln.forecast(planned(ca={"public": ca}, planned_issue_date=ISSUE))
-    assert find_entries(made, "AccessEdgeExternal")[0].domains == validated
+    forecast = ln.forecast(planned(ca={"public": ca}, planned_issue_date=ISSUE))
+    assert find_entries(forecast, "AccessEdgeExternal")[0].domains == validated
 
 
 def test_oauth_certificate_takes_effect_a_day_before_the_old_one_ends():
@@ -110,8 +110,8 @@ def test_work_by_month():
     """The monthly numbers of orders, validations, server changes and restarts equal the numbers in
     the entries.
     """
-    made = ln.forecast(with_options(planned(), lead_days={"public": 3}))
-    months = {month.month: month for month in made.months}
+    forecast = ln.forecast(with_options(planned(), lead_days={"public": 3}))
+    months = {month.month: month for month in forecast.months}
     assert list(months) == sorted(months)
     assert len(months) == 4 * 12 + 2  # The forecast lists every month from 2026-11 to 2030-12.
     first = months["2026-11"]
@@ -126,27 +126,27 @@ def test_work_by_month():
         1 if certificate.shared_by == "deployment" else len(certificate.servers)
         for certificate in certificates
     )
-    assert sum(month.orders for month in made.months) == len(made.entries)
+    assert sum(month.orders for month in forecast.months) == len(forecast.entries)
     # If both certificates of an Edge pool change on the same date, each of its servers restarts
     # only once.
     by_day = {}
-    for entry in made.entries:
+    for entry in forecast.entries:
         if entry.restarts:
             by_day.setdefault(entry.change_on, set()).update(entry.servers)
-    assert sum(month.restarts for month in made.months) == sum(map(len, by_day.values()))
+    assert sum(month.restarts for month in forecast.months) == sum(map(len, by_day.values()))
 
 
 def test_freeze_that_is_too_long_is_reported():
     """If a freeze of 60 days prevents the timely renewal of a certificate that is valid for 47
     days, the forecast shows the gap, its dates, and the three rules that cause it.
     """
-    made = ln.forecast(with_options(planned(), freezes={"merger": "2029-06-01 to 2029-07-30"}))
+    forecast = ln.forecast(with_options(planned(), freezes={"merger": "2029-06-01 to 2029-07-30"}))
     problem = next(
         candidate
-        for candidate in made.problems
+        for candidate in forecast.problems
         if "access" in str(candidate) or "Edge" in str(candidate)
     )
-    assert not made.works
+    assert not forecast.works
     # A certificate that is issued on 2029-05-31, the last day before the freeze, ends on
     # 2029-07-16. The A/V service needs 8 more hours. A certificate that is deployed on the first
     # day after the freeze takes effect at the end of that day.
@@ -159,7 +159,7 @@ def test_freeze_that_is_too_long_is_reported():
     assert "6.3.2" in validity.source
     assert freeze.says == '"merger", 2029-06-01 to 2029-07-30: no orders, no server changes'
     after = [
-        entry for entry in made.entries if entry.id in problem.certificates and entry.late_from
+        entry for entry in forecast.entries if entry.id in problem.certificates and entry.late_from
     ]
     assert days(after, "issued_on") == ["2029-07-31"]
 
@@ -169,16 +169,18 @@ def test_roll_over_without_an_available_day_is_reported():
     certificate, the forecast reports that this is too late.
     """
     plan = planned()
-    ends = datetime(2027, 5, 1, tzinfo=UTC) - timedelta(seconds=1)
-    bundle = bundle_of(plan, lambda certificate: (ends - timedelta(days=89), ends))
+    end = datetime(2027, 5, 1, tzinfo=UTC) - timedelta(seconds=1)
+    bundle = bundle_of(plan, lambda certificate: (end - timedelta(days=89), end))
     options = ln.PlanOptions(freezes={"quarter": "2027-02-01 to 2027-04-29"})
-    made = ln.forecast(bundle, start=date(2027, 1, 31), until=date(2027, 6, 1), options=options)
-    edge = find_entries(made, "AudioVideoAuthentication")
-    problem = next(candidate for candidate in made.problems if edge[0].id in candidate.certificates)
+    forecast = ln.forecast(bundle, start=date(2027, 1, 31), until=date(2027, 6, 1), options=options)
+    edge = find_entries(forecast, "AudioVideoAuthentication")
+    problem = next(
+        candidate for candidate in forecast.problems if edge[0].id in candidate.certificates
+    )
     assert f"{problem.begins} {problem.ends}" == "2027-04-30 2027-04-30"
     assert [rule.rule for rule in problem.rules] == ["validity", "roll-over", "freeze"]
     # Without OAuth tokens, a change on the last day of the old certificate is not late.
-    assert not any(entry.late_from for entry in find_entries(made, "Default"))
+    assert not any(entry.late_from for entry in find_entries(forecast, "Default"))
 
 
 def test_roll_over_before_a_certificate_ends_at_midnight():
@@ -186,11 +188,11 @@ def test_roll_over_before_a_certificate_ends_at_midnight():
     second-to-last day.
     """
     plan = planned()
-    ends = datetime(2027, 5, 1, tzinfo=UTC) - timedelta(seconds=1)
-    bundle = bundle_of(plan, lambda certificate: (ends - timedelta(days=90), ends))
+    end = datetime(2027, 5, 1, tzinfo=UTC) - timedelta(seconds=1)
+    bundle = bundle_of(plan, lambda certificate: (end - timedelta(days=90), end))
     options = ln.PlanOptions(windows={"one": "2027-04-29", "then": "2027-06-01 to 2028-12-31"})
-    made = ln.forecast(bundle, start=date(2027, 2, 1), until=date(2027, 6, 1), options=options)
-    second = find_entries(made, "OAuthTokenIssuer")[1]
+    forecast = ln.forecast(bundle, start=date(2027, 2, 1), until=date(2027, 6, 1), options=options)
+    second = find_entries(forecast, "OAuthTokenIssuer")[1]
     assert (second.change_on, second.change_by) == (date(2027, 4, 29), date(2027, 4, 29))
     assert [f"{moment}" for _, moment in second.takes_effect] == ["2027-04-29 23:59:59+00:00"]
 
@@ -199,8 +201,10 @@ def test_lead_time_before_the_first_issue():
     """If an order was due before the start of the forecast, the report contains the due date and
     the start date.
     """
-    made = ln.forecast(with_options(planned(), lead_days={"public": 5}), start=date(2026, 11, 24))
-    rules = {rule.rule: rule for problem in made.problems for rule in problem.rules}
+    forecast = ln.forecast(
+        with_options(planned(), lead_days={"public": 5}), start=date(2026, 11, 24)
+    )
+    rules = {rule.rule: rule for problem in forecast.problems for rule in problem.rules}
     assert list(rules) == ["earliest order"]
     says = rules["earliest order"].says
     assert "you must order it by 2026-11-20" in says
@@ -211,10 +215,10 @@ def test_maintenance_windows_that_never_occur():
     """If no maintenance window allows server changes, the forecast reports that no certificate can
     be deployed.
     """
-    made = ln.forecast(with_options(planned(), windows={"past": "2020-01-01"}))
-    ids = [name for problem in made.problems for name in problem.certificates]
+    forecast = ln.forecast(with_options(planned(), windows={"past": "2020-01-01"}))
+    ids = [name for problem in forecast.problems for name in problem.certificates]
     assert sorted(ids) == sorted(certificate.id for certificate in planned().certificates)
-    for problem in made.problems:
+    for problem in forecast.problems:
         assert {rule.rule for rule in problem.rules} == {"validity", "window"}
         assert f"{problem.begins} {problem.ends}" == "2026-11-25 2030-12-31"
 
@@ -230,16 +234,17 @@ def test_certificate_that_ends_before_the_first_window():
             windows={"w": "2029-04-14 to 2030-12-31"},
         ),
     )  # fmt: skip
-    made = ln.forecast(plan)
+    forecast = ln.forecast(plan)
     for usage in ("AudioVideoAuthentication", "Default"):
-        first, second, *_ = find_entries(made, usage)
+        first, second, *_ = find_entries(forecast, usage)
         assert (first.valid_until, first.change_on, first.changes) == (date(2029, 4, 13), None, 0)
         assert second.change_on == date(2029, 4, 14)
         assert not second.restarts  # No server was in use before this date.
     assert all(
-        entry.change_on is None or entry.change_on <= entry.valid_until for entry in made.entries
+        entry.change_on is None or entry.change_on <= entry.valid_until
+        for entry in forecast.entries
     )
-    problem = made.problems[0]
+    problem = forecast.problems[0]
     assert [rule.says for rule in problem.rules] == [
         "a certificate that is issued on 2029-03-15 is valid until 2029-04-13 (the plan requests 30 days)",
         "no maintenance window includes any day from 2029-03-15 to 2029-04-13",
@@ -253,8 +258,10 @@ def test_start_date_is_required():
     with pytest.raises(PlanError, match="forecast needs a start date") as raised:
         ln.forecast(planned())
     assert "planned_issue_date" in raised.value.hint
-    made = ln.forecast(planned(), start=date(2027, 1, 1))
-    assert {entry.issued_on for entry in made.entries if entry.number == 1} == {date(2027, 1, 1)}
+    forecast = ln.forecast(planned(), start=date(2027, 1, 1))
+    assert {entry.issued_on for entry in forecast.entries if entry.number == 1} == {
+        date(2027, 1, 1)
+    }
     for until in (date(2026, 11, 24), date(2190, 1, 1)):
         with pytest.raises(PlanError, match="forecast period cannot be from 2026-11-25 to"):
             ln.forecast(with_options(planned()), until=until)
@@ -267,13 +274,13 @@ def test_order_of_rows_does_not_change_the_forecast():
     If the rows are in another order, only the forecast's order differs.
     """
     head, first, *rest = FIVE_SERVERS.splitlines(keepends=True)
-    made, again, turned = (
+    forecast, repeated, turned = (
         ln.forecast(with_options(planned(table)))
         for table in (FIVE_SERVERS, FIVE_SERVERS, "".join((head, first, *reversed(rest))))
     )
-    assert made == again
-    assert made.months == turned.months
-    assert set(made.entries) == set(turned.entries)
+    assert forecast == repeated
+    assert forecast.months == turned.months
+    assert set(forecast.entries) == set(turned.entries)
 
 
 def test_ca_with_its_own_limits():
@@ -295,16 +302,16 @@ def test_ca_with_its_own_limits():
     assert days(edge[:3], "validate_on") == ["2026-11-25", "2027-01-24", "2027-03-25"]
     assert all(entry.validate_on == entry.issued_on for entry in edge)
     rows = {(row[0], row[1]): row[2:] for row in pair._list_rows()}
-    before, after, more = rows["all", "Orders"]
-    assert more == after - before > 0
+    before, after, difference = rows["all", "Orders"]
+    assert difference == after - before > 0
 
 
 def test_picture_shows_the_limits_of_the_issuing_ca():
     """The picture of a forecast shows the limits of the issuing CA and the limits for all public
     CAs.
     """
-    made = ln.forecast(with_options(planned(ca={"public": "Let's Encrypt"})))
-    kinds = [limit.kind for limit in made.limits]
+    forecast = ln.forecast(with_options(planned(ca={"public": "Let's Encrypt"})))
+    kinds = [limit.kind for limit in forecast.limits]
     assert kinds.count("Limits of public CAs") == 3
     assert kinds.count("Limits of Let's Encrypt") == 3
     assert {limit.kind for limit in ln.forecast(with_options(planned())).limits} == {kinds[0]}
@@ -314,11 +321,11 @@ def test_months_with_much_work_are_visible():
     """The forecast shows a row for each year and a cell for each month, with a bar for the amount
     of work.
     """
-    made = ln.forecast(with_options(planned()))
-    rows = {row[0]: row[1:] for row in made.changes()}
+    forecast = ln.forecast(with_options(planned()))
+    rows = {row[0]: row[1:] for row in forecast.changes()}
     assert list(rows) == ["2026", "2027", "2028", "2029", "2030"]
-    most = max(month.changes for month in made.months)
-    for month in made.months:
+    most = max(month.changes for month in forecast.months)
+    for month in forecast.months:
         number, _, bar = rows[month.month[:4]][int(month.month[5:]) - 1].partition(" ")
         assert int(number or 0) == month.changes
         assert (bar == "█") == (month.changes == most)
@@ -350,20 +357,20 @@ def test_forecast_uses_recorded_certificates(tmp_path):
     answers = sorted((tmp_path / "answers").iterdir())
     ln.receive(tmp_path / "r", *answers, today=date(2026, 11, 25))
     opened = ln.open_requests(tmp_path / "r")
-    made = ln.forecast(tmp_path / "r", start=date(2026, 12, 1))
+    forecast = ln.forecast(tmp_path / "r", start=date(2026, 12, 1))
     renewals = {renewal.request_id: renewal for renewal in ln.list_renewals(opened, today=ISSUE)}
-    on_record = [entry for entry in made.entries if entry.number == 0]
+    on_record = [entry for entry in forecast.entries if entry.number == 0]
     assert {entry.id for entry in on_record} == renewals.keys()
     for entry in on_record:
         assert entry.order_on is None
         assert entry.renew_from == renewals[entry.id].renew_from
-    following = [entry for entry in made.entries if entry.number == 1]
+    following = [entry for entry in forecast.entries if entry.number == 1]
     for entry in following:
         predecessor = renewals[entry.id]
         assert entry.issued_on >= predecessor.renew_from
         for _, moment in entry.takes_effect:
             assert (predecessor.not_after - moment).total_seconds() == 24 * 3600
-    assert made == ln.forecast(opened, start=date(2026, 12, 1))
+    assert forecast == ln.forecast(opened, start=date(2026, 12, 1))
     assert ln.forecast(opened).start == datetime.now(UTC).date()
 
 
@@ -377,13 +384,13 @@ def test_expired_certificate_is_a_problem_today(tmp_path):
     ln.demo.answer(bundle, tmp_path / "answers", today=first)
     ln.receive(tmp_path / "r", *sorted((tmp_path / "answers").iterdir()), today=first)
     assert ln.forecast(tmp_path / "r", start=first, until=date(2024, 6, 1)).works
-    made = ln.forecast(tmp_path / "r")
-    assert not made.works
-    assert any("servers have no valid certificate" in problem.what for problem in made.problems)
+    forecast = ln.forecast(tmp_path / "r")
+    assert not forecast.works
+    assert any("servers have no valid certificate" in problem.what for problem in forecast.problems)
     # The forecast expects that later certificates have the lifetime of the CA's last certificate.
-    following = [entry for entry in made.entries if entry.number]
+    following = [entry for entry in forecast.entries if entry.number]
     assert {(entry.valid_until - entry.issued_on).days + 1 for entry in following} == {730}
-    assert not [note for note in made.notes if "from an internal CA" in note]
+    assert not [note for note in forecast.notes if "from an internal CA" in note]
     assert (
         "assumes a validity of 365 days for 3 certificates from an internal CA"
         in ln.forecast(plan).notes[0]
@@ -396,9 +403,9 @@ def test_a_product_without_steps():
     """
     plan = with_options(planned())
     bare = replace(plan, rules=replace(plan.rules, settings={}))
-    made = ln.forecast(bare)
-    assert made.works
-    assert not any(entry.takes_effect or entry.restarts for entry in made.entries)
+    forecast = ln.forecast(bare)
+    assert forecast.works
+    assert not any(entry.takes_effect or entry.restarts for entry in forecast.entries)
     assert any(entry.takes_effect for entry in ln.forecast(plan).entries)
 
 
@@ -407,18 +414,18 @@ def test_waiting_request_is_issued_on_the_planned_date():
     forecast if that is later.
     """
     plan = planned()
-    ends = datetime(2027, 5, 1, tzinfo=UTC)
+    end = datetime(2027, 5, 1, tzinfo=UTC)
     issued_ids = {
         certificate.id for certificate in plan.certificates if certificate.issuer == "internal"
     }
-    bundle = bundle_of(plan, lambda certificate: (ends - timedelta(days=200), ends)
+    bundle = bundle_of(plan, lambda certificate: (end - timedelta(days=200), end)
                        if certificate.id in issued_ids else None)  # fmt: skip
     for issue, expected in ((date(2027, 1, 1), "2027-01-01"), (date(2026, 1, 1), "2026-12-01")):
         options = ln.PlanOptions(planned_issue_date=issue)
-        made = ln.forecast(bundle, start=date(2026, 12, 1), options=options)
-        first = {str(entry.issued_on) for entry in made.entries if entry.number == 1}
+        forecast = ln.forecast(bundle, start=date(2026, 12, 1), options=options)
+        first = {str(entry.issued_on) for entry in forecast.entries if entry.number == 1}
         waiting = [
-            entry for entry in made.entries if entry.id not in issued_ids and entry.number == 1
+            entry for entry in forecast.entries if entry.id not in issued_ids and entry.number == 1
         ]
         assert {str(entry.issued_on) for entry in waiting} == {expected}
         assert len(first) > 1
@@ -430,27 +437,27 @@ def test_forecast_of_a_plan_document(tmp_path):
     """
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(ln.plan_document(planned(), ln.check_plan(planned(), on=ISSUE))))
-    made = ln.forecast(path, options=ln.PlanOptions(planned_issue_date=ISSUE))
-    assert made.months == ln.forecast(with_options(planned())).months
+    forecast = ln.forecast(path, options=ln.PlanOptions(planned_issue_date=ISSUE))
+    assert forecast.months == ln.forecast(with_options(planned())).months
 
 
 def test_no_order_is_possible():
     """If no planned issue date is set and freezes never end, a finding reports that no order is
     possible.
     """
-    made = ln.forecast(
+    forecast = ln.forecast(
         planned(), start=ISSUE, options=ln.PlanOptions(freezes={"all": "01-01 to 12-31"})
     )
-    assert made.entries == ()
-    assert {problem.what for problem in made.problems} == {
+    assert forecast.entries == ()
+    assert {problem.what for problem in forecast.problems} == {
         "the certificate cannot be installed on or before 2030-12-31"
     }
 
 
 def test_each_issuer_has_its_own_validity():
     """The options for an internal CA do not affect certificates from a public CA, and vice versa."""
-    made = ln.forecast(with_options(planned(), validity={"internal": 365, "public": 90}))
-    first = {entry.issuer: entry for entry in made.entries if entry.number == 1}
+    forecast = ln.forecast(with_options(planned(), validity={"internal": 365, "public": 90}))
+    first = {entry.issuer: entry for entry in forecast.entries if entry.number == 1}
     lives = {
         issuer: (entry.valid_until - entry.issued_on).days + 1 for issuer, entry in first.items()
     }
@@ -461,10 +468,10 @@ def test_renewal_after_the_end_of_the_forecast():
     """A certificate that is valid for thirty years is renewed after the end of the forecast, so
     there is only one order.
     """
-    made = ln.forecast(with_options(planned(), validity_days=10_950))
-    internal = [entry for entry in made.entries if entry.issuer == "internal"]
+    forecast = ln.forecast(with_options(planned(), validity_days=10_950))
+    internal = [entry for entry in forecast.entries if entry.issuer == "internal"]
     assert {entry.number for entry in internal} == {1}
-    assert made.works
+    assert forecast.works
 
 
 OLD = datetime(2026, 10, 1, tzinfo=UTC), datetime(2027, 1, 10, 23, 59, 59, tzinfo=UTC)
@@ -476,13 +483,17 @@ def renewed(plan, *, is_back):
     bundle = bundle_of(plan, lambda certificate: OLD)
     records = []
     for record in bundle.requests:
-        again = record.build_next_generation(at="2026-12-30T08:00:00Z", reasons=("renewed: due",))
-        again = replace(again, state="waiting", written_at="2026-12-30T08:00:00Z", csr_sha256="a")
+        next_record = record.build_next_generation(
+            at="2026-12-30T08:00:00Z", reasons=("renewed: due",)
+        )
+        next_record = replace(
+            next_record, state="waiting", written_at="2026-12-30T08:00:00Z", csr_sha256="a"
+        )
         if is_back:
             begins, ends = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in NEW)
             issued = replace(record.issued, not_before=begins, not_after=ends, received_at=begins)
-            again = again.with_issued(issued, at=begins)
-        records.append(again)
+            next_record = next_record.with_issued(issued, at=begins)
+        records.append(next_record)
     return replace(bundle, manifest=bundle.manifest.with_records(records))
 
 
@@ -493,9 +504,9 @@ def test_pending_renewal_is_the_next_certificate(is_back):
     """
     plan = with_options(planned(TWO_FRONT_ENDS), lead_days={"": 4}, validity_days=100)
     folder, options = renewed(plan, is_back=is_back), plan.options
-    made = ln.forecast(folder, start=date(2027, 1, 4), until=date(2027, 3, 1), options=options)
-    assert made.works
-    now, following = made.entries[:2]
+    forecast = ln.forecast(folder, start=date(2027, 1, 4), until=date(2027, 3, 1), options=options)
+    assert forecast.works
+    now, following = forecast.entries[:2]
     assert (now.number, now.valid_until) == (0, date(2027, 1, 10))
     assert (following.number, following.order_on) == (1, date(2026, 12, 30))
     expected = date(2027, 1, 2) if is_back else date(2027, 1, 4)
@@ -511,10 +522,10 @@ def test_renewal_after_the_end_is_a_problem(is_back):
     plan = with_options(planned(TWO_FRONT_ENDS), validity_days=100)
     options = replace(plan.options, windows={"w": "2026-12-05, 2027-01-16, 2027-03-27"})
     folder = renewed(plan, is_back=is_back)
-    made = ln.forecast(folder, start=date(2027, 1, 4), until=date(2027, 2, 15), options=options)
-    days = {(problem.begins, problem.ends) for problem in made.problems}
+    forecast = ln.forecast(folder, start=date(2027, 1, 4), until=date(2027, 2, 15), options=options)
+    days = {(problem.begins, problem.ends) for problem in forecast.problems}
     assert max(days) == (date(2027, 1, 11), date(2027, 1, 16))
-    assert {name for problem in made.problems for name in problem.certificates} == {
+    assert {name for problem in forecast.problems for name in problem.certificates} == {
         certificate.id for certificate in plan.certificates
     }
 
@@ -529,6 +540,6 @@ def test_an_expired_certificate_in_use_is_a_problem_on_every_day(state, start):
     folder = bundle_of(plan, lambda certificate: OLD)
     if state != "in use":
         folder = renewed(plan, is_back=state == "back")
-    made = ln.forecast(folder, start=start, until=date(2029, 12, 31), options=plan.options)
-    assert not made.works
-    assert min(problem.begins for problem in made.problems) <= start
+    forecast = ln.forecast(folder, start=start, until=date(2029, 12, 31), options=plan.options)
+    assert not forecast.works
+    assert min(problem.begins for problem in forecast.problems) <= start

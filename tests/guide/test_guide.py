@@ -31,10 +31,10 @@ RANDOM = int(os.environ.get("LYNCNB_INTERVIEWS", "100"))
 SMALL = {"sip_domains": "contoso.com", "site": [{"name": "Taipei"}]}
 
 
-def answers(**more):
+def answers(**overrides):
     """Return the guide's answers for a small deployment. The arguments override or add answers."""
-    site = {"name": "Taipei"} | more.pop("of_site", {})
-    return ln.GuideAnswers.of({"sip_domains": "contoso.com"} | more | {"site": [site]})
+    site = {"name": "Taipei"} | overrides.pop("of_site", {})
+    return ln.GuideAnswers.of({"sip_domains": "contoso.com"} | overrides | {"site": [site]})
 
 
 @pytest.mark.parametrize("path", INTERVIEWS, ids=lambda path: path.stem)
@@ -55,13 +55,13 @@ def test_answers_are_read_back_unchanged():
     code are the same.
     """
     for path in INTERVIEWS:
-        given = ln.GuideAnswers.from_toml(path)
-        again = ln.GuideAnswers.from_toml(given.to_toml().encode())
-        assert (again, again.to_toml()) == (given, given.to_toml())
-        made = {}
-        exec(ln.guided_plan(given).python, made)
-        assert made["topology"] == guided_topology(given)
-        assert made["answers"] == given
+        guide_answers = ln.GuideAnswers.from_toml(path)
+        reread = ln.GuideAnswers.from_toml(guide_answers.to_toml().encode())
+        assert (reread, reread.to_toml()) == (guide_answers, guide_answers.to_toml())
+        namespace = {}
+        exec(ln.guided_plan(guide_answers).python, namespace)
+        assert namespace["topology"] == guided_topology(guide_answers)
+        assert namespace["answers"] == guide_answers
 
 
 def random_text(question, chance, site):
@@ -73,7 +73,7 @@ def random_text(question, chance, site):
         "service_names": ["{site}{service}{k}", "access=sip{k}-{site};x-{service}{k}-{site}"],
     }
     names = {"sites": ["Taipei", "Tainan", "London", "台北", "New York"]}
-    made = {
+    makers = {
         "choice": lambda: chance.choice([*question.choices]),
         "product": lambda: chance.choice(list_products()),
         "target_os": lambda: chance.choice(["2012R2", "2016", "2019", "2022"]),
@@ -92,7 +92,7 @@ def random_text(question, chance, site):
         "label": lambda: "",
         "pattern": lambda: chance.choice(["", *patterns.get(question.key, [])]),
     }
-    return made[question.kind]()
+    return makers[question.kind]()
 
 
 def random_interview(chance):
@@ -100,11 +100,11 @@ def random_interview(chance):
     texts = {}
     while True:
         walked = walk_questions(texts)
-        left = [answer for answer in walked if answer.place not in texts]
-        if not left:
+        unanswered = [answer for answer in walked if answer.place not in texts]
+        if not unanswered:
             assert not [answer for answer in walked if answer.problem]
             return ln.GuideAnswers(questions=walked)
-        for answer in left:
+        for answer in unanswered:
             is_any = chance.random() < 0.6 or not answer.question.default
             texts[answer.place] = (
                 random_text(answer.question, chance, answer.site) if is_any else ""
@@ -117,13 +117,13 @@ def test_any_valid_answers_are_planned_without_errors():
     """
     laid_out = 0
     for seed in range(RANDOM):
-        given = random_interview(random.Random(seed))
-        problems = lay_out(given).problems
+        guide_answers = random_interview(random.Random(seed))
+        problems = lay_out(guide_answers).problems
         # Valid answers of a random interview can cause only one problem: a missing Edge Server.
         if problems:
             assert "no site has an Edge Server" in problems[0].message, (seed, problems)
             continue
-        first = ln.guided_plan(given)
+        first = ln.guided_plan(guide_answers)
         wrong = [str(finding) for finding in first.findings if finding.severity != "notice"]
         assert not wrong, (seed, wrong)
         assert ln.read_topology(first.topology.to_csv()) == first.topology, seed
@@ -136,8 +136,10 @@ def test_every_answer_is_used():
     chance = random.Random(1)
     unused = {question.key for question in read_interview().question}
     base = {"sip_domains": "contoso.com;fabrikam.com", "product": "sfb2015", "xmpp": "yes"}
-    for more in ({}, {"hybrid": "yes"}, {"simple_urls": "one-host"}, {"product": "lync2013"}):
-        texts = {("", key): text for key, text in (base | more).items()} | {("", "sites"): "Main"}
+    for overrides in ({}, {"hybrid": "yes"}, {"simple_urls": "one-host"}, {"product": "lync2013"}):
+        texts = {("", key): text for key, text in (base | overrides).items()} | {
+            ("", "sites"): "Main"
+        }
         texts |= {("Main", "edition"): "both", ("Main", "directors"): "1"}
         was = ln.GuideAnswers(questions=walk_questions(texts))
         for answer in was.questions:
@@ -176,7 +178,7 @@ def test_clients_sign_in_at_directors_or_the_first_pool():
 
 
 @pytest.mark.parametrize(
-    ("more", "message", "hint"),
+    ("overrides", "message", "hint"),
     [
         (
             {"server_names": "server"},
@@ -265,12 +267,12 @@ def test_clients_sign_in_at_directors_or_the_first_pool():
         ),
     ],
 )
-def test_wrong_answer_is_reported_with_its_location(more, message, hint):
+def test_wrong_answer_is_reported_with_its_location(overrides, message, hint):
     """Each wrong answer is rejected before a table is created, and the error message gives its
     location and a hint.
     """
     with pytest.raises(AnswersError) as caught:
-        answers(**more)
+        answers(**overrides)
     problems = [(str(problem), problem.hint) for problem in caught.value.problems]
     assert [problem for problem in problems if message in problem[0] and hint in problem[1]], (
         problems
@@ -278,7 +280,7 @@ def test_wrong_answer_is_reported_with_its_location(more, message, hint):
 
 
 @pytest.mark.parametrize(
-    ("more", "message", "hint"),
+    ("overrides", "message", "hint"),
     [
         ({"of_site": {"edge_servers": 0}}, "no site has an Edge Server, but the answer to remote", "answer no"),
         ({"server_names": "{site}-fe{n:02}"},
@@ -295,13 +297,13 @@ def test_wrong_answer_is_reported_with_its_location(more, message, hint):
         ({"of_site": {"branch_servers": ["Taipei"]}}, 'two sites have the name "Taipei"', "different name"),
     ],
 )  # fmt: skip
-def test_answers_that_do_not_fit_together(more, message, hint):
+def test_answers_that_do_not_fit_together(overrides, message, hint):
     """If answers are valid individually but contradict each other, the error message names the
     location of each answer.
     """
-    given = answers(**more)
+    guide_answers = answers(**overrides)
     with pytest.raises(AnswersError, match="contradict each other") as caught:
-        guided_topology(given)
+        guided_topology(guide_answers)
     problems = [(problem.message, problem.hint) for problem in caught.value.problems]
     assert [problem for problem in problems if message in problem[0] and hint in problem[1]], (
         problems
@@ -340,10 +342,10 @@ def test_short_names():
     """The short name of a site has three letters, or more if two sites begin with the same letters.
     A site without Latin letters gets a number.
     """
-    made = make_short_names(
+    short_names = make_short_names(
         ["Taipei", "Tainan", "Main", "台北", "Zürich", "New York", "Tai", "東京"]
     )
-    assert made == {
+    assert short_names == {
         "Taipei": "tai", "Tainan": "tain", "Main": "main", "台北": "site4", "Zürich": "zur",
         "New York": "new", "Tai": "tai7", "東京": "site8",
     }  # fmt: skip
@@ -421,8 +423,8 @@ def test_first_plan_is_written_completely_or_not_at_all(tmp_path):
 def test_incomplete_output_is_removed(tmp_path):
     """If the guide cannot write its last file, it removes or restores the first two files."""
     sites = [{"name": f"Site {n}"} for n in range(6)]
-    given = ln.GuideAnswers.of({"sip_domains": "contoso.com", "site": sites})
-    first, folder = ln.guided_plan(given), tmp_path / "plan"
+    guide_answers = ln.GuideAnswers.of({"sip_domains": "contoso.com", "site": sites})
+    first, folder = ln.guided_plan(guide_answers), tmp_path / "plan"
     sizes = {name: len(data) for name, data in first.files().items()}
     assert max(sizes, key=sizes.__getitem__) == "guide.toml"
     folder.mkdir()
@@ -439,8 +441,8 @@ def test_incomplete_output_is_removed(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
         signal.signal(signal.SIGXFSZ, ignored)
-    left = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert left == {"plan.toml": b"mine", "guide.toml": b"mine"}
+    remaining = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert remaining == {"plan.toml": b"mine", "guide.toml": b"mine"}
     assert not (tmp_path / "new").exists()
 
 
@@ -468,10 +470,10 @@ def test_path_of_a_custom_product(tmp_path, monkeypatch):
     first = ln.guided_plan(ln.GuideAnswers.from_toml("mine/given.toml"))
     assert first.plan.rules.title == "Mine 1"
     ln.write_first_plan(first, "there/now")
-    again = ln.GuideAnswers.from_toml("there/now/guide.toml")
+    reread = ln.GuideAnswers.from_toml("there/now/guide.toml")
     assert 'product = "../../mine/own.toml"' in Path("there/now/guide.toml").read_text()
     assert 'product = "../../mine/own.toml"' in Path("there/now/plan.toml").read_text()
-    assert guided_topology(again) == first.topology
+    assert guided_topology(reread) == first.topology
     beside = REPOSITORY / "tests" / "products" / "lighthouse.toml"
     with pytest.raises(AnswersError) as caught:
         guided_topology(answers(product=str(beside), remote_users="no"))
@@ -544,8 +546,11 @@ def test_site_name_with_invisible_characters():
     characters.
     """
     text = 'sip_domains = "contoso.com"\n[[site]]\nname = " New\\u200b  York\\ufeff "\n'
-    given = ln.GuideAnswers.from_toml(f"{text}edge_servers = 3\n".encode())
-    assert (given.sites, given.value("edge_servers", "New York")) == (("New York",), 3)
+    guide_answers = ln.GuideAnswers.from_toml(f"{text}edge_servers = 3\n".encode())
+    assert (guide_answers.sites, guide_answers.value("edge_servers", "New York")) == (
+        ("New York",),
+        3,
+    )
 
 
 def test_endless_number_is_rejected():

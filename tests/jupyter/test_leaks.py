@@ -55,14 +55,14 @@ def shapes(needle: str) -> Iterator[bytes]:
 
 def leaks(needles: list[str], *folders: Path) -> list[str]:
     """Return the path of each file that contains one of the needles in any encoding."""
-    wanted = {shape for needle in needles for shape in shapes(needle)}
+    needle_shapes = {shape for needle in needles for shape in shapes(needle)}
     contents = (
         (path, path.read_bytes())
         for folder in folders
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     )
-    return [str(path) for path, data in contents if any(shape in data for shape in wanted)]
+    return [str(path) for path, data in contents if any(shape in data for shape in needle_shapes)]
 
 
 @pytest.mark.parametrize("offset", range(3))
@@ -112,21 +112,21 @@ def test_a_browser_session_leaves_no_passphrase(
             "import ipywidgets\nipywidgets.IntSlider(42)",
         )
         first = lab.field("Passphrase of the folder")
-        again = lab.field("Repeat the passphrase")
+        repetition = lab.field("Repeat the passphrase")
 
         first.fill(TYPED)
-        again.fill(TYPED)
-        again.blur()
+        repetition.fill(TYPED)
+        repetition.blur()
         lab.save()
         assert leaks(needles, tmp_path, server.home) == []
 
         first.fill(GIVEN)
-        again.fill(DIFFERS)
+        repetition.fill(DIFFERS)
         lab.button("Write", exact=False).click()
         lab.page.get_by_role("alert").get_by_text("differ").wait_for()
         lab.save()
         first.fill(GIVEN)
-        again.fill(GIVEN)
+        repetition.fill(GIVEN)
         lab.page.keyboard.press("Enter")
         lab.wait_text("Finished.")
         lab.save()
@@ -192,14 +192,14 @@ def test_nbconvert_leaves_no_passphrase(tmp_path):
     write_notebook(tmp_path / "batch.ipynb", *CELLS)
     home = tmp_path / "home"
     home.mkdir()
-    own = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    variables = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
     command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "notebook", "--execute"]
     ran = subprocess.run(
         [*command, "--output", "batch.done.ipynb", "batch.ipynb", "--debug"],
         cwd=tmp_path,
         env={
             **os.environ,
-            **{name: str(home / name) for name in own},
+            **{name: str(home / name) for name in variables},
             "LYNCNB_PASSPHRASE": GIVEN,
         },
         capture_output=True,
@@ -209,14 +209,14 @@ def test_nbconvert_leaves_no_passphrase(tmp_path):
     (home / "printed.txt").write_text(ran.stdout + ran.stderr)
     assert ran.returncode == 0, ran.stderr[-2000:]
     document = json.loads((tmp_path / "batch.done.ipynb").read_text())
-    shown = "".join(
+    html_output = "".join(
         "".join(output.get("data", {}).get("text/html", ""))
         for cell in document["cells"]
         for output in cell["outputs"]
     )
-    assert "fe02.contoso.com" in shown
+    assert "fe02.contoso.com" in html_output
     assert (
-        "6 requests in requests: 6 kept" in shown
+        "6 requests in requests: 6 kept" in html_output
     )  # The panel has written the requests, and the next cell of the notebook has found them.
     assert leaks([GIVEN], tmp_path) == []
 

@@ -78,9 +78,9 @@ def test_saved_notebooks_and_checkpoints_contain_no_state(tmp_path):
     model = {"type": "notebook", "format": "json", "content": notebook(PANEL)}
     manager.save(model, "a.ipynb")
     manager.create_checkpoint("a.ipynb")
-    written = list(tmp_path.rglob("*.ipynb"))
-    assert len(written) == 2
-    for path in written:
+    paths = list(tmp_path.rglob("*.ipynb"))
+    assert len(paths) == 2
+    for path in paths:
         assert "needle" not in path.read_text("utf-8")
         saved = nbformat.read(path, as_version=4)
         assert "widgets" not in saved.metadata

@@ -277,9 +277,9 @@ def test_shared_notebooks_do_not_instruct_the_reader(name):
     assert re.findall(pattern, words, re.I) == []
     # Readers of the shared page cannot run anything, so the notebook's texts must not tell them
     # what to do.
-    own = re.findall(r'<section class="text">(.*?)</section>', page, re.S)
-    assert own
-    assert re.findall(r"[^.]*\byour?s?\b[^.]*", words_in_page(" ".join(own)), re.I) == []
+    texts = re.findall(r'<section class="text">(.*?)</section>', page, re.S)
+    assert texts
+    assert re.findall(r"[^.]*\byour?s?\b[^.]*", words_in_page(" ".join(texts)), re.I) == []
 
 
 def test_the_plan_is_on_the_first_page_with_author_and_date(tmp_path, monkeypatch):
@@ -361,12 +361,15 @@ def test_clean_writes_the_notebook_too(tmp_path):
     with pytest.raises(NotebookError, match="home folder"):
         share_notebook(path)
     assert list(tmp_path.iterdir()) == [path]
-    written = share_notebook(path, clean=True)
+    result = share_notebook(path, clean=True)
     assert path.read_bytes() == before
-    assert "alice" not in written.page.read_text() + written.clean.read_text()
-    assert "widgets" not in read_notebook(written.clean).metadata
-    again = share_notebook(path, clean=True)
-    assert (again.clean.read_bytes(), again.pdf) == (written.clean.read_bytes(), None)
+    assert "alice" not in result.page.read_text() + result.clean.read_text()
+    assert "widgets" not in read_notebook(result.clean).metadata
+    second_result = share_notebook(path, clean=True)
+    assert (second_result.clean.read_bytes(), second_result.pdf) == (
+        result.clean.read_bytes(),
+        None,
+    )
 
 
 def test_other_files_are_not_overwritten(tmp_path):
@@ -462,11 +465,11 @@ def test_all_columns_are_printed(tmp_path, monkeypatch):
     monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
     path = tmp_path / "plan.ipynb"
     write_notebook(example(), path, kind=CLEAN_COPY)
-    written = share_notebook(path, pdf=True)
-    text = pdf_text(written.pdf)
+    result = share_notebook(path, pdf=True)
+    text = pdf_text(result.pdf)
     for number in range(23):
         assert f"cell3x{number}.contoso.com" in text, count_of(number, "column")
-    assert page_count(written.pdf) <= 8
+    assert page_count(result.pdf) <= 8
     assert {entry.name for entry in tmp_path.iterdir()} == {"plan.ipynb", "plan.html", "plan.pdf"}
 
 
@@ -564,8 +567,8 @@ def cells_of(*sources: str):
     space: dict[str, object] = {}
     exec(PLANNED, space)
     for source in sources:
-        shown = eval(source, space)
-        data = {"text/plain": repr(shown), "text/html": shown._repr_html_()}
+        value = eval(source, space)
+        data = {"text/plain": repr(value), "text/html": value._repr_html_()}
         output = nbformat.v4.new_output("display_data", data=data)
         notebook.cells.append(nbformat.v4.new_code_cell(source, outputs=[output]))
     return notebook
@@ -637,7 +640,7 @@ def test_rerun_does_not_change_the_notebook(shell):
     assert refused.status == 1
     # The command runs in a separate process, because a browser of other tests may use the event
     # loop of this process.
-    ended = shell.process("share", "a.ipynb", "--rerun")
-    assert ended.status == 0, ended.err
-    assert "written: a.html" in ended.out
+    result = shell.process("share", "a.ipynb", "--rerun")
+    assert result.status == 0, result.err
+    assert "written: a.html" in result.out
     assert path.read_bytes() == before

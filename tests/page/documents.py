@@ -12,8 +12,8 @@ from lyncnb.reports.summary.formats import write_plan_table
 
 def plan_of(table: Path, options: ln.PlanOptions | None = None) -> ln.CertificatePlan:
     """Return the plan of a table, as CPython creates it."""
-    chosen = options or ln.PlanOptions()
-    return ln.plan_certificates(ln.read_topology(table), ln.load_rules(), options=chosen)
+    plan_options = options or ln.PlanOptions()
+    return ln.plan_certificates(ln.read_topology(table), ln.load_rules(), options=plan_options)
 
 
 def expected_documents(plan: ln.CertificatePlan) -> dict[str, bytes]:

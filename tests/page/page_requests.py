@@ -98,9 +98,9 @@ def zxcvbn() -> Path:
     """Return the JavaScript file of zxcvbn from npm, or skip the test if npm cannot download it."""
     folder = Path(tempfile.mkdtemp())
     command = ["npm", "pack", str(ZXCVBN), "--silent", "--pack-destination", folder]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ended.returncode:
-        pytest.skip(f"npm cannot get {ZXCVBN}: {ended.stderr.strip()[:200]}")
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        pytest.skip(f"npm cannot get {ZXCVBN}: {result.stderr.strip()[:200]}")
     (packed,) = folder.iterdir()
     assert hashlib.sha512(packed.read_bytes()).hexdigest() == ZXCVBN.sha512
     subprocess.run(["tar", "xzf", packed, "-C", folder], check=True)

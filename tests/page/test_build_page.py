@@ -30,28 +30,30 @@ def test_without_a_built_page_the_command_is_suggested(shell, monkeypatch):
     nothing is written.
     """
     monkeypatch.setenv(runtime.VARIABLE, str(shell.folder / "cache"))
-    ended = shell("page", DATA / "contoso.csv", "-o", "p.html")
-    assert ended.status == 2
-    assert "hint: build the page once: lyncnb page --build" in ended.err
+    result = shell("page", DATA / "contoso.csv", "-o", "p.html")
+    assert result.status == 2
+    assert "hint: build the page once: lyncnb page --build" in result.err
     assert not (shell.folder / "p.html").exists()
 
 
 def test_another_package_is_refused(shell):
     """The build accepts only npm packages with the pinned version and hash."""
     shell.write("pyodide-314.0.7.tgz", "another package")
-    ended = shell("page", "--build", "--runtime", "pyodide-314.0.7.tgz")
-    assert ended.status == 2
-    assert "pyodide-314.0.7.tgz is not the npm package pyodide@314.0.7 or zxcvbn@4.4.2" in ended.err
-    assert "the SHA-512 digest differs" in ended.err
+    result = shell("page", "--build", "--runtime", "pyodide-314.0.7.tgz")
+    assert result.status == 2
+    assert (
+        "pyodide-314.0.7.tgz is not the npm package pyodide@314.0.7 or zxcvbn@4.4.2" in result.err
+    )
+    assert "the SHA-512 digest differs" in result.err
 
 
 def test_without_node_the_installation_is_explained(shell, monkeypatch):
     """If Node.js is not installed, the error message explains how to install it."""
     monkeypatch.setenv("PATH", os.devnull)
     monkeypatch.setattr(runtime, "find_spec", lambda name: None)
-    ended = shell("page", "--build")
-    assert ended.status == 2
-    assert 'hint: install Node.js, or run: pip install "lyncnb[page]"' in ended.err
+    result = shell("page", "--build")
+    assert result.status == 2
+    assert 'hint: install Node.js, or run: pip install "lyncnb[page]"' in result.err
 
 
 def test_a_page_replaces_only_a_planner_page(built_page, shell):
@@ -76,7 +78,7 @@ def test_arguments_without_effect_are_reported(shell, arguments, words):
     """If an argument has no effect without another one, the command rejects it, and the hint names
     the missing argument.
     """
-    ended = shell("page", *arguments)
-    assert ended.status == 2
-    assert words in ended.err
-    assert "hint: " in ended.err
+    result = shell("page", *arguments)
+    assert result.status == 2
+    assert words in result.err
+    assert "hint: " in result.err

@@ -39,11 +39,11 @@ def opened(built_page, chromium, tmp_path_factory):
     """Return a planner page with five servers. All tests in this file share it."""
     folder = tmp_path_factory.mktemp("grid")
     (folder / "small.csv").write_text(FIVE_SERVERS)
-    written = folder / "planner.html"
-    assert run_command(["page", str(folder / "small.csv"), "-o", str(written)]) == 0
+    page_path = folder / "planner.html"
+    assert run_command(["page", str(folder / "small.csv"), "-o", str(page_path)]) == 0
     context = chromium.new_context(accept_downloads=True)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    planner = PlannerPage(context, written)
+    planner = PlannerPage(context, page_path)
     yield planner
     context.close()
     assert planner.errors == []

@@ -94,14 +94,14 @@ def check_requests(folder: Path, plan: CertificatePlan) -> None:
         record = manifest.by_id[certificate.id]
         request, sealed = ((folder / path).read_bytes() for path in record.files)
         key = cipher.decrypt(sealed, name=record.files.key)
-        made = parse_request(request)
+        actual = parse_request(request)
         expected = build_request(build_request_content(certificate), key)
-        assert made.has_valid_signature()
+        assert actual.has_valid_signature()
         if certificate.key.algorithm == "RSA":
             assert request == expected.pem
         else:
-            assert made._parsed.tbs_certrequest_bytes == expected._parsed.tbs_certrequest_bytes
-        assert (record.csr_sha256, record.spki_sha256) == (made.csr_sha256, made.spki_sha256)
+            assert actual._parsed.tbs_certrequest_bytes == expected._parsed.tbs_certrequest_bytes
+        assert (record.csr_sha256, record.spki_sha256) == (actual.csr_sha256, actual.spki_sha256)
         salts.add(read_derivation(sealed, name=record.files.key))
         der = base64.b64decode(b"".join(sealed.splitlines()[1:-1]))
         vectors.add(der.partition(AES_HEAD)[2][:16])
@@ -219,14 +219,14 @@ def test_a_key_is_bound_to_its_request(tmp_path):
 
 def test_no_secret_is_sent_to_the_worker(tmp_path):
     """The page sends its web worker two hashes for each request, and no passphrase or key."""
-    made = make(plan_of(*(planned(f"{name}.contoso.com", algorithm="ECDSA") for name in "abc")))
-    kinds = [tuple(message) for message in made.messages]
+    result = make(plan_of(*(planned(f"{name}.contoso.com", algorithm="ECDSA") for name in "abc")))
+    kinds = [tuple(message) for message in result.messages]
     assert kinds == [("done", "total")] * 3 + [("hashes",), ("size",)]
-    hashes = made.messages[-2]["hashes"]
+    hashes = result.messages[-2]["hashes"]
     for digests in hashes.values():
         assert digests.keys() == {"csr_sha256", "spki_sha256"}
         assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests.values())
-    manifest = read_manifest(made.unpack(tmp_path))
+    manifest = read_manifest(result.unpack(tmp_path))
     assert {
         record.id: {"csr_sha256": record.csr_sha256, "spki_sha256": record.spki_sha256}
         for record in manifest.requests
@@ -249,7 +249,7 @@ def test_the_archive_is_uncompressed_and_private():
     ids = [certificate.id for certificate in plan.certificates]
     assert [entry.filename.removeprefix("requests/") for entry in entries] == [
         *("", ".gitignore", "manifest.json", "plan.json", "history.jsonl"),
-        *(f"summary.{ending}" for ending in ("csv", "xlsx", "html", "md")),
+        *(f"summary.{suffix}" for suffix in ("csv", "xlsx", "html", "md")),
         *("csr/", *(f"csr/{name}.csr" for name in ids)),
         *("keys/", *(f"keys/{name}.key" for name in ids)),
     ]
@@ -290,12 +290,12 @@ def test_commands_accept_an_unpacked_folder(shell, archive, program, command):
         "status": ("status", "requests"),
         "request": ("request", table, "requests", "--passphrase-file", secret),
     }[command]
-    ended = shell(*arguments)
-    assert ended.status == 0, ended.err
+    result = shell(*arguments)
+    assert result.status == 0, result.err
     if command == "request":
-        assert "1 kept" in ended.out
+        assert "1 kept" in result.out
     note = "lyncnb changed the permissions, so that only you have access (modes 700 and 600)"
-    words = " ".join((ended.out + ended.err).split())
+    words = " ".join((result.out + result.err).split())
     assert words.count(note) == (program != "unzip")
     assert (folder / "keys").stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in (folder / "keys").iterdir()} == {0o600}
@@ -308,10 +308,10 @@ def test_a_pfx_package_is_created_from_a_key_of_the_page(tmp_path):
     folder = make(plan).unpack(tmp_path)
     ca = PythonCa()
     answers = answer_all(open_requests(folder), ca)
-    back = tmp_path / "answers"
-    back.mkdir()
-    (back / "answers.pem").write_bytes(pem(*answers.values(), *ca.chain))
-    assert ln.receive(folder, back, today=TODAY).exit_status == 0
+    answer_folder = tmp_path / "answers"
+    answer_folder.mkdir()
+    (answer_folder / "answers.pem").write_bytes(pem(*answers.values(), *ca.chain))
+    assert ln.receive(folder, answer_folder, today=TODAY).exit_status == 0
     issued = ln.match_certificates(ln.open_requests(folder), today=TODAY)
     packages = ln.write_pfx(issued, passphrase=PASSPHRASE, today=TODAY)
     assert len(list((folder / "pfx").glob("*.pfx"))) == 2, packages

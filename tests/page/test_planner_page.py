@@ -48,18 +48,18 @@ def test_page_and_command_write_the_same_documents(planner):
         planner.open(table)
         heading = planner.page.get_by_role("heading", name=f"Plan of {table.name}")
         heading.wait_for()
-        written = {kind: planner.document(kind) for kind in DOCUMENTS}
+        documents = {kind: planner.document(kind) for kind in DOCUMENTS}
         expected = expected_documents(plan_of(table))
-        assert {kind for kind, (_, data) in written.items() if data != expected[kind]} == set()
-        assert written[".html"][0] == f"{table.stem}-plan.html"
-        assert written["coverage"][0] == f"{table.stem}-coverage.svg"
+        assert {kind for kind, (_, data) in documents.items() if data != expected[kind]} == set()
+        assert documents[".html"][0] == f"{table.stem}-plan.html"
+        assert documents["coverage"][0] == f"{table.stem}-coverage.svg"
 
 
 def test_a_page_opens_with_its_options(built_page, open_page, shell):
     """If a user writes a page with options, the page opens with these options."""
     options = DATA / "contoso.plan.toml"
-    ended = shell("page", DATA / "contoso.csv", "--options", options, "-o", "p.html")
-    assert ended.status == 0, ended
+    result = shell("page", DATA / "contoso.csv", "--options", options, "-o", "p.html")
+    assert result.status == 0, result
     planner = open_page(shell.folder / "p.html")
     expect(planner.page.locator("#page-state")).to_have_text(
         "contoso.csv and contoso.plan.toml are open."
@@ -186,10 +186,10 @@ def test_without_a_required_feature_the_plan_is_shown(contoso, chromium):
         ),
     }
     context = chromium.new_context()
-    for init, why in reasons.items():
+    for init, reason in reasons.items():
         stopped = PlannerPage(context, contoso, init=init)
         assert stopped.state == "plan"
-        expect(stopped.page.get_by_role("alert")).to_contain_text(why)
+        expect(stopped.page.get_by_role("alert")).to_contain_text(reason)
         expect(stopped.page.get_by_role("alert")).to_contain_text("The plan below is complete")
         expect(stopped.page.get_by_role("heading", name="Certificates").first).to_be_visible()
         expect(stopped.page.locator("#page-bar")).to_be_hidden()

@@ -54,17 +54,17 @@ def planner(built_page, shell, open_page, request):
     """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     options = shell.write("options.toml", getattr(request, "param", ""))
-    ended = shell("page", "contoso.csv", "--options", options, "-o", "planner.html")
-    assert ended.status == 0, ended.err
+    result = shell("page", "contoso.csv", "--options", options, "-o", "planner.html")
+    assert result.status == 0, result.err
     planner = open_page(shell.folder / "planner.html", init=SPY)
     planner.page.locator("#page-requests summary").click()
     return planner
 
 
-def press(planner, first: str, again: str) -> None:
+def press(planner, first: str, repetition: str) -> None:
     """Enter the passphrase and its repetition, and click the button."""
     planner.page.get_by_label("Passphrase", exact=True).fill(first)
-    planner.page.get_by_label("Repeat the passphrase").fill(again)
+    planner.page.get_by_label("Repeat the passphrase").fill(repetition)
     planner.page.get_by_role("button", name="Create requests").click()
 
 
@@ -93,12 +93,12 @@ def test_the_page_makes_a_request_folder(planner, shell):
     page.close(run_before_unload=True)
     assert dialogs == ["beforeunload"]
     secret = shell.write("passphrase.txt", PASSPHRASE)
-    ended = shell("status", "requests")
-    assert (ended.status, "3 waiting" in ended.out) == (0, True), ended.err
+    result = shell("status", "requests")
+    assert (result.status, "3 waiting" in result.out) == (0, True), result.err
     options = ("--options", "options.toml", "--passphrase-file", secret)
-    ended = shell("request", "contoso.csv", "requests", *options)
-    assert (ended.status, "3 kept" in ended.out) == (0, True), ended.err
-    assert "changed the permissions" not in ended.err
+    result = shell("request", "contoso.csv", "requests", *options)
+    assert (result.status, "3 kept" in result.out) == (0, True), result.err
+    assert "changed the permissions" not in result.err
 
 
 def check_silence(page, folder: Path) -> None:
@@ -127,17 +127,17 @@ def check_silence(page, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "again", "problem"),
+    ("first", "repetition", "problem"),
     [
         (PASSPHRASE, PASSPHRASE + "s", "The two passphrases are different."),
         ("xq7zw", "xq7zw", "The passphrase has 5 characters, but at least 12 are required"),
         ("contosocontoso", "contosocontoso", "The passphrase is too easy to guess."),
     ],
 )
-def test_a_wrong_passphrase_makes_no_key(planner, first, again, problem):
+def test_a_wrong_passphrase_makes_no_key(planner, first, repetition, problem):
     """If the passphrase is wrong, the page shows the reason and clears the field."""
     page = planner.page
-    press(planner, first, again)
+    press(planner, first, repetition)
     expect(page.locator("#page-problem")).to_contain_text(problem)
     expect(page.get_by_label("Passphrase", exact=True)).to_be_focused()
     expect(page.get_by_label("Passphrase", exact=True)).to_have_value("")

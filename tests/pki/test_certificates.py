@@ -58,8 +58,11 @@ def test_thumbprint_is_what_windows_shows(ca):
     """
     from cryptography.hazmat.primitives import hashes
 
-    made = leaf(ca)
-    assert read_certificate(der(made)).thumbprint == made.fingerprint(hashes.SHA1()).hex().upper()
+    certificate = leaf(ca)
+    assert (
+        read_certificate(der(certificate)).thumbprint
+        == certificate.fingerprint(hashes.SHA1()).hex().upper()
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,17 +87,17 @@ def test_names_compare_without_case_and_blanks(ca):
     5280 section 7.1).
     """
     first = read_certificate(der(leaf(ca, subject=[("CN", "a"), ("O", "Contoso  LTD ")])))
-    two = read_certificate(der(leaf(ca, subject=[("CN", "A"), ("O", "contoso ltd")])))
+    second = read_certificate(der(leaf(ca, subject=[("CN", "A"), ("O", "contoso ltd")])))
     three = read_certificate(der(leaf(ca, subject=[("O", "contoso ltd"), ("CN", "A")])))
-    assert first.subject_key == two.subject_key
+    assert first.subject_key == second.subject_key
     # Two names are different if their components have a different order.
     assert first.subject_key != three.subject_key
 
 
 def test_absent_extensions(ca):
     """A missing extension of a certificate is distinguished from an empty extension."""
-    made = leaf(ca, eku=None, usage=None, crl=(), ca=None, san=())
-    certificate = read_certificate(der(made))
+    issued = leaf(ca, eku=None, usage=None, crl=(), ca=None, san=())
+    certificate = read_certificate(der(issued))
     assert certificate.extended_key_usage is None
     assert certificate.key_usage is None
     assert certificate.crl_urls == ()
@@ -247,8 +250,8 @@ def test_extensions_in_version_1(ca):
     version = bytes.fromhex("a003020102")
     assert data[:2] == data[4:6] == b"\x30\x82"
     assert data.count(version) == 1
-    lengths = [int.from_bytes(data[at : at + 2], "big") - len(version) for at in (2, 6)]
-    whole, content = (length.to_bytes(2, "big") for length in lengths)
-    first = data[:2] + whole + data[4:6] + content + data[8:].replace(version, b"")
+    lengths = [int.from_bytes(data[offset : offset + 2], "big") - len(version) for offset in (2, 6)]
+    total, content = (length.to_bytes(2, "big") for length in lengths)
+    first = data[:2] + total + data[4:6] + content + data[8:].replace(version, b"")
     with pytest.raises(BadCertificate, match="version is not 3"):
         read_certificate(first)

@@ -89,17 +89,17 @@ def make(issuer: Made | None, number: int, values: dict) -> Made:
     pss = (
         {"rsa_padding": padding.PSS(padding.MGF1(hashes.SHA256()), 32)} if values.get("pss") else {}
     )
-    made = builder.sign(signer, hash_algorithm, **pss)
+    certificate = builder.sign(signer, hash_algorithm, **pss)
     if values.get("hash"):
-        made = replace_signature(made, signer, values["hash"])
-    return Made(made, key)
+        certificate = replace_signature(certificate, signer, values["hash"])
+    return Made(certificate, key)
 
 
 def _aki(issuer: Made | None, values: dict) -> list:
     if values.get("aki", True) is None or issuer is None:
         return []
-    made = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
-    return [(made, False)]
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
+    return [(identifier, False)]
 
 
 _POINTS = x509.CRLDistributionPoints(
@@ -123,12 +123,12 @@ def chain(*, leaf=None, root=None, depth=1, every=None, **levels) -> list[x509.C
     ``ca1`` changes the CA below the root, ``every`` changes each CA.
     """
     common = {**_CA, **(every or {})}
-    made = [make(None, 0, {"subject": "Root", "ends": 3000 * _DAY, **common, **(root or {})})]
+    pairs = [make(None, 0, {"subject": "Root", "ends": 3000 * _DAY, **common, **(root or {})})]
     for level in range(1, depth + 1):
         changes = {"subject": f"CA {level}", "ends": 2000 * _DAY, **common}
-        made.append(make(made[-1], level, {**changes, **levels.get(f"ca{level}", {})}))
-    made.append(make(made[-1], depth + 1, {**_LEAF, **(leaf or {})}))
-    return [pair.certificate for pair in reversed(made)]
+        pairs.append(make(pairs[-1], level, {**changes, **levels.get(f"ca{level}", {})}))
+    pairs.append(make(pairs[-1], depth + 1, {**_LEAF, **(leaf or {})}))
+    return [pair.certificate for pair in reversed(pairs)]
 
 
 def limited(permitted=None, excluded=None) -> dict:
@@ -251,7 +251,7 @@ def verdict_of_openssl(folder: Path, certificates: list[x509.Certificate]) -> bo
     (folder / "leaf.pem").write_bytes(pem(leaf))
     (folder / "cas.pem").write_bytes(pem(*cas))
     (folder / "root.pem").write_bytes(pem(root))
-    done = subprocess.run(
+    result = subprocess.run(
         [
             *("openssl", "verify", "-CAfile", "root.pem", "-purpose", "sslserver"),
             *("-auth_level", "2", "-verify_depth", "50", "-verify_hostname", _HOST),
@@ -260,14 +260,14 @@ def verdict_of_openssl(folder: Path, certificates: list[x509.Certificate]) -> bo
         ],
         cwd=folder, capture_output=True, check=False,
     )  # fmt: skip
-    return done.returncode == 0
+    return result.returncode == 0
 
 
 def verdict_of_gnutls(folder: Path, certificates: list[x509.Certificate]) -> bool:
     *below, root = certificates
     (folder / "chain.pem").write_bytes(pem(*below))
     (folder / "root.pem").write_bytes(pem(root))
-    done = subprocess.run(
+    result = subprocess.run(
         [
             *("certtool", "--verify", "--load-ca-certificate", "root.pem"),
             *("--verify-hostname", _HOST, "--verify-purpose", "1.3.6.1.5.5.7.3.1"),
@@ -275,7 +275,7 @@ def verdict_of_gnutls(folder: Path, certificates: list[x509.Certificate]) -> boo
         ],
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return done.returncode == 0 and "Chain verification output: Verified" in done.stdout
+    return result.returncode == 0 and "Chain verification output: Verified" in result.stdout
 
 
 def find_codes(certificates: list[x509.Certificate]) -> list[str]:
@@ -338,9 +338,9 @@ def test_invalid_and_unusual_chains(tmp_path, values):
 @pytest.mark.parametrize(("depth", "missing"), INCOMPLETE.values(), ids=INCOMPLETE)
 def test_an_incomplete_chain_is_reported(tmp_path, depth, missing):
     """If any certificate of a chain is missing, lyncnb reports that the chain is incomplete."""
-    whole = chain(depth=depth)
+    certificates = chain(depth=depth)
     assert "chain-incomplete" in find_codes(
-        [certificate for n, certificate in enumerate(whole) if n != missing]
+        [certificate for n, certificate in enumerate(certificates) if n != missing]
     )
 
 

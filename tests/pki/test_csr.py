@@ -145,11 +145,11 @@ def test_the_digests_are_over_der(rsa_key):
     endings.
     """
     request = build_request(build_request_content(planned(*NAMES)), rsa_key)
-    again = parse_request(request.pem.replace(b"\n", b"\r\n"))
-    assert request.csr_sha256 == hashlib.sha256(request.der).hexdigest() == again.csr_sha256
-    assert request.spki_sha256 == keys.compute_spki_sha256(rsa_key) == again.spki_sha256
+    reread = parse_request(request.pem.replace(b"\n", b"\r\n"))
+    assert request.csr_sha256 == hashlib.sha256(request.der).hexdigest() == reread.csr_sha256
+    assert request.spki_sha256 == keys.compute_spki_sha256(rsa_key) == reread.spki_sha256
     assert pem.unarmor(request.pem) == ("CERTIFICATE REQUEST", {}, request.der)
-    assert again == request
+    assert reread == request
 
 
 label = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
@@ -182,10 +182,10 @@ def test_a_request_parsed_back_equals_its_plan(rsa_key, ec_key, certificate):
     key = rsa_key if certificate.key.algorithm == "RSA" else ec_key
     request = build_request(build_request_content(certificate), key)
     for data in (request.pem, request.der):
-        again = parse_request(data)
-        assert again.content == build_request_content(certificate)
-        assert list_content_differences(again.content, build_request_content(certificate)) == ()
-        assert again.has_valid_signature() is True
+        parsed = parse_request(data)
+        assert parsed.content == build_request_content(certificate)
+        assert list_content_differences(parsed.content, build_request_content(certificate)) == ()
+        assert parsed.has_valid_signature() is True
 
 
 @pytest.mark.slow
@@ -290,7 +290,7 @@ def test_unplanned_extensions_are_listed():
 
 def test_other_kinds_of_names_keep_their_kind():
     """An IP address or e-mail address in a CSR is never read as a host name."""
-    made = subprocess.run(
+    request = subprocess.run(
         [
             *("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
             *("-nodes", "-keyout", "/dev/null", "-subj", "/CN=a.contoso.com", "-addext"),
@@ -299,7 +299,7 @@ def test_other_kinds_of_names_keep_their_kind():
         capture_output=True,
         check=True,
     ).stdout
-    names = parse_request(made).content.names
+    names = parse_request(request).content.names
     assert names == (
         "a.contoso.com",
         "IP:192.0.2.1",

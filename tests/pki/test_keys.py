@@ -73,8 +73,8 @@ def test_a_private_key_matches_only_its_public_key(example_keys):
 @pytest.mark.parametrize("kind", EVERY)
 def test_a_key_is_the_same_after_writing_and_reading(example_keys, kind):
     """If a key is written and read again, it is the same key."""
-    again = keys.read_pkcs8(keys.to_pkcs8(example_keys[kind]))
-    assert again.private_numbers() == example_keys[kind].private_numbers()
+    reread = keys.read_pkcs8(keys.to_pkcs8(example_keys[kind]))
+    assert reread.private_numbers() == example_keys[kind].private_numbers()
 
 
 @pytest.mark.tools

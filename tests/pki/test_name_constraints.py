@@ -98,11 +98,11 @@ def test_self_issued_certificates_need_not_match_constraints():
     """
     ca = PythonCa(constraints=x509.NameConstraints([CONTOSO], None))
     issuer = read_certificate(der(ca.issuing))
-    own = issue(KEY.public_key(), ca.issuing.subject, ca.key, subject=[("O", "Fabrikam")])
+    issued = issue(KEY.public_key(), ca.issuing.subject, ca.key, subject=[("O", "Fabrikam")])
     renewed = issue(
         KEY.public_key(), name([("CN", "Fabrikam CA")]), ca.key, subject=[("CN", "Fabrikam CA")]
     )  # fmt: skip
-    leaf, between = (read_certificate(der(certificate)) for certificate in (own, renewed))
+    leaf, between = (read_certificate(der(certificate)) for certificate in (issued, renewed))
     assert between.is_self_issued
     assert len(list(find_constraint_violations([leaf, between], issuer))) == 1
     # As the last certificate of the chain, the self-issued certificate must match the name

@@ -42,18 +42,18 @@ def typed(monkeypatch):
     """Simulate a prompt at which the given lines are typed. Return the list of prompts that were
     shown.
     """
-    shown: list[str] = []
+    prompts: list[str] = []
 
     def use(*lines: str) -> list[str]:
         answers = iter(lines)
 
         def getpass(prompt: str) -> str:
-            shown.append(prompt)
+            prompts.append(prompt)
             return next(answers)
 
         monkeypatch.setattr(passphrase.getpass, "getpass", getpass)
         monkeypatch.setattr(passphrase, "_can_prompt", lambda: True)
-        return shown
+        return prompts
 
     return use
 
@@ -224,8 +224,8 @@ def test_a_passphrase_is_read_from_standard_input():
         "print(len(ask_passphrase(file=sys.argv[1]).reveal()))"
     )
     command = [sys.executable, "-c", code, "/dev/stdin"]
-    done = subprocess.run(command, input=f"{WORDS}\n", capture_output=True, text=True, check=True)
-    assert done.stdout == f"{len(WORDS)}\n"
+    result = subprocess.run(command, input=f"{WORDS}\n", capture_output=True, text=True, check=True)
+    assert result.stdout == f"{len(WORDS)}\n"
 
 
 def test_a_named_pipe_without_a_writer_causes_an_error(tmp_path, monkeypatch):

@@ -92,10 +92,10 @@ def packages(material, tmp_path_factory):
 
 def run(*arguments: object, **kwargs: object) -> str:
     """Run a tool, and return its output. If the tool fails, the test fails."""
-    done = subprocess.run(
+    result = subprocess.run(
         [*map(str, arguments)], capture_output=True, text=True, check=True, **kwargs
     )
-    return done.stdout + done.stderr
+    return result.stdout + result.stderr
 
 
 def _key_in(pem: str) -> bytes:
@@ -253,12 +253,12 @@ def test_altered_package_is_refused(packages, tmp_path, encryption):
     data = bytearray((packages / f"{encryption}.pfx").read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "bad.pfx").write_bytes(data)
-    done = subprocess.run(
+    result = subprocess.run(
         ["openssl", "pkcs12", "-in", tmp_path / "bad.pfx", "-passin", f"pass:{PASSWORD}", "-noout"],
         capture_output=True,
         check=False,
     )
-    assert done.returncode != 0
+    assert result.returncode != 0
 
 
 def test_without_a_provider_nothing_is_added(material):
@@ -283,8 +283,8 @@ def test_names_beyond_ascii_are_bmp_strings(material):
     """A Chinese friendly name is encoded as a BMPString, which Windows can read (RFC 7292 section
     4.2).
     """
-    named = replace(content(material, "3des-sha1"), friendly_name="前端伺服器")
-    attributes = _key_attributes(build_pfx(named, material[0], Secret(PASSWORD)))
+    pfx_content = replace(content(material, "3des-sha1"), friendly_name="前端伺服器")
+    attributes = _key_attributes(build_pfx(pfx_content, material[0], Secret(PASSWORD)))
     assert "前端伺服器".encode("utf-16-be") in attributes["1.2.840.113549.1.9.20"]
 
 
@@ -300,9 +300,11 @@ def ca() -> PythonCa:
 
 
 def pfx(ca, key=KEY, *, encryption=None) -> bytes:
-    made = issue(key.public_key(), ca.issuing.subject, ca.key, subject=[("CN", "sip.contoso.com")])
-    chosen = encryption or BestAvailableEncryption(b"portal")
-    return pkcs12.serialize_key_and_certificates(b"x", key, made, ca.chain, chosen)
+    certificate = issue(
+        key.public_key(), ca.issuing.subject, ca.key, subject=[("CN", "sip.contoso.com")]
+    )
+    algorithm = encryption or BestAvailableEncryption(b"portal")
+    return pkcs12.serialize_key_and_certificates(b"x", key, certificate, ca.chain, algorithm)
 
 
 @pytest.mark.parametrize("password", ["portal", Secret("portal")])

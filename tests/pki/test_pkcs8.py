@@ -142,12 +142,12 @@ def test_we_read_what_openssl_writes(ec_key, scheme, prf):
     """lyncnb can decrypt key files that OpenSSL encrypted with PBES2, SHA-2, AES-CBC and any number
     of iterations.
     """
-    made = openssl(
+    encrypted_key = openssl(
         *("pkcs8", "-topk8", "-inform", "DER", "-v2", scheme, "-v2prf", prf),
         *("-iter", "1234", "-passout", "env:PASS"),
         data=keys.to_pkcs8(ec_key),
     )
-    assert same(FolderCipher(WORDS).decrypt(made), ec_key)
+    assert same(FolderCipher(WORDS).decrypt(encrypted_key), ec_key)
 
 
 @pytest.mark.tools

@@ -40,8 +40,8 @@ def test_data_is_decrypted_only_for_its_purpose():
 def test_public_and_private_keys_are_read():
     """The public recovery key can be read from PEM, and the private key from encrypted PEM."""
     assert read_public_key(PAIR.public.to_pem(), name="a.pub") == PAIR.public
-    again = read_private_key(PAIR.to_pem(FolderCipher(WORDS)), WORDS, name="a")
-    assert again.public == PAIR.public
+    pair = read_private_key(PAIR.to_pem(FolderCipher(WORDS)), WORDS, name="a")
+    assert pair.public == PAIR.public
     assert len(PAIR.public.fingerprint.split("-")) == 8
 
 

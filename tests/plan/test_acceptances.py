@@ -91,8 +91,8 @@ def test_codes_with_only_accepted_findings():
     assert list_accepted_codes(findings, plan.options, day=LAST) == reasons
     only = replace(plan.options, accepted_for={"meet-url-missing": ("no-such-server",)})
     assert list_accepted_codes(findings, only, day=LAST) == {CODE: "a lab"}
-    ended = replace(plan.options, accepted_until={CODE: date(2027, 1, 30)})
-    assert CODE not in list_accepted_codes(findings, ended, day=LAST)
+    expired_options = replace(plan.options, accepted_until={CODE: date(2027, 1, 30)})
+    assert CODE not in list_accepted_codes(findings, expired_options, day=LAST)
     finding = next(f for f in findings if f.code == CODE)
     assert find_acceptance(finding, PlanOptions(), day=LAST) == ""
 

@@ -27,8 +27,10 @@ def paired(backup="", other=""):
 
 def names(plan, server):
     """Return the names in the certificate that only the given server uses."""
-    own = (c for c in plan.certificates if c.servers == (server,) and c.role != "Deployment")
-    return set(next(own).names)
+    certificates = (
+        c for c in plan.certificates if c.servers == (server,) and c.role != "Deployment"
+    )
+    return set(next(certificates).names)
 
 
 def test_a_backup_pool_adds_its_hosts_to_pool_and_proxy():
@@ -36,9 +38,9 @@ def test_a_backup_pool_adds_its_hosts_to_pool_and_proxy():
     simple URL hosts of the backup pool.
     """
     before, after = paired(), paired("pool2.contoso.com")
-    more = {"meet-tokyo.contoso.com", "dialin-tokyo.contoso.com"}
+    added_names = {"meet-tokyo.contoso.com", "dialin-tokyo.contoso.com"}
     for server in ("fe01.contoso.com", "rp01.contoso.com"):
-        assert names(after, server) - names(before, server) == more
+        assert names(after, server) - names(before, server) == added_names
     assert names(after, "fe02.contoso.com") == names(before, "fe02.contoso.com")
     both = paired("pool2.contoso.com", "pool1.contoso.com")
     assert {"meet.contoso.com", "dialin.contoso.com"} <= names(both, "fe02.contoso.com")
@@ -51,10 +53,10 @@ def test_names_change_with_the_backup_pool():
     plan = paired("pool2.contoso.com")
     index = next(n for n, row in enumerate(plan.topology.cells) if row[0] == "fe02.contoso.com")
     edited = plan.topology.with_cells({index: {"dialin_url": "https://call-tokyo.contoso.com"}})
-    again = plan_changed_topology(plan, edited)
-    assert again == plan_certificates(edited, plan.rules)
-    assert "call-tokyo.contoso.com" in names(again, "fe01.contoso.com")
-    assert "call-tokyo.contoso.com" in names(again, "rp01.contoso.com")
+    new_plan = plan_changed_topology(plan, edited)
+    assert new_plan == plan_certificates(edited, plan.rules)
+    assert "call-tokyo.contoso.com" in names(new_plan, "fe01.contoso.com")
+    assert "call-tokyo.contoso.com" in names(new_plan, "rp01.contoso.com")
 
 
 def test_a_missing_backup_pool_is_an_error():
@@ -77,7 +79,7 @@ def test_a_pool_and_its_backup_pool_count_as_one_for_sign_in():
     ]
 
     def list_messages(*cells):
-        filled = [line.format(*own) for line, own in zip(rows, cells, strict=True)]
+        filled = [line.format(*values) for line, values in zip(rows, cells, strict=True)]
         table = read_topology("\n".join([head, *filled]).encode())
         findings = check_plan(plan_certificates(table, load_rules("lync2013")))
         return [f.message for f in findings if f.code == "several-autologon-pools"]

@@ -51,9 +51,9 @@ def test_rules_are_applied_once_for_sites_with_the_same_urls():
         pool |= {"admin_url": "https://admin.contoso.com"}
         pool |= {"meet_urls": f"https://{first}.contoso.com;https://{first}.fabrikam.com"}
     proxies = [row(f"rp{n}.contoso.com", "ReverseProxy", site=f"Site {n}") for n in range(2)]
-    read = topology(*pools, *proxies)
-    context = plan_context(read, load_rules("lync2013"), PlanOptions())
-    resolved = [context.list_resolved_rules(pool) for pool in read.pools]
+    parsed_topology = topology(*pools, *proxies)
+    context = plan_context(parsed_topology, load_rules("lync2013"), PlanOptions())
+    resolved = [context.list_resolved_rules(pool) for pool in parsed_topology.pools]
     assert len({id(rules) for rules in resolved}) == 2 + 2
     planned = plan(*pools, *proxies)
     assert "join.contoso.com" in names(planned, server="fe8.contoso.com")
@@ -423,9 +423,9 @@ def test_a_sip_domain_that_is_used_inside_only():
         "sip_domains": "contoso.com;contoso.local",
         "meet_urls": "https://meet.contoso.com;https://meet.contoso.local",
     }
-    inside = PlanOptions(internal_only_sip_domains=("contoso.local",))
+    options = PlanOptions(internal_only_sip_domains=("contoso.local",))
     before = plan(*rows, **table)
-    after = plan(*rows, options=inside, **table)
+    after = plan(*rows, options=options, **table)
     removed_names = {
         certificate.role: set(certificate.names) - set(other.names)
         for certificate, other in zip(before.certificates, after.certificates, strict=True)
@@ -438,13 +438,13 @@ def test_a_sip_domain_that_is_used_inside_only():
 
 
 @pytest.mark.parametrize(
-    ("inside", "published"),
+    ("internal_domain", "published"),
     [
         ("contoso.com", {"meet.emea.contoso.com"}),
         ("emea.contoso.com", {"meet.contoso.com", "dialin.contoso.com"}),
     ],
 )
-def test_a_host_belongs_to_the_nearest_sip_domain(inside, published):
+def test_a_host_belongs_to_the_nearest_sip_domain(internal_domain, published):
     """If only one of the SIP domains contoso.com and emea.contoso.com is internal, a reverse proxy
     still publishes the hosts of the other domain.
     """
@@ -453,7 +453,7 @@ def test_a_host_belongs_to_the_nearest_sip_domain(inside, published):
         row("rp01.contoso.com", "ReverseProxy"),
         sip_domains="contoso.com;emea.contoso.com",
         meet_urls="https://meet.contoso.com;https://meet.emea.contoso.com",
-        options=PlanOptions(internal_only_sip_domains=(inside,), autodiscover_https=False),
+        options=PlanOptions(internal_only_sip_domains=(internal_domain,), autodiscover_https=False),
     )
     assert set(names(planned, "ReverseProxy")) == {"web.fabrikam.com", *published}
 
@@ -466,8 +466,8 @@ def test_client_authentication_for_some_pools():
         front_end(1), row("med01.contoso.com", "Mediation"), row("med02.contoso.com", "Mediation"),
         row("sba01.contoso.com", "SBA"), row("sbs01.contoso.com", "SBS"),
     )  # fmt: skip
-    named = ("MED01.contoso.com", "eepool.contoso.com", "sba01.contoso.com", "sbs01.contoso.com")
-    options = PlanOptions(layout="separate", client_authentication=named)
+    owners = ("MED01.contoso.com", "eepool.contoso.com", "sba01.contoso.com", "sbs01.contoso.com")
+    options = PlanOptions(layout="separate", client_authentication=owners)
     planned = plan(*rows, options=options)
     both = {
         (c.owner, c.usages) for c in planned.certificates if "clientAuth" in c.extended_key_usage
@@ -510,12 +510,12 @@ def test_the_internal_web_name_of_a_single_director(cell, names_inside):
 
 def test_an_internal_web_name_belongs_to_one_pool():
     """If two pools have the same internal web name, the check reports a finding for each pool."""
-    inside = {"web_internal_fqdn": "webint.contoso.com"}
+    cells = {"web_internal_fqdn": "webint.contoso.com"}
     director = row("dir01.contoso.com", "Director", web_external_fqdn="dirext.contoso.com")
-    planned = plan(front_end(1, **inside), director | inside)
-    taken = [f.message for f in check_plan(planned) if f.code == "web-internal-fqdn-taken"]
+    planned = plan(front_end(1, **cells), director | cells)
+    messages = [f.message for f in check_plan(planned) if f.code == "web-internal-fqdn-taken"]
     both = ("dir01.contoso.com", "eepool.contoso.com")
-    assert taken == [
+    assert messages == [
         f'web_internal_fqdn of {pool} is "webint.contoso.com", but this name is already used: the internal web name of {other}'
         for pool, other in (both, both[::-1])
     ]
@@ -548,18 +548,18 @@ def test_one_certificate_for_edge_servers_and_reverse_proxy():
     certificate can contain the names of both.
     """
     proxy = row("rp01.contoso.com", "ReverseProxy")
-    two = plan(front_end(1), edge(1), proxy)
-    names_of_proxy = names(two, "ReverseProxy")
+    separate_plan = plan(front_end(1), edge(1), proxy)
+    names_of_proxy = names(separate_plan, "ReverseProxy")
     both = ";".join(f"AccessEdgeExternal={name}" for name in names_of_proxy)
     combined_plan = plan(front_end(1), edge(1, extra_san=both))
     assert [c.usages for c in combined_plan.certificates if c.issuer == "public"] == [
         ("AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication")
     ]
-    edge_names = names(two, "AccessEdgeExternal")
+    edge_names = names(separate_plan, "AccessEdgeExternal")
     assert names(combined_plan, "AccessEdgeExternal") == (*edge_names, *names_of_proxy)
-    assert names(combined_plan, "Internal") == names(two, "Internal")
+    assert names(combined_plan, "Internal") == names(separate_plan, "Internal")
     errors = [f.code for f in check_plan(combined_plan) if f.severity == "error"]
-    assert errors == [f.code for f in check_plan(two) if f.severity == "error"]
+    assert errors == [f.code for f in check_plan(separate_plan) if f.severity == "error"]
 
 
 @pytest.mark.parametrize("layout", ["combined", "separate"])
@@ -572,22 +572,22 @@ def test_a_shared_certificate_has_all_names_of_separate_ones(seed, layout):
     """
     chance = random.Random(seed)
     rows = random_rows(chance)
-    chosen = PlanOptions(layout=layout, wildcard=chance.random() < 0.3)
-    each = plan(*rows, options=chosen)
+    options = PlanOptions(layout=layout, wildcard=chance.random() < 0.3)
+    each = plan(*rows, options=options)
     pools = ("fe1.contoso.com", "fe2.contoso.com", "med.contoso.com", "edge.contoso.com")
-    together = plan(*rows, options=replace(chosen, shared_certificate=pools))
-    own: dict[tuple[str, ...], list[PlannedCertificate]] = {}
+    together = plan(*rows, options=replace(options, shared_certificate=pools))
+    originals: dict[tuple[str, ...], list[PlannedCertificate]] = {}
     others = []
     for original in each.certificates:
         key = (original.pool, *original.usages)
-        own.setdefault(key, []).append(original) if original.role == "FrontEnd" else others.append(
+        originals.setdefault(key, []).append(
             original
-        )
+        ) if original.role == "FrontEnd" else others.append(original)
     shared = {(c.pool, *c.usages): c for c in together.certificates if c.role == "FrontEnd"}
     assert [c for c in together.certificates if c.role != "FrontEnd"] == others
-    assert shared.keys() == own.keys()
+    assert shared.keys() == originals.keys()
     for key, certificate in shared.items():
-        replaced = own[key]
+        replaced = originals[key]
         assert set(certificate.names) == {name for original in replaced for name in original.names}
         assert {certificate.subject} == {original.subject for original in replaced}
         assert certificate.servers == tuple(s for original in replaced for s in original.servers)

@@ -151,9 +151,9 @@ def test_a_remaining_role_on_a_server_is_planned_again():
     """
     both = plan_with_roles(("ExchangeUM", "ExchangeOWA"), "", load_rules("lync2013"))
     index = next(p.computers[0].row for p in both.topology.pools if p.role == "ExchangeUM")
-    left = plan_changed_topology(both, both.topology.with_rows(remove=[index]))
-    assert [c.role for c in left.certificates] == ["ExchangeOWA"]
-    assert left == plan_certificates(left.topology, left.rules)
+    remaining = plan_changed_topology(both, both.topology.with_rows(remove=[index]))
+    assert [c.role for c in remaining.certificates] == ["ExchangeOWA"]
+    assert remaining == plan_certificates(remaining.topology, remaining.rules)
 
 
 @pytest.mark.parametrize("pool", ["", "fe03.contoso.com", "se01.contoso.com"])

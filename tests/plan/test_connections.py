@@ -56,8 +56,8 @@ def every_pair(planned):
                 ]
                 if not certificate.subject_alt_name:
                     names += [certificate.subject.common_name]
-            wanted = pool.role in rule.listeners and set(rule.if_all) <= pool.flags
-            if wanted and any(names):
+            is_listener = pool.role in rule.listeners and set(rule.if_all) <= pool.flags
+            if is_listener and any(names):
                 listeners[pool.fqdn] = (pool, tuple(dict.fromkeys(names)))
         for pool, names in listeners.values():
             for speaker in planned.topology.pools:
@@ -139,7 +139,7 @@ def test_a_wildcard_does_not_hide_the_names_that_are_used():
     }
     usual = {item.rule.id: item.names for item in list_connections(plan(front_end(), proxy))}
     assert {*names["web-from-outside"]} == {*usual["web-from-outside"]}
-    assert not any(name.startswith("*.") for listed in names.values() for name in listed)
+    assert not any(name.startswith("*.") for rule_names in names.values() for name in rule_names)
 
 
 def test_one_name_for_all_edge_services_has_other_ports():

@@ -101,15 +101,15 @@ def test_every_heading_of_the_page_is_chinese():
     """
     page = formats.write_plan_table(planned("zh-TW"), check_plan(planned("zh-TW")), ".html")
     headings = re.findall(r"<(h[1-3]|th|figcaption)\b[^>]*>(.*?)</\1>", page.decode(), re.DOTALL)
-    shown = [
+    texts = [
         html.unescape(re.sub("<[^>]+>", "", text))
         for kind, text in headings
         if kind != "figcaption"
     ]
-    assert len(shown) > 20
+    assert len(texts) > 20
     english = [
         text
-        for text in shown
+        for text in texts
         if not re.search(r"[\u4e00-\u9fff]|\.contoso\.(com|net)|^the whole", text)
     ]
     assert english == ["Edge Server"]  # Microsoft's pages for Taiwan also use this name.
@@ -134,8 +134,8 @@ def test_the_table_of_tasks_has_chinese_names():
     """The table of tasks has Chinese names for the planner, the approver, the CAs, the domain
     owners, and the server team.
     """
-    made = planned("zh-TW")
-    text = formats.write_plan_table(made, check_plan(made), ".md").decode()
+    plan = planned("zh-TW")
+    text = formats.write_plan_table(plan, check_plan(plan), ".md").decode()
     for name in ("規劃人員", "核准者", "網域擁有者", "內部 CA", "公用 CA", "伺服器小組"):
         assert f"| {name} |" in text
 
@@ -165,26 +165,26 @@ def test_digest_json_and_csv_do_not_depend_on_the_language():
     assert build_saved_plan_values(english, findings, judged_on=day) == build_saved_plan_values(
         other, findings, judged_on=day
     )
-    written = {
+    headers = {
         formats.write_plan_table(p, findings, ".csv").splitlines()[0] for p in (english, other)
     }
-    assert len(written) == 1
+    assert len(headers) == 1
     assert {f.code for f in check_plan(other)} == {f.code for f in findings}
 
 
 def test_the_page_and_the_tables_have_chinese_titles():
     """The page, Markdown, workbook, and Word document have translated headings, columns, and roles."""
-    made = planned("zh-TW")
-    findings = check_plan(made)
+    plan = planned("zh-TW")
+    findings = check_plan(plan)
     for suffix in (".html", ".md"):
-        text = formats.write_plan_table(made, findings, suffix).decode()
+        text = formats.write_plan_table(plan, findings, suffix).decode()
         assert "Enterprise Edition 集區的前端伺服器" in text
         assert "主體名稱" in text
         assert "憑證要求" in text
-    page = formats.write_plan_table(made, findings, ".html").decode()
+    page = formats.write_plan_table(plan, findings, ".html").decode()
     assert '<html lang="zh-Hant-TW">' in page
     assert '<html lang="en">' in formats.write_plan_table(planned("en"), findings, ".html").decode()
-    book = openpyxl.load_workbook(io.BytesIO(formats.write_plan_table(made, findings, ".xlsx")))
+    book = openpyxl.load_workbook(io.BytesIO(formats.write_plan_table(plan, findings, ".xlsx")))
     assert "憑證" in book.sheetnames
     assert "主體別名" in [cell.value for cell in book["憑證"][1]]
 
@@ -193,9 +193,9 @@ def test_each_task_refers_to_a_translated_heading():
     """In the table of tasks, the last column refers to a heading of the document in the same
     language.
     """
-    made = planned("zh-TW")
+    plan = planned("zh-TW")
     saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
-    data = formats.write_plan_table(made, check_plan(made), ".docx", saved=saved)
+    data = formats.write_plan_table(plan, check_plan(plan), ".docx", saved=saved)
     document = docx.Document(io.BytesIO(data))
     headings = {p.text for p in document.paragraphs if p.style.name == "Heading 1"}
     seen = {row.cells[3].text for row in document.tables[1].rows[1:]} - {"本頁"}
@@ -218,8 +218,8 @@ def test_word_has_an_east_asian_font():
 
     Without this setting, Word often uses a Japanese font.
     """
-    made = planned("zh-TW")
-    data = formats.write_plan_table(made, check_plan(made), ".docx")
+    plan = planned("zh-TW")
+    data = formats.write_plan_table(plan, check_plan(plan), ".docx")
     document = docx.Document(io.BytesIO(data))
     fonts = document.styles["Normal"].element.rPr.rFonts
     assert fonts.get(qn("w:eastAsia")) == "Microsoft JhengHei"
@@ -230,14 +230,14 @@ def test_word_has_an_east_asian_font():
 
 def test_the_editor_follows_the_language_option():
     """If the user changes the language, the titles of columns and roles in the editor change."""
-    made = planned("en")
-    editor = PlanEditor(made.topology, made.rules)
+    plan = planned("en")
+    editor = PlanEditor(plan.topology, plan.rules)
     client = PanelClient(editor.view)
     client.send("ready")
-    for lang, wanted in (("zh-TW", "伺服器"), ("en", "Server")):
+    for lang, expected in (("zh-TW", "伺服器"), ("en", "Server")):
         columns = client.send("option", name="lang", value=lang)["columns"]["columns"]
-        assert next(c for c in columns if c["name"] == "server_fqdn")["title"] == wanted
-    assert editor.plan.sha256 == made.sha256
+        assert next(c for c in columns if c["name"] == "server_fqdn")["title"] == expected
+    assert editor.plan.sha256 == plan.sha256
 
 
 def test_an_unknown_language_is_refused():
@@ -298,15 +298,16 @@ def test_titles_and_hints_of_errors_are_translated():
     """
     texts = {text for check in error_checks() for text in (check.title, check.hint)}
     assert len(texts) > 90
-    shown = {text: translate_title(text, "zh-TW") for text in texts}
+    translations = {text: translate_title(text, "zh-TW") for text in texts}
     assert {
-        text for text, other in shown.items() if text == other or ENGLISH.search(other)
+        text for text, other in translations.items() if text == other or ENGLISH.search(other)
     } == set()
     lost = {
-        text: [v for v in VALUE.findall(text) if v not in other] for text, other in shown.items()
+        text: [v for v in VALUE.findall(text) if v not in other]
+        for text, other in translations.items()
     }
     assert {text: values for text, values in lost.items() if values} == {}
-    assert [word for word in NEVER if word in "".join(shown.values())] == []
+    assert [word for word in NEVER if word in "".join(translations.values())] == []
 
 
 def test_messages_of_errors_are_translated_with_their_values():
@@ -314,11 +315,14 @@ def test_messages_of_errors_are_translated_with_their_values():
     Taiwan.
     """
     missing, lost, codes = set(), set(), set()
-    for made, day in plans_with_errors():
-        for finding in check_plan(made, on=day).of("error"):
+    for faulty_plan, day in plans_with_errors():
+        for finding in check_plan(faulty_plan, on=day).of("error"):
             codes.add(finding.code)
-            shown = finding.in_language("zh-TW")
-            for text, other in ((finding.message, shown.message), (finding.hint, shown.hint)):
+            translation = finding.in_language("zh-TW")
+            for text, other in (
+                (finding.message, translation.message),
+                (finding.hint, translation.hint),
+            ):
                 # The titles of documents stay in English.
                 words = re.sub("來源說法不一致：.* 指出：", "", other)
                 if text == other or ENGLISH.search(words) or any(word in other for word in NEVER):
@@ -383,8 +387,8 @@ def test_spaces_around_values_in_chinese_texts():
 
 def test_a_message_without_a_translation_stays_english():
     """Warnings, notices, and unknown texts are shown in English."""
-    made = planned("zh-TW")
-    others = [f for f in check_plan(made) if f.severity != "error"]
+    plan = planned("zh-TW")
+    others = [f for f in check_plan(plan) if f.severity != "error"]
     assert others
     assert all(f.in_language("zh-TW") is f for f in others)
     assert translate_title('"a" has no translation', "zh-TW") == '"a" has no translation'
@@ -395,11 +399,11 @@ def test_a_long_text_that_nearly_matches_takes_linear_time():
     repeats a part of a known message.
     """
     text = "Install " + "x in the store " * 10_000
-    begin = time.perf_counter()
+    start = time.perf_counter()
     assert translate_title(f"{text}\n", "zh-TW").startswith("將")
     assert translate_title(f"{text[:-1]}", "zh-TW").startswith("將")
     assert translate_title(f'"{text}', "zh-TW") == f'"{text}'
-    assert time.perf_counter() - begin < 1
+    assert time.perf_counter() - start < 1
 
 
 def plan_with_errors(lang):
@@ -416,8 +420,8 @@ def test_errors_in_a_summary_are_chinese(suffix):
     """If the language is Chinese, the page, Markdown, workbook, and Word document show errors and
     hints in Chinese.
     """
-    made = plan_with_errors("zh-TW")
-    text = shown_text(formats.write_plan_table(made, check_plan(made), suffix), suffix)
+    plan = plan_with_errors("zh-TW")
+    text = shown_text(formats.write_plan_table(plan, check_plan(plan), suffix), suffix)
     assert "錯誤" in text
     assert "兩個集區有相同的外部 Web 名稱" in text
     assert (
@@ -450,25 +454,25 @@ def test_errors_in_json_and_csv_stay_english():
         plan_with_errors("zh-TW"), check_plan(plan_with_errors("zh-TW"))
     )
     assert repr(findings) == repr(check_plan(plan_with_errors("zh-TW")))
-    written = {
+    tables = {
         formats.write_plan_table(plan_with_errors(lang), findings, ".csv").split(b"\r\n", 1)[1]
         for lang in LANGUAGES
     }
-    assert len(written) == 1
+    assert len(tables) == 1
 
 
 def test_an_accepted_error_is_chinese():
     """The reason of an accepted error follows the Chinese message."""
     error = check_plan(plan_with_errors("en")).of("error")[0]
-    shown = error.accepted_because("in a lab").in_language("zh-TW")
-    assert shown.message == f"{error.in_language('zh-TW').message}（已接受：in a lab）"
-    assert shown.hint == "您不需要執行任何動作，因為此發現事項已接受。"
+    translation = error.accepted_because("in a lab").in_language("zh-TW")
+    assert translation.message == f"{error.in_language('zh-TW').message}（已接受：in a lab）"
+    assert translation.hint == "您不需要執行任何動作，因為此發現事項已接受。"
 
 
 def test_errors_in_the_editor_are_chinese():
     """The editor shows errors in the language of the plan, with translated column titles."""
-    made = plan_with_errors("zh-TW")
-    client = PanelClient(PlanEditor(made.topology, made.rules, options=made.options).view)
+    plan = plan_with_errors("zh-TW")
+    client = PanelClient(PlanEditor(plan.topology, plan.rules, options=plan.options).view)
     client.send("ready")
     groups = {g["code"]: g for g in client.send("findings")["findings"]["groups"]}
     missing = groups["edge-name-missing"]
@@ -504,14 +508,17 @@ def chinese_headings(title, aliases):
 )
 def test_the_readme_lists_the_chinese_headings_and_roles(request, mark, heading, facts):
     """README.zh-TW.md lists the Chinese titles that a table can use. --refresh updates the list."""
-    rows = [(name, "、".join(chinese_headings(title, own)) or title) for name, title, own in facts]
+    rows = [
+        (name, "、".join(chinese_headings(title, aliases)) or title)
+        for name, title, aliases in facts
+    ]
     table = to_markdown((heading, "可以使用的寫法"), rows)
     before, begin, rest = PAGE.read_text("utf-8").partition(f"<!-- {mark} -->\n")
-    written, end, after = rest.partition(f"<!-- end of {mark} -->")
+    current_table, end, after = rest.partition(f"<!-- end of {mark} -->")
     if request.config.getoption("--refresh"):
         PAGE.write_text(f"{before}{begin}{table}{end}{after}", "utf-8")
     else:
-        assert written == table
+        assert current_table == table
 
 
 def test_the_readme_uses_the_words_of_taiwan():

@@ -42,8 +42,8 @@ def test_id_of_a_shared_certificate():
     server is added.
     """
     certificates = plan(edge(1)).certificates
-    two = plan(edge(1), edge(2)).certificates
-    assert [c.id for c in certificates] == [c.id for c in two]
+    second = plan(edge(1), edge(2)).certificates
+    assert [c.id for c in certificates] == [c.id for c in second]
     identity = "edge\0internal\0pool\0lsedge.contoso.net\0"
     digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
     assert certificates[1].id == f"Edge-lsedge-contoso-net-{digest}"
@@ -108,9 +108,9 @@ class TestHash:
         )
         rules = load_rules()
         first = plan_certificates(read_topology(data), rules)
-        two = plan_certificates(read_topology(other), rules)
-        assert first.topology.columns != two.topology.columns
-        assert first.sha256 == two.sha256
+        second = plan_certificates(read_topology(other), rules)
+        assert first.topology.columns != second.topology.columns
+        assert first.sha256 == second.sha256
         assert len(first.sha256) == 64
 
     @pytest.mark.parametrize(
@@ -203,8 +203,8 @@ def test_the_frame_of_names_has_a_row_for_each_name(data):
     """The data frame of names has a row for each name on each certificate, with its reason."""
     planned = plan_certificates(read_topology(data / "contoso.csv"), load_rules())
     frame = planned.names().to_frame()
-    listed = frame.groupby("Certificate")["Name"].agg(set).to_dict()
-    assert listed == {
+    names_by_id = frame.groupby("Certificate")["Name"].agg(set).to_dict()
+    assert names_by_id == {
         certificate.id: {*certificate.names, certificate.subject.common_name}
         for certificate in planned.certificates
     }

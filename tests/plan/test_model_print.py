@@ -47,8 +47,8 @@ def test_every_name_is_printed(model_page, chromium, tmp_path):
     with opened(chromium, path) as page:
         page.pdf(path=str(tmp_path / "plan.pdf"), format="A4", landscape=True)
     text = pdf_text(tmp_path / "plan.pdf")
-    wanted = {name for c in plan.certificates for name in (*c.names, *c.servers)}
-    assert [name for name in sorted(wanted) if name not in text] == []
+    expected = {name for c in plan.certificates for name in (*c.names, *c.servers)}
+    assert [name for name in sorted(expected) if name not in text] == []
 
 
 def test_a_name_links_to_its_reason(model_page, chromium):

@@ -144,8 +144,8 @@ def test_any_text_is_stored_without_changes(text, key):
 def test_the_order_of_choices_does_not_matter():
     """The order of the entries in a mapping does not change the options file."""
     first = PlanOptions(ca={"internal": "a", "public": "b"})
-    two = PlanOptions(ca={"public": "b", "internal": "a"})
-    assert first.to_toml() == two.to_toml()
+    second = PlanOptions(ca={"public": "b", "internal": "a"})
+    assert first.to_toml() == second.to_toml()
 
 
 def test_the_options_file_is_readable():

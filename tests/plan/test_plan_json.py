@@ -89,8 +89,8 @@ def test_each_rule_is_in_the_document_once():
 def test_the_document_is_plain_json_and_stable():
     """The plan document is plain JSON, and the same table always results in the same text."""
     first = json.dumps(plan_document(plan(front_end(1), front_end(2), edge()), ()))
-    two = json.dumps(plan_document(plan(front_end(2), front_end(1), edge())))
-    assert first == two
+    second = json.dumps(plan_document(plan(front_end(2), front_end(1), edge())))
+    assert first == second
     assert json.loads(first)["certificates"][0]["servers"] == ["ee01.contoso.com"]
 
 

@@ -147,10 +147,10 @@ def test_the_remaining_role_gets_its_own_certificate():
     guest = row("ee01.contoso.com", "Mediation", "eepool.contoso.com")
     both = plan(front_end(1), guest)
     index = next(p.computers[0].row for p in both.topology.pools if p.role == "FrontEnd")
-    left = plan_changed_topology(both, both.topology.with_rows(remove=[index]))
-    assert [c.role for c in left.certificates] == ["Mediation"]
-    again = plan_changed_topology(left, left.topology.with_rows(add=[front_end(1)]))
-    assert "Mediation" not in {c.role for c in again.certificates}
+    remaining = plan_changed_topology(both, both.topology.with_rows(remove=[index]))
+    assert [c.role for c in remaining.certificates] == ["Mediation"]
+    restored = plan_changed_topology(remaining, remaining.topology.with_rows(add=[front_end(1)]))
+    assert "Mediation" not in {c.role for c in restored.certificates}
 
 
 @pytest.mark.parametrize("role", ["Archiving", "Monitoring", "SQL", "FileStore", "SBC"])
@@ -194,9 +194,9 @@ def test_unknown_roles():
     servers.
     """
     table_ = topology(front_end(), edge())
-    odd = replace(table_, pools=tuple(replace(p, role=f"{p.role}2007") for p in table_.pools))
+    edited = replace(table_, pools=tuple(replace(p, role=f"{p.role}2007") for p in table_.pools))
     with pytest.raises(PlanError) as caught:
-        plan_certificates(odd, RULES)
+        plan_certificates(edited, RULES)
     assert sorted(problem.message for problem in caught.value.problems) == [
         'edge01.contoso.net has the role "Edge2007", which is not a role in Lync Server 2013',
         'ee01.contoso.com has the role "FrontEnd2007", which is not a role in Lync Server 2013',
@@ -292,9 +292,9 @@ OPTIONS = st.builds(
 )
 
 
-def rows_of(chosen):
+def rows_of(pool_names):
     """Return the rows of the selected pools. Each row also contains the values of the deployment."""
-    return [DEPLOYMENT | r for name in sorted(chosen) for r in POOLS[name]]
+    return [DEPLOYMENT | r for name in sorted(pool_names) for r in POOLS[name]]
 
 
 @pytest.mark.slow
@@ -305,9 +305,9 @@ def test_row_order_changes_nothing(chosen, options, data):
     """
     rows = rows_of(chosen)
     shuffled = data.draw(st.permutations(rows))
-    original, two = plan(*rows, options=options), plan(*shuffled, options=options)
-    assert original.certificates == two.certificates
-    assert original.sha256 == two.sha256
+    original, second = plan(*rows, options=options), plan(*shuffled, options=options)
+    assert original.certificates == second.certificates
+    assert original.sha256 == second.sha256
 
 
 @pytest.mark.slow
@@ -327,10 +327,10 @@ def test_unrelated_rows_change_nothing(chosen, options):
 def test_letter_case_changes_nothing(chosen, options, data):
     """If the names in the table are in uppercase letters, the plan is the same."""
     rows = rows_of(chosen)
-    kept = ("role", "site", "autologon")
+    fixed_columns = ("role", "site", "autologon")
     loud = [
         {
-            key: value.upper() if key not in kept and data.draw(st.booleans()) else value
+            key: value.upper() if key not in fixed_columns and data.draw(st.booleans()) else value
             for key, value in r.items()
         }
         for r in rows
@@ -393,8 +393,8 @@ class TestReplan:
         after = plan_changed_topology(before, edited)
         assert after.certificates == plan_certificates(edited, RULES).certificates
         assert after.sha256 != before.sha256
-        kept = {id(c) for c in before.certificates}
-        assert [c.role for c in after.certificates if id(c) not in kept] == ["Mediation"]
+        old_ids = {id(c) for c in before.certificates}
+        assert [c.role for c in after.certificates if id(c) not in old_ids] == ["Mediation"]
 
     def test_an_edited_issuer_also_changes_the_deployment(self):
         """If the user changes the issuer of a server, lyncnb also plans the certificate of the
@@ -434,13 +434,13 @@ class TestReplan:
         """
         rows = [row | {"site": "Taipei"} for row in rows_of(POOLS)]
         before = plan(*rows)
-        more = {"server_fqdn": "med09.contoso.com", "role": "Mediation", "site": "Tainan"}
-        bigger = before.topology.with_rows(add=[more])
+        new_row = {"server_fqdn": "med09.contoso.com", "role": "Mediation", "site": "Tainan"}
+        bigger = before.topology.with_rows(add=[new_row])
         after = plan_changed_topology(before, bigger)
         assert after == plan_certificates(bigger, RULES)
-        kept = {id(c) for c in before.certificates}
-        again = {c.role for c in after.certificates if id(c) not in kept}
-        assert again <= {"Mediation", "ReverseProxy", "Deployment"}
+        old_ids = {id(c) for c in before.certificates}
+        replanned_roles = {c.role for c in after.certificates if id(c) not in old_ids}
+        assert replanned_roles <= {"Mediation", "ReverseProxy", "Deployment"}
         url = {"meet_urls": "https://meet09.contoso.com"}
         edited = bigger.with_cells({len(bigger.cells) - 1: url})
         assert plan_changed_topology(after, edited) == plan_certificates(edited, RULES)
@@ -455,9 +455,9 @@ class TestReplan:
     def test_an_unknown_role(self):
         """lyncnb rejects an edit that adds a role that the product does not have."""
         before = plan(front_end())
-        odd = replace(before.topology, pools=(replace(before.topology.pools[0], role="Fax"),))
+        edited = replace(before.topology, pools=(replace(before.topology.pools[0], role="Fax"),))
         with pytest.raises(PlanError, match='ee01.contoso.com has the role "Fax"'):
-            plan_changed_topology(before, odd)
+            plan_changed_topology(before, edited)
 
 
 def test_options_and_rules_are_for_one_product():
@@ -483,5 +483,5 @@ def test_certificates_do_not_depend_on_the_order_of_fields(monkeypatch):
     topology, rules = read_topology(DATA / "contoso.csv"), load_rules()
     expected = [c._asdict() for c in plan_certificates(topology, rules).certificates]
     monkeypatch.setattr(planner, "PlannedCertificate", partial(other, more=""))
-    again = [c._asdict() for c in plan_certificates(topology, rules).certificates]
-    assert expected == [{name: certificate[name] for name in names} for certificate in again]
+    actual = [c._asdict() for c in plan_certificates(topology, rules).certificates]
+    assert expected == [{name: certificate[name] for name in names} for certificate in actual]

@@ -76,14 +76,16 @@ def test_damaged_files_of_a_scenario_are_reported(saved_scenarios):
     chance = random.Random(20)
     saved_scenarios.keep(make_scenario())
     folder = saved_scenarios.folder / "as planned"
-    whole = {path: path.read_bytes() for path in folder.iterdir()}
+    intact_files = {path: path.read_bytes() for path in folder.iterdir()}
     refused = 0
     for _ in range(300):
-        path = chance.choice([*whole])
-        data = bytearray(whole[path])
-        at = chance.randrange(len(data))
-        cut = at + chance.choice([0, 1, 1, 40])
-        data[at:cut] = chance.choice([b"", b"\0", b"\xff", b'"', b",", b"\n", b"[[", b"=", b"a"])
+        path = chance.choice([*intact_files])
+        data = bytearray(intact_files[path])
+        position = chance.randrange(len(data))
+        cut = position + chance.choice([0, 1, 1, 40])
+        data[position:cut] = chance.choice(
+            [b"", b"\0", b"\xff", b'"', b",", b"\n", b"[[", b"=", b"a"]
+        )
         path.write_bytes(data)
         try:
             saved_scenarios.open("as planned")
@@ -92,7 +94,7 @@ def test_damaged_files_of_a_scenario_are_reported(saved_scenarios):
             problems = error.problems
             if not problems or not all(problem.message for problem in problems):
                 pytest.fail(str(error))
-        path.write_bytes(whole[path])
+        path.write_bytes(intact_files[path])
     assert 100 < refused < 300
 
 
@@ -401,6 +403,6 @@ def test_a_path_that_no_system_can_name(saved_scenarios, name):
 
 def test_a_folder_of_scenarios_may_be_named_by_a_text(tmp_path):
     """The path of the folder of scenarios can be a string or a Path."""
-    kept = Scenarios(str(tmp_path / "scenarios"))
-    kept.keep(make_scenario())
-    assert len(kept.names()) == 1
+    scenarios = Scenarios(str(tmp_path / "scenarios"))
+    scenarios.keep(make_scenario())
+    assert len(scenarios.names()) == 1

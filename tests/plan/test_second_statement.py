@@ -113,8 +113,8 @@ class Statement:
         if self._is_true(row, "autodiscover", blank=True):
             outside = self._each("lyncdiscover")
             inside = self._each("lyncdiscoverinternal")
-            more = self.options.autodiscover_internal_extra_domains
-            inside |= {f"lyncdiscoverinternal.{domain}" for domain in more}
+            extra_domains = self.options.autodiscover_internal_extra_domains
+            inside |= {f"lyncdiscoverinternal.{domain}" for domain in extra_domains}
         sign_in = set(self._listed(row, "sip_dns_aliases"))
         # Clients require strict DNS naming unless a policy allows otherwise.
         if self._is_true(row, "autologon", blank=False):
@@ -179,9 +179,9 @@ class Statement:
             yield self._make_certificate(
                 row, EDGE_USAGES[2:], access, {access}, servers, issuer="public"
             )
-        inside = self._cell(row, "edge_internal_fqdn") or _pool_of(row)
-        members = {inside, *servers} if options.edge_member_names else set()
-        yield self._make_certificate(row, ["Internal"], inside, members, servers)
+        internal_name = self._cell(row, "edge_internal_fqdn") or _pool_of(row)
+        members = {internal_name, *servers} if options.edge_member_names else set()
+        yield self._make_certificate(row, ["Internal"], internal_name, members, servers)
 
     def _reverse_proxy(self, row: Row, servers: list[str]) -> Certificate:
         """Return the certificate of a reverse proxy, which publishes its site or, without a site,
@@ -246,11 +246,11 @@ class Statement:
         """Return the issuer. An option overrides the cells, and the cells override the rule. If
         cells differ, public takes precedence.
         """
-        chosen = self.options.issuer
+        issuers = self.options.issuer
         cells = [entry.rpartition("=") for row in rows for entry in _parts(row["issuer"])]
         everything = {""}  # In the option issuer, an empty key means "all", as in plan.toml.
         choices = [
-            *({chosen[k] for k in keys if k in chosen} for keys in ({*usages, role}, everything)),
+            *({issuers[k] for k in keys if k in issuers} for keys in ({*usages, role}, everything)),
             {value for usage, _, value in cells if not usage or usage in usages},
             {rule},
         ]
@@ -447,8 +447,8 @@ class Maker:
     def add_second_role(self, hosts: list[Row], role: str) -> None:
         """Add a second role to some servers of a pool."""
         for host in self.chance.sample(hosts, self.chance.randint(1, len(hosts))):
-            kept = {column: host[column] for column in ("server_fqdn", "pool_fqdn", "site")}
-            row = dict.fromkeys(COLUMNS, "") | kept | {"role": role}
+            cells = {column: host[column] for column in ("server_fqdn", "pool_fqdn", "site")}
+            row = dict.fromkeys(COLUMNS, "") | cells | {"role": role}
             if role == "Mediation" and self.maybe():
                 row["mediation_standalone"] = "false"
             self.rows.append(row)
@@ -486,8 +486,8 @@ class Maker:
             cells["web_internal_fqdn"] = self.name("webint")
         if self.maybe(0.25):
             names = [f"sipinternal.{d}" for d in self.domains] + [f"sipexternal.{self.domains[0]}"]
-            chosen = self.chance.sample(names, self.chance.randint(1, len(names)))
-            cells["sip_dns_aliases"] = ";".join(chosen)
+            aliases = self.chance.sample(names, self.chance.randint(1, len(names)))
+            cells["sip_dns_aliases"] = ";".join(aliases)
         if self.maybe(0.2):
             cells["extra_san"] = self.further_names(WEB_USAGES)
         return cells
@@ -498,8 +498,8 @@ class Maker:
         """
         domain = self.chance.choice(self.public)
         access = self.chance.choice([f"sip.{domain}", self.name("access", domain)])
-        own = [self.name("webcon", domain), self.name("av", domain)]
-        meeting, media = [access, access] if self.maybe(0.2) else own
+        separate_names = [self.name("webcon", domain), self.name("av", domain)]
+        meeting, media = [access, access] if self.maybe(0.2) else separate_names
         cells = {
             "access_edge_fqdn": access,
             "webconf_edge_fqdn": meeting,
@@ -589,8 +589,8 @@ class Maker:
         # Sometimes, the dial-in URL uses a pool's web name, which no wildcard replaces.
         if self.maybe(0.1):
             dialin = f"https://{_first(self.rows, 'web_external_fqdn')}/Dialin"
-        kept = {"meet_urls": ";".join(meet), "dialin_url": dialin}
-        return kept | ({"admin_url": admin} if self.maybe(0.7) else {})
+        cells = {"meet_urls": ";".join(meet), "dialin_url": dialin}
+        return cells | ({"admin_url": admin} if self.maybe(0.7) else {})
 
     def pair(self, web: list[Row]) -> None:
         """Make one pool the backup pool of another pool of the same role. In most cases, the backup
@@ -608,7 +608,7 @@ class Maker:
     def options(self) -> ln.PlanOptions:
         """Return random options that change names, usages or issuers."""
         keys = ["Default", "Internal", "OAuthTokenIssuer", "AccessEdgeExternal", "all"]
-        chosen = self.chance.sample([*keys, "ReverseProxy", "Mediation"], 2)
+        issuer_keys = self.chance.sample([*keys, "ReverseProxy", "Mediation"], 2)
         pools = sorted({_pool_of(row) for row in self.rows})
         return ln.PlanOptions(
             product=self.product,
@@ -624,7 +624,7 @@ class Maker:
             client_authentication=tuple(self.chance.sample(pools, 1)) if self.maybe(0.4) else (),
             issuer={
                 key: self.chance.choice(["internal", "public"])
-                for key in (chosen if self.maybe(0.2) else ())
+                for key in (issuer_keys if self.maybe(0.2) else ())
             },
         )
 
@@ -719,22 +719,22 @@ def test_two_implementations_of_the_rules_agree(first: int) -> None:
 
 def test_random_deployments_include_each_missing_type() -> None:
     """The random deployments in CI include each type of deployment that no golden example contains."""
-    made = [Maker(seed).make() for seed in range(30)]
-    rows = [row for table, _ in made for row in table]
-    choices = [options for _, options in made]
+    deployments = [Maker(seed).make() for seed in range(30)]
+    rows = [row for table, _ in deployments for row in table]
+    choices = [options for _, options in deployments]
     assert {column for row in rows for column, cell in row.items() if cell} == {*COLUMNS}
     roles = {*WITH_WEB, *BY_POOL_AND_SERVER, *BRANCH, *GUESTS, "Edge", "ReverseProxy"}
     assert {row["role"] for row in rows} >= roles | {"OfficeWebApps", "TrustedApplication"}
     guests = {
         (host["role"], row["role"])
-        for table, _ in made
+        for table, _ in deployments
         for host in table
         for row in table
         if row["server_fqdn"] == host["server_fqdn"] and row["role"] in GUESTS.get(host["role"], ())
     }
     assert guests == {(host, role) for host, roles in GUESTS.items() for role in roles}
-    assert {len({row["site"] for row in table}) for table, _ in made} >= {1, 2, 3, 4}
-    own_urls = {len({row["meet_urls"] for row in table} - {""}) for table, _ in made}
+    assert {len({row["site"] for row in table}) for table, _ in deployments} >= {1, 2, 3, 4}
+    own_urls = {len({row["meet_urls"] for row in table} - {""}) for table, _ in deployments}
     assert own_urls >= {1, 2, 3}
     edges = [row for row in rows if row["role"] == "Edge" and row["access_edge_fqdn"]]
     assert {row["access_edge_fqdn"] == row["av_edge_fqdn"] for row in edges} == {True, False}

@@ -263,12 +263,12 @@ def test_the_reason_of_a_failed_handshake_is_reported(answer, outcome, detail):
     """If a server hangs, closes the connection, or does not use TLS, the probe ends in time and
     reports the reason.
     """
-    begin = time.monotonic()
+    start = time.monotonic()
     with listening(answer) as server:
         handshake = fetch_chain("127.0.0.1", server.port, name=NAME, timeout=0.5)
     assert (handshake.outcome, handshake.chain) == (outcome, ())
     assert detail in handshake.detail
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - start < 5
 
 
 def test_a_port_that_never_accepts_has_no_answer():
@@ -333,8 +333,8 @@ def test_each_python_reads_the_same_chain(options, pair, leaf):
             process = subprocess.run(
                 [python, "-c", _FETCH, root, str(port)], capture_output=True, text=True, check=True
             )
-        shown = [SHOWN, der(leaf).hex(), der(authority().issuing).hex()]
-        assert process.stdout.split() == shown, python
+        expected = [SHOWN, der(leaf).hex(), der(authority().issuing).hex()]
+        assert process.stdout.split() == expected, python
 
 
 def test_this_python_can_read_the_chain(pair, leaf):
@@ -398,9 +398,9 @@ def test_hosts_that_hang_do_not_delay_the_probe(tmp_path):
             lines.append(f"{server} 5061 127.2.{number // 250}.{number % 250 + 1}:{listener.port}")
         hosts = tmp_path / "hosts.txt"
         hosts.write_text("\n".join(lines))
-        begin = time.monotonic()
+        start = time.monotonic()
         result = ln.probe(planned, hosts=hosts, seconds=5 if HOSTS >= 500 else 3)
-        took = time.monotonic() - begin
+        took = time.monotonic() - start
     assert result.counts()[NO_ANSWER] == HOSTS // 10
     assert result.counts()["as planned"] == HOSTS - HOSTS // 10
     assert took < 30

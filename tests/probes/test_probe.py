@@ -191,9 +191,9 @@ def test_an_address_has_one_connection_at_a_time(at_one_address, tmp_path):
                 for server, address, mute in zip(servers, addresses, mutes, strict=True)
             )
         )
-        begin = time.monotonic()
+        start = time.monotonic()
         report = ln.probe(pool(*servers), hosts=hosts, seconds=0.5)
-        took = time.monotonic() - begin
+        took = time.monotonic() - start
     assert report.counts()[NO_ANSWER] == 4
     assert (took >= 2) == at_one_address
 
@@ -244,14 +244,14 @@ def test_members_with_different_certificates_are_noted(tmp_path):
     shared = pool("fe01.contoso.com", "fe02.contoso.com",
                   options=ln.PlanOptions(shared_certificate=("eepool.contoso.com",)))  # fmt: skip
     other, planned = PythonCa("Fabrikam"), shared.certificates[0]
-    made = issue(
+    other_leaf = issue(
         key_of(2048).public_key(), other.issuing.subject, other.key,
         subject=[*planned.subject.fields()], san=planned.names, begins=MIDNIGHT,
     )  # fmt: skip
 
     def show(target, certificate):
         is_other = target.server == "fe02.contoso.com"
-        return [made, other.issuing] if is_other else show_as_planned(target, certificate)
+        return [other_leaf, other.issuing] if is_other else show_as_planned(target, certificate)
 
     with live(shared, tmp_path, show=show) as servers:
         report = ln.probe(shared, hosts=servers.hosts)
@@ -264,9 +264,9 @@ def test_members_with_different_certificates_are_noted(tmp_path):
         "The servers in eepool.contoso.com show certificates from 2 CAs: "
         "Contoso Issuing CA 1 at fe01.contoso.com; Fabrikam Issuing CA 1 at fe02.contoso.com"
     ) in notes
-    shown = report._repr_html_()
-    assert "Servers and ports" in shown
-    assert all(html.escape(note) in shown.replace("<wbr>", "") for note in notes)
+    page = report._repr_html_()
+    assert "Servers and ports" in page
+    assert all(html.escape(note) in page.replace("<wbr>", "") for note in notes)
     assert len(report.to_frame()) == len(report.seen)
 
 

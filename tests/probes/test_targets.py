@@ -118,9 +118,11 @@ def test_further_ports_are_probed_only_if_selected(contoso):
     """
     usual = list_targets(contoso)
     services = list_targets(contoso, extras="services")
-    more = {target.port for target in services.ports} - {target.port for target in usual.ports}
-    assert more >= {5063, 5065, 5071, 5072, 5073, 5075, 5076, 8404}
-    assert all(target.condition for target in services.ports if target.port in more)
+    extra_ports = {target.port for target in services.ports} - {
+        target.port for target in usual.ports
+    }
+    assert extra_ports >= {5063, 5065, 5071, 5072, 5073, 5075, 5076, 8404}
+    assert all(target.condition for target in services.ports if target.port in extra_ports)
     twice = list_targets(contoso, extras=["tls1.0"]).ports
     assert len(twice) == 2 * len(usual.ports)
     assert all(target.condition for target in twice if target.is_tls10)

@@ -82,8 +82,8 @@ def test_an_edited_plan_is_compared_like_a_new_plan():
     before = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     edited = before.topology.with_cells({0: {"extra_san": "old.contoso.com"}})
     after = plan_changed_topology(before, edited)
-    again = ln.plan_certificates(edited, RULES)
-    assert compare_plans(before, after) == compare_plans(before, again)
+    new_plan = ln.plan_certificates(edited, RULES)
+    assert compare_plans(before, after) == compare_plans(before, new_plan)
     assert not compare_plans(before, after).is_empty
 
 
@@ -104,8 +104,8 @@ def test_one_more_sip_domain():
     both = ("ee01.contoso.com", "ee02.contoso.com")
     assert ("lyncdiscover.fabrikam.com", both) in added
     assert ("fabrikam.com", ("the deployment",)) in added
-    (why,) = {g.why for g in difference.groups() if g.after == "lyncdiscover.fabrikam.com"}
-    assert why in {rule.why for rule in RULES.names.values()}
+    (reason,) = {g.why for g in difference.groups() if g.after == "lyncdiscover.fabrikam.com"}
+    assert reason in {rule.why for rule in RULES.names.values()}
     assert [str(count) for count in difference.counts][:2] == [
         "3 certificates",
         "0 public certificates",
@@ -123,7 +123,7 @@ def test_different_counts_are_shown_with_an_arrow():
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "why"),
+    ("old", "new", "reason"),
     [
         ([front_end(1)], [front_end(1), front_end(2)], "the server is new in the table"),
         ([front_end(1), front_end(2)], [front_end(1)], "the server is no longer in the table"),
@@ -136,11 +136,11 @@ def test_different_counts_are_shown_with_an_arrow():
          "a server has a different role"),
     ],
 )  # fmt: skip
-def test_reasons_for_added_and_removed_certificates(old, new, why):
+def test_reasons_for_added_and_removed_certificates(old, new, reason):
     """The reason for an added or removed certificate mentions the change of its server."""
     difference = compare_plans(plan(*old), plan(*new))
     whys = {change.why for change in difference.changes if change.change.startswith("certificate")}
-    assert why in whys
+    assert reason in whys
 
 
 def test_another_layout():
@@ -201,8 +201,8 @@ def test_the_time_of_a_comparison_grows_with_the_servers():
 
     def work(servers: int):
         big = ln.read_topology(big_table(servers))
-        more = big.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})
-        plans = [ln.plan_certificates(topology, RULES) for topology in (big, more)]
+        extended = big.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})
+        plans = [ln.plan_certificates(topology, RULES) for topology in (big, extended)]
         return partial(compare_plans, *plans)
 
     assert len(work(1_000)().certificates) > 500

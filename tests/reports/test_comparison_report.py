@@ -110,12 +110,12 @@ def test_added_and_removed_findings(compared):
     assert {f.message for f in compared.findings_gone} == {f.message for f in old - new} - {
         f.message for f in old & new
     }
-    back = Comparison(
+    inverse = Comparison(
         difference=compared.difference,
         old_findings=compared.new_findings,
         new_findings=compared.old_findings,
     )
-    assert back.findings_new == compared.findings_gone
+    assert inverse.findings_new == compared.findings_gone
 
 
 def test_a_finding_of_many_servers_is_one_entry():

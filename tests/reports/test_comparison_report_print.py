@@ -38,10 +38,12 @@ def page_file(tmp_path_factory):
     changed plan has an additional SIP domain, one server fewer, and a wildcard option.
     """
     table, rules = ln.read_topology(DATA / "contoso.csv"), ln.load_rules("lync2013")
-    more = table.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})
-    more = more.with_rows(remove=[len(more.cells) - 1])
+    changed_table = table.with_cells(
+        {0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}}
+    )
+    changed_table = changed_table.with_rows(remove=[len(changed_table.cells) - 1])
     old = ln.plan_certificates(table, rules)
-    new = ln.plan_certificates(more, rules, options=ln.PlanOptions(wildcard=True))
+    new = ln.plan_certificates(changed_table, rules, options=ln.PlanOptions(wildcard=True))
     day = date(2026, 11, 25)
     compared = Comparison(
         difference=find_causes(compare_plans(old, new)),
@@ -64,9 +66,9 @@ def test_table_headings_are_on_the_sheet_of_the_first_row(chromium, tmp_path):
     with opened(chromium, path) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
     words = [word.text for word in words_in(pdf)]
-    ends = [words[index - 1] for index, word in enumerate(words) if word == "Page"]
-    assert len(ends) > 3
-    assert set(ends) == {"row"}
+    last_words = [words[index - 1] for index, word in enumerate(words) if word == "Page"]
+    assert len(last_words) > 3
+    assert set(last_words) == {"row"}
 
 
 def test_the_page_is_accessible_and_whole(page_file, chromium):

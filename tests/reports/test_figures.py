@@ -83,13 +83,13 @@ def test_the_same_plan_gives_the_same_bytes(kind):
         "import sys, lyncnb as ln; p = ln.plan_certificates(ln.read_topology(sys.argv[1]),"
         "ln.load_rules('lync2013')); sys.stdout.buffer.write(ln.figure(p, sys.argv[2]).to_svg())"
     )
-    again = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code, str(DATA / "litwareinc-global.csv"), kind],
         capture_output=True,
         check=True,
         env={**os.environ, "PYTHONHASHSEED": "7"},
     )
-    assert again.stdout == picture
+    assert result.stdout == picture
 
 
 def test_pictures_need_neither_pandas_nor_cryptography():
@@ -99,12 +99,12 @@ def test_pictures_need_neither_pandas_nor_cryptography():
         "ln.load_rules('lync2013')); [ln.figure(p, k)._repr_html_() for k in sys.argv[2:]];"
         "sys.exit(' '.join({'pandas', 'cryptography', 'IPython', 'jinja2'} & set(sys.modules)) or 0)"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code, str(DATA / "contoso.csv"), *KINDS],
         capture_output=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert (result.returncode, result.stderr) == (0, b"")
 
 
 def test_names_of_sites_never_become_markup():
@@ -188,8 +188,8 @@ def test_the_picture_shows_each_pool_and_each_name():
     drawn = {}
     for index, line in enumerate(lines):
         if match := re.match(r"(\w+ \d+) from (.*)", line):
-            names, _, more = lines[index + 1].partition(" and ")
-            number = len(names.split(", ")) + int(more.removesuffix(" more") or 0)
+            names, _, others = lines[index + 1].partition(" and ")
+            number = len(names.split(", ")) + int(others.removesuffix(" more") or 0)
             drawn.setdefault(match[1], []).append(number)
     expected = {}
     for item in filter(lambda connection: connection.rule.drawn, list_connections(contoso)):
@@ -237,10 +237,10 @@ def test_a_picture_describes_the_number_of_pools():
     assert f" names in rows, {pools} pools and the whole deployment in columns" in (
         ln.figure(sample, "coverage").description
     )
-    shown = ln.figure(planned("litwareinc-global"), site="London").description
+    description = ln.figure(planned("litwareinc-global"), site="London").description
     assert (
         "For Site London, the picture shows each pool separately, with its connections to other sites."
-        in shown
+        in description
     )
     big = planned(big_table(SERVERS))
     assert "Site Site" not in "".join(texts(ln.figure(big, site="Site 01")))
@@ -352,8 +352,8 @@ def test_pools_with_changed_certificates_are_marked():
 
 def test_removed_pools_are_shown():
     """A pool that the new plan no longer contains has a box in the picture, and a row in the table."""
-    whole = plan(front_end(1), row("med01.contoso.com", "Mediation", "med.contoso.com"))
-    figure = ln.figure(ln.compare_plans(whole, plan(front_end(1))))
+    full_plan = plan(front_end(1), row("med01.contoso.com", "Mediation", "med.contoso.com"))
+    figure = ln.figure(ln.compare_plans(full_plan, plan(front_end(1))))
     assert "± med.contoso.com: 1 certificate" in texts(figure)
     assert "No longer in the plan" in texts(figure)
     (row_,) = [row for row in figure.rows if row[-1] == "1 certificate removed"]
@@ -392,10 +392,10 @@ def test_each_pool_can_be_found_in_the_picture(sample):
     find the pool.
     """
     root = ET.fromstring(ln.figure(sample).svg)
-    named = Counter(
+    drawn_pools = Counter(
         pool for g in root.iter(f"{SVG}g") for pool in (g.get("data-pools") or "").split()
     )
-    assert named == Counter(f"{pool.role}/{pool.fqdn}" for pool in sample.topology.pools)
+    assert drawn_pools == Counter(f"{pool.role}/{pool.fqdn}" for pool in sample.topology.pools)
 
 
 def test_a_thousand_servers_fit_on_a_sheet():
@@ -443,11 +443,11 @@ def test_grouped_marks_count_certificates(monkeypatch):
     """
     monkeypatch.setattr(coverage_figure, "NAMES_SHOWN", 1)
     monkeypatch.setattr(coverage_figure, "POOLS_SHOWN", 1)
-    two = plan(
+    two_servers = plan(
         front_end(1, autologon="yes"),
         row("west.contoso.com", "FrontEnd", "westpool.contoso.com"),
     )
-    lines = texts(ln.figure(two, "coverage"))
+    lines = texts(ln.figure(two_servers, "coverage"))
     assert "sip-autologon: sip.contoso.com and 1 more" in lines
     assert "1/2" in lines
 
@@ -463,11 +463,11 @@ def test_grouped_names_are_counted():
             drawn[match[1]] = int(match[2].replace(",", ""))
         elif match := re.match(r"([a-z-]+): \S+(?: and ([\d,]+) more)?$", text):
             drawn[match[1]] = 1 + int((match[2] or "0").replace(",", ""))
-    given = {}
+    names_by_rule = {}
     for row_ in figure.rows:
         for rule in row_.rules:
-            given.setdefault(rule, set()).add(row_.name)
-    assert drawn == {rule: len(names) for rule, names in given.items()}
+            names_by_rule.setdefault(rule, set()).add(row_.name)
+    assert drawn == {rule: len(names) for rule, names in names_by_rule.items()}
 
 
 @pytest.mark.parametrize(("name", "site"), [("contoso", ""), ("litwareinc-global", "London")])

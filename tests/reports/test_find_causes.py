@@ -235,8 +235,8 @@ def test_many_servers():
     differences within seconds.
     """
     big = ln.read_topology(big_table(1000))
-    more = big.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})
-    difference = causes(planned(big), planned(more, wildcard=True))
+    new_topology = big.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})
+    difference = causes(planned(big), planned(new_topology, wildcard=True))
     assert len([*difference.changes]) > 4000
     assert {change.cause for change in difference.changes} == {
         "sip_domains: litwareinc.com added",

@@ -77,9 +77,9 @@ def hostile():
 
 
 def _list_rows(plan, findings, requests=None):
-    made = list_columns(CSV)
-    rows = build_rows(made, add_requests(build_summary(plan, findings), requests).lines())
-    return [dict(zip(list_headings(made), row, strict=True)) for row in rows]
+    columns = list_columns(CSV)
+    rows = build_rows(columns, add_requests(build_summary(plan, findings), requests).lines())
+    return [dict(zip(list_headings(columns), row, strict=True)) for row in rows]
 
 
 def test_one_row_per_certificate_with_every_column(plan):
@@ -258,8 +258,8 @@ def test_workbook_and_word_have_the_links_of_the_page(plan, findings):
 def test_xlsx_lists_every_name_with_its_reason(plan, findings):
     """The sheet of names lists every name in every certificate, with the source of the name."""
     rows = list(_workbook(plan, findings)["Names"].iter_rows(min_row=2, values_only=True))
-    wanted = {name for c in plan.certificates for name in (*c.names, c.subject.common_name)}
-    assert wanted == {row[1] for row in rows}
+    expected = {name for c in plan.certificates for name in (*c.names, c.subject.common_name)}
+    assert expected == {row[1] for row in rows}
     assert all(row[3] and row[4] and row[5] for row in rows)
 
 
@@ -391,10 +391,10 @@ def test_every_name_and_fingerprint_is_reported(plan, findings, suffix):
     requests = list(_requests(plan))
     data = formats.write_plan_table(plan, findings, suffix, requests=requests)
     text = _text_of(data, suffix)
-    wanted = {name for c in plan.certificates for name in (*c.names, c.subject.common_name)}
-    wanted |= {request.files.csr for request in requests}
-    wanted |= {request.csr_sha256 for request in requests}
-    assert [name for name in sorted(wanted) if name not in text] == []
+    expected = {name for c in plan.certificates for name in (*c.names, c.subject.common_name)}
+    expected |= {request.files.csr for request in requests}
+    expected |= {request.csr_sha256 for request in requests}
+    assert [name for name in sorted(expected) if name not in text] == []
 
 
 def test_similar_certificates_are_one_block(plan, findings):
@@ -438,7 +438,7 @@ def test_the_cover_lists_tasks_by_person(hostile):
     error = Finding(code="x", severity="error", about="", message="", hint="", source="")
     options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
     asks = add_requests(build_summary(replace(plan, options=options), (error,))).asks
-    wanted = [
+    expected = [
         "Planner",
         "Planner",
         "Approver",
@@ -447,7 +447,7 @@ def test_the_cover_lists_tasks_by_person(hostile):
         "Public CA",
         "Server team",
     ]
-    assert [ask.who for ask in asks] == wanted
+    assert [ask.who for ask in asks] == expected
     assert asks[0].what.startswith("Resolve 1 error")
     assert asks[4].when == "by 2026-04-01"
     assert (
@@ -684,8 +684,8 @@ def test_requested_spellings_of_names_are_shown(plan, findings, suffix):
     """
     heading = "Spellings" if suffix == ".xlsx" else spellings.HEADING
     table = TABLE.replace("web.contoso.com", "分公司.contoso.com").replace("conf.", "co\u200bnf.")
-    odd = plan_certificates(read_topology(table.encode()), load_rules("lync2013"))
-    text = _source(formats.write_plan_table(odd, check_plan(odd), suffix))
+    unusual_plan = plan_certificates(read_topology(table.encode()), load_rules("lync2013"))
+    text = _source(formats.write_plan_table(unusual_plan, check_plan(unusual_plan), suffix))
     text = text.replace("\\", "").replace("<wbr>", "").replace("&lt;", "<").replace("&gt;", ">")
     for part in (heading, "分公司.contoso.com", "xn--55q8nz3c.contoso.com", "co<U+200B>nf.contoso"):
         assert part in text
@@ -713,9 +713,11 @@ def test_accepted_findings_are_reported(plan):
     """All formats show the accepted findings about the plan and its certificates, with the reasons."""
     finding = Finding(code="x-y", severity="error", about="a", message="m", hint="h", source="s")
     first = plan.certificates[0].id
-    back = replace(finding, code="no-crl", about=first).accepted_because("no such CRL here")
+    returned_finding = replace(finding, code="no-crl", about=first).accepted_because(
+        "no such CRL here"
+    )
     summary = build_summary(plan, (finding.accepted_because("as agreed"),))
-    summary = add_requests(summary, _requests(plan), [back])
+    summary = add_requests(summary, _requests(plan), [returned_finding])
     for suffix in (".html", ".md", ".docx", ".xlsx"):
         text = _source(formats.write_summary(summary, suffix)).replace("\\", "")
         for part in ("accepted: as agreed", "accepted: no-crl (no such CRL here)"):
@@ -730,15 +732,15 @@ def test_issued_certificates_are_no_longer_tasks_of_a_ca(plan, findings):
 
     If none is missing, the server team has the next task.
     """
-    whole = build_summary(plan, findings)
-    some = add_requests(whole, _requests(plan)).asks
+    plan_summary = build_summary(plan, findings)
+    some = add_requests(plan_summary, _requests(plan)).asks
     assert [ask.what for ask in some if ask.who == "Internal CA"] == [
         "Issue certificates 2 to 4, 3 in all, as requested, with all names. 1 of 4 is issued."
     ]
     requests = list(_requests(plan))
     for request in requests:
         request.issued = requests[0].issued
-    every = add_requests(whole, requests).asks
+    every = add_requests(plan_summary, requests).asks
     assert [(ask.who, ask.when) for ask in every] == [
         ("Planner", "now"),
         ("Server team", "when the planner sends the packages"),
@@ -863,8 +865,8 @@ def test_overdue_certificates_are_due_now(plan, findings):
         == "now"
     )
     assert "Approver" not in {ask.who for ask in summary.asks}
-    (ended,) = (fact for fact in summary.facts if fact.ends == date(2026, 10, 5))
-    assert (ended.what, ended.needs_a_look) == ("ended: no. 1", True)
+    (expiry_fact,) = (fact for fact in summary.facts if fact.ends == date(2026, 10, 5))
+    assert (expiry_fact.what, expiry_fact.needs_a_look) == ("ended: no. 1", True)
     # The dates of issued certificates are actual dates, so the planned dates are not shown.
     first = [fact.kind for fact in summary.facts if fact.about == plan.certificates[0].id]
     assert first == ["Issued certificates"]

@@ -196,9 +196,9 @@ class FolderMachine(RuleBasedStateMachine):
     def issue_and_import_certificate(self, data):
         """Have a CA issue the certificate for one request, and import it."""
         manifest = read_manifest(self.folder)
-        written = [record for record in manifest.requests if record.is_written]
-        if written:
-            certify(self.folder, data.draw(st.sampled_from(written), label="record").id)
+        written_records = [record for record in manifest.requests if record.is_written]
+        if written_records:
+            certify(self.folder, data.draw(st.sampled_from(written_records), label="record").id)
 
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
     @rule(passphrase=st.sampled_from(PASSPHRASES), fault=st.one_of(st.none(), BREAKS))

@@ -54,8 +54,8 @@ def test_every_file_uses_the_new_passphrase(folder):
     """
     plan, before = numbered(4), public_keys_of_keys(folder)
     steps = []
-    done = rekey(folder, PASSPHRASE, NEW, progress=lambda *step: steps.append(step))
-    assert (done.changed, done.already, done.left_alone) == (6, 0, ())
+    result = rekey(folder, PASSPHRASE, NEW, progress=lambda *step: steps.append(step))
+    assert (result.changed, result.already, result.left_alone) == (6, 0, ())
     assert steps == [(number, 6) for number in range(1, 7)]
     assert public_keys_of_keys(folder, NEW) == before
     assert FolderCipher(NEW).decrypt_data((folder / LIST).read_bytes(), name=LIST) == b"a,secret"
@@ -83,8 +83,8 @@ def test_a_damaged_list_of_passwords_does_not_stop_the_keys(folder, data):
         data = FolderCipher("of another folder").encrypt_data(b"a,secret", name=LIST)
     (folder / LIST).write_bytes(data)
     before = public_keys_of_keys(folder)
-    done = rekey(folder, PASSPHRASE, NEW)
-    assert (done.changed, done.left_alone) == (5, (LIST,))
+    result = rekey(folder, PASSPHRASE, NEW)
+    assert (result.changed, result.left_alone) == (5, (LIST,))
     assert (folder / LIST).read_bytes() == data
     assert public_keys_of_keys(folder, NEW) == before
 
@@ -112,11 +112,11 @@ def test_a_repeated_change_has_nothing_to_do(folder):
     """If a change of the passphrase is repeated, lyncnb reports that there is nothing to do, and
     writes nothing.
     """
-    done = rekey(folder, PASSPHRASE, NEW)
+    first_result = rekey(folder, PASSPHRASE, NEW)
     before = snapshot(folder)
-    again = rekey(folder, PASSPHRASE, NEW)
-    assert (again.changed, again.already) == (0, done.changed)
-    assert "already changed" in repr(again)
+    second_result = rekey(folder, PASSPHRASE, NEW)
+    assert (second_result.changed, second_result.already) == (0, first_result.changed)
+    assert "already changed" in repr(second_result)
     assert snapshot(folder) == before
     with pytest.raises(PassphraseError):
         rekey(folder, PASSPHRASE, "a third passphrase of words")
@@ -140,8 +140,8 @@ def test_a_damaged_key_stops_the_change(folder):
 
 def test_key_in_the_file_of_another_request_stops_the_change(folder):
     """If a key file contains the key of another request, the change of the passphrase stops."""
-    first, two = sorted((folder / "keys").iterdir())[:2]
-    first.write_bytes(two.read_bytes())
+    first, second = sorted((folder / "keys").iterdir())[:2]
+    first.write_bytes(second.read_bytes())
     with pytest.raises(BundleError, match="needs attention") as caught:
         rekey(folder, PASSPHRASE, NEW)
     assert "differs from the key on record" in str(caught.value)
@@ -154,13 +154,13 @@ def test_unknown_key_files_are_reported_and_not_changed(folder):
     other = FolderCipher("somebody else's own").encrypt_data(b"x", name=LIST)
     (folder / "keys" / "other.key").write_bytes(other)
     (folder / "keys" / "other.key").chmod(0o600)
-    done = rekey(folder, PASSPHRASE, NEW)
-    assert done.left_alone == ("keys/other.key",)
+    result = rekey(folder, PASSPHRASE, NEW)
+    assert result.left_alone == ("keys/other.key",)
     assert (folder / "keys" / "other.key").read_bytes() == other
 
 
-@pytest.mark.parametrize("done", range(7))
-def test_an_interrupted_change_is_detected_and_completed(folder, done, monkeypatch):
+@pytest.mark.parametrize("completed_steps", range(7))
+def test_an_interrupted_change_is_detected_and_completed(folder, completed_steps, monkeypatch):
     """After an interrupted change of the passphrase, no other command can write to the folder until
     the user repeats and completes the change.
     """
@@ -169,7 +169,7 @@ def test_an_interrupted_change_is_detected_and_completed(folder, done, monkeypat
 
     def stop(source, target):
         # The manifest records that a change has begun, before any key file is changed.
-        if next(count) >= done + 1:
+        if next(count) >= completed_steps + 1:
             raise KeyboardInterrupt
         real(source, target)
 
@@ -268,9 +268,9 @@ def test_the_result_contains_the_number_of_files(folder):
     """The result of a change of the passphrase contains the number of changed files, as text and as
     JSON.
     """
-    done = rekey(folder, PASSPHRASE, NEW)
-    assert repr(done) == f"6 files in {folder} now use the new passphrase"
-    assert json.loads(json.dumps(done.to_document()))["changed"] == 6
+    result = rekey(folder, PASSPHRASE, NEW)
+    assert repr(result) == f"6 files in {folder} now use the new passphrase"
+    assert json.loads(json.dumps(result.to_document()))["changed"] == 6
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path):
@@ -325,9 +325,9 @@ def test_half_written_files_of_an_earlier_run_are_removed(folder):
     (folder / "keys" / ".tmp-lyncnb-00").write_bytes(b"half")
     (folder / "keys" / "other.key").write_bytes(b"x")
     (folder / "keys" / "other.key").chmod(0o600)
-    done = rekey(folder, PASSPHRASE, NEW)
+    result = rekey(folder, PASSPHRASE, NEW)
     assert not list(folder.rglob(".tmp-*"))
-    assert repr(done).endswith("neither passphrase can decrypt them: keys/other.key")
+    assert repr(result).endswith("neither passphrase can decrypt them: keys/other.key")
 
 
 def test_files_of_an_interrupted_change_are_counted(folder):

@@ -194,8 +194,8 @@ def run_next_command(folder, case, plan, seen):
         passphrase = PASSPHRASE
     write(plan, folder, passphrase=passphrase)
     assert_complete(folder, plan, seen)
-    kept = write(plan, folder, passphrase=passphrase).counts()
-    assert kept == {"kept": len(plan.certificates)}
+    counts = write(plan, folder, passphrase=passphrase).counts()
+    assert counts == {"kept": len(plan.certificates)}
 
 
 def passphrase_of(folder):
@@ -223,26 +223,26 @@ def test_a_failed_purge_is_completed(tmp_path, error):
     with failing(None, error_of(error), kinds) as counted:
         shutil.copytree(original, tmp_path / "counted")
         purge(tmp_path / "counted", confirmed=purge(original, **day).token, **day)
-    kept = public_keys_of_keys(tmp_path / "counted")
+    remaining_keys = public_keys_of_keys(tmp_path / "counted")
     assert (
-        len(kept) == 2
+        len(remaining_keys) == 2
         # One key belongs to a planned request, and one to a superseded request that the CA may have
         # received.
     )
     for number in range(counted.count):
         folder = tmp_path / str(number)
         shutil.copytree(original, folder)
-        listed = purge(folder, **day)
+        purge_list = purge(folder, **day)
         with failing(number, error_of(error), kinds), suppress(BundleError, KeyboardInterrupt):
-            purge(folder, confirmed=listed, **day)
-        assert kept <= public_keys_of_keys(folder)
+            purge(folder, confirmed=purge_list, **day)
+        assert remaining_keys <= public_keys_of_keys(folder)
         assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
         purge(folder, confirmed=purge(folder, **day), **day)
         write(THREE, folder)
         assert_complete(folder, THREE)
         # After the purge is completed, archive/ does not contain files from the interrupted purge.
-        left = {path.stem for path in (folder / "archive").glob("*-g*")}
-        assert left == {f"{THREE.certificates[0].id}-g1"}
+        remaining_files = {path.stem for path in (folder / "archive").glob("*-g*")}
+        assert remaining_files == {f"{THREE.certificates[0].id}-g1"}
 
 
 @pytest.mark.parametrize("error", ["ENOSPC", "Ctrl-C"])
@@ -299,8 +299,8 @@ def test_killed_at_random_moments(tmp_path, writers, record_property):
         else:
             count = round(math.exp(chance.uniform(0, math.log(200))))
             seconds, key = quick + (slow - quick) * count / 200, "ECDSA"
-        ended = _kill_one(writers, folder, count, seconds * share, chance, key)
-        outcomes, share = outcomes + ended, next_share(share, ended)
+        outcome = _kill_one(writers, folder, count, seconds * share, chance, key)
+        outcomes, share = outcomes + outcome, next_share(share, outcome)
         shutil.rmtree(folder)
     print(f"\n{KILLS} kills: {dict(outcomes)}", end="")
     record_property("kills", dict(outcomes))
@@ -414,7 +414,7 @@ def write_under_strace(folder, plan_code, trace):
             line = f"{thread} {unfinished.pop(thread)}{resumed[1]}"
         call = _CALL.match(line)
         if call and int(call["result"]) >= 0 and str(folder) in line:
-            paths = [first or two for first, two in _PATH.findall(call["arguments"])]
+            paths = [first or second for first, second in _PATH.findall(call["arguments"])]
             traced_calls.append((call["name"], [p for p in paths if str(folder) in p]))
     return traced_calls
 
@@ -438,7 +438,7 @@ def test_a_key_is_on_the_disk_before_its_csr(tmp_path, plan_code):
     """
     folder = tmp_path / "r"
     calls = write_under_strace(folder, plan_code, tmp_path / "trace")
-    named = {
+    link_positions = {
         call_paths[1]: index for index, (name, call_paths) in enumerate(calls) if name == "link"
     }
     manifests = [
@@ -452,21 +452,23 @@ def test_a_key_is_on_the_disk_before_its_csr(tmp_path, plan_code):
     for item in numbered(3).certificates:
         key, request = folder / "keys" / f"{item.id}.key", folder / "csr" / f"{item.id}.csr"
         for path in (key, request):
-            temp = calls[named[str(path)]][1][0]
+            temp = calls[link_positions[str(path)]][1][0]
             opened = position(calls, ("openat",), temp)
             written = position(calls, ("write",), temp)
             synced = position(calls, ("fsync",), temp)
-            assert opened < written < synced < named[str(path)]
+            assert opened < written < synced < link_positions[str(path)]
         folder_synced = next(
             index
-            for index in range(named[str(key)], len(calls))
+            for index in range(link_positions[str(key)], len(calls))
             if calls[index] == ("fsync", [str(folder / "keys")])
         )
-        assert manifests[0] < named[str(key)] < folder_synced < named[str(request)]
-        assert named[str(request)] < manifests[1]
+        assert (
+            manifests[0] < link_positions[str(key)] < folder_synced < link_positions[str(request)]
+        )
+        assert link_positions[str(request)] < manifests[1]
         recorded = [
             index
-            for index in range(named[str(request)], manifests[1])
+            for index in range(link_positions[str(request)], manifests[1])
             if calls[index] == ("fsync", [str(folder / "csr")])
         ]
         assert recorded, "the CSR's name is not on the disk when it is recorded"
@@ -496,16 +498,16 @@ def test_a_failed_purge_of_installed_certificates_is_completed(tmp_path):
     with failing(None, error_of("ENOSPC"), kinds) as counted:
         shutil.copytree(original, tmp_path / "counted")
         purge(tmp_path / "counted", confirmed=purge(original, **options).token, **options)
-    kept = public_keys_of_keys(tmp_path / "counted")
-    assert (len(kept), counted.count > 3) == (2, True)
+    remaining_keys = public_keys_of_keys(tmp_path / "counted")
+    assert (len(remaining_keys), counted.count > 3) == (2, True)
     for number in range(counted.count):
         folder = tmp_path / str(number)
         shutil.copytree(original, folder)
-        listed = purge(folder, **options)
+        purge_list = purge(folder, **options)
         with failing(number, error_of("ENOSPC"), kinds), suppress(BundleError):
-            purge(folder, confirmed=listed, **options)
-        assert kept <= public_keys_of_keys(folder)
+            purge(folder, confirmed=purge_list, **options)
+        assert remaining_keys <= public_keys_of_keys(folder)
         purge(folder, confirmed=purge(folder, **options), **options)
-        assert public_keys_of_keys(folder) == kept
+        assert public_keys_of_keys(folder) == remaining_keys
         assert write(THREE, folder).counts() == {"kept": 3}
         assert folder_status(folder, today=options["today"]).problems == ()

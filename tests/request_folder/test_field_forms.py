@@ -54,10 +54,10 @@ def test_a_value_of_a_wrong_type_is_reported(path, value, message):
     expected type.
     """
     document = json.loads(encode_manifest(FULL))
-    inside = document["requests"][0]
+    container = document["requests"][0]
     for step in path[:-1]:
-        inside = inside[step]
-    inside[path[-1]] = value
+        container = container[step]
+    container[path[-1]] = value
     problems = problems_of(document)
     assert message in problems[0].message
     assert problems[0].message.startswith(f"'{ID}.")
@@ -77,7 +77,7 @@ def test_a_duplicate_generation_is_reported():
 
 
 @pytest.mark.parametrize(
-    ("path", "inside"),
+    ("path", "is_accepted"),
     [
         ("pfx/passwords.pem", True),
         ("returned/deep/a.cer", True),
@@ -90,11 +90,11 @@ def test_a_duplicate_generation_is_reported():
         ("pfx/a\\b", False),
     ],
 )
-def test_paths_outside_the_folder_are_rejected(path, inside):
+def test_paths_outside_the_folder_are_rejected(path, is_accepted):
     """lyncnb accepts the path of a file only if it is in a subfolder that lyncnb creates in a
     request folder.
     """
-    assert is_inside(path) is inside
+    assert is_inside(path) is is_accepted
 
 
 APPROVAL = {

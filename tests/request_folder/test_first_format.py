@@ -90,25 +90,25 @@ def test_evidence_for_earlier_certificates_is_added(folder, tmp_path):
     """
     before = digest(folder)
     bundle, ca = open_requests(folder), PythonCa("Fabrikam")
-    answered = [record.id for record in bundle.requests if record.issued]
-    answers = answer_all(bundle, ca, skip=answered)
+    issued_ids = [record.id for record in bundle.requests if record.issued]
+    answers = answer_all(bundle, ca, skip=issued_ids)
     (tmp_path / "answer.pem").write_bytes(pem(*answers.values(), *ca.chain))
     came = (folder.parent / "returned", tmp_path / "answer.pem")
     accept = {"issued-under-another-root": "Fabrikam's CA issues for us too"}
     assert receive(folder, *came, accept=accept, today=TODAY).exit_status == 0
     manifest = read_manifest(folder)
     assert manifest.format == "lyncnb-requests/2"
-    assert len(answered) < len(manifest.requests)
+    assert len(issued_ids) < len(manifest.requests)
     for record in manifest.requests:
         assert record.issued.judgement.chain_complete
         assert record.issued.file_sha256
         assert record.issued.chain_sha256
     # The recorded issuers are the root and the issuing CA of both certificates.
     assert len(manifest.issuers) == 4
-    written = digest(folder)
-    assert {name for name in before if before[name] != written[name]} == {"manifest.json"}
+    after = digest(folder)
+    assert {name for name in before if before[name] != after[name]} == {"manifest.json"}
     assert receive(folder, *came, today=TODAY).exit_status == 0
-    assert digest(folder) == written
+    assert digest(folder) == after
 
 
 def test_an_issuer_with_another_key_is_recorded(folder, tmp_path):
@@ -127,9 +127,9 @@ def test_commands_work_in_a_folder_of_the_first_format(folder):
     manifest format, and convert its manifest to the next format.
     """
     deployed(folder, today=TODAY)
-    listed = purge(folder, today=TODAY)
-    assert [item.what for item in listed.items] == ["key and CSR"]
-    purge(folder, today=TODAY, confirmed=listed)
+    purge_list = purge(folder, today=TODAY)
+    assert [item.what for item in purge_list.items] == ["key and CSR"]
+    purge(folder, today=TODAY, confirmed=purge_list)
     assert json.loads((folder / "manifest.json").read_bytes())["format"] == "lyncnb-requests/2"
     rekey(folder, PASSPHRASE, "another long phrase", today=TODAY)
     assert folder_status(folder, today=TODAY).problems == ()
@@ -169,13 +169,13 @@ def list_paths(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tupl
 def edited(document: dict, path: tuple[str | int, ...], value: object) -> bytes:
     """Return a copy of the document in which one value is replaced or removed."""
     document = copy.deepcopy(document)
-    inside = document
+    container = document
     for step in path[:-1]:
-        inside = inside[step]
+        container = container[step]
     if value is _GONE:
-        del inside[path[-1]]
+        del container[path[-1]]
     else:
-        inside[path[-1]] = value
+        container[path[-1]] = value
     return json.dumps(document).encode()
 
 
@@ -216,15 +216,17 @@ def to_present_format(parent: Path) -> None:
     )  # fmt: skip
     path = parent / "requests" / "manifest.json"
     document = json.loads(path.read_bytes())
-    answered = next(request for request in document["requests"] if request["issued"])
+    issued_request = next(request for request in document["requests"] if request["issued"])
     assert document["issuers"]
     assert document["recovery"]
-    assert answered["issued"]["judgement"]
+    assert issued_request["issued"]["judgement"]
     assert [request["id"] for request in document["requests"] if "key_holder" in request] == [
         elsewhere
     ]
-    answered["refused"] = [answered["issued"]]
-    answered["name_notes"] = [{"name": "a.contoso.com", "written": "a<U+200B>", "note": "removed"}]
+    issued_request["refused"] = [issued_request["issued"]]
+    issued_request["name_notes"] = [
+        {"name": "a.contoso.com", "written": "a<U+200B>", "note": "removed"}
+    ]
     path.write_bytes(json.dumps(document).encode())
     assert read_manifest(parent / "requests").format == "lyncnb-requests/3"
 
@@ -253,11 +255,11 @@ def test_invalid_values_do_not_crash_a_command(original, shell, tmp_path, form):
         data = edited(document, path, value)
         for command in commands(tmp_path):
             (tmp_path / "requests" / "manifest.json").write_bytes(data)
-            ended = shell(*command)
-            if ended.status not in (0, 1, 3) or "error in lyncnb" in ended.err:
-                faults.append((path, value, command[0], ended.err[-300:]))
-            if command[0] == "rekey" and ended.status == 0:
+            result = shell(*command)
+            if result.status not in (0, 1, 3) or "error in lyncnb" in result.err:
+                faults.append((path, value, command[0], result.err[-300:]))
+            if command[0] == "rekey" and result.status == 0:
                 rekey(tmp_path / "requests", "another long phrase", PASSPHRASE)
-        if "error" in json.loads(ended.out) and "newer" not in ended.err:
-            faults.append((path, value, "rebuild", ended.err[-300:]))
+        if "error" in json.loads(result.out) and "newer" not in result.err:
+            faults.append((path, value, "rebuild", result.err[-300:]))
     assert faults == []

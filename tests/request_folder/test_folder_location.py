@@ -46,8 +46,8 @@ def mounted(tmp_path):
     real.mkdir()
     disk.mkdir()
     options = ("--chmod-ignore", "--perms=a=rwX")
-    done = subprocess.run([program, *options, real, disk], capture_output=True, check=False)
-    return disk if done.returncode == 0 else None
+    completed = subprocess.run([program, *options, real, disk], capture_output=True, check=False)
+    return disk if completed.returncode == 0 else None
 
 
 @pytest.fixture(params=["a mount", "the calls"])
@@ -108,8 +108,8 @@ def test_commands_work_on_a_disk_without_modes(disk):
     certify(folder, IDS[0], today=DAY)
     issued = match_certificates(open_requests(folder), today=DAY)
     write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=DAY)
-    given = {"passphrase": PASSPHRASE, "deployed": IDS[:1], "today": DAY}
-    assert purge(folder, confirmed=purge(folder, **given), **given).is_done
+    options = {"passphrase": PASSPHRASE, "deployed": IDS[:1], "today": DAY}
+    assert purge(folder, confirmed=purge(folder, **options), **options).is_done
     rekey(folder, PASSPHRASE, "another passphrase")
     (folder / NAME).unlink()
     rebuild_manifest(folder, "another passphrase")

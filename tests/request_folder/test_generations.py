@@ -112,12 +112,12 @@ def test_a_covering_certificate_stays_in_use():
     )
     request = replace(waiting(), stood_before=stood)
     assert (find_generations(request).held, find_generations(request).under_way) == (stood, request)
-    answered = request.with_issued(issued_record(), at=AT)
-    assert (find_generations(answered).held, find_generations(answered).under_way) == (
+    issued = request.with_issued(issued_record(), at=AT)
+    assert (find_generations(issued).held, find_generations(issued).under_way) == (
         stood,
-        answered,
+        issued,
     )
-    assert find_generations(deployed(answered)).held == answered.issued
+    assert find_generations(deployed(issued)).held == issued.issued
 
 
 def test_a_server_can_return_to_the_old_certificate():
@@ -125,10 +125,10 @@ def test_a_server_can_return_to_the_old_certificate():
     server.
     """
     new = deployed(renewed(deployed(issued_once())), on="2027-02-03")
-    back = build_deployments(
+    redeployments = build_deployments(
         issued_record(), new.plan.servers, date_text="2027-02-05", recorded_at=LATER
     )
-    old = replace(new.archived[0], deployments=(*new.archived[0].deployments, *back))
+    old = replace(new.archived[0], deployments=(*new.archived[0].deployments, *redeployments))
     assert find_generations(replace(new, archived=(old,))).in_use.generation == 1
 
 
@@ -156,9 +156,9 @@ def test_a_second_certificate_for_the_same_request_is_pending():
     in use.
     """
     first = deployed(issued_once())
-    again = first.with_issued(issued_record(serial="03", sha256="c" * 64), at=LATER)
-    generations = find_generations(again)
-    assert (generations.held.serial, generations.under_way) == ("01", again)
+    reissued = first.with_issued(issued_record(serial="03", sha256="c" * 64), at=LATER)
+    generations = find_generations(reissued)
+    assert (generations.held.serial, generations.under_way) == ("01", reissued)
 
 
 def test_a_removed_key_counts_as_an_installation():

@@ -318,7 +318,7 @@ def test_the_next_run_writes_a_missing_history(folder):
     assert [entry["command"] for entry in lines(folder)] == ["recorded later"]
     assert len(events(folder, "requested")) == 3
     assert ln.folder_status(folder, today=TODAY).notes == ()
-    whole = snapshot(folder, but_lock=True)
-    assert whole.keys() == before.keys()
+    after = snapshot(folder, but_lock=True)
+    assert after.keys() == before.keys()
     write(numbered(3), folder)
-    assert snapshot(folder, but_lock=True) == whole
+    assert snapshot(folder, but_lock=True) == after

@@ -158,15 +158,15 @@ def test_a_restored_older_pair_is_detected(folder):
     generation.
     """
     record = read_manifest(folder).requests[1]
-    kept = {path: (folder / path).read_bytes() for path in record.files}
+    saved_files = {path: (folder / path).read_bytes() for path in record.files}
     write(numbered(3), folder, renew=[record.id], reason="the key was seen by others")
-    for path, data in kept.items():
+    for path, data in saved_files.items():
         (folder / path).write_bytes(data)
 
     def record_it(document) -> None:
         entry = document["requests"][1]
         entry["csr_sha256"], entry["spki_sha256"] = record.csr_sha256, record.spki_sha256
-        entry["key_sha256"] = hashlib.sha256(kept[record.files.key]).hexdigest()
+        entry["key_sha256"] = hashlib.sha256(saved_files[record.files.key]).hexdigest()
 
     edit(folder, record_it)
     with pytest.raises(BundleError) as caught:
@@ -183,13 +183,15 @@ def test_missing_bindings_are_added_by_the_next_command(folder):
     edit(folder, without_bindings)
     assert "has not verified 3 keys" in repr(folder_status(folder))
     assert write(numbered(3), folder).counts() == {"kept": 3}
-    again = read_manifest(folder)
-    assert all(record.binding for record in again.requests)
-    assert [r.key_sha256 for r in again.requests] == [r.key_sha256 for r in bound.requests]
+    updated_manifest = read_manifest(folder)
+    assert all(record.binding for record in updated_manifest.requests)
+    assert [r.key_sha256 for r in updated_manifest.requests] == [
+        r.key_sha256 for r in bound.requests
+    ]
     assert "not verified" not in repr(folder_status(folder))
-    kept = (folder / "manifest.json").stat().st_mtime_ns
+    modified_at = (folder / "manifest.json").stat().st_mtime_ns
     write(numbered(3), folder)
-    assert (folder / "manifest.json").stat().st_mtime_ns == kept
+    assert (folder / "manifest.json").stat().st_mtime_ns == modified_at
 
 
 def test_every_command_with_the_passphrase_keeps_keys_bound(folder, tmp_path):

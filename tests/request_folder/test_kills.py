@@ -124,8 +124,8 @@ def test_killed_at_random_moments(tmp_path, states, writers, record_property):
         name = list(states)[number % len(states)]
         state, job = states[name]
         folder = shutil.copytree(state, tmp_path / "requests")
-        ended = kill_one(writers, folder, job, chance.uniform(0, seconds[name] * share))
-        outcomes, share = outcomes + ended, next_share(share, ended)
+        outcome = kill_one(writers, folder, job, chance.uniform(0, seconds[name] * share))
+        outcomes, share = outcomes + outcome, next_share(share, outcome)
         check_final_state(name, folder, states["with recovery"][1]["pair"])
         shutil.rmtree(folder)
     print(f"\n{KILLS} kills: {dict(outcomes)}", end="")
@@ -175,16 +175,16 @@ def kill_one(writers, folder, job, seconds=0.0, step=None):
         os.kill(pid, signal.SIGKILL)
     status = writers.wait(pid)
     assert status in (0, -signal.SIGKILL)
-    kept = public_keys_of_keys(folder, PASSPHRASE, NEW)
+    after = public_keys_of_keys(folder, PASSPHRASE, NEW)
     if (
         job["do"] == "purge"
     ):  # The command purge removes keys, but never the key of a request that is in the plan.
-        assert public_keys_of_requests(folder) - kept <= before
+        assert public_keys_of_requests(folder) - after <= before
     elif job["do"] == "request":
-        assert before <= kept
-        assert public_keys_of_requests(folder) <= kept
+        assert before <= after
+        assert public_keys_of_requests(folder) <= after
     else:
-        assert kept == before
+        assert after == before
     assert_private(folder)
     if status == 0 and job["do"] in ("rekey",):
         # The change is complete, so the old passphrase cannot decrypt any key.

@@ -39,13 +39,13 @@ NOW = "2026-11-24T08:00:00Z"
 def interrupted(folder, plan, *, announced=None) -> Manifest:
     """Write a folder, and reset its records to the state before the keys and CSRs were written."""
     write(plan, folder)
-    done = read_manifest(folder)
+    full_manifest = read_manifest(folder)
     records = (
         replace(r, state="planned", csr_sha256="", spki_sha256="", key_sha256="", written_at="")
-        for r in done.requests
+        for r in full_manifest.requests
         if announced is None or r.id in announced
     )
-    manifest = done.with_records(records)
+    manifest = full_manifest.with_records(records)
     put_back(folder, manifest)
     return manifest
 
@@ -106,11 +106,11 @@ def test_a_key_that_does_not_match_its_csr_is_archived(tmp_path):
     """If a key and a CSR do not match, the run moves both of them to the archive."""
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
-    first, two = (folder / "keys" / f"{item.id}.key" for item in plan.certificates)
+    first, second = (folder / "keys" / f"{item.id}.key" for item in plan.certificates)
     seen = public_keys_of_requests(folder)
     swap = first.read_bytes()
-    first.write_bytes(two.read_bytes())
-    two.write_bytes(swap)
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(swap)
     assert write(plan, folder).counts() == {"archived": 2, "created": 2}
     assert_complete(folder, plan, seen)
 
@@ -170,11 +170,11 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
     write(changed, folder)
     name = plan.certificates[0].id
     # Restore the state in which the move was announced, and the new request was not written yet.
-    done = read_manifest(folder)
+    manifest = read_manifest(folder)
     announced = replace(
-        done.by_id[name], state="planned", csr_sha256="", spki_sha256="", key_sha256=""
+        manifest.by_id[name], state="planned", csr_sha256="", spki_sha256="", key_sha256=""
     )
-    put_back(folder, done.with_records([announced]), history)
+    put_back(folder, manifest.with_records([announced]), history)
     for kind, subfolder in (("csr", "csr"), ("key", "keys")):
         now, old = folder / subfolder / f"{name}.{kind}", folder / "archive" / f"{name}-g1.{kind}"
         now.unlink()
@@ -300,15 +300,15 @@ def test_a_dry_run_without_a_passphrase_assumes_intact_keys(tmp_path):
     assert public_keys_of_keys(folder) == public_keys_of_requests(folder)
 
 
-@pytest.mark.parametrize("odd", ODD_KEYS)
-def test_an_unplanned_key_is_archived(tmp_path, odd):
+@pytest.mark.parametrize("key_kind", ODD_KEYS)
+def test_an_unplanned_key_is_archived(tmp_path, key_kind):
     """If a key file has the name of an announced request, but contains an unplanned type of key, it
     is moved to the archive.
     """
     folder, plan = tmp_path / "r", numbered(2)
     item = plan.certificates[1]
     interrupted(folder, plan, announced={item.id})
-    put_unusual_pair(folder, item, odd)
+    put_unusual_pair(folder, item, key_kind)
     assert write(plan, folder).counts() == {"archived": 1, "kept": 1, "created": 1}
     assert len(list((folder / "archive").glob(f"{item.id}-orphan-*"))) == 2
     assert_complete(folder, plan)

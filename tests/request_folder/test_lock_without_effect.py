@@ -108,9 +108,9 @@ def test_every_request_without_a_key_is_reported(tmp_path, writers):
     chance, outcomes = random.Random(36), []
     for number in range(int(os.environ.get("LYNCNB_LOCK_PAIRS", "1"))):
         folder, count = tmp_path / str(number), chance.choice((20, 150))
-        begin = time.time() + 0.1
+        start_time = time.time() + 0.1
         for writer in writers:
-            later = begin + chance.choice((0, 0, chance.random() * 0.3))
+            later = start_time + chance.choice((0, 0, chance.random() * 0.3))
             print(json.dumps([str(folder), count, later]), file=writer.stdin, flush=True)
         outcomes.append([json.loads(writer.stdout.readline()) for writer in writers])
         assert lost(folder) == [], outcomes[-1]
@@ -145,8 +145,8 @@ def _package(folder):
 
 
 def _purge(folder):
-    given = {"passphrase": PASSPHRASE, "deployed": [NAME], "today": DAY}
-    purge(folder, confirmed=purge(folder, **given), **given)
+    options = {"passphrase": PASSPHRASE, "deployed": [NAME], "today": DAY}
+    purge(folder, confirmed=purge(folder, **options), **options)
 
 
 def _rekey(folder):
@@ -189,7 +189,7 @@ def test_a_run_that_is_taken_over_changes_no_file(tmp_path, monkeypatch, before,
             if path.is_file() and path.suffix != ".enc"
         }
 
-    kept, real = counted(), system_calls.open
+    files_before, real = counted(), system_calls.open
 
     def opened(path, flags, *mode):
         # Another computer takes over the folder as soon as this run creates its second file. The
@@ -202,5 +202,5 @@ def test_a_run_that_is_taken_over_changes_no_file(tmp_path, monkeypatch, before,
     with pytest.raises(BundleError, match="is now in use by planner on another"):
         run(folder)
     monkeypatch.undo()
-    assert {name: data for name, data in counted().items() if ".tmp-" not in name} == kept
+    assert {name: data for name, data in counted().items() if ".tmp-" not in name} == files_before
     assert (folder / OWNER_NAME).read_text() == THERE

@@ -80,9 +80,9 @@ def test_plan_json_is_the_saved_plan_of_the_table(folder, tmp_path):
     saved = read_saved_plan(folder / "plan.json")
     assert saved.plan.sha256 == read_manifest(folder).plan_sha256
     shutil.copy(folder / "plan.json", tmp_path / "copy.json")
-    again = read_saved_plan(tmp_path / "copy.json")
-    assert set(write(again, folder, findings=None, accept=OAUTH).counts()) == {"kept"}
-    assert (folder / "plan.json").read_bytes() == again.data
+    copied_plan = read_saved_plan(tmp_path / "copy.json")
+    assert set(write(copied_plan, folder, findings=None, accept=OAUTH).counts()) == {"kept"}
+    assert (folder / "plan.json").read_bytes() == copied_plan.data
 
 
 def test_a_saved_plan_is_kept_byte_for_byte(tmp_path):
@@ -119,8 +119,8 @@ def test_an_existing_plan_json_is_moved_to_the_archive(tmp_path):
     folder.mkdir(0o700)
     (folder / "plan.json").write_bytes(b"somebody's")
     make_folder(folder)
-    (kept,) = (folder / "archive").iterdir()
-    assert (kept.name[:5], kept.read_bytes()) == ("plan-", b"somebody's")
+    (archived_plan,) = (folder / "archive").iterdir()
+    assert (archived_plan.name[:5], archived_plan.read_bytes()) == ("plan-", b"somebody's")
     assert folder_status(folder, today=TODAY).problems == ()
 
 

@@ -89,9 +89,9 @@ def test_a_lost_manifest_is_created_from_keys_and_csrs(folder):
         old.by_id[name].archived[0].spki_sha256
     )
     assert bundle.manifest.log[0].event == "rebuilt"
-    kept = write(plan, folder)
-    assert kept.counts() == {"kept": 3}
-    assert [r.plan for r in kept.requests] == [r.plan for r in old.requests]
+    second_bundle = write(plan, folder)
+    assert second_bundle.counts() == {"kept": 3}
+    assert [r.plan for r in second_bundle.requests] == [r.plan for r in old.requests]
     assert keys_of(folder) == before
 
 
@@ -186,10 +186,10 @@ def test_exchanged_keys_are_detected(folder):
     """If the files of two keys were swapped, lyncnb reports both keys when it rebuilds the
     manifest, because the keys do not match their CSRs.
     """
-    first, two = sorted((folder / "keys").iterdir())[:2]
+    first, second = sorted((folder / "keys").iterdir())[:2]
     swap = first.read_bytes()
-    first.write_bytes(two.read_bytes())
-    two.write_bytes(swap)
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(swap)
     notes = rebuild(folder).notes
     assert len(notes) == 2
     assert all("does not belong to csr/" in note for note in notes)
@@ -289,13 +289,13 @@ def test_links_and_invalid_signatures_are_reported(folder, tmp_path):
 
 
 @pytest.mark.parametrize("lost", [False, True])
-@pytest.mark.parametrize("odd", ODD_KEYS)
-def test_an_unplanned_key_is_not_adopted(folder, odd, lost):
+@pytest.mark.parametrize("key_kind", ODD_KEYS)
+def test_an_unplanned_key_is_not_adopted(folder, key_kind, lost):
     """When lyncnb rebuilds the manifest, it reports a key with a small exponent, or with an
     unplanned size or curve, and leaves the key out of the manifest.
     """
     item = numbered(4).certificates[3]
-    put_unusual_pair(folder, item, odd)
+    put_unusual_pair(folder, item, key_kind)
     pair = [folder / "csr" / f"{item.id}.csr", folder / "keys" / f"{item.id}.key"]
     before = [path.read_bytes() for path in pair]
     if lost:
@@ -360,8 +360,8 @@ def test_generation_numbers_are_not_used_twice(tmp_path):
     write(plan, folder, renew=[first], reason="once more")
     assert [part.generation for part in read_manifest(folder).by_id[first].archived] == [1, 2]
     assert folder_status(folder, today=TODAY).problems == ()
-    listed = purge(folder, today=TODAY)
-    purge(folder, today=TODAY, confirmed=listed)
+    purge_list = purge(folder, today=TODAY)
+    purge(folder, today=TODAY, confirmed=purge_list)
 
 
 def test_the_current_key_gets_a_new_generation_number(tmp_path):
@@ -370,10 +370,10 @@ def test_the_current_key_gets_a_new_generation_number(tmp_path):
     """
     folder, plan = tmp_path / "requests", numbered(1)
     write(plan, folder)
-    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    backup = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     (first,) = (certificate.id for certificate in plan.certificates)
     write(plan, folder, renew=[first], reason="the key was seen by others")
-    for path, data in kept.items():
+    for path, data in backup.items():
         path.write_bytes(data)
     rebuild_manifest(folder, PASSPHRASE, today=TODAY)
     record = read_manifest(folder).by_id[first]

@@ -92,8 +92,10 @@ def test_openssl_reads_a_recovery_key(pair):
         ("pkey", "-in", pair, "-passin", f"pass:{OWN}", "-noout", "-text"),
         ("pkey", "-pubin", "-in", public(pair), "-noout", "-text"),
     ):
-        done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=True)
-        assert "X25519" in done.stdout
+        completed = subprocess.run(
+            ["openssl", *arguments], capture_output=True, text=True, check=True
+        )
+        assert "X25519" in completed.stdout
     halves = pair, Path(public(pair)), pair.with_name("recovery.html")
     before = [half.read_bytes() for half in halves]
     with pytest.raises(OutputError, match="already exists"):
@@ -181,8 +183,8 @@ def test_a_folder_can_be_decrypted_with_a_recovery_key(tmp_path, pair):
     before = public_keys_of_keys(folder)
     with pytest.raises(PassphraseError):
         rekey(folder, "not the passphrase", NEW)
-    done = rekey(folder, opened(pair), NEW)
-    assert (done.changed, done.already, done.left_alone) == (
+    result = rekey(folder, opened(pair), NEW)
+    assert (result.changed, result.already, result.left_alone) == (
         6,
         0,
         (),
@@ -203,16 +205,16 @@ def test_a_recovery_key_is_added_to_an_existing_folder(tmp_path, pair):
     folder = tmp_path / "requests"
     write(numbered(3), folder)
     before = snapshot(folder / "keys")
-    (named,) = name_recovery_key(folder, PASSPHRASE, public(pair), today=TODAY)
+    (recovery_entry,) = name_recovery_key(folder, PASSPHRASE, public(pair), today=TODAY)
     assert snapshot(folder / "keys") == before
-    assert named.fingerprint == opened(pair).public.fingerprint
-    assert f"the recovery key {named.fingerprint} (added on" in repr(folder_status(folder))
+    assert recovery_entry.fingerprint == opened(pair).public.fingerprint
+    assert f"the recovery key {recovery_entry.fingerprint} (added on" in repr(folder_status(folder))
     assert write(numbered(3), folder).counts() == {"kept": 3}
     paths = [folder / "manifest.json", *(folder / "recovery").iterdir()]
-    kept = [(path.stat().st_mtime_ns, path.read_bytes()) for path in paths]
+    stats = [(path.stat().st_mtime_ns, path.read_bytes()) for path in paths]
     name_recovery_key(folder, PASSPHRASE, public(pair), today=TODAY)
     write(numbered(3), folder, recovery=[public(pair)])
-    assert [(path.stat().st_mtime_ns, path.read_bytes()) for path in paths] == kept
+    assert [(path.stat().st_mtime_ns, path.read_bytes()) for path in paths] == stats
     rekey(folder, opened(pair), NEW)
     assert len(public_keys_of_keys(folder, NEW)) == 3
 
@@ -260,13 +262,13 @@ def test_a_planted_list_gives_no_access(tmp_path, pair, other_key):
     ours, theirs = (
         recovery_key.read_recovery_key(public(key_path)) for key_path in (pair, other_key)
     )
-    named = [Recipient(key=key, added_at="2026-11-24T00:00:00Z") for key in (ours, theirs)]
+    recipients = [Recipient(key=key, added_at="2026-11-24T00:00:00Z") for key in (ours, theirs)]
     # The attacker has write access and the public keys, but does not know the passphrase of the
     # folder.
-    recovery_key.write_recovery_list(folder, FolderCipher("words of the attacker"), named)
-    done = rekey(folder, opened(pair), NEW)
-    assert done.not_sealed == (theirs.fingerprint,)
-    assert theirs.fingerprint in repr(done)
+    recovery_key.write_recovery_list(folder, FolderCipher("words of the attacker"), recipients)
+    result = rekey(folder, opened(pair), NEW)
+    assert result.not_sealed == (theirs.fingerprint,)
+    assert theirs.fingerprint in repr(result)
     assert [recipient.key for recipient in read_recovery_keys(folder, FolderCipher(NEW))] == [ours]
     assert [record.fingerprint for record in read_manifest(folder).recovery] == [ours.fingerprint]
     write(numbered(3), folder, passphrase=NEW)
@@ -450,17 +452,17 @@ def test_damaged_recovery_data_affects_only_one_key(tmp_path, pair, damage):
         damage = json.dumps(document).replace("{", f'{{"rounds": {damage}, ', 1).encode()
     seal.write_bytes(damage)
     (folder / LIST).write_bytes(b"damaged as well")
-    done = rekey(folder, opened(pair), NEW)
-    assert done.not_opened == (key,)
-    assert "Renew each request" in repr(done)
+    result = rekey(folder, opened(pair), NEW)
+    assert result.not_opened == (key,)
+    assert "Renew each request" in repr(result)
     assert len(public_keys_of_keys(folder, NEW, PASSPHRASE)) == 3
     with pytest.raises(PassphraseError):
         FolderCipher(NEW).decrypt((folder / key).read_bytes())
     # If the user renews the request whose key cannot be decrypted, the folder is complete again.
     bundle = write(numbered(3), folder, passphrase=NEW, renew=[first], reason="key is lost")
     assert bundle.counts() == {"renewed": 1, "kept": 2}
-    again = rekey(folder, NEW, "another correct horse battery")
-    assert again.left_alone == (f"archive/{first}-g1.key",)
+    second_result = rekey(folder, NEW, "another correct horse battery")
+    assert second_result.left_alone == (f"archive/{first}-g1.key",)
     assert not folder_status(folder).problems
 
 
@@ -473,8 +475,8 @@ def test_a_damaged_list_of_passwords_does_not_prevent_recovery(tmp_path, pair):
     (folder / "pfx").mkdir(mode=0o700)
     (folder / "pfx" / "passwords.enc").write_bytes(b"damaged")
     save_manifest(folder, read_manifest(folder).with_encrypted("pfx/passwords.enc"))
-    done = rekey(folder, opened(pair), NEW)
-    assert done.left_alone == ("pfx/passwords.enc",)
+    result = rekey(folder, opened(pair), NEW)
+    assert result.left_alone == ("pfx/passwords.enc",)
     assert len(public_keys_of_keys(folder, NEW)) == 2
 
 

@@ -102,9 +102,9 @@ def test_calendar_is_stable(folder, tmp_path):
     """If the certificates do not change, the calendar file is the same on any date."""
     data = list_renewals(folder, today=TODAY).to_ical()
     assert list_renewals(folder, today=date(2027, 1, 1)).to_ical() == data
-    written = write_renewals(open_requests(folder), tmp_path / "renewals.ics")
+    renewals = write_renewals(open_requests(folder), tmp_path / "renewals.ics")
     assert (tmp_path / "renewals.ics").read_bytes() == data
-    assert repr(written) == f"{len(written)} renewals"
+    assert repr(renewals) == f"{len(renewals)} renewals"
 
 
 def test_table(folder):

@@ -51,9 +51,9 @@ def test_with_issued_removes_the_old_package():
     packaged = packaged.with_package(package_record(), at=AT)
     assert packaged.state == "packaged"
     newer = issued_record(serial="02")
-    again = packaged.with_issued(newer, at="2026-12-01T00:00:00Z")
-    assert (again.state, again.issued, again.package) == ("issued", newer, None)
-    assert (again.issued_at, again.packaged_at) == ("2026-12-01T00:00:00Z", "")
+    reissued = packaged.with_issued(newer, at="2026-12-01T00:00:00Z")
+    assert (reissued.state, reissued.issued, reissued.package) == ("issued", newer, None)
+    assert (reissued.issued_at, reissued.packaged_at) == ("2026-12-01T00:00:00Z", "")
 
 
 def test_a_certificate_does_not_reactivate_a_retired_request():

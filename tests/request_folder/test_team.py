@@ -68,8 +68,8 @@ def problems(folder):
 
 def clean_up(folder):
     """Remove the keys of installed certificates, and change the passphrase."""
-    given = {"passphrase": PASSPHRASE, "deployed": IDS[:1], "today": DAY}
-    purge(folder, confirmed=purge(folder, **given), **given)
+    options = {"passphrase": PASSPHRASE, "deployed": IDS[:1], "today": DAY}
+    purge(folder, confirmed=purge(folder, **options), **options)
     rekey(folder, PASSPHRASE, PASSPHRASE + " too")
     rekey(folder, PASSPHRASE + " too", PASSPHRASE)
 

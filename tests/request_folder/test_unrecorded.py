@@ -43,11 +43,11 @@ def put_copy(folder, other, program: str) -> tuple[str, str]:
     """
     record = read_manifest(other).requests[0]
     names = []
-    for subfolder, ending in (("csr", ".csr"), ("keys", ".key")):
-        name = COPIES[program].format(stem=record.id, ending=ending)
+    for subfolder, suffix in (("csr", ".csr"), ("keys", ".key")):
+        name = COPIES[program].format(stem=record.id, ending=suffix)
         target = folder / subfolder / name
         (folder / "archive").mkdir(mode=0o700, exist_ok=True)
-        shutil.copy2(other / subfolder / f"{record.id}{ending}", target)
+        shutil.copy2(other / subfolder / f"{record.id}{suffix}", target)
         names.append(target.resolve().relative_to(folder.resolve()).as_posix())
     return record.id, names[0]
 

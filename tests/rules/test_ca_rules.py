@@ -180,7 +180,7 @@ def test_rules_of_public_cas_do_not_bind_an_internal_one():
 
 
 @pytest.mark.parametrize(
-    ("ca", "named"),
+    ("ca", "is_known"),
     [
         ("DigiCert", True),
         ("digicert  Global G2", True),
@@ -189,11 +189,11 @@ def test_rules_of_public_cas_do_not_bind_an_internal_one():
         ("", False),
     ],
 )
-def test_a_ca_is_recognized_by_whole_words(ca, named):
+def test_a_ca_is_recognized_by_whole_words(ca, is_known):
     """The name of a CA is recognized in uppercase and lowercase letters, but not inside another
     word.
     """
-    assert contains_known_name(ca, ("DigiCert",)) is named
+    assert contains_known_name(ca, ("DigiCert",)) is is_known
 
 
 def test_two_sources_that_disagree_are_both_shown():

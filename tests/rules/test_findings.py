@@ -112,13 +112,16 @@ def test_thirty_servers_are_one_entry_for_a_terminal():
         f"error: {first_five} and 25 more: the name has 65 characters [name-too-long]",
         "  hint: Shorten it.",
     ]
-    own = [
+    varied_findings = [
         replace(finding, title="Too long", message=f"{finding.about} is too long")
         for finding in servers
     ]
-    (group,) = group_findings(own)
-    head, *lines, more, hint = group.to_text().splitlines()
+    (group,) = group_findings(varied_findings)
+    head, *lines, more_line, hint = group.to_text().splitlines()
     assert head == "error: Too long (30 times) [name-too-long]"
-    assert lines == [f"  {finding.about}: {finding.message}" for finding in own[:5]]
-    assert (more, hint) == ("  … and 25 more; --json lists all findings", "  hint: Shorten it.")
+    assert lines == [f"  {finding.about}: {finding.message}" for finding in varied_findings[:5]]
+    assert (more_line, hint) == (
+        "  … and 25 more; --json lists all findings",
+        "  hint: Shorten it.",
+    )
     assert group_findings([ONE])[0].to_text() == ONE.to_text()

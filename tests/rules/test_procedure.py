@@ -222,18 +222,18 @@ def ids(role: str, usages: tuple[str, ...]) -> set[str]:
     return {step.id for step in PROCEDURE.steps if step.applies(role, usages)}
 
 
-@pytest.mark.parametrize(("page", "role", "usages", "wanted"), PAGES, ids=[p[0] for p in PAGES])
-def test_the_procedure_has_every_documented_step(page, role, usages, wanted):
+@pytest.mark.parametrize(("page", "role", "usages", "expected"), PAGES, ids=[p[0] for p in PAGES])
+def test_the_procedure_has_every_documented_step(page, role, usages, expected):
     """For each role, the deployment procedure contains every step in Microsoft's documents."""
-    assert wanted <= ids(role, usages)
+    assert expected <= ids(role, usages)
 
 
 def test_every_step_is_in_the_documents():
     """The table ``PAGES``, which refers to Microsoft's pages, lists each deployment step of the
     product.
     """
-    named = set().union(*(wanted for *_, wanted in PAGES))
-    assert {step.id for step in PROCEDURE.steps} == named
+    documented = set().union(*(expected for *_, expected in PAGES))
+    assert {step.id for step in PROCEDURE.steps} == documented
 
 
 def test_every_check_is_used(procedure):
@@ -334,9 +334,11 @@ def test_server_times_are_shown_in_utc(procedure):
     """The function Get-Utc shows a server's time in UTC, regardless of the server's time format and
     time zone.
     """
-    shown = [c.shows for c in procedure.checks if re.search(r"\$_\.Not(After|Before)", c.shows)]
-    assert len(shown) == 5
-    for text in shown:
+    time_displays = [
+        c.shows for c in procedure.checks if re.search(r"\$_\.Not(After|Before)", c.shows)
+    ]
+    assert len(time_displays) == 5
+    for text in time_displays:
         assert not re.search(r"\$_\.Not(After|Before)", re.sub(r"\(Get-Utc [^)]*\)", "", text)), (
             text
         )
@@ -381,11 +383,12 @@ def test_values_are_quoted_in_commands_only():
     """In a command, a value is written as a PowerShell literal, as a list of literals, or as a
     number.
     """
-    shown = {"types": ("Default", "WebServicesInternal"), "friendly_name": "it's", "count": 2}
+    values = {"types": ("Default", "WebServicesInternal"), "friendly_name": "it's", "count": 2}
     assert (
-        fill_placeholders("{types}: {friendly_name}", shown) == "Default, WebServicesInternal: it's"
+        fill_placeholders("{types}: {friendly_name}", values)
+        == "Default, WebServicesInternal: it's"
     )
-    filled = fill_placeholders("x {types} {friendly_name} {count}", shown, as_command=True)
+    filled = fill_placeholders("x {types} {friendly_name} {count}", values, as_command=True)
     assert filled == "x 'Default','WebServicesInternal' 'it''s' 2"
 
 

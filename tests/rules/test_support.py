@@ -12,19 +12,19 @@ from lyncnb.rules.support import find_support, parse_support
 
 
 @pytest.mark.parametrize(
-    ("product", "ends"),
+    ("product", "end_date"),
     [("lync2013", "2023-04-11"), ("sfb2015", "2025-10-14"), ("sfb2019", "2025-10-14")],
 )
-def test_end_of_support_has_a_source(product, ends):
+def test_end_of_support_has_a_source(product, end_date):
     """The text about a product contains its source, and says whether support has ended by the
     evaluation date.
     """
     support = find_support(product)
     assert product in list_products()
     assert support.describe_support(date(2026, 12, 1)).startswith(
-        f"ended on {ends} (Microsoft Lifecycle, "
+        f"ended on {end_date} (Microsoft Lifecycle, "
     )
-    assert support.describe_support(support.ends).startswith(f"ends on {ends}")
+    assert support.describe_support(support.ends).startswith(f"ends on {end_date}")
 
 
 def test_some_products_have_no_known_end_of_support():

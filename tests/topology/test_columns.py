@@ -125,10 +125,10 @@ def test_roles_named_by_columns_exist():
 
 def test_each_alias_has_one_meaning():
     """No heading belongs to two columns, and no spelling of a role belongs to two roles."""
-    for nouns, own in ((list_topology_columns(), "name"), (list_topology_roles(), "id")):
+    for nouns, attribute in ((list_topology_columns(), "name"), (list_topology_roles(), "id")):
         seen = {}
         for noun in nouns:
-            for text in (getattr(noun, own), noun.title, *noun.aliases):
+            for text in (getattr(noun, attribute), noun.title, *noun.aliases):
                 assert seen.setdefault(normalize_heading(text), noun) is noun, text
 
 
@@ -288,9 +288,9 @@ def test_chinese_titles_of_the_editor_are_recognized():
 def test_issuers_in_traditional_chinese(cell, clean):
     """An issuer can be entered in Chinese. Plans and written tables contain the English value."""
     text = f"伺服器,角色,簽發者,SIP 網域\nedge01.contoso.net,Edge 伺服器,{cell},contoso.com\n"
-    read = read_topology(text.encode())
-    assert read.cells[0][read.columns.index("issuer")] == clean
-    assert any(note.before == cell and note.after == clean for note in read.notes)
+    topology = read_topology(text.encode())
+    assert topology.cells[0][topology.columns.index("issuer")] == clean
+    assert any(note.before == cell and note.after == clean for note in topology.notes)
 
 
 def test_roles_without_certificates_are_accepted():

@@ -40,9 +40,12 @@ def test_equivalent_values_are_not_differences():
     """Row order, inherited values, default values, and uppercase letters are not reported as
     differences.
     """
-    heading, one, two, three = TABLE.splitlines(keepends=True)
+    heading, first_row, second_row, three = TABLE.splitlines(keepends=True)
     assert list_differences(TABLE, TABLE) == []
-    assert list_differences(TABLE, heading + three + two + one.replace("fe01", "FE01")) == []
+    assert (
+        list_differences(TABLE, heading + three + second_row + first_row.replace("fe01", "FE01"))
+        == []
+    )
     shared = TABLE.replace("fe02.contoso.com,FrontEnd,pool01.contoso.com,Taipei,,,,,",
                            "fe02.contoso.com,FrontEnd,pool01.contoso.com,Taipei,,,,web01.contoso.com,")  # fmt: skip
     assert list_differences(TABLE, shared) == []
@@ -146,11 +149,11 @@ def test_the_exit_status_of_the_command(shell):
     """
     shell.write("a.csv", TABLE)
     shell.write("b.csv", TABLE.replace("web01.", "web02."))
-    ended = shell("compare-topology", "a.csv", "a.csv")
-    assert (ended.status, ended.out) == (0, "a.csv and a.csv: 0 differences\n")
-    ended = shell("compare-topology", "a.csv", "b.csv")
-    assert ended.status == 1
-    assert ended.out.splitlines()[0] == (
+    result = shell("compare-topology", "a.csv", "a.csv")
+    assert (result.status, result.out) == (0, "a.csv and a.csv: 0 differences\n")
+    result = shell("compare-topology", "a.csv", "b.csv")
+    assert result.status == 1
+    assert result.out.splitlines()[0] == (
         "pool01.contoso.com as FrontEnd: the values in the column External web FQDN are"
         ' "web01.contoso.com" and "web02.contoso.com"'
     )

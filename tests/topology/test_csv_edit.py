@@ -135,8 +135,8 @@ def test_any_text_can_be_written_to_a_cell(cells, delimiter, end, data):
     text = data.draw(TEXT)
     after, _ = edit_csv("t.csv", table, {index: {"b": text}})
     rows[index + 1][3] = text
-    read = list(csv.reader(io.StringIO(after.decode(), newline=""), delimiter=delimiter))
-    assert read == rows
+    reread = list(csv.reader(io.StringIO(after.decode(), newline=""), delimiter=delimiter))
+    assert reread == rows
     before_lines, after_lines = (part.split(end.encode()) for part in (table, after))
     changed = [a != b for a, b in zip(before_lines, after_lines, strict=True)]
     assert sum(changed) <= 1

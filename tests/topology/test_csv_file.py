@@ -197,8 +197,8 @@ def test_a_very_large_cell_is_a_problem_of_its_row():
 
 def test_an_unclosed_quotation_mark_is_reported_with_its_row():
     """If a quotation mark is not closed, the message contains the row with the opening quotation mark."""
-    rest = f"{ROW}\n" * 6_000
-    text = f'{HEADING}\n{ROW}\nfe02.contoso.net,FrontEnd,"Taipei\n{rest}'
+    more_rows = f"{ROW}\n" * 6_000
+    text = f'{HEADING}\n{ROW}\nfe02.contoso.net,FrontEnd,"Taipei\n{more_rows}'
     ((row, message),) = problems_of(text.encode())
     assert row == 3
     assert re.fullmatch(r"a cell that starts in this row spans [\d,]+ lines", message)
@@ -219,15 +219,15 @@ def row_by_row(rows: list[list[str]], width: int):
     """Return the expected result: the complete rows by row number, and the numbers of the rows that
     have too few or too many cells.
     """
-    kept, ragged = {}, []
+    rows_by_number, ragged = {}, []
     for number, row in enumerate(rows, start=2):
         if not "".join(row).strip():
             continue
         if len(row) < width or "".join(row[width:]).strip():
             ragged.append(number)
         else:
-            kept[number] = row[:width]
-    return kept, ragged
+            rows_by_number[number] = row[:width]
+    return rows_by_number, ragged
 
 
 @given(rows_of_cells, st.sampled_from(",;\t"), st.sampled_from(["\n", "\r\n"]), st.booleans())
@@ -242,11 +242,11 @@ def test_each_row_is_returned_counted_or_reported(rows, delimiter, line_end, quo
     writer = csv.writer(out, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
     writer.writerows([["server_fqdn", "role", "site"], *rows])
     split = split_csv(out.getvalue(), source="x")
-    kept, ragged = row_by_row(rows, 3)
+    rows_by_number, ragged = row_by_row(rows, 3)
     by_column = [texts.list_cells() for texts in split.texts]
-    if kept:
-        assert [list(row) for row in zip(*by_column)] == list(kept.values())
-    assert split.rows == list(kept)
+    if rows_by_number:
+        assert [list(row) for row in zip(*by_column)] == list(rows_by_number.values())
+    assert split.rows == list(rows_by_number)
     assert [problem.row for problem in split.problems] == ragged
 
 
@@ -264,8 +264,8 @@ def test_a_large_table_is_read_in_chunks():
     rows = [f"fe{n:06d}.contoso.net,FrontEnd,Taipei" for n in range(5_000)]
     rows[3_000] = ",,"
     table = read_rows("\n".join([HEADING, *rows]).encode())
-    kept = [row.split(",") for row in rows if row != ",,"]
-    assert [[*row] for row in zip(*(texts.list_cells() for texts in table.texts))] == kept
+    filled_rows = [row.split(",") for row in rows if row != ",,"]
+    assert [[*row] for row in zip(*(texts.list_cells() for texts in table.texts))] == filled_rows
     assert table.rows == [*range(2, 3_002), *range(3_003, 5_002)]
 
 
@@ -465,9 +465,9 @@ def test_a_frame_is_checked_like_a_file(frame, message):
 )
 def test_a_table_is_equal_after_writing_and_reading(rows):
     """If a table is written as CSV and read again, it has the same cells."""
-    written = write_csv(["server_fqdn", "role"], [("x.contoso.net", "FE"), *rows])
-    kept = [row for row in rows if any(cell.strip() for cell in row)]
-    assert rows_of(written) == [("x.contoso.net", "FE"), *kept]
+    table = write_csv(["server_fqdn", "role"], [("x.contoso.net", "FE"), *rows])
+    filled_rows = [row for row in rows if any(cell.strip() for cell in row)]
+    assert rows_of(table) == [("x.contoso.net", "FE"), *filled_rows]
 
 
 def test_written_files_open_in_excel():

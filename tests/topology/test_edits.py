@@ -108,11 +108,11 @@ def test_sites_change_with_their_rows(contoso):
     assert [site.name for site in after.sites] == ["Hsinchu", "Taipei"]
     assert site(after, "Hsinchu").meet_urls == site(contoso, "Taipei").meet_urls
     assert site(after, "Taipei") is site(contoso, "Taipei")
-    own = after.with_cells({4: {"dialin_url": "https://dialinhsinchu.contoso.com"}})
-    assert site(own, "Hsinchu").dialin_url.host == "dialinhsinchu.contoso.com"
-    assert site(own, "Taipei").dialin_url.host == "dialin.contoso.com"
-    assert site(own, "Hsinchu").meet_urls == site(contoso, "Taipei").meet_urls
-    assert own == reread(own)
+    edited = after.with_cells({4: {"dialin_url": "https://dialinhsinchu.contoso.com"}})
+    assert site(edited, "Hsinchu").dialin_url.host == "dialinhsinchu.contoso.com"
+    assert site(edited, "Taipei").dialin_url.host == "dialin.contoso.com"
+    assert site(edited, "Hsinchu").meet_urls == site(contoso, "Taipei").meet_urls
+    assert edited == reread(edited)
 
 
 def test_a_blank_site_is_the_site_of_the_pool():
@@ -245,11 +245,11 @@ def test_values_of_a_site_stay_in_the_site(litware):
     """If a row is removed, the simple URLs of its site move to another row of the site, if there is
     one.
     """
-    at = [row for row, cells in enumerate(litware.cells) if cells[3] == "Taipei"]
-    after = litware.with_rows(remove=at[:3])
+    row_indexes = [row for row, cells in enumerate(litware.cells) if cells[3] == "Taipei"]
+    after = litware.with_rows(remove=row_indexes[:3])
     assert site(after, "Taipei").meet_urls == site(litware, "Taipei").meet_urls
     assert after == reread(after)
-    remaining = litware.with_rows(remove=at)
+    remaining = litware.with_rows(remove=row_indexes)
     assert [site.name for site in remaining.sites] == ["London", "Redmond", "Singapore"]
     assert site(remaining, "London") is site(litware, "London")
     assert remaining == reread(remaining)

@@ -309,14 +309,14 @@ def table_of(*rows: str) -> Topology:
     return read_topology("\n".join([HEADING, *rows]).encode())
 
 
-def urls(read: Topology) -> dict[str, tuple[str, ...]]:
+def urls(topology: Topology) -> dict[str, tuple[str, ...]]:
     """Return the Meet, dial-in, and admin URLs of each site as text."""
     return {
         site.name: (
             ";".join(url.url for url in site.meet_urls),
             *(url.url if url else "" for url in (site.dialin_url, site.admin_url)),
         )
-        for site in read.sites
+        for site in topology.sites
     }
 
 
@@ -339,12 +339,12 @@ def test_sites_with_different_urls():
     """If sites have different URLs, each site has only its own URLs, and a site without URLs has
     none.
     """
-    read = table_of(
+    topology = table_of(
         "a.contoso.net,SE,Taipei,contoso.com,https://meettaipei.contoso.com,,",
         "b.contoso.net,SE,Hsinchu,,https://meethsinchu.contoso.com,,",
         "c.contoso.net,SE,Tainan,,,,",
     )
-    assert urls(read) == {
+    assert urls(topology) == {
         "Hsinchu": ("https://meethsinchu.contoso.com", "", ""),
         "Tainan": ("", "", ""),
         "Taipei": ("https://meettaipei.contoso.com", "", ""),
@@ -353,12 +353,12 @@ def test_sites_with_different_urls():
 
 def test_rows_without_a_site_apply_to_other_sites():
     """If some sites have their own URLs, the other sites use the URLs in rows without a site."""
-    read = table_of(
+    topology = table_of(
         f"a.contoso.net,SE,,contoso.com,,{DIALIN},",
         "b.contoso.net,SE,Taipei,,,https://dialintaipei.contoso.com,",
         "c.contoso.net,SE,Hsinchu,,,,",
     )
-    assert {site.name: site.dialin_url.url for site in read.sites} == {
+    assert {site.name: site.dialin_url.url for site in topology.sites} == {
         "": DIALIN,
         "Hsinchu": DIALIN,
         "Taipei": "https://dialintaipei.contoso.com",
@@ -369,26 +369,28 @@ def test_a_site_with_its_own_urls_inherits_no_admin_url():
     """A site with its own simple URLs does not inherit the deployment's admin URL. A site without
     simple URLs inherits this admin URL.
     """
-    read = table_of(
+    topology = table_of(
         f"a.contoso.net,SE,Taipei,contoso.com,{MEET},{DIALIN},{ADMIN}",
         "b.contoso.net,SE,Hsinchu,,https://meeth.contoso.com,https://dialinh.contoso.com,",
     )
-    assert urls(read)["Hsinchu"][2] == ""
-    assert urls(read)["Taipei"][2] == ADMIN
-    read = table_of(
+    assert urls(topology)["Hsinchu"][2] == ""
+    assert urls(topology)["Taipei"][2] == ADMIN
+    topology = table_of(
         f"a.contoso.net,SE,Taipei,contoso.com,{MEET},{DIALIN},{ADMIN}",
         "b.contoso.net,SE,Hsinchu,,https://meeth.contoso.com,https://dialinh.contoso.com,",
         "c.contoso.net,SE,Tainan,,,,",
         "d.contoso.net,SE,,,,,",
     )
-    assert urls(read)["Tainan"] == urls(read)[""] == ("", "", ""), "the deployment has no URLs"
-    assert urls(read)["Taipei"][2] == ADMIN
-    read = table_of(
+    assert urls(topology)["Tainan"] == urls(topology)[""] == ("", "", ""), (
+        "the deployment has no URLs"
+    )
+    assert urls(topology)["Taipei"][2] == ADMIN
+    topology = table_of(
         f"a.contoso.net,SE,,contoso.com,{MEET},{DIALIN},{ADMIN}",
         "b.contoso.net,SE,Hsinchu,,https://meeth.contoso.com,https://dialinh.contoso.com,",
         "c.contoso.net,SE,Tainan,,,,",
     )
-    assert [urls(read)[site][2] for site in ("", "Hsinchu", "Tainan")] == [ADMIN, "", ADMIN]
+    assert [urls(topology)[site][2] for site in ("", "Hsinchu", "Tainan")] == [ADMIN, "", ADMIN]
 
 
 def test_a_row_without_a_site_has_the_site_of_its_pool():
@@ -398,8 +400,8 @@ fe01.contoso.net,FE,pool.contoso.net,,contoso.com,https://dialintaipei.contoso.c
 fe02.contoso.net,FE,pool.contoso.net,Taipei,,
 se01.contoso.net,SE,,Hsinchu,,https://dialinhsinchu.contoso.com
 """
-    read = read_topology(table)
-    assert {site.name: site.dialin_url.url for site in read.sites} == {
+    topology = read_topology(table)
+    assert {site.name: site.dialin_url.url for site in topology.sites} == {
         "Hsinchu": "https://dialinhsinchu.contoso.com",
         "Taipei": "https://dialintaipei.contoso.com",
     }
@@ -435,8 +437,8 @@ def test_two_urls_without_sites_are_a_contradiction():
 
 def test_the_default_sip_domain_comes_first():
     """lyncnb keeps the order of the SIP domains, because the first one is the default."""
-    read = table_of("a.contoso.net,SE,,fabrikam.com;contoso.com;fabrikam.com,,,")
-    assert read.sip_domains == ("fabrikam.com", "contoso.com")
+    topology = table_of("a.contoso.net,SE,,fabrikam.com;contoso.com;fabrikam.com,,,")
+    assert topology.sip_domains == ("fabrikam.com", "contoso.com")
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,19 @@ from lyncnb.errors import Problem, TopologyError
 from lyncnb.topology.source_table import Note, Texts, build_table, raise_problems
 
 
-def table(headings, rows=(("fe01.contoso.net", "FrontEnd"),), **more):
+def table(headings, rows=(("fe01.contoso.net", "FrontEnd"),), **options):
     columns = [Texts.from_cells(cells) for cells in zip(*rows)] or [Texts([], [])] * len(headings)
-    return build_table("contoso.csv", headings, columns, range(2, 2 + len(rows)), **more)
+    return build_table("contoso.csv", headings, columns, range(2, 2 + len(rows)), **options)
 
 
 def test_columns_get_their_names():
     """lyncnb replaces each heading with the name of the column and keeps the order of the columns."""
-    read = table(["Server", "Server Role"])
-    assert read.columns == ("server_fqdn", "role")
-    assert [texts.list_cells() for texts in read.texts] == [["fe01.contoso.net"], ["FrontEnd"]]
+    source_table = table(["Server", "Server Role"])
+    assert source_table.columns == ("server_fqdn", "role")
+    assert [texts.list_cells() for texts in source_table.texts] == [
+        ["fe01.contoso.net"],
+        ["FrontEnd"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -64,14 +67,14 @@ def test_problems_are_sorted_without_duplicates():
     """All problems are reported together, in the order of rows and without duplicates, and the
     message contains their number.
     """
-    two, one = (Problem(message="bad", row=row) for row in (7, 3))
+    later, earlier = (Problem(message="bad", row=row) for row in (7, 3))
     with pytest.raises(
         TopologyError, match=r"^lyncnb cannot use contoso\.csv: 2 problems"
     ) as caught:
-        raise_problems("contoso.csv", [two, one, two])
-    assert caught.value.problems == (one, two)
+        raise_problems("contoso.csv", [later, earlier, later])
+    assert caught.value.problems == (earlier, later)
     with pytest.raises(TopologyError, match="1 problem"):
-        raise_problems("contoso.csv", [one])
+        raise_problems("contoso.csv", [earlier])
 
 
 def test_a_message_shows_fifty_problems():

@@ -47,7 +47,7 @@ HEADINGS = st.lists(
 @st.composite
 def tables(draw) -> tuple[list[str], list[list[str]]]:
     """Return a random table with servers in pools, and with additional columns of any content."""
-    more = draw(HEADINGS)
+    extra_headings = draw(HEADINGS)
     rows = []
     for number in range(draw(st.integers(1, 6))):
         role = draw(st.sampled_from(["FrontEnd", "Mediation", "Edge", "TrustedApplication"]))
@@ -55,9 +55,9 @@ def tables(draw) -> tuple[list[str], list[list[str]]]:
         site = draw(st.sampled_from(["Taipei", "台北"])) if not pool else "Taipei"
         rows.append(
             [f"{draw(LABELS)}{number}.contoso.com", role, pool, site, "contoso.com;fabrikam.com"]
-            + [draw(ANYTHING) for _ in more]
+            + [draw(ANYTHING) for _ in extra_headings]
         )
-    return ["server_fqdn", "role", "pool_fqdn", "site", "sip_domains", *more], rows
+    return ["server_fqdn", "role", "pool_fqdn", "site", "sip_domains", *extra_headings], rows
 
 
 @pytest.mark.slow
@@ -69,13 +69,13 @@ def test_a_table_is_equal_after_conversions(table):
     """
     columns, rows = table
     topology = read_topology(pd.DataFrame(rows, columns=columns))
-    again = read_topology(topology.to_xlsx())
-    assert again == topology
-    filled = [at for at, name in enumerate(columns) if name.strip()]
-    assert again.columns == tuple(columns[at] for at in filled)
-    assert again.cells == topology.cells
-    assert again.to_csv() == topology.to_csv()
-    assert again.to_xlsx() == topology.to_xlsx()
+    reread = read_topology(topology.to_xlsx())
+    assert reread == topology
+    filled = [index for index, name in enumerate(columns) if name.strip()]
+    assert reread.columns == tuple(columns[index] for index in filled)
+    assert reread.cells == topology.cells
+    assert reread.to_csv() == topology.to_csv()
+    assert reread.to_xlsx() == topology.to_xlsx()
 
 
 @pytest.mark.parametrize("text", [TWO_FRONT_ENDS, FIVE_SERVERS, TWO_SITES])
@@ -157,25 +157,33 @@ def test_help_and_choices_of_the_template():
         assert cell.comment.text.startswith(f"{column.help}.\n")
     # In a workbook, the format @ means text.
     assert {dimension.number_format for dimension in sheet.column_dimensions.values()} == {"@"}
-    listed = {
+    drop_down_lists = {
         sheet.cell(1, next(iter(rule.sqref.ranges)).min_col).value: (
             rule.formula1.strip('"').split(","),
             rule.showErrorMessage,
         )
         for rule in sheet.data_validations.dataValidation
     }
-    assert set(listed) == {
+    assert set(drop_down_lists) == {
         column.title for column in list_topology_columns()
         if column.kind in ("bool", "role", "choice", "issuer")
     }  # fmt: skip
-    assert listed["Role"][0] == [f"Roles!$A$2:$A${len(list_topology_roles()) + 1}"]
+    assert drop_down_lists["Role"][0] == [f"Roles!$A$2:$A${len(list_topology_roles()) + 1}"]
     assert [row[0] for row in book["Roles"].iter_rows(min_row=2, values_only=True)] == [
         role.id for role in list_topology_roles()
     ]
-    assert listed["Target OS"][0] == ["2008R2", "2012", "2012R2", "2016", "2019", "2022", "2025"]
+    assert drop_down_lists["Target OS"][0] == [
+        "2008R2",
+        "2012",
+        "2012R2",
+        "2016",
+        "2019",
+        "2022",
+        "2025",
+    ]
     # The drop-down list for the issuer also allows other text, so that users can enter a value for
     # each usage.
-    assert (listed["Role"][1], listed["Issuer"][1]) == (True, False)
+    assert (drop_down_lists["Role"][1], drop_down_lists["Issuer"][1]) == (True, False)
     assert book["Columns"].max_row == len(list_topology_columns()) + 1
 
 
@@ -188,10 +196,10 @@ def test_convert_and_back(shell):
     """
     shell.write("contoso.tbxml", topology_builder([front_end("se01.contoso.com")]))
     for old, new in (("contoso.tbxml", "a.xlsx"), ("a.xlsx", "b.csv"), ("b.csv", "c.xlsx")):
-        ended = shell("convert", old, new)
-        assert ended.status == 0
-        assert ended.out == f"written: {new}\nNext: Plan the certificates: lyncnb plan {new}\n"
-        assert ("the topology document is for Lync Server 2013" in ended.err) == (
+        result = shell("convert", old, new)
+        assert result.status == 0
+        assert result.out == f"written: {new}\nNext: Plan the certificates: lyncnb plan {new}\n"
+        assert ("the topology document is for Lync Server 2013" in result.err) == (
             old == "contoso.tbxml"
         )
         assert shell("compare-topology", "contoso.tbxml", new).status == 0
@@ -242,9 +250,9 @@ def test_a_filled_in_template_is_never_written_over(shell):
     shell.write("t.xlsx", fill_in_template(FILLED))
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     for command in (("template", "t.xlsx"), ("convert", "contoso.csv", "t.xlsx")):
-        ended = shell(*command)
-        assert ended.status == 2
-        assert "already exists" in ended.err
+        result = shell(*command)
+        assert result.status == 2
+        assert "already exists" in result.err
     assert len(read_topology(shell.folder / "t.xlsx").cells) == 2
     assert shell("convert", "contoso.csv", "contoso.csv", "--force").status == 2
     assert shell("convert", "contoso.csv", "t.xlsx", "--force").status == 0

@@ -30,12 +30,15 @@ def test_samples_are_equal_after_conversions(data, name):
     """If a topology is converted to a DataFrame or to CSV and read again, it is equal to the
     original one.
     """
-    read = sample(data, name)
-    assert read_topology(read.to_frame()) == read
-    for again in (read_topology(read.to_frame(filled=False)), read_topology(read.to_csv())):
-        assert again == read
-        assert (again.columns, again.cells) == (read.columns, read.cells)
-        assert again.notes == ()
+    topology = sample(data, name)
+    assert read_topology(topology.to_frame()) == topology
+    for reread in (
+        read_topology(topology.to_frame(filled=False)),
+        read_topology(topology.to_csv()),
+    ):
+        assert reread == topology
+        assert (reread.columns, reread.cells) == (topology.columns, topology.cells)
+        assert reread.notes == ()
 
 
 @pytest.mark.parametrize("name", SAMPLES[:3])
@@ -43,9 +46,9 @@ def test_samples_without_corrections_are_written_unchanged(data, name):
     """If a table needs no corrections, it is written with the same headings and cells as in its
     file.
     """
-    written = read_topology(data / f"{name}.csv").to_csv().decode("utf-8-sig")
+    output = read_topology(data / f"{name}.csv").to_csv().decode("utf-8-sig")
     file = (data / f"{name}.csv").read_text("utf-8")
-    assert written.replace("\r\n", "\n") == file
+    assert output.replace("\r\n", "\n") == file
 
 
 @pytest.mark.parametrize(
@@ -61,11 +64,11 @@ def test_samples_have_the_expected_servers(data, name, rows, pools, sites, domai
     """Each sample has the expected numbers of servers, pools and SIP domains, and the expected
     sites.
     """
-    read = sample(data, name)
-    assert len(read.cells) == len([*read.computers]) == rows
-    assert len(read.pools) == pools
-    assert [site.name for site in read.sites] == sites
-    assert len(read.sip_domains) == domains
+    topology = sample(data, name)
+    assert len(topology.cells) == len([*topology.computers]) == rows
+    assert len(topology.pools) == pools
+    assert [site.name for site in topology.sites] == sites
+    assert len(topology.sip_domains) == domains
 
 
 def test_the_first_sample_has_each_documented_role(data):
@@ -80,12 +83,12 @@ def test_the_global_sample_has_every_role(data):
     """The sample litwareinc-global.csv has each role of Lync Server 2013, and each site has its own
     simple URLs.
     """
-    read = sample(data, "litwareinc-global")
-    assert {pool.role for pool in read.pools} == load_rules("lync2013").roles.keys()
-    assert len({site.meet_urls for site in read.sites}) == 4
-    dialin = {site.name: site.dialin_url.host for site in read.sites}
+    topology = sample(data, "litwareinc-global")
+    assert {pool.role for pool in topology.pools} == load_rules("lync2013").roles.keys()
+    assert len({site.meet_urls for site in topology.sites}) == 4
+    dialin = {site.name: site.dialin_url.host for site in topology.sites}
     assert dialin["Taipei"] == "lynctaipei.litwareinc.com"
-    assert any(pool.list_names("xmpp_domains") for pool in read.pools)
+    assert any(pool.list_names("xmpp_domains") for pool in topology.pools)
 
 
 def test_a_table_in_chinese_is_the_same_deployment(data):
@@ -115,11 +118,11 @@ def test_pandas_reads_every_sample(data):
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_every_export_of_excel_loads(data, encoding, delimiter):
     """For each encoding and delimiter that Excel writes, the topology is the same."""
-    read = sample(data, "contoso-zh-TW")
+    topology = sample(data, "contoso-zh-TW")
     out = io.StringIO(newline="")
-    csv.writer(out, delimiter=delimiter).writerows([read.columns, *read.cells])
-    assert read_topology(out.getvalue().encode(encoding)) == read
-    assert read_topology(f"sep={delimiter}\r\n{out.getvalue()}".encode(encoding)) == read
+    csv.writer(out, delimiter=delimiter).writerows([topology.columns, *topology.cells])
+    assert read_topology(out.getvalue().encode(encoding)) == topology
+    assert read_topology(f"sep={delimiter}\r\n{out.getvalue()}".encode(encoding)) == topology
 
 
 SITES = "server_fqdn,role,site,sip_domains\n" + "".join(
@@ -136,26 +139,26 @@ def test_two_spellings_of_a_site_are_one_site():
 
     A note states that the most frequent spelling is used.
     """
-    read = read_topology(SITES.encode())
-    assert [site.name for site in read.sites] == ["Hsinchu", "台中", "臺北"]
-    (note,) = [note for note in read.notes if note.before == "台北"]
+    topology = read_topology(SITES.encode())
+    assert [site.name for site in topology.sites] == ["Hsinchu", "台中", "臺北"]
+    (note,) = [note for note in topology.notes if note.before == "台北"]
     assert (note.row, note.column, note.after) == (2, "site", "臺北")
     assert (
         note.message
         == "lyncnb interprets this value as 臺北, because the two spellings mean the same site"
     )
-    (note,) = [note for note in read.notes if note.before == "HSINCHU"]
+    (note,) = [note for note in topology.notes if note.before == "HSINCHU"]
     assert (note.row, note.after) == (8, "Hsinchu")
     assert (
         note.message
         == "lyncnb interprets this value as Hsinchu, because the two spellings mean the same site"
     )
     head, *rows = SITES.splitlines(keepends=True)
-    again = read_topology((head + "".join(reversed(rows))).encode())
-    assert [(pool.fqdn, pool.site) for pool in again.pools] == [
-        (pool.fqdn, pool.site) for pool in read.pools
+    reordered = read_topology((head + "".join(reversed(rows))).encode())
+    assert [(pool.fqdn, pool.site) for pool in reordered.pools] == [
+        (pool.fqdn, pool.site) for pool in topology.pools
     ]
-    assert read_topology(read.to_csv()).sites == read.sites
+    assert read_topology(topology.to_csv()).sites == topology.sites
 
 
 def test_an_edited_row_joins_the_existing_site():
@@ -164,10 +167,10 @@ def test_an_edited_row_joins_the_existing_site():
 
     If all rows have the new spelling, it becomes the name of the site.
     """
-    read = read_topology(SITES.encode())
-    at = read.columns.index("site")
-    assert read.with_cells({3: {"site": "台北"}}).cells[3][at] == "臺北"
-    all_new = read.with_cells({0: {"site": "台北"}, 1: {"site": "台北"}, 2: {"site": "台北"}})
+    topology = read_topology(SITES.encode())
+    column = topology.columns.index("site")
+    assert topology.with_cells({3: {"site": "台北"}}).cells[3][column] == "臺北"
+    all_new = topology.with_cells({0: {"site": "台北"}, 1: {"site": "台北"}, 2: {"site": "台北"}})
     assert [site.name for site in all_new.sites] == ["Hsinchu", "台中", "台北"]
 
 
@@ -175,12 +178,12 @@ def test_corrections_are_listed():
     """lyncnb corrects uppercase letters, trailing dots, white space, and invisible characters, and
     describes each correction in a note.
     """
-    read = read_topology(
+    topology = read_topology(
         "Server,Role,Site,SIP Domain\n"
         "FE01.Contoso.net.,fe,\u00a0Taipei,分公司.contoso.com\n"
         "fe02\u200b.contoso.net,FrontEnd,Taipei,\n".encode()
     )
-    assert [(n.row, n.column, n.before, n.after, n.message) for n in read.notes] == [
+    assert [(n.row, n.column, n.before, n.after, n.message) for n in topology.notes] == [
         (2, "server_fqdn", "FE01.Contoso.net.", "fe01.contoso.net",
          "changed to lowercase; trailing dot removed"),
         (3, "server_fqdn", "fe02\u200b.contoso.net", "fe02.contoso.net",
@@ -190,17 +193,24 @@ def test_corrections_are_listed():
         (2, "sip_domains", "分公司.contoso.com", "xn--55q8nz3c.contoso.com",
          "internationalized name encoded as xn--55q8nz3c.contoso.com"),
     ]  # fmt: skip
-    assert read.columns == ("server_fqdn", "role", "site", "sip_domains")
-    assert read.cells[0] == ("fe01.contoso.net", "FrontEnd", "Taipei", "xn--55q8nz3c.contoso.com")
+    assert topology.columns == ("server_fqdn", "role", "site", "sip_domains")
+    assert topology.cells[0] == (
+        "fe01.contoso.net",
+        "FrontEnd",
+        "Taipei",
+        "xn--55q8nz3c.contoso.com",
+    )
 
 
 def test_unknown_columns_are_written_unchanged():
     """An unknown column keeps its heading, its position and its cells when the table is written."""
     table = "Owner ,server_fqdn,NA,role,sip_domains\n  Kim  ,a.contoso.net,007,SE,contoso.com\n"
-    read = read_topology(table.encode())
-    assert read.columns == ("Owner ", "server_fqdn", "NA", "role", "sip_domains")
-    assert read.cells == (("  Kim  ", "a.contoso.net", "007", "StandardEdition", "contoso.com"),)
-    assert list(read.to_frame().iloc[0]) == list(read.cells[0])
+    topology = read_topology(table.encode())
+    assert topology.columns == ("Owner ", "server_fqdn", "NA", "role", "sip_domains")
+    assert topology.cells == (
+        ("  Kim  ", "a.contoso.net", "007", "StandardEdition", "contoso.com"),
+    )
+    assert list(topology.to_frame().iloc[0]) == list(topology.cells[0])
 
 
 def test_a_site_called_na_is_a_site():
@@ -250,15 +260,15 @@ def test_a_problem_has_location_value_and_hint(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["server_fqdn", "web_external_fqdn"])
-@pytest.mark.parametrize("kept", ["a_b.contoso.net", "fe01.contoso.local", "xn--fa-hia.de"])
-def test_unusual_but_valid_names_are_kept(name, kept):
+@pytest.mark.parametrize("fqdn", ["a_b.contoso.net", "fe01.contoso.local", "xn--fa-hia.de"])
+def test_unusual_but_valid_names_are_kept(name, fqdn):
     """lyncnb accepts names with an underscore, an internal suffix, or international characters in a
     table. The rules evaluate these names later.
     """
-    cells = {"server_fqdn": "fe01.contoso.net", "web_external_fqdn": "", name: kept}
+    cells = {"server_fqdn": "fe01.contoso.net", "web_external_fqdn": "", name: fqdn}
     table = f"role,sip_domains,{','.join(cells)}\nSE,contoso.com,{','.join(cells.values())}\n"
     (pool,) = read_topology(table.encode()).pools
-    assert kept in (pool.fqdn, pool.web_external_fqdn)
+    assert fqdn in (pool.fqdn, pool.web_external_fqdn)
 
 
 # -- properties
@@ -319,10 +329,10 @@ def as_csv(names, rows, **settings) -> bytes:
 @given(clean_tables())
 def test_a_table_without_errors_is_written_unchanged(table):
     """If a table without errors is read from CSV and written again, it is unchanged."""
-    read = read_topology(as_csv(*table))
-    assert read.to_csv() == b"\xef\xbb\xbf" + as_csv(*table)
-    assert read.notes == ()
-    assert read_topology(read.to_frame()) == read_topology(read.to_csv()) == read
+    topology = read_topology(as_csv(*table))
+    assert topology.to_csv() == b"\xef\xbb\xbf" + as_csv(*table)
+    assert topology.notes == ()
+    assert read_topology(topology.to_frame()) == read_topology(topology.to_csv()) == topology
 
 
 @pytest.mark.slow
@@ -341,18 +351,18 @@ def test_filtering_rows_does_not_change_shared_values(table, chance):
             if is_shared and pool in seen and chance.random() < 0.7:
                 row[names.index(facts.name)] = ""
         seen.add(pool)
-    read = read_topology(as_csv(names, rows))
-    frame = read.to_frame()
-    assert read_topology(frame) == read
+    topology = read_topology(as_csv(names, rows))
+    frame = topology.to_frame()
+    assert read_topology(frame) == topology
     removed_row = chance.randrange(len(rows))
     if len(rows) > 1:
-        left = read_topology(frame.drop(index=removed_row))
-        assert left.sip_domains == read.sip_domains
-        assert {site.name: site for site in read.sites}.items() >= {
-            site.name: site for site in left.sites
+        remaining = read_topology(frame.drop(index=removed_row))
+        assert remaining.sip_domains == topology.sip_domains
+        assert {site.name: site for site in topology.sites}.items() >= {
+            site.name: site for site in remaining.sites
         }.items()
-        before = {pool.fqdn: replace(pool, computers=()) for pool in read.pools}
-        assert all(replace(pool, computers=()) == before[pool.fqdn] for pool in left.pools)
+        before = {pool.fqdn: replace(pool, computers=()) for pool in topology.pools}
+        assert all(replace(pool, computers=()) == before[pool.fqdn] for pool in remaining.pools)
 
 
 @pytest.mark.slow
@@ -360,14 +370,16 @@ def test_filtering_rows_does_not_change_shared_values(table, chance):
 def test_row_order_changes_nothing(table, shuffle):
     """The order of rows and columns does not affect the topology."""
     names, rows = table
-    read = read_topology(as_csv(names, rows))
+    topology = read_topology(as_csv(names, rows))
     mixed = shuffle.sample(rows, len(rows))
     order = shuffle.sample(range(len(names)), len(names))
     other = read_topology(
-        as_csv([names[at] for at in order], [[row[at] for at in order] for row in mixed])
+        as_csv(
+            [names[index] for index in order], [[row[index] for index in order] for row in mixed]
+        )
     )
-    assert other == read
-    assert [repr(p.fqdn) for p in other.pools] == [repr(p.fqdn) for p in read.pools]
+    assert other == topology
+    assert [repr(p.fqdn) for p in other.pools] == [repr(p.fqdn) for p in topology.pools]
 
 
 @pytest.mark.slow
@@ -425,12 +437,12 @@ def test_the_faster_method_has_the_same_result(data):
     shuffled = [rows[0], *random.Random(1).sample(rows[1:], len(rows) - 1)]
     table = "\n".join(shuffled).encode()
     assert len(table) > 12_000_000
-    read = read_topology(table)
-    assert read == read_topology(
+    topology = read_topology(table)
+    assert topology == read_topology(
         pd.DataFrame([r.split(",") for r in rows[1:]], columns=rows[0].split(","))
     )
-    assert len(read.pools) == 5834
-    assert read_topology(read.to_csv()) == read
+    assert len(topology.pools) == 5834
+    assert read_topology(topology.to_csv()) == topology
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -456,14 +468,14 @@ def test_a_topology_is_shown_as_an_escaped_table():
     """In a notebook, a topology is shown as a table with a caption, and special characters in its
     text are escaped.
     """
-    read = read_topology(
+    topology = read_topology(
         b"fqdn,role,site,sip_domains,owner\na.contoso.net,SE,<b>,contoso.com,<script>\n"
     )
-    assert repr(read) == (
+    assert repr(topology) == (
         "table: 1 row, 1 pool, 1 site, SIP domains contoso.com\n"
         '  note: lyncnb does not read these columns: "owner"'
     )
-    page = read._repr_html_()
+    page = topology._repr_html_()
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert "table: 1 row, 1 pool, 1 site, SIP domains contoso.com" in page

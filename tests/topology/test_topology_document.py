@@ -217,8 +217,10 @@ def test_unknown_elements_are_ignored():
     """lyncnb ignores elements of a later version in a topology document, and reads all other
     elements.
     """
-    more = '<Tea xmlns="urn:later"><Service RoleName="x" /><Cups Count="9">many</Cups></Tea>'
-    with_more = read_document(topology_builder(EVERYTHING, more=more))
+    extra_elements = (
+        '<Tea xmlns="urn:later"><Service RoleName="x" /><Cups Count="9">many</Cups></Tea>'
+    )
+    with_more = read_document(topology_builder(EVERYTHING, more=extra_elements))
     assert with_more == read_document(topology_builder(EVERYTHING))
 
 
@@ -253,17 +255,17 @@ def test_the_snippet_writes_a_readable_file(shell):
     """The PowerShell snippet is ASCII, can be parsed, changes nothing on a server, and writes a
     file that lyncnb can read.
     """
-    ended = shell("snippet", "topology")
-    assert ended.status == 0
-    assert ended.out.isascii()
-    assert parse(ended.out).errors == ()
-    assert {command.name for command in commands(ended.out)} == {
+    result = shell("snippet", "topology")
+    assert result.status == 0
+    assert result.out.isascii()
+    assert parse(result.out).errors == ()
+    assert {command.name for command in commands(result.out)} == {
         *("Get-CsTopology", "Get-CsSimpleUrlConfiguration", "New-Object", "Write-Output"),
         *("Join-Path", "Get-Location", "Test-Path"),
     }
-    assert EXPORTED == f"{NAMESPACE.search(ended.out)[1]} Export"
+    assert EXPORTED == f"{NAMESPACE.search(result.out)[1]} Export"
     for attribute in ("Identity", "Component", "Domain", "ActiveUrl"):
-        assert f"SetAttribute('{attribute}'" in ended.out
+        assert f"SetAttribute('{attribute}'" in result.out
 
 
 NAMESPACE = re.compile(r"\$namespace = '(.+)'")
@@ -377,7 +379,7 @@ def test_any_deployment_is_read_completely(pools, form):
     """
     clusters, expected = [], Counter()
     for number, (role, size, label) in enumerate(pools):
-        machines = tuple(f"{label}{number}-{at}.contoso.com" for at in range(size))
+        machines = tuple(f"{label}{number}-{index}.contoso.com" for index in range(size))
         clusters.append(Cluster(f"{label}{number}.contoso.com", COMPONENTS[role], machines))
         expected[role] += size
     topology = read_document(FORMS[form](clusters))
@@ -404,8 +406,8 @@ ALONE = {
 def test_every_role_of_services_has_a_document():
     """For every role in document_services.toml, these tests contain a topology document."""
     text = (Path(topology_document.__file__).with_name("document_services.toml")).read_text()
-    named = set(re.findall(r'^(?:\w+_)?role = "(\w+)"', text, re.MULTILINE))
-    assert named == set(ALONE)
+    roles = set(re.findall(r'^(?:\w+_)?role = "(\w+)"', text, re.MULTILINE))
+    assert roles == set(ALONE)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -460,9 +462,9 @@ def test_every_command_takes_a_document(shell):
         ("request", "contoso.tbxml", "requests", "--dry-run"),
         ("steps", "contoso.tbxml", "--request-on-server", "-o", "scripts"),
     ):
-        ended = shell(*command)
-        assert ended.status in (0, 1), (command, ended)
-        assert "contoso.tbxml the topology document is for Lync Server 2013" in ended.err
+        result = shell(*command)
+        assert result.status in (0, 1), (command, result)
+        assert "contoso.tbxml the topology document is for Lync Server 2013" in result.err
     shell.write("old.xml", published([front_end("se01.contoso.com")], version="5"))
     assert "lyncnb has no rules for lync2010" in shell("check", "old.xml").err
     assert "no rules" not in shell("check", "old.xml", "--product", "lync2013").err

@@ -405,8 +405,8 @@ def test_the_sheet_with_the_headings_is_read():
         def change(book, _):
             for name in names:
                 other = book.add_worksheet(name)
-                for at, text in enumerate(HEADING if name.startswith("Old") else ["Notes"]):
-                    other.write_string(0, at, text)
+                for column, text in enumerate(HEADING if name.startswith("Old") else ["Notes"]):
+                    other.write_string(0, column, text)
                 other.write_string(1, 0, "old.contoso.net")
                 if name in hide:
                     other.hide() if name[-1:] != "v" else other.very_hidden()
@@ -494,17 +494,19 @@ def test_unusual_content_of_opendocument():
     )
     value = 'office:value-type="{}" office:{}value="{}"'
 
-    def cell(kind: str, prefix: str, text: str, shown: str) -> str:
-        inside = f"<text:p>{shown}</text:p>"
-        return f"<table:table-cell {value.format(kind, prefix, text)}>{inside}</table:table-cell>"
+    def cell(kind: str, prefix: str, text: str, display_text: str) -> str:
+        paragraph = f"<text:p>{display_text}</text:p>"
+        return (
+            f"<table:table-cell {value.format(kind, prefix, text)}>{paragraph}</table:table-cell>"
+        )
 
     note = "<office:annotation><text:p>not this</text:p></office:annotation>"
     head = "".join(map(ods_cell, [*HEADING, "a", "b", "c"]))
-    named = (
+    name_cell = (
         f'<table:table-cell office:value-type="string">{note}<text:p>fe01.<text:span>contoso'
         "</text:span>.net</text:p></table:table-cell>"
     )
-    rest = ods_cell("FrontEnd") + '<table:table-cell table:number-rows-spanned="2">' + (
+    other_cells = ods_cell("FrontEnd") + '<table:table-cell table:number-rows-spanned="2">' + (
         "<text:p>Tai<text:s text:c='2'/>pei</text:p></table:table-cell>"
     )  # fmt: skip
     values = cell("float", "", "7", "007") + cell("date", "date-", "2026-03-01", "1. Mar")
@@ -517,7 +519,7 @@ def test_unusual_content_of_opendocument():
         '<table:table-column table:visibility="collapse"/>'
         '<table:table-column table:number-columns-repeated="16380"/>'
         f"<table:table-row>{head}</table:table-row>"
-        f'<table:table-row table:visibility="filter">{named}{rest}{values}</table:table-row>'
+        f'<table:table-row table:visibility="filter">{name_cell}{other_cells}{values}</table:table-row>'
         '<table:table-row table:number-rows-repeated="7"><table:table-cell '
         'table:number-columns-repeated="16384"/></table:table-row>'
         f"<table:table-row>{ods_cell('fe02.contoso.net')}{ods_cell('FE')}{covered}</table:table-row>"
@@ -548,9 +550,15 @@ def test_numbers_and_blanks_of_opendocument():
         "</table:table-cell>"
     )
     start = ods_cell("fe01") + ods_cell("FrontEnd")
-    for value, shown, text in (("7.4", "7", "7.4"), ("7", "007", "007"), ("1200", "1,200", "1200")):
+    for value, display_text, text in (
+        ("7.4", "7", "7.4"),
+        ("7", "007", "007"),
+        ("1200", "1,200", "1200"),
+    ):
         book = ods(
-            ods_table(["".join(map(ods_cell, HEADING[:3])), start + number.format(value, shown)])
+            ods_table(
+                ["".join(map(ods_cell, HEADING[:3])), start + number.format(value, display_text)]
+            )
         )
         assert list_cell_rows(book)[0][2] == text
     spaced = start + ods_cell("Tai pei").replace(" pei", "\n \t pei")
@@ -572,8 +580,10 @@ def test_formulas_of_opendocument():
         f"<{blank}/>",
         f"<{blank} {other}><text:p>錯誤:502</text:p></table:table-cell>",
     ]
-    rest = ods_cell("FrontEnd") + ods_cell("Taipei")
-    book = ods(ods_table(["".join(map(ods_cell, HEADING[:3])), *(row + rest for row in rows)]))
+    other_cells = ods_cell("FrontEnd") + ods_cell("Taipei")
+    book = ods(
+        ods_table(["".join(map(ods_cell, HEADING[:3])), *(row + other_cells for row in rows)])
+    )
     messages = [
         str(problem).partition(": ")[2].partition("\n")[0] for problem in read_rows(book).problems
     ]
@@ -803,8 +813,8 @@ def office(tmp_path_factory):
         sheet.set_row(4, None, None, {"hidden": True})
         sheet.set_column("D:D", None, None, {"hidden": True})
         other = book.add_worksheet("Old")
-        for at, text in enumerate(HEADING):
-            other.write_string(0, at, text)
+        for column, text in enumerate(HEADING):
+            other.write_string(0, column, text)
         other.write_string(1, 0, "old.contoso.net")
         other.hide()
         sheet.write_comment("A2", "a note that is no name")
@@ -814,10 +824,10 @@ def office(tmp_path_factory):
     (folder / "traps.xlsx").write_bytes(xlsx(rows, change))
     (folder / "plain.csv").write_text(TWO_SITES)
     (folder / "filled.xlsx").write_bytes(fill_in_template(FILLED))
-    own = f"-env:UserInstallation=file://{folder}/office"
+    profile_option = f"-env:UserInstallation=file://{folder}/office"
     for kind in ("xlsx", "ods"):
         subprocess.run(
-            ["soffice", own, "--headless", "--convert-to", kind, "--outdir", folder / "out",
+            ["soffice", profile_option, "--headless", "--convert-to", kind, "--outdir", folder / "out",
              folder / "traps.xlsx", folder / "plain.csv", folder / "filled.xlsx"],
             check=True, capture_output=True, timeout=120,
         )  # fmt: skip
@@ -870,13 +880,13 @@ def test_every_command_takes_a_workbook(shell):
             ("request", name, "requests", "--dry-run"),
         ):
             expected = shell(*(part.replace(name, "contoso.csv") for part in command))
-            ended = shell(*command)
-            assert (ended.status, ended.err) == (0, expected.err), ended
+            result = shell(*command)
+            assert (result.status, result.err) == (0, expected.err), result
             # A finding that applies to two similar names is shown only once.
             if command[0] != "compare":
-                assert ended.out.replace(name, "contoso.csv") == expected.out
-        ended = shell("steps", name, "--request-on-server", "-o", f"scripts-{name}")
-        assert ended.status == 0
+                assert result.out.replace(name, "contoso.csv") == expected.out
+        result = shell("steps", name, "--request-on-server", "-o", f"scripts-{name}")
+        assert result.status == 0
 
 
 def test_a_command_reports_the_cell_of_a_problem(shell):
@@ -884,10 +894,10 @@ def test_a_command_reports_the_cell_of_a_problem(shell):
     the workbook themselves.
     """
     shell.write("contoso.xlsx", xlsx([HEADING, [ONE[0], "Fronted", "", ""]]))
-    ended = shell("check", "contoso.xlsx", "--json")
+    result = shell("check", "contoso.xlsx", "--json")
     assert (
         'contoso.xlsx sheet "Servers" cell B2, column role: "Fronted" is not a known role'
-        in ended.err
+        in result.err
     )
-    assert '"sheet": "Servers"' in ended.out
-    assert '"cell": "B2"' in ended.out
+    assert '"sheet": "Servers"' in result.out
+    assert '"cell": "B2"' in result.out

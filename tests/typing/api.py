@@ -99,11 +99,11 @@ def trust(planned: ln.CertificatePlan, issued: ln.IssuedCertificates) -> ln.Trus
     """Get the roots that each server needs, and the certificates that each server presents."""
     trust_plan = ln.trust(planned, chains=issued.chains)
     assert_type(trust_plan, ln.TrustPlan)
-    for shown in trust_plan.presentations:
-        assert_type(shown, Presentation)
-        assert_type(shown.verifier, TrustSide)
-        assert_type(shown.root, CaCertificate)
-        assert_type(shown.client_auth_ends, date | None)
+    for presentation in trust_plan.presentations:
+        assert_type(presentation, Presentation)
+        assert_type(presentation.verifier, TrustSide)
+        assert_type(presentation.root, CaCertificate)
+        assert_type(presentation.client_auth_ends, date | None)
     for required in trust_plan.required:
         assert_type(required, RequiredCa)
         assert_type(required.ca.store, str)
@@ -157,10 +157,10 @@ def plan() -> tuple[ln.CertificatePlan, ln.Findings]:
         assert_type(certificate, ln.PlannedCertificate)
         assert_type(certificate.subject, DistinguishedName)
         assert_type(certificate.subject_alt_name, tuple[SanEntry, ...])
-    why = planned.explain("fe01.contoso.net")
+    explanation = planned.explain("fe01.contoso.net")
     planned.names().to_frame()
-    assert_type(why, Explanation)
-    names: Sequence[ExplainedName] = why.names
+    assert_type(explanation, Explanation)
+    names: Sequence[ExplainedName] = explanation.names
     print(names[0].name)
     findings = ln.check_plan(planned)
     assert_type(findings, ln.Findings)
@@ -185,9 +185,9 @@ def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDiffere
 def scenarios(topology: ln.Topology) -> ScenarioComparison:
     """Save two plans as scenarios, and return their differences."""
     first = ln.Scenario(name="as planned", topology=topology, note="what we have")
-    kept = Scenarios(Path("scenarios"))
-    assert_type(kept.keep(first, replace=True), ln.Scenario)
-    assert_type(kept.names(), tuple[str, ...])
+    saved_scenarios = Scenarios(Path("scenarios"))
+    assert_type(saved_scenarios.keep(first, replace=True), ln.Scenario)
+    assert_type(saved_scenarios.names(), tuple[str, ...])
     opened = ln.open_scenario("scenarios/as planned")
     assert_type(opened, ln.Scenario)
     assert_type(opened.plan, ln.CertificatePlan)
@@ -233,9 +233,11 @@ def on_record(folder: Path, planned: ln.CertificatePlan) -> ln.PlanDifference:
 
 def saved(planned: ln.CertificatePlan, folder: Path, passphrase: ln.Secret) -> SavedPlan:
     """Save a plan in a file, and write the requests for the saved plan."""
-    kept = ln.save_plan(planned, "plan.json", findings=ln.check_plan(planned, on=DAY), force=True)
-    assert_type(kept, SavedPlan)
-    assert_type(kept.judged_on, date)
+    saved_plan = ln.save_plan(
+        planned, "plan.json", findings=ln.check_plan(planned, on=DAY), force=True
+    )
+    assert_type(saved_plan, SavedPlan)
+    assert_type(saved_plan.judged_on, date)
     read_again = ln.read_saved_plan("plan.json")
     assert_type(read_again.plan, ln.CertificatePlan)
     assert_type(read_again.findings, ln.Findings)
@@ -255,16 +257,16 @@ def saved(planned: ln.CertificatePlan, folder: Path, passphrase: ln.Secret) -> S
 
 def build_forecasts(planned: ln.CertificatePlan, folder: Path) -> ln.Forecast:
     """Create a forecast for a plan and another one for its folder, and compare them."""
-    made = ln.forecast(planned, until=date(2030, 12, 31), start=DAY)
-    assert_type(made, ln.Forecast)
-    assert_type(made.entries, tuple[ForecastEntry, ...])
-    assert_type(made.months, tuple[MonthWork, ...])
-    assert_type(made.problems, tuple[ForecastProblem, ...])
-    assert_type(made.problems[0].rules, tuple[BrokenRule, ...])
-    assert_type(ln.figure(made), Figure)
-    print(made.works, made.to_frame())
+    plan_forecast = ln.forecast(planned, until=date(2030, 12, 31), start=DAY)
+    assert_type(plan_forecast, ln.Forecast)
+    assert_type(plan_forecast.entries, tuple[ForecastEntry, ...])
+    assert_type(plan_forecast.months, tuple[MonthWork, ...])
+    assert_type(plan_forecast.problems, tuple[ForecastProblem, ...])
+    assert_type(plan_forecast.problems[0].rules, tuple[BrokenRule, ...])
+    assert_type(ln.figure(plan_forecast), Figure)
+    print(plan_forecast.works, plan_forecast.to_frame())
     of_folder = ln.forecast(folder, options=planned.options)
-    assert_type(ln.compare_forecasts(made, of_folder), ForecastComparison)
+    assert_type(ln.compare_forecasts(plan_forecast, of_folder), ForecastComparison)
     return of_folder
 
 
@@ -312,10 +314,10 @@ def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
     assert_type(ln.rekey(folder, pair, passphrase, take_out=["0a1b"]), Rekeyed)
     recorded = ln.deployed(folder, "fe01", on=DAY)
     assert_type(recorded, RecordedDeployments)
-    listed = ln.purge(folder, deployed=["FrontEnd-pool-0a1b2c3d"])
-    assert_type(listed, PurgeList)
-    items: Sequence[PurgeItem] = listed.items
-    print(items, ln.purge(folder, confirmed=listed).is_done)
+    purge_list = ln.purge(folder, deployed=["FrontEnd-pool-0a1b2c3d"])
+    assert_type(purge_list, PurgeList)
+    items: Sequence[PurgeItem] = purge_list.items
+    print(items, ln.purge(folder, confirmed=purge_list).is_done)
     return bundle
 
 
@@ -347,8 +349,8 @@ def deploy(folder: Path, issued: ln.IssuedCertificates, passphrase: ln.Secret) -
     """Get PFX packages, passwords, and the deployment steps."""
     packages = ln.write_pfx(issued, passphrase=passphrase)
     assert_type(packages, ln.Packages)
-    made: Sequence[Package] = packages.packages
-    print(made)
+    pfx_packages: Sequence[Package] = packages.packages
+    print(pfx_packages)
     assert_type(show_password(folder, "FrontEnd-pool-0a1b2c3d", passphrase, show=print), str)
     steps = ln.deployment_steps(issued, effective=datetime(2026, 12, 1, 8))
     assert_type(steps, ln.DeploymentSteps)

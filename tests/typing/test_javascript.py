@@ -39,11 +39,11 @@ def test_typescript_accepts_the_scripts(tmp_path):
         include = [str(folder / "panel.js"), str(SCRIPTS[0].parent / "*.d.ts")]
         configuration = {"extends": str(CONFIGURATION), "include": include}
         (folder / "tsconfig.json").write_text(json.dumps(configuration))
-    own = REPOSITORY / "lyncnb" / "page"
+    page_folder = REPOSITORY / "lyncnb" / "page"
     for thread, names in PAGE.items():
         folder = tmp_path / thread
         folder.mkdir()
-        include = [str(own / name) for name in (*names, "page_types.d.ts")]
+        include = [str(page_folder / name) for name in (*names, "page_types.d.ts")]
         configuration = {"extends": str(CONFIGURATION), "include": include}
         (folder / "tsconfig.json").write_text(json.dumps(configuration))
     # With --build, tsc reads the shared files only once, and checks the remaining panels after an

@@ -99,25 +99,25 @@ def panels(folder: Path) -> dict[str, tuple[Channel, typing.Any]]:
 
 def declarations(folder: Path) -> str:
     """Return the TypeScript declarations of all messages of the panels."""
-    made, unions = Declarations(), []
+    converter, unions = Declarations(), []
     for name, (channel, union) in panels(folder).items():
         unions.append(
-            f"type {name}ToPage =\n  | {made.of(union).replace(' | ', chr(10) + '  | ')};\n"
+            f"type {name}ToPage =\n  | {converter.of(union).replace(' | ', chr(10) + '  | ')};\n"
         )
         questions = []
         for kind, function in channel.signatures.items():
-            parts = [f'type: "{kind}"', *made.parts(build_message_type(function))]
+            parts = [f'type: "{kind}"', *converter.parts(build_message_type(function))]
             questions.append(f"  | {{ {'; '.join(parts)} }}\n")
         unions.append(f"type {name}FromPage = {{ cell?: CellName }} & (\n{''.join(questions)});\n")
-    return "\n".join([_BEGINNING, *unions, *made.interfaces.values()])
+    return "\n".join([_BEGINNING, *unions, *converter.interfaces.values()])
 
 
 def test_typescript_declarations_match_the_messages(request, tmp_path):
     """The TypeScript declarations match the messages in Python. --refresh updates the file."""
-    written = declarations(tmp_path)
+    expected_text = declarations(tmp_path)
     if request.config.getoption("--refresh"):
-        DECLARATIONS.write_text(written, "utf-8")
-    assert DECLARATIONS.read_text("utf-8") == written
+        DECLARATIONS.write_text(expected_text, "utf-8")
+    assert DECLARATIONS.read_text("utf-8") == expected_text
 
 
 def test_every_message_of_a_page_has_an_answer(tmp_path):

@@ -498,9 +498,13 @@ def test_a_click_on_a_name_shows_its_rule(lab, folder):
         opener.press(key) if key else opener.click()
         dialog.wait_for()
         shown_text = dialog.inner_text()
-        wanted = rules[rule]
-        facts = (wanted.clients, wanted.without)
-        for text in (wanted.why, wanted.source, *(t for f in facts for t in (f.says, f.source))):
+        name_rule = rules[rule]
+        facts = (name_rule.clients, name_rule.without)
+        for text in (
+            name_rule.why,
+            name_rule.source,
+            *(t for f in facts for t in (f.says, f.source)),
+        ):
             assert " ".join(text.split()) in " ".join(shown_text.split())
         assert "Servers\nfe01" in shown_text
         page.keyboard.press("Escape")
@@ -625,10 +629,10 @@ def test_canceled_requests_can_be_finished(lab, folder):
     lab.page.get_by_text("1 change, not saved").wait_for()
     lab.button("Cancel").click()
     lab.page.get_by_text("Canceled. lyncnb kept the finished requests").wait_for()
-    made = len(list((folder / "cancelled" / "csr").glob("*.csr")))
-    assert 0 < made < 100
+    created_count = len(list((folder / "cancelled" / "csr").glob("*.csr")))
+    assert 0 < created_count < 100
     panel = lab.page.get_by_role("group", name="Request panel for cancelled")
-    panel.get_by_text(re.compile(rf"\b{100 - made} created")).wait_for()
+    panel.get_by_text(re.compile(rf"\b{100 - created_count} created")).wait_for()
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
     lab.page.keyboard.press("Enter")
     panel.get_by_text("Finished.").wait_for()
@@ -647,7 +651,7 @@ def test_a_typed_passphrase_is_kept_and_one_click_counts(lab, folder):
     requests = requests.replace("RequestPanel(plan,", "RequestPanel(editor,")
     open_panel(lab, folder, EDITOR.format(table="middle.csv"), requests)
     panel = lab.page.get_by_role("group", name="Request panel for pressed").first
-    first, again = (
+    first, second = (
         panel.get_by_label(label) for label in ("Passphrase of the folder", "Repeat the passphrase")
     )
     panel.get_by_text("100 created").wait_for()
@@ -667,7 +671,7 @@ def test_a_typed_passphrase_is_kept_and_one_click_counts(lab, folder):
     lab.page.wait_for_timeout(300)
     expect(panel.get_by_label("Public recovery key")).to_have_value("theirs.pub")
     first.fill(PASSPHRASE)
-    again.fill(PASSPHRASE)
+    second.fill(PASSPHRASE)
     with delay_answers(lab, "panel.view"):
         panel.get_by_role("button", name="Write 100 requests").dblclick()
     panel.get_by_text("Working …").wait_for()
@@ -691,7 +695,7 @@ def test_a_typed_passphrase_is_kept_and_one_click_counts(lab, folder):
     first.fill(PASSPHRASE)
     first.press("Enter")
     panel.get_by_role("alert").get_by_text("the folder has changed since the preview").wait_for()
-    again.wait_for(state="visible")
+    second.wait_for(state="visible")
 
 
 def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):
@@ -718,18 +722,18 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
     overwrites nothing.
     """
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="wrong"))
-    first, again = lab.field("Passphrase of the folder"), lab.field("Repeat the passphrase")
+    first, second = lab.field("Passphrase of the folder"), lab.field("Repeat the passphrase")
     first.fill(PASSPHRASE)
-    again.fill(PASSPHRASE + "x")
+    second.fill(PASSPHRASE + "x")
     lab.button("Write", exact=False).click()
     lab.page.get_by_role("alert").get_by_text("differ").wait_for()
     expect(first).to_have_value("")
-    expect(again).to_have_value("")
+    expect(second).to_have_value("")
     first.fill(PASSPHRASE)
-    again.fill(PASSPHRASE)
+    second.fill(PASSPHRASE)
     lab.button("Write", exact=False).click()
     lab.wait_text("Finished.")
-    again.wait_for(state="hidden")
+    second.wait_for(state="hidden")
     expect(lab.button("Nothing to write")).to_be_disabled()
     # The focus is on the result of the run, so the Tab key continues from there.
     expect(lab.page.locator(".lc-result")).to_be_focused()
@@ -762,16 +766,16 @@ def test_from_issued_certificates_to_deployment_steps(lab, folder, answered_fold
     lab.page.locator(".lyncnb summary", has_text="Password of a package").click()
     package = lab.field("Package")
     package.select_option(index=1)
-    chosen = package.input_value()
+    package_name = package.input_value()
     lab.field("The folder's passphrase").fill(PASSPHRASE)
     lab.button("Refresh").click()
     # The panel has already received the result of the previous check of the folder.
     kernel(lab, "status")
-    expect(package).to_have_value(chosen)
+    expect(package).to_have_value(package_name)
     lab.button("Show password").click()
     password = lab.page.locator(".lc-password")
     password.wait_for(state="visible")
-    expect(password).to_have_attribute("aria-label", re.compile(re.escape(chosen)))
+    expect(password).to_have_attribute("aria-label", re.compile(re.escape(package_name)))
     package.select_option(index=0)
     # The page no longer shows the password, because the user selected another package.
     expect(password).to_have_text("", use_inner_text=True)
@@ -814,17 +818,17 @@ def test_axe_finds_nothing(tall_lab, folder, answered_folder):
     tall_lab.page.get_by_role("alert").get_by_text("Not done").wait_for()
     problems = []
     for theme, only_colors in themes(tall_lab):
-        inside = ".lyncnb"
+        selector = ".lyncnb"
         for name in TABS:
             tall_lab.tab(name).click()
             tall_lab.page.wait_for_timeout(300)
             problems += [
                 (theme, name, violation)
                 for violation in axe_violations(
-                    tall_lab.page, inside=inside, only_colors=only_colors
+                    tall_lab.page, inside=selector, only_colors=only_colors
                 )
             ]
-            inside = ".lc-editor"  # Selecting a tab changes nothing in the other two panels.
+            selector = ".lc-editor"  # Selecting a tab changes nothing in the other two panels.
         tall_lab.tab("Certificates").click()
         tall_lab.page.locator(".lc-name-chip").first.get_by_role("button").click()
         tall_lab.page.locator("dialog.lc-why:visible").wait_for()

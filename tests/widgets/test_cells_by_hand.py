@@ -175,8 +175,8 @@ def test_hidden_servers_are_never_removed(lab, folder):
     lab.page.get_by_text("3 servers selected, 2 of them not shown").wait_for()
     lab.button("Remove 1 shown server").click()
     wait_kernel(lab, "len(editor.topology.cells)", "4")
-    left = kernel(lab, "' '.join(row[0] for row in editor.topology.cells[2:])")
-    assert left == "dir01.contoso.com med01.contoso.com"
+    remaining = kernel(lab, "' '.join(row[0] for row in editor.topology.cells[2:])")
+    assert remaining == "dir01.contoso.com med01.contoso.com"
     lab.page.get_by_text("2 servers selected, 2 of them not shown").wait_for()
     nothing = lab.button("Remove (all selected servers are hidden)")
     expect(nothing).to_be_disabled()
@@ -224,8 +224,8 @@ def test_messages_of_undo_and_save(lab, folder):
     lab.field("Table file").fill("said.csv")
     lab.button("Save as").click()
     lab.page.get_by_text("Saved: said.csv and said.plan.toml.").wait_for()
-    again = lab.page.get_by_role("region", name="The code that opens the table")
-    expect(again).to_have_text('topology_file = "said.csv"', use_inner_text=True)
+    code_region = lab.page.get_by_role("region", name="The code that opens the table")
+    expect(code_region).to_have_text('topology_file = "said.csv"', use_inner_text=True)
     lab.page.get_by_text("The open table is said.csv. The options are in said.plan.toml").wait_for()
 
 

@@ -209,12 +209,12 @@ def test_the_code_creates_the_same_plan(editor, topology, rules):
     )
     names = {"topology": topology, "rules": rules}
     exec(editor.code(), names)
-    again = names["editor"]
-    assert again.topology == editor.topology
-    assert again.topology.cells == editor.topology.cells
-    assert again.options == editor.options
-    assert again.plan.sha256 == editor.plan.sha256
-    assert again.code() == editor.code()
+    second_editor = names["editor"]
+    assert second_editor.topology == editor.topology
+    assert second_editor.topology.cells == editor.topology.cells
+    assert second_editor.options == editor.options
+    assert second_editor.plan.sha256 == editor.plan.sha256
+    assert second_editor.code() == editor.code()
 
 
 def test_code_of_ten_thousand_changes_is_one_call(rules):
@@ -379,11 +379,11 @@ def test_a_pool_value_is_set_for_the_pool(client, editor):
     the value, so that rows do not contradict each other.
     """
     client.send("edit", ids=[1], column="web_external_fqdn", value="new.contoso.com")
-    at = editor.topology.columns.index("web_external_fqdn")
-    assert [row[at] for row in editor.topology.cells[:2]] == ["new.contoso.com", ""]
+    column = editor.topology.columns.index("web_external_fqdn")
+    assert [row[column] for row in editor.topology.cells[:2]] == ["new.contoso.com", ""]
     assert client.rows()[1]["web_external_fqdn"] == INHERITED + "new.contoso.com"
     client.send("edit", ids=[0, 1], column="web_external_fqdn", value="")
-    assert editor.topology.cells[0][at] == ""
+    assert editor.topology.cells[0][column] == ""
 
 
 def test_many_rows_change_at_once(client, editor):
@@ -510,8 +510,8 @@ def test_live_findings_equal_a_fresh_check(client, editor):
     ]
     client.send("ready")
     shown = client.rows()
-    for kind, more in wishes:
-        answers = client.send(kind, **more)
+    for kind, arguments in wishes:
+        answers = client.send(kind, **arguments)
         assert "refused" not in answers, answers
         plan = ln.plan_certificates(editor.topology, editor.rules, options=editor.options)
         findings = ln.check_plan(plan)
@@ -589,18 +589,18 @@ def test_the_browser_has_the_current_rows_after_any_edits(edits, at_once):
     channel = view.channel
     channel.at_once, channel.first, channel.until_sent = at_once, 2, 0
     shown, state = asyncio.run(_edited(PanelClient(view), edits))
-    again = PlanEditor(editor.topology, editor.rules, options=editor.options)
-    fresh = PanelClient(again.view)
+    second_editor = PlanEditor(editor.topology, editor.rules, options=editor.options)
+    fresh = PanelClient(second_editor.view)
     expected = fresh.send("ready")["state"]["counts"]
     assert state["counts"] == expected
-    assert editor.plan == again.plan
-    assert list(editor.findings) == list(again.findings)
+    assert editor.plan == second_editor.plan
+    assert list(editor.findings) == list(second_editor.findings)
     sent_rows = [dict(shown[row_id]) for row_id in editor.state.ids]
-    wanted = list(fresh.rows().values())
-    for row in (*sent_rows, *wanted):
+    fresh_rows = list(fresh.rows().values())
+    for row in (*sent_rows, *fresh_rows):
         # Do not compare the change marks of rows, because the two editors loaded different files.
         row.pop("_changed")
-    assert sent_rows == wanted
+    assert sent_rows == fresh_rows
     changed = [row for row in editor.changes()["Server"] if row != "(options)"]
     assert state["changes"] == len(changed) + ("(options)" in set(editor.changes()["Server"]))
     assert find_edits(editor.loaded, editor.state).count == len(changed)
@@ -620,18 +620,20 @@ async def _edited(browser, edits):
                 state.update(message)
 
     browser.send("ready")
-    for (kind, *more), turns in [*edits, (("look",), 9)]:
+    for (kind, *arguments), turns in [*edits, (("look",), 9)]:
         for _ in range(turns):
             await asyncio.sleep(0.001)
         hear()
         if kind == "edit":
-            browser.send(kind, ids=more[0], column=more[1][0], value=more[1][1])
+            browser.send(kind, ids=arguments[0], column=arguments[1][0], value=arguments[1][1])
         elif kind == "add":
-            browser.send(kind, values={"server_fqdn": more[0], "role": more[1], **more[2]})
+            browser.send(
+                kind, values={"server_fqdn": arguments[0], "role": arguments[1], **arguments[2]}
+            )
         elif kind == "remove":
-            browser.send(kind, ids=more[0])
+            browser.send(kind, ids=arguments[0])
         elif kind == "option":
-            browser.send(kind, name="layout", value=more[0])
+            browser.send(kind, name="layout", value=arguments[0])
         else:
             browser.send(kind)
     return shown, state
@@ -765,20 +767,20 @@ def test_one_of_several_answers_is_applied(client, editor):
     Applying an answer is one step that can be undone, and an outdated answer is rejected.
     """
     rows = [row for row, cells in enumerate(editor.topology.cells) if "Director" in cells]
-    taken = next(p.web_external_fqdn for p in editor.topology.pools if p.role == "FrontEnd")
+    used_fqdn = next(p.web_external_fqdn for p in editor.topology.pools if p.role == "FrontEnd")
     ids = [editor.state.ids[row] for row in rows]
-    editor.apply(set_cells, ids=ids, column="web_external_fqdn", value=taken)
+    editor.apply(set_cells, ids=ids, column="web_external_fqdn", value=used_fqdn)
     groups = {g["code"]: g["items"] for g in client.send("findings")["findings"]["groups"]}
     item = next(i for i in groups["web-external-fqdn-shared"] if i["about"].startswith("dir"))
-    assert f'"{taken}" -> ' in item["choices"][0]
-    chosen = {"code": "web-external-fqdn-shared", "about": item["about"], "answer": 0}
-    answers = client.send("choose", **chosen)
+    assert f'"{used_fqdn}" -> ' in item["choices"][0]
+    choice = {"code": "web-external-fqdn-shared", "about": item["about"], "answer": 0}
+    answers = client.send("choose", **choice)
     assert "state" in answers, answers
     assert "Fixed: web-external-fqdn-shared" in answers["state"]["done"]
-    assert chosen["code"] not in {finding.code for finding in editor.findings}
-    assert "no longer has this fix" in str(client.send("choose", **chosen))
+    assert choice["code"] not in {finding.code for finding in editor.findings}
+    assert "no longer has this fix" in str(client.send("choose", **choice))
     editor.undo()
-    assert chosen["code"] in {finding.code for finding in editor.findings}
+    assert choice["code"] in {finding.code for finding in editor.findings}
 
 
 def test_save_by_message_offers_to_replace(client, editor, tmp_path):
@@ -925,8 +927,8 @@ def test_a_check_box_leaves_requests_to_server_setup(client, editor):
     client.send("set_up", id=group["id"], is_chosen=True)
     assert len(editor.options.at_set_up) == group["count"]
     assert {c.id for c in editor.plan.certificates if c.at_set_up} == set(editor.options.at_set_up)
-    again = client.send("certificates")["certificates"]["groups"]
-    assert [entry["at_set_up"] for entry in again if entry["id"] == group["id"]] == [True]
+    updated_groups = client.send("certificates")["certificates"]["groups"]
+    assert [entry["at_set_up"] for entry in updated_groups if entry["id"] == group["id"]] == [True]
     assert "at_set_up" in editor.code()
     client.send("set_up", id=group["id"], is_chosen=False)
     assert editor.options.at_set_up == ()

@@ -54,9 +54,9 @@ def press(lab: LabBrowser, *keys: str) -> None:
         lab.page.keyboard.press(key)
 
 
-def click(lab: LabBrowser, server: str, column: str, **more: object) -> None:
+def click(lab: LabBrowser, server: str, column: str, **options: object) -> None:
     """Click the text of a cell."""
-    cell_of(lab, server, column).click(position={"x": 12, "y": 14}, **more)
+    cell_of(lab, server, column).click(position={"x": 12, "y": 14}, **options)
 
 
 def find_text_position(lab: LabBrowser, server: str, column: str) -> tuple[float, float]:
@@ -177,17 +177,17 @@ def test_rows_are_pasted_into_the_blank_row(lab):
     paste(lab, TEN.replace("new03.contoso.com", "new 03").replace("new04.contoso.com", ""))
     lab.page.get_by_text("did not add 1 row").wait_for()
     lab.button("Close this message").first.click()
-    kept = TEN_NAMES.replace(" new03 new04", "")
-    wanted = f"{FIVE} {kept}"
-    assert kernel(lab, NAMES) == wanted
+    added_names = TEN_NAMES.replace(" new03 new04", "")
+    expected = f"{FIVE} {added_names}"
+    assert kernel(lab, NAMES) == expected
     expect(lab.page.locator(".lc-refused")).to_have_text("Rejected text: new 03")
     expect(lab.page.locator(".lc-wanted", has_text="Enter Server")).to_have_count(1)
     lab.page.locator(".lc-refused").click()
     lab.page.keyboard.type("new03.contoso.com")
     press(lab, "Enter")
-    wait_kernel(lab, NAMES, f"{wanted} new03")
+    wait_kernel(lab, NAMES, f"{expected} new03")
     press(lab, "Control+z")
-    wait_kernel(lab, NAMES, wanted)
+    wait_kernel(lab, NAMES, expected)
 
 
 def test_rows_pasted_into_the_form_add_servers(lab):

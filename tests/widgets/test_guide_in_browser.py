@@ -30,12 +30,12 @@ def answer(panel, label, text):
 
 def page_of(panel, title):
     """Click the Next or Back button of the guide until a given group of questions is shown."""
-    back, on = (panel.get_by_role("button", name=name) for name in ("Back", "Next"))
-    while back.is_enabled():
-        back.click()
-    shown = panel.locator("legend")
-    while shown.inner_text() != title:
-        on.click()
+    back_button, next_button = (panel.get_by_role("button", name=name) for name in ("Back", "Next"))
+    while back_button.is_enabled():
+        back_button.click()
+    legend = panel.locator("legend")
+    while legend.inner_text() != title:
+        next_button.click()
     return panel.get_by_role("group", name=title)
 
 
@@ -111,10 +111,10 @@ def test_axe_finds_nothing(tall_lab, folder):
     panel = tall_lab.page.get_by_role("group", name="Questions for your first plan")
     answer(panel, "SIP domains", "contoso.com")
     panel.get_by_text("7 certificates for 5 servers").wait_for()
-    on = panel.get_by_role("button", name="Next")
-    while on.is_visible():
+    next_button = panel.get_by_role("button", name="Next")
+    while next_button.is_visible():
         expect(panel.locator("legend")).to_have_count(1)
-        on.click()
+        next_button.click()
     for summary in panel.locator("summary").all():
         summary.click()
     violations = axe_in_both_themes(tall_lab)
@@ -139,9 +139,9 @@ def test_every_page_can_be_used_by_keyboard(lab, folder):
     lab.page.keyboard.type("contoso.com")
     lab.page.keyboard.press("Tab")
     panel.get_by_text("7 certificates for 5 servers").wait_for()
-    on = panel.get_by_role("button", name="Next")
-    while on.is_visible():
-        on.focus()
+    next_button = panel.get_by_role("button", name="Next")
+    while next_button.is_visible():
+        next_button.focus()
         lab.page.keyboard.press("Enter")
     expect(panel.get_by_label("Folder", exact=True)).to_be_focused()
     lab.page.keyboard.press("Tab")

@@ -41,17 +41,17 @@ def test_answers_create_a_plan(client):
     """
     first = client.send("answer", site="", key="sip_domains", text="contoso.com")
     assert first["asked"]["words"].startswith("7 certificates for 5 servers")
-    two = client.send("answer", site="", key="sites", text="Taipei;台中")
-    assert ("台中", "directors") in fields(two)
-    assert (two["asked"]["count"], fields(two)["", "server_names"]["default"]) == (
+    second = client.send("answer", site="", key="sites", text="Taipei;台中")
+    assert ("台中", "directors") in fields(second)
+    assert (second["asked"]["count"], fields(second)["", "server_names"]["default"]) == (
         8,
         "{site}-{role}{n:02}",
     )
-    again = client.send("answer", site="", key="sites", text="")
-    assert again["asked"] == first["asked"]
-    made = {}
-    exec(again["asked"]["python"], made)
-    assert made["topology"] == client.panel.channel.guide.topology
+    third = client.send("answer", site="", key="sites", text="")
+    assert third["asked"] == first["asked"]
+    namespace = {}
+    exec(third["asked"]["python"], namespace)
+    assert namespace["topology"] == client.panel.channel.guide.topology
 
 
 def test_a_renamed_site_keeps_its_answers(client):
@@ -97,13 +97,13 @@ def test_files_are_written_on_request(client, tmp_path):
     assert client.send("write", folder=" ", force=False)["refused"]["lines"][0].endswith(
         "the folder is missing"
     )
-    written = client.send("write", folder="mine", force=False)["written"]
-    assert written["words"] == "Written: mine/topology.csv, mine/plan.toml, mine/guide.toml."
-    made = {"ln": ln}
-    exec(written["python"].rpartition("\n")[0], made)
-    assert made["topology"] == client.panel.channel.guide.topology
+    answer = client.send("write", folder="mine", force=False)["written"]
+    assert answer["words"] == "Written: mine/topology.csv, mine/plan.toml, mine/guide.toml."
+    namespace = {"ln": ln}
+    exec(answer["python"].rpartition("\n")[0], namespace)
+    assert namespace["topology"] == client.panel.channel.guide.topology
     quoted = client.send("write", folder='a "new" one', force=False)["written"]["python"]
-    exec(quoted.rpartition("\n")[0], made)
+    exec(quoted.rpartition("\n")[0], namespace)
     (tmp_path / "mine" / "plan.toml").write_text("mine")
     assert client.send("write", folder="mine", force=False)["refused"]["occupied"]
     assert "written" in client.send("write", folder="mine", force=True)
@@ -113,15 +113,15 @@ def test_saved_answers_are_shown(tmp_path):
     """A guide panel that is created with saved answers shows them. Fields with default values are
     blank.
     """
-    kept = ln.GuideAnswers.of(
+    answers = ln.GuideAnswers.of(
         {"sip_domains": "contoso.com", "site": [{"name": "A", "directors": 2}]}
     )
-    panel = ln.GuidePanel(tmp_path, answers=kept)
-    assert panel.answers == kept
+    panel = ln.GuidePanel(tmp_path, answers=answers)
+    assert panel.answers == answers
     shown_fields = fields(PanelClient(panel.view).send("ready"))
     assert (shown_fields["A", "directors"]["text"], shown_fields["A", "edge_servers"]["text"]) == (
         "2",
         "",
     )
-    assert len(panel.to_frame()) == len(kept.questions)
+    assert len(panel.to_frame()) == len(answers.questions)
     assert "lyncnb-table" in panel._repr_html_()

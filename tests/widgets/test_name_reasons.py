@@ -111,8 +111,8 @@ def test_the_request_panel_shows_all_names(editor, tmp_path):
     panel = RequestPanel(editor, tmp_path / "requests")
     answer = ask(panel, certificate.id)
     assert answer["title"] == f"Names on {certificate.id}"
-    listed = {name for reason in answer["reasons"] for name in reason["names"]}
-    assert listed == {str(name) for name in certificate.names}
+    listed_names = {name for reason in answer["reasons"] for name in reason["names"]}
+    assert listed_names == {str(name) for name in certificate.names}
     assert ask(panel, "gone")["note"] == "This certificate is no longer in the plan."
 
 

@@ -96,9 +96,9 @@ class Frame:
 
     def wait(self, text: str) -> None:
         """Pass messages between the page and the kernel until the page shows the given text."""
-        shown = self.frame.get_by_text(text).first
+        element = self.frame.get_by_text(text).first
         for _ in range(500):
-            if shown.is_visible():
+            if element.is_visible():
                 return
             questions, self.asked = self.asked, []
             for message in questions:

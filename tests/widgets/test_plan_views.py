@@ -64,7 +64,7 @@ def test_same_certificates_of_a_pool_are_folded(editor):
 
 
 @pytest.mark.parametrize(
-    ("names", "wanted"),
+    ("names", "expected"),
     [
         (["fe02.a.com", "fe03.a.com", "fe04.a.com"], ["fe02–fe04.a.com"]),
         (["fe02.a.com", "fe04.a.com"], ["fe02.a.com", "fe04.a.com"]),
@@ -73,6 +73,6 @@ def test_same_certificates_of_a_pool_are_folded(editor):
         ([], []),
     ],
 )
-def test_consecutive_names_are_combined(names, wanted):
+def test_consecutive_names_are_combined(names, expected):
     """Names with consecutive numbers in the same domain are combined. Other names are not combined."""
-    assert combine_names(names) == wanted
+    assert combine_names(names) == expected

@@ -90,7 +90,7 @@ def test_every_problem_of_a_table_is_shown(folder):
     (folder / "broken.csv").write_text("\n".join(["server_fqdn,role,sip_domains", *rows]))
     editor = PlanEditor(ln.read_topology("five.csv"))
     page = PanelClient(PlanningPage()._table)
-    given = {"path": "broken.csv", "pasted": "", "folder": "requests"}
+    arguments = {"path": "broken.csv", "pasted": "", "folder": "requests"}
     with pytest.raises(TopologyError) as caught:
         ln.read_topology("broken.csv")
     in_cell = caught.value._render_traceback_()
@@ -99,7 +99,7 @@ def test_every_problem_of_a_table_is_shown(folder):
         "Then choose Run > Run All Cells."
     )
     for lines in (
-        page.send("open", **given)["refused"]["lines"],
+        page.send("open", **arguments)["refused"]["lines"],
         PanelClient(editor.view).send("open", path="broken.csv")["refused"]["lines"],
         in_cell,
     ):
@@ -108,7 +108,7 @@ def test_every_problem_of_a_table_is_shown(folder):
         assert sum("enter the complete name" in line for line in lines) == 9
     assert editor.topology.source == "five.csv"
     (folder / "broken.csv").write_text(FIVE_SERVERS)
-    assert "opened" in page.send("open", **given)
+    assert "opened" in page.send("open", **arguments)
 
 
 def test_an_editor_of_a_workbook_saves_a_table(folder):
@@ -166,12 +166,12 @@ def test_a_scenario_is_opened_with_its_options(folder):
 
     Temporary files are not offered.
     """
-    kept = ln.Scenario(
+    scenario = ln.Scenario(
         name="Wildcards",
         topology=read_topology(FIVE_SERVERS.encode()),
         options=ln.PlanOptions(product="sfb2015", wildcard=True),
     )
-    Scenarios(folder / "scenarios").keep(kept)
+    Scenarios(folder / "scenarios").keep(scenario)
     (folder / "scenarios" / ".ipynb_checkpoints").mkdir()
     (folder / "scenarios" / ".ipynb_checkpoints" / "topology.csv").write_text(FIVE_SERVERS)
     page = PlanningPage()
@@ -179,7 +179,7 @@ def test_a_scenario_is_opened_with_its_options(folder):
     offered = browser.send("ready")["start"]["files"]
     assert [file for file in offered if "scenarios" in file] == ["scenarios/Wildcards"]
     browser.send("open", path="scenarios/Wildcards", pasted="", folder="requests")
-    assert page.editor.plan == kept.plan
+    assert page.editor.plan == scenario.plan
     assert page.editor.scenarios.current == "Wildcards"
     assert not page.editor.scenarios.has_changes
     (folder / "scenarios" / "Wildcards" / "plan.toml").write_text("wildcrad = true")
@@ -187,7 +187,7 @@ def test_a_scenario_is_opened_with_its_options(folder):
         "refused"
     ]
     assert any("did you mean wildcard?" in line for line in refused["lines"])
-    assert page.editor.plan == kept.plan
+    assert page.editor.plan == scenario.plan
 
 
 def test_without_a_table_a_button_starts_the_guide(folder):

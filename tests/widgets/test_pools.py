@@ -64,9 +64,9 @@ def cell(lab: LabBrowser, pool: str, heading: str, role: str = ""):
     """Find a cell in the table of pools."""
     grid = lab.page.get_by_role("grid", name="Pools in the topology")
     heads = grid.get_by_role("columnheader").all_inner_texts()
-    at = next(n for n, text in enumerate(heads) if text.strip(" ▲▼\n") == heading)
+    column = next(n for n, text in enumerate(heads) if text.strip(" ▲▼\n") == heading)
     row = grid.get_by_role("row").filter(has_text=f"{pool}.litware.local").filter(has_text=role)
-    return row.first.get_by_role("gridcell").nth(at)
+    return row.first.get_by_role("gridcell").nth(column)
 
 
 def press(lab: LabBrowser, *keys: str) -> None:

@@ -26,8 +26,10 @@ CHAT = CSV + "chat01.contoso.com,PersistentChat,,,,,,,,\n"
 
 def editor_of(table: str, product: str = "lync2013", **options: object) -> PlanEditor:
     """Return an editor for a table, with the rules of a product."""
-    chosen = ln.PlanOptions(**options)
-    return PlanEditor(ln.read_topology(table.encode()), ln.load_rules(product), options=chosen)
+    plan_options = ln.PlanOptions(**options)
+    return PlanEditor(
+        ln.read_topology(table.encode()), ln.load_rules(product), options=plan_options
+    )
 
 
 def codes(editor: PlanEditor) -> set[str]:

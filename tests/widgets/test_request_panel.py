@@ -63,8 +63,8 @@ def test_the_summary_is_available_before_it_is_written(rules, tmp_path):
     assert "href" not in panel.summary._repr_html_().split("<table")[0]
     ln.write_requests(planned, tmp_path / "requests", passphrase=PASSPHRASE)
     after = panel.summary.to_frame()
-    written = pd.read_csv(tmp_path / "requests" / "summary.csv", dtype=str, keep_default_na=False)
-    pd.testing.assert_frame_equal(after.astype("str"), written.astype("str"))
+    csv_frame = pd.read_csv(tmp_path / "requests" / "summary.csv", dtype=str, keep_default_na=False)
+    pd.testing.assert_frame_equal(after.astype("str"), csv_frame.astype("str"))
     names = ["Certificate", "Subject name", "Subject alternative names", "Issuer", "Exportable"]
     pd.testing.assert_frame_equal(before[names], after[names])
     page = panel.summary._repr_html_()
@@ -98,20 +98,20 @@ def test_a_request_panel_shows_a_preview_and_a_result(small, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("first", "again", "words"),
+    ("first", "second", "words"),
     [
         ("", "", "the passphrase is missing"),
         ("short", "short", "at least 12"),
         (PASSPHRASE, "correct horse batterx", "differ"),
     ],
 )
-def test_an_invalid_passphrase_is_reported_and_not_shown(small, tmp_path, first, again, words):
+def test_an_invalid_passphrase_is_reported_and_not_shown(small, tmp_path, first, second, words):
     """If the passphrase is invalid, the panel writes nothing, and no message contains the
     passphrase.
     """
     browser = PanelClient(RequestPanel(small, tmp_path / "requests").view)
     browser.send("ready")
-    answers = browser.send("write", passphrase=first, again=again)
+    answers = browser.send("write", passphrase=first, again=second)
     assert words in " ".join(answers["refused"]["lines"])
     if first:
         assert first not in json.dumps([message for message, _ in browser.responses])
@@ -153,15 +153,15 @@ def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
     )
     consent = "Retire the requests for fabrikam.com and write the requests for contoso.com"
     assert look["consent"] == consent
-    given = {"passphrase": PASSPHRASE, "again": ""}
-    refused = browser.send("write", **given)["refused"]
+    passphrases = {"passphrase": PASSPHRASE, "again": ""}
+    refused = browser.send("write", **passphrases)["refused"]
     assert look["other"] in refused["lines"][0]
     with pytest.raises(BundleError, match="another deployment"):
         panel.start(PASSPHRASE)
     with pytest.raises(BundleError, match="another deployment"):
         panel.write_unattended()
     assert read_manifest(folder) == before
-    browser.send("write", **given, replaces=True)
+    browser.send("write", **passphrases, replaces=True)
     _until(browser, "finished")
     assert {request.state for request in read_manifest(folder).requests} == {"waiting", "retired"}
     assert browser.send("look")["look"]["other"] == ""
@@ -183,8 +183,8 @@ def test_a_request_panel_accepts_a_recovery_key(small, tmp_path):
     assert answers["recovery"]["fingerprints"] == [public.fingerprint]
     panel.start(PASSPHRASE)
     assert panel.wait(60).counts() == {"created": 1}
-    named = read_manifest(tmp_path / "requests").recovery
-    assert [key.fingerprint for key in named] == [public.fingerprint]
+    recovery_keys = read_manifest(tmp_path / "requests").recovery
+    assert [key.fingerprint for key in recovery_keys] == [public.fingerprint]
 
 
 def test_the_button_is_disabled_until_something_changes(tmp_path):
@@ -203,12 +203,12 @@ def test_the_button_is_disabled_until_something_changes(tmp_path):
     assert (look["ready"], look["label"]) == (False, "Nothing to write")
     assert look["words"] == "The folder matches the plan: 2 requests. There is nothing to write."
     # In a later session, the user creates another panel.
-    again = RequestPanel(editor, tmp_path / "requests")
-    assert "2 requests in" in again._repr_html_()
-    assert "The requests have not been written to" not in again._repr_html_()
+    second_panel = RequestPanel(editor, tmp_path / "requests")
+    assert "2 requests in" in second_panel._repr_html_()
+    assert "The requests have not been written to" not in second_panel._repr_html_()
     create_recovery_key(tmp_path / "pair", PASSPHRASE)
     assert browser.send("recovery", file=str(tmp_path / "pair.pub"))["look"]["ready"]
-    other = PanelClient(again.view)
+    other = PanelClient(second_panel.view)
     assert not other.send("ready")["look"]["ready"]
     editor.change_options(organization="Contoso")
     look = other.send("look")["look"]
@@ -222,15 +222,15 @@ def test_a_wrong_passphrase_fails_in_the_panel(small, tmp_path):
     panel = RequestPanel(small, tmp_path / "requests")
     panel.start(PASSPHRASE)
     assert panel.wait(60).counts() == {"created": 1}
-    again = RequestPanel(small, tmp_path / "requests")
-    browser = PanelClient(again.view)
+    second_panel = RequestPanel(small, tmp_path / "requests")
+    browser = PanelClient(second_panel.view)
     browser.send("ready")
     browser.send("write", passphrase="another horse battery", again="")
     _until(browser, "failed")
     refused = [message for message, _ in browser.responses if message["type"] == "refused"]
     assert "passphrase" in " ".join(refused[0]["lines"])
-    assert again.job.result is None
-    assert again.bundle.counts() == {}  # The folder is unchanged.
+    assert second_panel.job.result is None
+    assert second_panel.bundle.counts() == {}  # The folder is unchanged.
 
 
 def test_errors_prevent_a_run_until_they_are_accepted(rules, tmp_path):
@@ -313,12 +313,12 @@ def test_requests_on_servers_are_written_as_scripts(rules, tmp_path):
     """If the keys are created on the servers, the panel writes a folder with a script for each
     request, and no keys.
     """
-    made = plan(front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"))
-    panel = RequestPanel(made, tmp_path / "requests")
+    planned = plan(front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"))
+    panel = RequestPanel(planned, tmp_path / "requests")
     browser = PanelClient(panel.view)
     browser.send("ready")
     answers = browser.send("scripts", computer=" tools01.contoso.com ", template="LyncWeb")
-    with_type = {item.id for item in made.certificates if item.usages}
+    with_type = {item.id for item in planned.certificates if item.usages}
     scripts = {path.stem for path in (tmp_path / "requests" / "steps").glob("*.ps1")}
     assert scripts == with_type
     assert f"now contains {len(with_type)} scripts, and " in answers["scripts"]["words"]
@@ -347,14 +347,16 @@ def test_a_late_or_repeated_passphrase_starts_no_run(small, tmp_path):
     """
     browser = PanelClient(RequestPanel(small, tmp_path / "requests").view)
     browser.send("ready")
-    given = {"passphrase": PASSPHRASE, "again": PASSPHRASE}
+    passphrases = {"passphrase": PASSPHRASE, "again": PASSPHRASE}
     number = browser.send("number")["number"]["number"]
     for other in (None, number - 1, number + 1):
         browser.send("number")
-        assert "too late" in browser.send("write", **given, number=other)["refused"]["lines"][0]
+        assert (
+            "too late" in browser.send("write", **passphrases, number=other)["refused"]["lines"][0]
+        )
     browser.panel.channel.number_valid = 0
     number = browser.send("number")["number"]["number"]
-    assert "too late" in browser.send("write", **given, number=number)["refused"]["lines"][0]
+    assert "too late" in browser.send("write", **passphrases, number=number)["refused"]["lines"][0]
     assert not (tmp_path / "requests").exists()
 
 

@@ -28,10 +28,10 @@ def test_a_passphrase_that_is_easy_to_guess_is_refused(lab, folder):
     folder is created.
     """
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="guessed"))
-    first, again = lab.field("Passphrase of the folder"), lab.field("Repeat the passphrase")
-    for field in (first, again):
+    first, second = lab.field("Passphrase of the folder"), lab.field("Repeat the passphrase")
+    for field in (first, second):
         field.fill("dir01.contoso.com")
-    again.press("Enter")
+    second.press("Enter")
     lab.page.get_by_role("alert").get_by_text("too easy to guess").wait_for()
     expect(first).to_have_value("")
     assert not (folder / "guessed").exists()
@@ -44,21 +44,21 @@ def test_nothing_is_written_if_the_kernel_does_not_respond(lab, folder):
     """
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="late"))
     process = int(kernel(lab, "__import__('os').getpid()"))
-    first, again = lab.field("Passphrase of the folder"), lab.field("Repeat the passphrase")
+    first, second = lab.field("Passphrase of the folder"), lab.field("Repeat the passphrase")
     os.kill(process, signal.SIGSTOP)
     try:
-        for field in (first, again):
+        for field in (first, second):
             field.fill(PASSPHRASE)
-        again.press("Enter")
+        second.press("Enter")
         lab.wait_text("or the connection is lost")
         lab.page.wait_for_timeout(11_000)
     finally:
         os.kill(process, signal.SIGCONT)
     lab.page.get_by_role("alert").get_by_text("so lyncnb did nothing").wait_for()
     assert not (folder / "late").exists()
-    for field in (first, again):
+    for field in (first, second):
         field.fill(PASSPHRASE)
-    again.press("Enter")
+    second.press("Enter")
     lab.wait_text("Finished.")
 
 

@@ -210,8 +210,8 @@ def test_run_all_ends_at_the_editor_with_twelve_servers(lab, folder):
     The bar for selected servers is closed.
     """
     lab.page.set_viewport_size({"width": 1280, "height": 800})
-    more = ["for n in range(40): print(n)"] * 5
-    open_panel(lab, folder, EDITOR.format(table="middle.csv"), *more, name="room.ipynb")
+    extra_cells = ["for n in range(40): print(n)"] * 5
+    open_panel(lab, folder, EDITOR.format(table="middle.csv"), *extra_cells, name="room.ipynb")
     lab.page.wait_for_function(
         "() => Math.abs(document.querySelector('.lc-editor').getBoundingClientRect().top - 90) < 40"
     )

@@ -30,43 +30,43 @@ def test_keep_switch_and_compare(editor):
     """Users can save two plans as scenarios and compare them, and ``open_scenario`` reads each
     scenario.
     """
-    kept = editor.scenarios
-    assert not kept.folder.exists()
-    kept.keep("as planned", "what we have")
+    scenarios = editor.scenarios
+    assert not scenarios.folder.exists()
+    scenarios.keep("as planned", "what we have")
     editor.change_options(wildcard=True)
-    assert (kept.current, kept.has_changes) == ("as planned", True)
-    kept.keep("wildcards")
-    assert (kept.current, kept.has_changes) == ("wildcards", False)
-    assert ln.open_scenario(kept.folder / "wildcards").options.wildcard
-    kept.open("as planned")
+    assert (scenarios.current, scenarios.has_changes) == ("as planned", True)
+    scenarios.keep("wildcards")
+    assert (scenarios.current, scenarios.has_changes) == ("wildcards", False)
+    assert ln.open_scenario(scenarios.folder / "wildcards").options.wildcard
+    scenarios.open("as planned")
     assert not editor.options.wildcard
-    assert editor.plan.sha256 == ln.open_scenario(kept.folder / "as planned").plan.sha256
-    comparison = kept.compare("as planned", "wildcards")
+    assert editor.plan.sha256 == ln.open_scenario(scenarios.folder / "as planned").plan.sha256
+    comparison = scenarios.compare("as planned", "wildcards")
     assert comparison.names == ("as planned", "wildcards")
     assert comparison.differences[0].new.options.wildcard
-    assert kept.compare("wildcards").names == ("wildcards", "current editor content")
+    assert scenarios.compare("wildcards").names == ("wildcards", "current editor content")
     editor.change_options(country="TW")
-    assert kept.compare().names == ("as loaded", "current editor content")
-    assert list(kept.to_frame()["In the editor"]) == ["yes, with changes", ""]
+    assert scenarios.compare().names == ("as loaded", "current editor content")
+    assert list(scenarios.to_frame()["In the editor"]) == ["yes, with changes", ""]
 
 
 def test_undo_restores_the_plan_of_another_scenario(editor):
     """After another scenario is opened, Undo restores the earlier plan and its scenario name, and
     Redo returns to the opened scenario.
     """
-    kept = editor.scenarios
-    kept.keep("first")
+    scenarios = editor.scenarios
+    scenarios.keep("first")
     editor.change_options(wildcard=True)
-    kept.keep("second")
+    scenarios.keep("second")
     editor.apply(set_cells, ids=[2], column="site", value="Kaohsiung")
     unsaved = contents(editor.state)
-    kept.open("first")
-    assert kept.current == "first"
+    scenarios.open("first")
+    assert scenarios.current == "first"
     assert editor.undo() == "opened scenario first"
     assert contents(editor.state) == unsaved
-    assert (kept.current, kept.has_changes) == ("second", True)
+    assert (scenarios.current, scenarios.has_changes) == ("second", True)
     editor.redo()
-    assert (kept.current, kept.has_changes) == ("first", False)
+    assert (scenarios.current, scenarios.has_changes) == ("first", False)
     assert contents(editor.state) == contents(editor.loaded)
     editor.reset()
     editor.undo()
@@ -76,18 +76,18 @@ def test_changes_of_a_scenario_are_listed_by_server(editor):
     """The list of changes in a scenario is grouped by server. The order of the rows does not
     matter, even if servers were added or removed.
     """
-    kept = editor.scenarios
+    scenarios = editor.scenarios
     editor.apply(remove_servers, ids=[2])
     editor.apply(
         add_server,
         values={"server_fqdn": "med09.contoso.com", "role": "Mediation", "site": "Hsinchu"},
     )
-    kept.keep("other")
-    path = kept.folder / "other" / "topology.csv"
+    scenarios.keep("other")
+    path = scenarios.folder / "other" / "topology.csv"
     head, *rows = path.read_text("utf-8-sig").splitlines()
     path.write_text("\n".join([head, *reversed(rows)]) + "\n")
     editor.reset()
-    kept.open("other")
+    scenarios.open("other")
     ids = editor.state.ids
     assert len(set(ids)) == len(ids) == 5
     changes = editor.changes()
@@ -109,12 +109,12 @@ def test_two_rows_never_get_one_id(editor):
 
 def test_a_damaged_scenario_does_not_change_the_editor(editor):
     """If a scenario is damaged, one message lists every problem, and the editor does not change."""
-    kept = editor.scenarios
-    kept.keep("first")
+    scenarios = editor.scenarios
+    scenarios.keep("first")
     editor.change_options(wildcard=True)
     before = editor.state
-    (kept.folder / "first" / "topology.csv").write_text("server_fqdn,role\na b,FE\n")
-    (kept.folder / "first" / "plan.toml").write_text("wildcrad = true\n")
+    (scenarios.folder / "first" / "topology.csv").write_text("server_fqdn,role\na b,FE\n")
+    (scenarios.folder / "first" / "plan.toml").write_text("wildcrad = true\n")
     browser = PanelClient(editor.view)
     browser.send("ready")
     refused = browser.send("open_scenario", name="first")["refused"]
@@ -122,45 +122,45 @@ def test_a_damaged_scenario_does_not_change_the_editor(editor):
     for words in ("3 problems", "did you mean wildcard", "contains white space", "SIP domains"):
         assert words in text
     assert editor.state is before
-    assert kept.current == "first"
+    assert scenarios.current == "first"
     with pytest.raises(ScenarioError):
-        kept.compare("first")
+        scenarios.compare("first")
 
 
 def test_changes_of_another_person_are_not_overwritten(editor):
     """If another person has changed the files of a scenario, they are overwritten only on request."""
-    kept = editor.scenarios
-    kept.keep("first")
-    path = kept.folder / "first" / "plan.toml"
+    scenarios = editor.scenarios
+    scenarios.keep("first")
+    path = scenarios.folder / "first" / "plan.toml"
     path.write_text(path.read_text().replace('country = ""', 'country = "TW"'))
     editor.change_options(wildcard=True)
     with pytest.raises(ln.LyncnbError, match="another person changed the files") as caught:
-        kept.keep()
+        scenarios.keep()
     assert caught.value.occupied
-    assert ln.open_scenario(kept.folder / "first").options.country == "TW"
-    kept.open("first")
+    assert ln.open_scenario(scenarios.folder / "first").options.country == "TW"
+    scenarios.open("first")
     assert editor.options.country == "TW"
     editor.change_options(wildcard=True)
-    kept.keep()
-    options = ln.open_scenario(kept.folder / "first").options
+    scenarios.keep()
+    options = ln.open_scenario(scenarios.folder / "first").options
     assert (options.country, options.wildcard) == ("TW", True)
-    kept.keep("second")
+    scenarios.keep("second")
     editor.change_options(locality="Taipei")
     with pytest.raises(ln.LyncnbError, match="already exists"):
-        kept.keep("first")
+        scenarios.keep("first")
 
 
 def test_the_note_stays_unless_another_is_given(editor):
     """When the changes of a scenario are saved, its note stays the same, unless another note is
     specified.
     """
-    kept = editor.scenarios
-    kept.keep("first", "why")
+    scenarios = editor.scenarios
+    scenarios.keep("first", "why")
     editor.change_options(wildcard=True)
-    kept.keep()
-    assert kept.kept.note("first") == "why"
-    kept.keep(note="because")
-    assert kept.kept.note("first") == "because"
+    scenarios.keep()
+    assert scenarios.kept.note("first") == "why"
+    scenarios.keep(note="because")
+    assert scenarios.kept.note("first") == "because"
 
 
 def test_a_repeated_cell_keeps_its_scenario(editor):
@@ -170,25 +170,30 @@ def test_a_repeated_cell_keeps_its_scenario(editor):
     editor.scenarios.keep("first")
     editor.change_options(wildcard=True)
     editor.scenarios.keep("second")
-    again = ln.PlanEditor(editor.loaded.topology, ln.load_rules(), folder=editor.scenarios.folder)
-    again.repeat_changes_of(editor)
-    assert (again.scenarios.current, again.scenarios.has_changes) == ("second", False)
-    again.change_options(country="TW")
-    assert again.scenarios.has_changes
-    again.scenarios.keep()  # No other person has changed the scenario since it was saved.
+    second_editor = ln.PlanEditor(
+        editor.loaded.topology, ln.load_rules(), folder=editor.scenarios.folder
+    )
+    second_editor.repeat_changes_of(editor)
+    assert (second_editor.scenarios.current, second_editor.scenarios.has_changes) == (
+        "second",
+        False,
+    )
+    second_editor.change_options(country="TW")
+    assert second_editor.scenarios.has_changes
+    second_editor.scenarios.keep()  # No other person has changed the scenario since it was saved.
 
 
 def test_a_scenario_may_have_another_product(editor):
     """If a scenario is for another product, opening it also changes the rules of the editor."""
-    kept = editor.scenarios
-    kept.keep("2013")
+    scenarios = editor.scenarios
+    scenarios.keep("2013")
     editor.change_options(product="sfb2019")
-    kept.keep("2019")
-    kept.open("2013")
+    scenarios.keep("2019")
+    scenarios.open("2013")
     assert editor.rules.product == "lync2013"
-    kept.open("2019")
+    scenarios.open("2019")
     assert editor.rules.product == "sfb2019"
-    assert kept.compare("2013", "2019").facts
+    assert scenarios.compare("2013", "2019").facts
 
 
 def test_messages_support_all_actions_on_scenarios(editor):
@@ -232,13 +237,13 @@ def test_messages_support_all_actions_on_scenarios(editor):
     )
     browser.send("copy_scenario", name="Wildcards")
     browser.send("change_scenario", name="Wildcards", new="Cheap", note="by the year")
-    listed = browser.send("scenarios")["scenarios"]
-    assert [scenario["name"] for scenario in listed["rows"]] == [
+    scenario_list = browser.send("scenarios")["scenarios"]
+    assert [scenario["name"] for scenario in scenario_list["rows"]] == [
         "As planned",
         "Cheap",
         "Wildcards copy",
     ]
-    assert listed["current"] == "Cheap"
+    assert scenario_list["current"] == "Cheap"
     answer = browser.send("remove_scenario", name="Cheap")["scenarios"]
     assert (answer["removed"], answer["current"]) == ("Cheap", "")
     answer = browser.send("put_scenario_back")["scenarios"]

@@ -46,9 +46,9 @@ def press(lab: LabBrowser, *keys: str) -> None:
         lab.page.keyboard.press(key)
 
 
-def click(lab: LabBrowser, server: str, column: str, **more: object) -> None:
+def click(lab: LabBrowser, server: str, column: str, **options: object) -> None:
     """Click the text of a cell."""
-    cell_of(lab, server, column).click(position={"x": 12, "y": 14}, **more)
+    cell_of(lab, server, column).click(position={"x": 12, "y": 14}, **options)
 
 
 def copy(lab: LabBrowser, cells: int, keys: str = "Control+c") -> str:
@@ -73,11 +73,11 @@ def saved_by_libreoffice(folder: Path, name: str, table: str) -> str:
     # In LibreOffice's filter, the codes mean a tab between cells (9), quotation marks (34), and
     # UTF-8 (76).
     output_format = "txt:Text - txt - csv (StarCalc):9,34,76"
-    own = f"-env:UserInstallation=file://{folder}/office"
+    profile_option = f"-env:UserInstallation=file://{folder}/office"
     subprocess.run(
         [
             "soffice",
-            own,
+            profile_option,
             "--headless",
             "--convert-to",
             output_format,
@@ -139,18 +139,18 @@ def test_ranges_by_mouse_shift_and_keys(lab, folder):
     mouse.move(last["x"] + 20, last["y"] + 10, steps=6)
     mouse.up()
     message.get_by_text("6 cells selected: 3 rows, 2 columns").wait_for()
-    wanted = "fe01.contoso.com\tFrontEnd\nfe02.contoso.com\tFrontEnd\ndir01.contoso.com\tDirector"
-    assert copy(lab, 6) == wanted
+    expected = "fe01.contoso.com\tFrontEnd\nfe02.contoso.com\tFrontEnd\ndir01.contoso.com\tDirector"
+    assert copy(lab, 6) == expected
     expect(lab.page.locator("[role=gridcell].lc-chosen")).to_have_count(6)
     clipboard(lab, "")
     click(lab, "fe02.contoso.com", "Site")
     click(lab, "fe01.contoso.com", "Server")
     click(lab, "dir01.contoso.com", "Role", modifiers=["Shift"])
-    assert copy(lab, 6) == wanted
+    assert copy(lab, 6) == expected
     clipboard(lab, "")
     press(lab, "Escape", "Control+Home")
     press(lab, "Shift+ArrowDown", "Shift+ArrowDown", "Shift+ArrowRight")
-    assert copy(lab, 6) == wanted
+    assert copy(lab, 6) == expected
     press(lab, " ")
     lab.page.get_by_text("3 servers selected").wait_for()
 
@@ -197,8 +197,8 @@ def test_text_that_libreoffice_wrote_is_pasted(lab, folder):
     press(lab, "Control+v")
     lab.page.get_by_label("Select med07.contoso.com").wait_for()
     expect(lab.page.locator(".lc-refused")).to_have_count(0)
-    again = kernel(lab, "[str(text) for row in editor.topology.cells for text in row][-10:]")
-    assert "med07.contoso.com" in again
+    last_cells = kernel(lab, "[str(text) for row in editor.topology.cells for text in row][-10:]")
+    assert "med07.contoso.com" in last_cells
     assert "Hsinchu" not in kernel(lab, SITES)
     assert kernel(lab, "len(editor.past)") == "1"
 
@@ -257,8 +257,10 @@ def test_filter_by_column_and_sort_by_two(lab, folder):
     heading.get_by_role("button", name="Server").click(modifiers=["Shift"])
     heading.get_by_role("button", name="Server").click(modifiers=["Shift"])
     lab.page.get_by_text("Sorted by Site; then by Server, descending").wait_for()
-    shown = lab.page.locator(".lc-servers .lc-row [role=gridcell]:nth-child(2)").all_inner_texts()
-    order = [text.split(".")[0] for text in shown if text.strip()]
+    cell_texts = lab.page.locator(
+        ".lc-servers .lc-row [role=gridcell]:nth-child(2)"
+    ).all_inner_texts()
+    order = [text.split(".")[0] for text in cell_texts if text.strip()]
     rows = lab.page.evaluate(
         "[...document.querySelectorAll('.lc-servers .lc-body .lc-row')].filter(e => !e.hidden)"
         ".sort((a, b) => a.getAttribute('aria-rowindex') - b.getAttribute('aria-rowindex'))"

@@ -126,11 +126,12 @@ def test_the_second_year(folder):
     later = PanelClient(StatusPanel(folder, today=TODAY + timedelta(days=150)).view)
     later.send("ready")
     assert later.send("look")["status"]["next"]["step"] == "renew"
-    given = {"requests": [], "passphrase": PASSPHRASE}
+    arguments = {"requests": [], "passphrase": PASSPHRASE}
     assert (
-        "the reason is missing" in later.send("renew", reason=" ", **given)["refused"]["lines"][0]
+        "the reason is missing"
+        in later.send("renew", reason=" ", **arguments)["refused"]["lines"][0]
     )
-    later.send("renew", reason="yearly", **given)
+    later.send("renew", reason="yearly", **arguments)
     answers = finish(later)
     assert answers["status"]["counts"] == {"waiting": 2}
     assert answers["status"]["next"]["step"] == "handover"
@@ -292,9 +293,11 @@ def test_expired_certificates_are_not_called_rejected(rejected_client, tmp_path)
     bundle = ln.open_requests(tmp_path / "mine")
     ln.demo.answer(bundle, tmp_path / "good", today=TODAY)
     ln.receive(bundle.folder, tmp_path / "good", today=TODAY)
-    ended = PanelClient(StatusPanel(tmp_path / "mine", today=TODAY + timedelta(days=800)).view)
-    status = ended.send("ready")["status"]
-    assert {row["needs"] for row in ended.rows().values()} == {
+    expired_client = PanelClient(
+        StatusPanel(tmp_path / "mine", today=TODAY + timedelta(days=800)).view
+    )
+    status = expired_client.send("ready")["status"]
+    assert {row["needs"] for row in expired_client.rows().values()} == {
         "The certificate has expired. Renew it."
     }
     assert status["refusals"] == []

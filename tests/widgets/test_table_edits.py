@@ -34,15 +34,15 @@ def editor(topology) -> PlanEditor:
 
 def column(topology: Topology, name: str) -> list[str]:
     """Return the texts in a column of the table."""
-    at = topology.columns.index(name)
-    return [str(row[at]) for row in topology.cells]
+    index = topology.columns.index(name)
+    return [str(row[index]) for row in topology.cells]
 
 
 def test_valid_cells_are_accepted_and_others_rejected(topology):
     """If one of three edited cells is invalid, the cell keeps its old value, and the edit returns
     the rejected text with the reason.
     """
-    taken = apply_block(
+    result = apply_block(
         topology,
         [
             CellText(2, "site", "Tainan"),
@@ -50,11 +50,11 @@ def test_valid_cells_are_accepted_and_others_rejected(topology):
             CellText(4, "target_os", "2016"),
         ],
     )
-    assert column(taken.topology, "site")[2] == "Tainan"
-    assert column(taken.topology, "target_os")[4] == "2016"
-    assert column(taken.topology, "role") == column(topology, "role")
+    assert column(result.topology, "site")[2] == "Tainan"
+    assert column(result.topology, "target_os")[4] == "2016"
+    assert column(result.topology, "role") == column(topology, "role")
     ((row, name, text, problem),) = [
-        (cell.place, cell.column, cell.text, cell.problem) for cell in taken.refused
+        (cell.place, cell.column, cell.text, cell.problem) for cell in result.refused
     ]
     assert (row, name, text) == (3, "role", "NoSuchRole")
     assert "NoSuchRole" in problem.message
@@ -64,11 +64,11 @@ def test_a_site_that_splits_a_pool_is_rejected(topology):
     """If an edit would move only one server of a pool to another site, lyncnb rejects this edit,
     and still makes the other edits of the block.
     """
-    taken = apply_block(
+    result = apply_block(
         topology, [CellText(0, "site", "Kaohsiung"), CellText(3, "site", "Kaohsiung")]
     )
-    assert [cell.place for cell in taken.refused] == [0]
-    assert column(taken.topology, "site")[3] == "Kaohsiung"
+    assert [cell.place for cell in result.refused] == [0]
+    assert column(result.topology, "site")[3] == "Kaohsiung"
 
 
 def test_two_pasted_values_for_one_pool(topology):
@@ -76,17 +76,17 @@ def test_two_pasted_values_for_one_pool(topology):
     the pool and rejects the second one.
     """
     name = "web_external_fqdn"
-    taken = apply_block(
+    result = apply_block(
         topology,
         [CellText(1, name, "new.contoso.com"), CellText(0, name, "other.contoso.com")],
     )
-    assert column(taken.topology, name)[:2] == ["new.contoso.com", ""]
-    assert [(cell.place, cell.text) for cell in taken.refused] == [(0, "other.contoso.com")]
+    assert column(result.topology, name)[:2] == ["new.contoso.com", ""]
+    assert [(cell.place, cell.text) for cell in result.refused] == [(0, "other.contoso.com")]
 
 
 def test_invalid_cells_of_new_rows_stay_blank(topology):
     """If a cell of a new row is invalid, it stays blank. A row without a server name is not added."""
-    taken = apply_block(
+    result = apply_block(
         topology,
         [],
         [
@@ -95,19 +95,19 @@ def test_invalid_cells_of_new_rows_stay_blank(topology):
             {"server_fqdn": "med04.contoso.com", "role": "Mediation"},
         ],
     )
-    assert taken.added == 2
-    assert column(taken.topology, "server_fqdn")[5:] == ["med03.contoso.com", "med04.contoso.com"]
-    assert [(cell.place, cell.column) for cell in taken.refused] == [(5, "target_os")]
-    assert [number for number, _ in taken.refused_rows] == [2]
+    assert result.added == 2
+    assert column(result.topology, "server_fqdn")[5:] == ["med03.contoso.com", "med04.contoso.com"]
+    assert [(cell.place, cell.column) for cell in result.refused] == [(5, "target_os")]
+    assert [number for number, _ in result.refused_rows] == [2]
 
 
 @pytest.mark.parametrize("count", [1, 40])
 def test_if_all_cells_are_rejected_nothing_changes(topology, count):
     """If all cells are rejected, the topology does not change."""
     cells = [CellText(n % 5, "target_os", f"bad{n}") for n in range(min(count, 5))]
-    taken = apply_block(topology, cells)
-    assert taken.topology is topology
-    assert len(taken.refused) == len(cells)
+    result = apply_block(topology, cells)
+    assert result.topology is topology
+    assert len(result.refused) == len(cells)
 
 
 def test_values_of_a_pool_stay_with_the_pool(topology):
@@ -118,8 +118,10 @@ def test_values_of_a_pool_stay_with_the_pool(topology):
     moved = topology.with_cells(changes)
     assert column(moved, "web_external_fqdn")[:2] == ["", "web.contoso.com"]
     assert column(moved, "autologon")[:2] == ["", "true"]
-    whole = topology.with_cells(plan_pool_moves(topology, {0: "n.contoso.com", 1: "n.contoso.com"}))
-    assert column(whole, "web_external_fqdn")[0] == "web.contoso.com"
+    moved_pool = topology.with_cells(
+        plan_pool_moves(topology, {0: "n.contoso.com", 1: "n.contoso.com"})
+    )
+    assert column(moved_pool, "web_external_fqdn")[0] == "web.contoso.com"
 
 
 def test_a_server_that_joins_a_pool_uses_its_values(topology):
@@ -171,7 +173,7 @@ def test_copies_have_the_next_unused_number(topology, editor):
 
 
 @pytest.mark.parametrize(
-    ("name", "taken", "wanted"),
+    ("name", "used_names", "expected"),
     [
         ("fe09.contoso.com", (), "fe10.contoso.com"),
         ("fe1.contoso.com", ("fe2.contoso.com",), "fe3.contoso.com"),
@@ -179,11 +181,11 @@ def test_copies_have_the_next_unused_number(topology, editor):
         ("tw2-fe01", (), "tw2-fe02"),
     ],
 )
-def test_the_next_server_name(name, taken, wanted):
+def test_the_next_server_name(name, used_names, expected):
     """The next server name has the same number of digits and the same text after them. Names that
     are in use are skipped.
     """
-    assert find_next_name(name, taken) == wanted
+    assert find_next_name(name, used_names) == expected
 
 
 def test_a_name_without_a_number_gives_an_error():

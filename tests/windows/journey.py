@@ -15,7 +15,7 @@ from pathlib import Path
 
 DATA = Path(__file__).parents[2] / "data"
 COMMANDS = (
-    *(f"plan {{0}}.csv -o {{0}}{ending}" for ending in (".html", ".md", ".xlsx")),
+    *(f"plan {{0}}.csv -o {{0}}{suffix}" for suffix in (".html", ".md", ".xlsx")),
     "plan {0}.csv -o {0}-plan.csv",
     "plan {0}.csv -o {0}.json",
     "plan {0}.csv -o {0}-plan.svg",
@@ -38,7 +38,7 @@ def write_files(folder: Path) -> None:
     for table in tables:
         for number, command in enumerate(COMMANDS):
             words = command.format(table.stem).split()
-            done = subprocess.run(
+            completed = subprocess.run(
                 [sys.executable, "-m", "lyncnb", *words],
                 cwd=folder,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -47,7 +47,9 @@ def write_files(folder: Path) -> None:
                 stderr=subprocess.STDOUT,
                 check=False,
             )
-            printed = f"exit {done.returncode}\n".encode() + done.stdout.replace(b"\r\n", b"\n")
+            printed = f"exit {completed.returncode}\n".encode() + completed.stdout.replace(
+                b"\r\n", b"\n"
+            )
             (folder / f"{table.stem}-{number:02d}.txt").write_bytes(printed)
 
 

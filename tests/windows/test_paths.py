@@ -72,12 +72,12 @@ def shell(tmp_path, capsys, monkeypatch) -> Shell:
     return make_shell(tmp_path, capsys, monkeypatch)
 
 
-def answer(folder: Path, back: Path) -> None:
+def answer(folder: Path, target: Path) -> None:
     """Write certificates for all requests to a folder."""
     ca, begins = PythonCa(), datetime.now(UTC) - timedelta(1)
     issued = answer_all(open_requests(folder), ca, begins=begins)
     for number, certificate in enumerate((*issued.values(), *ca.chain)):
-        (back / f"{number}.cer").write_bytes(pem(certificate))
+        (target / f"{number}.cer").write_bytes(pem(certificate))
 
 
 def test_no_path_has_both_separators(shell):
@@ -88,9 +88,9 @@ def test_no_path_has_both_separators(shell):
             answer(shell.folder / "out" / "requests", shell.folder / "back")
             continue
         line = line.replace("PASS", r"--passphrase-file HERE\passphrase.txt")
-        ended = shell(*(word.replace("HERE", str(shell.folder)) for word in line.split()))
-        output = _ADDRESS.sub("", ended.out + ended.err).replace("\\\\", "\\")
-        succeeded |= {line.split()[0]} if ended.status in (0, 1) else set()
+        result = shell(*(word.replace("HERE", str(shell.folder)) for word in line.split()))
+        output = _ADDRESS.sub("", result.out + result.err).replace("\\\\", "\\")
+        succeeded |= {line.split()[0]} if result.status in (0, 1) else set()
         mixed.update(dict.fromkeys(_BOTH.findall(output), line))
         unknown += [line] if "internal error" in output or "No such option" in output else []
     assert mixed == {}
@@ -116,8 +116,10 @@ def test_a_printed_argument_is_one_argument_in_cmd(tmp_path, text):
     assert printed == text or set(" &(") & set(text)
     script, echo = tmp_path / "copied.cmd", "import sys; print(ascii(sys.argv[1:]))"
     script.write_text(f'@"{sys.executable}" -c "{echo}" {printed}\n', "utf-8")
-    done = subprocess.run(["cmd", "/c", str(script)], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ascii([text])
+    completed = subprocess.run(
+        ["cmd", "/c", str(script)], capture_output=True, text=True, check=True
+    )
+    assert completed.stdout.strip() == ascii([text])
 
 
 def test_a_suggested_command_can_be_copied(shell):

@@ -40,21 +40,21 @@ PASSPHRASE = "seven grey herons over Keelung"
 EVERYONE = "*S-1-1-0:(OI)(CI)R"
 
 
-def start(*words: object, cwd: Path, **more: str) -> subprocess.Popen[bytes]:
+def start(*words: object, cwd: Path, **variables: str) -> subprocess.Popen[bytes]:
     """Start a lyncnb command without a terminal."""
     return subprocess.Popen(
         [sys.executable, "-m", "lyncnb", *map(str, words)],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **more},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
 
 
-def lyncnb(*words: object, cwd: Path, seconds: float = 120, **more: str) -> tuple[int, str]:
+def lyncnb(*words: object, cwd: Path, seconds: float = 120, **variables: str) -> tuple[int, str]:
     """Run a lyncnb command, and return its exit status and its output."""
-    run = start(*words, cwd=cwd, **more)
+    run = start(*words, cwd=cwd, **variables)
     try:
         output = run.communicate(timeout=seconds)[0]
     finally:
@@ -74,10 +74,10 @@ def planner(tmp_path_factory) -> Path:
     return folder
 
 
-def request(folder: Path, *more: str) -> tuple[int, str]:
+def request(folder: Path, *options: str) -> tuple[int, str]:
     """Write the requests for the plan of the table."""
     return lyncnb(
-        "request", "single.csv", "requests", *more, cwd=folder, LYNCNB_PASSPHRASE=PASSPHRASE
+        "request", "single.csv", "requests", *options, cwd=folder, LYNCNB_PASSPHRASE=PASSPHRASE
     )
 
 
@@ -101,10 +101,10 @@ def open_exclusively(path: Path, seconds: float) -> Iterator[None]:
     kernel.CreateFileW.restype = ctypes.c_void_p
     handle = ctypes.c_void_p(kernel.CreateFileW(str(path), 0x80000000, 0, None, 3, 0, None))
     assert handle.value not in (None, ctypes.c_void_p(-1).value), ctypes.get_last_error()
-    ended = threading.Event()
+    finished = threading.Event()
 
     def wait() -> None:
-        ended.wait(seconds)
+        finished.wait(seconds)
         kernel.CloseHandle(handle)
 
     thread = threading.Thread(target=wait)
@@ -112,7 +112,7 @@ def open_exclusively(path: Path, seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        ended.set()
+        finished.set()
         thread.join()
 
 
@@ -141,10 +141,10 @@ def test_a_file_that_stays_open_is_named_with_the_usual_programs(tmp_path, monke
     """
     path = tmp_path / "summary.csv"
     path.write_bytes(b"old")
-    begin = time.monotonic()
+    start_time = time.monotonic()
     with path.open("rb"), pytest.raises(BundleError, match="cannot replace the file") as caught:
         files.replace_file(path, b"new")
-    assert time.monotonic() - begin > 4
+    assert time.monotonic() - start_time > 4
     assert "another program, such as Excel" in caught.value.hint
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["summary.csv"]
@@ -170,10 +170,10 @@ def test_an_open_workbook_repeats_no_renewal(planner):
 
 def test_readers_of_the_manifest_do_not_stop_a_run(planner):
     """If a program reads the manifest again and again, a run of lyncnb still succeeds."""
-    manifest, done = planner / "requests" / "manifest.json", threading.Event()
+    manifest, finished = planner / "requests" / "manifest.json", threading.Event()
 
     def read() -> None:
-        while not done.wait(0.02):
+        while not finished.wait(0.02):
             manifest.read_bytes()
 
     reader = threading.Thread(target=read)
@@ -184,7 +184,7 @@ def test_readers_of_the_manifest_do_not_stop_a_run(planner):
             status, output = request(planner, "--renew", name, "--reason", "readers")
             assert status == 0, output
     finally:
-        done.set()
+        finished.set()
         reader.join()
 
 
@@ -215,16 +215,16 @@ def test_an_open_key_file_leaves_two_passphrases(planner, tmp_path):
     assert "another program, such as Excel" in output
     assert f"{keys[-1]}: still uses the old passphrase" in output
     assert "To complete the change, run the command again with the same two passphrases" in output
-    shown = dict(re.findall(r"((?:keys|archive)/\S+): (still|already) uses", output))
+    states_by_file = dict(re.findall(r"((?:keys|archive)/\S+): (still|already) uses", output))
     cipher = FolderCipher(PASSPHRASE)
-    for name, state in shown.items():
+    for name, state in states_by_file.items():
         if state == "still":
             cipher.open_file((requests / name).read_bytes(), name=name)
         else:
             with pytest.raises(PassphraseError):
                 cipher.open_file((requests / name).read_bytes(), name=name)
-    assert set(keys) <= set(shown)
-    changed = ", ".join(name for name in keys if shown[name] == "already") or "none"
+    assert set(keys) <= set(states_by_file)
+    changed = ", ".join(name for name in keys if states_by_file[name] == "already") or "none"
     output = lyncnb("status", "requests", cwd=planner)[1]
     assert f"keys that already use the new passphrase: {changed}" in output
     assert PASSPHRASE not in output
@@ -232,27 +232,29 @@ def test_an_open_key_file_leaves_two_passphrases(planner, tmp_path):
     assert status == 0, output
     old = tmp_path / "old.txt"
     old.write_text(PASSPHRASE)
-    back = {"LYNCNB_PASSPHRASE": new.read_text().strip()}
-    assert lyncnb("rekey", "requests", "--new-passphrase-file", old, cwd=planner, **back)[0] == 0
+    variables = {"LYNCNB_PASSPHRASE": new.read_text().strip()}
+    assert (
+        lyncnb("rekey", "requests", "--new-passphrase-file", old, cwd=planner, **variables)[0] == 0
+    )
 
 
 def test_two_commands_at_the_same_time_lose_no_request(planner):
     """If two commands write requests to one folder at the same time, the second one waits or
     reports that the folder is in use.
     """
-    folder, more = planner / "together", ()
+    folder, extra_options = planner / "together", ()
     for _ in range(2):
-        words = ("request", "single.csv", folder.name, *more)
+        words = ("request", "single.csv", folder.name, *extra_options)
         runs = [start(*words, cwd=planner, LYNCNB_PASSPHRASE=PASSPHRASE) for _ in range(2)]
-        done = [(run.communicate(timeout=200)[0].decode(), run.returncode) for run in runs]
-        assert 0 in [status for _, status in done], done
-        for output, status in done:
-            assert status == 0 or "together is in use by" in output, done
+        results = [(run.communicate(timeout=200)[0].decode(), run.returncode) for run in runs]
+        assert 0 in [status for _, status in results], results
+        for output, status in results:
+            assert status == 0 or "together is in use by" in output, results
         assert public_keys_of_requests(folder) == public_keys_of_keys(folder, PASSPHRASE)
         manifest = read_manifest(folder)
         assert len(list((folder / "csr").iterdir())) == len(manifest.requests) > 0
         assert not (folder / OWNER_NAME).exists()
-        more = ("--renew", manifest.requests[0].id, "--reason", "together")
+        extra_options = ("--renew", manifest.requests[0].id, "--reason", "together")
 
 
 # -- These tests check who can read the keys.

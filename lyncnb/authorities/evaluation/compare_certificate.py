@@ -77,19 +77,21 @@ def _normalize_text(text: str) -> str:
 
 
 def _compare_common_name(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
-    wanted, present = entry.common_name, certificate.common_names
-    listed = _join_names(present) or "no common name"
-    different = f"the planned common name is {shown(wanted)}, but the certificate has {listed}"
+    planned_name, present = entry.common_name, certificate.common_names
+    joined_names = _join_names(present) or "no common name"
+    different = (
+        f"the planned common name is {shown(planned_name)}, but the certificate has {joined_names}"
+    )
     if not present:
         yield "common-name-missing", different
-    elif wanted.casefold() not in [name.casefold() for name in present]:
+    elif planned_name.casefold() not in [name.casefold() for name in present]:
         # Yield both codes. The usage of the certificate determines which code applies.
         for code in ("common-name-changed", "common-name-changed-on-edge"):
             yield code, different
-    elif wanted not in present:
+    elif planned_name not in present:
         yield "common-name-case", different
     if len(present) > 1:
-        message = f"the certificate has {len(present)} common names: {listed}"
+        message = f"the certificate has {len(present)} common names: {joined_names}"
         yield "common-name-several", message
 
 
@@ -197,17 +199,17 @@ def _compare_extended_key_usage(
         yield "eku-server-auth-absent", "the certificate has no extended key usage extension"
         return
     planned = tuple(entry.eku)
-    listed = ", ".join(usages)
+    usage_text = ", ".join(usages)
     if "serverAuth" not in usages:
         yield (
             "eku-server-auth-absent",
-            (f"the extended key usage of the certificate allows only {listed}"),
+            (f"the extended key usage of the certificate allows only {usage_text}"),
         )
     for usage in planned:
         if usage != "serverAuth" and usage not in usages:
             yield (
                 "eku-missing",
-                (f"the plan requires the usage {usage}, but the certificate has {listed}"),
+                (f"the plan requires the usage {usage}, but the certificate has {usage_text}"),
             )
     for usage in usages:
         if usage not in planned and usage != "serverAuth":
@@ -216,7 +218,7 @@ def _compare_extended_key_usage(
                 codes.get(usage, "eku-added"),
                 (
                     f"the plan requires the usage {', '.join(planned)}, but the certificate "
-                    f"has {listed}"
+                    f"has {usage_text}"
                 ),
             )
 
@@ -226,19 +228,19 @@ def _check_key_usage(certificate: Certificate) -> Iterator[Difference]:
     if usage is None:
         yield "key-usage-absent", "the certificate has no key usage extension"
         return
-    listed = ", ".join(sorted(usage)) or "nothing"
+    usage_text = ", ".join(sorted(usage)) or "nothing"
     if "digitalSignature" not in usage:
         yield (
             "key-usage-digital-signature-absent",
-            (f"the key usage of the certificate allows only {listed}"),
+            (f"the key usage of the certificate allows only {usage_text}"),
         )
     if "keyEncipherment" not in usage and certificate.key_algorithm == "RSA":
         yield (
             "key-usage-key-encipherment-absent",
-            (f"the key usage of the certificate allows only {listed}"),
+            (f"the key usage of the certificate allows only {usage_text}"),
         )
     if "keyCertSign" in usage:
-        yield "key-usage-certificate-signing", f"the certificate allows {listed}"
+        yield "key-usage-certificate-signing", f"the certificate allows {usage_text}"
 
 
 def _compare_key(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
@@ -383,5 +385,5 @@ def _check_public_trust(certificate: Certificate) -> Iterator[Difference]:
 
 
 def _format_days(span: timedelta) -> str:
-    rest = span - timedelta(days=span.days)
-    return f"{span.days} days" + (f" and {rest.seconds} s" if rest else "")
+    remainder = span - timedelta(days=span.days)
+    return f"{span.days} days" + (f" and {remainder.seconds} s" if remainder else "")

@@ -36,18 +36,22 @@ def add_cross_findings(
     requests_by_key: Mapping[str, tuple[Outstanding, ...]],
 ) -> list[Match]:
     """Add a finding to each match whose certificate belongs to several requests."""
-    answered = {answer.request.request_id for answer in matches}
+    answered_ids = {answer.request.request_id for answer in matches}
     waiting: dict[object, list[Outstanding]] = {}
     for request in requests:
-        if request.is_current and not request.held_sha256 and request.request_id not in answered:
+        if (
+            request.is_current
+            and not request.held_sha256
+            and request.request_id not in answered_ids
+        ):
             waiting.setdefault(request.entry.pool, []).append(request)
     result = []
     for answer in matches:
         same_pool = waiting.get(answer.request.entry.pool, [])
-        more = create_findings(
+        findings = create_findings(
             answer.request.entry, _find_shared_certificate(answer, same_pool, requests_by_key)
         )
-        result.append(add_findings(answer, more))
+        result.append(add_findings(answer, findings))
     return result
 
 
@@ -63,8 +67,8 @@ def _find_shared_certificate(
     planned = _list_planned_names(own.entry)
     beyond = {name.casefold() for name in match.certificate.dns_names} - planned
     for request in waiting_requests if beyond else ():
-        wanted = _list_planned_names(request.entry)
-        if wanted & beyond and wanted <= beyond | planned:
+        required_names = _list_planned_names(request.entry)
+        if required_names & beyond and required_names <= beyond | planned:
             yield (
                 code,
                 (
@@ -117,21 +121,21 @@ def add_ca_differences(
 def _compare_cas(
     match: Match, different_cas: CasOnRecord, issuers: Issuers
 ) -> Iterator[Difference]:
-    whole = different_cas.get(match.request.planned_ca)
-    if whole is None:
+    ca_on_record = different_cas.get(match.request.planned_ca)
+    if ca_on_record is None:
         return
     top = (match.certificate, *match.path.issuers)[-1]
     # If all certificates have the same root, only certificates with an incomplete chain need a
     # finding.
-    if match.path.is_complete and set(whole.roots) == {top.spki_sha256}:
+    if match.path.is_complete and set(ca_on_record.roots) == {top.spki_sha256}:
         return
     others = CaOnRecord(
-        roots={key: ca for key, ca in whole.roots.items() if key != top.spki_sha256}
+        roots={key: ca for key, ca in ca_on_record.roots.items() if key != top.spki_sha256}
         if match.path.is_complete
-        else whole.roots,
+        else ca_on_record.roots,
         tops={
             key: ca
-            for key, ca in whole.tops.items()
+            for key, ca in ca_on_record.tops.items()
             if not is_same_issuer(ca[0], top, match.path, issuers)
         },
     )

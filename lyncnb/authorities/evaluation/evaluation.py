@@ -154,10 +154,10 @@ def _find_other_roots(path: Path) -> Iterator[Difference]:
     }
     if root is not None and others:
         also = " and ".join(others[digest] for digest in sorted(others))
-        taken = f'"{format_name(root.subject)}", SHA-256 {root.sha256}'
+        root_label = f'"{format_name(root.subject)}", SHA-256 {root.sha256}'
         yield (
             "chain-several-roots",
-            f"the certificate's chain ends in {taken}; the chain can also end in {also}",
+            f"the certificate's chain ends in {root_label}; the chain can also end in {also}",
         )
 
 

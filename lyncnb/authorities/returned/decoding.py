@@ -183,18 +183,18 @@ def _read_json_strings(text: str) -> str:
     if text.lstrip()[:1] not in ("{", "["):
         return ""
     try:
-        left = [json.loads(text)]
+        pending = [json.loads(text)]
     except (ValueError, RecursionError):
         return ""
     strings = []
-    while left:
-        value = left.pop()
+    while pending:
+        value = pending.pop()
         if isinstance(value, str):
             strings.append(value)
         elif isinstance(value, dict):
-            left.extend(reversed(value.values()))
+            pending.extend(reversed(value.values()))
         elif isinstance(value, list):
-            left.extend(reversed(value))
+            pending.extend(reversed(value))
     return "\n".join(strings)
 
 
@@ -209,16 +209,16 @@ def _split_pem(text: str, boundaries: list[re.Match[str]]) -> Iterator[tuple[str
     if len(boundaries) > 2 * MAX_ELEMENTS:
         yield "", ("file-malformed", f"the file has more than {MAX_ELEMENTS:,} PEM blocks")
         return
-    begin = None
+    begin_mark = None
     for mark in boundaries:
         kind, label = mark[1].upper(), mark[2].strip().upper()
         if kind == "BEGIN":
-            if begin is not None:
-                yield "", _report_incomplete_block(begin)
-            begin = mark
-        elif begin is not None and begin[2].strip().upper() == label:
-            yield label, _decode_body(text[begin.end() : mark.start()], label)
-            begin = None
+            if begin_mark is not None:
+                yield "", _report_incomplete_block(begin_mark)
+            begin_mark = mark
+        elif begin_mark is not None and begin_mark[2].strip().upper() == label:
+            yield label, _decode_body(text[begin_mark.end() : mark.start()], label)
+            begin_mark = None
         else:
             yield (
                 "",
@@ -227,9 +227,9 @@ def _split_pem(text: str, boundaries: list[re.Match[str]]) -> Iterator[tuple[str
                     (f'the END line "{_shorten_label(mark[2])}" has no matching BEGIN line'),
                 ),
             )
-            begin = None
-    if begin is not None:
-        yield "", _report_incomplete_block(begin)
+            begin_mark = None
+    if begin_mark is not None:
+        yield "", _report_incomplete_block(begin_mark)
 
 
 def _report_incomplete_block(begin_line: re.Match[str]) -> Remark:
@@ -252,14 +252,14 @@ def _decode_body(body: str, label: str) -> bytes | Remark:
 
 def _remove_headers(body: str) -> str:
     """Remove the header lines (``Name: value``) of a PEM block and their continuation lines."""
-    kept, in_header = [], False
+    lines, in_header = [], False
     for line in body.splitlines():
         in_header = bool(_HEADER.match(line)) or (
             in_header and line[:1] in (" ", "\t") and bool(line.strip())
         )
         if not in_header:
-            kept.append(line)
-    return "\n".join(kept)
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def _decode_base64(text: str) -> bytes:
@@ -287,8 +287,8 @@ def _read_block(
                 continue
             yield from _read_object(kind, der, password)
     except BadStructure as error:
-        named = f'the block "{_shorten_label(label)}"' if label else "it"
-        yield "file-malformed", f"{named} is not a complete ASN.1 structure: {error}"
+        block_name = f'the block "{_shorten_label(label)}"' if label else "it"
+        yield "file-malformed", f"{block_name} is not a complete ASN.1 structure: {error}"
 
 
 def _reject_unknown_elements(objects: list[tuple[Kind, bytes]]) -> None:
@@ -334,12 +334,12 @@ def _read_pfx(der: bytes, password: AskPassword | None) -> Iterator[Certificate 
     try:
         contents = open_pfx(der, None)
     except PfxNotOpened as without:
-        given = password() if password is not None else None
-        if not given:
+        secret = password() if password is not None else None
+        if not secret:
             yield "pfx-not-opened", str(without)
             return
         try:
-            contents = open_pfx(der, given)
+            contents = open_pfx(der, secret)
         except PfxNotOpened as error:
             yield "pfx-not-opened", str(error)
             return

@@ -150,9 +150,9 @@ def list_distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterato
 
     If a request has several certificates, each finding includes the certificate.
     """
-    given = tuple(certificates)
-    several = Counter(certificate.request_id for certificate in given)
-    for certificate in given:
+    all_certificates = tuple(certificates)
+    several = Counter(certificate.request_id for certificate in all_certificates)
+    for certificate in all_certificates:
         for finding in certificate.findings:
             if several[certificate.request_id] > 1 and finding.about == certificate.request_id:
                 source = f"{certificate.source_file}, serial number {certificate.serial_hex}"

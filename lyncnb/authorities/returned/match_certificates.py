@@ -64,16 +64,18 @@ def match_certificates(
         If a code in `accept` is unknown or cannot be accepted.
     """
     check_type("match_certificates: bundle", bundle, RequestBundle)
-    at = convert_to_time(today) if today is not None else datetime.now(UTC)
+    evaluated_at = convert_to_time(today) if today is not None else datetime.now(UTC)
     accepted = check_accepted_errors(accept or {})
-    own = bundle.folder / FOLDER
-    files = read_returned_files(paths or ((own,) if own.is_dir() else ()), password=password)
+    default_folder = bundle.folder / FOLDER
+    files = read_returned_files(
+        paths or ((default_folder,) if default_folder.is_dir() else ()), password=password
+    )
     known, missing, exchanged = read_received_certificates(bundle)
     packages = find_altered_packages(bundle)
     if paths:
         files += _find_refused(bundle, files, known, accepted)
     requests = list(list_generations_to_match(bundle, accepted))
-    matched = match_returned_certificates(requests, files, known=known, today=at)
+    matched = match_returned_certificates(requests, files, known=known, today=evaluated_at)
     answers = (*matched.answers, *matched.superseded, *matched.refused)
     everyone = tuple(map(build_issued_certificate, answers))
     generations = {
@@ -93,7 +95,7 @@ def match_certificates(
     ]
     return IssuedCertificates(
         bundle=bundle,
-        today=at.date(),
+        today=evaluated_at.date(),
         certificates=tuple(map(build_issued_certificate, matched.answers)),
         superseded=tuple(map(build_issued_certificate, matched.superseded)),
         findings=sort_findings(dict.fromkeys(everything)),

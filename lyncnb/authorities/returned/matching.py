@@ -75,18 +75,22 @@ def match_returned_certificates(
     answers: list[Match] = []
     superseded: list[Match] = []
     for request in requests:
-        given = candidates.get(request.spki_sha256, ())
-        taken = _choose_certificate(request, given, batch) if given else None
-        if taken is not None:
-            (answers if request.is_current else superseded).append(taken)
+        certificates = candidates.get(request.spki_sha256, ())
+        match = _choose_certificate(request, certificates, batch) if certificates else None
+        if match is not None:
+            (answers if request.is_current else superseded).append(match)
     answers += _find_completed_chains(requests, answers, batch)
     answers = add_cross_findings(answers, requests, batch.by_key)
     answers = add_ca_differences(answers, batch.cas, batch.known, batch.issuers)
     batch.loose.extend(list_file_findings(files, batch))
-    rest = tuple(find_unmatched_certificates(answers + superseded + batch.refused, requests, batch))
-    answers = [add_findings(match, _select_findings_about(rest, match)) for match in answers]
+    other_findings = tuple(
+        find_unmatched_certificates(answers + superseded + batch.refused, requests, batch)
+    )
+    answers = [
+        add_findings(match, _select_findings_about(other_findings, match)) for match in answers
+    ]
     request_ids = {match.request.request_id for match in answers}
-    batch.loose.extend(finding for finding in rest if finding.about not in request_ids)
+    batch.loose.extend(finding for finding in other_findings if finding.about not in request_ids)
     return Matched(
         answers=tuple(answers),
         superseded=tuple(superseded),
@@ -260,18 +264,18 @@ def _choose_certificate(
         return _keep_superseded_certificate(request, latest, batch)
     recorded = batch.known.get(request.held_sha256)
     evaluations = {leaf: _evaluate_match(request, leaf, batch) for leaf in certificates}
-    own = (
+    current = (
         evaluations.get(recorded) or _evaluate_match(request, recorded, batch) if recorded else None
     )
-    if own is None:
+    if current is None:
         evaluations = _reject_several_cas(request, evaluations)
-    elif own.path.is_complete and not own.errors:
+    elif current.path.is_complete and not current.errors:
         evaluations = {
             leaf: result if leaf == recorded else _reject_incomplete_chain(request, result)
             for leaf, result in evaluations.items()
         }
-    kept = recorded if own and not own.errors else None
-    certificates = _remove_repeats(certificates, evaluations, kept)
+    valid_recorded = recorded if current and not current.errors else None
+    certificates = _remove_repeats(certificates, evaluations, valid_recorded)
     if not certificates:
         return None
 
@@ -286,30 +290,29 @@ def _choose_certificate(
         return -errors, is_complete, begins, is_new, ends, -warnings, certificates.index(leaf)
 
     best = max(certificates, key=rank_certificate)
-    if recorded is not None and own is not None and recorded != best:
+    if recorded is not None and current is not None and recorded != best:
         # Keep the recorded certificate if the new one has errors. Also keep it if the new one is
         # older, or was replaced earlier, and its chain is not more complete.
         is_older = recorded.not_before > best.not_before or (
             recorded.not_before == best.not_before and best.sha256 in request.displaced
         )
-        is_as_good = not own.errors and own.path.is_complete >= evaluations[best].path.is_complete
-        if evaluations[best].errors or (is_older and is_as_good):
+        is_as_complete = current.path.is_complete >= evaluations[best].path.is_complete
+        if evaluations[best].errors or (is_older and is_as_complete and not current.errors):
             best = recorded
     for certificate in certificates:
         if certificate not in (best, recorded):
             _reject_certificate(request, certificate, evaluations[certificate], best, batch)
     if best not in evaluations:
         return None
-    evaluation = evaluations[best]
     good = [certificate for certificate in certificates if not evaluations[certificate].errors]
     differences = _report_choice(request, best, good if best in good else [], recorded, batch)
-    more = downgrade_accepted_errors(create_findings(request.entry, differences), request.accepted)
+    extra = create_findings(request.entry, differences)
     return Match(
         request=request,
         certificate=best,
-        path=evaluation.path,
+        path=evaluations[best].path,
         source_file=batch.sources[best],
-        findings=(*evaluation.findings, *more),
+        findings=(*evaluations[best].findings, *downgrade_accepted_errors(extra, request.accepted)),
         earlier=_find_earlier_certificate(request, best, recorded, batch),
     )
 
@@ -325,12 +328,12 @@ def _remove_repeats(
     certificate verifies a signature, both certificates stay, because one of them may be damaged.
     """
     known: dict[str, Certificate] = {recorded.signed_sha256: recorded} if recorded else {}
-    kept = []
+    remaining = []
     for certificate in certificates:
         is_proven = evaluations[certificate].path.issuers and not evaluations[certificate].errors
         if not is_proven or known.setdefault(certificate.signed_sha256, certificate) == certificate:
-            kept.append(certificate)
-    return tuple(kept)
+            remaining.append(certificate)
+    return tuple(remaining)
 
 
 def _reject_several_cas(
@@ -362,8 +365,10 @@ def _reject_several_cas(
 def _add_difference(
     request: Outstanding, evaluation: Evaluation, difference: Difference
 ) -> Evaluation:
-    more = downgrade_accepted_errors(create_findings(request.entry, [difference]), request.accepted)
-    return replace(evaluation, findings=(*evaluation.findings, *more))
+    findings = downgrade_accepted_errors(
+        create_findings(request.entry, [difference]), request.accepted
+    )
+    return replace(evaluation, findings=(*evaluation.findings, *findings))
 
 
 def _reject_incomplete_chain(request: Outstanding, evaluation: Evaluation) -> Evaluation:
@@ -385,7 +390,7 @@ def _reject_certificate(
     request: Outstanding,
     certificate: Certificate,
     evaluation: Evaluation,
-    chosen: Certificate,
+    best: Certificate,
     batch: Batch,
 ) -> None:
     """Report why a certificate is not accepted.
@@ -403,12 +408,12 @@ def _reject_certificate(
             )
         )
         return
-    if certificate.not_before == chosen.not_before:
+    if certificate.not_before == best.not_before:
         batch.passed_over.append((request.request_id, certificate))
-    if certificate.not_before <= chosen.not_before and chosen not in batch.sources:
+    if certificate.not_before <= best.not_before and best not in batch.sources:
         message = (
             f"{_describe_certificate(certificate, batch)}; the certificate on record is valid from "
-            f"{_format_dates(chosen)}"
+            f"{_format_dates(best)}"
         )
         batch.loose.append(create_returned_finding("older-answer", request.request_id, message))
 
@@ -428,8 +433,8 @@ def _keep_superseded_certificate(
     evaluation = _evaluate_path(request, newest_certificate, batch)
     if recorded is not None and recorded != newest_certificate:
         evaluation = _add_ca_difference(request, newest_certificate, evaluation, batch)
-        own = _evaluate_path(request, recorded, batch)
-        if own.path.is_complete and not own.errors:
+        held_evaluation = _evaluate_path(request, recorded, batch)
+        if held_evaluation.path.is_complete and not held_evaluation.errors:
             evaluation = _reject_incomplete_chain(request, evaluation)
     described = _describe_certificate(newest_certificate, batch)
     message = f"{described}, belongs to generation {request.generation}"
@@ -493,14 +498,14 @@ def _report_choice(
     earlier = batch.earlier.get(request.request_id)
     if recorded is None and earlier is not None and request.is_current:
         yield "renews-earlier-certificate", _describe_change(earlier, newest)
-    rest = [certificate for certificate in certificates if certificate not in (newest, recorded)]
-    for certificate in rest:
+    unused = [certificate for certificate in certificates if certificate not in (newest, recorded)]
+    for certificate in unused:
         yield "several-answers", f"not used: {_describe_certificate(certificate, batch)}"
-    if rest and request.entry.shared_by != "server" and recorded is None:
+    if unused and request.entry.shared_by != "server" and recorded is None:
         servers = ", ".join(request.entry.servers)
         yield (
             "different-certificates-in-pool",
-            f"{len(rest) + 1} different certificates for {servers}",
+            f"{len(unused) + 1} different certificates for {servers}",
         )
     if request.is_retired:
         yield "answers-retired-request", batch.sources[newest]

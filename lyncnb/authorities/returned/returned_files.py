@@ -105,14 +105,14 @@ def read_returned_files(
     ReturnedFileError
         If a given path does not exist.
     """
-    given = [Path(path) for path in paths]
-    missing = [str(path) for path in given if not os.path.exists(path)]
+    sources = [Path(path) for path in paths]
+    missing = [str(path) for path in sources if not os.path.exists(path)]
     if missing:
         raise ReturnedFileError(
             f"no such file or folder: {', '.join(missing)}", hint="check the path"
         )
     files: list[ReturnedFile] = []
-    for path in given:
+    for path in sources:
         if os.path.isdir(path):
             files.extend(_read_folder(path, password))
         else:
@@ -227,9 +227,9 @@ def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedF
     if telling:
         yield from telling
         return
-    whole = _read_data(data, name, password)
-    if not _is_empty(whole):
-        yield whole
+    mail_file = _read_data(data, name, password)
+    if not _is_empty(mail_file):
+        yield mail_file
         return
     message = (
         "the email message contains no certificate; save the attachment, and then run lyncnb "
@@ -324,15 +324,15 @@ def _read_archive(data: bytes, name: str, password: Password) -> Iterator[Return
             name, "file-unreadable", f"the archive is damaged: {describe_archive_problem(error)}"
         )
         return
-    left, empty = MAX_UNPACKED_BYTES, True
+    remaining_bytes, empty = MAX_UNPACKED_BYTES, True
     for entry in archive.infolist():
         # Early versions of .NET write archives with backslashes in the paths.
         if entry.is_dir() or _is_ignored(entry.filename.replace("\\", "/").split("/")[-1]):
             continue
         empty = False
         entry_name = f"{name}: {visible(entry.filename)}"
-        left -= entry.file_size
-        if left < 0:
+        remaining_bytes -= entry.file_size
+        if remaining_bytes < 0:
             message = (
                 f"the unpacked archive is larger than {MAX_UNPACKED_BYTES:,} bytes; lyncnb "
                 "ignored the remaining entries"

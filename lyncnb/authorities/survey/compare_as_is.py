@@ -385,18 +385,20 @@ class _Evaluated:
             if any(name.startswith("*.") for name in own_names)
         }
         candidates = _find_candidates(self.entries, self.estate.leaves, names)
-        rest: dict[Certificate, list[tuple[int, PlannedEntry]]] = {}
+        similar_entries: dict[Certificate, list[tuple[int, PlannedEntry]]] = {}
         for entry in self.entries:
-            wanted = frozenset(name.casefold() for name in (*entry.san, entry.common_name) if name)
-            whole: list[_Near] = []
+            planned_names = frozenset(
+                name.casefold() for name in (*entry.san, entry.common_name) if name
+            )
+            full_matches: list[_Near] = []
             for certificate in candidates[entry.id]:
                 present = names[certificate.sha256]
-                apart = len(wanted ^ present)
-                if wanted <= present or certificate.sha256 in wild:
-                    whole.append((apart, certificate))
-                rest.setdefault(certificate, []).append((apart, entry))
-            self._find_matching_certificates(entry, whole)
-        for certificate, similar in rest.items():
+                apart = len(planned_names ^ present)
+                if planned_names <= present or certificate.sha256 in wild:
+                    full_matches.append((apart, certificate))
+                similar_entries.setdefault(certificate, []).append((apart, entry))
+            self._find_matching_certificates(entry, full_matches)
+        for certificate, similar in similar_entries.items():
             # An installed certificate that covers one planned certificate is not a candidate for
             # another one.
             if certificate.sha256 not in self.uses:
@@ -506,10 +508,12 @@ def _find_candidates(
     candidates = {}
     for entry in entries:
         common = entry.common_name.casefold()
-        own = entry.servers if entry.shared_by == "server" else ()
-        wanted = (common, "*." + common.partition(".")[2], *own)
+        server_names = entry.servers if entry.shared_by == "server" else ()
+        planned_names = (common, "*." + common.partition(".")[2], *server_names)
         candidates[entry.id] = [
-            *dict.fromkeys(certificate for name in wanted for certificate in by_name.get(name, ()))
+            *dict.fromkeys(
+                certificate for name in planned_names for certificate in by_name.get(name, ())
+            )
         ]
     return candidates
 
@@ -521,8 +525,8 @@ def _compare_planned_certificates(
     plan: CertificatePlan, evaluated: _Evaluated
 ) -> tuple[PlannedAsIs, ...]:
     answers = []
-    chosen = [_choose_certificate(entry, evaluated) for entry in evaluated.entries]
-    results = _compare_cas(plan, chosen, evaluated)
+    choices = [_choose_certificate(entry, evaluated) for entry in evaluated.entries]
+    results = _compare_cas(plan, choices, evaluated)
     for certificate, entry, result in zip(
         plan.certificates, evaluated.entries, results, strict=True
     ):
@@ -551,12 +555,12 @@ _Chosen = tuple[str, _Pair | None, tuple[str, ...]]
 
 
 def _compare_cas(
-    plan: CertificatePlan, chosen: list[_Chosen], evaluated: _Evaluated
+    plan: CertificatePlan, choices: list[_Chosen], evaluated: _Evaluated
 ) -> Iterator[_Chosen]:
     """Yield findings if the matching certificates were issued by different CAs."""
     matches = {}
     for certificate, entry, (_, pair, _) in zip(
-        plan.certificates, evaluated.entries, chosen, strict=True
+        plan.certificates, evaluated.entries, choices, strict=True
     ):
         if pair is not None and pair.is_good:
             request = Outstanding(
@@ -576,7 +580,7 @@ def _compare_cas(
             )
     compared = add_ca_differences([*matches.values()], {}, (), evaluated.estate.issuers)
     findings_by_id = {match.request.request_id: match.findings for match in compared}
-    for entry, (state, pair, remarks) in zip(evaluated.entries, chosen, strict=True):
+    for entry, (state, pair, remarks) in zip(evaluated.entries, choices, strict=True):
         if pair is not None and entry.id in findings_by_id:
             pair = replace(pair, findings=findings_by_id[entry.id])
             state = state if pair.is_good else pair.state
@@ -663,18 +667,18 @@ def _list_remarks(
             continue
         if not placement.has_key:
             yield f"{server} has no private key for the certificate"
-        left = [usage for usage in entry.usages if usage not in placement.types]
-        if left and installed.exports[server].has_lync:
-            yield f"on {server}, the certificate is not assigned to {', '.join(left)}"
-        more = [kind for kind in placement.types if kind not in planned_apart]
-        if more:
-            yield f"on {server}, the certificate is also assigned to {', '.join(more)}"
+        missing_usages = [usage for usage in entry.usages if usage not in placement.types]
+        if missing_usages and installed.exports[server].has_lync:
+            yield f"on {server}, the certificate is not assigned to {', '.join(missing_usages)}"
+        extra_usages = [kind for kind in placement.types if kind not in planned_apart]
+        if extra_usages:
+            yield f"on {server}, the certificate is also assigned to {', '.join(extra_usages)}"
 
 
 def _list_unplanned(
     planned: Iterable[PlannedAsIs], evaluated: _Evaluated
 ) -> Iterator[UnplannedCertificate]:
-    taken = {
+    planned_by_hash = {
         planned_certificate.certificate.sha256: planned_certificate
         for planned_certificate in planned
         if planned_certificate.certificate is not None
@@ -688,19 +692,19 @@ def _list_unplanned(
         for _, candidate in near:
             fitting.setdefault(candidate.sha256, identity)
     for certificate in evaluated.estate.leaves:
-        if certificate.sha256 in taken:
+        if certificate.sha256 in planned_by_hash:
             continue
-        why = "no planned certificate has the same names as this certificate"
+        reason = "no planned certificate has the same names as this certificate"
         identity = fitting.get(certificate.sha256, "")
         if identity:
             other = by_id[identity].certificate
             assert other is not None
-            why = (
+            reason = (
                 f"the certificate {other.thumbprint} is a better match for the planned "
                 f"certificate {identity}"
             )
         yield UnplannedCertificate(
-            certificate=evaluated.estate.describe_installed_certificate(certificate), why=why
+            certificate=evaluated.estate.describe_installed_certificate(certificate), why=reason
         )
 
 

@@ -82,8 +82,8 @@ def read_server_reports(paths: Iterable[str | os.PathLike[str]]) -> tuple[Server
         try:
             reports += _read_reports(path)
         except LyncnbError as error:
-            own = error.problems or (Problem(message=error.message, hint=error.hint),)
-            problems += own
+            file_problems = error.problems or (Problem(message=error.message, hint=error.hint),)
+            problems += file_problems
     if problems:
         raise ReturnedFileError(
             "lyncnb cannot read some of the reports, so it recorded nothing",

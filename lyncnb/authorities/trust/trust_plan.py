@@ -92,8 +92,8 @@ def _add_pools(plan: CertificatePlan) -> CertificatePlan:
             flag
             for certificate in certificates
             if certificate.rule in by_rule
-            for flag, more in by_rule[certificate.rule].extended_key_usage_if.items()
-            if not set(more) <= set(certificate.extended_key_usage)
+            for flag, usages in by_rule[certificate.rule].extended_key_usage_if.items()
+            if not set(usages) <= set(certificate.extended_key_usage)
         }
         servers = dict.fromkeys(
             server for certificate in certificates for server in certificate.servers
@@ -206,7 +206,7 @@ class _Planner:
         for rule in self.rules.trusts:
             for connection in rule.connections:
                 trusts.setdefault(connection, []).append(rule)
-        shown = [
+        presentations = [
             presentation
             for connection in list_connections(self.plan)
             for presentation in self._find_presentations(
@@ -223,7 +223,7 @@ class _Planner:
             source=self.plan.topology.source,
             origin=build_origin(self.plan),
             plan_sha256=self.plan.sha256,
-            presentations=tuple(shown),
+            presentations=tuple(presentations),
             required=required,
             statements=tuple(self.trust_rules.values()),
         )
@@ -338,7 +338,7 @@ class _Planner:
             self._add_need(
                 verifier, root, presenter, trust_rule, rule, is_all=len(certificates) == 1
             )
-            ending = self._find_client_auth_deadline(certificate) if side == "client" else None
+            deadline = self._find_client_auth_deadline(certificate) if side == "client" else None
             yield presentation(
                 root=root,
                 certificates=ids,
@@ -347,10 +347,10 @@ class _Planner:
                 names=connection.names if side == "server" else (),
                 planned=certificate.extended_key_usage,
                 issuer=certificate.issuer,
-                client_auth_ends=ending.effective if ending else None,
-                ending=ending.code if ending else "",
-                ending_source=ending.source if ending else "",
-                ending_disputed=ending.disagreement if ending and ending.cas else "",
+                client_auth_ends=deadline.effective if deadline else None,
+                ending=deadline.code if deadline else "",
+                ending_source=deadline.source if deadline else "",
+                ending_disputed=deadline.disagreement if deadline and deadline.cas else "",
             )
 
     def _build_trust_side(self, party: _Who) -> TrustSide:
@@ -441,14 +441,14 @@ class _Planner:
                 yield describe_known_ca(issuer, certificate.issuer, certificate.ca)
 
     def _list_pool_cas(self) -> Iterator[RequiredCa]:
-        own = {role: rule for rule in self.rules.trusts for role in rule.roles}
+        rules_by_role = {role: rule for rule in self.rules.trusts for role in rule.roles}
         shared = self._index_shared_certificates()
         for pool in self.plan.topology.pools:
             needs: dict[CaCertificate, _Need] = {}
             certificates = (*self._find_pool_certificates(pool), *shared(pool.role))
             if not certificates:
                 continue  # The servers of a pool without TLS need no CA certificate.
-            trust_rule = own.get(pool.role) or _build_general_chain_rule(pool.role)
+            trust_rule = rules_by_role.get(pool.role) or _build_general_chain_rule(pool.role)
             self.trust_rules[trust_rule.id] = trust_rule
             for certificate in certificates:
                 for ca in self._list_own_chain(certificate):

@@ -166,15 +166,15 @@ def _build_page_tables(trust: TrustPlan) -> Iterator[Part]:
         yield _build_shown_table(
             other_presentations, chips, "Certificates that other parties present"
         )
-    ending = [
+    affected_clients = [
         presentation
         for presentation in trust.presentations
         if presentation.client_auth_ends or not presentation.is_served
     ]
-    if ending:
+    if affected_clients:
         yield ReportTable(
             columns=_CLIENTS,
-            items=lambda: ending,
+            items=lambda: affected_clients,
             formats={".html": "Missing or expiring client authentication"},
         )
     known = dict.fromkeys(
@@ -207,9 +207,13 @@ def _build_role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -
         by_ca.setdefault((requirement.ca, requirement.when), []).append(requirement)
 
     def group_requirements(group: list[RequiredCa]) -> _RequiredByRole:
-        own = dict.fromkeys(server for requirement in group for server in requirement.servers)
+        group_servers = dict.fromkeys(
+            server for requirement in group for server in requirement.servers
+        )
         return _RequiredByRole(
-            tuple(group), "all" if len(own) == len(servers) else ", ".join(own), chips
+            tuple(group),
+            "all" if len(group_servers) == len(servers) else ", ".join(group_servers),
+            chips,
         )
 
     # Root certificates come first, because an intermediate certificate is useless without its root.
@@ -218,20 +222,20 @@ def _build_role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -
     )
     title = f"{required[0].title}: {', '.join(servers)}"
     yield ReportTable(columns=_INSTALL_ON_PAGE, items=lambda: lines, formats={".html": title})
-    shown = [
+    presentations = [
         presentation for presentation in trust.presentations if presentation.presenter.role == role
     ]
-    if shown:
+    if presentations:
         yield _build_shown_table(
-            shown, chips, f"Certificates that these servers present ({required[0].title})"
+            presentations, chips, f"Certificates that these servers present ({required[0].title})"
         )
 
 
 def _build_shown_table(
-    shown: Iterable[Presentation], chips: Mapping[str, Chip], caption: str
+    presentations: Iterable[Presentation], chips: Mapping[str, Chip], caption: str
 ) -> ReportTable:
     groups: dict[tuple[object, ...], list[Presentation]] = {}
-    for presentation in shown:
+    for presentation in presentations:
         key = (
             id(presentation.certificates),
             presentation.subject,
@@ -325,7 +329,7 @@ def _format_text(trust: TrustPlan) -> Iterator[list[str]]:
             mark = " [inferred]" if member.is_inferred else ""
             lines += [
                 f"  {member.ca} -> {member.store}{mark}",
-                *(f"    {why}" for why in member.reasons),
+                *(f"    {reason}" for reason in member.reasons),
             ]
         yield lines
     clients = [
@@ -351,10 +355,10 @@ def _format_party(requirement: RequiredCa) -> str:
     )
 
 
-def _format_client_line(shown: Presentation) -> str:
-    mark = " [inferred]" if shown.is_inferred else ""
-    condition = f", {shown.when}" if shown.when else ""
+def _format_client_line(presentation: Presentation) -> str:
+    mark = " [inferred]" if presentation.is_inferred else ""
+    condition = f", {presentation.when}" if presentation.when else ""
     return (
-        f"  {shown.presenter} ({shown.subject}) to {shown.verifier}{condition}: "
-        f"{shown.client_authentication}{mark}"
+        f"  {presentation.presenter} ({presentation.subject}) to {presentation.verifier}"
+        f"{condition}: {presentation.client_authentication}{mark}"
     )

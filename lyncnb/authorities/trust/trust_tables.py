@@ -173,15 +173,15 @@ class Presentation(Requirement):
         """Describe the client authentication on a connection. For the server side, return ""."""
         if self.shown_as == "server":
             return ""
-        ends = self._client_auth_end
+        end_text = self._client_auth_end
         if "clientAuth" not in self.asked:
-            return "; ".join(filter(None, ("not required", ends)))
+            return "; ".join(filter(None, ("not required", end_text)))
         if not self.certificates:
             return "required in the other party's certificate"
         if not self.is_served:
-            return "; ".join(filter(None, ("required, but not planned", ends)))
+            return "; ".join(filter(None, ("required, but not planned", end_text)))
         if self.issuer == "public":
-            return "; ".join(filter(None, ("planned", ends)))
+            return "; ".join(filter(None, ("planned", end_text)))
         return (
             "planned; your internal CA includes client authentication if the template includes it"
         )
@@ -260,9 +260,11 @@ SHOWN = columns(
 )
 
 
-def _get_certificate_ids(shown: Iterable[Presentation]) -> set[str]:
+def _get_certificate_ids(presentations: Iterable[Presentation]) -> set[str]:
     """Return the IDs of the planned certificates that one side of a connection presents."""
-    groups = {id(presentation.certificates): presentation.certificates for presentation in shown}
+    groups = {
+        id(presentation.certificates): presentation.certificates for presentation in presentations
+    }
     return {name for group in groups.values() for name in group}
 
 
@@ -283,8 +285,8 @@ class Presentations(Table):
             yield from (replace(row, certificates=(name,)) for name in row.certificates or ("",))
 
     def _summarize(self) -> str:
-        shown = count_of(len(_get_certificate_ids(self.rows)), "certificate")
-        return f"{shown}, shown in {count_of(len(self.rows), 'case')}"
+        count_text = count_of(len(_get_certificate_ids(self.rows)), "certificate")
+        return f"{count_text}, shown in {count_of(len(self.rows), 'case')}"
 
     def _repr_html_(self) -> str:
         headings, rows = list_headings(SHOWN), [*build_rows(SHOWN, self.rows)]

@@ -89,8 +89,8 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
                 system_calls.chmod(path, current & mode)
             # Some disks reject or ignore chmod(). Such a disk has the same permissions for all
             # folders.
-            left = system_calls.lstat(path).st_mode & ~mode & 0o077
-            if left and not folder_access.ignores_file_modes(path):
+            excess_mode = system_calls.lstat(path).st_mode & ~mode & 0o077
+            if excess_mode and not folder_access.ignores_file_modes(path):
                 raise BundleError(
                     f"other users can still access {path} (mode {stat.S_IMODE(current):04o})",
                     hint=f"as the owner of the folder, run chmod {mode:o} '{path}'",

@@ -142,8 +142,8 @@ def _acquire_lock(
     note = folder / OWNER_NAME
     try:
         for guard in lock_files.values():
-            left = deadline - time.monotonic()
-            guard.acquire(timeout=-1 if left == float("inf") else max(left, 0.0))
+            seconds_left = deadline - time.monotonic()
+            guard.acquire(timeout=-1 if seconds_left == float("inf") else max(seconds_left, 0.0))
         for path in lock_files:
             folder_access.set_access_rights(path)
     except Timeout:

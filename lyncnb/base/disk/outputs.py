@@ -127,8 +127,8 @@ def match_packed_file(member: str, content: Test) -> Test:
             archive = zipfile.ZipFile(file)
             first = next((m for m in archive.infolist() if m.filename.endswith(member)), None)
             if first is not None and first.compress_type in _COMPRESSIONS:
-                with archive.open(first) as inside:
-                    return content(inside)
+                with archive.open(first) as packed_file:
+                    return content(packed_file)
         return False
 
     return is_match

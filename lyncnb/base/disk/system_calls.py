@@ -163,9 +163,9 @@ def describe_error(
     """Convert an operating system error to an error with a hint about the cause."""
     # A path with a zero byte or an unpaired surrogate raises ValueError.
     if isinstance(error, ValueError):
-        shown = ascii(os.fspath(path))[1:-1]
+        escaped_path = ascii(os.fspath(path))[1:-1]
         return BundleError(
-            f"{shown}: cannot {action}: the file name is not valid",
+            f"{escaped_path}: cannot {action}: the file name is not valid",
             hint="enter the file name again",
         )
     hint = HINTS.get(error.errno or 0, "check the folder, and then try again")

@@ -89,9 +89,9 @@ def find_other_users(path: str | os.PathLike[str]) -> tuple[str, ...]:
         free(security)
     if not entries:
         return ("S-1-1-0",)
-    own = (*_ALLOWED, find_user_sid())
+    allowed_sids = (*_ALLOWED, find_user_sid())
     return tuple(
-        dict.fromkeys(sid for kind, _, _, sid in entries if kind == "A" and sid not in own)
+        dict.fromkeys(sid for kind, _, _, sid in entries if kind == "A" and sid not in allowed_sids)
     )
 
 

@@ -47,7 +47,7 @@ def _create_environment() -> Environment:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     root = package_files(__package__.partition(".")[0])
-    made = Environment(
+    environment = Environment(
         loader=FunctionLoader(lambda name: root.joinpath(name).read_text("utf-8")),
         autoescape=True,
         # A missing value in a template is an error. By default, it would be blank text.
@@ -55,10 +55,10 @@ def _create_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["breakable"] = allow_line_breaks
-    made.filters["css_text"] = quote_css_text
-    made.globals["linked_parts"] = split_source
-    return made
+    environment.filters["breakable"] = allow_line_breaks
+    environment.filters["css_text"] = quote_css_text
+    environment.globals["linked_parts"] = split_source
+    return environment
 
 
 def allow_line_breaks(text: object) -> Markup:

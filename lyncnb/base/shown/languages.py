@@ -68,13 +68,13 @@ def _load_patterns(table: str) -> list[tuple[str, re.Pattern[str], str]]:
 def _compile_pattern(pieces: list[str]) -> re.Pattern[str]:
     """Compile a text with placeholders to a pattern in which each value is as short as possible."""
     pattern, seen = re.escape(pieces[0]), set()
-    rest = list(zip(pieces[1::3], pieces[3::3]))
-    for number, (name, fixed) in enumerate(rest, 1):
+    placeholders = list(zip(pieces[1::3], pieces[3::3]))
+    for number, (name, fixed) in enumerate(placeholders, 1):
         value = f"(?P={name})" if name in seen else f"(?P<{name}>.+{'?' if fixed else ''})"
         seen.add(name)
         group = f"{value}{re.escape(fixed)}"
         # An atomic group is matched only once, so matching a long text takes linear time.
-        pattern += group if number == len(rest) else f"(?>{group})"
+        pattern += group if number == len(placeholders) else f"(?>{group})"
     return re.compile(pattern, re.DOTALL)
 
 
@@ -98,8 +98,8 @@ def _translate(text: str, language: str, table: str) -> str:
         assert match is not None
         before, name, star, after = placeholder.groups("")
         value = _translate(match[name], language, values) if star else match[name]
-        begin = "" if _is_chinese(value[0]) else before
-        return f"{begin}{value}{'' if _is_chinese(value[-1]) else after}"
+        prefix = "" if _is_chinese(value[0]) else before
+        return f"{prefix}{value}{'' if _is_chinese(value[-1]) else after}"
 
     for fixed, pattern, other in _load_patterns(table):
         if fixed in text and (match := pattern.fullmatch(text)):

@@ -55,8 +55,8 @@ class Origin:
         facts = dict(self.facts())
         first = facts.pop("Deployment", "")
         translate = make_translator(self.lang)
-        named = (f"{translate(name)}{translate(': ')}{text}" for name, text in facts.items())
-        return " · ".join([*([first] if first else []), *named])
+        fact_texts = (f"{translate(name)}{translate(': ')}{text}" for name, text in facts.items())
+        return " · ".join([*([first] if first else []), *fact_texts])
 
     @property
     def author(self) -> str:

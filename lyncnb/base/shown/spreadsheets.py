@@ -489,11 +489,11 @@ def truncate_text(text: str) -> str:
     """
     if len(text) <= CELL_LENGTH:
         return text
-    ending = (
+    note = (
         " … (the text is longer than a cell can contain; the JSON document contains the "
         "complete text)"
     )
-    return text[: CELL_LENGTH - len(ending)] + ending
+    return text[: CELL_LENGTH - len(note)] + note
 
 
 def _lay_out(sheet: Sheet) -> _Layout:

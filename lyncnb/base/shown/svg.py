@@ -83,13 +83,13 @@ def shorten_text(text: str, width: float, size: float) -> str:
     if measure_text(text, size) <= width:
         return text
     # Every character is at least a quarter of the font size wide.
-    kept = min(len(text) - 1, int(width / size * 4))
-    while kept > 2:
-        head = (kept * 3 + 4) // 5
-        short = f"{text[:head]}…{text[len(text) - (kept - head) :]}"
+    length = min(len(text) - 1, int(width / size * 4))
+    while length > 2:
+        head = (length * 3 + 4) // 5
+        short = f"{text[:head]}…{text[len(text) - (length - head) :]}"
         if measure_text(short, size) <= width:
             return short
-        kept -= 1
+        length -= 1
     return "…"
 
 
@@ -131,18 +131,19 @@ class Drawing:
     ) -> None:
         """Write a line of text at the baseline ``y``. ``name`` identifies the text for clicks."""
         cls = f' class="{css_class}"' if css_class else ""
-        at = "" if anchor == "start" else f' text-anchor="{anchor}"'
+        anchor_attribute = "" if anchor == "start" else f' text-anchor="{anchor}"'
         name_attribute = f' data-name="{_escape(name)}"' if name else ""
         self._shapes.append(
-            f'<text x="{_round(x)}" y="{_round(y)}"{at}{cls}{name_attribute}>{_escape(text)}</text>'
+            f'<text x="{_round(x)}" y="{_round(y)}"{anchor_attribute}{cls}{name_attribute}>'
+            f"{_escape(text)}</text>"
         )
 
     def draw_slanted_text(self, x: float, y: float, text: str, css_class: str = "") -> None:
         """Write a diagonal heading for a narrow column. The heading begins at (x, y)."""
-        at = f"{_round(x)} {_round(y)}"
+        position = f"{_round(x)} {_round(y)}"
         cls = f' class="{css_class}"' if css_class else ""
         self._shapes.append(
-            f'<text transform="translate({at})rotate(-52)"{cls}>{_escape(text)}</text>'
+            f'<text transform="translate({position})rotate(-52)"{cls}>{_escape(text)}</text>'
         )
 
     def draw_path(self, points: list[tuple[float, float]], css_class: str) -> None:
@@ -153,10 +154,10 @@ class Drawing:
 
     def draw_arrowhead(self, x: float, y: float, direction: int, css_class: str) -> None:
         """Draw an arrowhead at (x, y). With the direction 1, it points to the right."""
-        back = x - 7 * direction
+        base_x = x - 7 * direction
         self._shapes.append(
-            f'<path d="M{_round(x)} {_round(y)}L{_round(back)} {_round(y - 4)}'
-            f'L{_round(back)} {_round(y + 4)}Z" class="tip-{css_class}"/>'
+            f'<path d="M{_round(x)} {_round(y)}L{_round(base_x)} {_round(y - 4)}'
+            f'L{_round(base_x)} {_round(y + 4)}Z" class="tip-{css_class}"/>'
         )
 
     def draw_disc(self, x: float, y: float, radius: float, css_class: str) -> None:
@@ -190,9 +191,11 @@ class Drawing:
             is not
             marked.
         """
-        listed = " ".join(pools)
+        pool_names = " ".join(pools)
         attributes = (
-            f' data-pools="{_escape(listed)}" data-label="{_escape(label)}"' if listed else ""
+            f' data-pools="{_escape(pool_names)}" data-label="{_escape(label)}"'
+            if pool_names
+            else ""
         )
         self._shapes.append(f"<g{attributes}>")
         yield
@@ -265,5 +268,5 @@ def _round(value: float) -> str:
 
 def _escape(text: str) -> str:
     # XML does not allow these characters. A single one would make the whole picture unreadable.
-    kept = "".join(c if c >= " " and c not in "\ufffe\uffff" else " " for c in text)
-    return html.escape(kept.encode("utf-8", "replace").decode("utf-8"), quote=True)
+    cleaned = "".join(c if c >= " " and c not in "\ufffe\uffff" else " " for c in text)
+    return html.escape(cleaned.encode("utf-8", "replace").decode("utf-8"), quote=True)

@@ -366,8 +366,10 @@ def count_of(number: int, noun: str) -> str:
 
 def join_first(texts: Sequence[str], max_shown: int, *, separator: str = ", ") -> str:
     """Join the first texts, and add how many are not shown, as in "a, b and 3 more"."""
-    left = len(texts) - max_shown
-    return separator.join(texts[:max_shown]) + (f" and {left:,} more" if left > 0 else "")
+    hidden_count = len(texts) - max_shown
+    return separator.join(texts[:max_shown]) + (
+        f" and {hidden_count:,} more" if hidden_count > 0 else ""
+    )
 
 
 def count_statements(
@@ -459,18 +461,20 @@ def rows_to_html(
         The elements ``<style>`` and ``<table>``. Rows after the 10th are collapsed. If rows are
         omitted, a ``<p>`` follows.
     """
-    shown = rows if limit is None else rows[:limit]
+    visible_rows = rows if limit is None else rows[:limit]
     lines = [
         TABLE_STYLE,
-        *_format_table(columns, shown[:ROWS_OPEN], ids[:ROWS_OPEN], caption, is_linked),
+        *_format_table(columns, visible_rows[:ROWS_OPEN], ids[:ROWS_OPEN], caption, is_linked),
     ]
-    if len(shown) > ROWS_OPEN:
-        more = f"Show all {len(shown):,} rows ({len(shown) - ROWS_OPEN:,} more)"
-        lines.append(f'<details class="lyncnb-more"><summary>{more}</summary>')
-        lines += _format_table(columns, shown[ROWS_OPEN:], ids[ROWS_OPEN:], "", is_linked)
+    if len(visible_rows) > ROWS_OPEN:
+        summary_text = (
+            f"Show all {len(visible_rows):,} rows ({len(visible_rows) - ROWS_OPEN:,} more)"
+        )
+        lines.append(f'<details class="lyncnb-more"><summary>{summary_text}</summary>')
+        lines += _format_table(columns, visible_rows[ROWS_OPEN:], ids[ROWS_OPEN:], "", is_linked)
         lines.append("</details>")
-    if len(shown) < len(rows):
-        lines.append(f"<p>{_escape(describe_shown_rows(len(shown), len(rows)))}</p>")
+    if len(visible_rows) < len(rows):
+        lines.append(f"<p>{_escape(describe_shown_rows(len(visible_rows), len(rows)))}</p>")
     lines += [f"<p>{_escape(remark)}</p>" for remark in remarks]
     return "\n".join(lines)
 
@@ -512,9 +516,9 @@ def _format_cell(value: Any, is_long: re.Pattern[str]) -> str:
     ]
     if len(chips) <= _CHIPS_OPEN + 2:
         return " ".join(chips)
-    rest = len(chips) - _CHIPS_OPEN
+    hidden_count = len(chips) - _CHIPS_OPEN
     return " ".join(chips[:_CHIPS_OPEN]) + collapse_html(
-        f"{rest} more", " ".join(chips[_CHIPS_OPEN:])
+        f"{hidden_count} more", " ".join(chips[_CHIPS_OPEN:])
     )
 
 
@@ -539,7 +543,8 @@ def _allow_breaks(text: str, is_long: re.Pattern[str]) -> str:
 def _split_word(word: str, max_letters: int) -> Iterator[str]:
     for piece in _BREAK_AFTER.split(word):
         yield from (
-            _escape(piece[at : at + max_letters]) for at in range(0, len(piece), max_letters)
+            _escape(piece[start : start + max_letters])
+            for start in range(0, len(piece), max_letters)
         )
 
 
@@ -562,9 +567,9 @@ def collapse_html(summary: str, fragment: str, *, on_paper: bool = True) -> str:
     return f"<details{mark}><summary>{_escape(summary)}</summary>{fragment}</details>"
 
 
-def describe_shown_rows(shown: int, total: int) -> str:
+def describe_shown_rows(visible_count: int, total: int) -> str:
     """Return a sentence that says how many rows of a table are visible."""
-    return f"This table shows only the first {shown:,} of {total:,} rows."
+    return f"This table shows only the first {visible_count:,} of {total:,} rows."
 
 
 def format_paragraph(text: str) -> str:

@@ -119,10 +119,10 @@ def _divide_width(
     needs = sorted(
         range(len(widths)), key=lambda column: preferred_widths[column] - minimum_widths[column]
     )
-    for left, column in zip(range(len(needs), 0, -1), needs, strict=True):
-        more = min(preferred_widths[column] - minimum_widths[column], spare // left)
-        widths[column] += more
-        spare -= more
+    for columns_left, column in zip(range(len(needs), 0, -1), needs, strict=True):
+        extra = min(preferred_widths[column] - minimum_widths[column], spare // columns_left)
+        widths[column] += extra
+        spare -= extra
     return widths
 
 
@@ -162,6 +162,6 @@ def format_report(report: Report, *, width: int) -> Iterator[str]:
         if title := block.formats[""]:
             yield title
         rows = [*block.rows()]
-        shown = rows[: block.limit]
-        yield from format_table(block.headings(), shown, width=width)
-        yield from describe_hidden_rows(len(rows) - len(shown))
+        visible_rows = rows[: block.limit]
+        yield from format_table(block.headings(), visible_rows, width=width)
+        yield from describe_hidden_rows(len(rows) - len(visible_rows))

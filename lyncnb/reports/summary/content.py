@@ -412,16 +412,18 @@ class Block:
         """Add certificate numbers to a text, unless the text applies to all certificates."""
         if len(ids) == len(self.members):
             return words
-        chosen = [member for member in self.members if member.id in ids]
-        if any(not member.number for member in chosen):
-            servers = join_first([server for member in chosen for server in member.servers], 3)
+        selected_members = [member for member in self.members if member.id in ids]
+        if any(not member.number for member in selected_members):
+            servers = join_first(
+                [server for member in selected_members for server in member.servers], 3
+            )
             return f"{servers}: {words}"
-        return f"no. {', '.join(list_number_ranges(chosen, ids))}: {words}"
+        return f"no. {', '.join(list_number_ranges(selected_members, ids))}: {words}"
 
     def list_names(self, member: Member) -> tuple[str, ...]:
         """Return a certificate's subject alternative names in order."""
-        own = member.servers[0] if member.servers else ""
-        return tuple(name or own for name in self.alternative_names)
+        own_server = member.servers[0] if member.servers else ""
+        return tuple(name or own_server for name in self.alternative_names)
 
     @property
     def has_fingerprints(self) -> bool:
@@ -480,8 +482,8 @@ class ServerLine:
 
     def join_labels(self, labels: Mapping[str, str]) -> str:
         """Return the labels of the server's certificates as one text."""
-        named = [label for _, label in self.list_labels(labels)]
-        return ("; " if any("," in label for label in named) else ", ").join(named)
+        texts = [label for _, label in self.list_labels(labels)]
+        return ("; " if any("," in label for label in texts) else ", ").join(texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -707,17 +709,19 @@ def _format_server_count(summary: Summary) -> str:
 
 def shorten_summary(summary: Summary, max_certificates: int) -> Summary:
     """Return a summary with only the first certificates, and with the number of the others."""
-    kept, left = [], max_certificates
+    shown_blocks, remaining = [], max_certificates
     for block in summary.blocks:
-        members = block.members[:left]
-        left -= len(members)
+        members = block.members[:remaining]
+        remaining -= len(members)
         if members:
-            kept.append(block if members == block.members else replace(block, members=members))
-    shown = sum(len(block.members) for block in kept)
+            shown_blocks.append(
+                block if members == block.members else replace(block, members=members)
+            )
+    shown_count = sum(len(block.members) for block in shown_blocks)
     total = sum(len(block.members) for block in summary.blocks)
-    if shown == total:
+    if shown_count == total:
         return summary
-    return replace(summary, blocks=tuple(kept), left_out=total - shown)
+    return replace(summary, blocks=tuple(shown_blocks), left_out=total - shown_count)
 
 
 #: The headings above the findings, one for each severity. Notices are in a separate list.
@@ -768,10 +772,10 @@ def format_certificate_numbers(members: Iterable[Member], ids: Collection[str]) 
 
     Without numbers, return how many certificates there are.
     """
-    chosen = [member for member in members if member.id in ids]
-    if any(not member.number for member in chosen):
-        return count_of(len(chosen), "certificate")
-    runs = list_number_ranges(chosen, ids)
+    selected_members = [member for member in members if member.id in ids]
+    if any(not member.number for member in selected_members):
+        return count_of(len(selected_members), "certificate")
+    runs = list_number_ranges(selected_members, ids)
     if len(runs) > _NUMBERS:
         return f"certificates {', '.join(runs[:_NUMBERS])} …"
     if len(runs) == 1:

@@ -85,8 +85,8 @@ def write_summary(summary: Summary, suffix: str) -> bytes:
 
 
 def _write_csv(summary: Summary) -> bytes:
-    made = list_columns(CSV)
-    return to_csv(list_headings(made), build_rows(made, summary.lines()))
+    csv_columns = list_columns(CSV)
+    return to_csv(list_headings(csv_columns), build_rows(csv_columns, summary.lines()))
 
 
 def _write_xlsx(summary: Summary) -> bytes:
@@ -97,8 +97,8 @@ def _write_xlsx(summary: Summary) -> bytes:
 
 
 def _write_shortened(write: Callable[..., str | bytes], summary: Summary) -> bytes:
-    made = write(shorten_summary(summary, PAGE_ROWS), rows_shown=PAGE_ROWS)
-    return made if isinstance(made, bytes) else made.encode("utf-8", "replace")
+    output = write(shorten_summary(summary, PAGE_ROWS), rows_shown=PAGE_ROWS)
+    return output if isinstance(output, bytes) else output.encode("utf-8", "replace")
 
 
 # The formats of the summary. The JSON document of a plan is not a summary.

@@ -167,13 +167,13 @@ def _find_own_server(certificate: PlannedCertificate) -> str:
 
 def _make_block_key(certificate: PlannedCertificate) -> tuple[object, ...]:
     """Return the values that all certificates in a block have in common."""
-    own = _find_own_server(certificate)
+    own_server = _find_own_server(certificate)
     return (
         certificate.role, certificate.site, certificate.pool, certificate.usages,
         certificate.subject, certificate.extended_key_usage, certificate.key, certificate.hash,
         certificate.shared_by, certificate.rule, certificate.issuer, certificate.ca,
         certificate.at_set_up,
-        tuple(entry.reasons if entry.name == own else entry for entry in
+        tuple(entry.reasons if entry.name == own_server else entry for entry in
               certificate.subject_alt_name),
     )  # fmt: skip
 
@@ -198,7 +198,7 @@ class _BlockMaker:
         has_sibling: bool,
     ) -> Block:
         first_certificate, is_folded = group[0][1], len(group) > 1
-        own = _find_own_server(first_certificate) if is_folded else ""
+        own_server = _find_own_server(first_certificate) if is_folded else ""
         rule = self._by_id.get(first_certificate.rule)
         return Block(
             place=position,
@@ -208,9 +208,9 @@ class _BlockMaker:
             site=first_certificate.site,
             usages=first_certificate.usages,
             subject=first_certificate.subject.to_rfc4514(),
-            names=tuple(self._list_needed_names(first_certificate, own)),
+            names=tuple(self._list_needed_names(first_certificate, own_server)),
             alternative_names=tuple(
-                "" if name == own else str(name) for name in first_certificate.names
+                "" if name == own_server else str(name) for name in first_certificate.names
             ),
             extended_key_usage=first_certificate.extended_key_usage,
             key=str(first_certificate.key),
@@ -253,7 +253,7 @@ class _BlockMaker:
         )
 
     def _list_needed_names(
-        self, certificate: PlannedCertificate, own: str
+        self, certificate: PlannedCertificate, own_server: str
     ) -> Iterator[NeededNames]:
         subject = certificate.subject.common_name
         alternative = frozenset(certificate.names)
@@ -262,13 +262,13 @@ class _BlockMaker:
             rule = self._by_id.get(certificate.rule)
             groups[True, False, (rule.subject_name,) if rule else ()] = [subject]
         for entry in certificate.subject_alt_name:
-            key = (entry.name == subject, entry.name == own, tuple(entry.reasons))
+            key = (entry.name == subject, entry.name == own_server, tuple(entry.reasons))
             groups.setdefault(key, []).append(str(entry.name))
         for (is_subject, is_own, rule_ids), names in groups.items():
-            why, sources = self._explain_rules(rule_ids)
+            reasons, sources = self._explain_rules(rule_ids)
             yield NeededNames(
                 names=() if is_own else tuple(names),
-                why=why,
+                why=reasons,
                 rules=rule_ids,
                 sources=sources,
                 is_subject=is_subject,

@@ -122,9 +122,9 @@ def _format_block(block: Block, translate: Callable[[str], str]) -> Iterator[str
     yield "".join(
         f"- {translate(name)}: {escape_markdown(value)}\n" for name, value in facts if value
     )
-    own = translate("each server’s own name")
+    own_name = translate("each server’s own name")
     rows = [
-        (own if group.is_own else ", ".join(group.names), " ".join(group.why))
+        (own_name if group.is_own else ", ".join(group.names), " ".join(group.why))
         for group in block.names
     ]
     if rows:

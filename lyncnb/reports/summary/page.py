@@ -184,8 +184,8 @@ def describe_omissions(summary: Summary) -> str:
     """Return text about how many certificates the page omits, or "" if it shows all of them."""
     if not summary.left_out:
         return ""
-    shown = sum(len(block.members) for block in summary.blocks)
+    shown_count = sum(len(block.members) for block in summary.blocks)
     return (
-        f"This page shows the first {shown:,} of {shown + summary.left_out:,} "
+        f"This page shows the first {shown_count:,} of {shown_count + summary.left_out:,} "
         "certificates. The CSV and XLSX files contain all certificates."
     )

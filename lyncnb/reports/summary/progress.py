@@ -102,12 +102,17 @@ def compute_progress_digest(
         files, issued = request.files, request.issued
         fields: tuple[str, ...] = (request.id, str(request.number), files.csr, files.key)
         fields = (*fields, request.csr_sha256, request.spki_sha256)
-        back: tuple[str, ...] = ()
+        issued_fields: tuple[str, ...] = ()
         if issued is not None:
-            back = (issued.sha256, issued.not_before, issued.not_after)
+            issued_fields = (issued.sha256, issued.not_before, issued.not_after)
         elif request.covered is not None:
-            back = ("covered", request.covered.thumbprint_sha1, request.covered.not_after)
-        fields = (*fields, *_list_times(request), *back, *(("refused",) if request.refused else ()))
+            issued_fields = ("covered", request.covered.thumbprint_sha1, request.covered.not_after)
+        fields = (
+            *fields,
+            *_list_times(request),
+            *issued_fields,
+            *(("refused",) if request.refused else ()),
+        )
         if request.key_holder:
             fields = (*fields, "key on", request.key_holder)
         fields = (*fields, *request.import_commands, *request.assign_commands)
@@ -256,8 +261,8 @@ def _list_timeline_facts(summary: Summary) -> Iterator[DatedFact]:
         )
     for (begins, ends, renew), members in _group_by_days(dated_members).items():
         numbers = ", ".join(list_number_ranges(every, {member.id for member in members}))
-        ended = ends < changed
-        words = "ended" if ended else f"renew from {renew}"
+        has_ended = ends < changed
+        words = "ended" if has_ended else f"renew from {renew}"
         if numbers and len(numbers) <= _SHORT:
             words += f": no. {numbers}"
         for member in members:

@@ -171,14 +171,14 @@ def _list_domain_owner_tasks(stages: _Stages) -> Iterator[Ask]:
         stages.list_ids(*_NOT_ISSUED),
         stages.list_ids("issued", "packaged", "deployed"),
     )
-    ordered, wanted, validated = set(), set(), set()
+    ordered, needed_domains, validated = set(), set(), set()
     for line in summary.members:
         if line.block.issuer != "public":
             continue
         domains = {str(DnsName(name).registered_domain or name) for name in line.names}
         if line.member.id in waiting:
             ordered.add(line.member.id)
-            wanted |= domains
+            needed_domains |= domains
         elif line.member.id in issued:
             validated |= domains
     public = {line.member.id for line in summary.members if line.block.issuer == "public"}
@@ -187,11 +187,11 @@ def _list_domain_owner_tasks(stages: _Stages) -> Iterator[Ask]:
         for finding in summary.findings
         if finding.severity == "notice" and finding.about in public
     }
-    if codes and ordered and (left := sorted(wanted - validated)):
+    if codes and ordered and (pending_domains := sorted(needed_domains - validated)):
         yield Ask(
             who="Domain owners",
             what=(
-                f"Prepare the DNS zones of {join_first(left, _DOMAINS)} for the public "
+                f"Prepare the DNS zones of {join_first(pending_domains, _DOMAINS)} for the public "
                 "CA, so that the CA can validate control of the domains "
                 f"({count_of(len(codes), 'notice')})."
             ),
@@ -212,8 +212,9 @@ def _list_authority_tasks(
     in_all = f", {len(missing):,} in all," if " to " in words else ""
     task = f"Issue {words}{in_all} as requested, with all names."
     covered = sum(member.stage == "covered" for member in members)
-    if back := len(members) - len(missing) - covered:
-        task += f" {back:,} of {back + len(missing):,} {'is' if back == 1 else 'are'} issued."
+    if issued_count := len(members) - len(missing) - covered:
+        verb = "is" if issued_count == 1 else "are"
+        task += f" {issued_count:,} of {issued_count + len(missing):,} {verb} issued."
     if covered:
         task += f" Installed certificates cover {count_of(covered, 'more request')}."
     if refused := {member.id for member in members if member.stage == "refused"}:
@@ -283,11 +284,11 @@ def _list_renewal_tasks(stages: _Stages) -> Iterator[Ask]:
     for member in in_use:
         if member.renew_from <= until:
             groups[member.valid_until, max(member.renew_from, changed)].append(member)
-    for (ends, renew), members in sorted(groups.items()):
+    for (valid_until, renew), members in sorted(groups.items()):
         numbers = stages.name_ids({member.id for member in members})
         yield _build_planner_task(
-            f"Renew {numbers}, {'expired on' if ends < changed else 'valid until'} {ends}: create "
-            "new requests, and send them to the CA.",
+            f"Renew {numbers}, {'expired on' if valid_until < changed else 'valid until'} "
+            f"{valid_until}: create new requests, and send them to the CA.",
             "now" if renew == changed else f"from {renew}",
             anchor="days" if stages.summary.picture else "",
         )

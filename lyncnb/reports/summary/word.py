@@ -203,10 +203,11 @@ def _add_block(
 ) -> None:
     document.add_heading(block.heading, level=2)
     site = f", site {block.site}" if block.site else ""
-    own = (fact for fact in list_common_facts(block) if fact not in common)
+    own_facts = (fact for fact in list_common_facts(block) if fact not in common)
     text = (
         f"{block.title}{site}: {block.sharing}. {translate('In use as')}: {block.assigned_usages}. "
-        f"{translate('Subject name')}: {block.subject_words}. {_translate_facts(own, translate)}"
+        f"{translate('Subject name')}: {block.subject_words}. "
+        f"{_translate_facts(own_facts, translate)}"
     ).rstrip()
     if block.concerns:
         text += f" {translate('Findings')}: {', '.join(block.concerns)}."

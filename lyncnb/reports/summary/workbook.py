@@ -147,11 +147,11 @@ def _build_sheet(
     has_filter: bool = True,
 ) -> Sheet:
     """Return a sheet with a row for each item. Parameter ``described`` defines its columns."""
-    made = columns(*((heading, value) for heading, value, _ in described))
+    sheet_columns = columns(*((heading, value) for heading, value, _ in described))
     return Sheet(
         title=title,
-        columns=tuple(list_headings(made)),
-        rows=lambda: build_rows(made, items()),
+        columns=tuple(list_headings(sheet_columns)),
+        rows=lambda: build_rows(sheet_columns, items()),
         widths=tuple(width for *_, width in described),
         links=links,
         has_filter=has_filter,
@@ -250,5 +250,5 @@ def _format_needed_certificates(labels: Mapping[str, str], line: ServerLine) -> 
 def _list_renewals(summary: Summary) -> list[Line]:
     """Return the certificates with a known expiration date, in the order of the columns."""
     values = [column.value for column in list_columns(RENEWALS)]
-    back = (line for line in summary.members if line.member.valid_until)
-    return sorted(back, key=lambda line: [value(line) for value in values])
+    dated_lines = (line for line in summary.members if line.member.valid_until)
+    return sorted(dated_lines, key=lambda line: [value(line) for value in values])

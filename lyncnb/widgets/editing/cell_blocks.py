@@ -77,11 +77,11 @@ def apply_block(
     TakenBlock
         The new topology, and the rejected cells and rows with the reasons.
     """
-    taken = TakenBlock(topology=topology)
-    _apply_cells(taken, list(cells))
+    result = TakenBlock(topology=topology)
+    _apply_cells(result, list(cells))
     if add:
-        _apply_rows(taken, [(number, dict(row)) for number, row in enumerate(add, start=1)])
-    return taken
+        _apply_rows(result, [(number, dict(row)) for number, row in enumerate(add, start=1)])
+    return result
 
 
 def describe_block(old_topology: Topology, applied_block: TakenBlock, description: str) -> str:
@@ -241,9 +241,9 @@ class _Holders:
         self._scope = scope
         self._holders: dict[str, list[int]] = {}
         if self._groups and name in topology.columns:
-            at = topology.columns.index(name)
+            column_index = topology.columns.index(name)
             for index, row in enumerate(topology.cells):
-                if row[at]:
+                if row[column_index]:
                     self._holders.setdefault(self._groups[index], []).append(index)
 
     def describe_group(self, row_index: int) -> str:
@@ -290,8 +290,8 @@ def plan_pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, d
     for column in list_topology_columns():
         if column.scope != "pool" or column.name not in topology.columns:
             continue
-        at = topology.columns.index(column.name)
-        texts = [row[at] for row in topology.cells]
+        column_index = topology.columns.index(column.name)
+        texts = [row[column_index] for row in topology.cells]
         for index in sorted(moved):
             staying = [p for p in members[before[index]] if p not in moved]
             joined = [p for p in members.get(after[index], ()) if p not in moved]
@@ -307,10 +307,10 @@ def plan_pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, d
         if moved.issuperset(members[old]) and len(new) == 1:
             renamed[old] = new.pop()
     if renamed and "backup_pool" in topology.columns:
-        at = topology.columns.index("backup_pool")
+        column_index = topology.columns.index("backup_pool")
         for index, row in enumerate(topology.cells):
-            if row[at] in renamed:
-                changes.setdefault(index, {}).setdefault("backup_pool", renamed[row[at]])
+            if row[column_index] in renamed:
+                changes.setdefault(index, {}).setdefault("backup_pool", renamed[row[column_index]])
     return changes
 
 
@@ -337,8 +337,8 @@ def copy_rows(topology: Topology, row_indices: Sequence[int]) -> list[dict[str, 
     """
     columns = topology.columns
     scopes = {column.name: column.scope for column in list_topology_columns()}
-    at = columns.index("server_fqdn")
-    taken = {row[at] for row in topology.cells}
+    server_column = columns.index("server_fqdn")
+    used_names = {row[server_column] for row in topology.cells}
     rows: list[dict[str, str]] = []
     new_names: dict[str, str] = {}
     for index in row_indices:
@@ -348,10 +348,10 @@ def copy_rows(topology: Topology, row_indices: Sequence[int]) -> list[dict[str, 
         row = {name: text for name, text in row.items() if scopes.get(name) not in blank}
         # The rows of a server with several roles get the same new name.
         server = row["server_fqdn"]
-        row["server_fqdn"] = new_names.setdefault(server, find_next_name(server, taken))
+        row["server_fqdn"] = new_names.setdefault(server, find_next_name(server, used_names))
         if not in_pool:
             row.pop("pool_fqdn", None)
-        taken.add(row["server_fqdn"])
+        used_names.add(row["server_fqdn"])
         rows.append({name: str(text) for name, text in row.items() if text})
     return rows
 

@@ -303,10 +303,10 @@ def format_error(error: LyncnbError) -> list[str]:
     if len(problems) == 1:
         lines = [f"Not done: {_describe_problem(problems[0])}"]
     else:
-        shown = problems if len(problems) == 2 else problems[:1]
-        lines = [f"Not done: {error.message}", *map(_describe_problem, shown)]
-        if len(shown) < len(problems):
-            lines.append(f"… and {len(problems) - len(shown):,} more problems")
+        first_problems = problems if len(problems) == 2 else problems[:1]
+        lines = [f"Not done: {error.message}", *map(_describe_problem, first_problems)]
+        if len(first_problems) < len(problems):
+            lines.append(f"… and {len(problems) - len(first_problems):,} more problems")
     hints = [error.hint, *(problem.hint for problem in problems)]
     lines += [f"What to do: {hint}" for hint in dict.fromkeys(hints) if hint]
     return lines[:4]
@@ -334,8 +334,12 @@ def format_all_problems(error: LyncnbError) -> list[str]:
 def describe_unexpected_error(error: Exception) -> list[str]:
     """Describe where an unexpected error occurred, without values that could be secret."""
     frames = traceback.extract_tb(error.__traceback__)
-    inside = [frame for frame in frames if "lyncnb" in Path(frame.filename).parts]
-    line = f" in {Path(inside[-1].filename).name} line {inside[-1].lineno}" if inside else ""
+    lyncnb_frames = [frame for frame in frames if "lyncnb" in Path(frame.filename).parts]
+    line = (
+        f" in {Path(lyncnb_frames[-1].filename).name} line {lyncnb_frames[-1].lineno}"
+        if lyncnb_frames
+        else ""
+    )
     return [
         "lyncnb could not complete this action because of an internal error. Nothing was changed.",
         f"The error is {type(error).__name__}{line}.",

@@ -87,11 +87,11 @@ def find_edits(loaded_state: State, current_state: State) -> ServerEdits:
         elif old != row:
             values = [(name, str(new)) for name, new, text in zip(columns, row, old) if new != text]
             groups.setdefault(tuple(values), []).append(keys[row_id])
-    left = set(current_state.ids)
+    remaining_ids = set(current_state.ids)
     return ServerEdits(
         change=tuple((tuple(servers), dict(values)) for values, servers in groups.items()),
         add=tuple(added),
-        remove=tuple(keys[row_id] for row_id in loaded_state.ids if row_id not in left),
+        remove=tuple(keys[row_id] for row_id in loaded_state.ids if row_id not in remaining_ids),
     )
 
 
@@ -142,16 +142,16 @@ def list_change_rows(loaded_state: State, current_state: State) -> list[tuple[st
         for heading, was, text in zip(titles, old, row):
             if text != was:
                 rows.append((was_named[row_id], heading, str(was), str(text)))
-    left = set(current_state.ids)
+    remaining_ids = set(current_state.ids)
     rows += [
         (was_named[row_id], "(whole row)", "in the table", "removed")
         for row_id in before
-        if row_id not in left
+        if row_id not in remaining_ids
     ]
-    for name, chosen in find_option_changes(loaded_state.options, current_state.options).items():
+    for name, new_value in find_option_changes(loaded_state.options, current_state.options).items():
         before_it = convert_to_plain(getattr(loaded_state.options, name))
         rows.append(
-            ("(options)", LABELS.get(name, name), _format_text(before_it), _format_text(chosen))
+            ("(options)", LABELS.get(name, name), _format_text(before_it), _format_text(new_value))
         )
     return rows
 

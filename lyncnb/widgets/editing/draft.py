@@ -88,8 +88,8 @@ class Draft:
         """
         if name not in self.topology.columns:
             return [""] * len(self.topology.cells)
-        at = self.topology.columns.index(name)
-        return [row[at] for row in self.topology.cells]
+        index = self.topology.columns.index(name)
+        return [row[index] for row in self.topology.cells]
 
     def map_indices_by_id(self) -> dict[int, int]:
         """Return the index of each row by its ID.

@@ -197,14 +197,14 @@ class EditorChannel(Channel[EditorToPage]):
         """Compute the table rows that the user sees first."""
         self._ahead = self._encode_first_rows()
 
-    def send_refusal(self, message_type: str, lines: Sequence[str], **more: Any) -> None:
+    def send_refusal(self, message_type: str, lines: Sequence[str], **fields: Any) -> None:
         """Report to the page why an action was rejected.
 
         The text contains the column headings that the page shows.
         """
         if message_type in EDITS:
             lines = list(map(explanations.replace_column_names, lines))
-        super().send_refusal(message_type, lines, **more)
+        super().send_refusal(message_type, lines, **fields)
 
     # -- The following methods send messages to the page of the editor.
     def _answer_first_message(self) -> None:
@@ -283,7 +283,7 @@ class EditorChannel(Channel[EditorToPage]):
         If writing fails, report it once and keep no more drafts.
         """
         if self.unsaved:
-            begin = time.monotonic()
+            start_time = time.monotonic()
             try:
                 self.unsaved.keep_draft()
             except LyncnbError as error:
@@ -295,7 +295,7 @@ class EditorChannel(Channel[EditorToPage]):
                 problem = Problem(message=f"{message}: {error.message}", hint=error.hint)
                 self.send_refusal("draft", format_error(LyncnbError(message, problems=(problem,))))
             self._draft_end = time.monotonic()
-            self._draft_seconds = self._draft_end - begin
+            self._draft_seconds = self._draft_end - start_time
 
     def _send_draft(self, unsaved: UnsavedEdits) -> None:
         draft = unsaved.find_draft()
@@ -374,7 +374,7 @@ class EditorChannel(Channel[EditorToPage]):
     def _send_options(self) -> None:
         editor = self.editor
         values: dict[str, Any] = {}
-        odd: dict[str, str] = {}
+        notes: dict[str, str] = {}
         for name in LABELS:
             value = convert_to_plain(getattr(editor.options, name))
             if isinstance(value, tuple):
@@ -382,12 +382,12 @@ class EditorChannel(Channel[EditorToPage]):
             values[name] = "" if value is None else value
         keys = ("", "internal", "public", *find_usage_issuers(editor.rules))
         for name in ("issuer", "ca"):
-            chosen = values.pop(name)
-            values.update((f"{name} {key}", chosen.get(key, "")) for key in keys)
+            values_by_usage = values.pop(name)
+            values.update((f"{name} {key}", values_by_usage.get(key, "")) for key in keys)
         for name, text, label in list_deployment_values(editor.topology):
             values[f"column:{name}"] = text
-            odd[f"column:{name}"] = label
-        self.send({"type": "options", "values": values, "odd": odd})
+            notes[f"column:{name}"] = label
+        self.send({"type": "options", "values": values, "odd": notes})
 
     def _send_state(self, description: str, counts: Mapping[str, int]) -> None:
         editor = self.editor
@@ -450,7 +450,7 @@ class EditorChannel(Channel[EditorToPage]):
 
     def _set_block(self, *, add: Sequence[BlockRow] = (), **parts: Any) -> None:
         before = self.editor.state
-        taken = self.editor.apply(set_block, add=tuple(add), **parts)
+        result = self.editor.apply(set_block, add=tuple(add), **parts)
         self.send({"type": "done", "added": []})
         new = sorted(set(self.editor.state.ids).difference(before.ids))
         ids = (*before.ids, *new)
@@ -460,7 +460,7 @@ class EditorChannel(Channel[EditorToPage]):
                 "text": cell.text,
                 "lines": _describe_problem(cell.problem),
             }
-            for cell in taken.refused[:_REFUSED_LISTED]
+            for cell in result.refused[:_REFUSED_LISTED]
         ]
         rows: list[RefusedRow] = [
             {
@@ -468,7 +468,7 @@ class EditorChannel(Channel[EditorToPage]):
                 "column": problem.column or "server_fqdn",
                 "lines": _describe_problem(problem),
             }
-            for number, problem in taken.refused_rows
+            for number, problem in result.refused_rows
         ]
         self.send(
             {
@@ -476,7 +476,7 @@ class EditorChannel(Channel[EditorToPage]):
                 "answered": [row.row for row in add],
                 "cells": wrong,
                 "rows": rows,
-                "lines": _describe_rejected_cells(taken),
+                "lines": _describe_rejected_cells(result),
                 "added": new,
                 "changed": self.editor.state is not before,
             }
@@ -528,13 +528,13 @@ class EditorChannel(Channel[EditorToPage]):
                 hint="save or undo the edits first",
             )
         source = editor.loaded.topology.source
-        kept = (
+        draft_note = (
             f" lyncnb keeps the edits to {source} as a draft. To restore the edits, open "
             "that table again."
         )
-        kept = "" if editor.is_saved else kept
+        draft_note = "" if editor.is_saved else draft_note
         editor.open(path)
-        self._send_saved(f"Opened: {path}.{kept}")
+        self._send_saved(f"Opened: {path}.{draft_note}")
         self._send_code()
 
     def _send_saved(self, text: str) -> None:

@@ -118,12 +118,12 @@ def remove_servers(draft: Draft, *, ids: RowIds) -> None:
     """Remove rows from the table. At least one row must remain."""
     indices = _find_selected_rows(draft, ids)
     removed = set(indices)
-    kept = tuple(row_id for n, row_id in enumerate(draft.state.ids) if n not in removed)
+    remaining_ids = tuple(row_id for n, row_id in enumerate(draft.state.ids) if n not in removed)
     topology, description = (
         draft.topology.with_rows(remove=indices),
         f"removed {_describe_servers(indices, draft)}",
     )
-    draft.enter_state(replace(draft.state, topology=topology, ids=kept, said=description))
+    draft.enter_state(replace(draft.state, topology=topology, ids=remaining_ids, said=description))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,15 +161,15 @@ def set_block(
     index_by_id, known = draft.map_indices_by_id(), {*draft.topology.columns, *_list_scopes()}
     texts = [CellText(index_by_id[c.row], c.column, c.text) for c in cells if c.row in index_by_id]
     rows = [{k: v for k, v in row.values.items() if k in known} for row in add]
-    taken = apply_block(draft.topology, texts, rows)
-    ids = (*draft.state.ids, *draft.create_ids(taken.added))
-    said = describe_block(draft.topology, taken, said)
-    topology = taken.topology
+    result = apply_block(draft.topology, texts, rows)
+    ids = (*draft.state.ids, *draft.create_ids(result.added))
+    said = describe_block(draft.topology, result, said)
+    topology = result.topology
     if any(row.before is not None for row in add):
-        order = _order_rows(draft, add, taken)
+        order = _order_rows(draft, add, result)
         topology, ids = topology.with_order(order), tuple(ids[old] for old in order)
     draft.enter_state(replace(draft.state, topology=topology, ids=ids, said=said))
-    return taken
+    return result
 
 
 def _order_rows(draft: Draft, add: Sequence[BlockRow], applied_block: TakenBlock) -> list[int]:
@@ -211,14 +211,14 @@ def edit_table(draft: Draft, *, edits: ServerEdits, description: str) -> None:
 
 def change_options(draft: Draft, *, values: Mapping[str, object], description: str = "") -> None:
     """Change options of the plan. A new value can be an object or text."""
-    wanted: dict[str, Any] = {
+    new_values: dict[str, Any] = {
         name: parse_option_value(name, value) for name, value in values.items()
     }
     description = description or "; ".join(
-        describe_option(name, value) for name, value in wanted.items()
+        describe_option(name, value) for name, value in new_values.items()
     )
     draft.enter_state(
-        replace(draft.state, options=replace(draft.options, **wanted), said=description)
+        replace(draft.state, options=replace(draft.options, **new_values), said=description)
     )
 
 
@@ -382,8 +382,12 @@ def find_other_members(draft: Draft, row_indices: Sequence[int], column: str) ->
         return []
     pools, roles = list_group_names(draft.topology, "pool"), draft.texts("role")
     keys = list(zip(pools, roles if column == "role" else pools))
-    wanted, chosen = {keys[index] for index in row_indices}, set(row_indices)
-    return [index for index, key in enumerate(keys) if key in wanted and index not in chosen]
+    selected_keys, selected_rows = {keys[index] for index in row_indices}, set(row_indices)
+    return [
+        index
+        for index, key in enumerate(keys)
+        if key in selected_keys and index not in selected_rows
+    ]
 
 
 def _find_whole_pool(row_indices: Sequence[int], draft: Draft) -> str:
@@ -415,9 +419,14 @@ def _describe_move(draft: Draft, row_indices: Sequence[int], pool: str, descript
     old = _find_whole_pool(row_indices, draft)
     if old and new and old not in draft.texts("server_fqdn"):
         return f"merged pool {old} into {new}" if new in names else f"renamed pool {old} to {new}"
-    left = {names[index] for index in row_indices} - {new}
-    kept = [name for index, name in enumerate(names) if name in left and index not in moved]
-    split = [f"{name} keeps {count_of(kept.count(name), 'row')}" for name in dict.fromkeys(kept)]
+    former_pools = {names[index] for index in row_indices} - {new}
+    remaining_names = [
+        name for index, name in enumerate(names) if name in former_pools and index not in moved
+    ]
+    split = [
+        f"{name} keeps {count_of(remaining_names.count(name), 'row')}"
+        for name in dict.fromkeys(remaining_names)
+    ]
     return (
         f"{description}; this change splits the pool, because {join_first(split, 3)}"
         if split
@@ -485,5 +494,5 @@ def _find_row(index_by_server: Mapping[Server, int], server: Server) -> int:
 def _build_topology(rows: list[dict[str, str]], loaded: Topology) -> Topology:
     names = dict.fromkeys((*loaded.columns, *(name for row in rows for name in row)))
     cells = [tuple(row.get(name, "") for name in names) for row in rows]
-    made = read_topology(tables.to_frame(tuple(names), cells))
-    return replace(made, source=loaded.source, notes=loaded.notes, path=loaded.path)
+    topology = read_topology(tables.to_frame(tuple(names), cells))
+    return replace(topology, source=loaded.source, notes=loaded.notes, path=loaded.path)

@@ -92,15 +92,15 @@ def build_finding_items(
     lang = plan.options.lang
     for finding in findings:
         if finding.code not in groups:
-            shown = finding.in_language(lang)
+            localized = finding.in_language(lang)
             rule = list_all_checks(plan.rules)[finding.code]
             groups[finding.code] = {
                 "code": finding.code,
                 "severity": finding.severity,
-                "title": shown.title or rule.title,
+                "title": localized.title or rule.title,
                 "subject": load_ca_rules().subjects.get(finding.code, ""),
                 "meaning": replace_column_names(rule.meaning, lang),
-                "hint": replace_column_names(shown.hint, lang),
+                "hint": replace_column_names(localized.hint, lang),
                 "source": finding.source,
                 "accepted": accepted.get(finding.code, ""),
                 "limits": limits.get(finding.code, ""),
@@ -125,10 +125,10 @@ def build_finding_items(
 
 def _make_item(finding: Finding, table_row: Place | None, lang: str) -> FindingItem:
     column = find_column(finding, table_row.role) if table_row else ""
-    shown, translate = finding.in_language(lang), make_translator(lang)
+    localized, translate = finding.in_language(lang), make_translator(lang)
     return {
         "about": finding.about or translate("the deployment"),
-        "message": replace_column_names(shown.message, lang),
+        "message": replace_column_names(localized.message, lang),
         "names": [],
         "row": table_row.row if table_row else None,
         "column": column,
@@ -165,9 +165,9 @@ def replace_column_names(text: str, lang: str = "en") -> str:
 def find_column(finding: Finding, role: str) -> str:
     """Return the column to change: the first column in a finding's text that the role uses."""
     known = {column.name: column for column in list_topology_columns()}
-    named = {column.title.lower(): column.name for column in list_topology_columns()}
+    names_by_title = {column.title.lower(): column.name for column in list_topology_columns()}
     spoken = _build_column_pattern().findall(f"{finding.message} {finding.hint}")
-    columns = (named.get(words.lower(), words) for words in spoken)
+    columns = (names_by_title.get(words.lower(), words) for words in spoken)
     return next((name for name in columns if known[name].is_used_by(role)), "")
 
 
@@ -281,13 +281,13 @@ def _list_findings(
     return [
         {
             "severity": f.severity,
-            "message": replace_column_names(shown.words, lang)
+            "message": replace_column_names(localized.words, lang)
             + ("" if editing.live.is_open(f) else " (accepted)"),
-            "hint": replace_column_names(shown.hint, lang),
+            "hint": replace_column_names(localized.hint, lang),
         }
         for f in editing.findings
         if f.about in subjects
-        for shown in (f.in_language(lang),)
+        for localized in (f.in_language(lang),)
     ]
 
 
@@ -311,13 +311,13 @@ def list_findings(editing: PlanEditing) -> EditorFindings:
 def _find_rows(editing: PlanEditing) -> dict[str, Place]:
     """Return the table row and the role of each server, by name, and of each certificate, by ID."""
     state = editing.state
-    at = state.topology.columns.index("role")
+    role_index = state.topology.columns.index("role")
     rows: dict[tuple[str, str], Place] = {}
     table_rows: dict[str, Place] = {}
     names = editing.texts("server_fqdn")
     for row_id, row, name in zip(state.ids, state.topology.cells, names):
-        table_row = Place(row_id, row[at])
-        rows.setdefault((str(name), row[at]), table_row)
+        table_row = Place(row_id, row[role_index])
+        rows.setdefault((str(name), row[role_index]), table_row)
         table_rows.setdefault(str(name), table_row)
     for certificate in editing.plan.certificates:
         if certificate.servers:
@@ -343,15 +343,15 @@ def list_changes(editing: PlanEditing) -> Changes:
         # For 1,000 certificates and one changed option, finding the causes takes 0.05 seconds.
         difference = find_causes(difference)
     rows = list_change_rows(editing.loaded, editing.state)
-    shown = [list(map(tables.format_cell, row)) for row in rows[:_ROWS_LISTED]]
+    listed_rows = [list(map(tables.format_cell, row)) for row in rows[:_ROWS_LISTED]]
     return {
         "type": "changes",
         "title": f"Changes since {editing.topology.source} was loaded",
         "headings": list(CHANGE_COLUMNS),
-        "rows": shown,
+        "rows": listed_rows,
         "note": ""
         if len(rows) <= _ROWS_LISTED
-        else tables.describe_shown_rows(len(shown), len(rows)),
+        else tables.describe_shown_rows(len(listed_rows), len(rows)),
         "effects": list_effects(difference),
     }
 
@@ -434,13 +434,13 @@ def explain_name(plan: CertificatePlan, name: str) -> Reasons:
 
 def explain_request(plan: CertificatePlan, request_id: str) -> Reasons:
     """Return the reasons for all names on one certificate, grouped by rule."""
-    named = (
+    name_pairs = (
         (certificate, str(name))
         for certificate in plan.certificates
         if certificate.id == request_id
         for name in dict.fromkeys((certificate.subject.common_name, *certificate.names))
     )
-    rules = _find_certificates(plan, named)
+    rules = _find_certificates(plan, name_pairs)
     note = "" if rules else "This certificate is no longer in the plan."
     return _build_message(f"Names on {request_id}", note, rules, plan.rules.names)
 
@@ -475,8 +475,8 @@ def explain_recorded_request(
                 uses.names.update(dict.fromkeys(group.names or member.servers))
                 uses.servers.update(dict.fromkeys(member.servers))
         return _build_message(title, "", rules, names)
-    listed = join_few([*unrecorded_names], _SERVERS_NAMED) or "none"
-    note = f"The folder does not record why the request contains these names: {listed}."
+    names_text = join_few([*unrecorded_names], _SERVERS_NAMED) or "none"
+    note = f"The folder does not record why the request contains these names: {names_text}."
     return _build_message(title, note, {}, names)
 
 
@@ -522,7 +522,7 @@ def _build_reason(rule: NameRule, uses: _RuleUses) -> RuleReason:
         f"{join_few(combine_names(dict.fromkeys(owners)))} ({use}, {issuer} CA)"
         for (_, use, issuer), owners in uses.places.items()
     ]
-    left = len(owner_texts) - _PLACES_LISTED
+    hidden_count = len(owner_texts) - _PLACES_LISTED
     return {
         "rule": rule.id,
         "names": [*uses.names],
@@ -534,6 +534,7 @@ def _build_reason(rule: NameRule, uses: _RuleUses) -> RuleReason:
             }
             for heading, fact in zip(REASON_COLUMNS, facts, strict=True)
         ],
-        "places": owner_texts[:_PLACES_LISTED] + ([f"and {left:,} more"] if left > 0 else []),
+        "places": owner_texts[:_PLACES_LISTED]
+        + ([f"and {hidden_count:,} more"] if hidden_count > 0 else []),
         "servers": join_few(combine_names(uses.servers), _SERVERS_NAMED),
     }

@@ -72,8 +72,8 @@ class GuideChannel(Channel[GuideToPage]):
             raise LyncnbError(
                 "the folder is missing", hint="enter a folder, or . for the current folder"
             )
-        written = self.guide.write(folder, force=force)
-        words = f"Written: {', '.join(map(str, written))}."
+        paths = self.guide.write(folder, force=force)
+        words = f"Written: {', '.join(map(str, paths))}."
         # The planning page has no notebook cells. Instead of code, it shows the plan.
         is_shown = self.guide.on_written is not None
         self.send(
@@ -307,10 +307,10 @@ class FirstPlanGuide:
             If the answers give no plan, or files with other content exist in the folder.
         """
         path = self.folder if folder is None else Path(folder)
-        written = write_first_plan(self.first, path, force=force)
+        paths = write_first_plan(self.first, path, force=force)
         if self.on_written is not None:
             self.on_written(path)
-        return written
+        return paths
 
     @tables.document_columns(GuideAnswers._columns)
     def to_frame(self) -> frames.DataFrame:
@@ -321,7 +321,9 @@ class FirstPlanGuide:
         return self.first._repr_html_() if not self.wrong else tables.format_paragraph(repr(self))
 
     def __repr__(self) -> str:
-        left = len(self.wrong)
+        wrong_count = len(self.wrong)
         return f"{type(self).__name__}: " + (
-            f"missing or incorrect answers: {left}" if left else "all questions answered"
+            f"missing or incorrect answers: {wrong_count}"
+            if wrong_count
+            else "all questions answered"
         )

@@ -188,9 +188,9 @@ def _describe_field(name: str, rules: Rules) -> FieldFacts:
         choices = [[product, title] for product, title in list_product_titles().items()]
     kind = option.form
     if name == "oldest_client":
-        listed = [client.id for client in rules.clients]
-        oldest = f"the oldest version in the list: {listed[0]}" if listed else ""
-        kind, choices = "choice", [["", oldest], *([client, client] for client in listed)]
+        client_ids = [client.id for client in rules.clients]
+        oldest = f"the oldest version in the list: {client_ids[0]}" if client_ids else ""
+        kind, choices = "choice", [["", oldest], *([client, client] for client in client_ids)]
     return {
         "name": name,
         "label": option.label,
@@ -244,15 +244,15 @@ def list_deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]
         kind = DEPLOYMENT[facts.name]
         if kind == "choice":
             heeding = [pool for pool in topology.pools if facts.is_used_by(pool.role)]
-            on = {facts.name in pool.flags for pool in heeding} or {facts.default == "true"}
-            text = "mixed" if len(on) > 1 else "true" if on.pop() else "false"
+            states = {facts.name in pool.flags for pool in heeding} or {facts.default == "true"}
+            text = "mixed" if len(states) > 1 else "true" if states.pop() else "false"
             yield facts.name, text, "differs between pools"
             continue
         texts = {}
         if facts.name in topology.columns:
-            at = topology.columns.index(facts.name)
+            column_index = topology.columns.index(facts.name)
             cells = dict.fromkeys(
-                map(itemgetter(at, roles_at), topology.cells)
+                map(itemgetter(column_index, roles_at), topology.cells)
                 # Most rows are blank in a deployment-wide column. Only rows with a value are
                 # checked, because a table can have 10,000 rows.
             )

@@ -140,7 +140,7 @@ class LivePlan:
         if not same:
             self._examined = {}
         examined, fresh = self._check_certificates(plan)
-        whole = self._check_deployment(plan, examined)
+        plan_findings = self._check_deployment(plan, examined)
         removed = [result for key, result in self._examined.items() if key not in examined]
         touched = {
             server
@@ -149,8 +149,8 @@ class LivePlan:
             if certificate.shared_by != "deployment"
             for server in certificate.servers
         }
-        touched.update(finding.about for finding in {*self._whole} ^ {*whole})
-        self._checked, self._examined, self._whole = plan, examined, whole
+        touched.update(finding.about for finding in {*self._whole} ^ {*plan_findings})
+        self._checked, self._examined, self._whole = plan, examined, plan_findings
         self._touched = self._touched | touched if same and self._touched is not None else None
 
     def _check_deployment(
@@ -168,12 +168,12 @@ class LivePlan:
     def _check_certificates(
         self, plan: CertificatePlan
     ) -> tuple[dict[int, _Examined], list[_Examined]]:
-        kept: dict[int, _Examined] = {}
+        results: dict[int, _Examined] = {}
         new: dict[int, Part] = {}
         for part in plan.by_pool:
             old = self._examined.get(id(part))
             if old is not None and old.part is part:
-                kept[id(part)] = old
+                results[id(part)] = old
             else:
                 new[id(part)] = part
         by_certificate: dict[str, list[Finding]] = {}
@@ -187,8 +187,8 @@ class LivePlan:
                 [f for c in part for f in by_certificate.get(c.id, ())] if by_certificate else []
             )
             fresh.append(_Examined(part, tuple(findings)))
-        kept.update((id(examined.part), examined) for examined in fresh)
-        return kept, fresh
+        results.update((id(examined.part), examined) for examined in fresh)
+        return results, fresh
 
     @property
     def findings(self) -> Findings:
@@ -257,8 +257,8 @@ class LivePlan:
 
     def list_certificates_of(self, servers: Iterable[str]) -> list[PlannedCertificate]:
         """Return the certificates of the given servers, in the order of the plan."""
-        wanted = set(servers)
-        return [c for c in self.plan.certificates if not wanted.isdisjoint(c.servers)]
+        server_names = set(servers)
+        return [c for c in self.plan.certificates if not server_names.isdisjoint(c.servers)]
 
 
 def _list_examined_findings(examined: Mapping[int, _Examined]) -> Iterator[Finding]:

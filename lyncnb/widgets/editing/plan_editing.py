@@ -121,8 +121,10 @@ class PlanEditing(Draft):
             If a server does not exist, or the result is not valid. Then nothing changes.
         """
         changed = tuple(((s,) if isinstance(s, str) else tuple(s), dict(v)) for s, v in change)
-        wanted = ServerEdits(change=changed, add=tuple(map(dict, add)), remove=tuple(remove))
-        self.apply(edits.edit_table, edits=wanted, description="changed servers with Python code")
+        server_edits = ServerEdits(change=changed, add=tuple(map(dict, add)), remove=tuple(remove))
+        self.apply(
+            edits.edit_table, edits=server_edits, description="changed servers with Python code"
+        )
 
     def change_options(self, **values: object) -> None:
         """Change one or more options of the plan in one step.

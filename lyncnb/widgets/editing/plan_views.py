@@ -62,15 +62,15 @@ def search_names(editing: PlanEditing, *, search: Text) -> Names:
         The first 100 names, sorted by domain, each with up to 12 entries. Certificates of a
         pool that have the name for the same reason share one entry.
     """
-    plan, wanted = editing.plan, search.strip().lower()
+    plan, search_text = editing.plan, search.strip().lower()
     uses: dict[str, list[PlannedCertificate]] = {}
     for certificate in plan.certificates:
         for name in dict.fromkeys((*certificate.names, certificate.subject.common_name)):
             if name:
                 uses.setdefault(str(name), []).append(certificate)
-    matches = sorted((name for name in uses if wanted in name), key=_build_domain_key)
+    matches = sorted((name for name in uses if search_text in name), key=_build_domain_key)
     rows = _find_rows_of_servers(editing)
-    listed: list[NameEntry] = [
+    entries: list[NameEntry] = [
         {
             "name": name,
             "uses": listed_uses,
@@ -84,7 +84,7 @@ def search_names(editing: PlanEditing, *, search: Text) -> Names:
         "search": search,
         "total": len(uses),
         "found": len(matches),
-        "names": listed,
+        "names": entries,
     }
 
 
@@ -104,11 +104,11 @@ def _list_uses(
         key = (certificate.pool or certificate.id, *alike)
         first.setdefault(key, use)
         owners.setdefault(key, []).append(certificate.owner)
-    listed = list(first)[:_USES_LISTED]
+    keys = list(first)[:_USES_LISTED]
     uses: list[NameUse] = [
-        {**first[key], "owner": join_few(combine_names(owners[key]))} for key in listed
+        {**first[key], "owner": join_few(combine_names(owners[key]))} for key in keys
     ]
-    return uses, sum(len(owners[key]) for key in listed)
+    return uses, sum(len(owners[key]) for key in keys)
 
 
 def join_few(texts: list[str], max_count: int = _OWNERS_NAMED) -> str:
@@ -154,10 +154,12 @@ def list_certificates(editing: PlanEditing) -> Certificates:
     groups: dict[tuple[object, ...], list[PlannedCertificate]] = {}
     for certificate in plan:
         groups.setdefault(_build_group_key(certificate), []).append(certificate)
-    listed = [_build_group(members, rows) for members in list(groups.values())[:_GROUPS_LISTED]]
+    shown_groups = [
+        _build_group(members, rows) for members in list(groups.values())[:_GROUPS_LISTED]
+    ]
     return {
         "type": "certificates",
-        "groups": listed,
+        "groups": shown_groups,
         "total": len(plan),
         "shown": sum(len(members) for members in list(groups.values())[:_GROUPS_LISTED]),
     }
@@ -174,15 +176,15 @@ def choose_setup_ids(
     for certificate in editing.plan.certificates:
         groups.setdefault(_build_group_key(certificate), set()).add(certificate.id)
     group: set[str] = next((ids for ids in groups.values() if certificate_id in ids), set())
-    chosen = set(editing.options.at_set_up)
-    return tuple(sorted(chosen | group if is_chosen else chosen - group))
+    selected_ids = set(editing.options.at_set_up)
+    return tuple(sorted(selected_ids | group if is_chosen else selected_ids - group))
 
 
 def _build_group_key(certificate: PlannedCertificate) -> tuple[object, ...]:
     """Return a key that is equal for all certificates in one displayed group."""
     names = tuple("" if name in certificate.servers else name for name in certificate.names)
     subject = certificate.subject
-    own = subject.common_name in certificate.servers
+    has_own_name = subject.common_name in certificate.servers
     return (
         certificate.pool,
         certificate.role,
@@ -192,7 +194,7 @@ def _build_group_key(certificate: PlannedCertificate) -> tuple[object, ...]:
         certificate.issuer,
         certificate.ca,
         certificate.at_set_up,
-        "" if own else subject,
+        "" if has_own_name else subject,
         names if certificate.pool else certificate.id,
     )
 
@@ -233,8 +235,8 @@ def _find_rows_of_servers(editing: PlanEditing) -> dict[str, int]:
 def _find_first_server_row(
     members: Iterable[PlannedCertificate], rows: Mapping[str, int]
 ) -> list[int]:
-    own = (member for member in members if member.shared_by != "deployment")
-    servers = (server for member in own for server in member.servers)
+    unshared_members = (member for member in members if member.shared_by != "deployment")
+    servers = (server for member in unshared_members for server in member.servers)
     return [rows[server] for server in servers if server in rows][:1]
 
 
@@ -313,10 +315,10 @@ def find_pool_rows(editing: PlanEditing, pools: Iterable[str]) -> list[int]:
 
     A pool is identified by role and name, as in the picture.
     """
-    wanted, ids = set(pools), editing.state.ids
+    pool_keys, ids = set(pools), editing.state.ids
     return [
         ids[computer.row]
         for pool in editing.topology.pools
-        if f"{pool.role}/{pool.fqdn}" in wanted
+        if f"{pool.role}/{pool.fqdn}" in pool_keys
         for computer in pool.computers
     ]

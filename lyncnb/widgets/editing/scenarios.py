@@ -135,11 +135,11 @@ class EditorScenarios(Table):
         if note is None:
             note = self.kept.note(name) if files else ""
         plan = self._editing.plan
-        made = Scenario.of_plan(name, plan, note=note)
+        scenario = Scenario.of_plan(name, plan, note=note)
         if files and name == self.current and not replace:
             known = self._read[name].held if name in self._read else {}
             replace = _plan_files(known) == _plan_files(files)
-            if not replace and _plan_files(made.files()) != _plan_files(files):
+            if not replace and _plan_files(scenario.files()) != _plan_files(files):
                 raise FileOccupied(
                     f'another person changed the files of the scenario "{name}"',
                     hint=(
@@ -147,12 +147,12 @@ class EditorScenarios(Table):
                         "two scenarios, or replace the files"
                     ),
                 )
-        self.kept.keep(made, replace=replace)
+        self.kept.keep(scenario, replace=replace)
         live = self._editing.live
         findings = None if live.count_unchecked() else live.findings
-        self._read[name] = _Read(self.kept.files(name), made, findings)
+        self._read[name] = _Read(self.kept.files(name), scenario, findings)
         self._editing.name_scenario(name)
-        return made
+        return scenario
 
     def open(self, name: str) -> Scenario:
         """Load the table and options of a scenario into the editor. You can undo this step.
@@ -272,10 +272,13 @@ class EditorScenarios(Table):
         ScenarioError
             If a scenario does not exist, or its files have errors. The exception lists all errors.
         """
-        chosen: list[str | Scenario] = [*names]
-        if len(chosen) < 2:
-            chosen = [*(chosen or [Scenario.of_plan("as loaded", self._editing.loaded_plan)]), ""]
-        pairs = [*map(self._get_scenario, chosen)]
+        scenarios: list[str | Scenario] = [*names]
+        if len(scenarios) < 2:
+            scenarios = [
+                *(scenarios or [Scenario.of_plan("as loaded", self._editing.loaded_plan)]),
+                "",
+            ]
+        pairs = [*map(self._get_scenario, scenarios)]
         return compare_scenarios(
             *(scenario for scenario, _ in pairs), findings=[findings for _, findings in pairs]
         )

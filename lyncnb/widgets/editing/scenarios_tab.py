@@ -75,20 +75,22 @@ class ScenariosTab:
 
     def _is_outdated(self) -> bool:
         """Return whether the comparison of scenarios is out of date."""
-        shown = self._compared.scenarios if self._compared else ()
-        return any(not self._scenarios.is_up_to_date(scenario) for scenario in shown)
+        scenarios = self._compared.scenarios if self._compared else ()
+        return any(not self._scenarios.is_up_to_date(scenario) for scenario in scenarios)
 
     # -- The following methods send messages to the page of the Scenarios tab.
     def _send_scenarios(self) -> None:
-        kept = self._scenarios
+        scenarios = self._scenarios
         self._channel.send(
             {
                 "type": "scenarios",
-                "folder": str(kept.folder),
+                "folder": str(scenarios.folder),
                 "now": NOW,
-                "current": kept.current,
-                "changed": kept.has_changes,
-                "rows": [{"name": name, "note": kept.kept.note(name)} for name in kept.names()],
+                "current": scenarios.current,
+                "changed": scenarios.has_changes,
+                "rows": [
+                    {"name": name, "note": scenarios.kept.note(name)} for name in scenarios.names()
+                ],
                 "removed": self._removed[0] if self._removed else "",
                 "most": _MOST,
                 "old": self._is_outdated(),
@@ -130,9 +132,9 @@ class ScenariosTab:
 
     # -- The following methods change the scenarios in the folder.
     def _keep_scenario(self, *, name: Text, note: Text | None = None, replace: bool = False) -> str:
-        why = None if note is None else note.strip()
-        kept = self._scenarios.keep(name.strip(), why, replace=replace)
-        return f"The scenario “{kept.name}” is in the folder {self._scenarios.folder}."
+        note_text = None if note is None else note.strip()
+        scenario = self._scenarios.keep(name.strip(), note_text, replace=replace)
+        return f"The scenario “{scenario.name}” is in the folder {self._scenarios.folder}."
 
     def _open_scenario(self, *, name: str) -> str:
         self._scenarios.open(name)

@@ -119,8 +119,8 @@ class Sheet:
         self._count_all_changes()
 
     def _count_all_changes(self) -> None:
-        kept = sum(row_id < len(self._loaded.cells) for row_id in self.ids)
-        self.changes = len(self._loaded.cells) - kept
+        remaining_count = sum(row_id < len(self._loaded.cells) for row_id in self.ids)
+        self.changes = len(self._loaded.cells) - remaining_count
         self.changes += sum(map(self._count_changes, self.ids, self.columns[CHANGED]))
 
     def update_texts(
@@ -180,19 +180,19 @@ class Sheet:
             self.columns[name] = [
                 "" if old_index is None else texts[old_index] for old_index in old_indices
             ]
-        kept = [row_index for row_index, old in enumerate(old_indices) if old is not None]
+        existing_rows = [row_index for row_index, old in enumerate(old_indices) if old is not None]
         added = [row_index for row_index, old in enumerate(old_indices) if old is None]
         edited, names = find_different_cells(
             columns,
             [before.cells[old] for old in old_indices if old is not None],
-            [cells[row_index] for row_index in kept],
+            [cells[row_index] for row_index in existing_rows],
         )
         for row in (
             *(cells[row_index] for row_index in added),
             *(before.cells[p] for p in removed.values()),
         ):
             names.update(name for name, text in zip(columns, row) if text)
-        return [*(kept[position] for position in edited), *added], names
+        return [*(existing_rows[position] for position in edited), *added], names
 
     def set_findings(
         self, by_server: Mapping[str, str], servers: Iterable[str] | None
@@ -206,11 +206,12 @@ class Sheet:
         """
         texts = self.columns[FINDINGS]
         names = self.columns["server_fqdn"]
-        wanted = None if servers is None else set(servers)
+        server_names = None if servers is None else set(servers)
         row_indices = [
             row_index
             for row_index, name in enumerate(names)
-            if (wanted is None or name in wanted) and texts[row_index] != by_server.get(name, "")
+            if (server_names is None or name in server_names)
+            and texts[row_index] != by_server.get(name, "")
         ]
         for row_index in row_indices:
             texts[row_index] = by_server.get(names[row_index], "")
@@ -269,15 +270,15 @@ class Sheet:
         rows = [topology.cells[row_index] for row_index in row_indices]
         roles_at = topology.columns.index("role")
         roles = [row[roles_at] for row in rows]
-        shown = {}
+        texts_by_column = {}
         for name in list_column_names(topology) if names is None else names:
-            at = _find_column(topology, name)
+            column_index = _find_column(topology, name)
             column = self._known.get(name)
-            if at is None:
-                shown[name] = _list_defaults(self._known[name], roles)
+            if column_index is None:
+                texts_by_column[name] = _list_defaults(self._known[name], roles)
                 continue
-            texts = [row[at] for row in rows]
-            shown[name] = (
+            texts = [row[column_index] for row in rows]
+            texts_by_column[name] = (
                 texts if column is None else self._fill_inherited(column, texts, roles, row_indices)
             )
         loaded, ids = self._arrange_loaded_rows(), self.ids
@@ -287,7 +288,7 @@ class Sheet:
             else " ".join(self.find_changed_columns(row_index))
             for row_index, row in zip(row_indices, rows)
         ]
-        return {**shown, CHANGED: changed}
+        return {**texts_by_column, CHANGED: changed}
 
     def _fill_inherited(
         self, column: Column, texts: list[str], roles: list[str], row_indices: Sequence[int]
@@ -317,13 +318,13 @@ class Sheet:
         self, column: Column, row_indices: Sequence[int]
     ) -> tuple[list[str], dict[str, str]]:
         """Return the pool or site of each row, and a column's text for each pool or site."""
-        whole = range(len(self.topology.cells)) if column.scope != "pool" else row_indices
+        scope_indices = range(len(self.topology.cells)) if column.scope != "pool" else row_indices
         names = self._group_names(column.scope)
-        at, cells = _find_column(self.topology, column.name), self.topology.cells
+        column_index, cells = _find_column(self.topology, column.name), self.topology.cells
         values: dict[str, str] = {}
-        if at is not None:
-            for row_index in whole:
-                if text := cells[row_index][at]:
+        if column_index is not None:
+            for row_index in scope_indices:
+                if text := cells[row_index][column_index]:
                     values.setdefault(names[row_index], text)
         if column.scope == "site" and len(set(values.values())) == 1:
             values = dict.fromkeys(names, next(iter(values.values())))
@@ -352,13 +353,13 @@ def find_different_cells(
 ) -> tuple[list[int], set[str]]:
     """Return the rows and the columns in which two tables with the same columns differ."""
     row_indices: list[int] = []
-    at: set[int] = set()
+    column_indices: set[int] = set()
     for row_index in compress(count(), map(is_not, old, new)):
         a, b = old[row_index], new[row_index]
         if a != b:
             row_indices.append(row_index)
-            at.update(k for k, (x, y) in enumerate(zip(a, b)) if x is not y and x != y)
-    return row_indices, {columns[k] for k in at}
+            column_indices.update(k for k, (x, y) in enumerate(zip(a, b)) if x is not y and x != y)
+    return row_indices, {columns[k] for k in column_indices}
 
 
 def list_differences(
@@ -387,7 +388,7 @@ def describe_origin(topology: Topology, row_index: int, name: str) -> str:
         The column.
     """
     columns, cells = topology.columns, topology.cells
-    row, at = cells[row_index], _find_column(topology, name)
+    row, column_index = cells[row_index], _find_column(topology, name)
     column = next(
         (candidate for candidate in list_topology_columns() if candidate.name == name), None
     )
@@ -397,17 +398,17 @@ def describe_origin(topology: Topology, row_index: int, name: str) -> str:
         names = list_group_names(topology, column.scope)
         group = names[row_index]
         whose = f"This column belongs to the {' '.join(filter(None, (column.scope, group)))}. "
-    if at is not None and row[at]:
+    if column_index is not None and row[column_index]:
         return f"{whose}The value is specified in this server's row."
     if column is None:
         return "The cell is blank."
     role = row[columns.index("role")]
     if not column.is_used_by(role):
         return f"Servers with the role {role} do not use this column."
-    if whose and at is not None:
+    if whose and column_index is not None:
         server = columns.index("server_fqdn")
         for other, its_group in zip(cells, names):
-            if other[at] and its_group == group:
+            if other[column_index] and its_group == group:
                 return f"{whose}The value is in the row of {other[server]}."
     if column.default:
         return f"{whose}The cell is blank, so the default value {column.default} applies."
