@@ -425,7 +425,7 @@ def test_errors_in_a_summary_are_chinese(suffix):
     assert "錯誤" in text
     assert "兩個集區有相同的外部 Web 名稱" in text
     assert (
-        "「w.contoso.com」是 pool1.contoso.net (FrontEnd) 和 pool2.contoso.net (FrontEnd)" in text
+        "「w.contoso.com」是 2 個集區的外部 Web 名稱：pool1.contoso.net (FrontEnd), pool2" in text
     )
     assert "請為每個前端集區、Standard Edition 伺服器和 Director 集區輸入唯一的" in text
     for english in ("Two pools have", "Enter a unique"):
