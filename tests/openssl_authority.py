@@ -98,7 +98,7 @@ class Authority:
         name: str,
         *,
         extensions: tuple[str, ...] = _CA,
-        more: tuple[str, ...] = (),
+        extra_lines: tuple[str, ...] = (),
         subject: str = "/CN=Contoso Issuing",
         key: tuple[str, ...] = P256,
         key_of: str = "",
@@ -115,7 +115,7 @@ class Authority:
         else:
             openssl(*request, "-newkey", *key, "-nodes", "-keyout", key_path)
         extended = stem.with_suffix(".ext")
-        extended.write_text("\n".join((*extensions, *more)))
+        extended.write_text("\n".join((*extensions, *extra_lines)))
         openssl(
             *("x509", "-req", "-in", f"{stem}.csr", "-CA", self.folder / f"{self.name}.pem"),
             *("-CAkey", self.folder / f"{self.name}.key", "-extfile", extended, *options),
@@ -159,7 +159,7 @@ def make_root(
     name: str = "root",
     *,
     subject: str = "/CN=Contoso Root",
-    more: tuple[str, ...] = (),
+    extra_lines: tuple[str, ...] = (),
     key: tuple[str, ...] = P256,
 ) -> Authority:
     """Create a root CA and its key."""
@@ -169,6 +169,6 @@ def make_root(
         *("req", "-x509", "-newkey", *key, "-nodes", "-keyout", f"{stem}.key"),
         *("-out", f"{stem}.pem", "-subj", subject, "-days", "3000"),
         *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
-        *(word for line in more for word in ("-addext", line)),
+        *(word for line in extra_lines for word in ("-addext", line)),
     )
     return Authority(folder, name)

@@ -278,7 +278,7 @@ def other_key_id(case: Case) -> None:
     """Return a CA certificate with the right key and name, but with a different key identifier."""
     extensions = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
     first = case.root.subordinate(
-        "first", more=(), extensions=(*extensions, "subjectKeyIdentifier=01:02")
+        "first", extra_lines=(), extensions=(*extensions, "subjectKeyIdentifier=01:02")
     )
     twin = case.root.subordinate(
         "twin", extensions=(*extensions, "subjectKeyIdentifier=03:04"), key_of="first"
@@ -294,7 +294,7 @@ def constrained(
 
     def build(case: Case) -> None:
         more_lines = (f"nameConstraints=critical,{limit}", *([extra_line] if extra_line else []))
-        ca = case.root.subordinate("limited", more=more_lines, subject=subject)
+        ca = case.root.subordinate("limited", extra_lines=more_lines, subject=subject)
         case.answer(ca, **how)
 
     return build
@@ -306,7 +306,7 @@ def violates_name_constraints(case: Case) -> None:
     """
     limited = case.root.subordinate(
         "limited", subject="/O=Contoso/CN=Limited",
-        more=("nameConstraints=critical,permitted;dirName:allowed\n[allowed]\nO=Contoso",),
+        extra_lines=("nameConstraints=critical,permitted;dirName:allowed\n[allowed]\nO=Contoso",),
     )  # fmt: skip
     case.answer(limited.subordinate("below", subject="/O=Fabrikam/CN=Below"), subject="/O=Contoso")
 
@@ -373,8 +373,8 @@ def overwrite_with(pattern: str, other: str) -> Build:
 def address_excluded(case: Case) -> None:
     """Return a certificate with an IP address that the CA's name constraints exclude."""
     limit = "nameConstraints=critical,excluded;IP:192.0.2.0/255.255.255.0"
-    limited = case.root.subordinate("limited", more=(limit,))
-    case.answer(limited, copied="none", more=(f"{alternative_names(case)},IP:192.0.2.1",))
+    limited = case.root.subordinate("limited", extra_lines=(limit,))
+    case.answer(limited, copied="none", extra_lines=(f"{alternative_names(case)},IP:192.0.2.1",))
 
 
 def add_damaged_certificate(case: Case) -> None:
@@ -519,24 +519,26 @@ TABLE = {
     ),
     "a chain with a gap": Row(signed(chain=False), (1, 0, 1, 1), ("chain-incomplete",), packages=0),
     "an unknown critical extension": make_rejected_row(
-        signed(more=(CRITICAL,)), "critical-extension-unknown"
+        signed(extra_lines=(CRITICAL,)), "critical-extension-unknown"
     ),
     "an unknown critical extension in the CA": make_rejected_row(
-        below(lambda case: case.root.subordinate("odd", more=(CRITICAL,))),
+        below(lambda case: case.root.subordinate("odd", extra_lines=(CRITICAL,))),
         "critical-extension-unknown",
     ),
     "an unknown critical extension in the root": make_rejected_row(
-        below(lambda case: make_root(case.back.parent / "odd", more=(CRITICAL,))),
+        below(lambda case: make_root(case.back.parent / "odd", extra_lines=(CRITICAL,))),
         "critical-extension-unknown",
     ),
     "a CA for other purposes": make_rejected_row(
-        below(lambda case: case.root.subordinate("odd", more=("extendedKeyUsage=clientAuth",))),
+        below(
+            lambda case: case.root.subordinate("odd", extra_lines=("extendedKeyUsage=clientAuth",))
+        ),
         "chain-issuer-purpose",
     ),
     "a CA for any purpose": accepted_with_finding(
         below(
             lambda case: case.root.subordinate(
-                "odd", more=("extendedKeyUsage=anyExtendedKeyUsage",)
+                "odd", extra_lines=("extendedKeyUsage=anyExtendedKeyUsage",)
             )
         ),
         "chain-issuer-purpose-any",
@@ -630,7 +632,9 @@ TABLE = {
     "no extended key usage": make_rejected_row(
         lambda case: (
             case.answer(
-                extensions=without("extended"), copied="none", more=(alternative_names(case),)
+                extensions=without("extended"),
+                copied="none",
+                extra_lines=(alternative_names(case),),
             )
             and None
         ),
