@@ -129,7 +129,7 @@ print(json.dumps({"messages": messages, "servers": len(rows[0]) // 4, "first": f
     assert refused[0]["cell"] == [0, "role"]
     assert "Butler" in refused[0]["lines"][0]
     assert refused[1]["lines"] == [
-        "Not done: 'edit.ids' must be a list, not \"all\" (a message from the notebook page in the browser)",
+        "Not done: 'edit.ids' must be a list, not \"all\" (in a message from the notebook page in the browser)",
         "What to do: reload the page, then run the cell again",
     ]
     last = {message["type"]: message for message in output["messages"]}

@@ -274,7 +274,9 @@ def test_an_unknown_suffix_writes_nothing(name):
     for suffix in (".tsv", "", ".HTML"):
         with pytest.raises(OutputError) as refused:
             write_report(report(name), suffix)
-        assert refused.value.hint == f"use the extension {' or '.join(KINDS[name].is_ours)}"
+        suffixes = list(KINDS[name].is_ours)
+        words = "use the extension" if len(suffixes) == 1 else "use one of the extensions"
+        assert refused.value.hint == f"{words} {', '.join(suffixes)}"
 
 
 def test_a_report_cannot_offer_a_suffix_without_a_writer():

@@ -23,6 +23,7 @@ from ..base.disk.outputs import (
     write_output,
 )
 from ..base.disk.zip_file import write_zip
+from ..base.pasted_text import shown
 from ..base.records import JsonSerializable
 from ..base.shown.spreadsheets import to_csv
 from ..base.shown.tables import Table, build_rows, count_of, count_statements, list_headings
@@ -100,7 +101,7 @@ class Handover(Table, JsonSerializable):
     def summary(self) -> str:
         """Return a sentence that summarizes the package."""
         counts = "; ".join(
-            f"{len(part.requests):,} for {part.ca or part.issuer}" for part in self.parts
+            f"{len(part.requests):,} for {_describe_recipient(part)}" for part in self.parts
         )
         words = (
             f"{count_of(len(self.requests), 'request')} in {self.path.name}: {counts}; no "
@@ -215,7 +216,7 @@ def hand_over(
     revoked = [record for record in fitting if list_certificates_to_revoke(record)]
     if not (outgoing or revoked):
         raise BundleError(
-            f"none of the waiting requests in {folder} matches the selection",
+            f"none of the waiting requests in the folder {folder} matches the selection",
             hint=_explain_missing_match(bundle.requests),
         )
     reject_problems(bundle.folder, tuple(find_altered_entries(bundle.folder, bundle.manifest)))
@@ -233,7 +234,7 @@ def hand_over(
         note = _record_handover(bundle.folder, parts, Path(out).name, format_timestamp(today))
     details = {
         "the sender (--sender)": cover.sender,
-        "the date (--needed-by)": needed_by,
+        "the date by which you need the certificates (--needed-by)": needed_by,
         "the internal CA (in plan.toml, under [ca])": all(
             part.ca or part.config for part in parts if part.issuer == "internal"
         ),
@@ -242,8 +243,12 @@ def hand_over(
     return Handover(path=Path(out), parts=parts, missing=missing, note=note)
 
 
+def _describe_recipient(part: Part) -> str:
+    return f"the CA {shown(part.ca)}" if part.ca else f'the issuer "{part.issuer}"'
+
+
 def _join_names(names: list[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+    return " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _record_handover(folder: Path, parts: Iterable[Part], name: str, now: str) -> str:
@@ -327,9 +332,12 @@ def _explain_missing_match(records: Iterable[RequestRecord]) -> str:
         return (
             "no request is waiting for a CA; lyncnb status FOLDER shows the state of each request"
         )
-    issuers = {record.ca or record.plan.issuer for record in waiting}
-    sites = {record.plan.site or "(no site)" for record in waiting}
-    return f"available: issuers {', '.join(sorted(issuers))}; sites {', '.join(sorted(sites))}"
+    issuers = {shown(record.ca or record.plan.issuer) for record in waiting}
+    sites = {shown(record.plan.site) if record.plan.site else "(no site)" for record in waiting}
+    return (
+        f"available issuers: {', '.join(sorted(issuers))}; "
+        f"available sites: {', '.join(sorted(sites))}"
+    )
 
 
 def _needs_client_authentication(record: RequestRecord) -> bool:

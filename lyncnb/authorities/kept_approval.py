@@ -96,9 +96,7 @@ def verify_approval(
         _, notes = _verify_signature(folder, last, allowed)
         return KeptApproval(notes=notes)
     except (ApprovalError, BundleError) as error:
-        detail = error.message.removeprefix(f"{SIGNATURE} ")
-        words = detail if detail != error.message else f"is not valid: {detail}"
-        return _report_problem(words, hint=error.hint)
+        return _report_problem(error.message, hint=error.hint)
 
 
 def read_approved_plan(
@@ -116,15 +114,15 @@ def read_approved_plan(
     last = manifest.plans[-1] if manifest.plans else None
     if last is None or not last.approvals or last.plan_sha256 != manifest.plan_sha256:
         raise ApprovalError(
-            f"the plan for the latest requests in {folder} is not approved",
-            hint="omit --approved-by, or request an approved plan: lyncnb request "
+            f"the plan for the latest requests in the folder {folder} is not approved",
+            hint="omit --approved-by, or write the requests from an approved plan: lyncnb request "
             "--plan PLAN --approved-by SIGNERS FOLDER",
         )
     try:
         return _verify_signature(folder, last, allowed)[0], last
     except (ApprovalError, BundleError) as error:
         raise ApprovalError(
-            f"the approval in {SIGNATURE} of {folder} is not valid: {error.message}",
+            f"the approval in {SIGNATURE} in the folder {folder} is not valid: {error.message}",
             hint=_HINT,
         ) from None
 
@@ -146,7 +144,7 @@ def _verify_signature(
     if not of_key:
         raise ApprovalError(
             (
-                f"{SIGNATURE} was created with the key {key}, but the manifest has no "
+                f"the signature was created with the key {key}, but the manifest has no "
                 "approval with this key"
             ),
             hint=_HINT,
@@ -154,11 +152,11 @@ def _verify_signature(
     approval = next((approval for approval in of_key if approval.signature_sha256 == digest), None)
     if approval is None:
         raise ApprovalError(
-            f"{SIGNATURE} differs from the signature that lyncnb verified", hint=_HINT
+            "the signature differs from the signature that lyncnb verified", hint=_HINT
         )
     if f'"sha256": "{last_saved.sha256}"'.encode() not in data[-100:]:
         raise ApprovalError(
-            f"{SIGNATURE} is a signature for a different plan, not for the plan on record",
+            "the signature is for a different plan, not for the plan on record",
             hint=_HINT,
         )
     notes = [

@@ -105,11 +105,11 @@ def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
 def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
     due = [row for row in rows if row.state in ("expired", "expiring") and not row.under_way]
     due_here = [row for row in due if not row.key_holder]
-    for state, words in (("expired", "Expired"), ("expiring", "Due for renewal")):
-        if matching_rows := [row for row in due_here if row.state == state]:
+    for state, kind in (("expired", "expired certificates"), ("expiring", "certificates now")):
+        if ids := [row.id for row in due_here if row.state == state]:
             yield (
-                f"{words}: {_describe_certificates(matching_rows)}. To renew these certificates, "
-                f"run: lyncnb renew {quoted_folder} --due --reason TEXT"
+                f"Renew {kind} ({join_first(ids, _NAMED)}): "
+                f"lyncnb renew {quoted_folder} --due --reason TEXT"
             )
     if elsewhere := [row for row in due if row.key_holder]:
         yield (
@@ -160,7 +160,7 @@ def _describe_package(rows: Sequence[StatusRow], quoted_folder: str) -> str:
 
 def _describe_waiting_requests(rows: Sequence[StatusRow], quoted_folder: str) -> str:
     return (
-        f"Waiting for the CA: {_describe_certificates(rows)}. To send the requests: "
+        f"Wait until the CA issues {_describe_certificates(rows)}. To send the requests: "
         f"lyncnb handover {quoted_folder} OUT.zip. When the CA returns the certificates: "
         f"lyncnb receive {quoted_folder} FILE"
     )
@@ -174,10 +174,7 @@ def _describe_request(rows: Sequence[StatusRow], quoted_folder: str) -> str:
             f"{quoted_folder} --request "
             "FILE"
         )
-    return (
-        f"Not requested yet: {_describe_certificates(rows)}. To create the requests: "
-        f"lyncnb request TOPOLOGY {quoted_folder}"
-    )
+    return f"Request {_describe_certificates(rows)}: lyncnb request TOPOLOGY {quoted_folder}"
 
 
 _BY_STAGE: dict[str, Callable[[Sequence[StatusRow], str], str]] = {

@@ -292,10 +292,11 @@ class FolderStatus(Table, JsonSerializable):
 
     def _summarize(self) -> str:
         counted = ", ".join(f"{number:,} {state}" for state, number in self.counts().items())
+        verb = "needs" if len(self.problems) == 1 else "need"
         wrong = (
-            f"; needs attention: {count_of(len(self.problems), 'file')}" if self.problems else ""
+            f"; {count_of(len(self.problems), 'file')} {verb} attention" if self.problems else ""
         )
-        return f"{self.folder} on {self.today}: {counted or 'no requests'}{wrong}"
+        return f"folder {self.folder} on {self.today}: {counted or 'no requests'}{wrong}"
 
 
 def folder_status(
@@ -577,7 +578,7 @@ def _report_covered_certificates(manifest: Manifest, now: datetime) -> Iterator[
             continue
         if cover.is_in_force(now):
             stands.append(
-                f"lyncnb does not request {record.id}, because the certificate is {cover} and "
+                f"lyncnb does not request {record.id}, because it is {cover} and "
                 "you have the private key"
             )
         else:

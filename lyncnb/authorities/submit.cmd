@@ -1,6 +1,6 @@
 @echo off
 rem This script submits each certificate request in csr to one AD CS CA. You can run it as often as
-rem you like: it submits no request twice, and it retrieves certificates that were issued later.
+rem you like: it never submits a request twice, and it retrieves certificates that were issued later.
 rem answers\ID.txt contains the output of certreq for the request ID.
 setlocal EnableExtensions EnableDelayedExpansion
 pushd "%~dp0" || exit /b 1

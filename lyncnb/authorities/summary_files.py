@@ -70,8 +70,8 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
             files.replace_file(folder / name, data, 0o644)
         except BundleError as error:
             raise BundleError(
-                f"{error.message}. Everything else in {folder} is complete and recorded, so do "
-                "not repeat the change",
+                f"{error.message}. Everything else in the folder {folder} is complete and "
+                "recorded, so do not repeat the change",
                 hint=f"{error.hint}. The next change to the folder also updates the summary. To "
                 "update it now, run this command again: lyncnb request TOPOLOGY FOLDER",
             ) from None

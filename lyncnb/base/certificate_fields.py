@@ -83,7 +83,8 @@ class KeyParameters:
             # In Python, the float 2048.0 equals the integer 2048, but it is not a valid key size.
             valid_sizes = ", ".join(map(str, sizes))
             raise ValueError(
-                f"{self.bits!r} is not a valid {self.algorithm} key size; use {valid_sizes}"
+                f"{self.bits!r} is not a valid {self.algorithm} key size; use one of these sizes: "
+                f"{valid_sizes}"
             )
 
     def __str__(self) -> str:

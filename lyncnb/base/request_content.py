@@ -64,7 +64,7 @@ def check_content(content: RequestContent) -> None:
     if content.hash not in HASHES:
         raise PlanError(
             f"a request cannot be signed with {content.hash}",
-            hint=f"use one of {', '.join(HASHES)}",
+            hint=f"use one of these values: {', '.join(HASHES)}",
         )
     name = dict(content.subject).get("CN", "")
     if not name:

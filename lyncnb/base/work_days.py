@@ -150,12 +150,12 @@ def _parse_span(option: str, name: str, text: str, formats: str) -> Span:
     last = (_parse_date(match["last"]) if match["last"] else first) if match else None
     if first is None or last is None or bool(first[0]) != bool(last[0]):
         raise OptionsError(
-            (f'option {option}.{name} is "{text}", which is not a valid date or period'),
+            (f'the option "{option}.{name}" is "{text}", which is not a valid date or period'),
             hint=f"use one of these forms: {formats}",
         )
     if first[0] and last < first:
         raise OptionsError(
-            f'option {option}.{name} is "{text}", but its end date is before its start date',
+            f'the option "{option}.{name}" is "{text}", but its end date is before its start date',
             hint="enter the earlier date first",
         )
     return Span(first=first, last=last)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from datetime import date
 
+from ..base.pasted_text import shown
 from ..plan.acceptances import find_acceptance
 from ..plan.model import CertificatePlan
 from ..plan.options import DEFAULT_OPTIONS, OPTIONS, PlanOptions
@@ -128,12 +129,12 @@ def find_acceptance_counts_for_nothing(
         if until and until < view.on:
             yield server, format_expired_acceptance(code, until)
         elif findings and not any(find_acceptance(f, options, day=view.on) for f in findings):
-            ids = ", ".join(options.accepted_for.get(code, ()))
+            starts = map(shown, options.accepted_for.get(code, ()))
             yield (
                 server,
                 (
-                    f"{code} is accepted only for {ids}, but the finding applies to another "
-                    "certificate"
+                    f"the finding {code} is accepted only for IDs that begin with "
+                    f"{' or '.join(starts)}, but it applies to a different ID"
                 ),
             )
         elif not findings and code != LATE and code not in list_returned_checks():

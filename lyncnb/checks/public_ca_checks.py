@@ -32,7 +32,7 @@ def find_domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
         domains = _join_names(_list_names_to_validate(view, rule))
         message = f"a CA can reuse the validation of {domains} for {count_of(rule.limit, 'day')}"
         shorter = [m for m in load_ca_rules().methods if 0 < m.reuse_days < rule.limit]
-        message += "".join(f" ({m.reuse_days} with a {m.title})" for m in shorter)
+        message += "".join(f" ({count_of(m.reuse_days, 'day')} with a {m.title})" for m in shorter)
         yield certificates[0].id, message
 
 
@@ -51,7 +51,7 @@ def find_organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
         name = certificates[0].subject.organization
         yield (
             certificates[0].id,
-            (f'a CA can reuse the verification of "{name}" for {rule.limit} days'),
+            (f'a CA can reuse the verification of "{name}" for {count_of(rule.limit, "day")}'),
         )
 
 
@@ -61,14 +61,15 @@ def find_validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
     methods = [m for m in load_ca_rules().methods if m.until and m.until - view.on <= _AHEAD]
     ended_methods = [m.title for m in methods if m.until and view.on - _BEFORE < m.until <= view.on]
     ending_methods = [f"{m.title} (on {m.until})" for m in methods if m.until and m.until > view.on]
-    words = [f"ended: {', '.join(ended_methods)}"] if ended_methods else []
-    words += [f"ends within a year: {', '.join(ending_methods)}"] if ending_methods else []
+    words = [f"CAs no longer accept: {', '.join(ended_methods)}"] if ended_methods else []
+    if ending_methods:
+        words.append(f"CAs will stop accepting: {', '.join(ending_methods)}")
     kinds: dict[date, list[str]] = {}
     for m in load_ca_rules().methods:
         if m.discouraged and m.discouraged <= view.on and not (m.until and m.until <= view.on):
             kinds.setdefault(m.discouraged, []).append(m.by)
     words += [
-        f"since {day}, CAs should no longer use {' and '.join(dict.fromkeys(by))}"
+        f"since {day}, CAs should no longer use {' or '.join(dict.fromkeys(by))}"
         for day, by in sorted(kinds.items())
     ]
     if certificates and words:
@@ -122,9 +123,11 @@ def find_crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> 
     certificates = view.find_certificates(rule)
     if certificates:
         cas = sorted({c.ca for c in certificates if c.ca})
-        whose = f"of {_join_names(cas)}" if cas else "of a public CA"
-        count = count_of(len(certificates), "certificate")
-        yield certificates[0].id, f"{count} {whose} may be issued without a CRL distribution point"
+        message = (
+            f"{_join_names(cas) or 'a public CA'} might issue "
+            f"{count_of(len(certificates), 'certificate')} without a CRL distribution point"
+        )
+        yield certificates[0].id, message
 
 
 def find_rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:

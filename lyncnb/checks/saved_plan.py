@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from ..base.disk.outputs import check_output, write_output
 from ..base.dns_name import get_library_versions
 from ..base.garbage_collection import pause_garbage_collection
+from ..base.pasted_text import visible
 from ..base.shown.tables import Table, columns, count_of
 from ..base.terminal import quote_argument
 from ..errors import LyncnbError, PlanAltered, PlanOutdated, Problem
@@ -355,7 +356,7 @@ def _list_rewordings(old_plan: Mapping[str, Any], new_plan: Mapping[str, Any]) -
         changed = [key for key in _WORDS_OF_FINDINGS if old.get(key) != new.get(key)]
         if changed:
             words = "; ".join(
-                f"“{_describe_value(old.get(key))}” and is now “{_describe_value(new[key])}”"
+                f"{_describe_value(old.get(key))} and is now {_describe_value(new[key])}"
                 for key in changed
             )
             subject = old.get("about") or "the deployment"
@@ -364,11 +365,11 @@ def _list_rewordings(old_plan: Mapping[str, Any], new_plan: Mapping[str, Any]) -
         for key in ("why", "source"):
             if old.get(key) != new[key]:
                 was, now = _describe_value(old.get(key)), _describe_value(new[key])
-                yield f"the text of the rule {old['rule']} was “{was}” and is now “{now}”"
+                yield f"the text of the rule {old['rule']} was {was} and is now {now}"
     for key in ("title", "read_me"):
         if old_plan[key] != new_plan[key]:
             was, now = _describe_value(old_plan[key]), _describe_value(new_plan[key])
-            yield f"the text of {key} was “{was}” and is now “{now}”"
+            yield f"the text of {key} was {was} and is now {now}"
 
 
 def _list_differences(saved: SavedDocument, recreated: Mapping[str, Any]) -> Iterator[Problem]:
@@ -461,8 +462,7 @@ def _compare_values(label: str, before: object, after: object) -> Iterator[Probl
         yield Problem(
             message=(
                 f"{label}: the file contains {_describe_value(before)}, but the new plan "
-                f"contains "
-                f"{_describe_value(after)}"
+                f"contains {_describe_value(after)}"
             )
         )
 
@@ -470,7 +470,8 @@ def _compare_values(label: str, before: object, after: object) -> Iterator[Probl
 def _describe_value(value: object) -> str:
     if value in (None, "", [], {}):
         return "nothing"
-    return str(value)[:200]
+    text = str(value)[:200]
+    return f'"{visible(text)}"' if isinstance(value, str) else text
 
 
 def _compare_findings(

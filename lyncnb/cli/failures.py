@@ -86,7 +86,8 @@ def _write_error_output(
 
 def format_message(error: LyncnbError) -> list[str]:
     """Return an error as lines of text: the message, each problem, and the hint."""
-    lines = [f"lyncnb: {error.message}"]
+    # A value in the message can contain a line break, but the message is one line.
+    lines = [f"lyncnb: {error.message}".replace("\n", "\\n")]
     for problem in error.problems[:_PROBLEMS_SHOWN]:
         lines.extend(f"  {line}" for line in str(problem).splitlines())
     if len(error.problems) > _PROBLEMS_SHOWN:

@@ -127,8 +127,8 @@ def show_changes(fixed_plan: FixedPlan, changes: Changes) -> None:
         write_lines(*(f"  {line}" for line in change.lines))
     if changes.by_hand:
         write_lines(
-            "Change these cells yourself, because lyncnb can write fixes only to CSV files. To "
-            "create a CSV file, run lyncnb convert:"
+            "lyncnb can write fixes only to CSV files. To create a CSV file, run lyncnb convert. "
+            "Otherwise, change these cells yourself:"
         )
         write_lines(*(f"  {line}" for line in changes.by_hand))
     write()

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..base.shown.tables import count_statements
+from ..base.shown.tables import count_of, count_statements
 from ..base.terminal import is_terminal
 from .failures import INTERRUPTED
 from .inputs import (
+    WholeNumber,
     add_force_option,
     add_json_option,
     add_passphrase_option,
@@ -78,7 +79,7 @@ _NEEDS_ATTENTION = 3
 )
 @add_json_option
 @click.option(
-    "--workers", type=click.IntRange(1), metavar="N",
+    "--workers", type=WholeNumber(1), metavar="N",
     help="Number of threads or processes. With --cluster: number of requests that are created "
          "at the same time.",
 )  # fmt: skip
@@ -281,15 +282,16 @@ def _note_new_errors(saved: SavedPlan) -> None:
     if today == saved.judged_on:
         return
     before = {(error.code, error.about) for error in saved.findings.of("error")}
-    new_codes = {
+    new_codes = [
         error.code
         for error in check_plan(saved.plan, on=today).of("error")
         if (error.code, error.about) not in before
-    }
+    ]
     if new_codes:
         write_note(
             f"note: the evaluation date of {saved.path} is {saved.judged_on}. Under the rules "
-            f"in force on {today}, the plan has new errors: {', '.join(sorted(new_codes))}"
+            f"in force on {today}, the plan has {count_of(len(new_codes), 'new error')} "
+            f"({', '.join(sorted(set(new_codes)))})"
         )
 
 
@@ -378,9 +380,7 @@ def _reject_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> N
     help="FILE.toml that defines your own product. Use the same file as for lyncnb request.",
 )
 @add_json_option
-@click.option(
-    "--workers", type=click.IntRange(1), metavar="N", help="Number of threads or processes."
-)
+@click.option("--workers", type=WholeNumber(1), metavar="N", help="Number of threads or processes.")
 @add_passphrase_option
 def renew_command(
     folder: str,

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..base.pasted_text import shown
 from ..base.terminal import is_terminal
 from .output import write_note
 
@@ -186,10 +187,25 @@ def _find_document_product(table: Topology) -> str:
     if table.product and table.product not in list_products():
         write_note(
             f"note: lyncnb has no rules for {table.product}, so it applies the rules for "
-            f"another product. To select a product, specify --product {', '.join(list_products())}"
+            "another product. To select a product, specify --product with one of these names: "
+            f"{', '.join(list_products())}"
         )
         return ""
     return table.product
+
+
+class WholeNumber(click.IntRange):
+    """A whole number in a range, with an error message for users."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number in a text."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            limits = (
+                f"of at least {self.min}" if self.max is None else f"from {self.min} to {self.max}"
+            )
+            self.fail(f"{shown(str(value))} is not a whole number {limits}", param, ctx)
 
 
 def parse_date(text: str | None) -> date | None:
@@ -228,7 +244,8 @@ def _note_unused_options(topology: str) -> None:
 def report_corrections(table: Topology) -> None:
     """Report the corrections that lyncnb made in a topology. A long list is shortened."""
     for item in table.notes[:_NOTES_SHOWN]:
-        write_note(f"note: {table.source} {item}")
+        separator = " " if item.row or item.column else ": "
+        write_note(f"note: {table.source}{separator}{item}")
     if len(table.notes) > _NOTES_SHOWN:
         write_note(
             f"note: lyncnb changed {len(table.notes) - _NOTES_SHOWN:,} more values in a similar way"
@@ -338,4 +355,6 @@ def load_product(product: str | None, expected: str, path: str) -> None:
     from ..rules.rule_files import load_rules
 
     if product is not None and load_rules(product).product != expected:
-        raise click.UsageError(f'--product: {path} is for the product "{expected}"')
+        raise click.UsageError(
+            f'--product specifies a different product; the product of "{path}" is "{expected}"'
+        )

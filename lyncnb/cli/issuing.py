@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..base.pasted_text import shown
 from ..base.shown.tables import count_statements, join_first
 from ..base.terminal import is_terminal
 from .inputs import (
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--needed-by",
-    type=click.DateTime(["%Y-%m-%d"]),
     metavar="DATE",
     help="The date by which you need the certificates, e.g. 2026-12-01 (default: the planned "
     "issue date).",
@@ -75,7 +75,7 @@ def handover_command(
     out: str,
     as_json: bool,
     force: bool,
-    needed_by: datetime | None,
+    needed_by: str | None,
     templates: tuple[str, ...],
     **choice: Any,
 ) -> int:
@@ -86,7 +86,7 @@ def handover_command(
     """
     from ..authorities.handover import hand_over
 
-    day = needed_by.date() if needed_by else None
+    day = parse_date(needed_by)
     for name in templates:
         option = "client_template" if name.startswith("clientAuth=") else "template"
         choice[option] = name.removeprefix("clientAuth=")
@@ -391,8 +391,10 @@ def steps_command(
             folder, output, as_json, product=product, lang=lang, **choices
         )
     if any(choices.values()):
-        names = ", ".join(f"--{name.removesuffix('_file')}" for name in choices if choices[name])
-        raise click.UsageError(f"you can use {names} only together with --request-on-server")
+        names = [f"--{name.removesuffix('_file')}" for name in choices if choices[name]]
+        raise click.UsageError(
+            f"you can use {join_first(names, len(names))} only together with --request-on-server"
+        )
     from ..authorities.certificates_on_record import load_issued
     from ..base.disk.outputs import check_output
     from ..deploy.checklist import CHECKLIST
@@ -472,9 +474,13 @@ def _show_steps(
             }
         )
         return
-    left_out = [(f"{missing_count} ({gap.why})", gap.request) for gap in steps.missing]
-    left_out += [(f"not requested ({gap.why})", gap.request) for gap in steps.covered]
-    write_lines(*count_statements("certificate", left_out))
+    left_out = [(gap.why, (missing_count, gap.request)) for gap in steps.missing]
+    left_out += [(gap.why, ("not requested", gap.request)) for gap in steps.covered]
+    requests_by_reason: dict[str, list[tuple[str, str]]] = {}
+    for why, statement in left_out:
+        requests_by_reason.setdefault(why, []).append(statement)
+    for why, statements in requests_by_reason.items():
+        write_lines(*count_statements("certificate", statements), f"  {why}")
     write_lines(steps.summary(), f"written: {join_first([*map(str, paths)], 1)}")
 
 
@@ -487,7 +493,7 @@ def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | Non
             times[usage] = datetime.fromisoformat(time)
         except ValueError:
             raise click.BadParameter(
-                f'"{time}" is not a date and time; enter it as 2026-12-01T08:00',
+                f"{shown(time)} is not a date and time; use the format 2026-12-01T08:00",
                 param_hint="--effective",
             ) from None
     if "" in times:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .inputs import add_force_option, add_passphrase_option, get_passphrase
+from .inputs import WholeNumber, add_force_option, add_passphrase_option, get_passphrase
 from .output import make_progress_bar, write, write_note
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _no_browser = click.option(
     "--no-browser", is_flag=True, help="Print the address of the page instead of opening a browser."
 )
 _port = click.option(
-    "--port", type=click.IntRange(1, 65535), help="TCP port on the loopback interface."
+    "--port", type=WholeNumber(1, 65535), help="TCP port on the loopback interface."
 )
 
 

@@ -363,12 +363,12 @@ def _find_rule(code: str, product: str) -> CheckRule:
     rule_code = code.strip().lower().replace("_", "-")
     if rule_code in known:
         return known[rule_code]
-    similar = difflib.get_close_matches(rule_code, known, n=5, cutoff=0.4)
+    similar = difflib.get_close_matches(rule_code, known, n=3, cutoff=0.4)
     raise LyncnbError(
         f'no finding has the code "{code}"',
-        hint=f"did you mean {', '.join(similar)}?"
+        hint=f"did you mean {' or '.join(similar)}?"
         if similar
-        else "use a code that lyncnb check or lyncnb receive shows in brackets",
+        else "use a code in brackets from the output of lyncnb check or lyncnb receive",
     )
 
 

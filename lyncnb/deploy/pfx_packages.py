@@ -106,10 +106,10 @@ class Packages(Table, JsonSerializable):
 def _describe_package(package: Package) -> tuple[str, str]:
     """Return what was done with a package, the reason, and the name of the package."""
     if package.file:
-        details = f"{package.encryption}, for {package.target_os}; {package.why}"
+        details = f"{package.encryption}, for Windows Server {package.target_os}; {package.why}"
         return f"{package.action} ({details})", package.file
     is_refused = package.action not in ("elsewhere", "covered")
-    return f"{'not made' if is_refused else package.action} ({package.why})", package.request_id
+    return f"{'not created' if is_refused else package.action} ({package.why})", package.request_id
 
 
 # Packages are created in parallel, with the encryption that the product's rules define.

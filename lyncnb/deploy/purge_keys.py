@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from ..base.disk import files
 from ..base.disk.folder_lock import confirm_lock
 from ..base.disk.outputs import OWN_FOLDERS
+from ..base.pasted_text import shown
 from ..base.records import JsonSerializable
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, count_of, join_first
@@ -143,7 +144,7 @@ class PurgeList(Table, JsonSerializable):
             "removed" if self.is_done else f"to remove (to confirm, specify the token {self.token})"
         )
         number = len(self.items) + len(self.passwords)
-        parts = [f"{number:,} {outcome}" if number else "nothing to remove"]
+        parts = [f"{count_of(number, 'item')} {outcome}" if number else "nothing to remove"]
         if self.is_done and not number:
             parts = ["nothing to remove, because an earlier command already removed the files"]
         if self.kept:
@@ -224,7 +225,7 @@ def purge(
                 return replace(purge_list, is_done=True)
             raise BundleError(
                 (
-                    f'{path}: "{token}" is not the confirmation token of the latest list, so '
+                    f"{path}: {shown(token)} is not the confirmation token of the latest list, so "
                     "lyncnb removed nothing"
                 ),
                 hint=(

@@ -42,8 +42,8 @@ REQUESTS = outputs.OutputKind(
     },
 )
 _NO_USAGE = (
-    "the cmdlet does not support the certificate's usages. To create the key and the "
-    "request in the same folder, run lyncnb request TOPOLOGY FOLDER"
+    "Request-CsCertificate does not support the usages of this certificate. To create the key "
+    "and the request in the request folder, run lyncnb request TOPOLOGY FOLDER"
 )
 _AT_SET_UP = (
     "you request this certificate when you set up the server. For more "
@@ -151,7 +151,7 @@ def _explain_omission(certificate: PlannedCertificate, record: RequestRecord | N
     if certificate.at_set_up:
         return _AT_SET_UP
     if record is not None and record.covered:
-        return f"no request is needed, because the certificate is {record.covered}"
+        return f"no request is needed, because it is {record.covered}"
     return _KEY_HERE if record is not None and not record.key_holder else ""
 
 

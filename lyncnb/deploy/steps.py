@@ -140,7 +140,7 @@ def _build_package(record: RequestRecord, issued: IssuedCertificates) -> ServerP
             and {e.code for e in certificate.findings if e.severity == "error"} == _EXPIRED
         ):
             return (
-                f"the certificate expired on {certificate.not_after:%Y-%m-%d}. To renew it, run "
+                f"the certificate expired on {certificate.not_after:%Y-%m-%d}; to renew it, run "
                 "lyncnb renew FOLDER --due"
             )
         reason = issued.why_missing(record.id) or "no certificate has been issued yet"
@@ -150,10 +150,12 @@ def _build_package(record: RequestRecord, issued: IssuedCertificates) -> ServerP
     if record.key_holder:
         return _build_server_package(record, None, certificate)
     if record.package is None or record.package.certificate != certificate.sha256:
-        return "the certificate is not packaged yet. To package it, run lyncnb pfx FOLDER"
+        return "to create packages, run lyncnb pfx FOLDER"
     if record.package.file in issued.exchanged:
-        reason = f"{record.package.file} is not the package that lyncnb created"
-        return f"{reason}. Find out who replaced the package, then run lyncnb pfx FOLDER"
+        return (
+            f"{record.package.file} is not the package that lyncnb created; find out who replaced "
+            "the package, then run lyncnb pfx FOLDER"
+        )
     return _build_server_package(record, record.package, certificate)
 
 

@@ -19,6 +19,8 @@ from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..base.arguments import check_type
 from ..base.disk import files
 from ..base.disk.folder_lock import confirm_lock
+from ..base.pasted_text import shown
+from ..base.shown.tables import join_first
 from ..base.times import convert_to_time
 from ..errors import BundleError, LyncnbError, PackageError, PassphraseError
 from ..pki import keys
@@ -52,6 +54,8 @@ FOLDER = "pfx"
 # The number of packages in a batch. Packages are created, recorded and renamed in batches, which
 # limits the use of memory.
 _BATCH = 500
+# The largest number of unknown IDs in an error message.
+_IDS_SHOWN = 5
 # The number of seconds of work that an interrupted run may lose. Saving the manifest after each
 # batch would write 43 GiB for 100,000 packages.
 _SAVE_EVERY = 30.0
@@ -190,8 +194,10 @@ def _build_result_without_keys(
 def _reject_unknown_ids(manifest: Manifest, base: Path, ids: Collection[str]) -> None:
     unknown = set(ids) - manifest.by_id.keys()
     if unknown:
+        noun = "request" if len(unknown) == 1 else "requests"
+        quoted_ids = [shown(request_id) for request_id in sorted(unknown)]
         raise BundleError(
-            f"{base} has no request {', '.join(sorted(unknown))}",
+            f"the folder {base} has no {noun} {join_first(quoted_ids, _IDS_SHOWN)}",
             hint="enter the ID exactly as lyncnb status shows it",
         )
 
@@ -255,7 +261,7 @@ def _split_packages(
         )
         objection = _find_objection(record, certificate, issued, record.id in without_chain)
         if record.covered and record.covered.is_in_force(convert_to_time(issued.today)):
-            reason = f"no request is needed, because the request is {record.covered}"
+            reason = f"no request is needed, because it is {record.covered}"
             settled.append(replace(package, file="", action="covered", why=reason))
         elif record.deployed_at:
             settled.append(
@@ -303,7 +309,7 @@ def _find_objection(
     """Return why a request cannot be packaged, or "" if it can be packaged."""
     if certificate is None:
         return issued.why_missing(record.id) or (
-            f"no certificate has been issued yet (state {record.state})"
+            f"no certificate has been issued yet; state: {record.state}"
             if record.is_written or not record.key_holder
             else f"this certificate must still be requested on {record.key_holder}"
         )
@@ -317,7 +323,7 @@ def _find_objection(
     )
     if not has_chain and not may_lack_chain:
         return (
-            "the chain is incomplete. Receive the missing CA certificate, or package "
+            "the chain is incomplete; receive the missing CA certificate, or package "
             f"the certificate without the chain: --without-chain {record.id}"
         )
     return ""

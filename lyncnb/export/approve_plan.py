@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.disk.outputs import OutputKind, check_output, match_first_line, write_output
+from ..base.pasted_text import shown
 from ..checks.saved_plan import SavedPlan, read_saved_plan
 from ..errors import ApprovalError, FileOccupied
 from ..pki import ssh_signatures
@@ -38,7 +39,7 @@ class Approval:
     key: str
 
     def __str__(self) -> str:
-        return f"approved the plan with the key {self.key}; the signature is in {self.path}"
+        return f"you approved the plan with the key {self.key}; the signature is in {self.path}"
 
 
 def build_signature_path(saved: SavedPlan) -> Path:
@@ -86,7 +87,7 @@ def approve_plan(
     if digest and not _is_digest_of(saved, digest):
         raise ApprovalError(
             (
-                f'{saved.identity}: the digest "{digest}" that you confirmed does not belong '
+                f"{saved.identity}: the digest {shown(digest)} that you confirmed does not belong "
                 "to this plan"
             ),
             hint="read the plan again, and confirm its digest",

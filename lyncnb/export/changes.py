@@ -182,10 +182,10 @@ def _explain_renewal(
     record: RequestRecord | None, reason: str, *, is_withdrawn: bool, is_adopted: bool
 ) -> tuple[str, ...]:
     """Return why a request is renewed, and whether a waiting request is withdrawn."""
-    renewed = (f"renewed: {reason}",)
+    renewed = (f'reason: "{reason}"',)
     if record is None:
         return renewed
-    if is_adopted and record.reasons[:1] == renewed:
+    if is_adopted and _is_renewed_for(record, reason):
         return ()  # An earlier run that was interrupted has already started the renewal.
     if is_withdrawn and is_waiting(record):
         digest = record.csr_sha256[:_DIGITS]
@@ -196,12 +196,16 @@ def _explain_renewal(
 
 def list_waiting_renewals(manifest: Manifest, order: Order) -> frozenset[str]:
     """Return the requests that were renewed for the same reason and wait for their certificates."""
-    renewed = (f"renewed: {order.reason}",)
     return frozenset(
         record.id
         for record in manifest.requests
-        if record.id in order.renew and is_waiting(record) and record.reasons[:1] == renewed
+        if record.id in order.renew and is_waiting(record) and _is_renewed_for(record, order.reason)
     )
+
+
+def _is_renewed_for(record: RequestRecord, reason: str) -> bool:
+    # Earlier versions of lyncnb recorded "renewed: " and the reason without quotation marks.
+    return record.reasons[:1] in ((f'reason: "{reason}"',), (f"renewed: {reason}",))
 
 
 def reject_waiting_renewals(manifest: Manifest, order: Order) -> None:
@@ -286,6 +290,9 @@ def _omit_covered_request(
         number=old_record.number,
         others=old_record.others,
     )
+    if cover is before:
+        # An earlier version of lyncnb may have described the same certificate in other words.
+        new = replace(new, reasons=old_record.reasons)
     if replace(new, planned_at=old_record.planned_at) == old_record:
         return old_record, _build_change("kept", old_record, ())
     if cover is before:

@@ -178,8 +178,8 @@ def _list_revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterato
     if certificates:
         folder_argument = quote_argument(str(folder))
         yield (
-            "ask the CA to revoke the certificate immediately, or send the CA the page "
-            f"that this command creates: lyncnb handover {folder_argument} OUT.zip"
+            "ask the CA to revoke the certificate immediately. To write a page for the CA that "
+            f"lists the certificates to revoke: lyncnb handover {folder_argument} OUT.zip"
         )
 
 
@@ -337,7 +337,7 @@ def _find_plan(
             signer = last.approvals[-1]
             raise ApprovalError(
                 (
-                    f"{signer.signer} approved the plan in {folder} on "
+                    f"{signer.signer} approved the plan in the folder {folder} on "
                     f"{signer.verified_at[:10]}. To check this approval, lyncnb needs a list "
                     "of allowed signers"
                 ),

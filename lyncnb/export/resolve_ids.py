@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..base.pasted_text import shown
 from ..errors import LyncnbError
 
 
@@ -33,9 +34,10 @@ def resolve_ids(
         fitting = [text] if text in known else [name for name in ids if name.startswith(text)]
         if len(fitting) != 1 or not text:
             examples = ", ".join(fitting[:5] or ids[:5])
-            number = len(fitting) if text else "any"
+            number = f"{len(fitting):,}" if fitting else "none"
+            result = f"{shown(text)} matches {number} of the planned requests"
             raise error(
-                f'{option_name}: "{text}" matches {number} of the planned requests',
+                f"{option_name}: {result if text else 'an ID is blank'}",
                 hint=f"enter a complete ID, or more of its first characters: {examples} …",
             )
         matches.update(fitting)

@@ -16,6 +16,7 @@ from ..authorities.evaluation.compare_request import compare_request
 from ..authorities.summary_files import is_summary_current
 from ..base.disk import files
 from ..base.disk.folder_access import TEAM_MODE, find_team_group, is_team_group
+from ..base.pasted_text import shown
 from ..base.request_content import list_content_differences
 from ..errors import ApprovalError, BundleError, Problem
 from ..pki import csr
@@ -190,7 +191,10 @@ def _find_team_problems(survey: Survey, manifest: Manifest, order: Order) -> Ite
     group = find_team_group(survey.folder)
     if order.team and survey.exists and not (group and is_team_group(survey.folder, order.team)):
         yield Problem(
-            message=(f"the folder does not have the group {order.team} and the mode {TEAM_MODE:o}"),
+            message=(
+                f"the folder must have the group {shown(order.team)} and the mode {TEAM_MODE:o}, "
+                "but at least one of them is different"
+            ),
             file=str(survey.folder),
             hint="omit --team, or specify a new folder",
         )
@@ -212,8 +216,9 @@ def _reject_unapproved(folder: Path, manifest: Manifest, order: Order) -> None:
     signer = approved[-1].approvals[-1]
     raise ApprovalError(
         (
-            f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}. "
-            "The new plan is different and not approved, so lyncnb changed nothing"
+            f"{signer.signer} approved the plan of the folder {folder} on "
+            f"{signer.verified_at[:10]}. The new plan is different and not approved, so lyncnb "
+            "changed nothing"
         ),
         hint=(
             "save the plan, have it approved, and specify --approved-by SIGNERS. To "

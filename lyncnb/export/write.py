@@ -24,7 +24,7 @@ from ..base.disk import files, windows_access
 from ..base.disk.folder_access import find_group_number, grant_access_to_team
 from ..base.disk.folder_lock import OWNER_NAME
 from ..base.disk.outputs import OWN_FOLDERS
-from ..base.shown.tables import join_first
+from ..base.shown.tables import count_of, join_first
 from ..checks.check_plan import check_plan, choose_evaluation_date
 from ..checks.saved_plan import SavedPlan
 from ..errors import (
@@ -519,9 +519,8 @@ def _report_dry_run(preview: Preview) -> RequestBundle:
     if not preview.to_write:
         return bundle
     seconds = executors.estimate_seconds(request.certificate for request in preview.to_write)
-    note = (
-        f"generating {len(preview.to_write):,} keys takes about {seconds:,.0f} s on this computer"
-    )
+    duration = f"about {seconds:,.0f} s" if seconds >= 1 else "less than 1 s"
+    note = f"generating {count_of(len(preview.to_write), 'key')} takes {duration} on this computer"
     return replace(bundle, notes=(*bundle.notes, note))
 
 

@@ -360,7 +360,7 @@ def _list_validity_steps(
         else:
             words = f"the limit is {count_of(least.value, 'day')}"
             if least.effective:
-                words = f"since {least.effective}, {words}"
+                words = f"from {least.effective}, {words}"
             steps.append(Step(day, least.value, words, str(least.source)))
     return tuple(steps)
 
@@ -549,7 +549,7 @@ class _Schedule:
         rules = self.of.broken[key]
         description = (
             f"the servers have no valid certificate {format_span(begins, ends)}, because "
-            f"certificate {number} is not installed in time"
+            f"the next certificate (number {number}) is not installed in time"
         )
         return ForecastProblem(
             certificates=(), number=number, begins=begins, ends=ends, what=description, rules=rules
@@ -647,10 +647,10 @@ def _list_notes(
     for limit in load_ca_rules().list_limits("usual-validity-days", issuer="internal"):
         if assumed:
             yield (
-                f"for {concerned:,} of {orders}, the forecast assumes a validity of "
-                f"{limit.value} days for {count_of(len(assumed), 'certificate')} from an "
-                "internal CA, because plan.toml has no validity_days and no earlier "
-                f"validity is recorded; {limit.source}"
+                f"the forecast assumes a validity of {count_of(limit.value, 'day')} for "
+                f"{count_of(len(assumed), 'certificate')} from an internal CA "
+                f"({concerned:,} of {orders}), because plan.toml has no validity_days and no "
+                f"earlier validity is recorded. Source: {limit.source}"
             )
     yield (
         f"for {orders}, the forecast assumes that each certificate is renewed when a "
@@ -669,7 +669,7 @@ def _list_notes(
         )
     if public:
         yield (
-            f"for {validations}, the forecast assumes one DNS validation for each registrable "
-            "domain and CA, or for each name if the CA requires that. For certificates on record, "
-            "the forecast assumes that validation took place on the first day of validity"
+            f"the forecast contains {validations}. It assumes one DNS validation for each "
+            "registrable domain and CA, or for each name if the CA requires that. For certificates "
+            "on record, it assumes that validation took place on the first day of validity"
         )

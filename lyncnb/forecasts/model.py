@@ -435,10 +435,13 @@ class Forecast(Table):
         nouns = ("order", "validation", "server change", "restart")
         work = ", ".join(count_of(*pair) for pair in zip(sums, nouns, strict=True))
         certificates = len({entry.id for entry in self.entries})
-        text = f"{count_of(certificates, 'certificate')} from {self.start} to {self.until}: {work}"
+        text = (
+            f"work for {count_of(certificates, 'certificate')} from {self.start} to {self.until}: "
+            f"{work}"
+        )
         if self.problems:
             problems = count_of(len(self.problems), "problem")
-            return f"{text}; {problems}, because the work cannot be done as planned"
+            return f"{text}; {problems}: the work cannot be done as planned"
         return text
 
     def _summarize(self) -> str:

@@ -45,7 +45,7 @@ def _is_notebook_page(file: IO[bytes]) -> bool:
 
 
 #: The type of file that :func:`share_notebook` writes.
-PAGE = outputs.OutputKind(what="a notebook's page", is_ours={".html": _is_notebook_page})
+PAGE = outputs.OutputKind(what="a notebook page", is_ours={".html": _is_notebook_page})
 
 #: The file types of the printed page and the cleaned notebook.
 PRINTED = outputs.OutputKind(

@@ -303,8 +303,8 @@ def _describe_certificate(der: bytes) -> str:
     except (BadStructure, IndexError):
         # If a damaged certificate lacks some fields, the message contains only the readable fields.
         pass
-    number = f"serial {serial.hex()}" if serial else "no serial number"
-    return f"serial number {number}, {', '.join(map(shown, subject[:3])) or 'no common name'}"
+    number = f"serial number {serial.hex()}" if serial else "no serial number"
+    return f"{number}, {', '.join(map(shown, subject[:3])) or 'no common name'}"
 
 
 def _read_common_names(der: bytes, name: Element) -> Iterator[str]:

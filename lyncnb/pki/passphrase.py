@@ -217,7 +217,7 @@ def ask_passphrase(
         If there is no passphrase and no prompt is possible, or the passphrase is not valid.
     """
     if file is not None:
-        return check_passphrase(_read_file(file), source=f"the passphrase in {file}")
+        return check_passphrase(_read_file(file), source=f"the passphrase in the file {file}")
     if environ and (value := _read_environment()) is not None:
         return check_passphrase(value, source=f"the passphrase in {VARIABLE}")
     if runs_without_user():

@@ -110,12 +110,17 @@ def read_public_key(pem: bytes, *, name: str) -> RecoveryPublicKey:
     """
     if b"PRIVATE KEY" in pem:
         raise BundleError(
-            f"{name} is the private half of a recovery key. Never share this file", hint=_HINT
+            f"the file {name} is the private half of a recovery key. Never share this file",
+            hint=_HINT,
         )
     try:
         key = serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
-        raise BundleError(f"{name} is not the public half of a recovery key", hint=_HINT) from None
+        raise BundleError(
+            f"the file {name} is not the public half of a recovery key", hint=_HINT
+        ) from None
     if not isinstance(key, X25519PublicKey):
-        raise BundleError(f"{name} contains a public key that is not an X25519 key", hint=_HINT)
+        raise BundleError(
+            f"the file {name} contains a public key that is not an X25519 key", hint=_HINT
+        )
     return RecoveryPublicKey(key.public_bytes_raw())

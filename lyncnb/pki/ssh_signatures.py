@@ -59,8 +59,8 @@ def find_ssh_keygen() -> str:
     if program is None:
         raise ApprovalError(
             f"{_PROGRAM} is not installed, and lyncnb needs it to create or verify an approval",
-            hint="install OpenSSH (Debian: openssh-client; Windows: the optional feature OpenSSH "
-            "Client), 8.2 or later",
+            hint="install OpenSSH 8.2 or later (Debian: openssh-client; Windows: the optional "
+            "feature OpenSSH Client)",
         )
     return program
 
@@ -172,8 +172,8 @@ def _find_signing_key(
         raise ApprovalError(
             (
                 "the signature is not valid for this plan. Either the plan was changed "
-                "after it was signed, or the signature is for a different file or purpose "
-                f"than {namespace}{_format_output(result)}"
+                "after it was signed, or the signature is for a different file, or for a "
+                f'purpose other than "{namespace}"{_format_output(result)}'
             ),
             hint=f"sign the unchanged plan: {_PROGRAM} -Y sign -n {namespace} -f KEY FILE",
         )

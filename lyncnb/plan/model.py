@@ -481,7 +481,7 @@ class CertificatePlan(Table):
                 return f"this is the name of a pool. The servers in this pool are {members}"
         servers = {c.fqdn: None for pool in self.topology.pools for c in pool.computers}
         close = _find_similar_names(searched_name, servers)
-        return f"did you mean {', '.join(close)}?" if close else "the topology has no servers"
+        return f"did you mean {' or '.join(close)}?" if close else "the topology has no servers"
 
     def _list_items(self) -> Iterable[Any]:
         return self.certificates

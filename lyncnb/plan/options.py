@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from ..base.certificate_fields import DistinguishedName, KeyParameters
 from ..base.disk import files
 from ..base.dns_name import DnsName
-from ..base.pasted_text import BadName
+from ..base.pasted_text import BadName, shown
 from ..base.records import RecordReader, describe_value
 from ..base.renewal_days import RenewalTerms
 from ..base.shown.languages import LANGUAGES
@@ -468,10 +468,8 @@ class PlanOptions(_OptionsFileNote):
         days_by_issuer = {"" if key == ALL else key: days[key] for key in sorted(days)}
         for key in days_by_issuer:
             if key not in keys:
-                *first, last = (
-                    key_ or ALL for key_ in (*ISSUERS, *(key for key in keys if not key))
-                )
-                _reject_value(name, key or ALL, f"{', '.join(first)} or {last}")
+                known = (*ISSUERS, *(ALL for known_key in keys if not known_key))
+                _reject_value(name, key or ALL, " or ".join(map(shown, known)))
         self._store_value(name, days_by_issuer)
 
     def _store_acceptance_limits(self) -> None:
@@ -483,7 +481,7 @@ class PlanOptions(_OptionsFileNote):
                 if code not in self.accepted:
                     raise OptionsError(
                         (
-                            f'the option {name} contains "{code}", but the section '
+                            f'the option "{name}" contains "{code}", but the section '
                             "[accepted] has no reason for this code"
                         ),
                         hint=f'add this line under [accepted]: {code} = "your reason"',
@@ -649,7 +647,7 @@ _LARGEST = 1_000_000
 
 
 def _reject_value(name: str, value: object, allowed: str) -> NoReturn:
-    raise OptionsError(f"option {name} is {describe_value(value)}", hint=f"it must be {allowed}")
+    raise OptionsError(f'the option "{name}" is {describe_value(value)}', hint=f"use {allowed}")
 
 
 def _check_flag(name: str, value: object) -> None:
@@ -682,7 +680,7 @@ def _check_days(value: object, name: str = "validity_days") -> None:
 
 def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed or not isinstance(value, str):
-        _reject_value(name, value, "one of " + ", ".join(choice or '""' for choice in allowed))
+        _reject_value(name, value, f"one of these values: {', '.join(map(shown, allowed))}")
 
 
 def _check_text(name: str, value: object, *, required: bool = False) -> None:
@@ -700,7 +698,7 @@ def _check_subject_field(name: str, value: Any) -> None:
         replace(DistinguishedName(common_name=""), **{name: checked_value})
     except ValueError as error:
         raise OptionsError(
-            f"option {name}: {error}",
+            f'the option "{name}": {error}',
             hint=(
                 "enter the value exactly as it must appear in every subject, or remove the option"
             ),
@@ -713,7 +711,7 @@ def _parse_domains(name: str, values: object) -> tuple[DnsName, ...]:
     try:
         return tuple(dict.fromkeys(DnsName.parse(value) for value in values))
     except BadName as error:
-        raise OptionsError(f"option {name}: {error.message}", hint=error.hint) from None
+        raise OptionsError(f'the option "{name}": {error.message}', hint=error.hint) from None
 
 
 def _check_texts_by_key(name: str, values: object) -> dict[str, str]:

@@ -211,7 +211,7 @@ def _read_key(value: Mapping[str, object], reader: RecordReader) -> KeyParameter
         return KeyParameters(algorithm=section.algorithm, bits=bits)
     except ValueError as error:
         hint = "use RSA with 2048, 3072 or 4096 bits, or ECDSA with 256, 384 or 521 bits"
-        reader.problem(f"option key: {error}", hint)
+        reader.problem(f'the option "key": {error}', hint)
         return None
 
 

@@ -437,7 +437,7 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
             raise OptionsError(
                 f'the option "accepted" contains "{code}", which is not the code of a finding '
                 f"in {rules.title}",
-                hint=f"did you mean {', '.join(similar_codes)}?"
+                hint=f"did you mean {' or '.join(similar_codes)}?"
                 if similar_codes
                 else "use a code that lyncnb check shows",
             )

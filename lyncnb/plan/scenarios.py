@@ -232,7 +232,9 @@ def _collect_problems(problems: list[Problem], file: str) -> Iterator[None]:
     try:
         yield
     except LyncnbError as error:
-        found_problems = error.problems or (Problem(message=error.message, hint=error.hint),)
+        # The message of an error about a single option already contains the name of the file.
+        message = error.message.removeprefix(f"{file}: ")
+        found_problems = error.problems or (Problem(message=message, hint=error.hint),)
         problems += [replace(problem, file=file) for problem in found_problems]
 
 
@@ -500,7 +502,7 @@ class Scenarios(Table):
         return ((name, self.note(name)) for name in self.names())
 
     def _summarize(self) -> str:
-        return f"{count_of(len(self.names()), 'scenario')} in {self.folder}"
+        return f"{count_of(len(self.names()), 'scenario')} in the folder {self.folder}"
 
 
 def _reject_used_name(name: str, *, is_scenario_folder: bool) -> NoReturn:

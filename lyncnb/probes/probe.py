@@ -26,6 +26,7 @@ from .targets import list_targets
 
 _NAMED = 5
 _MOST_PARALLEL = 256
+_MOST_SECONDS = 60
 
 
 def probe(
@@ -86,12 +87,15 @@ def probe(
         If the request folder or the CA certificates cannot be read.
     """
     check_type("probe: plan", plan, CertificatePlan)
-    if not (0 < parallel <= _MOST_PARALLEL and 0 < seconds <= 60):
+    if not 0 < parallel <= _MOST_PARALLEL:
         raise OptionsError(
-            f"parallel is {parallel} and seconds is {seconds:g}, but one of these values is out of "
-            "range",
-            hint=f"set parallel to a number from 1 to {_MOST_PARALLEL}, and set seconds to at "
-            "most 60",
+            f"parallel is {parallel}, which is out of range",
+            hint=f"set parallel to a number from 1 to {_MOST_PARALLEL}",
+        )
+    if not 0 < seconds <= _MOST_SECONDS:
+        raise OptionsError(
+            f"seconds is {seconds:g}, which is out of range",
+            hint=f"set seconds to a number greater than 0, but at most {_MOST_SECONDS}",
         )
     targets = list_targets(plan, zone=zone, extras=also, hosts=hosts)
     bundle, facts = _read_folder_or_cas(folder)

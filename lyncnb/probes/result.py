@@ -83,7 +83,7 @@ _COLUMNS = columns(
 
 #: The type of file for the result of a probe.
 PROBE_FILE = build_report_kind(
-    "a probe of servers",
+    "a probe report",
     title="Certificates of running servers",
     format_id="lyncnb-probe/1",
     columns=_COLUMNS,
@@ -246,6 +246,8 @@ def _format_lines(probe: Probe) -> Iterator[str]:
     """Yield a line for each server and certificate, with all ports of the certificate."""
     for group in _group_lines(probe.seen):
         text = ": ".join(filter(None, (group.result, group.where, ", ".join(group.shown))))
+        if group.result == NOT_VISIBLE:
+            text = f"{group.where} {group.result}"
         if not group.shown and len(group.details) == 1:
             yield f"{text}: {group.details[0]}"
             continue

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ..base.disk.files import read_specified_file
+from ..base.pasted_text import shown
 from ..errors import OptionsError, PlanError, Problem
 from ..plan.connections import ConnectionNames, find_port, group_certificates_by_pool
 from ..plan.model import CertificatePlan, PlannedCertificate
@@ -162,12 +163,13 @@ def list_targets(
 def _check_choices(zone: str, extras: Iterable[str]) -> None:
     if zone not in FROM:
         raise OptionsError(
-            f'lyncnb cannot probe from the zone "{zone}"', hint=f"use {' or '.join(FROM)}"
+            f"lyncnb cannot probe from the zone {shown(str(zone))}",
+            hint=f"use {' or '.join(map(shown, FROM))}",
         )
     for choice in extras:
         if choice not in ALSO:
             raise OptionsError(
-                f'"{choice}" is not a valid value for the option "also"',
+                f'{shown(str(choice))} is not a valid value for the option "also"',
                 hint=f"use one or more of these values: {', '.join(ALSO)}",
             )
 

@@ -209,10 +209,11 @@ class PlanDifference(Table):
         counts = [
             f"{len(self.of(kind)):,} {words}" for kind, words in CHANGES.items() if self.of(kind)
         ]
-        summary = f"Certificates: {', '.join(counts)}" if counts else "The same certificates"
+        summary = f"Certificates: {', '.join(counts)}" if counts else "No certificate changes"
         titles = self.old.rules.title, self.new.rules.title
         product = f" {titles[0]} -> {titles[1]}." if titles[0] != titles[1] else ""
-        return f"{summary}.{product} {', '.join(map(str, self.counts))}"
+        certificates, public, names = map(str, self.counts)
+        return f"{summary}.{product} {certificates}, including {public}; {names}"
 
 
 _CERTIFICATE_ADDED, _CERTIFICATE_REMOVED = "certificate added", "certificate removed"

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from ..base.pasted_text import shown
 from ..base.records import list_json_values
 from ..base.shown.report import (
     Part,
@@ -98,17 +99,18 @@ class Comparison:
             source = plan.topology.source
             if isinstance(plan, RecordedPlan):
                 yield (
-                    f"{source} contains certificates, but does not contain the table "
+                    f"{shown(source)} contains certificates, but does not contain the table "
                     "and options of the plan"
                 )
             elif not all(_find_requested_days(plan).values()):
                 yield (
-                    f"the comparison does not count yearly renewals, because {source} was "
+                    f"the comparison does not count yearly renewals, because {shown(source)} was "
                     "planned without validity_days"
                 )
             if findings is None:
                 yield (
-                    f"the comparison does not count findings, because {source} does not record them"
+                    f"the comparison does not count findings, because {shown(source)} does not "
+                    "record them"
                 )
 
     @cached_property
@@ -306,10 +308,13 @@ def _format_text(comparison: Comparison, max_shown: int) -> Iterator[list[str]]:
     yield from ([*_group_lines(group)] for group in groups[:max_shown])
     if len(groups) > max_shown:
         yield describe_hidden_rows(len(groups) - max_shown)
-    for change, findings in (("gone", comparison.findings_gone), ("new", comparison.findings_new)):
+    for change, findings in (
+        ("resolved", comparison.findings_gone),
+        ("new", comparison.findings_new),
+    ):
         entries = group_findings(findings)
         lines = [
-            [f"finding {change}: {entry.severity}: {entry.places}: {entry.words}"]
+            [f"{change} finding: {entry.severity}: {entry.places}: {entry.words}"]
             for entry in entries
         ]
         if len(lines) > max_shown:

@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 
 from ..base.arguments import check_type
 from ..base.disk.outputs import OutputKind, match_content
+from ..base.pasted_text import shown
 from ..base.shown.figure import Figure
 from ..base.shown.tables import count_of, document_columns
 from ..errors import PlanError
@@ -113,7 +114,9 @@ def _check_site(plan: CertificatePlan, site: str) -> None:
     if site and site not in sites:
         raise PlanError(
             f'the topology has no site "{site}"',
-            hint=f"the sites are {', '.join(sites[:10])}" if sites else "the topology has no sites",
+            hint=f"available sites: {', '.join(map(shown, sites[:10]))}"
+            if sites
+            else "the topology has no sites",
         )
 
 
@@ -127,7 +130,7 @@ def check_kind(kind: str) -> None:
     """
     if kind not in KINDS:
         raise PlanError(
-            f'lyncnb has no picture named "{kind}"', hint=f"the pictures are {', '.join(KINDS)}"
+            f'lyncnb has no picture named "{kind}"', hint=f"available pictures: {', '.join(KINDS)}"
         )
 
 

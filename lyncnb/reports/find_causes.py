@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress
 
-from ..base.shown.tables import format_cell, join_first
+from ..base.shown.tables import count_of, format_cell
 from ..errors import LyncnbError
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.options import OPTIONS, PlanOptions, format_option_value
@@ -232,7 +232,10 @@ class _TableCauses:
         ]
         if not descriptions:
             return "the table"
-        return join_first(descriptions, _CELLS_TOLD, separator="; ")
+        hidden_count = len(descriptions) - _CELLS_TOLD
+        if hidden_count > 0:
+            descriptions[_CELLS_TOLD:] = [f"and {count_of(hidden_count, 'more change')}"]
+        return "; ".join(descriptions)
 
     def _find_table_changes(
         self, item: ChangedCertificate, change: PlanChange

@@ -140,12 +140,12 @@ def _list_row_changes(old_rows: _Rows, new_rows: _Rows) -> Iterator[TableChange]
     for (server, role), (pool, _) in old_rows.items():
         if (server, role) not in new_rows:
             names = frozenset((server, pool))
-            words = f"the row for {server}, {role}, was removed"
+            words = f"the row for {server} ({role}) was removed"
             yield TableChange(words=words, scope="server", owner=server, before=names)
     for (server, role), (pool, _) in new_rows.items():
         if (server, role) not in old_rows:
             names = frozenset((server, pool))
-            words = f"the row for {server}, {role}, was added"
+            words = f"the row for {server} ({role}) was added"
             yield TableChange(words=words, scope="server", owner=server, after=names)
 
 

@@ -100,7 +100,7 @@ class RequestBundle(Table, JsonSerializable):
 
     def _summarize(self) -> str:
         counted = ", ".join(f"{number:,} {action}" for action, number in self.counts().items())
-        words = f"{count_of(len(self.requests), 'request')} in {self.folder}"
+        words = f"{count_of(len(self.requests), 'request')} in the folder {self.folder}"
         words += f": {counted}" if counted else ""
         words += " (dry run: nothing was changed)" if self.dry_run else ""
         return words + (

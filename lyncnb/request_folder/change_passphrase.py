@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ..base.disk import files, system_calls
 from ..base.disk.folder_lock import confirm_lock
+from ..base.pasted_text import shown
 from ..base.records import JsonSerializable
 from ..base.shown.tables import count_of
 from ..errors import BundleError, PassphraseError, Problem
@@ -318,8 +319,8 @@ def _find_fingerprint(present: Sequence[Recipient], name: str, manifest: Manifes
         return name  # An earlier call that was interrupted has already removed the recovery key.
     available_keys = ", ".join(recipient.key.fingerprint for recipient in present) or "none"
     raise BundleError(
-        f'"{name}" matches {len(fingerprints)} recovery keys of this folder',
-        hint=f"available: {available_keys}",
+        f"{shown(name)} does not match exactly one recovery key of this folder",
+        hint=f"available recovery keys: {available_keys}",
     )
 
 

@@ -38,8 +38,8 @@ _GIVE_AGAIN = (
     "--request FILE.req"
 )
 _RESTORE = (
-    "restore the file from a backup, or abandon the request with the options --renew "
-    "{id} --reason TEXT"
+    "restore the file from a backup, or replace the request: lyncnb request TOPOLOGY FOLDER "
+    "--renew {id} --reason TEXT"
 )
 
 
@@ -372,7 +372,7 @@ def reject_problems(folder: Path, problems: tuple[Problem, ...]) -> None:
     """Raise BundleError if there are problems. The message says that nothing was changed."""
     if problems:
         raise BundleError(
-            f"{folder} needs attention; nothing was changed",
+            f"the folder {folder} needs attention; nothing was changed",
             problems=problems[:20],
             hint=f"and {len(problems) - 20} more" if len(problems) > 20 else "",
         )

@@ -381,8 +381,8 @@ def _report_altered_event(event: Event) -> Problem:
         file=NAME,
         hint=(
             "the manifest was changed, or two copies of the folder were merged. "
-            "Restore the newest copy of the whole folder, or abandon the request with "
-            f"the options --renew {event.id} --reason TEXT"
+            "Restore the newest copy of the whole folder, or replace the request: "
+            f"lyncnb request TOPOLOGY FOLDER --renew {event.id} --reason TEXT"
         ),
     )
 
@@ -550,7 +550,8 @@ class Run:
         self.missing = report_missing_generations(history, manifest, abandoned=given_up)
         if self.missing and not self.repairs:
             raise BundleError(
-                f"{self.folder} needs attention; nothing was changed", problems=self.missing
+                f"the folder {self.folder} needs attention; nothing was changed",
+                problems=self.missing,
             )
 
     def finish(self, *, is_done: bool = True) -> None:

@@ -21,8 +21,8 @@ from .manifest import Manifest
 from .request_record import BindingKey, RequestRecord
 
 _RESTORE = (
-    "restore manifest.json and the key file from a backup, or abandon the request with the "
-    "options --renew {id} --reason TEXT"
+    "restore manifest.json and the key file from a backup, or replace the request: "
+    "lyncnb request TOPOLOGY FOLDER --renew {id} --reason TEXT"
 )
 
 

@@ -278,8 +278,8 @@ def list_losses(folder: Path, recovered: Manifest) -> Iterator[str]:
         was_approved = not facts.get("Approved by", _NOBODY).startswith(_NOBODY)
         signers = "--approved-by SIGNERS " if was_approved else ""
         yield (
-            "lost: the record of the saved plan and its approval. According to "
-            f"summary.md: {summary}. Request the plan again: lyncnb request --plan FILE "
+            "the record of the saved plan and of its approval is lost. summary.md contains "
+            f"these values: {summary}. Request the plan again: lyncnb request --plan FILE "
             f"{signers}FOLDER"
         )
     covered = dict.fromkeys(_COVERED.findall(_read_text(folder / "summary.csv")))
@@ -291,8 +291,8 @@ def list_losses(folder: Path, recovered: Manifest) -> Iterator[str]:
         )
     if lost_ids := [name for name in covered if name not in recovered.by_id]:
         yield (
-            "lost: the record of the installed certificates that cover "
-            f"{join_first(lost_ids, _IDS_SHOWN)}. When you next run lyncnb request, it "
+            "the record of the installed certificates that cover "
+            f"{join_first(lost_ids, _IDS_SHOWN)} is lost. When you next run lyncnb request, it "
             "creates requests for these certificates. To prevent this, specify "
             "--only-missing FILE.json and --reuse ID again"
         )

@@ -23,6 +23,7 @@ from ..base.garbage_collection import pause_garbage_collection
 from ..base.json_text import may_contain_surrogates
 from ..base.pasted_text import shown
 from ..base.records import SINCE_2, Line, RecordReader, convert_record, make_unknown_keys_field
+from ..base.shown.tables import join_first
 from ..errors import BundleError, NewerManifest, SharedFolder
 from .field_forms import OwnFile, Sha256OrBlank, TimeOrBlank
 from .request_record import (
@@ -374,7 +375,7 @@ def _reject_unknown_format(path: Path, format_id: object) -> None:
             f"({FORMAT})",
             hint="install a newer version of lyncnb. This version changed nothing",
         )
-    known = ", ".join(_FORMATS)
+    known = join_first(_FORMATS, len(_FORMATS))
     if not isinstance(format_id, str):
         raise BundleError(
             f"{path} does not specify a format. The known formats are {known}", hint=_REBUILD

@@ -354,7 +354,10 @@ class CoveringCertificate(_ValidOnRecord):
         return self.begins <= moment.replace(microsecond=0) <= self.ends
 
     def __str__(self) -> str:
-        return f"covered by {self.thumbprint_sha1} until {self.not_after[:10]}"
+        return (
+            f"covered by the certificate with the thumbprint {self.thumbprint_sha1} until "
+            f"{self.not_after[:10]}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -396,7 +396,9 @@ def _format_source(source: Source, others: tuple[OtherSource, ...]) -> str:
 def _format_disagreement(source: Source, others: tuple[OtherSource, ...]) -> str:
     """Describe the disagreement between sources, or return "" if there is none."""
     words = [f"{other.source.document} says: {other.says}" for other in others]
-    return f"sources disagree with {source.document}: {'; '.join(words)}" if words else ""
+    if not words:
+        return ""
+    return f"this rule is based on {source.document}, but {'; '.join(words)}"
 
 
 @cache

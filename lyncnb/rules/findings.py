@@ -202,7 +202,7 @@ class FindingGroup:
         if not self.title:
             return self.message
         count = len(self.points) if self.subject else len(self.findings)
-        number = self._translate(" ({} points)" if self.subject else " ({} times)").format(
+        number = self._translate(" ({} points)" if self.subject else " ({} findings)").format(
             f"{count:,}"
         )
         return f"{self.title}{number if count > 1 else ''}{self._translate(': ')}{self.message}"
@@ -233,7 +233,7 @@ class FindingGroup:
             if further_count > 0
             else []
         )
-        count = count_of(len(self.findings), "time")
+        count = count_of(len(self.findings), "finding")
         head = f"{self.severity}: {self.title} ({count}) [{codes}]"
         return "\n".join((head, *lines, f"  hint: {self.hint}"))
 

@@ -116,12 +116,12 @@ TEMPLATE = re.compile(r"([a-z0-9.*-]*)(?:\{([a-z_.]+)\})?([a-z0-9.-]*)")
 
 
 #: The text that is shown instead of a fact that no document states.
-NOT_DOCUMENTED = "not documented"
+NOT_DOCUMENTED = "unknown (not documented)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """A fact with its source. The source of an inferred fact begins with ``Inferred: ``."""
+    """A fact with its source. The source of an inferred fact begins with ``Inferred``."""
 
     says: str
     source: str
@@ -449,7 +449,7 @@ def replace_documents(text: str, replacements: Mapping[str, str], title: str) ->
         if match:
             name, comma, day = replacements[old].rpartition(", ")
             return f"{before}{name}{re.sub(r', [0-9-]{7,10}$', '', detail)}{comma}{day}", old
-    if title in text and not text.startswith("Inferred: "):
+    if title in text and not text.startswith("Inferred"):
         return f"Inferred: as for {title}: {text}", ""
     return text, ""
 

@@ -201,13 +201,13 @@ def load_recorded_rules(product: str, *, sha256: str = "") -> Rules:
     rules = load_rules(product)
     if sha256 and rules.file_sha256 != sha256:
         now = (
-            f"a file with the SHA-256 {rules.file_sha256}"
+            f"the SHA-256 of its file is {rules.file_sha256}"
             if rules.file_sha256
-            else "a built-in product of lyncnb"
+            else "it is a built-in product of lyncnb"
         )
         raise RulesError(
-            f'the product "{product}" is {now}, but the folder was created with a file that has '
-            f"the SHA-256 {sha256}",
+            f'the product "{product}" has changed: {now}, but the folder was created with a file '
+            f"that has the SHA-256 {sha256}",
             hint=(
                 "compare the two product files first, because the commands in them run on your "
                 "servers. Then use the file that the folder was created with, or request the "

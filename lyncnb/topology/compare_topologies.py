@@ -38,10 +38,12 @@ class CellDifference:
     after: str
 
     def __str__(self) -> str:
-        before, after = (f'"{text}"' if text else "nothing" for text in (self.before, self.after))
+        before, after = (
+            f'contains "{text}"' if text else "is blank" for text in (self.before, self.after)
+        )
         return (
-            f"{self.about}: the values in the column {get_column(self.column).title} are "
-            f"{before} and {after}"
+            f"{self.about}: the column {get_column(self.column).title} {before} in the first "
+            f"topology, but {after} in the second topology"
         )
 
 

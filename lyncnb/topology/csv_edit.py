@@ -27,8 +27,8 @@ class CellChange:
     after: str
 
     def __str__(self) -> str:
-        now = f'"{self.after}"' if self.after else "blank"
-        return f'row {self.row}, column {self.column}: "{self.before}" changed to {now}'
+        before, after = (f'"{text}"' if text else "blank" for text in (self.before, self.after))
+        return f"row {self.row}, column {self.column}: {before} changed to {after}"
 
 
 def edit_csv(

@@ -57,6 +57,10 @@ _OTHER_FORMATS = (
 )
 
 
+#: The name, in messages, of a table that was not read from a file.
+NAME_WITHOUT_FILE = "table"
+
+
 def read_source(source: object) -> tuple[str, bytes]:
     """Return the content of a file that contains a table.
 
@@ -76,7 +80,7 @@ def read_source(source: object) -> tuple[str, bytes]:
         If the file does not exist, cannot be read, is too large or empty, or has another format.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
-        name, data = "table", bytes(source)
+        name, data = NAME_WITHOUT_FILE, bytes(source)
         _reject_large_file(name, len(data))
     else:
         name, data = _read_file(source)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..base.dns_name import INTERNATIONAL
 from ..base.pasted_text import INVISIBLE, shown
-from ..base.shown.tables import count_of
+from ..base.shown.tables import count_of, join_first
 from ..errors import Problem, TopologyError
 from .columns import find_column_names, get_example_server, list_topology_columns
 
@@ -248,7 +248,7 @@ def raise_problems(source: str, problems: Iterable[Problem]) -> None:
     """Raise an error that lists all problems in a table, sorted by row."""
     ordered = tuple(dict.fromkeys(sorted(problems, key=lambda problem: problem.row)))
     count = count_of(len(ordered), "problem")
-    raise TopologyError(f"lyncnb cannot use {source}: {count}", problems=ordered)
+    raise TopologyError(f'lyncnb cannot use "{source}": {count}', problems=ordered)
 
 
 def _check_headings(
@@ -289,7 +289,7 @@ def _check_headings(
                 hint="keep only one of the columns, or change a heading",
             )
         first.setdefault(name, heading)
-    headings_text = ", ".join(map(shown, headings)) or "none"
+    headings_text = join_first([*map(shown, headings)], len(headings)) or "none"
     for facts in list_topology_columns():
         if facts.required and facts.name not in first:
             yield Problem(
@@ -297,6 +297,7 @@ def _check_headings(
                 row=row,
                 column=facts.name,
                 sheet=sheet,
-                message=f"the table has no column {facts.name}; its headings are {headings_text}",
+                message=f"the table has no column {shown(facts.name)}; headings in the table: "
+                f"{headings_text}",
                 hint="enter the headings in the first row; server_fqdn and role are required",
             )

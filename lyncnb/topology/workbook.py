@@ -125,7 +125,7 @@ def _find_reader(source: str, archive: Archive) -> Callable[[str, Archive], list
         raise TopologyError(f"{source} is an Office file, but not an Excel workbook", hint=_SAVE_AS)
     contents = ", ".join(shown(name) for name in names[:_LISTED]) or "nothing"
     raise TopologyError(
-        f"{source} is a ZIP archive, not a workbook; it contains {contents}",
+        f"{source} is a ZIP archive without a workbook; it contains {contents}",
         hint="extract the files from the archive first",
     )
 
@@ -342,7 +342,10 @@ class _Sheet:
             if (start := bisect_left(rows, first)) < (end := bisect_right(rows, last))
         ]
         if hidden:
-            self.notes.append(f"lyncnb also read the hidden rows {_format_number_ranges(hidden)}")
+            rows_text = "row" if len(hidden) == 1 and len(set(hidden[0])) == 1 else "rows"
+            self.notes.append(
+                f"lyncnb also read the hidden {rows_text} {_format_number_ranges(hidden)}"
+            )
         unseen = {c for first, last in self.sheet.hidden_columns for c in range(first, last + 1)}
         columns = [
             f"{convert_to_letters(column)} ({visible(name)})"
@@ -350,7 +353,10 @@ class _Sheet:
             if column in unseen
         ]
         if columns:
-            self.notes.append(f"lyncnb also read the hidden columns {', '.join(columns)}")
+            columns_text = "column" if len(columns) == 1 else "columns"
+            self.notes.append(
+                f"lyncnb also read the hidden {columns_text} {join_first(columns, len(columns))}"
+            )
 
 
 def _format_number_ranges(runs: Sequence[tuple[int, int]]) -> str:

@@ -157,7 +157,7 @@ def describe_progress(state: JobState) -> str:
     name, (done, total, rate, seconds_left) = state.name, state.progress
     words = _WORDS[name]
     if total and name != READY:
-        words += f" {done:,} of {total:,}"
+        words += f" {done:,} of {total:,} done"
         if rate and done < total and name == RUNNING:
             words += f", {rate:,.1f} per second, about {_format_duration(seconds_left)} remaining"
         words += "."

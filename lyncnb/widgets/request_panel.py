@@ -50,7 +50,7 @@ class RequestChannel(Channel[RequestToPage]):
         # Whether the panel last told the page that the folder is new. The page asks twice for the
         # passphrase of a new folder.
         self._seen_new = False
-        super().__init__(answers, f"Current state of the requests in {panel.folder}:")
+        super().__init__(answers, f"Current state of the requests in the folder {panel.folder}:")
         panel.on_change = self.send_progress
         if panel.editor is not None:
             self.at_end.append(panel.editor.follow(lambda _: self.send_changed_plan()))
@@ -217,7 +217,7 @@ def _add_preview(message: Look, bundle: RequestBundle, recovery: Sequence[str]) 
     known = {key.fingerprint for key in bundle.manifest.recovery}
     message["ready"] = not bundle.is_quiet or not known.issuperset(recovery)
     if changes:
-        message["words"] = f"{planned} after the run: {counts or 'none'}."
+        message["words"] = f"{planned} in the folder after the run: {counts or 'none'}."
     elif message["ready"]:
         message["words"] = f"{planned}: no changes. lyncnb updates only the records of the folder."
     else:
@@ -233,7 +233,7 @@ def _describe_result(bundle: RequestBundle) -> RequestResult:
     counts = ", ".join(f"{number:,} {action}" for action, number in bundle.counts().items())
     return {
         "type": "result",
-        "words": f"{bundle.folder}: {counts or 'nothing to do'}.",
+        "words": f"Folder {bundle.folder}: {counts or 'nothing to do'}.",
         "notes": list(bundle.notes),
         "cancelled": bundle.cancelled,
     }

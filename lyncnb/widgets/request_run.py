@@ -47,7 +47,8 @@ class NothingWritten:
 
     def __init__(self, folder: Path):
         self._words = (
-            f"{folder} contains no requests yet. To write requests, use the request panel."
+            f"The folder {folder} contains no requests yet. To write requests, use the request "
+            "panel."
         )
         self._handles: list[DisplayHandle] = []
 
@@ -205,7 +206,7 @@ class RequestRun:
         if isinstance(bundle, RequestBundle):
             return self._make_summary(bundle)
         text = (
-            f"lyncnb has not written the requests to {self.folder} yet: "
+            f"lyncnb has not written the requests to the folder {self.folder} yet: "
             f"{format_totals(self.plan, self.findings)}"
         )
         return SummaryTable(
@@ -424,7 +425,7 @@ class RequestRun:
         if isinstance(bundle, NothingWritten):
             counts = format_totals(self.plan, self.findings)
             return tables.format_paragraph(
-                f"The requests have not been written to {self.folder} yet: {counts}"
+                f"The requests have not been written to the folder {self.folder} yet: {counts}"
             )
         return self.build_links() + tables.format_paragraph(repr(bundle))
 

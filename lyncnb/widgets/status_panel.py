@@ -303,7 +303,7 @@ class FolderWork:
 
     def _repr_html_(self) -> str:
         if self.is_missing:
-            return tables.format_paragraph(f"{self.folder} contains no requests yet.")
+            return tables.format_paragraph(f"The folder {self.folder} contains no requests yet.")
         status = self.status
         refusals = self.describe_refusals(status)
         page = tables.rows_to_html(
@@ -518,7 +518,9 @@ class StatusChannel(Channel[StatusToPage]):
             )
         refusal = self.work.describe_refusals(self.work.status).get(id)
         if refusal is None:
-            raise LyncnbError(f'lyncnb refused no certificate for "{id}"', hint="choose Refresh")
+            raise LyncnbError(
+                f'there is no refused certificate for the request "{id}"', hint="choose Refresh"
+            )
         accepted = {code: reason.strip()}
         self.work.receive(self.work.folder / refusal["file"], accept=accepted)
 
@@ -559,7 +561,9 @@ class StatusChannel(Channel[StatusToPage]):
         try:
             day = date.fromisoformat(on)
         except ValueError:
-            raise LyncnbError(f'"{on}" is not a date', hint="enter it as 2026-12-01") from None
+            raise LyncnbError(
+                f'"{on}" is not a date', hint="enter the date in the format 2026-12-01"
+            ) from None
         self.work.record_deployed(*requests, on=day)
 
     def _renew_certificates(
@@ -577,7 +581,7 @@ class StatusChannel(Channel[StatusToPage]):
             moment = datetime.fromisoformat(text) if text else None
         except ValueError:
             raise LyncnbError(
-                f'"{text}" is not a date and time', hint="enter it as 2026-12-01T08:00"
+                f'"{text}" is not a date and time', hint="use the format 2026-12-01T08:00"
             ) from None
         self.work.write_steps(effective=moment)
 

@@ -74,7 +74,7 @@ def test_each_event_has_user_computer_and_command(folder):
     assert events["requested"].command == "request"
     assert (events["superseded"].at[:10], events["superseded"].detail) == (
         "2026-12-24",
-        "renewed: lost laptop",
+        'reason: "lost laptop"',
     )
     assert [(stay.since, stay.until) for stay in first.stays] == [
         ("2026-11-30", "2026-12-24"),
@@ -183,7 +183,7 @@ def test_command_shows_the_history(shell, folder):
     """
     result = shell("status", "requests", "edge02", "--on", "2026-12-01")
     assert (result.status, result.err) == (0, "")
-    for part in ("on edge02.", "handed over", "renewed: lost laptop", "serial"):
+    for part in ("on edge02.", "handed over", 'reason: "lost laptop"', "serial"):
         assert part in result.out
     document = json.loads(shell("status", "requests", "edge02", "--json").out)
     assert (document["format"], len(document["generations"])) == ("lyncnb-history/1", 3)

@@ -289,7 +289,7 @@ def test_outputs_of_the_asis_command_agree(estate):
     """
     result = estate("asis", "one.pem", "contoso.csv", "--on", "2026-11-24", "--save", "kept.json")
     assert result.status == 1
-    assert result.out.startswith("covered by ")
+    assert result.out.startswith("covered by the certificate with the thumbprint ")
     assert f"{STATES['none']}: " in result.out
     assert "3 planned certificates, evaluated on 2026-11-24: 1 covered, 2 " in result.out
     saved_document = json.loads((estate.folder / "kept.json").read_bytes())

@@ -271,7 +271,7 @@ def test_incomplete_chain_is_packaged_only_on_request(shell, requests, ca):
     )
     assert result.status == 1
     assert [path.stem for path in (requests / "pfx").glob("*.pfx")] == [record.id]
-    assert "1 package not made (" in result.out
+    assert "1 package not created (" in result.out
     assert f"): {other.id}\n" in result.out
 
 
@@ -343,7 +343,7 @@ def test_rejected_certificate_is_reported_until_it_is_replaced(shell, requests, 
     returned_folder, second_folder = shell.folder / "back", shell.folder / "again"
     answer(ca, requests, returned_folder, extensions=without("crl"), begins=-48 * _HOUR)
     (returned_folder / "chain.pem").write_bytes(ca.chain)
-    assert "of them refused" in shell("receive", "requests", "back").out
+    assert "1 certificate refused" in shell("receive", "requests", "back").out
     assert "was refused" in shell("status", "requests").out
     answer(ca, requests, second_folder)
     assert shell("receive", "requests", "again").status == 0

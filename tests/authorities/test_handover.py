@@ -279,7 +279,7 @@ def test_only_waiting_requests_are_packed(folder, tmp_path):
     with pytest.raises(BundleError, match="none of the waiting requests in") as caught:
         hand_over(folder, tmp_path / "none.zip", issuer="public")
     assert caught.value.hint.endswith(
-        "issuers ca01.contoso.com\\Contoso Issuing CA 1; sites Kaohsiung"
+        'available issuers: "ca01.contoso.com\\Contoso Issuing CA 1"; available sites: "Kaohsiung"'
     )
     assert not (tmp_path / "none.zip").exists()
 
@@ -349,14 +349,14 @@ def test_shown(folder, tmp_path):
     """The packed requests can be shown as a table, as text and as JSON."""
     package = hand_over(folder, tmp_path / "out.zip")
     assert repr(package) == (
-        "6 requests in out.zip: 5 for ca01.contoso.com\\Contoso Issuing CA 1; "
-        "1 for Litware <Public> CA; no private keys"
+        '6 requests in out.zip: 5 for the CA "ca01.contoso.com\\Contoso Issuing CA 1"; '
+        '1 for the CA "Litware <Public> CA"; no private keys'
     )
     assert len(package.to_frame()) == 6
     first, *_, missing, summary = package.to_text().splitlines()
     assert first.startswith("5 requests in internal-ca01")
     assert missing == (
-        "the package does not include the sender (--sender) and the date (--needed-by), so the CA's administrators must ask you for this information"
+        "the package does not include the sender (--sender) or the date by which you need the certificates (--needed-by), so the CA's administrators must ask you for this information"
     )
     assert summary == repr(package)
     assert "Litware &lt;Public&gt; CA" in package._repr_html_()

@@ -126,7 +126,7 @@ def test_problems_with_files_are_listed(folder):
         (f"keys/{names[2]}.key", "other users can read this file"),
     ]
     assert status.needs_attention
-    assert "needs attention: 3 files" in repr(status)
+    assert "3 files need attention" in repr(status)
 
 
 def test_a_missing_archived_key_is_listed(folder):

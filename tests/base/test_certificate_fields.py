@@ -32,11 +32,15 @@ def test_every_valid_key_has_a_description(algorithm, bits, text):
 @pytest.mark.parametrize(
     ("algorithm", "bits", "message"),
     [
-        ("RSA", 1024, "1024 is not a valid RSA key size; use 2048, 3072, 4096"),
+        ("RSA", 1024, "1024 is not a valid RSA key size; use one of these sizes: 2048, 3072, 4096"),
         ("RSA", 2047, "2047 is not a valid RSA key size"),
         ("RSA", True, "True is not a valid RSA key size"),
         ("RSA", "2048", "'2048' is not a valid RSA key size"),
-        ("ECDSA", 2048, "2048 is not a valid ECDSA key size; use 256, 384, 521"),
+        (
+            "ECDSA",
+            2048,
+            "2048 is not a valid ECDSA key size; use one of these sizes: 256, 384, 521",
+        ),
         ("DSA", 2048, "'DSA' is not a valid key algorithm; use RSA or ECDSA"),
     ],
 )

@@ -156,10 +156,11 @@ def test_a_folder_that_others_can_write_is_refused(tmp_path, bits, mode_text):
     folder.mkdir()
     folder.chmod(bits)
     with pytest.raises(
-        BundleError, match=rf"other users can write to .* \(mode {mode_text}\)\n.*chmod go-w"
+        BundleError,
+        match=rf"other users can write to the folder .* \(mode {mode_text}\)\n.*chmod go-w",
     ):
         files.check_folder(folder)
-    with pytest.raises(BundleError, match="other users can write to"):
+    with pytest.raises(BundleError, match="other users can write to the folder"):
         files.make_folder(folder)
     assert mode(folder) == bits & 0o7777
 
@@ -171,9 +172,9 @@ def test_other_paths_are_not_a_folder(tmp_path):
     """
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "link").symlink_to(tmp_path)
-    with pytest.raises(BundleError, match="file is a file, not a folder"):
+    with pytest.raises(BundleError, match='file" is a file, not a folder'):
         files.check_folder(tmp_path / "file")
-    with pytest.raises(BundleError, match="link is a symbolic link"):
+    with pytest.raises(BundleError, match='link" is a symbolic link'):
         files.make_folder(tmp_path / "link")
     with pytest.raises(BundleError, match="cannot access the folder"):
         files.check_folder(tmp_path / "missing")

@@ -112,7 +112,10 @@ def test_a_folder_that_is_missing_full_or_open_to_others_is_refused(tmp_path, mo
         pass
     monkeypatch.undo()
     tmp_path.chmod(0o777)
-    with pytest.raises(BundleError, match="other users can write to"), lock_folder(tmp_path):
+    with (
+        pytest.raises(BundleError, match="other users can write to the folder"),
+        lock_folder(tmp_path),
+    ):
         pass
 
 

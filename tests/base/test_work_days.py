@@ -81,18 +81,18 @@ def test_without_windows_every_date_is_allowed():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"freezes": {"f": "christmas"}}, r'freezes\.f is "christmas"'),
-        ({"freezes": {"f": "saturday"}}, r'freezes\.f is "saturday"'),
+        ({"freezes": {"f": "christmas"}}, r'freezes\.f" is "christmas"'),
+        ({"freezes": {"f": "saturday"}}, r'freezes\.f" is "saturday"'),
         ({"freezes": {"f": "2027-02-30"}}, r"freezes\.f"),
         # The date 02-29 exists only in leap years.
         ({"freezes": {"f": "02-29"}}, r"freezes\.f"),
         ({"freezes": {"f": "2026-12-18 to 01-08"}}, r"freezes\.f"),
         ({"freezes": {"f": "2026-12-18 to 2026-12-01"}}, "its end date is before its start date"),
-        ({"windows": {"w": "fifth monday"}}, r'windows\.w is "fifth monday"'),
+        ({"windows": {"w": "fifth monday"}}, r'windows\.w" is "fifth monday"'),
         ({"windows": {"w": "sat"}}, r"windows\.w"),
         ({"windows": {"w": "saturday,"}}, r"windows\.w"),
         ({"lead_days": {"public": -1}}, r"lead_days\.public"),
-        ({"lead_days": {"Edge": 1}}, r'lead_days is "Edge"'),
+        ({"lead_days": {"Edge": 1}}, r'lead_days" is "Edge"'),
         ({"lead_days": {"public": True}}, r"lead_days\.public"),
     ],
 )

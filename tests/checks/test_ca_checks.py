@@ -280,7 +280,7 @@ def test_country_in_lowercase_is_changed_to_uppercase():
 @pytest.mark.parametrize(
     ("ca", "proved"),
     [
-        ("DigiCert", "contoso.com, fabrikam.com for "),
+        ("DigiCert", "contoso.com and fabrikam.com for "),
         ("Let's Encrypt", "dialin.contoso.com, lyncdiscover.contoso.com, "),
     ],
 )
@@ -298,7 +298,7 @@ def test_discouraged_validation_methods_are_reported(on, is_told):
     """From 2026-03-15, validation by e-mail and phone is reported as discouraged."""
     findings = check_plan(plan_of(), on=date.fromisoformat(on))
     (message,) = (f.message for f in findings if f.code == "validation-methods-end")
-    words = "since 2026-03-15, CAs should no longer use e-mail and phone"
+    words = "since 2026-03-15, CAs should no longer use e-mail or phone"
     assert (words in message) is is_told
 
 
@@ -308,7 +308,7 @@ def test_persistent_dns_record_is_valid_for_ten_days():
         f.message for f in check_plan(plan_of(), on=on) if f.code == "domains-validated-again"
     ]
     (now,), (later,) = messages_on(date(2026, 11, 25)), messages_on(date(2029, 3, 15))
-    assert now.endswith(" for 200 days (10 with a persistent DNS record)")
+    assert now.endswith(" for 200 days (10 days with a persistent DNS record)")
     assert later.endswith(" for 10 days")
 
 

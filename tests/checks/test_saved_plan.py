@@ -157,9 +157,9 @@ def test_each_difference_is_reported(tmp_path):
     left_out = document["findings"].pop(0)
     error = get_error(
         first.path, with_valid_digest(document),
-        f"{certificate['id']}: san: only the file contains evil.contoso.com",
-        f"only the new plan contains {removed_name}",
-        "subject: CN: the file contains other.contoso.com",
+        f"{certificate['id']}: san: only the file contains \"evil.contoso.com\"",
+        f'only the new plan contains "{removed_name}"',
+        'subject: CN: the file contains "other.contoso.com"',
         f"new plan contains the finding {left_out['code']} for {left_out['about']}",
     )  # fmt: skip
     assert error.exit_status == 2
@@ -175,7 +175,7 @@ def test_altered_table_is_reported(tmp_path):
     document["table"]["rows"][1][column] = "rogue.contoso.com"
     get_error(
         first.path, with_valid_digest(document),
-        "rogue-contoso-com", "only the file contains ee02.contoso.com",
+        "rogue-contoso-com", 'only the file contains "ee02.contoso.com"',
     )  # fmt: skip
     document = json.loads(first.data)
     document["options"]["key"]["bits"] = 4096
@@ -203,8 +203,8 @@ def test_other_rules_are_reported(tmp_path):
     error = get_error(
         first.path, first.data,
         "was saved with different rules",
-        "only the file contains discover.contoso.com",
-        "only the new plan contains lyncdiscover.contoso.com",
+        'only the file contains "discover.contoso.com"',
+        'only the new plan contains "lyncdiscover.contoso.com"',
         "save and approve the plan again",
     )  # fmt: skip
     assert (type(error), error.code, error.exit_status) == (PlanOutdated, "plan-outdated", 1)
@@ -259,8 +259,8 @@ def test_only_an_approved_plan_may_contain_old_texts(tmp_path):
     assert reread.data == first.path.read_bytes()
     assert (reread.plan, reread.findings) == (planned, first.findings)
     changes = " ".join(reread.reworded)
-    assert f"“nothing to see here” and is now “{was[:200]}”" in changes
-    assert "“because” and is now" in changes
+    assert f'"nothing to see here" and is now "{was[:200]}"' in changes
+    assert '"because" and is now' in changes
     assert "it proves everything" in changes
     assert len(reread.reworded) == 3
     with pytest.raises(PlanAltered, match="the plan is not approved"):

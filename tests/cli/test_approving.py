@@ -89,7 +89,7 @@ def test_approved_plan_can_be_requested(planner):
     assert (result.status, result.err) == (0, "")
     assert "3 certificates for 2 servers" in result.out
     assert (
-        f"approved the plan with the key {planner.fingerprint}; the signature is in p.json.sig"
+        f"you approved the plan with the key {planner.fingerprint}; the signature is in p.json.sig"
         in result.out
     )
     result = request(planner)
@@ -308,7 +308,7 @@ def test_unknown_signer_is_rejected(planner):
             signers=signers,
         )  # fmt: skip
     assert_refused(planner, "cannot read", signers="nowhere", status=2)
-    assert_refused(planner, "is not a regular file", signers=".", status=2)
+    assert_refused(planner, '"." is a folder, not a file', signers=".", status=2)
 
 
 def test_signature_for_another_purpose_is_rejected(planner):
@@ -316,7 +316,7 @@ def test_signature_for_another_purpose_is_rejected(planner):
     approve a plan.
     """
     sign_by_hand(planner.folder / "alice", planner.folder / "p.json", namespace="file")
-    assert_refused(planner, "purpose than lyncnb-plan")
+    assert_refused(planner, 'purpose other than "lyncnb-plan"')
 
 
 def test_later_runs_use_the_recorded_approval(planner):
@@ -349,7 +349,7 @@ def test_another_plan_needs_a_reason_in_an_approved_folder(planner):
     for arguments in (table, ("request", "--plan", "o.json", "requests", *PASS)):
         result = planner(*arguments)
         assert result.status == 1
-        assert f"{ALICE} approved the plan of requests" in result.err
+        assert f"{ALICE} approved the plan of the folder requests" in result.err
         assert "--unapproved REASON" in result.err
         assert planner(*arguments, "--dry-run").status == 1
     assert (planner.folder / "requests/manifest.json").read_bytes() == before
@@ -499,7 +499,7 @@ def test_rebuilt_manifest_keeps_the_approver(planner):
     assert json.loads(path.read_text("utf-8"))["plans"] == [plan]
     path.unlink()
     result = planner("status", "requests", "--rebuild", *PASS)
-    assert "lost: the record of the saved plan and its approval." in result.err
+    assert "the record of the saved plan and of its approval is lost." in result.err
     assert f"SHA-256 {digest(planner)}" in result.err
     assert f"Approved by: {ALICE}, with the key {planner.fingerprint}" in result.err
     assert json.loads(path.read_text("utf-8")).get("plans", []) == []
@@ -557,7 +557,7 @@ def test_approved_plan_may_have_earlier_texts(planner):
         "note: the wording of the plan changed after the approval: the text of the finding "
         f"{document['findings'][0]['code']} for " in result.err
     )
-    assert f"was “in old words” and is now “{now[:40]}" in result.err
+    assert f'was "in old words" and is now "{now[:40]}' in result.err
 
 
 def test_nothing_is_signed_without_confirmation(planner):

@@ -93,7 +93,7 @@ def test_archive_with_the_name_of_a_csv(shell):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
-    _refused(shell, "renamed.csv", buffer.getvalue(), "a ZIP archive, not a workbook", "hint: ")
+    _refused(shell, "renamed.csv", buffer.getvalue(), "a ZIP archive without a workbook", "hint: ")
 
 
 def test_file_of_201_megabytes(shell):

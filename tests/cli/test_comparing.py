@@ -53,7 +53,7 @@ def test_any_combination_can_be_compared(planner, old, new, status):
     result = planner("compare", old, new)
     assert (result.status, result.err) == (status, "")
     assert result.out.splitlines()[0] == f"{old} -> {new}"
-    assert ("The same certificates." in result.out) == (status == 0)
+    assert ("No certificate changes." in result.out) == (status == 0)
     document = json.loads(planner("compare", old, new, "--json").out)
     assert bool(document["certificates"]) == bool(status)
 
@@ -66,7 +66,7 @@ def test_a_folder_with_its_table(planner):
     result = planner("compare", "requests", "new.csv", "--new-options", "k.toml")
     assert result.status == 0, result.out
     assert (
-        "the comparison does not count findings, because requests does not record them"
+        'the comparison does not count findings, because "requests" does not record them'
         in result.out
     )
 

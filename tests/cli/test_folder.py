@@ -92,7 +92,7 @@ def test_request_again_changes_nothing(shell, written_folder):
     before = _snapshot(shell.folder / "requests")
     result = shell(*written_folder)
     assert result.status == 0
-    assert result.out.startswith("3 requests in requests: 3 kept\n")
+    assert result.out.startswith("3 requests in the folder requests: 3 kept\n")
     assert _snapshot(shell.folder / "requests") == before
 
 
@@ -122,7 +122,7 @@ def test_request_renew(shell, written_folder):
     """The command request --renew renews one request and records the given reason."""
     result = shell(*written_folder, "--renew", "FrontEnd-fe01", "--reason", "key lost")
     assert result.out.startswith(
-        "1 request renewed, generation 2 (renewed: key lost): FrontEnd-fe01-contoso-net-"
+        '1 request renewed, generation 2 (reason: "key lost"): FrontEnd-fe01-contoso-net-'
     )
     result = shell(*written_folder, "--renew", "FrontEnd-fe01")
     assert result.status == 2
@@ -248,7 +248,7 @@ def test_rekey(shell, written_folder, passphrase):
     assert json.loads(result.out)["changed"] == 3
     assert shell(*written_folder).status == 3
     passphrase.write_bytes(new.read_bytes())
-    assert shell(*written_folder).out.startswith("3 requests in requests: 3 kept\n")
+    assert shell(*written_folder).out.startswith("3 requests in the folder requests: 3 kept\n")
 
 
 @pytest.mark.parametrize("taken_out", [(), ("--recovery", "a.pub", "--without-recovery", "1234")])
@@ -514,7 +514,7 @@ def test_pfx_without_certificates(shell, written_folder, passphrase):
     """
     result = shell("pfx", "requests", "--passphrase-file", passphrase)
     assert result.status == 1
-    assert result.out.startswith("3 packages not made (no certificate has been issued yet ")
+    assert result.out.startswith("3 packages not created (no certificate has been issued yet; ")
 
 
 def test_steps(shell, answered_folder, passphrase):
@@ -523,7 +523,7 @@ def test_steps(shell, answered_folder, passphrase):
     """
     result = shell("steps", "requests")
     assert result.status == 1
-    assert result.out.startswith("3 certificates not packaged (")
+    assert result.out.startswith("3 certificates not packaged: ")
     assert shell("receive", "requests", "back").status == 0
     assert shell("pfx", "requests", "--passphrase-file", passphrase).status == 0
     result = shell("steps", "requests", "--json")
@@ -536,7 +536,7 @@ def test_steps(shell, answered_folder, passphrase):
     assert json.loads(chinese.out) == document
     assert "預期結果" in Path("requests/steps/fe01.contoso.net.html").read_text("utf-8")
     assert Path("requests/steps/fe01.contoso.net.ps1").read_bytes() == script
-    assert "en, zh-TW" in shell("steps", "requests", "--lang", "fr").err
+    assert '"en", "zh-TW"' in shell("steps", "requests", "--lang", "fr").err
     assert "written: list.html\n" in shell("steps", "requests", "-o", "list.html").out
     assert shell("steps", "requests", "-o", "list.docx").status == 2
     assert shell("steps", "requests", "--effective", "tomorrow").status == 2
@@ -641,7 +641,7 @@ def test_purge_with_its_token(shell, superseded):
     assert len(list(superseded.glob("*.key"))) == 1
     result = shell("purge", "requests", "--confirm", listing["token"])
     assert result.status == 0
-    assert "1 removed" in result.out
+    assert "1 item removed" in result.out
     assert list(superseded.glob("*.key")) == []
     assert shell("purge", "requests", "--deployed", "nothing").status == 3
 

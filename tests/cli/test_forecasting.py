@@ -40,7 +40,7 @@ def test_exit_status_shows_whether_the_plan_works(planner):
     assert "cannot be done" not in good.out
     bad = planner("forecast", "t.csv", "--options", "bad.toml")
     assert bad.status == 1
-    assert "1 problem, because the work cannot be done as planned" in bad.out
+    assert "1 problem: the work cannot be done as planned" in bad.out
     assert '  freeze: "merger", 2029-06-01 to 2029-07-30: no orders, no server changes\n' in bad.out
     document = json.loads(planner("forecast", "t.csv", "--options", "bad.toml", "--json").out)
     assert document["format"] == "lyncnb-forecast/1"
@@ -60,7 +60,7 @@ def test_until_and_on_set_the_dates(planner):
     assert "forecast needs a start date" in refused.err
     result = planner("forecast", "t.csv", "--on", "2027-01-02", "--until", "2027-02-01")
     assert result.status == 0
-    assert result.out.startswith("6 certificates from 2027-01-02 to 2027-02-01: 6 orders")
+    assert result.out.startswith("work for 6 certificates from 2027-01-02 to 2027-02-01: 6 orders")
     assert planner("forecast", "t.csv", "--on", "2027-13-02").status == 2
     assert planner("forecast", "t.csv", "--on", "2027-01-02", "--until", "2026-01-01").status == 2
 

@@ -218,7 +218,7 @@ def test_explain_unknown_server(shell, topology):
     assert (result.status, result.out) == (2, "")
     assert result.err == (
         'lyncnb: the topology has no server "fe09.contoso.net"\n'
-        "  hint: did you mean fe02.contoso.net, fe01.contoso.net?\n"
+        "  hint: did you mean fe02.contoso.net or fe01.contoso.net?\n"
     )
 
 
@@ -249,7 +249,7 @@ def test_unknown_finding_lists_near_ones(shell):
     )
     result = shell("finding", "qqqqqqqq")
     assert result.err.endswith(
-        "hint: use a code that lyncnb check or lyncnb receive shows in brackets\n"
+        "hint: use a code in brackets from the output of lyncnb check or lyncnb receive\n"
     )
 
 

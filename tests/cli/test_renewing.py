@@ -50,7 +50,7 @@ def test_renewal_needs_no_id(planner):
     result = planner("renew", "requests", "--due", *WHY, *PASS)
     assert result.status == 0, result.err
     assert "3 renewed" in result.out
-    assert "generation 2 (renewed: renewal)" in result.out
+    assert 'generation 2 (reason: "renewal")' in result.out
     # The command gets no passphrase, so it cannot write anything.
     result = planner("renew", "requests", "--due", *WHY)
     assert (result.status, "no certificate is due for renewal on" in result.err) == (0, True), (
@@ -99,7 +99,7 @@ def test_withdrawal_needs_confirmation(planner, monkeypatch):
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(click, "prompt", lambda text, **_: "no")
     result = planner(*arguments, "--reason", "second")
-    assert (result.status, "renewed: first" in result.err) == (3, True), result
+    assert (result.status, 'reason: "first"' in result.err) == (3, True), result
     assert snapshot(planner.folder / "requests") == before
     monkeypatch.setattr(click, "prompt", lambda text, **_: "yes")
     result = planner(*arguments, "--reason", "second")

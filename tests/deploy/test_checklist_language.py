@@ -107,7 +107,7 @@ def steps():
     """Return the deployment steps of a sample in which one certificate has no package."""
     rules = load_rules("lync2013")
     plan = plan_certificates(read_topology(DATA / "contoso.csv"), rules)
-    reason = "the certificate is not packaged yet. To package it, run lyncnb pfx FOLDER"
+    reason = "to create packages, run lyncnb pfx FOLDER"
     return build_procedure(
         packages_of(plan, None),
         rules,
@@ -125,7 +125,7 @@ def test_every_heading_of_the_page_is_chinese(steps):
     assert '<html lang="zh-Hant-TW">' in page
     assert "<title>Lync Server 2013：匯入與指派</title>" in page
     assert "規劃人員：Ana Li" in page
-    assert "X-1：憑證尚未封裝：請執行 lyncnb pfx FOLDER" in re.sub(
+    assert "X-1：若要建立套件，請執行 lyncnb pfx FOLDER" in re.sub(
         "</?(?:wbr|span)[^>]*>", "", page
     )
     headings = re.findall(r"<(h[1-3]|th|caption|summary)\b[^>]*>(.*?)</\1>", page, re.DOTALL)
@@ -146,7 +146,7 @@ def test_a_checklist_in_markdown_is_chinese(steps):
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     assert len(headings) > 20
     assert all(re.search(r"[\u4e00-\u9fff]|\((Edge|Director)", heading) for heading in headings)
-    assert "- **尚未封裝**：X-1：憑證尚未封裝" in text
+    assert "- **尚未封裝**：X-1：若要建立套件" in text
     assert "預期結果：" in text
 
 

@@ -104,7 +104,7 @@ def test_kept_keys_are_counted(folder):
     stays = "1 superseded key kept until a later generation is recorded as deployed"
     assert (
         repr(first).splitlines()[0]
-        == f"{folder}: 1 to remove (to confirm, specify the token {first.token}); {stays}"
+        == f"{folder}: 1 item to remove (to confirm, specify the token {first.token}); {stays}"
     )
     purge(folder, today=BEFORE, confirmed=first)
     second = purge(folder, today=BEFORE)

@@ -61,8 +61,8 @@ from lyncnb.topology.topology import read_topology
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-THE_REST = "# ---- the rest is the same in every script"
-NOT_PACKAGED = "the certificate is not packaged yet. To package it, run lyncnb pfx FOLDER"
+THE_REST = "# ---- the rest of the script is the same on every computer"
+NOT_PACKAGED = "to create packages, run lyncnb pfx FOLDER"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -450,7 +450,7 @@ def test_one_reason_is_given_once(steps):
     other = MissingPackage(request="Other-1", why="no certificate has been issued yet")
     lacking = replace(steps, missing=(*missing, other))
     for page in (unmarked(to_html(lacking)), to_markdown(lacking)):
-        assert page.count("the certificate is not packaged yet") == 1
+        assert page.count("to create packages, run") == 1
         assert "300 certificates (Edge-0, Edge-1, Edge-2 and 297 more)" in page.replace("\\", "")
         assert "Other-1" in page.replace("\\", "")
 

@@ -291,7 +291,7 @@ def test_a_report_replaces_no_other_file(walk, tmp_path):
     assert (run["code"], run["changes"], path.exists()) == (1, [], False)
     path.write_text("notes")
     run = walk.run(page, "Verify", report=str(path))
-    assert "is not a report of this script" in unfolded(run)
+    assert "is not a report from this script" in unfolded(run)
     assert (run["code"], path.read_text()) == (1, "notes")
 
 
@@ -517,7 +517,7 @@ def test_what_if_assumes_that_earlier_steps_succeeded(walk):
         assert later in line, name
     assert f"would be done {number['start-front-end']}. Start the services" in text
     assert f"can be checked after step {number['start-front-end']}" in text
-    assert "done already" not in text[text.index("Start the services") :]
+    assert "already done" not in text[text.index("Start the services") :]
     run = walk.run(page, "WhatIf", "DrainServices", "StartServices")
     text = unfolded(run)
     assert "Nobody has confirmed this step yet. Perform this step as the sheet describes" in text
@@ -525,7 +525,7 @@ def test_what_if_assumes_that_earlier_steps_succeeded(walk):
     assert text.endswith("Nothing was changed. First complete the step.")
     run = walk.run(page, "WhatIf", "DrainServices", "TrustInstalled")
     text = unfolded(run)
-    assert f"not asked for {number['start-front-end']}. Start the services" in text
+    assert f"not requested {number['start-front-end']}. Start the services" in text
     assert f"Found: step {number['drain-front-end']} stops the services" in text
 
 
@@ -691,7 +691,7 @@ def needlessly_repeated_steps(page, before: dict[str, str], run) -> list[str]:
         lasting = ["".join(check.text.split()) for check in step.holds if not check.passing]
         was_true = [before.get(fact) == "yes" for fact in lasting]
         # The check of the drain step passes before the drain, and again after the services start.
-        is_taken = f"taking {step.number}. " in text and step.step.does not in ("start", "drain")
+        is_taken = f"running {step.number}. " in text and step.step.does not in ("start", "drain")
         if is_taken and was_true and all(was_true):
             wrong.append(f"{page.server}: {step.title}")
     return wrong

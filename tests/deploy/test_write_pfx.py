@@ -202,7 +202,7 @@ def test_deployed_request_is_not_packaged_again(issued):
     pfx = next(p for p in packages.packages if p.action == "deployed")
     assert (pfx.request_id, pfx.file) == (oauth_package.request_id, "")
     assert "its key was removed from this folder on 2026-11-24" in pfx.why
-    assert "1 package not made (the certificate is deployed" in packages.to_text()
+    assert "1 package not created (the certificate is deployed" in packages.to_text()
     assert f"): {oauth_package.request_id}\n" in packages.to_text()
     steps = deployment_steps(issued.matched(), today=TODAY)
     assert steps.exit_status == 0

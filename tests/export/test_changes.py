@@ -134,7 +134,7 @@ def test_renewal_makes_a_new_generation_with_its_reason():
         now=LATER, ids_to_renew=frozenset([request.id]), reason="key leaked",
     )  # fmt: skip
     assert [c.action for c in changes] == ["renewed", "kept"]
-    assert manifest.requests[0].reasons == ("renewed: key leaked",)
+    assert manifest.requests[0].reasons == ('reason: "key leaked"',)
 
 
 def test_retired_request_is_adopted_unchanged():
@@ -222,8 +222,8 @@ def test_renewal_accepts_any_unique_start_of_an_id():
     ("name", "message"),
     [
         ("Mediation-", 'renew: "Mediation-" matches 2 of the planned requests'),
-        ("Edge-", 'renew: "Edge-" matches 0 of the planned requests'),
-        ("", 'renew: "" matches any of the planned requests'),
+        ("Edge-", 'renew: "Edge-" matches none of the planned requests'),
+        ("", "renew: an ID is blank"),
     ],
 )
 def test_ambiguous_renewal_is_rejected(name, message):

@@ -42,9 +42,10 @@ def test_command_uses_a_cluster_for_the_keys(shell, cluster):
     passphrase = shell.write("passphrase", PASSPHRASE)
     arguments = ("request", table, "requests", "--passphrase-file", passphrase)
     result = shell(*arguments, "--cluster", cluster.scheduler_address)
-    assert (result.status, "3 requests in requests: 3 created" in result.out) == (0, True), (
-        result.err
-    )
+    assert (result.status, "3 requests in the folder requests: 3 created" in result.out) == (
+        0,
+        True,
+    ), result.err
     assert "3 kept" in shell(*arguments).out
 
 

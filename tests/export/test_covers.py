@@ -225,7 +225,7 @@ def test_every_command_names_the_covering_certificate(folder, tmp_path):
     assert (request.state, request.covered_by, request.not_after[:10]) == (
         "covered", words.thumbprint_sha1, str(LAST_DAY),
     )  # fmt: skip
-    note = f"lyncnb does not request {FIRST}, because the certificate is {words}"
+    note = f"lyncnb does not request {FIRST}, because it is {words}"
     assert note in "\n".join(status.notes)
     assert not status.needs_attention
     for name in ("summary.csv", "summary.html", "summary.md"):
@@ -305,7 +305,7 @@ def test_covering_certificate_must_be_valid_on_the_planned_issue_date(tmp_path, 
 def test_renewal_creates_an_omitted_request(folder):
     """The option --renew creates a request that lyncnb omitted before."""
     bundle = write(PLAN, folder, renew=[FIRST], reason="its key is lost")
-    assert bundle.changes[0].reasons == ("renewed: its key is lost",)
+    assert bundle.changes[0].reasons == ('reason: "its key is lost"',)
     assert requested(folder) == {FIRST, SECOND, THIRD}
 
 
@@ -337,8 +337,8 @@ def test_existing_request_is_not_omitted(tmp_path, complete_as_is):
     ("ids", "words"),
     [
         (["Mediation"], 'reuse: "Mediation" matches 3 of the planned requests'),
-        ([""], 'reuse: "" matches any of the planned requests'),
-        (["FrontEnd"], 'reuse: "FrontEnd" matches 0 of the planned requests'),
+        ([""], "reuse: an ID is blank"),
+        (["FrontEnd"], 'reuse: "FrontEnd" matches none of the planned requests'),
     ],
 )
 def test_shortened_id_must_be_unique(tmp_path, complete_as_is, ids, words):
@@ -530,7 +530,7 @@ def test_command_line_gives_the_same_result(shell, monkeypatch):
     assert not (shell.folder / "requests").exists()
     for arguments, words in (
         (("--reuse", first.id), "--reuse needs --only-missing"),
-        (("--only-missing", "kept.json", "--reuse", "x"), 'reuse: "x" matches 0'),
+        (("--only-missing", "kept.json", "--reuse", "x"), 'reuse: "x" matches none'),
         (("--only-missing", "t.csv", "--reuse", first.id), "the content is not valid JSON"),
         (("--only-missing", "nowhere.json"), 'cannot read "nowhere.json"'),
     ):
@@ -558,7 +558,7 @@ def test_rebuild_of_a_damaged_manifest_keeps_covering_certificates(folder, damag
         note, of_plan = rebuilt.notes
         assert of_plan == "lyncnb read the servers, site and issuer of 2 requests from plan.json"
         assert note.startswith(
-            f"lost: the record of the installed certificates that cover {FIRST}. "
+            f"the record of the installed certificates that cover {FIRST} is lost. "
         )
         assert "--only-missing FILE.json and --reuse ID again" in note
         return

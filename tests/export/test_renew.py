@@ -116,7 +116,7 @@ def test_only_keys_and_dates_change(folder):
     assert {path: path.read_bytes() for path in before} == before
     after = read_manifest(folder)
     record = after.by_id[name]
-    assert (record.generation, record.reasons) == (2, ("renewed: renewal",))
+    assert (record.generation, record.reasons) == (2, ('reason: "renewal"',))
     assert record.plan == manifest.by_id[name].plan
     assert replace(after, requests=(), summary={}) == replace(manifest, requests=(), summary={})
     others = [request for request in after.requests if request.id != name]
@@ -301,13 +301,13 @@ def test_waiting_request_is_withdrawn_only_on_request(folder):
     ) as refused:
         renew_again(folder, name, reason="second")
     assert refused.value.exit_status == 3
-    assert "renewed: first" in str(refused.value)
+    assert 'reason: "first"' in str(refused.value)
     assert "--withdraw" in refused.value.hint
     assert snapshot(folder) == before
     renew_again(folder, name, reason="second", withdraw=True)
     record = read_manifest(folder).by_id[name]
     reasons = (
-        "renewed: second",
+        'reason: "second"',
         f"withdrawn: the CSR of generation 2 with the SHA-256 {first.csr_sha256[:12]}…",
     )
     assert (record.generation, record.reasons, record.archived[-1].reasons) == (3, reasons, reasons)
@@ -332,7 +332,7 @@ def test_a_compromised_key_is_revoked_and_replaced(folder):
         "keyCompromise (RFC 5280 section 5.3.1)"
     )
     assert (record.generation, record.revocation) == (2, None)
-    assert record.reasons == ("renewed: the key is compromised",)
+    assert record.reasons == ('reason: "the key is compromised"',)
     assert any(str(revocation) in note for note in bundle.notes)
     others = [request for request in read_manifest(folder).requests if request.id != name]
     assert not any(map(list_certificates_to_revoke, others))

@@ -313,7 +313,7 @@ def test_renew_creates_another_generation_with_its_reason(folder):
     bundle = write(plan, folder, renew=["Mediation-med00001"], reason="key leaked")
     assert [(c.action, c.generation, c.reasons) for c in bundle.changes] == [
         ("kept", 1, ()),
-        ("renewed", 2, ("renewed: key leaked",)),
+        ("renewed", 2, ('reason: "key leaked"',)),
     ]
     second_bundle = write(plan, folder, renew=["Mediation-med00001"], reason="and again")
     assert second_bundle.changes[1].generation == 3
@@ -371,7 +371,7 @@ def test_dry_run_reports_everything_and_creates_no_folder(folder):
     bundle = write(numbered(2), folder, passphrase=None, dry_run=True)
     assert bundle.counts() == {"created": 2}
     assert bundle.dry_run
-    assert bundle.notes == ("generating 2 keys takes about 0 s on this computer",)
+    assert bundle.notes == ("generating 2 keys takes less than 1 s on this computer",)
     assert not folder.exists()
 
 
@@ -670,7 +670,7 @@ def test_a_folder_that_others_can_write_is_refused(folder, subfolder):
     write(plan, folder)
     write(plan, folder, renew=[plan.certificates[0].id], reason="x")
     (folder / subfolder).chmod(0o777)
-    assert_refused(folder, plan, "other users can write to")
+    assert_refused(folder, plan, "other users can write to the folder")
 
 
 def test_keys_that_others_can_read_are_refused(folder):
@@ -916,7 +916,7 @@ def test_unreadable_csr_is_renewed_if_the_plan_changed(folder):
     (folder / "csr" / f"{name}.csr").write_bytes(b"damaged")
     changed = with_extra(plan, 0, "sip.contoso.com")
     bundle = write(changed, folder, renew=[name], reason="damaged")
-    assert bundle.changes[0].reasons == ("the request file cannot be read", "renewed: damaged")
+    assert bundle.changes[0].reasons == ("the request file cannot be read", 'reason: "damaged"')
     assert (folder / "archive" / f"{name}-g1.csr").read_bytes() == b"damaged"
 
 

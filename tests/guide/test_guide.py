@@ -368,7 +368,9 @@ def test_questions_are_complete():
         assert conditions <= {*keys[:index]}, question.key
         assert question.words
         assert question.help.endswith((".", "}")), question.key
-        assert question.source.startswith(("Microsoft, ", "Inferred: ")), question.key
+        assert question.source.startswith(("Microsoft, ", "Inferred: ", "Inferred from ")), (
+            question.key
+        )
         if question.default and "{" not in question.default:
             read_answer(question, question.default)
     assert len({part.word for part in table.part}) == len(table.part)
@@ -488,7 +490,7 @@ def test_findings_of_one_kind_are_reported_once():
     (summary,) = first.summarized_findings
     assert len([finding for finding in first.findings if finding.severity == "warning"]) > 20
     assert summary.startswith("warning: ")
-    assert re.search(r" \(\d+ times\): .* and \d+ more \[[a-z-]+\]$", summary)
+    assert re.search(r" \(\d+ findings\): .* and \d+ more \[[a-z-]+\]$", summary)
     assert ln.guided_plan(answers()).summarized_findings == ()
 
 

@@ -216,7 +216,7 @@ def test_nbconvert_leaves_no_passphrase(tmp_path):
     )
     assert "fe02.contoso.com" in html_output
     assert (
-        "6 requests in requests: 6 kept" in html_output
+        "6 requests in the folder requests: 6 kept" in html_output
     )  # The panel has written the requests, and the next cell of the notebook has found them.
     assert leaks([GIVEN], tmp_path) == []
 

@@ -60,8 +60,8 @@ def test_accepted_finding_applies_only_to_named_certificates():
     with pytest.raises(PlanRejected):
         order_of(elsewhere, LAST)
     assert (
-        f"{CODE} is accepted only for FrontEnd-, but the finding applies to another certificate"
-        in [f.message for f in check_plan(elsewhere, on=LAST)]
+        f'the finding {CODE} is accepted only for IDs that begin with "FrontEnd-", but it applies to '
+        "a different ID" in [f.message for f in check_plan(elsewhere, on=LAST)]
     )
     # An acceptance on the command line applies to all objects, but only in this run.
     assert order_of(elsewhere, LAST, **{CODE: "today"}).accepted[0].reason == "today"

@@ -539,7 +539,7 @@ def test_one_certificate_for_all_front_end_servers():
     )
     assert reasons(planned, "ee02.contoso.com") == ("server-name", "pool-servers")
     sources = {line.rule: line.source for line in planned.explain("ee01.contoso.com").names}
-    assert sources["pool-servers"].startswith("Inferred: from practice; Microsoft, Certificate req")
+    assert sources["pool-servers"].startswith("Inferred from practice; Microsoft, Certificate req")
     assert oauth == plan(*rows, sip_domains="contoso.com", meet_urls="").certificates[-1]
 
 

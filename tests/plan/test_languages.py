@@ -244,7 +244,7 @@ def test_an_unknown_language_is_refused():
     """If a language is unknown, the error message lists the supported languages."""
     with pytest.raises(OptionsError) as refused:
         PlanOptions(lang="fr")
-    assert ", ".join(LANGUAGES) in refused.value.hint
+    assert ", ".join(f'"{name}"' for name in LANGUAGES) in refused.value.hint
 
 
 # -- Error findings
@@ -324,7 +324,7 @@ def test_messages_of_errors_are_translated_with_their_values():
                 (finding.hint, translation.hint),
             ):
                 # The titles of documents stay in English.
-                words = re.sub("來源說法不一致：.* 指出：", "", other)
+                words = re.sub("此規則根據 .* 指出：", "", other)
                 if text == other or ENGLISH.search(words) or any(word in other for word in NEVER):
                     missing.add(f"{text} -> {other}")
                 lost |= {f"{v}: {other}" for v in VALUE.findall(text) if v not in other}
@@ -425,7 +425,7 @@ def test_errors_in_a_summary_are_chinese(suffix):
     assert "錯誤" in text
     assert "兩個集區有相同的外部 Web 名稱" in text
     assert (
-        "「w.contoso.com」是 2 個集區的外部 Web 名稱：pool1.contoso.net (FrontEnd), pool2" in text
+        "「w.contoso.com」是 2 個集區的外部 Web 名稱：pool1.contoso.net (FrontEnd) 和 pool2" in text
     )
     assert "請為每個前端集區、Standard Edition 伺服器和 Director 集區輸入唯一的" in text
     for english in ("Two pools have", "Enter a unique"):

@@ -293,10 +293,13 @@ def test_requested_names_have_undocumented_clients():
     """If the user requested a name, the explanation states that no document describes its clients."""
     explanation = plan(edge(extra_san="www.contoso.com")).explain("edge01.contoso.net")
     text = str(explanation).partition("  www.contoso.com")[2]
-    assert "\n    Who needs it: not documented\n    Without it: not documented\n" in text
+    assert (
+        "\n    Who needs it: unknown (not documented)\n    Without it: unknown (not documented)\n"
+        in text
+    )
     frame = explanation.to_frame()
     (cell,) = {*frame.loc[frame["Rule"] == "extra-san", "Who needs it"]}
-    assert cell == "not documented"
+    assert cell == "unknown (not documented)"
 
 
 def test_a_missing_subject_is_shown_as_no_name():

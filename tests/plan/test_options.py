@@ -72,33 +72,33 @@ def test_options_are_immutable():
 @pytest.mark.parametrize(
     ("values", "message", "hint"),
     [
-        ({"profile": "doc"}, 'option profile is "doc"', "one of default, doc_example"),
-        ({"layout": "Combined"}, 'option layout is "Combined"', "one of combined, separate"),
-        ({"hash": "sha1"}, 'option hash is "sha1"', "one of sha256, sha384, sha512"),
-        ({"target_os": "2003"}, 'option target_os is "2003"', 'one of "", 2008R2, 2012, 2012R2'),
-        ({"product": " "}, 'option product is " "', "text that is not blank"),
-        ({"wildcard": 1}, "option wildcard is 1", "true or false"),
-        ({"key": 2048}, "option key is 2048", "an algorithm and a key size in bits"),
-        ({"organization": None}, "option organization is None", "text"),
-        ({"organization": "x" * 65}, "option organization: O=", ""),
-        ({"country": "Taiwan"}, "option country: C=\"Taiwan\" is not a country code", ""),
-        ({"planned_issue_date": "2026-01-31"}, 'option planned_issue_date is "2026-01-31"', "a date"),
-        ({"planned_issue_date": datetime(2026, 1, 31)}, "option planned_issue_date is", "a date"),
-        ({"validity_days": 0}, "option validity_days is 0", "a whole number of days"),
-        ({"validity_days": True}, "option validity_days is true", "a whole number of days"),
-        ({"validity": {"public": 0}}, "option validity.public is 0", "a whole number of days"),
-        ({"validity": {"all": 90}}, 'option validity is "all"', "must be internal or public"),
-        ({"validity": 90}, "option validity is 90", "a section with a number of days for each issuer"),
-        ({"lead_days": {"edge": 1}}, 'option lead_days is "edge"', "must be internal, public or all"),
-        ({"autodiscover_internal_extra_domains": "contoso.net"}, 'option autodiscover_internal_extra_domains is "contoso.net"', "a list"),
-        ({"autodiscover_internal_extra_domains": ("con toso.net",)}, "option autodiscover_internal_extra_domains: ", ""),
-        ({"issuer": {"Default": "ours"}}, 'option issuer.Default is "ours"', "one of internal, public"),
-        ({"issuer": {"": "ours"}}, 'option issuer.all is "ours"', "one of internal, public"),
-        ({"issuer": "public"}, 'option issuer is "public"', "a section with a text value for each key"),
-        ({"ca": {"internal": ""}}, 'option ca.internal is ""', "text that is not blank"),
-        ({"ca": {3: "x"}}, "option ca is 3", "text"),
-        ({"accepted": {"a-b": " "}}, 'option accepted.a-b is " "', "text that is not blank"),
-        ({"accepted": {"A B": "why"}}, 'option accepted is "A B"', "the code of a finding"),
+        ({"profile": "doc"}, 'option "profile" is "doc"', 'one of these values: "default", "doc_example"'),
+        ({"layout": "Combined"}, 'option "layout" is "Combined"', 'one of these values: "combined", "separate"'),
+        ({"hash": "sha1"}, 'option "hash" is "sha1"', 'one of these values: "sha256", "sha384", "sha512"'),
+        ({"target_os": "2003"}, 'option "target_os" is "2003"', 'one of these values: "", "2008R2", "2012", "2012R2"'),
+        ({"product": " "}, 'option "product" is " "', "text that is not blank"),
+        ({"wildcard": 1}, 'option "wildcard" is 1', "true or false"),
+        ({"key": 2048}, 'option "key" is 2048', "an algorithm and a key size in bits"),
+        ({"organization": None}, 'option "organization" is None', "text"),
+        ({"organization": "x" * 65}, 'option "organization": O=', ""),
+        ({"country": "Taiwan"}, 'option "country": C="Taiwan" is not a country code', ""),
+        ({"planned_issue_date": "2026-01-31"}, 'option "planned_issue_date" is "2026-01-31"', "a date"),
+        ({"planned_issue_date": datetime(2026, 1, 31)}, 'option "planned_issue_date" is', "a date"),
+        ({"validity_days": 0}, 'option "validity_days" is 0', "a whole number of days"),
+        ({"validity_days": True}, 'option "validity_days" is true', "a whole number of days"),
+        ({"validity": {"public": 0}}, 'option "validity.public" is 0', "a whole number of days"),
+        ({"validity": {"all": 90}}, 'option "validity" is "all"', 'use "internal" or "public"'),
+        ({"validity": 90}, 'option "validity" is 90', "a section with a number of days for each issuer"),
+        ({"lead_days": {"edge": 1}}, 'option "lead_days" is "edge"', 'use "internal" or "public" or "all"'),
+        ({"autodiscover_internal_extra_domains": "contoso.net"}, 'option "autodiscover_internal_extra_domains" is "contoso.net"', "a list"),
+        ({"autodiscover_internal_extra_domains": ("con toso.net",)}, 'option "autodiscover_internal_extra_domains": ', ""),
+        ({"issuer": {"Default": "ours"}}, 'option "issuer.Default" is "ours"', 'one of these values: "internal", "public"'),
+        ({"issuer": {"": "ours"}}, 'option "issuer.all" is "ours"', 'one of these values: "internal", "public"'),
+        ({"issuer": "public"}, 'option "issuer" is "public"', "a section with a text value for each key"),
+        ({"ca": {"internal": ""}}, 'option "ca.internal" is ""', "text that is not blank"),
+        ({"ca": {3: "x"}}, 'option "ca" is 3', "text"),
+        ({"accepted": {"a-b": " "}}, 'option "accepted.a-b" is " "', "text that is not blank"),
+        ({"accepted": {"A B": "why"}}, 'option "accepted" is "A B"', "the code of a finding"),
     ],
 )  # fmt: skip
 def test_invalid_values_are_rejected(values, message, hint):
@@ -185,8 +185,8 @@ def test_missing_options_have_default_values():
         (b"issuers = {}", '"issuers" is not a known option', "did you mean [issuer]?"),
         (b"xyz = 1", '"xyz" is not a known option', "the options are title, planner, product"),
         (b'issuer = "public"', 'issuer is "public"', "enter [issuer] on a separate line"),
-        (b"[key]\nbits = 1024", "option key: 1024 is not a valid RSA key size", ""),
-        (b'[key]\nalgorithm = "DSA"', "option key: 'DSA' is not a valid key algorithm", ""),
+        (b"[key]\nbits = 1024", 'the option "key": 1024 is not a valid RSA key size', ""),
+        (b'[key]\nalgorithm = "DSA"', 'the option "key": \'DSA\' is not a valid key algorithm', ""),
         (b"[key]\nalgorithm = []", "'key.algorithm' must be text, not a list of 0", ""),
         (b"[key]\nbits = 2048.0", "'key.bits' must be a whole number, not 2048.0", ""),
         (b'key = "RSA"', 'key is "RSA"', "enter [key] on a separate line"),
@@ -243,9 +243,9 @@ def test_all_types_of_errors_are_reported_together():
     assert [problem.message.partition(":")[0] for problem in caught.value.problems] == [
         '"hsh" is not a known option',
         "'wildcard' must be true or false, not 2",
-        "option key",
-        'option hash is "md5"',
-        "option country",
+        'the option "key"',
+        'the option "hash" is "md5"',
+        'the option "country"',
     ]
 
 
@@ -264,9 +264,11 @@ def test_consequences_of_a_mistake_are_not_reported(accepted):
 def test_pipes_and_devices_are_not_read(tmp_path):
     """A pipe or device is rejected as an options file, because reading it might never end."""
     os.mkfifo(tmp_path / "plan.toml")
-    for path in (tmp_path / "plan.toml", "/dev/zero", tmp_path):
+    for path in (tmp_path / "plan.toml", "/dev/zero"):
         with pytest.raises(OptionsError, match="is not a regular file"):
             PlanOptions.from_toml(path)
+    with pytest.raises(OptionsError, match="is a folder, not a file"):
+        PlanOptions.from_toml(tmp_path)
     (tmp_path / "large.toml").write_bytes(b"#" * 2_000_000)
     with pytest.raises(OptionsError, match="is larger than 1,000,000 bytes"):
         PlanOptions.from_toml(tmp_path / "large.toml")

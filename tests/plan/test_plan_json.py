@@ -82,7 +82,7 @@ def test_each_rule_is_in_the_document_once():
     clients = planned.rules.names["access-edge"].clients
     access_edge = reasons["access-edge"]
     assert access_edge["clients"] == {"says": clients.says, "source": clients.source}
-    assert access_edge["without"]["source"].startswith("Inferred: ")
+    assert access_edge["without"]["source"].startswith("Inferred from ")
     assert (reasons["extra-san"]["clients"], reasons["extra-san"]["without"]) == (None, None)
 
 

@@ -63,14 +63,14 @@ def test_every_difference_is_counted_once():
 
 
 def test_equal_plans_have_no_differences():
-    """The comparison of two equal plans contains no differences, and its text begins with "The same
-    certificates".
+    """The comparison of two equal plans contains no differences, and its text begins with "No certificate
+    changes".
     """
     original, other = (plan(front_end(1), edge(1)) for _ in range(2))
     for difference in (compare_plans(original, original), compare_plans(original, other)):
         assert difference.is_empty
         assert repr(difference).startswith(
-            "The same certificates. 4 certificates, 1 public certificate, "
+            "No certificate changes. 4 certificates, including 1 public certificate; "
         )
         assert len(difference.to_frame()) == 0
 

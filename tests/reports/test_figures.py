@@ -133,7 +133,7 @@ def test_unknown_pictures_and_sites_are_rejected():
     """If a type of picture or a site is unknown, the error message lists the valid values."""
     with pytest.raises(PlanError, match="topology, coverage, timeline"):
         ln.figure(planned("contoso"), "map")
-    with pytest.raises(PlanError, match="the sites are London, Redmond"):
+    with pytest.raises(PlanError, match='available sites: "London", "Redmond"'):
         ln.figure(planned("litwareinc-global"), site="Paris")
 
 

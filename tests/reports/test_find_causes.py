@@ -159,7 +159,7 @@ def test_added_and_removed_servers_are_causes():
     other = plan(front_end(1), front_end(3), edge(1))
     causes_by_key = list_causes(causes(original, other))
     new, removed = (
-        f"the row for ee0{number}.contoso.com, FrontEnd, was {action}"
+        f"the row for ee0{number}.contoso.com (FrontEnd) was {action}"
         for number, action in ((3, "added"), (2, "removed"))
     )
     assert causes_by_key["certificate added", "ee03.contoso.com"] == {new}

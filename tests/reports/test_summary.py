@@ -600,7 +600,7 @@ def test_each_name_links_to_its_rule(plan, findings):
     targets = set(re.findall(r'href="#(why-[^"]+)"', page))
     # A name with two reasons links to both of them.
     assert targets == set(re.findall(r'id="(why-[^"]+)"', page))
-    assert ">not documented<" in page.partition('<tr id="why-oauth-sip-domain">')[2]
+    assert ">unknown (not documented)<" in page.partition('<tr id="why-oauth-sip-domain">')[2]
 
 
 def test_long_pages_state_how_many_rows_they_omit(plan, findings, monkeypatch):

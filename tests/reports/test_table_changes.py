@@ -52,6 +52,6 @@ def test_added_and_removed_rows():
     old = topology(front_end(1, extra_san="a.contoso.com"), front_end(2))
     new = topology(front_end(2, extra_san="a.contoso.com"), edge(1))
     differences = words(old, new)
-    assert differences[0] == "the row for ee01.contoso.com, FrontEnd, was removed"
+    assert differences[0] == "the row for ee01.contoso.com (FrontEnd) was removed"
     assert differences[1].startswith("the row for edge01.")
     assert len(differences) == 2

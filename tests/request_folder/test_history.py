@@ -83,7 +83,7 @@ def test_a_run_that_changes_something_adds_one_line(folder):
     assert events(folder, "issued")[0].serial == record.archived[0].issued.serial
     assert [event.server for event in events(folder, "deployed")]
     (old,) = events(folder, "superseded")
-    assert (old.generation, old.note) == (1, "renewed: lost laptop")
+    assert (old.generation, old.note) == (1, 'reason: "lost laptop"')
     assert_only_owner_has_access(folder / "history.jsonl")
 
 
@@ -173,7 +173,7 @@ def test_a_rebuild_restores_installations_and_revocations(folder):
         for old, new in zip(record.generations, rebuilt.generations, strict=True):
             assert (new.deployments, new.revocation) == (old.deployments, old.revocation)
     assert [generation.reasons for generation in bundle.manifest.by_id[first].archived] == [
-        ("renewed: 47 days",)
+        ('reason: "47 days"',)
     ]
     (note,) = [
         candidate

@@ -320,7 +320,7 @@ def test_an_unsigned_plan_requires_no_list_of_signers(tmp_path):
     saved = ln.save_plan(plan, tmp_path / "plan.json", findings=ln.check_plan(plan, on=TODAY))
     ln.write_requests(saved, folder, passphrase=PASSPHRASE, today=TODAY, making=Making(workers=1))
     (folder / "manifest.json").unlink()
-    (note,) = [text for text in rebuild(folder).notes if text.startswith("lost: the record")]
+    (note,) = [text for text in rebuild(folder).notes if text.startswith("the record of")]
     assert f"SHA-256 {saved.sha256}" in note
     assert note.endswith("lyncnb request --plan FILE FOLDER")
 

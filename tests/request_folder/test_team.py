@@ -257,7 +257,7 @@ def test_an_existing_folder_cannot_become_a_team_folder(tmp_path):
         write(numbered(1), folder, team="planners of contoso")
     assert not folder.exists()
     write(numbered(1), folder)
-    with pytest.raises(BundleError, match=f"does not have the group {TEAM} and the mode 2770"):
+    with pytest.raises(BundleError, match=f'must have the group "{TEAM}" and the mode 2770'):
         write(numbered(1), folder, team=str(TEAM))
 
 

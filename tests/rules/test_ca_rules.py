@@ -212,4 +212,4 @@ source = { document = "e", section = "4", date = 2026-02-02 }
     rules = parse_ca_rules({"x.toml": text})
     rule = rules.convert_check(rules.checks[0])
     assert rule.source == "d, 2026-01-01; contradicted by: e, section 4, 2026-02-02"
-    assert rule.disagreement == "sources disagree with d: e says: it may"
+    assert rule.disagreement == "this rule is based on d, but e says: it may"

@@ -72,7 +72,7 @@ def test_a_finding_about_thirty_servers_is_one_with_a_count():
     many = [replace(ONE, title="Too long", about=s, message=f"{s} has 65") for s in servers]
     (group,) = group_findings(many)
     assert group.words == (
-        "Too long (30 times): fe00.contoso.com has 65; fe01.contoso.com has 65; "
+        "Too long (30 findings): fe00.contoso.com has 65; fe01.contoso.com has 65; "
         "fe02.contoso.com has 65 and 27 more"
     )
     assert group.places.startswith("fe00.contoso.com, ")
@@ -118,7 +118,7 @@ def test_thirty_servers_are_one_entry_for_a_terminal():
     ]
     (group,) = group_findings(varied_findings)
     head, *lines, more_line, hint = group.to_text().splitlines()
-    assert head == "error: Too long (30 times) [name-too-long]"
+    assert head == "error: Too long (30 findings) [name-too-long]"
     assert lines == [f"  {finding.about}: {finding.message}" for finding in varied_findings[:5]]
     assert (more_line, hint) == (
         "  … and 25 more; --json lists all findings",

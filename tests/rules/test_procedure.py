@@ -345,7 +345,7 @@ def test_server_times_are_shown_in_utc(procedure):
 
 
 # Each source must contain a date, unless it is marked as inferred or as lyncnb's own decision.
-DATED = re.compile(r"\d{4}-\d{2}(-\d{2})?|^Inferred:|^lyncnb[:,] ")
+DATED = re.compile(r"\d{4}-\d{2}(-\d{2})?|^Inferred(:| from )|^lyncnb[:,] ")
 
 
 def test_every_source_is_dated(rules, procedure):

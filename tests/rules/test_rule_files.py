@@ -310,8 +310,8 @@ class TestEveryProduct:
         rules = load_rules(product)
         cited = [*rules.roles.values(), *rules.names.values(), *rules.certificates]
         for rule in cited:
-            assert re.search(r"\d{4}-\d\d-\d\d|^Inferred: ", rule.source), rule.id
-            assert rule.source.startswith(("Microsoft, ", "Inferred: ")), rule.id
+            assert re.search(r"\d{4}-\d\d-\d\d|^Inferred(:| from) ", rule.source), rule.id
+            assert rule.source.startswith(("Microsoft, ", "Inferred: ", "Inferred from ")), rule.id
 
     def test_every_name_is_used(self, product):
         """At least one certificate uses each name rule."""
@@ -329,7 +329,9 @@ class TestEveryProduct:
             facts = {name.id: getattr(name, key) for name in names}
             assert sorted(name for name, fact in facts.items() if not fact) == golden[product][key]
             for name, fact in facts.items():
-                assert fact is None or fact.source.startswith(("Microsoft, ", "Inferred: ")), name
+                assert fact is None or fact.source.startswith(
+                    ("Microsoft, ", "Inferred: ", "Inferred from ")
+                ), name
                 assert fact is None or re.search(r"\d{4}-\d\d-\d\d", fact.source), name
                 assert fact is None or fact.says.endswith("."), name
 

@@ -154,8 +154,9 @@ def test_the_exit_status_of_the_command(shell):
     result = shell("compare-topology", "a.csv", "b.csv")
     assert result.status == 1
     assert result.out.splitlines()[0] == (
-        "pool01.contoso.com as FrontEnd: the values in the column External web FQDN are"
-        ' "web01.contoso.com" and "web02.contoso.com"'
+        "pool01.contoso.com as FrontEnd: the column External web FQDN contains "
+        '"web01.contoso.com" in the first topology, but contains "web02.contoso.com" in the second '
+        "topology"
     )
     document = json.loads(shell("compare-topology", "a.csv", "b.csv", "--json").out)
     assert document["format"] == "lyncnb-topology-difference/1"

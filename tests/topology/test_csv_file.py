@@ -155,15 +155,18 @@ def test_rows_are_numbered_as_a_spreadsheet_does(text, rows):
         (
             "\n\n",
             [
-                (1, "the table has no column server_fqdn; its headings are none"),
-                (1, "the table has no column role; its headings are none"),
+                (1, 'the table has no column "server_fqdn"; headings in the table: none'),
+                (1, 'the table has no column "role"; headings in the table: none'),
             ],
         ),
         (
             "Kim's servers\nserver_fqdn,site\n",
             [
-                (1, 'the table has no column server_fqdn; its headings are "Kim\'s servers"'),
-                (1, 'the table has no column role; its headings are "Kim\'s servers"'),
+                (
+                    1,
+                    'the table has no column "server_fqdn"; headings in the table: "Kim\'s servers"',
+                ),
+                (1, 'the table has no column "role"; headings in the table: "Kim\'s servers"'),
                 (2, 'the row has 2 cells, but the heading row has 1 (first cell: "server_fqdn")'),
             ],
         ),
@@ -443,9 +446,9 @@ def test_an_index_with_a_name_is_a_column():
             "two headings refer to the same column",
         ),
         (pd.DataFrame([["a", "b", "FE"]], columns=["fqdn", "fqdn", "role"]), "two headings"),
-        (pd.DataFrame({"fqdn": ["a"]}), "the table has no column role"),
+        (pd.DataFrame({"fqdn": ["a"]}), 'the table has no column "role"'),
         (pd.DataFrame({"fqdn": [], "role": []}), "the table has headings, but no servers"),
-        (pd.DataFrame(), "the table has no column server_fqdn"),
+        (pd.DataFrame(), 'the table has no column "server_fqdn"'),
     ],
 )
 def test_a_frame_is_checked_like_a_file(frame, message):

@@ -30,8 +30,14 @@ def test_columns_get_their_names():
         (["role", "Role "], 'two headings refer to the same column: "role" and "Role "'),
         (["owner", "owner"], 'two headings refer to the same column: "owner" and "owner"'),
         (["fqdn", " "], "column 2 contains values, but has no heading"),
-        (["fqdn", "roll"], 'the table has no column role; its headings are "fqdn", "roll"'),
-        (["a;b", "c"], 'the table has no column server_fqdn; its headings are "a;b", "c"'),
+        (
+            ["fqdn", "roll"],
+            'the table has no column "role"; headings in the table: "fqdn" and "roll"',
+        ),
+        (
+            ["a;b", "c"],
+            'the table has no column "server_fqdn"; headings in the table: "a;b" and "c"',
+        ),
     ],
 )
 def test_invalid_headings_are_rejected(headings, message):
@@ -69,7 +75,7 @@ def test_problems_are_sorted_without_duplicates():
     """
     later, earlier = (Problem(message="bad", row=row) for row in (7, 3))
     with pytest.raises(
-        TopologyError, match=r"^lyncnb cannot use contoso\.csv: 2 problems"
+        TopologyError, match=r"^lyncnb cannot use \"contoso\.csv\": 2 problems"
     ) as caught:
         raise_problems("contoso.csv", [later, earlier, later])
     assert caught.value.problems == (earlier, later)

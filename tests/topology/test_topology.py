@@ -231,7 +231,7 @@ def test_all_problems_are_raised_at_once():
         "c.contoso.net,SE,,,,,1999\n"
         'd.contoso.net,SE,,"Tai\npei",,,\n'
     )
-    with pytest.raises(TopologyError, match="lyncnb cannot use table: 7 problems") as caught:
+    with pytest.raises(TopologyError, match='lyncnb cannot use "table": 7 problems') as caught:
         read_topology(table.encode())
     assert [(p.row, p.column, p.value) for p in caught.value.problems] == [
         (2, "server_fqdn", "pool01"),
@@ -253,7 +253,7 @@ def test_a_problem_has_location_value_and_hint(tmp_path):
     with pytest.raises(TopologyError) as caught:
         read_topology(path)
     assert str(caught.value) == (
-        "lyncnb cannot use contoso.csv: 1 problem\n"
+        'lyncnb cannot use "contoso.csv": 1 problem\n'
         'contoso.csv row 2, column pool_fqdn: "pool01" is not a fully qualified domain name\n'
         "  hint: enter the complete name, e.g. pool01.contoso.com"
     )

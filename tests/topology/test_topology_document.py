@@ -464,7 +464,7 @@ def test_every_command_takes_a_document(shell):
     ):
         result = shell(*command)
         assert result.status in (0, 1), (command, result)
-        assert "contoso.tbxml the topology document is for Lync Server 2013" in result.err
+        assert "contoso.tbxml: the topology document is for Lync Server 2013" in result.err
     shell.write("old.xml", published([front_end("se01.contoso.com")], version="5"))
     assert "lyncnb has no rules for lync2010" in shell("check", "old.xml").err
     assert "no rules" not in shell("check", "old.xml", "--product", "lync2013").err

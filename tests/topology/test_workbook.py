@@ -359,7 +359,7 @@ def test_hidden_rows_and_columns_are_read_and_reported():
     assert len(list_cell_rows(book)) == 4
     assert list_notes(book) == [
         "lyncnb also read the hidden rows 3 to 4",
-        "lyncnb also read the hidden columns C (site)",
+        "lyncnb also read the hidden column C (site)",
     ]
 
 
@@ -370,8 +370,8 @@ def test_rows_and_columns_with_zero_size_are_hidden():
     columns = '<cols><col min="2" max="3" width="0"/></cols>'
     row = '<row r="2" ht="0"><c r="A2" t="str"><v>fe01</v></c></row>'
     assert list_notes(one_sheet(row, before=columns)) == [
-        "lyncnb also read the hidden rows 2",
-        "lyncnb also read the hidden columns B (role), C (site)",
+        "lyncnb also read the hidden row 2",
+        "lyncnb also read the hidden columns B (role) and C (site)",
     ]
 
 
@@ -379,7 +379,7 @@ def test_the_search_for_headings_stops_after_fifty_rows():
     """If the first 50 rows with content contain no headings, the search for headings stops."""
     rows = [[f"note {n}"] for n in range(50)]
     assert list_cell_rows(xlsx([[], *rows[1:], HEADING, ONE])) == [tuple(ONE)]
-    assert "the table has no column server_fqdn" in problems_of(xlsx([*rows, HEADING, ONE]))[0]
+    assert 'the table has no column "server_fqdn"' in problems_of(xlsx([*rows, HEADING, ONE]))[0]
 
 
 def test_headings_below_a_title():
@@ -417,13 +417,13 @@ def test_the_sheet_with_the_headings_is_read():
         'lyncnb read only the sheet "Servers". These sheets do not have the column headings of a table of servers: "Notes"'
     ]
     with pytest.raises(
-        TopologyError, match='have the headings of a table of servers: "Servers", "Old"'
+        TopologyError, match='have the headings of a table of servers: "Servers" and "Old"'
     ) as refused:
         read_topology(xlsx([HEADING, ONE], more("Notes", "Old")))
     assert "hide or delete" in refused.value.hint
     book = xlsx([HEADING, ONE], more("Old", "Old v", hide=("Old", "Old v")))
     assert list_cell_rows(book) == [tuple(ONE)]
-    assert list_notes(book) == ['lyncnb did not read hidden sheets: "Old", "Old v"']
+    assert list_notes(book) == ['lyncnb did not read hidden sheets: "Old" and "Old v"']
     book = xlsx([["Notes"]], more("Old", hide=("Old",)))
     assert list_cell_rows(book)[0][0] == "old.contoso.net"
     assert list_notes(book) == [
@@ -438,10 +438,12 @@ def test_missing_headings_are_reported_as_for_csv():
     """
     (problem,) = problems_of(xlsx([["Title"], ["Server", "Roll", "Site"], ["fe01"]]))
     assert problem == (
-        'table sheet "Servers" row 2, column role: the table has no column role; its headings are "Server", '
-        '"Roll", "Site"'
+        'table sheet "Servers" row 2, column role: the table has no column "role"; headings in the table: '
+        '"Server", "Roll", and "Site"'
     )
-    assert problems_of(xlsx([["a", "b"], ["c", "d"]]))[0].endswith('its headings are "a", "b"')
+    assert problems_of(xlsx([["a", "b"], ["c", "d"]]))[0].endswith(
+        'headings in the table: "a" and "b"'
+    )
     assert problems_of(xlsx([[*HEADING, ""], [*ONE, "ask Kim"]])) == [
         'table sheet "Servers" cell E1: column 5 contains values, but has no heading'
     ]
@@ -536,8 +538,8 @@ def test_unusual_content_of_opendocument():
     assert list_notes(book) == [
         'lyncnb did not read hidden sheets: "Old"',
         "lyncnb used the value in the merged cells C2:C3 for each of the rows",
-        "lyncnb also read the hidden rows 2",
-        "lyncnb also read the hidden columns D (rack)",
+        "lyncnb also read the hidden row 2",
+        "lyncnb also read the hidden column D (rack)",
     ]
 
 
@@ -618,8 +620,8 @@ BAD = {
     "a binary workbook": (packed({"xl/workbook.bin": ""}), "a binary Excel workbook (.xlsb)"),
     "a Word document": (packed({"word/document.xml": "<a/>"}), "an Office file"),
     "a text document": (packed({"mimetype": ODS.replace("spreadsheet", "text")}), "not a spreadsheet"),
-    "an archive": (packed({"a.csv": "a", "b.csv": "b"}), 'a ZIP archive, not a workbook; it contains "a.csv"'),
-    "an empty archive": (packed({}), "a ZIP archive, not a workbook; it contains nothing"),
+    "an archive": (packed({"a.csv": "a", "b.csv": "b"}), 'a ZIP archive without a workbook; it contains "a.csv"'),
+    "an empty archive": (packed({}), "a ZIP archive without a workbook; it contains nothing"),
     "a locked spreadsheet": (
         packed({"mimetype": ODS, "META-INF/manifest.xml": "<manifest:encryption-data/>"}),
         "protected with a password",
@@ -856,8 +858,8 @@ def test_workbooks_that_libreoffice_saved(office, kind):
     assert list_notes(book) == [
         'lyncnb did not read hidden sheets: "Old"',
         "lyncnb used the value in the merged cells C2:C3 for each of the rows",
-        "lyncnb also read the hidden rows 5",
-        "lyncnb also read the hidden columns D (rack)",
+        "lyncnb also read the hidden row 5",
+        "lyncnb also read the hidden column D (rack)",
     ]
 
 

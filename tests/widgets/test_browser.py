@@ -688,7 +688,7 @@ def test_a_typed_passphrase_is_kept_and_one_click_counts(lab, folder):
     # After a run, the panel checks the folder. If the test removed the folder during this check,
     # the panel would not ask for a passphrase. The panel showed a similar text before the run, but
     # without a number.
-    panel.get_by_text(re.compile(r"after the run: \d+ kept")).wait_for()
+    panel.get_by_text(re.compile(r"in the folder after the run: \d+ kept")).wait_for()
     # After the folder has been removed, the panel asks for both passphrases again and shows the
     # reason.
     shutil.rmtree(folder / "pressed")

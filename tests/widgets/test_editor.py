@@ -139,7 +139,7 @@ def test_options_can_be_text(editor):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"key": "RSA"}, 'option key: "RSA" is not a valid key algorithm and size'),
+        ({"key": "RSA"}, 'option "key": "RSA" is not a valid key algorithm and size'),
         ({"key": "RSA 1024"}, "1024"),
         ({"planned_issue_date": "tomorrow"}, '"tomorrow" is not a date'),
         ({"validity_days": "two"}, '"two" is not a whole number'),
@@ -915,7 +915,7 @@ def test_the_static_form_is_the_current_table(editor):
     assert "&lt;b&gt;x&lt;/b&gt;" in data["text/html"]
     assert "<b>x</b>" not in data["text/html"]
     assert "fe02.contoso.com" in data["text/html"]
-    assert "<caption>1 change since table was loaded</caption>" in data["text/html"]
+    assert "<caption>1 change since the table was loaded</caption>" in data["text/html"]
 
 
 def test_a_check_box_leaves_requests_to_server_setup(client, editor):

@@ -106,7 +106,9 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     message.get_by_text(re.compile(r"\d+ -> \d+ names \(−\d+\)")).wait_for()
 
     request = page.get_by_role("group", name="Request panel for requests")
-    after = request.get_by_text(re.compile(r"^(\d+) requests after the run: \1 created\.$"))
+    after = request.get_by_text(
+        re.compile(r"^(\d+) requests in the folder after the run: \1 created\.$")
+    )
     count = int(after.inner_text().split()[0])
     request.get_by_label("Passphrase of the folder").fill(PASSPHRASE)
     request.get_by_label("Repeat the passphrase").fill(PASSPHRASE)
@@ -114,6 +116,6 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     request.get_by_text("Finished.").wait_for()
     assert len(list((workspace / "notebooks" / "requests" / "csr").glob("*.csr"))) == count
     # The notebook cells below the editor show the plan that was written.
-    summary = f"{count} requests in requests: {count} created"
+    summary = f"{count} requests in the folder requests: {count} created"
     page.locator("caption", has_text=summary).wait_for()
     page.get_by_role("link", name="summary.xlsx").last.wait_for()

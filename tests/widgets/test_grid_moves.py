@@ -119,7 +119,7 @@ def test_a_paste_replaces_servers_only_after_a_question(lab):
     click(lab, "med02.contoso.com", "Server")
     press(lab, "Control+v")
     question.get_by_role("button", name="Replace 1 server").click()
-    wait_for_message(lab, "replaced med02.contoso.com by new00.contoso.com")
+    wait_for_message(lab, "replaced med02.contoso.com with new00.contoso.com")
     wait_for_message(lab, "added 9 servers (new01.contoso.com")
     assert kernel(lab, NAMES) == f"fe01 fe02 dir01 med01 {TEN_NAMES}"
 

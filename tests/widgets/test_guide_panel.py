@@ -78,7 +78,7 @@ def test_an_error_is_shown_at_its_field(client):
     answers = client.send("answer", site="Main", key="edge_servers", text="0")
     assert "no site has an Edge Server" in fields(answers)["Main", "edge_servers"]["problem"]
     assert answers["asked"]["problems"][0]["words"].startswith(
-        "How many Edge Servers are at this site? (0 = none) (site"
+        "“How many Edge Servers are at this site? (0 = none)” (site “Main”)"
     )
     answers = client.send("answer", site="Main", key="edge_servers", text="many")
     assert fields(answers)["Main", "edge_servers"]["hint"] == "enter a whole number, 0 or more"

@@ -79,8 +79,8 @@ def test_an_undocumented_reason_is_shown_as_such(editor):
     editor.edit(change=[(["fe01.contoso.com"], {"extra_san": "www.contoso.com"})])
     (reason,) = ask(editor, "www.contoso.com")["reasons"]
     assert [(fact["says"], fact["source"]) for fact in reason["facts"][1:]] == [
-        ("not documented", ""),
-        ("not documented", ""),
+        ("unknown (not documented)", ""),
+        ("unknown (not documented)", ""),
     ]
 
 

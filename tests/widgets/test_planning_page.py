@@ -134,7 +134,7 @@ def test_hidden_rows_and_columns_are_reported(folder):
     notebook and on the page.
     """
     (folder / "hidden.xlsx").write_bytes(xlsx(rows_of(FIVE_SERVERS), hide_a_row))
-    words = "lyncnb also read the hidden rows 3"
+    words = "lyncnb also read the hidden row 3"
     unread = 'lyncnb does not read these columns: "rack"'
     topology = ln.read_topology("hidden.xlsx")
     assert topology.remarks == (words,)

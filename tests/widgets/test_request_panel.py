@@ -89,7 +89,7 @@ def test_a_request_panel_shows_a_preview_and_a_result(small, tmp_path):
     browser.send("write", passphrase=PASSPHRASE, again=PASSPHRASE)
     assert _until(browser, "finished")["done"] == 1
     result = next(message for message, _ in browser.responses if message["type"] == "result")
-    assert result["words"] == f"{tmp_path / 'requests'}: 1 created."
+    assert result["words"] == f"Folder {tmp_path / 'requests'}: 1 created."
     assert panel.bundle.counts() == {"created": 1}
     assert "summary.html" in panel._repr_html_()
     answers = browser.send("look")
@@ -196,7 +196,7 @@ def test_the_button_is_disabled_until_something_changes(tmp_path):
     browser = PanelClient(panel.view)
     look = browser.send("ready")["look"]
     assert (look["ready"], look["label"]) == (True, "Write 2 requests")
-    assert "The requests have not been written to" in panel._repr_html_()
+    assert "The requests have not been written to the folder" in panel._repr_html_()
     browser.send("write", passphrase=PASSPHRASE, again=PASSPHRASE)
     _until(browser, "finished")
     look = browser.responses[-1][0]
@@ -205,7 +205,7 @@ def test_the_button_is_disabled_until_something_changes(tmp_path):
     # In a later session, the user creates another panel.
     second_panel = RequestPanel(editor, tmp_path / "requests")
     assert "2 requests in" in second_panel._repr_html_()
-    assert "The requests have not been written to" not in second_panel._repr_html_()
+    assert "The requests have not been written to the folder" not in second_panel._repr_html_()
     create_recovery_key(tmp_path / "pair", PASSPHRASE)
     assert browser.send("recovery", file=str(tmp_path / "pair.pub"))["look"]["ready"]
     other = PanelClient(second_panel.view)

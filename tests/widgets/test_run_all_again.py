@@ -58,7 +58,7 @@ def test_after_run_all_no_requests_are_written(lab, folder):
     prompts = lab.page.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
     assert "[*]:" not in [prompt.strip() for prompt in prompts]
     lab.page.get_by_text(
-        "first contains no requests yet. To write requests, use the request panel."
+        "The folder first contains no requests yet. To write requests, use the request panel."
     ).wait_for()
     assert not (folder / "first").exists()
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
@@ -67,7 +67,7 @@ def test_after_run_all_no_requests_are_written(lab, folder):
     panel = lab.page.get_by_role("group", name="Request panel for first")
     panel.get_by_text("Finished.").wait_for()
     # When the requests are written, the next cell shows the table of the request folder.
-    lab.page.locator("caption", has_text="6 requests in first: 6 created").wait_for()
+    lab.page.locator("caption", has_text="6 requests in the folder first: 6 created").wait_for()
     assert len(list((folder / "first" / "csr").glob("*.csr"))) == 6
     # After another Run All, the panel shows only one field for the passphrase.
     lab.run_all()
@@ -161,17 +161,17 @@ def test_the_request_panel_follows_the_editor(lab, folder):
     """
     show_notebook(lab, folder, "followed")
     panel = lab.page.get_by_role("group", name="Request panel for followed")
-    panel.get_by_text("6 requests after the run: 6 created.").wait_for()
+    panel.get_by_text("6 requests in the folder after the run: 6 created.").wait_for()
     lab.page.get_by_label("Select med02.contoso.com").check()
     lab.button("Remove 1 server").click()
     panel.get_by_text("The plan has changed in the editor").wait_for()
-    panel.get_by_text("5 requests after the run: 5 created.").wait_for()
+    panel.get_by_text("5 requests in the folder after the run: 5 created.").wait_for()
     # The section with blocking errors opens when errors occur, and closes when the user fixes them.
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     panel.get_by_text("lyncnb cannot write requests because of these errors").wait_for()
     panel.get_by_text("An external name of the Edge pool is missing").first.wait_for()
     lab.button("Undo").click()
-    panel.get_by_text("5 requests after the run: 5 created.").wait_for()
+    panel.get_by_text("5 requests in the folder after the run: 5 created.").wait_for()
     expect(panel.get_by_text("The table has no reverse proxy").first).to_be_hidden()
     lab.field("Passphrase of the folder").fill("too short")
     lab.button("Write 5 requests").click()

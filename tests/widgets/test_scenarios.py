@@ -202,15 +202,18 @@ def test_messages_support_all_actions_on_scenarios(editor):
     browser.send("ready")
     answer = browser.send("keep_scenario", name="As planned", note="what we have")
     assert answer["scenario_done"]["said"].startswith("The scenario “As planned” is")
-    assert answer["state"]["saved_words"] == "scenario As planned, unchanged; as loaded"
+    assert (
+        answer["state"]["saved_words"]
+        == "scenario “As planned”, unchanged; same as the loaded plan"
+    )
     assert answer["scenarios"]["rows"] == [{"name": "As planned", "note": "what we have"}]
     answer = browser.send("option", name="wildcard", value="true")
-    words = "scenario As planned, with later changes; 1 change, not saved"
+    words = "scenario “As planned”, with later changes; 1 change to the loaded plan, not saved"
     assert answer["state"]["saved_words"] == words
     answer = browser.send("keep_scenario", name="Wildcards?", note="")["refused"]
     assert (answer["instead"], answer["offers"]) == ("Wildcards", ["Keep as “Wildcards”"])
     assert browser.send("keep_scenario", name="Wildcards", note="")["state"]["saved_words"] == (
-        "scenario Wildcards, unchanged; 1 change"
+        "scenario “Wildcards”, unchanged; 1 change to the loaded plan"
     )
     assert browser.send("keep_scenario", name="As planned", note="")["refused"]["occupied"]
     compared = browser.send("compare_scenarios", names=["As planned", "Wildcards", ""])["compared"]

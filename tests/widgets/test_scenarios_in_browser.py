@@ -49,11 +49,11 @@ def test_a_new_user_saves_and_compares_scenarios(lab, folder, scenarios_path):
     lab.page.get_by_text("There are no scenarios yet.").wait_for()
     assert not scenarios_path.exists()
     keep(lab, "As planned", "what we have")
-    lab.page.get_by_text("scenario As planned, unchanged").wait_for()
+    lab.page.get_by_text("scenario “As planned”, unchanged").wait_for()
     set_before = kernel(lab, "editor.plan.sha256")
     lab.tab("Deployment").click()
     lab.field("Wildcards for simple URLs").check()
-    lab.page.get_by_text("scenario As planned, with later changes").wait_for()
+    lab.page.get_by_text("scenario “As planned”, with later changes").wait_for()
     lab.tab("Scenarios").click()
     lab.field("Name").fill("Wildcards?")
     lab.page.keyboard.press("Enter")
@@ -98,7 +98,7 @@ def test_scenarios_are_edited_by_keyboard(lab, folder, scenarios_path):
     set_cell_in_servers(lab)
     lab.tab("Scenarios").click()
     lab.button("Update the scenario “First”").click()
-    lab.page.get_by_text("scenario First, unchanged").wait_for()
+    lab.page.get_by_text("scenario “First”, unchanged").wait_for()
     assert "Kaohsiung" in (scenarios_path / "First" / "topology.csv").read_text("utf-8-sig")
 
 
@@ -145,12 +145,12 @@ def test_edits_in_two_rows_are_both_kept(lab, folder, scenarios_path):
     with delay_answers(lab, "editor.view"):
         lab.field("Name of First").press("Enter")
         lab.field("Note for Second").fill("what we")
-    lab.page.get_by_text("“First” is renamed to “Base”").wait_for()
+    lab.page.get_by_text("Renamed “First” to “Base”").wait_for()
     lab.page.keyboard.type(" have")
     expect(lab.field("Note for Second")).to_have_value("what we have")
     expect(lab.field("Compare Base")).to_be_checked()
     lab.button("Save Second").press("Enter")
-    lab.page.get_by_text("“Second” is saved").wait_for()
+    lab.page.get_by_text("Saved “Second”").wait_for()
     assert ln.open_scenario(scenarios_path / "Second").note == "what we have"
     lab.page.wait_for_function(
         "() => document.activeElement.getAttribute('aria-label') === 'Change Second'"

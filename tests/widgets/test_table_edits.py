@@ -218,7 +218,7 @@ def test_a_paste_lists_added_and_replaced_servers(editor):
     answers = block(browser, [(4, "server_fqdn", "med09.contoso.com"), (3, "site", "Tainan")], new)
     assert answers["state"]["undo"] == (
         "pasted: added 5 servers (new0.contoso.com, new1.contoso.com, new2.contoso.com and 2 more)"
-        "; replaced med02.contoso.com by med09.contoso.com; changed 1 cell of 1 server"
+        "; replaced med02.contoso.com with med09.contoso.com; changed 1 cell of 1 server"
     )
     assert answers["refused_cells"]["added"] == [5, 6, 7, 8, 9]
     answers = block(browser, [(0, "site", "Yilan"), (1, "site", "Yilan")], [])

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from ...base.certificate_fields import NAMES_HEADING
+from ...base.pasted_text import shown
 from ...base.planned_entry import PlannedEntry
 from ...base.records import JsonSerializable
 from ...base.shown.frames import Kind
@@ -373,11 +374,13 @@ class IssuedCertificates(Table, JsonSerializable):
         waiting = f"{count_of(len(self.waiting), 'request')} waiting"
         if not self.certificates and not self.files:
             return f"no certificates received, {waiting}"
-        result = result or ("as planned" if self.certificates else "")
+        if self.certificates and not result:
+            are_one = len(self.certificates) == 1
+            result = f"the {'certificate matches' if are_one else 'certificates match'} the plan"
         return (
             f"{count_of(len(self.certificates), 'certificate')} matched in "
             f"{count_of(len(self.files), 'file')}"
-            f"{f', {refused:,} of them refused' if refused else ''}, {waiting}"
+            f"{', ' + count_of(refused, 'certificate') + ' refused' if refused else ''}, {waiting}"
             f"{f'; {result}' if result else ''}"
         )
 
@@ -399,11 +402,13 @@ class IssuedCertificates(Table, JsonSerializable):
 
 def _describe_result(certificate: IssuedCertificate) -> tuple[str, str]:
     """Describe the result for a certificate, with the names of its request and its file."""
-    days = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
+    issued = (
+        f"issued by {shown(certificate.issuer_name)}, valid from "
+        f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
+    )
     name = certificate.request_id
     if not certificate.source_file.startswith(f"{name}."):
         name += f" ({certificate.source_file})"
     if certificate.has_errors:
-        issued = f"issued by {certificate.issuer_name}, {days}"
         return f"refused and saved in returned/refused/ ({issued})", name
-    return f"issued by {certificate.issuer_name}, {days}", name
+    return issued, name

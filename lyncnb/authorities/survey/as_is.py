@@ -124,9 +124,11 @@ class PlannedAsIs(JsonSerializable):
         certificate = self.certificate
         if certificate is None:
             return f"{self.state_words}: {description}"
-        until = f"by {certificate.thumbprint} until {certificate.not_after[:10]}"
         if self.is_covered:
-            return f"covered {until}: {description}"
+            return (
+                f"covered by the certificate with the thumbprint {certificate.thumbprint} until "
+                f"{certificate.not_after[:10]}: {description}"
+            )
         return (
             f"{self.state_words}: {description}; installed certificate {certificate.thumbprint}, "
             f"valid until {certificate.not_after[:10]}"

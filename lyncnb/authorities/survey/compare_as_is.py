@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path as FilePath
 
 from ...base.disk.files import open_plain
+from ...base.pasted_text import shown
 from ...base.planned_entry import PlannedEntry
 from ...base.times import convert_to_time, format_time
 from ...errors import LyncnbError, ReturnedFileError
@@ -115,7 +116,7 @@ def compare_as_is(
     if not any(file.certificates for file in files) and not any(file.export for file in files):
         raise ReturnedFileError(
             "the specified files contain no certificates"
-            + "".join(f"; {finding.about}: {finding.message}" for finding in findings[:3]),
+            + "".join(f"; {shown(finding.about)}: {finding.message}" for finding in findings[:3]),
             hint="specify certificates, folders or zip archives with certificates, or the "
             "output of the PowerShell script from lyncnb snippet certificates",
         )

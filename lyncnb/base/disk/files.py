@@ -45,11 +45,11 @@ def check_folder(path: str | os.PathLike[str], *, is_reading: bool = False) -> N
         raise system_calls.describe_error(error, path, "access the folder") from None
     if stat.S_ISLNK(status.st_mode):
         raise BundleError(
-            f"{path} is a symbolic link",
+            f'"{path}" is a symbolic link',
             hint="use the path of the folder itself, not the path of a link to the folder",
         )
     if not stat.S_ISDIR(status.st_mode):
-        raise BundleError(f"{path} is a file, not a folder", hint="use the path of a folder")
+        raise BundleError(f'"{path}" is a file, not a folder', hint="use the path of a folder")
     folder_access.check_access(path, status, is_reading=is_reading)
 
 
@@ -422,10 +422,12 @@ def open_plain(path: str | os.PathLike[str], *, follow_links: bool = True) -> Bi
     """
     flags = system_calls.READ & ~(getattr(os, "O_NOFOLLOW", 0) if follow_links else 0)
     descriptor = system_calls.open(path, flags)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
         system_calls.close(descriptor)
+        kind = "a folder, not a file" if stat.S_ISDIR(mode) else "not a regular file"
         raise BundleError(
-            f"{path} is not a regular file",
+            f'"{path}" is {kind}',
             hint="specify a regular file, or move this item to another folder",
         )
     return os.fdopen(descriptor, "rb")

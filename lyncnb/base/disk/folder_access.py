@@ -74,7 +74,7 @@ def check_access(path: str | os.PathLike[str], status: os.stat_result, *, is_rea
         return
     if status.st_mode & _OTHERS_WRITE and not ignores_file_modes(path):
         raise BundleError(
-            f"other users can write to {path} (mode {stat.S_IMODE(status.st_mode):04o})",
+            f"other users can write to the folder {path} (mode {stat.S_IMODE(status.st_mode):04o})",
             hint=f"check that nobody changed the files, and then run: chmod go-w '{path}'",
         )
     if (
@@ -83,7 +83,7 @@ def check_access(path: str | os.PathLike[str], status: os.stat_result, *, is_rea
         and system_calls.find_user_id() != 0
     ):
         raise BundleError(
-            f"{path} belongs to another user (user ID {status.st_uid})",
+            f"the folder {path} belongs to another user (user ID {status.st_uid})",
             hint=(
                 "ask the owner of the folder to run this command, or to create a team "
                 "folder with lyncnb request --team"

@@ -117,7 +117,7 @@ def confirm_lock(folder: Path) -> None:
     token = _held.get(os.path.realpath(folder))
     if token is not None and _read_token(folder / OWNER_NAME) != token:
         raise BundleError(
-            f"{folder} is now in use by {describe_owner(folder)}, so lyncnb stopped",
+            f"the folder {folder} is now in use by {describe_owner(folder)}, so lyncnb stopped",
             hint=(
                 "this disk does not support locks, so use the folder on only one computer at a "
                 "time. Wait until the other lyncnb process has finished, and then try again"
@@ -171,7 +171,9 @@ def _acquire_lock(
 
 
 def _raise_folder_in_use(folder: Path, hint: str) -> None:
-    raise BundleError(f"{folder} is in use by {describe_owner(folder)}", hint=hint) from None
+    raise BundleError(
+        f"the folder {folder} is in use by {describe_owner(folder)}", hint=hint
+    ) from None
 
 
 def _may_be_running(text: str) -> bool:

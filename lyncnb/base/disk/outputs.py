@@ -160,7 +160,7 @@ def check_output(
     OutputError
         If the path cannot be used, with a hint. :class:`FileOccupied` if `force` would help.
     """
-    check_suffix(Path(path).suffix.lower(), kind, f"{path}: ")
+    check_suffix(Path(path).suffix.lower(), kind, f"{_format_path(path)}: ")
     reject_reserved_path(path)
     _reject_inputs(Path(path), inputs)
     facts = _find_status(path)
@@ -170,17 +170,22 @@ def check_output(
     if not force and not _is_same_kind(path, kind):
         raise FileOccupied(
             (
-                f"{path} already exists, so lyncnb did not change it: the file is not "
-                f"{kind.what} that lyncnb wrote"
+                f"{_format_path(path)} already exists, so lyncnb did not change it: the file is "
+                f"not {kind.what} that lyncnb wrote"
             ),
             hint="choose a different name, or replace the file with --force",
         )
 
 
+def _format_path(path: str | os.PathLike[str]) -> str:
+    text = os.fspath(path)
+    return text if text and not any(map(str.isspace, text)) else shown(text)
+
+
 def check_suffix(suffix: str, kind: OutputKind, subject: str = "") -> None:
     """Raise an error if a file name extension does not fit the type of file.
 
-    The error message begins with ``place``.
+    The error message begins with ``subject``.
 
     Raises
     ------
@@ -193,7 +198,9 @@ def check_suffix(suffix: str, kind: OutputKind, subject: str = "") -> None:
             f'{file} cannot have the file name extension "{suffix}"'
             if suffix
             else f"{file} needs a file name extension",
-            hint=f"use the extension {' or '.join(kind.is_ours)}",
+            hint=f"use one of the extensions {', '.join(kind.is_ours)}"
+            if len(kind.is_ours) > 1
+            else f"use the extension {', '.join(kind.is_ours)}",
         )
 
 

@@ -15,6 +15,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from ...errors import BundleError
+from ..pasted_text import shown
 
 CALLS = (
     *("open", "write", "fsync", "close", "link", "rename", "replace"),
@@ -147,7 +148,7 @@ HINTS = {
     errno.ELOOP: (
         "the path contains a symbolic link. Check the target of the link, and then remove the link"
     ),
-    errno.ENOENT: "a folder in the path does not exist. Check whether it was moved",
+    errno.ENOENT: "check whether the file or a folder in its path was moved or renamed",
     errno.ENOTDIR: ("the path contains a file where a folder is required. Use a different path"),
     errno.EISDIR: (
         "a folder with the same name already exists. Move that folder, or choose a different name"
@@ -176,4 +177,6 @@ def describe_error(
             f"the path has more than {_LONGEST_PATH} characters, which Windows allows "
             "only if long paths are enabled. Use a folder with a shorter path"
         )
-    return BundleError(f"{path}: cannot {action}: {error.strerror or error}", hint=hint)
+    name = os.fspath(path)
+    name = name if name.strip() else shown(name)  # A blank name would be invisible.
+    return BundleError(f"{name}: cannot {action}: {error.strerror or error}", hint=hint)

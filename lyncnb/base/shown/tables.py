@@ -365,11 +365,13 @@ def count_of(number: int, noun: str) -> str:
 
 
 def join_first(texts: Sequence[str], max_shown: int, *, separator: str = ", ") -> str:
-    """Join the first texts, and add how many are not shown, as in "a, b and 3 more"."""
+    """Join the first texts as in a sentence: "a and b", "a, b, and c", or "a, b and 3 more"."""
     hidden_count = len(texts) - max_shown
-    return separator.join(texts[:max_shown]) + (
-        f" and {hidden_count:,} more" if hidden_count > 0 else ""
-    )
+    if hidden_count > 0:
+        return f"{separator.join(texts[:max_shown])} and {hidden_count:,} more"
+    if separator != ", " or len(texts) < 2:
+        return separator.join(texts)
+    return f"{', '.join(texts[:-1])}{',' if len(texts) > 2 else ''} and {texts[-1]}"
 
 
 def count_statements(

@@ -3,35 +3,39 @@
 .SYNOPSIS
     Runs the steps of the certificate checklist on this computer.
 .DESCRIPTION
-    Run it with -WhatIf first: it prints one line for each step and changes nothing. Each step is
-    checked, taken, and checked again. A step that is done already is left alone, so a second run
-    continues where the first one stopped. A check has three answers: yes, no, and cannot tell. Where
-    the script cannot tell, it stops before it changes anything. It holds no password and no key.
+    First run the script with -WhatIf: it then prints one line for each step and changes nothing. The
+    script checks each step, performs it, and checks it again. It skips steps that are already done, so
+    a second run continues where the first run stopped. A check returns 'yes', 'no', or 'cannot tell'.
+    If the script cannot tell whether it should perform a step, it stops before it changes anything.
+    The script contains no passwords and no private keys.
 
-    Exit status: 0 all is done, 1 stopped, 2 something is left to do later.
+    Exit status: 0 everything is done, 1 the script stopped (with -Verify: not every check returned
+    'yes'), 2 something is left for later.
 
-    In the folder of the packages the script keeps, for this change: the record of what was in use
-    before (before-...), what it did and when (events-...), and what each run printed (run-...).
+    The script keeps three kinds of files for this change in the folder with the packages: the record
+    of what was in use before (before-...), the actions of the script with their times (events-...), and
+    the output of each run (run-...).
 .PARAMETER Verify
-    Changes nothing: prints what should be true on this server, what is not true first.
+    Changes nothing. Prints the results of the checks on this server, with the failed checks first.
 .PARAMETER Report
-    With -Verify: also writes a file with the thumbprints that this server uses, for lyncnb deployed.
-    It holds the server's name, the time in UTC, and each place with its thumbprint. Nothing in it is
-    secret.
+    With -Verify: also writes a file for lyncnb deployed. The file contains the server name, the time in
+    UTC, and the thumbprint of the certificate in use at each place. It contains nothing secret.
 .PARAMETER Back
-    Assigns what the record of this change says was in use before.
+    Rolls back: restores the certificates and settings that were in use before this change, as recorded.
 .PARAMETER TrustOnly
-    Takes the steps of trust alone: on every server, before anything is assigned on any of them.
+    Performs only the steps that establish trust. Run the script with this switch on every server before
+    you assign a certificate on any of them.
 .PARAMETER TrustInstalled
-    Confirms that every other server trusts the CAs of the new certificates. While services run, the
-    script assigns nothing without it.
+    Confirms that all other servers trust the CAs of the new certificates. While services are running,
+    the script assigns certificates only with this switch.
 .PARAMETER DrainServices
-    Lets calls and meetings end and stops the services, where they must read another certificate. Give
-    it together with -StartServices, on one server of a pool at a time.
+    If the services must load a different certificate: waits until calls and meetings end, then stops
+    the services. Use this switch together with -StartServices, on one server of a pool at a time.
 .PARAMETER StartServices
-    Starts the services that ran before; on a new server, all of them.
+    Starts the services that were running before. On a new server, starts all services.
 .PARAMETER RemoveGlobal
-    With -Back: also takes away a certificate of the whole deployment that was new with this change.
+    With -Back: also removes a certificate that is assigned to the whole deployment, if no certificate
+    was in use there before this change.
 #>
 [CmdletBinding(SupportsShouldProcess = $true)]
 param(
@@ -47,33 +51,33 @@ param(
 
 Set-StrictMode -Version 2
 $ErrorActionPreference = 'Stop'
-# Functions of a module do not see the line above; this line reaches them.
+# Functions in modules do not inherit the preference above. This line applies to them, too.
 $PSDefaultParameterValues = @{ '*:ErrorAction' = 'Stop' }
-# -WhatIf and -Confirm are for the steps of this script, not for the commands that only read.
+# -WhatIf and -Confirm apply to the steps of this script, not to commands that only read.
 $Look = [bool]$WhatIfPreference
 $WhatIfPreference = $false
 $ConfirmPreference = 'High'
 
-# ---- what this script was made for; public values, and the commands of the checklist
+# ---- the values and checklist commands for this computer; nothing here is secret
 #LYNCNB-VALUES
 
-# ---- the rest is the same in every script
+# ---- the rest of the script is the same on every computer
 $Asked = @{ 'DrainServices' = $DrainServices; 'StartServices' = $StartServices; 'TrustInstalled' = $TrustInstalled }
 $Record = $Folder + '\before-' + $Change + '.csv'
 $Events = $Folder + '\events-' + $Change + '.txt'
 $Nothing = '(nothing)'
 $NotKnown = '(not known)'
-$Found = ''       # what the last check found
-$Changed = @()    # the steps that this run has taken
-$Left = @()       # what this run leaves for later
-$Doubts = @()     # steps whose result was not seen; asked once more at the end
-$Would = @{}      # with -WhatIf: what would be true by now, and the step that makes it so
-$Undone = @{}     # with -WhatIf: what would not be true any more, and the step that ends it
-$Current = $null  # the step at which the run is
+$Found = ''       # the actual state that the last check found
+$Changed = @()    # the steps that this run has started or performed
+$Left = @()       # the items that this run leaves for later
+$Doubts = @()     # steps whose result could not be confirmed; checked again at the end
+$Would = @{}      # with -WhatIf: checks that would now be true, and the step that makes each one true
+$Undone = @{}     # with -WhatIf: checks that would no longer be true, and the step that makes each one false
+$Current = $null  # the step that is in progress
 $Ended = $false
 
 function Write-Line {
-    # Folds at the width of the window. Every line after the first begins below the text.
+    # Wraps the text at the width of the window, and indents continuation lines by the label's width.
     param([string] $Text, [string] $Label = '')
     try { $width = [Math]::Max(60, $Host.UI.RawUI.WindowSize.Width) } catch { $width = 80 }
     $line = $Label
@@ -100,8 +104,8 @@ function Write-List {
 }
 
 function Stop-Run {
-    # Every end of a run: what happened, what this run changed, what is stopped, what to do next.
-    # With -WhatIf a step only says that it would stop.
+    # Ends every run: prints what happened, what this run changed, which services are stopped, and what
+    # to do next. With -WhatIf, only reports that the current step would stop the run.
     param([string] $What, [string] $Do, [int] $Status = 1)
     $script:Ended = $true
     if ($What) { $What = $What.Substring(0, 1).ToUpper() + $What.Substring(1) }
@@ -118,8 +122,8 @@ function Stop-Run {
     try { $stopped = @(Get-StoppedByChange) }
     catch { Write-Line ('The script cannot determine which services are running: ' + $_.Exception.Message) }
     if ($stopped.Count -gt 0) {
-        Write-List 'THESE SERVICES ARE STOPPED by this change:' $stopped
-        Write-Line ('To start these services, run this script with ' + $(if ($Back) { '-Back ' }) + '-StartServices again, or run Start-Service with each name.')
+        Write-List 'THESE SERVICES ARE STOPPED because of this change:' $stopped
+        Write-Line ('To start these services, run this script again with ' + $(if ($Back) { '-Back ' }) + '-StartServices, or run Start-Service for each service.')
         $Status = [Math]::Max($Status, 1 + [int](-not $What))
     }
     if ($Do -and ($What -or -not $stopped.Count)) { Write-Line ('What to do next: ' + $Do) }
@@ -130,12 +134,13 @@ function Stop-Run {
 # ---- checks
 
 function Read-Answer {
-    # Gives yes, no, or cannot tell: a check that fails is not a no. $Found says what was found.
+    # Returns 'yes', 'no', or 'cannot tell'. An error in a check is never a 'no'. Sets $Found to the
+    # actual state.
     param([hashtable] $Check)
     $script:Found = ''
     try {
         $answer = @(& $Check.Ask)
-        if ($answer.Count -ne 1 -or $answer[0] -isnot [bool]) { throw 'the check returned no result.' }
+        if ($answer.Count -ne 1 -or $answer[0] -isnot [bool]) { throw 'the check returned neither true nor false.' }
         if ($answer[0]) { return 'yes' }
     }
     catch {
@@ -150,8 +155,8 @@ function Read-Answer {
 }
 
 function Find-Wrong {
-    # Gives the first check whose answer is not yes, and what to say of it. With -WhatIf, earlier steps
-    # of the run count; a check that has an answer only after one of them is "later".
+    # Returns the first check whose answer is not 'yes', with a message. With -WhatIf, assumes that earlier
+    # steps of the run succeeded. A check that depends on one of these steps has the answer 'later'.
     param([hashtable] $Step, [string] $Kind)
     $later = $null
     foreach ($check in $Step[$Kind]) {
@@ -171,7 +176,7 @@ function Find-Wrong {
 }
 
 function Add-Would {
-    # With -WhatIf: counts a step as taken. A drain ends what the start of the services makes true.
+    # With -WhatIf: treats a step as performed. After a drain, the checks of the start step are false.
     param([hashtable] $Step)
     foreach ($check in $Step['Holds']) { $Would[$check.Text] = $Step.Number }
     if ($Step['Does'] -ne 'drain') { return }
@@ -184,8 +189,8 @@ function Get-Evidence { if ($Found) { '. Found: ' + $Found } else { '.' } }
 function Get-Utc { param([datetime] $Time) $Time.ToUniversalTime().ToString('yyyy-MM-dd HH:mm') + ' UTC' }
 
 function Test-Key {
-    # Opens the key: a key that is attached may still be unusable. .NET Framework before 4.6 cannot open
-    # a key of a Key Storage Provider at all; that is "cannot tell".
+    # Opens the private key, because a key that is linked to the certificate may still be unusable.
+    # .NET Framework before 4.6 cannot open a key in a Key Storage Provider: the result is 'cannot tell'.
     param([string] $Path)
     if (-not (Test-Path -LiteralPath $Path)) { return $false }
     $certificate = Get-Item -LiteralPath $Path
@@ -199,7 +204,7 @@ function Test-Key {
     throw $reason
 }
 
-# ---- services: by the names that the product's own command gives
+# ---- services, with the names that the product's own command returns
 
 function Get-Services { if ($ServiceList) { & $ServiceList | ForEach-Object { @{ 'Name' = [string]$_.Name; 'Status' = [string]$_.Status } } } }
 function Get-Settings { param([string] $Name) Get-CimInstance -ClassName Win32_Service -Filter ("Name='" + $Name + "'") }
@@ -209,12 +214,12 @@ function Test-ServicesRun { @(Get-NotRunning).Count -eq 0 }
 function Test-ServicesLoaded { @(Get-Stale).Count -eq 0 }
 function Test-Drained { @(Get-Event 'drain|started' | Select-Object -Last 1 | Where-Object { $_.What -eq 'drain' }).Count -eq 1 }
 function Get-StoppedByChange { if (Test-Drained) { Get-NotRunning } }
-# Failing over disables the services that ran; only failing back enables them again.
+# A failover disables the services that were running. Only a failback enables them again.
 function Test-FailedOver { @(Get-Expected | Where-Object { (Get-Settings $_).StartMode -eq 'Disabled' }).Count -gt 0 }
 
 function Get-Expected {
-    # The services that should run: those that ran when this change began; on a new server, all that
-    # are not disabled.
+    # Returns the services that should be running: the services that were running when this change began
+    # or, on a new server, all services that are not disabled.
     $ran = @(Get-Event 'ran' | Select-Object -Last 1 | ForEach-Object { $_.Rest -split ';' } | Where-Object { $_ })
     if ($ran.Count -gt 0) { return $ran }
     Get-Services | ForEach-Object { $_.Name } | Where-Object { (Get-Settings $_).StartMode -ne 'Disabled' }
@@ -226,8 +231,8 @@ function Get-NotRunning {
 }
 
 function Get-Stale {
-    # Names the services that started before their certificate was assigned: they still use the earlier
-    # one. A shared process (svchost) serves the web usages, which need no restart.
+    # Returns the services that started before their certificate was assigned, and so still use the
+    # previous one. A shared process (svchost) serves the web usages, which do not require a restart.
     if (-not @($Steps | Where-Object { $_['Does'] -eq 'drain' }).Count) { return }
     $assigned = [datetime]::MinValue
     foreach ($place in @($Places | Where-Object { $_['Restart'] })) {
@@ -244,7 +249,8 @@ function Get-Stale {
 }
 
 function Test-RestartAhead {
-    # Whether a certificate that services read when they start is to change, or has changed since.
+    # Returns whether a certificate that services read only when they start will change, or has changed
+    # since they started.
     foreach ($place in @($Places | Where-Object { $_['Restart'] })) {
         $wanted = $(if ($Back) { (Read-Record)[$place.Name] } else { $place.New })
         if ($wanted -ne $NotKnown -and (Get-InUse $place) -ne $wanted) { return $true }
@@ -252,10 +258,11 @@ function Test-RestartAhead {
     return (-not (Test-ServicesLoaded))
 }
 
-# ---- places where a certificate is in use, the record of what they had, and the events
+# ---- places that use a certificate, the record of their previous values, and the events
 
 function Expand-Places {
-    # Some kinds of place are there several times, or not at all: each has a key of its own.
+    # Returns the places on this computer. Some kinds of places, such as bindings, exist several times or
+    # not at all. Each of these places has its own key.
     foreach ($place in $Places) {
         $place.Title = $place.Name
         if (-not $place['Each']) { $place; continue }
@@ -271,7 +278,7 @@ function Expand-Places {
 function Get-Places { param([string] $Title) $Places | Where-Object { $_.Title -eq $Title } }
 
 function Get-Shown {
-    # The thumbprint that a client is shown, whatever it thinks of the certificate.
+    # Returns the thumbprint of the certificate that a server presents, even if it is not valid.
     param([string] $Server, [int] $Port, [string] $Name)
     $anyone = [Net.Security.RemoteCertificateValidationCallback] { $true }
     $client = New-Object Net.Sockets.TcpClient -ArgumentList $Server, $Port
@@ -284,14 +291,14 @@ function Get-Shown {
 }
 
 function Get-InUse {
-    # What a place has now: a thumbprint, a name, or $Nothing. Two certificates at one place are an
-    # answer only if one alone is in date.
+    # Returns the current value of a place: a thumbprint, a name, or $Nothing. If a place shows several
+    # certificates other than the new one, exactly one of them must be within its validity period.
     param([hashtable] $Place)
     $values = @(& $Place.Read $Place['Key'] | ForEach-Object { [string]$_ } | Where-Object { $_ } | Select-Object -Unique)
     if ($values.Count -gt 1) { $values = @($values | Where-Object { $_ -ne $Place.New }) }
     if ($values.Count -gt 1) {
         $values = @($values | Where-Object { Test-InDate $_ })
-        if ($values.Count -ne 1) { throw ('Several certificates are shown for ' + $Place.Name + '. The script cannot determine which of them is in use.') }
+        if ($values.Count -ne 1) { throw ('The script found several certificates for ' + $Place.Name + ' and cannot determine which one is in use.') }
     }
     if ($values.Count -eq 0) { return $Nothing }
     return $values[0]
@@ -308,7 +315,8 @@ function Test-InDate {
 function Get-EndLine { param([int] $Rows) '# end: ' + $Rows + ' of ' + $Server }
 
 function Read-Record {
-    # The whole record, or an error: a half, a foreign or a doubled one is not a record.
+    # Returns the whole record. Throws an error if the record is incomplete, belongs to another server, or
+    # has duplicate rows.
     $lines = @(Get-Content -LiteralPath $Record -Encoding UTF8)
     $rows = @($lines | Where-Object { $_ -notmatch '^#' } | ConvertFrom-Csv)
     if ($lines.Count -lt 2 -or $lines[0] -ne '"Place","Value"' -or $lines[-1] -ne (Get-EndLine $rows.Count)) { throw ($Record + ' is not a complete record from this script.') }
@@ -318,7 +326,7 @@ function Read-Record {
         $values[$row.Place] = $row.Value
     }
     foreach ($place in $Places) {
-        # A binding or an override that came later had nothing when the record was written.
+        # A binding or override that was added later had no certificate when the record was written.
         if (-not $values[$place.Name] -and $place.ContainsKey('Key')) { $values[$place.Name] = $Nothing }
         if (-not $values[$place.Name]) { throw ($Record + ' has no row for ' + $place.Name + '.') }
     }
@@ -326,11 +334,12 @@ function Read-Record {
 }
 
 function Save-Record {
-    # Everything is read, twice, before anything is written; the file has its name only when it is whole.
+    # Reads every value twice before it writes anything. The file gets its final name only when complete.
     $rows = foreach ($place in $Places) {
         $value = Get-InUse $place
         if ($value -ne (Get-InUse $place)) { throw ('Two queries returned different results, so the script cannot determine which certificate ' + $place.Name + ' uses.') }
-        # A certificate that is new was assigned by hand before; a setting may have had its value for years.
+        # If the new certificate is already in use, somebody assigned it manually, and the previous one is
+        # not known. A setting that is not a certificate may have had the new value before this change.
         if ($value -eq $place.New -and -not $place['Setting']) { $value = $NotKnown }
         [pscustomobject]@{ 'Place' = $place.Name; 'Value' = $value }
     }
@@ -342,8 +351,8 @@ function Save-Record {
 }
 
 function Assert-Record {
-    # What is assigned is what the record says, or what this change assigns: else it is not the record
-    # of this change.
+    # Checks that each current value is either the recorded value or the new value of this change.
+    # Otherwise, the record does not belong to this change.
     $values = Read-Record
     foreach ($place in $Places) {
         $now = Get-InUse $place
@@ -352,14 +361,14 @@ function Assert-Record {
             if (-not (Get-Event 'assigned' | Where-Object { $_.Rest -eq $name })) { Add-Event 'assigned' $name }
         }
         elseif ($now -ne $values[$place.Name] -and $values[$place.Name] -ne $NotKnown) {
-            $script:Found = $place.Name + ' uses ' + $now + '; the record says ' + $values[$place.Name]
+            $script:Found = $place.Name + ' uses ' + $now + ', but the recorded value is ' + $values[$place.Name]
             Stop-Run 'somebody changed an assignment after the record was written' ('Find out who changed the assignment, and why. If the change is correct, rename ' + $Record + ' and run this script again: the script writes a new record.')
         }
     }
 }
 
 function Get-Event {
-    # A line without its full stop at the end was broken off, and does not count.
+    # Ignores a line without a final period, because it was not written completely.
     param([string] $What)
     if (-not (Test-Path -LiteralPath $Events)) { return }
     foreach ($line in @(Get-Content -LiteralPath $Events -Encoding UTF8)) {
@@ -374,20 +383,21 @@ function Add-Event {
     Add-Content -LiteralPath $Events -Encoding UTF8 -Value ((Get-Date).ToUniversalTime().ToString('yyyy-MM-ddTHH:mm:ssZ') + ' ' + $What + ' ' + $Rest + ' .')
 }
 
-# ---- going back
+# ---- rollback
 
 function Get-Return {
-    # What going back does at a place: leave, assign, roll or remove; stop says why it cannot.
+    # Returns what the rollback does at a place: leave, assign, roll, or remove. It returns stop if the
+    # rollback is not possible; Problem then contains the reason.
     param([hashtable] $Place, [string] $Value)
     $now = Get-InUse $Place
     $way = @{ 'Now' = $now; 'Value' = $Value; 'Do' = 'leave'; 'Problem' = ''; 'Left' = '' }
     if ($now -eq $Value) {
-        # A certificate that waits for its date is shown nowhere for certain: assigning again ends that.
+        # The current value does not reliably show a staged certificate. A new assignment ends the staging.
         if ($Place['Staged'] -and (& $Place.Staged)) { $way.Do = 'assign' }
     }
     elseif ($Value -eq $NotKnown -and $now -ne $Place.New) { $way.Do = 'leave' }
     elseif ($Value -eq $NotKnown) { $way.Problem = 'the record does not contain the previous certificate, because the new certificate was already assigned' }
-    elseif ($now -ne $Place.New) { $way.Problem = 'it uses ' + $now + ', which is neither what this change sets nor what is on record' }
+    elseif ($now -ne $Place.New) { $way.Problem = 'it uses ' + $now + ', which is neither the new value nor the recorded value' }
     elseif ($Value -ne $Nothing) { $way.Do = $(if ($Place['Roll']) { 'roll' } else { 'assign' }) }
     elseif (-not $Place['Clear']) { $way.Left = 'no certificate was in use before, and the new certificate cannot be removed' }
     elseif ($Place['Global'] -and -not $RemoveGlobal) { $way.Left = 'no certificate was in use before; -RemoveGlobal removes the new certificate from the whole deployment' }
@@ -403,7 +413,7 @@ function Get-Return {
 }
 
 function Assert-Return {
-    # Record, store, keys and dates are read before anything is changed.
+    # Checks the record, the store, the keys, and the dates before anything is changed.
     if (@($Places).Count -eq 0) { return }
     if (-not (Test-Path -LiteralPath $Record)) {
         Stop-Run ($Record + ' does not exist: this deployment assigned nothing on this server, or the record was deleted') 'Nothing was changed. Without the record, the script cannot roll back. Assign the previous certificate manually.'
@@ -415,7 +425,7 @@ function Assert-Return {
         Stop-Run ('the script cannot restore the recorded values. ' + ($problems -join '. ')) 'Nothing was changed. Assign a valid certificate manually, as the sheet describes.'
     }
     if (@($ways | Where-Object { $_.Place['Restart'] -and $_.Do -ne 'leave' }).Count -and -not $DrainServices -and -not $Look -and -not (Test-ServicesStopped)) {
-        Stop-Run 'the services are running, and would keep the new certificate' 'Nothing was changed. Run this script with -Back -DrainServices -StartServices.'
+        Stop-Run 'the services are running and would continue to use the new certificate' 'Nothing was changed. Run this script with -Back -DrainServices -StartServices.'
     }
 }
 
@@ -435,15 +445,16 @@ function Restore-Place {
     if ($way.Do -eq 'roll') { return }
     $way = Get-Return $Place $way.Value
     if ($way.Do -ne 'leave') {
-        $script:Found = $Place.Name + ' uses ' + $way.Now + ', or the new certificate still waits for its date there'
-        Stop-Run 'the script cannot confirm the rollback' 'Check with the command on the sheet. Do not remove the assignment, because this would remove the current certificate.'
+        $script:Found = $Place.Name + ' uses ' + $way.Now + ', or the new certificate is still staged there'
+        Stop-Run 'the script cannot confirm the rollback' 'Check the assignment with the command on the sheet. Do not remove the assignment, because this would remove the current certificate.'
     }
 }
 
 # ---- a step
 
 function Invoke-Work {
-    # What a step does. Commands are not piped: one that asks for a password would not show its question.
+    # Performs the action of a step. Commands are not piped, because a command that prompts for a password
+    # would not show its prompt.
     param([hashtable] $Step)
     switch ($Step['Does']) {
         'record' { if (-not (Test-Path -LiteralPath $Record)) { Save-Record } }
@@ -471,7 +482,7 @@ function Invoke-Work {
 }
 
 function Test-Done {
-    # Gives yes, no, cannot tell or later: whether a step is done already.
+    # Returns whether a step is already done: 'yes', 'no', 'cannot tell', or 'later'.
     param([hashtable] $Step)
     if ($Step['Does'] -eq 'record') {
         if (-not (Test-Path -LiteralPath $Record)) { return 'no' }
@@ -482,7 +493,7 @@ function Test-Done {
         $answer = 'yes'
         $ways = foreach ($place in @(Get-Places $Step.Place)) {
             $way = Get-Return $place (Read-Record)[$place.Name]
-            $place.Name + ' uses ' + $way.Now + ', the record says ' + $way.Value
+            $place.Name + ' uses ' + $way.Now + ' (recorded value: ' + $way.Value + ')'
             if ($way.Left) { $script:Left += $place.Name + ': ' + $way.Left + '.' }
             if ($way.Do -ne 'leave') { $answer = 'no' }
         }
@@ -495,14 +506,14 @@ function Test-Done {
 }
 
 function Add-Doubt {
-    # A result that was not seen is said at once, and asked for again at the end of the run.
+    # Warns that a result could not be confirmed. The script repeats the check at the end of the run.
     param([hashtable] $Wrong)
     Write-Line ($Wrong.Says + (Get-Evidence)) 'WARNING        '
     $script:Doubts += @{ 'Holds' = @($Wrong.Check) }
 }
 
 function Invoke-ByHand {
-    # A person does the step; the script says what to do, and looks whether it is done.
+    # A person performs the step. The script shows the instructions and checks whether the step is done.
     param([hashtable] $Step)
     Write-Step 'by hand'
     if (-not $Look) { [string]$Step['Commands'] -split "`n" | Where-Object { $_.Trim() } | ForEach-Object { Write-Host (' ' * 15 + $_.Trim()) } }
@@ -511,7 +522,7 @@ function Invoke-ByHand {
     if ($wrong.Answer -eq 'later') { Write-Line $wrong.Says (' ' * 15) }
     elseif ($Step['GoesOn']) { return (Add-Doubt $wrong) }
     if ($Look) { return (Add-Would $Step) }
-    if ($wrong.Answer -eq 'cannot tell' -and $PSCmdlet.ShouldContinue('The script cannot determine whether ' + $wrong.Check.Text + (Get-Evidence) + ' Did you check this manually, and is it true?', $Step.Name)) { return }
+    if ($wrong.Answer -eq 'cannot tell' -and $PSCmdlet.ShouldContinue('The script cannot determine whether ' + $wrong.Check.Text + (Get-Evidence) + ' Have you verified manually that this is true?', $Step.Name)) { return }
     Stop-Run $wrong.Says 'Perform this step manually as the sheet describes, then run this script again.'
 }
 
@@ -530,20 +541,20 @@ function Invoke-Step {
     if ($done -eq 'cannot tell' -and -not $Step['ByHand']) { return (Stop-Run 'the script cannot determine whether this step is complete' $again) }
     if ($done -eq 'yes') {
         $by = @($Step['Holds'] | Where-Object { $_ -and $Would.ContainsKey($_.Text) }).Count
-        return (Write-Step $(if ($by) { 'done by then' } elseif ($Step['ByHand']) { 'checked' } else { 'done already' }))
+        return (Write-Step $(if ($by) { 'would be done' } elseif ($Step['ByHand']) { 'checked' } else { 'already done' }) $(if ($by) { ' (by an earlier step)' }))
     }
     if ($Step['ConfirmedBy']) {
         if ($Asked[$Step.ConfirmedBy]) { return (Write-Step 'confirmed') }
         return (Stop-Run 'nobody has confirmed this step yet' ('Perform this step as the sheet describes, then run this script again with -' + $Step.ConfirmedBy + '.'))
     }
     if ($Step['ByHand']) { return (Invoke-ByHand $Step) }
-    if ($Step['WhenAsked'] -and -not $Asked[$Step.WhenAsked]) { return (Write-Step 'not asked for' (' (-' + $Step.WhenAsked + ')')) }
+    if ($Step['WhenAsked'] -and -not $Asked[$Step.WhenAsked]) { return (Write-Step 'not requested' (' (requires -' + $Step.WhenAsked + ')')) }
     $wrong = Find-Wrong $Step 'Waits'
     if ($wrong) {
         $until = ''
         try { if ($wrong.Check['When']) { $until = ' until ' + (Get-Utc (& $wrong.Check.When | Select-Object -Last 1)) } } catch { $null = $_ }
-        $script:Left += 'Step ' + $Step.Name + ' waits' + $until + ': ' + $wrong.Says + '.'
-        return (Write-Step 'waits' $until ($wrong.Says + (Get-Evidence)))
+        $script:Left += 'Step ' + $Step.Name + ' waits' + $until + ', because ' + $wrong.Says + '.'
+        return (Write-Step 'waiting' $until ($wrong.Says + (Get-Evidence)))
     }
     $wrong = Find-Wrong $Step 'Needs'
     if ($wrong) { return (Stop-Run $wrong.Says 'The script did not perform this step. Read the step on the sheet, correct the problem, then run the script again.') }
@@ -565,27 +576,27 @@ function Invoke-Step {
 }
 
 function Submit-Step {
-    # Takes a step and checks it again, for as many minutes as its result may need.
+    # Performs a step and then repeats its checks, for at most the number of minutes that the step allows.
     param([hashtable] $Step)
-    Write-Step 'taking'
+    Write-Step 'running'
     $script:Found = ''
-    $script:Changed += 'begun: ' + $Step.Name
+    $script:Changed += 'incomplete: ' + $Step.Name
     Invoke-Work $Step
     $limit = (Get-Date).AddMinutes([int]$Step['Minutes'])
     while ($Step['Holds'] -and (Test-Done $Step) -ne 'yes' -and (Get-Date) -lt $limit) { Start-Sleep -Seconds 20 }
     $wrong = Find-Wrong $Step 'Holds'
     if ($wrong -and -not $Step['GoesOn']) { Stop-Run ('the commands of this step ended, but ' + $wrong.Says) 'Read this step on the sheet before you run anything again.' }
-    # The services may be stopped: a result that nothing shows must not keep them so.
+    # The services may be stopped. A result that cannot be confirmed must not prevent their start.
     if ($wrong) { Add-Doubt $wrong }
     if ($Step['Does'] -eq 'start') { Add-Event 'started' }
     $script:Changed[-1] = $(if ($wrong) { 'not confirmed: ' } else { 'done: ' }) + $Step.Name
 }
 
 function Write-Report {
-    # A place that has nothing, or whose certificate cannot be told, has a blank thumbprint.
+    # The thumbprint is blank if a place has no certificate, or if the script cannot determine which one.
     $path = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($Report)
     if ((Test-Path -LiteralPath $path) -and -not (Get-Content -LiteralPath $path | Where-Object { $_ -match 'lyncnb-installed/1' })) {
-        Stop-Run ($path + ' exists and is not a report of this script') 'Specify another file.'
+        Stop-Run ($path + ' exists and is not a report from this script') 'Specify another file.'
     }
     $seen = @(foreach ($place in $Places) {
         $value = ''
@@ -601,8 +612,9 @@ function Write-Report {
 }
 
 function Show-Facts {
-    # One line a fact, each once: what is not true first, with what was found below it. A fact that
-    # needs another one, such as the key of a certificate, cannot be told while that one is not true.
+    # Prints each check once: failed checks first, with the actual state below. If a check depends on
+    # another check, it is 'cannot tell' until the other check is true. For example, the script can check
+    # a key only if the certificate is in the store.
     $answers = @{}
     $facts = @(foreach ($step in $chosen) {
         $script:Current = $step
@@ -627,19 +639,19 @@ function Show-Facts {
         }
         $some.Count
     }
-    Write-Line ('{0}: {1} not true, {2} cannot be told, {3} true.' -f (@($Server) + $counts))
+    Write-Line ('{0}: {1} not true, {2} unknown, {3} true.' -f (@($Server) + $counts))
     $script:Current = $null
     Stop-Run '' '' ([int]($counts[0] + $counts[1] -gt 0))
 }
 
 function Assert-Place {
-    # The package of another server would import, and every client would refuse it.
+    # Windows would import the package of another server, but every client would reject the certificate.
     if ($Server -and $ComputerName -ne $Server) {
         Stop-Run ('this computer is ' + $ComputerName + '. The script is for ' + $Server) 'Run the script for this computer. If the server is outside the domain, first set the primary DNS suffix.'
     }
-    # The name of the group "High Mandatory Level" is translated; its SID is the same everywhere.
+    # The name of the group "High Mandatory Level" depends on the Windows language. Its SID does not.
     if (-not ((whoami.exe /groups) -match 'S-1-16-(12288|16384)')) {
-        Stop-Run 'this PowerShell is not elevated' 'Open PowerShell with Run as administrator.'
+        Stop-Run 'this PowerShell session is not elevated' 'Open PowerShell with Run as administrator.'
     }
     foreach ($command in $Commands) {
         if (-not (Get-Command -Name $command -ErrorAction SilentlyContinue)) {
@@ -676,7 +688,7 @@ try {
         if ($wrong) { $Left += $wrong.Says + (Get-Evidence) }
     }
     $Found = ''
-    Stop-Run '' $(if ($Look -and $Ended) { 'Nothing was changed. First complete the step.' } elseif ($Look) { 'Nothing was changed. Run the script without -WhatIf.' } else { 'Run this script with ' + $(if ($Back) { '-Back ' }) + '-Verify, and return the files run-... to the planner.' }) $(if (@($Left).Count) { 2 } else { 0 })
+    Stop-Run '' $(if ($Look -and $Ended) { 'Nothing was changed. First complete the step.' } elseif ($Look) { 'Nothing was changed. Run the script without -WhatIf.' } else { 'Run this script with ' + $(if ($Back) { '-Back ' }) + '-Verify, and send the run-... files to the planner.' }) $(if (@($Left).Count) { 2 } else { 0 })
 }
 catch {
     $Found = $_.Exception.Message

@@ -214,7 +214,10 @@ def _add_covering_certificate(member: Member, cover: CoverFacts, renew_from: str
     until = cover.not_after[:10]
     return replace(
         _add_certificate_data(member, cover),
-        csr_file=(f"no request: covered by {cover.thumbprint_sha1} until {until}"),
+        csr_file=(
+            "no request: covered by the certificate with the thumbprint "
+            f"{cover.thumbprint_sha1} until {until}"
+        ),
         key_file="",
         covered_by=cover.thumbprint_sha1,
         certificate_sha256=cover.sha256,

@@ -102,7 +102,7 @@ def describe_block(old_topology: Topology, applied_block: TakenBlock, descriptio
     for index in find_edited_cells(old_topology, after)[0]:
         changes = list_differences(old_topology, after, index) if index < old else []
         if name := next((was for column, was, _ in changes if column == "server_fqdn"), ""):
-            replaced.append(f"{name} by {after.cells[index][server]}")
+            replaced.append(f"{name} with {after.cells[index][server]}")
         elif changes:
             servers.add(after.cells[index][server])
             count += len(changes)

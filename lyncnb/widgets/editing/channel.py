@@ -23,6 +23,7 @@ from ...base.records import RecordReader
 from ...base.shown import tables
 from ...errors import PROBLEMS_SHOWN, LyncnbError, Problem
 from ...pki.passphrase import Secret
+from ...topology.csv_file import NAME_WITHOUT_FILE
 from .host import NOTEBOOK, Host
 from .messages import CellName, Number, Refused
 
@@ -193,7 +194,7 @@ class Channel(Generic[ToPage]):
             )
 
     def _read_parts(self, kind: str, parts: Mapping[str, object]) -> Mapping[str, Any]:
-        reader = RecordReader("a message from the notebook page in the browser", is_json=True)
+        reader = RecordReader("in a message from the notebook page in the browser", is_json=True)
         record = reader.record(build_message_type(self.signatures[kind]), parts, kind)
         if record is None:
             raise LyncnbError(
@@ -313,7 +314,8 @@ def format_error(error: LyncnbError) -> list[str]:
 
 
 def _describe_problem(problem: Problem) -> str:
-    return f"{problem.message} ({problem.where})" if problem.where else problem.message
+    location = "" if problem.where == NAME_WITHOUT_FILE else problem.where
+    return f"{problem.message} ({location})" if location else problem.message
 
 
 def format_all_problems(error: LyncnbError) -> list[str]:

@@ -394,8 +394,11 @@ class EditorChannel(Channel[EditorToPage]):
         changes = self._sheet.changes + len(
             find_option_changes(editor.loaded.options, editor.options)
         )
-        words = "as loaded" if not changes else count_of(changes, "change")
         scenario = self._scenarios.describe_scenario()
+        words = "as loaded" if not changes else count_of(changes, "change")
+        if scenario:
+            # "unchanged" refers to the scenario, but the number of changes to the loaded plan.
+            words = f"{words} to the loaded plan" if changes else "same as the loaded plan"
         words += "" if editor.is_saved or self._scenarios.is_kept_as_scenario else ", not saved"
         self.send(
             {

@@ -346,7 +346,7 @@ def list_changes(editing: PlanEditing) -> Changes:
     listed_rows = [list(map(tables.format_cell, row)) for row in rows[:_ROWS_LISTED]]
     return {
         "type": "changes",
-        "title": f"Changes since {editing.topology.source} was loaded",
+        "title": "Changes since the table was loaded",
         "headings": list(CHANGE_COLUMNS),
         "rows": listed_rows,
         "note": ""

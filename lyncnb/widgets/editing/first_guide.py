@@ -164,8 +164,8 @@ def _describe_state(
 
 
 def _build_problem(text: str, site: str, key: str, problem: str) -> GuideProblem:
-    suffix = f" (site {site})" if site else ""
-    return {"words": f"{text}{suffix}: {problem}.", "site": site, "key": key}
+    suffix = f" (site “{site}”)" if site else ""
+    return {"words": f"“{text}”{suffix}: {problem}.", "site": site, "key": key}
 
 
 def _build_field(entry: AnsweredQuestion) -> GuideField:

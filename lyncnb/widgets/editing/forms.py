@@ -118,7 +118,8 @@ def _describe_known_column(
             for role in list_topology_roles()
             if role.id in rules.roles
         ]
-    whose = f" (of the {column.scope})" if column.scope != "server" else ""
+    scope = "the deployment" if column.scope == "deployment" else f"each {column.scope}"
+    whose = f" (one value for {scope})" if column.scope != "server" else ""
     return {
         "name": column.name,
         "title": translate(column.title),
@@ -152,7 +153,10 @@ def describe_option_groups(rules: Rules) -> list[FieldGroup]:
             "name": f"column:{name}",
             "label": known[name].title,
             "kind": kind,
-            "help": known[name].help + ("; one per line" if kind == "list" else ""),
+            # The rest of the help text describes the table, which has one row for each server.
+            "help": f"{known[name].help.partition('. ')[0]}. Enter one value per line"
+            if kind == "list"
+            else known[name].help,
             "choices": [["true", "yes, for every pool"], ["false", "no, not for any pool"]],
         }
         for name, kind in DEPLOYMENT.items()
@@ -331,14 +335,14 @@ def _parse_key(value: object) -> object:
     match = re.fullmatch(r"\s*([A-Za-z]+)\s*-?\s*(\d+)\s*", value)
     if not match:
         raise OptionsError(
-            f'option key: "{value}" is not a valid key algorithm and size',
+            f'the option "key": "{value}" is not a valid key algorithm and size',
             hint="enter the algorithm and the size of the key, for example RSA 3072 or ECDSA 256",
         )
     try:
         return KeyParameters(algorithm=match[1].upper(), bits=int(match[2]))
     except ValueError as error:
         raise OptionsError(
-            f'option key: "{value}" is not a valid key algorithm and size: {error}',
+            f'the option "key": "{value}" is not a valid key algorithm and size: {error}',
             hint="enter the algorithm and the size of the key, for example RSA 3072 or ECDSA 256",
         ) from None
 
@@ -352,7 +356,8 @@ def _parse_date(name: str, value: object) -> object:
         return date.fromisoformat(value.strip())
     except ValueError:
         raise OptionsError(
-            f'option {name}: "{value}" is not a date', hint="enter it as 2026-01-31"
+            f'the option "{name}": "{value}" is not a date',
+            hint="enter the date in the format 2026-01-31",
         ) from None
 
 
@@ -363,7 +368,7 @@ def _parse_number(name: str, value: object) -> object:
         return None
     if not re.fullmatch(r"\s*\d{1,6}\s*", value):
         raise OptionsError(
-            f'option {name}: "{value}" is not a whole number', hint="use digits only"
+            f'the option "{name}": "{value}" is not a whole number', hint="use digits only"
         )
     return int(value)
 

@@ -208,7 +208,7 @@ class PlanEditing(Draft):
     def name_scenario(self, name: str) -> None:
         """Set the name of the scenario in the editor."""
         super().name_scenario(name)
-        self._notify_followers(f"Kept the scenario {name}")
+        self._notify_followers(f"Kept the scenario “{name}”")
 
     def rename_scenario(self, name: str, new: str) -> None:
         """Rename a scenario in all states of the editor.
@@ -217,7 +217,7 @@ class PlanEditing(Draft):
         """
         super().rename_scenario(name, new)
         self._notify_followers(
-            f"Scenario {name} renamed to {new}" if new else f"Scenario {name} removed"
+            f"Renamed the scenario “{name}” to “{new}”" if new else f"Removed the scenario “{name}”"
         )
 
     def open(self, table: str | Path) -> None:
@@ -355,7 +355,7 @@ class PlanEditing(Draft):
             )
         changed = list_change_rows(self.loaded, self.state)
         if changed:
-            caption = f"{count_of(len(changed), 'change')} since {source} was loaded"
+            caption = f"{count_of(len(changed), 'change')} since the table was loaded"
             parts.append(
                 tables.rows_to_html(
                     CHANGE_COLUMNS, changed, caption=caption, limit=tables.ROWS_SHOWN

@@ -301,10 +301,10 @@ class EditorScenarios(Table):
             yield name, self.kept.note(name), marker
 
     def _summarize(self) -> str:
-        words = count_of(len(self.names()), "scenario")
+        words = f"{count_of(len(self.names()), 'scenario')} in the folder {self.folder}"
         if self.current:
-            return f"{words} in {self.folder}; the scenario {self.current} is open in the editor"
-        return f"{words} in {self.folder}"
+            return f"{words}; the scenario “{self.current}” is open in the editor"
+        return words
 
 
 def _plan_files(contents: Mapping[str, bytes]) -> dict[str, bytes | None]:

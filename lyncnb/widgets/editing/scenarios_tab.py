@@ -70,8 +70,8 @@ class ScenariosTab:
         if not name:
             return ""
         if self.is_kept_as_scenario:
-            return f"scenario {name}, unchanged"
-        return f"scenario {name}, with later changes"
+            return f"scenario “{name}”, unchanged"
+        return f"scenario “{name}”, with later changes"
 
     def _is_outdated(self) -> bool:
         """Return whether the comparison of scenarios is out of date."""
@@ -148,11 +148,11 @@ class ScenariosTab:
         if new != name:
             self._scenarios.rename(name, new)
         self._scenarios.set_note(new, note.strip())
-        return f"“{new}” is saved." if new == name else f"“{name}” is renamed to “{new}”."
+        return f"Saved “{new}”." if new == name else f"Renamed “{name}” to “{new}”."
 
     def _remove_scenario(self, *, name: str) -> str:
         self._removed = name, self._scenarios.remove(name)
-        return f"“{name}” is removed."
+        return f"Removed “{name}”."
 
     def _restore_scenario(self) -> str:
         if self._removed is None:

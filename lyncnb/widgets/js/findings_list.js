@@ -68,7 +68,7 @@ function makeFindings({ send, reasons, fix, choose, goTo }) {
     });
     return h("section", { class: "lc-block" },
       h("h3", { class: "lc-title" }, severityTag(group.severity, group.severity), " ", group.title,
-        h("span", { class: "lc-source" }, ` ${group.code} · ${plural(group.count, "time")}`)),
+        h("span", { class: "lc-source" }, ` ${group.code} · ${plural(group.count, "finding")}`)),
       h("p", {}, group.meaning), h("p", { class: "lc-help" }, `What to do: ${group.hint}`),
       fix && group.fixes.length ? h("div", {},
         h("p", {}, button("Fix", () => fix([group.code]), { "aria-label": `Fix ${group.code}` }),
