@@ -289,15 +289,15 @@ class CaRuleSet:
 
     def list_plan_checks(self, on: date) -> tuple[CheckRule, ...]:
         """Return the checks of a plan on a date, one for each limit that applies."""
-        return tuple(self._select_checks(on=on, judges="plan"))
+        return tuple(self._select_checks("plan", on=on))
 
     def list_returned_checks(self) -> tuple[CheckRule, ...]:
         """Return the checks of issued certificates, regardless of their dates."""
-        return tuple(self._select_checks(on=None, judges="returned"))
+        return tuple(self._select_checks("returned", on=None))
 
-    def _select_checks(self, *, on: date | None, judges: str) -> Iterator[CheckRule]:
+    def _select_checks(self, subject: str, *, on: date | None) -> Iterator[CheckRule]:
         for check in self.checks:
-            if judges not in check.judges:
+            if subject not in check.judges:
                 continue
             rule = self.convert_check(check)
             if on is not None and not rule.applies_on(on):

@@ -22,7 +22,7 @@ Difference = tuple[str, str]  # Each pair contains the code of a finding and a m
 
 
 class Planned(Protocol):
-    """The values of a planned certificate that checks of issued certificates need."""
+    """The values of a planned certificate with which issued certificates are compared."""
 
     @property
     def id(self) -> str:

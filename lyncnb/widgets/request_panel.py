@@ -219,7 +219,7 @@ def _add_preview(message: Look, bundle: RequestBundle, recovery: Sequence[str]) 
     if changes:
         message["words"] = f"{planned} in the folder after the run: {counts or 'none'}."
     elif message["ready"]:
-        message["words"] = f"{planned}: no changes. lyncnb updates only the records of the folder."
+        message["words"] = f"{planned} without changes. lyncnb updates only its own records."
     else:
         message["words"] = f"The folder matches the plan: {planned}. There is nothing to write."
         message["label"] = "Nothing to write"

@@ -673,8 +673,8 @@ def test_cached_result_of_a_domain_applies_to_its_hosts(before, domain, first):
 
 
 def test_plan_is_evaluated_on_a_date():
-    """The rules are evaluated on the specified date, or else on the planned issue date, or else on
-    the current date.
+    """The plan is evaluated for the specified date. The default is the planned issue date, or the
+    current date if there is none.
     """
     code = "reverse-zone-name-on-public-certificate"
     edits = [(EDGE, EXTRA, "1.2.0.192.in-addr.arpa")]

@@ -253,8 +253,8 @@ def test_every_command_names_the_covering_certificate(folder, tmp_path):
 
 
 def test_changed_plan_creates_the_request(folder):
-    """If the names in the plan change and the certificate no longer covers the request, the next
-    run creates the request and shows the reason.
+    """If the plan gets more names and the installed certificate no longer covers them, the next run
+    creates a request and shows the reason.
     """
     changed = with_extra(PLAN, 0, "new.contoso.com")
     bundle = write(changed, folder)

@@ -65,8 +65,8 @@ def test_a_list_shows_the_count_and_sixty_findings():
 
 
 def test_a_finding_about_thirty_servers_is_one_with_a_count():
-    """If many servers have the same finding, its entry shows three messages, five servers, and the
-    total number.
+    """If many servers have the same finding, its entry shows at most three messages and five
+    servers, and the total number of servers.
     """
     servers = [f"fe{number:02}.contoso.com" for number in range(30)]
     many = [replace(ONE, title="Too long", about=s, message=f"{s} has 65") for s in servers]

@@ -98,7 +98,7 @@ def parse_export(text: str) -> ServerExport:
     time = lines.read_value("Time")
     if not _TIME.fullmatch(time):
         raise BadExport(
-            f"{shown(time)} is not a valid time. A valid time is, for example, 2026-11-24T08:00:00Z"
+            f"{shown(time)} is not a valid time. Example of a valid time: 2026-11-24T08:00:00Z"
         )
     has_lync = _read_yes_no(lines.read_value("Lync"))
     absent = []

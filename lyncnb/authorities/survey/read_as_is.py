@@ -167,7 +167,7 @@ def _find_errors(content: _Document) -> Iterator[tuple[str, str]]:
     if not _FORMS["sha256"].fullmatch(content.plan_sha256):
         yield "plan_sha256", "is not a SHA-256 value"
     if not _is_time(content.made_at):
-        yield "made_at", "is not a valid time. A valid time is, for example, 2026-11-24T08:00:00Z"
+        yield "made_at", "is not a valid time. Example of a valid time: 2026-11-24T08:00:00Z"
     try:
         date.fromisoformat(content.judged_on)
     except ValueError:
@@ -206,7 +206,7 @@ def _find_certificate_errors(
         if not _is_time(getattr(certificate, name)):
             yield (
                 f"{location}.{name}",
-                "is not a valid time. A valid time is, for example, 2026-11-24T08:00:00Z",
+                "is not a valid time. Example of a valid time: 2026-11-24T08:00:00Z",
             )
     for text in (certificate.subject, certificate.issuer, *certificate.servers):
         if not text.isprintable():

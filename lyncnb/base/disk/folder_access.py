@@ -26,8 +26,8 @@ TEAM_MODE = 0o2770
 TEAM_FILE = 0o660
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
-# O_TMPFILE exists only on Linux. On other systems, lyncnb opens the folder with O_DIRECTORY. This
-# call always fails for writing, so lyncnb then tests the disk with a named file.
+# O_TMPFILE exists only on Linux. On other systems, the flag O_DIRECTORY makes this call fail, so
+# lyncnb tests the disk with a named file instead.
 _NAMELESS = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
 _FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 

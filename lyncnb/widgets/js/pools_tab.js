@@ -75,7 +75,7 @@ function makePools({ send, say, rows, store, goToServers, addServer }) {
     const pool = rows.text(n, "pool_fqdn");
     if (last === pool) {
       speaker.refuse([`lyncnb added no server, because ${pool} is a single server, not a pool`,
-        "What to do: first enter a pool name that differs from the server name. A server in a pool cannot have the name of the pool"]);
+        "What to do: first enter a pool name that differs from the server name. A server in a pool cannot have the same name as the pool"]);
     } else if (/\d/.test(last.split(".")[0])) {
       const ids = all.filter((at) => store.text(at, "server_fqdn") === last).map(store.id);
       send({ type: "duplicate", ids });
