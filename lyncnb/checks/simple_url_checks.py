@@ -70,9 +70,7 @@ def find_meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
     domains = len(view.plan.topology.sip_domains)
     for site in view.list_sites_with_web_services():
         if site.meet_urls and len(site.meet_urls) != domains:
-            counts = (
-                f"{count_of(len(site.meet_urls), 'Meet URL')} and {count_of(domains, 'SIP domain')}"
-            )
+            counts = f"{len(site.meet_urls)} Meet URLs for {count_of(domains, 'SIP domain')}"
             yield view.find_first_server(site), f"{counts} in {view.format_site(site)}"
 
 

@@ -249,7 +249,10 @@ def test_unknown_key():
     """
     matched = match([make_request("a")], file(make_certificate("foreign"), name="foreign.cer"))
     assert codes(matched.findings) == [("unknown-key", "foreign.cer")]
-    assert matched.findings[0].message == ('"pool.contoso.com", issued by "Contoso Issuing CA 1"')
+    assert matched.findings[0].message == (
+        'no request has the key of the certificate "pool.contoso.com", issued by "Contoso Issuing '
+        'CA 1"'
+    )
 
 
 def test_unused_chain():

@@ -468,7 +468,7 @@ def test_picture_shows_the_topology_by_default(shell, topology):
     [
         (("-o", "plan.svg", "--figure", "map"), "topology, coverage, timeline"),
         (("-o", "plan.csv", "--figure", "topology"), ".svg"),
-        (("-o", "plan.png"), ".docx or .json or .svg"),
+        (("-o", "plan.png"), ".docx, .json, .svg"),
         (("--figure", "topology"), "-o FILE.svg"),
     ],
 )

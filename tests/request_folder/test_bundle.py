@@ -27,7 +27,7 @@ def test_a_bundle_is_shown_as_a_table(folder):
     assert list(frame["Change"]) == ["created", "created"]
     assert list(frame["State"]) == ["waiting", "waiting"]
     assert "2 created" in bundle._repr_html_()
-    assert repr(bundle) == f"2 requests in {folder}: 2 created"
+    assert repr(bundle) == f"2 requests in the folder {folder}: 2 created"
     document = json.loads(json.dumps(bundle.to_document()))
     assert document["changes"][0] == {
         "action": "created",
@@ -35,7 +35,7 @@ def test_a_bundle_is_shown_as_a_table(folder):
         "generation": 1,
         "reasons": ["new in the plan"],
     }
-    assert repr(open_requests(folder)) == f"2 requests in {folder}"
+    assert repr(open_requests(folder)) == f"2 requests in the folder {folder}"
 
 
 def test_other_folders_cannot_be_opened(tmp_path):

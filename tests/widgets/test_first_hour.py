@@ -73,6 +73,7 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     blocks.filter(has_text="meet-url-count").get_by_role("button", name="se01").click()
     # The link in the finding opens the row of the first server of the site, but the URLs of the
     # site are in another row.
+    page.get_by_role("columnheader", name="Meet URLs").wait_for()
     cell_of(lab, "fe01.contoso.net", "Meet URLs").click()
     for key in ("Enter", "Control+End", "Alt+Enter"):
         keys.press(key)

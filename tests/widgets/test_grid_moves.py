@@ -432,7 +432,7 @@ def test_cells_of_several_lines_from_other_spreadsheets(lab, name):
         press(lab, "Control+v")
     else:
         paste(lab, text)
-    wait_for_message(lab, "pasted: added 2 servers (new01.contoso.com, new02.contoso.com)")
+    wait_for_message(lab, "pasted: added 2 servers (new01.contoso.com and new02.contoso.com)")
     sites = "' | '.join(row[3] for row in editor.topology.cells[5:])"
     assert kernel(lab, sites) == 'Tainan | New "East" site'
     domains = "[row[editor.topology.columns.index('sip_domains')] for row in editor.topology.cells]"

@@ -49,7 +49,7 @@ def test_a_name_has_its_rule_sources_servers_and_use(editor):
     carrying = [c for c in editor.plan.certificates if "meet.contoso.com" in c.names]
     servers = {str(server) for certificate in carrying for server in certificate.servers}
     assert servers == {"fe01.contoso.com", "fe02.contoso.com", "dir01.contoso.com"}
-    assert reason["servers"] == "fe01–fe02.contoso.com, dir01.contoso.com"
+    assert reason["servers"] == "fe01–fe02.contoso.com and dir01.contoso.com"
     combined = "Default, WebServicesInternal, WebServicesExternal"
     assert reason["places"] == [
         f"fe01–fe02.contoso.com ({combined}, internal CA)",

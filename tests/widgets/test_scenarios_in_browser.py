@@ -105,7 +105,7 @@ def test_scenarios_are_edited_by_keyboard(lab, folder, scenarios_path):
 def set_cell_in_servers(lab) -> None:
     lab.tab("Servers").click()
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
-    lab.page.get_by_text("1 change, not saved").wait_for()
+    lab.page.get_by_text("1 change to the loaded plan, not saved").wait_for()
 
 
 def test_a_damaged_scenario_and_an_existing_scenario(lab, folder, scenarios_path):

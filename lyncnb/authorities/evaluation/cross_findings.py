@@ -189,16 +189,22 @@ def find_unmatched_certificates(
             if certificate.sha256 not in batch.known:
                 if certificate not in used:
                     subject = shown(format_name(certificate.subject))
-                    message = f"{subject}, issued by {shown(certificate.issuer_name)}"
+                    message = (
+                        f"no issued certificate needs the CA certificate {subject}, issued by "
+                        f"{shown(certificate.issuer_name)}"
+                    )
                     yield create_returned_finding("chain-certificate-unused", source, message)
                 is_asked = certificate in first or only_issuers or len(roots) > 1
                 if certificate.is_self_issued and is_asked:
                     yield create_returned_finding(
-                        "root-to-compare", source, format_root(certificate)
+                        "root-to-compare", source, f"the root is {format_root(certificate)}"
                     )
             continue
         names = certificate.common_names or certificate.dns_names or ("no name",)
-        message = f"{shown(names[0])}, issued by {shown(certificate.issuer_name)}"
+        message = (
+            f"no request has the key of the certificate {shown(names[0])}, issued by "
+            f"{shown(certificate.issuer_name)}"
+        )
         yield create_returned_finding("unknown-key", source, message)
         other = shared.get(names[0].casefold())
         if other is not None:

@@ -471,7 +471,9 @@ class _Evaluated:
         roots = {paths[digest].issuers[-1]: None for digest in sha256 if paths[digest].is_complete}
         for root in roots:
             name = self.estate.files[root.sha256][0]
-            yield create_returned_finding("root-to-compare", name, format_root(root))
+            yield create_returned_finding(
+                "root-to-compare", name, f"the root is {format_root(root)}"
+            )
 
     def _find_most_similar_entries(
         self, certificate: Certificate, evaluated: list[tuple[int, PlannedEntry]]
