@@ -397,7 +397,7 @@ def test_every_document_has_the_same_digests_and_days(planner):
         for name in ("summary.html", "summary.md", "summary.xlsx"):
             text = text_of((folder / name).read_bytes(), name)
             assert (
-                f"{saved['judged_on']}: the findings follow the rules that apply on this date"
+                f"{saved['judged_on']}: the findings are based on the rules in force on this date"
                 in text
             ), name
             if name != "summary.xlsx":

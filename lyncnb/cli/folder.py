@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -655,7 +656,10 @@ def _show_history(folder: str, names: tuple[str, ...], on: str | None, *, as_jso
 
 
 def _show_status(status: FolderStatus, *, is_all: bool) -> None:
-    visible_requests = status.requests if is_all else status.shown
+    # Requests that have no number yet, and superseded ones, follow at the end.
+    visible_requests = sorted(
+        status.requests if is_all else status.shown, key=lambda row: row.number or math.inf
+    )
     if visible_requests:
         columns = (
             "No.",

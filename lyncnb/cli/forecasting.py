@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 @click.argument("other", metavar="[OTHER]", required=False)
 @click.option(
     "--other-options", metavar="plan.toml",
-    help=("Planning options for OTHER. Without OTHER, lyncnb forecasts TOPOLOGY a second time "
-         "with these options."),
+    help=("Planning options for OTHER. Without OTHER, lyncnb creates a second forecast of "
+         "TOPOLOGY with these options."),
 )  # fmt: skip
 @click.option(
     "--until", metavar="DATE", help="The last date of the forecast (default: 2030-12-31)."

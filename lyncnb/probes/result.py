@@ -207,7 +207,7 @@ class _EqualLines:
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The certificate with its thumbprint, its last day, and its request in the folder."""
+        """The certificate with its thumbprint, expiration date, and request in the folder."""
         certificate, request = self.lines[0].certificate, self.lines[0].request
         if certificate is None:
             return ()

@@ -89,7 +89,7 @@ def _register_cell_hook(shell: Any) -> None:
 
 
 def notify_change() -> None:
-    """Notify all panels of a request folder that one of the panels has written to the folder.
+    """Notify all panels of a request folder that one of them has changed the folder.
 
     The call uses a separate thread, because the caller may hold a lock that a panel waits for.
     """

@@ -365,7 +365,10 @@ def test_cover_never_shows_the_current_date(plan, findings, suffix):
     # date, on the cover and on each printed sheet.
     remainder = re.sub(r"Evaluated for[^\w]*(3a )?[^\w]*[\d-]{10}", "", without)
     assert date.today().isoformat() not in remainder
-    assert f"{findings.judged_on}: the findings follow the rules that apply on this date" in without
+    assert (
+        f"{findings.judged_on}: the findings are based on the rules in force on this date"
+        in without
+    )
     assert "2026-04-01" in text
     assert "200 days, if the CA allows this period" in text
     assert "if the CA allows this" not in without

@@ -639,7 +639,10 @@ def list_cover_entries(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.origin.judged_on:
         yield (
             "Evaluated for",
-            (f"{summary.origin.judged_on}: the findings follow the rules that apply on this date"),
+            (
+                f"{summary.origin.judged_on}: the findings are based on the rules in force on "
+                "this date"
+            ),
         )
     if summary.saved:
         yield "Saved plan", f"{summary.saved.name}, SHA-256 {summary.saved.sha256}"
