@@ -139,7 +139,7 @@ def _check_accepted_findings(view: PlanView, findings: Iterable[Finding]) -> Ite
 
 def _make_finding(view: PlanView, rule: CheckRule, subject: str, message: str) -> Finding:
     """Create a finding with examples from the plan, and add its fix or its possible answers."""
-    test, hint = _get_test_name(rule), view.fill_hint(rule.hint)
+    test, hint = _get_test_name(rule), view.fill_hint(rule.hint, subject)
     edits = FIXES[test](view, rule, subject, message) if test in FIXES else ()
     choices = CHOICES[test](view, rule, subject) if test in CHOICES and test not in FIXES else ()
     return create_finding(

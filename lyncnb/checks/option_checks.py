@@ -26,6 +26,7 @@ LATE = "planned-issue-date-passed"
 # certificates and names are planned.
 _NEVER_IDLE = frozenset(
     {"product", "planned_issue_date", "validity_days", "at_set_up", "oldest_client", "lang"}
+    | {"title", "planner"}
     | {"internal_only_sip_domains", "client_authentication", "shared_certificate"}
 )
 

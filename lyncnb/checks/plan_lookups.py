@@ -101,22 +101,25 @@ class PlanView:
         self._domains: dict[_Scope, list[str]] = {}
         self._last: tuple[PlannedCertificate | None, _CertificateNames] = (None, _NO_NAMES)
         self._with_trait: dict[str, list[Pool]] = {}
-        self._hints: dict[str, str] = {}
         #: The names that the module ``fixes`` proposes, by column and by the first server of the
         #: pool.
         self.proposals: dict[str, dict[str, CellEdit]] = {}
 
-    def fill_hint(self, hint: str) -> str:
-        """Replace the example domains in a hint with the plan's SIP domain and server domain."""
-        if hint not in self._hints:
-            topology, text = self.plan.topology, hint
-            if topology.sip_domains:
-                text = text.replace("contoso.com", topology.sip_domains[0])
+    def fill_hint(self, hint: str, subject: str) -> str:
+        """Replace the example domains in a hint with the plan's SIP domain and server domain.
+
+        ``subject`` is the server or the certificate that the finding is about.
+        """
+        topology = self.plan.topology
+        if "contoso.com" in hint and topology.sip_domains:
+            hint = hint.replace("contoso.com", topology.sip_domains[0])
+        if "contoso.net" in hint:
+            certificate = self.find_certificate(subject)
+            server = certificate.pool if certificate else subject
             servers = (computer.fqdn for _, computer in topology.computers)
-            if domain := next(servers, "").partition(".")[2]:
-                text = text.replace("contoso.net", domain)
-            self._hints[hint] = text
-        return self._hints[hint]
+            domain = server.partition(".")[2] or next(servers, "").partition(".")[2]
+            hint = hint.replace("contoso.net", domain or "contoso.net")
+        return hint
 
     # -- The following methods find pools, certificates, and traits.
     def find_pool(self, certificate: PlannedCertificate) -> Pool | None:

@@ -278,15 +278,20 @@ def _note_new_errors(saved: SavedPlan) -> None:
     The plan's evaluation date still decides whether lyncnb writes requests.
     """
     from ..checks.check_plan import check_plan, choose_present_date
+    from ..plan.acceptances import list_acceptances
 
     today = choose_present_date(saved.plan)
     if today == saved.judged_on:
         return
     before = {(error.code, error.about) for error in saved.findings.of("error")}
+    # An error whose acceptance has expired since then is new, too.
+    before -= {(e.code, e.about) for e in list_acceptances(saved.findings, saved.plan.options)}
+    present = check_plan(saved.plan, on=today)
+    accepted = list_acceptances(present, saved.plan.options)
     new_codes = [
         error.code
-        for error in check_plan(saved.plan, on=today).of("error")
-        if (error.code, error.about) not in before
+        for error in present.of("error")
+        if (error.code, error.about) not in before and error not in accepted
     ]
     if new_codes:
         write_note(

@@ -31,6 +31,7 @@ from .output import (
 if TYPE_CHECKING:
     from ..checks.saved_plan import SavedPlan
     from ..plan.model import CertificatePlan, PlannedCertificate
+    from ..plan.options import PlanOptions
     from ..reports.summary.content import SavedFile
     from ..rules.findings import Findings
     from ..rules.model import CheckRule
@@ -135,7 +136,7 @@ def plan_command(
     else:
         if output is None:
             _write_certificates(plan, verbose=verbose)
-            _write_findings(findings, arguments, verbose=verbose, is_plan=True)
+            _write_findings(findings, arguments, plan.options, verbose=verbose, is_plan=True)
         _write_totals(plan, findings, arguments, saved_path=save or (topology if saved else None))
     return 1 if findings.has_errors else 0
 
@@ -235,7 +236,7 @@ def check_command(
     if as_json:
         write_to_stdout(plan_json(plan, findings, certificates=False))
     else:
-        _write_findings(findings, arguments, verbose=verbose)
+        _write_findings(findings, arguments, plan.options, verbose=verbose)
         _write_totals(plan, findings, arguments)
     return 1 if findings.has_errors else 0
 
@@ -271,7 +272,7 @@ def _apply_fixes(
             write_note("lyncnb wrote no files.")
             return 1 if findings.has_errors else 0
     remaining = fixed_plan.findings if not changes.by_hand else findings
-    _write_findings(remaining, arguments)
+    _write_findings(remaining, arguments, fixed_plan.plan.options)
     _write_totals(fixed_plan.plan, remaining, arguments)
     return 1 if remaining.has_errors else 0
 
@@ -406,14 +407,22 @@ def _describe_names(planned: PlannedCertificate) -> str:
 
 
 def _write_findings(
-    findings: Findings, arguments: str, *, verbose: bool = False, is_plan: bool = False
+    findings: Findings,
+    arguments: str,
+    options: PlanOptions,
+    *,
+    verbose: bool = False,
+    is_plan: bool = False,
 ) -> None:
     """Write one entry for each group of findings or, with ``-v``, for each finding.
 
     The short output of a plan only counts the notices.
     """
     from ..base.shown.tables import count_of
+    from ..plan.acceptances import list_acceptances
     from ..rules.findings import FindingGroup, group_findings
+
+    accepted = list_acceptances(findings, options)
 
     groups = group_findings(findings)
     if verbose:
@@ -428,6 +437,8 @@ def _write_findings(
         else:
             write_lines(f"{group.severity}: {group.words}")
             write_lines(f"  about {group.places} [{group.codes[0]}]")
+            if reasons := {accepted.get(finding, "") for finding in group.findings} - {""}:
+                write_lines(f"  accepted in plan.toml: {'; '.join(sorted(reasons))}")
         if group.hint:
             write_lines(f"  hint: {group.hint}")
         if not group.subject:
@@ -445,14 +456,18 @@ def _write_totals(
 ) -> None:
     """Write the totals of a plan, and suggest the next command."""
     from ..base.shown.tables import count_of
+    from ..plan.acceptances import list_acceptances
     from ..plan.totals import format_totals
 
     write_lines(format_totals(plan, findings))
-    if errors := findings.counts()["error"]:
-        write_next_steps(
-            f"Correct {count_of(errors, 'error')}. Then check the plan again: lyncnb check "
-            f"{arguments}"
+    accepted = list_acceptances(findings, plan.options)
+    if count := sum(error not in accepted for error in findings.of("error")):
+        again = (
+            f"save the plan again: lyncnb plan TOPOLOGY --save {quote_argument(saved_path)}"
+            if saved_path
+            else f"check the plan again: lyncnb check {arguments}"
         )
+        write_next_steps(f"Correct {count_of(count, 'error')}. Then {again}")
     elif plan.certificates:
         source = f"--plan {quote_argument(saved_path)}" if saved_path else arguments
         write_next_steps(f"Write the requests: lyncnb request {source} FOLDER")

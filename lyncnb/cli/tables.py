@@ -17,6 +17,11 @@ _product_option = click.option(
 )  # fmt: skip
 
 
+def _format_plan_command(output: str, product: str | None) -> str:
+    command = f"lyncnb plan {quote_argument(output)}"
+    return f"{command} --product {quote_argument(product)}" if product else command
+
+
 def _load_product_columns(product: str | None) -> None:
     """Load a product, so that its columns and roles are known."""
     from ..rules.rule_files import load_rules
@@ -62,7 +67,7 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
             "Correct the source, or write an .xlsx file, where every cell is text"
         )
     write(f"written: {output}")
-    write_next_steps(f"Plan the certificates: lyncnb plan {quote_argument(output)}")
+    write_next_steps(f"Plan the certificates: {_format_plan_command(output, product)}")
     return 0
 
 
@@ -85,7 +90,9 @@ def template_command(output: str, product: str | None, force: bool) -> int:
     check_output(output, kind, force=force)
     write_output(output, build_template(Path(output).suffix.lower()), kind, force=force)
     write(f"written: {output}")
-    write_next_steps(f"Add a row for each server, then run: lyncnb plan {quote_argument(output)}")
+    write_next_steps(
+        f"Add a row for each server, then run: {_format_plan_command(output, product)}"
+    )
     return 0
 
 

@@ -336,5 +336,6 @@ def reject_errors(errors: Sequence[Finding]) -> None:
             Problem(message=f"{', '.join(entry.codes)}: {entry.message}", hint=entry.hint)
             for entry in group_findings(errors)[:20]
         ),
-        hint=f"correct the table, or accept each code with a reason: {codes[0]}=REASON",
+        hint="correct the table or plan.toml, or accept each code with a reason: --accept "
+        f"{codes[0]}=REASON",
     )

@@ -5,8 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date
 
-from ..rules.findings import Finding
+from ..rules.findings import Finding, Findings, sort_findings
 from .options import PlanOptions
+
+
+def list_acceptances(findings: Findings, options: PlanOptions) -> dict[Finding, str]:
+    """Return the reason for each error that the options accept on the evaluation date."""
+    day = findings.judged_on
+    errors = findings.of("error") if day is not None and options.accepted else ()
+    reasons = {error: find_acceptance(error, options, day=day) for error in errors if day}
+    return {error: reason for error, reason in reasons.items() if reason}
+
+
+def mark_accepted_errors(findings: Findings, options: PlanOptions) -> Findings:
+    """Replace each error that the options accept with a notice that contains the reason."""
+    accepted = list_acceptances(findings, options)
+    if not accepted:
+        return findings
+    return sort_findings(
+        (
+            finding.accepted_because(accepted[finding]) if finding in accepted else finding
+            for finding in findings
+        ),
+        judged_on=findings.judged_on,
+    )
 
 
 def find_acceptance(finding: Finding, options: PlanOptions, *, day: date) -> str:

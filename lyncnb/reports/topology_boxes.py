@@ -334,12 +334,11 @@ def format_site(name: str) -> str:
 def _format_band_title(name: str, groups: Mapping[_Cell, Sequence[Pool]], site: str) -> str:
     if name != "*":
         return format_site(name) if name else "No site named"
-    sites = sorted(
-        {pool.site for cell, pools in groups.items() if cell[0] == "*" for pool in pools}
+    # A pool without a site, such as a reverse proxy, serves all sites.
+    names = sorted(
+        {pool.site for cell, pools in groups.items() if cell[0] == "*" for pool in pools} - {""}
     )
-    kind = "other sites" if site else "sites"
-    names = [name or "(none named)" for name in sites]
-    words = f"{len(sites):,} {kind}: "
+    words = f"{count_of(len(names), 'other site' if site else 'site')}: "
     room = BAND_TITLE - measure_text(words, 12 * BOLD)
     return words + fit_names(names, room, 12 * BOLD)
 

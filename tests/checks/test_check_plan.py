@@ -393,8 +393,35 @@ def test_site_that_overrides_only_one_simple_url_is_reported():
     edits = [(number, "site", "Taipei") for number in range(len(GOOD))]
     edits += [(DIR, "site", "Tokyo"), (DIR, "dialin_url", "https://dialin.fabrikam.com")]
     edits += [(DIR, "meet_urls", GOOD[FE]["meet_urls"])]
+    found = find_subjects(plan_of(edits))
+    subjects = [subject for code, subject in found if code == "simple-urls-not-all-overridden"]
+    assert subjects == ["dir01.contoso.com"]
+
+
+def test_a_site_can_repeat_the_general_urls():
+    """If a site repeats the Meet and Dial-in URLs of the general site, neither site is reported."""
+    edits = [(number, "site", "Taipei") for number in range(len(GOOD))]
+    edits += [(DIR, "site", "Tokyo"), (DIR, "dialin_url", GOOD[FE]["dialin_url"])]
+    edits += [(DIR, "meet_urls", GOOD[FE]["meet_urls"])]
     codes = {code for code, _ in find_subjects(plan_of(edits))}
-    assert "simple-urls-not-all-overridden" in codes
+    assert "simple-urls-not-all-overridden" not in codes
+
+
+def test_example_in_a_hint_has_the_domain_of_the_server():
+    """The example name in a hint is in the domain of the pool that the finding is about."""
+    edits = [(RP, "server_fqdn", "rp01.dmz.contoso.com"), (FE, "web_internal_fqdn", "")]
+    rows = [dict(row) for row in GOOD]
+    for number, column, value in edits:
+        rows[number][column] = value
+    table = "\n".join(
+        [
+            ",".join(COLUMNS),
+            *(",".join(row.get(name, "") for name in COLUMNS) for row in rows[::-1]),
+        ]
+    )
+    plan = plan_certificates(read_topology(table.encode()), RULES)
+    (hint,) = [f.hint for f in check_plan(plan) if f.code == "web-internal-fqdn-blank"]
+    assert "for example webint.contoso.com." in hint
 
 
 @pytest.mark.parametrize("admin", ["", "https://admin.fabrikam.com"])

@@ -64,6 +64,7 @@ def test_an_option_without_effect_is_reported(options, message):
         {"layout": "separate"},
         {"profile": "doc_example", "layout": "separate"},
         {"wildcard": True},
+        {"title": "Every document shows this title", "planner": "Åsa Öberg"},
         {"autodiscover_https": False},
         {"edge_member_names": True},
         {"reverse_proxy_client_eku": True},

@@ -172,6 +172,24 @@ def test_plan_for_a_custom_product(planner):
     assert "the installed rules products/mine_saved.toml differ" in result.err
 
 
+def test_expired_acceptance_in_a_saved_plan_is_reported(planner):
+    """If the plan accepts an error only until a date, the request command reports the error again
+    after that date. The plan itself has no open errors, so the next step is to write the requests.
+    """
+    planner.write("c.csv", TWO_FRONT_ENDS.replace("https://dialin.contoso.com", ""))
+    planner.write(
+        "o.toml",
+        '[accepted]\ndialin-url-missing = "later"\n'
+        "[accepted_until]\ndialin-url-missing = 2022-09-30\n",
+    )
+    arguments = ("plan", "c.csv", "--options", "o.toml", "--on", "2022-08-31", "--save", "o.json")
+    result = planner(*arguments)
+    assert (result.status, "accepted in plan.toml: later" in result.out) == (1, True), result
+    assert "Next: Write the requests: lyncnb request --plan o.json FOLDER" in result.out
+    result = planner("request", "--plan", "o.json", "requests", "--dry-run")
+    assert "the plan has 1 new error (dialin-url-missing)\n" in result.err
+
+
 def test_evaluation_date_of_a_saved_plan_is_used(planner):
     """For a saved plan, the request command applies the rules of the plan's evaluation date. It
     also reports the errors that the current rules would add.

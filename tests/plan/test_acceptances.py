@@ -13,6 +13,7 @@ from lyncnb.errors import OptionsError, PlanRejected
 from lyncnb.export.order import make_order
 from lyncnb.plan.acceptances import find_acceptance, list_accepted_codes
 from lyncnb.plan.options import PlanOptions
+from lyncnb.reports.summary.formats import write_plan_table
 
 CODE = "public-certificate-required"
 LAST = date(2027, 1, 31)
@@ -42,6 +43,19 @@ def test_an_acceptance_ends_after_its_last_date():
         order_of(plan, date(2027, 2, 1))
     messages = [f.message for f in check_plan(plan, on=date(2027, 2, 1))]
     assert f"the acceptance of the finding {CODE} expired on 2027-01-31" in messages
+
+
+def test_documents_of_a_plan_show_an_acceptance():
+    """The summary of a plan shows an accepted error as a notice with the reason, as the summary of
+    the request folder does. After the last day, the summary shows an error.
+    """
+    plan = plan_with_internal_edge(accepted={CODE: "a lab"}, accepted_until={CODE: LAST})
+    text = write_plan_table(plan, check_plan(plan, on=LAST), ".md").decode()
+    assert "a lab (until 2027-01-31)" in text
+    assert "findings: 0 errors" in text
+    assert "Resolve 1 error" not in text
+    later = write_plan_table(plan, check_plan(plan, on=date(2027, 2, 1)), ".md").decode()
+    assert "Resolve 1 error" in later
 
 
 def test_accepted_finding_applies_only_to_named_certificates():

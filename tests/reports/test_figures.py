@@ -256,6 +256,7 @@ def test_one_site_is_shown_pool_by_pool():
             assert (pool.fqdn in lines) >= (pool.site == "London"), pool.fqdn
     assert "Site London" in lines
     assert any(line.startswith("3 other sites: ") for line in lines)
+    assert "none named" not in "".join(lines)
 
 
 def test_tall_pictures_are_split_between_boxes():

@@ -517,7 +517,7 @@ def test_the_task_for_the_approver_refers_to_the_last_page(plan, findings):
     tables = docx.Document(io.BytesIO(data)).tables
     rows = [[cell.text for cell in row.cells] for table in tables for row in table.rows]
     (task,) = [row for row in rows if row[0] == "Approver"]
-    assert task[2:] == ["before the requests are sent, in time for 2026-12-01", "Approval"]
+    assert task[2:] == ["before the requests are sent, in time for issue on 2026-12-01", "Approval"]
     assert task[1] == "Approve this plan: sign the approval sheet."
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from ...base.dns_name import DnsName
 from ...base.shown.tables import count_of, join_first
+from ...rules.ca_rules import load_ca_rules
 from .content import Ask, Block, Member, Summary, format_certificate_numbers, group_by_authority
 
 _DOMAINS = 10  # The largest number of domains that a task lists.
@@ -106,7 +107,7 @@ def _list_finding_tasks(summary: Summary, *, is_first: bool) -> Iterator[Ask]:
 def _list_approval_tasks(stages: _Stages) -> Iterator[Ask]:
     summary = stages.summary
     day = summary.planned_issue_date
-    when = f"before the requests are sent{f', in time for {day}' if day else ''}"
+    when = f"before the requests are sent{f', in time for issue on {day}' if day else ''}"
     if summary.saved is None:
         yield _build_planner_task(
             "Send the plan to the approver: write the approval sheet (lyncnb plan "
@@ -182,10 +183,11 @@ def _list_domain_owner_tasks(stages: _Stages) -> Iterator[Ask]:
         elif line.member.id in issued:
             validated |= domains
     public = {line.member.id for line in summary.members if line.block.issuer == "public"}
+    subjects = load_ca_rules().subjects
     codes = {
         finding.code
         for finding in summary.findings
-        if finding.severity == "notice" and finding.about in public
+        if finding.code in subjects and finding.about in public
     }
     if codes and ordered and (pending_domains := sorted(needed_domains - validated)):
         yield Ask(
