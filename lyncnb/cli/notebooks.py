@@ -196,19 +196,19 @@ def _rerun_notebook(notebook: str, passphrase_file: str | None) -> Notebook:
 def clean_command(notebooks: tuple[str, ...], png: bool) -> int:
     """Remove widget state and local paths from notebooks, and keep the static outputs.
 
-    lyncnb refuses a notebook if a cell or an output contains a private key or a passphrase.
-    It cleans the other notebooks.
+    lyncnb refuses a notebook if a cell or an output contains a private key, or if the code
+    contains a passphrase. It cleans the other notebooks.
 
     Exit status: 0 success; 1 if lyncnb refuses a notebook; 2 if a notebook cannot be read.
     """
-    from ..errors import NotebookError, Problem
+    from ..errors import LyncnbError, Problem
     from ..jupyter.notebook_files import clean_notebook
 
-    refused: list[NotebookError] = []
+    refused: list[LyncnbError] = []
     for notebook in notebooks:
         try:
             changed = clean_notebook(notebook, png=png)
-        except NotebookError as error:
+        except LyncnbError as error:
             refused.append(error)
         else:
             write(f"{notebook}: {'cleaned' if changed else 'already clean'}")

@@ -41,6 +41,10 @@ _WRITTEN_SECRET = re.compile(
     r"""|ConvertTo-SecureString\s+["'][^"']+["']""",
     re.IGNORECASE,
 )
+# In an output, these are the commands and variables that contain a passphrase in any shell.
+_SHOWN_SECRET = re.compile(
+    r"""LYNCNB_PASSPHRASE=["']?[^\s"'=…<$]|ConvertTo-SecureString\s+["'][^"'$…<]""", re.IGNORECASE
+)
 _WRITTEN = (
     "the code contains a passphrase or another secret",
     "use ln.ask_passphrase() instead. Then change the passphrase: lyncnb rekey",
@@ -180,6 +184,11 @@ def _find_cell_secrets(cell: Notebook) -> Iterator[tuple[str, str]]:
         )
     if cell.cell_type == "code" and _WRITTEN_SECRET.search(cell.source):
         yield _WRITTEN
+    elif any(map(_SHOWN_SECRET.search, _list_texts(cell))):
+        yield (
+            "the cell or its output contains a passphrase",
+            "delete the cell or its output. Then change the passphrase: lyncnb rekey",
+        )
     if any(map(_AUTHORIZATION.search, _list_texts(cell))):
         yield (
             "the cell contains a sign-in token",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVarTuple
 
 from ..base.disk.outputs import OutputKind, check_output, is_request_folder
-from ..errors import KernelPortTaken, LyncnbError, NotebookError
+from ..errors import KernelPortTaken, LyncnbError, NotebookError, Problem
 from ..pki.passphrase import PROMPTS, runs_without_user
 from .encrypted_channels import get_encryption_setting
 from .notebook_files import Notebook, read_notebook, write_notebook
@@ -369,7 +369,15 @@ def _make_cell_error(cell: str, error: CellExecutionError) -> NotebookError:
     # The messages of errors from lyncnb are complete. For other errors, the type of the exception
     # is added.
     if any(error.ename == kind.__name__ for kind in _list_error_types(LyncnbError)):
-        return NotebookError(f"{cell} failed: {error.evalue}")
+        message, *lines = error.evalue.splitlines() or [""]
+        hints = [line.strip() for line in lines if line.strip().startswith("hint: ")]
+        return NotebookError(
+            f"{cell} failed: {message}",
+            problems=tuple(
+                Problem(message=line.strip()) for line in lines if line.strip() not in hints
+            ),
+            hint="; ".join(hint.removeprefix("hint: ") for hint in hints),
+        )
     return NotebookError(
         f"{cell} failed: {error.ename}: {error.evalue}",
         hint=(

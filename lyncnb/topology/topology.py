@@ -327,9 +327,11 @@ class Topology(Table):
         return tuple(note.message for note in self.notes if not note.row)
 
     def _summarize(self) -> str:
+        # A pool without a site, such as a reverse proxy, serves all sites.
+        site_count = sum(bool(site.name) for site in self.sites) or 1
         return (
             f"{self.source}: {count_of(len(self.cells), 'row')}, "
-            f"{count_of(len(self.pools), 'pool')}, {count_of(len(self.sites), 'site')}, "
+            f"{count_of(len(self.pools), 'pool')}, {count_of(site_count, 'site')}, "
             f"SIP domains {', '.join(self.sip_domains)}"
         )
 

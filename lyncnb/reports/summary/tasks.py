@@ -113,8 +113,9 @@ def _list_approval_tasks(stages: _Stages) -> Iterator[Ask]:
             "Send the plan to the approver: write the approval sheet (lyncnb plan "
             "FOLDER/plan.json -o approval.html)."
             if stages.has_folder
-            else "Send the plan to the approver: save the plan (lyncnb plan TOPOLOGY --save "
-            "plan.json), then write the approval sheet (lyncnb plan plan.json -o approval.html).",
+            else "Send the plan to the approver: save the plan (add --save plan.json to the "
+            "command lyncnb plan), then write the approval sheet (lyncnb plan plan.json -o "
+            "approval.html).",
             when,
         )
     yield Ask(
@@ -131,10 +132,11 @@ def _list_planner_tasks(stages: _Stages) -> Iterator[Ask]:
     """Yield the tasks that the planner has until the CA responds."""
     if not stages.has_folder:
         saved = stages.summary.saved
-        source = f"--plan {saved.name} --approved-by SIGNERS" if saved else "TOPOLOGY"
+        name = saved.name if saved else "plan.json"
         if stages.list_ids(*_NOT_ISSUED):
             yield _build_planner_task(
-                f"Write the requests: lyncnb request {source} FOLDER.", "when approved"
+                f"Write the requests: lyncnb request --plan {name} --approved-by SIGNERS FOLDER.",
+                "when approved",
             )
         return
     if ids := stages.list_ids("planned"):

@@ -177,8 +177,11 @@ def build_code(loaded_state: State, current_state: State) -> str:
     """
     path = loaded_state.topology.path
     reading = [f"topology = ln.read_topology({_quote_text(path)})"] if path else []
-    lines = ["import lyncnb as ln", "", *reading, "editor = ln.PlanEditor(topology)"]
     options = find_option_changes(DEFAULT_OPTIONS, current_state.options)
+    # Without its product, the editor refuses a table with roles of another product.
+    product = options.pop("product", None)
+    given = f", options=ln.PlanOptions(product={_quote_text(str(product))})" if product else ""
+    lines = ["import lyncnb as ln", "", *reading, f"editor = ln.PlanEditor(topology{given})"]
     if options:
         arguments = [f"{name}={_format_value(value, 4)}" for name, value in options.items()]
         lines += _format_call("editor.change_options", arguments)
