@@ -174,6 +174,11 @@ def _describe_request(rows: Sequence[StatusRow], quoted_folder: str) -> str:
             f"{quoted_folder} --request "
             "FILE"
         )
+    if all(row.under_way for row in rows):  # Their earlier certificates are still in use.
+        return (
+            f"Complete the renewal of {_describe_certificates(rows)}: repeat the command that was "
+            f"interrupted, such as lyncnb renew {quoted_folder} {rows[0].id} --reason TEXT"
+        )
     return f"Request {_describe_certificates(rows)}: lyncnb request TOPOLOGY {quoted_folder}"
 
 

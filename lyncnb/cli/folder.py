@@ -689,7 +689,7 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
     write_lines(repr(status).splitlines()[0])
     if hidden_count := len(status.requests) - len(visible_requests):
         write_lines(
-            f"lyncnb does not show {hidden_count:,} requests that are superseded or no longer "
+            f"lyncnb does not show {count_of(hidden_count, 'request')}, superseded or no longer "
             f"planned. To list all requests: lyncnb status {status.folder} --all"
         )
     for problem in status.problems:

@@ -10,7 +10,7 @@ import click
 
 from ..base.pasted_text import shown
 from ..base.shown.tables import count_statements, join_first
-from ..base.terminal import is_terminal
+from ..base.terminal import is_terminal, quote_argument
 from .inputs import (
     add_force_option,
     add_json_option,
@@ -162,11 +162,16 @@ def receive_command(
     else:
         write_lines(issued.to_text().rstrip("\n"))
         write_next_folder_step(folder, issued.bundle.manifest)
-    codes = sorted({error.code for error in issued.findings.of("error")})
-    if code := next(filter(is_acceptable, codes), ""):
-        write_note(
-            f"To accept the certificate anyway: lyncnb receive {folder} --accept {code}=REASON"
-        )
+    for certificate in issued.certificates:
+        codes = sorted({f.code for f in certificate.findings if f.severity == "error"})
+        is_waiting = issued.bundle.manifest.by_id[certificate.request_id].state == "waiting"
+        if codes and is_waiting and all(map(is_acceptable, codes)):
+            options = " ".join(f"--accept {code}=REASON" for code in codes)
+            write_note(
+                f"To accept the certificate for {certificate.request_id} anyway: lyncnb receive "
+                f"{quote_argument(folder)} {options}"
+            )
+            break
     _note_stale_summary(issued.bundle)
     return issued.exit_status
 

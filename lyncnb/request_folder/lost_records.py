@@ -185,6 +185,16 @@ def add_history_data(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[
     return replace(manifest, requests=tuple(records)), (note,)
 
 
+def find_requested_generations(folder: Path) -> dict[str, int]:
+    """Return the generation of each request in the history, by the SHA-256 of its public key."""
+    return {
+        event.key: event.generation
+        for line in read_history(folder).lines
+        for event in line.list_events()
+        if event.what == REQUESTED and event.key
+    }
+
+
 def restore_numbers(folder: Path, manifest: Manifest) -> Manifest:
     """Restore the request numbers from ``summary.csv``, unless a number appears twice."""
     # After the split, each request ID in the list is followed by the other cells of its row.

@@ -37,6 +37,7 @@ from .leftovers import Move, move_files, verify_passphrase
 from .lost_records import (
     add_history_data,
     add_plan_data,
+    find_requested_generations,
     list_losses,
     read_damaged_manifest,
     restore_numbers,
@@ -246,7 +247,7 @@ def rebuild_manifest(
                 verify_passphrase(survey, old_manifest, cipher)
                 reject_problems(path, altered)
         inventory = take_inventory(survey, cipher)
-        manifest, moves, changes = _rebuild_records(old_manifest, inventory, now)
+        manifest, moves, changes = _rebuild_records(path, old_manifest, inventory, now)
         if before is None:
             manifest, of_plan = add_plan_data(path, manifest, now)
             manifest, of_history = add_history_data(path, manifest)
@@ -315,9 +316,11 @@ def _has_returned_files(folder: Path) -> bool:
 
 
 def _rebuild_records(
-    damaged_manifest: Manifest, inventory: Inventory, now: str
+    folder: Path, damaged_manifest: Manifest, inventory: Inventory, now: str
 ) -> tuple[Manifest, tuple[Move, ...], tuple[Change, ...]]:
     records, moves, changes = [], [], []
+    # After a purge, only the history shows how many generations there were.
+    requested = find_requested_generations(folder)
     reported = {name for name, lone_csr in inventory.without_key.items() if lone_csr.computer}
     ids = dict.fromkeys(
         [*damaged_manifest.by_id, *sorted({*inventory.current, *inventory.archived, *reported})]
@@ -337,7 +340,7 @@ def _rebuild_records(
         else:
             record = _build_record(request_id, old, found_files, archived, now)
         numbers = [number for number, _ in inventory.archived.get(request_id, [])]
-        record = _renumber_generation(record, numbers)
+        record = _renumber_generation(record, numbers, requested.get(record.spki_sha256, 1))
         # A key without a CSR may belong to a planned request. The next run processes such a key.
         announced = old is not None and not old.is_written
         if found_files is not None and found_files.content is None and not announced:
@@ -356,13 +359,16 @@ def _rebuild_records(
     return replace(damaged_manifest, requests=tuple(records)), tuple(moves), tuple(changes)
 
 
-def _renumber_generation(record: RequestRecord, archived_numbers: list[int]) -> RequestRecord:
-    """Give the current generation a higher number than all archived generations.
+def _renumber_generation(
+    record: RequestRecord, archived_numbers: list[int], requested_number: int
+) -> RequestRecord:
+    """Give the current generation its number in the history, or one after the archived ones.
 
     A manifest from a backup would continue with a number that may already be used.
     """
     used_numbers = [*archived_numbers, *(part.generation for part in record.archived)]
-    return replace(record, generation=max(record.generation, *(n + 1 for n in used_numbers), 1))
+    generation = max(record.generation, *(n + 1 for n in used_numbers), requested_number)
+    return replace(record, generation=generation)
 
 
 def _list_archived(

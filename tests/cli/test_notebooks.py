@@ -217,6 +217,12 @@ def test_share_rejects_a_notebook_with_secrets(shell):
         result = shell(command, "n.ipynb")
         assert (result.status, result.out) == (1, "")
     assert not (shell.folder / "n.html").exists()
+    # A file that is not a notebook does not hide the refusal of another one.
+    shell.write("own.toml", "x = 1")
+    result = shell("clean", "n.ipynb", "own.toml")
+    assert result.status != 0
+    assert "private key" in result.err
+    assert ".toml" in result.err
 
 
 def _ask(port: str, query: str) -> dict:

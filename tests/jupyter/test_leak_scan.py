@@ -90,6 +90,8 @@ PLANTED = {
     "secret with a type": new_code_cell('api_key: str = "hunter2-hunter2"'),
     "environment variable": new_code_cell("%env LYNCNB_PASSPHRASE=hunter2"),
     "PowerShell's secure string": new_code_cell("# ConvertTo-SecureString 'hunter2' -AsPlainText"),
+    "secure string in an output": printed('(ConvertTo-SecureString "hunter2" -AsPlainText -Force)'),
+    "environment in an output": printed("HOME=/root\nLYNCNB_PASSPHRASE=four random words\n"),
     "token for signing in": printed("Authorization: Bearer abcdefghijklmnopqrstuvwx.yz"),
     "token in an address": printed(f"http://127.0.0.1:8888/lab?token={'3f' * 24}"),
     "token in a link": make_cell("text/html", f'<a href="/lab?reset&amp;token={"3f" * 24}">lab</a>'),

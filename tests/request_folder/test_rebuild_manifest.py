@@ -383,6 +383,24 @@ def test_the_current_key_gets_a_new_generation_number(tmp_path):
     assert folder_status(folder).problems == ()
 
 
+def test_after_a_purge_the_history_gives_the_generation(tmp_path):
+    """If the keys of earlier generations were purged, the manifest is rebuilt with the generation
+    in the history.
+    """
+    folder, plan = tmp_path / "requests", numbered(2)
+    write(plan, folder)
+    first, second = (certificate.id for certificate in plan.certificates)
+    write(plan, folder, renew=[first], reason="the key was seen by others")
+    for path in (folder / "archive").iterdir():
+        path.unlink()  # As lyncnb purge does after the new certificate is deployed.
+    (folder / "manifest.json").unlink()
+    rebuild_manifest(folder, PASSPHRASE, today=TODAY)
+    records = read_manifest(folder).by_id
+    assert (records[first].generation, records[second].generation) == (2, 1)
+    write(plan, folder, renew=[first], reason="once more")
+    assert read_manifest(folder).by_id[first].generation == 3
+
+
 def test_an_unreadable_manifest_is_not_overwritten(tmp_path):
     """If the manifest could not be read, no command overwrites it."""
     folder, plan = tmp_path / "requests", numbered(2)

@@ -217,6 +217,16 @@ def test_the_code_creates_the_same_plan(editor, topology, rules):
     assert second_editor.code() == editor.code()
 
 
+def test_code_for_another_product_runs():
+    """The code creates the editor with the product, because other roles exist in other products."""
+    table = "server_fqdn,role,sip_domains\nvis01.contoso.com,VideoInterop,contoso.com\n"
+    options = ln.PlanOptions(product="sfb2019", wildcard=True)
+    editor = PlanEditor(ln.read_topology(table.encode()), options=options)
+    names = {"topology": editor.topology}
+    exec(editor.code().replace("topology = ", "# "), names)
+    assert names["editor"].options == editor.options
+
+
 def test_code_of_ten_thousand_changes_is_one_call(rules):
     """In the generated code, all servers with the same new values are in one list."""
     rows = "".join(f"s{n}.contoso.com,Mediation,contoso.com\n" for n in range(10_000))
