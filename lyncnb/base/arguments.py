@@ -11,6 +11,7 @@ _MADE_BY = {
     "CertificatePlan": "ln.plan_certificates(topology, rules) returns a CertificatePlan",
     "DeploymentSteps": "ln.deployment_steps(issued) and ln.request_scripts(plan) return a "
     "DeploymentSteps object",
+    "GuideAnswers": "ln.GuideAnswers.of({...}) returns a GuideAnswers object",
     "IssuedCertificates": "ln.receive(folder) and ln.match_certificates(bundle) return an "
     "IssuedCertificates object",
     "PlanOptions": 'ln.PlanOptions.from_toml("plan.toml") returns a PlanOptions object',
@@ -18,6 +19,7 @@ _MADE_BY = {
     "Rules": 'ln.load_rules("lync2013") returns a Rules object',
     "Scenario": "ln.open_scenario(folder) returns a Scenario",
     "Topology": 'ln.read_topology("contoso.csv") returns a Topology',
+    "date": "import date from datetime, and use for example date(2027, 1, 31)",
     "str": 'put the text in quotation marks, for example "requests"',
 }
 

@@ -678,7 +678,10 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
         rows = [
             (
                 *(item.number or "", item.id, item.state, item.not_after[:10], item.days_left),
-                *(item.next_generation_text, item.deployed_on),
+                *(
+                    "" if item.next_generation_text == item.state else item.next_generation_text,
+                    item.deployed_on,
+                ),
             )
             for item in visible_requests
         ]

@@ -394,6 +394,7 @@ def write_requests(
     packaging opens each key that it packs.
     """
     check_type("write_requests: plan", plan, CertificatePlan, SavedPlan)
+    check_type("write_requests: folder", folder, str, os.PathLike)
     path = Path(folder)
     now, plan_reason = format_timestamp(today), "" if renew else reason.strip()
     recovery_keys = tuple(map(read_recovery_key, recovery))

@@ -97,6 +97,8 @@ def forecast(
     validity is the requested validity, limited to the maximum on the issue date.
     """
     check_type("forecast: plan", plan, CertificatePlan, RequestBundle, str, os.PathLike)
+    check_type("forecast: until", until, date)
+    check_type("forecast: start", start if start is not None else until, date)
     forecast_input, until = _read_plan(plan), convert_to_date(until)
     plan_options = options or forecast_input.plan.options
     issue = plan_options.planned_issue_date

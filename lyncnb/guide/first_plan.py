@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, ClassVar
 
+from ..base.arguments import check_type
 from ..base.disk import files
 from ..base.disk.outputs import (
     OutputKind,
@@ -155,6 +156,7 @@ def guided_plan(answers: GuideAnswers) -> FirstPlan:
     AnswersError
         If the answers contradict each other.
     """
+    check_type("guided_plan: answers", answers, GuideAnswers)
     topology = guided_topology(answers)
     with pause_garbage_collection():
         plan = plan_certificates(topology, answers.rules, options=answers.options)

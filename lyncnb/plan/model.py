@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
+from ..base.arguments import check_type
 from ..base.certificate_fields import NAMES_HEADING, DistinguishedName, KeyParameters, SanEntry
 from ..base.planned_entry import PlannedEntry, PlannedKey
 from ..base.request_content import RequestContent
@@ -418,6 +419,7 @@ class CertificatePlan(Table):
         PlanError
             If the topology has no such server; the hint lists similar names.
         """
+        check_type("explain: server", server, str)
         fqdn = server.strip().rstrip(".").lower()
         rows = [
             row

@@ -554,8 +554,7 @@ class PlanOptions(_OptionsFileNote):
         table : path
             The table, such as ``contoso.csv``, whose options are in ``contoso.plan.toml``. For
             ``topology.csv``, the file can also be ``plan.toml``, because the guide and scenarios
-            write
-            these two files to the same folder.
+            write these two files to the same folder.
 
         Returns
         -------

@@ -311,7 +311,8 @@ def list_losses(folder: Path, recovered: Manifest) -> Iterator[str]:
             "the manifest may have contained saved plans and approvals, reasons for accepted "
             "findings, and records of installed certificates that cover requests. "
             "These records are lost. When you next run lyncnb request, specify these "
-            "options again: --plan, --approved-by, --only-missing, --accept"
+            "options again: --plan, --approved-by, --only-missing, --accept. To accept an issued "
+            "certificate again, specify --accept when you run lyncnb receive"
         )
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeGuard
 
+from ..base.arguments import check_type
 from ..base.disk.files import read_specified_file
 from ..base.records import (
     Placed,
@@ -151,6 +152,7 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
     -----
     Tables that are read later may contain the columns and roles that a custom product file adds.
     """
+    check_type("load_rules: product", product, str, os.PathLike)
     name = os.fspath(product)
     if name in list_products():
         return _load_product(name)

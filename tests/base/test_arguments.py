@@ -97,6 +97,24 @@ def test_folder_must_be_a_path(function):
         function(None)
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda plan: ln.forecast(plan, until="2029-01-01"), "forecast: until is text"),
+        (lambda plan: ln.forecast(plan, start="2027-01-01"), "forecast: start is text"),
+        (lambda plan: ln.write_requests(plan, None, passphrase=PASSPHRASE), "folder is None"),
+        (lambda _: ln.load_rules(None), "load_rules: product is None"),
+        (lambda plan: plan.explain(5), "explain: server is of type int"),
+        (lambda _: ln.guided_plan({}), "guided_plan: answers is of type dict"),
+    ],
+)
+def test_other_arguments_have_their_type(call, message, plan):
+    """Dates, folders, products, servers and answers of a wrong type are named in the message."""
+    with pytest.raises(ArgumentError, match=message) as caught:
+        call(plan)
+    assert caught.value.hint
+
+
 def test_forecast_requires_a_plan():
     """The function forecast() rejects None as a plan, and the error message states the required
     type.
