@@ -387,13 +387,19 @@ class _DeploymentRun:
         return replace(revocation, revoked_at=when)
 
     def _find_newest_generation(self, record: RequestRecord) -> Generation | None:
-        """Return the newest generation of a request that has a certificate without errors."""
+        """Return the newest generation of a request that has a certificate without errors.
+
+        If there is none, return one whose certificate is not valid yet on the date of the
+        deployment. The error is then about this date.
+        """
         newest_first = sorted(record.generations, key=lambda item: -item.generation)
-        return next(
+        issued = [generation for generation in newest_first if generation.issued]
+        good = (generation for generation in issued if not self._find_error(record, generation))
+        return next(good, None) or next(
             (
                 generation
-                for generation in newest_first
-                if generation.issued and not self._find_error(record, generation)
+                for generation in issued
+                if generation.issued and self.day.isoformat() < generation.issued.not_before[:10]
             ),
             None,
         )

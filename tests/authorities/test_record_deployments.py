@@ -128,6 +128,9 @@ def test_impossible_deployment_dates_are_rejected(folder):
         ln.deployed(folder, on=TODAY + timedelta(days=1), today=TODAY)
     with pytest.raises(BundleError, match="valid from 2026-11-23, which is after 2026-11-22"):
         ln.deployed(folder, pool_of(folder).id, on=date(2026, 11, 22), today=TODAY)
+    # On this date, the CA certificates are not valid either.
+    with pytest.raises(BundleError, match="valid from 2026-11-23, which is after 2001-01-01"):
+        ln.deployed(folder, pool_of(folder).id, on=date(2001, 1, 1), today=TODAY)
 
 
 def test_newest_issued_generation_is_recorded(folder):
