@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -83,12 +84,16 @@ def template_command(output: str, product: str | None, force: bool) -> int:
     Exit status: 0 success; 2 if OUT cannot be written.
     """
     from ..base.disk.outputs import check_output, write_output
+    from ..rules.rule_files import list_products, load_rules
     from ..topology.table_files import build_output_kind, build_template
 
     _load_product_columns(product)
-    kind = build_output_kind(build_template)
+    # A custom product can list roles for which it has no rules.
+    roles = load_rules(product).roles if product in list_products() else None
+    build = partial(build_template, roles=roles)
+    kind = build_output_kind(build)
     check_output(output, kind, force=force)
-    write_output(output, build_template(Path(output).suffix.lower()), kind, force=force)
+    write_output(output, build(Path(output).suffix.lower()), kind, force=force)
     write(f"written: {output}")
     write_next_steps(
         f"Add a row for each server, then run: {_format_plan_command(output, product)}"

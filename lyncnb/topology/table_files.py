@@ -5,7 +5,7 @@ If lyncnb reads a file that it wrote, the result is the same table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import IO
 
 from ..base.disk.outputs import OutputKind
@@ -60,13 +60,15 @@ def write_table_xlsx(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> b
     return to_xlsx([_make_servers_sheet(columns, rows)], title=_TITLE)
 
 
-def build_template(suffix: str) -> bytes:
+def build_template(suffix: str, *, roles: Collection[str] | None = None) -> bytes:
     """Return an empty table of servers that users can fill in.
 
     Parameters
     ----------
     suffix : str
         ``.csv``, or ``.xlsx`` with comments, drop-down lists, and sheets about columns and roles.
+    roles : collection of str, optional
+        The roles of a product. By default, the roles of all products are listed.
 
     Returns
     -------
@@ -78,11 +80,10 @@ def build_template(suffix: str) -> bytes:
     if suffix == ".csv":
         return write_csv(columns, rows)
     of_columns, of_roles = OWN_SHEETS
+    listed = [role for role in list_topology_roles() if roles is None or role.id in roles]
     return to_xlsx(
         [
-            _make_servers_sheet(
-                columns, rows, roles=f"={of_roles}!$A$2:$A${len(list_topology_roles()) + 1}"
-            ),
+            _make_servers_sheet(columns, rows, roles=f"={of_roles}!$A$2:$A${len(listed) + 1}"),
             Sheet(
                 title=of_columns,
                 columns=(
@@ -101,8 +102,7 @@ def build_template(suffix: str) -> bytes:
                 title=of_roles,
                 columns=("Role", "Description", "Needs certificates"),
                 rows=lambda: [
-                    (role.id, role.title, "yes" if role.certificates else "no")
-                    for role in list_topology_roles()
+                    (role.id, role.title, "yes" if role.certificates else "no") for role in listed
                 ],
             ),
         ],

@@ -18,7 +18,9 @@ from topology_documents import front_end, topology_builder
 from workbooks import FILLED, fill_in_template
 
 from lyncnb.base.records import RecordReader
+from lyncnb.cli import main
 from lyncnb.errors import TopologyError
+from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.columns import (
     list_topology_columns,
     list_topology_roles,
@@ -143,6 +145,16 @@ def test_the_example_row_is_a_valid_server():
     text = build_template(".csv").replace(b"Example: ", b"")
     (pool,) = read_topology(text).pools
     assert pool.fqdn == "pool01.contoso.com"
+
+
+def test_the_template_of_a_product_has_only_its_roles(tmp_path, monkeypatch):
+    """With --product, the drop-down list offers only the roles that the product has."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["template", "t.xlsx", "--product", "sfb2019"]) == 0
+    book = openpyxl.load_workbook("t.xlsx")
+    roles = [row[0] for row in book["Roles"].iter_rows(min_row=2, values_only=True)]
+    assert set(roles) == load_rules("sfb2019").roles.keys()
+    assert "PersistentChat" not in roles
 
 
 def test_help_and_choices_of_the_template():
