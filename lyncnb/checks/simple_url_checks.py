@@ -56,12 +56,12 @@ def find_simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pair
         sites, key=lambda site: sum(bool(getattr(site, kind)) for kind in _KINDS), default=None
     )
     for site in sites:
+        if site is general:
+            continue
         # Missing URLs are ignored, because the Admin URL is optional, and other checks report a
         # missing Meet or Dial-in URL.
         present_kinds = [kind for kind in _KINDS if getattr(site, kind)]
         own_kinds = [kind for kind in present_kinds if counts[kind][getattr(site, kind)] == 1]
-        if site is general:
-            continue
         if own_kinds and len(own_kinds) < len(present_kinds):
             shared = " and ".join(kind for kind in present_kinds if kind not in own_kinds)
             message = (

@@ -285,7 +285,9 @@ def _note_new_errors(saved: SavedPlan) -> None:
         return
     before = {(error.code, error.about) for error in saved.findings.of("error")}
     # An error whose acceptance has expired since then is new, too.
-    before -= {(e.code, e.about) for e in list_acceptances(saved.findings, saved.plan.options)}
+    before -= {
+        (error.code, error.about) for error in list_acceptances(saved.findings, saved.plan.options)
+    }
     present = check_plan(saved.plan, on=today)
     accepted = list_acceptances(present, saved.plan.options)
     new_codes = [

@@ -435,10 +435,8 @@ class Forecast(Table):
         nouns = ("order", "validation", "server change", "restart")
         work = ", ".join(count_of(*pair) for pair in zip(sums, nouns, strict=True))
         certificates = len({entry.id for entry in self.entries})
-        text = (
-            f"work for {count_of(certificates, 'certificate')} from {self.start} to {self.until}: "
-            f"{work}"
-        )
+        period = f"from {self.start} to {self.until}"
+        text = f"{count_of(certificates, 'certificate')}; {period}: {work}"
         if self.problems:
             problems = count_of(len(self.problems), "problem")
             return f"{text}; {problems}: the work cannot be done as planned"

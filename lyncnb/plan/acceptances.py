@@ -12,8 +12,9 @@ from .options import PlanOptions
 def list_acceptances(findings: Findings, options: PlanOptions) -> dict[Finding, str]:
     """Return the reason for each error that the options accept on the evaluation date."""
     day = findings.judged_on
-    errors = findings.of("error") if day is not None and options.accepted else ()
-    reasons = {error: find_acceptance(error, options, day=day) for error in errors if day}
+    if day is None or not options.accepted:
+        return {}
+    reasons = {error: find_acceptance(error, options, day=day) for error in findings.of("error")}
     return {error: reason for error, reason in reasons.items() if reason}
 
 

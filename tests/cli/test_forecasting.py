@@ -60,7 +60,7 @@ def test_until_and_on_set_the_dates(planner):
     assert "forecast needs a start date" in refused.err
     result = planner("forecast", "t.csv", "--on", "2027-01-02", "--until", "2027-02-01")
     assert result.status == 0
-    assert result.out.startswith("work for 6 certificates from 2027-01-02 to 2027-02-01: 6 orders")
+    assert result.out.startswith("6 certificates; from 2027-01-02 to 2027-02-01: 6 orders")
     assert planner("forecast", "t.csv", "--on", "2027-13-02").status == 2
     assert planner("forecast", "t.csv", "--on", "2027-01-02", "--until", "2026-01-01").status == 2
 

@@ -288,15 +288,17 @@ class IssuedCertificates(Table, JsonSerializable):
         for certificate in (*self.certificates, *self.open_refusals):
             name = f"{certificate.source_file} (serial number {certificate.serial_hex})"
             refusal = f"{name} was refused"
+            is_on_record = self.by_id.get(certificate.request_id) is certificate
+            errors_by_result: dict[str, list[str]] = {}
             for error in certificate.findings:
                 if error.severity == "error":
-                    is_over = (
-                        error.code == EXPIRED
-                        and self.by_id.get(certificate.request_id) is certificate
-                    )
-                    words = f"{name} has expired" if is_over else refusal
-                    words = f"{words}: {error.code}: {error.message}"
-                    reasons.setdefault(certificate.request_id, []).append(words)
+                    is_over = error.code == EXPIRED and is_on_record
+                    result = f"{name} has expired" if is_over else refusal
+                    text = f"{error.code}: {error.message}"
+                    errors_by_result.setdefault(result, []).append(text)
+            for result, errors in errors_by_result.items():
+                words = f"{result}: {'; '.join(errors)}"
+                reasons.setdefault(certificate.request_id, []).append(words)
             if certificate.request_id not in self.by_id and not certificate.has_errors:
                 # When lyncnb recorded the certificate, the CA certificate was not valid yet or
                 # other rules applied.
