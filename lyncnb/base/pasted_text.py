@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 
 # In some scripts, a zero-width joiner can be part of a word. The function that validates the word
@@ -32,6 +33,12 @@ def shown(text: str) -> str:
     """Quote a text for a message. Long text is shortened, and invisible characters are shown."""
     short = text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
     return f'"{visible(short)}"'
+
+
+def show_path(path: str | os.PathLike[str]) -> str:
+    """Return a path for a message, in quotation marks if it is blank or contains white space."""
+    text = os.fspath(path)
+    return text if text and not any(map(str.isspace, text)) else shown(text)
 
 
 def visible(text: str) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from ...errors import BundleError, FileOccupied, OutputError
-from ..pasted_text import shown
+from ..pasted_text import show_path, shown
 from . import files, system_calls
 from .file_names import find_reserved_name
 from .zip_file import READ_ERRORS
@@ -160,7 +160,7 @@ def check_output(
     OutputError
         If the path cannot be used, with a hint. :class:`FileOccupied` if `force` would help.
     """
-    check_suffix(Path(path).suffix.lower(), kind, f"{_format_path(path)}: ")
+    check_suffix(Path(path).suffix.lower(), kind, f"{show_path(path)}: ")
     reject_reserved_path(path)
     _reject_inputs(Path(path), inputs)
     facts = _find_status(path)
@@ -170,16 +170,11 @@ def check_output(
     if not force and not _is_same_kind(path, kind):
         raise FileOccupied(
             (
-                f"{_format_path(path)} already exists, so lyncnb did not change it: the file is "
+                f"{show_path(path)} already exists, so lyncnb did not change it: the file is "
                 f"not {kind.what} that lyncnb wrote"
             ),
             hint="choose a different name, or replace the file with --force",
         )
-
-
-def _format_path(path: str | os.PathLike[str]) -> str:
-    text = os.fspath(path)
-    return text if text and not any(map(str.isspace, text)) else shown(text)
 
 
 def check_suffix(suffix: str, kind: OutputKind, subject: str = "") -> None:

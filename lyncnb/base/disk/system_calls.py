@@ -15,7 +15,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from ...errors import BundleError
-from ..pasted_text import shown
+from ..pasted_text import show_path
 
 CALLS = (
     *("open", "write", "fsync", "close", "link", "rename", "replace"),
@@ -177,6 +177,4 @@ def describe_error(
             f"the path has more than {_LONGEST_PATH} characters, which Windows allows "
             "only if long paths are enabled. Use a folder with a shorter path"
         )
-    name = os.fspath(path)
-    name = name if name.strip() else shown(name)  # A blank name would be invisible.
-    return BundleError(f"{name}: cannot {action}: {error.strerror or error}", hint=hint)
+    return BundleError(f"{show_path(path)}: cannot {action}: {error.strerror or error}", hint=hint)
