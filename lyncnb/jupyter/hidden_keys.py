@@ -87,7 +87,7 @@ def contains_key(text: str, *, depth: int = _DEPTH) -> bool:
         base64. Encrypted keys count, because a person who has the file can guess its passphrase
         offline.
     """
-    forms = tuple(dict.fromkeys(_decode_text(text)))
+    forms = tuple(dict.fromkeys(decode_text(text)))
     if any(map(_KEY_TEXT.search, forms)):
         return True
     if any('"kty"' in form and _JSON_KEY.search(form) for form in forms):
@@ -112,7 +112,7 @@ def _is_key_in_utf16(data: bytes) -> bool:
     return _is_printable(text) and _KEY_TEXT.search(text.decode("latin-1")) is not None
 
 
-def _decode_text(text: str) -> Iterator[str]:
+def decode_text(text: str) -> Iterator[str]:
     """Yield a text unchanged, and after decoding its HTML entities, escapes and URL encoding."""
     yield text
     for _ in range(3):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..errors import NotebookError, Problem
-from .hidden_keys import contains_key
+from .hidden_keys import contains_key, decode_text
 from .written_secrets import find_cells_with_secrets
 
 if TYPE_CHECKING:
@@ -53,6 +53,12 @@ _WRITTEN = (
 # own tokens have 48 characters.
 _AUTHORIZATION = re.compile(
     r"\b(?:Bearer|Basic)\s+[A-Za-z0-9+/_.=-]{16,}|[?&](?:amp;)?token=[\w.~-]{16,}", re.IGNORECASE
+)
+# The patterns for tokens that begin with the mark of their issuer: GitHub, GitLab, AWS and Slack,
+# and a signed JSON Web Token (RFC 7519).
+_ISSUER_TOKEN = re.compile(
+    r"\b(?:gh[opsur]_[A-Za-z0-9]{36}|github_pat_\w{22,}|glpat-[\w-]{20}|(?:AKIA|ASIA)[A-Z0-9]{16}"
+    r"|xox[abeoprs]-[\w-]{10,}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,})"
 )
 
 # The patterns for paths that contain the name of the user.
@@ -189,7 +195,7 @@ def _find_cell_secrets(cell: Notebook) -> Iterator[tuple[str, str]]:
             "the cell or its output contains a passphrase",
             "delete the cell or its output. Then change the passphrase: lyncnb rekey",
         )
-    if any(map(_AUTHORIZATION.search, _list_texts(cell))):
+    if any(_AUTHORIZATION.search(text) or _ISSUER_TOKEN.search(text) for text in _list_texts(cell)):
         yield (
             "the cell contains a sign-in token",
             "delete the token, and ask the issuer to revoke it",
@@ -202,7 +208,9 @@ def _find_cell_secrets(cell: Notebook) -> Iterator[tuple[str, str]]:
 
 
 def _find_known_secrets(node: Any, forms: Sequence[str]) -> Iterator[tuple[str, str]]:
-    if forms and any(form in text for text in _list_texts(node) for form in forms):
+    # A page can split a passphrase with markup, so the decoded texts are searched, too.
+    texts = (text for value in _list_texts(node) for text in decode_text(value)) if forms else ()
+    if any(form in text for text in texts for form in forms):
         yield (
             "the notebook contains the passphrase of a request folder",
             ("delete the passphrase from the notebook, and change the passphrase: lyncnb rekey"),

@@ -95,8 +95,14 @@ PLANTED = {
     "token for signing in": printed("Authorization: Bearer abcdefghijklmnopqrstuvwx.yz"),
     "token in an address": printed(f"http://127.0.0.1:8888/lab?token={'3f' * 24}"),
     "token in a link": make_cell("text/html", f'<a href="/lab?reset&amp;token={"3f" * 24}">lab</a>'),
+    "token of GitHub": printed("remote: ghp_" + "a1" * 18),
+    "token of AWS": new_code_cell("client = connect('AKIA" + "J7" * 8 + "')"),
+    "JSON Web Token": printed(f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.{'c2ln' * 8}"),
     "passphrase printed": printed(f"it is {PASSPHRASE}"),
     "passphrase on a page": make_cell("text/html", f"<p>{html.escape(PASSPHRASE)}</p>"),
+    "passphrase split by markup": make_cell(
+        "text/html", f"<p>{PASSPHRASE[:7]}<b>{PASSPHRASE[7:]}</b></p>"
+    ),
     "passphrase coded": printed(coded(b"ab" + PASSPHRASE.encode())),
     "passphrase in UTF-16 coded": printed(coded(PASSPHRASE.encode("utf-16-le"))),
     "passphrase in hexadecimal": printed(PASSPHRASE.encode().hex()),
