@@ -1,4 +1,4 @@
-"""Define paths and a hypothesis profile for all tests, and let CI runs fail if a test is skipped."""
+"""Define paths and a hypothesis profile for all tests, and make a CI run fail if it skips a test."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
         _keep_bytecode_of_this_run()
     if hasattr(config, "workerinput") and config.args == config.getini("testpaths"):
-        _import_another_share_first(config)
+        _vary_import_order(config)
 
 
-def _import_another_share_first(config: pytest.Config) -> None:
-    """Let each worker process import the test files in a different order.
+def _vary_import_order(config: pytest.Config) -> None:
+    """Make each worker process import the test files in a different order.
 
     Compiling the tests takes most of the time before the first test. This way, each process
     compiles a share of the files and reads the compiled files of the other processes.

@@ -172,14 +172,14 @@ class Page:
         from datetime import UTC, datetime
 
         from cas.python_ca import PythonCa, pem
-        from folders import answer_all
+        from folders import issue_all
 
         import lyncnb as ln
 
         authority, folder = PythonCa(), Path("returned")
         folder.mkdir()
         bundle = ln.open_requests("requests")
-        for name, certificate in answer_all(bundle, authority, begins=datetime.now(UTC)).items():
+        for name, certificate in issue_all(bundle, authority, begins=datetime.now(UTC)).items():
             (folder / f"{name}.cer").write_bytes(pem(certificate))
         (folder / "chain.pem").write_bytes(pem(*authority.chain))
 
@@ -209,7 +209,7 @@ class Page:
         """
         from cas.python_ca import pem
         from installed_certificates import authority
-        from live_servers import certificate_for, live, show_as_planned
+        from live_servers import certificate_for, run_live_servers, show_as_planned
 
         import lyncnb as ln
 
@@ -223,7 +223,7 @@ class Page:
         plan = ln.plan_certificates(
             ln.read_topology("contoso.csv"), ln.load_rules(), options=options
         )
-        self._servers.enter_context(live(plan, Path(), show=show))
+        self._servers.enter_context(run_live_servers(plan, Path(), show=show))
         Path("root.pem").write_bytes(pem(authority().root))
 
 

@@ -48,7 +48,7 @@ class Calls:
 
 
 @contextmanager
-def failing(
+def fail_one_call(
     fail_at: int | None, error: Callable[[str], BaseException], kinds: tuple[str, ...] = KINDS
 ) -> Iterator[Calls]:
     """Make one system call fail: the call with the number `fail_at`, counted from 0. Only calls of

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from cas.python_ca import PythonCa, pem
-from folders import PASSPHRASE, TODAY, answer_all, make_folder, make_plan
+from folders import PASSPHRASE, TODAY, issue_all, make_folder, make_plan
 
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.returned.match_certificates import match_certificates
@@ -80,7 +80,7 @@ def write_first_folder(folder: Path, returned: Path) -> None:
     ca, plan = PythonCa(), make_plan()
     make_folder(folder, plan)
     bundle = make_folder(folder, plan, renew=[plan.certificates[0].id], reason="again")
-    answers = answer_all(bundle, ca, skip=[plan.certificates[2].id])
+    answers = issue_all(bundle, ca, skip=[plan.certificates[2].id])
     returned.mkdir()
     (returned / "all.pem").write_bytes(pem(*answers.values(), *ca.chain))
     receive(folder, returned, today=TODAY)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import folders as kit
 from cas.python_ca import PythonCa, pem
-from failing import failing
+from failing import fail_one_call
 
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.returned.match_certificates import match_certificates
@@ -74,13 +74,13 @@ def _die(call: str) -> BaseException:
     raise AssertionError(call)
 
 
-def do(job: dict) -> None:
+def run_job(job: dict) -> None:
     """Run one job in this process, and end the process before the system call with number
     ``kill_at``.
     """
     if "kill_at" in job:
-        with failing(job.pop("kill_at"), _die):
-            return do(job)
+        with fail_one_call(job.pop("kill_at"), _die):
+            return run_job(job)
     if "start" in job:
         while not os.path.exists(job["start"]):
             time.sleep(0.0005)
@@ -127,7 +127,7 @@ def serve() -> None:
             answer = os.fork()
             if answer == 0:
                 try:
-                    do(json.loads(line))
+                    run_job(json.loads(line))
                 except LyncnbError as error:
                     print(error, file=sys.stderr)
                     os._exit(error.exit_status)

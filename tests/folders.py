@@ -1,9 +1,9 @@
 """Create plans, request folders, and folders with issued certificates for tests.
 
-Tests specify plans directly (``planned``, ``numbered``) or as a table (``make_plan``). By default,
+Tests specify plans directly (``planned_certificate``, ``plan_of_servers``) or as a table (``make_plan``). By default,
 keys are ECDSA, so that a folder takes only milliseconds. ``quick_cipher`` reduces the rounds of key
-derivation, and the time to generate an RSA key. ``answer_all`` uses a CA in this process,
-``answered_by_openssl`` uses OpenSSL.
+derivation, and the time to generate an RSA key. ``issue_all`` uses a CA in this process,
+``make_issued_folder`` uses OpenSSL.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def quick_cipher() -> Iterator[None]:
 # --- plans
 
 
-def planned(
+def planned_certificate(
     *names: str,
     algorithm: str = "RSA",
     bits: int | None = None,
@@ -164,7 +164,7 @@ def certificate(
     organization: str = "Contoso",
 ) -> PlannedCertificate:
     """Return the planned certificate of one Mediation Server."""
-    return planned(
+    return planned_certificate(
         f"med{number:05}.contoso.com",
         *extra,
         algorithm=key.algorithm,
@@ -190,12 +190,12 @@ def plan_of(
     )
 
 
-def numbered(count: int, **changes: object) -> CertificatePlan:
+def plan_of_servers(count: int, **changes: object) -> CertificatePlan:
     """Return a plan with one certificate for each of `count` servers."""
     return plan_of(*(certificate(number, **changes) for number in range(count)))
 
 
-def with_extra(plan: CertificatePlan, index: int, *names: str) -> CertificatePlan:
+def with_extra_names(plan: CertificatePlan, index: int, *names: str) -> CertificatePlan:
     """Return a plan in which one certificate has the given additional names."""
     items = list(plan.certificates)
     entries = tuple(SanEntry(DnsName.parse(name), ("extra",)) for name in names)
@@ -296,7 +296,7 @@ def put_back(folder: Path, manifest: Manifest, history: bytes | None = None) -> 
 # --- The following functions create folders with issued certificates.
 
 
-def answer_all(
+def issue_all(
     bundle: RequestBundle, ca: PythonCa, *, skip: Iterable[str] = (), **changes
 ) -> dict[str, x509.Certificate]:
     """Issue a certificate for every request, with the requested names, for at most 199 days."""
@@ -317,7 +317,7 @@ def certify(folder: Path, *ids: str, today: date = TODAY, **changes) -> None:
     """Issue certificates for some of the requests in a folder, and import them into the folder."""
     bundle, ca = open_requests(folder), _authority()
     others = {record.id for record in bundle.requests} - set(ids)
-    answers = answer_all(bundle, ca, skip=others, **changes)
+    answers = issue_all(bundle, ca, skip=others, **changes)
     with tempfile.TemporaryDirectory() as answer_folder:
         (Path(answer_folder) / "answers.pem").write_bytes(pem(*answers.values(), *ca.chain))
         assert receive(folder, answer_folder, today=today).exit_status == 0
@@ -341,7 +341,7 @@ class Answered:
     folder: Path
     root: Path
 
-    def matched(self) -> IssuedCertificates:
+    def match_issued(self) -> IssuedCertificates:
         """Match the issued certificates in the folder with the requests."""
         return match_certificates(open_requests(self.folder), today=TODAY)
 
@@ -351,7 +351,7 @@ class Answered:
         return Answered(to / "requests", self.root)
 
 
-def answered_by_openssl(
+def make_issued_folder(
     table: bytes,
     parent: Path,
     options: PlanOptions | None = None,
@@ -392,13 +392,13 @@ def answered_by_openssl(
 
 
 def _sign_by_root(folder: Path, root: Path, first_day: date, days: int) -> None:
-    """Let a root CA issue a certificate for each request in a folder. Write the root certificate to
-    ``root``, and the issued certificates to the same folder.
+    """Have a root CA issue a certificate for each request in a folder. Write the root certificate
+    to ``root``, and the issued certificates to the folder that contains ``root``.
     """
     ca = PythonCa()
     ca.issuing, ca.key = ca.root, ca.root_key
     begins = datetime(first_day.year, first_day.month, first_day.day, tzinfo=UTC)
-    issued = answer_all(open_requests(folder), ca, begins=begins, days=days)
+    issued = issue_all(open_requests(folder), ca, begins=begins, days=days)
     root.write_bytes(pem(ca.root))
     root.with_name("issued.pem").write_bytes(pem(*issued.values()))
 

@@ -165,7 +165,7 @@ class Search:
         return datetime.combine(change, time()) + 24 * HOUR <= self.end(old) - self.lead * HOUR
 
     @cached_property
-    def following(self) -> dict[date, list[date]]:
+    def next_issue_dates(self) -> dict[date, list[date]]:
         """Return the issue dates of certificates that can follow the certificate issued on a date."""
         moments = {
             day: datetime.combine(min(changes), time()) + 24 * HOUR
@@ -198,11 +198,13 @@ class Search:
         """Return the issue dates from which a sequence of certificates covers the whole period."""
         dates: set[date] = set()
         for day in reversed(self.days):
-            if self.is_valid_to_the_end(day) or any(new in dates for new in self.following[day]):
+            if self.is_valid_to_the_end(day) or any(
+                new in dates for new in self.next_issue_dates[day]
+            ):
                 dates.add(day)
         return dates
 
-    def reached(self, first: date) -> set[date]:
+    def reachable_issue_dates(self, first: date) -> set[date]:
         """Return every issue date that can be reached by renewals, beginning with the given issue
         date.
         """
@@ -211,7 +213,7 @@ class Search:
             day = waiting.pop()
             if day not in dates:
                 dates.add(day)
-                waiting += self.following[day]
+                waiting += self.next_issue_dates[day]
         return dates
 
     def served_until(self, issue: date) -> date:

@@ -94,7 +94,7 @@ def plan_of(edits=(), options=None, *, rules=RULES, **kwargs):
     return plan_certificates(topology, rules, options=options or PlanOptions())
 
 
-def altered(plan, usage, **changes):
+def alter_certificates(plan, usage, **changes):
     """Change every planned certificate with the given usage. For certificates without usages,
     `usage` is their role.
     """
@@ -127,9 +127,9 @@ def plan_of_case(case, *, rules=RULES):
     )
     for usage, names in case.names.items():
         entries = tuple(SanEntry(DnsName(name), ()) for name in names)
-        plan = altered(plan, usage, subject_alt_name=entries)
+        plan = alter_certificates(plan, usage, subject_alt_name=entries)
     for usage, name in case.subject_names.items():
-        plan = altered(
+        plan = alter_certificates(
             plan, usage, subject=lambda c, name=name: replace(c.subject, common_name=name)
         )
     return plan

@@ -33,7 +33,7 @@ def seconds(work: Callable[[], object]) -> float:
         gc.enable()
 
 
-def faster_than_linear(
+def find_superlinear_size(
     make: Callable[[int], Callable[[], object]], *, size: int, most: int
 ) -> tuple[int, float, float] | None:
     """Find an input size such that an input of twice this size takes at least three times as long.

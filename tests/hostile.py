@@ -175,7 +175,7 @@ def lay_out(folder: Path, files: dict[str, tuple[bytes, str]]) -> None:
     os.mkfifo(folder / "pipe.cer")
 
 
-def tarred(entries: dict[str, bytes], mode: str = "w:gz") -> bytes:
+def make_tar(entries: dict[str, bytes], mode: str = "w:gz") -> bytes:
     """Return a tar archive, compressed or not, that contains the given files."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode=mode) as file:

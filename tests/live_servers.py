@@ -43,7 +43,7 @@ class Traffic:
 
 
 @contextmanager
-def listening(
+def run_tcp_server(
     answer: Callable[[socket.socket, Traffic], object], *, host: str = "127.0.0.1", port: int = 0
 ) -> Iterator[Traffic]:
     """Run a TCP server that calls ``answer`` for each connection, in a separate thread."""
@@ -145,7 +145,7 @@ def certificate_for(planned: ln.PlannedCertificate, **changes: object) -> x509.C
 
 
 @contextmanager
-def live(
+def run_live_servers(
     plan: ln.CertificatePlan,
     folder: Path,
     *,
@@ -168,7 +168,7 @@ def live(
                 write_pair(folder, f"pair{number}-{index}", *chain)
                 for index, chain in enumerate(chains)
             ]
-            traffic = stack.enter_context(listening(speak_tls(pairs, **choices)))
+            traffic = stack.enter_context(run_tcp_server(speak_tls(pairs, **choices)))
             servers.traffic[target.host, target.port] = traffic
             lines.append(f"{target.host} {target.port} 127.0.0.1:{traffic.port}")
         servers.hosts.write_text("\n".join(lines) + "\n", "utf-8")

@@ -122,7 +122,7 @@ class Firefox:
         element = response["value"][_ELEMENT]
         self.ask("WebDriver:ElementSendKeys", id=element, text=str(path))
 
-    def downloaded(self, name: str) -> bytes:
+    def wait_for_download(self, name: str) -> bytes:
         """Wait until a download is complete, and return its content."""
         path, end = self.downloads / name, time.monotonic() + self._seconds
         while (

@@ -47,7 +47,7 @@ def without(prefix: str) -> tuple[str, ...]:
     return tuple(line for line in GOOD if not line.startswith(prefix))
 
 
-def flipped(certificate: bytes) -> bytes:
+def flip_signature_byte(certificate: bytes) -> bytes:
     """Change one byte of the signature, which is at the end of a certificate."""
     body = base64.b64decode(b"".join(certificate.split(b"\n")[1:-2]))
     damaged = body[:-20] + bytes([body[-20] ^ 1]) + body[-19:]

@@ -99,6 +99,6 @@ class PlannerPage:
             """(code) => { python.globals.set("editor", session.editor); return python.runPython(code); }""",
             f"str({expression})",
         )
-        # The page shows changes that were made in Python only after a short time.
+        # Changes that were made in Python appear on the page after a short time.
         self.page.wait_for_timeout(50)
         return value

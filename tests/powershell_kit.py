@@ -82,7 +82,9 @@ class PowerShell:
         )
 
     def ask(self, case: Json, answers: str = "") -> Any:
-        """Run a test case. ``answers`` contains the responses to questions that a script asks."""
+        """Send a test case to PowerShell, and return the result. ``answers`` contains the responses
+        to questions that a script asks.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         # If a script asks an unexpected question, the answer is No.

@@ -126,7 +126,7 @@ def office_pdf(path: Path, folder: Path) -> Path:
     return folder / f"{path.stem}.pdf"
 
 
-def unmarked(page: str) -> str:
+def remove_break_marks(page: str) -> str:
     """Return an HTML page without the marks that control where words and lines may break."""
     return re.sub(
         r'<wbr>|<span class="(?:whole|whole day|long)">([^<]*(?:<wbr>[^<]*)*)</span>',
@@ -141,7 +141,7 @@ _PAGES: WeakKeyDictionary[object, dict[bool, list]] = WeakKeyDictionary()
 
 
 @contextmanager
-def opened(browser, path: Path, *, scripts: bool = False, width: int = 1280):
+def open_in_browser(browser, path: Path, *, scripts: bool = False, width: int = 1280):
     """Open a file in a browser without a network connection, as a reader does. JavaScript runs only
     if `scripts` is true.
     """

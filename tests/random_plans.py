@@ -81,14 +81,14 @@ def describe_certificate(certificate: ln.PlannedCertificate) -> dict[str, object
     }
 
 
-def all_written(planned: ln.CertificatePlan) -> dict[str, dict[str, object]]:
+def describe_plan(planned: ln.CertificatePlan) -> dict[str, dict[str, object]]:
     """Return the properties of every certificate in a plan, by certificate id."""
     return {
         certificate.id: describe_certificate(certificate) for certificate in planned.certificates
     }
 
 
-def make(state: dict[str, dict[str, object]], change: PlanChange) -> None:
+def apply_change(state: dict[str, dict[str, object]], change: PlanChange) -> None:
     """Apply one change to the certificates of a plan.
 
     Fail if it was applied before or has nothing to change.
@@ -121,10 +121,10 @@ def make(state: dict[str, dict[str, object]], change: PlanChange) -> None:
 
 def apply_all_changes(difference: ln.PlanDifference) -> dict[str, dict[str, object]]:
     """Apply all changes to the earlier plan, one by one, and return the result."""
-    state = all_written(difference.old)
+    state = describe_plan(difference.old)
     for item in difference.certificates:
         for change in item.differences:
-            make(state, change)
+            apply_change(state, change)
         if item.change == "removed":
             assert (
                 state[item.id]["names"] == []
@@ -136,6 +136,6 @@ def apply_all_changes(difference: ln.PlanDifference) -> dict[str, dict[str, obje
     return state
 
 
-def unordered(state: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+def ignore_name_order(state: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
     """Return the properties with the names as sets, because the order of the names may differ."""
     return {key: value | {"names": Counter(value["names"])} for key, value in state.items()}

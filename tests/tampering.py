@@ -18,7 +18,7 @@ def places_in(value: object, path: tuple = ()) -> Iterator[tuple]:
             yield from places_in(item, (*path, key))
 
 
-def tampered(chance: random.Random, data: bytes) -> tuple[str, bytes]:
+def tamper_with_plan(chance: random.Random, data: bytes) -> tuple[str, bytes]:
     """Change one value in a saved plan and recalculate the digest, as an attacker would."""
     document = json.loads(data)
     del document["sha256"]

@@ -56,7 +56,7 @@ def results(tmp_path_factory) -> dict[str, list]:
     return {path.rpartition("/")[2]: result for path, result in by_path.items()}
 
 
-def selected(output: str, note: str) -> str:
+def select_lines(output: str, note: str) -> str:
     """Return the lines of an output that ``note`` selects. Each gap is replaced with one line "…"."""
     lines = without_random_text(output).splitlines()
     line_numbers = set() if note else set(range(len(lines)))
@@ -97,7 +97,7 @@ def test_pages_show_the_output_of_their_commands(request, results, name):
             status, output = result
             assert status == int(block.note("exit") or 0), (block.source, output)
         elif block.kind == "text" and not block.note("file"):
-            now = selected(output, block.note("lines"))
+            now = select_lines(output, block.note("lines"))
             outputs.append((block.source, now))
             start, stop = block.span
             indented = "".join(f"{block.indent}{line}" for line in now.splitlines(keepends=True))

@@ -19,8 +19,8 @@ import docx
 import openpyxl
 import pytest
 from cas.python_ca import PythonCa, pem
-from folders import PASSPHRASE, answer_all, quick_cipher  # noqa: F401  (a fixture)
-from printing import check_workbook, unmarked
+from folders import PASSPHRASE, issue_all, quick_cipher  # noqa: F401  (a fixture)
+from printing import check_workbook, remove_break_marks
 from shell_kit import make_shell
 from topologies import TWO_SITES
 
@@ -57,7 +57,7 @@ def advance(planner, stage: str) -> None:
         last = [record.id for record in bundle.requests if record.plan.issuer == "public"]
         is_last = stage == "returned"
         skip = {record.id for record in bundle.requests if (record.id in last) != is_last}
-        issued = answer_all(bundle, planner.ca, skip=skip)
+        issued = issue_all(bundle, planner.ca, skip=skip)
         planner.write("issued.pem", pem(*issued.values(), *planner.ca.chain))
         result = planner("receive", "requests", "issued.pem")
         assert result.status == 0, result.err
@@ -77,7 +77,7 @@ def advance(planner, stage: str) -> None:
 def text_of(data: bytes, name: str) -> str:
     """Return the text of a document without its formatting."""
     if name.endswith(".html"):
-        body = unmarked(data.decode("utf-8").partition("</style>")[2])
+        body = remove_break_marks(data.decode("utf-8").partition("</style>")[2])
         return re.sub(r"<wbr>|&#\d+;", "", re.sub(r"<(?!wbr)[^>]+>", "\n", body))
     if name.endswith(".docx"):
         document = docx.Document(io.BytesIO(data))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from cas.python_ca import PythonCa, pem
 from first_format import digest
-from folders import PASSPHRASE, ROUNDS, TODAY, answer_all, certify, make_folder, make_plan
+from folders import PASSPHRASE, ROUNDS, TODAY, certify, issue_all, make_folder, make_plan
 from shell_kit import make_shell
 from ssh_keys import needs_ssh_keygen
 from topologies import TWO_SITES
@@ -90,7 +90,7 @@ def stages(tmp_path_factory):
     make_folder(folder, plan, recovery=[parent_folder / "pair.pub"])
     keep("requested")
     bundle = make_folder(folder, plan, renew=[plan.certificates[0].id], reason="again")
-    answers = answer_all(bundle, ca, skip=[plan.certificates[2].id])
+    answers = issue_all(bundle, ca, skip=[plan.certificates[2].id])
     (parent_folder / "all.pem").write_bytes(pem(*answers.values(), *ca.chain))
     ln.receive(folder, parent_folder / "all.pem", today=TODAY)
     keep("answered")

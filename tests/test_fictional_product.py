@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 import pytest
-from folders import PASSPHRASE, answered_by_openssl
+from folders import PASSPHRASE, make_issued_folder
 from installed_certificates import MIDNIGHT
 from shell_kit import make_shell
 
@@ -91,7 +91,7 @@ def test_a_fictional_product_from_planning_to_deployment(shell, monkeypatch, tmp
     """For a fictional product, lyncnb requests, signs, imports and packages certificates, and
     writes the deployment steps.
     """
-    bundle = answered_by_openssl(
+    bundle = make_issued_folder(
         TABLE.encode(), tmp_path, product=PRODUCT, today=MIDNIGHT.date(), days=40
     )
     # The remaining steps run on a later date in another process.

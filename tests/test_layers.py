@@ -116,8 +116,8 @@ CALLS = {
     "write_text": set(),
     "mkstemp": set(),
     "urandom": set(),
-    # Functions that could hide an import, a message, or the end of the program from the tests in
-    # this file.
+    # Code could use these functions to hide an import, a message, or the end of the program from
+    # the tests in this file.
     "import_module": set(),
     "__import__": set(),
     "print": set(),

@@ -19,10 +19,10 @@ from functools import cache, partial
 from pathlib import Path
 
 import pytest
-from growth import faster_than_linear, public_functions
-from hostile import tarred
+from growth import find_superlinear_size, public_functions
+from hostile import make_tar
 from topologies import STANDARD_EDITION
-from workbooks import packed, sheet_xml, spreadsheet, workbook
+from workbooks import pack_parts, sheet_xml, spreadsheet, workbook
 
 from lyncnb.authorities.handover import refuse_private_keys
 from lyncnb.authorities.returned.decoding import decode
@@ -58,7 +58,7 @@ from lyncnb.topology.xml_tree import is_markup, scan_xml
 _MOST = 1 << 18
 
 
-def by_file(read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
+def make_file_reader(read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
     """Return a function that writes bytes to a file, and then reads this file with the given
     function.
     """
@@ -71,14 +71,14 @@ def by_file(read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
     return call
 
 
-def by_folder(data: bytes, folder: Path) -> object:
+def read_from_folder(data: bytes, folder: Path) -> object:
     """Read the manifest in a request folder."""
     (folder / "manifest.json").write_bytes(data)
     (folder / "manifest.json").chmod(0o600)
     return read_manifest(folder)
 
 
-def with_digest(data: bytes, _: Path) -> object:
+def read_with_digest(data: bytes, _: Path) -> object:
     """Add a correct digest as the last line of a saved plan, and read the entries of the plan."""
     body = data.removesuffix(b"}") + b",\n"
     digest = hashlib.sha256(body).hexdigest().encode()
@@ -92,7 +92,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "authorities.returned.mail_messages.read_mail_parts": lambda data, _: list(
         read_mail_parts(data)
     ),
-    "authorities.returned.returned_files.read_returned_files": by_file(
+    "authorities.returned.returned_files.read_returned_files": make_file_reader(
         lambda path: read_returned_files([path])
     ),
     "authorities.summary_files.build_plan_on_record": lambda data, _: build_plan_on_record(
@@ -108,8 +108,8 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "base.disk.tar_file.read_tar_entries": lambda data, _: list(tar_file.read_tar_entries(data)),
     "base.disk.zip_file.find_archive_problem": lambda data, _: find_archive_problem(data, 1000),
     "base.disk.zip_file.read_zip": lambda data, _: read_zip(data),
-    "jupyter.notebook_files.clean_notebook": by_file(clean_notebook),
-    "jupyter.notebook_files.read_notebook": by_file(read_notebook),
+    "jupyter.notebook_files.clean_notebook": make_file_reader(clean_notebook),
+    "jupyter.notebook_files.read_notebook": make_file_reader(read_notebook),
     "pki.asn1.list_certificates": lambda data, _: asn1.list_certificates(data),
     "pki.asn1.list_children": lambda data, _: asn1.list_children(
         data, asn1.read_element(data, 0, len(data))
@@ -135,8 +135,8 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "request_folder.lost_records.read_damaged_manifest": lambda data, _: read_damaged_manifest(
         data
     ),
-    "request_folder.manifest.read_manifest": by_folder,
-    "request_folder.plan_file.read_entries": with_digest,
+    "request_folder.manifest.read_manifest": read_from_folder,
+    "request_folder.plan_file.read_entries": read_with_digest,
     "topology.csv_file.decode": lambda data, _: csv_file.decode("a.csv", data),
     "topology.topology.read_topology": lambda data, _: read_topology(data),
     "topology.workbook.is_workbook": lambda data, _: is_workbook(data),
@@ -209,7 +209,7 @@ def within(before: bytes, piece: bytes, after: bytes) -> Callable[[int], bytes]:
     return lambda n: before + piece * (n // len(piece)) + after
 
 
-def numbered(before: str, line: str, after: str = "") -> Callable[[int], bytes]:
+def make_line_generator(before: str, line: str, after: str = "") -> Callable[[int], bytes]:
     """Return a function that creates lines of text. Each line contains its number, so that all
     lines differ.
     """
@@ -244,7 +244,7 @@ def stored_workbook(body: str, *, merged: str = "") -> Callable[[int], bytes]:
         sheet = sheet_xml(
             rows, heading=("server_fqdn", "role"), after=f"<mergeCells>{areas}</mergeCells>"
         )
-        return packed(workbook({"xl/worksheets/sheet1.xml": sheet}), stored=True)
+        return pack_parts(workbook({"xl/worksheets/sheet1.xml": sheet}), stored=True)
 
     return make
 
@@ -279,22 +279,24 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     },
     "a PEM block": within(b"-----BEGIN X-----\n", b"QUJD\n", b"-----END X-----\n"),
     "a PEM block of blanks": within(b"-----BEGIN X-----\n", b" \t", b"-----END X-----\n"),
-    "TOML values": numbered("", "a# = 1\n"),
-    "TOML tables": numbered("", "[a#]\nx = 1\n"),
-    "TOML arrays of tables": numbered("", "[[a]]\nx = #\n"),
-    "TOML dotted keys": numbered("", "a.b# = 1\n"),
+    "TOML values": make_line_generator("", "a# = 1\n"),
+    "TOML tables": make_line_generator("", "[a#]\nx = 1\n"),
+    "TOML arrays of tables": make_line_generator("", "[[a]]\nx = #\n"),
+    "TOML dotted keys": make_line_generator("", "a.b# = 1\n"),
     "a TOML key in quotes": repeated(b'"a" . '),
     "many long TOML keys": repeated(b"a." * 150 + b"a = 1\n"),
     "a TOML text": within(b'x = """', b"line\n", b'"""\n'),
     "a TOML list": within(b"x = [", b"1, ", b"]\n"),
-    "reasons": numbered("[accepted]\n", '"code-#" = "because"\n'),
-    "rows": numbered(_HEADER.decode() + "\n", _ROW.decode().replace("se01", "se#") + "\n"),
+    "reasons": make_line_generator("[accepted]\n", '"code-#" = "because"\n'),
+    "rows": make_line_generator(
+        _HEADER.decode() + "\n", _ROW.decode().replace("se01", "se#") + "\n"
+    ),
     "the same row": within(_HEADER + b"\n", _ROW + b"\n", b""),
-    "a wide heading": numbered("computer,", "c#,", "\n"),
+    "a wide heading": make_line_generator("computer,", "c#,", "\n"),
     "a cell with line ends": within(_HEADER + b'\n"', b"a\n", b'"\n'),
     "quotes in a cell": within(_HEADER + b'\n"', b'""', b'"\n'),
-    "names in a cell": numbered(_HEADER.decode() + "\n", "a#.contoso.com;", "\n"),
-    "JSON": numbered("{", '"a#": 1, ', '"b": 2}'),
+    "names in a cell": make_line_generator(_HEADER.decode() + "\n", "a#.contoso.com;", "\n"),
+    "JSON": make_line_generator("{", '"a#": 1, ', '"b": 2}'),
     "a JSON text": within(b'{"a": "', b"\\n", b'"}'),
     "covers of one record": within(b'{"id": ', b'"covered": {', b""),
     "a JSON list": within(b'{"requests": [', b"{}, ", b"{}]}"),
@@ -302,7 +304,7 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
         _SAVED + b'"table": {"columns": [], "rows": [', b"[1], ", b"[]]}}"
     ),
     "certificates of a saved plan": within(_SAVED + b'"certificates": [', b"{}, ", b"{}]}"),
-    "keys of a saved plan": numbered(_SAVED.decode(), '"a#": 1, ', '"b": 2}'),
+    "keys of a saved plan": make_line_generator(_SAVED.decode(), '"a#": 1, ', '"b": 2}'),
     "a notebook": notebook,
     "an export": within(_EXPORT, b"Not in the store: Default " + b"0" * 40 + b"\n", b""),
     "an export of many": within(
@@ -319,19 +321,19 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     "parts of a mail": within(
         _MAIL + b'Content-Type: multipart/mixed; boundary="a"\n\n', b"--a\n\nx\n", b"--a--\n"
     ),
-    "parts within parts": numbered(
+    "parts within parts": make_line_generator(
         _MAIL.decode(), 'Content-Type: multipart/mixed; boundary="b#"\n\n--b#\n'
     ),
     "parts within one part": within(
         _MAIL, b"Content-Type: message/rfc822\n\nFrom: a\nSubject: b\n", b"\nx\n"
     ),
-    "a tar archive": repeated(tarred({"a.cer": b"x"}, "w")[:1024]),
+    "a tar archive": repeated(make_tar({"a.cer": b"x"}, "w")[:1024]),
     "a web page with a certificate": within(
         b"<html>-----BEGIN X-----", b"<br>QUJD", b"-----END X-----"
     ),
     "nested XML": repeated(b"<a>"),
-    "XML attributes": numbered("<a ", 'a#="1" ', "/>"),
-    "XML elements": numbered("<a>", "<b x='#'/>", "</a>"),
+    "XML attributes": make_line_generator("<a ", 'a#="1" ', "/>"),
+    "XML elements": make_line_generator("<a>", "<b x='#'/>", "</a>"),
     "a workbook": stored_workbook('<row r="#"><c r="A#" t="str"><v>fe#.contoso.com</v></c></row>'),
     "blank cells of a workbook": stored_workbook('<row r="#"><c r="A#"/></row>'),
     "merged cells": stored_workbook(
@@ -398,6 +400,6 @@ def test_the_run_time_is_proportional_to_the_input(tmp_path, reader):
         def work(size: int, kind: str = kind) -> Callable[[], object]:
             return partial(reading, input_of(kind, size))
 
-        if (grown := faster_than_linear(work, size=1 << 14, most=_MOST)) is not None:
+        if (grown := find_superlinear_size(work, size=1 << 14, most=_MOST)) is not None:
             slow[kind] = grown
     assert slow == {}

@@ -19,8 +19,8 @@ import pytest
 from big_topology import standard_editions
 from cas.python_ca import pem
 from certificates_on_record import bundle_of
-from folders import P256, PASSPHRASE, TODAY, _authority, answer_all, make_folder
-from growth import faster_than_linear, public_functions
+from folders import P256, PASSPHRASE, TODAY, _authority, issue_all, make_folder
+from growth import find_superlinear_size, public_functions
 from installed_certificates import Stored, authority, export_of, issue_planned
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
@@ -169,11 +169,11 @@ class Folder(Deployment):
     def bundle(self) -> ln.RequestBundle:
         """Write the requests, and save the issued certificates in issued.pem."""
         bundle, ca = make_folder(self.place / "requests", self.quick), _authority()
-        (self.place / "issued.pem").write_bytes(pem(*answer_all(bundle, ca).values(), *ca.chain))
+        (self.place / "issued.pem").write_bytes(pem(*issue_all(bundle, ca).values(), *ca.chain))
         return bundle
 
     @cached_property
-    def received(self) -> ln.RequestBundle:
+    def received_requests(self) -> ln.RequestBundle:
         """Import the issued certificates into the request folder."""
         receive(self.bundle.folder, self.place / "issued.pem", today=TODAY)
         return ln.open_requests(self.bundle.folder)
@@ -200,7 +200,7 @@ class Folder(Deployment):
     @cached_property
     def issued(self) -> ln.IssuedCertificates:
         """Match the issued certificates with the requests."""
-        return match_certificates(self.received, today=TODAY)
+        return match_certificates(self.received_requests, today=TODAY)
 
     @cached_property
     def steps(self) -> ln.DeploymentSteps:
@@ -235,7 +235,9 @@ Prepared = Callable[[], object]
 Writer = Callable[[Deployment], Prepared]
 
 
-def each(name: str, suffixes: Iterable[str], prepare: Callable[..., Prepared]) -> dict[str, Writer]:
+def make_format_writers(
+    name: str, suffixes: Iterable[str], prepare: Callable[..., Prepared]
+) -> dict[str, Writer]:
     """For each output format, return a function that measures one writer."""
     return {f"{name} {suffix}": partial(prepare, suffix=suffix) for suffix in suffixes}
 
@@ -261,41 +263,41 @@ def write_pair(first: ln.Forecast, second: ln.Forecast, suffix: str) -> bytes:
 #: Functions that write a plan or a result of a plan. The test measures only the second call,
 #: because the first one prepares the data.
 OF_PLANS: dict[str, Writer] = {
-    **each(
+    **make_format_writers(
         "reports.summary.formats.write_plan_table",
         PLAN_SUFFIXES,
         lambda w, suffix: partial(write_plan_table, w.plan, w.findings, suffix),
     ),
-    **each(
+    **make_format_writers(
         "base.shown.figure.Figure.to_svg",
         KINDS,
         lambda w, suffix: lambda plan=w.plan: ln.figure(plan, suffix).to_svg(),
     ),
-    **each(
+    **make_format_writers(
         "reports.comparison_report.build_comparison_report",
         COMPARISON_FILE.is_ours,
         lambda w, suffix: (
             lambda pair=w.comparison: write_report(build_comparison_report(pair), suffix)
         ),
     ),
-    **each(
+    **make_format_writers(
         "authorities.trust.trust_report.build_trust_report",
         TRUST_FILE.is_ours,
         lambda w, suffix: lambda plan=w.trust: write_report(build_trust_report(plan), suffix),
     ),
-    **each(
+    **make_format_writers(
         "probes.result.build_probe_report",
         PROBE_FILE.is_ours,
         lambda w, suffix: lambda probe=w.probe: write_report(build_probe_report(probe), suffix),
     ),
-    **each(
+    **make_format_writers(
         "forecasts.forecast_files.build_forecast_report",
         FORECAST_FILE.is_ours,
         lambda w, suffix: (
             lambda forecast=w.forecast: write_report(build_forecast_report(forecast), suffix)
         ),
     ),
-    **each(
+    **make_format_writers(
         "forecasts.compare_forecasts.build_forecasts_report",
         FORECASTS_FILE.is_ours,
         lambda w, suffix: partial(write_pair, w.forecast, ln.forecast(w.other), suffix),
@@ -337,7 +339,7 @@ OF_FOLDERS: dict[str, Writer] = {
         lambda folder=w.bundle.folder: receive(folder, w.place / "issued.pem", today=TODAY)
     ),
     "authorities.status.folder_status": lambda w: (
-        lambda folder=w.received.folder: folder_status(folder, today=TODAY).to_document()
+        lambda folder=w.received_requests.folder: folder_status(folder, today=TODAY).to_document()
     ),
     "authorities.handover.hand_over": lambda w: (
         lambda folder=w.waiting.folder: hand_over(folder, w.new().with_suffix(".zip"))
@@ -350,7 +352,7 @@ OF_FOLDERS: dict[str, Writer] = {
     "deploy.write_pfx.write_pfx": lambda w: partial(
         write_pfx, w.issued, passphrase=PASSPHRASE, today=TODAY, workers=1
     ),
-    **each(
+    **make_format_writers(
         "authorities.survey.as_is.build_as_is_report",
         AS_IS_TABLE.is_ours,
         lambda w, suffix: lambda as_is=w.as_is: write_report(build_as_is_report(as_is), suffix),
@@ -472,7 +474,7 @@ def test_writing_time_is_proportional_to_the_servers(writer):
         return OF_PLANS[writer](world(Deployment, servers))
 
     make(5)()  # The first call of a function may import a library.
-    assert faster_than_linear(make, size=100, most=800) is None
+    assert find_superlinear_size(make, size=100, most=800) is None
 
 
 @pytest.mark.parametrize(
@@ -488,4 +490,4 @@ def test_writing_time_is_proportional_to_the_requests(writer):
         return OF_FOLDERS[writer](world(Folder, servers))
 
     make(2)()
-    assert faster_than_linear(make, size=25, most=100) is None
+    assert find_superlinear_size(make, size=25, most=100) is None

@@ -56,7 +56,7 @@ PERISHABLE = re.compile(
 )
 
 
-def from_source(name: str):
+def read_source(name: str):
     """Read the source of a notebook. Its cell ids are the same in each run."""
     notebook = jupytext.read(NOTEBOOKS / f"{name}.py")
     notebook.metadata = {
@@ -76,7 +76,7 @@ def workspace(tmp_path_factory):
     shutil.copytree(DATA, folder / "data")
     (folder / "notebooks").mkdir()
     for name in NAMES:
-        nbformat.write(from_source(name), folder / "notebooks" / f"{name}.ipynb")
+        nbformat.write(read_source(name), folder / "notebooks" / f"{name}.ipynb")
     return folder, run_all(folder)
 
 
@@ -161,7 +161,7 @@ def convert_to_semicolons(data: bytes) -> bytes:
     return text.getvalue().encode("utf-16")
 
 
-def as_workbook(data: bytes) -> bytes:
+def convert_to_workbook(data: bytes) -> bytes:
     """Write a CSV file as a workbook."""
     file = io.BytesIO()
     pd.read_csv(io.BytesIO(data), dtype=str).to_excel(file, index=False, engine="xlsxwriter")
@@ -178,7 +178,7 @@ def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
     shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
     failed = []
     with contextlib.chdir(notebooks), capture_output():
-        for number, cell in enumerate(from_source(name).cells, start=1):
+        for number, cell in enumerate(read_source(name).cells, start=1):
             if cell.cell_type != "code":
                 continue
             source = cell.source
@@ -198,7 +198,7 @@ def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
         ("litwareinc-global.csv", None),
         ("contoso-zh-TW.csv", None),  # The headings of the table are in Chinese.
         ("contoso.csv", convert_to_semicolons),
-        ("contoso.csv", as_workbook),
+        ("contoso.csv", convert_to_workbook),
         # The table starts with a title row above the headings.
         ("contoso.csv", lambda data: b"Our servers\n\n" + data),
         ("contoso.csv", lambda _: topology_builder([front_end("pool.contoso.com")]).encode()),
@@ -212,7 +212,7 @@ def test_planning_notebook_runs_on_any_table(tmp_path, file, conversion):
     with a workbook, a topology document, or 300 servers.
     """
     data = (DATA / file).read_bytes()
-    path = tmp_path / ("table.xlsx" if conversion is as_workbook else "table.csv")
+    path = tmp_path / ("table.xlsx" if conversion is convert_to_workbook else "table.csv")
     path.write_bytes(conversion(data) if conversion else data)
     assert failing_cells("plan", tmp_path, topology_file=str(path)) == []
 
@@ -318,7 +318,7 @@ def test_checks_of_the_notebook_do_not_depend_on_the_clock():
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_has_the_cells_of_its_source(name):
     """The committed notebook has the same cells and tags as its source."""
-    source, committed = from_source(name), read_notebook(NOTEBOOKS / f"{name}.ipynb")
+    source, committed = read_source(name), read_notebook(NOTEBOOKS / f"{name}.ipynb")
     for before, after in zip(source.cells, committed.cells, strict=True):
         assert (before.cell_type, before.source) == (after.cell_type, after.source)
         assert before.metadata.get("tags") == after.metadata.get("tags")

@@ -15,7 +15,7 @@ from places import REPOSITORY
 from public_api import public_functions, returned_tables
 
 import lyncnb as ln
-from lyncnb.base.disk.outputs import FileOccupied, check_output
+from lyncnb.base.disk.outputs import FileOccupied, check_output_path
 from lyncnb.base.shown.tables import to_frame, to_markdown
 from lyncnb.reports import coverage_figure, timeline_figure, topology_figure
 from lyncnb.reports.figures import KINDS
@@ -120,10 +120,10 @@ def test_a_table_of_an_earlier_version_is_replaced(nouns, tmp_path):
     data = write_plan_table(nouns["plan"], (), ".csv")
     for heading in (b'"Certificate"', b'"ID"'):
         path.write_bytes(data.replace(b'"Certificate"', heading, 1))
-        check_output(path, PLAN_FILE)
+        check_output_path(path, PLAN_FILE)
     path.write_bytes(data.replace(b'"Certificate"', b'"Request"', 1))
     with pytest.raises(FileOccupied):
-        check_output(path, PLAN_FILE)
+        check_output_path(path, PLAN_FILE)
 
 
 #: The data types of the columns that do not contain text. A column has the same type in all

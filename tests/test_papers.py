@@ -98,8 +98,8 @@ def _rows_of_the_page() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("sentence", "reference"), _rows_of_the_page())
 def test_each_sentence_is_in_the_listed_file(sentence, reference):
-    """For each sentence of a page by Microsoft, docs/in-advance.md lists a file and a text. The
-    file exists and contains the text.
+    """For each sentence on Microsoft's page, docs/in-advance.md lists a file and a text. The file
+    exists and contains the text.
     """
     matches = list(_PLACE.finditer(reference))
     assert _PLACE.sub("", reference).strip(" ,") == "", sentence
@@ -121,8 +121,7 @@ def test_the_readme_begins_with_the_page_and_the_libraries():
 
 
 def test_python_of_the_readme_runs(request, tmp_path):
-    """The Python cells in the README run in their order, and print the outputs that the README
-    shows.
+    """The Python cells in the README run in order, and print the outputs that the README shows.
 
     The option --refresh updates these outputs.
     """

@@ -14,7 +14,14 @@ from deploy.walk import NOON, OLD_END, packages_of
 from folders import make_folder
 from lab_driver import CHROMIUM
 from places import DATA, REPOSITORY
-from printing import PDF_TOOLS, find_split_tokens, opened, overflowing_cells, page_count, words_in
+from printing import (
+    PDF_TOOLS,
+    find_split_tokens,
+    open_in_browser,
+    overflowing_cells,
+    page_count,
+    words_in,
+)
 
 import lyncnb as ln
 from lyncnb.authorities.handover import hand_over
@@ -63,7 +70,7 @@ def plan_of(sample):
     return ln.plan_certificates(ln.read_topology(DATA / sample), RULES, options=options)
 
 
-def compared(plan):
+def compare_with_new_domain(plan):
     """Compare a plan with the plan of a table that has another SIP domain."""
     cells = {0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}}
     table = plan.topology.with_cells(cells)
@@ -91,7 +98,9 @@ DOCUMENTS = {
         build_procedure(packages_of(plan, OLD_END), RULES, now=NOON)
     ).encode(),
     "requests": lambda plan, _: to_html(request_scripts(plan)).encode(),
-    "comparison": lambda plan, _: write_report(build_comparison_report(compared(plan)), ".html"),
+    "comparison": lambda plan, _: write_report(
+        build_comparison_report(compare_with_new_domain(plan)), ".html"
+    ),
     "forecast": lambda plan, _: write_report(
         build_forecast_report(ln.forecast(plan, start=DAY)), ".html"
     ),
@@ -138,7 +147,7 @@ def test_no_name_is_split_and_no_document_is_long(chromium, tmp_path, page_of, d
     path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
     path.write_bytes(page_of(document, sample))
     # The window has the width of an A4 page in portrait format.
-    with opened(chromium, path, scripts=True, width=703) as page:
+    with open_in_browser(chromium, path, scripts=True, width=703) as page:
         page.pdf(path=str(pdf), format="A4")
         page.emulate_media(media="print")
         assert overflowing_cells(page) == []
@@ -155,7 +164,7 @@ def test_a_shared_notebook_is_printed_like_the_documents(chromium, tmp_path, nam
     path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
     notebook = read_notebook(REPOSITORY / "notebooks" / f"{name}.ipynb")
     path.write_text(render_notebook(notebook, title=name), "utf-8")
-    with opened(chromium, path) as page:
+    with open_in_browser(chromium, path) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
     assert find_split_tokens(pdf, tokens(plan_of(CONTOSO))) == []
     assert page_count(pdf) <= most
@@ -187,7 +196,7 @@ def test_on_a_phone_only_tables_scroll(chromium, tmp_path, page_of, document):
     path = tmp_path / "page.html"
     path.write_bytes(page_of(document, CONTOSO))
     for width in (390, 320):
-        with opened(chromium, path, scripts=True, width=width) as page:
+        with open_in_browser(chromium, path, scripts=True, width=width) as page:
             assert page.evaluate(_WIDER) == [0]
 
 
@@ -201,7 +210,7 @@ def test_a_split_name_is_found(chromium, tmp_path):
         "<p style='width:1em'>-PrivateKeyExportable self-signed</p>",
         "utf-8",
     )
-    with opened(chromium, path) as page:
+    with open_in_browser(chromium, path) as page:
         page.pdf(path=str(pdf), format="A4")
     names = {"fe01.contoso.net", "-PrivateKeyExportable"}
     assert {*find_split_tokens(pdf, names)} == {"2026-11-25", *names}

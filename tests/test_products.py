@@ -144,7 +144,7 @@ REPEATED = {"Skype/SfBServer2019/plan/system-requirements.md": ("sfb2019", "sfbs
 OF_EVERY_VERSION = ("SFB15-EDGE-EXT", "SFB15-EDGE-INT", "SFB15-RP-MOBILITY")
 
 
-def planned(vector: dict, *, profile: str = "default", product: str = ""):
+def plan_vector(vector: dict, *, profile: str = "default", product: str = ""):
     """Plan the table of a test vector, and return the only certificate to which the test vector
     applies.
     """
@@ -184,7 +184,7 @@ def test_every_vector_is_covered_or_listed():
     assert (len(covered), len(NOT_A_WHOLE_CERTIFICATE)) == (102, 23)
 
 
-def test_every_printed_certificate_is_repeated_or_unsound():
+def test_every_omitted_certificate_has_a_reason():
     """``UNSOUND`` contains a reason for each printed certificate that these tests leave out."""
     printed = [vector for vector in vectors().values() if vector["kind"] == "documented"]
     left_out = [vector for vector in printed if not has_reliable_certificate(vector)]
@@ -192,7 +192,7 @@ def test_every_printed_certificate_is_repeated_or_unsound():
     assert (len(printed), len(left_out)) == (79, 18)
 
 
-def compared(documented: dict, expected: dict) -> dict:
+def describe_differences(documented: dict, expected: dict) -> dict:
     """Describe how the names from the recommended rules differ from the names in Microsoft's
     document.
     """
@@ -214,7 +214,7 @@ def refresh(name: str, certificate) -> None:
         return
     tables = {"default_profile": {"sn": str(certificate.subject.common_name), "san": san}}
     if "comparison" in vector:
-        tables["comparison"] = compared(vector["documented"], tables["default_profile"])
+        tables["comparison"] = describe_differences(vector["documented"], tables["default_profile"])
     text = GOLDEN.read_text("utf-8")
     start = text.index(f"- id: {name}\n")
     head, entry, rest = re.split(
@@ -231,7 +231,7 @@ def refresh(name: str, certificate) -> None:
 @pytest.mark.parametrize("name", [n for n, v in vectors().items() if is_whole(v)])
 def test_default_profile(name, request):
     """The recommended rules result in exactly the expected subject and names."""
-    certificate = planned(vectors()[name])
+    certificate = plan_vector(vectors()[name])
     if request.config.getoption("--refresh"):
         refresh(name, certificate)
     vector = vectors()[name]
@@ -239,7 +239,7 @@ def test_default_profile(name, request):
     assert certificate.subject.common_name == expected["sn"].lower()
     assert names(certificate.names) == names(expected["san"])
     if "comparison" in vector:
-        comparison = compared(vector["documented"], expected)
+        comparison = describe_differences(vector["documented"], expected)
         recorded = {
             k: sorted(names(v)) if isinstance(v, list) else v
             for k, v in vector["comparison"].items()
@@ -251,12 +251,12 @@ def test_default_profile(name, request):
 def test_doc_example_profile(name):
     """The profile doc_example results in exactly the certificate that Microsoft's document shows."""
     vector = vectors()[name]
-    certificate = planned(vector, profile="doc_example")
+    certificate = plan_vector(vector, profile="doc_example")
     assert certificate.subject.common_name == vector["documented"]["sn"].lower()
     assert names(certificate.names) == names(vector["documented"]["san"])
 
 
-def repeated() -> list[tuple[str, str]]:
+def list_repeated_vectors() -> list[tuple[str, str]]:
     """Return each complete test vector that also applies to another product, together with the id
     of that product.
     """
@@ -280,10 +280,10 @@ def test_skype_for_business_is_counted():
     skype = {n: v for n, v in vectors().items() if v.get("product", "").startswith("sfb")}
     assert (len(skype), sum(map(is_whole, skype.values()))) == (26, 23)
     assert sum(map(has_reliable_certificate, skype.values())) == 19
-    assert len(repeated()) == 2 * 22
+    assert len(list_repeated_vectors()) == 2 * 22
 
 
-@pytest.mark.parametrize(("name", "product"), repeated())
+@pytest.mark.parametrize(("name", "product"), list_repeated_vectors())
 def test_a_page_for_2019_repeats_the_tables_for_2015(name, product):
     """Microsoft's page for 2019 repeats the tables for 2015, so the subjects and names are the
     same.
@@ -293,7 +293,7 @@ def test_a_page_for_2019_repeats_the_tables_for_2015(name, product):
         ("default", vector["default_profile"]),
         *([("doc_example", vector["documented"])] if has_reliable_certificate(vector) else []),
     ):
-        certificate = planned(vector, profile=profile, product=product)
+        certificate = plan_vector(vector, profile=profile, product=product)
         assert certificate.subject.common_name == expected["sn"].lower()
         assert names(certificate.names) == names(expected["san"])
 
@@ -323,7 +323,7 @@ def test_partly_printed_names_are_planned(name, extra_inputs):
     vector["inputs"] = base | vector["inputs"] | extra_inputs
     if name == "UCMA-POOL-CMD":
         vector["inputs"]["pool_servers"] = vector["documented"]["san"]
-    assert names(planned(vector).names) >= names(vector["documented"]["san"])
+    assert names(plan_vector(vector).names) >= names(vector["documented"]["san"])
 
 
 def test_autodiscover_patterns():
@@ -344,4 +344,4 @@ def test_autodiscover_patterns():
                 "autodiscover": True,
             },
         }
-        assert names(planned(vector).names) >= expected
+        assert names(plan_vector(vector).names) >= expected

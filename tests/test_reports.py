@@ -31,7 +31,7 @@ from lyncnb.authorities.survey.as_is import (
 )
 from lyncnb.authorities.trust.trust_report import TRUST_FILE, build_trust_report
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.base.disk.outputs import check_output
+from lyncnb.base.disk.outputs import check_output_path
 from lyncnb.base.shown.report import (
     FORMATS,
     Report,
@@ -230,13 +230,13 @@ def test_a_report_has_the_format_of_its_suffix(name, suffix, tmp_path):
     assert READERS[suffix](data) == headings(name, suffix)
     path = tmp_path / f"a{suffix}"
     path.write_bytes(data)
-    check_output(path, KINDS[name])
+    check_output_path(path, KINDS[name])
     for other, kind in KINDS.items():
-        # The type of report is stored in all formats except pictures, so lyncnb cannot distinguish
-        # pictures.
+        # All formats except pictures store the type of report, so lyncnb cannot tell the pictures
+        # of different reports apart.
         if other != name and suffix in kind.is_ours and suffix != ".svg":
             with pytest.raises(OutputError, match="already exists"):
-                check_output(path, kind)
+                check_output_path(path, kind)
 
 
 @pytest.mark.parametrize("suffix", PLAN_FILE.is_ours)
@@ -254,11 +254,11 @@ def test_a_plan_has_the_format_of_its_suffix(suffix, tmp_path):
         assert content == [list_headings(list_columns(CSV))]
     path = tmp_path / f"a{suffix}"
     path.write_bytes(data)
-    check_output(path, PLAN_FILE)
+    check_output_path(path, PLAN_FILE)
     for kind in KINDS.values():
         if suffix in kind.is_ours and suffix != ".svg":
             with pytest.raises(OutputError, match="already exists"):
-                check_output(path, kind)
+                check_output_path(path, kind)
 
 
 def test_every_format_has_a_reader():

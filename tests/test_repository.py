@@ -166,7 +166,7 @@ def pins(name: str) -> set[str]:
     return {line.removesuffix(" \\") for line in lines if not line.startswith(" ")}
 
 
-def needed(name: str, extras: tuple[str, ...] = ()) -> set[str]:
+def list_needed_packages(name: str, extras: tuple[str, ...] = ()) -> set[str]:
     """Return the names of all packages that an installed package needs in this environment."""
     seen, queue = set(), [(name, extra) for extra in ("", *extras)]
     while queue:
@@ -196,7 +196,7 @@ def test_requirements_are_what_lyncnb_needs():
     """
     lines = [Requirement(line) for line in pins("requirements.txt")]
     package_names = {line.name for line in lines if not line.marker or line.marker.evaluate()}
-    assert package_names == needed("lyncnb", ("docx", "dash"))
+    assert package_names == list_needed_packages("lyncnb", ("docx", "dash"))
 
 
 def test_every_test_has_a_docstring():

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from cas import BRIEF_JAVA, tool
-from folders import planned
+from folders import planned_certificate
 
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.pki import keys
@@ -48,7 +48,7 @@ def random_request(chance: random.Random, number: int):
     elif number % 8 == 0:
         names.insert(0, names.pop())
     algorithm = "ECDSA" if number % 3 == 0 else "RSA"
-    return planned(
+    return planned_certificate(
         *names,
         algorithm=algorithm,
         bits=chance.choice(CURVES if algorithm == "ECDSA" else RSA_BITS),
@@ -104,23 +104,23 @@ def select_some(paths: Sequence[Path]) -> Sequence[Path]:
     return paths[:: max(1, len(paths) // 24)]
 
 
-def runs(*command: object) -> bool:
+def exits_successfully(*command: object) -> bool:
     """Return whether a program exits with status 0."""
     return subprocess.run(list(map(str, command)), capture_output=True).returncode == 0
 
 
-def by_openssl(paths: Sequence[Path], _: Path) -> set[Path]:
+def find_accepted_by_openssl(paths: Sequence[Path], _: Path) -> set[Path]:
     """Return the requests whose signature OpenSSL accepts.
 
     ``openssl req -verify`` fails for an invalid signature since OpenSSL 1.1.1.
     """
     openssl = tool("openssl")
     return find_accepted_files(
-        paths, lambda path: runs(openssl, "req", "-verify", "-noout", "-in", path)
+        paths, lambda path: exits_successfully(openssl, "req", "-verify", "-noout", "-in", path)
     )
 
 
-def by_gnutls(paths: Sequence[Path], _: Path) -> set[Path]:
+def find_accepted_by_gnutls(paths: Sequence[Path], _: Path) -> set[Path]:
     """Return the requests whose signatures GnuTLS verifies.
 
     certtool always exits with 0, so its output is searched.
@@ -135,7 +135,7 @@ def by_gnutls(paths: Sequence[Path], _: Path) -> set[Path]:
     return find_accepted_files(paths, verify)
 
 
-def by_nss(paths: Sequence[Path], folder: Path) -> set[Path]:
+def find_accepted_by_nss(paths: Sequence[Path], folder: Path) -> set[Path]:
     """Return the requests for which the NSS tool certutil issues certificates. The tool rejects
     requests with invalid signatures.
     """
@@ -155,7 +155,7 @@ def by_nss(paths: Sequence[Path], folder: Path) -> set[Path]:
         issued = folder / f"{path.stem}.crt"
         serial = int(path.stem) + 2
         return (
-            runs(
+            exits_successfully(
                 certutil,
                 "-C",
                 "-d",
@@ -176,13 +176,15 @@ def by_nss(paths: Sequence[Path], folder: Path) -> set[Path]:
     return {path for path in paths if verify(path)}
 
 
-def by_java(paths: Sequence[Path], _: Path) -> set[Path]:
+def find_accepted_by_java(paths: Sequence[Path], _: Path) -> set[Path]:
     """Check every tenth request with Java (keytool -printcertreq), and return the accepted
     requests.
     """
     keytool = tool("keytool")
     options = (*BRIEF_JAVA, "-printcertreq", "-file")
-    return find_accepted_files(select_some(paths), lambda path: runs(keytool, *options, path))
+    return find_accepted_files(
+        select_some(paths), lambda path: exits_successfully(keytool, *options, path)
+    )
 
 
 #: The results of the Go program, by list of files. They are kept, because two tests need the same
@@ -209,7 +211,7 @@ def run_go_program(paths: Sequence[Path], folder: Path) -> dict[Path, list[str]]
     return _GO_SAID.setdefault(requested, {Path(name): fields for name, *fields in rows})
 
 
-def by_go(paths: Sequence[Path], folder: Path) -> set[Path]:
+def find_accepted_by_go(paths: Sequence[Path], folder: Path) -> set[Path]:
     """Return the requests that Go accepts. Go has the strictest parser, and its function
     CheckSignature verifies the signature.
     """
@@ -217,11 +219,11 @@ def by_go(paths: Sequence[Path], folder: Path) -> set[Path]:
 
 
 VERIFIERS = {
-    "OpenSSL": by_openssl,
-    "Go": by_go,
-    "GnuTLS": by_gnutls,
-    "NSS": by_nss,
-    "Java": by_java,
+    "OpenSSL": find_accepted_by_openssl,
+    "Go": find_accepted_by_go,
+    "GnuTLS": find_accepted_by_gnutls,
+    "NSS": find_accepted_by_nss,
+    "Java": find_accepted_by_java,
 }
 
 

@@ -150,7 +150,7 @@ def _domains(domains: tuple[str, ...]) -> str:
     return f'<InternalDomains DefaultDomain="{domains[0]}" {_READ}>{elements}</InternalDomains>'
 
 
-def published(
+def make_published_topology(
     clusters: list[Cluster], *, domains: tuple[str, ...] = ("contoso.com",), version: str = "6"
 ) -> str:
     """Return the output of ``Get-CsTopology -AsXml`` for a topology without simple URLs."""
@@ -184,7 +184,7 @@ def published(
     )
 
 
-def exported(
+def make_exported_topology(
     clusters: list[Cluster],
     *,
     urls: tuple[tuple[str, str, str, str], ...] = tuple(("Global", *url) for url in URLS),
@@ -198,5 +198,5 @@ def exported(
         f' ActiveUrl="{url}" />'
         for whose, component, domain, url in urls
     )
-    topology = published(clusters, **options)
+    topology = make_published_topology(clusters, **options)
     return f'<Export xmlns="urn:lyncnb:topology-export:1">{topology}{simple}</Export>'

@@ -45,7 +45,7 @@ def xlsx(
     return buffer.getvalue()
 
 
-def packed(parts: Mapping[str, str | bytes], *, stored: bool = False) -> bytes:
+def pack_parts(parts: Mapping[str, str | bytes], *, stored: bool = False) -> bytes:
     """Pack the parts of a workbook into a ZIP archive."""
     buffer = io.BytesIO()
     method = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
@@ -95,7 +95,7 @@ def one_sheet(rows: str, **options: object) -> bytes:
     heading = options.pop("heading", ("server_fqdn", "role", "site"))
     parts, stored = options.pop("parts", {}), bool(options.pop("stored", False))
     sheet = sheet_xml(rows, heading=heading, **options)
-    return packed(workbook({"xl/worksheets/sheet1.xml": sheet, **parts}), stored=stored)
+    return pack_parts(workbook({"xl/worksheets/sheet1.xml": sheet, **parts}), stored=stored)
 
 
 _ODF = "urn:oasis:names:tc:opendocument:xmlns"
@@ -120,7 +120,7 @@ def ods(tables: str, *, styles: str = "", stored: bool = False, **parts: str) ->
         f"</office:automatic-styles><office:body><office:spreadsheet>{tables}</office:spreadsheet>"
         "</office:body></office:document-content>"
     )
-    return packed(
+    return pack_parts(
         {"mimetype": ODS, "content.xml": content, "META-INF/manifest.xml": "<a/>", **parts},
         stored=stored,
     )

@@ -44,8 +44,8 @@ class CaOnRecord:
         else:
             pair = (top.issuer_key, top.authority_key_id)
             shows = self.tops.setdefault(pair, (top, set()))[1]
-        # Two request IDs are enough. If ``exclude_request`` removes one of them, the other still
-        # proves which CA issued certificates.
+        # Two request IDs for each CA certificate are enough. If ``exclude_request`` removes one of
+        # them, the other still proves that the CA issued certificates.
         if len(shows) < 2:
             shows.add(request_id)
 
@@ -61,17 +61,21 @@ CasOnRecord = Mapping[PlannedCa, CaOnRecord]
 
 
 def find_ca_difference(
-    planned: PlannedCa, certificate: Certificate, path: Path, ca: CaOnRecord, issuers: Issuers
+    planned_ca: PlannedCa,
+    certificate: Certificate,
+    path: Path,
+    ca_on_record: CaOnRecord,
+    issuers: Issuers,
 ) -> Difference | None:
     """Return a finding if a certificate's CA differs from that of the folder's other certificates.
 
     Parameters
     ----------
-    planned : tuple of str
+    planned_ca : tuple of str
         The planned CA of the certificate.
     certificate, path
         The received certificate and its certification path.
-    ca : CaOnRecord
+    ca_on_record : CaOnRecord
         The recorded certificates of that CA.
     issuers : Issuers
         The CA certificates with the results of signature checks.
@@ -81,42 +85,46 @@ def find_ca_difference(
     tuple of str, or None
         The code and the message; None if the CA is the same, or no CA is on record.
     """
-    if not ca.roots and not ca.tops:
+    if not ca_on_record.roots and not ca_on_record.tops:
         return None
     top = (certificate, *path.issuers)[-1]
-    if path.is_complete and ca.roots:
-        if top.spki_sha256 in ca.roots:
+    if path.is_complete and ca_on_record.roots:
+        if top.spki_sha256 in ca_on_record.roots:
             return None
         return OTHER_ROOT, (
             f"the certificate with serial number {certificate.serial_hex} chains to the "
-            f"root {format_root(top)}, but {_describe_other_certificates(planned)} chain to the "
-            f"root {_format_roots(ca)}"
+            f"root {format_root(top)}, but {_describe_other_certificates(planned_ca)} chain to the "
+            f"root {_format_roots(ca_on_record)}"
         )
-    for recorded, _ in ca.tops.values():
+    for recorded, _ in ca_on_record.tops.values():
         if is_same_issuer(recorded, top, path, issuers):
             return None
     if path.is_complete:
-        names = _list_issuers(recorded for recorded, _ in ca.tops.values())
+        names = _list_issuers(recorded for recorded, _ in ca_on_record.tops.values())
         return OTHER_ROOT, (
             f"the certificate with serial number {certificate.serial_hex} chains to the "
-            f"root {format_root(top)}, but {_describe_other_certificates(planned)} chain to {names}"
+            f"root {format_root(top)}, but {_describe_other_certificates(planned_ca)} chain to "
+            f"{names}"
         )
     names = (
-        _format_roots(ca)
-        if ca.roots
-        else _list_issuers(recorded for recorded, _ in ca.tops.values())
+        _format_roots(ca_on_record)
+        if ca_on_record.roots
+        else _list_issuers(recorded for recorded, _ in ca_on_record.tops.values())
     )
     message = (
         f"the certificate with serial number {certificate.serial_hex} is issued by "
         f"{_read_issuer_name(top)}, whose CA certificate is missing; "
-        f"{_describe_other_certificates(planned)} are issued by "
+        f"{_describe_other_certificates(planned_ca)} are issued by "
         f"{names}"
     )
-    return OTHER_ISSUER if planned[0] == "public" else OTHER_ROOT, message
+    return OTHER_ISSUER if planned_ca[0] == "public" else OTHER_ROOT, message
 
 
 def is_same_issuer(
-    recorded_certificate: Certificate, top: Certificate, path: Path, issuers: Issuers
+    recorded_certificate: Certificate,
+    highest_certificate: Certificate,
+    path: Path,
+    issuers: Issuers,
 ) -> bool:
     """Return whether a path has the same issuer as a recorded certificate with an unknown root."""
     candidates = [
@@ -124,15 +132,15 @@ def is_same_issuer(
     ]
     if any(issuers.is_signed(recorded_certificate, issuer) for issuer in candidates):
         return True
-    keys = (recorded_certificate.authority_key_id, top.authority_key_id)
-    is_alike = recorded_certificate.issuer_key == top.issuer_key and (
+    keys = (recorded_certificate.authority_key_id, highest_certificate.authority_key_id)
+    is_alike = recorded_certificate.issuer_key == highest_certificate.issuer_key and (
         not all(keys) or keys[0] == keys[1]
     )
     return is_alike and not path.is_complete
 
 
-def _describe_other_certificates(planned: PlannedCa) -> str:
-    issuer, name = planned
+def _describe_other_certificates(planned_ca: PlannedCa) -> str:
+    issuer, name = planned_ca
     return f"other certificates from the {issuer or 'same'} CA{f' {shown(name)}' if name else ''}"
 
 

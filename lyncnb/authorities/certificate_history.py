@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from ..base.arguments import check_type
 from ..base.records import JsonSerializable
 from ..base.shown.frames import Kind
-from ..base.shown.tables import Table, columns, count_of
+from ..base.shown.tables import Table, columns, format_count
 from ..errors import BundleError
 from ..request_folder.generations import Generation, list_servers_for
 from ..request_folder.history import (
@@ -160,7 +160,7 @@ class CertificateHistory(Table, JsonSerializable):
         ]
 
     def _summarize(self) -> str:
-        number = count_of(len(self.generations), "generation")
+        number = format_count(len(self.generations), "generation")
         if self.on:
             return f"{self.folder}: on {self.on}, the servers used the certificates of {number}"
         return f"{self.folder}: {number}"
@@ -177,7 +177,7 @@ class CertificateHistory(Table, JsonSerializable):
 
 
 def certificate_history(
-    folder: str | os.PathLike[str], *names: str, on: date | None = None
+    folder: str | os.PathLike[str], *names: str, history_date: date | None = None
 ) -> CertificateHistory:
     """Return the history of certificates: generations, servers, approvals, and users.
 
@@ -187,7 +187,7 @@ def certificate_history(
         A request folder. The function writes nothing and needs no passphrase.
     *names : str
         Ids, servers, patterns, serial numbers or thumbprints; by default, all certificates.
-    on : date, optional
+    history_date : date, optional
         Show only the generations that were on servers on this date.
 
     Returns
@@ -203,7 +203,7 @@ def certificate_history(
         such names.
     """
     check_type("folder", folder, str, os.PathLike)
-    path, day = Path(folder), on.isoformat() if on else ""
+    path, day = Path(folder), history_date.isoformat() if history_date else ""
     history = read_history(
         path
         # Each command writes the manifest before the history, so the history must be read before
@@ -320,15 +320,19 @@ class _RecordedData:
     def _build_generation(
         self,
         record: RequestRecord,
-        number: int,
+        generation_number: int,
         stays: dict[int, list[Stay]],
         servers: Sequence[str],
     ) -> GenerationHistory:
         part = next(
-            (generation for generation in record.generations if generation.generation == number),
+            (
+                generation
+                for generation in record.generations
+                if generation.generation == generation_number
+            ),
             None,
         )
-        events = self._events.get((record.id, number), [])
+        events = self._events.get((record.id, generation_number), [])
         events = [pair for pair in events if not servers or pair[0].server in ("", *servers)]
         events.sort(key=lambda pair: _find_event_time(*pair))
         issued = part.issued if part is not None else None
@@ -339,7 +343,7 @@ class _RecordedData:
         certificate = earlier or issued or last
         return GenerationHistory(
             id=record.id,
-            generation=number,
+            generation=generation_number,
             servers=list_servers_for(record, part) if part is not None else record.plan.servers,
             usages=((part.plan if part is not None else None) or record.plan).usages,
             serial=certificate.serial if certificate else "",
@@ -348,16 +352,18 @@ class _RecordedData:
             not_after=certificate.not_after if certificate else "",
             approved_by=self._find_approvals(part.approved_plan if part else "", events),
             stays=tuple(
-                stay for stay in stays.get(number, ()) if not servers or stay.server in servers
+                stay
+                for stay in stays.get(generation_number, ())
+                if not servers or stay.server in servers
             ),
             events=tuple(_describe_event(event, line) for event, line in events),
         )
 
     def _find_approvals(
-        self, approved: str, events: Sequence[tuple[Event, HistoryLine | None]]
+        self, approved_plan: str, events: Sequence[tuple[Event, HistoryLine | None]]
     ) -> tuple[str, ...]:
         """Return the people who approved the plan from which a generation was created."""
-        plan = self._plans.get(approved)
+        plan = self._plans.get(approved_plan)
         if plan is None:
             when = [_find_event_time(*pair) for pair in events if pair[0].what == REQUESTED]
             before = [
@@ -373,11 +379,11 @@ class _RecordedData:
         )
 
     def _group_periods_by_generation(
-        self, record: RequestRecord, numbers: Sequence[int]
+        self, record: RequestRecord, generation_numbers: Sequence[int]
     ) -> dict[int, list[Stay]]:
         """Return the periods in which each server had a certificate, by generation."""
         moves: dict[str, list[_Move]] = {}
-        for number in numbers:
+        for number in generation_numbers:
             for event, line in self._events.get((record.id, number), ()):
                 server_moves = moves.setdefault(event.server, [])
                 if event.what == DAY_CORRECTED:
@@ -394,12 +400,12 @@ class _RecordedData:
         return stays
 
 
-def _find_earlier_certificate(part: Generation, servers: Sequence[str]) -> Deployment | None:
+def _find_earlier_certificate(generation: Generation, servers: Sequence[str]) -> Deployment | None:
     """Return the earlier certificate if all servers still use it, or else None."""
-    present = part.issued.sha256 if part.issued is not None else ""
+    present = generation.issued.sha256 if generation.issued is not None else ""
     known = [
         deployment
-        for deployment in part.every_deployment
+        for deployment in generation.every_deployment
         if not servers or deployment.server in servers
     ]
     others = [deployment for deployment in known if deployment.certificate != present]

@@ -19,7 +19,7 @@ from ..rules.findings import Finding, sort_findings
 from ..rules.returned_rules import create_returned_finding, load_returned_rules
 from .cas_on_record import PlannedCa
 from .demonstration import is_fictional
-from .evaluation.cross_findings import add_cross_findings
+from .evaluation.cross_findings import add_shared_certificate_findings
 from .evaluation.evaluation import read_recorded_findings
 from .returned.candidates import Match, Outstanding, find_earlier_certificates, group_by_public_key
 from .returned.decoding import decode
@@ -29,7 +29,7 @@ from .returned.issued import (
     IssuedCertificates,
     list_distinct_findings,
 )
-from .returned.matching import evaluate_on_record
+from .returned.matching import evaluate_recorded_certificate
 from .returned.returned_files import MAX_FILE_BYTES
 
 FOLDER = "returned"
@@ -41,7 +41,9 @@ ISSUERS = f"{FOLDER}/issuers"
 _Missing = tuple[tuple[str, int], Finding]
 
 
-def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCertificates:
+def load_issued_certificates(
+    bundle: RequestBundle, *, today: date | None = None
+) -> IssuedCertificates:
     """Evaluate the certificates in a request folder from the data in its manifest.
 
     Parameters
@@ -74,7 +76,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
             certificate = by_sha256.get(part.sha256) if part is not None else None
             if part is not None and certificate is not None:
                 matches.append(
-                    evaluate_on_record(
+                    evaluate_recorded_certificate(
                         request,
                         certificate,
                         part.file,
@@ -85,7 +87,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
                 )
     earlier = find_earlier_certificates(outstanding, by_sha256)
     matches = [replace(match, earlier=earlier.get(match.request.request_id)) for match in matches]
-    matches = add_cross_findings(matches, outstanding, by_key)
+    matches = add_shared_certificate_findings(matches, outstanding, by_key)
     current = [match for match in matches if match.certificate.sha256 == match.request.held_sha256]
     refused = [match for match in matches if match.certificate.sha256 != match.request.held_sha256]
     findings = [*(finding for _, finding in missing), *packages.values()]
@@ -144,7 +146,7 @@ def _find_ca_acceptance_reasons(bundle: RequestBundle) -> dict[PlannedCa, dict[s
 
 
 def list_generations_to_match(
-    bundle: RequestBundle, accepted: Mapping[str, str]
+    bundle: RequestBundle, acceptance_reasons: Mapping[str, str]
 ) -> Iterator[Outstanding]:
     """Yield an entry for each generation of each request, with the certificates on record.
 
@@ -152,7 +154,7 @@ def list_generations_to_match(
     ----------
     bundle : RequestBundle
         The request folder.
-    accepted : Mapping
+    acceptance_reasons : Mapping
         Additional reasons for accepting errors, by code.
     """
     displaced = frozenset(
@@ -180,7 +182,7 @@ def list_generations_to_match(
             held_file=record.issued.file if record.issued else "",
             accepted=of_ca.get((record.plan.issuer, record.ca), {})
             | find_acceptances(bundle, record)
-            | dict(accepted),
+            | dict(acceptance_reasons),
             noted={
                 certificate.sha256: read_recorded_findings(certificate.judgement)
                 for certificate in parts
@@ -212,20 +214,22 @@ def list_generations_to_match(
             )
 
 
-def _list_proven_hashes(issued: IssuedRecord | None) -> tuple[str, ...]:
+def _list_proven_hashes(issued_record: IssuedRecord | None) -> tuple[str, ...]:
     """Return the SHA-256 of a certificate and of its CA certificates, or () if it has errors."""
-    if issued is None:
+    if issued_record is None:
         return ()
-    judgement = issued.judgement
+    judgement = issued_record.judgement
     if judgement is None:
-        return (issued.sha256,)
+        return (issued_record.sha256,)
     if any(finding.severity == "error" for finding in judgement.findings):
         return ()
-    return (issued.sha256, *judgement.chain)
+    return (issued_record.sha256, *judgement.chain)
 
 
-def _has_root(issued: IssuedRecord | None) -> bool:
-    return bool(issued and issued.judgement and issued.judgement.chain_complete)
+def _has_root(issued_record: IssuedRecord | None) -> bool:
+    return bool(
+        issued_record and issued_record.judgement and issued_record.judgement.chain_complete
+    )
 
 
 def read_received_certificates(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..base.disk import files
 from ..base.planned_entry import PlannedEntry
-from ..base.shown.tables import count_of, format_paragraph
+from ..base.shown.tables import format_count, format_paragraph
 from ..errors import BundleError
 from ..pki.csr import parse_request
 from ..pki.demonstration_ca import DEMONSTRATION_NAME, DemonstrationCa
@@ -49,7 +49,7 @@ class DemonstrationAnswers:
 
     def __repr__(self) -> str:
         lines = [
-            f"The {DEMONSTRATION_NAME} signed {count_of(self.files, 'file')} in {self.folder}."
+            f"The {DEMONSTRATION_NAME} signed {format_count(self.files, 'file')} in {self.folder}."
         ]
         return "\n".join([*lines, *self.mistakes])
 
@@ -141,7 +141,9 @@ def _find_validity_days(record: RequestRecord, day: date) -> int:
         return _INTERNAL_DAYS
     # The last second belongs to the validity period, so a certificate that is valid from midnight
     # to midnight counts as valid for one more day.
-    return min(limit.value for limit in load_ca_rules().list_limits("validity-days", on=day)) - 1
+    return (
+        min(limit.value for limit in load_ca_rules().list_limits("validity-days", on_date=day)) - 1
+    )
 
 
 def _choose_mistakes(records: list[RequestRecord]) -> tuple[RequestRecord | None, ...]:

@@ -17,7 +17,7 @@ from typing import ClassVar
 from ..base.disk.files import read_file
 from ..base.disk.outputs import (
     OutputKind,
-    check_output,
+    check_output_path,
     match_packed_file,
     match_page,
     write_output,
@@ -26,7 +26,7 @@ from ..base.disk.zip_file import write_zip
 from ..base.pasted_text import shown
 from ..base.records import JsonSerializable
 from ..base.shown.spreadsheets import to_csv
-from ..base.shown.tables import Table, build_rows, count_of, count_statements, list_headings
+from ..base.shown.tables import Table, build_rows, format_count, group_statements, list_headings
 from ..base.times import convert_to_date
 from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
@@ -104,11 +104,11 @@ class Handover(Table, JsonSerializable):
             f"{len(part.requests):,} for {_describe_recipient(part)}" for part in self.parts
         )
         words = (
-            f"{count_of(len(self.requests), 'request')} in {self.path.name}: {counts}; no "
+            f"{format_count(len(self.requests), 'request')} in {self.path.name}: {counts}; no "
             "private keys"
         )
         if number := sum(len(part.revoke) for part in self.parts):
-            words += f"; {count_of(number, 'certificate')} to revoke"
+            words += f"; {format_count(number, 'certificate')} to revoke"
         return words
 
     def to_text(self) -> str:
@@ -117,7 +117,7 @@ class Handover(Table, JsonSerializable):
         files = (
             (f"in {part.folder}/", record.files.csr) for part, record in _list_requests(self.parts)
         )
-        lines += count_statements("request", files)
+        lines += group_statements("request", files)
         if self.missing:
             lines.append(
                 f"the package does not include {self.missing}, so the CA's administrators must "
@@ -202,7 +202,7 @@ def hand_over(
         check_template_name(client_template)
     check_ca_config(config)
     check_sender_text(sender)
-    check_output(out, PACKAGE, force=force)
+    check_output_path(out, PACKAGE, force=force)
     bundle = open_requests(folder)
     request_ids = None if requests is None else frozenset(requests)
     fitting = [
@@ -320,8 +320,8 @@ def _explain_missing_match(records: Iterable[RequestRecord]) -> str:
     if elsewhere:
         return (
             f"certificates that you must still request on another computer: {len(elsewhere):,}, "
-            f"e.g. {elsewhere[0]}. After you create these requests, import them: lyncnb receive "
-            "FOLDER --request FILE"
+            f"for example {elsewhere[0]}. After you create these requests, import them: lyncnb "
+            "receive FOLDER --request FILE"
         )
     if not waiting and any(record.state == "planned" and not record.covered for record in records):
         return (
@@ -364,8 +364,8 @@ def _check_templates(
     serves = len(clients) == len(internal) and template != _BUILT_IN
     if clients and not client_template and not serves:
         raise OptionsError(
-            f"{count_of(len(clients), 'request')}, e.g. {clients[0].id}, must have server and "
-            f"client authentication, but the template {template} includes only server "
+            f"{format_count(len(clients), 'request')}, for example {clients[0].id}, must have "
+            f"server and client authentication, but the template {template} includes only server "
             "authentication",
             hint=(
                 "specify a template that includes server and client authentication: "

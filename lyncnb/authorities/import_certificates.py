@@ -38,7 +38,7 @@ from ..request_folder.request_record import (
     RequestRecord,
 )
 from .certificates_on_record import FOLDER, ISSUERS, read_received_certificates
-from .evaluation.evaluation import to_record
+from .evaluation.evaluation import build_evaluation_record
 from .returned.decoding import decode
 from .returned.issued import DISPLACED, IssuedCertificate, IssuedCertificates
 from .returned.match_certificates import match_certificates
@@ -55,7 +55,7 @@ _TOLD_ONCE = (
 )
 
 # lyncnb flushes files to the disk in groups of a thousand, because flushing more files at once
-# would take long.
+# would take too long.
 _FILES_AT_ONCE = 1000
 
 
@@ -108,13 +108,13 @@ def receive(
     """
     bundle = open_requests(folder)
     issued = match_certificates(bundle, *paths, password=password, today=today, accept=accept)
-    stored = store_returned(bundle, issued, today=today, lock_seconds=lock_seconds)
+    stored = store_returned_certificates(bundle, issued, today=today, lock_seconds=lock_seconds)
     return replace(issued, bundle=stored)
 
 
-def store_returned(
+def store_returned_certificates(
     bundle: RequestBundle,
-    issued: IssuedCertificates,
+    issued_certificates: IssuedCertificates,
     *,
     today: date | None = None,
     lock_seconds: float = 10.0,
@@ -125,7 +125,7 @@ def store_returned(
     ----------
     bundle : RequestBundle
         The folder whose requests were matched.
-    issued : IssuedCertificates
+    issued_certificates : IssuedCertificates
         n certificates.
     today : date, optional
         The date to record instead of the current time, for repeatable results.
@@ -144,28 +144,38 @@ def store_returned(
         If the requests changed since they were matched, or the folder cannot be written.
     """
     folder = bundle.folder
-    everyone = (*issued.certificates, *issued.superseded, *issued.refused)
-    if not everyone and not issued.issuers:
+    everyone = (
+        *issued_certificates.certificates,
+        *issued_certificates.superseded,
+        *issued_certificates.refused,
+    )
+    if not everyone and not issued_certificates.issuers:
         return bundle
     now = format_timestamp(today)
-    with record_changes(folder, "receive", now=now, wait_seconds=lock_seconds, repairs=True):
+    with record_changes(folder, "receive", now=now, wait_seconds=lock_seconds, is_repair=True):
         before = manifest = read_manifest(folder)
-        current = (*issued.certificates, *issued.refused)
+        current = (*issued_certificates.certificates, *issued_certificates.refused)
         placements = [
             *(_choose_placement(certificate, manifest, is_current=True) for certificate in current),
             *(
                 _choose_placement(certificate, manifest, is_current=False)
-                for certificate in issued.superseded
+                for certificate in issued_certificates.superseded
             ),
         ]
         if manifest.format == FIRST_FORMAT:
             new_placements = _find_new_placements(folder, manifest, placements, FIRST_FORMAT)
-            if not (new_placements or issued.passed_over or _has_new_issuers(bundle, issued)):
+            if not (
+                new_placements
+                or issued_certificates.passed_over
+                or _has_new_issuers(bundle, issued_certificates)
+            ):
                 return replace(bundle, manifest=manifest)
         # A record in the first format does not contain the evidence for its evaluation. Writing the
         # record again adds the evidence.
         new_placements = _find_new_placements(folder, manifest, placements, FORMAT)
-        manifest = _write_issuers(folder, manifest, _list_issuers(everyone, issued.issuers), now)
+        manifest = _write_issuers(
+            folder, manifest, _list_issuers(everyone, issued_certificates.issuers), now
+        )
         if new_placements:
             for subfolder, mode in ((FOLDER, 0o755), (REFUSED, 0o755), ("archive", 0o700)):
                 if subfolder != REFUSED or any(
@@ -173,7 +183,7 @@ def store_returned(
                 ):
                     make_folder(folder / subfolder, mode)
         manifest = _store_certificates(folder, manifest, new_placements, now)
-        manifest = _record_unused_certificates(manifest, issued, now)
+        manifest = _record_unused_certificates(manifest, issued_certificates, now)
         save_manifest(folder, manifest)
         _remove_accepted_files(folder, before, manifest)
         # lyncnb writes the summary last. If this fails, no certificate is lost.
@@ -182,10 +192,10 @@ def store_returned(
     return replace(bundle, manifest=manifest)
 
 
-def _has_new_issuers(bundle: RequestBundle, issued: IssuedCertificates) -> bool:
+def _has_new_issuers(bundle: RequestBundle, issued_certificates: IssuedCertificates) -> bool:
     """Return whether a received CA certificate is not yet in any chain in the folder."""
     known = {certificate.sha256 for certificate in read_received_certificates(bundle)[0]}
-    return any(issuer.sha256 not in known for issuer in issued.issuers)
+    return any(issuer.sha256 not in known for issuer in issued_certificates.issuers)
 
 
 def _list_issuers(
@@ -230,14 +240,14 @@ def _write_issuers(
 
 
 def _record_unused_certificates(
-    manifest: Manifest, issued: IssuedCertificates, now: str
+    manifest: Manifest, issued_certificates: IssuedCertificates, now: str
 ) -> Manifest:
     """Record the certificates that were not used because another one has the same dates."""
     noted = {entry.about for entry in manifest.log}
-    for request_id, certificate in issued.passed_over:
+    for request_id, certificate in issued_certificates.passed_over:
         description = _describe_certificate(request_id, certificate.serial_hex, certificate.sha256)
         if description not in noted:
-            manifest = manifest.with_event(DISPLACED[1], description, at=now)
+            manifest = manifest.with_event(DISPLACED[1], description, now=now)
     return manifest
 
 
@@ -258,27 +268,27 @@ def _describe_certificate(request_id: str, serial: str, sha256: str) -> str:
 
 
 def _choose_placement(
-    issued: IssuedCertificate, manifest: Manifest, *, is_current: bool
+    issued_certificate: IssuedCertificate, manifest: Manifest, *, is_current: bool
 ) -> _Placement:
-    record = manifest.by_id.get(issued.request_id)
+    record = manifest.by_id.get(issued_certificate.request_id)
     recorded = record.issued if record is not None else None
-    is_recorded = recorded is not None and recorded.sha256 == issued.sha256
+    is_recorded = recorded is not None and recorded.sha256 == issued_certificate.sha256
     # A certificate that is already recorded stays in its folder, even if it now has an error.
-    is_refused = is_current and issued.has_errors and not is_recorded
-    stem = f"{FOLDER}/{issued.request_id}"
+    is_refused = is_current and issued_certificate.has_errors and not is_recorded
+    stem = f"{FOLDER}/{issued_certificate.request_id}"
     if is_refused:
-        stem = f"{REFUSED}/{issued.request_id}-{issued.sha256[:8]}"
+        stem = f"{REFUSED}/{issued_certificate.request_id}-{issued_certificate.sha256[:8]}"
     elif not is_current:
-        stem = f"archive/{issued.request_id}-g{issued.generation}"
-    has_chain = bool(issued.path) and not is_refused
+        stem = f"archive/{issued_certificate.request_id}-g{issued_certificate.generation}"
+    has_chain = bool(issued_certificate.path) and not is_refused
     return _Placement(
-        issued=issued,
+        issued=issued_certificate,
         is_current=is_current,
         is_refused=is_refused,
         leaf_name=f"{stem}.cer",
         chain_name=f"{stem}.chain.pem" if has_chain else "",
-        leaf=to_pem([issued.der]),
-        chain=to_pem(issued.chain) if has_chain else b"",
+        leaf=to_pem([issued_certificate.der]),
+        chain=to_pem(issued_certificate.chain) if has_chain else b"",
     )
 
 
@@ -327,9 +337,9 @@ def _must_be_stored(
         )
     if recorded is None or recorded.sha256 != placement.issued.sha256:
         return True
-    if not _is_intact(folder, recorded.file, recorded.file_sha256):
+    if not _is_file_intact(folder, recorded.file, recorded.file_sha256):
         return True
-    if placement.is_current and _has_changed(
+    if placement.is_current and _has_evaluation_changed(
         recorded, _build_evaluation_on_record(placement, part, ""), manifest_format
     ):
         return True
@@ -338,20 +348,20 @@ def _must_be_stored(
     )
 
 
-def _is_intact(folder: Path, name: str, digest: str) -> bool:
+def _is_file_intact(folder: Path, name: str, digest: str) -> bool:
     data = _read_existing_file(folder, name)
     return bool(data) and (not digest or hashlib.sha256(data).hexdigest() == digest)
 
 
-def _has_changed(
-    recorded: IssuedRecord, evaluation: RecordedEvaluation, manifest_format: str
+def _has_evaluation_changed(
+    issued_record: IssuedRecord, evaluation: RecordedEvaluation, manifest_format: str
 ) -> bool:
-    before = recorded.judgement
+    before = issued_record.judgement
     if before is not None:
         return replace(before, judged_at="", others=evaluation.others) != evaluation
     # The first record format contains only the codes of the findings. The files in the folder
     # contain all other data except the rejected issuers.
-    codes = set(recorded.findings) - set(_TOLD_ONCE)
+    codes = set(issued_record.findings) - set(_TOLD_ONCE)
     new_codes = {finding.code for finding in evaluation.findings}
     return (
         manifest_format != FIRST_FORMAT
@@ -374,7 +384,9 @@ def _build_evaluation_on_record(
     findings = tuple(finding for finding in issued.findings if finding.code not in _TOLD_ONCE)
     entry = generation.plan or PlannedEntry(id=issued.request_id)
     accepted = issued.accepted
-    return to_record(issued.certificate, path, findings, entry, accepted, evaluated_at=evaluated_at)
+    return build_evaluation_record(
+        issued.certificate, path, findings, entry, accepted, evaluated_at=evaluated_at
+    )
 
 
 def _read_existing_file(folder: Path, name: str) -> bytes:
@@ -407,7 +419,7 @@ def _store_certificates(
         before = record.issued if placement.is_current and not placement.is_refused else None
         if before is not None and before.sha256 != placement.issued.sha256:
             description = _describe_certificate(record.id, before.serial, before.sha256)
-            manifest = manifest.with_event(DISPLACED[0], description, at=stored_at)
+            manifest = manifest.with_event(DISPLACED[0], description, now=stored_at)
         records[record.id] = _update_record(record, placement, moved, stored_at)
     return manifest.with_records(records.values())
 
@@ -512,13 +524,13 @@ def _update_record(
             same_chain = record.issued.chain_sha256 in ("", received.chain_sha256)
             if same_chain:
                 return replace(record, issued=received)
-    return record.with_issued(received, at=received_at, generation=issued.generation)
+    return record.with_issued_certificate(received, at=received_at, generation=issued.generation)
 
 
-def _update_paths(issued: IssuedRecord, moved_files: Mapping[str, str]) -> IssuedRecord:
+def _update_paths(issued_record: IssuedRecord, moved_files: Mapping[str, str]) -> IssuedRecord:
     """Return a record with updated paths after its files were moved."""
     return replace(
-        issued,
-        file=moved_files.get(issued.file, issued.file),
-        chain=moved_files.get(issued.chain, issued.chain),
+        issued_record,
+        file=moved_files.get(issued_record.file, issued_record.file),
+        chain=moved_files.get(issued_record.chain, issued_record.chain),
     )

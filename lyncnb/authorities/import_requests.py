@@ -19,7 +19,7 @@ from ..base.disk import files
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.pasted_text import shown
 from ..base.records import JsonSerializable
-from ..base.shown.tables import Table, columns, count_of
+from ..base.shown.tables import Table, columns, format_count
 from ..errors import BundleError, OptionsError, Problem, ReturnedFileError
 from ..pki.csr import CertificationRequest, parse_request
 from ..pki.keys import find_key_difference
@@ -118,10 +118,10 @@ class ReceivedRequests(Table, JsonSerializable):
         pending = sum(
             record.state == "planned" and bool(record.key_holder) for record in self.bundle.requests
         )
-        parts = [f"{count_of(len(self.requests), 'request')}: {counts}"]
+        parts = [f"{format_count(len(self.requests), 'request')}: {counts}"]
         if pending:
             parts.append(
-                f"you must still create {count_of(pending, 'request')} on another computer"
+                f"you must still create {format_count(pending, 'request')} on another computer"
             )
         return "; ".join(parts)
 
@@ -139,7 +139,7 @@ class ReceivedRequests(Table, JsonSerializable):
             lines.append(", ".join(parts))
         for code, reason in self.accepted.items():
             lines.append(f"accepted: {code}: {reason}")
-        lines += [group.to_text() for group in group_findings(self.findings, by_subject=False)]
+        lines += [group.to_text() for group in group_findings(self.findings, is_by_subject=False)]
         lines.append(self.summary())
         return "\n".join(lines) + "\n"
 
@@ -148,9 +148,9 @@ def describe_unverified_keys(key_holders: Iterable[str]) -> list[str]:
     """Yield a line for each computer where you must check whether its keys are exportable."""
     return [
         (
-            f"lyncnb cannot verify that {count_of(number, 'key')} on {holder} can be exported; the "
-            f"scripts check this on {holder}. Check the output of the scripts before you send the "
-            "requests to the CA."
+            f"lyncnb cannot verify that {format_count(number, 'key')} on {holder} can be exported; "
+            f"the scripts check this on {holder}. Check the output of the scripts before you send "
+            "the requests to the CA."
         )
         for holder, number in Counter(filter(None, key_holders)).items()
     ]
@@ -215,7 +215,7 @@ def receive_requests(
     # request folder.
     read_manifest(path)
     with record_changes(
-        path, "receive --request", now=now, wait_seconds=lock_seconds, repairs=True
+        path, "receive --request", now=now, wait_seconds=lock_seconds, is_repair=True
     ):
         survey, manifest = take_survey(path), read_manifest(path)
         reject_problems(path, survey.problems)
@@ -303,7 +303,7 @@ def _explain_missing_request(file: ReturnedFile) -> str:
 
 
 def _evaluate_request(
-    request: _FoundRequest, manifest: Manifest, computer: str, accepted: Mapping[str, str]
+    request: _FoundRequest, manifest: Manifest, computer: str, acceptance_reasons: Mapping[str, str]
 ) -> ReceivedRequest:
     """Find the planned certificate for a request, and decide whether to keep the request."""
     record = _find_record(request, manifest)
@@ -324,7 +324,9 @@ def _evaluate_request(
     holder = computer or request.request.computer or record.key_holder
     is_there = record.csr_sha256 == request.request.csr_sha256
     findings = list(
-        downgrade_accepted_errors(compare_request(request.request.content, record.plan), accepted)
+        downgrade_accepted_errors(
+            compare_request(request.request.content, record.plan), acceptance_reasons
+        )
     )
     if request.request.has_valid_signature() is False:
         findings.insert(
@@ -441,7 +443,7 @@ def _record_request(
         f"{record.id} generation {record.generation}: {evaluated_request.file}, "
         f"{_describe_differences(evaluated_request)}"
     )
-    return manifest.with_records([new]).with_event("request-received", description, at=imported_at)
+    return manifest.with_records([new]).with_event("request-received", description, now=imported_at)
 
 
 def _describe_differences(evaluated_request: ReceivedRequest) -> str:

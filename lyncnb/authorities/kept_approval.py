@@ -23,8 +23,8 @@ from ..request_folder.request_record import PlanOnRecord
 #: The paths of the stored plan and signature, relative to the request folder.
 PLAN, SIGNATURE = "approved-plan.json", "approved-plan.json.sig"
 
-# The largest sizes to read. A plan with 100,000 certificates has about 100 MB, and a signature has
-# less than 1 kB.
+# The largest sizes to read. A plan with 100,000 certificates is about 100 MB in size, and a
+# signature is smaller than 1 kB.
 _LARGEST = 1 << 30
 _HINT = (
     "restore approved-plan.json and approved-plan.json.sig from a backup, or run this command "
@@ -128,7 +128,7 @@ def read_approved_plan(
 
 
 def _verify_signature(
-    folder: Path, last_saved: PlanOnRecord, allowed_signers: bytes | None
+    folder: Path, last_saved_plan: PlanOnRecord, allowed_signers: bytes | None
 ) -> tuple[bytes, tuple[str, ...]]:
     """Verify the signature of the stored plan, and return the plan and the notes."""
     present = dict(_read_files(folder))
@@ -139,7 +139,7 @@ def _verify_signature(
             )
     data, signature = present[PLAN], present[SIGNATURE]
     key = ssh_signatures.find_signing_key(data, signature, namespace=NAMESPACE)
-    of_key = [approval for approval in last_saved.approvals if approval.key == key]
+    of_key = [approval for approval in last_saved_plan.approvals if approval.key == key]
     digest = hashlib.sha256(signature).hexdigest()
     if not of_key:
         raise ApprovalError(
@@ -154,7 +154,7 @@ def _verify_signature(
         raise ApprovalError(
             "the signature differs from the signature that lyncnb verified", hint=_HINT
         )
-    if f'"sha256": "{last_saved.sha256}"'.encode() not in data[-100:]:
+    if f'"sha256": "{last_saved_plan.sha256}"'.encode() not in data[-100:]:
         raise ApprovalError(
             "the signature is for a different plan, not for the plan on record",
             hint=_HINT,

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
-from ..base.shown.tables import count_of, join_first
+from ..base.shown.tables import format_count, join_first_texts
 from ..base.terminal import quote_argument
 
 _NAMED = 3
@@ -82,7 +82,7 @@ def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
         names = " ".join(row.id for row in matching_rows[:_NAMED])
         yield (
             f"Ask the CA to revoke {_describe_certificates(matching_rows)} (serial number "
-            f"{join_first(serials, _NAMED)}). Then record the revocation: lyncnb deployed "
+            f"{join_first_texts(serials, _NAMED)}). Then record the revocation: lyncnb deployed "
             f"{quoted_folder} {names} --revoked"
         )
     if matching_rows := [row for row in rows if row.is_revoked and not row.revoke]:
@@ -108,13 +108,13 @@ def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[st
     for state, kind in (("expired", "expired certificates"), ("expiring", "certificates now")):
         if ids := [row.id for row in due_here if row.state == state]:
             yield (
-                f"Renew {kind} ({join_first(ids, _NAMED)}): "
+                f"Renew {kind} ({join_first_texts(ids, _NAMED)}): "
                 f"lyncnb renew {quoted_folder} --due --reason TEXT"
             )
     if elsewhere := [row for row in due if row.key_holder]:
         yield (
             f"Renew {_describe_certificates(elsewhere)} on the computer that has the private key, "
-            f"e.g. {elsewhere[0].key_holder}: lyncnb steps TOPOLOGY --request-on-server -o "
+            f"for example {elsewhere[0].key_holder}: lyncnb steps TOPOLOGY --request-on-server -o "
             f"{quoted_folder} "
             f"--renew {elsewhere[0].id} --reason TEXT"
         )
@@ -123,9 +123,9 @@ def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[st
             server for row in late for server in row.servers if server not in row.has_next
         )
         yield (
-            f"No valid certificate on {join_first(list(servers), _NAMED)}: "
+            f"No valid certificate on {join_first_texts(list(servers), _NAMED)}: "
             f"{_describe_certificates(late)}. The state of the new certificate is "
-            f"{join_first(list(dict.fromkeys(row.under_way for row in late)), _NAMED)}."
+            f"{join_first_texts(list(dict.fromkeys(row.under_way for row in late)), _NAMED)}."
         )
 
 
@@ -143,7 +143,8 @@ def find_stage(row: StatusRow) -> str:
 def _describe_certificates(rows: Sequence[StatusRow]) -> str:
     if len(rows) == 1:
         return rows[0].id
-    return f"{count_of(len(rows), 'certificate')} ({join_first([r.id for r in rows], _NAMED)})"
+    ids = join_first_texts([row.id for row in rows], _NAMED)
+    return f"{format_count(len(rows), 'certificate')} ({ids})"
 
 
 def _describe_install(rows: Sequence[StatusRow], quoted_folder: str) -> str:

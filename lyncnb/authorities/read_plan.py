@@ -106,7 +106,7 @@ def read_folder_options(folder: Path, manifest: Manifest) -> PlanOptions | None:
 
 
 def build_folder_origin(folder: Path, manifest: Manifest) -> Origin:
-    """Return what a document about a request folder states about its source.
+    """Return the origin of a document about a request folder.
 
     It is the origin of the plan, with the folder's last change.
     """

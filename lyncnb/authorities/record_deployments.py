@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from ..base.arguments import check_type
 from ..base.records import JsonSerializable
 from ..base.shown.frames import Kind
-from ..base.shown.tables import Table, columns, count_of
+from ..base.shown.tables import Table, columns, format_count
 from ..errors import BundleError, OptionsError, Problem
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import reject_problems, take_survey
@@ -31,7 +31,7 @@ from ..request_folder.request_record import (
     Revocation,
     build_deployments,
 )
-from .certificates_on_record import load_issued
+from .certificates_on_record import load_issued_certificates
 from .named_requests import NamedRequest, find_named_requests
 from .summary_files import refresh_summary_files
 from .survey.server_reports import ServerReport, read_server_reports
@@ -92,7 +92,7 @@ class RecordedDeployments(Table, JsonSerializable):
 
     def summary(self) -> str:
         """Return a sentence with the number of new records."""
-        number = count_of(self.changes, "generation") if self.changes else "nothing new"
+        number = format_count(self.changes, "generation") if self.changes else "nothing new"
         return f"{self.folder}: {number} recorded"
 
     def to_text(self) -> str:
@@ -242,7 +242,7 @@ def _find_errors(
         if today is None and deployment_date == now.date()
         else datetime.combine(deployment_date, time(23, 59, 59), UTC)
     )
-    issued = load_issued(bundle, today=evaluated_at)
+    issued = load_issued_certificates(bundle, today=evaluated_at)
     return {
         certificate.request_id: next(
             (f.message for f in certificate.findings if f.severity == "error"), ""
@@ -341,12 +341,12 @@ class _DeploymentRun:
         for match in matches:
             record = self.records.get(match.record.id, match.record)
             requested = [part for part in record.generations if part.revocation is not None]
-            before = record.covering
+            before = record.covering_certificate
             if before is not None and before.revocation is not None:
                 if revocation := self._build_revocation(
                     record.id, 0, before.revocation, before.serial
                 ):
-                    self.records[record.id] = record.with_covering(
+                    self.records[record.id] = record.with_covering_certificate(
                         replace(before, revocation=revocation)
                     )
             elif not requested:
@@ -422,12 +422,12 @@ class _DeploymentRun:
         return self._find_error(record, newest) if newest else "no certificate was received"
 
     def _is_deployed_everywhere(
-        self, record: RequestRecord, generation: Generation, issued: IssuedRecord
+        self, record: RequestRecord, generation: Generation, issued_record: IssuedRecord
     ) -> bool:
         has = {
             deployment.server
             for deployment in generation.every_deployment
-            if deployment.certificate == issued.sha256
+            if deployment.certificate == issued_record.sha256
         }
         servers = list_servers_for(record, generation)
         is_shared = (generation.plan or record.plan).shared_by == "deployment"
@@ -440,7 +440,7 @@ class _DeploymentRun:
         servers: Sequence[str],
         *,
         day: str = "",
-        seen_in: str = "",
+        report_name: str = "",
     ) -> None:
         """Record that a generation is installed on the specified servers, or on all servers.
 
@@ -460,14 +460,14 @@ class _DeploymentRun:
                 f"{record.id}: the certificate is valid from {start_date}, which is after {day}"
             )
             hint = "specify the date on which the certificate was installed on the servers"
-            self.problems.append(Problem(message=message, file=seen_in, hint=hint))
+            self.problems.append(Problem(message=message, file=report_name, hint=hint))
             return
         servers = servers or list_servers_for(record, part)
         present = {deployment.server: deployment for deployment in part.every_deployment}
         superseded = _find_superseded_servers(record, part)
         # A recorded date can be corrected only if the certificate is installed on all servers that
         # the user specified.
-        corrects = self.corrects and not seen_in and present.keys() >= set(servers)
+        corrects = self.corrects and not report_name and present.keys() >= set(servers)
         new = [
             server
             for server in servers
@@ -488,15 +488,19 @@ class _DeploymentRun:
         if not new:
             first = max((present[server].on for server in servers), default=day)
             self._add_result(
-                record.id, part.generation, _ALREADY, servers, first, issued.serial, seen_in
+                record.id, part.generation, _ALREADY, servers, first, issued.serial, report_name
             )
             return
         unchanged = tuple(deployment for name, deployment in present.items() if name not in new)
-        added = build_deployments(issued, new, date_text=day, recorded_at=self.now, seen_in=seen_in)
+        added = build_deployments(
+            issued, new, date_text=day, recorded_at=self.now, seen_in=report_name
+        )
         self.records[record.id] = record.with_generation(
             part.generation, deployments=(*unchanged, *added)
         )
-        self._add_result(record.id, part.generation, _RECORDED, new, day, issued.serial, seen_in)
+        self._add_result(
+            record.id, part.generation, _RECORDED, new, day, issued.serial, report_name
+        )
 
     def _record_server_report(self, report: ServerReport) -> None:
         unmatched = set(report.thumbprints)
@@ -573,7 +577,7 @@ class _DeploymentRun:
             details = {"server": server, "on": report.at[:10], "note": f"seen in {report.source}"}
             self.withdrawn.append(Event(UNDEPLOYED, record.id, later.generation, **details))
         self._record_generation(
-            record, generation, (server,), day=report.at[:10], seen_in=report.source
+            record, generation, (server,), day=report.at[:10], report_name=report.source
         )
 
     def _add_result(
@@ -584,7 +588,7 @@ class _DeploymentRun:
         servers: Sequence[str],
         iso_date: str,
         serial: str,
-        seen_in: str = "",
+        report_name: str = "",
     ) -> None:
         deployment = RecordedDeployment(
             id=name,
@@ -593,7 +597,7 @@ class _DeploymentRun:
             servers=tuple(servers),
             on=iso_date,
             serial=serial,
-            seen_in=seen_in,
+            seen_in=report_name,
         )
         if deployment not in self.recorded:
             self.recorded.append(deployment)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ..base.records import JsonSerializable
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from ..errors import Problem
 from ..request_folder.manifest import NAME, Manifest
 from ..request_folder.request_record import PlanOnRecord
@@ -74,15 +74,17 @@ class SavedPlanStatus(JsonSerializable):
         )
         if not self.follows:
             return f"the folder differs from {plan} ({by})"
-        requests = count_of(self.requests, "request")
+        requests = format_count(self.requests, "request")
         if self.covered:
             requests = f"{requests} (plus {self.covered:,} that installed certificates cover)"
         parts = [
             f"{requests} as in {plan} ({by})",
-            f"{count_of(self.certificates, 'certificate')} received",
+            f"{format_count(self.certificates, 'certificate')} received",
         ]
         if self.refused:
-            parts.append(f"lyncnb refused the certificates of {count_of(self.refused, 'request')}")
+            parts.append(
+                f"lyncnb refused the certificates of {format_count(self.refused, 'request')}"
+            )
         elif self.certificates:
             parts.append("the certificates match the plan")
         return "; ".join(parts)
@@ -94,7 +96,7 @@ class SavedPlanStatus(JsonSerializable):
 
 
 def compare_with_saved_plan(
-    manifest: Manifest, issued: IssuedCertificates
+    manifest: Manifest, issued_certificates: IssuedCertificates
 ) -> SavedPlanStatus | None:
     """Compare a request folder with the saved plan of its latest requests.
 
@@ -113,7 +115,7 @@ def compare_with_saved_plan(
         follows = compute_recorded_digest(manifest) == plan.plan_sha256
     present = [record for record in manifest.requests if record.state != "retired"]
     covered = sum(record.covered is not None for record in present)
-    refused = issued.refusals
+    refused = issued_certificates.refusals
     return SavedPlanStatus(
         plan=plan,
         follows=follows,

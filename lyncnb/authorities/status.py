@@ -20,7 +20,7 @@ from ..base.planned_entry import PlannedEntry
 from ..base.records import JsonSerializable
 from ..base.renewal_days import RenewalTerms
 from ..base.shown.frames import Kind
-from ..base.shown.tables import Table, columns, count_of, join_first
+from ..base.shown.tables import Table, columns, format_count, join_first_texts
 from ..base.times import convert_to_time
 from ..errors import Problem
 from ..reports.timeline_figure import DatedFact
@@ -55,7 +55,7 @@ from ..request_folder.unrecorded import (
 )
 from ..rules.returned_rules import list_returned_checks
 from .altered_entries import find_altered_entries
-from .certificates_on_record import load_issued
+from .certificates_on_record import load_issued_certificates
 from .kept_approval import verify_approval
 from .next_steps import list_next_steps
 from .returned.issued import IssuedCertificates
@@ -294,7 +294,9 @@ class FolderStatus(Table, JsonSerializable):
         counted = ", ".join(f"{number:,} {state}" for state, number in self.counts().items())
         verb = "needs" if len(self.problems) == 1 else "need"
         wrong = (
-            f"; {count_of(len(self.problems), 'file')} {verb} attention" if self.problems else ""
+            f"; {format_count(len(self.problems), 'file')} {verb} attention"
+            if self.problems
+            else ""
         )
         return f"folder {self.folder} on {self.today}: {counted or 'no requests'}{wrong}"
 
@@ -336,7 +338,9 @@ def folder_status(
     history = read_history(path)
     manifest = read_manifest(path)
     evaluated_at = convert_to_time(today) if today is not None else datetime.now(UTC)
-    issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=evaluated_at)
+    issued = load_issued_certificates(
+        RequestBundle(folder=path, manifest=manifest), today=evaluated_at
+    )
     problems = _find_problems(survey, manifest, issued)
     # A file can change between two checks, because a command is running. Only a problem that the
     # second check also finds is real.
@@ -346,7 +350,9 @@ def folder_status(
         # A running command records a file in the manifest only after it has received or written the
         # file.
         if manifest != before:
-            issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=evaluated_at)
+            issued = load_issued_certificates(
+                RequestBundle(folder=path, manifest=manifest), today=evaluated_at
+            )
         problems = _find_problems(survey, manifest, issued)
     standing = compare_with_saved_plan(manifest, issued)
     strays = standing.problem if standing else None
@@ -390,10 +396,10 @@ def list_next_steps_from_manifest(
         The evaluation time; the default is the current time.
     """
     terms = read_renewal_terms(Path(folder), manifest)
-    return list_next_steps(folder, list_rows_on_record(manifest, terms, today=today))
+    return list_next_steps(folder, list_recorded_states(manifest, terms, today=today))
 
 
-def list_rows_on_record(
+def list_recorded_states(
     manifest: Manifest, terms: RenewalTerms, *, today: date | None = None
 ) -> Iterator[RequestStatus]:
     """Return the state of each planned certificate from the manifest's records alone.
@@ -415,12 +421,12 @@ def list_rows_on_record(
 
 
 def _find_problems(
-    survey: Survey, manifest: Manifest, issued: IssuedCertificates
+    survey: Survey, manifest: Manifest, issued_certificates: IssuedCertificates
 ) -> tuple[Problem, ...]:
     problems = [
         *survey.problems,
         *find_plan_problems(survey.folder, manifest),
-        *_find_altered_files(manifest, issued),
+        *_find_altered_files(manifest, issued_certificates),
         *report_shared_keys(manifest),
     ]
     problems += report_unrecorded_requests(survey, manifest)
@@ -437,7 +443,7 @@ def _find_problems(
     # While a passphrase is being changed, some key files differ from the record because they use
     # the new passphrase.
     changed = [item for item in problems if item.message == CHANGED and item.file.endswith(".key")]
-    names = join_first([item.file for item in changed], _NAMES_SHOWN) or "none"
+    names = join_first_texts([item.file for item in changed], _NAMES_SHOWN) or "none"
     rekeying = Problem(
         message=f"the passphrase change that started at {manifest.rekeying} is incomplete; keys "
         f"that already use the new passphrase: {names}",
@@ -447,10 +453,12 @@ def _find_problems(
     return (rekeying, *(item for item in problems if item not in changed))
 
 
-def _find_altered_files(manifest: Manifest, issued: IssuedCertificates) -> Iterator[Problem]:
+def _find_altered_files(
+    manifest: Manifest, issued_certificates: IssuedCertificates
+) -> Iterator[Problem]:
     """Return the certificate files and packages that are unreadable or differ from the record."""
     packages = {record.package.file for record in manifest.requests if record.package is not None}
-    for name, message in sorted(issued.exchanged.items()):
+    for name, message in sorted(issued_certificates.exchanged.items()):
         code = "package-exchanged" if name in packages else "file-exchanged"
         description = CHANGED if message.startswith(name) else message
         yield Problem(message=description, file=name, hint=list_returned_checks()[code].hint)
@@ -482,7 +490,7 @@ def _list_notes(
     if unfinished:
         yield (
             "lyncnb request was interrupted and left incomplete files for "
-            f"{count_of(len(unfinished), 'request')}. To complete these requests, run the "
+            f"{format_count(len(unfinished), 'request')}. To complete these requests, run the "
             "command again"
         )
     packages = [
@@ -491,16 +499,16 @@ def _list_notes(
     missing = [path for path in packages if files.is_missing(survey.folder / path)]
     if missing:
         yield (
-            f"missing from the folder: {count_of(len(missing), 'package')}, e.g. {missing[0]}. To "
-            "write missing packages again, run lyncnb pfx. If the servers already have the "
-            "packages, run: lyncnb purge --deployed ID"
+            f"missing from the folder: {format_count(len(missing), 'package')}, for example "
+            f"{missing[0]}. To write missing packages again, run lyncnb pfx. If the servers "
+            "already have the packages, run: lyncnb purge --deployed ID"
         )
     yield from _report_keys_on_other_computers(manifest)
     yield from _report_covered_certificates(manifest, now)
     yield from _report_deployed_keys(survey, manifest)
     if count := count_unverified_keys(manifest):
         yield (
-            f"lyncnb has not verified {count_of(count, 'key')} yet. The next command "
+            f"lyncnb has not verified {format_count(count, 'key')} yet. The next command "
             "that uses the passphrase checks whether each key belongs to its request"
         )
     is_reported = any(problem.file == PLAN_NAME for problem in problems)
@@ -529,11 +537,11 @@ def _report_deployed_keys(survey: Survey, manifest: Manifest) -> Iterator[str]:
     if not deployed:
         return
     secret_files = list_possible_secrets(survey, manifest, deployed)
-    yield f"deployed: {count_of(len(deployed), 'request')}; " + (
+    yield f"deployed: {format_count(len(deployed), 'request')}; " + (
         (
-            f"{count_of(len(secret_files), 'file')} may still contain private keys for deployed "
-            f"certificates, e.g. {secret_files[0]}; lyncnb purge FOLDER lists the files that you "
-            "can remove"
+            f"{format_count(len(secret_files), 'file')} may still contain private keys for "
+            f"deployed certificates, for example {secret_files[0]}; lyncnb purge FOLDER lists the "
+            "files that you can remove"
         )
         if secret_files
         else (
@@ -554,18 +562,19 @@ def _report_keys_on_other_computers(manifest: Manifest) -> Iterator[str]:
             holders.setdefault(record.key_holder, []).append(record)
     if at_set_up:
         yield (
-            f"lyncnb does not request {count_of(len(at_set_up), 'certificate')} in advance, e.g. "
-            f"{at_set_up[0]}. Request each certificate when you set up its server"
+            f"lyncnb does not request {format_count(len(at_set_up), 'certificate')} in advance, "
+            f"for example {at_set_up[0]}. Request each certificate when you set up its server"
         )
     for holder, records in holders.items():
         created_count = sum(record.is_written for record in records)
         missing_count = len(records) - created_count
         if created_count:
-            yield f"the private key exists only on {holder}: {count_of(created_count, 'request')}"
+            requests = format_count(created_count, "request")
+            yield f"the private key exists only on {holder}: {requests}"
         if missing_count:
             yield (
-                f"on {holder}, request {count_of(missing_count, 'certificate')} with the scripts "
-                "in steps/. Then import the requests: lyncnb receive FOLDER --request FILE"
+                f"on {holder}, request {format_count(missing_count, 'certificate')} with the "
+                "scripts in steps/. Then import the requests: lyncnb receive FOLDER --request FILE"
             )
 
 
@@ -596,16 +605,23 @@ def _report_covered_certificates(manifest: Manifest, now: datetime) -> Iterator[
 
 
 def _list_statuses(
-    manifest: Manifest, issued: IssuedCertificates, today: datetime, terms: RenewalTerms
+    manifest: Manifest,
+    issued_certificates: IssuedCertificates,
+    today: datetime,
+    terms: RenewalTerms,
 ) -> Iterator[RequestStatus]:
-    refused = issued.refusals
+    refused = issued_certificates.refusals
     faulty = {
-        certificate.request_id for certificate in issued.certificates if certificate.has_faults
+        certificate.request_id
+        for certificate in issued_certificates.certificates
+        if certificate.has_faults
     }
     expired_ids = {
-        certificate.request_id for certificate in issued.certificates if certificate.has_errors
+        certificate.request_id
+        for certificate in issued_certificates.certificates
+        if certificate.has_errors
     } - faulty
-    expired_ids -= {certificate.request_id for certificate in issued.open_refusals}
+    expired_ids -= {certificate.request_id for certificate in issued_certificates.open_refusals}
     lives = [find_generations(record) for record in manifest.requests]
     for life in lives:
         name = life.record.id

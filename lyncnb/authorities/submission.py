@@ -22,7 +22,7 @@ from ..base.records import JsonSerializable, RecordReader
 from ..base.shown.frames import Kind
 from ..base.shown.html_page import render_template
 from ..base.shown.origin import UNKNOWN, Origin
-from ..base.shown.tables import columns, count_of
+from ..base.shown.tables import columns, format_count
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, RulesError
 from ..request_folder.generations import ToRevoke
@@ -144,7 +144,7 @@ def parse_handover_wording(text: str) -> Wordings:
     Raises
     ------
     RulesError
-        If the file has errors; the error lists all of them, e.g. in ``internal.steps``.
+        If the file has errors; the error lists all of them, for example in ``internal.steps``.
     """
     name = "handover_wording.toml"
     try:
@@ -182,7 +182,7 @@ class Cover:
         # The product names in the texts, each with the corresponding name of the current product.
         str
     )
-    # This function replaces each source in the texts with the corresponding document about the
+    # A function that replaces each source in the texts with the corresponding document about the
     # current product.
     source: Callable[[str], str] = str
 
@@ -239,7 +239,7 @@ def write_part_page(part: Part, *, cover: Cover) -> str:
     today = cover.today or load_ca_rules().as_of
     filled = {
         "template": part.template,
-        "requests": count_of(len(part.requests), "certificate request"),
+        "requests": format_count(len(part.requests), "certificate request"),
         "product": cover.product,
         "config": part.config or r"HOST\CA NAME",
         "lifetimes": _describe_lifetimes(part.ca, today),
@@ -320,12 +320,12 @@ def _describe_lifetimes(ca: str, today: date) -> str:
     return f"{', or '.join(words)}."
 
 
-def _list_validation_types(today: date, *, only_the_name_itself: bool) -> list[str]:
+def _list_validation_types(today: date, *, validates_only_one_name: bool) -> list[str]:
     """Describe the types of domain control validation for public CAs, with their end dates."""
     last: dict[str, date] = {}
     for method in load_ca_rules().methods:
         end = method.until or date.max
-        if method.only_the_name_itself == only_the_name_itself and end > today:
+        if method.only_the_name_itself == validates_only_one_name and end > today:
             last[method.by] = max(end - timedelta(days=1), last.get(method.by, date.min))
     always = date.max - timedelta(days=1)
     latest_first = sorted(last.items(), key=lambda item: (-item[1].toordinal(), item[0]))
@@ -351,8 +351,8 @@ def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
         for name in map(DnsName, record.plan.san):
             domain = name.removeprefix("*.") if each_name else str(name.registered_domain or name)
             names.setdefault(domain, set()).add(str(name))
-    domain_methods = "; ".join(_list_validation_types(today, only_the_name_itself=False))
-    single = "; ".join(_list_validation_types(today, only_the_name_itself=True))
+    domain_methods = "; ".join(_list_validation_types(today, validates_only_one_name=False))
+    single = "; ".join(_list_validation_types(today, validates_only_one_name=True))
     for domain, domain_names in sorted(names.items()):
         is_wildcard = any(name.startswith("*.") for name in domain_names)
         methods = domain_methods
@@ -363,7 +363,7 @@ def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
 
 def _describe_wildcards(today: date) -> str:
     """Describe the methods by which a public CA may validate a wildcard name."""
-    words = _list_validation_types(today, only_the_name_itself=False)
+    words = _list_validation_types(today, validates_only_one_name=False)
     return f"The CA can validate a wildcard name by {', '.join(words[:-1])} or {words[-1]}."
 
 
@@ -371,14 +371,16 @@ def _list_replaced_certificates(
     records: Iterable[RequestRecord],
     wording: Wording,
     texts: Mapping[str, str],
-    rolled_over: frozenset[str],
+    rollover_usages: frozenset[str],
 ) -> Iterator[ReplacedLine]:
     """Yield the certificates for earlier generations. The latest of each request comes first."""
     for record in records:
         for generation in reversed(record.archived):
             if generation.issued is not None and generation.revocation is None:
                 text = (
-                    wording.revoke if rolled_over.isdisjoint(record.plan.usages) else wording.keep
+                    wording.revoke
+                    if rollover_usages.isdisjoint(record.plan.usages)
+                    else wording.keep
                 )
                 yield ReplacedLine(
                     request=record.id,
@@ -466,7 +468,7 @@ def check_template_name(template: str) -> None:
     if not _TEMPLATE.fullmatch(template) or template != template.strip():
         raise OptionsError(
             f"{shown(template)} is not a valid certificate template name",
-            hint="use the template's name, not its display name, e.g. WebServer",
+            hint="use the template's name, not its display name, for example WebServer",
         )
 
 
@@ -485,7 +487,7 @@ def check_sender_text(sender: str) -> None:
     if len(sender) > _LONGEST_SENDER or not all(sign.isprintable() for sign in sender):
         raise OptionsError(
             f"{shown(sender)} is not a valid sender",
-            hint="use one line of text, e.g. Ana Li, Contoso IT, ana@contoso.com",
+            hint="use one line of text, for example Ana Li, Contoso IT, ana@contoso.com",
         )
 
 
@@ -500,16 +502,16 @@ def check_ca_config(config: str) -> None:
     if config and not _CONFIG.fullmatch(config):
         raise OptionsError(
             f"{shown(config)} is not a valid configuration string of an AD CS CA",
-            hint="use the form that certutil shows, e.g. ca01.contoso.com\\Contoso Issuing CA 1",
+            hint="use the form that certutil shows, for example ca01.contoso.com\\Contoso CA 1",
         )
 
 
-def build_submit_script(stems: Iterable[str], *, template: str, config: str = "") -> bytes:
+def build_submit_script(file_stems: Iterable[str], *, template: str, config: str = "") -> bytes:
     """Return ``submit.cmd``, a script that submits each request once and retrieves certificates.
 
     Parameters
     ----------
-    stems : iterable of str
+    file_stems : iterable of str
         n names of files in ``csr`` without ``.csr``; the output files have the same names.
     template, config : str
         Checked by :func:`check_template_name` and :func:`check_ca_config`. Without a configuration
@@ -529,7 +531,7 @@ def build_submit_script(stems: Iterable[str], *, template: str, config: str = ""
     check_template_name(template)
     check_ca_config(config)
     calls = []
-    for stem in stems:
+    for stem in file_stems:
         if not _STEM.fullmatch(stem):
             raise OptionsError(
                 f"{shown(stem)} is not a valid name for a request file",

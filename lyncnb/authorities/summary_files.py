@@ -145,7 +145,7 @@ def build_planned_summary(folder: Path, manifest: Manifest) -> Summary:
     """
     plan, findings = build_plan_on_record(manifest, read_plan_bytes(folder, manifest))
     shown_findings = Findings(
-        tuple(_mark_accepted(findings, manifest, plan.rules)), findings.judged_on
+        tuple(_mark_accepted_findings(findings, manifest, plan.rules)), findings.judged_on
     )
     summary = build_summary(plan, shown_findings, pictures=True)
     spellings = (
@@ -192,7 +192,9 @@ def _add_rules(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCer
         yield certificate._replace(rule=record.rule) if record and record.rule else certificate
 
 
-def _mark_accepted(findings: Findings, manifest: Manifest, rules: Rules) -> Iterator[Finding]:
+def _mark_accepted_findings(
+    findings: Findings, manifest: Manifest, rules: Rules
+) -> Iterator[Finding]:
     """Add a title to each finding, and the acceptance reason to each accepted error."""
     titles = {code: rule.title for code, rule in list_all_checks(rules).items()}
     of_run = {acceptance.code: acceptance.reason for acceptance in manifest.accepted}

@@ -148,7 +148,7 @@ class DistinguishedName:
 
     def to_rfc4514(self) -> str:
         """Return the subject as RFC 4514 text, such as ``CN=pool.contoso.com,O=Contoso,C=US``."""
-        return ",".join(f"{short}={_escape(value)}" for short, value in self.fields())
+        return ",".join(f"{short}={_escape_rfc4514(value)}" for short, value in self.fields())
 
     def __str__(self) -> str:
         return self.to_rfc4514()
@@ -170,16 +170,16 @@ def _validate_fields_except_common_name(*values: str) -> None:
     code = values[-1]
     if code and not (len(code) == 2 and code.isascii() and code.isalpha() and code.isupper()):
         raise ValueError(
-            f"C={shown(code)} is not a country code; enter two uppercase letters, e.g. TW"
+            f"C={shown(code)} is not a country code; enter two uppercase letters, for example TW"
         )
 
 
-def _reject_control_characters(short: str, value: str) -> None:
+def _reject_control_characters(short_name: str, value: str) -> None:
     if not value.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
-        raise ValueError(f"{short}={shown(value)} contains a control character")
+        raise ValueError(f"{short_name}={shown(value)} contains a control character")
 
 
-def _escape(value: str) -> str:
+def _escape_rfc4514(value: str) -> str:
     """Escape special characters in the value of a subject field (RFC 4514 section 2.4)."""
     text = "".join(f"\\{c}" if c in ',+"\\<>;=' else c for c in value)
     if text[:1] in ("#", " "):

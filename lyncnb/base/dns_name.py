@@ -157,7 +157,7 @@ def is_host_name(text: str) -> bool:
 def parse_name(
     text: str, *, allow_wildcard: bool = False, allow_single_label: bool = False
 ) -> tuple[DnsName, tuple[str, ...]]:
-    """Validate a host name, and correct harmless differences in its spelling.
+    """Validate a host name, and normalize harmless differences in its spelling.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def parse_name(
     # A wildcard with a single label, such as *.com, is rejected later, because the label belongs to
     # a registry.
     single = allow_single_label or host != name
-    _reject_number_or_label(labels, bare, allow_single_label=single)
+    _reject_numeric_or_single_label(labels, bare, allow_single_label=single)
     final = ".".join(labels)
     if host != name:
         _reject_registry_wildcard(DnsName(final), bare)
@@ -243,18 +243,18 @@ def _load_registries() -> PublicSuffixList:
 def _reject_non_host_name(text: str) -> None:
     """Raise an error with a hint for text that is clearly not a host name, such as a URL."""
     if not text:
-        raise BadName("the name is empty", "enter a name, e.g. pool01.contoso.com")
+        raise BadName("the name is empty", "enter a name, for example pool01.contoso.com")
     folded = unicodedata.normalize("NFKC", text)
     if "://" in folded:
         host = folded.split("://", 1)[1].partition("/")[0]
         raise BadName(
-            f"{shown(text)} is a URL, not a name", f"enter only the host name, e.g. {host}"
+            f"{shown(text)} is a URL, not a name", f"enter only the host name, for example {host}"
         )
     _reject_address(folded, text)
     if "@" in folded:
         raise BadName(
             f"{shown(text)} is an e-mail or SIP address, not a name",
-            f"enter only the part after the @ sign, e.g. {folded.rpartition('@')[2]}",
+            f"enter only the part after the @ sign, for example {folded.rpartition('@')[2]}",
         )
     if "/" in folded or "\\" in folded:
         raise BadName(
@@ -298,7 +298,7 @@ def _strip_wildcard(name: str, original: str, *, allow_wildcard: bool) -> str:
     if not name.startswith("*.") or "*" in host or not host:
         raise BadName(
             f"{shown(original)} is not a valid wildcard",
-            "use one asterisk as the complete first label, e.g. *.contoso.com",
+            "use one asterisk as the complete first label, for example *.contoso.com",
         )
     if not allow_wildcard:
         raise BadName(
@@ -315,7 +315,7 @@ def _reject_registry_wildcard(parent: DnsName, original: str) -> None:
     if "." not in parent or parent.is_registry:
         raise BadName(
             f"{shown(original)} would cover the names of all organizations under {parent}",
-            "use a wildcard in your own domain, e.g. *.contoso.com",
+            "use a wildcard in your own domain, for example *.contoso.com",
         )
 
 
@@ -359,11 +359,13 @@ def _to_ascii_label(label: str, original: str) -> str:
     return ascii_form
 
 
-def _reject_number_or_label(labels: list[str], original: str, *, allow_single_label: bool) -> None:
+def _reject_numeric_or_single_label(
+    labels: list[str], original: str, *, allow_single_label: bool
+) -> None:
     if len(labels) == 1 and not allow_single_label:
         raise BadName(
             f"{shown(original)} is not a fully qualified domain name",
-            f"enter the complete name, e.g. {labels[0]}.contoso.com",
+            f"enter the complete name, for example {labels[0]}.contoso.com",
         )
     if labels[-1].isdigit():
         raise BadName(

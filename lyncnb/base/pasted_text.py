@@ -32,7 +32,7 @@ class BadName(ValueError):
 def shown(text: str) -> str:
     """Quote a text for a message. Long text is shortened, and invisible characters are shown."""
     short = text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
-    return f'"{visible(short)}"'
+    return f'"{show_invisible_characters(short)}"'
 
 
 def show_path(path: str | os.PathLike[str]) -> str:
@@ -41,7 +41,7 @@ def show_path(path: str | os.PathLike[str]) -> str:
     return text if text and not any(map(str.isspace, text)) else shown(text)
 
 
-def visible(text: str) -> str:
+def show_invisible_characters(text: str) -> str:
     """Replace invisible characters with code points, so that text cannot control a terminal."""
     if text.isprintable() and not _has_invisible_letters_or_marks(text):
         return text

@@ -17,7 +17,7 @@ from .records import (
     Check,
     Line,
     Text,
-    check_range,
+    build_range_check,
     make_unknown_keys_field,
     match_pattern,
 )
@@ -31,7 +31,7 @@ Id = Annotated[str, Check("a request id", match_pattern(ID_PATTERN))]
 Host = Annotated[str, Check("a host name such as fe01.contoso.com", is_host_name)]
 # The valid issuers. In the package for a CA, the issuer is the name of a folder.
 Issuer = Annotated[str, Check("internal or public", ("internal", "public", "").__contains__)]
-Bits = Annotated[int, check_range(0, 1 << 20)]
+Bits = Annotated[int, build_range_check(0, 1 << 20)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

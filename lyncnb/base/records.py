@@ -35,7 +35,12 @@ from .times import format_time
 _Record = TypeVar("_Record")
 
 _KINDS: Mapping[object, str] = MappingProxyType(
-    {str: "text", bool: "true or false", int: "a whole number", date: "a date, e.g. 2026-01-31"}
+    {
+        str: "text",
+        bool: "true or false",
+        int: "a whole number",
+        date: "a date, for example 2026-01-31",
+    }
 )
 
 #: The metadata of a field that the earlier format does not have. The field is written only if it
@@ -65,8 +70,8 @@ def match_pattern(pattern: str) -> Callable[[str], object]:
     return re.compile(pattern).fullmatch
 
 
-def check_range(lowest: int, highest: int) -> Check:
-    """Return a check that a whole number is in a range. Both ends belong to the range."""
+def build_range_check(lowest: int, highest: int) -> Check:
+    """Return a check that a whole number is in a range that includes both ends."""
     return Check(
         f"a whole number from {lowest} to {highest:,}", lambda number: lowest <= number <= highest
     )
@@ -251,13 +256,14 @@ class RecordReader:
             )
 
     def report_unknown_values(
-        self, path: str, values: Iterable[str], known: Collection[str], kind: str
+        self, path: str, values: Iterable[str], known_values: Collection[str], kind: str
     ) -> None:
         """Report every value that is not in the list of known values."""
         for value in values:
-            if value not in known:
+            if value not in known_values:
                 self.problem(
-                    f"Unknown {kind} \"{value}\" in '{path}'", f"known values: {', '.join(known)}"
+                    f"Unknown {kind} \"{value}\" in '{path}'",
+                    f"known values: {', '.join(known_values)}",
                 )
 
     def report_duplicates(self, records: Mapping[str, object], key: str) -> None:

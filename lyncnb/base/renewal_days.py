@@ -20,8 +20,8 @@ EXPIRING_SHARE = 1 / 3
 
 _DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 _LAST_SECOND = time(23, 59, 59)
-# The number of days after the period that the table also contains, because renewals can be due late
-# in the period.
+# The number of days that the table contains after the end of the period, because renewals can be
+# due late in the period.
 _AFTER = 400
 # The number of years before and after a renewal in which lyncnb searches for a possible date.
 _YEARS = 3

@@ -79,7 +79,9 @@ def check_content(content: RequestContent) -> None:
         )
 
 
-def list_content_differences(old: RequestContent, new: RequestContent) -> tuple[str, ...]:
+def list_content_differences(
+    old_content: RequestContent, new_content: RequestContent
+) -> tuple[str, ...]:
     """Return the differences between two requests, field by field.
 
     Returns
@@ -89,13 +91,13 @@ def list_content_differences(old: RequestContent, new: RequestContent) -> tuple[
         requests are equal.
     """
     differences = [
-        *_compare_subjects(old.subject, new.subject),
-        *_compare_lists("san", old.names, new.names),
-        *_compare_lists("eku", old.extended_key_usage, new.extended_key_usage),
-        *_compare_lists("key usage", old.key_usage, new.key_usage),
-        *_compare_values("key", _describe_key(old), _describe_key(new)),
-        *_compare_values("hash", old.hash, new.hash),
-        *_compare_lists("extension", old.other, new.other),
+        *_compare_subjects(old_content.subject, new_content.subject),
+        *_compare_lists("san", old_content.names, new_content.names),
+        *_compare_lists("eku", old_content.extended_key_usage, new_content.extended_key_usage),
+        *_compare_lists("key usage", old_content.key_usage, new_content.key_usage),
+        *_compare_values("key", _describe_key(old_content), _describe_key(new_content)),
+        *_compare_values("hash", old_content.hash, new_content.hash),
+        *_compare_lists("extension", old_content.other, new_content.other),
     ]
     return tuple(differences)
 
@@ -104,16 +106,16 @@ def _describe_key(content: RequestContent) -> str:
     return f"{content.key_algorithm} {content.key_bits}"
 
 
-def _compare_values(label: str, old: str, new: str) -> list[str]:
-    return [f"{label}: {old} -> {new}"] if old != new else []
+def _compare_values(label: str, old_value: str, new_value: str) -> list[str]:
+    return [f"{label}: {old_value} -> {new_value}"] if old_value != new_value else []
 
 
 def _compare_subjects(
-    old: tuple[tuple[str, str], ...], new: tuple[tuple[str, str], ...]
+    old_subject: tuple[tuple[str, str], ...], new_subject: tuple[tuple[str, str], ...]
 ) -> list[str]:
-    if old == new:
+    if old_subject == new_subject:
         return []
-    before, after = dict(old), dict(new)
+    before, after = dict(old_subject), dict(new_subject)
     differences = []
     for short in dict.fromkeys([*before, *after]):
         if short not in after:
@@ -123,23 +125,30 @@ def _compare_subjects(
         else:
             differences += _compare_values(f"subject {short}", before[short], after[short])
     # If there is no other difference, the order of the fields differs, or a value appears twice.
-    return differences or [f"subject order: {_join_short_names(old)} -> {_join_short_names(new)}"]
+    return differences or [
+        f"subject order: {_join_short_names(old_subject)} -> {_join_short_names(new_subject)}"
+    ]
 
 
 def _join_short_names(subject: tuple[tuple[str, str], ...]) -> str:
     return ", ".join(short for short, _ in subject)
 
 
-def _compare_lists(label: str, old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
+def _compare_lists(
+    label: str, old_values: tuple[str, ...], new_values: tuple[str, ...]
+) -> list[str]:
     """Describe which values of a list were added, removed, or moved to another position."""
-    if old == new:
+    if old_values == new_values:
         return []
-    more, less = Counter(new) - Counter(old), Counter(old) - Counter(new)
+    more, less = (
+        Counter(new_values) - Counter(old_values),
+        Counter(old_values) - Counter(new_values),
+    )
     marks = [f"+ {value}" for value in more.elements()]
     marks += [f"- {value}" for value in less.elements()]
     differences = [f"{label}: {', '.join(marks)}"] if marks else []
-    kept_old = [value for value in old if value in new]
-    kept_new = [value for value in new if value in old]
+    kept_old = [value for value in old_values if value in new_values]
+    kept_new = [value for value in new_values if value in old_values]
     moved = [pair for pair in zip(kept_old, kept_new, strict=False) if pair[0] != pair[1]]
     if moved and len(kept_old) == len(kept_new):
         differences.append(f"{label} order: {moved[0][1]} before {moved[0][0]}")

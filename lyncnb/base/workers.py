@@ -81,7 +81,7 @@ class WorkerProcesses:
     def _run_in_child(self, task: Task) -> list[tuple[Any, ...]]:
         results: list[tuple[Any, ...]]
         try:
-            child: Child = getattr(self._own, "child", None) or self._start()
+            child: Child = getattr(self._own, "child", None) or self._start_child()
             pickle.dump(task, child.tasks)
             child.tasks.flush()
             results, complaint = pickle.load(child.answers)
@@ -98,16 +98,16 @@ class WorkerProcesses:
             raise getattr(errors, kind)(message, hint=hint)
         return results
 
-    def _start(self) -> Child:
-        child = self._own.child = start_child(self._command, hidden=self._hidden)
+    def _start_child(self) -> Child:
+        child = self._own.child = start_child(self._command, hidden_variable=self._hidden)
         self._all.append(child)
         pickle.dump(self._opening, child.tasks)
         return child
 
 
-def start_child(command: str, *, hidden: str) -> Child:
-    """Start a Python process with a command, without the environment variable named by `hidden`."""
-    environment = {name: text for name, text in os.environ.items() if name != hidden}
+def start_child(command: str, *, hidden_variable: str) -> Child:
+    """Start a Python process with a command, without one of the environment variables."""
+    environment = {name: text for name, text in os.environ.items() if name != hidden_variable}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     # The child process has a session of its own, so Ctrl+C stops only the main process. The main
     # process then ends its child processes.
@@ -136,18 +136,18 @@ def end_child(child: Child, *, seconds: float) -> None:
     child.answers.close()
 
 
-def serve_tasks(start: Start) -> None:
+def serve_tasks(start_worker: Start) -> None:
     """Process the tasks that a child process receives on standard input, until the input ends.
 
     Parameters
     ----------
-    start : callable
+    start_worker : callable
         Receives the first message, and returns the function that creates an item.
     """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     tasks = sys.stdin.buffer
-    make = start(pickle.load(tasks))
+    make = start_worker(pickle.load(tasks))
     while True:
         try:
             task = pickle.load(tasks)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from ..base.certificate_fields import COMMON_NAME_CHARACTERS
 from ..base.dns_name import DnsName
-from ..base.shown.tables import join_first
+from ..base.shown.tables import join_first_texts
 from ..plan.model import PlannedCertificate
 from ..rules.model import CheckRule
 from .plan_lookups import PlanView
@@ -194,7 +194,7 @@ def find_needed_name_missing(
 def find_needed_name_forgotten(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a certificate without wildcards on which a required name is missing."""
+    """Find a certificate that has no wildcards and lacks a required name."""
     if not view.list_wildcards(certificate):
         yield from find_needed_name_missing(certificate, view, rule)
 
@@ -331,7 +331,7 @@ def find_client_authentication(
         yield (
             f"{view.format_label(certificate)} includes client authentication; the names on "
             "the certificate "
-            f"are {join_first(certificate.names, 3)}"
+            f"are {join_first_texts(certificate.names, 3)}"
         )
 
 

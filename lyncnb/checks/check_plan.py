@@ -116,17 +116,17 @@ def check_certificates(
         return tuple(_check_all_certificates(PlanView(plan, on=on), certificates))
 
 
-def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
+def check_deployment(plan: CertificatePlan, *, evaluation_date: date) -> tuple[Finding, ...]:
     """Run the checks that examine a deployment as a whole."""
     with pause_garbage_collection():
-        return tuple(_check_whole_deployment(PlanView(plan, on=on)))
+        return tuple(_check_whole_deployment(PlanView(plan, on=evaluation_date)))
 
 
 def check_accepted_findings(
-    plan: CertificatePlan, findings: Iterable[Finding], *, on: date
+    plan: CertificatePlan, findings: Iterable[Finding], *, evaluation_date: date
 ) -> tuple[Finding, ...]:
     """Report accepted findings that have expired or that do not occur in the plan."""
-    return tuple(_check_accepted_findings(PlanView(plan, on=on), findings))
+    return tuple(_check_accepted_findings(PlanView(plan, on=evaluation_date), findings))
 
 
 def _check_accepted_findings(view: PlanView, findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from datetime import date
 from ..base.arguments import check_type
 from ..base.garbage_collection import pause_garbage_collection
 from ..base.shown.frames import Kind
-from ..base.shown.tables import Table, collapse_html, count_of, format_cell, rows_to_html
+from ..base.shown.tables import Table, collapse_html, format_cell, format_count, rows_to_html
 from ..errors import ScenarioError
 from ..plan.acceptances import find_acceptance
 from ..plan.options import OPTIONS, format_option_value
@@ -122,7 +122,7 @@ class ScenarioComparison(Table):
     def _summarize(self) -> str:
         first, *others = self.names
         parts = [
-            f"{name}: {count_of(len(difference.certificates), 'certificate')} changed"
+            f"{name}: {format_count(len(difference.certificates), 'certificate')} changed"
             for name, difference in zip(others, self.differences, strict=True)
         ]
         return f"Compared with {first}. {'; '.join(parts)}"
@@ -210,7 +210,7 @@ def _list_facts(
         absent = None if kind == "yearly renewal" else 0
         values = tuple(item.get(kind, absent) for item in counts)
         if kind != _ACCEPTED or any(values):
-            yield ScenarioFact(of=_COUNTS, what=count_of(2, kind)[2:], values=values)
+            yield ScenarioFact(of=_COUNTS, what=format_count(2, kind)[2:], values=values)
     roles = [Counter(pool.role for pool, _ in item.topology.computers) for item in scenarios]
     yield ScenarioFact(
         of=_TABLE,

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from ..base.pasted_text import shown
-from ..base.shown.tables import join_first
+from ..base.shown.tables import join_first_texts
 from ..plan.certificate_names import BACKUP_POOL
 from ..plan.collocation import find_hosted_pools, find_unsupported_roles
 from ..plan.model import PlannedCertificate
@@ -63,7 +63,7 @@ def find_no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
     if names:
         yield (
             view.find_representative(pools[0]),
-            f"no reverse proxy publishes {join_first(names, 5)}",
+            f"no reverse proxy publishes {join_first_texts(names, 5)}",
         )
 
 
@@ -258,15 +258,17 @@ def find_several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
             counted.append(pool)
     if len(counted) > 1:
         names = [pool.fqdn for pool in pools]
-        pool_names = join_first(names, 8)
+        pool_names = join_first_texts(names, 8)
         yield (
             view.find_representative(pools[0]),
             f"autologon is set for {len(pools)} pools: {pool_names}",
         )
 
 
-def _are_paired(pool: Pool, other: Pool) -> bool:
-    return pool.fqdn in other.list_names(BACKUP_POOL) or other.fqdn in pool.list_names(BACKUP_POOL)
+def _are_paired(pool: Pool, other_pool: Pool) -> bool:
+    return pool.fqdn in other_pool.list_names(BACKUP_POOL) or other_pool.fqdn in pool.list_names(
+        BACKUP_POOL
+    )
 
 
 def find_issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
@@ -498,7 +500,7 @@ def format_pool_names(pools: Sequence[Pool]) -> str:
 
 
 def _join_names(names: Sequence[str]) -> str:
-    return join_first(names, 3)
+    return join_first_texts(names, 3)
 
 
 DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {

@@ -69,7 +69,7 @@ class FixedPlan:
 
 
 def fix_plan(
-    plan: CertificatePlan, *, on: date | None = None, codes: Collection[str] = ()
+    plan: CertificatePlan, *, evaluation_date: date | None = None, codes: Collection[str] = ()
 ) -> FixedPlan:
     """Fix the findings that have exactly one safe fix.
 
@@ -77,7 +77,7 @@ def fix_plan(
     ----------
     plan : CertificatePlan
         A plan with n certificates.
-    on : date, optional
+    evaluation_date : date, optional
         The evaluation date, as for :func:`check_plan`.
     codes : collection of str, optional
         The codes of the findings to fix. The default is all codes.
@@ -87,12 +87,12 @@ def fix_plan(
     FixedPlan
         The fixed plan, or the same plan if nothing can be fixed.
     """
-    findings = check_plan(plan, on=on)
+    findings = check_plan(plan, on=evaluation_date)
     fixed_plan = FixedPlan(plan=plan, findings=findings, fixed=())
     refused: set[Finding] = set()
     for _ in range(_ROUNDS):
         fixable = (f for f in fixed_plan.findings if f.edits and (not codes or f.code in codes))
-        compatible = _choose_compatible(f for f in fixable if f not in refused)
+        compatible = _choose_compatible_findings(f for f in fixable if f not in refused)
         if not compatible:
             break
         step = _try_fixes(fixed_plan, compatible)
@@ -108,19 +108,19 @@ def fix_plan(
     return fixed_plan
 
 
-def _choose_compatible(findings: Iterable[Finding]) -> list[Finding]:
+def _choose_compatible_findings(findings: Iterable[Finding]) -> list[Finding]:
     """Return findings whose edits do not change the same cell or option."""
     compatible: list[Finding] = []
     edit_at: dict[tuple[object, str], Edit] = {}
     for finding in findings:
-        edits = {_get_edited_value(edit): edit for edit in finding.edits}
+        edits = {_get_edit_target(edit): edit for edit in finding.edits}
         if all(edit_at.get(key, edit) == edit for key, edit in edits.items()):
             edit_at |= edits
             compatible.append(finding)
     return compatible
 
 
-def _get_edited_value(edit: Edit) -> tuple[object, str]:
+def _get_edit_target(edit: Edit) -> tuple[object, str]:
     if isinstance(edit, CellEdit):
         return edit.row, edit.column
     if isinstance(edit, HeadingEdit):
@@ -128,19 +128,19 @@ def _get_edited_value(edit: Edit) -> tuple[object, str]:
     return edit.option, edit.key
 
 
-def _try_fixes(before: FixedPlan, fixes: list[Finding]) -> FixedPlan | None:
+def _try_fixes(fixed_plan: FixedPlan, fixes: list[Finding]) -> FixedPlan | None:
     """Return the plan after several fixes, or None if a fix has no effect or causes a finding."""
     edits = [edit for finding in fixes for edit in finding.edits]
     try:
-        plan = apply_edits(before.plan, edits)
+        plan = apply_edits(fixed_plan.plan, edits)
     except (TopologyError, OptionsError, PlanError):
         return None  # The new value contradicts another value, for example in another row.
-    findings = check_plan(plan, on=before.findings.judged_on)
-    new = _count_findings(findings) - _count_findings(before.findings)
+    findings = check_plan(plan, on=fixed_plan.findings.judged_on)
+    new = _count_findings(findings) - _count_findings(fixed_plan.findings)
     least_severe = max(SEVERITIES.index(finding.severity) for finding in fixes)
     if set(fixes) & set(findings) or any(key[0] <= least_severe for key in new):
         return None
-    return FixedPlan(plan=plan, findings=findings, fixed=(*before.fixed, *fixes))
+    return FixedPlan(plan=plan, findings=findings, fixed=(*fixed_plan.fixed, *fixes))
 
 
 def _count_findings(findings: Findings) -> Counter[tuple[int, str, str]]:

@@ -142,9 +142,9 @@ def find_acceptance_counts_for_nothing(
             yield server, format_unneeded_acceptance(code)
 
 
-def format_expired_acceptance(code: str, until: date) -> str:
+def format_expired_acceptance(code: str, end_date: date) -> str:
     """Format the message about an acceptance that has expired."""
-    return f"the acceptance of the finding {code} expired on {until}"
+    return f"the acceptance of the finding {code} expired on {end_date}"
 
 
 def format_unneeded_acceptance(code: str) -> str:

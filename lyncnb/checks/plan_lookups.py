@@ -264,22 +264,22 @@ class PlanView:
                 )
         return needed
 
-    def _find_required_parts(self, resolved: ResolvedRule) -> _RequiredParts:
+    def _find_required_parts(self, resolved_rule: ResolvedRule) -> _RequiredParts:
         """Return the required names of a resolved rule, which are computed once for all pools."""
-        known = self._parts.get(id(resolved))
+        known = self._parts.get(id(resolved_rule))
         if known is None:
             finders = [
                 (part.find, self._asked_about.intersection(part.why))
-                for part in resolved.parts
+                for part in resolved_rule.parts
                 if part.find and not self._asked_about.isdisjoint(part.why)
             ]
-            entries = [entry for part in resolved.parts for entry in part.fixed.values()]
+            entries = [entry for part in resolved_rule.parts for entry in part.fixed.values()]
             fixed: dict[DnsName, frozenset[str]] = {}
             for name, reasons in entries:
                 required_by = self._asked_about.intersection(reasons)
                 if required_by:
                     fixed[name] = fixed.get(name, _NO_RULES) | required_by
-            known = self._parts[id(resolved)] = (finders, fixed)
+            known = self._parts[id(resolved_rule)] = (finders, fixed)
         return known
 
     def list_names_with_trait(self, trait: str) -> set[str]:
@@ -362,7 +362,7 @@ class PlanView:
 
     # -- The following methods find issuers.
     def list_requested_issuers(self, certificate: PlannedCertificate) -> dict[str, set[str]]:
-        """Return the issuers requested for a certificate, in the options or else for each server.
+        """Return the issuers that the options, or otherwise the servers, specify for a certificate.
 
         Returns
         -------

@@ -11,7 +11,9 @@ from ..plan.plan_toml import ALL
 from ..rules.findings import OptionEdit
 
 
-def edit_plan_toml(data: bytes, edits: Iterable[OptionEdit], *, expected: PlanOptions) -> bytes:
+def edit_plan_toml(
+    data: bytes, edits: Iterable[OptionEdit], *, expected_options: PlanOptions
+) -> bytes:
     """Change values in a ``plan.toml`` file.
 
     Parameters
@@ -20,7 +22,7 @@ def edit_plan_toml(data: bytes, edits: Iterable[OptionEdit], *, expected: PlanOp
         The content of the file, which :meth:`PlanOptions.from_toml` can read.
     edits : iterable of OptionEdit
         The changes.
-    expected : PlanOptions
+    expected_options : PlanOptions
         The options that the changed file must contain.
 
     Returns
@@ -40,7 +42,7 @@ def edit_plan_toml(data: bytes, edits: Iterable[OptionEdit], *, expected: PlanOp
     for edit in edits:
         _apply_edit(document, edit)
     content = mark + tomlkit.dumps(document).encode("utf-8")
-    if PlanOptions.from_toml(content) != expected:
+    if PlanOptions.from_toml(content) != expected_options:
         raise OptionsError(
             "lyncnb cannot edit these options in the plan.toml file", hint="edit the file yourself"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..base.dns_name import DnsName
-from ..base.shown.tables import join_first
+from ..base.shown.tables import join_first_texts
 from ..plan.certificate_names import BACKUP_POOL
 from ..rules.model import CheckRule
 from .deployment_checks import DeploymentTest, Pairs, format_pool_names
@@ -51,7 +51,7 @@ def find_names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
         if name and name.partition(".")[2] not in covered and name not in domains
     )
     if outside:
-        message = f"{join_first([*outside], _SHOWN)} (SIP domains: {', '.join(domains)})"
+        message = f"{join_first_texts([*outside], _SHOWN)} (SIP domains: {', '.join(domains)})"
         yield view.find_representative((web or edges)[0]), message
 
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from ..base.shown.tables import count_of, join_first
+from ..base.shown.tables import format_count, join_first_texts
 from ..rules.ca_rules import load_ca_rules
 from ..rules.model import CheckRule
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
 _SHOWN = 5  # The largest number of names in a message.
-# The period after the end of a validation method in which the check reports the method. After this
-# period, certificates that used the method are no longer in use.
+# For this period after a validation method has ended, the check still reports the method. After
+# this period, certificates that used the method are no longer in use.
 _BEFORE = timedelta(days=398)
 # The check reports dates in this period after the evaluation date. The period contains one or two
 # renewals.
@@ -30,9 +30,13 @@ def find_domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
     certificates = view.find_certificates(rule)
     if certificates:
         domains = _join_names(_list_names_to_validate(view, rule))
-        message = f"a CA can reuse the validation of {domains} for {count_of(rule.limit, 'day')}"
+        message = (
+            f"a CA can reuse the validation of {domains} for {format_count(rule.limit, 'day')}"
+        )
         shorter = [m for m in load_ca_rules().methods if 0 < m.reuse_days < rule.limit]
-        message += "".join(f" ({count_of(m.reuse_days, 'day')} with a {m.title})" for m in shorter)
+        message += "".join(
+            f" ({format_count(m.reuse_days, 'day')} with a {m.title})" for m in shorter
+        )
         yield certificates[0].id, message
 
 
@@ -51,7 +55,7 @@ def find_organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
         name = certificates[0].subject.organization
         yield (
             certificates[0].id,
-            (f'a CA can reuse the verification of "{name}" for {count_of(rule.limit, "day")}'),
+            (f'a CA can reuse the verification of "{name}" for {format_count(rule.limit, "day")}'),
         )
 
 
@@ -125,7 +129,7 @@ def find_crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> 
         cas = sorted({c.ca for c in certificates if c.ca})
         message = (
             f"{_join_names(cas) or 'a public CA'} might issue "
-            f"{count_of(len(certificates), 'certificate')} without a CRL distribution point"
+            f"{format_count(len(certificates), 'certificate')} without a CRL distribution point"
         )
         yield certificates[0].id, message
 
@@ -150,7 +154,7 @@ def _add_months(day: date, months: int) -> date:
 
 
 def _join_names(names: Iterable[str]) -> str:
-    return join_first(list(dict.fromkeys(names)), _SHOWN)
+    return join_first_texts(list(dict.fromkeys(names)), _SHOWN)
 
 
 # Checks that report domains or a number of certificates instead of individual certificates.
@@ -178,7 +182,7 @@ def _make_check(message: str) -> DeploymentTest:
                 certificates[0].id,
                 message.format(
                     domains=_join_names(view.list_domains(rule)),
-                    certificates=count_of(len(certificates), "certificate"),
+                    certificates=format_count(len(certificates), "certificate"),
                     limit=rule.limit,
                 ),
             )

@@ -16,11 +16,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..base.disk.outputs import check_output, write_output
+from ..base.disk.outputs import check_output_path, write_output
 from ..base.dns_name import get_library_versions
 from ..base.garbage_collection import pause_garbage_collection
-from ..base.pasted_text import visible
-from ..base.shown.tables import Table, columns, count_of
+from ..base.pasted_text import show_invisible_characters
+from ..base.shown.tables import Table, columns, format_count
 from ..base.terminal import quote_argument
 from ..errors import LyncnbError, PlanAltered, PlanOutdated, Problem
 from ..plan.acceptances import find_acceptance
@@ -138,7 +138,7 @@ class SavedPlan(Table):
 
     def _summarize(self) -> str:
         return (
-            f"{self.path}: {count_of(len(self.plan.certificates), 'certificate')} for "
+            f"{self.path}: {format_count(len(self.plan.certificates), 'certificate')} for "
             f"{self.plan.rules.title}, evaluation date {self.judged_on}, SHA-256 {self.sha256}"
         )
 
@@ -183,7 +183,7 @@ def save_plan(
     PlanError
         If a text in the table cannot be stored in a file.
     """
-    check_output(path, SAVED_PLAN_FILE, force=force, inputs=inputs)
+    check_output_path(path, SAVED_PLAN_FILE, force=force, inputs=inputs)
     checked = check_plan(plan) if findings is None else findings
     day = choose_evaluation_date(plan, checked.judged_on)
     data = encode_saved_plan(build_saved_plan_values(plan, checked, judged_on=day))
@@ -273,7 +273,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
             == json.dumps(_omit_explanations(recomputed))
         )
         if document.is_whole and document.values["rules"] != recomputed["rules"]:
-            raise _report_outdated(path, document.values, recomputed)
+            raise _report_outdated_plan(path, document.values, recomputed)
         if (
             reworded
             and is_only_words
@@ -281,7 +281,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
         ):
             return _make_saved_plan(path, plan, findings, data, others)
         if document.is_whole and any(_compare_libraries(document.values)):
-            raise _report_outdated(path, document.values, recomputed)
+            raise _report_outdated_plan(path, document.values, recomputed)
         raise PlanAltered(
             f"{path.name}: the table and options produce a different plan, so lyncnb does not "
             "use this file",
@@ -291,7 +291,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
     return _make_saved_plan(path, plan, findings, data)
 
 
-def _report_outdated(
+def _report_outdated_plan(
     path: Path, old_plan: Mapping[str, Any], new_plan: Mapping[str, Any]
 ) -> PlanOutdated:
     """Report the certificates and names that differ because the installed rules are newer."""
@@ -372,27 +372,31 @@ def _list_rewordings(old_plan: Mapping[str, Any], new_plan: Mapping[str, Any]) -
             yield f"the text of {key} was {was} and is now {now}"
 
 
-def _list_differences(saved: SavedDocument, recreated: Mapping[str, Any]) -> Iterator[Problem]:
+def _list_differences(
+    saved_document: SavedDocument, recreated_values: Mapping[str, Any]
+) -> Iterator[Problem]:
     """Return the differences between a saved plan and the new plan, the most important last."""
-    if not saved.is_whole:
+    if not saved_document.is_whole:
         yield Problem(message=f"the file {ALTERED}")
-    before = saved.values
-    yield from _compare_rules(before["rules"], recreated["rules"])
+    before = saved_document.values
+    yield from _compare_rules(before["rules"], recreated_values["rules"])
     is_reported = False
     for key, name in (("certificates", "id"), ("reasons", "rule")):
-        for problem in _compare_entries(before[key], recreated[key], name):
+        for problem in _compare_entries(before[key], recreated_values[key], name):
             is_reported = True
             yield problem
-    for problem in _compare_findings(before["findings"], recreated["findings"]):
+    for problem in _compare_findings(before["findings"], recreated_values["findings"]):
         is_reported = True
         yield problem
     for key in ("title", "read_me", "product", "judged_on", "options", "table"):
-        if before[key] != recreated[key]:
+        if before[key] != recreated_values[key]:
             is_reported = True
-            yield from _compare_header(key, before[key], recreated[key])
-    if before["plan_sha256"] != recreated["plan_sha256"] and not is_reported:
+            yield from _compare_header(key, before[key], recreated_values[key])
+    if before["plan_sha256"] != recreated_values["plan_sha256"] and not is_reported:
         yield Problem(message="the value plan_sha256 does not match the certificates in the file")
-    elif saved.is_whole and not is_reported and before["rules"] == recreated["rules"]:
+    elif (
+        saved_document.is_whole and not is_reported and before["rules"] == recreated_values["rules"]
+    ):
         yield Problem(
             message=(
                 "the content is the same, but the file is formatted differently (order, spaces "
@@ -434,15 +438,15 @@ def _compare_entries(
         )
 
 
-def _compare_values(label: str, before: object, after: object) -> Iterator[Problem]:
-    if isinstance(before, list) and isinstance(after, list):
+def _compare_values(label: str, old_value: object, new_value: object) -> Iterator[Problem]:
+    if isinstance(old_value, list) and isinstance(new_value, list):
         # Both lists can contain 100,000 servers, so they are compared as sets.
         old, new = (
-            set(map(str, before)),
-            set(map(str, after)),
+            set(map(str, old_value)),
+            set(map(str, new_value)),
         )
-        added = [item for item in before if str(item) not in new]
-        missing = [item for item in after if str(item) not in old]
+        added = [item for item in old_value if str(item) not in new]
+        missing = [item for item in new_value if str(item) not in old]
         for item in added:
             yield Problem(message=f"{label}: only the file contains {_describe_value(item)}")
         for item in missing:
@@ -452,17 +456,19 @@ def _compare_values(label: str, before: object, after: object) -> Iterator[Probl
                 message=f"{label}: the file and the new plan list the values in a "
                 "different order, or one of them has duplicates"
             )
-    elif isinstance(before, dict) and isinstance(after, dict):
-        for key in dict.fromkeys((*before, *after)):
-            if before.get(key) != after.get(key):
-                yield from _compare_values(f"{label}: {key}", before.get(key), after.get(key))
-        if before == after or [*before] != [*after]:
+    elif isinstance(old_value, dict) and isinstance(new_value, dict):
+        for key in dict.fromkeys((*old_value, *new_value)):
+            if old_value.get(key) != new_value.get(key):
+                yield from _compare_values(
+                    f"{label}: {key}", old_value.get(key), new_value.get(key)
+                )
+        if old_value == new_value or [*old_value] != [*new_value]:
             yield Problem(message=f"{label}: the order differs")
     else:
         yield Problem(
             message=(
-                f"{label}: the file contains {_describe_value(before)}, but the new plan "
-                f"contains {_describe_value(after)}"
+                f"{label}: the file contains {_describe_value(old_value)}, but the new plan "
+                f"contains {_describe_value(new_value)}"
             )
         )
 
@@ -471,18 +477,18 @@ def _describe_value(value: object) -> str:
     if value in (None, "", [], {}):
         return "nothing"
     text = str(value)[:200]
-    return f'"{visible(text)}"' if isinstance(value, str) else text
+    return f'"{show_invisible_characters(text)}"' if isinstance(value, str) else text
 
 
 def _compare_findings(
-    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
+    old_findings: Sequence[Mapping[str, Any]], new_findings: Sequence[Mapping[str, Any]]
 ) -> Iterator[Problem]:
     def get_identity(finding: Mapping[str, Any]) -> tuple[object, ...]:
         return (finding["code"], finding.get("about"), finding.get("message"))
 
     old, new = (
-        {get_identity(finding): finding for finding in before},
-        {get_identity(finding): finding for finding in after},
+        {get_identity(finding): finding for finding in old_findings},
+        {get_identity(finding): finding for finding in new_findings},
     )
     for identity in (key for key in old if key not in new):
         code, subject, message = identity
@@ -499,16 +505,16 @@ def _compare_findings(
             if old[identity].get(field) != new[identity][field]:
                 label = f"finding {identity[0]} about {identity[1]}: {field}"
                 yield from _compare_values(label, old[identity].get(field), new[identity][field])
-    if len(before) != len(old) or ([*old] != [*new] and old.keys() == new.keys()):
+    if len(old_findings) != len(old) or ([*old] != [*new] and old.keys() == new.keys()):
         yield Problem(message="the order of the findings differs, or there are duplicates")
 
 
-def _compare_header(key: str, before: Any, after: Any) -> Iterator[Problem]:
+def _compare_header(key: str, old_value: Any, new_value: Any) -> Iterator[Problem]:
     if key != "table":
-        yield from _compare_values(key, before, after)
+        yield from _compare_values(key, old_value, new_value)
         return
-    for number, (old, new) in enumerate(zip(before["rows"], after["rows"], strict=True), 2):
-        for column, was, now in zip(after["columns"], old, new, strict=True):
+    for number, (old, new) in enumerate(zip(old_value["rows"], new_value["rows"], strict=True), 2):
+        for column, was, now in zip(new_value["columns"], old, new, strict=True):
             if was != now:
                 yield Problem(
                     message=(
@@ -517,7 +523,7 @@ def _compare_header(key: str, before: Any, after: Any) -> Iterator[Problem]:
                         f"{_describe_value(now)}"
                     )
                 )
-    if before["columns"] != after["columns"]:
+    if old_value["columns"] != new_value["columns"]:
         yield Problem(
             message="the column names in the table differ from the names that lyncnb uses"
         )

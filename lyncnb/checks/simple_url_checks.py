@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from ..rules.model import CheckRule
 from ..topology.model import SimpleUrl, Site
 from .deployment_checks import DeploymentTest, Pairs
@@ -76,7 +76,7 @@ def find_meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
     domains = len(view.plan.topology.sip_domains)
     for site in view.list_sites_with_web_services():
         if site.meet_urls and len(site.meet_urls) != domains:
-            counts = f"{len(site.meet_urls)} Meet URLs for {count_of(domains, 'SIP domain')}"
+            counts = f"{len(site.meet_urls)} Meet URLs for {format_count(domains, 'SIP domain')}"
             yield view.find_first_server(site), f"{counts} in {view.format_site(site)}"
 
 

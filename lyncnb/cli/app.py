@@ -59,14 +59,14 @@ class _Lyncnb(click.Group):
 
 
 def _reject_repeated_options(
-    command: click.Command, context: click.Context, remaining: list[str]
+    command: click.Command, context: click.Context, remaining_arguments: list[str]
 ) -> None:
     """Raise an error for an option that is specified twice although it takes one value.
 
     Click would use the last value.
     """
     try:
-        _, _, parameters = command.make_parser(context).parse_args([*remaining])
+        _, _, parameters = command.make_parser(context).parse_args([*remaining_arguments])
     except click.UsageError:
         # click reports the same error when it runs the command, and also shows how to use the
         # command.

@@ -21,8 +21,8 @@ _LINES_SHOWN = 200
 @click.argument("saved_plan", metavar="FILE")
 @click.option(
     "--key", required=True, metavar="ID",
-    help=("Path of the SSH key that signs the plan, e.g. ~/.ssh/id_ed25519. For a key in an SSH "
-         "agent: path of the .pub file. ssh-keygen prompts for the passphrase."),
+    help=("Path of the SSH key that signs the plan, for example ~/.ssh/id_ed25519. For a key in an "
+         "SSH agent: path of the .pub file. ssh-keygen prompts for the passphrase."),
 )  # fmt: skip
 @click.option(
     "--confirm", metavar="DIGEST",
@@ -56,7 +56,7 @@ def approve_command(
     Exit status: 0 the plan is signed; 1 if FILE is outdated, DIGEST does not match, or the
     key does not sign; 2 if FILE was altered or cannot be read.
     """  # noqa: D301  (click keeps the lines below the backspace character)
-    from ..base.shown.tables import count_of
+    from ..base.shown.tables import format_count
     from ..checks.saved_plan import read_saved_plan
     from ..export.approve_plan import approve_plan
     from ..plan.totals import format_totals
@@ -79,7 +79,7 @@ def approve_command(
         return 0
     write_lines(format_totals(saved.plan, saved.findings), saved.identity, str(approved))
     if saved.open_errors:
-        number = count_of(len(saved.open_errors), "error")
+        number = format_count(len(saved.open_errors), "error")
         write_note(
             f"note: the plan has {number} that are not accepted, so lyncnb request will refuse "
             "the plan"
@@ -93,25 +93,28 @@ def approve_command(
     return 0
 
 
-def _confirm_digest(saved: SavedPlan) -> str:
+def _confirm_digest(saved_plan: SavedPlan) -> str:
     """Show the plan, and ask whether to sign it. Return its digest, or "" if the answer is no."""
     from ..errors import ApprovalError
 
     if not is_terminal(sys.stdin):
         raise ApprovalError(
             (
-                f"{saved.identity}: you did not confirm the plan, and lyncnb cannot prompt for "
-                "confirmation without a terminal"
+                f"{saved_plan.identity}: you did not confirm the plan, and lyncnb cannot prompt "
+                "for confirmation without a terminal"
             ),
-            hint=f"read the plan, then run: {saved.approval_command} --confirm {saved.sha256}",
+            hint=(
+                f"read the plan, then run: {saved_plan.approval_command} "
+                f"--confirm {saved_plan.sha256}"
+            ),
         )
-    for planned in saved.plan.certificates[:_LINES_SHOWN]:
+    for planned in saved_plan.plan.certificates[:_LINES_SHOWN]:
         write_note(f"{planned.id}: {planned.subject.common_name}, {planned.issuer}, {planned.key}")
-    if len(saved.plan.certificates) > _LINES_SHOWN:
-        write_note(f"… and {len(saved.plan.certificates) - _LINES_SHOWN:,} more certificates")
-    write_note(saved.identity)
+    if len(saved_plan.plan.certificates) > _LINES_SHOWN:
+        write_note(f"… and {len(saved_plan.plan.certificates) - _LINES_SHOWN:,} more certificates")
+    write_note(saved_plan.identity)
     answer = click.prompt("To sign this plan, type yes", default="no", err=True)
-    return saved.sha256 if answer.strip().lower() == "yes" else ""
+    return saved_plan.sha256 if answer.strip().lower() == "yes" else ""
 
 
 COMMANDS = (approve_command,)

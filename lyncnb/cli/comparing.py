@@ -78,7 +78,7 @@ def compare_command(
     Exit status: 0 if both plans need the same certificates; 1 if the plans need different
     certificates; 2 if a plan cannot be read; 3 if a request folder needs attention.
     """
-    from ..base.disk.outputs import check_output
+    from ..base.disk.outputs import check_output_path
     from ..errors import UsageProblem
     from ..plan.scenarios import is_scenario
     from ..reports.compare import compare_plans
@@ -88,10 +88,10 @@ def compare_command(
     sides = ((old, old_options), (new, new_options))
     inputs = list_protected_files(old, new, options_file, old_options, new_options)
     if output is not None:
-        check_output(output, COMPARISON_FILE, force=force, inputs=inputs)
+        check_output_path(output, COMPARISON_FILE, force=force, inputs=inputs)
     plans = []
     for path, own_options in sides:
-        if own_options and _is_planned_file(path):
+        if own_options and _contains_plan(path):
             raise UsageProblem(
                 f"{path} already contains a plan, so you cannot specify options",
                 hint="omit the options",
@@ -109,14 +109,14 @@ def compare_command(
     return 0 if compared.difference.is_empty else 1
 
 
-def _is_planned_file(path: str) -> bool:
+def _contains_plan(path: str) -> bool:
     from ..authorities.read_plan import is_plan_path
 
     return is_plan_path(path)
 
 
 def load_plan(
-    path: str, product: str | None, options_file: str | None, on: str | None = None
+    path: str, product: str | None, options_file: str | None, evaluation_date: str | None = None
 ) -> tuple[CertificatePlan, Findings | None]:
     """Return the plan and findings of a table, saved plan, request folder, or plan in JSON.
 
@@ -132,7 +132,7 @@ def load_plan(
     from ..plan.saved_plan_json import is_saved_plan, read_saved_json
     from ..rules.rule_files import load_rules
 
-    if _is_planned_file(path):
+    if _contains_plan(path):
         if product is not None:
             # A product file from the user must be loaded before the plan, because the plan may use
             # its roles.
@@ -152,7 +152,7 @@ def load_plan(
                 return recorded, recorded.findings
         recorded = read_plan(path)
         return recorded, recorded.findings
-    return make_plan(path, product, options_file, on=on)
+    return make_plan(path, product, options_file, on=evaluation_date)
 
 
 @click.command("compare-topology")
@@ -187,7 +187,7 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
 @add_plan_arguments
 @click.option(
     "--on", metavar="DATE",
-    help="The date on which the certificates must be valid, e.g. 2027-03-15 (default: the "
+    help="The date on which the certificates must be valid, for example 2027-03-15 (default: the "
          "planned issue date or today, whichever is later).",
 )  # fmt: skip
 @add_json_option
@@ -228,7 +228,7 @@ def asis_command(
     """
     from ..authorities.survey.as_is import AS_IS_FILE, AS_IS_TABLE, build_as_is_report
     from ..authorities.survey.compare_as_is import compare_as_is
-    from ..base.disk.outputs import check_output
+    from ..base.disk.outputs import check_output_path
     from ..base.shown.report import write_report
     from ..base.shown.terminal_text import format_report
 
@@ -237,7 +237,7 @@ def asis_command(
     outputs = [(output, AS_IS_TABLE), (save, AS_IS_FILE)]
     for name, kind in outputs:
         if name is not None:
-            check_output(name, kind, force=force, inputs=inputs)
+            check_output_path(name, kind, force=force, inputs=inputs)
     plan, _ = make_plan(topology, product, options_file)
     as_is = compare_as_is(
         plan, *expanded_paths, on=parse_date(on), password=ask_pfx_password, folder=folder

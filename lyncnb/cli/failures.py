@@ -70,13 +70,13 @@ def report_error(error: BaseException, *, as_json: bool, is_about_folder: bool =
 
 
 def _write_error_output(
-    known: LyncnbError, *, as_json: bool, code: str
+    lyncnb_error: LyncnbError, *, as_json: bool, code: str
 ) -> StandardOutputError | None:
-    if isinstance(known, StandardOutputError):
-        return known
+    if isinstance(lyncnb_error, StandardOutputError):
+        return lyncnb_error
     try:
         if as_json:
-            write_json({"error": _build_error_document(known, code)})
+            write_json({"error": _build_error_document(lyncnb_error, code)})
         if as_json or sys.stdout is not None:
             finish_output()
     except StandardOutputError as output_error:

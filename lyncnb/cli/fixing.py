@@ -98,7 +98,7 @@ def _make_options_change(fixed_plan: FixedPlan, options_file: str) -> Change:
     from ..checks.plan_toml_edit import edit_plan_toml
 
     path, data = Path(options_file), _read_file(options_file)
-    after = edit_plan_toml(data, fixed_plan.options, expected=fixed_plan.plan.options)
+    after = edit_plan_toml(data, fixed_plan.options, expected_options=fixed_plan.plan.options)
     old, new = (part.decode("utf-8-sig").splitlines() for part in (data, after))
     lines = list(difflib.unified_diff(old, new, n=0, lineterm=""))[2:]
     return Change(

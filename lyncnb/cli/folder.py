@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..base.shown.tables import count_of, count_statements
+from ..base.shown.tables import format_count, group_statements
 from ..base.terminal import is_terminal
 from .failures import INTERRUPTED
 from .inputs import (
@@ -108,8 +108,8 @@ _NEEDS_ATTENTION = 3
 )  # fmt: skip
 @click.option(
     "--reuse", multiple=True, metavar="ID",
-    help=("Create no request for ID, because you will use an installed certificate whose "
-         "private key is available. You can repeat this option."),
+    help=("Do not create a request for ID, because you will use an installed certificate and "
+          "have its private key. You can repeat this option."),
 )  # fmt: skip
 @click.option(
     "--recovery", multiple=True, metavar="FILE.pub",
@@ -192,7 +192,7 @@ def request_command(
             source_plan, folder, passphrase=None, dry_run=True, **extra_arguments, **order,
         )  # fmt: skip
         return _show_changes(bundle, as_json=as_json)
-    _preview_requests(plan, folder, findings, order)
+    _show_expected_duration(plan, folder, findings, order)
     shown_notes = _warn_about_location(folder)
     _ask_about_other_deployment(plan, folder)
     secret = _get_folder_passphrase(plan, folder, passphrase_file)
@@ -272,24 +272,25 @@ def _read_plan(path: str, product: str | None, *, ignore_rewording: bool) -> Sav
     return saved
 
 
-def _note_new_errors(saved: SavedPlan) -> None:
-    """Report the errors that the plan has under today's rules.
+def _note_new_errors(saved_plan: SavedPlan) -> None:
+    """Report the errors that a saved plan has under today's rules, but not on its evaluation date.
 
     The plan's evaluation date still decides whether lyncnb writes requests.
     """
     from ..checks.check_plan import check_plan, choose_present_date
     from ..plan.acceptances import list_acceptances
 
-    today = choose_present_date(saved.plan)
-    if today == saved.judged_on:
+    today = choose_present_date(saved_plan.plan)
+    if today == saved_plan.judged_on:
         return
-    before = {(error.code, error.about) for error in saved.findings.of("error")}
-    # An error whose acceptance has expired since then is new, too.
+    before = {(error.code, error.about) for error in saved_plan.findings.of("error")}
+    # An error whose acceptance has expired since the plan's evaluation date is also new.
     before -= {
-        (error.code, error.about) for error in list_acceptances(saved.findings, saved.plan.options)
+        (error.code, error.about)
+        for error in list_acceptances(saved_plan.findings, saved_plan.plan.options)
     }
-    present = check_plan(saved.plan, on=today)
-    accepted = list_acceptances(present, saved.plan.options)
+    present = check_plan(saved_plan.plan, on=today)
+    accepted = list_acceptances(present, saved_plan.plan.options)
     new_codes = [
         error.code
         for error in present.of("error")
@@ -297,29 +298,29 @@ def _note_new_errors(saved: SavedPlan) -> None:
     ]
     if new_codes:
         write_note(
-            f"note: the evaluation date of {saved.path} is {saved.judged_on}. Under the rules "
-            f"in force on {today}, the plan has {count_of(len(new_codes), 'new error')} "
+            f"note: the evaluation date of {saved_plan.path} is {saved_plan.judged_on}. Under the "
+            f"rules in force on {today}, the plan has {format_count(len(new_codes), 'new error')} "
             f"({', '.join(sorted(set(new_codes)))})"
         )
 
 
 def _show_approval(
-    saved: SavedPlan, approved_by: str | None, folder: str, accept: Mapping[str, str]
+    saved_plan: SavedPlan, approved_by: str | None, folder: str, accept: Mapping[str, str]
 ) -> None:
     """Show who approved the plan, before lyncnb asks for a passphrase."""
     if approved_by is None:
         return
     from ..export.approve_plan import check_approval
 
-    for approval in check_approval(saved, approved_by, folder=folder, accept=accept):
+    for approval in check_approval(saved_plan, approved_by, folder=folder, accept=accept):
         when = f" (recorded on {approval.verified_at[:10]})" if approval.verified_at else ""
         write_note(f"{approval.signer} approved the plan with the key {approval.key}{when}.")
-    for text in saved.reworded[:_REWORDED_SHOWN]:
+    for text in saved_plan.reworded[:_REWORDED_SHOWN]:
         write_note(f"note: the wording of the plan changed after the approval: {text}")
-    if len(saved.reworded) > _REWORDED_SHOWN:
+    if len(saved_plan.reworded) > _REWORDED_SHOWN:
         write_note(
-            f"note: lyncnb does not show {len(saved.reworded) - _REWORDED_SHOWN:,} more changes "
-            "in wording after the approval"
+            f"note: lyncnb does not show {len(saved_plan.reworded) - _REWORDED_SHOWN:,} more "
+            "changes in wording after the approval"
         )
 
 
@@ -452,7 +453,7 @@ def _check_renewal(names: tuple[str, ...], choices: Mapping[str, Any]) -> None:
 
 
 def _ask_to_withdraw(folder: str, names: tuple[str, ...], choices: dict[str, Any]) -> RequestBundle:
-    """Return the changes of a renewal. If a request waits for a CA, ask whether to withdraw it."""
+    """Return the changes that a renewal makes, and ask before a waiting request is withdrawn."""
     from ..errors import RequestWaits
     from ..export.renew import renew
 
@@ -471,7 +472,7 @@ def _ask_to_withdraw(folder: str, names: tuple[str, ...], choices: dict[str, Any
     return renew(folder, *names, passphrase=None, dry_run=True, **choices)
 
 
-def _preview_requests(
+def _show_expected_duration(
     plan: CertificatePlan, folder: str, findings: Findings, order: Mapping[str, Any]
 ) -> None:
     """Show the expected duration of a run before lyncnb asks for a passphrase.
@@ -496,8 +497,8 @@ def _preview_requests(
         )
         make_order(plan, findings=findings, now="", covers=covers, **order_choices)
         return
-    # Problems in the folder are ignored here, because the actual run reports them. The actual run
-    # also waits until another process has finished writing.
+    # The preview ignores problems in the folder, because the actual run reports them. The actual
+    # run also waits until another process has finished writing.
     with suppress(BundleError):
         ahead = write_requests(
             plan, folder, passphrase=None, findings=findings, dry_run=True, **order
@@ -542,7 +543,7 @@ def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
         write_json({"format": "lyncnb-result/1", **bundle.to_document()})
         return status
     changes = [change for change in bundle.changes if change.action != "kept"]
-    lines = [*count_statements("request", map(_describe_change, changes))]
+    lines = [*group_statements("request", map(_describe_change, changes))]
     write_lines(*lines[:_LINES_SHOWN])
     if len(lines) > _LINES_SHOWN:
         write(f"… and {len(lines) - _LINES_SHOWN:,} more; use --json to list all")
@@ -618,7 +619,7 @@ def status_command(
     refused or to be revoked; 3 if files in the folder need attention.
     """
     from ..authorities.status import folder_status
-    from ..base.disk.outputs import check_output
+    from ..base.disk.outputs import check_output_path
     from ..request_folder.files_on_disk import restrict_unpacked_files
     from ..request_folder.rebuild_manifest import has_encrypted_files, rebuild_manifest
     from ..request_folder.renewals import CALENDAR, write_renewals
@@ -631,7 +632,7 @@ def status_command(
             )
         return _show_history(folder, names, on, as_json=as_json)
     if calendar is not None:
-        check_output(calendar, CALENDAR, force=force)
+        check_output_path(calendar, CALENDAR, force=force)
     rebuilt = None
     if rebuild:
         secret = get_passphrase(passphrase_file) if has_encrypted_files(folder) else None
@@ -647,14 +648,16 @@ def status_command(
     else:
         if rebuilt is not None:
             _show_changes(rebuilt, as_json=False)
-        _show_status(status, is_all=is_all)
+        _show_status(status, shows_all=is_all)
     return status.exit_status
 
 
-def _show_history(folder: str, names: tuple[str, ...], on: str | None, *, as_json: bool) -> int:
+def _show_history(
+    folder: str, names: tuple[str, ...], history_date: str | None, *, as_json: bool
+) -> int:
     from ..authorities.certificate_history import certificate_history
 
-    history = certificate_history(folder, *names, on=parse_date(on))
+    history = certificate_history(folder, *names, history_date=parse_date(history_date))
     if as_json:
         write_json({"format": "lyncnb-history/1", **history.to_document()})
     else:
@@ -662,10 +665,10 @@ def _show_history(folder: str, names: tuple[str, ...], on: str | None, *, as_jso
     return 0
 
 
-def _show_status(status: FolderStatus, *, is_all: bool) -> None:
+def _show_status(status: FolderStatus, *, shows_all: bool) -> None:
     # Requests that have no number yet, and superseded ones, follow at the end.
     visible_requests = sorted(
-        status.requests if is_all else status.shown, key=lambda row: row.number or math.inf
+        status.requests if shows_all else status.shown, key=lambda row: row.number or math.inf
     )
     if visible_requests:
         columns = (
@@ -694,8 +697,8 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
     write_lines(repr(status).splitlines()[0])
     if hidden_count := len(status.requests) - len(visible_requests):
         write_lines(
-            f"lyncnb does not show {count_of(hidden_count, 'request')}, superseded or no longer "
-            f"planned. To list all requests: lyncnb status {status.folder} --all"
+            f"lyncnb does not show {format_count(hidden_count, 'request')}, superseded or no "
+            f"longer planned. To list all requests: lyncnb status {status.folder} --all"
         )
     for problem in status.problems:
         write_note(f"lyncnb: {problem}")

@@ -66,7 +66,7 @@ def forecast_command(
     Exit status: 0 if the forecast breaks no rule; 1 if it breaks a rule (lyncnb lists each
     one); 2 if something cannot be read.
     """
-    from ..base.disk.outputs import check_output
+    from ..base.disk.outputs import check_output_path
     from ..forecasts.compare_forecasts import (
         FORECASTS_FILE,
         build_forecasts_report,
@@ -78,7 +78,7 @@ def forecast_command(
     is_pair = bool(other or other_options)
     kind = FORECASTS_FILE if is_pair else FORECAST_FILE
     if output is not None:
-        check_output(output, kind, force=force, inputs=inputs)
+        check_output_path(output, kind, force=force, inputs=inputs)
     first = _make_forecast(topology, product, options_file, until, on)
     works, report = first.works, build_forecast_report(first)
     if is_pair:
@@ -109,14 +109,18 @@ def _add_options_name(forecast: Forecast, options_file: str | None, path: str) -
 
 
 def _make_forecast(
-    path: str, product: str | None, options_file: str | None, until: str | None, on: str | None
+    path: str,
+    product: str | None,
+    options_file: str | None,
+    last_date: str | None,
+    first_date: str | None,
 ) -> Forecast:
     from ..authorities.read_plan import is_plan_path
     from ..forecasts.make_forecast import DEFAULT_UNTIL, forecast
     from ..plan.options import PlanOptions
     from ..rules.rule_files import load_rules
 
-    last, start = parse_date(until) or DEFAULT_UNTIL, parse_date(on)
+    last, start = parse_date(last_date) or DEFAULT_UNTIL, parse_date(first_date)
     if not is_plan_path(path):
         plan, _ = load_plan(path, product, options_file)
         return forecast(plan, until=last, start=start)

@@ -101,7 +101,7 @@ def _ask_all_questions() -> GuideAnswers:
                 (question for question in walked if question.problem and question.place in texts),
                 None,
             )
-            current = wrong or next(_find_unanswered(walked, texts), None)
+            current = wrong or next(_find_unanswered_questions(walked, texts), None)
             if wrong is not None:
                 _note_problem(wrong.problem, wrong.hint)
                 texts.pop(wrong.place)
@@ -117,7 +117,7 @@ def _ask_all_questions() -> GuideAnswers:
                 # The defaults of all open questions are accepted together, because each call of
                 # walk_questions() visits every question.
                 blank = takewhile(
-                    lambda question: not question.problem, _find_unanswered(walked, texts)
+                    lambda question: not question.problem, _find_unanswered_questions(walked, texts)
                 )
                 keys = [question.place for question in blank]
                 texts.update(dict.fromkeys(keys, ""))
@@ -144,7 +144,7 @@ def _ask_all_questions() -> GuideAnswers:
         raise
 
 
-def _find_unanswered(
+def _find_unanswered_questions(
     questions: tuple[AnsweredQuestion, ...], texts: Texts
 ) -> Iterator[AnsweredQuestion]:
     return (question for question in questions if question.place not in texts)

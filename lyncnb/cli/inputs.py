@@ -59,9 +59,9 @@ def add_evaluation_date_option(command: _Command) -> _Command:
     """Add the option ``--on`` to a command. It sets the evaluation date."""
     return click.option(
         "--on", metavar="DATE",
-        help=("Evaluation date: apply the rules that are in force on this date, e.g. 2027-03-15 "
-             "(default: the planned issue date, or today if that date is in the past or not "
-             "set)."),
+        help=("Evaluation date: apply the rules that are in force on this date, such as "
+              "2027-03-15 (default: the planned issue date, or today if that date is in the "
+              "past or not set)."),
     )(command)  # fmt: skip
 
 
@@ -198,7 +198,7 @@ class WholeNumber(click.IntRange):
     """A whole number in a range, with an error message for users."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the number in a text."""
+        """Convert text to a whole number in the range, or report an error to the user."""
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
@@ -209,7 +209,7 @@ class WholeNumber(click.IntRange):
 
 
 def parse_date(text: str | None) -> date | None:
-    """Return the date in a text such as ``2027-03-15``, or None if the text is None.
+    """Convert text such as ``2027-03-15`` to a date, or return None if the text is None.
 
     Raises
     ------
@@ -301,7 +301,7 @@ def list_protected_files(*paths: str | None) -> tuple[str | Path, ...]:
 
 
 def expand_patterns(files: tuple[str, ...]) -> list[str]:
-    """Expand the patterns in file names, because the shells of Windows do not expand them."""
+    """Expand the patterns in file names, because Windows shells do not expand them."""
     if os.name != "nt":
         return list(files)
     return [path for name in files for path in (glob.glob(name) or [name])]
@@ -333,14 +333,14 @@ def is_saved_plan_file(path: str) -> bool:
         return False
 
 
-def load_product(product: str | None, expected: str, path: str) -> None:
+def load_product(product: str | None, expected_product: str, path: str) -> None:
     """Load the user's product file, so that lyncnb recognizes the name of the product.
 
     Parameters
     ----------
     product : str or None
         The value of ``--product``. None loads nothing.
-    expected : str
+    expected_product : str
         The product of the folder or saved plan.
     path : str
         The path of the folder or saved plan, for the message.
@@ -354,7 +354,8 @@ def load_product(product: str | None, expected: str, path: str) -> None:
     """
     from ..rules.rule_files import load_rules
 
-    if product is not None and load_rules(product).product != expected:
+    if product is not None and load_rules(product).product != expected_product:
         raise click.UsageError(
-            f'--product specifies a different product; the product of "{path}" is "{expected}"'
+            f'--product specifies a different product; the product of "{path}" is '
+            f'"{expected_product}"'
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..base.pasted_text import shown
-from ..base.shown.tables import count_statements, join_first
+from ..base.shown.tables import group_statements, join_first_texts
 from ..base.terminal import is_terminal, quote_argument
 from .inputs import (
     add_force_option,
@@ -65,8 +65,8 @@ if TYPE_CHECKING:
 @click.option(
     "--needed-by",
     metavar="DATE",
-    help="The date by which you need the certificates, e.g. 2026-12-01 (default: the planned "
-    "issue date).",
+    help="The date by which you need the certificates, such as 2026-12-01 (default: the "
+    "planned issue date).",
 )
 @add_force_option
 @add_json_option
@@ -209,7 +209,8 @@ def _note_stale_summary(bundle: RequestBundle) -> None:
 @click.argument("folder", metavar="FOLDER")
 @click.option(
     "--target-os", default="", metavar="OS",
-    help="Windows Server version of all servers, e.g. 2012R2, instead of the version in the plan.",
+    help="Windows Server version of all servers, such as 2012R2, instead of the version in the "
+         "plan.",
 )  # fmt: skip
 @click.option(
     "--without-chain", multiple=True, metavar="ID",
@@ -243,7 +244,7 @@ def pfx_command(
     Exit status: 0 success; 1 if a certificate cannot be packaged; 3 if the folder or its
     passphrase needs attention.
     """
-    from ..authorities.certificates_on_record import load_issued
+    from ..authorities.certificates_on_record import load_issued_certificates
     from ..deploy.write_pfx import is_passphrase_needed, write_pfx
     from ..request_folder.bundle import open_requests
 
@@ -251,7 +252,7 @@ def pfx_command(
         return _show_package_password(folder, show_password, passphrase_file)
     bundle = open_requests(folder)
     load_product(product, bundle.manifest.product, folder)
-    issued = load_issued(bundle)
+    issued = load_issued_certificates(bundle)
     progress, finish = make_progress_bar("packages")
     try:
         packages = write_pfx(
@@ -308,8 +309,9 @@ def _show_until_enter(password: str) -> None:
 )  # fmt: skip
 @click.option(
     "--effective", multiple=True, metavar="[TYPE=]TIME",
-    help=("Time at which rolled-over certificates take effect, e.g. 2026-12-01T08:00. To set "
-         "the time for only one certificate type: AudioVideoAuthentication=2026-12-01T08:00."),
+    help=("Time at which rolled-over certificates take effect, such as 2026-12-01T08:00. To "
+          "set the time for only one certificate type: "
+          "AudioVideoAuthentication=2026-12-01T08:00."),
 )  # fmt: skip
 @click.option(
     "--changed/--all", "changed", default=None,
@@ -398,20 +400,21 @@ def steps_command(
     if any(choices.values()):
         names = [f"--{name.removesuffix('_file')}" for name in choices if choices[name]]
         raise click.UsageError(
-            f"you can use {join_first(names, len(names))} only together with --request-on-server"
+            f"you can use {join_first_texts(names, len(names))} only together with "
+            "--request-on-server"
         )
-    from ..authorities.certificates_on_record import load_issued
-    from ..base.disk.outputs import check_output
+    from ..authorities.certificates_on_record import load_issued_certificates
+    from ..base.disk.outputs import check_output_path
     from ..deploy.checklist import CHECKLIST
     from ..deploy.step_files import write_steps
     from ..deploy.steps import deployment_steps
     from ..request_folder.bundle import open_requests
 
     if output is not None:
-        check_output(output, CHECKLIST, force=force)
+        check_output_path(output, CHECKLIST, force=force)
     bundle = open_requests(folder)
     load_product(product, bundle.manifest.product, folder)
-    issued = load_issued(bundle)
+    issued = load_issued_certificates(bundle)
     steps = deployment_steps(issued, effective=_parse_times(effective), changed=changed)
     written_paths = write_steps(
         steps.in_language(lang or steps.lang), folder, output=output, force=force
@@ -485,8 +488,8 @@ def _show_steps(
     for why, statement in left_out:
         requests_by_reason.setdefault(why, []).append(statement)
     for why, statements in requests_by_reason.items():
-        write_lines(*count_statements("certificate", statements), f"  {why}")
-    write_lines(steps.summary(), f"written: {join_first([*map(str, paths)], 1)}")
+        write_lines(*group_statements("certificate", statements), f"  {why}")
+    write_lines(steps.summary(), f"written: {join_first_texts([*map(str, paths)], 1)}")
 
 
 def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
@@ -516,14 +519,14 @@ def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | Non
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--on", metavar="DATE",
-    help=("The installation date, e.g. 2027-03-15 (default: today). The date cannot be in the "
-         "future. With NAME, this date replaces the recorded date."),
+    help=("The installation date, such as 2027-03-15 (default: today). The date cannot be in "
+          "the future. With NAME, this date replaces the recorded date."),
 )  # fmt: skip
 @click.option(
     "--report", "reports", multiple=True, metavar="FILE",
-    help=("The report of a server: the FILE that the server's script wrote with -Verify -Report "
-         "FILE, or that lyncnb asis or lyncnb probe wrote with --save. You can repeat this "
-         "option."),
+    help=("A server's report: the FILE that the server's script wrote with -Verify -Report "
+          "FILE, or that lyncnb asis or lyncnb probe wrote with --save. You can repeat this "
+          "option."),
 )  # fmt: skip
 @click.option(
     "--revoked", is_flag=True,

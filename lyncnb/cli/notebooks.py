@@ -60,8 +60,8 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
     try:
         run = run_notebook(
             notebook or lay_out(),
-            # lyncnb passes a function, so that it asks for the passphrase only if a cell needs it.
-            # The kernel must never inherit the passphrase.
+            # lyncnb passes a function instead of the passphrase, so that the user is asked for the
+            # passphrase only if a cell needs it. The kernel must never inherit the passphrase.
             passphrase=lambda: get_passphrase(passphrase_file),
             progress=progress,
             force=force,
@@ -165,9 +165,9 @@ def share_command(
         clean=clean,
         pdf=pdf,
         code=not no_code,
-        known=(get_passphrase(passphrase_file),) if is_known else (),
+        known_secrets=(get_passphrase(passphrase_file),) if is_known else (),
         force=force,
-        executed=executed,
+        executed_notebook=executed,
     )
     for path in filter(None, (shared_files.page, shared_files.clean, shared_files.pdf)):
         write(f"written: {path}")

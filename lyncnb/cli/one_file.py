@@ -46,7 +46,7 @@ def page_command(
 
     Exit status: 0 success; 2 if the page is not built, or TOPOLOGY cannot be read.
     """
-    from ..base.disk.outputs import check_output, write_output
+    from ..base.disk.outputs import check_output_path, write_output
     from ..errors import UsageProblem
     from ..page.planner_page import PAGE_FILE, make_planner_page
     from ..page.runtime import build_runtime, find_runtime
@@ -61,7 +61,7 @@ def page_command(
         raise UsageProblem("--options and --product need a table", hint="specify TOPOLOGY")
     inputs = list_protected_files(topology, options_file, *archives)
     if output is not None:
-        check_output(output, PAGE_FILE, force=force, inputs=inputs)
+        check_output_path(output, PAGE_FILE, force=force, inputs=inputs)
     if build:
         write(f"built: {build_runtime(archives)}")
     if output is None:

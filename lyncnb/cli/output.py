@@ -255,7 +255,7 @@ def make_progress_bar(unit: str) -> tuple[Callable[..., None] | None, Callable[[
     Parameters
     ----------
     unit : str
-        The unit of the count, e.g. ``requests``.
+        The unit of the count, for example ``requests``.
 
     Returns
     -------

@@ -93,7 +93,7 @@ def plan_command(
 
     Exit status: 0 success; 1 if there are error findings; 2 if TOPOLOGY cannot be read.
     """
-    from ..base.disk.outputs import check_output
+    from ..base.disk.outputs import check_output_path
     from ..checks.saved_plan import save_plan
     from ..errors import UsageProblem
     from ..plan.plan_json import plan_json
@@ -110,9 +110,9 @@ def plan_command(
         if output is None:
             raise UsageProblem("--figure and --site need a file", hint="specify -o FILE.svg")
     if output is not None:
-        check_output(output, kind, force=force, inputs=inputs)
+        check_output_path(output, kind, force=force, inputs=inputs)
     if save is not None:
-        check_output(save, SAVED_PLAN_FILE, force=force, inputs=inputs)
+        check_output_path(save, SAVED_PLAN_FILE, force=force, inputs=inputs)
         if output is not None and os.path.realpath(output) == os.path.realpath(save):
             raise UsageProblem(f"-o and --save are both {save}", hint="specify two different files")
     saved = _read_plan_if_saved(topology, product, choices=(options_file, on, save))
@@ -165,21 +165,23 @@ def _read_plan_if_saved(
     return saved
 
 
-def _describe_saved_plan(saved: SavedPlan | None) -> SavedFile | None:
+def _describe_saved_plan(saved_plan: SavedPlan | None) -> SavedFile | None:
     from ..reports.summary.content import SavedFile
 
-    if saved is None:
+    if saved_plan is None:
         return None
-    return SavedFile(name=saved.path.name, sha256=saved.sha256, sign_line=saved.sign_line)
+    return SavedFile(
+        name=saved_plan.path.name, sha256=saved_plan.sha256, sign_line=saved_plan.sign_line
+    )
 
 
-def _write_saved_plan_notes(saved: SavedPlan) -> None:
-    write_note(f"saved: {saved.identity}")
+def _write_saved_plan_notes(saved_plan: SavedPlan) -> None:
+    write_note(f"saved: {saved_plan.identity}")
     write_note(
-        f"to approve the plan, run {saved.approval_command}; "
+        f"to approve the plan, run {saved_plan.approval_command}; "
         "to approve the plan without lyncnb, run:"
     )
-    write_note(f"  {saved.sign_line}")
+    write_note(f"  {saved_plan.sign_line}")
 
 
 @click.command("check")
@@ -256,7 +258,7 @@ def _apply_fixes(
     from ..plan.plan_json import plan_json
     from .fixing import ask_for_consent, find_changes, show_changes, write_changes
 
-    fixed_plan = fix_plan(plan, on=findings.judged_on)
+    fixed_plan = fix_plan(plan, evaluation_date=findings.judged_on)
     if as_json:
         fixed = fixed_plan.fixed
         write_to_stdout(plan_json(plan, findings, certificates=False, fixed=fixed))
@@ -343,11 +345,11 @@ def finding_command(
 
 
 def _write_finding_page(output: str, product: str, *, force: bool) -> int:
-    from ..base.disk.outputs import check_output
+    from ..base.disk.outputs import check_output_path
     from ..rules.finding_page import FINDING_PAGE, build_finding_page
     from ..rules.rule_files import load_rules
 
-    check_output(output, FINDING_PAGE, force=force)
+    check_output_path(output, FINDING_PAGE, force=force)
     page = build_finding_page(load_rules(product)).encode("utf-8")
     write_file(output, page, FINDING_PAGE, force=force)
     return 0
@@ -398,9 +400,9 @@ def _build_plan_row(planned: PlannedCertificate) -> tuple[object, ...]:
 
 
 def _describe_names(planned: PlannedCertificate) -> str:
-    from ..base.shown.tables import join_first
+    from ..base.shown.tables import join_first_texts
 
-    servers = join_first([*map(str, planned.servers)], _SERVERS_SHOWN)
+    servers = join_first_texts([*map(str, planned.servers)], _SERVERS_SHOWN)
     types = f"{', '.join(planned.usages)} on " if planned.usages else ""
     names = ", ".join(map(str, planned.names)) or "no subject alternative names"
     return f"{types}{servers}: {names}"
@@ -418,7 +420,7 @@ def _write_findings(
 
     The short output of a plan only counts the notices.
     """
-    from ..base.shown.tables import count_of
+    from ..base.shown.tables import format_count
     from ..plan.acceptances import list_acceptances
     from ..rules.findings import FindingGroup, group_findings
 
@@ -447,7 +449,8 @@ def _write_findings(
     notices = findings.counts()["notice"]
     if is_plan and notices and not verbose:
         write_lines(
-            f"{count_of(notices, 'notice')}. To read the notices, run: lyncnb plan {arguments} -v"
+            f"{format_count(notices, 'notice')}. To read the notices, run: lyncnb plan {arguments} "
+            "-v"
         )
 
 
@@ -455,7 +458,7 @@ def _write_totals(
     plan: CertificatePlan, findings: Findings, arguments: str, *, saved_path: str | None = None
 ) -> None:
     """Write the totals of a plan, and suggest the next command."""
-    from ..base.shown.tables import count_of
+    from ..base.shown.tables import format_count
     from ..plan.acceptances import list_acceptances
     from ..plan.totals import format_totals
 
@@ -467,7 +470,7 @@ def _write_totals(
             if saved_path
             else f"check the plan again: lyncnb check {arguments}"
         )
-        write_next_steps(f"Correct {count_of(count, 'error')}. Then {again}")
+        write_next_steps(f"Correct {format_count(count, 'error')}. Then {again}")
     elif plan.certificates:
         source = f"--plan {quote_argument(saved_path)}" if saved_path else arguments
         write_next_steps(f"Write the requests: lyncnb request {source} FOLDER")

@@ -98,7 +98,7 @@ def probe_command(
     be read; 3 if a request folder needs attention.
     """
     from ..authorities.survey.as_is import AS_IS_FILE, build_as_is_report
-    from ..base.disk.outputs import check_output
+    from ..base.disk.outputs import check_output_path
     from ..base.shown.report import write_report
     from ..probes.probe import probe
     from ..probes.result import PROBE_FILE, build_probe_report
@@ -106,7 +106,7 @@ def probe_command(
     inputs = list_protected_files(topology, options_file, hosts)
     for name, kind in ((output, PROBE_FILE), (save, AS_IS_FILE)):
         if name is not None:
-            check_output(name, kind, force=force, inputs=inputs)
+            check_output_path(name, kind, force=force, inputs=inputs)
     plan, own_folder = _read_plan(topology, product, options_file)
     progress, finish = make_progress_bar("connections")
     with stop_on_interrupt("lyncnb stops, and shows the results so far") as stop:

@@ -44,17 +44,17 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
 
     Exit status: 0 success; 2 if IN cannot be read or OUT cannot be written.
     """
-    from ..base.disk.outputs import check_output, write_output
+    from ..base.disk.outputs import check_output_path, write_output
     from ..base.pasted_text import shown
     from ..base.shown.spreadsheets import find_formula_cells
-    from ..base.shown.tables import count_of
+    from ..base.shown.tables import format_count
     from ..topology.table_files import build_output_kind
     from ..topology.topology import read_topology
 
     _load_product_columns(product)
     table = read_topology(topology)
     kind = build_output_kind(lambda suffix: table.to_csv() if suffix == ".csv" else table.to_xlsx())
-    check_output(output, kind, force=force, inputs=(topology,))
+    check_output_path(output, kind, force=force, inputs=(topology,))
     is_csv = Path(output).suffix.lower() == ".csv"
     data = table.to_csv() if is_csv else table.to_xlsx()
     write_output(output, data, kind, force=force, inputs=(topology,))
@@ -63,8 +63,8 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
     if formulas:
         row, heading, value = formulas[0]
         write_note(
-            f"warning: {output} has {count_of(len(formulas), 'cell')} that a spreadsheet "
-            f"program would run as a formula, e.g. row {row}, {heading}: {shown(value)}. "
+            f"warning: {output} has {format_count(len(formulas), 'cell')} that a spreadsheet "
+            f"program would run as a formula, for example row {row}, {heading}: {shown(value)}. "
             "Correct the source, or write an .xlsx file, where every cell is text"
         )
     write(f"written: {output}")
@@ -83,7 +83,7 @@ def template_command(output: str, product: str | None, force: bool) -> int:
 
     Exit status: 0 success; 2 if OUT cannot be written.
     """
-    from ..base.disk.outputs import check_output, write_output
+    from ..base.disk.outputs import check_output_path, write_output
     from ..rules.rule_files import list_products, load_rules
     from ..topology.table_files import build_output_kind, build_template
 
@@ -92,7 +92,7 @@ def template_command(output: str, product: str | None, force: bool) -> int:
     roles = load_rules(product).roles if product in list_products() else None
     build = partial(build_template, roles=roles)
     kind = build_output_kind(build)
-    check_output(output, kind, force=force)
+    check_output_path(output, kind, force=force)
     write_output(output, build(Path(output).suffix.lower()), kind, force=force)
     write(f"written: {output}")
     write_next_steps(

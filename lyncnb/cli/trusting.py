@@ -51,11 +51,11 @@ def trust_command(
     attention.
     """
     from ..authorities.trust.trust_report import TRUST_FILE, build_trust_report
-    from ..base.disk.outputs import check_output
+    from ..base.disk.outputs import check_output_path
 
     inputs = list_protected_files(topology, options_file)
     if output is not None:
-        check_output(output, TRUST_FILE, force=force, inputs=inputs)
+        check_output_path(output, TRUST_FILE, force=force, inputs=inputs)
     planned = _create_trust_plan(topology, product, options_file, folder)
     show_report(build_trust_report(planned), output, as_json=as_json, force=force, inputs=inputs)
     return 0
@@ -64,7 +64,7 @@ def trust_command(
 def _create_trust_plan(
     topology: str, product: str | None, options_file: str | None, folder: str | None
 ) -> TrustPlan:
-    from ..authorities.certificates_on_record import load_issued
+    from ..authorities.certificates_on_record import load_issued_certificates
     from ..authorities.read_plan import is_plan_path
     from ..authorities.trust.trust_plan import trust
     from ..errors import UsageProblem
@@ -78,7 +78,9 @@ def _create_trust_plan(
     plan, _ = load_plan(topology, product, options_file)
     if folder is None and is_plan_path(topology) and Path(topology).is_dir():
         folder = topology
-    return trust(plan, chains=load_issued(open_requests(folder)).chains if folder else None)
+    return trust(
+        plan, chains=load_issued_certificates(open_requests(folder)).chains if folder else None
+    )
 
 
 COMMANDS = (trust_command,)

@@ -14,7 +14,7 @@ from ..base.disk import outputs
 from ..base.disk.file_names import build_file_name
 from ..base.shown.html_page import render_template
 from ..base.shown.languages import LANGUAGES, get_html_language, make_translator, translate_title
-from ..base.shown.tables import escape_markdown, format_source, join_first
+from ..base.shown.tables import escape_markdown, format_source, join_first_texts
 from ..pki.certificates import Certificate, format_name
 from ..rules.procedure import Cmdlet
 from .fill_steps import get_ca_store
@@ -26,9 +26,9 @@ from .sheets import ONCE, Item, Line, Say, list_common_items, list_notes, list_p
 IMPORT_AND_ASSIGN = ": import and assign"
 
 
-def translate_title_end(title: str, after: str = "") -> tuple[bytes, ...]:
-    """Return the end of a page's title in each language, followed by the given text."""
-    return tuple(f"{translate_title(title, lang)}{after}".encode() for lang in LANGUAGES)
+def translate_title_end(title: str, suffix: str = "") -> tuple[bytes, ...]:
+    """Return the end of a page's title in each language, followed by a suffix."""
+    return tuple(f"{translate_title(title, lang)}{suffix}".encode() for lang in LANGUAGES)
 
 
 #: The kind of document that :func:`write_steps` writes if the output is a single file.
@@ -112,7 +112,7 @@ def list_documented_commands(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
     return tuple(c for c in steps.cmdlets if any(c.name in text for text in texts))
 
 
-def count_new_cas(steps: DeploymentSteps) -> tuple[tuple[Certificate, int], ...]:
+def list_new_cas(steps: DeploymentSteps) -> tuple[tuple[Certificate, int], ...]:
     """Return the CA certificates that servers must trust, each with its number of servers."""
     servers: dict[str, int] = {}
     issuers: dict[str, Certificate] = {}
@@ -214,18 +214,18 @@ def _format_item(item: Item, translate: Say) -> list[str]:
 
 
 def group_missing_packages(
-    missing: Sequence[MissingPackage], translate: Say
+    missing_packages: Sequence[MissingPackage], translate: Say
 ) -> tuple[MissingPackage, ...]:
     """Return each reason for missing packages once, with the number of requests."""
     requests: dict[str, list[str]] = {}
-    for package in missing:
+    for package in missing_packages:
         requests.setdefault(package.why, []).append(package.request)
     return tuple(
         MissingPackage(
             request=names[0]
             if len(names) == 1
             else translate("{} certificates ({})").format(
-                f"{len(names):,}", join_first(names, _NAMED)
+                f"{len(names):,}", join_first_texts(names, _NAMED)
             ),
             why=translate(reason),
         )
@@ -241,7 +241,7 @@ def _format_step(step: ServerStep | Line) -> list[str]:
 
 
 def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
-    """Return the checklist as one page without other files, with a sheet for each server."""
+    """Return the checklist as one self-contained page, with a sheet for each server."""
     ordered = sorted(steps.servers, key=lambda server: find_role_position(steps, server.role))
     evening = [
         (
@@ -266,7 +266,7 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
         servers=ordered,
         evening=[(stage, servers) for stage, servers in evening if servers],
         once=list_common_items(steps, translate),
-        issuers=count_new_cas(steps),
+        issuers=list_new_cas(steps),
         parts_of=lambda server: list(list_parts(server, translate)),
         notes=list_notes(steps, translate),
         store_of=get_ca_store,

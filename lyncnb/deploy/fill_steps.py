@@ -20,10 +20,11 @@ from .roll_over_times import describe_outage
 from .server_steps import Call, FilledCheck, FilledPlace, ServerPackage, ServerStep, ServerSteps
 from .trusted_cas import TrustOfPackages, list_issuers
 
-#: The expected result of commands that show no other result.
+#: The expected result of a step for which no other result is specified.
 _NO_ERROR = "The commands finish without errors."
 
-#: The suffix of a page and of a script. Both complete a request on the computer with its key.
+#: The file-name suffix of the page and the script that complete a request on the computer with its
+#: key.
 FINISH = "-finish"
 
 
@@ -122,19 +123,23 @@ class Filler:
         return "\\".join((self.procedure.folder, *names))
 
     def build_server_steps(
-        self, server: str, packages: list[ServerPackage], to_request: list[PlannedEntry]
+        self, server: str, packages: list[ServerPackage], entries_to_request: list[PlannedEntry]
     ) -> ServerSteps:
         """Return every step for one server, including the steps that request certificates."""
-        of_server: list[ServerPackage | PlannedEntry] = [*packages, *to_request]
+        of_server: list[ServerPackage | PlannedEntry] = [*packages, *entries_to_request]
         own_item = next(
             (item for item in of_server if item.shared_by != "deployment"),
             None,
         )
         role_here, pool = (
-            (own_item.role, own_item.pool) if own_item else self._find_host(server, of_server[0])
+            (own_item.role, own_item.pool)
+            if own_item
+            else self._find_role_and_pool(server, of_server[0])
         )
         role = self.rules.roles.get(role_here)
-        steps = [step for entry in to_request for step in self._build_setup_steps(server, entry)]
+        steps = [
+            step for entry in entries_to_request for step in self._build_setup_steps(server, entry)
+        ]
         settings = self._list_certificate_settings(server, packages)
         if packages:
             first = next(
@@ -152,7 +157,7 @@ class Filler:
             steps=tuple(step for step in steps if step.step.phase in ("set-up", "day", "both")),
             later=tuple(step for step in steps if step.step.phase == "later"),
             back=tuple(step for step in steps if step.step.phase in ("back", "both")),
-            places=tuple(self._fill_place(*pair) for pair in settings),
+            places=tuple(self._fill_setting(*pair) for pair in settings),
             folder=self.procedure.folder,
             issuers=tuple(issuer for issuer, _ in self.trusted.list_cas_of_server(server)),
         )
@@ -254,7 +259,9 @@ class Filler:
             suffix=FINISH,
         )
 
-    def _find_host(self, server: str, package: ServerPackage | PlannedEntry) -> tuple[str, str]:
+    def _find_role_and_pool(
+        self, server: str, package: ServerPackage | PlannedEntry
+    ) -> tuple[str, str]:
         """Return the role and pool of a server that has only the deployment's certificate."""
         return self.hosts.get(server, (self._find_host_role(package), server))
 
@@ -290,7 +297,9 @@ class Filler:
                 continue
             if step.scope == "server":
                 if step.does == "record":
-                    reads = tuple(_build_read_command(self._fill_place(*pair)) for pair in settings)
+                    reads = tuple(
+                        _build_read_command(self._fill_setting(*pair)) for pair in settings
+                    )
                     if reads:
                         yield replace(self.fill_step(step, common), commands=reads)
                 elif step.applies(own_package.role, own_package.usages):
@@ -304,7 +313,7 @@ class Filler:
             elif step.scope == "place":
                 for setting, values in settings:
                     if setting.id in step.places:
-                        yield self._fill_place_step(step, setting, values)
+                        yield self._fill_setting_step(step, setting, values)
             else:
                 for package in packages:
                     yield from self._fill_package_step(step, package, common)
@@ -334,7 +343,7 @@ class Filler:
                         )
         return settings
 
-    def _fill_place(self, setting: Place, values: Values) -> FilledPlace:
+    def _fill_setting(self, setting: Place, values: Values) -> FilledPlace:
         def fill_command(text: str) -> str:
             return fill_placeholders(text, values, as_command=True)
 
@@ -353,9 +362,9 @@ class Filler:
             setting=setting.setting,
         )
 
-    def _fill_place_step(self, step: Step, setting: Place, values: Values) -> ServerStep:
+    def _fill_setting_step(self, step: Step, setting: Place, values: Values) -> ServerStep:
         """Return a step for one setting of a server, with the commands that a person runs."""
-        filled_setting = self._fill_place(setting, values)
+        filled_setting = self._fill_setting(setting, values)
         values = {**values, "new": filled_setting.new}
         filled = self.fill_step(
             step, values, package=str(values["package"]), topic=filled_setting.name
@@ -380,9 +389,9 @@ class Filler:
         return replace(filled, commands=commands or filled.commands, place=filled_setting.name)
 
     def _fill_package_step(
-        self, step: Step, package: ServerPackage, common: Values
+        self, step: Step, package: ServerPackage, common_values: Values
     ) -> Iterator[ServerStep]:
-        values = {**common, **self._build_package_values(package)}
+        values = {**common_values, **self._build_package_values(package)}
         if step.key_elsewhere and not package.key_holder:
             return
         if step.scope == "certificate":
@@ -402,7 +411,7 @@ class Filler:
                         values | self._build_call_values(call, package),
                         package=package.file,
                         topic=", ".join(call.usages),
-                        assigns=call.usages if step.does == "assign" else (),
+                        assigned_usages=call.usages if step.does == "assign" else (),
                     )
 
     def _build_package_values(
@@ -444,7 +453,7 @@ class Filler:
             "types": call.usages,
             "count": len(call.usages),
             "lead_hours": call.roll.lead_hours if call.roll else 0,
-            "effective": call.effective_text,
+            "effective": call.effective_time_text,
             "effective_words": call.effective_words,
             "old_end": f"{end:%Y-%m-%d %H:%M} UTC"
             if end
@@ -473,7 +482,7 @@ class Filler:
         *,
         package: str = "",
         topic: str = "",
-        assigns: tuple[str, ...] = (),
+        assigned_usages: tuple[str, ...] = (),
     ) -> ServerStep:
         """Fill in the texts, commands and checks of one step."""
         task = self.tasks.get(step.task)
@@ -494,7 +503,7 @@ class Filler:
             holds=holds,
             waits=self._fill_checks(step.waits, values),
             confirms=self._fill_checks(step.confirms, values),
-            assigns=tuple(f"{usage};{values['thumbprint']}" for usage in assigns),
+            assigns=tuple(f"{usage};{values['thumbprint']}" for usage in assigned_usages),
             package=package,
             about=topic or package or str(values.get("subject", "")),
         )

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ..base import workers
 from ..base.records import JsonSerializable
-from ..base.shown.tables import Table, columns, count_statements
+from ..base.shown.tables import Table, columns, group_statements
 from ..base.workers import WorkerProcesses, count_cores
 from ..pki.keys import read_pkcs8
 from ..pki.passphrase import VARIABLE, Secret
@@ -99,7 +99,7 @@ class Packages(Table, JsonSerializable):
     def to_text(self) -> str:
         """Return the packages as plain lines for a terminal."""
         return "\n".join(
-            (*count_statements("package", map(_describe_package, self.packages)), self.summary())
+            (*group_statements("package", map(_describe_package, self.packages)), self.summary())
         )
 
 

@@ -12,7 +12,7 @@ from importlib import resources
 
 from ..errors import PackageError
 
-#: The line of a fixed script that is replaced with the values of the script.
+#: The line in a fixed script that lyncnb replaces with the values for the script.
 MARK = "#LYNCNB-VALUES"
 
 # The characters that PowerShell's tokenizer accepts as a single quote (CharTraits.cs).

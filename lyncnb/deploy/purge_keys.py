@@ -23,7 +23,7 @@ from ..base.disk.outputs import OWN_FOLDERS
 from ..base.pasted_text import shown
 from ..base.records import JsonSerializable
 from ..base.shown.frames import Kind
-from ..base.shown.tables import Table, columns, count_of, join_first
+from ..base.shown.tables import Table, columns, format_count, join_first_texts
 from ..errors import BundleError
 from ..pki.passphrase import Secret, check_passphrase
 from ..pki.pkcs8 import FolderCipher
@@ -128,12 +128,12 @@ class PurgeList(Table, JsonSerializable):
 
     def _describe_other_files(self) -> Iterator[str]:
         if self.passwords:
-            number = count_of(len(self.passwords), "password")
+            number = format_count(len(self.passwords), "password")
             yield f"{LIST}: {number} for packages that no server needs any more"
         if self.unopened:
             yield (
                 "lyncnb could not open these files, so it does not remove them: "
-                f"{join_first(self.unopened, 1)}. Such a file may contain a key. Specify the "
+                f"{join_first_texts(self.unopened, 1)}. Such a file may contain a key. Specify the "
                 "passphrase, or check the file and remove it yourself."
             )
         if not self.is_empty:
@@ -144,14 +144,14 @@ class PurgeList(Table, JsonSerializable):
             "removed" if self.is_done else f"to remove (to confirm, specify the token {self.token})"
         )
         number = len(self.items) + len(self.passwords)
-        parts = [f"{count_of(number, 'item')} {outcome}" if number else "nothing to remove"]
+        parts = [f"{format_count(number, 'item')} {outcome}" if number else "nothing to remove"]
         if self.is_done and not number:
             parts = ["nothing to remove, because an earlier command already removed the files"]
         if self.kept:
-            count_text = count_of(self.kept, "superseded key")
+            count_text = format_count(self.kept, "superseded key")
             parts.append(f"{count_text} kept until a later generation is recorded as deployed")
         if self.unanswered:
-            count_text = count_of(self.unanswered, "deployed request")
+            count_text = format_count(self.unanswered, "deployed request")
             parts.append(f"{count_text} kept, because the CA issued no certificate")
         return f"{self.folder}: {'; '.join(parts)}"
 
@@ -212,14 +212,16 @@ def purge(
     """
     path, day = Path(folder), today or datetime.now(UTC).date()
     cipher = None if passphrase is None else FolderCipher(check_passphrase(passphrase))
-    purge_list = _list_removable(take_survey(path), read_manifest(path), deployed, cipher, day)
+    purge_list = _list_removable_items(
+        take_survey(path), read_manifest(path), deployed, cipher, day
+    )
     if confirmed is None:
         return purge_list
     token = confirmed if isinstance(confirmed, str) else confirmed.token
     with record_changes(path, "purge", now=format_timestamp(today), wait_seconds=lock_seconds):
         survey, manifest = take_survey(path), read_manifest(path)
         reject_problems(path, survey.problems)
-        purge_list = _list_removable(survey, manifest, deployed, cipher, day)
+        purge_list = _list_removable_items(survey, manifest, deployed, cipher, day)
         if token != purge_list.token:
             if _is_finished(manifest, token) and purge_list.is_empty:
                 return replace(purge_list, is_done=True)
@@ -241,7 +243,7 @@ def purge(
         _remove_files(survey, manifest, purge_list, format_timestamp(today))
         if purge_list.passwords and cipher is not None:
             PasswordList(path, cipher).remove_passwords(purge_list.passwords)
-        manifest = read_manifest(path).with_event(_FINISHED, token, at=format_timestamp(today))
+        manifest = read_manifest(path).with_event(_FINISHED, token, now=format_timestamp(today))
         save_manifest(path, manifest)
     return replace(purge_list, is_done=True)
 
@@ -262,14 +264,14 @@ def needs_passphrase(folder: str | os.PathLike[str]) -> bool:
     )
 
 
-def _list_removable(
+def _list_removable_items(
     survey: Survey,
     manifest: Manifest,
-    deployed: Sequence[str],
+    deployed_names: Sequence[str],
     cipher: FolderCipher | None,
     today: date,
 ) -> PurgeList:
-    unknown = [name for name in deployed if name not in manifest.by_id]
+    unknown = [name for name in deployed_names if name not in manifest.by_id]
     if unknown:
         raise BundleError(
             f'{survey.folder}: there is no request "{unknown[0]}"',
@@ -279,7 +281,7 @@ def _list_removable(
     if cipher is not None:
         verify_passphrase(survey, manifest, cipher)
         opener = Opener(cipher, PasswordList(survey.folder, cipher))
-    deployed_ids = frozenset(deployed)
+    deployed_ids = frozenset(deployed_names)
     items = [
         item
         for record in manifest.requests
@@ -308,7 +310,7 @@ def _list_removable(
 
 
 def _list_unneeded_copies(
-    manifest: Manifest, copies: Sequence[SecretCopy], selected: frozenset[str], today: date
+    manifest: Manifest, copies: Sequence[SecretCopy], deployed_ids: frozenset[str], today: date
 ) -> Iterator[PurgeItem]:
     """Return the copies of keys that no request needs any more."""
     owners: dict[str, list[tuple[RequestRecord, RequestRecord | ArchivedGeneration]]] = {}
@@ -320,7 +322,7 @@ def _list_unneeded_copies(
             (
                 record.id,
                 part.generation,
-                explain_removal(record, part, record.id in selected, today),
+                explain_removal(record, part, record.id in deployed_ids, today),
             )
             for record, part in (owners.get(copy.spki_sha256, ()) if copy.spki_sha256 else ())
         ]
@@ -342,7 +344,7 @@ def explain_removal(
     today: date,
 ) -> str:
     """Return why the key of a generation is no longer needed, or "" if it may be needed."""
-    life = _find_generations(record, is_named)
+    life = _find_generations_in_use(record, is_named)
     if part is record and part.issued is not None and (is_named or record.deployed_at):
         return _DEPLOYED
     if part.generation in life.used and record.state != "retired":
@@ -359,14 +361,14 @@ def explain_removal(
     return ""
 
 
-def _find_generations(record: RequestRecord, is_named: bool) -> Generations:
+def _find_generations_in_use(record: RequestRecord, is_named: bool) -> Generations:
     """Return the generations in use.
 
     If the user names the request, treat its issued certificate as deployed.
     """
     if is_named and record.issued is not None and not record.deployed_at:
         deployed_at = record.packaged_at or record.issued_at or record.issued.received_at
-        record = record.with_deployed(at=deployed_at)
+        record = record.with_removed_key_and_package(at=deployed_at)
     return find_generations(record)
 
 
@@ -376,7 +378,7 @@ def _find_unused_passwords(
     opener: Opener | None,
     copies: Sequence[SecretCopy],
     removed_files: set[str],
-    selected: frozenset[str],
+    deployed_ids: frozenset[str],
     today: date,
 ) -> tuple[str, ...]:
     """Return the SHA-256 of each package whose password is no longer needed.
@@ -393,7 +395,7 @@ def _find_unused_passwords(
         for part in record.generations:
             if part.package is not None:
                 package_paths.add(part.package.file)
-                if not explain_removal(record, part, record.id in selected, today):
+                if not explain_removal(record, part, record.id in deployed_ids, today):
                     staying.add(part.package.sha256)
     for path in package_paths - removed_files:
         with suppress(BundleError):
@@ -499,7 +501,7 @@ def _remove_files(survey: Survey, manifest: Manifest, purge_list: PurgeList, now
         for move in find_pending_moves(survey, record)
         if move.source in listed_files
     ]
-    manifest, moves = _supersede_expired(survey, manifest, expired, now)
+    manifest, moves = _supersede_expired_requests(survey, manifest, expired, now)
     moves += begun  # An interrupted purge had announced that it would move the files.
     if moves:
         files.make_folder(folder / "archive", OWN_FOLDERS["archive"])
@@ -513,12 +515,12 @@ def _remove_files(survey: Survey, manifest: Manifest, purge_list: PurgeList, now
             files.remove_file(folder / moved.get(path, path))
 
 
-def _supersede_expired(
-    survey: Survey, manifest: Manifest, expired: set[str], now: str
+def _supersede_expired_requests(
+    survey: Survey, manifest: Manifest, expired_ids: set[str], now: str
 ) -> tuple[Manifest, list[Move]]:
     records, moves = [], []
     for record in manifest.requests:
-        if record.id not in expired:
+        if record.id not in expired_ids:
             continue
         new = record.build_next_generation(at=now, reasons=("expired",))
         moves += [
@@ -542,7 +544,9 @@ def _record_removal(manifest: Manifest, items: Sequence[PurgeItem], now: str) ->
         else:
             purged.add((item.id, item.generation))
     manifest = manifest.with_records(
-        manifest.by_id[name].with_deployed(at=manifest.by_id[name].deployed_at or now)
+        manifest.by_id[name].with_removed_key_and_package(
+            at=manifest.by_id[name].deployed_at or now
+        )
         for name in sorted(deployed)
     )
     records = (

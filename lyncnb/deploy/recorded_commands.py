@@ -27,14 +27,14 @@ def list_install_commands(steps: DeploymentSteps) -> dict[str, tuple[tuple[str, 
                 columns = request_columns.setdefault(
                     ids[step.package], {name: {} for name in COLUMNS}
                 )
-                columns[step.step.column].update(dict.fromkeys(_list_lines(step)))
+                columns[step.step.column].update(dict.fromkeys(_list_command_lines(step)))
     return {
         request: tuple(tuple(columns[name]) for name in COLUMNS)
         for request, columns in request_columns.items()
     }
 
 
-def _list_lines(step: ServerStep) -> Iterator[str]:
+def _list_command_lines(step: ServerStep) -> Iterator[str]:
     yield from (f"# Only if {check.text}:" for check in step.only_if)
     yield from step.commands or (f"# {step.title}",)
 

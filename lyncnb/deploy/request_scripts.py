@@ -254,7 +254,7 @@ def write_request_scripts(
         return tuple(folder_path / FOLDER / name for name in contents)
     files.make_folder(folder_path, 0o755)
     for name in contents:
-        outputs.check_output(folder_path / name, REQUESTS, force=force)
+        outputs.check_output_path(folder_path / name, REQUESTS, force=force)
     return tuple(
         outputs.write_output(folder_path / name, data, REQUESTS, force=force)
         for name, data in contents.items()

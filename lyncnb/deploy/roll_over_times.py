@@ -20,20 +20,20 @@ from .server_steps import Call, ServerPackage
 Effective = datetime | Mapping[str, datetime] | None
 
 
-def parse_effective_times(effective: Effective, procedure: Procedure) -> dict[str, datetime]:
+def parse_effective_times(specified_times: Effective, procedure: Procedure) -> dict[str, datetime]:
     """Return the specified effective time for each usage that can roll over."""
     known = tuple(usage for roll in procedure.rolls for usage in roll.usages)
-    if effective is None:
+    if specified_times is None:
         return {}
-    if isinstance(effective, datetime):
-        return dict.fromkeys(known, effective)
-    for usage in effective:
+    if isinstance(specified_times, datetime):
+        return dict.fromkeys(known, specified_times)
+    for usage in specified_times:
         if usage not in known:
             raise PackageError(
                 f'the usage "{usage}" does not support a rollover',
                 hint=f"specify one of: {', '.join(known)}",
             )
-    return dict(effective)
+    return dict(specified_times)
 
 
 def split_into_calls(
@@ -77,7 +77,7 @@ def describe_outage(package: ServerPackage, call: Call) -> str:
 
 
 def _choose_effective_time(
-    package: ServerPackage, roll: RollOver, specified: datetime | None, now: datetime
+    package: ServerPackage, roll: RollOver, specified_time: datetime | None, now: datetime
 ) -> datetime | None:
     """Choose when a new certificate takes effect. Return None to assign it at once.
 
@@ -85,20 +85,20 @@ def _choose_effective_time(
     is soon. Its source is the source of the rollover rule.
     """
     end, lead = package.in_use_until, timedelta(hours=roll.lead_hours)
-    if specified is None:
+    if specified_time is None:
         latest = add_time_span(end, -lead) if end is not None else now
         # It is not possible to roll over to a certificate that is not valid yet.
         return latest if latest > now and latest >= package.not_before else None
     # A time without a time zone is in the time zone of the current computer. The server checks the
     # time again.
-    moment = convert_to_zone(specified, UTC)
+    moment = convert_to_zone(specified_time, UTC)
     names = ", ".join(roll.usages)
     if end is not None and add_time_span(moment, lead) > end:
-        latest = convert_to_zone(add_time_span(end, -lead), specified.tzinfo)
+        latest = convert_to_zone(add_time_span(end, -lead), specified_time.tzinfo)
         raise PackageError(
-            f"the new certificate for {names} cannot take effect at {specified:%Y-%m-%d %H:%M}, "
-            f"because the current certificate expires at {end:%Y-%m-%d %H:%M} UTC, and tokens "
-            f"are valid for {roll.lead_hours} hours",
+            f"the new certificate for {names} cannot take effect at "
+            f"{specified_time:%Y-%m-%d %H:%M}, because the current certificate expires at "
+            f"{end:%Y-%m-%d %H:%M} UTC, and tokens are valid for {roll.lead_hours} hours",
             hint=f"choose {latest:%Y-%m-%dT%H:%M} or earlier"
             if add_time_span(end, -lead) >= package.not_before
             else (
@@ -108,9 +108,9 @@ def _choose_effective_time(
         )
     if not package.not_before <= moment < package.not_after:
         raise PackageError(
-            f"the new certificate for {names} cannot take effect at {specified:%Y-%m-%d %H:%M}, "
-            f"because the certificate is valid from {package.not_before:%Y-%m-%d %H:%M} to "
-            f"{package.not_after:%Y-%m-%d %H:%M} UTC",
+            f"the new certificate for {names} cannot take effect at "
+            f"{specified_time:%Y-%m-%d %H:%M}, because the certificate is valid from "
+            f"{package.not_before:%Y-%m-%d %H:%M} to {package.not_after:%Y-%m-%d %H:%M} UTC",
             hint="choose a time in this period",
         )
-    return specified
+    return specified_time

@@ -66,7 +66,7 @@ def find_secret_copies(
     copies = []
     for path in list_unknown_files(survey, manifest):
         if files.TEMP_PREFIX in path:
-            continue  # The file is removed the next time that lyncnb locks the folder.
+            continue  # lyncnb removes this temporary file the next time that it locks the folder.
         try:
             data = files.read_file(survey.folder / path)
         except BundleError:

@@ -27,7 +27,9 @@ def build_import_script(server: ServerSteps) -> bytes:
             "Commands": list(shell.commands) if shell else [],
             "ServiceList": _build_block(shell.services) if shell else None,
             "ServiceStart": _build_block(shell.start_service, "Value") if shell else None,
-            "Places": [_build_place_entries(setting) for setting in server.places if setting.read],
+            "Places": [
+                _build_setting_entries(setting) for setting in server.places if setting.read
+            ],
             "Steps": [_build_step(step) for step in server.steps],
             "BackSteps": [_build_step(step) for step in server.back],
         },
@@ -42,7 +44,7 @@ def _build_block(command: str, *parameters: str) -> ScriptBlock | None:
     return ScriptBlock((f"param({names}) {command}" if names else command,))
 
 
-def _build_place_entries(setting: FilledPlace) -> dict[str, object]:
+def _build_setting_entries(setting: FilledPlace) -> dict[str, object]:
     key = ("Key",) if setting.each else ()
     entries: dict[str, object] = {
         "Name": setting.name,

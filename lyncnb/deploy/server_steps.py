@@ -14,7 +14,7 @@ from typing import ClassVar
 from ..base.shown import tables
 from ..base.shown.languages import make_translator
 from ..base.shown.origin import UNKNOWN, Origin
-from ..base.shown.tables import Table, columns, count_of
+from ..base.shown.tables import Table, columns, format_count
 from ..pki.certificates import Certificate
 from ..plan.options import PlanOptions
 from ..rules.procedure import Cmdlet, RollOver, Shell, Stage, Step
@@ -38,7 +38,7 @@ class Call:
         return "roll" if self.effective else "assign"
 
     @property
-    def effective_text(self) -> str:
+    def effective_time_text(self) -> str:
         """The effective time for a script, such as ``2026-12-01T08:00:00``, with ``Z`` for UTC."""
         zone = "Z" if self.effective and self.effective.tzinfo else ""
         return f"{self.effective:%Y-%m-%dT%H:%M:%S}{zone}" if self.effective else ""
@@ -325,13 +325,13 @@ class DeploymentSteps(Table):
         if not self.pages and not self.missing and not self.covered:
             return f"{self.title}{translate(': ')}{translate('no server needs a change')}"
         count = sum(len(server.steps) for server in self.servers)
-        words = [f"{count_of(count, 'step')} for {count_of(len(self.servers), self.unit)}"]
+        words = [f"{format_count(count, 'step')} for {format_count(len(self.servers), self.unit)}"]
         if self.key_holders:
-            keys = count_of(len(self.key_holders), "key")
+            keys = format_count(len(self.key_holders), "key")
             words.append(f"{keys} to export from other computers first")
         if self.covered:
-            covered = count_of(len(self.covered), "request")
+            covered = format_count(len(self.covered), "request")
             words.append(f"{covered} covered by installed certificates")
         if self.missing:
-            words.append(f"{count_of(len(self.missing), 'certificate')} {self.lacking}")
+            words.append(f"{format_count(len(self.missing), 'certificate')} {self.lacking}")
         return f"{self.title}{translate(': ')}{translate('; ').join(map(translate, words))}"

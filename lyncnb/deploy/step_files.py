@@ -68,7 +68,7 @@ def write_steps(
     check_type("write_steps: steps", steps, DeploymentSteps)
     forms = {".md": to_markdown, ".html": to_html}
     if output is not None:
-        outputs.check_output(output, CHECKLIST, force=force)
+        outputs.check_output_path(output, CHECKLIST, force=force)
         data = forms[Path(output).suffix.lower()](steps).encode()
         return (outputs.write_output(output, data, CHECKLIST, force=force),)
     steps_folder = Path(folder) / FOLDER
@@ -92,17 +92,23 @@ def write_steps(
 
 def _list_earlier_files(folder: Path) -> set[str]:
     """Return the names of files whose content shows that :func:`write_steps` wrote them."""
-    names = {path.name for path in folder.glob("*.html") if _has_content(path, _is_checklist)}
+    names = {
+        path.name for path in folder.glob("*.html") if _passes_content_test(path, _is_checklist)
+    }
     names |= {
-        path.name for path in folder.glob("*.ps1") if _has_content(path, _match_script(path.stem))
+        path.name
+        for path in folder.glob("*.ps1")
+        if _passes_content_test(path, _build_script_test(path.stem))
     }
     issuers = folder.glob("chain/*.cer")
     return names | {
-        f"chain/{p.name}" for p in issuers if _has_content(p, _match_thumbprint(p.stem))
+        f"chain/{p.name}"
+        for p in issuers
+        if _passes_content_test(p, _build_thumbprint_test(p.stem))
     }
 
 
-def _has_content(path: Path, test: outputs.Test) -> bool:
+def _passes_content_test(path: Path, test: outputs.Test) -> bool:
     try:
         with files.open_plain(path, follow_links=False) as file:
             return test(file)
@@ -113,7 +119,7 @@ def _has_content(path: Path, test: outputs.Test) -> bool:
 _is_checklist = CHECKLIST.is_ours[".html"]
 
 
-def _match_script(stem: str) -> outputs.Test:
+def _build_script_test(stem: str) -> outputs.Test:
     # The name of the file can differ from the name of the server: long names are shortened, and
     # reserved device names get an additional character. A script for the computer with a key does
     # not contain a server name.
@@ -123,12 +129,12 @@ def _match_script(stem: str) -> outputs.Test:
     return outputs.match_content(f"\r\n$Server = '{server}".encode())
 
 
-def _match_thumbprint(stem: str) -> outputs.Test:
-    def is_ours(file: IO[bytes]) -> bool:
+def _build_thumbprint_test(stem: str) -> outputs.Test:
+    def has_thumbprint(file: IO[bytes]) -> bool:
         digest = hashlib.sha1(file.read(_CERTIFICATE_BYTES), usedforsecurity=False)
         return digest.hexdigest().casefold() == stem.casefold()
 
-    return is_ours
+    return has_thumbprint
 
 
 def _build_chain_files(steps: DeploymentSteps) -> dict[str, bytes]:

@@ -115,23 +115,25 @@ def deployment_steps(
     return build_procedure(
         packages,
         load_recorded_rules(manifest.product, sha256=manifest.product_sha256),
-        missing=missing,
-        covered=covered,
-        at_set_up=[
+        missing_packages=missing,
+        covered_requests=covered,
+        set_up_entries=[
             record.plan for record in manifest.requests if _is_requested_during_setup(record)
         ],
-        effective=effective,
+        effective_times=effective,
         hosts=hosts,
-        others=_list_other_certificates(issued, packages),
-        trusted_before=_list_trusted_cas(issued, packages) if only_new else None,
+        other_certificates=_list_other_certificates(issued, packages),
+        trusted_ca_hashes=_list_trusted_cas(issued, packages) if only_new else None,
         now=now,
         origin=build_folder_origin(issued.bundle.folder, manifest),
     )
 
 
-def _build_package(record: RequestRecord, issued: IssuedCertificates) -> ServerPackage | str:
+def _build_package(
+    record: RequestRecord, issued_certificates: IssuedCertificates
+) -> ServerPackage | str:
     """Return the package for the servers of a request, or the reason why there is none."""
-    certificate = issued.by_id.get(record.id)
+    certificate = issued_certificates.by_id.get(record.id)
     if certificate is None or certificate.has_errors:
         if record.key_holder and not record.is_written:
             return f"you must still request this certificate on {record.key_holder}"
@@ -143,15 +145,15 @@ def _build_package(record: RequestRecord, issued: IssuedCertificates) -> ServerP
                 f"the certificate expired on {certificate.not_after:%Y-%m-%d}; to renew it, run "
                 "lyncnb renew FOLDER --due"
             )
-        reason = issued.why_missing(record.id) or "no certificate has been issued yet"
+        reason = issued_certificates.why_missing(record.id) or "no certificate has been issued yet"
         # lyncnb never packages a refused certificate, so the user needs another one from the CA.
-        is_refused = issued.explain_refusal(record.id)
+        is_refused = issued_certificates.explain_refusal(record.id)
         return f"ask the CA for another certificate: {reason}" if is_refused else reason
     if record.key_holder:
         return _build_server_package(record, None, certificate)
     if record.package is None or record.package.certificate != certificate.sha256:
         return "to create packages, run lyncnb pfx FOLDER"
-    if record.package.file in issued.exchanged:
+    if record.package.file in issued_certificates.exchanged:
         return (
             f"{record.package.file} is not the package that lyncnb created; find out who replaced "
             "the package, then run lyncnb pfx FOLDER"
@@ -181,13 +183,15 @@ def _needs_installation(record: RequestRecord, renewed_at: str) -> bool:
     return not life.deployed_on and (not renewed_at or record.issued_at > renewed_at)
 
 
-def _list_trusted_cas(issued: IssuedCertificates, packages: list[ServerPackage]) -> frozenset[str]:
+def _list_trusted_cas(
+    issued_certificates: IssuedCertificates, packages: list[ServerPackage]
+) -> frozenset[str]:
     """Return the SHA-256 of all CA certificates above the certificates that servers use now."""
     package_ids = {package.id for package in packages}
     digests: set[str] = set()
-    for record in issued.bundle.manifest.requests:
+    for record in issued_certificates.bundle.manifest.requests:
         in_use = find_generations(record).in_use
-        certificate = issued.by_id.get(record.id)
+        certificate = issued_certificates.by_id.get(record.id)
         if in_use is not None and in_use.generation != record.generation:
             judgement = in_use.issued.judgement if in_use.issued else None
             digests |= {*(judgement.chain if judgement else ())}
@@ -202,15 +206,15 @@ def _is_requested_during_setup(record: RequestRecord) -> bool:
 
 
 def _list_other_certificates(
-    issued: IssuedCertificates, packages: list[ServerPackage]
+    issued_certificates: IssuedCertificates, packages: list[ServerPackage]
 ) -> Iterator[ServerPackage]:
     """Yield the issued certificates that are not in the given packages, such as deployed ones.
 
     Clients also verify these certificates.
     """
     package_ids = {package.id for package in packages}
-    for record in issued.bundle.manifest.requests:
-        certificate = issued.by_id.get(record.id)
+    for record in issued_certificates.bundle.manifest.requests:
+        certificate = issued_certificates.by_id.get(record.id)
         if (
             record.id not in package_ids
             and record.state != "retired"
@@ -240,9 +244,9 @@ def _list_hosts(entry: PlannedEntry | ServerPackage) -> tuple[str, ...]:
 
 
 def _build_server_package(
-    record: RequestRecord, package: PackageRecord | None, issued: IssuedCertificate
+    record: RequestRecord, package: PackageRecord | None, issued_certificate: IssuedCertificate
 ) -> ServerPackage:
-    """Return the package for the servers.
+    """Return the package that the servers of a request import.
 
     If there is no package file, the computer with the key exports the package.
     """
@@ -250,7 +254,7 @@ def _build_server_package(
     # A certificate that was never packaged is not on any server, unless its key is on another
     # computer.
     was_used = any(old.package or (old.issued and not old.key_sha256) for old in record.archived)
-    replaced = issued.earlier if was_used else None
+    replaced = issued_certificate.earlier if was_used else None
     return ServerPackage(
         id=record.id,
         role=plan.role,
@@ -274,10 +278,10 @@ def _build_server_package(
             if package
             else format_requested_name(plan, plan.common_name, record.generation)
         ),
-        thumbprint=issued.thumbprint,
-        not_before=issued.not_before,
-        not_after=issued.not_after,
-        path=issued.path,
+        thumbprint=issued_certificate.thumbprint,
+        not_before=issued_certificate.not_before,
+        not_after=issued_certificate.not_after,
+        path=issued_certificate.path,
         in_use_until=replaced.not_after if replaced else None,
         superseded=(
             f"serial {replaced.serial_hex} of {format_name(replaced.issuer)}" if replaced else ""
@@ -292,13 +296,13 @@ def build_procedure(
     rules: Rules,
     *,
     now: datetime,
-    missing: Iterable[MissingPackage] = (),
-    covered: Iterable[MissingPackage] = (),
-    at_set_up: Iterable[PlannedEntry] = (),
-    effective: Effective = None,
+    missing_packages: Iterable[MissingPackage] = (),
+    covered_requests: Iterable[MissingPackage] = (),
+    set_up_entries: Iterable[PlannedEntry] = (),
+    effective_times: Effective = None,
     hosts: Mapping[str, tuple[str, str]] | None = None,
-    others: Iterable[ServerPackage] = (),
-    trusted_before: Collection[str] | None = None,
+    other_certificates: Iterable[ServerPackage] = (),
+    trusted_ca_hashes: Collection[str] | None = None,
     origin: Origin = UNKNOWN,
 ) -> DeploymentSteps:
     """Create the deployment steps for packages from any folder, with a product's procedure.
@@ -311,19 +315,19 @@ def build_procedure(
         Of the product.
     now : datetime
         The present, UTC.
-    missing : iterable of MissingPackage
+    missing_packages : iterable of MissingPackage
         Requests without a package.
-    covered : iterable of MissingPackage
+    covered_requests : iterable of MissingPackage
         Requests that need no package because an installed certificate covers them.
-    at_set_up : iterable of PlannedEntry, optional
+    set_up_entries : iterable of PlannedEntry, optional
         Certificates that are requested on their servers.
-    effective : datetime or Mapping, optional
+    effective_times : datetime or Mapping, optional
         See :func:`deployment_steps`.
     hosts : Mapping, optional
         Role and pool of servers, for those that get only the deployment's certificate.
-    others : iterable of ServerPackage, optional
+    other_certificates : iterable of ServerPackage, optional
         Certificates that are not deployed now: servers that verify them need their roots.
-    trusted_before : collection of str, optional
+    trusted_ca_hashes : collection of str, optional
         SHA-256 of the CA certificates that are already trusted. If it is given, servers that get
         no certificate also have a page if they must trust another CA.
     origin : Origin, optional
@@ -335,23 +339,23 @@ def build_procedure(
         See :func:`deployment_steps`.
     """
     procedure = load_procedure(rules)
-    times = parse_effective_times(effective, procedure)
+    times = parse_effective_times(effective_times, procedure)
     packed = [split_into_calls(package, procedure, times, now) for package in packages]
     by_server: dict[str, list[ServerPackage]] = defaultdict(list)
     for package in packed:
         for server in _list_hosts(package):
             by_server[server].append(package)
     to_request: dict[str, list[PlannedEntry]] = defaultdict(list)
-    for entry in at_set_up:
+    for entry in set_up_entries:
         for server in _list_hosts(entry):
             to_request[server].append(entry)
-    trusted = TrustOfPackages((*packed, *others), rules)
+    trusted = TrustOfPackages((*packed, *other_certificates), rules)
     filler = Filler(rules, procedure, load_package_rules(rules).provider, trusted, hosts or {})
     news = {
         issuer.sha256
         for package in packed
         for issuer in package.path
-        if trusted_before is not None and issuer.sha256 not in trusted_before
+        if trusted_ca_hashes is not None and issuer.sha256 not in trusted_ca_hashes
     }
     idle = [name for name in hosts or {} if name not in by_server and name not in to_request]
     trusting = (filler.build_trust_steps(name, news) for name in idle if news)
@@ -364,8 +368,8 @@ def build_procedure(
         title=rules.title,
         folder=procedure.folder,
         servers=number_steps((*pages, *(page for page in trusting if page.steps)), procedure),
-        missing=tuple(missing),
-        covered=tuple(covered),
+        missing=tuple(missing_packages),
+        covered=tuple(covered_requests),
         order=procedure.order,
         origin=origin,
         cmdlets=procedure.cmdlets,

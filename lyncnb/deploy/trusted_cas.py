@@ -58,7 +58,7 @@ class TrustOfPackages:
     def list_cas_of_server(self, server: str) -> tuple[tuple[Certificate, tuple[str, ...]], ...]:
         """Return the CA certificates that a server must trust, roots first, with the reasons."""
         reasons_by_hash: dict[str, dict[str, None]] = {}
-        for requirement in self._list_required.get(server, ()):
+        for requirement in self._required_cas_by_server.get(server, ()):
             if requirement.ca.sha256:
                 reasons_by_hash.setdefault(requirement.ca.sha256, {}).update(
                     dict.fromkeys(requirement.reasons)
@@ -74,7 +74,7 @@ class TrustOfPackages:
         return tuple(sorted(known, key=lambda pair: not pair[0].is_self_issued))
 
     @cached_property
-    def _list_required(self) -> Mapping[str, list[RequiredCa]]:
+    def _required_cas_by_server(self) -> Mapping[str, list[RequiredCa]]:
         by_server: dict[str, list[RequiredCa]] = {}
         for requirement in self.plan.required:
             for server in requirement.servers:

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from ..authorities.import_certificates import store_returned
+from ..authorities.import_certificates import store_returned_certificates
 from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..base.arguments import check_type
 from ..base.disk import files
 from ..base.disk.folder_lock import confirm_lock
 from ..base.pasted_text import shown
-from ..base.shown.tables import join_first
+from ..base.shown.tables import join_first_texts
 from ..base.times import convert_to_time
 from ..errors import BundleError, LyncnbError, PackageError, PassphraseError
 from ..pki import keys
@@ -96,7 +96,7 @@ def write_pfx(
         The folder's. It may be None if there is nothing to package here (see
         :func:`needs_passphrase`).
     target_os : str, optional
-        Windows Server version instead of the plan's, e.g. ``2012R2`` or ``2019``.
+        Windows Server version instead of the plan's, for example ``2012R2`` or ``2019``.
     without_chain : collection of str, optional
         Ids of requests whose package may have an incomplete chain.
     workers : int, optional
@@ -134,7 +134,7 @@ def write_pfx(
     cipher = FolderCipher(passphrase)
     # Check the passphrase before the command changes anything.
     verify_passphrase(take_survey(base), read_manifest(base), cipher)
-    store_returned(issued.bundle, issued, today=today, lock_seconds=lock_seconds)
+    store_returned_certificates(issued.bundle, issued, today=today, lock_seconds=lock_seconds)
     with record_changes(base, "pfx", now=now, wait_seconds=lock_seconds):
         manifest = read_manifest(base)
         reject_problems(base, tuple(find_binding_problems(take_survey(base), manifest, cipher)))
@@ -177,17 +177,22 @@ def is_passphrase_needed(bundle: RequestBundle) -> bool:
 
 
 def _build_result_without_keys(
-    issued: IssuedCertificates, pfx_folder: str, target_os: str, without_chain: Collection[str]
+    issued_certificates: IssuedCertificates,
+    pfx_folder: str,
+    target_os: str,
+    ids_without_chain: Collection[str],
 ) -> Packages:
     """Return the result for a folder without keys, which are elsewhere or were removed."""
-    bundle = issued.bundle
+    bundle = issued_certificates.bundle
     if is_passphrase_needed(bundle):
         raise PassphraseError(
             "you did not specify a passphrase",
             hint="specify the folder's passphrase, which decrypts the keys",
         )
-    _reject_unknown_ids(bundle.manifest, bundle.folder, without_chain)
-    _, packages = _split_packages(bundle.manifest, issued, pfx_folder, target_os, (), without_chain)
+    _reject_unknown_ids(bundle.manifest, bundle.folder, ids_without_chain)
+    _, packages = _split_packages(
+        bundle.manifest, issued_certificates, pfx_folder, target_os, (), ids_without_chain
+    )
     return Packages(bundle=bundle, packages=tuple(packages))
 
 
@@ -197,7 +202,7 @@ def _reject_unknown_ids(manifest: Manifest, base: Path, ids: Collection[str]) ->
         noun = "request" if len(unknown) == 1 else "requests"
         quoted_ids = [shown(request_id) for request_id in sorted(unknown)]
         raise BundleError(
-            f"the folder {base} has no {noun} {join_first(quoted_ids, _IDS_SHOWN)}",
+            f"the folder {base} has no {noun} {join_first_texts(quoted_ids, _IDS_SHOWN)}",
             hint="enter the ID exactly as lyncnb status shows it",
         )
 
@@ -228,24 +233,24 @@ def _get_relative_path(base: Path, folder: str | os.PathLike[str]) -> str:
 
 def _split_packages(
     manifest: Manifest,
-    issued: IssuedCertificates,
+    issued_certificates: IssuedCertificates,
     pfx_folder: str,
     target_os: str,
     passwords: Container[str],
-    without_chain: Collection[str],
+    ids_without_chain: Collection[str],
 ) -> tuple[list[_Job], list[Package]]:
     """Separate the packages to create from packages that exist or cannot be created."""
     rules = load_package_rules(
         load_recorded_rules(manifest.product, sha256=manifest.product_sha256)
     )
-    deployment = find_deployment_name(issued.bundle.folder, manifest)
+    deployment = find_deployment_name(issued_certificates.bundle.folder, manifest)
     ready, settled = [], []
     for record in manifest.requests:
         if record.state == "retired":
             continue
         target = target_os or record.target_os
         encryption = rules.find_encryption(target)
-        certificate = issued.by_id.get(record.id)
+        certificate = issued_certificates.by_id.get(record.id)
         package = Package(
             request_id=record.id,
             file=f"{pfx_folder}/{_choose_file_name(record, certificate)}",
@@ -259,8 +264,12 @@ def _split_packages(
             action="written",
             why=encryption.why,
         )
-        objection = _find_objection(record, certificate, issued, record.id in without_chain)
-        if record.covered and record.covered.is_in_force(convert_to_time(issued.today)):
+        objection = _find_objection(
+            record, certificate, issued_certificates, record.id in ids_without_chain
+        )
+        if record.covered and record.covered.is_in_force(
+            convert_to_time(issued_certificates.today)
+        ):
             reason = f"no request is needed, because it is {record.covered}"
             settled.append(replace(package, file="", action="covered", why=reason))
         elif record.deployed_at:
@@ -276,7 +285,7 @@ def _split_packages(
             action = "waiting" if is_waiting else "refused"
             settled.append(replace(package, file="", action=action, why=objection))
         elif _is_existing_package(
-            issued.bundle.folder, record, certificate, package, encryption, passwords
+            issued_certificates.bundle.folder, record, certificate, package, encryption, passwords
         ):
             package_record = record.package
             name = package_record.friendly_name if package_record else package.friendly_name
@@ -288,13 +297,13 @@ def _split_packages(
     return ready, settled
 
 
-def _choose_file_name(record: RequestRecord, issued: IssuedCertificate | None) -> str:
+def _choose_file_name(record: RequestRecord, issued_certificate: IssuedCertificate | None) -> str:
     """Return the file name for a package. An existing package keeps its name."""
     package_record = record.package
     if (
         package_record is not None
-        and issued is not None
-        and package_record.certificate == issued.sha256
+        and issued_certificate is not None
+        and package_record.certificate == issued_certificate.sha256
     ):
         return package_record.file.rpartition("/")[2]
     return list_package_names(record.id, record.generation)[0]
@@ -303,12 +312,12 @@ def _choose_file_name(record: RequestRecord, issued: IssuedCertificate | None) -
 def _find_objection(
     record: RequestRecord,
     certificate: IssuedCertificate | None,
-    issued: IssuedCertificates,
+    issued_certificates: IssuedCertificates,
     may_lack_chain: bool,
 ) -> str:
     """Return why a request cannot be packaged, or "" if it can be packaged."""
     if certificate is None:
-        return issued.why_missing(record.id) or (
+        return issued_certificates.why_missing(record.id) or (
             f"no certificate has been issued yet; state: {record.state}"
             if record.is_written or not record.key_holder
             else f"this certificate must still be requested on {record.key_holder}"
@@ -316,7 +325,7 @@ def _find_objection(
     if certificate.generation != record.generation:
         return "the certificate belongs to a superseded request"
     if certificate.has_errors:
-        return issued.explain_refusal(record.id)
+        return issued_certificates.explain_refusal(record.id)
     # The operating system already has the root of a public CA in its store.
     has_chain = certificate.chain_complete or (
         record.plan.issuer == "public" and bool(certificate.path)
@@ -390,7 +399,7 @@ def _is_existing_package(
 def _write_all_packages(
     base: Path,
     manifest: Manifest,
-    ready: list[_Job],
+    jobs: list[_Job],
     cipher: FolderCipher,
     passwords: PasswordList,
     workers: int | None,
@@ -401,9 +410,9 @@ def _write_all_packages(
     packages: list[Package] = []
     saved_at = time.monotonic()
     try:
-        for start in range(0, len(ready), _BATCH):
+        for start in range(0, len(jobs), _BATCH):
             confirm_lock(base)
-            batch = ready[start : start + _BATCH]
+            batch = jobs[start : start + _BATCH]
             manifest, batch_packages = _write_packages(
                 base, manifest, batch, cipher, passwords, workers, now
             )
@@ -412,7 +421,7 @@ def _write_all_packages(
                 save_manifest(base, manifest)
                 saved_at = time.monotonic()
             if progress is not None:
-                progress(min(start + _BATCH, len(ready)), len(ready))
+                progress(min(start + _BATCH, len(jobs)), len(jobs))
     finally:
         save_manifest(base, manifest)
     return manifest, packages
@@ -443,7 +452,7 @@ def _write_packages(
     if added:
         passwords.save_passwords(added)
         if LIST not in manifest.encrypted:
-            manifest = manifest.with_encrypted(LIST)
+            manifest = manifest.with_encrypted_file(LIST)
             save_manifest(base, manifest)
     records = []
     for (job, _), data, digest in zip(tasks, contents, digests, strict=True):

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.disk.outputs import OutputKind, check_output, match_first_line, write_output
+from ..base.disk.outputs import OutputKind, check_output_path, match_first_line, write_output
 from ..base.pasted_text import shown
 from ..checks.saved_plan import SavedPlan, read_saved_plan
 from ..errors import ApprovalError, FileOccupied
@@ -32,7 +32,7 @@ SIGNATURE_FILE = OutputKind(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """The signature of a saved plan: its file, and the fingerprint of the key that signed."""
+    """The signature file of a saved plan, and the fingerprint of the signing key."""
 
     plan: SavedPlan
     path: Path
@@ -42,9 +42,9 @@ class Approval:
         return f"you approved the plan with the key {self.key}; the signature is in {self.path}"
 
 
-def build_signature_path(saved: SavedPlan) -> Path:
+def build_signature_path(saved_plan: SavedPlan) -> Path:
     """Return the path of the signature of a saved plan: ``FILE.sig``."""
-    return saved.path.with_name(f"{saved.path.name}.sig")
+    return saved_plan.path.with_name(f"{saved_plan.path.name}.sig")
 
 
 def approve_plan(
@@ -93,7 +93,7 @@ def approve_plan(
             hint="read the plan again, and confirm its digest",
         )
     target = build_signature_path(saved)
-    check_output(target, SIGNATURE_FILE, force=force)
+    check_output_path(target, SIGNATURE_FILE, force=force)
     signature = ssh_signatures.sign_content(saved.data, key, namespace=NAMESPACE)
     made_by = ssh_signatures.find_signing_key(saved.data, signature, namespace=NAMESPACE)
     if not force:
@@ -102,21 +102,21 @@ def approve_plan(
     return Approval(plan=saved, path=target, key=made_by)
 
 
-def _is_digest_of(saved: SavedPlan, digest: str) -> bool:
+def _is_digest_of(saved_plan: SavedPlan, digest: str) -> bool:
     prefix = digest.lower()
     # Both digests are accepted, because earlier versions of lyncnb showed the digest in the last
     # line of the file.
-    known = (saved.sha256, saved.digest)
+    known = (saved_plan.sha256, saved_plan.digest)
     return len(prefix) >= _DIGITS and any(known_digest.startswith(prefix) for known_digest in known)
 
 
-def _reject_other_approval(saved: SavedPlan, signature_path: Path, fingerprint: str) -> None:
+def _reject_other_approval(saved_plan: SavedPlan, signature_path: Path, fingerprint: str) -> None:
     """Raise an error if another key has already signed the same plan with a valid signature."""
     if not os.path.exists(signature_path):
         return
     try:
         present = ssh_signatures.read_signature(signature_path)
-        before = ssh_signatures.find_signing_key(saved.data, present, namespace=NAMESPACE)
+        before = ssh_signatures.find_signing_key(saved_plan.data, present, namespace=NAMESPACE)
     except ApprovalError:
         return
     if before != fingerprint:
@@ -130,7 +130,7 @@ def _reject_other_approval(saved: SavedPlan, signature_path: Path, fingerprint: 
 
 
 def check_approval(
-    saved: SavedPlan,
+    saved_plan: SavedPlan,
     signers: str | os.PathLike[str],
     *,
     folder: str | os.PathLike[str] | None = None,
@@ -141,7 +141,7 @@ def check_approval(
 
     Parameters
     ----------
-    saved : SavedPlan
+    saved_plan : SavedPlan
         With the signature in ``FILE.sig`` in the same folder.
     signers : path
         A list of allowed signers in the form of ssh-keygen(1).
@@ -173,8 +173,10 @@ def check_approval(
             ),
         )
     allowed = ssh_signatures.read_signers(Path(signers))
-    signature = ssh_signatures.read_signature(build_signature_path(saved))
-    signer = ssh_signatures.verify_signature(saved.data, signature, allowed, namespace=NAMESPACE)
+    signature = ssh_signatures.read_signature(build_signature_path(saved_plan))
+    signer = ssh_signatures.verify_signature(
+        saved_plan.data, signature, allowed, namespace=NAMESPACE
+    )
     approval = ApprovalOnRecord(
         signer=signer.name,
         key=signer.key,
@@ -183,7 +185,7 @@ def check_approval(
     )
     if folder is not None and os.path.isfile(Path(folder) / NAME):
         plans = read_manifest(Path(folder)).plans
-        if plans and plans[-1].sha256 == saved.digest:
+        if plans and plans[-1].sha256 == saved_plan.digest:
             present = tuple(
                 old_approval
                 for old_approval in plans[-1].approvals

@@ -16,7 +16,7 @@ from datetime import date
 from typing import Any
 
 from ..base.planned_entry import PlannedEntry
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from ..base.times import convert_to_time
 from ..errors import (
     ApprovalError,
@@ -50,12 +50,12 @@ _INTERRUPTED = "key and CSR from an interrupted lyncnb command"
 Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
 
 
-def _keep_unknown_fields(entry: PlannedEntry, old: PlannedEntry) -> PlannedEntry:
+def _keep_unknown_fields(entry: PlannedEntry, old_entry: PlannedEntry) -> PlannedEntry:
     """Return a record with the unknown fields that a later version of lyncnb wrote."""
     key = entry.key
-    if key is not None and old.key is not None and old.key.others:
-        key = replace(key, others=old.key.others)
-    return replace(entry, key=key, others=old.others)
+    if key is not None and old_entry.key is not None and old_entry.key.others:
+        key = replace(key, others=old_entry.key.others)
+    return replace(entry, key=key, others=old_entry.others)
 
 
 def decide_changes(
@@ -114,7 +114,7 @@ def decide_changes(
             old,
             request,
             now=now,
-            is_renewed=renewed,
+            renewal_reasons=renewed,
             compare_request=compare_request,
             adopted_ids=adopted_ids,
             cover_date=cover_date,
@@ -143,14 +143,14 @@ def _make_next_record(
     request: Wanted,
     *,
     now: str,
-    is_renewed: tuple[str, ...],
+    renewal_reasons: tuple[str, ...],
     compare_request: Compare | None,
     adopted_ids: frozenset[str],
     cover_date: date | None,
 ) -> tuple[RequestRecord, Change]:
     if old_record is None or not old_record.is_written:
         covered = _omit_covered_request(
-            old_record, request, is_renewed, now=now, cover_date=cover_date
+            old_record, request, renewal_reasons, now=now, cover_date=cover_date
         )
         if covered is not None:
             return covered
@@ -161,15 +161,15 @@ def _make_next_record(
         return _resume_announced_request(
             old_record,
             request,
-            is_renewed or _explain_lost_cover(old_record, request, cover_date),
+            renewal_reasons or _explain_lost_cover(old_record, request, cover_date),
             now,
         )
     entry = request.entry
     reasons = list_entry_differences(old_record.plan, entry)
     if compare_request is not None and (reasons or request.id in adopted_ids):
         reasons = compare_request(old_record, request.certificate)
-    if reasons or is_renewed:
-        return _make_renewed_record(old_record, request, (*reasons, *is_renewed), now)
+    if reasons or renewal_reasons:
+        return _make_renewed_record(old_record, request, (*reasons, *renewal_reasons), now)
     return _make_kept_record(old_record, request, entry)
 
 
@@ -223,9 +223,9 @@ def reject_waiting_renewals(manifest: Manifest, order: Order) -> None:
     if not waiting:
         return
     raise RequestWaits(
-        f"the CA has not yet issued a certificate for {count_of(len(waiting), 'renewal request')}. "
-        "If you create a new request, lyncnb withdraws the waiting request, which the CA may "
-        "already have received",
+        "the CA has not yet issued a certificate for "
+        f"{format_count(len(waiting), 'renewal request')}. If you create a new request, lyncnb "
+        "withdraws the waiting request, which the CA may already have received",
         problems=tuple(
             Problem(
                 message=f"generation {record.generation} was requested on {record.written_at[:10]} "
@@ -245,9 +245,9 @@ def request_revocations(manifest: Manifest, order: Order) -> Manifest:
     records = []
     for name in sorted(order.compromised):
         record = manifest.by_id[name]
-        before = record.covering
+        before = record.covering_certificate
         if before is not None and find_generations(record).held is before and not before.revocation:
-            record = record.with_covering(replace(before, revocation=revocation))
+            record = record.with_covering_certificate(replace(before, revocation=revocation))
         for part in find_compromised_generations(record, date.fromisoformat(order.now[:10])):
             record = record.with_generation(part.generation, revocation=revocation)
         records.append(record)
@@ -257,7 +257,7 @@ def request_revocations(manifest: Manifest, order: Order) -> Manifest:
 def _omit_covered_request(
     old_record: RequestRecord | None,
     request: Wanted,
-    is_renewed: tuple[str, ...],
+    renewal_reasons: tuple[str, ...],
     *,
     now: str,
     cover_date: date | None,
@@ -268,7 +268,7 @@ def _omit_covered_request(
     """
     before = old_record.covered if old_record is not None else None
     cover = request.covered
-    if cover is None and (is_renewed or _explain_lost_cover(old_record, request, cover_date)):
+    if cover is None and (renewal_reasons or _explain_lost_cover(old_record, request, cover_date)):
         return None
     cover = cover or before
     if cover is None:
@@ -318,17 +318,20 @@ def _explain_lost_cover(
 
 
 def _resume_announced_request(
-    old_record: RequestRecord, request: Wanted, is_renewed: tuple[str, ...], now: str
+    old_record: RequestRecord, request: Wanted, renewal_reasons: tuple[str, ...], now: str
 ) -> tuple[RequestRecord, Change]:
     """Return the new record of a request that another computer is to create.
 
     The computer that creates the key does not change, unless the current run specifies another one
     or renews the request.
     """
-    stays = not is_renewed and not old_record.plan.at_set_up
+    stays = not renewal_reasons and not old_record.plan.at_set_up
     holder = request.key_holder or (old_record.key_holder if stays else "")
     new = _make_planned_record(
-        request, generation=old_record.generation, reasons=is_renewed or old_record.reasons, now=now
+        request,
+        generation=old_record.generation,
+        reasons=renewal_reasons or old_record.reasons,
+        now=now,
     )
     new = replace(
         new,
@@ -413,24 +416,26 @@ def _make_kept_record(
 
 
 def record_saved_plan(
-    plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None
+    plans: tuple[PlanOnRecord, ...], saved_plan: PlanOnRecord | None
 ) -> tuple[PlanOnRecord, ...]:
     """Record a saved plan as the last plan of the folder.
 
     If it is already the last plan, the recorded times do not change.
     """
-    if saved is None:
+    if saved_plan is None:
         return plans
-    if not plans or plans[-1].sha256 != saved.sha256:
-        return (*plans, saved)
+    if not plans or plans[-1].sha256 != saved_plan.sha256:
+        return (*plans, saved_plan)
     last = plans[-1]
     new_approvals = tuple(
-        approval for approval in saved.approvals if not any(map(approval.is_same, last.approvals))
+        approval
+        for approval in saved_plan.approvals
+        if not any(map(approval.is_same, last.approvals))
     )
     return (*plans[:-1], replace(last, approvals=(*last.approvals, *new_approvals)))
 
 
-def reject_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None) -> None:
+def reject_rollback(plans: tuple[PlanOnRecord, ...], saved_plan: PlanOnRecord | None) -> None:
     """Reject a saved plan that was replaced, or that is older than the recorded plan.
 
     A signature does not expire. Therefore, a person who can write the plan's file can restore a
@@ -442,18 +447,23 @@ def reject_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None)
     ApprovalError
         With the plan that it would replace.
     """
-    if saved is None or not plans or plans[-1].sha256 == saved.sha256 or saved.reason:
+    if (
+        saved_plan is None
+        or not plans
+        or plans[-1].sha256 == saved_plan.sha256
+        or saved_plan.reason
+    ):
         return
     last = plans[-1]
-    if any(plan.sha256 == saved.sha256 for plan in plans):
+    if any(plan.sha256 == saved_plan.sha256 for plan in plans):
         reason = "the folder contains a newer plan that replaced this plan"
-    elif saved.judged_on < last.judged_on:
-        reason = f"the evaluation date {saved.judged_on} is earlier than {last.judged_on}"
+    elif saved_plan.judged_on < last.judged_on:
+        reason = f"the evaluation date {saved_plan.judged_on} is earlier than {last.judged_on}"
     else:
         return
     raise ApprovalError(
-        f"the saved plan ({saved.shown_as} {saved.shown_sha256[:12]}…) is older than the plan on "
-        f"record in the folder ({last.shown_as} {last.shown_sha256[:12]}…): {reason}",
+        f"the saved plan ({saved_plan.shown_as} {saved_plan.shown_sha256[:12]}…) is older than the "
+        f"plan on record in the folder ({last.shown_as} {last.shown_sha256[:12]}…): {reason}",
         hint="to create requests from the older plan, specify a reason: --reason TEXT",
     )
 
@@ -509,7 +519,7 @@ def record_plan(
         summary=new_manifest.summary if old_manifest.plan_json_sha256 else {},
     )
     if order.unapproved and old_manifest.plan_sha256 != order.plan.sha256:
-        new_manifest = new_manifest.with_event("unapproved-plan", order.unapproved, at=order.now)
+        new_manifest = new_manifest.with_event("unapproved-plan", order.unapproved, now=order.now)
     return new_manifest
 
 

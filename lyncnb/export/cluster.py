@@ -35,7 +35,7 @@ _TEXT_SHOWN = 300
 _ENCRYPTED = ("tls://", "wss://")
 _NO_ANSWER = (
     'no scheduler answers at the address "{address}"',
-    "specify the address that `dask scheduler` printed, e.g. tls://10.0.0.5:8786",
+    "specify the address that `dask scheduler` printed, such as tls://10.0.0.5:8786",
 )
 _REFUSALS = {
     "answer": _NO_ANSWER,
@@ -97,7 +97,7 @@ def connect_to_cluster(
             hint="use a scheduler with TLS (tls://HOST:PORT). If you trust the network, use "
             "--cluster-without-tls",
         )
-    child = start_child(_COMMAND, hidden=VARIABLE)
+    child = start_child(_COMMAND, hidden_variable=VARIABLE)
     try:
         executor = _ClusterExecutor(child, (address, seconds))
         if refusal := executor.find_connection_error():

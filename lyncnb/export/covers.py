@@ -15,7 +15,7 @@ from datetime import date
 from ..authorities.evaluation.evaluation import compute_entry_sha256
 from ..authorities.survey.as_is import NOT_SEEN, STATES, AsIs, PlannedAsIs
 from ..authorities.survey.read_as_is import read_as_is
-from ..base.shown.tables import count_of, join_first
+from ..base.shown.tables import format_count, join_first_texts
 from ..base.times import convert_to_time
 from ..errors import OptionsError, PlanRejected, Problem, ReturnedFileError
 from ..plan.acceptances import list_accepted_codes
@@ -111,7 +111,7 @@ def _reject_other_plan(as_is: AsIs, plan: CertificatePlan, name: str) -> None:
         },
     }
     differences = "; ".join(
-        text.format(join_first(sorted(ids), _NAMED)) for text, ids in parts.items() if ids
+        text.format(join_first_texts(sorted(ids), _NAMED)) for text, ids in parts.items() if ids
     )
     if (as_is.product, as_is.plan_sha256) == (plan.rules.product, plan.sha256) and not differences:
         # Both the digest and the entries are checked, because a person who edits the entries may
@@ -129,13 +129,13 @@ def _reject_unseen_certificates(planned: Iterable[PlannedAsIs]) -> None:
     if unseen:
         raise PlanRejected(
             (
-                f"no port presented {count_of(len(unseen), 'planned certificate')}. These "
+                f"no port presented {format_count(len(unseen), 'planned certificate')}. These "
                 "certificates may still be installed"
             ),
             problems=tuple(
                 Problem(
                     message=f"{certificate.id} ({certificate.owner}): "
-                    f"{join_first(certificate.remarks, 1)}"
+                    f"{join_first_texts(certificate.remarks, 1)}"
                 )
                 for certificate in unseen
             ),

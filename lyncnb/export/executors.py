@@ -50,7 +50,7 @@ _SECONDS = {
 # as creating about a thousand P-256 key pairs.
 _LOOP_AT_MOST = 2_000
 _CHUNK = 250
-# The default number of concurrent tasks on other machines. A cluster may have as many cores.
+# The default number of concurrent tasks on other machines. A cluster may have that many cores.
 _REMOTE_TASKS = 256
 _LOOK_AT_CANCEL_EVERY = 0.2  # The number of seconds between two progress reports.
 
@@ -169,7 +169,7 @@ class _Job:
         self._tell, self._cancel = making.progress, making.cancel
         self._total, self._done, self._spent = len(items), 0, 0.0
         self._left = sum(_estimate_seconds(certificate) for _, certificate in items)
-        self._start = time.monotonic()
+        self._start_child = time.monotonic()
 
     def get_result(self) -> Exported:
         return Exported(self._done, self._done < self._total)
@@ -181,8 +181,8 @@ class _Job:
             self._store(self._make_pair(item))
             self._report_pair(item)
 
-    def run_threads(self, items: Sequence[Item], width: int) -> None:
-        with ThreadPoolExecutor(width, "lyncnb-rsa") as pool:
+    def run_threads(self, items: Sequence[Item], worker_count: int) -> None:
+        with ThreadPoolExecutor(worker_count, "lyncnb-rsa") as pool:
             # The slow key derivation runs first in a separate thread, while other threads create
             # keys.
             pool.submit(lambda: self._cipher.encryptor)
@@ -192,17 +192,19 @@ class _Job:
             def submit_item(item: Item) -> Future[FinishedPair]:
                 return pool.submit(self._make_pair, item)
 
-            with closing(_run_in_window(submit_item, items, 4 * width, self._cancel)) as finished:
+            with closing(
+                _run_in_window(submit_item, items, 4 * worker_count, self._cancel)
+            ) as finished:
                 for item, future in finished:
                     self._store(future.result())
                     self._report_pair(item)
 
-    def run_processes(self, items: Sequence[Item], width: int) -> None:
+    def run_processes(self, items: Sequence[Item], worker_count: int) -> None:
         remaining_items = iter(items)
         chunks = iter(lambda: list(islice(remaining_items, _CHUNK)), [])
         # One core is reserved for the thread that writes the pairs of key and CSR. For P-256,
         # writing is half of the work.
-        count = max(1, width - 1)
+        count = max(1, worker_count - 1)
         with start_pair_workers(count, self._cipher.encryptor) as children:
 
             def submit_chunk(chunk: list[Item]) -> Future[list[Any]]:
@@ -210,13 +212,15 @@ class _Job:
                     [(name, build_request_content(planned)) for name, planned in chunk]
                 )
 
-            with closing(_run_in_window(submit_chunk, chunks, 2 * width, self._cancel)) as finished:
+            with closing(
+                _run_in_window(submit_chunk, chunks, 2 * worker_count, self._cancel)
+            ) as finished:
                 for chunk, future in finished:
                     for item, values in zip(chunk, future.result(), strict=True):
                         self._store(FinishedPair(*values))
                         self._report_pair(item)
 
-    def run_on_executor(self, items: Sequence[Item], executor: Executor, width: int) -> None:
+    def run_on_executor(self, items: Sequence[Item], executor: Executor, max_tasks: int) -> None:
         run_key = RunKey()
 
         def submit_item(item: Item) -> Future[tuple[bytes, bytes]]:
@@ -224,7 +228,7 @@ class _Job:
                 make_sealed_pair, item[0], build_request_content(item[1]), run_key.public
             )
 
-        with closing(_run_in_window(submit_item, items, width, self._cancel)) as finished:
+        with closing(_run_in_window(submit_item, items, max_tasks, self._cancel)) as finished:
             for item, future in finished:
                 name, content = item[0], build_request_content(item[1])
                 if (error := future.exception()) is not None:
@@ -245,7 +249,7 @@ class _Job:
         self._spent += seconds
         self._left -= seconds
         if self._tell is not None:
-            elapsed = max(time.monotonic() - self._start, 1e-9)
+            elapsed = max(time.monotonic() - self._start_child, 1e-9)
             seconds_left = max(self._left, 0.0) * elapsed / self._spent
             self._tell(Progress(self._done, self._total, self._done / elapsed, seconds_left))
 
@@ -266,10 +270,10 @@ def _make_worker_error(name: str, error: BaseException) -> BaseException:
 def _run_in_window(
     submit: Callable[[Any], Future[Any]],
     tasks: Iterable[Task],
-    width: int,
+    max_tasks: int,
     cancel: threading.Event,
 ) -> Generator[tuple[Task, Future[Any]]]:
-    """Run at most `width` tasks at a time, and yield each task when it is done."""
+    """Run at most `max_tasks` tasks at a time, and yield each task when it is done."""
     pending: dict[Future[Any], Task] = {}
     # Each future puts itself into this queue when it is done. Waiting for all futures again and
     # again would take longer than the work itself.
@@ -282,7 +286,7 @@ def _run_in_window(
                     if future.cancel():
                         del pending[future]
             else:
-                for task in islice(remaining_tasks, width - len(pending)):
+                for task in islice(remaining_tasks, max_tasks - len(pending)):
                     future = submit(task)
                     pending[future] = task
                     future.add_done_callback(finished_futures.put)

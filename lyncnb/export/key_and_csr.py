@@ -64,7 +64,7 @@ def _make_checked_pair(
     return FinishedPair(name, encrypt(key), request.pem, request.spki_sha256, request.csr_sha256)
 
 
-def make_sealed_pair(name: str, content: RequestContent, public: bytes) -> tuple[bytes, bytes]:
+def make_sealed_pair(name: str, content: RequestContent, public_key: bytes) -> tuple[bytes, bytes]:
     """Create a key and its CSR on a machine that must not store the key, and seal the key.
 
     Parameters
@@ -73,7 +73,7 @@ def make_sealed_pair(name: str, content: RequestContent, public: bytes) -> tuple
         Id of the request; the key is sealed for it.
     content : RequestContent
         The content of the request.
-    public : bytes
+    public_key : bytes
         Public half of the run's key, 32 bytes.
 
     Returns
@@ -83,7 +83,7 @@ def make_sealed_pair(name: str, content: RequestContent, public: bytes) -> tuple
     """
     key = keys.generate_key(content.key)
     request = build_request(content, key)
-    return seal(keys.to_pkcs8(key), public=public, subject=name), request.der
+    return seal(keys.to_pkcs8(key), public=public_key, subject=name), request.der
 
 
 def open_sealed_pair(

@@ -14,7 +14,7 @@ from datetime import date
 from types import MappingProxyType
 
 from ..base.planned_entry import PlannedEntry
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from ..checks.check_plan import choose_evaluation_date
 from ..checks.option_checks import LATE
 from ..errors import (
@@ -77,9 +77,9 @@ class Wanted:
 
 
 def resolve_renewals(
-    planned_requests: Sequence[Wanted], specified: Sequence[str]
+    planned_requests: Sequence[Wanted], specified_ids: Sequence[str]
 ) -> frozenset[str]:
-    """Return the complete IDs of requests, from IDs or unique beginnings of IDs.
+    """Return the complete IDs of requests, from IDs or unique ID prefixes.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def resolve_renewals(
         If an ID or beginning matches no planned request, or several.
     """
     ids = [request.id for request in planned_requests]
-    return resolve_ids(ids, specified, option_name="renew", error=BundleError)
+    return resolve_ids(ids, specified_ids, option_name="renew", error=BundleError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +132,7 @@ class Order:
     #: The group whose members share the folder.
     team: str = ""
 
-    def plan_file(self, present: bytes) -> bytes:
+    def build_plan_file(self, existing_content: bytes) -> bytes:
         """Return the content for ``plan.json``.
 
         If the plan equals the existing file, the evaluation date in the file is kept.
@@ -140,9 +140,9 @@ class Order:
         if self.saved_file:
             return self.saved_file
         data = b""
-        for day in dict.fromkeys((*_find_evaluation_date(present), self.judged_on)):
+        for day in dict.fromkeys((*_find_evaluation_date(existing_content), self.judged_on)):
             data = encode_plan_in_parts(self.plan, self.findings, judged_on=day)
-            if data == present:
+            if data == existing_content:
                 break
         return data
 
@@ -154,10 +154,10 @@ class Order:
         )
 
 
-def _find_evaluation_date(saved: bytes) -> Iterator[date]:
+def _find_evaluation_date(plan_file: bytes) -> Iterator[date]:
     """Yield the evaluation date in the file of a saved plan, if the file contains a valid date."""
     with suppress(ValueError):
-        if match := _JUDGED_ON.search(saved):
+        if match := _JUDGED_ON.search(plan_file):
             yield date.fromisoformat(match[1].decode())
 
 
@@ -330,7 +330,7 @@ def reject_errors(errors: Sequence[Finding]) -> None:
         return
     codes = sorted({finding.code for finding in errors})
     raise PlanRejected(
-        f"the plan has {count_of(len(errors), 'error')} ({', '.join(codes)}), so lyncnb wrote "
+        f"the plan has {format_count(len(errors), 'error')} ({', '.join(codes)}), so lyncnb wrote "
         "nothing",
         problems=tuple(
             Problem(message=f"{', '.join(entry.codes)}: {entry.message}", hint=entry.hint)

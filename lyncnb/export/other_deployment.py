@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..base.shown.tables import count_of, join_first
+from ..base.shown.tables import format_count, join_first_texts
 from ..errors import BundleError
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import open_requests
@@ -63,8 +63,8 @@ def compare_deployments(
     return OtherDeployment(in_folder=in_folder, planned=planned)
 
 
-def _list_servers(lists: Iterable[Iterable[str]]) -> tuple[str, ...]:
-    return tuple(sorted({str(server).lower() for servers in lists for server in servers}))
+def _list_servers(server_lists: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(sorted({str(server).lower() for servers in server_lists for server in servers}))
 
 
 def _find_main_domain(servers: tuple[str, ...]) -> str:
@@ -74,5 +74,5 @@ def _find_main_domain(servers: tuple[str, ...]) -> str:
 
 
 def _describe_servers(servers: tuple[str, ...]) -> str:
-    first_servers = join_first(list(servers), _NAMED)
-    return f"{_find_main_domain(servers)} ({count_of(len(servers), 'server')}: {first_servers})"
+    first_servers = join_first_texts(list(servers), _NAMED)
+    return f"{_find_main_domain(servers)} ({format_count(len(servers), 'server')}: {first_servers})"

@@ -16,7 +16,7 @@ from ..authorities.kept_approval import read_approved_plan
 from ..authorities.named_requests import find_named_requests
 from ..authorities.summary_files import build_plan_on_record
 from ..base.arguments import check_type
-from ..base.shown.tables import join_first
+from ..base.shown.tables import join_first_texts
 from ..base.terminal import quote_argument
 from ..checks.check_plan import check_plan
 from ..errors import ApprovalError, ArgumentError, BundleError, OptionsError, PlanRejected
@@ -248,7 +248,9 @@ _ELSEWHERE = (
 
 
 def _make_other_computers_error(records: Sequence[RequestRecord]) -> str:
-    ids = join_first([f"{record.id} (on {_find_key_holder(record)})" for record in records], _NAMED)
+    ids = join_first_texts(
+        [f"{record.id} (on {_find_key_holder(record)})" for record in records], _NAMED
+    )
     return (
         f"lyncnb does not have the key for {ids}, so it cannot renew the certificate on "
         "this computer"
@@ -256,7 +258,7 @@ def _make_other_computers_error(records: Sequence[RequestRecord]) -> str:
 
 
 def _find_key_holder(record: RequestRecord) -> str:
-    return record.key_holder or join_first(record.plan.servers, 1)
+    return record.key_holder or join_first_texts(record.plan.servers, 1)
 
 
 def _make_renewal_order(
@@ -328,7 +330,10 @@ def _restore_notes(planned_requests: Wanted, manifest: Manifest) -> Wanted:
 
 
 def _find_plan(
-    folder: Path, manifest: Manifest, current: bytes, approved_by: str | os.PathLike[str] | None
+    folder: Path,
+    manifest: Manifest,
+    current_plan_file: bytes,
+    approved_by: str | os.PathLike[str] | None,
 ) -> tuple[CertificatePlan, str]:
     """Return the plan for a renewal, and the SHA-256 of the plan if it is approved."""
     if approved_by is None:
@@ -343,7 +348,7 @@ def _find_plan(
                 ),
                 hint="specify the list of approvers: --approved-by SIGNERS",
             )
-        return build_plan_on_record(manifest, current)[0], ""
+        return build_plan_on_record(manifest, current_plan_file)[0], ""
     data, record = read_approved_plan(folder, manifest, approved_by)
     plan = build_plan_on_record(manifest, data)[0]
     if plan.sha256 != record.plan_sha256:

@@ -1,4 +1,4 @@
-"""Find the request IDs that a user specifies completely or by a unique beginning."""
+"""Find the request IDs that a user specifies completely or by a unique prefix."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from ..errors import LyncnbError
 
 
 def resolve_ids(
-    ids: Sequence[str], specified: Sequence[str], *, option_name: str, error: type[LyncnbError]
+    ids: Sequence[str], specified_ids: Sequence[str], *, option_name: str, error: type[LyncnbError]
 ) -> frozenset[str]:
-    """Return the complete IDs of requests, from IDs or unique beginnings of IDs.
+    """Return the complete IDs of requests, from IDs or unique ID prefixes.
 
     Parameters
     ----------
     ids : sequence of str
         The existing IDs.
-    specified : sequence of str
+    specified_ids : sequence of str
         The entered IDs or beginnings.
     option_name : str
         The name of the option, for the message.
@@ -30,7 +30,7 @@ def resolve_ids(
         If an entry matches no ID, or several IDs.
     """
     known, matches = frozenset(ids), set()
-    for text in specified:
+    for text in specified_ids:
         fitting = [text] if text in known else [name for name in ids if name.startswith(text)]
         if len(fitting) != 1 or not text:
             examples = ", ".join(fitting[:5] or ids[:5])

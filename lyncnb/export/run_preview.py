@@ -117,11 +117,13 @@ def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> 
     """
     survey = take_survey(folder)
     before = _read_manifest(survey)
-    _reject_unapproved(folder, before, order)
+    _reject_unapproved_plan(folder, before, order)
     proven = cipher is not None and verify_passphrase(survey, before, cipher)
     reject_rollback(before.plans, order.saved)
     reject_waiting_renewals(before, order)
-    settled = process_leftovers(survey, before, cipher=cipher, now=order.now, abandoned=order.renew)
+    settled = process_leftovers(
+        survey, before, cipher=cipher, now=order.now, abandoned_ids=order.renew
+    )
     after, changes = decide_changes(
         settled.manifest,
         order.wanted,
@@ -139,12 +141,12 @@ def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> 
     moves, collisions = _list_renewal_moves(survey, settled.manifest, after)
     collisions += _find_collisions(survey, before, after)
     collisions += _list_foreign_requests(settled.manifest, after, order)
-    collisions += _find_already_requested(settled.manifest, order)
+    collisions += _find_reuse_problems(settled.manifest, order)
     collisions += _find_team_problems(survey, before, order)
     collisions += _find_key_problems(survey, before, cipher, order)
     reject_problems(folder, (*survey.problems, *settled.problems, *collisions))
     present = read_present_plan(folder)
-    plan_file = order.plan_file(present)
+    plan_file = order.build_plan_file(present)
     after = request_revocations(_log_changes(after, settled.changes, order.now), order)
     after = record_plan(after, before, order, plan_file, is_same_plan=plan_file == present)
     after = after.with_numbers_of(before)
@@ -181,9 +183,9 @@ def _find_key_problems(
 ) -> Iterator[Problem]:
     """Find keys that belong to another request, as far as possible without the passphrase."""
     if cipher is None:
-        yield from report_shared_keys(manifest, abandoned=order.renew)
+        yield from report_shared_keys(manifest, abandoned_ids=order.renew)
     else:
-        yield from find_binding_problems(survey, manifest, cipher, abandoned=order.renew)
+        yield from find_binding_problems(survey, manifest, cipher, abandoned_ids=order.renew)
 
 
 def _find_team_problems(survey: Survey, manifest: Manifest, order: Order) -> Iterator[Problem]:
@@ -206,7 +208,7 @@ def _find_team_problems(survey: Survey, manifest: Manifest, order: Order) -> Ite
         )
 
 
-def _reject_unapproved(folder: Path, manifest: Manifest, order: Order) -> None:
+def _reject_unapproved_plan(folder: Path, manifest: Manifest, order: Order) -> None:
     """Reject a plan without an approval if the plan in the folder was approved."""
     approved = [plan for plan in manifest.plans if plan.approvals]
     if not approved or order.approved_plan or order.unapproved:
@@ -230,7 +232,7 @@ def _reject_unapproved(folder: Path, manifest: Manifest, order: Order) -> None:
 
 def _log_changes(manifest: Manifest, changes: Sequence[Change], now: str) -> Manifest:
     for change in changes:
-        manifest = manifest.with_event("archived", "; ".join(change.reasons), at=now)
+        manifest = manifest.with_event("archived", "; ".join(change.reasons), now=now)
     return manifest
 
 
@@ -347,7 +349,7 @@ def _list_foreign_requests(
         yield _is_foreign_request(record, old)
 
 
-def _find_already_requested(old_manifest: Manifest, order: Order) -> Iterator[Problem]:
+def _find_reuse_problems(old_manifest: Manifest, order: Order) -> Iterator[Problem]:
     """Yield a problem for each request that an installed certificate cannot replace."""
     covered = [request for request in order.wanted if request.covered is not None]
     revoked = {

@@ -24,7 +24,7 @@ from ..base.disk import files, windows_access
 from ..base.disk.folder_access import find_group_number, grant_access_to_team
 from ..base.disk.folder_lock import OWNER_NAME
 from ..base.disk.outputs import OWN_FOLDERS
-from ..base.shown.tables import count_of, join_first
+from ..base.shown.tables import format_count, join_first_texts
 from ..checks.check_plan import check_plan, choose_evaluation_date
 from ..checks.saved_plan import SavedPlan
 from ..errors import (
@@ -144,7 +144,7 @@ def _preview_without_lock(folder: Path, order: Order, cipher: FolderCipher) -> P
 
 
 def _make_confirmation(
-    secret: Secret, ask: Callable[[], Secret | str] | None, plan: CertificatePlan
+    secret: Secret, ask_again: Callable[[], Secret | str] | None, plan: CertificatePlan
 ) -> Callable[[Preview], None]:
     confirmations: list[bool] = []
 
@@ -153,7 +153,7 @@ def _make_confirmation(
             return
         check_new_passphrase(secret, source="the passphrase", known_words=list_known_words(plan))
         confirmations.append(True)
-        if ask is not None and check_passphrase(ask()) != secret:
+        if ask_again is not None and check_passphrase(ask_again()) != secret:
             raise PassphraseError(
                 "the two passphrases are different, so lyncnb wrote nothing",
                 hint="run the command again",
@@ -183,7 +183,7 @@ def lock_for_writing(folder: Path, order: Order, wait_seconds: float) -> Iterato
         reason=order.reason,
         now=order.now,
         wait_seconds=wait_seconds,
-        renews=order.renew,
+        renewed_ids=order.renew,
     )
     with run:
         yield
@@ -219,8 +219,8 @@ def _make_changes(
     # The manifest is saved before the summary is written, so that no requests are lost if writing
     # the summary fails.
     save_manifest(folder, manifest)
-    # If other computers must create all keys, the summary was written before, so the manifest can
-    # be unchanged here.
+    # If other computers must create all keys, the summary is already written, so the manifest can
+    # be unchanged at this point.
     if manifest != preview.manifest or preview.has_stale_summary:
         manifest = write_summary(preview, manifest)
     return Outcome(preview=preview, manifest=manifest, cancelled=cancelled)
@@ -463,7 +463,7 @@ def execute_order(
         folder, order, secret, options=options or Making(), confirm_new=confirm_new,
         recovery=recovery, lock_seconds=lock_seconds,
     )  # fmt: skip
-    bundle = build_bundle(outcome.preview, outcome.manifest, cancelled=outcome.cancelled)
+    bundle = build_bundle(outcome.preview, outcome.manifest, is_canceled=outcome.cancelled)
     return replace(bundle, notes=(*closed, *bundle.notes))
 
 
@@ -521,16 +521,18 @@ def _report_dry_run(preview: Preview) -> RequestBundle:
         return bundle
     seconds = executors.estimate_seconds(request.certificate for request in preview.to_write)
     duration = f"about {seconds:,.0f} s" if seconds >= 1 else "less than 1 s"
-    note = f"generating {count_of(len(preview.to_write), 'key')} takes {duration} on this computer"
+    note = (
+        f"generating {format_count(len(preview.to_write), 'key')} takes {duration} on this computer"
+    )
     return replace(bundle, notes=(*bundle.notes, note))
 
 
 def build_bundle(
-    preview: Preview, manifest: Manifest, *, cancelled: bool = False, dry_run: bool = False
+    preview: Preview, manifest: Manifest, *, is_canceled: bool = False, dry_run: bool = False
 ) -> RequestBundle:
     """Return the request folder after a run, with the changes that the run made or would make."""
     changes = preview.changes
-    if cancelled:
+    if is_canceled:
         waiting = {
             record.id
             for record in manifest.requests
@@ -542,7 +544,7 @@ def build_bundle(
         manifest=manifest,
         changes=changes,
         notes=(*_format_notes(preview, dry_run), *_list_notes(preview, manifest)),
-        cancelled=cancelled,
+        cancelled=is_canceled,
         dry_run=dry_run,
         is_quiet=preview.is_quiet,
     )
@@ -571,7 +573,7 @@ def _list_notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     if omitted_ids := manifest.omitted_requests:
         notes.append(
             "approved, but not requested, because you specified that an installed "
-            f"certificate covers the request: {join_first(omitted_ids, _NAMED)}"
+            f"certificate covers the request: {join_first_texts(omitted_ids, _NAMED)}"
         )
     unchanged_ids = (change.id for change in preview.changes if change.action == "kept")
     for request_id in unchanged_ids:

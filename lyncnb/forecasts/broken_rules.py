@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from ..base.renewal_days import Days
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from ..base.work_days import Period
 from .model import BrokenRule
 from .timetable import Hold, Step, Terms, Timetable, find_step
@@ -174,8 +174,8 @@ def _build_rules(rule_dates: _RuleDates, timetable: Timetable) -> Iterator[Broke
                 yield BrokenRule(
                     rule="lead time", begins=first, ends=last, source=f"{_PLAN}: lead_days",
                     says=f"to get a certificate {format_span(first, last)}, you must order it "
-                         f"{format_span(*ordered)}, "
-                         f"because the CA needs {count_of(terms.order_days, 'day')} to issue it",
+                         f"{format_span(*ordered)}, because the CA needs "
+                         f"{format_count(terms.order_days, 'day')} to issue it",
                 )  # fmt: skip
             case ("earliest order",):
                 yield BrokenRule(
@@ -189,7 +189,7 @@ def _build_rules(rule_dates: _RuleDates, timetable: Timetable) -> Iterator[Broke
                 yield BrokenRule(
                     rule="validation", begins=first, ends=last, source=reuse.source,
                     says=f"a certificate that is issued {format_span(first, last)} requires a "
-                         f"domain validation that is at most {count_of(reuse.days, 'day')} old",
+                         f"domain validation that is at most {format_count(reuse.days, 'day')} old",
                 )  # fmt: skip
             case ("validity", Step() as step):
                 yield BrokenRule(
@@ -210,10 +210,10 @@ def format_span(first_day: date, last_day: date) -> str:
     return f"on {first_day}" if first_day == last_day else f"from {first_day} to {last_day}"
 
 
-def _describe_days(number: int, first: date, last: date) -> str:
-    if number == (last - first).days + 1:
-        return f"any day {format_span(first, last)}" if number > 1 else f"{first}"
-    return f"{number:,} of the days {format_span(first, last)}"
+def _describe_days(number: int, first_day: date, last_day: date) -> str:
+    if number == (last_day - first_day).days + 1:
+        return f"any day {format_span(first_day, last_day)}" if number > 1 else f"{first_day}"
+    return f"{number:,} of the days {format_span(first_day, last_day)}"
 
 
 def _compute_order_date(day: date, terms: Terms) -> date:

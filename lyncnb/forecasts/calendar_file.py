@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
 from ..base.shown.calendars import DayEntry, write_calendar
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from .model import DayWork, Forecast, ForecastEntry
 
 PRODUCT = "-//lyncnb//certificate forecast//EN"
@@ -46,7 +46,7 @@ def _build_entries(forecast: Forecast) -> Iterator[DayEntry]:
 
 
 def _build_day_entry(work: DayWork, forecast: Forecast) -> DayEntry:
-    number, last = count_of(len(work.entries), "certificate"), _find_last_day(work)
+    number, last = format_count(len(work.entries), "certificate"), _find_last_day(work)
     summary = {
         "order": f"Order {number}",
         "validate": f"Validate domains for {number}",
@@ -76,7 +76,7 @@ def _find_last_day(work: DayWork) -> date | None:
 
 
 def _format_server_count(entries: Iterable[ForecastEntry]) -> str:
-    return count_of(len({server for entry in entries for server in entry.servers}), "server")
+    return format_count(len({server for entry in entries for server in entry.servers}), "server")
 
 
 def _describe_work(work: DayWork) -> Iterator[str]:

@@ -22,7 +22,7 @@ from ..authorities.read_plan import (
 from ..base.arguments import check_type
 from ..base.renewal_days import Days, RenewalTerms, find_last_whole_day, find_renewal_day
 from ..base.shown.origin import Origin
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from ..base.times import add_time_span, convert_to_date
 from ..checks.saved_plan import read_saved_plan
 from ..errors import PlanError
@@ -218,8 +218,8 @@ class _Schedules:
     ) -> None:
         self.read, self.options, self.days, self.begin = read, options, days, begin
         self.terms = terms
-        # A custom product may not have any deployment steps. In this case, no usage rolls over, and
-        # no service restarts.
+        # A custom product may have no deployment steps. In this case, no usage rolls over, and no
+        # service restarts.
         has_steps = "deploy" in read.plan.rules.settings
         self.procedure = load_procedure(read.plan.rules) if has_steps else None
         self._timetables: dict[Terms, Timetable] = {}
@@ -353,14 +353,16 @@ def _list_validity_steps(
     steps = []
     for day, least in limits:
         if requested_days is not None and (least is None or requested_days <= least.value):
-            words = f"the plan requests {count_of(requested_days, 'day')}"
+            words = f"the plan requests {format_count(requested_days, 'day')}"
             if source == _ON_RECORD:
-                words = f"the certificate on record is valid for {count_of(requested_days, 'day')}"
+                words = (
+                    f"the certificate on record is valid for {format_count(requested_days, 'day')}"
+                )
             steps.append(Step(day, requested_days, words, source))
         elif least is None:
             steps.append(Step(day, _UNLIMITED, "no limit is known", _ASKED))
         else:
-            words = f"the limit is {count_of(least.value, 'day')}"
+            words = f"the limit is {format_count(least.value, 'day')}"
             if least.effective:
                 words = f"from {least.effective}, {words}"
             steps.append(Step(day, least.value, words, str(least.source)))
@@ -424,7 +426,7 @@ class _Schedule:
             problems.append(self._build_problem(entries[-1].number + 1, hold, gap))
         return entries, problems
 
-    def _list_replacements(self, current: Hold) -> Iterator[Turn]:
+    def _list_replacements(self, current_certificate: Hold) -> Iterator[Turn]:
         """Yield the ordered or issued certificates that will replace the certificate in use."""
         part = self.of.read.under_way.get(self.name)
         if part is None:
@@ -448,8 +450,10 @@ class _Schedule:
             issue=issue,
             change=change,
             order_by=None,
-            change_by=current.deadline,
-            late_from=current.deadline + 1 if change > current.deadline else None,
+            change_by=current_certificate.deadline,
+            late_from=current_certificate.deadline + 1
+            if change > current_certificate.deadline
+            else None,
         )
 
     def _is_future(self, issue_date: date) -> bool:
@@ -459,18 +463,18 @@ class _Schedule:
         """
         return not self.of.read.records or issue_date >= self.of.begin
 
-    def _build_recorded_entry(self, recorded: Held) -> Hold:
+    def _build_recorded_entry(self, held_certificate: Held) -> Hold:
         lead = timedelta(hours=self.find_timetable.terms.lead_hours)
         number = self.days.convert_to_number
-        # A certificate must be valid for the complete day. It is still valid in the second of
+        # A certificate must be valid for the complete day. It is still valid during the second in
         # notAfter.
         last, deadline = (
             number(find_last_whole_day(moment))
-            for moment in (recorded.ends, add_time_span(recorded.ends, -lead))
+            for moment in (held_certificate.ends, add_time_span(held_certificate.ends, -lead))
         )
-        renew = number(find_renewal_day(recorded.begins, recorded.ends))
-        hold = Hold(number(recorded.begins.date()), last, deadline, renew, is_planned=False)
-        self.on_record[hold] = recorded
+        renew = number(find_renewal_day(held_certificate.begins, held_certificate.ends))
+        hold = Hold(number(held_certificate.begins.date()), last, deadline, renew, is_planned=False)
+        self.on_record[hold] = held_certificate
         return hold
 
     def _build_entry(self, number: int, period: Hold) -> ForecastEntry:
@@ -633,8 +637,8 @@ def _list_notes(
 ) -> Iterator[str]:
     """Yield a note about each assumption, with the number of orders that the assumption affects."""
     ordered = [entry.id for entry in entries if entry.order_on]
-    orders = count_of(len(ordered), "order")
-    validations = count_of(
+    orders = format_count(len(ordered), "order")
+    validations = format_count(
         sum(len(entry.domains) for entry in entries if entry.validate_on), "validation"
     )
     assumed = [
@@ -649,8 +653,8 @@ def _list_notes(
     for limit in load_ca_rules().list_limits("usual-validity-days", issuer="internal"):
         if assumed:
             yield (
-                f"the forecast assumes a validity of {count_of(limit.value, 'day')} for "
-                f"{count_of(len(assumed), 'certificate')} from an internal CA "
+                f"the forecast assumes a validity of {format_count(limit.value, 'day')} for "
+                f"{format_count(len(assumed), 'certificate')} from an internal CA "
                 f"({concerned:,} of {orders}), because plan.toml has no validity_days and no "
                 f"earlier validity is recorded. Source: {limit.source}"
             )

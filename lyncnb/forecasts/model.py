@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ..base.shown.frames import Kind
 from ..base.shown.origin import UNKNOWN, Origin
 from ..base.shown.report import ReportTable, Sentence, render_sections
-from ..base.shown.tables import ROWS_SHOWN, Table, columns, count_of, join_first
+from ..base.shown.tables import ROWS_SHOWN, Table, columns, format_count, join_first_texts
 from ..base.work_days import Period
 from ..reports.timeline_figure import DatedFact
 
@@ -123,7 +123,7 @@ class ForecastProblem:
 
     def lines(self) -> Iterator[str]:
         """Yield the problem in the forecast as lines of text."""
-        yield f"problem: {join_first(self.certificates, 3)}: {self.what}"
+        yield f"problem: {join_first_texts(self.certificates, 3)}: {self.what}"
         for rule in self.rules:
             yield f"  {rule.rule}: {rule.says}"
             yield f"    {rule.source}"
@@ -163,7 +163,7 @@ def _format_change(entries: list[ForecastEntry]) -> str:
 
 def _list_owners(entries: list[ForecastEntry]) -> Iterator[str]:
     for entry in entries[:_OWNERS]:
-        yield f"{entry.owner}: {join_first(entry.usages or (entry.role,), 1)}"
+        yield f"{entry.owner}: {join_first_texts(entry.usages or (entry.role,), 1)}"
     if len(entries) > _OWNERS:
         yield f"and {len(entries) - _OWNERS:,} more"
 
@@ -433,12 +433,12 @@ class Forecast(Table):
         """Return a sentence that summarizes the work in the forecast."""
         sums = [sum(column) for column in list(zip(*self.months, strict=True))[1:]] or [0] * 4
         nouns = ("order", "validation", "server change", "restart")
-        work = ", ".join(count_of(*pair) for pair in zip(sums, nouns, strict=True))
+        work = ", ".join(format_count(*pair) for pair in zip(sums, nouns, strict=True))
         certificates = len({entry.id for entry in self.entries})
         period = f"from {self.start} to {self.until}"
-        text = f"{count_of(certificates, 'certificate')}; {period}: {work}"
+        text = f"{format_count(certificates, 'certificate')}; {period}: {work}"
         if self.problems:
-            problems = count_of(len(self.problems), "problem")
+            problems = format_count(len(self.problems), "problem")
             return f"{text}; {problems}: the work cannot be done as planned"
         return text
 

@@ -187,15 +187,15 @@ class Timetable:
         return target
 
     def list_replacements(
-        self, certificate: Hold | None, is_first: int | None = None
+        self, certificate: Hold | None, first_issue_day: int | None = None
     ) -> Iterator[Turn]:
-        """Yield the certificates that follow each other until the last day of the schedule.
+        """Yield the successive certificates until the last day of the schedule.
 
         Parameters
         ----------
         certificate : Hold or None
             The certificate in use.
-        is_first : int or None
+        first_issue_day : int or None
             Without `hold`, the issue day of the first certificate. None means the first possible
             day.
 
@@ -208,7 +208,11 @@ class Timetable:
         early as possible.
         """
         if certificate is None:
-            issue = is_first if is_first is not None else find_next_flagged_days(self.usable)[0]
+            issue = (
+                first_issue_day
+                if first_issue_day is not None
+                else find_next_flagged_days(self.usable)[0]
+            )
             if issue >= self.days.count:
                 return
             certificate = self.build_certificate(issue)
@@ -226,7 +230,7 @@ class Timetable:
                 ways = ways if target is None else self._find_successors(target)
             is_late = not leads_on and target is None
             issue_day = (
-                self._find_issue_after(certificate)
+                self._find_issue_day_after_deadline(certificate)
                 if is_late
                 else choose_issue_day(
                     self.days,
@@ -241,8 +245,8 @@ class Timetable:
             before, certificate = certificate, self.build_certificate(issue_day)
             yield self._build_turn(issue_day, certificate, before, ways, is_late=is_late)
 
-    def _find_issue_after(self, certificate: Hold) -> int | None:
-        """Return the issue day of the first certificate that is installed after the due date."""
+    def _find_issue_day_after_deadline(self, certificate: Hold) -> int | None:
+        """Return the issue day of the first certificate that is installed after the deadline."""
         first = max(certificate.issued, self.days.find_last_change(certificate.deadline), -1) + 1
         for issue in range(first, self.days.count):
             if self.usable[issue]:

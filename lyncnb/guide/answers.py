@@ -276,7 +276,7 @@ def walk_questions(answers: Texts, *, is_strict: bool = False) -> tuple[Answered
             if answer.value is not None:
                 values[answer.place] = answer.value
             if question.key == "product":
-                unknown = _list_missing_parts(answer.value)
+                unknown = _list_unsupported_questions(answer.value)
             elif question.key == "sites" and isinstance(answer.value, tuple):
                 sites = make_short_names([*map(str, answer.value)])
     return tuple(walked)
@@ -328,7 +328,7 @@ def _meets_condition(condition: str, site: str, values: Mapping[tuple[str, str],
     return str(value) == expected if sign else is_yes(value)
 
 
-def _list_missing_parts(product: Value | None) -> frozenset[str]:
+def _list_unsupported_questions(product: Value | None) -> frozenset[str]:
     """Return the questions that do not apply because the product lacks a role or a column."""
     try:
         rules = load_rules(str(product)) if product is not None else load_rules()
@@ -412,9 +412,9 @@ def _split_document(
     texts: dict[tuple[str, str], str] = {}
     names: dict[str, None] = {}
 
-    def collect_answers(site: str, table: Mapping[str, Any], prefix: str, other: str) -> None:
+    def collect_answers(site: str, table: Mapping[str, Any], prefix: str, other_key: str) -> None:
         known = {item.key: item for item in questions if item.is_asked_per_site is bool(prefix)}
-        reader.reject_unknown_keys(prefix, table, [*known, other])
+        reader.reject_unknown_keys(prefix, table, [*known, other_key])
         for key in [key for key in table if key in known]:
             text = _convert_to_text(table[key])
             if text is None:

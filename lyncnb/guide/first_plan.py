@@ -18,7 +18,7 @@ from ..base.arguments import check_type
 from ..base.disk import files
 from ..base.disk.outputs import (
     OutputKind,
-    check_output,
+    check_output_path,
     is_request_folder,
     reject_reserved_path,
     write_output,
@@ -235,7 +235,7 @@ def write_first_plan(
     contents = dict(first.files(folder))
     if answers_file is not None and _is_same_file(target / ANSWERS_FILE, answers_file):
         del contents[ANSWERS_FILE]
-    _check_path(folder, contents, force=force, answers_file=answers_file)
+    _check_output_files(folder, contents, force=force, answers_file=answers_file)
     is_new = not os.path.lexists(target)
     try:
         if is_new:
@@ -277,10 +277,12 @@ def check_folder(folder: str | os.PathLike[str], *, force: bool = False) -> None
     OutputError
         If the folder is unsuitable, or a file already exists in it.
     """
-    _check_path(folder, dict.fromkeys((TOPOLOGY_FILE, OPTIONS_FILE, ANSWERS_FILE)), force=force)
+    _check_output_files(
+        folder, dict.fromkeys((TOPOLOGY_FILE, OPTIONS_FILE, ANSWERS_FILE)), force=force
+    )
 
 
-def _check_path(
+def _check_output_files(
     folder: str | os.PathLike[str],
     contents: Mapping[str, bytes | None],
     *,
@@ -299,7 +301,9 @@ def _check_path(
         raise OutputError(f"{path} is a request folder", hint="choose another folder")
     for name, data in contents.items():
         try:
-            check_output(path / name, _build_output_kind(data), force=force, inputs=(answers_file,))
+            check_output_path(
+                path / name, _build_output_kind(data), force=force, inputs=(answers_file,)
+            )
         except FileOccupied:
             raise FileOccupied(
                 f"{path / name} already exists, so lyncnb did not change it",
@@ -310,18 +314,18 @@ def _check_path(
 def _build_output_kind(data: bytes | None) -> OutputKind:
     """Return an output type that allows lyncnb to replace only files with the given content."""
 
-    def is_same(file: IO[bytes]) -> bool:
+    def has_same_content(file: IO[bytes]) -> bool:
         return data is not None and file.read(len(data) + 1) == data
 
-    test: Callable[[IO[bytes]], bool] = is_same
+    test: Callable[[IO[bytes]], bool] = has_same_content
     return OutputKind(
         what="a table or plan.toml with this content", is_ours={".csv": test, ".toml": test}
     )
 
 
-def _is_same_file(path: Path, other: str | os.PathLike[str]) -> bool:
+def _is_same_file(path: Path, other_path: str | os.PathLike[str]) -> bool:
     with suppress(OSError):
-        return path.samefile(other)
+        return path.samefile(other_path)
     return False
 
 

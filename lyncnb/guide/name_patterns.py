@@ -38,7 +38,7 @@ def fill_pattern(
     patterns : mapping of str to str
         The result of :func:`read_pattern`.
     server_kind : str
-        The kind of server or service, e.g. ``fe`` or ``access``.
+        The kind of server or service, for example ``fe`` or ``access``.
     values : mapping of str to object
         The values of the placeholders, by name.
     """

@@ -1,4 +1,4 @@
-"""Move the plan to the first page of a shared notebook, and find out where the outputs are from."""
+"""Move the plan to the first page of a shared notebook, and find the origin of its outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find private keys in a text, including encoded keys.
+"""Find private keys in text, including encoded keys.
 
 A page shows ``&#45;`` as a dash, a highlighter puts tags between words, and an attachment
 is base64. lyncnb therefore checks the text itself and its decoded forms. It also checks the
@@ -71,7 +71,7 @@ _DEPTH = 2
 
 
 def contains_key(text: str, *, depth: int = _DEPTH) -> bool:
-    """Return whether a text is, contains or encodes a private key.
+    """Return whether text is, contains or encodes a private key.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ _WRITTEN_SECRET = re.compile(
     r"""|ConvertTo-SecureString\s+["'][^"']+["']""",
     re.IGNORECASE,
 )
-# In an output, these are the commands and variables that contain a passphrase in any shell.
+# The pattern for the commands and variables in an output that contain a passphrase, in any shell.
 _SHOWN_SECRET = re.compile(
     r"""LYNCNB_PASSPHRASE=["']?[^\s"'=…<$]|ConvertTo-SecureString\s+["'][^"'$…<]""", re.IGNORECASE
 )
@@ -207,10 +207,12 @@ def _find_cell_secrets(cell: Notebook) -> Iterator[tuple[str, str]]:
             return
 
 
-def _find_known_secrets(node: Any, forms: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _find_known_secrets(node: Any, encodings: Sequence[str]) -> Iterator[tuple[str, str]]:
     # A page can split a passphrase with markup, so the decoded texts are searched, too.
-    texts = (text for value in _list_texts(node) for text in decode_text(value)) if forms else ()
-    if any(form in text for text in texts for form in forms):
+    texts = (
+        (text for value in _list_texts(node) for text in decode_text(value)) if encodings else ()
+    )
+    if any(form in text for text in texts for form in encodings):
         yield (
             "the notebook contains the passphrase of a request folder",
             ("delete the passphrase from the notebook, and change the passphrase: lyncnb rekey"),

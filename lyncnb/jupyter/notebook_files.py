@@ -154,7 +154,7 @@ def clean_notebook(path: str | Path, *, png: bool = False) -> bool:
     """
     path = Path(path)
     # The existing file is a notebook, so lyncnb may replace it.
-    outputs.check_output(path, CLEANED, force=True)
+    outputs.check_output_path(path, CLEANED, force=True)
     notebook = read_notebook(path)
     changed = strip_widgets(notebook)
     changed |= replace_paths(notebook)

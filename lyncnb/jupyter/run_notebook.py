@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVarTuple
 
-from ..base.disk.outputs import OutputKind, check_output, is_request_folder
+from ..base.disk.outputs import OutputKind, check_output_path, is_request_folder
 from ..errors import KernelPortTaken, LyncnbError, NotebookError, Problem
 from ..pki.passphrase import PROMPTS, runs_without_user
 from .encrypted_channels import get_encryption_setting
@@ -41,7 +41,7 @@ _STARTS = 3
 _MARK = "lyncnb"
 
 
-def _is_executed(file: IO[bytes]) -> bool:
+def _is_executed_copy(file: IO[bytes]) -> bool:
     # Read only the end of the file, because it contains the metadata of the notebook.
     file.seek(0, os.SEEK_END)
     file.seek(max(file.tell() - (1 << 16), 0))
@@ -49,12 +49,13 @@ def _is_executed(file: IO[bytes]) -> bool:
 
 
 #: The type of file for an executed copy of a notebook.
-EXECUTED = OutputKind(what="an executed notebook", is_ours={".ipynb": _is_executed})
+EXECUTED = OutputKind(what="an executed notebook", is_ours={".ipynb": _is_executed_copy})
 
 _PASSPHRASE_VARIABLE = "LYNCNB_PASSPHRASE"
 
 #: The variable that lyncnb sets in a kernel that runs a notebook without a browser. Because nobody
-#: can press a button there, each panel starts its work at once. The value is not a secret.
+#: can press a button in such a notebook, each panel starts its work at once. The value is not a
+#: secret.
 UNATTENDED_VARIABLE = "LYNCNB_UNATTENDED"
 
 
@@ -127,8 +128,8 @@ def run_notebook(
     """
     path = Path(path)
     executed = path.parent / f"{path.stem}.executed.ipynb"
-    check_output(executed, EXECUTED, force=force, inputs=(path,))
-    check_output(executed.with_suffix(".html"), PAGE, force=force)
+    check_output_path(executed, EXECUTED, force=force, inputs=(path,))
+    check_output_path(executed.with_suffix(".html"), PAGE, force=force)
     notebook = read_notebook(path)
     for attempts_left in reversed(range(_STARTS)):
         try:
@@ -140,7 +141,7 @@ def run_notebook(
                 raise
     notebook.metadata[_MARK] = {"executed": path.name}
     write_notebook(notebook, executed, kind=EXECUTED, force=force)
-    page = share_notebook(executed, for_others=False, force=force).page
+    page = share_notebook(executed, is_for_others=False, force=force).page
     if failure is not None:
         raise failure
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)
@@ -170,7 +171,7 @@ def rerun_notebook(
     notebook = read_notebook(path)
     with asyncio.Runner(loop_factory=_InterruptibleLoop) as runner:
         failure = runner.run(
-            _execute_notebook(notebook, path, passphrase, progress, unattended=False)
+            _execute_notebook(notebook, path, passphrase, progress, runs_unattended=False)
         )
     if failure is not None:
         raise failure
@@ -216,7 +217,7 @@ async def _execute_notebook(
     passphrase: Callable[[], Secret] | None,
     progress: Callable[[int, int], None] | None,
     *,
-    unattended: bool = True,
+    runs_unattended: bool = True,
 ) -> LyncnbError | None:
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
@@ -236,7 +237,7 @@ async def _execute_notebook(
     client.on_cell_executed = report_end
     # The passphrase is removed from the environment, so that no child process inherits it.
     environment = {k: v for k, v in os.environ.items() if k != _PASSPHRASE_VARIABLE}
-    environment[UNATTENDED_VARIABLE] = "1" if unattended else ""
+    environment[UNATTENDED_VARIABLE] = "1" if runs_unattended else ""
     # The kernel's own messages, such as the message that it is stopping, do not help the user and
     # are hidden.
     with tempfile.TemporaryFile() as kernel_log:
@@ -342,7 +343,7 @@ class _PassphraseAnswers:
                 answer = self._answer(message["content"])
             except LyncnbError as error:
                 self.failure = error
-                # The cell waits for input that never arrives, so the test interrupts the cell.
+                # The cell waits for input that never arrives, so lyncnb interrupts the cell.
                 await self._make_client.km.interrupt_kernel()
             else:
                 self._make_client.kc.input(answer.reveal())

@@ -18,7 +18,7 @@ from ..base.disk import outputs
 from ..base.shown.browser_print import print_page
 from ..base.shown.figure import FIGURE_STYLE
 from ..base.shown.html_page import make_page
-from ..base.shown.tables import NEEDS_CLASS, TABLE_STYLE, find_shown_plans, join_first
+from ..base.shown.tables import NEEDS_CLASS, TABLE_STYLE, find_shown_plans, join_first_texts
 from ..errors import NotebookError
 from .first_page import find_date, find_origin, move_plan_to_top
 from .leak_scan import raise_problems, replace_paths, scan_notebook
@@ -229,10 +229,10 @@ def share_notebook(
     clean: bool = False,
     pdf: bool = False,
     code: bool = True,
-    for_others: bool = True,
-    known: Sequence[Secret] = (),
+    is_for_others: bool = True,
+    known_secrets: Sequence[Secret] = (),
     force: bool = False,
-    executed: Notebook | None = None,
+    executed_notebook: Notebook | None = None,
 ) -> SharedNotebook:
     """Write a notebook as one static page that needs no network and runs no scripts.
 
@@ -249,13 +249,13 @@ def share_notebook(
         Whether to also print the page as PDF, with an installed Chromium.
     code : bool, optional
         Whether to include the code, folded.
-    for_others : bool, optional
+    is_for_others : bool, optional
         Whether to refuse paths in home and temporary folders.
-    known : sequence of Secret, optional
+    known_secrets : sequence of Secret, optional
         Passphrases that the notebook must not contain.
     force : bool, optional
         Whether to replace files that lyncnb did not write.
-    executed : Notebook, optional
+    executed_notebook : Notebook, optional
         The same notebook after it was run again. The page shows its outputs.
 
     Returns
@@ -273,21 +273,22 @@ def share_notebook(
     """
     path = Path(path)
     page = Path(output) if output is not None else path.parent / f"{path.stem}.html"
-    outputs.check_output(page, PAGE, force=force, inputs=(path,))
+    outputs.check_output_path(page, PAGE, force=force, inputs=(path,))
     copy_path, pdf_path = page.with_name(f"{page.stem}.clean.ipynb"), page.with_suffix(".pdf")
     if clean:
-        outputs.check_output(copy_path, CLEAN_COPY, force=force, inputs=(path,))
+        outputs.check_output_path(copy_path, CLEAN_COPY, force=force, inputs=(path,))
     if pdf:
-        outputs.check_output(pdf_path, PRINTED, force=force, inputs=(path,))
-    notebook = read_notebook(path) if executed is None else executed
-    if for_others:
+        outputs.check_output_path(pdf_path, PRINTED, force=force, inputs=(path,))
+    notebook = read_notebook(path) if executed_notebook is None else executed_notebook
+    if is_for_others:
         _reject_other_plans(notebook, path)
     made_on = find_date(notebook, path)
     if clean:
         strip_widgets(notebook)
         replace_paths(notebook)
     raise_problems(
-        scan_notebook(notebook, name=path.name, known_secrets=known, paths=for_others), path
+        scan_notebook(notebook, name=path.name, known_secrets=known_secrets, paths=is_for_others),
+        path,
     )
     text = render_notebook(notebook, title=path.stem, code=code, made_on=made_on)
     printed = print_page(text) if pdf else b""
@@ -313,13 +314,13 @@ def _reject_other_plans(notebook: Notebook, path: Path) -> None:
     if old := [number for digest in cells if digest in outdated for number in cells[digest]]:
         raise NotebookError(
             (
-                f"{path.name} shows an earlier plan in cell {join_first(old, 6)}, because "
+                f"{path.name} shows an earlier plan in cell {join_first_texts(old, 6)}, because "
                 "you edited the plan after you reloaded the page in the browser"
             ),
             hint="choose Run > Run All Cells, save the notebook and share it again, or add --rerun",
         )
     if len(cells) > 1:
-        locations = "; ".join(f"cell {join_first(numbers, 6)}" for numbers in cells.values())
+        locations = "; ".join(f"cell {join_first_texts(numbers, 6)}" for numbers in cells.values())
         raise NotebookError(
             (
                 f"{path.name} shows {len(cells)} different plans: {locations}. Readers would "

@@ -52,7 +52,7 @@ def find_cells_with_secrets(sources: Iterable[str]) -> frozenset[int]:
 
 
 def _parse_statements(source: str) -> Iterator[ast.AST]:
-    # Commands of IPython and shell lines are not Python, so they are skipped.
+    # IPython commands and shell lines are not Python, so they are skipped.
     lines = ["" if line.lstrip()[:1] in ("%", "!") else line for line in source.splitlines()]
     try:
         with warnings.catch_warnings():

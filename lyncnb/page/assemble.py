@@ -39,9 +39,9 @@ _PYODIDE_CHANGES: Mapping[str, tuple[tuple[str, str], ...]] = {
 _SCRIPT_ADDRESS = ("import.meta.url", "self.location.href")
 
 
-def assemble(
+def assemble_page(
     pyodide: Mapping[str, bytes],
-    built: Mapping[str, bytes],
+    built_files: Mapping[str, bytes],
     zxcvbn: Mapping[str, bytes],
     *,
     packages: Sequence[str],
@@ -52,7 +52,7 @@ def assemble(
     ----------
     pyodide : mapping of str to bytes
         The files of Pyodide's npm package.
-    built : mapping of str to bytes
+    built_files : mapping of str to bytes
         The prepared memory, the rest of Python's library, and the rest of lyncnb.
     zxcvbn : mapping of str to bytes
         The files of zxcvbn's npm package.
@@ -72,9 +72,9 @@ def assemble(
     parts = {
         "worker": _compress(worker.encode()),
         "wasm": _compress(pyodide["pyodide.asm.wasm"]),
-        "library": built["library.zip"],
-        "site": _compress(built["site.bin"]),
-        "memory": _compress(built["memory.bin"]),
+        "library": built_files["library.zip"],
+        "site": _compress(built_files["site.bin"]),
+        "memory": _compress(built_files["memory.bin"]),
         "estimator": _compress(estimator.encode()),
     }
     data = [
@@ -145,15 +145,15 @@ def _build_json_element(name: str, value: object) -> str:
     return f'<script type="application/json" id="page-{name}">{escape_json(value)}</script>'
 
 
-def _describe_programs(packages: Sequence[str], zxcvbn_licence: str) -> str:
+def _describe_programs(packages: Sequence[str], zxcvbn_license: str) -> str:
     """Return paragraphs about the programs in the page, with their licenses."""
     own_package = distribution(__package__.partition(".")[0])
     lines = [f"lyncnb {own_package.version} (MIT)", *packages]
-    texts = [f"pyodide, with Python: MPL-2.0, PSF-2.0\n\nzxcvbn\n\n{zxcvbn_licence.strip()}"]
+    texts = [f"pyodide, with Python: MPL-2.0, PSF-2.0\n\nzxcvbn\n\n{zxcvbn_license.strip()}"]
     for project in LIBRARIES.values():
         library = distribution(project)
         lines.append(f"{project} {library.version}")
-        texts += [f"{project}\n\n{text}" for text in _list_licences(project)]
+        texts += [f"{project}\n\n{text}" for text in _list_licenses(project)]
     items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
     licences = html.escape("\n\n".join(texts))
     return (
@@ -163,7 +163,7 @@ def _describe_programs(packages: Sequence[str], zxcvbn_licence: str) -> str:
     )
 
 
-def _list_licences(project: str) -> Iterable[str]:
+def _list_licenses(project: str) -> Iterable[str]:
     for path in distribution(project).files or ():
         if ".dist-info" in str(path) and "LICEN" in path.name.upper():
             yield path.read_text(encoding="utf-8").strip()

@@ -102,7 +102,7 @@ def _find_module_path(root: Path, module: str) -> Path | None:
 
 
 def _list_imports(module: str, path: Path) -> Iterator[str]:
-    """Yield the modules in a package that one of its modules may import, even in functions."""
+    """Yield the modules of its own package that a module imports, including inside functions."""
     package = module if path.stem == "__init__" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(_read_file(path))):
         if isinstance(node, ast.ImportFrom) and node.level:

@@ -31,7 +31,7 @@ _LARGEST = 1 << 28
 
 
 def make_planner_page(
-    built: Path,
+    built_page: Path,
     plan: CertificatePlan | None = None,
     findings: Findings | None = None,
     *,
@@ -42,7 +42,7 @@ def make_planner_page(
 
     Parameters
     ----------
-    built : Path
+    built_page : Path
         The built page.
     plan : CertificatePlan, optional
         The plan that the page shows first.
@@ -58,7 +58,7 @@ def make_planner_page(
     PageError
         If the built page or a file cannot be read.
     """
-    page = _read_file(built)
+    page = _read_file(built_page)
     if plan is None or findings is None:
         return _fill_page(page)
     is_file = Path(table).is_file()

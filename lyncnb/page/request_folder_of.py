@@ -75,7 +75,7 @@ def prepare_folder(
         As :func:`lyncnb.export.order.make_order`, or if a request cannot be created.
     """
     order = _make_order(plan, now, findings, accept)
-    manifest = _build_announced_manifest(order, order.plan_file(b""))
+    manifest = _build_announced_manifest(order, order.build_plan_file(b""))
     for request in order.wanted:
         check_content(build_request_content(request.certificate))
     certificates = {request.id: request.certificate for request in order.wanted}
@@ -121,7 +121,7 @@ def build_folder_files(
         As for :func:`prepare_folder`.
     """
     order = _make_order(plan, now, findings, accept)
-    plan_file = order.plan_file(b"")
+    plan_file = order.build_plan_file(b"")
     hashes = {
         name: {
             "csr_sha256": request["csr_sha256"],

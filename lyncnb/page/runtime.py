@@ -108,7 +108,7 @@ def build_runtime(archives: Iterable[str | os.PathLike[str]] = ()) -> Path:
         If Node.js is missing, or the packages are not the expected ones.
     """
     # The panels are needed only for building, so they are imported inside the function.
-    from .assemble import assemble
+    from .assemble import assemble_page
 
     archive_paths = [Path(archive) for archive in archives]
     unpacked = _unpack_archives(archive_paths) if archive_paths else None
@@ -130,7 +130,7 @@ def build_runtime(archives: Iterable[str | os.PathLike[str]] = ()) -> Path:
             hint="use a current version of Node.js",
         )
         built = {name: _read_file(folder / name) for name in _OUTPUTS}
-    page = assemble(contents, built, unpacked[ZXCVBN], packages=(*map(str, PACKAGES),))
+    page = assemble_page(contents, built, unpacked[ZXCVBN], packages=(*map(str, PACKAGES),))
     path = _find_cached_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     files.replace_file(path, page, 0o644)

@@ -181,7 +181,7 @@ class PageSession:
     def _show_editor(self, editor: PlanEditing) -> None:
         channel = EditorChannel(editor, EditorScenarios(editor, Path(DEFAULT_FOLDER)))
         self._unsaved = channel.unsaved = UnsavedEdits(editor, "page", _DRAFT_FOLDER)
-        channel.at_end.append(editor.follow(lambda _: self._send_state()))
+        channel.at_end.append(editor.register_callback(lambda _: self._send_state()))
         self.editor = editor
         self._show_panel("editor", channel)
         channel.prepare_content()

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import NamedTuple
 
 #: The largest number of nested levels. A PFX file has about 12 levels. A file with many more levels
-#: would be an attack on the reader.
+#: would be an attack on the parser.
 MAX_DEPTH = 40
 
 #: The largest number of elements. A PKCS #7 message for a complete deployment has about a thousand
@@ -20,7 +20,8 @@ MAX_DEPTH = 40
 #: exhaust the memory of a computer.
 MAX_ELEMENTS = 20_000
 
-# Results are cached, because each element is read several times to detect the type of a file.
+# The largest number of elements that lyncnb reads in a file. It is higher than MAX_ELEMENTS,
+# because each element is read several times to detect the type of a file.
 _MAX_READ = 4 * MAX_ELEMENTS
 
 _SEQUENCE, _INTEGER, _BIT_STRING, _OCTET_STRING, _OID = 0x30, 0x02, 0x03, 0x04, 0x06

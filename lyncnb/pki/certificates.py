@@ -29,7 +29,7 @@ from cryptography.x509.oid import (
 )
 
 from ..base.certificate_fields import EXTENDED_KEY_USAGES, SUBJECT_OIDS
-from ..base.pasted_text import shown, visible
+from ..base.pasted_text import show_invisible_characters, shown
 from .asn1 import BadStructure, Element, list_children, list_object_identifiers, read_element
 from .der_structures import list_items
 from .library_words import NotAsStandard, explain_error
@@ -218,7 +218,7 @@ class Certificate:
     def issuer_name(self) -> str:
         """The common name of the issuer, or the issuer's complete name if it has no common name."""
         names = [value for name, value in self.issuer if name == "CN"]
-        return visible(names[-1]) if names else format_name(self.issuer)
+        return show_invisible_characters(names[-1]) if names else format_name(self.issuer)
 
     def is_valid_at(self, moment: datetime) -> bool:
         """Return whether a time is in the validity period, including its first and last second."""
@@ -240,11 +240,13 @@ def format_name(name: tuple[tuple[str, str], ...]) -> str:
         ``CN=…, O=…``; empty for an empty name. The text is for display, not for parsers. Invisible
         characters appear as numbers.
     """
-    return visible(", ".join(f"{field_name}={value}" for field_name, value in name))
+    return show_invisible_characters(
+        ", ".join(f"{field_name}={value}" for field_name, value in name)
+    )
 
 
 def to_pem(certificates: Iterable[bytes]) -> bytes:
-    """Convert DER certificates to consecutive PEM blocks (RFC 7468 section 5) with LF line ends."""
+    """Convert DER certificates to consecutive PEM blocks (RFC 7468 section 5) with LF endings."""
     lines = []
     for der in certificates:
         text = base64.b64encode(der).decode()
@@ -459,7 +461,7 @@ def _get_curve_name(certificate: x509.Certificate) -> str:
 
 
 def _read_policy_mappings(extensions: Extensions) -> tuple[tuple[str, str], ...]:
-    """Return the policy mappings as pairs of (CA above, this CA).
+    """Return the policy mappings as pairs: the policy of the issuing CA, and the policy of this CA.
 
     The library does not read them.
     """

@@ -367,7 +367,7 @@ def _list_chains(
     certificate: Certificate,
     path_above: tuple[Certificate, ...],
     issuers: Issuers,
-    rejected: dict[Certificate, Objection],
+    rejected_candidates: dict[Certificate, Objection],
 ) -> Iterator[tuple[tuple[Certificate, ...], bool]]:
     """Yield every chain of issuers, and whether it ends with a self-signed certificate."""
     last = path_above[-1] if path_above else certificate
@@ -380,18 +380,20 @@ def _list_chains(
             continue
         if signed:
             extended = True
-            yield from _list_chains(certificate, (*path_above, candidate), issuers, rejected)
-        elif len(rejected) < MAX_CANDIDATES:
-            rejected[candidate] = _build_signature_objection(last, candidate, signed)
+            yield from _list_chains(
+                certificate, (*path_above, candidate), issuers, rejected_candidates
+            )
+        elif len(rejected_candidates) < MAX_CANDIDATES:
+            rejected_candidates[candidate] = _build_signature_objection(last, candidate, signed)
     if not extended:
         yield path_above, False
 
 
 def _build_signature_objection(
-    certificate: Certificate, candidate: Certificate, signed: bool | None
+    certificate: Certificate, candidate: Certificate, is_signed: bool | None
 ) -> Objection:
     subject, issuer = format_name(certificate.subject), format_name(candidate.subject)
-    if signed is None:
+    if is_signed is None:
         scheme, hash_name = certificate.signature_scheme, certificate.signature_hash
         return Objection(
             code="chain-signature-not-checked",

@@ -260,7 +260,7 @@ def _read_content(
             case _:
                 other.append(extension.oid.dotted_string)
     other += [a.oid.dotted_string for a in parsed.attributes if a.oid != _EXTENSION_REQUEST]
-    other += _list_unusual_criticality(parsed)
+    other += _list_unusual_critical_flags(parsed)
     return RequestContent(
         subject=tuple((_find_short_name(a), str(a.value)) for a in parsed.subject)[::-1],
         names=extensions.get("names", ()),
@@ -274,7 +274,7 @@ def _read_content(
     )
 
 
-def _list_unusual_criticality(parsed: x509.CertificateSigningRequest) -> list[str]:
+def _list_unusual_critical_flags(parsed: x509.CertificateSigningRequest) -> list[str]:
     """Return the extensions that are critical only in the request, or only in a plan."""
     return [
         f"{extension.oid.dotted_string} {'critical' if extension.critical else 'not critical'}"

@@ -64,7 +64,7 @@ def seal(data: bytes, *, public: bytes, subject: str, purpose: str = _PURPOSE) -
 
 
 def unseal(
-    sealed: bytes, private: X25519PrivateKey, *, subject: str, purpose: str = _PURPOSE
+    sealed: bytes, private_key: X25519PrivateKey, *, subject: str, purpose: str = _PURPOSE
 ) -> bytes:
     """Decrypt the result of :func:`seal`. A wrong key or purpose raises InvalidTag."""
-    return _SUITE.decrypt(sealed, private, info=(purpose + subject).encode())
+    return _SUITE.decrypt(sealed, private_key, info=(purpose + subject).encode())

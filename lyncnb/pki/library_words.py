@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..base.pasted_text import visible
+from ..base.pasted_text import show_invisible_characters
 
 # The form of ASN.1 errors from the library cryptography: ParseError { kind: …, location: […] }.
 _KINDS = {
@@ -55,7 +55,7 @@ def explain_error(error: Exception) -> str:
     """Return in plain English why a certificate, request, or key is rejected."""
     text = str(error)
     if isinstance(error, NotAsStandard):
-        return visible(text)
+        return show_invisible_characters(text)
     if "ParseError" not in text:
         lower = text.casefold()
         texts = (words for part, words in _OTHER_ERRORS.items() if part.casefold() in lower)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cached_property, lru_cache
 from itertools import islice
 
-from ..base.pasted_text import visible
+from ..base.pasted_text import show_invisible_characters
 from .certificates import Certificate, GeneralName, NameKey, format_name
 
 #: The largest number of forbidden names in a message. A CA certificate can forbid thousands of
@@ -16,12 +16,14 @@ from .certificates import Certificate, GeneralName, NameKey, format_name
 _MOST_LISTED = 20
 
 
-def find_constraint_violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
+def find_constraint_violations(
+    certificates_below: Sequence[Certificate], issuer: Certificate
+) -> Iterator[str]:
     """Yield a message for each name that the name constraints of an issuer do not allow.
 
     Parameters
     ----------
-    below : sequence of Certificate
+    certificates_below : sequence of Certificate
         The end-entity certificate and the issuers below this issuer, starting with the nearest.
     issuer : Certificate
         The CA certificate with the constraints.
@@ -33,32 +35,35 @@ def find_constraint_violations(below: Sequence[Certificate], issuer: Certificate
     """
     if not issuer.permitted and not issuer.excluded:
         return
-    violations = _find_violations(below, issuer)
+    violations = _find_violations(certificates_below, issuer)
     yield from islice(violations, _MOST_LISTED)
     other_count = sum(1 for _ in violations)
     if other_count:
         yield f'"{format_name(issuer.subject)}" does not allow {other_count:,} other names'
 
 
-def _find_violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
+def _find_violations(
+    certificates_below: Sequence[Certificate], issuer: Certificate
+) -> Iterator[str]:
     issuer_name = f'"{format_name(issuer.subject)}"'
     permitted, excluded = (
         _group_by_name_type(issuer.permitted),
         _group_by_name_type(issuer.excluded),
     )
-    for position, certificate in enumerate(below):
+    for position, certificate in enumerate(certificates_below):
         if position and certificate.is_self_issued:
             continue
         for name in certificate.general_names:
             allowed, forbidden = permitted.get(name.kind), excluded.get(name.kind)
             if allowed and not allowed.contains_name(name, is_excluded=False):
-                visible_name = visible(_format_name(name))
+                visible_name = show_invisible_characters(_format_name(name))
                 yield (
                     f"{issuer_name} does not allow the name {visible_name}, because it allows only "
                     f"{allowed.words}"
                 )
             elif forbidden and forbidden.contains_name(name, is_excluded=True):
-                yield f"{issuer_name} excludes the name {visible(_format_name(name))}"
+                excluded_name = show_invisible_characters(_format_name(name))
+                yield f"{issuer_name} excludes the name {excluded_name}"
 
 
 def _format_name(name: GeneralName) -> str:
@@ -75,7 +80,7 @@ class _Trees:
     """
 
     def __init__(self, bases: Sequence[GeneralName]):
-        self.words = visible(", ".join(map(_format_name, bases[:5])))
+        self.words = show_invisible_characters(", ".join(map(_format_name, bases[:5])))
         values = (b.value.casefold() if isinstance(b.value, str) else b.value for b in bases)
         self.bases: frozenset[str | NameKey] = frozenset(values)
         self.lengths = {len(base) for base in self.bases if isinstance(base, tuple)}

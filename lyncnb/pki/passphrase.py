@@ -45,7 +45,7 @@ NEW_RULES = {
     "little_remains": LITTLE_REMAINS,
     "hint": "use four or five random words, and no names from the deployment",
 }
-#: The two hidden prompts in the package: for a passphrase, and for its repetition.
+#: The two hidden prompts: one for a passphrase, and one to repeat the passphrase.
 PROMPTS = (
     f"Passphrase (at least {MIN_CHARACTERS} characters): ",
     "Repeat the passphrase: ",

@@ -33,9 +33,9 @@ from .der_structures import (
 from .keys import PrivateKey, PublicKey, compute_spki_sha256, is_key_pair
 from .passphrase import Secret
 
-#: The number of rounds of the key derivation. The password is one of 62^22 random texts, so more
-#: rounds would not add protection. The library cryptography uses the same number, which every
-#: program that reads PFX files accepts.
+#: The number of rounds of the key derivation. The password is one of 62^22 possible random strings,
+#: so more rounds would not add protection. The library cryptography uses the same number, which
+#: every program that reads PFX files accepts.
 KDF_ROUNDS = 20_000
 
 # The attribute of the key bag from which Windows reads the provider (Microsoft,

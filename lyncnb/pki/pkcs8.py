@@ -227,17 +227,17 @@ class FolderCipher:
         raise TypeError("a FolderCipher cannot be copied to another process")
 
     @classmethod
-    def from_derived_keys(cls, derived: Iterable[DerivedKey]) -> FolderCipher:
+    def from_derived_keys(cls, derived_keys: Iterable[DerivedKey]) -> FolderCipher:
         """Return a cipher that opens files with given derived keys, but cannot encrypt."""
         cipher = cls.__new__(cls)
         cipher._passphrase, cipher._rounds, cipher._before_use = None, 0, None
         cipher._lock, cipher._proven, cipher._own = threading.Lock(), set(), None
-        cipher._derived = {Derivation(*entry[:4]): entry.key for entry in derived}
+        cipher._derived = {Derivation(*entry[:4]): entry.key for entry in derived_keys}
         cipher._takes_old_data = True
         return cipher
 
     def reject_old_data(self, is_rejected: bool) -> None:
-        """Set whether to reject lists without a MAC, which is the format of earlier versions."""
+        """Set whether to reject lists without a MAC, which earlier versions of lyncnb wrote."""
         self._takes_old_data = not is_rejected
 
     def set_seal_function(self, seal: Callable[[DerivedKey], object]) -> None:
@@ -442,9 +442,9 @@ class FolderCipher:
         return self._derived[derivation]
 
 
-def _derive_purpose_key(derived: bytes, purpose: bytes) -> bytes:
+def _derive_purpose_key(derived_key: bytes, purpose: bytes) -> bytes:
     """Derive the key for one purpose from the key derived from the passphrase (HKDF, RFC 5869)."""
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose).derive(derived)
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose).derive(derived_key)
 
 
 def _encode_gcm_algorithm(derivation: Derivation, nonce: bytes) -> bytes:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ..base.disk import files
 from ..base.disk.system_calls import find_program
-from ..base.pasted_text import shown, visible
+from ..base.pasted_text import show_invisible_characters, shown
 from ..base.terminal import is_terminal
 from ..errors import ApprovalError, BundleError, SignersUnreadable
 from .passphrase import VARIABLE
@@ -143,8 +143,8 @@ def _check_key_file(path: Path) -> None:
             continue
     raise ApprovalError(
         f'"{path}" is not a readable key file',
-        hint="specify a private key, e.g. ~/.ssh/id_ed25519, or the .pub file of a key in an "
-        "SSH agent",
+        hint="specify a private key, such as ~/.ssh/id_ed25519, or the .pub file of a key in "
+        "an SSH agent",
     )
 
 
@@ -234,7 +234,7 @@ def _reject_unclear_name(name: str, key: str) -> None:
             ),
             hint="add a line with one name for this key, such as alice@contoso.com",
         )
-    if visible(name) != name:
+    if show_invisible_characters(name) != name:
         raise ApprovalError(
             f"the list of allowed signers has the name {shown(name)} for the key {key}",
             hint="enter the name without invisible characters",

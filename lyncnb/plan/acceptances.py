@@ -84,7 +84,7 @@ def describe_acceptance_limits(code: str, options: PlanOptions) -> str:
 
 
 def is_id_listed(subject_id: str, ids: Iterable[str]) -> bool:
-    """Return whether an ID is in a list, or begins with a text in the list."""
+    """Return whether an ID is in a list, or begins with an entry in the list."""
     return any(subject_id.lower().startswith(prefix.lower()) for prefix in ids if prefix)
 
 

@@ -49,7 +49,7 @@ def _build_name_finder(columns: Column) -> Finder:
     )
 
 
-# The placeholders for names of a pool or server that are not names of columns.
+# The placeholders for the names of a pool or server that do not come from a table column.
 _POOL_PLACEHOLDERS: Mapping[str, Finder] = {
     "computer.fqdn": lambda pool, server: (server,),
     "pool.fqdn": lambda pool, server: (pool.fqdn,),

@@ -132,12 +132,12 @@ def remove_duplicate_usages(
     for pool in sorted(concerned.values(), key=_make_sort_key(rules)):
         number = index_of[id(pool)]
         remaining_parts[number] = tuple(
-            _keep_first_for_usage(certificates_by_pool[number], usages_by_server)
+            _omit_covered_servers(certificates_by_pool[number], usages_by_server)
         )
     return remaining_parts
 
 
-def _keep_first_for_usage(
+def _omit_covered_servers(
     certificates: _Part, used_usages: Mapping[str, set[str]]
 ) -> Iterator[PlannedCertificate]:
     """Yield a pool's certificates without the servers that already have one for the same usage."""

@@ -27,7 +27,7 @@ from ..base.shown.tables import (
     Table,
     collapse_html,
     columns,
-    count_of,
+    format_count,
     mark_plan,
     rows_to_html,
 )
@@ -115,7 +115,9 @@ class Explanation(Table):
             use = ", ".join(items[0].usages) or items[0].role
             caption = f"{self._summarize()}: {use} ({certificate})"
             headings = ("Name", "Where", "Rule", *REASON_COLUMNS)
-            tables.append(rows_to_html(headings, rows, caption=caption, is_linked=REASON_COLUMNS))
+            tables.append(
+                rows_to_html(headings, rows, caption=caption, linked_columns=REASON_COLUMNS)
+            )
         return mark_plan("\n".join(tables), self._get_shown_plan())
 
     def _get_shown_plan(self) -> Marked | None:
@@ -381,7 +383,7 @@ class CertificatePlan(Table):
         return f"{self._summarize()}, based on {self.topology.source}"
 
     def _summarize(self) -> str:
-        return f"{count_of(len(self.certificates), 'certificate')} for {self.rules.title}"
+        return f"{format_count(len(self.certificates), 'certificate')} for {self.rules.title}"
 
     @property
     def sha256(self) -> str:
@@ -502,7 +504,7 @@ class CertificatePlan(Table):
         table = rows_to_html(
             tuple(map(make_translator(self.options.lang), _SHOWN_COLUMNS)),
             rows,
-            caption=f"{count_of(len(self.certificates), 'certificate')} for {self.rules.title}",
+            caption=f"{format_count(len(self.certificates), 'certificate')} for {self.rules.title}",
             limit=ROWS_SHOWN,
         )
         known = [self.rules.names[rule] for rule in used if rule in self.rules.names]
@@ -510,7 +512,7 @@ class CertificatePlan(Table):
             ("Rule", *REASON_COLUMNS),
             [(rule.id, *_format_facts(rule)) for rule in known],
             ids=[mark + rule.id for rule in known],
-            is_linked=REASON_COLUMNS,
+            linked_columns=REASON_COLUMNS,
         )
         page = f"{table}\n{collapse_html('Reasons for the names', reasons)}" if known else table
         return mark_plan(mark_origin(page, self._build_origin()), self)

@@ -24,7 +24,7 @@ from ..base.shown.tables import (
     Table,
     collapse_html,
     columns,
-    count_of,
+    format_count,
     format_paragraph,
     rows_to_html,
 )
@@ -58,7 +58,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "planner": Option(
         "", "planner", ("name and address of the person who plans the certificates; "
-                       "every document shows them, e.g. Ana Li, ana@contoso.com"),
+                       "every document shows them, for example Ana Li, ana@contoso.com"),
         "Planner", "text", _DOCUMENTS,
     ),
     # The values that the module ``rules.model`` defines.
@@ -117,8 +117,8 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "client_authentication": Option(
         "", "client_authentication",
-        ("pools whose certificates include client authentication, e.g. because a gateway "
-        "requires it"),
+        ("pools whose certificates include client authentication, for example because a "
+         "gateway requires it"),
         "Pools with client authentication", "list", _CERTIFICATES,
     ),
     "shared_certificate": Option(
@@ -134,8 +134,8 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "planned_issue_date": Option(
         "", "planned_issue_date",
-        ("date on which the CA is expected to issue the certificates, e.g. 2026-01-31. "
-        "This date does not change the requests"),
+        ("date on which the CA is expected to issue the certificates, such as 2026-01-31. This "
+         "date does not change the requests"),
         "Planned issue date", "date", _DATES,
     ),
     "validity_days": Option(
@@ -154,7 +154,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "oldest_client": Option(
         "", "oldest_client",
-        ("oldest version of the clients in use, e.g. Windows 7; if blank, the oldest "
+        ("oldest version of the clients in use, for example Windows 7; if blank, the oldest "
         "version that Microsoft lists for SHA-256"),
         "Oldest client", "text", _KEY_GROUP,
     ),
@@ -210,7 +210,7 @@ OPTIONS: Mapping[str, Option] = {
         "accepted", "", "code of a finding = reason why you accept it", "Accepted finding"
     ),
     "accepted_until": Option(
-        "accepted_until", "", ("code of a finding = last date on which you accept it, e.g. "
+        "accepted_until", "", ("code of a finding = last date on which you accept it, such as "
                                "2027-01-31"),
         "Accepted until",
     ),
@@ -270,7 +270,7 @@ def _find_option_types() -> dict[str, Any]:
 
 
 class _OptionsFileNote(Table):
-    """A note about the options file, which changed copies of the options do not inherit."""
+    """A note about the options file. A changed copy of the options does not inherit the note."""
 
     __slots__ = ("_found",)
     _columns = columns(("Option", 0), ("Value", 1), ("Meaning", 2))
@@ -394,7 +394,7 @@ class PlanOptions(_OptionsFileNote):
         for name, option in OPTIONS.items():
             if option.form == "choice" and name not in ("key", "product"):
                 yield partial(_check_choice, name, getattr(self, name), option.choices)
-        yield partial(_check_text, "product", self.product, required=True)
+        yield partial(_check_text, "product", self.product, is_required=True)
         for name in ("title", "planner", "oldest_client"):
             yield partial(_check_text, name, getattr(self, name))
         for item in fields(self):
@@ -430,7 +430,7 @@ class PlanOptions(_OptionsFileNote):
             if name == "issuer":
                 _check_choice(f"issuer.{key or ALL}", text, ISSUERS)
             elif name == "accepted" and not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key):
-                _reject_value("accepted", key, "the code of a finding, e.g. name-is-internal")
+                _reject_value("accepted", key, "the code of a finding, such as name-is-internal")
 
     def _read_work_days(self) -> None:
         read_work_days(self.freezes, self.windows)
@@ -615,7 +615,7 @@ class PlanOptions(_OptionsFileNote):
         return values | {"key": {"algorithm": self.key.algorithm, "bits": self.key.bits}}
 
     def _summarize(self) -> str:
-        different = count_of(len(self._find_changed_rows()), "option")
+        different = format_count(len(self._find_changed_rows()), "option")
         return f"{getattr(self, '_found', 'Plan options')}: {different} set."
 
     def _find_changed_rows(self) -> list[tuple[object, ...]]:
@@ -628,7 +628,7 @@ class PlanOptions(_OptionsFileNote):
         default_rows = [row for row in rows if row not in different]
         parts = [format_paragraph(self._summarize())]
         parts += [rows_to_html(self._list_headings(), different)] if different else []
-        title = f"Show {count_of(len(default_rows), 'option')} with default values"
+        title = f"Show {format_count(len(default_rows), 'option')} with default values"
         return "\n".join(
             [*parts, collapse_html(title, rows_to_html(self._list_headings(), default_rows))]
         )
@@ -645,8 +645,10 @@ _LIMITS = ("accepted_until", "accepted_for")
 _LARGEST = 1_000_000
 
 
-def _reject_value(name: str, value: object, allowed: str) -> NoReturn:
-    raise OptionsError(f'the option "{name}" is {describe_value(value)}', hint=f"use {allowed}")
+def _reject_value(name: str, value: object, allowed_values: str) -> NoReturn:
+    raise OptionsError(
+        f'the option "{name}" is {describe_value(value)}', hint=f"use {allowed_values}"
+    )
 
 
 def _check_flag(name: str, value: object) -> None:
@@ -661,7 +663,7 @@ def _check_key(value: object) -> None:
 
 def _check_date(value: object, name: str = "planned_issue_date") -> None:
     if value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
-        _reject_value(name, value, "a date, e.g. 2026-01-31")
+        _reject_value(name, value, "a date, for example 2026-01-31")
 
 
 def _is_text_list(value: object) -> bool:
@@ -677,14 +679,14 @@ def _check_days(value: object, name: str = "validity_days") -> None:
         _reject_value(name, value, "a whole number of days from 1 to 36,500")
 
 
-def _check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed or not isinstance(value, str):
-        _reject_value(name, value, f"one of these values: {', '.join(map(shown, allowed))}")
+def _check_choice(name: str, value: object, allowed_values: tuple[str, ...]) -> None:
+    if value not in allowed_values or not isinstance(value, str):
+        _reject_value(name, value, f"one of these values: {', '.join(map(shown, allowed_values))}")
 
 
-def _check_text(name: str, value: object, *, required: bool = False) -> None:
-    if not isinstance(value, str) or (required and not value.strip()):
-        _reject_value(name, value, "text that is not blank" if required else "text")
+def _check_text(name: str, value: object, *, is_required: bool = False) -> None:
+    if not isinstance(value, str) or (is_required and not value.strip()):
+        _reject_value(name, value, "text that is not blank" if is_required else "text")
 
 
 def _check_subject_field(name: str, value: Any) -> None:
@@ -718,7 +720,7 @@ def _check_texts_by_key(name: str, values: object) -> dict[str, str]:
         _reject_value(name, values, "a section with a text value for each key")
     for key, value in values.items():
         _check_text(name, key)
-        _check_text(f"{name}.{key or ALL}", value, required=True)
+        _check_text(f"{name}.{key or ALL}", value, is_required=True)
     # In plan.toml, the key "all" means all usages. In a notebook, "all" is also allowed.
     return {"" if key == ALL else key: values[key] for key in sorted(values)}
 

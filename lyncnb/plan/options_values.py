@@ -101,5 +101,5 @@ def _read_day(value: object, key: str, reader: RecordReader) -> date | None:
             return date.fromisoformat(value)
         except ValueError:
             pass
-    reader.problem(f"'{key}' must be a date in quotation marks, e.g. \"2026-01-31\"")
+    reader.problem(f"'{key}' must be a date in quotation marks, such as \"2026-01-31\"")
     return None

@@ -17,7 +17,7 @@ from ..base.records import RecordReader, describe_value
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, Problem
 
-#: The key in the file that means all usages. In Python, the key is "".
+#: The key in the options file that means all usages. In Python, the key is "".
 ALL = "all"
 
 #: The names of the table file and the options file if a scenario or a guided plan has its own
@@ -155,8 +155,8 @@ def read_option_values(
     sections = {option.section for option in options.values() if option.section}
     values: dict[str, Any] = {}
 
-    def keep_if_valid(name: str, value: object, before: int) -> None:
-        if len(reader.problems) == before:
+    def keep_if_valid(name: str, value: object, problem_count: int) -> None:
+        if len(reader.problems) == problem_count:
             values[name] = value
 
     for top, value in document.items():
@@ -216,7 +216,7 @@ def _read_key(value: Mapping[str, object], reader: RecordReader) -> KeyParameter
 
 
 def _reject_unknown_key(key: str, reader: RecordReader, options: Mapping[str, Option]) -> None:
-    """Report an unknown key in an options file. The hint contains a similar key in any section."""
+    """Report an unknown key in an options file. The hint suggests a similar key."""
     known = {p.key: f"{p.section}.{p.key}".lstrip(".") for p in options.values() if p.key}
     known |= {p.section: f"[{p.section}]" for p in options.values() if not p.key}
     key_name = key.rpartition(".")[2].lower()
@@ -232,7 +232,7 @@ def _reject_unknown_key(key: str, reader: RecordReader, options: Mapping[str, Op
 
 def _format_line(key: str, value: object) -> str:
     """Return a key and its value as a line of TOML."""
-    import tomli_w  # The module is needed only for writing, so it is imported inside the function.
+    import tomli_w  # tomli_w is needed only for writing, so it is imported inside the function.
 
     name = tomli_w.dumps({key: 0}).removesuffix(" = 0\n")
     return f"{name} = {_format_value(value)}"

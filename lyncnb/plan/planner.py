@@ -77,19 +77,19 @@ def plan_pool(pool: Pool, context: PlanContext) -> tuple[PlannedCertificate, ...
 
 
 def create_certificates(
-    resolved: ResolvedRule, pool: Pool, context: PlanContext
+    resolved_rule: ResolvedRule, pool: Pool, context: PlanContext
 ) -> list[PlannedCertificate]:
     """Create the certificates from a rule: one for each server, or one for all servers."""
     options, computers = context.options, pool.computers
     rows: Iterable[_Row]
     groups: Iterable[tuple[Computer, ...]]
-    if resolved.rule.issue_per != "computer" or len(computers) == 1:
-        rows = [_build_shared_values(resolved, pool, context)]
+    if resolved_rule.rule.issue_per != "computer" or len(computers) == 1:
+        rows = [_build_shared_values(resolved_rule, pool, context)]
         groups = [computers]
     else:
-        rows = _build_server_values(resolved, pool, context)
+        rows = _build_server_values(resolved_rule, pool, context)
         groups = zip(computers)
-    rule = resolved.rule
+    rule = resolved_rule.rule
     shared_by = _SHARED_BY[rule.issue_per]
     issued = [
         PlannedCertificate(
@@ -100,9 +100,9 @@ def create_certificates(
             usages=rule.usages,
             subject=subject,
             subject_alt_name=subject_alt_name,
-            extended_key_usage=resolved.extended_key_usage,
-            issuer=resolved.issuer,
-            ca=resolved.ca,
+            extended_key_usage=resolved_rule.extended_key_usage,
+            issuer=resolved_rule.issuer,
+            ca=resolved_rule.ca,
             key=options.key,
             hash=options.hash,
             shared_by=shared_by,
@@ -113,7 +113,7 @@ def create_certificates(
     ]
     if any(map(_ISSUER_OF, computers)):
         issued = [
-            _apply_requested_issuer(certificate, resolved, group, options)
+            _apply_requested_issuer(certificate, resolved_rule, group, options)
             for certificate, group in zip(issued, groups)
         ]
     if options.at_set_up:
@@ -121,15 +121,15 @@ def create_certificates(
     return issued
 
 
-def _build_shared_values(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> _Row:
-    """Return servers, subject, names and Windows version for a certificate that a pool shares."""
+def _build_shared_values(resolved_rule: ResolvedRule, pool: Pool, context: PlanContext) -> _Row:
+    """Return the servers, subject, names and Windows version for a pool's shared certificate."""
     # Only certificates for single servers contain names with a placeholder for the server.
-    # Therefore, the first server is sufficient here.
+    # Therefore, the first server is sufficient.
     server = pool.computers[0].fqdn
     return (
         tuple(map(_NAME_OF, pool.computers)),
-        context.subject.with_common_name(resolved.find_common_name(pool, server)),
-        resolved.build_entries(resolved.list_names(pool, server), pool, server),
+        context.subject.with_common_name(resolved_rule.find_common_name(pool, server)),
+        resolved_rule.build_entries(resolved_rule.list_names(pool, server), pool, server),
         # All servers must be able to import the package, even the server with the oldest Windows
         # version.
         context.options.target_os or min(map(_SYSTEM_OF, pool.computers)),
@@ -137,11 +137,11 @@ def _build_shared_values(resolved: ResolvedRule, pool: Pool, context: PlanContex
 
 
 def _build_server_values(
-    resolved: ResolvedRule, pool: Pool, context: PlanContext
+    resolved_rule: ResolvedRule, pool: Pool, context: PlanContext
 ) -> Iterable[_Row]:
-    """Return subject, names and Windows version for the certificate of each server in a pool."""
-    names = resolved.list_names(pool, _SERVER)
-    entries = resolved.build_entries(names, pool, _SERVER)
+    """Yield the server, subject, names and Windows version for each certificate in a pool."""
+    names = resolved_rule.list_names(pool, _SERVER)
+    entries = resolved_rule.build_entries(names, pool, _SERVER)
     server_entry = names.get(_SERVER)
     gap = entries.index(server_entry) if server_entry else 0
     before, after = entries[:gap], entries[gap + 1 :]
@@ -156,10 +156,10 @@ def _build_server_values(
             # If the name of a server is also the pool name or a web name, its entry contains the
             # reasons for all of them.
             if server in names:
-                sans[position] = resolved.build_entries(
-                    resolved.list_names(pool, server), pool, server
+                sans[position] = resolved_rule.build_entries(
+                    resolved_rule.list_names(pool, server), pool, server
                 )
-    common_name = resolved.find_common_name(pool, _SERVER)
+    common_name = resolved_rule.find_common_name(pool, _SERVER)
     subjects: Iterable[DistinguishedName] = map(context.subject.with_common_name, servers)
     if common_name is not _SERVER:
         subjects = repeat(context.subject.with_common_name(common_name))
@@ -170,13 +170,15 @@ def _build_server_values(
 
 def _apply_requested_issuer(
     certificate: PlannedCertificate,
-    resolved: ResolvedRule,
+    resolved_rule: ResolvedRule,
     computers: Iterable[Computer],
     options: PlanOptions,
 ) -> PlannedCertificate:
     """Return the certificate with the issuer from the table's cells and the CA for this issuer."""
-    issuer = choose_issuer(resolved.rule, computers, options)
-    return certificate._replace(issuer=issuer, ca=find_target_ca(resolved.rule, issuer, options))
+    issuer = choose_issuer(resolved_rule.rule, computers, options)
+    return certificate._replace(
+        issuer=issuer, ca=find_target_ca(resolved_rule.rule, issuer, options)
+    )
 
 
 def plan_certificates(
@@ -308,7 +310,8 @@ def plan_changed_topology(previous_plan: CertificatePlan, topology: Topology) ->
     same_servers = (
         reused_parts
         and not sites
-        and _find_needing_servers(added, rules) == _find_needing_servers(removed, rules)
+        and _find_servers_with_shared_certificate(added, rules)
+        == _find_servers_with_shared_certificate(removed, rules)
     )
     return _assemble_plan(topology, context, parts, by_pool[-1] if same_servers else None)
 
@@ -340,7 +343,9 @@ def _assemble_plan(
     )
 
 
-def _find_needing_servers(pools: Iterable[Pool], rules: Rules) -> set[tuple[str, Computer]]:
+def _find_servers_with_shared_certificate(
+    pools: Iterable[Pool], rules: Rules
+) -> set[tuple[str, Computer]]:
     """Return the servers that need the certificate shared by the whole deployment."""
     roles = {role for rule in rules.certificates for role in rule.needed_by}
     return {(pool.role, c) for pool in pools if pool.role in roles for c in pool.computers}
@@ -432,7 +437,8 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
                 hint=list_returned_checks()[code].hint,
             )
         if code not in list_all_checks(rules):
-            # A misspelled code would not accept any finding, and users would not know the reason.
+            # With a misspelled code, no finding would be accepted, and users would not know the
+            # reason.
             similar_codes = difflib.get_close_matches(code, list_all_checks(rules), n=3, cutoff=0.4)
             raise OptionsError(
                 f'the option "accepted" contains "{code}", which is not the code of a finding '

@@ -1,4 +1,4 @@
-"""Define ``RecordedPlan``: certificates from a file or folder, without table and options.
+"""Define ``RecordedPlan``: certificates from a file or folder, without the table and options.
 
 lyncnb compares a plan with an earlier plan, which is a plan document in JSON (``plan_json.py``) or
 the entries in a request folder.

@@ -21,7 +21,7 @@ from ..base.dns_name import get_library_versions
 from ..base.json_text import NotJson, has_valid_digest, parse_json
 from ..base.planned_entry import SavedEntry
 from ..base.records import RecordReader
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from ..errors import LyncnbError, OptionsError, PlanAltered, PlanError, Problem
 from ..rules.ca_rules import compute_deciding_ca_rules_digest
 from ..rules.findings import Finding, Findings
@@ -41,12 +41,12 @@ from .recorded_plan import (
 from .totals import format_totals
 
 FORMAT = "lyncnb-saved-plan/1"
-#: The namespace of SSH signatures of a saved plan (``ssh-keygen -Y sign -n``).
+#: The namespace of SSH signatures on saved plans (``ssh-keygen -Y sign -n``).
 NAMESPACE = "lyncnb-plan"
 #: The command that approves a saved plan without lyncnb. KEY and FILE are placeholders.
 SIGN_LINE = f"ssh-keygen -Y sign -n {NAMESPACE} -f KEY FILE"
 
-#: The end of the file name of a saved plan.
+#: The ending of a saved plan's file name.
 SAVED_PLAN_FILE = OutputKind(
     what="a saved plan", is_ours={".json": match_content(b'"format": "lyncnb-saved-plan/')}
 )
@@ -138,7 +138,7 @@ def _build_saved_values(
     )
     return {
         "format": FORMAT,
-        "title": f"{count_of(len(plan.certificates), 'certificate')} for {plan.rules.title}",
+        "title": f"{format_count(len(plan.certificates), 'certificate')} for {plan.rules.title}",
         "read_me": _describe_plan(plan, findings, entries, judged_on),
         "product": plan.rules.product,
         "rules": compute_rule_digests(plan.rules),
@@ -477,7 +477,7 @@ def _parse_date(value: object, reader: RecordReader) -> date | None:
             return date.fromisoformat(value)
     except ValueError:
         pass
-    reader.problem("'judged_on' must be a date, e.g. 2026-01-31")
+    reader.problem("'judged_on' must be a date, such as 2026-01-31")
     return None
 
 

@@ -19,7 +19,7 @@ from ..base.disk.file_names import build_folder_name, is_same_name
 from ..base.disk.outputs import reject_reserved_path
 from ..base.disk.system_calls import describe_error
 from ..base.pasted_text import shown
-from ..base.shown.tables import Table, columns, count_of
+from ..base.shown.tables import Table, columns, format_count
 from ..errors import BundleError, FileOccupied, LyncnbError, Problem, ScenarioError
 from ..rules.model import Rules
 from ..rules.rule_files import load_recorded_rules, load_rules
@@ -63,8 +63,8 @@ class Scenario(Table):
     topology: Topology
     options: PlanOptions = DEFAULT_OPTIONS
     note: str = ""
-    # The plan is not an argument of the constructor, because a copy with other options has another
-    # plan.
+    # The plan is not an argument of the constructor, because a copy with other options has a
+    # different plan.
     _plan: CertificatePlan | None = field(default=None, init=False, compare=False)
 
     @property
@@ -138,7 +138,7 @@ class Scenario(Table):
 
     def _summarize(self) -> str:
         note = " ".join(self.note.split())
-        rows = count_of(len(self.topology.cells), "row")
+        rows = format_count(len(self.topology.cells), "row")
         return f"Scenario {self.name}: {rows}" + (f". {note}" if note else "")
 
 
@@ -190,7 +190,7 @@ def _read_scenario(name: str, folder: Path, contents: Mapping[str, bytes]) -> Sc
         raise ScenarioError(
             f"{folder} is not a scenario, because it contains neither {TOPOLOGY_FILE} nor "
             f"{OPTIONS_FILE}",
-            hint="specify the folder of a single scenario, e.g. scenarios/NAME",
+            hint="specify the folder of a single scenario, such as scenarios/NAME",
         )
     problems += [
         Problem(
@@ -219,7 +219,7 @@ def _read_scenario(name: str, folder: Path, contents: Mapping[str, bytes]) -> Sc
         note = _decode_note(contents.get(NOTE_FILE, b""))
     if problems or options is None or topology is None:
         raise ScenarioError(
-            f"lyncnb cannot open the scenario {folder}: {count_of(len(problems), 'problem')}",
+            f"lyncnb cannot open the scenario {folder}: {format_count(len(problems), 'problem')}",
             problems=tuple(problems),
             hint="correct the files, or restore them from version control",
         )
@@ -380,7 +380,7 @@ class Scenarios(Table):
                 files.replace_file(path / name, data, small_folder.FILE_MODE)
         return scenario
 
-    def duplicate(self, name: str, new: str = "") -> str:
+    def duplicate(self, name: str, new_name: str = "") -> str:
         """Copy a scenario, and return the name of the copy.
 
         By default, the name is an unused one.
@@ -391,12 +391,12 @@ class Scenarios(Table):
             As for :meth:`keep`.
         """
         contents = self.files(name)
-        copy = new or self._find_copy_name(name)
+        copy = new_name or self._find_copy_name(name)
         with _convert_errors():
             small_folder.write_folder(self.folder / self._check_new_name(copy), contents)
         return copy
 
-    def rename(self, name: str, new: str) -> None:
+    def rename(self, name: str, new_name: str) -> None:
         """Rename a scenario.
 
         Raises
@@ -405,8 +405,8 @@ class Scenarios(Table):
             If the scenario does not exist, or the new name exists or is not valid for a folder.
         """
         self._check_exists(name)
-        if new != name:
-            target = self.folder / self._check_new_name(new, allowed_name=name)
+        if new_name != name:
+            target = self.folder / self._check_new_name(new_name, allowed_name=name)
             with _convert_errors():
                 small_folder.rename_folder(self.folder / name, target)
 
@@ -456,7 +456,7 @@ class Scenarios(Table):
         raise ScenarioError(f"{self.folder} contains no scenario {shown(name)}", hint=hint)
 
     def _check_new_name(self, name: str, *, allowed_name: str = "") -> str:
-        """Return the folder name for a scenario, or raise an error if the name is invalid or used.
+        """Return the folder name for a scenario, and reject a name that is invalid or in use.
 
         The name ``allowed_name`` may be in use.
         """
@@ -472,7 +472,7 @@ class Scenarios(Table):
                 else "the scenario has no name",
                 hint=f'use the name "{plain}"'
                 if plain
-                else ("enter a name that describes the purpose, e.g. Wildcards"),
+                else ("enter a name that describes the purpose, such as Wildcards"),
             )
         with suppress(FileNotFoundError, NotADirectoryError):
             for existing in os.listdir(self.folder):
@@ -502,7 +502,7 @@ class Scenarios(Table):
         return ((name, self.note(name)) for name in self.names())
 
     def _summarize(self) -> str:
-        return f"{count_of(len(self.names()), 'scenario')} in the folder {self.folder}"
+        return f"{format_count(len(self.names()), 'scenario')} in the folder {self.folder}"
 
 
 def _reject_used_name(name: str, *, is_scenario_folder: bool) -> NoReturn:

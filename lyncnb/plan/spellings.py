@@ -12,14 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..base.dns_name import INTERNATIONAL, DnsName
-from ..base.pasted_text import INVISIBLE, clean_text, visible
+from ..base.pasted_text import INVISIBLE, clean_text, show_invisible_characters
 from ..topology.source_table import Note
 from ..topology.topology import Topology
 from .model import CertificatePlan, PlannedCertificate
 
-#: The heading and columns of the list of names whose displayed text differs from the text in the
-#: request.
-HEADING = "Names that are displayed differently from the names in the requests"
+#: The heading and columns of the list of names that are displayed differently than in the request.
+HEADING = "Names that are displayed differently than in the requests"
 COLUMNS = ("Where", "Reads as", "Requested", "Why")
 
 _PARTS = re.compile(r"[;,|\s=/]+|https:")
@@ -56,7 +55,7 @@ def find_spellings(plan: CertificatePlan) -> tuple[Spelling, ...]:
     for name in sorted(international, key=lambda name: name.count(".")):
         if known.isdisjoint(_list_suffixes(name)):
             known.add(str(name))
-            results.append(_describe_international(name))
+            results.append(_describe_international_name(name))
     return tuple(results)
 
 
@@ -103,7 +102,7 @@ def _list_table_spellings(topology: Topology) -> Iterator[Spelling]:
         if note.looks_different:
             yield Spelling(
                 place=_format_place(note),
-                written=visible(note.before),
+                written=show_invisible_characters(note.before),
                 requested=note.after,
                 what=note.message,
             )
@@ -119,7 +118,7 @@ def _find_invisible_characters(topology: Topology) -> Iterator[tuple[str, Spelli
         if INVISIBLE not in note.message:
             continue
         for part in _PARTS.split(note.before):
-            written, requested = visible(part), clean_text(part)[0].lower()
+            written, requested = show_invisible_characters(part), clean_text(part)[0].lower()
             if written != part:
                 yield (
                     requested,
@@ -142,7 +141,7 @@ def _find_name_spellings(
                 written = name.removesuffix(end) + invisible_characters[end].written
                 yield replace(invisible_characters[end], written=written, requested=str(name))
     if name.is_idn:
-        yield _describe_international(name)
+        yield _describe_international_name(name)
 
 
 def _list_suffixes(name: DnsName) -> Iterator[str]:
@@ -150,7 +149,7 @@ def _list_suffixes(name: DnsName) -> Iterator[str]:
     return (".".join(labels[start:]) for start in range(len(labels)))
 
 
-def _describe_international(name: DnsName) -> Spelling:
+def _describe_international_name(name: DnsName) -> Spelling:
     return Spelling(
         place="", written=name.as_written, requested=str(name), what=f"{INTERNATIONAL} {name}"
     )

@@ -8,7 +8,7 @@ from datetime import date
 
 from ..base.dns_name import DnsName
 from ..base.shown.origin import Origin
-from ..base.shown.tables import count_of, join_first
+from ..base.shown.tables import format_count, join_first_texts
 from ..rules.findings import Finding
 from ..rules.model import SEVERITIES, Rules
 from .model import CertificatePlan
@@ -67,20 +67,20 @@ def format_totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
     """
     servers = {server for certificate in plan.certificates for server in certificate.servers}
     counts = Counter(finding.severity for finding in findings)
-    counted = ", ".join(count_of(counts[severity], severity) for severity in SEVERITIES)
+    counted = ", ".join(format_count(counts[severity], severity) for severity in SEVERITIES)
     text = (
-        f"{count_of(len(plan.certificates), 'certificate')} for "
-        f"{count_of(len(servers), 'server')}; findings: {counted}."
+        f"{format_count(len(plan.certificates), 'certificate')} for "
+        f"{format_count(len(servers), 'server')}; findings: {counted}."
     )
     without = list_servers_without_certificate(plan)
     if not without:
         return text
     roles = Counter(explain_missing_certificate(plan.rules, role) for _, role in without)
-    first_servers = join_first([f"{server} ({role})" for server, role in without], _NAMED)
+    first_servers = join_first_texts([f"{server} ({role})" for server, role in without], _NAMED)
     reasons = "; ".join(reason.removeprefix("none: ") for reason in roles)
     need = "needs" if len(without) == 1 else "need"
     reasons = reasons.replace("this role", "its role" if len(without) == 1 else "their roles")
     return (
-        f"{text} {count_of(len(without), 'further server')} {need} no certificate: "
+        f"{text} {format_count(len(without), 'further server')} {need} no certificate: "
         f"{first_servers}. Reason: {reasons}."
     )

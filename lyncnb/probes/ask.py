@@ -23,11 +23,11 @@ Progress = Callable[[int, int], object]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: The largest number of handshakes with the address of a load balancer, to reach several members
-#: of the pool.
+#: The maximum number of handshakes with the address of a load balancer. Repeated handshakes can
+#: reach several members of the pool.
 _MOST_REPEATS = 8
-# The time limit in seconds for a connection to an address that has not responded before. The server
-# is probably off. A handshake always has the full time.
+# The time limit in seconds for further connections to an address that did not respond. The server
+# is probably off. A handshake always has the full time limit.
 _BRIEFLY = 1.0
 _RESOLVE_SECONDS, _LOOKUPS = 10.0, 64
 _STOPPED = Handshake(
@@ -111,8 +111,8 @@ def probe_ports(
     )
 
 
-def _get_position(numbered: tuple[int, Answer]) -> int:
-    return numbered[0]
+def _get_position(numbered_answer: tuple[int, Answer]) -> int:
+    return numbered_answer[0]
 
 
 def _resolve_names(

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from ..authorities.certificates_on_record import find_acceptances, load_issued
+from ..authorities.certificates_on_record import find_acceptances, load_issued_certificates
 from ..authorities.demonstration import is_fictional
 from ..authorities.evaluation.evaluation import Evaluation, Evidence
-from ..authorities.survey.compare_as_is import describe_installed, evaluate_installed
+from ..authorities.survey.compare_as_is import (
+    build_installed_certificate,
+    evaluate_installed_certificate,
+)
 from ..base.planned_entry import PlannedEntry
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from ..pki.certificates import BadCertificate, Certificate, format_name, read_certificate
 from ..pki.chain import Issuers, Path
 from ..plan.acceptances import list_accepted_codes
@@ -55,13 +58,15 @@ def read_folder_facts(bundle: RequestBundle) -> FolderFacts:
                 package = ", packaged" if part.package is not None else ""
                 text = f"request {record.id}, generation {part.generation}{package}"
                 requests.setdefault(part.issued.sha256, text)
-        if record.covering is not None:
-            requests.setdefault(record.covering.sha256, f"covers the request {record.id}")
+        if record.covering_certificate is not None:
+            requests.setdefault(
+                record.covering_certificate.sha256, f"covers the request {record.id}"
+            )
         if record.issued is not None:
             expected[record.id] = record.issued.sha256
         elif record.covered is not None:
             expected[record.id] = record.covered.sha256
-    issued = load_issued(bundle)
+    issued = load_issued_certificates(bundle)
     return FolderFacts(
         requests=requests,
         expected=expected,
@@ -163,7 +168,7 @@ class Evaluator:
             ports = dict.fromkeys(answer.target.place for answer in answers)
             yield (
                 f"lyncnb does not have the CA certificate {name}, so it cannot verify the "
-                f"certificates on {count_of(len(ports), 'port')} up to the root. Specify a "
+                f"certificates on {format_count(len(ports), 'port')} up to the root. Specify a "
                 "folder that contains this CA certificate: --folder FOLDER"
             )
 
@@ -197,7 +202,7 @@ class Evaluator:
             result=DIFFERENT if best.is_different else AS_PLANNED,
             id=best.entry.id,
             request=self.folder.requests.get(leaf.sha256, ""),
-            certificate=describe_installed(
+            certificate=build_installed_certificate(
                 leaf, files=(target.place,), servers=(target.server,) if target.server else ()
             ),
             findings=best.evaluation.findings,
@@ -213,7 +218,7 @@ class Evaluator:
             accepted={**self._accepted, **folder.accepted.get(entry.id, {})},
             is_fictional=self._is_fictional,
         )
-        evaluation = evaluate_installed(evidence, evaluated_at=self.at)
+        evaluation = evaluate_installed_certificate(evidence, evaluated_at=self.at)
         wrong: list[str] = []
         remarks = [*_list_handshake_remarks(sighting.answer.target)]
         expected = folder.expected.get(entry.id, leaf.sha256)
@@ -267,7 +272,7 @@ def _find_chain_problems(chain: tuple[Certificate, ...], path: Path) -> Iterator
 
 
 def _list_handshake_remarks(target: Target) -> Iterator[str]:
-    """Yield the differences between a second handshake and the first one."""
+    """Yield remarks about a second handshake, for example that the server accepts TLS 1.0."""
     if target.is_tls10:
         yield "the server still accepts TLS 1.0"
     if not target.name:

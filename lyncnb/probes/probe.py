@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from ..authorities.returned.returned_files import read_returned_files
 from ..authorities.survey.compare_as_is import is_server_certificate
 from ..base.arguments import check_type
-from ..base.shown.tables import count_of, join_first
+from ..base.shown.tables import format_count, join_first_texts
 from ..base.times import convert_to_time, format_time
 from ..errors import OptionsError, ReturnedFileError
 from ..plan.model import CertificatePlan
@@ -110,7 +110,7 @@ def probe(
         sightings,
         lines,
         evaluated_on=evaluation_time.date(),
-        is_given=on is not None,
+        is_date_given=on is not None,
         folder=facts,
         records=bundle.manifest.requests if bundle is not None else (),
         made_at=made_at,
@@ -164,8 +164,9 @@ def _list_notes(
             f"because {stranger.pool} has no server there"
         )
     if answers.unresolved:
-        count = count_of(len(answers.unresolved), "further name")
-        yield f"{count} cannot be resolved to an address: {join_first(answers.unresolved, _NAMED)}"
+        count = format_count(len(answers.unresolved), "further name")
+        names = join_first_texts(answers.unresolved, _NAMED)
+        yield f"{count} cannot be resolved to an address: {names}"
     unlikely = [
         host
         for host, addresses in answers.hosts.items()
@@ -174,8 +175,8 @@ def _list_notes(
     if unlikely:
         other = "public" if zone == "inside" else "private"
         yield (
-            f"You are probing from {zone}, but {count_of(len(unlikely), 'host')} resolved to "
-            f"{other} addresses: {join_first(unlikely, _NAMED)}"
+            f"You are probing from {zone}, but {format_count(len(unlikely), 'host')} resolved to "
+            f"{other} addresses: {join_first_texts(unlikely, _NAMED)}"
         )
 
 
@@ -205,16 +206,16 @@ def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> 
     for (host_and_port, rule), seen in behind.items():
         size = sizes[host_and_port, rule]
         yield (
-            f"{host_and_port}: {min(len(seen), size):,} of {count_of(size, 'member')} of the pool "
-            "responded at this name"
+            f"{host_and_port}: {min(len(seen), size):,} of {format_count(size, 'member')} of the "
+            "pool responded at this name"
         )
     for (_, pool), by_thumbprint in differing.items():
         if len(by_thumbprint) > 1:
             details = "; ".join(
-                f"{thumbprint} at {join_first(endpoints, _NAMED)}"
+                f"{thumbprint} at {join_first_texts(endpoints, _NAMED)}"
                 for thumbprint, endpoints in by_thumbprint.items()
             )
-            count = count_of(len(by_thumbprint), "certificate")
+            count = format_count(len(by_thumbprint), "certificate")
             yield (
                 f"The servers in {pool} must share one certificate, but present {count}: {details}"
             )
@@ -231,6 +232,6 @@ def _compare_issuers(sightings: tuple[Sighting, ...]) -> Iterator[str]:
     for (pool, _), issuers in by_usage.items():
         if len(issuers) > 1:
             details = "; ".join(
-                f"{ca} at {join_first([*servers], _NAMED)}" for ca, servers in issuers.items()
+                f"{ca} at {join_first_texts([*servers], _NAMED)}" for ca, servers in issuers.items()
             )
             yield f"The servers in {pool} show certificates from {len(issuers)} CAs: {details}"

@@ -14,7 +14,7 @@ from ..base.records import JsonSerializable, list_json_values
 from ..base.shown.frames import Kind
 from ..base.shown.origin import UNKNOWN, Origin
 from ..base.shown.report import Report, ReportTable, Sentence, build_report_kind, render_sections
-from ..base.shown.tables import Table, columns, count_of, join_first
+from ..base.shown.tables import Table, columns, format_count, join_first_texts
 from ..rules.findings import Finding, list_lines
 
 #: The five possible results. The most urgent result comes first.
@@ -138,14 +138,14 @@ class Probe(Table):
         """Return a sentence that summarizes the result of the probe."""
         counts = self.counts()
         unseen = counts.pop(NOT_VISIBLE, 0)
-        port_count = count_of(sum(counts.values()), "port")
+        port_count = format_count(sum(counts.values()), "port")
         results = ", ".join(f"{number:,} {result}" for result, number in counts.items())
         text = (
             f"{port_count} probed from {self.zone} on {self.made_at[:10]}: "
             f"{results or 'no results'}"
         )
         if unseen:
-            text += f"; {count_of(unseen, 'planned certificate')} cannot be seen"
+            text += f"; {format_count(unseen, 'planned certificate')} cannot be seen"
         return text + ("; the probe was stopped" if self.cancelled else "")
 
 
@@ -194,8 +194,10 @@ class _EqualLines:
         """The host and its ports, or the count and owners of certificates that no port presents."""
         first = self.lines[0]
         if first.result == NOT_VISIBLE:
-            owners = join_first([*dict.fromkeys(line.owner for line in self.lines)], _OWNERS_SHOWN)
-            return f"{count_of(len(self.lines), 'certificate')} of {owners}"
+            owners = join_first_texts(
+                [*dict.fromkeys(line.owner for line in self.lines)], _OWNERS_SHOWN
+            )
+            return f"{format_count(len(self.lines), 'certificate')} of {owners}"
         ports = [*dict.fromkeys(sorted(int(line.place.rpartition(":")[2]) for line in self.lines))]
         text = f"{first.place.rpartition(':')[0]} port{'s' if len(ports) > 1 else ''} "
         text += ", ".join(map(str, ports))

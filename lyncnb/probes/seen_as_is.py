@@ -23,7 +23,7 @@ def list_installed_certificates(
     lines: Iterable[ProbeLine],
     *,
     evaluated_on: date,
-    is_given: bool,
+    is_date_given: bool,
     folder: FolderFacts,
     records: Iterable[RequestRecord] = (),
     made_at: str,
@@ -38,7 +38,7 @@ def list_installed_certificates(
     if folder.issuers:
         files.append(ReturnedFile(name="returned/issuers", certificates=folder.issuers))
     compared = compare_files(
-        plan, files, evaluated_on=evaluated_on, is_given=is_given, records=records
+        plan, files, evaluation_date=evaluated_on, is_date_given=is_date_given, records=records
     )
     by_id: dict[str, list[ProbeLine]] = {}
     for line in lines:

@@ -205,18 +205,21 @@ def _list_ports(plan: CertificatePlan) -> Iterator[tuple[PortRule, Target]]:
 
 
 def _list_pool_ports(
-    rule: PortRule, pool: Pool, own_name: list[PlannedCertificate], find_names: ConnectionNames
+    rule: PortRule,
+    pool: Pool,
+    certificates: list[PlannedCertificate],
+    connection_names: ConnectionNames,
 ) -> Iterator[Target]:
     # The names are in the order of the rule, so the order of the table's rows does not matter.
     names = [
         name
         for part in rule.names
-        for name in find_names.find_names(replace(rule, names=(part,)), pool, own_name)
+        for name in connection_names.find_names(replace(rule, names=(part,)), pool, certificates)
         if not name.startswith("*.")
     ]
     names = [*dict.fromkeys(names)]
     anchors = (
-        find_names.find_names(replace(rule, names=rule.anchors), pool, own_name)
+        connection_names.find_names(replace(rule, names=rule.anchors), pool, certificates)
         if rule.anchors
         else ()
     )
@@ -227,7 +230,7 @@ def _list_pool_ports(
         role=pool.role,
         host="",
         server="",
-        port=find_port(rule, pool, find_names.plan.rules),
+        port=find_port(rule, pool, connection_names.plan.rules),
         name="",
         planned=(),
         members=tuple(str(computer.fqdn) for computer in pool.computers),
@@ -238,7 +241,7 @@ def _list_pool_ports(
     if not names:
         return
     by_server: dict[str, list[PlannedCertificate]] = {}
-    for item in own_name:
+    for item in certificates:
         for server_name in item.servers:
             by_server.setdefault(server_name, []).append(item)
     for server in () if rule.anchored else target.members:
@@ -250,10 +253,10 @@ def _list_pool_ports(
             target,
             host=server,
             server=server,
-            name=_find_own_name(rule, pool, server, held_by, find_names) or names[0],
+            name=_find_own_name(rule, pool, server, held_by, connection_names) or names[0],
             planned=tuple(item.id for item in held_by),
         )
-    planned = tuple(item.id for item in own_name)
+    planned = tuple(item.id for item in certificates)
     for name in dict.fromkeys((*anchors, *names)):
         # A single server with the same name as its pool was already probed.
         if name not in target.members or rule.anchored:
@@ -266,17 +269,17 @@ def _find_own_name(
     pool: Pool,
     server: str,
     certificates: Iterable[PlannedCertificate],
-    find_names: ConnectionNames,
+    connection_names: ConnectionNames,
 ) -> str:
     """Return the server's name if the rule lists it before the pool's name, otherwise ""."""
-    first = find_names.plan.rules.names[rule.names[0]]
+    first = connection_names.plan.rules.names[rule.names[0]]
     if first.parts[1] != "computer.fqdn":
         return ""
-    return server if server in find_names.find_names(rule, pool, certificates) else ""
+    return server if server in connection_names.find_names(rule, pool, certificates) else ""
 
 
 def _list_second_handshakes(
-    ports: list[Target], by_name: Collection[str], extras: Iterable[str]
+    ports: list[Target], name_rule_ids: Collection[str], extras: Iterable[str]
 ) -> Iterator[Target]:
     """Yield handshakes with TLS 1.0, and handshakes without a name where the name matters."""
     if TLS10 in extras:
@@ -284,7 +287,7 @@ def _list_second_handshakes(
             yield replace(target, is_tls10=True, condition="if the server still accepts TLS 1.0")
     if NO_SNI in extras:
         for target in ports:
-            if target.rule in by_name and (target.is_anchor or target.addresses):
+            if target.rule in name_rule_ids and (target.is_anchor or target.addresses):
                 yield replace(target, name="", condition=_NO_NAME)
 
 

@@ -15,7 +15,7 @@ from typing import ClassVar, NamedTuple
 from ..base.arguments import check_type
 from ..base.certificate_fields import SanEntry
 from ..base.shown.report import ReportTable, render_sections
-from ..base.shown.tables import ROWS_SHOWN, Table, columns, count_of, format_cell
+from ..base.shown.tables import ROWS_SHOWN, Table, columns, format_cell, format_count
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.recorded_plan import NOT_RECORDED, RecordedPlan
 from ..rules.model import Rules
@@ -87,10 +87,10 @@ class CountChange:
 
     def __str__(self) -> str:
         if self.before == self.after:
-            return count_of(self.after, self.what)
+            return format_count(self.after, self.what)
         step = self.after - self.before
         sign = "+" if step > 0 else "−"
-        return f"{self.before:,} -> {count_of(self.after, self.what)} ({sign}{abs(step):,})"
+        return f"{self.before:,} -> {format_count(self.after, self.what)} ({sign}{abs(step):,})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,17 +304,20 @@ def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
             changes += [changed] if changed.differences else []
     changes += [kinds.build_removed_change(key, before[key]) for key in before if key not in after]
     return PlanDifference(
-        old=old, new=new, certificates=tuple(changes), counts=count_changes(old, new)
+        old=old, new=new, certificates=tuple(changes), counts=compare_counts(old, new)
     )
 
 
-def count_changes(old: CertificatePlan, new: CertificatePlan) -> tuple[CountChange, ...]:
+def compare_counts(old_plan: CertificatePlan, new_plan: CertificatePlan) -> tuple[CountChange, ...]:
     """Return the numbers of certificates, public certificates and names in each of two plans."""
-    before, after = count_sizes(old.certificates), count_sizes(new.certificates)
+    before, after = (
+        count_certificates_and_names(old_plan.certificates),
+        count_certificates_and_names(new_plan.certificates),
+    )
     return tuple(CountChange(what=kind, before=before[kind], after=after[kind]) for kind in before)
 
 
-def count_sizes(certificates: Iterable[PlannedCertificate]) -> dict[str, int]:
+def count_certificates_and_names(certificates: Iterable[PlannedCertificate]) -> dict[str, int]:
     """Return the numbers of certificates, public certificates, and names on all certificates."""
     counted = tuple(certificates)
     return {
@@ -325,10 +328,10 @@ def count_sizes(certificates: Iterable[PlannedCertificate]) -> dict[str, int]:
 
 
 def _get_certificates_by_id(
-    plan: CertificatePlan, other: CertificatePlan
+    plan: CertificatePlan, other_plan: CertificatePlan
 ) -> dict[str, PlannedCertificate]:
     """Return a plan's certificates by ID, without pools that are the same in both plans."""
-    shared = {id(part) for part in other.by_pool}
+    shared = {id(part) for part in other_plan.by_pool}
     parts = [part for part in plan.by_pool if id(part) not in shared]
     certificates = (c for part in parts for c in part) if plan.by_pool else plan.certificates
     return {certificate.id: certificate for certificate in certificates}
@@ -378,12 +381,14 @@ class _Comparison:
 
     def build_added_change(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
         """Return the change for a new certificate, with every name on the certificate."""
-        reason = _explain_certificate(certificate, self._server_places_before, "new in the table")
+        reason = _explain_certificate(certificate, self._old_pools_by_server, "new in the table")
         return self._build_added_or_removed(key, certificate, self.new.rules, reason, is_added=True)
 
     def build_removed_change(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
         """Return the change for a removed certificate, with every name on the certificate."""
-        reason = _explain_certificate(certificate, self._places_after, "no longer in the table")
+        reason = _explain_certificate(
+            certificate, self._new_pools_by_server, "no longer in the table"
+        )
         return self._build_added_or_removed(
             key, certificate, self.old.rules, reason, is_added=False
         )
@@ -468,25 +473,25 @@ class _Comparison:
 
     def _make_field_change(
         self,
-        blank: PlanChange,
-        facts: _Field,
+        blank_change: PlanChange,
+        certificate_field: _Field,
         old_value: str,
         new_value: str,
         new: PlannedCertificate,
     ) -> PlanChange:
-        return blank._replace(
-            what=facts.title,
+        return blank_change._replace(
+            what=certificate_field.title,
             before=old_value,
             after=new_value,
-            why=facts.why,
+            why=certificate_field.why,
             source=_find_rule_source(self.new.rules, new),
         )
 
     def _make_name_change(
-        self, blank: PlanChange, entry: SanEntry, rules: Rules, is_added: bool
+        self, blank_change: PlanChange, entry: SanEntry, rules: Rules, is_added: bool
     ) -> PlanChange:
         reason, source = self._explain_name(entry.reasons, rules, is_added)
-        return blank._replace(
+        return blank_change._replace(
             change=_NAME_ADDED if is_added else _NAME_REMOVED,
             what="Name",
             before="" if is_added else str(entry.name),
@@ -513,11 +518,11 @@ class _Comparison:
         return explanation
 
     @cached_property
-    def _server_places_before(self) -> Mapping[str, set[tuple[str, str]]]:
+    def _old_pools_by_server(self) -> Mapping[str, set[tuple[str, str]]]:
         return _map_servers_to_pools(self.old)
 
     @cached_property
-    def _places_after(self) -> Mapping[str, set[tuple[str, str]]]:
+    def _new_pools_by_server(self) -> Mapping[str, set[tuple[str, str]]]:
         return _map_servers_to_pools(self.new)
 
 
@@ -537,18 +542,16 @@ def _map_servers_to_pools(plan: CertificatePlan) -> Mapping[str, set[tuple[str, 
 
 def _explain_certificate(
     certificate: PlannedCertificate,
-    other_places: Mapping[str, set[tuple[str, str]]],
-    missing_servers: str,
+    other_pools_by_server: Mapping[str, set[tuple[str, str]]],
+    missing_text: str,
 ) -> str:
     """Return why only one of the plans has a certificate.
 
     For example, a server is in a different pool in the other plan.
     """
-    server_pools = [other_places.get(server, set()) for server in certificate.servers]
+    server_pools = [other_pools_by_server.get(server, set()) for server in certificate.servers]
     if not any(server_pools):
-        return (
-            f"{'the server is' if len(server_pools) == 1 else 'the servers are'} {missing_servers}"
-        )
+        return f"{'the server is' if len(server_pools) == 1 else 'the servers are'} {missing_text}"
     known = set().union(*server_pools)
     if certificate.role not in {role for role, _ in known} and certificate.pool:
         return "a server has a different role"

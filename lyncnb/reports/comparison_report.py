@@ -22,7 +22,7 @@ from ..base.shown.report import (
     build_report_kind,
     describe_hidden_rows,
 )
-from ..base.shown.tables import ROWS_SHOWN, columns, count_of, join_first
+from ..base.shown.tables import ROWS_SHOWN, columns, format_count, join_first_texts
 from ..plan.model import CertificatePlan, PlannedCertificate, build_certificate_document
 from ..plan.recorded_plan import RecordedPlan
 from ..plan.totals import build_origin
@@ -172,7 +172,7 @@ def count_plan_items(plan: CertificatePlan, findings: Findings | None) -> dict[s
 
 
 def _count_renewals(plan: CertificatePlan) -> int:
-    """Return how many renewals a year requires, from the requested or longest allowed validity."""
+    """Return the number of renewals a year, for the requested or the longest allowed validity."""
     issued, requested_days = plan.options.planned_issue_date, _find_requested_days(plan)
     if isinstance(plan, RecordedPlan) or not all(requested_days.values()):
         return 0
@@ -338,7 +338,7 @@ def _group_lines(group: ChangeGroup) -> Iterator[str]:
 
 
 def _format_names(names: Sequence[str]) -> str:
-    return join_first(names, _OWNERS_SHOWN)
+    return join_first_texts(names, _OWNERS_SHOWN)
 
 
 def _format_before_and_after(group: ChangeGroup) -> object:
@@ -348,11 +348,11 @@ def _format_before_and_after(group: ChangeGroup) -> object:
 
 
 _COUNTS = columns(
-    ("What", lambda count: count_of(2, count.what)[2:]),
+    ("What", lambda count: format_count(2, count.what)[2:]),
     ("Before", "before"),
     ("After", "after"),
 )
-# These are all the columns of the printed table, because the sentences in it need a lot of space.
+# The printed table has only these columns, because its sentences need a lot of space.
 _GROUPS = columns(
     ("Change", "title"),
     ("What", _format_before_and_after),

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..base.shown.frames import Kind
 from ..base.shown.svg import Drawing, measure_text, shorten_text
-from ..base.shown.tables import columns, count_of, join_first
+from ..base.shown.tables import columns, format_count, join_first_texts
 from ..plan.model import CertificatePlan, PlannedCertificate
 
 COLUMNS = columns(
@@ -29,7 +29,7 @@ COLUMNS = columns(
     ("Certificates of the type", "of", Kind.COUNT),
 )
 
-#: The largest number of names and pools that a picture shows one by one.
+#: The maximum number of names and pools that a picture shows individually.
 NAMES_SHOWN, POOLS_SHOWN = 70, 20
 
 _WIDTH, _MARGIN, _ROW, _NAMES_WIDTH = 1000, 12, 19, 290
@@ -125,7 +125,7 @@ def draw_coverage(
     height = _draw_frame(drawing, title, words, across, is_by_rule=by_rule)
     for (name, head), mark in marks.items():
         x = _MARGIN + _NAMES_WIDTH + across.index(head) * _compute_column_width(across) + 14
-        y = _compute_top() + down.index(name) * _ROW + 10
+        y = _compute_grid_top() + down.index(name) * _ROW + 10
         _draw_mark(drawing, x, y, mark, available_width=_compute_column_width(across) - 17)
     return drawing.to_svg(height, title=title, description=description)
 
@@ -181,7 +181,7 @@ def _count_marks(
 
 
 def _describe_rules(rows: Sequence[CoverageRow], rules: Sequence[str]) -> list[str]:
-    """Return for each rule a text with its first name and the number of its other names.
+    """For each rule, return a text with its first name and the number of its other names.
 
     If the text is too long, it contains only the number of names.
     """
@@ -191,13 +191,13 @@ def _describe_rules(rows: Sequence[CoverageRow], rules: Sequence[str]) -> list[s
             names[rule][row.name] = None
     words = []
     for rule, rule_names in names.items():
-        text = f"{rule}: {join_first([*rule_names], 1)}"
+        text = f"{rule}: {join_first_texts([*rule_names], 1)}"
         is_short = measure_text(text, 12) <= _NAMES_WIDTH - 12
-        words.append(text if is_short else f"{rule}: {count_of(len(rule_names), 'name')}")
+        words.append(text if is_short else f"{rule}: {format_count(len(rule_names), 'name')}")
     return words
 
 
-def _compute_top() -> int:
+def _compute_grid_top() -> int:
     return 76 + _HEAD
 
 
@@ -216,9 +216,9 @@ def _draw_frame(
     drawing.draw_text(_MARGIN, 26, shorten_text(title, _WIDTH - 2 * _MARGIN, 17), "title")
     _draw_legend(drawing)
     heading = "Names, grouped by the rule that requires them" if is_by_rule else "Names"
-    drawing.draw_text(_MARGIN, _compute_top() - 8, heading, "head")
+    drawing.draw_text(_MARGIN, _compute_grid_top() - 8, heading, "head")
     for position, name in enumerate(rows):
-        y = _compute_top() + position * _ROW
+        y = _compute_grid_top() + position * _ROW
         if position % 2 == 0:
             drawing.draw_rectangle(_MARGIN, y, _WIDTH - 2 * _MARGIN, _ROW, "zone")
         short_name = shorten_text(name, _NAMES_WIDTH - 12, 12)
@@ -226,15 +226,19 @@ def _draw_frame(
     step = _compute_column_width(columns)
     for position, (name, types) in enumerate(columns):
         x = _MARGIN + _NAMES_WIDTH + position * step + 14
-        drawing.draw_slanted_text(x, _compute_top() - 8, shorten_text(name, _HEAD * 1.15, 12))
+        drawing.draw_slanted_text(x, _compute_grid_top() - 8, shorten_text(name, _HEAD * 1.15, 12))
         if types:  # The text starts half a column to the right, below the first line.
             drawing.draw_slanted_text(
-                x + 17, _compute_top() - 8, shorten_text(types, _HEAD * 1.15, 11), "small quiet"
+                x + 17,
+                _compute_grid_top() - 8,
+                shorten_text(types, _HEAD * 1.15, 11),
+                "small quiet",
             )
         drawing.draw_path(
-            [(x, _compute_top() - 4), (x, _compute_top() + len(rows) * _ROW)], "rule faint"
+            [(x, _compute_grid_top() - 4), (x, _compute_grid_top() + len(rows) * _ROW)],
+            "rule faint",
         )
-    return _compute_top() + len(rows) * _ROW + _MARGIN
+    return _compute_grid_top() + len(rows) * _ROW + _MARGIN
 
 
 def _draw_legend(drawing: Drawing) -> None:

@@ -13,7 +13,7 @@ from ..base.arguments import check_type
 from ..base.disk.outputs import OutputKind, match_content
 from ..base.pasted_text import shown
 from ..base.shown.figure import Figure
-from ..base.shown.tables import count_of, document_columns
+from ..base.shown.tables import document_columns, format_count
 from ..errors import PlanError
 from ..plan.connections import list_connections
 from ..plan.model import CertificatePlan
@@ -149,8 +149,8 @@ def _draw_topology_figure(
     connections = [connection for connection in list_connections(plan) if connection.rule.drawn]
     title = f"{plan.rules.title}, {plan.topology.source}: connections"
     description = (
-        f"{count_of(certificates, 'certificate')} for {count_of(pools, 'pool')}, arranged in "
-        "three zones: outside, perimeter, and inside. Below each certificate, the picture "
+        f"{format_count(certificates, 'certificate')} for {format_count(pools, 'pool')}, arranged "
+        "in three zones: outside, perimeter, and inside. Below each certificate, the picture "
         "shows the clients and servers that connect, with the protocol and the names. The "
         "picture shows only connections that use a name in the plan. The topology does not "
         "define which pools use each other, so lyncnb derives these connections from the sites."
@@ -194,9 +194,9 @@ def _draw_coverage_figure(plan: CertificatePlan, site: str) -> Figure:
     names, pools = len({row.name for row in rows}), len({row[2:5] for row in rows if row.pool})
     deployment_text = " and the whole deployment" if any(not row.pool for row in rows) else ""
     description = (
-        f"{count_of(names, 'name')} in rows, {count_of(pools, 'pool')}{deployment_text} in columns"
-        ". A full disc means that all certificates in the column contain the name. A half disc "
-        "means that some certificates contain the name. A ring means that the name is the "
+        f"{format_count(names, 'name')} in rows, {format_count(pools, 'pool')}{deployment_text} in "
+        "columns. A full disc means that all certificates in the column contain the name. A half "
+        "disc means that some certificates contain the name. A ring means that the name is the "
         "subject name, but not a subject alternative name. If there are too many names, each "
         "row shows a rule that requires names. If there are too many pools, each column shows "
         "a role."
@@ -212,7 +212,7 @@ def _draw_timeline_figure(
     facts: tuple[DatedFact, ...], title: str, plan: CertificatePlan | None = None
 ) -> Figure:
     description = (
-        f"{count_of(len(facts), 'event')}, grouped by type. Each event is drawn from its first "
+        f"{format_count(len(facts), 'event')}, grouped by type. Each event is drawn from its first "
         "day to its last day."
     )
     if any(fact.needs_a_look for fact in facts):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import compress
 
-from ..base.shown.tables import count_of, format_cell
+from ..base.shown.tables import format_cell, format_count
 from ..errors import LyncnbError
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.options import OPTIONS, PlanOptions, format_option_value
@@ -170,19 +170,19 @@ def _build_change_key(change: PlanChange) -> tuple[object, ...]:
     return change.change, change.certificate, change.what, change.before, change.after
 
 
-def _list_changed_inputs(old: _Inputs, new: _Inputs) -> Iterator[_Factor]:
-    if old.topology != new.topology:
+def _list_changed_inputs(old_inputs: _Inputs, new_inputs: _Inputs) -> Iterator[_Factor]:
+    if old_inputs.topology != new_inputs.topology:
         yield _Factor(words="", apply=lambda to, source: replace(to, topology=source.topology))
-    if old.rules is not new.rules and old.rules != new.rules:
+    if old_inputs.rules is not new_inputs.rules and old_inputs.rules != new_inputs.rules:
         # Options can depend on the product, so the options and the rules are applied together.
         yield _Factor(
-            words=f"rules: {old.rules.title} -> {new.rules.title}",
+            words=f"rules: {old_inputs.rules.title} -> {new_inputs.rules.title}",
             apply=lambda to, source: replace(
                 to, rules=source.rules, options=replace(to.options, product=source.options.product)
             ),
         )
     for name, option in OPTIONS.items():
-        before, after = getattr(old.options, name), getattr(new.options, name)
+        before, after = getattr(old_inputs.options, name), getattr(new_inputs.options, name)
         if before != after and name not in _NO_CAUSE:
             label = ".".join(part for part in (option.section, option.key) if part)
             yield _Factor(
@@ -234,7 +234,7 @@ class _TableCauses:
             return "the table"
         hidden_count = len(descriptions) - _CELLS_TOLD
         if hidden_count > 0:
-            descriptions[_CELLS_TOLD:] = [f"and {count_of(hidden_count, 'more change')}"]
+            descriptions[_CELLS_TOLD:] = [f"and {format_count(hidden_count, 'more change')}"]
         return "; ".join(descriptions)
 
     def _find_table_changes(
@@ -270,15 +270,15 @@ class _TableCauses:
             or [*self._all]
         )
 
-    def _list_nearby_changes(self, planned: PlannedCertificate) -> list[TableChange]:
+    def _list_nearby_changes(self, certificate: PlannedCertificate) -> list[TableChange]:
         """Return the table differences that concern a certificate's servers, pool or site.
 
         Differences that concern the whole deployment are also returned.
         """
         levels: tuple[list[tuple[str, str]], ...] = (
-            [("server", server) for server in planned.servers],
-            [("pool", planned.pool)],
-            [("site", planned.site)],
+            [("server", server) for server in certificate.servers],
+            [("pool", certificate.pool)],
+            [("site", certificate.site)],
             [("deployment", "")],
         )
         for keys in levels:

@@ -13,7 +13,7 @@ from ..topology.columns import Column, list_topology_columns
 from ..topology.model import Computer, Pool
 from ..topology.topology import Topology
 
-# The words before the owner of a cell in a message, by the scope of the column.
+# For each scope of a column, the words before the owner of a cell in a message.
 _OF = {"server": "of", "pool": "of pool", "site": "of site", "deployment": ""}
 # The columns that identify a row. If such a column changes, the row counts as added, removed or
 # moved.
@@ -50,12 +50,12 @@ _Rows = dict[tuple[str, str], tuple[str, list[str]]]
 _Owner = tuple[str, str]  # scope and name
 
 
-def list_table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
+def list_table_changes(old_topology: Topology, new_topology: Topology) -> tuple[TableChange, ...]:
     """Return the differences between two tables of servers.
 
     Parameters
     ----------
-    old, new : Topology
+    old_topology, new_topology : Topology
         Each of n rows.
 
     Returns
@@ -64,16 +64,16 @@ def list_table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
         Removed and added rows, then cells by column. The cells of a row that only one table has
         are not listed, except values of a pool, site or deployment that both have.
     """
-    rows_before, rows_after = _index_rows(old), _index_rows(new)
+    rows_before, rows_after = _index_rows(old_topology), _index_rows(new_topology)
     changes = [*_list_row_changes(rows_before, rows_after)]
     changed = {
         key
         for key in rows_before.keys() | rows_after.keys()
         if rows_before.get(key) != rows_after.get(key)
     }
-    touched = _list_owners(old, changed) | _list_owners(new, changed)
-    before, after = _collect_cells(old, touched), _collect_cells(new, touched)
-    owners_before, owners_after = _list_owners(old), _list_owners(new)
+    touched = _list_owners(old_topology, changed) | _list_owners(new_topology, changed)
+    before, after = _collect_cells(old_topology, touched), _collect_cells(new_topology, touched)
+    owners_before, owners_after = _list_owners(old_topology), _list_owners(new_topology)
     columns = {column.name: column for column in list_topology_columns()}
     for key in dict.fromkeys((*before, *after)):
         name, scope, owner = key

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ..base.shown.languages import translate_title
 from ..base.shown.svg import measure_text, shorten_text
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from ..plan.connections import Connection, group_certificates_by_pool
 from ..plan.model import NO_TYPE, CertificatePlan, PlannedCertificate
 from ..rules.model import ZONES, PartyRule, Rules
@@ -81,7 +81,7 @@ class Changes:
         """Yield the removed pools in a zone, each with the number of its removed certificates."""
         for pool_key, pool_zone in self._zones.items():
             if pool_zone == zone:
-                yield pool_key, count_of(self._counts[pool_key].total(), "certificate")
+                yield pool_key, format_count(self._counts[pool_key].total(), "certificate")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,7 +98,7 @@ class Arrival:
 
 @dataclass(slots=True, kw_only=True)
 class CertificateKind:
-    """The certificates in one box of the picture that have equal usages and an equal CA type."""
+    """The certificates in a box of the picture that have the same usages and type of CA."""
 
     usages: tuple[str, ...]
     issuer: str
@@ -108,11 +108,11 @@ class CertificateKind:
     lines: dict[tuple[object, ...], Arrival] = field(default_factory=dict)
 
     @property
-    def counted_names(self) -> str:
+    def name_count_text(self) -> str:
         """The number of names as text, or "subject name only" if there are no alternative names."""
         if not self.has_alternative:
             return "subject name only"
-        return count_of(len(self.names), "name")
+        return format_count(len(self.names), "name")
 
     @property
     def arrivals(self) -> Iterable[Arrival]:
@@ -183,7 +183,9 @@ def group_by_kind(certificates: Iterable[PlannedCertificate]) -> list[Certificat
     return list(kinds.values())
 
 
-def is_used_by(item: Connection, kind: CertificateKind, kinds: Sequence[CertificateKind]) -> bool:
+def uses_certificate_kind(
+    item: Connection, kind: CertificateKind, kinds: Sequence[CertificateKind]
+) -> bool:
     """Return whether a connection uses certificates of the given kind.
 
     If two CAs issue certificates for the same usage, only the first kind counts.
@@ -235,7 +237,7 @@ def lay_out(
         if _set_positions(bands) <= _ALMOST * SHEET:
             break
     if site:
-        bands = _select_connected(bands, site)
+        bands = _select_connected_boxes(bands, site)
     height = _set_positions(bands)
     if height <= _ALMOST * SHEET:
         return Layout(bands=bands, height=height, breaks=())
@@ -294,7 +296,7 @@ def _make_bands(
     ]
 
 
-def _select_connected(bands: Sequence[Band], site: str) -> list[Band]:
+def _select_connected_boxes(bands: Sequence[Band], site: str) -> list[Band]:
     """Leave out boxes in other sites that have no connection with the current site.
 
     Lines of text are also left out if none of their connecting parties is shown, because no arrow
@@ -338,7 +340,7 @@ def _format_band_title(name: str, groups: Mapping[_Cell, Sequence[Pool]], site: 
     names = sorted(
         {pool.site for cell, pools in groups.items() if cell[0] == "*" for pool in pools} - {""}
     )
-    words = f"{count_of(len(names), 'other site' if site else 'site')}: "
+    words = f"{format_count(len(names), 'other site' if site else 'site')}: "
     room = BAND_TITLE - measure_text(words, 12 * BOLD)
     return words + fit_names(names, room, 12 * BOLD)
 
@@ -346,12 +348,12 @@ def _format_band_title(name: str, groups: Mapping[_Cell, Sequence[Pool]], site: 
 def _make_pool_box(
     plan: CertificatePlan,
     pools: Sequence[Pool],
-    by_pool: Mapping[tuple[str, str], tuple[PlannedCertificate, ...]],
+    certificates_by_pool: Mapping[tuple[str, str], tuple[PlannedCertificate, ...]],
     changes: Changes,
 ) -> Box:
     role = plan.rules.roles[pools[0].role]
     servers = [str(computer.fqdn) for pool in pools for computer in pool.computers]
-    count = count_of(len(servers), "server")
+    count = format_count(len(servers), "server")
     if len(pools) == 1:
         lines = [str(pools[0].fqdn)]
         if servers != lines:
@@ -361,9 +363,11 @@ def _make_pool_box(
             lines.append(count if "…" in names else f"{count}: {names}")
     else:
         sites = len({pool.site for pool in pools})
-        site_words = f" in {count_of(sites, 'site')}" if sites > 1 else ""
-        lines = [f"{count_of(len(pools), 'pool')}{site_words}, {count}"]
-    certificates = [c for pool in pools for c in by_pool.get((pool.fqdn, pool.role), ())]
+        site_words = f" in {format_count(sites, 'site')}" if sites > 1 else ""
+        lines = [f"{format_count(len(pools), 'pool')}{site_words}, {count}"]
+    certificates = [
+        c for pool in pools for c in certificates_by_pool.get((pool.fqdn, pool.role), ())
+    ]
     return Box(
         zone=role.zone,
         title=translate_title(role.title, plan.options.lang),
@@ -396,7 +400,7 @@ def _make_deployment_box(
     return Box(
         zone="inside",
         title=role,
-        lines=[f"one for {count_of(servers, 'server')}"],
+        lines=[f"one for {format_count(servers, 'server')}"],
         speaks=set(),
         shown=group_by_kind(certificates),
         marks=changes.describe_changes([("", role)]),
@@ -439,7 +443,7 @@ def _add_connecting_party(box: Box, item: Connection) -> None:
     A single pool has a line for each set of names. Several pools combine their names. Servers and
     people never share a line.
     """
-    kind = next(s for s in box.shown if is_used_by(item, s, box.shown))
+    kind = next(s for s in box.shown if uses_certificate_kind(item, s, box.shown))
     rule = item.rule
     key = (rule.protocol, rule.port, not item.pools, item.names if len(box.pools) == 1 else ())
     line = kind.lines.setdefault(key, Arrival(protocol=rule.protocol, port=rule.port))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ..base.shown.frames import Kind
 from ..base.shown.languages import make_translator
 from ..base.shown.svg import Drawing, measure_text, shorten_text
-from ..base.shown.tables import columns, count_of
+from ..base.shown.tables import columns, format_count
 from ..plan.connections import Connection, group_certificates_by_pool
 from ..plan.model import CertificatePlan
 from ..rules.model import ZONES, Rules
@@ -28,8 +28,8 @@ from .topology_boxes import (
     Layout,
     fit_names,
     group_by_kind,
-    is_used_by,
     lay_out,
+    uses_certificate_kind,
     wrap_usages,
 )
 
@@ -92,7 +92,7 @@ def list_topology_rows(
             yield (*first, (), "", 0, 0, *_build_empty_row())
         for kind in kinds:
             middle = (kind.usages, kind.issuer, kind.count, len(kind.names))
-            ours = [c for c in by_listener.get(key, ()) if is_used_by(c, kind, kinds)]
+            ours = [c for c in by_listener.get(key, ()) if uses_certificate_kind(c, kind, kinds)]
             for item in ours:
                 yield (*first, *middle, *_build_connection_row(item, plan.rules))
             if not ours:
@@ -317,13 +317,13 @@ def _draw_box(drawing: Drawing, box: Box) -> None:
             y += LINE
             drawing.draw_text(left + 26, y, line, "strong")
         y += LINE
-        words = f"{count_of(kind.count, 'certificate')}, {kind.issuer} CA"
-        drawing.draw_text(left + 26, y, f"{words}, {kind.counted_names}", "small quiet")
+        words = f"{format_count(kind.count, 'certificate')}, {kind.issuer} CA"
+        drawing.draw_text(left + 26, y, f"{words}, {kind.name_count_text}", "small quiet")
         for arrival in kind.arrivals:
             x, inner = left + 26, width - 34
             words = f"{arrival.protocol} {arrival.port} from "
             titles = fit_names(arrival.said, inner - measure_text(words, 12), 12)
-            words += titles if "…" not in titles else count_of(len(arrival.said), "role")
+            words += titles if "…" not in titles else format_count(len(arrival.said), "role")
             drawing.draw_text(x, arrival.y + 4, words)
             names = fit_names(tuple(arrival.names), inner, 11)
             drawing.draw_text(x, arrival.y + 4 + LINE, names, "small quiet")

@@ -11,7 +11,7 @@ from typing import ClassVar
 from ..base.arguments import check_type
 from ..base.records import JsonSerializable
 from ..base.shown.frames import Kind
-from ..base.shown.tables import Table, columns, count_of
+from ..base.shown.tables import Table, columns, format_count
 from .manifest import Manifest, read_manifest
 from .request_record import RequestRecord
 
@@ -100,7 +100,7 @@ class RequestBundle(Table, JsonSerializable):
 
     def _summarize(self) -> str:
         counted = ", ".join(f"{number:,} {action}" for action, number in self.counts().items())
-        words = f"{count_of(len(self.requests), 'request')} in the folder {self.folder}"
+        words = f"{format_count(len(self.requests), 'request')} in the folder {self.folder}"
         words += f": {counted}" if counted else ""
         words += " (dry run: nothing was changed)" if self.dry_run else ""
         return words + (

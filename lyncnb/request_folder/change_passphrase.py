@@ -20,7 +20,7 @@ from ..base.disk import files, system_calls
 from ..base.disk.folder_lock import confirm_lock
 from ..base.pasted_text import shown
 from ..base.records import JsonSerializable
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from ..errors import BundleError, PassphraseError, Problem
 from ..pki import keys
 from ..pki.passphrase import Secret, check_new_passphrase, check_passphrase
@@ -181,14 +181,14 @@ def rekey(
     )  # fmt: skip
 
 
-def _check_new_passphrase(folder: str | os.PathLike[str], new: Secret | str) -> Secret:
+def _check_new_passphrase(folder: str | os.PathLike[str], new_passphrase: Secret | str) -> Secret:
     """Raise an error if the new passphrase is not allowed.
 
     The change of an earlier version may be completed with its rules.
     """
     if read_manifest(Path(folder)).rekeying:
-        return check_passphrase(new)
-    return check_new_passphrase(new)
+        return check_passphrase(new_passphrase)
+    return check_new_passphrase(new_passphrase)
 
 
 def _describe_change(
@@ -207,21 +207,21 @@ def _find_finished_change(
     survey: Survey,
     manifest: Manifest,
     keys_to_remove: Sequence[str],
-    old: FolderCipher,
-    new: FolderCipher,
+    old_cipher: FolderCipher,
+    new_cipher: FolderCipher,
 ) -> Rekeyed | None:
     """Return the result of a completed change, or None if the old passphrase is still valid.
 
     A change is completed if the new passphrase opens all files. Otherwise, an exception is raised.
     """
     try:
-        verify_passphrase(survey, manifest, old)
+        verify_passphrase(survey, manifest, old_cipher)
         return None
     except PassphraseError as error:
         try:
-            verify_passphrase(survey, manifest, new)
+            verify_passphrase(survey, manifest, new_cipher)
             looked = _sort_targets(
-                survey, _list_targets(survey, manifest), old, new, is_recovery=False
+                survey, _list_targets(survey, manifest), old_cipher, new_cipher, is_recovery=False
             )
         except BundleError:
             raise error from None
@@ -262,11 +262,13 @@ def _list_other_keys(
     return tuple(sorted(fingerprints - {pair.public.fingerprint}))
 
 
-def _build_old_cipher(folder: Path, old: Secret | str | RecoveryPair, new: Secret) -> FolderCipher:
-    if isinstance(old, RecoveryPair):
-        return open_with_recovery_key(folder, old)
-    secret = check_passphrase(old)
-    if secret == new:
+def _build_old_cipher(
+    folder: Path, old_passphrase: Secret | str | RecoveryPair, new_passphrase: Secret
+) -> FolderCipher:
+    if isinstance(old_passphrase, RecoveryPair):
+        return open_with_recovery_key(folder, old_passphrase)
+    secret = check_passphrase(old_passphrase)
+    if secret == new_passphrase:
         raise PassphraseError(
             "the new passphrase is the same as the old passphrase", hint="choose another passphrase"
         )
@@ -277,15 +279,15 @@ def _read_recipients(
     folder: Path,
     manifest: Manifest,
     keys_to_remove: Sequence[str],
-    old: FolderCipher,
-    new: FolderCipher,
+    old_cipher: FolderCipher,
+    new_cipher: FolderCipher,
 ) -> tuple[Recipient, ...]:
     """Return the recovery keys in the folder's list, except the keys to remove."""
     try:
-        present = read_recovery_keys(folder, old)
+        present = read_recovery_keys(folder, old_cipher)
     except PassphraseError as error:
         try:
-            present = read_recovery_keys(folder, new)
+            present = read_recovery_keys(folder, new_cipher)
         except BundleError:
             raise error from None
     if manifest.recovery and not present and not manifest.rekeying:
@@ -307,17 +309,17 @@ def _normalize_fingerprints(fingerprints: Sequence[str]) -> Sequence[str]:
     return (fingerprints,) if isinstance(fingerprints, str) else fingerprints
 
 
-def _find_fingerprint(present: Sequence[Recipient], name: str, manifest: Manifest) -> str:
+def _find_fingerprint(recipients: Sequence[Recipient], name: str, manifest: Manifest) -> str:
     fingerprints = [
         recipient.key.fingerprint
-        for recipient in present
+        for recipient in recipients
         if recipient.key.fingerprint.startswith(name)
     ]
     if len(fingerprints) == 1 and name:
         return fingerprints[0]
     if not fingerprints and manifest.rekeying:
         return name  # An earlier call that was interrupted has already removed the recovery key.
-    available_keys = ", ".join(recipient.key.fingerprint for recipient in present) or "none"
+    available_keys = ", ".join(recipient.key.fingerprint for recipient in recipients) or "none"
     raise BundleError(
         f"{shown(name)} does not match exactly one recovery key of this folder",
         hint=f"available recovery keys: {available_keys}",
@@ -356,8 +358,8 @@ class _SortedTargets:
 def _sort_targets(
     survey: Survey,
     targets: list[_Target],
-    old: FolderCipher,
-    new: FolderCipher,
+    old_cipher: FolderCipher,
+    new_cipher: FolderCipher,
     *,
     is_recovery: bool,
 ) -> _SortedTargets:
@@ -372,7 +374,7 @@ def _sort_targets(
             if wrong_kind:
                 problems += wrong_kind
                 continue
-            is_waiting = _has_old_passphrase(survey.folder, target, old, new)
+            is_waiting = _has_old_passphrase(survey.folder, target, old_cipher, new_cipher)
         except BundleError as error:
             if is_locked := isinstance(error, PassphraseError):
                 wrong = wrong or error
@@ -401,15 +403,15 @@ def _find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
 
 
 def _has_old_passphrase(
-    folder: Path, target: _Target, old: FolderCipher, new: FolderCipher
+    folder: Path, target: _Target, old_cipher: FolderCipher, new_cipher: FolderCipher
 ) -> bool:
     """Return whether the old passphrase opens a file. Raise an error if neither passphrase does."""
     data = files.read_file(folder / target.path, limit=LARGEST)
     try:
-        content, is_old = old.open_file(data, name=target.path), True
+        content, is_old = old_cipher.open_file(data, name=target.path), True
     except PassphraseError as error:
         try:
-            content, is_old = new.open_file(data, name=target.path), False
+            content, is_old = new_cipher.open_file(data, name=target.path), False
         except BundleError:
             raise error from None
     if target.expected and (
@@ -423,27 +425,31 @@ def _has_old_passphrase(
 
 
 def _replace_files(
-    folder: Path, targets: list[_Target], old: FolderCipher, new: FolderCipher
+    folder: Path, targets: list[_Target], old_cipher: FolderCipher, new_cipher: FolderCipher
 ) -> Iterator[None]:
     # Threads that wait for the disk in parallel reduce the time by two thirds.
     with ThreadPoolExecutor(_THREADS, "lyncnb-rekey") as pool:
         try:
             yield from pool.map(
-                lambda target: _replace_file(folder, target.path, old, new), targets
+                lambda target: _replace_file(folder, target.path, old_cipher, new_cipher), targets
             )
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _replace_file(folder: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:
+def _replace_file(
+    folder: Path, name: str, old_cipher: FolderCipher, new_cipher: FolderCipher
+) -> None:
     path = folder / name
-    content = old.open_file(files.read_file(path, limit=LARGEST), name=name)
+    content = old_cipher.open_file(files.read_file(path, limit=LARGEST), name=name)
     data = (
-        new.encrypt_data(content, name=name) if isinstance(content, bytes) else new.encrypt(content)
+        new_cipher.encrypt_data(content, name=name)
+        if isinstance(content, bytes)
+        else new_cipher.encrypt(content)
     )
     temp = files.write_temporary_file(path, data, 0o600, sync=True)
     try:
-        reread = new.open_file(files.read_file(temp, limit=LARGEST), name=name)
+        reread = new_cipher.open_file(files.read_file(temp, limit=LARGEST), name=name)
         if _encode_content(reread) != _encode_content(content):
             raise BundleError(
                 f"{name}: lyncnb wrote the file, but then read different content from it",
@@ -487,7 +493,7 @@ def _change_files(
     if has_list:
         remove_unused_seals(take_survey(folder), manifest, recipients)
         recovery_keys = tuple(recipient.manifest_data for recipient in recipients)
-        manifest = replace(manifest.with_encrypted(LIST), recovery=recovery_keys)
+        manifest = replace(manifest.with_encrypted_file(LIST), recovery=recovery_keys)
     save_manifest(folder, manifest)
 
 
@@ -497,8 +503,8 @@ def _build_incomplete_change_error(
     manifest: Manifest,
     targets: Sequence[_Target],
     sorted_targets: _SortedTargets,
-    old: FolderCipher,
-    new: FolderCipher,
+    old_cipher: FolderCipher,
+    new_cipher: FolderCipher,
 ) -> BundleError:
     """Return an error that says which passphrase opens each file, and how to finish the change."""
     waiting = {target.path for target in sorted_targets.waiting}
@@ -509,14 +515,16 @@ def _build_incomplete_change_error(
         if target.path in unchanged:
             continue
         try:
-            is_old = target.path in waiting and _has_old_passphrase(folder, target, old, new)
+            is_old = target.path in waiting and _has_old_passphrase(
+                folder, target, old_cipher, new_cipher
+            )
         except BundleError:
             is_old = True  # Another program has opened the file, so lyncnb could not replace it.
         (with_old if is_old else with_new).append(target.path)
     return BundleError(
         f"{error.message}. The passphrase change that started at {manifest.rekeying} is "
-        f"incomplete: the old passphrase still opens {count_of(len(with_old), 'file')}, and the "
-        f"new passphrase opens {count_of(len(with_new), 'file')}",
+        f"incomplete: the old passphrase still opens {format_count(len(with_old), 'file')}, and "
+        f"the new passphrase opens {format_count(len(with_new), 'file')}",
         hint=". ".join(
             filter(
                 None,

@@ -14,7 +14,7 @@ from typing import Annotated
 from ..base.certificate_fields import COMPUTER_NAME
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.planned_entry import ID_PATTERN
-from ..base.records import Check, check_range, is_single_line, match_pattern
+from ..base.records import Check, build_range_check, is_single_line, match_pattern
 
 STATES = ("planned", "waiting", "issued", "packaged", "retired")
 
@@ -102,11 +102,11 @@ TimeOrBlank = Annotated[
 ]
 Day = Annotated[str, Check("a date such as 2026-11-24", lambda text: _is_time(f"{text}T00:00:00Z"))]
 
-Days = Annotated[int, check_range(0, 10_000_000)]
-Generation = Annotated[int, check_range(1, 1_000_000)]
-Number = Annotated[int, check_range(0, 10_000_000)]
-Rounds = Annotated[int, check_range(1, 10_000_000)]
-KeyBytes = Annotated[int, check_range(16, 32)]
+Days = Annotated[int, build_range_check(0, 10_000_000)]
+Generation = Annotated[int, build_range_check(1, 1_000_000)]
+Number = Annotated[int, build_range_check(0, 10_000_000)]
+Rounds = Annotated[int, build_range_check(1, 10_000_000)]
+KeyBytes = Annotated[int, build_range_check(16, 32)]
 
 OwnFile = Annotated[str, Check("a file in a folder that lyncnb created", is_inside)]
 ReturnedFile = Annotated[

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..base.disk import files, folder_access, system_calls, windows_access
 from ..base.disk.outputs import OWN_FOLDERS
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from ..errors import BundleError, Problem
 from .manifest import NAME, Manifest, read_manifest
 from .request_record import ArchivedGeneration, RequestRecord
@@ -280,7 +280,7 @@ def restrict_unpacked_files(folder: Path) -> tuple[str, ...]:
     ]
     if not closed and not keys:
         return ()
-    exposed_parts = [*closed, *([f"{count_of(len(keys), 'key')} (encrypted)"] if keys else [])]
+    exposed_parts = [*closed, *([f"{format_count(len(keys), 'key')} (encrypted)"] if keys else [])]
     note = (
         f"other users could read {' and '.join(exposed_parts)}, for example because you extracted "
         "the folder from an archive. lyncnb changed the permissions, so that only you "

@@ -133,7 +133,7 @@ def find_generations(record: RequestRecord) -> Generations:
         is_covered = record.covered is not None and not record.is_written
         return Generations(
             record=record,
-            held=record.covering,
+            held=record.covering_certificate,
             under_way=None if is_covered else record,
         )
     first = min(on_servers, key=lambda item: (item.held.not_after, item.part.generation))
@@ -260,7 +260,7 @@ def find_compromised_generations(record: RequestRecord, today: date) -> tuple[Ge
 
 def list_certificates_to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
     """Return the certificates whose revocation is requested but not recorded yet."""
-    before = record.covering
+    before = record.covering_certificate
     of_before: tuple[ToRevoke, ...] = ()
     if before is not None and before.revocation and not before.revocation.revoked_at:
         of_before = (
@@ -301,7 +301,7 @@ def list_compromised_keys(records: Iterable[RequestRecord]) -> frozenset[str]:
     certificates = [
         (certificate.sha256, certificate)
         for record in records
-        if (certificate := record.covering) is not None
+        if (certificate := record.covering_certificate) is not None
     ]
     return frozenset(
         digest
@@ -326,7 +326,9 @@ def is_due(record: RequestRecord, day: date, terms: RenewalTerms) -> bool:
     return terms.plan_renewal(newest.begins, newest.ends, record.plan.issuer).order_on <= day
 
 
-def find_state_by_date(issued: Held | None, today: date, renew_from: date | None = None) -> str:
+def find_state_by_date(
+    certificate: Held | None, today: date, renew_from: date | None = None
+) -> str:
     """Return the state of a certificate at the start of a date, such as expired or valid.
 
     Returns
@@ -334,15 +336,15 @@ def find_state_by_date(issued: Held | None, today: date, renew_from: date | None
     str
         ``expiring`` from the order date for the renewal on, ``expired``, or blank.
     """
-    if issued is None:
+    if certificate is None:
         return ""
     now = today if isinstance(today, datetime) else datetime(*today.timetuple()[:3], tzinfo=UTC)
     # The certificate is valid until the end of the second in notAfter (RFC 5280 section 4.1.2.5).
-    if now > issued.ends:
+    if now > certificate.ends:
         return "expired"
     return "expiring" if renew_from is not None and now.date() >= renew_from else ""
 
 
-def is_expired(issued: Held | None, today: date) -> bool:
+def is_expired(certificate: Held | None, today: date) -> bool:
     """Return whether a recorded certificate expired before the start of `today` (UTC)."""
-    return find_state_by_date(issued, today) == "expired"
+    return find_state_by_date(certificate, today) == "expired"

@@ -26,11 +26,11 @@ from ..base.records import (
     Line,
     RecordReader,
     Text,
-    check_range,
+    build_range_check,
     convert_record,
     make_unknown_keys_field,
 )
-from ..base.shown.tables import count_of, join_first
+from ..base.shown.tables import format_count, join_first_texts
 from ..errors import BundleError, LyncnbError, Problem
 from .field_forms import Sha256OrBlank, Time, TimeOrBlank
 from .files_on_disk import restrict_copied_files
@@ -50,7 +50,7 @@ REVOCATION_REQUESTED, REVOKED = "revocation requested", "revoked"
 
 _LARGEST = 1 << 31
 _NAMED = 3
-_Number = Annotated[int, check_range(0, 1_000_000)]
+_Number = Annotated[int, build_range_check(0, 1_000_000)]
 
 
 class Event(NamedTuple):
@@ -207,7 +207,7 @@ def _read_line(text: bytes, number: int, notes: list[str]) -> HistoryLine | None
     reader = RecordReader(HISTORY_NAME, is_json=True)
     line = reader.record(HistoryLine, document)
     if line is None:
-        wrong = join_first([problem.message for problem in reader.problems], 1)
+        wrong = join_first_texts([problem.message for problem in reader.problems], 1)
         notes.append(f"{HISTORY_NAME}: line {number} is damaged: {wrong}")
     return line
 
@@ -285,7 +285,7 @@ def _list_generation_events(
 
 def _list_earlier_revocation_events(record: RequestRecord) -> Iterator[Event]:
     """Yield the revocation events of a certificate that was installed before the first request."""
-    if (before := record.covering) and before.revocation:
+    if (before := record.covering_certificate) and before.revocation:
         first = min(part.generation for part in record.generations)
         subject = Event("", record.id, first, certificate=before.sha256, serial=before.serial)
         yield from _list_revocation_events(before.revocation, subject)
@@ -338,7 +338,7 @@ def find_missing_requests(
 
 
 def report_missing_generations(
-    history: History, manifest: Manifest, *, abandoned: Set[str] = frozenset()
+    history: History, manifest: Manifest, *, abandoned_keys: Set[str] = frozenset()
 ) -> tuple[Problem, ...]:
     """Report each generation that is in the history but not in the manifest.
 
@@ -358,7 +358,7 @@ def report_missing_generations(
         if (event.id, event.generation) in others
         else _report_missing_event(event, line, issued.get((event.id, event.generation)))
         for event, line in missing.values()
-        if event.key not in abandoned
+        if event.key not in abandoned_keys
     )
 
 
@@ -387,11 +387,14 @@ def _report_altered_event(event: Event) -> Problem:
     )
 
 
-def _report_missing_event(event: Event, line: HistoryLine, issued: Event | None) -> Problem:
+def _report_missing_event(
+    event: Event, line: HistoryLine, certificate_event: Event | None
+) -> Problem:
     day = (event.at or line.at)[:10]
     description = f"{event.id}: generation {event.generation}, requested on {day} by {line.user}"
-    if issued is not None:
-        description += f" (certificate {issued.serial}, valid until {issued.not_after[:10]})"
+    if certificate_event is not None:
+        last_day = certificate_event.not_after[:10]
+        description += f" (certificate {certificate_event.serial}, valid until {last_day})"
     return Problem(
         message=f"{description} is in {HISTORY_NAME}, but not in the manifest",
         file=HISTORY_NAME,
@@ -429,9 +432,9 @@ def report_missing_certificates(history: History, manifest: Manifest) -> tuple[s
     ]
     are = "is" if len(descriptions) == 1 else "are"
     note = (
-        f"{count_of(len(descriptions), 'received certificate')} {are} no longer on record "
-        f"({join_first(descriptions, _NAMED)}). To receive the files in returned/ again, run: "
-        "lyncnb receive FOLDER. To receive other files, run: lyncnb receive FOLDER FILE"
+        f"{format_count(len(descriptions), 'received certificate')} {are} no longer on record "
+        f"({join_first_texts(descriptions, _NAMED)}). To receive the files in returned/ again, "
+        "run: lyncnb receive FOLDER. To receive other files, run: lyncnb receive FOLDER FILE"
     )
     return (note,)
 
@@ -520,7 +523,7 @@ class Run:
         self.did.append(text)
 
     def process_manifest(self, manifest: Manifest, is_saved: bool) -> None:
-        """Remember a manifest, and find events of the first manifest that the history lacks."""
+        """Remember a manifest. If it is the first one, find its events that the history lacks."""
         is_first, self.latest = self.latest is None, manifest
         if not is_first:
             return
@@ -547,7 +550,7 @@ class Run:
             if event.id in self.renews and (event.id, event.generation) in others
         )
         given_up = {event.key for event in self.lost}
-        self.missing = report_missing_generations(history, manifest, abandoned=given_up)
+        self.missing = report_missing_generations(history, manifest, abandoned_keys=given_up)
         if self.missing and not self.repairs:
             raise BundleError(
                 f"the folder {self.folder} needs attention; nothing was changed",
@@ -712,8 +715,8 @@ def record_changes(
     reason: str = "",
     now: str = "",
     wait_seconds: float = 0.0,
-    repairs: bool = False,
-    renews: Iterable[str] = (),
+    is_repair: bool = False,
+    renewed_ids: Iterable[str] = (),
 ) -> Iterator[Run]:
     """Lock a folder for one writer, and add the writer's changes to the folder's history.
 
@@ -729,9 +732,9 @@ def record_changes(
         The time to record (UTC, ISO 8601); the default is the current time.
     wait_seconds : float, optional
         How long to wait for another writer, in seconds.
-    repairs : bool, optional
+    is_repair : bool, optional
         Whether the command repairs a folder with missing generations.
-    renews : iterable of str, optional
+    renewed_ids : iterable of str, optional
         The ids of the requests that get a new key. If the recorded key for such a request differs
         from the history, the run records the key in the history as lost and continues.
 
@@ -744,14 +747,19 @@ def record_changes(
     with lock_folder(folder, wait_seconds=wait_seconds):
         restrict_copied_files(folder)
         run = Run(
-            folder, command, reason, now or format_timestamp(None), repairs, frozenset(renews)
+            folder,
+            command,
+            reason,
+            now or format_timestamp(None),
+            is_repair,
+            frozenset(renewed_ids),
         )
         with watch_manifests(folder, run.process_manifest):
             try:
                 yield run
             except BaseException:
-                # Ignore errors about the history here, because the original error is more useful.
-                # The changes are already recorded.
+                # Ignore errors about the history, because the original error is more useful. The
+                # changes are already recorded.
                 with suppress(LyncnbError, OSError):
                     run.finish(is_done=False)
                 raise

@@ -65,7 +65,7 @@ def find_binding_problems(
     manifest: Manifest,
     cipher: FolderCipher,
     *,
-    abandoned: frozenset[str] = frozenset(),
+    abandoned_ids: frozenset[str] = frozenset(),
 ) -> Iterator[Problem]:
     """Report requests whose record or key differs from the data that lyncnb wrote.
 
@@ -78,21 +78,21 @@ def find_binding_problems(
         The result of examining the folder, and the manifest of the folder.
     cipher : FolderCipher
         The cipher with the verified passphrase.
-    abandoned : frozenset of str, optional
+    abandoned_ids : frozenset of str, optional
         The ids of requests that will get a new key.
     """
-    yield from report_shared_keys(manifest, abandoned=abandoned)
-    yield from find_altered_records(manifest, cipher, abandoned=abandoned)
+    yield from report_shared_keys(manifest, abandoned_ids=abandoned_ids)
+    yield from find_altered_records(manifest, cipher, abandoned_ids=abandoned_ids)
     for record in manifest.requests:
         is_open = record.binding and manifest.binding_key is not None
-        if is_open or not record.has_key or record.id in abandoned:
+        if is_open or not record.has_key or record.id in abandoned_ids:
             continue
         if not find_record_problems(survey, record):
             yield from _check_pair(survey, record, cipher)
 
 
 def find_altered_records(
-    manifest: Manifest, cipher: FolderCipher, *, abandoned: frozenset[str] = frozenset()
+    manifest: Manifest, cipher: FolderCipher, *, abandoned_ids: frozenset[str] = frozenset()
 ) -> Iterator[Problem]:
     """Report requests whose HMAC does not match their record in the manifest."""
     binding_key = manifest.binding_key
@@ -101,7 +101,7 @@ def find_altered_records(
     bound = [
         request
         for request in manifest.requests
-        if request.has_key and request.binding and request.id not in abandoned
+        if request.has_key and request.binding and request.id not in abandoned_ids
     ]
     expected = cipher.compute_macs(_build_derivation(binding_key), map(_build_mac_input, bound))
     for record, mac in zip(bound, expected, strict=True):
@@ -110,20 +110,20 @@ def find_altered_records(
 
 
 def report_shared_keys(
-    manifest: Manifest, *, abandoned: frozenset[str] = frozenset()
+    manifest: Manifest, *, abandoned_ids: frozenset[str] = frozenset()
 ) -> Iterator[Problem]:
     """Report requests whose current key is also the key of another request."""
-    for record, others in _find_shared_keys(manifest, abandoned):
-        if record.id not in abandoned:
+    for record, others in _find_shared_keys(manifest, abandoned_ids):
+        if record.id not in abandoned_ids:
             yield _build_problem(record, f"has the same public key as {', '.join(others)}")
 
 
 def _find_shared_keys(
-    manifest: Manifest, abandoned: frozenset[str]
+    manifest: Manifest, abandoned_ids: frozenset[str]
 ) -> Iterator[tuple[RequestRecord, list[str]]]:
     owners: dict[str, set[str]] = {}
     for record in manifest.requests:
-        for generation in record.generations if record.id not in abandoned else ():
+        for generation in record.generations if record.id not in abandoned_ids else ():
             owners.setdefault(generation.spki_sha256, set()).add(record.id)
     for record in manifest.requests:
         if record.spki_sha256 and (others := owners.get(record.spki_sha256, set()) - {record.id}):
@@ -131,7 +131,7 @@ def _find_shared_keys(
 
 
 def remove_shared_keys(
-    old_manifest: Manifest, new_manifest: Manifest, abandoned: frozenset[str]
+    old_manifest: Manifest, new_manifest: Manifest, abandoned_ids: frozenset[str]
 ) -> Manifest:
     """Remove the public key from an abandoned generation if another request has the same key.
 
@@ -139,8 +139,8 @@ def remove_shared_keys(
     """
     shared = {
         record.id
-        for record, _ in _find_shared_keys(old_manifest, abandoned)
-        if record.id in abandoned
+        for record, _ in _find_shared_keys(old_manifest, abandoned_ids)
+        if record.id in abandoned_ids
     }
     changed = []
     for name in sorted(shared):

@@ -122,7 +122,7 @@ def process_leftovers(
     *,
     cipher: FolderCipher | None,
     now: str,
-    abandoned: frozenset[str] = frozenset(),
+    abandoned_ids: frozenset[str] = frozenset(),
 ) -> Settled:
     """Decide what to do with the files that interrupted runs have left in a folder.
 
@@ -137,7 +137,7 @@ def process_leftovers(
         lyncnb assumes that the key and the CSR from an interrupted run belong together.
     now : str
         The time to record (UTC, ISO 8601).
-    abandoned : frozenset of str, optional
+    abandoned_ids : frozenset of str, optional
         The ids of requests that will be renewed. Their leftover files are moved to ``archive/``.
 
     Returns
@@ -150,7 +150,7 @@ def process_leftovers(
     for record in manifest.requests:
         if record.is_written:
             record, wrong = _is_intact(survey, record, cipher)
-            lost = record.id in abandoned
+            lost = record.id in abandoned_ids
             problems += [p for p in wrong if not (lost and p.message in (CHANGED, MISSING))]
         else:
             pending = find_pending_moves(survey, record)

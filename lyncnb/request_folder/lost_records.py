@@ -18,7 +18,7 @@ from ..base.disk import files
 from ..base.json_text import NotJson, parse_json
 from ..base.planned_entry import ID_PATTERN, PlannedEntry
 from ..base.records import RecordReader
-from ..base.shown.tables import count_of, join_first
+from ..base.shown.tables import format_count, join_first_texts
 from ..errors import BundleError, LyncnbError
 from .history import (
     DEPLOYED,
@@ -47,12 +47,12 @@ _HEAD = re.compile(rb'^"(plans|accepted)": (\[.*\]),?$', re.MULTILINE)
 _RECORD = re.compile(rb'^(\{"id": .*\}),?$', re.MULTILINE)
 
 
-def read_damaged_manifest(damaged: bytes) -> Manifest:
+def read_damaged_manifest(content: bytes) -> Manifest:
     """Return the data in a damaged manifest that no other file contains.
 
     Parameters
     ----------
-    damaged : bytes
+    content : bytes
         The bytes of the file, which may be truncated.
 
     Returns
@@ -62,13 +62,13 @@ def read_damaged_manifest(damaged: bytes) -> Manifest:
         All other values are empty.
     """
     manifest = Manifest()
-    for name, text in _HEAD.findall(damaged):
+    for name, text in _HEAD.findall(content):
         if (section := _read_section({name.decode("ascii"): _parse_json_lines(text)})) is not None:
             manifest = replace(
                 manifest, **{name.decode("ascii"): getattr(section, name.decode("ascii"))}
             )
     covered: dict[str, RequestRecord] = {}
-    for text in _RECORD.findall(damaged):
+    for text in _RECORD.findall(content):
         if b'"covered": {' not in text:
             continue
         section = _read_section({"requests": [_parse_json_lines(text)]})
@@ -132,7 +132,7 @@ def add_plan_data(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest,
         plan_json_sha256=hashlib.sha256(data).hexdigest(),
     )
     note = (
-        f"lyncnb read the servers, site and issuer of {count_of(len(filled), 'request')} "
+        f"lyncnb read the servers, site and issuer of {format_count(len(filled), 'request')} "
         f"from {PLAN_NAME}"
     )
     return manifest, (note,)
@@ -179,9 +179,9 @@ def add_history_data(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[
         records.append(record)
     if not servers and not revoked:
         return replace(manifest, requests=tuple(records)), ()
-    note = f"{HISTORY_NAME} provides {count_of(servers, 'deployment')}"
+    note = f"{HISTORY_NAME} provides {format_count(servers, 'deployment')}"
     if revoked:
-        note += f" and {count_of(revoked, 'revocation')}"
+        note += f" and {format_count(revoked, 'revocation')}"
     return replace(manifest, requests=tuple(records)), (note,)
 
 
@@ -197,7 +197,7 @@ def find_requested_generations(folder: Path) -> dict[str, int]:
 
 def restore_numbers(folder: Path, manifest: Manifest) -> Manifest:
     """Restore the request numbers from ``summary.csv``, unless a number appears twice."""
-    # After the split, each request ID in the list is followed by the other cells of its row.
+    # The split text alternates between a request ID and the other cells of the row with this ID.
     rows = _ROW.split(_read_text(folder / "summary.csv"))[1:]
     known = {
         name: int(match[1])
@@ -265,23 +265,26 @@ def _is_same_request(entry: PlannedEntry, planned_entry: PlannedEntry) -> bool:
     )
 
 
-def list_losses(folder: Path, recovered: Manifest) -> Iterator[str]:
+def list_losses(folder: Path, recovered_manifest: Manifest) -> Iterator[str]:
     """Yield notes about the data that a new manifest lacks, and how to restore it.
 
     Parameters
     ----------
     folder : Path
         The request folder, with the summary files of an earlier run.
-    recovered : Manifest
+    recovered_manifest : Manifest
         The data that was recovered from the damaged manifest; empty if the manifest is missing.
     """
     facts = dict(_FACT.findall(_read_text(folder / "summary.md")))
-    if recovered.plans:
-        names = ", ".join(approval.signer for approval in recovered.plans[-1].approvals) or _NOBODY
+    if recovered_manifest.plans:
+        names = (
+            ", ".join(approval.signer for approval in recovered_manifest.plans[-1].approvals)
+            or _NOBODY
+        )
         yield (
             "recovered from the damaged manifest: the saved plan "
-            f"({recovered.plans[-1].shown_as} {recovered.plans[-1].shown_sha256[:12]}…), "
-            f"approved by {names}"
+            f"({recovered_manifest.plans[-1].shown_as} "
+            f"{recovered_manifest.plans[-1].shown_sha256[:12]}…), approved by {names}"
         )
     elif facts:
         summary = "; ".join(f"{name}: {text}" for name, text in facts.items()).replace("\\", "")
@@ -293,20 +296,20 @@ def list_losses(folder: Path, recovered: Manifest) -> Iterator[str]:
             f"{signers}FOLDER"
         )
     covered = dict.fromkeys(_COVERED.findall(_read_text(folder / "summary.csv")))
-    if recovered.requests:
+    if recovered_manifest.requests:
+        ids = join_first_texts([record.id for record in recovered_manifest.requests], _IDS_SHOWN)
         yield (
-            "recovered from the damaged manifest: no request is needed for "
-            f"{join_first([record.id for record in recovered.requests], _IDS_SHOWN)}, because "
-            "you reuse installed certificates"
+            f"recovered from the damaged manifest: no request is needed for {ids}, because you "
+            "reuse installed certificates"
         )
-    if lost_ids := [name for name in covered if name not in recovered.by_id]:
+    if lost_ids := [name for name in covered if name not in recovered_manifest.by_id]:
         yield (
             "the record of the installed certificates that cover "
-            f"{join_first(lost_ids, _IDS_SHOWN)} is lost. When you next run lyncnb request, it "
-            "creates requests for these certificates. To prevent this, specify "
+            f"{join_first_texts(lost_ids, _IDS_SHOWN)} is lost. When you next run lyncnb request, "
+            "it creates requests for these certificates. To prevent this, specify "
             "--only-missing FILE.json and --reuse ID again"
         )
-    if not (recovered.plans or facts or recovered.requests or covered):
+    if not (recovered_manifest.plans or facts or recovered_manifest.requests or covered):
         yield (
             "the manifest may have contained saved plans and approvals, reasons for accepted "
             "findings, and records of installed certificates that cover requests. "

@@ -23,7 +23,7 @@ from ..base.garbage_collection import pause_garbage_collection
 from ..base.json_text import may_contain_surrogates
 from ..base.pasted_text import shown
 from ..base.records import SINCE_2, Line, RecordReader, convert_record, make_unknown_keys_field
-from ..base.shown.tables import join_first
+from ..base.shown.tables import join_first_texts
 from ..errors import BundleError, NewerManifest, SharedFolder
 from .field_forms import OwnFile, Sha256OrBlank, TimeOrBlank
 from .request_record import (
@@ -144,15 +144,15 @@ class Manifest:
             replace(record, number=number) for number, record in enumerate(new, start=last + 1)
         )
 
-    def with_encrypted(self, path: str) -> Manifest:
+    def with_encrypted_file(self, path: str) -> Manifest:
         """Return a copy of the manifest that lists one more encrypted file."""
         if path in self.encrypted:
             return self
         return replace(self, encrypted=(*self.encrypted, path))
 
-    def with_event(self, event: str, subject: str, *, at: str) -> Manifest:
+    def with_event(self, event: str, subject: str, *, now: str) -> Manifest:
         """Return a copy of the manifest with another entry in its log."""
-        return replace(self, log=(*self.log, LogEntry(at=at, event=event, about=subject)))
+        return replace(self, log=(*self.log, LogEntry(at=now, event=event, about=subject)))
 
 
 def _list_json_lines(manifest: Manifest, format_id: str) -> Iterator[str]:
@@ -375,7 +375,7 @@ def _reject_unknown_format(path: Path, format_id: object) -> None:
             f"({FORMAT})",
             hint="install a newer version of lyncnb. This version changed nothing",
         )
-    known = join_first(_FORMATS, len(_FORMATS))
+    known = join_first_texts(_FORMATS, len(_FORMATS))
     if not isinstance(format_id, str):
         raise BundleError(
             f"{path} does not specify a format. The known formats are {known}", hint=_REBUILD

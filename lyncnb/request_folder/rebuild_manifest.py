@@ -230,7 +230,7 @@ def rebuild_manifest(
     if not take_survey(path).holds_requests:
         raise BundleError(f"{path} contains no keys and no CSRs", hint="check the folder's name")
     now = format_timestamp(today)
-    with record_changes(path, REBUILD, now=now, wait_seconds=lock_seconds, repairs=True):
+    with record_changes(path, REBUILD, now=now, wait_seconds=lock_seconds, is_repair=True):
         survey = take_survey(path)
         reject_problems(path, survey.problems)
         before, damaged = _read_present_manifest(path)
@@ -271,7 +271,7 @@ def rebuild_manifest(
             archive_copy(path, NAME, damaged)
         move_files(survey, moves)
         if manifest != before:
-            manifest = manifest.with_event("rebuilt", f"{len(changes)} changes", at=now)
+            manifest = manifest.with_event("rebuilt", f"{len(changes)} changes", now=now)
         save_manifest(path, manifest)
     lost = [] if before is not None else [*list_losses(path, old_manifest)]
     notes = lost + inventory.notes + ([_AGAIN] if _has_returned_files(path) and changes else [])
@@ -291,9 +291,9 @@ def _add_encrypted_lists(folder: Path, manifest: Manifest, cipher: FolderCipher 
     if cipher is None:
         return manifest
     for path in sorted((folder / "pfx").glob("*.enc")) if (folder / "pfx").is_dir() else ():
-        manifest = manifest.with_encrypted(f"pfx/{path.name}")
+        manifest = manifest.with_encrypted_file(f"pfx/{path.name}")
     if recipients := read_recovery_keys(folder, cipher):
-        manifest = manifest.with_encrypted(LIST)
+        manifest = manifest.with_encrypted_file(LIST)
         manifest = replace(
             manifest, recovery=tuple(recipient.manifest_data for recipient in recipients)
         )
@@ -332,9 +332,11 @@ def _rebuild_records(
         found_files = inventory.current.get(request_id)
         lone_csr = inventory.without_key.get(request_id)
         present = found_files or lone_csr
-        archived = _list_archived(old, present, inventory.archived.get(request_id, []), now)
+        archived = _list_archived_generations(
+            old, present, inventory.archived.get(request_id, []), now
+        )
         if lone_csr is not None:
-            record = _adopt_without_key(request_id, old, lone_csr, archived, now)
+            record = _adopt_csr_without_key(request_id, old, lone_csr, archived, now)
             if not record.key_holder:
                 inventory.notes.append(f"csr/{request_id}.csr {_NO_KEY}")
         else:
@@ -362,7 +364,7 @@ def _rebuild_records(
 def _renumber_generation(
     record: RequestRecord, archived_numbers: list[int], requested_number: int
 ) -> RequestRecord:
-    """Give the current generation its number in the history, or one after the archived ones.
+    """Give the current generation its number in the history, or the next unused number.
 
     A manifest from a backup would continue with a number that may already be used.
     """
@@ -371,9 +373,9 @@ def _renumber_generation(
     return replace(record, generation=generation)
 
 
-def _list_archived(
+def _list_archived_generations(
     record: RequestRecord | None,
-    current: FoundFiles | None,
+    current_files: FoundFiles | None,
     found_files: list[tuple[int, FoundFiles]],
     now: str,
 ) -> tuple[ArchivedGeneration, ...]:
@@ -381,12 +383,16 @@ def _list_archived(
     known = {part.generation: part for part in (record.archived if record else ())}
     for generation, item in found_files:
         part = known.get(generation)
-        if current is not None and current.spki_sha256 == item.spki_sha256 and part is None:
+        if (
+            current_files is not None
+            and current_files.spki_sha256 == item.spki_sha256
+            and part is None
+        ):
             continue
         if part is None and record is not None and record.spki_sha256 == item.spki_sha256:
             # The current generation in a restored manifest was renewed after the backup was made.
             part = known[generation] = replace(
-                record.as_archived,
+                record.as_archived_generation,
                 generation=generation,
                 files=list_archived_files(record.id, generation),
                 superseded_at=now,
@@ -396,11 +402,13 @@ def _list_archived(
             if item.key_sha256 and part.key_sha256 != item.key_sha256:
                 known[generation] = replace(part, key_sha256=item.key_sha256)
             continue
-        known[generation] = _build_superseded(item.stem.rpartition("-g")[0], generation, item, now)
+        known[generation] = _build_superseded_generation(
+            item.stem.rpartition("-g")[0], generation, item, now
+        )
     return tuple(known[generation] for generation in sorted(known))
 
 
-def _build_superseded(
+def _build_superseded_generation(
     request_id: str, generation: int, item: FoundFiles, now: str
 ) -> ArchivedGeneration:
     return ArchivedGeneration(
@@ -467,7 +475,7 @@ _NO_KEY = (
 )
 
 
-def _adopt_without_key(
+def _adopt_csr_without_key(
     request_id: str,
     record: RequestRecord | None,
     found_files: FoundFiles,
@@ -489,7 +497,7 @@ def _archive_key(
     record: RequestRecord, found_files: FoundFiles, now: str
 ) -> tuple[RequestRecord, Move]:
     """Create a superseded generation from a key without a CSR. A CA may have received the CSR."""
-    superseded = _build_superseded(record.id, record.generation, found_files, now)
+    superseded = _build_superseded_generation(record.id, record.generation, found_files, now)
     if record.spki_sha256 == found_files.spki_sha256:
         superseded = replace(
             superseded, plan=record.plan, issued=record.issued, package=record.package

@@ -21,7 +21,7 @@ from pathlib import Path
 from ..base.disk import files, windows_access
 from ..base.disk.outputs import OWN_FOLDERS, reject_reserved_path
 from ..base.json_text import parse_json
-from ..base.pasted_text import visible
+from ..base.pasted_text import show_invisible_characters
 from ..base.shown.html_page import render_template
 from ..base.terminal import quote_argument
 from ..errors import BundleError, OutputError, PassphraseError, Problem
@@ -103,7 +103,7 @@ def create_recovery_key(
     secret = check_new_passphrase(passphrase)
     path = Path(file)
     if not path.name:
-        raise OutputError(f'"{file}" is not a valid file name', hint='e.g. "recovery.key"')
+        raise OutputError(f'"{file}" is not a valid file name', hint='for example "recovery.key"')
     public_path = path.with_name(path.name + ".pub")
     sheet_path = path.with_name(path.name + ".html")
     for new_path in (path, public_path, sheet_path):
@@ -126,17 +126,17 @@ def create_recovery_key(
     return pair.public
 
 
-def _build_recovery_sheet(name: str, public: RecoveryPublicKey) -> str:
+def _build_recovery_sheet(name: str, public_key: RecoveryPublicKey) -> str:
     """Return the page to print for a recovery key. It contains no secret and no path."""
-    name = visible(name)
+    name = show_invisible_characters(name)
     return render_template(
         "request_folder/recovery_sheet.html.j2",
         title="Recovery key for request folders",
-        running=f"Recovery key {public.fingerprint}",
+        running=f"Recovery key {public_key.fingerprint}",
         name=name,
         argument=quote_argument(name),
         public_argument=quote_argument(f"{name}.pub"),
-        fingerprint=public.fingerprint,
+        fingerprint=public_key.fingerprint,
         created=f"{datetime.now(UTC).date()}",
         blanks=_BLANKS,
     )
@@ -230,7 +230,7 @@ def convert_old_lists(folder: Path, cipher: FolderCipher, manifest: Manifest) ->
     contents = {}
     for path in manifest.encrypted:
         if os.path.lexists(folder / path):
-            # A damaged file is ignored here. It is reported by the functions that need its content.
+            # A damaged file is skipped. The functions that need its content report it.
             with suppress(BundleError):
                 pem = files.read_file(folder / path, limit=LARGEST)
                 if cipher.is_old_format(pem, name=path):
@@ -261,22 +261,22 @@ def _compute_document_digest(document: Mapping[str, object]) -> str:
 def _build_sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[DerivedKey], object]:
     keys = tuple(recipient.key for recipient in recipients)
 
-    def write_sealed_keys(derived: DerivedKey) -> None:
+    def write_sealed_keys(derived_key: DerivedKey) -> None:
         files.make_folder(folder / _PLACE, OWN_FOLDERS[_PLACE])
-        purpose = _describe_derivation(derived)
+        purpose = _describe_derivation(derived_key)
         for key in keys:
             document = {
                 "format": _SEALED_FORMAT,
                 "recovery": key.fingerprint,
-                "salt": derived.salt.hex(),
-                "rounds": derived.rounds,
-                "prf": derived.prf,
-                "length": derived.length,
-                "sealed": base64.b64encode(key.seal(derived.key, purpose=purpose)).decode(),
+                "salt": derived_key.salt.hex(),
+                "rounds": derived_key.rounds,
+                "prf": derived_key.prf,
+                "length": derived_key.length,
+                "sealed": base64.b64encode(key.seal(derived_key.key, purpose=purpose)).decode(),
             }
             document["sha256"] = _compute_document_digest(document)
             data = json.dumps(document, indent=0).encode() + b"\n"
-            files.replace_file(_build_seal_path(folder, derived, key.fingerprint), data, 0o600)
+            files.replace_file(_build_seal_path(folder, derived_key, key.fingerprint), data, 0o600)
 
     return write_sealed_keys
 
@@ -382,7 +382,7 @@ def add_recovery_keys(
         write_recovery_list(folder, cipher, (*present, *added))
     recipients = read_recovery_keys(folder, cipher)
     manifest = replace(
-        manifest.with_encrypted(LIST),
+        manifest.with_encrypted_file(LIST),
         recovery=tuple(recipient.manifest_data for recipient in recipients),
     )
     save_manifest(folder, manifest)
@@ -429,7 +429,7 @@ def _find_derivations(survey: Survey, manifest: Manifest) -> dict[Derivation, st
                 files.read_file(survey.folder / path, limit=LARGEST), name=path
             )
         except BundleError:
-            continue  # The function that called this one reports a damaged or unknown file.
+            continue  # The caller reports a damaged or unknown file.
         paths.setdefault(derivation, path)
     return paths
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, overload
 
-from ..base.disk.outputs import OutputKind, check_output, match_content, write_output
+from ..base.disk.outputs import OutputKind, check_output_path, match_content, write_output
 from ..base.renewal_days import EXPIRING_SHARE, RenewalTerms
 from ..base.shown.calendars import DayEntry, write_calendar
 from ..base.shown.frames import Kind
@@ -248,7 +248,7 @@ def write_renewals(
     OutputError
         If the file cannot be written.
     """
-    check_output(path, CALENDAR, force=force)
+    check_output_path(path, CALENDAR, force=force)
     renewals = list_renewals(bundle, share=share)
     write_output(path, renewals.to_ical(), CALENDAR, force=force)
     return renewals

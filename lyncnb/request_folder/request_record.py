@@ -254,7 +254,7 @@ class Deployment(_ValidOnRecord):
 
 
 def build_deployments(
-    issued: IssuedRecord,
+    certificate: IssuedRecord,
     servers: Iterable[str],
     *,
     date_text: str,
@@ -266,10 +266,10 @@ def build_deployments(
         Deployment(
             server=server,
             on=date_text,
-            certificate=issued.sha256,
-            serial=issued.serial,
-            not_before=issued.not_before,
-            not_after=issued.not_after,
+            certificate=certificate.sha256,
+            serial=certificate.serial,
+            not_before=certificate.not_before,
+            not_after=certificate.not_after,
             recorded_at=recorded_at,
             seen_in=seen_in,
         )
@@ -281,8 +281,8 @@ def build_deployments(
 class Revocation:
     """The requested revocation of a certificate, and the date when it was recorded.
 
-    ``reason`` is a CRL reason in RFC 5280 section 5.3.1, e.g. ``keyCompromise``. Times are UTC in
-    ISO 8601 to the second. ``revoked_at`` is blank until the revocation is recorded.
+    ``reason`` is a CRL reason in RFC 5280 section 5.3.1, for example ``keyCompromise``. Times are
+    UTC in ISO 8601 to the second. ``revoked_at`` is blank until the revocation is recorded.
     """
 
     reason: Line
@@ -441,11 +441,11 @@ class RequestRecord:
         return "waiting" if self.is_written else "planned"
 
     @property
-    def covering(self) -> CoveringCertificate | None:
+    def covering_certificate(self) -> CoveringCertificate | None:
         """The certificate that covered the request when lyncnb first left it out, if any."""
         return self.covered or self.stood_before
 
-    def with_covering(self, certificate: CoveringCertificate) -> RequestRecord:
+    def with_covering_certificate(self, certificate: CoveringCertificate) -> RequestRecord:
         """Return a copy that records ``certificate`` as installed before the first request."""
         if self.covered is not None:
             return replace(self, covered=certificate)
@@ -457,7 +457,7 @@ class RequestRecord:
         return (self, *self.archived)
 
     @property
-    def as_archived(self) -> ArchivedGeneration:
+    def as_archived_generation(self) -> ArchivedGeneration:
         """The current generation, with the paths that it will have in ``archive/``."""
         return ArchivedGeneration(
             generation=self.generation,
@@ -510,7 +510,7 @@ class RequestRecord:
         old : ArchivedGeneration, optional
             The current generation as it is on disk. The default is created from the record.
         """
-        old = replace(old or self.as_archived, superseded_at=at, reasons=reasons)
+        old = replace(old or self.as_archived_generation, superseded_at=at, reasons=reasons)
         return replace(
             self,
             generation=self.generation + 1,
@@ -537,7 +537,7 @@ class RequestRecord:
             approved_plan="",
         )
 
-    def with_issued(
+    def with_issued_certificate(
         self, issued: IssuedRecord, *, at: str, generation: int | None = None
     ) -> RequestRecord:
         """Return a copy of the record with an issued certificate.
@@ -565,7 +565,7 @@ class RequestRecord:
         )
         return changed if self.state == "retired" else replace(changed, state="issued")
 
-    def with_deployed(self, *, at: str) -> RequestRecord:
+    def with_removed_key_and_package(self, *, at: str) -> RequestRecord:
         """Return a copy of the record for a certificate whose key and package were removed.
 
         The copy keeps the CSR, so that a later run does not request the certificate again.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ..base.disk import files
 from ..base.disk.outputs import OWN_PLACES
-from ..base.shown.tables import count_of, join_first
+from ..base.shown.tables import format_count, join_first_texts
 from ..errors import BundleError, Problem
 from ..pki import csr, keys
 from ..pki.pkcs8 import FolderCipher
@@ -98,8 +98,8 @@ def describe_unknown_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
         paths = [path for path in unknown if path.startswith(f"{directory}/")]
         paths = [path for path in paths if files.TEMP_PREFIX not in path]
         if paths:
-            number = count_of(len(paths), "file")
-            yield f"{directory}/ contains {number} without a record: {join_first(paths, 1)}"
+            number = format_count(len(paths), "file")
+            yield f"{directory}/ contains {number} without a record: {join_first_texts(paths, 1)}"
 
 
 def list_unknown_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:

@@ -213,7 +213,7 @@ class CaRuleSet:
         return tuple(chain.from_iterable(rules.checks for rules in self.files))
 
     @property
-    def subjects(self) -> Mapping[str, str]:
+    def groups_by_code(self) -> Mapping[str, str]:
         """Map the code of each check to its group. Checks without a group are left out."""
         return {check.code: check.group for check in self.checks if check.group}
 
@@ -256,7 +256,7 @@ class CaRuleSet:
         )
 
     def list_limits(
-        self, quantity: str, *, issuer: str = "public", ca: str = "", on: date | None = None
+        self, quantity: str, *, issuer: str = "public", ca: str = "", on_date: date | None = None
     ) -> tuple[CaLimit, ...]:
         """Return the limits on a quantity that apply to a CA.
 
@@ -269,7 +269,7 @@ class CaRuleSet:
         ca : str, optional
             The name of the CA, as in ``plan.toml``. Rules for a single CA apply only with this
             name.
-        on : date, optional
+        on_date : date, optional
             The date. By default, the result contains the limits for all dates.
 
         Returns
@@ -283,48 +283,50 @@ class CaRuleSet:
             for limit in rules.limits
             if limit.quantity == quantity
             and self._is_applicable(limit.applies, issuer, ca)
-            and (on is None or limit.applies_on(on))
+            and (on_date is None or limit.applies_on(on_date))
         )
         return tuple(sorted(limits, key=lambda limit: limit.effective or date.min))
 
-    def list_plan_checks(self, on: date) -> tuple[CheckRule, ...]:
+    def list_plan_checks(self, on_date: date) -> tuple[CheckRule, ...]:
         """Return the checks of a plan on a date, one for each limit that applies."""
-        return tuple(self._select_checks("plan", on=on))
+        return tuple(self._select_checks("plan", on_date=on_date))
 
     def list_returned_checks(self) -> tuple[CheckRule, ...]:
         """Return the checks of issued certificates, regardless of their dates."""
-        return tuple(self._select_checks("returned", on=None))
+        return tuple(self._select_checks("returned", on_date=None))
 
-    def _select_checks(self, subject: str, *, on: date | None) -> Iterator[CheckRule]:
+    def _select_checks(self, subject: str, *, on_date: date | None) -> Iterator[CheckRule]:
         for check in self.checks:
             if subject not in check.judges:
                 continue
             rule = self.convert_check(check)
-            if on is not None and not rule.applies_on(on):
+            if on_date is not None and not rule.applies_on(on_date):
                 continue
             if not check.limit_of:
                 excluded_cas = [
-                    bound for _, bound in self._find_limits(check.not_bound_by, on) if bound.names
+                    bound
+                    for _, bound in self._find_limits(check.not_bound_by, on_date)
+                    if bound.names
                 ]
                 names = tuple(name for bound in excluded_cas for name in bound.names)
                 yield replace(rule, not_cas=(*rule.not_cas, *names))
                 continue
             applicable = [
                 (limit, bound)
-                for limit, bound in self._find_limits(check.limit_of, on)
+                for limit, bound in self._find_limits(check.limit_of, on_date)
                 if bound.issuer == self._describe_scope(check.applies).issuer
             ]
             general = min(
                 (limit.value for limit, bound in applicable if not bound.names), default=None
             )
             for limit, bound in applicable:
-                if on and bound.names and general is not None and limit.value >= general:
+                if on_date and bound.names and general is not None and limit.value >= general:
                     # The limit for all CAs is at least as strict as this limit for one CA, so the
                     # limit for one CA has no effect.
                     continue
                 excluded_cas = (
                     []
-                    if bound.names or not on
+                    if bound.names or not on_date
                     else [b for o, b in applicable if o.value < limit.value]
                 )
                 yield replace(
@@ -336,10 +338,12 @@ class CaRuleSet:
                     disagreement=_format_disagreement(limit.source, limit.conflicts),
                 )
 
-    def _find_limits(self, quantity: str, on: date | None) -> Iterator[tuple[CaLimit, Authority]]:
+    def _find_limits(
+        self, quantity: str, on_date: date | None
+    ) -> Iterator[tuple[CaLimit, Authority]]:
         """Yield the limits on a quantity that apply on a date, each with the CAs it limits."""
         for limit in chain.from_iterable(rules.limits for rules in self.files):
-            if limit.quantity == quantity and (on is None or limit.applies_on(on)):
+            if limit.quantity == quantity and (on_date is None or limit.applies_on(on_date)):
                 yield limit, self._describe_scope(limit.applies)
 
     def convert_check(self, check: CaCheck) -> CheckRule:
@@ -371,16 +375,16 @@ class CaRuleSet:
             nearest=check.nearest,
         )
 
-    def _is_applicable(self, applies: str, issuer: str, ca: str) -> bool:
-        bound = self._describe_scope(applies)
+    def _is_applicable(self, scope: str, issuer: str, ca: str) -> bool:
+        bound = self._describe_scope(scope)
         return bound.issuer == issuer and (not bound.names or contains_known_name(ca, bound.names))
 
-    def _describe_scope(self, applies: str) -> Authority:
+    def _describe_scope(self, scope: str) -> Authority:
         """Describe the scope of a rule: all public or internal CAs, or one CA."""
-        if applies in ISSUERS:
-            return Authority(id=applies, title=applies, issuer=applies)
+        if scope in ISSUERS:
+            return Authority(id=scope, title=scope, issuer=scope)
         known = chain.from_iterable((*rules.programmes, *rules.cas) for rules in self.files)
-        return next(authority for authority in known if authority.id == applies)
+        return next(authority for authority in known if authority.id == scope)
 
 
 def contains_known_name(ca_name: str, names: Iterable[str]) -> bool:

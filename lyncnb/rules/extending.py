@@ -99,7 +99,7 @@ def extend_product(
             merged_document[key] = _apply_changes(merged_document.get(key), value, key, reader)
     merged_document["words"] = [*(words if isinstance(words, list) else [words]), tables["words"]]
     # The function extend_product stores its own values as tuples. No value from a TOML file is a
-    # tuple, so the two cannot be confused.
+    # tuple, so the two kinds of values cannot be confused.
     this = (wording.title, tables["sources"])
     merged_document.setdefault("cited", (*(earlier if isinstance(earlier, tuple) else ()), this))
     return merged_document
@@ -184,17 +184,17 @@ def _find_arrays(document: Toml) -> Iterable[tuple[str, list[Placed]]]:
 
 def _remove_records(
     document: Toml,
-    without: Mapping[str, Iterable[str]],
+    ids_to_remove: Mapping[str, Iterable[str]],
     location: str,
     reader: RecordReader,
     source: str,
 ) -> None:
     removed: dict[str, set[object]] = {kind: set() for kind in _IDENTITY}
     arrays = dict(_find_arrays(document))
-    reader.report_unknown_values(location, without, _IDENTITY, "kind of record")
-    for kind in without.keys() & _IDENTITY.keys():
+    reader.report_unknown_values(location, ids_to_remove, _IDENTITY, "kind of record")
+    for kind in ids_to_remove.keys() & _IDENTITY.keys():
         known = {record[_IDENTITY[kind]] for record in arrays.get(kind, [])}
-        ids = without[kind]
+        ids = ids_to_remove[kind]
         reader.report_unknown_values(
             f"{location}.{kind}", ids, sorted(map(str, known)), f"{kind} in {source}"
         )

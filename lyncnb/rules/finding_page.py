@@ -79,10 +79,12 @@ def _sort_entries(rules: Iterable[CheckRule]) -> list[CheckRule]:
     return sorted(rules, key=lambda rule: (SEVERITIES.index(rule.severity), rule.code))
 
 
-def _build_finding_entry(rule: CheckRule, limits: tuple[str, ...], returned: set[str]) -> Entry:
+def _build_finding_entry(
+    rule: CheckRule, limits: tuple[str, ...], returned_codes: set[str]
+) -> Entry:
     acceptance = ""
     if rule.severity == "error":
-        may = rule.code not in returned or is_acceptable(rule.code)
+        may = rule.code not in returned_codes or is_acceptable(rule.code)
         acceptance = "with a reason" if may else "you cannot accept this finding"
     return Entry(
         rule=rule,

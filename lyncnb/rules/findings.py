@@ -14,8 +14,8 @@ from ..base.shown.tables import (
     Marked,
     Table,
     columns,
-    count_of,
-    join_first,
+    format_count,
+    join_first_texts,
     mark_plan,
     rows_to_html,
 )
@@ -138,7 +138,7 @@ def format_acceptance(reason: str) -> str:
     return f" (accepted: {reason})"
 
 
-_MESSAGES_SHOWN = 3  # The largest number of messages that an entry of a list shows.
+_MESSAGES_SHOWN = 3  # The maximum number of messages that a list entry shows.
 _PLACES_SHOWN = 5
 
 
@@ -180,7 +180,7 @@ class FindingGroup:
     @property
     def points(self) -> tuple[FindingGroup, ...]:
         """The groups within a subject, one for each code. The list is empty for a single code."""
-        return group_findings(self.findings, by_subject=False) if self.subject else ()
+        return group_findings(self.findings, is_by_subject=False) if self.subject else ()
 
     @property
     def message(self) -> str:
@@ -217,7 +217,7 @@ class FindingGroup:
     @property
     def places(self) -> str:
         """The first five certificates or servers, and the number of further ones."""
-        return join_first(self.about, _PLACES_SHOWN)
+        return join_first_texts(self.about, _PLACES_SHOWN)
 
     def to_text(self) -> str:
         """Format the entry for a terminal: the finding, the affected places, and what to do."""
@@ -233,7 +233,7 @@ class FindingGroup:
             if further_count > 0
             else []
         )
-        count = count_of(len(self.findings), "finding")
+        count = format_count(len(self.findings), "finding")
         head = f"{self.severity}: {self.title} ({count}) [{codes}]"
         return "\n".join((head, *lines, f"  hint: {self.hint}"))
 
@@ -254,7 +254,7 @@ class FindingGroup:
 
 
 def group_findings(
-    findings: Iterable[Finding], *, by_subject: bool = True
+    findings: Iterable[Finding], *, is_by_subject: bool = True
 ) -> tuple[FindingGroup, ...]:
     """Combine similar findings into groups, each of which is one entry of a list.
 
@@ -262,7 +262,7 @@ def group_findings(
     ----------
     findings : iterable of Finding
         The findings, in the order of the list.
-    by_subject : bool, optional
+    is_by_subject : bool, optional
         Whether several codes with the same subject (``group`` of a CA check) share an entry.
 
     Returns
@@ -270,7 +270,7 @@ def group_findings(
     tuple of FindingGroup
         One entry for all findings that differ only in their place and message.
     """
-    subjects = load_ca_rules().subjects if by_subject else {}
+    subjects = load_ca_rules().groups_by_code if is_by_subject else {}
     alike: dict[object, list[Finding]] = {}
     for finding in findings:
         subject = subjects.get(finding.code, "") if finding.severity == "notice" else ""
@@ -356,7 +356,7 @@ class Findings(Table, Sequence[Finding]):
         return mark_plan(page, self.plan)
 
     def _summarize(self) -> str:
-        words = (count_of(number, severity) for severity, number in self.counts().items())
+        words = (format_count(number, severity) for severity, number in self.counts().items())
         return "Findings: " + ", ".join(words)
 
 

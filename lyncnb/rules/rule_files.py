@@ -474,7 +474,8 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
 def _list_replacements(reader: RecordReader, replacements: object) -> tuple[Mapping[str, str], ...]:
     """Return the word replacements of a product. Those of its base product come first."""
     if isinstance(replacements, list):
-        return tuple(replacements)  # The texts were validated when the two documents were merged.
+        # The texts were validated when the product was merged with its base product.
+        return tuple(replacements)
     return (reader.value(Mapping[str, str], replacements, "words") or {},) if replacements else ()
 
 

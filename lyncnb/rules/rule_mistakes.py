@@ -217,10 +217,10 @@ def check_connections(
 
 
 def check_trust_rules(
-    reader: RecordReader, trusts: Mapping[str, TrustRule], known_ids: Mapping[str, list[str]]
+    reader: RecordReader, trust_rules: Mapping[str, TrustRule], known_ids: Mapping[str, list[str]]
 ) -> None:
     """Report trust rules with unknown references, or with both connections and roles."""
-    for location, rule in trusts.items():
+    for location, rule in trust_rules.items():
         reader.report_unknown_values(
             f"{location}.connections", rule.connections, known_ids["connection"], "connection"
         )
@@ -239,7 +239,7 @@ def check_trust_rules(
 def check_ports(
     reader: RecordReader,
     ports: Mapping[str, PortRule],
-    unseen: Mapping[str, UnseenRule],
+    unseen_rules: Mapping[str, UnseenRule],
     known_ids: Mapping[str, list[str]],
 ) -> None:
     """Report rules for ports with unknown roles, names, flags or zones.
@@ -255,7 +255,7 @@ def check_ports(
             f"{location}.also", (rule.also,), ("", *PORT_CHOICES), "choice"
         )
         reader.report_unknown_values(f"{location}.if_all", rule.if_all, list_flags(), "flag")
-    for location, absent in unseen.items():
+    for location, absent in unseen_rules.items():
         reader.report_unknown_values(f"{location}.roles", absent.roles, known_ids["role"], "role")
 
 

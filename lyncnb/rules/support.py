@@ -56,5 +56,5 @@ def _load_support_dates() -> dict[str, Support]:
 
 
 def find_support(product: str) -> Support | None:
-    """Return the end of support for a product, or None without a fixed or known date."""
+    """Return the end of support for a product, or None if the date is not fixed or not known."""
     return _load_support_dates().get(product)

@@ -1,4 +1,4 @@
-"""Convert a table of texts to ``Cells``, which contain validated values.
+"""Convert a table of text to ``Cells``, which contain validated values.
 
 Each distinct text in a column is converted only once, because a table with 100,000 rows has far
 fewer distinct texts than cells. A ``Report`` collects problems and corrections with their rows.
@@ -109,7 +109,7 @@ def _read_url(text: str, column: Column) -> Read:
     if scheme.lower() != "https" or not separator:
         raise BadName(
             f"{shown(bare)} is not an https URL",
-            "enter the complete URL, e.g. https://meet.contoso.com",
+            "enter the complete URL, for example https://meet.contoso.com",
         )
     host, port, tail = _URL_PARTS.findall(rest)[0]
     if tail and re.search(r"\s", tail):
@@ -148,7 +148,7 @@ def _read_fqdn_by_usage(text: str, column: Column) -> Read:
     if equals and not re.fullmatch(r"[A-Za-z]+", clean_text(usage)[0]):
         raise BadName(
             f"{shown(text)} does not contain a valid certificate usage",
-            "enter a name, or a usage and a name, e.g. AccessEdgeExternal=sip.contoso.com",
+            "enter a name, or a usage and a name, for example AccessEdgeExternal=sip.contoso.com",
         )
     clean, value, notes = _read_fqdn(name if equals else text, column)
     usage = clean_text(usage)[0] if equals else ""
@@ -221,7 +221,7 @@ def _read_issuer(text: str, column: Column) -> Read:
         if choice is None or (equals and not re.fullmatch(r"[A-Za-z]+", usage)):
             raise BadName(
                 f"{shown(part)} is not a valid issuer",
-                "enter internal or public, or an issuer for each usage, e.g. "
+                "enter internal or public, or an issuer for each usage, for example "
                 "AccessEdgeExternal=public",
             )
         if issuers.setdefault(usage, choice) != choice:
@@ -285,7 +285,7 @@ class Report:
         label = self.table.find_cell("", row)[1] if self.table and self.table.labels else ""
         return f"row {row} ({label})" if label else f"row {row}"
 
-    def raise_if_any(self) -> None:
+    def raise_any_problems(self) -> None:
         """If there are problems, raise an error that lists all of them, sorted by row."""
         if self.problems:
             raise_problems(self.source, self.problems)
@@ -293,7 +293,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
-    """The table of servers with corrected texts and their values, by column.
+    """The table of servers: for each column, the corrected texts and their values.
 
     Parameters
     ----------
@@ -333,7 +333,7 @@ def read_cells(
     table: Table,
     report: Report,
     *,
-    indices: Sequence[int] | None = None,
+    row_indices: Sequence[int] | None = None,
     sites: Iterable[str] = (),
 ) -> Cells:
     """Correct the texts in a table of servers, and convert its known columns to values.
@@ -344,7 +344,7 @@ def read_cells(
         n rows.
     report : Report
         The report, to which problems and notes are added.
-    indices : sequence of int, optional
+    row_indices : sequence of int, optional
         n indices of the rows in the complete table (default 0 … n-1).
     sites : iterable of str, optional
         The known sites, whose spelling is kept.
@@ -368,7 +368,7 @@ def read_cells(
         texts=texts,
         values=values,
         rows=table.rows,
-        indices=range(len(table.rows)) if indices is None else indices,
+        indices=range(len(table.rows)) if row_indices is None else row_indices,
     )
 
 
@@ -401,7 +401,9 @@ def _read_column(
     if corrected_texts:
         clean = [corrected_texts.get(text, name) for text, name in zip(distinct, clean)]
     if invalid or notes_of:
-        _report_column(column.name, column_texts, rows, invalid, notes_of, corrected_texts, report)
+        _report_invalid_cells(
+            column.name, column_texts, rows, invalid, notes_of, corrected_texts, report
+        )
     return Texts(clean, column_texts.codes).list_cells(), values
 
 
@@ -440,26 +442,30 @@ def _unify_spellings(
     return [instead[text] for text in texts]
 
 
-def _report_column(
+def _report_invalid_cells(
     name: str,
     column_texts: Texts,
     rows: Sequence[int],
-    invalid: Mapping[str, BadName],
-    get_notes: Mapping[str, tuple[str, ...]],
+    errors_by_text: Mapping[str, BadName],
+    notes_by_text: Mapping[str, tuple[str, ...]],
     corrected_texts: Mapping[str, str],
     report: Report,
 ) -> None:
-    """Report every cell of a column whose text is not valid.
+    """Report each cell in a column whose text is not valid.
 
     Report every correction once, with the number of rows.
     """
     rows_of: dict[str, list[int]] = {}
     for row, text in zip(rows, column_texts.list_cells()):
-        if text in invalid:
+        if text in errors_by_text:
             report.problem(
-                invalid[text].message, invalid[text].hint, row=row, column=name, value=text
+                errors_by_text[text].message,
+                errors_by_text[text].hint,
+                row=row,
+                column=name,
+                value=text,
             )
-        elif text in get_notes:
+        elif text in notes_by_text:
             rows_of.setdefault(text, []).append(row)
     for text, affected_rows in rows_of.items():
         suffix = f" ({len(affected_rows)} rows)" if len(affected_rows) > 1 else ""
@@ -469,7 +475,7 @@ def _report_column(
                 column=name,
                 before=text,
                 after=str(corrected_texts[text]),
-                message="; ".join(get_notes[text]) + suffix,
+                message="; ".join(notes_by_text[text]) + suffix,
                 cell=report.table.find_cell(name, affected_rows[0])[1]
                 if report.table and report.table.grid
                 else "",

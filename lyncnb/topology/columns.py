@@ -228,7 +228,7 @@ def parse_column_rules(text: str) -> _ColumnRules:
 
 
 def check_column(reader: RecordReader, path: str, column_values: Column) -> None:
-    """Report an invalid name, scope or type of a column, with its location in the file."""
+    """Report a column's invalid name, scope, or type, with its location in the file."""
     # Rules use the column name as a placeholder, so the name must be a valid identifier.
     if not re.fullmatch(r"[a-z][a-z_]*", column_values.name):
         reader.problem(
@@ -307,7 +307,7 @@ def register_custom_columns(
 
 
 def get_custom_columns() -> dict[str, _ColumnRules]:
-    """Return the columns and roles that products have added, to restore them later."""
+    """Return the columns and roles that products have added, so that they can be restored later."""
     return dict(_further)
 
 

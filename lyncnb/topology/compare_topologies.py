@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ..base.dns_name import DnsName
 from ..base.records import JsonSerializable
-from ..base.shown.tables import Table, count_of
+from ..base.shown.tables import Table, format_count
 from .columns import Column, get_column, list_topology_columns, list_topology_roles
 from .model import Computer, Pool, Site
 
@@ -86,19 +86,19 @@ class TopologyDifference(Table, JsonSerializable):
 
     def summary(self) -> str:
         """Return a sentence with the number of differences."""
-        count = count_of(len(self.differences), "difference")
+        count = format_count(len(self.differences), "difference")
         text = f"{self.before} and {self.after}: {count}"
         if not self.not_compared:
             return text
         return f"{text}; in only one of the topologies: {', '.join(self.not_compared)}"
 
 
-def compare_sides(old: Side, new: Side) -> TopologyDifference:
+def compare_sides(old_side: Side, new_side: Side) -> TopologyDifference:
     """Compare the values in two topologies.
 
     Parameters
     ----------
-    old, new : Side
+    old_side, new_side : Side
         n and m pools.
 
     Returns
@@ -106,25 +106,25 @@ def compare_sides(old: Side, new: Side) -> TopologyDifference:
     TopologyDifference
         The differences, sorted by scope and name. A blank cell is compared as its default value.
     """
-    silent = sorted(_find_uncompared_roles(old, new))
-    columns = [facts for facts in list_topology_columns() if facts.name in old.columns]
-    columns = [facts for facts in columns if facts.name in new.columns]
+    silent = sorted(_find_uncompared_roles(old_side, new_side))
+    columns = [facts for facts in list_topology_columns() if facts.name in old_side.columns]
+    columns = [facts for facts in columns if facts.name in new_side.columns]
     pools = [
         {(pool.fqdn, pool.role): pool for pool in side.pools if pool.role not in silent}
-        for side in (old, new)
+        for side in (old_side, new_side)
     ]
     differences = [
-        *_compare_domains(old, new, columns),
-        *_compare_sites(old.sites, new.sites, columns),
+        *_compare_domains(old_side, new_side, columns),
+        *_compare_sites(old_side.sites, new_side.sites, columns),
         *_compare_servers(pools[0].values(), pools[1].values(), columns),
     ]
     for key in sorted(pools[0].keys() & pools[1].keys()):
         differences += _compare_pools(pools[0][key], pools[1][key], columns)
     names = {facts.name for facts in list_topology_columns()}
-    once = names.intersection({*old.columns} ^ {*new.columns})
+    once = names.intersection({*old_side.columns} ^ {*new_side.columns})
     return TopologyDifference(
-        before=old.source,
-        after=new.source,
+        before=old_side.source,
+        after=new_side.source,
         differences=tuple(differences),
         not_compared=(
             *(facts.name for facts in list_topology_columns() if facts.name in once),
@@ -133,31 +133,35 @@ def compare_sides(old: Side, new: Side) -> TopologyDifference:
     )
 
 
-def _find_uncompared_roles(old: Side, new: Side) -> Iterator[str]:
+def _find_uncompared_roles(old_side: Side, new_side: Side) -> Iterator[str]:
     """Yield the partner roles that only one topology has.
 
     Topology documents have no reverse proxies.
     """
-    roles = [{pool.role for pool in side.pools} for side in (old, new)]
+    roles = [{pool.role for pool in side.pools} for side in (old_side, new_side)]
     partners = {role.id for role in list_topology_roles() if role.partner}
     yield from partners & (roles[0] ^ roles[1])
 
 
-def _compare_domains(old: Side, new: Side, columns: Iterable[Column]) -> Iterator[CellDifference]:
+def _compare_domains(
+    old_side: Side, new_side: Side, columns: Iterable[Column]
+) -> Iterator[CellDifference]:
     # The first domain is the default domain. The order of all other domains is ignored.
-    orders = [(*side.sip_domains[:1], *sorted(side.sip_domains[1:])) for side in (old, new)]
+    orders = [
+        (*side.sip_domains[:1], *sorted(side.sip_domains[1:])) for side in (old_side, new_side)
+    ]
     if orders[0] != orders[1] and any(facts.name == "sip_domains" for facts in columns):
         before, after = (";".join(order) for order in orders)
         yield _make_difference("deployment", "sip_domains", before, after)
 
 
 def _compare_sites(
-    old: Sequence[Site], new: Sequence[Site], columns: Iterable[Column]
+    old_sites: Sequence[Site], new_sites: Sequence[Site], columns: Iterable[Column]
 ) -> Iterator[CellDifference]:
     """Compare the simple URLs of each site. If the sites differ, compare all URLs together."""
-    names = sorted({site.name for site in old})
+    names = sorted({site.name for site in old_sites})
     groups: list[tuple[str, str | None]] = [(name or "deployment", name) for name in names]
-    if names != sorted({site.name for site in new}):
+    if names != sorted({site.name for site in new_sites}):
         groups = [("deployment", None)]
     for subject, name in groups:
         for facts in columns:
@@ -166,7 +170,7 @@ def _compare_sites(
             before, after = (
                 ";".join(sorted({url for site in sites if name in (None, site.name)
                                  for url in _list_urls(site, facts.name)}))
-                for sites in (old, new)
+                for sites in (old_sites, new_sites)
             )  # fmt: skip
             if before != after:
                 yield _make_difference(subject, facts.name, before, after)
@@ -202,13 +206,13 @@ def _map_pools(pools: Iterable[Pool]) -> _Places:
 
 
 def _compare_servers(
-    old: Iterable[Pool], new: Iterable[Pool], columns: Iterable[Column]
+    old_pools: Iterable[Pool], new_pools: Iterable[Pool], columns: Iterable[Column]
 ) -> Iterator[CellDifference]:
     """Compare the servers, their roles, and the values of each server."""
     # The comparison always includes pool_fqdn. If this cell is blank, the server is a pool of its
     # own.
     names = {"pool_fqdn", *(facts.name for facts in columns)}
-    sides = [_map_pools(old), _map_pools(new)]
+    sides = [_map_pools(old_pools), _map_pools(new_pools)]
     for server in sorted(sides[0].keys() | sides[1].keys()):
         before, after = (side.get(server, {}) for side in sides)
         if not (before and after):
@@ -229,13 +233,15 @@ def _make_difference(subject: str, name: str, old_text: str, new_text: str) -> C
     return CellDifference(about=subject, column=name, before=old_text, after=new_text)
 
 
-def _compare_pools(old: Pool, new: Pool, columns: Iterable[Column]) -> Iterator[CellDifference]:
+def _compare_pools(
+    old_pool: Pool, new_pool: Pool, columns: Iterable[Column]
+) -> Iterator[CellDifference]:
     for facts in columns:
-        if facts.scope != "pool" or not facts.is_used_by(old.role):
+        if facts.scope != "pool" or not facts.is_used_by(old_pool.role):
             continue
-        before, after = (_format_value(pool, facts) for pool in (old, new))
+        before, after = (_format_value(pool, facts) for pool in (old_pool, new_pool))
         if before != after:
-            yield _make_difference(f"{old.fqdn} as {old.role}", facts.name, before, after)
+            yield _make_difference(f"{old_pool.fqdn} as {old_pool.role}", facts.name, before, after)
 
 
 def _format_value(pool: Pool, column: Column) -> str:

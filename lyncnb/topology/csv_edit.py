@@ -117,11 +117,14 @@ def edit_csv(
 
 
 def _append_cells(
-    raw: str, cells: list[str], new: list[str], delimiter: str
+    raw_row: str, cells: list[str], new_cells: list[str], delimiter: str
 ) -> tuple[str, list[str]]:
-    """Append cells to the end of a CSV row, before its line end."""
-    body = raw.rstrip("\r\n")
-    return "".join([body, *(delimiter + cell for cell in new), raw[len(body) :]]), [*cells, *new]
+    """Append cells to the end of a CSV row, before its line ending."""
+    body = raw_row.rstrip("\r\n")
+    return "".join([body, *(delimiter + cell for cell in new_cells), raw_row[len(body) :]]), [
+        *cells,
+        *new_cells,
+    ]
 
 
 def _is_example(columns: tuple[str, ...], cells: list[str]) -> bool:
@@ -131,7 +134,7 @@ def _is_example(columns: tuple[str, ...], cells: list[str]) -> bool:
 
 
 def _detect_encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
-    """Return the encoding and the byte order mark that convert a text to the file's bytes."""
+    """Return the encoding and the byte order mark with which a text becomes the file's bytes."""
     for encoding in ("utf-8", "utf-16-le", "utf-16-be", "cp950"):
         for mark in ("", "\ufeff"):
             try:
@@ -143,7 +146,7 @@ def _detect_encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
 
 
 def _split_records(text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield each row of a CSV file, as text with the line end and as a list of cells."""
+    """Yield each row of a CSV file, as text including its line ending, and as a list of cells."""
     lines = list(io.StringIO(text, newline=""))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     start = 0
@@ -152,10 +155,10 @@ def _split_records(text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]
         start = reader.line_num
 
 
-def _split_row(raw: str, delimiter: str) -> list[str]:
-    """Split the text of a CSV row into the texts of its cells, with their quotation marks."""
+def _split_row(raw_row: str, delimiter: str) -> list[str]:
+    """Split the text of a CSV row into the texts of its cells, including their quotation marks."""
     parts, is_quoted = [""], False
-    for character in raw:
+    for character in raw_row:
         if character == '"':
             is_quoted = not is_quoted
         if character == delimiter and not is_quoted:

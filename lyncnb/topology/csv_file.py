@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.disk.files import open_plain
-from ..base.disk.system_calls import IN_USE_HINT, is_in_use
+from ..base.disk.system_calls import IN_USE_HINT, is_file_in_use_error
 from ..base.pasted_text import shown
 from ..base.shown.frames import ConvertibleToPandas, DataFrame, convert_to_frame
 from ..errors import Problem, TopologyError
@@ -46,9 +46,12 @@ _SAVE_AS_WORKBOOK = (
 )
 _SAVE_AS = 'in Excel, choose File > Save As > "CSV UTF-8 (Comma delimited)"'
 _GIVE_A_PATH = (
-    "use the path of a topology table, e.g. data/contoso.csv, its content as bytes, or a DataFrame"
+    "use the path of a topology table, for example data/contoso.csv, its content as bytes, or "
+    "a DataFrame"
 )
-_LOOK_AT_THE_PATH = "check the path; lyncnb expects a table of servers, e.g. data/contoso.csv"
+_LOOK_AT_THE_PATH = (
+    "check the path; lyncnb expects a table of servers, for example data/contoso.csv"
+)
 
 # The first bytes of files that are not text, with the names of their formats.
 _OTHER_FORMATS = (
@@ -57,7 +60,7 @@ _OTHER_FORMATS = (
 )
 
 
-#: The name, in messages, of a table that was not read from a file.
+#: The name that messages use for a table that was not read from a file.
 NAME_WITHOUT_FILE = "table"
 
 
@@ -144,7 +147,7 @@ def _read_file(source: object) -> tuple[str, bytes]:
                 return path.name, file.read()
     # A path that contains the character NUL raises ValueError.
     except (OSError, ValueError) as error:
-        is_used = isinstance(error, OSError) and is_in_use(error)
+        is_used = isinstance(error, OSError) and is_file_in_use_error(error)
         reason = getattr(error, "strerror", None) or str(error)
         raise TopologyError(
             f"cannot read {shown(str(path))}: {reason}",
@@ -176,7 +179,8 @@ def _reject_large_file(name: str, size: int) -> None:
 # the caches of the CPU.
 _CHUNK = 2_000
 
-# Characters that str.splitlines treats as line ends, although they are not line ends in a table.
+# Characters that str.splitlines treats as line endings, although they are not line endings in a
+# table.
 _MORE_LINE_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 # lyncnb searches for the headings in this number of characters and lines, because users sometimes
@@ -314,7 +318,7 @@ def find_delimiter(text: str) -> tuple[str, str]:
 
 
 def count_lines_above_table(text: str) -> int:
-    """Return how many lines the text above the table has."""
+    """Return the number of lines above the table."""
     return sum(1 for _ in io.StringIO(text, newline=""))
 
 
@@ -334,7 +338,7 @@ def _split_line(line: str, delimiter: str) -> list[str]:
 
 
 def split_csv(text: str, *, source: str) -> Split:
-    """Split a CSV table into columns. Blank rows are left out, but the row numbers include them.
+    """Split a CSV table into columns. Blank rows are skipped, but they count in the row numbers.
 
     Rows with too few or too many cells, quotation marks that are not closed, and cells that are
     much too long are reported in ``problems``.
@@ -494,7 +498,7 @@ def _read_frame(frame: DataFrame) -> Table:
     )
 
 
-def _format_cell_value(value: object, missing: object) -> str:
+def _format_cell_value(value: object, is_missing: object) -> str:
     """Convert a value in a DataFrame to the text that a CSV file would contain."""
     if isinstance(value, str):
         return str(value)
@@ -502,7 +506,7 @@ def _format_cell_value(value: object, missing: object) -> str:
         value = value.tolist()
     if isinstance(value, (list, tuple, set, frozenset)):
         return ";".join(_format_cell_value(item, item is None) for item in value)
-    if missing is True:
+    if is_missing is True:
         return ""
     if isinstance(value, bool):
         return str(value).lower()

@@ -29,16 +29,16 @@ _SHARED = ("site", "deployment")  # The scopes of columns whose values can apply
 
 
 def is_shared_change(
-    columns_changed: Set[str], cells: Cells, old_cells: Iterable[Pool], new_cells: Iterable[Pool]
+    changed_columns: Set[str], cells: Cells, old_pools: Iterable[Pool], new_pools: Iterable[Pool]
 ) -> bool:
     """Return whether a change in these columns can affect the sites or the whole deployment."""
-    if "site" in columns_changed or any(
-        _map_column_scopes().get(n) in _SHARED for n in columns_changed
+    if "site" in changed_columns or any(
+        _map_column_scopes().get(n) in _SHARED for n in changed_columns
     ):
         return True
     # A row without a site inherits the site of its pool.
-    is_blank = not all(cells.column("site")) and columns_changed & set(_PLACE)
-    return bool(is_blank) or {pool.site for pool in old_cells} != {pool.site for pool in new_cells}
+    is_blank = not all(cells.column("site")) and changed_columns & set(_PLACE)
+    return bool(is_blank) or {pool.site for pool in old_pools} != {pool.site for pool in new_pools}
 
 
 def add_needed_columns(
@@ -47,7 +47,7 @@ def add_needed_columns(
     texts: Iterable[Mapping[str, str]],
     source: str,
 ) -> tuple[tuple[str, ...], list[Row]]:
-    """Return the columns and rows of a table, with the additional columns that new texts need.
+    """Add the columns that new texts need, and return the table's columns and rows.
 
     Raises
     ------
@@ -96,15 +96,21 @@ def replace_texts(
 
 
 def build_table(
-    columns: tuple[str, ...], rows: Sequence[Row], indices: Sequence[int], *, single_labels: bool
+    columns: tuple[str, ...],
+    rows: Sequence[Row],
+    row_indices: Sequence[int],
+    *,
+    single_labels: bool,
 ) -> Table:
     """Create a table from selected rows. They keep their row numbers from the complete table."""
-    by_column = zip(*(rows[index] for index in indices)) if indices else ((),) * len(columns)
+    by_column = (
+        zip(*(rows[index] for index in row_indices)) if row_indices else ((),) * len(columns)
+    )
     return Table(
         source="",
         columns=columns,
         texts=tuple(map(Texts.from_cells, by_column)),
-        rows=[index + 2 for index in indices],
+        rows=[index + 2 for index in row_indices],
         single_labels=single_labels,
     )
 
@@ -135,7 +141,7 @@ def select_shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: R
         ),
         report,
     )
-    # Names and sites are already in their final form. Parsing them again would take most of the
+    # Names and sites are already in their final form. Parsing them again would take most of the run
     # time.
     return replace(cells, columns=names, texts={**by_column, **cells.texts}, indices=row_indices)
 
@@ -211,12 +217,12 @@ def list_pools_of_rows(columns: Sequence[str], rows: Iterable[Row]) -> list[str]
     return [row[pool] or row[server] for row in rows]
 
 
-def find_remaining_sites(pools: Iterable[Pool], removed: Set[int]) -> set[str]:
+def find_remaining_sites(pools: Iterable[Pool], removed_rows: Set[int]) -> set[str]:
     """Return the sites of the pools that still have rows after an edit."""
     return {
         pool.site
         for pool in pools
-        if any(computer.row not in removed for computer in pool.computers)
+        if any(computer.row not in removed_rows for computer in pool.computers)
     }
 
 
@@ -250,11 +256,13 @@ def _list_computer_rows(record: object) -> list[int]:
     return [computer.row for computer in getattr(record, "computers", ())]
 
 
-def list_server_rows(cells: Cells, others: Iterable[Pool]) -> Iterator[tuple[int, str, str, str]]:
-    """Yield the row, server, role and pool of the servers, in these rows and in other pools."""
+def list_server_rows(
+    cells: Cells, other_pools: Iterable[Pool]
+) -> Iterator[tuple[int, str, str, str]]:
+    """Yield the row, name, role, and pool of the servers in the given rows and in other pools."""
     servers = cells.column("server_fqdn")
     seen = set(servers)
-    for pool in others:
+    for pool in other_pools:
         for computer in pool.computers:
             if computer.fqdn in seen:
                 yield computer.row + 2, computer.fqdn, pool.role, pool.fqdn
@@ -262,7 +270,7 @@ def list_server_rows(cells: Cells, others: Iterable[Pool]) -> Iterator[tuple[int
 
 
 def move_shared_values(
-    columns: Sequence[str], rows: list[Row], removed: Collection[int]
+    columns: Sequence[str], rows: list[Row], removed_rows: Collection[int]
 ) -> Set[int]:
     """If only removed rows contain a shared value, copy it to another row in its scope.
 
@@ -272,7 +280,7 @@ def move_shared_values(
         m names.
     rows : list of tuples
         n rows. A row that receives a value is replaced.
-    removed : collection of int
+    removed_rows : collection of int
         The indices of the rows to be removed.
 
     Returns
@@ -285,10 +293,10 @@ def move_shared_values(
         if column.scope == "server" or column.name not in columns:
             continue
         column_index = columns.index(column.name)
-        for index in sorted(removed):
+        for index in sorted(removed_rows):
             text = rows[index][column_index]
             scope = _find_scope_rows(columns, rows, index, column) if text else ()
-            staying = [other for other in scope if other not in removed]
+            staying = [other for other in scope if other not in removed_rows]
             if staying and not any(rows[other][column_index] for other in staying):
                 replace_texts(columns, rows, {staying[0]: {column.name: text}})
                 heirs.add(staying[0])

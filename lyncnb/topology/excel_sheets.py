@@ -72,15 +72,17 @@ class _Reader:
             )
 
     def read_relationships(self, part: str) -> dict[str, tuple[str, str]]:
-        """Return the type and target of each relationship of a workbook part, by its ID."""
+        """Return the type and target of a workbook part's relationships, by relationship ID."""
         folder, name = posixpath.split(part)
         relations = {}
 
-        def read_relationship(element: str, facts: dict[str, str]) -> None:
-            if element == "Relationship" and facts.get("TargetMode") != "External":
-                kind = facts.get("Type", "").rpartition("/")[2]
-                target = posixpath.normpath(posixpath.join("/", folder, facts.get("Target", "")))
-                relations[facts.get("Id", "")] = (kind, target.lstrip("/"))
+        def read_relationship(element: str, attributes: dict[str, str]) -> None:
+            if element == "Relationship" and attributes.get("TargetMode") != "External":
+                kind = attributes.get("Type", "").rpartition("/")[2]
+                target = posixpath.normpath(
+                    posixpath.join("/", folder, attributes.get("Target", ""))
+                )
+                relations[attributes.get("Id", "")] = (kind, target.lstrip("/"))
 
         self.scan_part(posixpath.join(folder, "_rels", f"{name}.rels"), read_relationship)
         return relations
@@ -144,17 +146,17 @@ class _Book:
         # Whether programs must calculate all formulas when they open the workbook.
         self.is_stale = False
 
-    def read_element(self, element: str, facts: dict[str, str]) -> None:
+    def read_element(self, element: str, attributes: dict[str, str]) -> None:
         if element == "workbookPr":
-            self.is_1904 = facts.get("date1904") in ("1", "true")
+            self.is_1904 = attributes.get("date1904") in ("1", "true")
         elif element == "calcPr":
-            self.is_stale = facts.get("fullCalcOnLoad") in ("1", "true")
+            self.is_stale = attributes.get("fullCalcOnLoad") in ("1", "true")
         elif element == "sheet":
-            link = next((text for name, text in facts.items() if name.endswith(" id")), "")
+            link = next((text for name, text in attributes.items() if name.endswith(" id")), "")
             kind, target = self.relations.get(link, ("", ""))
             if kind == "worksheet":
-                is_hidden = facts.get("state", "visible") != "visible"
-                self.sheets.append((Sheet(facts.get("name", ""), is_hidden), target))
+                is_hidden = attributes.get("state", "visible") != "visible"
+                self.sheets.append((Sheet(attributes.get("name", ""), is_hidden), target))
 
 
 # --- The following classes and functions read the shared strings of an Excel workbook.
@@ -236,11 +238,11 @@ def _read_formats(reader: _Reader, part: str, *, is_1904: bool) -> dict[str, Wri
     is_cell = False
     index = 0
 
-    def read_format(element: str, facts: dict[str, str]) -> None:
+    def read_format(element: str, attributes: dict[str, str]) -> None:
         nonlocal is_cell, index
-        number = facts.get("numFmtId", "")
+        number = attributes.get("numFmtId", "")
         if element == "numFmt":
-            codes[number] = facts.get("formatCode", "")
+            codes[number] = attributes.get("formatCode", "")
         elif element in ("cellXfs", "cellStyleXfs", "cellStyles", "dxfs"):
             is_cell = element == "cellXfs"
         elif element == "xf" and is_cell:
@@ -253,16 +255,16 @@ def _read_formats(reader: _Reader, part: str, *, is_1904: bool) -> dict[str, Wri
     return formats
 
 
-def _make_formatter(number: str, code: str, start: datetime) -> Written | None:
+def _make_formatter(number: str, code: str, epoch: datetime) -> Written | None:
     if number in {str(date_id) for date_id in _DATE_IDS}:
-        return lambda text: (_format_date(text, start), DATE)
+        return lambda text: (_format_date(text, epoch), DATE)
     zeros = _ZEROS.match(code)
     if zeros:
         width, decimals = len(zeros[1]), len(zeros[2] or "")
         full = width + decimals + 1 if decimals else width
         return lambda text: (_pad_zeros(text, full, decimals), "")
     if re.search("[ymdhs]", _LITERAL.sub("", code.partition(";")[0]), re.IGNORECASE):
-        return lambda text: (_format_date(text, start), DATE)
+        return lambda text: (_format_date(text, epoch), DATE)
     return None
 
 
@@ -274,11 +276,11 @@ def _pad_zeros(text: str, width: int, decimals: int) -> str:
         return text
 
 
-def _format_date(text: str, start: datetime) -> str:
+def _format_date(text: str, epoch: datetime) -> str:
     """Format an Excel date as 2026-01-02, and an Excel time as 13:30:00."""
     try:
         days = float(text)
-        moment = start + timedelta(seconds=round(days * 86_400))
+        moment = epoch + timedelta(seconds=round(days * 86_400))
     except (ValueError, OverflowError):
         return text
     if 0 <= days < 1:
@@ -312,12 +314,12 @@ class _SheetScanner:
         self.has_formula = self.has_value = self.is_text = self.is_spoken = False
         self.parts: list[str] = []
 
-    def start(self, name: str, facts: dict[str, str]) -> None:
+    def start(self, name: str, attributes: dict[str, str]) -> None:
         kind = self.local[name]
         if kind == "c":
-            reference = facts.get("r")
+            reference = attributes.get("r")
             self.column = self._find_column(reference) if reference else self.column + 1
-            self.facts = facts
+            self.facts = attributes
             self.has_formula = self.has_value = False
             if self.parts:
                 self.parts.clear()
@@ -326,19 +328,19 @@ class _SheetScanner:
         elif kind == "f":
             self.has_formula = True
         elif kind == "row":
-            self.row = self._find_row_number(facts.get("r", ""))
+            self.row = self._find_row_number(attributes.get("r", ""))
             self.column = -1
             self.cells = {}
-            if _is_hidden(facts, "ht"):
+            if _is_hidden(attributes, "ht"):
                 add_hidden_range(self.sheet.hidden_rows, self.row, self.row)
         elif kind == "rPh":
             self.is_spoken = True
-        elif kind == "col" and _is_hidden(facts, "width"):
+        elif kind == "col" and _is_hidden(attributes, "width"):
             first, last = (
-                self._read_number(facts.get(end, "1"), MAX_COLUMNS) for end in ("min", "max")
+                self._read_number(attributes.get(end, "1"), MAX_COLUMNS) for end in ("min", "max")
             )
             add_hidden_range(self.sheet.hidden_columns, first - 1, last - 1)
-        elif kind == "mergeCell" and (area := parse_area(facts.get("ref", ""))):
+        elif kind == "mergeCell" and (area := parse_area(attributes.get("ref", ""))):
             self.sheet.add_merged_area(self.source, area)
 
     def end(self, name: str) -> None:
@@ -425,5 +427,5 @@ class _SheetScanner:
         )
 
 
-def _is_hidden(facts: Mapping[str, str], size: str) -> bool:
-    return facts.get("hidden") in ("1", "true") or facts.get(size) == "0"
+def _is_hidden(attributes: Mapping[str, str], size: str) -> bool:
+    return attributes.get("hidden") in ("1", "true") or attributes.get(size) == "0"

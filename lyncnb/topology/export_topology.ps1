@@ -1,7 +1,7 @@
 #requires -Version 3.0
 # Exports the published topology and the simple URLs for lyncnb. This script changes nothing.
 # Run it in the Lync Server Management Shell or the Skype for Business Server Management Shell.
-# Then use topology.xml in lyncnb, e.g. lyncnb plan topology.xml
+# Then use topology.xml in lyncnb, for example lyncnb plan topology.xml
 $ErrorActionPreference = 'Stop'
 $namespace = 'urn:lyncnb:topology-export:1'
 $file = Join-Path -Path (Get-Location).ProviderPath -ChildPath 'topology.xml'

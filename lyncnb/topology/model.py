@@ -24,7 +24,7 @@ class SimpleUrl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Computer:
-    """A server with one role, which is a row in the table.
+    """A server in one role. Each row in the table is one such server.
 
     ``row`` is an index in ``Topology.cells``, and is ignored when objects are compared. ``issuer``
     contains pairs of a usage ("" for all) and ``internal`` or ``public``.

@@ -101,49 +101,51 @@ class _Scanner:
         # paragraph.
         self.is_text = self.is_filled = False
 
-    def start(self, name: str, facts: dict[str, str]) -> None:
+    def start(self, name: str, attributes: dict[str, str]) -> None:
         space, _, kind = name.rpartition(" ")
         if self.beside or name in _BESIDE or "drawing" in space:
             self.beside += 1
         elif space == _TEXT:
-            self._start_text_element(kind, facts)
+            self._start_text_element(kind, attributes)
         elif space == _TABLE:
-            self._start_table(kind, facts)
+            self._start_table(kind, attributes)
         elif name == f"{_STYLE} style":
-            self.style = facts.get(f"{_STYLE} name", "")
-        elif name == f"{_STYLE} table-properties" and facts.get(f"{_TABLE} display") == "false":
+            self.style = attributes.get(f"{_STYLE} name", "")
+        elif (
+            name == f"{_STYLE} table-properties" and attributes.get(f"{_TABLE} display") == "false"
+        ):
             self.hidden_styles.add(self.style)
 
-    def _start_table(self, kind: str, facts: dict[str, str]) -> None:
+    def _start_table(self, kind: str, attributes: dict[str, str]) -> None:
         if kind == "table":
-            is_hidden = facts.get(f"{_TABLE} style-name", "") in self.hidden_styles
-            self.sheet = Sheet(facts.get(f"{_TABLE} name", ""), is_hidden)
+            is_hidden = attributes.get(f"{_TABLE} style-name", "") in self.hidden_styles
+            self.sheet = Sheet(attributes.get(f"{_TABLE} name", ""), is_hidden)
             self.sheets.append(self.sheet)
             self.row, self.rows_alike, self.column = 0, 1, 0
         elif self.sheet is None:
             return
         elif kind == "table-column":
-            count = self._read_count(facts, "number-columns-repeated", MAX_COLUMNS)
-            if _is_hidden(facts):
+            count = self._read_count(attributes, "number-columns-repeated", MAX_COLUMNS)
+            if _is_hidden(attributes):
                 add_hidden_range(self.sheet.hidden_columns, self.column, self.column + count - 1)
             self.column += count
         elif kind == "table-row":
             self.row += self.rows_alike
-            self.rows_alike = self._read_count(facts, "number-rows-repeated", MAX_ROWS)
-            if _is_hidden(facts):
+            self.rows_alike = self._read_count(attributes, "number-rows-repeated", MAX_ROWS)
+            if _is_hidden(attributes):
                 add_hidden_range(self.sheet.hidden_rows, self.row, self.row + self.rows_alike - 1)
             self.column, self.cells, self.odd = 0, {}, {}
         elif kind in ("table-cell", "covered-table-cell"):
-            self.facts, self.is_filled = facts, False
+            self.facts, self.is_filled = attributes, False
             self.parts.clear()
 
-    def _start_text_element(self, kind: str, facts: dict[str, str]) -> None:
+    def _start_text_element(self, kind: str, attributes: dict[str, str]) -> None:
         if kind == "p":
             if self.is_filled:
                 self.parts.append("\n")
             self.is_text = self.is_filled = True
         elif self.is_text and kind == "s":
-            count = facts.get(f"{_TEXT} c", "1")
+            count = attributes.get(f"{_TEXT} c", "1")
             self.parts.append(" " * (int(count) if re.fullmatch("[0-9]{1,3}", count) else 1))
         elif self.is_text and kind in ("tab", "line-break"):
             self.parts.append("\t" if kind == "tab" else "\n")
@@ -206,8 +208,8 @@ class _Scanner:
             return facts.get(_VALUES[kind], "").removesuffix("T00:00:00").replace("T", " "), DATE
         return text or facts.get(f"{_OFFICE} string-value", ""), ""
 
-    def _read_count(self, facts: dict[str, str], name: str, max_value: int) -> int:
-        number = parse_whole_number(facts.get(f"{_TABLE} {name}", "1"), max_value)
+    def _read_count(self, attributes: dict[str, str], name: str, max_value: int) -> int:
+        number = parse_whole_number(attributes.get(f"{_TABLE} {name}", "1"), max_value)
         if number is None:
             raise self._build_damaged_error()
         return number
@@ -220,7 +222,7 @@ class _Scanner:
 
 
 def _format_number(value: str, shown_text: str) -> str:
-    """Return a number as displayed if the text has only digits, such as 007 or 1.0.
+    """Return the displayed text of a number if it is only digits and a point, such as 007 or 1.0.
 
     Otherwise, return the number in plain form.
     """
@@ -230,5 +232,5 @@ def _format_number(value: str, shown_text: str) -> str:
     return format_plain_number(value)
 
 
-def _is_hidden(facts: dict[str, str]) -> bool:
-    return facts.get(f"{_TABLE} visibility", "visible") != "visible"
+def _is_hidden(attributes: dict[str, str]) -> bool:
+    return attributes.get(f"{_TABLE} visibility", "visible") != "visible"

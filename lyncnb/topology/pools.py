@@ -29,12 +29,12 @@ def get_pool_sort_key(pool: Pool) -> tuple[str, int, str]:
     return pool.site, map_role_positions()[pool.role], pool.fqdn
 
 
-def merge_pools(pools: list[Pool], new: Sequence[Pool]) -> list[Pool]:
+def merge_pools(pools: list[Pool], new_pools: Sequence[Pool]) -> list[Pool]:
     """Insert new pools into a sorted sequence of pools."""
-    if len(new) > len(pools) // 10:
-        return sorted([*pools, *new], key=get_pool_sort_key)
+    if len(new_pools) > len(pools) // 10:
+        return sorted([*pools, *new_pools], key=get_pool_sort_key)
     sorted_pools = list(pools)
-    for pool in new:
+    for pool in new_pools:
         bisect.insort(sorted_pools, pool, key=get_pool_sort_key)
     return sorted_pools
 
@@ -105,7 +105,7 @@ class _Gatherer:
         """Add all pools with this FQDN: one pool, or one for each collocated role."""
         first, last, size = row_indices[0], row_indices[-1], len(row_indices)
         common = self.common[first]
-        # In nearly all tables, the rows of a pool are sorted and follow each other.
+        # In nearly all tables, the rows of a pool are sorted and adjacent.
         run = range(first, first + size)
         if last == run[-1] and row_indices == [*run]:
             members = tuple(self.computers[first : last + 1])
@@ -151,25 +151,23 @@ class _Gatherer:
         }
         return _create_objects(Pool, len(fqdns), {**defaults, **main_columns, **columns})
 
-    def _convert_values(self, columns: Column, texts: Sequence[str]) -> Iterable[object]:
+    def _convert_values(self, column: Column, texts: Sequence[str]) -> Iterable[object]:
         """Convert the texts in a column to values. A blank text means the default of the field."""
-        default = Pool.__dataclass_fields__[columns.name].default
-        if columns.name not in self.cells.values:  # Names need no conversion.
+        default = Pool.__dataclass_fields__[column.name].default
+        if column.name not in self.cells.values:  # Names need no conversion.
             return [text or default for text in texts]
-        return map({**self.cells.values[columns.name], "": default}.__getitem__, texts)
+        return map({**self.cells.values[column.name], "": default}.__getitem__, texts)
 
-    def _collect_names(
-        self, columns: Column, texts: Sequence[str]
-    ) -> Iterable[tuple[DnsName, ...]]:
+    def _collect_names(self, column: Column, texts: Sequence[str]) -> Iterable[tuple[DnsName, ...]]:
         """Return the names of each pool in a column that has no field in the class ``Pool``."""
-        values: Mapping[str, Any] = self.cells.values.get(columns.name, {})
-        names = values if columns.is_list else {text: (text,) for text in texts}
+        values: Mapping[str, Any] = self.cells.values.get(column.name, {})
+        names = values if column.is_list else {text: (text,) for text in texts}
         return map({**names, "": ()}.__getitem__, texts)
 
     def _collect_flags(
         self, roles: Sequence[str], texts: Sequence[Sequence[str]]
     ) -> Iterable[frozenset[str]]:
-        """Return for each pool the flags that are set and that its role uses."""
+        """For each pool, return the flags that are set and that its role uses."""
         switches = [facts.name for facts in self.shared if facts.kind == "bool"]
         flag_texts = [column for facts, column in zip(self.shared, texts) if facts.kind == "bool"]
         keys = list(zip(roles, *flag_texts))
@@ -378,7 +376,7 @@ def derive_sip_domains(cells: Cells, report: Report) -> tuple[DnsName, ...]:
     if not domains and not is_reported:
         report.problem(
             "the table contains no SIP domains",
-            "enter all SIP domains in one row, with the default domain first, e.g. "
+            "enter all SIP domains in one row, with the default domain first, for example "
             "contoso.com;fabrikam.com",
             column="sip_domains",
         )

@@ -41,7 +41,7 @@ class Area:
 
 
 class NoTable(Exception):
-    """The exception that stops reading a sheet that is not a table of servers."""
+    """The exception that is raised if a sheet is not a table of servers."""
 
 
 @dataclass(slots=True)
@@ -100,12 +100,12 @@ class Sheet:
             raise build_too_many_error(source)
 
 
-def add_hidden_range(hidden: list[tuple[int, int]], first: int, last: int) -> None:
+def add_hidden_range(hidden_ranges: list[tuple[int, int]], first: int, last: int) -> None:
     """Add hidden rows or columns to an ordered list of ranges, and merge adjacent ranges."""
-    if hidden and first <= hidden[-1][1] + 1:
-        hidden[-1] = (hidden[-1][0], max(last, hidden[-1][1]))
+    if hidden_ranges and first <= hidden_ranges[-1][1] + 1:
+        hidden_ranges[-1] = (hidden_ranges[-1][0], max(last, hidden_ranges[-1][1]))
     else:
-        hidden.append((first, last))
+        hidden_ranges.append((first, last))
 
 
 def build_too_many_error(source: str) -> TopologyError:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..base.dns_name import INTERNATIONAL
 from ..base.pasted_text import INVISIBLE, shown
-from ..base.shown.tables import count_of, join_first
+from ..base.shown.tables import format_count, join_first_texts
 from ..errors import Problem, TopologyError
 from .columns import find_column_names, get_example_server, list_topology_columns
 
@@ -94,7 +94,7 @@ class TextsBuilder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """The place of a table in a workbook: the sheet, the heading row, and the column letters."""
+    """The location of a table in a workbook: the sheet, the heading row, and the column letters."""
 
     sheet: str
     heading_row: int
@@ -247,7 +247,7 @@ def _remove_example(
 def raise_problems(source: str, problems: Iterable[Problem]) -> None:
     """Raise an error that lists all problems in a table, sorted by row."""
     ordered = tuple(dict.fromkeys(sorted(problems, key=lambda problem: problem.row)))
-    count = count_of(len(ordered), "problem")
+    count = format_count(len(ordered), "problem")
     raise TopologyError(f'lyncnb cannot use "{source}": {count}', problems=ordered)
 
 
@@ -289,7 +289,7 @@ def _check_headings(
                 hint="keep only one of the columns, or change a heading",
             )
         first.setdefault(name, heading)
-    headings_text = join_first([*map(shown, headings)], len(headings)) or "none"
+    headings_text = join_first_texts([*map(shown, headings)], len(headings)) or "none"
     for facts in list_topology_columns():
         if facts.required and facts.name not in first:
             yield Problem(

@@ -13,7 +13,7 @@ from ..base.dns_name import DnsName
 from ..base.garbage_collection import pause_garbage_collection
 from ..base.pasted_text import shown
 from ..base.shown.frames import ConvertibleToPandas, DataFrame
-from ..base.shown.tables import ROWS_SHOWN, Table, count_of, rows_to_html, to_frame
+from ..base.shown.tables import ROWS_SHOWN, Table, format_count, rows_to_html, to_frame
 from . import edits
 from .cells import Cells, Report, read_cells
 from .columns import list_topology_columns
@@ -130,7 +130,11 @@ class Topology(Table):
         edits.replace_texts(columns, rows, changes)
         touched = {name for texts in changes.values() for name in texts}
         return self._update_parts(
-            columns, rows, removed=set(changes), new=set(changes), changed_columns=touched
+            columns,
+            rows,
+            removed_indices=set(changes),
+            added_indices=set(changes),
+            changed_columns=touched,
         )
 
     def with_rows(
@@ -168,8 +172,8 @@ class Topology(Table):
         return self._update_parts(
             columns,
             rows,
-            removed={*remove, *heirs},
-            new={*(moved[heir] for heir in heirs), *range(len(moved), len(rows))},
+            removed_indices={*remove, *heirs},
+            added_indices={*(moved[heir] for heir in heirs), *range(len(moved), len(rows))},
             changed_columns=set(columns),
             new_indices=moved,
         )
@@ -220,22 +224,30 @@ class Topology(Table):
         columns: tuple[str, ...],
         rows: list[tuple[str, ...]],
         *,
-        removed: Set[int],
-        new: Set[int],
+        removed_indices: Set[int],
+        added_indices: Set[int],
         changed_columns: Set[str],
         new_indices: Mapping[int, int] | None = None,
     ) -> Topology:
         """Recreate the pools and sites that an edit affects."""
         report = Report(self.source)
         # In a topology document, a name may have no domain. The user adds the domain later.
-        single = edits.has_single_label(self.columns, (self.cells[index] for index in removed))
-        changed = edits.build_table(columns, rows, sorted(new), single_labels=single)
-        fresh = read_cells(changed, report, sites=edits.find_remaining_sites(self.pools, removed))
+        single = edits.has_single_label(
+            self.columns, (self.cells[index] for index in removed_indices)
+        )
+        changed = edits.build_table(columns, rows, sorted(added_indices), single_labels=single)
+        fresh = read_cells(
+            changed, report, sites=edits.find_remaining_sites(self.pools, removed_indices)
+        )
         _report_missing_names(fresh, report)
-        report.raise_if_any()  # All further steps need complete rows.
-        for index, row in zip(sorted(new), fresh.list_rows()):
+        report.raise_any_problems()  # All further steps need complete rows.
+        for index, row in zip(sorted(added_indices), fresh.list_rows()):
             rows[index] = row
-        names = {*edits.list_pools_of_rows(self.columns, (self.cells[index] for index in removed))}
+        names = {
+            *edits.list_pools_of_rows(
+                self.columns, (self.cells[index] for index in removed_indices)
+            )
+        }
         names.update(list_pool_names(fresh))
         remaining_pools = [pool for pool in self.pools if pool.fqdn not in names]
         before = [pool for pool in self.pools if pool.fqdn in names]
@@ -243,14 +255,14 @@ class Topology(Table):
             remaining_pools = [edits.move_pool(pool, new_indices) for pool in remaining_pools]
             before = [edits.move_pool(pool, new_indices) for pool in before]
         members = {computer.row for pool in before for computer in pool.computers}
-        affected = sorted((members | new) - {-1})
+        affected = sorted((members | added_indices) - {-1})
         # Convert only the rows of the affected pools. The cells of new rows are already available.
-        if len(affected) == len(new):
+        if len(affected) == len(added_indices):
             cells = replace(fresh, indices=affected)
         else:
             single = edits.has_single_label(columns, (rows[index] for index in affected))
             affected_table = edits.build_table(columns, rows, affected, single_labels=single)
-            cells = read_cells(affected_table, Report(""), indices=affected)
+            cells = read_cells(affected_table, Report(""), row_indices=affected)
         pools = edits.reuse_equal_objects(derive_pools(cells, report), before)
         if changed_columns & {"server_fqdn", "role", "pool_fqdn"}:
             check_servers(edits.list_server_rows(cells, remaining_pools), report)
@@ -263,7 +275,7 @@ class Topology(Table):
             derived = derive_sites(shared, _find_row_sites(shared, remaining_pools), report)
             sites = tuple(edits.reuse_equal_objects(derived, self.sites))
             domains = derive_sip_domains(shared, report)
-        report.raise_if_any()
+        report.raise_any_problems()
         return replace(
             self,
             sip_domains=domains,
@@ -330,8 +342,8 @@ class Topology(Table):
         # A pool without a site, such as a reverse proxy, serves all sites.
         site_count = sum(bool(site.name) for site in self.sites) or 1
         return (
-            f"{self.source}: {count_of(len(self.cells), 'row')}, "
-            f"{count_of(len(self.pools), 'pool')}, {count_of(site_count, 'site')}, "
+            f"{self.source}: {format_count(len(self.cells), 'row')}, "
+            f"{format_count(len(self.pools), 'pool')}, {format_count(site_count, 'site')}, "
             f"SIP domains {', '.join(self.sip_domains)}"
         )
 
@@ -441,7 +453,7 @@ def _derive_topology(table: SourceTable) -> Topology:
         )
     sites = derive_sites(cells, _find_row_sites(cells, pools), report)
     domains = derive_sip_domains(cells, report)
-    report.raise_if_any()
+    report.raise_any_problems()
     return Topology(
         source=table.source,
         sip_domains=domains,

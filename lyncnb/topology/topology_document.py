@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..base.pasted_text import shown
 from ..base.records import RecordReader, make_named_field
-from ..base.shown.tables import join_first
+from ..base.shown.tables import join_first_texts
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import Problem, RulesError, TopologyError
 from .columns import get_column
@@ -34,7 +34,7 @@ class _Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ServiceMeaning:
-    """The server role of certain services in a topology document, or why they are omitted."""
+    """The role that services in a topology document represent, or why they are omitted."""
 
     names: tuple[str, ...]
     role: str = ""
@@ -181,8 +181,8 @@ _COLUMNS = (
     *("webconf_edge_fqdn", "av_edge_fqdn", "extra_san"),
 )
 _ALWAYS = 5  # The number of columns, counted from the first one, that the table always contains.
-#: The columns for the names in the settings of a pool's web services, and for the names of an Edge
-#: pool by the component that listens on the port.
+#: The columns for the names in a pool's web services settings, by element, and for the names of an
+#: Edge pool, by the component that listens on the port.
 _WEB_NAMES = {"ExternalSettings": "web_external_fqdn", "InternalSettings": "web_internal_fqdn"}
 _EDGE_PORTS = {
     "urn:component:AccessEdge": "access_edge_fqdn",
@@ -272,7 +272,7 @@ def _find_sip_domains(topology: Element) -> list[str]:
 
 
 def _find_simple_urls(
-    elements: Iterable[Element], site: str, order: Sequence[str]
+    elements: Iterable[Element], site: str, sip_domains: Sequence[str]
 ) -> dict[str, str]:
     """Return the simple URLs of a site, or of all sites, by table column.
 
@@ -288,7 +288,9 @@ def _find_simple_urls(
         # contains the URLs of all sites.
         _, _, whose = url.get("Identity").partition("Site:")
         if name and active and whose == site:
-            urls[name].append((order.index(domain) if domain in order else len(order), active))
+            urls[name].append(
+                (sip_domains.index(domain) if domain in sip_domains else len(sip_domains), active)
+            )
     return {
         name: ";".join(
             dict.fromkeys(active for _, active in sorted(elements, key=lambda entry: entry[0]))
@@ -421,11 +423,11 @@ def _has_no_row(role_entry: _ServiceMeaning, cluster: _Cluster, roles: tuple[str
 
 
 def _join_names(names: Iterable[str]) -> str:
-    return join_first([shown(name[:253]) for name in dict.fromkeys(names)], 3)
+    return join_first_texts([shown(name[:253]) for name in dict.fromkeys(names)], 3)
 
 
 def _list_questions(rows: list[dict[str, str]], columns: Iterable[str]) -> Iterator[str]:
-    """Yield the questions that users must answer, because documents do not contain the facts."""
+    """Yield the questions for the user that no topology document answers."""
     roles = {row["role"] for row in rows}
     for question in _load_meanings().questions:
         is_asked = not question.roles or not roles.isdisjoint(question.roles)

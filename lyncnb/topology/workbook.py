@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..base.disk.zip_file import Archive, BadArchive
-from ..base.pasted_text import shown, visible
+from ..base.pasted_text import show_invisible_characters, shown
 from ..base.shown.spreadsheets import convert_to_letters
-from ..base.shown.tables import join_first
+from ..base.shown.tables import join_first_texts
 from ..errors import Problem, TopologyError
 from .columns import find_column_names, list_topology_columns
 from .excel_sheets import read_excel_sheets
@@ -172,7 +172,7 @@ def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str
 
 
 def _find_most_likely_sheet(sheets: Sequence[Sheet]) -> Sheet:
-    """Return the sheet with the most known headings. An error then lists its missing headings."""
+    """Return the sheet with the most known headings, so that an error can list the missing ones."""
     candidates = [
         (count_known_headings(cells)[0], not sheet.is_hidden, -index, -row)
         for index, sheet in enumerate(sheets)
@@ -184,7 +184,7 @@ def _find_most_likely_sheet(sheets: Sequence[Sheet]) -> Sheet:
 
 
 def _join_sheet_names(sheets: Sequence[Sheet]) -> str:
-    return join_first([shown(sheet.name) for sheet in sheets], _LISTED)
+    return join_first_texts([shown(sheet.name) for sheet in sheets], _LISTED)
 
 
 # --- The following functions convert a sheet to a table.
@@ -235,9 +235,9 @@ class _Sheet:
             raise build_too_many_error(self.source)
         headings = [heading.get(column, "") for column in columns]
         names = dict(zip(columns, find_column_names(headings)))
-        self._fill_merged(rows, names)
+        self._fill_merged_cells(rows, names)
         self._report_problem_cells(rows, names)
-        self._report_hidden(rows, names)
+        self._report_hidden_ranges(rows, names)
         if any(row < sheet.heading_row for row in sheet.rows):
             self.notes.append(
                 f"the headings are in row {sheet.heading_row:,}; lyncnb ignored the rows above "
@@ -254,13 +254,13 @@ class _Sheet:
             notes=tuple(_make_note(text) for text in self.notes),
             problems=tuple(self.problems),
             grid=Grid(
-                sheet=visible(sheet.name),
+                sheet=show_invisible_characters(sheet.name),
                 heading_row=sheet.heading_row,
                 letters=tuple(map(convert_to_letters, columns)),
             ),
         )
 
-    def _fill_merged(self, rows: Sequence[int], names: dict[int, str]) -> None:
+    def _fill_merged_cells(self, rows: Sequence[int], names: dict[int, str]) -> None:
         """Copy the value of a merged cell to all rows of the merged area."""
         # The last row of the merged area in each column.
         last_rows: dict[int, int] = {}
@@ -281,14 +281,14 @@ class _Sheet:
             areas.append(_format_area(area))
         if areas:
             self.notes.append(
-                f"lyncnb used the value in the merged cells {join_first(areas, _LISTED)} "
+                f"lyncnb used the value in the merged cells {join_first_texts(areas, _LISTED)} "
                 "for each of the rows"
             )
 
-    def _copy_down(self, area: Area, covered: Sequence[int], value: str) -> None:
+    def _copy_down(self, area: Area, covered_rows: Sequence[int], value: str) -> None:
         sheet, column = self.sheet, area.first_column
         oddity = sheet.odd.get((area.first_row, column), "")
-        for row in covered:
+        for row in covered_rows:
             sheet.rows[row] = {**sheet.rows[row], column: value}
             if oddity:
                 sheet.mark_cell(self.source, row, column, oddity)
@@ -297,7 +297,7 @@ class _Sheet:
         self.problems.append(
             Problem(
                 file=self.source,
-                sheet=visible(self.sheet.name),
+                sheet=show_invisible_characters(self.sheet.name),
                 cell=_format_area(area),
                 row=area.first_row,
                 column=column,
@@ -323,19 +323,19 @@ class _Sheet:
                 self.problems.append(
                     Problem(
                         file=self.source,
-                        sheet=visible(self.sheet.name),
+                        sheet=show_invisible_characters(self.sheet.name),
                         cell=f"{convert_to_letters(column)}{row}",
                         row=row,
                         column=name,
                         value=value,
-                        message=message.format(value=visible(value[:80])),
+                        message=message.format(value=show_invisible_characters(value[:80])),
                         hint=hint,
                     )
                 )
             if name in known or oddity == NO_RESULT:
                 self.sheet.rows[row] = {**self.sheet.rows[row], column: ""}
 
-    def _report_hidden(self, rows: Sequence[int], names: dict[int, str]) -> None:
+    def _report_hidden_ranges(self, rows: Sequence[int], names: dict[int, str]) -> None:
         hidden = [
             (rows[start], rows[end - 1])
             for first, last in self.sheet.hidden_rows
@@ -348,19 +348,20 @@ class _Sheet:
             )
         unseen = {c for first, last in self.sheet.hidden_columns for c in range(first, last + 1)}
         columns = [
-            f"{convert_to_letters(column)} ({visible(name)})"
+            f"{convert_to_letters(column)} ({show_invisible_characters(name)})"
             for column, name in names.items()
             if column in unseen
         ]
         if columns:
             columns_text = "column" if len(columns) == 1 else "columns"
             self.notes.append(
-                f"lyncnb also read the hidden {columns_text} {join_first(columns, len(columns))}"
+                f"lyncnb also read the hidden {columns_text} "
+                f"{join_first_texts(columns, len(columns))}"
             )
 
 
 def _format_number_ranges(runs: Sequence[tuple[int, int]]) -> str:
-    return join_first([str(a) if a == b else f"{a} to {b}" for a, b in runs], _LISTED)
+    return join_first_texts([str(a) if a == b else f"{a} to {b}" for a, b in runs], _LISTED)
 
 
 def _format_area(area: Area) -> str:

@@ -14,7 +14,8 @@ from xml.parsers import expat
 from ..base.pasted_text import shown
 from ..errors import TopologyError
 
-#: The size in bytes from which a document is rejected. A document with 5,000 servers is about 4 MB.
+#: The size in bytes at which lyncnb rejects a document. A document with 5,000 servers is about 4
+#: MB.
 MAX_BYTES = 32_000_000
 _MAX_ELEMENTS = 400_000
 _MAX_DEPTH = 64
@@ -169,7 +170,7 @@ def scan_xml(
     text: Callable[[str], None],
     max_elements: int = MAX_SCANNED,
 ) -> None:
-    """Parse XML as a stream if it is too large for a tree, such as a part of a workbook.
+    """Parse XML as a stream, for XML that is too large for a tree, such as a part of a workbook.
 
     Parameters
     ----------

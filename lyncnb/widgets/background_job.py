@@ -65,7 +65,7 @@ class Job(Generic[Result]):
 
     def __init__(self, tell: Callable[[JobState], object]):
         self._tell = tell
-        # The lock protects the state of the job and the calls of ``tell``. It is reentrant, because
+        # The lock protects the state of the job and the calls to ``tell``. It is reentrant, because
         # these calls may read the state.
         self._lock = threading.RLock()
         self._stop = threading.Event()

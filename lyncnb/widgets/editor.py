@@ -42,13 +42,13 @@ class EditorView(Panel):
         # user pauses.
         self._is_followed = False
         shown_plans = PlansShown(editor.state)
-        stop = editor.follow(lambda _: shown_plans.record_state(editor.state))
+        stop = editor.register_callback(lambda _: shown_plans.record_state(editor.state))
         channel = EditorChannel(editor, scenarios)
         channel.older_cells = lambda: [
             cell for cell in shown_plans.list_older_cells(editor) if cell not in list_panel_cells()
         ]
         super().__init__(channel)
-        channel.at_end += (stop, editor.follow(lambda _: self._follow_plan()))
+        channel.at_end += (stop, editor.register_callback(lambda _: self._follow_plan()))
 
     @traitlets.default("overview")
     def _build_first_overview(self) -> dict[str, int | str]:
@@ -114,7 +114,7 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         return EditorView(self, self.scenarios)
 
     def keep_drafts(self, editor_id: str) -> None:
-        """Start to keep unsaved edits as drafts, if a person uses the notebook.
+        """If a person uses the notebook, start keeping unsaved edits as drafts.
 
         Parameters
         ----------

@@ -18,7 +18,7 @@ from weakref import WeakMethod
 
 from IPython.core.getipython import get_ipython
 
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from ..errors import LyncnbError
 from .editing.choices import list_change_rows
 from .editing.draft import State
@@ -102,7 +102,7 @@ def _call_after_changes() -> None:
             method()
 
 
-def find_cells_that_depend_on(displayed: object) -> list[int]:
+def find_cells_that_depend_on(displayed_object: object) -> list[int]:
     """Return the execution counts of the notebook cells that depend on an object, in order."""
     shell = get_ipython()
     if shell is None:
@@ -110,7 +110,7 @@ def find_cells_that_depend_on(displayed: object) -> list[int]:
     names = {
         name
         for name, value in shell.user_ns.items()
-        if value is displayed and not name.startswith("_")
+        if value is displayed_object and not name.startswith("_")
     }
     return find_dependent_cells(shell.user_ns.get("In", ()), names)
 
@@ -174,12 +174,12 @@ class PlansShown:
             self._since.pop()
         self._since.append((count, state))
 
-    def list_older_cells(self, displayed: object) -> list[int]:
+    def list_older_cells(self, displayed_object: object) -> list[int]:
         """Return the execution counts of the cells that show an earlier state of the editor."""
         now = self._since[-1][1]
         return [
             count
-            for count in find_cells_that_depend_on(displayed)
+            for count in find_cells_that_depend_on(displayed_object)
             if not _is_same_plan(self._find_state(count), now)
         ]
 
@@ -187,10 +187,10 @@ class PlansShown:
         return [state for since, state in self._since if since <= count][-1]
 
 
-def _is_same_plan(state: State, other: State) -> bool:
+def _is_same_plan(state: State, other_state: State) -> bool:
     # States are compared by identity, because comparing 100,000 rows would be slow. Undo restores
     # the same topology object, so its identity is sufficient.
-    return state.topology is other.topology and state.options == other.options
+    return state.topology is other_state.topology and state.options == other_state.options
 
 
 # When a user selects "Run All", the cell creates a new editor from the file, and unsaved edits
@@ -221,7 +221,7 @@ def restore_edits(editor: PlanEditing) -> list[str]:
     earlier, _shown[key] = _shown.get(key), editor
     if earlier is None or earlier is editor or not earlier.has_changes or editor.has_changes:
         return []
-    count = count_of(len(list_change_rows(earlier.loaded, earlier.state)), "change")
+    count = format_count(len(list_change_rows(earlier.loaded, earlier.state)), "change")
     source = PurePath(editor.topology.source).name
     try:
         is_same_file = editor.repeat_changes_of(earlier)

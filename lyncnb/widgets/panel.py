@@ -75,7 +75,7 @@ class Panel(anywidget.AnyWidget):
         words = {"text/plain": text, "text/html": tables.format_paragraph(text)}
         display({**bundle, **words}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
         form = _build_mime_bundle(*self.channel.make_first_output())
-        self._set_shown(form)
+        self._record_shown_output(form)
         self.channel.forget_page_id()
         self._handle = display(form, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         self.channel.prepare_content()
@@ -98,10 +98,10 @@ class Panel(anywidget.AnyWidget):
         if self.channel.is_reloaded:
             self._record_outdated_output(self._shown, form["text/html"])
         elif form["text/html"] != self._shown:
-            self._set_shown(form)
+            self._record_shown_output(form)
             self._handle.update(form, raw=True)  # type: ignore[no-untyped-call]
 
-    def _set_shown(self, form: Mapping[str, str]) -> None:
+    def _record_shown_output(self, form: Mapping[str, str]) -> None:
         self._shown = form["text/html"]
         self._record_outdated_output(self._shown, self._shown)
 

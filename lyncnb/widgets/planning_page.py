@@ -1,4 +1,4 @@
-"""Define ``PlanningPage``, which plans a table and writes requests on one page, without a notebook.
+"""Define ``PlanningPage``: one page that plans certificates and writes requests.
 
 ``lyncnb dash`` serves the page. The editor with its tables and pictures, and the request
 panel show the same plan.
@@ -79,7 +79,7 @@ class PlanningPage:
         self.request: RequestPanel | None = None
 
     def open(self, source: str | bytes, folder: str) -> None:
-        """Plan a table and show its panels on the planning page, in place of the previous panels.
+        """Plan the certificates for a table, and replace the panels on the planning page.
 
         Parameters
         ----------

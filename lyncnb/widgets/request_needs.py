@@ -14,7 +14,7 @@ from ..authorities.handover import Handover
 from ..authorities.next_steps import find_stage
 from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..authorities.status import FolderStatus, RequestStatus
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from ..deploy.server_steps import DeploymentSteps
 from ..rules.returned_rules import is_acceptable, list_returned_checks
 from .messages import NextStep, Refusal
@@ -24,20 +24,20 @@ _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 
 def describe_refusals(
-    issued: IssuedCertificates, requests: Iterable[RequestStatus]
+    issued_certificates: IssuedCertificates, requests: Iterable[RequestStatus]
 ) -> dict[str, Refusal]:
     """Describe the most recently rejected certificate of each request, by request ID.
 
     Parameters
     ----------
-    issued : IssuedCertificates
+    issued_certificates : IssuedCertificates
         The recorded certificates.
     requests : iterable of RequestStatus
         The requests. Requests without a refused certificate are left out.
     """
     attempts: dict[str, list[IssuedCertificate]] = {}
-    faulty = filter(attrgetter("has_faults"), issued.certificates)
-    for certificate in (*faulty, *issued.refused):
+    faulty = filter(attrgetter("has_faults"), issued_certificates.certificates)
+    for certificate in (*faulty, *issued_certificates.refused):
         attempts.setdefault(certificate.request_id, []).append(certificate)
     described = {}
     for request in requests:
@@ -126,10 +126,12 @@ def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
     rows = status.shown
     stages = Counter(map(find_stage, rows))
     refused_rows = [row for row in rows if row.refused and row.state in _WITHOUT_GOOD_ONE]
-    faulty = count_of(len(refused_rows), "certificate")
+    faulty = format_count(len(refused_rows), "certificate")
     waits = [row.id for row in refused_rows if find_stage(row) == "waiting"]
     if status.problems:
-        return _build_step(f"Check {count_of(len(status.problems), 'file')} in the folder.", "look")
+        return _build_step(
+            f"Check {format_count(len(status.problems), 'file')} in the folder.", "look"
+        )
     if any(row.revoke for row in rows):
         return _build_step(status.next_steps[0], "")
     if due := [row for row in rows if _is_due(row) and not row.under_way]:
@@ -142,10 +144,12 @@ def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
             f"When the CA has issued {faulty} again, match the new certificates.", "receive"
         )
     if number := stages["planned"]:
-        words = f"To write {count_of(number, 'missing request')}, use the request panel."
+        words = f"To write {format_count(number, 'missing request')}, use the request panel."
         return _build_step(words, "")
     if number := stages["issued"]:
-        return _build_step(f"Package {count_of(number, 'certificate')} for the servers.", "package")
+        return _build_step(
+            f"Package {format_count(number, 'certificate')} for the servers.", "package"
+        )
     if stages["waiting"] and isinstance(last_result, Handover):
         words = (
             f"Send {last_result.path.name} to the CA. When the CA returns certificates, "
@@ -153,7 +157,7 @@ def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
         )
         return _build_step(words, "receive")
     if number := stages["waiting"]:
-        return _build_step(f"Package {count_of(number, 'request')} for the CA.", "handover")
+        return _build_step(f"Package {format_count(number, 'request')} for the CA.", "handover")
     if stages["packaged"] and isinstance(last_result, DeploymentSteps):
         return _build_step(status.next_steps[-1], "deployed")
     if stages["packaged"]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ..base.records import Text
 from ..base.shown import tables
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from ..checks.check_plan import choose_evaluation_date
 from ..errors import LyncnbError, PassphraseError
 from ..guide.what_you_can_do import list_help_rows
@@ -53,7 +53,7 @@ class RequestChannel(Channel[RequestToPage]):
         super().__init__(answers, f"Current state of the requests in the folder {panel.folder}:")
         panel.on_change = self.send_progress
         if panel.editor is not None:
-            self.at_end.append(panel.editor.follow(lambda _: self.send_changed_plan()))
+            self.at_end.append(panel.editor.register_callback(lambda _: self.send_changed_plan()))
 
     def make_static_output(self) -> tuple[str, str, bool]:
         """Return the panel's content as HTML and text, and whether a result is shown.
@@ -82,8 +82,8 @@ class RequestChannel(Channel[RequestToPage]):
         groups = build_finding_items(
             panel.findings,
             panel.plan,
-            accepted=accepted,
-            limits=limits,
+            acceptance_reasons=accepted,
+            acceptance_limits=limits,
             expired_codes={
                 code for code in limits if is_acceptance_expired(code, panel.plan.options, day=day)
             },
@@ -105,7 +105,7 @@ class RequestChannel(Channel[RequestToPage]):
             "notes": [],
             "ready": False,
             "plan": format_totals(panel.plan, panel.findings),
-            "label": f"Write {count_of(len(panel.plan.certificates), 'request')}",
+            "label": f"Write {format_count(len(panel.plan.certificates), 'request')}",
             "words": "lyncnb is writing requests.",
         }
         if panel.unaccepted:
@@ -194,7 +194,7 @@ class RequestChannel(Channel[RequestToPage]):
             {
                 "type": "scripts",
                 "words": f"The folder {os.path.join(panel.folder, 'steps')} now contains "
-                f"{count_of(len(steps.servers), 'script')}, and requests.html, which "
+                f"{format_count(len(steps.servers), 'script')}, and requests.html, which "
                 "explains how to run the scripts. To import the resulting requests, use "
                 f"lyncnb receive {panel.folder} --request.",
                 "notes": [
@@ -213,7 +213,7 @@ def _add_preview(message: Look, bundle: RequestBundle, recovery: Sequence[str]) 
     """
     changes = [change for change in bundle.changes if change.action != "kept"]
     counts = ", ".join(f"{number:,} {action}" for action, number in bundle.counts().items())
-    planned = count_of(len(bundle.requests), "request")
+    planned = format_count(len(bundle.requests), "request")
     known = {key.fingerprint for key in bundle.manifest.recovery}
     message["ready"] = not bundle.is_quiet or not known.issuperset(recovery)
     if changes:

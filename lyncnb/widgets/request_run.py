@@ -15,7 +15,7 @@ from IPython.display import DisplayHandle, display
 from ..authorities.summary_files import build_folder_summary
 from ..base.disk.file_names import make_relative_path
 from ..base.shown import frames, tables
-from ..base.shown.tables import count_of
+from ..base.shown.tables import format_count
 from ..checks.check_plan import check_plan, choose_evaluation_date
 from ..deploy.request_scripts import request_scripts, write_request_scripts
 from ..deploy.server_steps import DeploymentSteps
@@ -291,7 +291,7 @@ class RequestRun:
     def start(
         self,
         passphrase: Secret | str,
-        again: Secret | str | None = None,
+        repeated_passphrase: Secret | str | None = None,
         *,
         replaces: bool = False,
     ) -> None:
@@ -301,7 +301,7 @@ class RequestRun:
         ----------
         passphrase : Secret or str
             The folder's passphrase, at least 12 characters.
-        again : Secret or str, optional
+        repeated_passphrase : Secret or str, optional
             The same passphrase, if a user entered it twice.
         replaces : bool, optional
             Whether requests of another deployment in the folder may be retired.
@@ -317,7 +317,7 @@ class RequestRun:
             If a run is in progress.
         """
         secret = check_passphrase(passphrase)
-        if again is not None and check_passphrase(again) != secret:
+        if repeated_passphrase is not None and check_passphrase(repeated_passphrase) != secret:
             raise PassphraseError("the two passphrases are different", hint="enter both again")
         if not replaces:
             self._refuse_other_deployment()
@@ -441,7 +441,7 @@ class RequestRun:
 
     def __repr__(self) -> str:
         name = type(self).__name__
-        count = count_of(len(self.plan.certificates), "certificate")
+        count = format_count(len(self.plan.certificates), "certificate")
         return f"{name}({count}, {str(self.folder)!r})"
 
 

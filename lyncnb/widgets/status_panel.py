@@ -11,7 +11,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from ..authorities.certificates_on_record import load_issued
+from ..authorities.certificates_on_record import load_issued_certificates
 from ..authorities.handover import hand_over
 from ..authorities.import_certificates import receive
 from ..authorities.read_plan import build_folder_origin, recreate_plan
@@ -20,7 +20,7 @@ from ..authorities.returned.issued import IssuedCertificates
 from ..authorities.status import FolderStatus, RequestStatus, folder_status
 from ..authorities.summary_files import build_folder_summary
 from ..authorities.survey.as_is import AS_IS_FILE
-from ..base.disk.outputs import check_output, write_output
+from ..base.disk.outputs import check_output_path, write_output
 from ..base.records import Text
 from ..base.shown import frames, tables
 from ..base.shown.origin import mark_origin
@@ -226,7 +226,7 @@ class FolderWork:
         `seen` is the file, as from ``lyncnb probe --save``. `zone` and `hosts` are as for
         :func:`lyncnb.probe`.
         """
-        check_output(seen, AS_IS_FILE)
+        check_output_path(seen, AS_IS_FILE)
         plan = self._load_plan()
 
         def run_probe(report: Report, stop: threading.Event) -> Any:
@@ -287,7 +287,7 @@ class FolderWork:
         return self.result
 
     def _match_certificates(self) -> Any:
-        return load_issued(open_requests(self.folder), today=self.today)
+        return load_issued_certificates(open_requests(self.folder), today=self.today)
 
     def _start_step(self, work: Callable[[Report], Any]) -> None:
         def run_step(report: Report, _: threading.Event) -> Any:
@@ -395,7 +395,9 @@ class StatusChannel(Channel[StatusToPage]):
         self._shown_time = 0  # The time at which the displayed manifest was written.
         call_after_changes(self._send_changed_status)
         if work.editor is not None:
-            stop = work.editor.follow(lambda _: self.send({"type": "changed", "words": ""}))
+            stop = work.editor.register_callback(
+                lambda _: self.send({"type": "changed", "words": ""})
+            )
             self.at_end.append(stop)
 
     def make_static_output(self) -> tuple[str, str, bool]:
@@ -594,7 +596,7 @@ def _describe_step_result(result: Any) -> StepResult:
         headings = ("Severity", "About", "Finding", "What to do")
         rows = [
             (group.severity, group.places, group.message, group.hint)
-            for group in group_findings(result.findings, by_subject=False)
+            for group in group_findings(result.findings, is_by_subject=False)
         ]
     elif isinstance(result, Packages):
         headings = ("Request", "Why there is no package")

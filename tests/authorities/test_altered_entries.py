@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from folders import PASSPHRASE, make_folder, make_plan, plan_of, with_extra, write
+from folders import PASSPHRASE, make_folder, make_plan, plan_of, with_extra_names, write
 
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.status import folder_status
@@ -96,7 +96,7 @@ def test_changes_by_lyncnb_are_not_alterations(tmp_path):
     """
     plan = make_plan()
     folder = make_folder(tmp_path / "requests", plan).folder
-    write(with_extra(plan, 1, "sip.contoso.com"), folder)
+    write(with_extra_names(plan, 1, "sip.contoso.com"), folder)
     write(plan_of(*plan.certificates[2:], *plan.certificates[:1]), folder)
     write(plan, folder, renew=[plan.certificates[0].id], reason="x")
     assert not folder_status(folder).problems

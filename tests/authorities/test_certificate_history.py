@@ -53,9 +53,11 @@ def test_history_shows_the_old_certificate_until_its_successor_is_deployed(folde
     server = find_edge_record(ln.open_requests(folder)).plan.servers[0]
     assert server.startswith("edge01.")
     for day, generation in ((date(2026, 12, 1), 1), (date(2026, 12, 23), 1), (LATER, 2)):
-        history = certificate_history(folder, "edge01", on=day)
+        history = certificate_history(folder, "edge01", history_date=day)
         assert [entry.generation for entry in history.generations] == [generation], day
-    both = certificate_history(folder, find_edge_record(ln.open_requests(folder)).id, on=LATER)
+    both = certificate_history(
+        folder, find_edge_record(ln.open_requests(folder)).id, history_date=LATER
+    )
     assert [[stay.server[:6] for stay in entry.stays] for entry in both.generations] == [
         ["edge02"],
         ["edge01"],
@@ -132,10 +134,10 @@ def test_history_without_deployments_lists_possible_certificates(folder):
     """If no deployment is recorded for a date, the history lists the certificates that were
     received by that date and were valid on it. A note says that no deployment is recorded.
     """
-    history = certificate_history(folder, "edge02", on=date(2026, 11, 25))
+    history = certificate_history(folder, "edge02", history_date=date(2026, 11, 25))
     assert [entry.generation for entry in history.generations] == [1]
     assert "no deployment to edge02" in history.notes[0]
-    assert certificate_history(folder, "edge02", on=date(2026, 1, 1)).generations == ()
+    assert certificate_history(folder, "edge02", history_date=date(2026, 1, 1)).generations == ()
 
 
 def test_later_report_of_the_old_certificate_reinstates_it(folder, tmp_path):
@@ -156,7 +158,8 @@ def test_later_report_of_the_old_certificate_reinstates_it(folder, tmp_path):
     ln.deployed(folder, reports=[path], today=LATER + timedelta(days=3))
     days = {
         day: [
-            entry.generation for entry in certificate_history(folder, "edge01", on=day).generations
+            entry.generation
+            for entry in certificate_history(folder, "edge01", history_date=day).generations
         ]
         for day in (date(2026, 12, 23), date(2026, 12, 25), date(2026, 12, 27))
     }
@@ -170,7 +173,7 @@ def test_history_is_built_from_the_manifest_if_it_is_missing(folder):
     A note says that users are unknown.
     """
     (folder / "history.jsonl").unlink()
-    history = certificate_history(folder, "edge01", on=date(2026, 12, 1))
+    history = certificate_history(folder, "edge01", history_date=date(2026, 12, 1))
     assert [entry.generation for entry in history.generations] == [1]
     assert {event.user for entry in history.generations for event in entry.events} == {""}
     assert any("history.jsonl is missing" in note for note in history.notes)

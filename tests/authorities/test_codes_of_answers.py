@@ -35,10 +35,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from folders import certify, make_folder, package_record, quick_cipher
 from hostile import archive
-from live_servers import live
+from live_servers import run_live_servers
 from topologies import STANDARD_EDITION
 
-from lyncnb.authorities.certificates_on_record import find_altered_packages, load_issued
+from lyncnb.authorities.certificates_on_record import (
+    find_altered_packages,
+    load_issued_certificates,
+)
 from lyncnb.authorities.import_requests import receive_requests
 from lyncnb.authorities.returned.returned_files import read_returned_files
 from lyncnb.base.certificate_fields import KeyParameters
@@ -80,7 +83,7 @@ def ca_certificate(public_key, subject, issuer, issuer_key, **changes):
     return read_certificate(der(issue(public_key, issuer, issuer_key, **(values | changes))))
 
 
-def answer_of(ca, **changes):
+def issue_from_other_ca(ca, **changes):
     """For the first request, return a certificate that the given CA issued instead of the usual CA."""
     values = {"subject": POOL, "san": SAN["a"], "usage": ("digital_signature",), **changes}
     issuer, key = (ca.issuing.subject, ca.key) if isinstance(ca, PythonCa) else ca
@@ -100,9 +103,9 @@ RENEWED_ROOT = ca_certificate(CA.root_key.public_key(), ROOT_NAME, CA.root.subje
 CROSSED = ca_certificate(CA.key.public_key(), ISSUING_NAME, OTHER.root.subject, OTHER.root_key)
 
 
-def of_second():
+def issue_from_second_ca():
     """Return a certificate for the first request from the second issuing CA."""
-    return answer_of((name(SECOND_NAME), SECOND_KEY), begins=TODAY)
+    return issue_from_other_ca((name(SECOND_NAME), SECOND_KEY), begins=TODAY)
 
 
 def finding_codes(requests, *files, known=()):
@@ -119,7 +122,7 @@ def match_one(*certificates, known=(), **changes):
     return finding_codes([make_request("a", **changes)], file(*certificates), known=known)
 
 
-def match_with_held(*certificates, begins=TODAY - SECOND, known=(), **changes):
+def match_with_earlier_certificate(*certificates, begins=TODAY - SECOND, known=(), **changes):
     """Return the codes of the findings about new certificates for a request that already has a
     certificate with a complete chain.
     """
@@ -144,7 +147,7 @@ def generations(first: bool, **changes):
     return finding_codes(requests, file(make_certificate("old" if first else "a"), *CHAIN))
 
 
-def renewed(**on_record):
+def codes_of_renewed_certificate(**on_record):
     """Return the codes of the findings about a certificate for the second generation of a request.
 
     The first one may have a certificate.
@@ -158,11 +161,11 @@ def renewed(**on_record):
     return finding_codes(requests, file(make_certificate("a")), known=[before, *CHAIN])
 
 
-def own_signed(issuer):
+def codes_of_certificate_signed_with_own_key(issuer):
     """Return the codes of the findings about a certificate that is signed with the key of its own
     request.
     """
-    return match_one(answer_of((name(issuer), KEYS["a"])))
+    return match_one(issue_from_other_ca((name(issuer), KEYS["a"])))
 
 
 def match_two(first, second, **changes):
@@ -173,7 +176,7 @@ def match_two(first, second, **changes):
     )
 
 
-def with_scheme(identifier):
+def codes_with_signature_scheme(identifier):
     """Return the codes of the findings about a certificate whose ECDSA signature scheme (ANSI
     X9.62) was replaced.
     """
@@ -191,11 +194,11 @@ def codes_with_extension(**changes):
     return match_one(make_certificate("a", **changes), *CHAIN)
 
 
-def of_demonstration(**changes):
+def codes_of_demonstration_ca(**changes):
     """Return the codes of the findings about a certificate whose issuer has the name of the
     demonstration CA.
     """
-    return match_one(answer_of((name([("CN", DEMONSTRATION_NAME)]), CA.key)), **changes)
+    return match_one(issue_from_other_ca((name([("CN", DEMONSTRATION_NAME)]), CA.key)), **changes)
 
 
 def codes_below_rsa_ca(**changes):
@@ -204,16 +207,18 @@ def codes_below_rsa_ca(**changes):
     The keyword arguments configure the CA.
     """
     ca = PythonCa(make_key=lambda: RSA_KEY, **changes)
-    return match_one(answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain))
+    return match_one(
+        issue_from_other_ca(ca), *(read_certificate(der(issuer)) for issuer in ca.chain)
+    )
 
 
-def below_curve(**changes):
+def codes_below_secp256k1_ca(**changes):
     """Return the codes of the findings about a certificate from a CA whose key is on the curve
     secp256k1.
     """
     ca = PythonCa(make_key=lambda: ec.generate_private_key(ec.SECP256K1()))
     return match_one(
-        answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain), **changes
+        issue_from_other_ca(ca), *(read_certificate(der(issuer)) for issuer in ca.chain), **changes
     )
 
 
@@ -240,19 +245,19 @@ MATCHED = {
         lambda: match_one(*[make_certificate("a", begins=BEGINS)] * 2, *CHAIN),
     ),
     "answers-of-two-cas": (
-        lambda: match_one(make_certificate("a"), answer_of(OTHER), *CHAIN, *OTHER_CHAIN),
-        lambda: match_one(make_certificate("a"), answer_of((name(SECOND_NAME), SECOND_KEY)), *CHAIN, SECOND_CA),
+        lambda: match_one(make_certificate("a"), issue_from_other_ca(OTHER), *CHAIN, *OTHER_CHAIN),
+        lambda: match_one(make_certificate("a"), issue_from_other_ca((name(SECOND_NAME), SECOND_KEY)), *CHAIN, SECOND_CA),
     ),
     "older-answer": (
-        lambda: match_with_held(make_certificate("a", begins=TODAY - 2 * SECOND), known=CHAIN),
-        lambda: match_with_held(make_certificate("a", begins=TODAY), known=CHAIN),
+        lambda: match_with_earlier_certificate(make_certificate("a", begins=TODAY - 2 * SECOND), known=CHAIN),
+        lambda: match_with_earlier_certificate(make_certificate("a", begins=TODAY), known=CHAIN),
     ),
     "replaces-earlier-certificate": (
-        lambda: match_with_held(make_certificate("a", begins=TODAY), known=CHAIN),
-        lambda: match_with_held(make_certificate("a", begins=TODAY - 2 * SECOND), known=CHAIN),
+        lambda: match_with_earlier_certificate(make_certificate("a", begins=TODAY), known=CHAIN),
+        lambda: match_with_earlier_certificate(make_certificate("a", begins=TODAY - 2 * SECOND), known=CHAIN),
     ),
-    "renews-earlier-certificate": (lambda: renewed(), lambda: renewed(held_sha256="")),
-    "self-signed": (lambda: own_signed(POOL), lambda: own_signed(ISSUING_NAME)),
+    "renews-earlier-certificate": (lambda: codes_of_renewed_certificate(), lambda: codes_of_renewed_certificate(held_sha256="")),
+    "self-signed": (lambda: codes_of_certificate_signed_with_own_key(POOL), lambda: codes_of_certificate_signed_with_own_key(ISSUING_NAME)),
     "ca-certificate": (
         lambda: match_one(make_certificate("a", ca=True), *CHAIN),
         lambda: match_one(make_certificate("a", ca=False), *CHAIN),
@@ -262,12 +267,12 @@ MATCHED = {
         lambda: match_one(make_certificate("a"), *CHAIN, OTHER_CHAIN[0], known=OTHER_CHAIN[:1]),
     ),
     "chain-completed": (
-        lambda: match_with_held(*CHAIN),
-        lambda: match_with_held(*CHAIN, known=CHAIN),
+        lambda: match_with_earlier_certificate(*CHAIN),
+        lambda: match_with_earlier_certificate(*CHAIN, known=CHAIN),
     ),
     "root-to-compare": (
         lambda: match_one(make_certificate("a"), *CHAIN),
-        lambda: match_with_held(make_certificate("a", begins=TODAY), *CHAIN, known=CHAIN[:1]),
+        lambda: match_with_earlier_certificate(make_certificate("a", begins=TODAY), *CHAIN, known=CHAIN[:1]),
     ),
     "duplicate-serial": (
         lambda: match_two({"serial": 7}, {"serial": 7}),
@@ -282,26 +287,26 @@ MATCHED = {
         lambda: match_one(make_certificate("a"), make_certificate("a", begins=BEGINS), *CHAIN, entry={"shared_by": "server"}),
     ),
     "demonstration-certificate": (
-        lambda: of_demonstration(is_fictional=False),
-        lambda: of_demonstration(is_fictional=True),
+        lambda: codes_of_demonstration_ca(is_fictional=False),
+        lambda: codes_of_demonstration_ca(is_fictional=True),
     ),
     "replacement-unproven": (
-        lambda: match_with_held(of_second(), known=CHAIN, evidence=()),
-        lambda: match_with_held(of_second(), SECOND_CA, known=CHAIN, evidence=()),
+        lambda: match_with_earlier_certificate(issue_from_second_ca(), known=CHAIN, evidence=()),
+        lambda: match_with_earlier_certificate(issue_from_second_ca(), SECOND_CA, known=CHAIN, evidence=()),
     ),
     "issued-under-another-root": (
-        lambda: match_with_held(answer_of(OTHER, begins=TODAY), *OTHER_CHAIN, known=CHAIN),
-        lambda: match_with_held(of_second(), SECOND_CA, known=CHAIN),
+        lambda: match_with_earlier_certificate(issue_from_other_ca(OTHER, begins=TODAY), *OTHER_CHAIN, known=CHAIN),
+        lambda: match_with_earlier_certificate(issue_from_second_ca(), SECOND_CA, known=CHAIN),
     ),
     "issued-by-another-ca": (
-        lambda: match_with_held(of_second(), known=CHAIN, **PUBLIC),
-        lambda: match_with_held(of_second(), SECOND_CA, known=CHAIN, **PUBLIC),
+        lambda: match_with_earlier_certificate(issue_from_second_ca(), known=CHAIN, **PUBLIC),
+        lambda: match_with_earlier_certificate(issue_from_second_ca(), SECOND_CA, known=CHAIN, **PUBLIC),
     ),
     "chain-several-roots": (
         lambda: match_one(make_certificate("a"), *CHAIN, CROSSED, OTHER_CHAIN[1]),
         lambda: match_one(make_certificate("a"), *CHAIN, RENEWED_ROOT),
     ),
-    "chain-signature-not-checked": (lambda: with_scheme(9), lambda: with_scheme(3)),
+    "chain-signature-not-checked": (lambda: codes_with_signature_scheme(9), lambda: codes_with_signature_scheme(3)),
     "critical-extension-unknown": (
         lambda: codes_with_extension(more=[(OWN, True)]),
         lambda: codes_with_extension(more=[(OWN, False)]),
@@ -312,8 +317,8 @@ MATCHED = {
     ),
     "chain-algorithm-unsupported": (lambda: codes_below_rsa_ca(pss=True), lambda: codes_below_rsa_ca(pss=False)),
     "chain-curve-to-enable": (
-        lambda: below_curve(target_os="2016"),
-        lambda: below_curve(target_os="2012R2"),
+        lambda: codes_below_secp256k1_ca(target_os="2016"),
+        lambda: codes_below_secp256k1_ca(target_os="2012R2"),
     ),
     "chain-without-root": (
         lambda: match_one(make_certificate("a"), CHAIN[0], **PUBLIC),
@@ -398,7 +403,7 @@ def break_file_signature(data: bytes) -> bytes:
     return data[:-1] + bytes([data[-1] ^ 1])
 
 
-def rewritten(work_folder: Path, data: bytes | None):
+def codes_after_rewriting(work_folder: Path, data: bytes | None):
     """Replace a received file with the same or with different bytes, and return the codes of the
     findings about its folder.
     """
@@ -406,7 +411,7 @@ def rewritten(work_folder: Path, data: bytes | None):
     certify(folder, SERVERS.id)
     (path,) = folder.glob("returned/Standard*.cer")
     path.write_bytes(data or path.read_bytes())
-    return {finding.code for finding in load_issued(open_requests(folder)).findings}
+    return {finding.code for finding in load_issued_certificates(open_requests(folder)).findings}
 
 
 def codes_after_repackaging(work_folder: Path, data: bytes):
@@ -421,13 +426,13 @@ def codes_after_repackaging(work_folder: Path, data: bytes):
     return {finding.code for finding in find_altered_packages(bundle).values()}
 
 
-def probed(work_folder: Path, *, is_open: bool):
+def codes_after_probing(work_folder: Path, *, is_open: bool):
     """Return the codes of the findings about a server whose port presents a certificate or refuses
     the connection.
     """
     table = read_topology(STANDARD_EDITION.encode())
     planned = plan_certificates(table, load_rules())
-    with live(planned, work_folder, only=lambda target: target.port == 444) as servers:
+    with run_live_servers(planned, work_folder, only=lambda target: target.port == 444) as servers:
         if not is_open:
             servers.hosts.write_text("se01.contoso.com 444 127.0.0.1:1\n")
         result = probe(planned, hosts=servers.hosts)
@@ -479,9 +484,9 @@ PLACED = {
         lambda p: codes_of_imported_requests(p, (SERVERS, A, {}, as_it_is), (SERVERS, B, {}, as_it_is)),
         lambda p: codes_of_imported_requests(p, (SERVERS, A, {}, as_it_is), (DEPLOYMENTS, B, {}, as_it_is)),
     ),
-    "file-exchanged": (lambda p: rewritten(p, pem(LEAF)), lambda p: rewritten(p, None)),
+    "file-exchanged": (lambda p: codes_after_rewriting(p, pem(LEAF)), lambda p: codes_after_rewriting(p, None)),
     "package-exchanged": (lambda p: codes_after_repackaging(p, b"packagf"), lambda p: codes_after_repackaging(p, b"package")),
-    "not-seen": (lambda p: probed(p, is_open=False), lambda p: probed(p, is_open=True)),
+    "not-seen": (lambda p: codes_after_probing(p, is_open=False), lambda p: codes_after_probing(p, is_open=True)),
 }  # fmt: skip
 
 

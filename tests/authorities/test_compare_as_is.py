@@ -151,7 +151,7 @@ def test_certificates_missing_from_the_store_and_unplanned_servers_are_reported(
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
-def test_the_later_export_of_a_server_counts(tmp_path, names):
+def test_the_later_export_of_a_server_is_used(tmp_path, names):
     """If a folder contains two exports of the same server, the comparison uses the later export,
     regardless of the order of the files.
     """
@@ -172,7 +172,7 @@ def test_the_later_export_of_a_server_counts(tmp_path, names):
     assert entry.certificate.servers == ()
 
 
-def test_planned_issue_date_and_accepted_errors_count(tmp_path):
+def test_planned_issue_date_and_accepted_errors_are_considered(tmp_path):
     """The comparison checks whether a certificate is valid on the planned issue date, and does not
     count accepted errors as errors.
     """

@@ -38,7 +38,7 @@ def compared(certificate, *, validity_days=0, **entry):
     return [(finding.code, finding.message) for finding in findings]
 
 
-def test_as_planned():
+def test_certificate_as_planned_has_no_finding():
     """If a certificate matches its entry in the plan, lyncnb reports no finding."""
     assert compared(make_certificate(san=[NAMES[2], NAMES[0].upper(), NAMES[1]])) == []
 

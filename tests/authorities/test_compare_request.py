@@ -63,7 +63,7 @@ CASES = [
 ]
 
 
-def compared(**changes):
+def codes_of_changed_request(**changes):
     """Return the codes of the findings about a request that matches the plan except for the given
     changes.
     """
@@ -76,13 +76,13 @@ def test_primes_that_are_too_close_are_found():
 
     Primes further apart cause no finding.
     """
-    assert compared(modulus=CLOSE) == {"request-key-weak"}
-    assert compared(modulus=FAR) == set()
+    assert codes_of_changed_request(modulus=CLOSE) == {"request-key-weak"}
+    assert codes_of_changed_request(modulus=FAR) == set()
 
 
-def test_as_planned():
+def test_request_as_planned_has_no_finding():
     """If a request matches the plan, lyncnb reports no finding."""
-    assert compared() == set()
+    assert codes_of_changed_request() == set()
 
 
 @pytest.mark.parametrize(("code", "differs", "nearest"), CASES, ids=[case[0] for case in CASES])
@@ -91,5 +91,5 @@ def test_only_real_differences_from_the_plan_are_reported(code, differs, nearest
 
     Order, letter case and values that the CA decides cause none.
     """
-    assert compared(**differs) == {code}
-    assert compared(**nearest) == set()
+    assert codes_of_changed_request(**differs) == {code}
+    assert codes_of_changed_request(**nearest) == set()

@@ -40,7 +40,7 @@ BAG = (
 )
 
 
-def trusted() -> bytes:
+def add_trust_settings() -> bytes:
     """Return a certificate followed by its trust settings, as `openssl x509 -trustout` writes it."""
     settings = bytes.fromhex("300a3008") + bytes.fromhex("06062b0601050507")
     return armoured("TRUSTED CERTIFICATE", der(LEAF) + settings)
@@ -72,7 +72,7 @@ def trusted() -> bytes:
         (BODY.encode(), [LEAF]),  # The text is base64 in one line without a PEM label.
         (base64.encodebytes(der(LEAF)), [LEAF]),
         (BODY.encode("utf-16"), [LEAF]),
-        (trusted(), [LEAF]),
+        (add_trust_settings(), [LEAF]),
         (armoured("X509 CERTIFICATE", der(LEAF)), [LEAF]),
         (armoured("certificate", der(LEAF)), [LEAF]),
         # The format of a PEM block does not depend on its label.
@@ -89,7 +89,7 @@ def trusted() -> bytes:
         (f"Dear planner,\n\n{TEXT}\nRegards".encode(), [LEAF]),
     ],
 )
-def test_forms(data, expected):
+def test_every_file_format_is_read(data, expected):
     """lyncnb reads the certificates in each file format in the right order, and reports no problem."""
     decoded = decode(data)
     assert sorted(certificate.der for certificate in decoded.certificates) == sorted(
@@ -115,7 +115,7 @@ def test_a_certificate_may_end_in_what_looks_like_white_space(last, behind):
     ]
 
 
-def reordered(*certificates) -> bytes:
+def reorder_certificates(*certificates) -> bytes:
     """Return a PKCS #7 message with the certificates in the given order, as Windows writes it."""
     message = p7b(*certificates)
     in_set = b"".join(sorted(map(der, certificates)))
@@ -126,7 +126,7 @@ def reordered(*certificates) -> bytes:
 @pytest.mark.parametrize("order", [CHAIN, CHAIN[::-1], (CHAIN[1], CHAIN[0], CHAIN[2])])
 def test_order_in_message(order):
     """In a PKCS #7 message, the server certificate may be in any position."""
-    decoded = decode(reordered(*order))
+    decoded = decode(reorder_certificates(*order))
     assert [certificate.der for certificate in decoded.certificates] == list(map(der, order))
     assert decoded.remarks == ()
 
@@ -140,7 +140,7 @@ def test_key_next_to_a_certificate_is_reported():
     assert decoded.remarks == (("private-key-in-file", 'the file contains a "PRIVATE KEY"'),)
 
 
-def test_damaged_beside_good():
+def test_damaged_block_next_to_an_intact_one_is_reported():
     """If a file contains a damaged and an intact PEM block, lyncnb reports the damaged block and
     reads the intact one.
     """
@@ -244,7 +244,7 @@ def test_file_without_a_certificate(data, message):
     assert message in text
 
 
-def test_many_begin_lines_end_soon():
+def test_many_begin_lines_are_read_in_linear_time():
     """Reading a file that contains only BEGIN lines takes time in proportion to its length."""
     decoded = decode(b"-----BEGIN CERTIFICATE-----\n" * 170_000)
     assert decoded.remarks == (("file-malformed", "the file has more than 20,000 PEM blocks"),)

@@ -26,7 +26,7 @@ med02.{0},Mediation,,,
 """
 
 
-def bundle_of(domain: str, folder):
+def create_bundle(domain: str, folder):
     """Create a request folder for a small deployment with one domain."""
     options = ln.PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256))
     topology = ln.read_topology(TABLE.format(domain).encode())
@@ -39,7 +39,7 @@ def test_first_response_has_three_mistakes(tmp_path):
     """The demonstration CA intentionally omits one name, one CRL URL and one certificate, and
     writes no private key.
     """
-    bundle = bundle_of("contoso.com", tmp_path / "requests")
+    bundle = create_bundle("contoso.com", tmp_path / "requests")
     answers = ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
     assert len(answers.mistakes) == 3
     issued = ln.match_certificates(bundle, tmp_path / "answers", today=TODAY)
@@ -66,7 +66,7 @@ def test_later_responses_have_no_mistake(tmp_path):
 
     Each certificate is accepted.
     """
-    bundle = bundle_of("contoso.com", tmp_path / "requests")
+    bundle = create_bundle("contoso.com", tmp_path / "requests")
     for batch in ("first", "second", "renewed"):
         answers = ln.demo.answer(bundle, tmp_path / batch, today=TODAY)
         issued = ln.receive(tmp_path / "requests", tmp_path / batch, today=TODAY)
@@ -84,18 +84,18 @@ def test_later_responses_have_no_mistake(tmp_path):
 
 def test_responses_of_one_ca_have_the_same_root(tmp_path):
     """Two responses from the same demonstration CA contain the same root certificate."""
-    bundle, ca = bundle_of("contoso.com", tmp_path / "requests"), Demonstration()
+    bundle, ca = create_bundle("contoso.com", tmp_path / "requests"), Demonstration()
     for name in ("first", "second"):
         ca.answer(bundle, tmp_path / name, today=TODAY)
     first, second = ((tmp_path / name / "root.pem").read_bytes() for name in ("first", "second"))
     assert first == second
 
 
-def test_another_ca_of_the_name_may_use_the_same_serial_number(tmp_path, monkeypatch):
+def test_another_ca_with_the_same_name_may_use_the_same_serial_number(tmp_path, monkeypatch):
     """Another CA with the same name may use the same serial number, because serial numbers are
     unique only for each signing key.
     """
-    bundle = bundle_of("contoso.com", tmp_path / "requests")
+    bundle = create_bundle("contoso.com", tmp_path / "requests")
     for batch in ("first", "second"):
         numbers = iter(range(100, 200))
         monkeypatch.setattr("cryptography.x509.random_serial_number", numbers.__next__)
@@ -126,7 +126,7 @@ def test_folder_with_a_real_name_is_rejected(tmp_path):
     """The demonstration CA accepts only names in the sample domains. It rejects a request folder
     with other names, and writes nothing.
     """
-    bundle = bundle_of("example.org", tmp_path / "requests")
+    bundle = create_bundle("example.org", tmp_path / "requests")
     with pytest.raises(BundleError, match="names of a real organization"):
         ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
     assert not (tmp_path / "answers").exists()
@@ -148,7 +148,7 @@ def test_sample_names_are_recognized_by_their_domain(tmp_path, name, expected):
     """lyncnb recognizes a sample name by its last two labels: the name of the organization and the
     top-level domain.
     """
-    entry = bundle_of("contoso.com", tmp_path / "requests").requests[0].plan
+    entry = create_bundle("contoso.com", tmp_path / "requests").requests[0].plan
     assert is_fictional([replace(entry, san=(*entry.san, name))]) is expected
 
 
@@ -156,7 +156,7 @@ def test_demonstration_certificate_for_a_real_name_is_an_error(tmp_path, monkeyp
     """In a request folder with a real name, lyncnb rejects a certificate from the demonstration CA.
     The user cannot accept this error.
     """
-    bundle = bundle_of("example.org", tmp_path / "requests")
+    bundle = create_bundle("example.org", tmp_path / "requests")
     with monkeypatch.context() as fooled:
         fooled.setattr("lyncnb.authorities.demonstration.is_fictional", lambda entries: True)
         ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)

@@ -14,11 +14,11 @@ from pathlib import Path
 import openpyxl
 import pytest
 from folders import PASSPHRASE
-from openssl_authority import Authority, flipped, make_root, without
+from openssl_authority import Authority, flip_signature_byte, make_root, without
 from shell_kit import Shell, make_shell
 from topologies import STANDARD_EDITION
 
-from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.certificates_on_record import load_issued_certificates
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.status import folder_status
 from lyncnb.export.write import write_requests
@@ -82,7 +82,7 @@ REFUSED = {
 }
 
 
-def ask(shell: Shell) -> dict[str, tuple[int, str]]:
+def run_later_commands(shell: Shell) -> dict[str, tuple[int, str]]:
     """Run the commands that usually follow the receive command, and return their outputs and exit
     statuses.
     """
@@ -103,12 +103,12 @@ def test_every_command_reports_a_rejected_certificate(shell, requests, ca, chang
     returned_folder = shell.folder / "back"
     certificate = answer(ca, requests, returned_folder, **changes)
     if not changes:
-        certificate.write_bytes(flipped(certificate.read_bytes()))
+        certificate.write_bytes(flip_signature_byte(certificate.read_bytes()))
     (returned_folder / "chain.pem").write_bytes(ca.chain)
     received = shell("receive", "requests", "back")
     assert received.status == 1
     assert code in received.out
-    results = ask(shell)
+    results = run_later_commands(shell)
     # A CA certificate does not match any request, so lyncnb does not store it.
     statuses = [0, 1, 1] if code == "ca-certificate" else [1, 1, 1]
     assert [results[name][0] for name in ("status", "pfx", "steps")] == statuses
@@ -131,11 +131,11 @@ def test_newer_certificate_with_an_error_replaces_nothing(shell, requests, ca, r
     good = answer(ca, requests, returned_folder, begins=timedelta(days=-2))
     (returned_folder / "chain.pem").write_bytes(ca.chain)
     assert shell("receive", "requests", "back").status == 0
-    assert ask(shell)["pfx"][0] == 0
+    assert run_later_commands(shell)["pfx"][0] == 0
     content = good.read_bytes()
     newer = answer(ca, requests, shell.folder / "newer", **REFUSED[row][0])
     if not REFUSED[row][0]:
-        newer.write_bytes(flipped(newer.read_bytes()))
+        newer.write_bytes(flip_signature_byte(newer.read_bytes()))
     received = shell("receive", "requests", newer)
     assert received.status == 1
     assert REFUSED[row][1] in received.out
@@ -155,7 +155,7 @@ def test_chain_that_disproves_a_recorded_certificate(shell, requests, ca):
     """
     returned_folder = shell.folder / "back"
     damaged = answer(ca, requests, returned_folder)
-    damaged.write_bytes(flipped(damaged.read_bytes()))
+    damaged.write_bytes(flip_signature_byte(damaged.read_bytes()))
     shell("receive", "requests", "back")
     shell("pfx", "requests", "--passphrase-file", "passphrase.txt")
     shell.write("chain.pem", ca.chain)
@@ -166,7 +166,7 @@ def test_chain_that_disproves_a_recorded_certificate(shell, requests, ca):
     assert [finding.code for finding in record.issued.judgement.findings] == [
         "chain-signature-wrong"
     ]
-    for name, (exit_status, text) in ask(shell).items():
+    for name, (exit_status, text) in run_later_commands(shell).items():
         assert "chain-signature-wrong" in text, name
         assert exit_status == 1, name
     status = folder_status(requests)
@@ -195,7 +195,7 @@ def test_newer_certificate_from_another_ca_replaces_nothing(shell, requests, ca,
     received = shell("receive", "requests", other.folder / "root.pem")
     assert "chains to the root" in " ".join(received.out.split())
     assert "root-to-compare" in received.out
-    assert ask(shell)["pfx"][0] == 0
+    assert run_later_commands(shell)["pfx"][0] == 0
     (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
     assert record.issued.sha256 == before
     accepted = "issued-under-another-root=we moved to the CA of Fabrikam"
@@ -221,14 +221,14 @@ def test_reissued_certificate_with_the_same_dates(shell, requests, ca):
         assert shell("receive", "requests", newer).status == 0
         (certificate,) = [
             candidate
-            for candidate in load_issued(open_requests(requests)).certificates
+            for candidate in load_issued_certificates(open_requests(requests)).certificates
             if candidate.request_id.startswith("Standard")
         ]
         assert certificate.serial == serial
     assert shell("receive", "requests", shell.folder / "12.pem", returned_folder).status in (0, 1)
     (certificate,) = [
         candidate
-        for candidate in load_issued(open_requests(requests)).certificates
+        for candidate in load_issued_certificates(open_requests(requests)).certificates
         if candidate.request_id.startswith("Standard")
     ]
     assert certificate.serial == 16
@@ -245,7 +245,7 @@ def test_chain_may_be_received_separately(shell, requests, ca, chain_first):
     if not chain_first:
         received = shell("receive", "requests", "back")
         assert "chain-incomplete" in received.out
-        assert "--without-chain" in ask(shell)["pfx"][1]
+        assert "--without-chain" in run_later_commands(shell)["pfx"][1]
     received = shell("receive", "requests", chain)
     assert received.status == 0
     assert "Contoso Root" in received.out
@@ -254,7 +254,7 @@ def test_chain_may_be_received_separately(shell, requests, ca, chain_first):
     assert "root-to-compare" in received.out
     if chain_first:
         assert shell("receive", "requests", "back").status == 0
-    assert [status for status, _ in ask(shell).values()] == [0, 0, 0]
+    assert [status for status, _ in run_later_commands(shell).values()] == [0, 0, 0]
 
 
 def test_incomplete_chain_is_packaged_only_on_request(shell, requests, ca):
@@ -288,7 +288,7 @@ def test_policy_is_accepted_with_a_reason(shell, requests, ca):
     received = shell("receive", "requests", "--accept", reason)
     assert received.status == 0
     assert "accepted: crl-distribution-point-absent: the lab has no list" in received.out
-    assert [status for status, _ in ask(shell).values()] == [0, 0, 0]
+    assert [status for status, _ in run_later_commands(shell).values()] == [0, 0, 0]
     assert list((requests / "returned" / "refused").iterdir()) == []
     (record,) = [r for r in open_requests(requests).requests if r.id.startswith("Standard")]
     assert [
@@ -311,7 +311,7 @@ def test_missing_crl_is_accepted_once_for_a_ca(shell, requests, ca):
     )
     received = shell("receive", "requests", later)
     assert received.status == 0, received.out
-    assert [status for status, _ in ask(shell).values()] == [0, 0, 0]
+    assert [status for status, _ in run_later_commands(shell).values()] == [0, 0, 0]
     records = open_requests(requests).requests
     reasons = {
         acceptance.reason for record in records for acceptance in record.issued.judgement.accepted
@@ -372,7 +372,7 @@ def test_findings_can_be_accepted_before_certificates_are_received(shell, ca):
     received = shell("receive", "requests", "back")
     assert received.status == 0
     assert f"accepted: {reason}" in received.out
-    assert [status for status, _ in ask(shell).values()] == [0, 0, 0]
+    assert [status for status, _ in run_later_commands(shell).values()] == [0, 0, 0]
     note = f"accepted: crl-distribution-point-absent ({reason})"
     assert note in (requests / "summary.csv").read_text(encoding="utf-8")
     for name in ("summary.md", "summary.html"):
@@ -419,7 +419,7 @@ def test_files_that_were_exchanged_are_found(shell, requests, ca, subfolder, nam
     answer(ca, requests, returned_folder)
     (returned_folder / "chain.pem").write_bytes(ca.chain)
     shell("receive", "requests", "back")
-    ask(shell)
+    run_later_commands(shell)
     suffix = "cer" if subfolder == "returned" else "pfx"
     exchanged, other = (next((requests / subfolder).glob(f"{name}*.{suffix}")) for name in names)
     exchanged.write_bytes(other.read_bytes())
@@ -440,7 +440,7 @@ def test_files_that_were_exchanged_are_found(shell, requests, ca, subfolder, nam
     if (
         subfolder == "pfx"
     ):  # After the certificate is packaged again, the package matches the record.
-        assert [status for status, _ in ask(shell).values()] == [3, 0, 0]
+        assert [status for status, _ in run_later_commands(shell).values()] == [3, 0, 0]
         assert shell("receive", "requests").status == 0
 
 
@@ -461,7 +461,7 @@ def test_rejected_certificate_that_became_valid_is_reported(requests, ca, tmp_pa
     assert waiting.refused.endswith(
         "but the certificate no longer has errors. To accept the certificate, run: lyncnb receive FOLDER"
     )
-    assert load_issued(open_requests(requests), today=later).why_missing(waiting.id)
+    assert load_issued_certificates(open_requests(requests), today=later).why_missing(waiting.id)
     assert receive(requests, today=later).waiting == ()
     assert {request.state for request in folder_status(requests, today=later).requests} == {
         "issued"
@@ -478,5 +478,5 @@ def test_status_and_evaluation_write_nothing(shell, requests, ca):
     shell("receive", "requests", "back")
     before = {path: path.stat().st_mtime_ns for path in requests.rglob("*")}
     shell("status", "requests")
-    load_issued(open_requests(requests))
+    load_issued_certificates(open_requests(requests))
     assert {path: path.stat().st_mtime_ns for path in requests.rglob("*")} == before

@@ -18,7 +18,7 @@ import cryptography_vectors
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from folders import TODAY, find_id, make_folder, request_of
 
-from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.certificates_on_record import load_issued_certificates
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.pki.asn1 import BadStructure, list_children, read_element
 from lyncnb.pki.certificates import BadCertificate, read_certificate
@@ -100,7 +100,7 @@ def test_no_certificate_is_lost(tmp_path):
     # A self-signed certificate matches no request. If its public key is replaced with a key of the
     # folder, it is no longer self-signed.
     assert missing_hashes == set()
-    reread = load_issued(open_requests(bundle.folder), today=TODAY)
+    reread = load_issued_certificates(open_requests(bundle.folder), today=TODAY)
     assert {
         certificate.sha256 for certificate in (*reread.certificates, *reread.refused)
     } == stored_hashes

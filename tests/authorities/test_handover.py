@@ -14,8 +14,8 @@ from datetime import date
 import pytest
 from cas.python_ca import PythonCa, p7b
 from cryptography import x509
-from folders import PASSPHRASE, TODAY, answer_all, find_id, make_folder, make_plan
-from printing import unmarked
+from folders import PASSPHRASE, TODAY, find_id, issue_all, make_folder, make_plan
+from printing import remove_break_marks
 
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.import_certificates import receive
@@ -98,10 +98,10 @@ def test_page(folder, tmp_path):
     """
     hand_over(folder, tmp_path / "out.zip")
     entries = contents(tmp_path / "out.zip")
-    internal = unmarked(
+    internal = remove_break_marks(
         entries["internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"].decode()
     )
-    public = unmarked(entries["public-litware-public-ca/README.html"].decode())
+    public = remove_break_marks(entries["public-litware-public-ca/README.html"].decode())
     assert "Do not enable EDITF_ATTRIBUTESUBJECTALTNAME2" in internal
     assert "Enroll permission for the template WebServer" in internal
     assert "Litware &lt;Public&gt; CA" in public
@@ -132,7 +132,7 @@ def test_page_shows_lifetime_limit_and_validation_end(tmp_path, ca, lifetimes):
     """
     folder = make_folder(tmp_path / "requests", make_plan(ca={"public": ca})).folder
     hand_over(folder, tmp_path / "out.zip", issuer="public", today=date(2026, 11, 28))
-    (page,) = (unmarked(data.decode()) for name, data in contents(tmp_path / "out.zip").items()
+    (page,) = (remove_break_marks(data.decode()) for name, data in contents(tmp_path / "out.zip").items()
                if name.endswith("README.html"))  # fmt: skip
     assert f"A certificate is valid for {lifetimes} days if it is issued on" in page
     assert "The CA can validate a wildcard name by DNS, " in page
@@ -146,11 +146,11 @@ def test_page_has_the_planned_date_by_default(tmp_path):
     """
     make_folder(tmp_path / "requests", make_plan(planned_issue_date=date(2026, 12, 15)))
     hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2026, 12, 15))
-    assert "<td>2026-12-15</td>" in unmarked(
+    assert "<td>2026-12-15</td>" in remove_break_marks(
         contents(tmp_path / "out.zip")["internal/README.html"].decode()
     )
     hand_over(tmp_path / "requests", tmp_path / "other.zip", needed_by=TODAY)
-    page = unmarked(contents(tmp_path / "other.zip")["internal/README.html"].decode())
+    page = remove_break_marks(contents(tmp_path / "other.zip")["internal/README.html"].decode())
     assert f"<td>{TODAY}</td>" in page
 
 
@@ -161,7 +161,7 @@ def test_page_uses_the_current_date_after_the_planned_date(tmp_path):
     options = {"planned_issue_date": date(2027, 1, 28), "issuer": {"": "public"}}
     make_folder(tmp_path / "requests", make_plan(**options))
     package = hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2027, 6, 14))
-    page = unmarked(contents(tmp_path / "out.zip")["public/README.html"].decode())
+    page = remove_break_marks(contents(tmp_path / "out.zip")["public/README.html"].decode())
     # The evaluation date appears in the table and in the margin.
     assert page.count("2027-01-28") == 2
     assert "not specified: ask the sender" in page
@@ -178,8 +178,8 @@ def test_page_shows_sender_date_and_files_to_return(folder, tmp_path):
     hand_over(folder, tmp_path / "with.zip", sender="Ana <ana@contoso.com>", needed_by=TODAY)
     hand_over(folder, tmp_path / "without.zip")
     readme = "internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"
-    page = unmarked(contents(tmp_path / "with.zip")[readme].decode())
-    plain = unmarked(contents(tmp_path / "without.zip")[readme].decode())
+    page = remove_break_marks(contents(tmp_path / "with.zip")[readme].decode())
+    plain = remove_break_marks(contents(tmp_path / "without.zip")[readme].decode())
     assert "Ana &lt;ana@contoso.com&gt;" in page
     assert f"<td>{TODAY}</td>" in page
     assert "not specified: ask the sender" in plain
@@ -206,10 +206,10 @@ def test_page_shows_how_each_request_is_issued(folder, tmp_path):
     """The page for the CA shows the template or certificate type, key and purpose of each request."""
     hand_over(folder, tmp_path / "out.zip", template="LyncWeb")
     entries = contents(tmp_path / "out.zip")
-    internal = unmarked(
+    internal = remove_break_marks(
         entries["internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"].decode()
     )
-    public = unmarked(entries["public-litware-public-ca/README.html"].decode())
+    public = remove_break_marks(entries["public-litware-public-ca/README.html"].decode())
     assert (
         internal.count(
             "Use the template LyncWeb, and take the subject and the names from the request"
@@ -271,7 +271,7 @@ def test_only_waiting_requests_are_packed(folder, tmp_path):
     bundle = open_requests(folder)
     ca = PythonCa()
     last = find_id(bundle, "med01")
-    answers = answer_all(bundle, ca, skip=[last])
+    answers = issue_all(bundle, ca, skip=[last])
     path = tmp_path / "all.p7b"
     path.write_bytes(p7b(*answers.values(), *ca.chain))
     receive(folder, path, today=TODAY)
@@ -345,7 +345,7 @@ def test_invalid_template_name_is_rejected_before_writing(folder, tmp_path):
         hand_over(folder, tmp_path / "out.zip", template="a\\nSAN:dns=x")
 
 
-def test_shown(folder, tmp_path):
+def test_packed_requests_are_shown(folder, tmp_path):
     """The packed requests can be shown as a table, as text and as JSON."""
     package = hand_over(folder, tmp_path / "out.zip")
     assert repr(package) == (
@@ -363,7 +363,7 @@ def test_shown(folder, tmp_path):
     assert package.to_document()["parts"][1]["ca"] == "Litware <Public> CA"
 
 
-def test_two_names_one_folder():
+def test_cas_with_the_same_folder_name_have_separate_folders():
     """If two CAs would have the same folder name, the package has a separate folder for each CA."""
     from lyncnb.authorities.submission import choose_part_folder
 
@@ -380,7 +380,7 @@ def test_no_request_is_waiting(folder, tmp_path):
     bundle = open_requests(folder)
     ca = PythonCa()
     path = tmp_path / "all.p7b"
-    path.write_bytes(p7b(*answer_all(bundle, ca).values(), *ca.chain))
+    path.write_bytes(p7b(*issue_all(bundle, ca).values(), *ca.chain))
     receive(folder, path, today=TODAY)
     with pytest.raises(BundleError, match="none of the waiting requests in") as caught:
         handover_of(folder, tmp_path)
@@ -449,7 +449,7 @@ def test_one_config_string_for_two_cas_is_rejected(tmp_path):
     assert {part.config for part in package.parts} == {config}
 
 
-def with_client_authentication(folder):
+def add_client_authentication(folder):
     """Add client authentication to the Mediation Server's request, and return the id of that
     request.
     """
@@ -466,7 +466,7 @@ def test_each_kind_of_usage_has_its_template(folder, tmp_path):
     """In the package, requests with client authentication are in a separate folder, and their batch
     file uses another template.
     """
-    request_id = with_client_authentication(folder)
+    request_id = add_client_authentication(folder)
     with pytest.raises(OptionsError, match="must have server and client authentication") as caught:
         hand_over(folder, tmp_path / "out.zip")
     assert "--template clientAuth=NAME" in caught.value.hint
@@ -487,7 +487,7 @@ def test_page_lists_replaced_certificates(folder, tmp_path):
     bundle = open_requests(folder)
     ca = PythonCa()
     path = tmp_path / "all.p7b"
-    path.write_bytes(p7b(*answer_all(bundle, ca).values(), *ca.chain))
+    path.write_bytes(p7b(*issue_all(bundle, ca).values(), *ca.chain))
     receive(folder, path, today=TODAY)
     before = {record.id: record.issued.serial for record in open_requests(folder).requests}
     write_requests(make_plan(ca=CAS), folder, passphrase=PASSPHRASE, renew=list(before),
@@ -525,7 +525,7 @@ def test_page_lists_compromised_certificates(folder, tmp_path):
     bundle, ca = open_requests(folder), PythonCa()
     name = find_id(bundle, "med01")
     path = tmp_path / "all.p7b"
-    path.write_bytes(p7b(*answer_all(bundle, ca).values(), *ca.chain))
+    path.write_bytes(p7b(*issue_all(bundle, ca).values(), *ca.chain))
     receive(folder, path, today=TODAY)
     serial = open_requests(folder).manifest.by_id[name].issued.serial
     choices = {"compromised": True, "passphrase": PASSPHRASE, "today": TODAY}
@@ -536,12 +536,12 @@ def test_page_lists_compromised_certificates(folder, tmp_path):
     )
     package = hand_over(folder, tmp_path / "out.zip")
     (part,) = package.parts
-    page = unmarked(contents(tmp_path / "out.zip")[f"{part.folder}/README.html"].decode())
+    page = remove_break_marks(contents(tmp_path / "out.zip")[f"{part.folder}/README.html"].decode())
     assert words in text_of(page)
     assert f"certutil -revoke {serial} 1" in text_of(page)
     assert "superseded" not in text_of(page)
     assert "1 certificate to revoke" in package.to_text()
-    path.write_bytes(p7b(*answer_all(open_requests(folder), ca).values(), *ca.chain))
+    path.write_bytes(p7b(*issue_all(open_requests(folder), ca).values(), *ca.chain))
     receive(folder, path, today=TODAY)
     (part,) = hand_over(folder, tmp_path / "out.zip").parts
     entries = contents(tmp_path / "out.zip")
@@ -561,7 +561,9 @@ def test_page_names_withdrawn_requests(folder, tmp_path):
     package = hand_over(folder, tmp_path / "out.zip")
     pages = {
         part.folder: text_of(
-            unmarked(contents(tmp_path / "out.zip")[f"{part.folder}/README.html"].decode())
+            remove_break_marks(
+                contents(tmp_path / "out.zip")[f"{part.folder}/README.html"].decode()
+            )
         )
         for part in package.parts
     }

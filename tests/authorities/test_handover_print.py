@@ -13,7 +13,7 @@ from printing import (
     PDF_TOOLS,
     axe_in_both_themes,
     find_overflowing_elements,
-    opened,
+    open_in_browser,
     page_count,
     pdf_text,
 )
@@ -45,12 +45,12 @@ def packed(tmp_path_factory):
 @pytest.mark.parametrize("issuer", ["internal", "public"])
 @pytest.mark.parametrize("landscape", [False, True], ids=["portrait", "landscape"])
 def test_page_on_paper(packed, tmp_path, chromium, issuer, landscape):
-    """When the README page for a CA is printed, it has at most three sheets, and contains every
-    name and every file.
+    """When the README page for a CA is printed, it takes up at most three sheets, and contains
+    every name and every file.
     """
     package_folder, package = packed
     pdf = tmp_path / "page.pdf"
-    with opened(chromium, package_folder / issuer / "README.html") as page:
+    with open_in_browser(chromium, package_folder / issuer / "README.html") as page:
         page.pdf(path=str(pdf), format="A4", landscape=landscape)
     text = pdf_text(pdf)
     (part,) = (part for part in package.parts if part.issuer == issuer)
@@ -68,6 +68,6 @@ def test_page_is_readable_by_all(packed, chromium, issuer):
     """
     package_folder, _ = packed
     path = package_folder / issuer / "README.html"
-    with opened(chromium, path, scripts=True) as page:
+    with open_in_browser(chromium, path, scripts=True) as page:
         assert find_overflowing_elements(page) == []
         assert axe_in_both_themes(page) == []

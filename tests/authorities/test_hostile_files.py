@@ -23,7 +23,7 @@ from folders import PASSPHRASE
 from openssl_authority import Authority, make_root, openssl, without
 from topologies import STANDARD_EDITION
 
-from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.certificates_on_record import load_issued_certificates
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.export.write import write_requests
@@ -71,7 +71,7 @@ def answered_folder(tmp_path_factory) -> tuple[Path, list[bytes]]:
     (returned_folder / "chain.pem").write_bytes(ca.chain)
     assert receive(work_folder / "requests", returned_folder).exit_status == 0
     bundle = open_requests(work_folder / "requests")
-    write_pfx(load_issued(bundle), passphrase=PASSPHRASE)
+    write_pfx(load_issued_certificates(bundle), passphrase=PASSPHRASE)
     return work_folder / "requests", forms(ca, work_folder)
 
 
@@ -144,7 +144,7 @@ def damage_file(number: int, sound_files: list[bytes]) -> bytes:
 
 
 def facts(folder: Path) -> list[tuple[str, str, str]]:
-    """Return the values of each request that must not change: its certificate, chain and package."""
+    """Return the values that must not change in each request: its certificate, chain and package."""
     return [
         (
             record.id,
@@ -175,7 +175,7 @@ def test_damaged_files_do_no_harm(tmp_path, answered_folder, capfd):
         damaged_path.unlink()
         assert sorted(path.name for path in tmp_path.iterdir()) == beside
         assert {chain for _, chain, _ in facts(folder)} == roots, number
-        for certificate in load_issued(open_requests(folder)).certificates:
+        for certificate in load_issued_certificates(open_requests(folder)).certificates:
             assert not certificate.has_errors, number
         accepted_count += bool(issued.certificates)
     assert accepted_count < COUNT

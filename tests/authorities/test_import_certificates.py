@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from folders import (
     PASSPHRASE,
     TODAY,
-    answer_all,
     edge_external,
     find_id,
+    issue_all,
     make_folder,
     make_plan,
     request_of,
@@ -28,7 +28,7 @@ from folders import (
 from hostile import hostile_files, lay_out
 
 from lyncnb.authorities.evaluation.evaluation import compute_entry_sha256
-from lyncnb.authorities.import_certificates import receive, store_returned
+from lyncnb.authorities.import_certificates import receive, store_returned_certificates
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.disk.folder_lock import lock_folder
@@ -64,12 +64,12 @@ def write(path, data: bytes):
     return path
 
 
-def test_received(folder, tmp_path):
+def test_received_certificates_are_stored_and_recorded(folder, tmp_path):
     """Each certificate and its chain are written to the subfolder `returned` and recorded in the
     manifest.
     """
     bundle = open_requests(folder)
-    answers = answer_all(bundle, CA)
+    answers = issue_all(bundle, CA)
     path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
     issued = receive(folder, path, today=TODAY)
     assert issued.exit_status == 0
@@ -107,7 +107,7 @@ def test_received(folder, tmp_path):
 
 def test_receiving_again_changes_no_file(folder, tmp_path):
     """If the same files are received a second time, on any date, no file and no time stamp changes."""
-    answers = answer_all(open_requests(folder), CA)
+    answers = issue_all(open_requests(folder), CA)
     path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
     receive(folder, path, today=TODAY)
     before = snapshot(folder, but_lock=True)
@@ -121,7 +121,7 @@ def test_certificates_can_be_received_one_at_a_time(folder, tmp_path):
     certificate also complete the chains of the other certificates.
     """
     bundle = open_requests(folder)
-    answers = answer_all(bundle, CA)
+    answers = issue_all(bundle, CA)
     *most, last = answers.items()
     for request_id, certificate in most:
         issued = receive(folder, write(tmp_path / "one.cer", der(certificate)), today=TODAY)
@@ -136,7 +136,7 @@ def test_certificates_can_be_received_one_at_a_time(folder, tmp_path):
         assert (folder / "returned" / f"{request_id}.chain.pem").read_bytes() == pem(*CA.chain)
 
 
-def test_newer_answer(folder, tmp_path):
+def test_newer_certificate_replaces_the_previous_one(folder, tmp_path):
     """If another certificate is received for the same request, the previous certificate and its
     chain move to the subfolder `archive`.
     """
@@ -214,7 +214,7 @@ def test_files_copied_into_the_folder_are_read(folder):
     """
     bundle = open_requests(folder)
     request_id, other = find_id(bundle, "med01"), edge_external(bundle)
-    answers = answer_all(bundle, CA)
+    answers = issue_all(bundle, CA)
     # lyncnb reserves this file name.
     reserved_path = write(folder / "returned" / f"{request_id}.cer", der(answers[request_id]))
     write(folder / "returned" / "download(1).p7b", p7b(answers[other], *CA.chain))
@@ -274,7 +274,7 @@ def test_a_valid_certificate_in_an_invalid_file_is_rejected(folder, tmp_path):
     assert snapshot(folder, but_lock=True) == before
 
 
-def test_forged(folder, tmp_path):
+def test_forged_certificate_is_rejected(folder, tmp_path):
     """lyncnb rejects a certificate that has the request's key and the CA's name but is signed with
     another key.
     """
@@ -292,11 +292,11 @@ def test_forged(folder, tmp_path):
     assert issued.by_id[request_id].has_errors
 
 
-def test_locked(folder, tmp_path):
+def test_nothing_is_stored_in_a_locked_folder(folder, tmp_path):
     """While another process writes to the request folder, nothing is stored, and the message names
     that process.
     """
-    answers = answer_all(open_requests(folder), CA)
+    answers = issue_all(open_requests(folder), CA)
     path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
     with lock_folder(folder), pytest.raises(BundleError, match="is in use by"):
         receive(folder, path, today=TODAY, lock_seconds=0)
@@ -309,14 +309,14 @@ def test_a_request_that_changes_before_storage_gets_no_certificate(folder, tmp_p
     """
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
-    path = write(tmp_path / "a.cer", pem(answer_all(bundle, CA)[request_id]))
+    path = write(tmp_path / "a.cer", pem(issue_all(bundle, CA)[request_id]))
     issued = match_certificates(bundle, path, today=TODAY)
     write_requests(
         make_plan(), folder, passphrase=PASSPHRASE, findings=[], today=TODAY, making=Making(workers=1),
         renew=[request_id], reason="test",
     )  # fmt: skip
     with pytest.raises(BundleError, match="the request changed while"):
-        store_returned(bundle, issued, today=TODAY)
+        store_returned_certificates(bundle, issued, today=TODAY)
 
 
 def test_lost_file(folder, tmp_path):
@@ -325,7 +325,7 @@ def test_lost_file(folder, tmp_path):
     """
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
-    answer = write(tmp_path / "a.p7b", p7b(answer_all(bundle, CA)[request_id], *CA.chain))
+    answer = write(tmp_path / "a.p7b", p7b(issue_all(bundle, CA)[request_id], *CA.chain))
     receive(folder, answer, today=TODAY)
     path = folder / "returned" / f"{request_id}.cer"
     content = path.read_bytes()
@@ -341,7 +341,7 @@ def test_lost_file(folder, tmp_path):
 
 def test_a_lost_folder_of_returned_files_is_rebuilt(folder, tmp_path):
     """If the subfolder `returned` is lost, receiving the files again restores it without findings."""
-    answers = answer_all(open_requests(folder), CA)
+    answers = issue_all(open_requests(folder), CA)
     answer = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
     receive(folder, answer, today=TODAY)
     before = snapshot(folder / "returned", but_lock=True)
@@ -364,7 +364,7 @@ def test_a_lost_folder_of_returned_files_is_rebuilt(folder, tmp_path):
 
 def test_public_files(folder, tmp_path):
     """All users can read the certificate files, but only the owner can read the folder of old keys."""
-    answers = answer_all(open_requests(folder), CA)
+    answers = issue_all(open_requests(folder), CA)
     receive(folder, write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain)), today=TODAY)
     modes = {path.stat().st_mode & 0o777 for path in (folder / "returned").rglob("*.*")}
     assert modes == {0o644}
@@ -381,7 +381,7 @@ def test_no_private_key_is_stored(folder, tmp_path):
 
     key = ec.generate_private_key(ec.SECP256R1())
     text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    answers = answer_all(open_requests(folder), CA)
+    answers = issue_all(open_requests(folder), CA)
     path = write(tmp_path / "all.pem", text + pem(*answers.values(), *CA.chain))
     issued = receive(folder, path, today=TODAY)
     assert {finding.code for finding in issued.findings} == {
@@ -400,7 +400,7 @@ def test_many_files(folder, tmp_path, monkeypatch):
     from lyncnb.authorities import import_certificates
 
     monkeypatch.setattr(import_certificates, "_FILES_AT_ONCE", 3)
-    answers = answer_all(open_requests(folder), CA)
+    answers = issue_all(open_requests(folder), CA)
     path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
     receive(folder, path, today=TODAY)
     assert len(receive(folder, today=TODAY).certificates) == len(answers)

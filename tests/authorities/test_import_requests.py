@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from administrative_tools import add_computer_name, package_on_computer, request_on_computer
 from cryptography.hazmat.primitives.asymmetric import rsa
-from failing import ESSENTIAL, failing
+from failing import ESSENTIAL, fail_one_call
 from folders import PASSPHRASE, TODAY, make_folder, make_plan, snapshot
 from openssl_authority import make_root
 from places import DATA
 from shell_kit import make_shell
 
-from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.certificates_on_record import load_issued_certificates
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.import_requests import receive_requests
@@ -88,8 +88,8 @@ def created_requests(tmp_path_factory):
 
 @pytest.fixture
 def waiting(created_requests, tmp_path):
-    """Return copies of a folder that has not received its requests, its plan, and the request
-    files. A test may change the copies.
+    """Return copies of three items: a folder that has not received its requests, its plan, and the
+    request files. A test may change the copies.
     """
     folder, plan, request_paths = created_requests
     shutil.copytree(folder, tmp_path / "folder")
@@ -156,7 +156,7 @@ def test_requests_certificates_and_steps_match(issued, created_requests, tmp_pat
     _, _, request_paths = created_requests
     shutil.copytree(folder, tmp_path / "folder")
     folder = tmp_path / "folder"
-    received = load_issued(open_requests(folder))
+    received = load_issued_certificates(open_requests(folder))
     packages = write_pfx(received, passphrase=None)
     assert packages.exit_status == 0
     assert packages.counts() == {"written": 0, "kept": 0, "refused": 0, "elsewhere": 2}
@@ -213,7 +213,7 @@ def test_commands_do_not_report_keys_on_servers_as_missing(issued, tmp_path):
     assert (folder / record.files.csr).exists()
     assert not purge(folder, deployed=[name]).items
     assert not folder_status(folder).needs_attention
-    assert len(deployment_steps(load_issued(open_requests(folder))).key_holders) == 1
+    assert len(deployment_steps(load_issued_certificates(open_requests(folder))).key_holders) == 1
 
 
 def test_handover_packs_imported_requests(waiting, tmp_path):
@@ -351,7 +351,7 @@ def test_request_for_no_planned_certificate_is_unknown(waiting):
     assert [finding.code for finding in request.findings] == ["request-unknown"]
 
 
-def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
+def test_the_argument_request_or_plan_says_which_computer_has_the_key(waiting, tmp_path):
     """lyncnb takes the computer that has the key from the argument, from a request that Microsoft's
     tools created, or from the plan, in this order.
     """
@@ -567,7 +567,7 @@ def test_interrupted_import_loses_nothing(waiting, tmp_path, error):
     the remaining requests.
     """
     folder, _, request_paths = waiting
-    with failing(None, lambda _: error, _CALLS) as counted:
+    with fail_one_call(None, lambda _: error, _CALLS) as counted:
         shutil.copytree(folder, tmp_path / "whole")
         receive_requests(tmp_path / "whole", *request_paths, today=TODAY)
     expected = open_requests(tmp_path / "whole").requests
@@ -575,7 +575,7 @@ def test_interrupted_import_loses_nothing(waiting, tmp_path, error):
         folder_copy = tmp_path / f"killed{number}"
         shutil.copytree(folder, folder_copy)
         with (
-            failing(number, lambda _: error, _CALLS) as calls,
+            fail_one_call(number, lambda _: error, _CALLS) as calls,
             suppress(BundleError, KeyboardInterrupt),
         ):
             receive_requests(folder_copy, *request_paths, today=TODAY)

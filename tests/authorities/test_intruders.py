@@ -22,7 +22,7 @@ from openssl_authority import Authority, make_root, mirror_signature, openssl
 from shell_kit import Shell, make_shell
 from topologies import STANDARD_EDITION
 
-from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.certificates_on_record import load_issued_certificates
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.export.write import write_requests
 from lyncnb.plan.planner import plan_certificates
@@ -255,7 +255,9 @@ def test_attackers_root_above_the_right_ca(folder):
         record = folder.record
         assert record.issued.judgement.chain == before.issued.judgement.chain
         assert record.package == before.package
-    (certificate,) = (c for c in load_issued(open_requests(folder.requests)).certificates)
+    (certificate,) = (
+        c for c in load_issued_certificates(open_requests(folder.requests)).certificates
+    )
     assert certificate.path[-1].sha256 == before.issued.judgement.chain[-1]
     assert [finding.code for finding in certificate.findings] == ["chain-several-roots"]
 
@@ -271,7 +273,7 @@ def test_attackers_root_received_with_the_right_one(folder):
         root = x509.load_pem_x509_certificate(Authority(folder.place / ca_name, "root").pem)
         assert root.fingerprint(hashes.SHA256()).hex() in message
     assert message in folder.receive()
-    (finding,) = load_issued(open_requests(folder.requests)).findings
+    (finding,) = load_issued_certificates(open_requests(folder.requests)).findings
     assert finding.message in message
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from cas.python_ca import PythonCa, p7b, pem
-from folders import TODAY, answer_all, edge_external, find_id, issued_record, make_folder
+from folders import TODAY, edge_external, find_id, issue_all, issued_record, make_folder
 
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.errors import BundleError, ReturnedFileError
@@ -29,9 +29,9 @@ def answers(bundle, tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("answers")
     skipped = find_id(bundle, "med01")
-    for request_id, certificate in answer_all(bundle, CA, skip=[skipped]).items():
+    for request_id, certificate in issue_all(bundle, CA, skip=[skipped]).items():
         (folder / f"{request_id}.p7b").write_bytes(p7b(certificate, *CA.chain))
-    differing = answer_all(bundle, CA, crl=())[edge_external(bundle)]
+    differing = issue_all(bundle, CA, crl=())[edge_external(bundle)]
     (folder / f"{edge_external(bundle)}.p7b").write_bytes(p7b(differing, *CA.chain))
     (folder / "notes.txt").write_text("installed on Friday")
     return folder
@@ -172,7 +172,7 @@ def test_edited_manifest(tmp_path, path):
     """
     bundle = make_folder(tmp_path / "requests")
     first = bundle.requests[0]
-    record = first.with_issued(issued_record(file=path), at="2026-11-24T00:00:00Z")
+    record = first.with_issued_certificate(issued_record(file=path), at="2026-11-24T00:00:00Z")
     save_manifest(bundle.folder, bundle.manifest.with_records([record]))
     from lyncnb.request_folder.bundle import open_requests
 
@@ -198,7 +198,7 @@ def test_the_evaluation_date_can_be_specified(bundle, answers):
 def test_pem_in_one_file(bundle, tmp_path):
     """If a single PEM file contains several certificates, each is matched to its request."""
     path = tmp_path / "all.pem"
-    path.write_bytes(pem(*answer_all(bundle, CA).values(), *CA.chain))
+    path.write_bytes(pem(*issue_all(bundle, CA).values(), *CA.chain))
     issued = match_certificates(bundle, path, today=TODAY)
     assert len(issued.certificates) == len(bundle.requests)
     assert issued.exit_status == 0

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, pkcs7, pkcs12
 from cryptography.x509.oid import NameOID
-from growth import faster_than_linear, seconds
+from growth import find_superlinear_size, seconds
 
 from lyncnb.authorities.returned.candidates import Outstanding
 from lyncnb.authorities.returned.decoding import decode
@@ -158,7 +158,7 @@ INPUTS = {
 }
 
 
-def constrained(n: int) -> tuple[bytes, bytes]:
+def make_constrained_certificate(n: int) -> tuple[bytes, bytes]:
     """Return a certificate with many names, from a CA that has the same number of name constraints."""
     count = n // 40
     limits = [x509.DNSName(f"a{number}.contoso.com") for number in range(count)]
@@ -202,7 +202,7 @@ def test_time_for_names_outside_constraints_is_not_quadratic(kind):
 
         return lambda: list(find_constraint_violations([below], issuer))
 
-    assert faster_than_linear(make, size=500, most=16_000) is None
+    assert find_superlinear_size(make, size=500, most=16_000) is None
 
 
 def test_time_for_names_within_constraints_is_not_quadratic():
@@ -211,11 +211,11 @@ def test_time_for_names_within_constraints_is_not_quadratic():
     """
 
     def judge(n: int):
-        leaf, issuing = map(read_certificate, constrained(n))
+        leaf, issuing = map(read_certificate, make_constrained_certificate(n))
         return lambda: list_objections(leaf, (issuing,), today=date(2026, 11, 24))
 
     assert judge(2_000)() == ()
-    assert faster_than_linear(judge, size=200_000, most=MAX_FILE_BYTES // 4) is None
+    assert find_superlinear_size(judge, size=200_000, most=MAX_FILE_BYTES // 4) is None
 
 
 def armoured(body: bytes) -> bytes:
@@ -230,12 +230,12 @@ def test_twice_the_bytes_take_at_most_thrice_the_time(make):
     def read(size: int):
         return partial(decode, make(size))
 
-    assert faster_than_linear(read, size=4096, most=MAX_FILE_BYTES // 2) is None
+    assert find_superlinear_size(read, size=4096, most=MAX_FILE_BYTES // 2) is None
     # A file of the maximum size must not delay the import by more than a few seconds.
     assert seconds(read(MAX_FILE_BYTES)) < 3
 
 
-def zipped(n: int) -> bytes:
+def zip_certificates(n: int) -> bytes:
     """Return a zip file with at least n bytes of certificates in separate files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -249,7 +249,7 @@ def end_records(n: int) -> bytes:
     return b"PK\x03\x04" + b"PK\x05\x06" * (n // 4)
 
 
-@pytest.mark.parametrize("make", [zipped, end_records])
+@pytest.mark.parametrize("make", [zip_certificates, end_records])
 def test_a_zip_twice_as_large_takes_at_most_thrice_the_time(tmp_path, make):
     """The time to read a zip file, valid or not, grows in proportion to its size."""
 
@@ -258,10 +258,10 @@ def test_a_zip_twice_as_large_takes_at_most_thrice_the_time(tmp_path, make):
         path.write_bytes(make(n))
         return partial(read_returned_files, [path])
 
-    assert faster_than_linear(read, size=65536, most=MAX_FILE_BYTES // 2) is None
+    assert find_superlinear_size(read, size=65536, most=MAX_FILE_BYTES // 2) is None
 
 
-def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
+def make_similar_certificates(*, serials: int) -> Callable[[int], list[Certificate]]:
     """Return many similar certificates: CA certificates with the same name, and certificates that
     these CAs issued.
 
@@ -302,11 +302,11 @@ def test_time_for_cas_of_the_same_name_is_not_quadratic(serials, monkeypatch):
         entry=PlannedEntry(id="a", subject={"CN": "sip.contoso.com"}, issuer="internal"),
     )  # fmt: skip
 
-    certificates = alike(serials=serials)
+    certificates = make_similar_certificates(serials=serials)
 
     def match(count: int):
         files = [ReturnedFile(name="x", certificates=tuple(certificates(count)))]
         return lambda: match_returned_certificates([request], files, today=date(2026, 11, 24))
 
     # If there are fewer CAs than this number, each certificate is compared with every CA.
-    assert faster_than_linear(match, size=2 * chain.MAX_CANDIDATES, most=1 << 20) is None
+    assert find_superlinear_size(match, size=2 * chain.MAX_CANDIDATES, most=1 << 20) is None

@@ -60,7 +60,7 @@ def file(*certificates, name: str = "answer.cer", **values) -> ReturnedFile:
 
 
 def match(requests, *files, known=()):
-    return match_returned_certificates(requests, files, known=known, today=DAY)
+    return match_returned_certificates(requests, files, known_certificates=known, today=DAY)
 
 
 def codes(findings) -> list[tuple[str, str]]:
@@ -154,7 +154,7 @@ def test_a_recorded_certificate_can_be_received_again():
     assert (answer.certificate, answer.findings, answer.earlier) == (recorded, (), None)
 
 
-def test_replaces():
+def test_newer_certificate_replaces_the_recorded_one():
     """A newer certificate replaces the recorded certificate, and lyncnb reports the changes."""
     recorded, newer = (
         make_certificate("a", begins=TODAY - timedelta(9)),
@@ -169,7 +169,7 @@ def test_replaces():
     assert answer.earlier == recorded
 
 
-def test_renews():
+def test_certificate_for_a_new_generation_is_compared_with_the_previous_one():
     """lyncnb compares the certificate for a new generation with the certificate of the previous
     generation.
     """

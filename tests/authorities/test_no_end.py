@@ -34,7 +34,7 @@ def folder(shell, tmp_path) -> Path:
     return shell.folder / "requests"
 
 
-def endless(root: Authority) -> Authority:
+def remove_end_date_of_root(root: Authority) -> Authority:
     """Replace the root certificate of a CA with one that has the same key but no end date."""
     base_path = root.folder / "root"
     openssl(
@@ -57,7 +57,7 @@ def test_every_command_accepts_certificates_without_an_end_date(shell, folder):
     """A root and a certificate without an end date can be received, shown, packaged, compared and
     forecast.
     """
-    root = endless(make_root(shell.folder / "ca"))
+    root = remove_end_date_of_root(make_root(shell.folder / "ca"))
     ends = NO_END - NOW
     for csr in folder.glob("csr/*.csr"):
         root.sign(csr, shell.folder / "back" / f"{csr.stem}.pem", ends=ends)
@@ -85,7 +85,10 @@ def test_second_root_without_an_end_date_changes_nothing(shell, folder):
     """If the files contain a second root with the same name but without an end date, the result of
     the receive command does not change.
     """
-    ca, other = make_root(shell.folder / "ca"), endless(make_root(shell.folder / "other"))
+    ca, other = (
+        make_root(shell.folder / "ca"),
+        remove_end_date_of_root(make_root(shell.folder / "other")),
+    )
     shell.write("other.pem", other.pem)
     assert shell("receive", "requests", "other.pem").status in (0, 1)
     for csr in folder.glob("csr/*.csr"):

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from folders import PASSPHRASE, TODAY, answered_by_openssl
+from folders import PASSPHRASE, TODAY, make_issued_folder
 from installed_certificates import write_all
 from shell_kit import make_shell
 from topologies import STANDARD_EDITION
@@ -42,12 +42,12 @@ PLANTED = ("../../outside/evil", "../summary", "..\\evil", "/outside/evil", "C:e
 def packaged(tmp_path_factory) -> Path:
     """Return a request folder with a request, its certificate, its package and a renewal."""
     work_folder = tmp_path_factory.mktemp("planted")
-    issued = answered_by_openssl(STANDARD_EDITION.encode(), work_folder)
-    write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
-    return issued.matched().bundle.folder
+    issued = make_issued_folder(STANDARD_EDITION.encode(), work_folder)
+    write_pfx(issued.match_issued(), passphrase=PASSPHRASE, today=TODAY)
+    return issued.match_issued().bundle.folder
 
 
-def texts(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
+def list_string_paths(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
     """Yield the path of each string in a JSON document. An empty list counts as a list of one
     string.
     """
@@ -55,15 +55,15 @@ def texts(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object
         yield path
     elif isinstance(value, dict):
         for name, below in value.items():
-            yield from texts(below, (*path, name))
+            yield from list_string_paths(below, (*path, name))
     elif isinstance(value, list):
         for number, below in enumerate(value[:2]):
-            yield from texts(below, (*path, number))
+            yield from list_string_paths(below, (*path, number))
         if not value:
             yield (*path, 0)
 
 
-def planted(document: object, path: tuple[object, ...], text: str) -> object:
+def replace_string(document: object, path: tuple[object, ...], text: str) -> object:
     """Return a copy of the document in which the string at the given path is replaced."""
     changed = copy.deepcopy(document)
     node = changed
@@ -90,13 +90,13 @@ def test_altered_manifest_never_leads_to_another_path(shell, packaged):
     folder = Path(shutil.copytree(packaged, shell.folder / "deep" / "requests"))
     document = json.loads((packaged / "manifest.json").read_bytes())
     document["requests"][0]["plan"]["servers"] *= 2
-    paths = [path for path in texts(document) if path[0] != "summary"]
+    paths = [path for path in list_string_paths(document) if path[0] != "summary"]
     assert len(paths) > 60
     before = {name for name in files_below(shell.folder) if "/steps/" not in name}
     for number, path in enumerate(paths):
         is_name = {"servers", "key_holder", "issuer", "id", "file"} & set(path[-2:])
         for text in PLANTED if is_name else PLANTED[number % len(PLANTED) :][:1]:
-            (folder / "manifest.json").write_text(json.dumps(planted(document, path, text)))
+            (folder / "manifest.json").write_text(json.dumps(replace_string(document, path, text)))
             for command in ("steps", folder), ("handover", folder, "out.zip"):
                 assert shell(*command).status in (0, 1, 2, 3), (path, text, command)
             package = shell.folder / "out.zip"
@@ -168,14 +168,14 @@ def test_altered_saved_plan_is_rejected(shell):
     assert shell("plan", "table.csv", "--save", "p.json").status == 0
     document = json.loads((shell.folder / "p.json").read_bytes())
     del document["sha256"]
-    paths = list(texts(document["certificates"][0], ("certificates", 0)))
+    paths = list(list_string_paths(document["certificates"][0], ("certificates", 0)))
     paths += [("product",), ("options", "product")]
     assert len(paths) > 15
     (shell.folder / "p.json").write_bytes(encode_saved_plan(document))
     command = ("request", "--plan", "p.json", "deep/made", *PASS)
     assert run_in_folder(shell, [command], "as it is") == {0}
     for number, path in enumerate(paths):
-        altered = planted(document, path, OTHERS[number % len(OTHERS)])
+        altered = replace_string(document, path, OTHERS[number % len(OTHERS)])
         (shell.folder / "p.json").write_bytes(encode_saved_plan(altered))
         assert run_in_folder(shell, [command], path) == {2}, path
 
@@ -208,10 +208,10 @@ def test_altered_as_is_file_never_leads_to_another_path(shell):
     command = ("request", "table.csv", "deep/made", "--only-missing", "kept.json", *PASS)
     save_as_is(shell, document)
     assert run_in_folder(shell, [command], "as it is") == {0}
-    paths = list(texts(document))
+    paths = list(list_string_paths(document))
     assert len(paths) > 30
     for number, path in enumerate(paths):
-        save_as_is(shell, planted(document, path, OTHERS[number % len(OTHERS)]))
+        save_as_is(shell, replace_string(document, path, OTHERS[number % len(OTHERS)]))
         expected = 0 if REMARKS & set(path[-2:]) else 2
         assert run_in_folder(shell, [command], path) == {expected}, path
 

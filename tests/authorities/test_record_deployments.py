@@ -180,7 +180,7 @@ def test_a_wrong_deployment_date_can_be_corrected(folder):
 
 
 def test_server_without_a_planned_certificate_is_skipped_with_a_note(folder):
-    """If a server's certificate is no longer planned, the deploy command skips the server with a
+    """If a server's certificate is no longer planned, the deployed command skips the server with a
     note.
     """
     record = pool_of(folder)

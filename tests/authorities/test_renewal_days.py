@@ -28,7 +28,7 @@ SECOND = timedelta(seconds=1)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
-def with_certificates(folder, chance, case):
+def record_random_certificates(folder, chance, case):
     """Record certificates with random validity periods, as if the CA had issued them."""
     records = []
     manifest = open_requests(folder).manifest
@@ -52,7 +52,7 @@ def test_all_views_show_the_same_renewal_date(tmp_path):
         options = case.options() | {"validity_days": 200}
         folder = tmp_path / f"{seed}"
         make_folder(folder, make_plan(**options), today=case.start)
-        with_certificates(folder, chance, case)
+        record_random_certificates(folder, chance, case)
         bundle = open_requests(folder)
         renewal_forecast = forecast(bundle, start=case.start, until=date(2031, 1, 1))
         days = {

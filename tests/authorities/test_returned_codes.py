@@ -186,7 +186,7 @@ def chain_codes(**changes):
     return path_codes(ca, *ca.chain)
 
 
-def with_key_bits(bits):
+def codes_with_short_key(bits):
     """Return the codes of the findings about a chain whose issuing CA has an RSA key that is too
     short for pyca to create.
     """
@@ -222,7 +222,7 @@ PATHS = {
     "chain-issuer-not-in-force": (lambda: chain_codes(begins=NOON + timedelta(seconds=1)), lambda: chain_codes(begins=NOON)),
     "chain-signature-hash-weak": (lambda: path_codes(CA, *CA.chain, sha1=[CA.issuing]), lambda: path_codes(CA, *CA.chain, sha1=[CA.root])),
     "chain-signature-hash-broken": (lambda: path_codes(CA, *CA.chain, md5=[CA.issuing]), lambda: path_codes(CA, *CA.chain, md5=[CA.root])),
-    "chain-key-refused": (lambda: with_key_bits(1023), lambda: with_key_bits(1024)),
+    "chain-key-refused": (lambda: codes_with_short_key(1023), lambda: codes_with_short_key(1024)),
     "chain-curve-unsupported": (lambda: chain_codes(make_key=curve(ec.SECP256K1)), lambda: chain_codes(make_key=curve(ec.SECP384R1))),
     "chain-policy-not-valid": (
         lambda: chain_codes(more=[EXPLICIT]),

@@ -13,7 +13,7 @@ import pytest
 from cas.python_ca import PythonCa, der, issue, p7b, pem
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
-from hostile import archive, hostile_files, lay_out, tarred
+from hostile import archive, hostile_files, lay_out, make_tar
 
 from lyncnb.authorities.returned import returned_files
 from lyncnb.authorities.returned.returned_files import read_returned_files
@@ -164,7 +164,7 @@ def test_missing_paths_are_reported_together(tmp_path):
         read_returned_files([tmp_path / "a.cer", tmp_path, tmp_path / "b.cer"])
 
 
-def test_unreadable_by_rights(tmp_path):
+def test_file_without_read_permission_is_reported(tmp_path):
     """If the operating system cannot open a file, lyncnb reports the file with the reason."""
     if os.geteuid() == 0:
         path = tmp_path / "gone"
@@ -282,7 +282,7 @@ SENT = {
     "CRLF": mail(("sip.cer", "application/x-x509-ca-cert", WHOLE)).as_bytes(policy=SMTP),
     "PKCS #7 attached": mail(("sip.p7b", "application/x-pkcs7-certificates", p7b(LEAF, *CA.chain))).as_bytes(),
     "zip attached": mail(("answer.zip", "application/zip", archive(("sip.cer", WHOLE)))).as_bytes(),
-    "tar.gz attached": mail(("answer.tar.gz", "application/gzip", tarred({"sip.cer": WHOLE}))).as_bytes(),
+    "tar.gz attached": mail(("answer.tar.gz", "application/gzip", make_tar({"sip.cer": WHOLE}))).as_bytes(),
     "forwarded": mail(attachment=mail(("sip.pem", "text/plain", WHOLE))).as_bytes(),
     "quoted-printable text": quoted_printable(WHOLE),
     "HTML in a mail": html_mail(WHOLE),
@@ -291,9 +291,9 @@ SENT = {
     "quoted by >": quoted(WHOLE, "> "),
     "quoted twice": quoted(WHOLE, ">> "),
     "quoted, forwarded": quoted(WHOLE, "> > "),
-    "tar.gz": tarred({"answer/sip.cer": pem(LEAF), "answer/chain.pem": pem(*CA.chain)}),
-    "tar": tarred({"a" * 120 + "/sip.cer": WHOLE}, "w"),
-    "pax": tarred({"\u4e2d" * 60 + ".cer": WHOLE}, "w:gz"),
+    "tar.gz": make_tar({"answer/sip.cer": pem(LEAF), "answer/chain.pem": pem(*CA.chain)}),
+    "tar": make_tar({"a" * 120 + "/sip.cer": WHOLE}, "w"),
+    "pax": make_tar({"\u4e2d" * 60 + ".cer": WHOLE}, "w:gz"),
     "gzip of one file": gzip.compress(WHOLE),
 }  # fmt: skip
 
@@ -325,12 +325,12 @@ def test_a_mail_without_its_attachment_says_what_to_save(tmp_path):
 
 
 BAD_ARCHIVES = {
-    "cut off": (tarred({"a.cer": WHOLE}, "w")[:900], "file-unreadable"),
-    "compressed and cut off": (tarred({"a.cer": WHOLE})[:-9], "file-unreadable"),
+    "cut off": (make_tar({"a.cer": WHOLE}, "w")[:900], "file-unreadable"),
+    "compressed and cut off": (make_tar({"a.cer": WHOLE})[:-9], "file-unreadable"),
     "a bomb": (gzip.compress(bytes(50_000_000)), "file-unreadable"),
-    "outside": (tarred({"../../a.cer": WHOLE}), "file-skipped"),
-    "absolute": (tarred({"/etc/a.cer": WHOLE}), "file-skipped"),
-    "an archive inside": (tarred({"a.tar.gz": tarred({"b.cer": WHOLE})}), "file-skipped"),
+    "outside": (make_tar({"../../a.cer": WHOLE}), "file-skipped"),
+    "absolute": (make_tar({"/etc/a.cer": WHOLE}), "file-skipped"),
+    "an archive inside": (make_tar({"a.tar.gz": make_tar({"b.cer": WHOLE})}), "file-skipped"),
 }
 
 
@@ -350,7 +350,7 @@ def test_damaged_header_in_an_archive_is_reported(tmp_path):
     """If a header in an archive is damaged, lyncnb reads the certificates before it and reports the
     damage.
     """
-    data = bytearray(tarred({"a.cer": WHOLE, "b.cer": WHOLE}, "w"))
+    data = bytearray(make_tar({"a.cer": WHOLE, "b.cer": WHOLE}, "w"))
     second = data.index(b"b.cer")
     data[second + 257 : second + 262] = b"\xff" * 5
     (tmp_path / "answer.tar").write_bytes(data)

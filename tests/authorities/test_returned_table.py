@@ -19,11 +19,18 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from folders import PASSPHRASE
-from openssl_authority import Authority, flipped, make_root, mirror_signature, openssl, without
+from openssl_authority import (
+    Authority,
+    flip_signature_byte,
+    make_root,
+    mirror_signature,
+    openssl,
+    without,
+)
 from shell_kit import Shell, make_shell
 from topologies import STANDARD_EDITION
 
-from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.certificates_on_record import load_issued_certificates
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.export.write import write_requests
 from lyncnb.pki.certificates import to_pem
@@ -65,7 +72,7 @@ class Case:
         return self.back / name
 
     def answer(self, ca: Authority | None = None, *, chain: bool = True, **how) -> Path:
-        """Sign both requests, and add the CA certificates. The further arguments apply only to the
+        """Sign both requests, and add the CA certificates. Additional arguments apply only to the
         certificate for the server.
         """
         ca = ca or self.issuing
@@ -105,12 +112,14 @@ def make_rejected_row(build: Build, code: str) -> Row:
     return Row(build, (1, 1, 1, 1), (code,), code, packages=1)
 
 
-def accepted_with_finding(build: Build, code: str) -> Row:
+def make_accepted_row(build: Build, code: str) -> Row:
     """Return a row of the test table for a certificate that is accepted with a finding."""
     return Row(build, (1, 0, 0, 0), (code,))
 
 
-def unread(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
+def make_row_with_unreadable_file(
+    data: Callable[[Case], bytes], code: str = "file-unreadable"
+) -> Row:
     """Return a table row for an unreadable file that is next to readable files."""
 
     def build(case: Case) -> None:
@@ -132,12 +141,12 @@ def make_unreadable_row(data: Callable[[Case], bytes], code: str = "file-unreada
     return Row(build, (2, 0, 0, 0), (code,))
 
 
-def signed(**how) -> Build:
+def make_signer(**how) -> Build:
     """Return a function that signs the server's request with the given arguments."""
     return lambda case: case.answer(**how) and None
 
 
-def below(ca: Callable[[Case], Authority], **how) -> Build:
+def make_signer_of_other_ca(ca: Callable[[Case], Authority], **how) -> Build:
     """Return a function with which another CA signs the server's request. The function adds the
     certificate of that CA.
     """
@@ -146,10 +155,12 @@ def below(ca: Callable[[Case], Authority], **how) -> Build:
 
 def spoilt(case: Case) -> None:
     path = case.answer()
-    path.write_bytes(flipped(path.read_bytes()))
+    path.write_bytes(flip_signature_byte(path.read_bytes()))
 
 
-def newer(change: Callable[[Path], None] = lambda path: None, **how) -> Build:
+def make_signer_of_newer_certificate(
+    change: Callable[[Path], None] = lambda path: None, **how
+) -> Build:
     """Return a function that yields a valid certificate first, and then another certificate for the
     same request.
     """
@@ -164,7 +175,7 @@ def newer(change: Callable[[Path], None] = lambda path: None, **how) -> Build:
     return build
 
 
-def same_begin(first: dict, then: dict) -> Build:
+def make_signer_with_same_start_date(first: dict, then: dict) -> Build:
     """Return a function that yields a certificate first, and then another certificate with the same
     start date.
     """
@@ -178,7 +189,7 @@ def same_begin(first: dict, then: dict) -> Build:
     return build
 
 
-def one_good_of_two(case: Case) -> None:
+def make_valid_and_faulty_certificate(case: Case) -> None:
     """Return two certificates with the same start date in one batch, one valid and one without a
     CRL URL.
     """
@@ -201,7 +212,7 @@ def same_serial(case: Case) -> None:
     case.issuing.sign(case.csr("Deployment"), case.back / "oauth.pem", serial=77)
 
 
-def stranger(case: Case) -> None:
+def make_certificate_with_unknown_key(case: Case) -> None:
     """Return the valid certificates from the CA, and a certificate with the deployment's name and
     an unknown key.
     """
@@ -218,7 +229,7 @@ def two_for_one(case: Case) -> None:
     case.issuing.sign(case.server, case.back / "second.pem", begins=timedelta(days=-3))
 
 
-def two_cas(case: Case) -> None:
+def make_certificates_from_two_cas(case: Case) -> None:
     """Return certificates for one request from two CAs with different roots, before any CA is
     recorded.
     """
@@ -262,7 +273,7 @@ def many_intermediates(case: Case) -> Authority:
     return ca
 
 
-def many_of_one_name(case: Case) -> None:
+def make_cas_with_same_name(case: Case) -> None:
     """Return a certificate and eighteen CA certificates with the same name. Only one of them has
     the key that signed the certificate.
     """
@@ -274,7 +285,7 @@ def many_of_one_name(case: Case) -> None:
     case.put("twins.pem", b"".join(ca.pem for ca in cas))
 
 
-def other_key_id(case: Case) -> None:
+def make_ca_with_other_key_id(case: Case) -> None:
     """Return a CA certificate with the right key and name, but with a different key identifier."""
     extensions = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
     first = case.root.subordinate(
@@ -287,7 +298,7 @@ def other_key_id(case: Case) -> None:
     case.put("chain.pem", case.issuing.chain + twin.chain)
 
 
-def constrained(
+def make_constrained_certificate(
     limit: str, extra_line: str = "", *, subject: str = "/CN=Contoso Issuing", **how
 ) -> Build:
     """Return a certificate from a CA with name constraints, optionally through an intermediate CA."""
@@ -300,7 +311,7 @@ def constrained(
     return build
 
 
-def violates_name_constraints(case: Case) -> None:
+def make_certificate_that_violates_constraints(case: Case) -> None:
     """Return a certificate from an intermediate CA whose name violates the name constraints of the
     CA above it.
     """
@@ -311,7 +322,7 @@ def violates_name_constraints(case: Case) -> None:
     case.answer(limited.subordinate("below", subject="/O=Fabrikam/CN=Below"), subject="/O=Contoso")
 
 
-def self_signed(case: Case) -> None:
+def write_self_signed_certificate(case: Case) -> None:
     """Write a self-signed certificate with the key of the server's request.
 
     Only the holder of the key can create such a certificate, by using a tool incorrectly.
@@ -354,7 +365,7 @@ def accepted_in_vain(case: Case) -> Iterable[list[Path]]:
     yield ["--accept", "chain-signature-wrong=it is ours all the same"]
 
 
-def overwrite_with(pattern: str, other: str) -> Build:
+def overwrite_file(pattern: str, other: str) -> Build:
     """Overwrite one file in the request folder with another file in the same folder."""
 
     def build(case: Case) -> Iterable[list[Path]]:
@@ -362,7 +373,7 @@ def overwrite_with(pattern: str, other: str) -> Build:
         yield [case.back]
         bundle = open_requests(case.requests)
         if pattern.startswith("pfx"):
-            write_pfx(load_issued(bundle), passphrase=PASSPHRASE)
+            write_pfx(load_issued_certificates(bundle), passphrase=PASSPHRASE)
         (target,), (source,) = case.requests.glob(pattern), case.requests.glob(other)
         target.write_bytes(source.read_bytes())
         yield []
@@ -370,7 +381,7 @@ def overwrite_with(pattern: str, other: str) -> Build:
     return build
 
 
-def address_excluded(case: Case) -> None:
+def make_certificate_with_excluded_address(case: Case) -> None:
     """Return a certificate with an IP address that the CA's name constraints exclude."""
     limit = "nameConstraints=critical,excluded;IP:192.0.2.0/255.255.255.0"
     limited = case.root.subordinate("limited", extra_lines=(limit,))
@@ -451,55 +462,70 @@ CRITICAL = "1.2.3.4=critical,ASN1:NULL"
 
 TABLE = {
     # The following rows contain valid certificates.
-    "as planned": Row(signed(), (0, 0, 0, 0)),
+    "as planned": Row(make_signer(), (0, 0, 0, 0)),
     "in a zip": Row(as_zip, (0, 0, 0, 0)),
     "as PKCS #7": Row(as_pkcs7, (0, 0, 0, 0)),
     "as cfssl's JSON": Row(as_json, (0, 0, 0, 0)),
-    "nine intermediates": Row(below(many_intermediates), (0, 0, 0, 0)),
-    "eighteen CAs of one name": Row(many_of_one_name, (0, 0, 0, 0), ("chain-certificate-unused",)),
+    "nine intermediates": Row(make_signer_of_other_ca(many_intermediates), (0, 0, 0, 0)),
+    "eighteen CAs of one name": Row(
+        make_cas_with_same_name, (0, 0, 0, 0), ("chain-certificate-unused",)
+    ),
     # Group 1 contains faults that earlier versions reported in some commands, but not in all.
     "an octet of the signature flipped": make_rejected_row(spoilt, "chain-signature-wrong"),
     "a serial number twice": Row(
         same_serial, (1, 1, 1, 1), ("duplicate-serial",), "duplicate-serial", 0
     ),
     "a stranger's certificate of a pool's name": Row(
-        stranger, (1, 0, 0, 0), ("unknown-key", "different-certificates-in-pool")
+        make_certificate_with_unknown_key,
+        (1, 0, 0, 0),
+        ("unknown-key", "different-certificates-in-pool"),
     ),
     # The following rows are about whether a certificate replaces another certificate.
     "newer, signature wrong": Row(
-        newer(lambda path: path.write_bytes(flipped(path.read_bytes()))),
+        make_signer_of_newer_certificate(
+            lambda path: path.write_bytes(flip_signature_byte(path.read_bytes()))
+        ),
         (1, 0, 0, 0),
         ("chain-signature-wrong",),
         "chain-signature-wrong",
     ),
     "newer, ended": Row(
-        newer(ends=-_HOUR), (1, 0, 0, 0), ("certificate-expired",), "certificate-expired"
+        make_signer_of_newer_certificate(ends=-_HOUR),
+        (1, 0, 0, 0),
+        ("certificate-expired",),
+        "certificate-expired",
     ),
     "newer, of a CA that nobody knows": Row(
         unproven, (1, 0, 0, 0), ("issued-under-another-root",), "issued-under-another-root"
     ),
-    "newer": Row(newer(), (0, 0, 0, 0), ("replaces-earlier-certificate",)),
-    "the same dates": Row(
-        newer(begins=timedelta(days=-2)), (0, 0, 0, 0), ("replaces-earlier-certificate",)
+    "newer": Row(
+        make_signer_of_newer_certificate(), (0, 0, 0, 0), ("replaces-earlier-certificate",)
     ),
-    "older": Row(newer(begins=timedelta(days=-9)), (0, 0, 0, 0), ("older-answer",)),
-    "two for one request": accepted_with_finding(two_for_one, "several-answers"),
+    "the same dates": Row(
+        make_signer_of_newer_certificate(begins=timedelta(days=-2)),
+        (0, 0, 0, 0),
+        ("replaces-earlier-certificate",),
+    ),
+    "older": Row(
+        make_signer_of_newer_certificate(begins=timedelta(days=-9)), (0, 0, 0, 0), ("older-answer",)
+    ),
+    "two for one request": make_accepted_row(two_for_one, "several-answers"),
     "the same moment, the first has an error": Row(
-        same_begin({"extensions": without("crl")}, {}), (0, 0, 0, 0)
+        make_signer_with_same_start_date({"extensions": without("crl")}, {}), (0, 0, 0, 0)
     ),
     "the same moment, the newcomer has an error": Row(
-        same_begin({}, {"extensions": without("crl")}),
+        make_signer_with_same_start_date({}, {"extensions": without("crl")}),
         (1, 0, 0, 0),
         ("crl-distribution-point-absent",),
         "crl-distribution-point-absent",
     ),
     "the same moment, it ends earlier": Row(
-        same_begin({"ends": timedelta(days=700)}, {}),
+        make_signer_with_same_start_date({"ends": timedelta(days=700)}, {}),
         (0, 0, 0, 0),
         ("replaces-earlier-certificate",),
     ),
     "the same moment in one batch, one has an error": Row(
-        one_good_of_two,
+        make_valid_and_faulty_certificate,
         (1, 0, 0, 0),
         ("crl-distribution-point-absent",),
         "crl-distribution-point-absent",
@@ -512,31 +538,35 @@ TABLE = {
         chain_alone, (0, 0, 1, 1), ("chain-certificate-unused", "root-to-compare"), packages=0
     ),
     "a gap, packaged when that is asked": Row(
-        signed(chain=False),
+        make_signer(chain=False),
         (1, 0, 0, 0),
         ("chain-incomplete",),
         pfx=lambda case: [f"--without-chain={path.stem}" for path in case.requests.glob("csr/*")],
     ),
-    "a chain with a gap": Row(signed(chain=False), (1, 0, 1, 1), ("chain-incomplete",), packages=0),
+    "a chain with a gap": Row(
+        make_signer(chain=False), (1, 0, 1, 1), ("chain-incomplete",), packages=0
+    ),
     "an unknown critical extension": make_rejected_row(
-        signed(extra_lines=(CRITICAL,)), "critical-extension-unknown"
+        make_signer(extra_lines=(CRITICAL,)), "critical-extension-unknown"
     ),
     "an unknown critical extension in the CA": make_rejected_row(
-        below(lambda case: case.root.subordinate("odd", extra_lines=(CRITICAL,))),
+        make_signer_of_other_ca(lambda case: case.root.subordinate("odd", extra_lines=(CRITICAL,))),
         "critical-extension-unknown",
     ),
     "an unknown critical extension in the root": make_rejected_row(
-        below(lambda case: make_root(case.back.parent / "odd", extra_lines=(CRITICAL,))),
+        make_signer_of_other_ca(
+            lambda case: make_root(case.back.parent / "odd", extra_lines=(CRITICAL,))
+        ),
         "critical-extension-unknown",
     ),
     "a CA for other purposes": make_rejected_row(
-        below(
+        make_signer_of_other_ca(
             lambda case: case.root.subordinate("odd", extra_lines=("extendedKeyUsage=clientAuth",))
         ),
         "chain-issuer-purpose",
     ),
-    "a CA for any purpose": accepted_with_finding(
-        below(
+    "a CA for any purpose": make_accepted_row(
+        make_signer_of_other_ca(
             lambda case: case.root.subordinate(
                 "odd", extra_lines=("extendedKeyUsage=anyExtendedKeyUsage",)
             )
@@ -544,22 +574,22 @@ TABLE = {
         "chain-issuer-purpose-any",
     ),
     "a CA for other names": make_rejected_row(
-        constrained("permitted;DNS:fabrikam.com"), "name-constraints-violated"
+        make_constrained_certificate("permitted;DNS:fabrikam.com"), "name-constraints-violated"
     ),
     "a CA for other directory names": make_rejected_row(
-        constrained(
+        make_constrained_certificate(
             "permitted;dirName:allowed", "[allowed]\nO=Fabrikam", subject="/O=Fabrikam/CN=Issuing"
         ),
         "name-constraints-violated",
     ),
     "an address that the CA may not name": make_rejected_row(
-        address_excluded, "name-constraints-violated"
+        make_certificate_with_excluded_address, "name-constraints-violated"
     ),
     "a CA whose own name is outside": make_rejected_row(
-        violates_name_constraints, "name-constraints-violated"
+        make_certificate_that_violates_constraints, "name-constraints-violated"
     ),
     "no CA certificate above": make_rejected_row(
-        below(
+        make_signer_of_other_ca(
             lambda case: case.root.subordinate(
                 "odd",
                 extensions=("basicConstraints=critical,CA:FALSE", "subjectKeyIdentifier=hash"),
@@ -567,57 +597,63 @@ TABLE = {
         ),
         "chain-issuer-not-ca",
     ),
-    "another key identifier": make_rejected_row(other_key_id, "chain-authority-key-differs"),
+    "another key identifier": make_rejected_row(
+        make_ca_with_other_key_id, "chain-authority-key-differs"
+    ),
     "Ed25519 above": make_rejected_row(
-        below(lambda case: case.root.subordinate("odd", key=("ed25519",)), options=()),
+        make_signer_of_other_ca(
+            lambda case: case.root.subordinate("odd", key=("ed25519",)), options=()
+        ),
         "signature-scheme-unsupported",
     ),
     "an Ed25519 root": make_rejected_row(
-        below(
+        make_signer_of_other_ca(
             lambda case: make_root(case.back.parent / "odd", key=("ed25519",)).subordinate(
                 "odd2", options=()
             )
         ),
         "chain-algorithm-unsupported",
     ),
-    "RSA of 1024 bits above": accepted_with_finding(
-        below(lambda case: case.root.subordinate("odd", key=("rsa:1024",))), "chain-key-weak"
+    "RSA of 1024 bits above": make_accepted_row(
+        make_signer_of_other_ca(lambda case: case.root.subordinate("odd", key=("rsa:1024",))),
+        "chain-key-weak",
     ),
-    "a CA signed with SHA-1": accepted_with_finding(
-        below(lambda case: case.root.subordinate("odd", options=("-sha1",))),
+    "a CA signed with SHA-1": make_accepted_row(
+        make_signer_of_other_ca(lambda case: case.root.subordinate("odd", options=("-sha1",))),
         "chain-signature-hash-weak",
     ),
     "a CA that has ended": make_rejected_row(
-        below(lambda case: case.root.subordinate("odd", ends=-_HOUR)), "chain-issuer-not-in-force"
+        make_signer_of_other_ca(lambda case: case.root.subordinate("odd", ends=-_HOUR)),
+        "chain-issuer-not-in-force",
     ),
     # The rows of group 6 contain unusual dates and times.
-    "ended an hour ago": make_rejected_row(signed(ends=-_HOUR), "certificate-expired"),
-    "begins in an hour": accepted_with_finding(signed(begins=_HOUR), "not-yet-valid"),
+    "ended an hour ago": make_rejected_row(make_signer(ends=-_HOUR), "certificate-expired"),
+    "begins in an hour": make_accepted_row(make_signer(begins=_HOUR), "not-yet-valid"),
     # The certificate must be renewed soon.
-    "ends in an hour": Row(signed(ends=_HOUR), (0, 1, 0, 0)),
+    "ends in an hour": Row(make_signer(ends=_HOUR), (0, 1, 0, 0)),
     # Group 7: differences in host names, and changed files in the request folder.
-    "the common name in capitals": accepted_with_finding(
-        signed(subject="/CN=SE01.contoso.com"), "common-name-case"
+    "the common name in capitals": make_accepted_row(
+        make_signer(subject="/CN=SE01.contoso.com"), "common-name-case"
     ),
     "another common name": make_rejected_row(
-        signed(subject="/CN=se02.contoso.com"), "common-name-changed"
+        make_signer(subject="/CN=se02.contoso.com"), "common-name-changed"
     ),
-    "no alternative names": make_rejected_row(signed(copied="none"), "names-missing"),
+    "no alternative names": make_rejected_row(make_signer(copied="none"), "names-missing"),
     "exchanged in returned/": Row(
-        overwrite_with("returned/Standard*.cer", "returned/Deployment*.cer"),
+        overwrite_file("returned/Standard*.cer", "returned/Deployment*.cer"),
         *((1, 3, 1, 1), ("file-exchanged",), "differs from the", 1),
     ),
     "exchanged in returned/, by what was read before": Row(
-        overwrite_with("returned/Deployment*.cer", "returned/Standard*.cer"),
+        overwrite_file("returned/Deployment*.cer", "returned/Standard*.cer"),
         *((1, 3, 1, 1), ("file-exchanged",), "differs from the", 1),
     ),
     "exchanged in pfx/": Row(
-        overwrite_with("pfx/Standard*.pfx", "pfx/Deployment*.pfx"),
+        overwrite_file("pfx/Standard*.pfx", "pfx/Deployment*.pfx"),
         *((1, 3, 0, 0), ("package-exchanged",), "differs from the"),
     ),
     # Group 8: certificates with differences that the policy of a CA can cause.
     "no list of revoked ones": make_rejected_row(
-        signed(extensions=without("crl")), "crl-distribution-point-absent"
+        make_signer(extensions=without("crl")), "crl-distribution-point-absent"
     ),
     "no list, accepted": Row(
         accepted_reason, (0, 0, 0, 0), ("accepted: crl-distribution-point-absent",)
@@ -626,7 +662,7 @@ TABLE = {
         accepted_in_vain, (3, 1, 1, 1), ("cannot be accepted",), "chain-signature-wrong", 1
     ),
     "no server authentication": make_rejected_row(
-        signed(extensions=(*without("extended"), "extendedKeyUsage=clientAuth")),
+        make_signer(extensions=(*without("extended"), "extendedKeyUsage=clientAuth")),
         "eku-server-auth-absent",
     ),
     "no extended key usage": make_rejected_row(
@@ -640,46 +676,52 @@ TABLE = {
         ),
         "eku-server-auth-absent",
     ),
-    "signed with SHA-1": accepted_with_finding(signed(options=("-sha1",)), "signature-hash-sha1"),
+    "signed with SHA-1": make_accepted_row(make_signer(options=("-sha1",)), "signature-hash-sha1"),
     "signed with PSS": make_rejected_row(
-        below(
+        make_signer_of_other_ca(
             lambda case: case.root.subordinate("rsa", key=("rsa:2048",)),
             options=("-sha256", "-sigopt", "rsa_padding_mode:pss"),
         ),
         "signature-pss",
     ),
     "a CA certificate for our key": Row(
-        signed(extensions=("basicConstraints=critical,CA:TRUE", *without("basic"))),
+        make_signer(extensions=("basicConstraints=critical,CA:TRUE", *without("basic"))),
         (1, 0, 1, 1),
         ("ca-certificate",),
         packages=1,
     ),
     # The cases in groups 9 and 10 test file formats.
-    "cut off": unread(cut, "file-malformed"),
-    "empty": unread(lambda case: b""),
+    "cut off": make_row_with_unreadable_file(cut, "file-malformed"),
+    "empty": make_row_with_unreadable_file(lambda case: b""),
     "blanks and a mark": make_unreadable_row(lambda case: b"A" * 100 + b" " * 4000 + b"!"),
     "BEGIN and blanks": make_unreadable_row(lambda case: b"-----BEGIN" + b" " * 4000),
-    "lengths side by side": unread(lambda case: b"\x30\x80\0\0" * 90_000, "file-malformed"),
+    "lengths side by side": make_row_with_unreadable_file(
+        lambda case: b"\x30\x80\0\0" * 90_000, "file-malformed"
+    ),
     "damaged, in a bundle": Row(
         add_damaged_certificate, (2, 0, 0, 0), ("serial", "se01.contoso.com")
     ),
-    "a serial number of zero": Row(signed(serial=0), (0, 0, 0, 0)),
-    "a PFX of an unknown cipher": unread(
+    "a serial number of zero": Row(make_signer(serial=0), (0, 0, 0, 0)),
+    "a PFX of an unknown cipher": make_row_with_unreadable_file(
         make_pfx_with_rare_cipher,
         "does not support the encryption of the file (1.2.410.200046.1.1.12)",
     ),
-    "nested lengths": unread(lambda case: b"\x30\x80" * 90_000, "file-malformed"),
+    "nested lengths": make_row_with_unreadable_file(
+        lambda case: b"\x30\x80" * 90_000, "file-malformed"
+    ),
     "a pending answer": Row(
         lambda case: case.answer() and case.put("certfnsh.html", PENDING) and None,
         (1, 0, 0, 0),
         ("request-pending", "42"),
     ),
-    "a request": accepted_with_finding(
+    "a request": make_accepted_row(
         lambda case: case.answer() and case.put("x.csr", case.server.read_bytes()) and None,
         "request-returned",
     ),
-    "a PFX with a password": unread(make_pfx_from_other_source, "pfx-not-opened"),
-    "a private key beside": accepted_with_finding(beside_a_key, "private-key-in-file"),
+    "a PFX with a password": make_row_with_unreadable_file(
+        make_pfx_from_other_source, "pfx-not-opened"
+    ),
+    "a private key beside": make_accepted_row(beside_a_key, "private-key-in-file"),
 }
 
 
@@ -733,7 +775,7 @@ def test_commands_report_each_row(shell, template, row):
     bundle = open_requests(shell.folder / "requests")
     for record in bundle.requests:
         for part in filter(None, (record.issued, *record.refused)):
-            reread = load_issued(bundle)
+            reread = load_issued_certificates(bundle)
             certificates = [
                 c for c in (*reread.certificates, *reread.refused) if c.sha256 == part.sha256
             ]

@@ -14,7 +14,15 @@ from datetime import UTC, date, datetime
 import pytest
 from cas.python_ca import PythonCa, der, pem
 from cryptography import x509
-from folders import issued_record, numbered, package_record, plan_of, snapshot, with_extra, write
+from folders import (
+    issued_record,
+    package_record,
+    plan_of,
+    plan_of_servers,
+    snapshot,
+    with_extra_names,
+    write,
+)
 
 import lyncnb as ln
 from lyncnb.authorities.status import FolderStatus, RequestStatus, folder_status
@@ -37,7 +45,7 @@ PACKAGE = package_record("pfx/a.pfx")
 def folder(tmp_path):
     """Write a request folder with six requests, three of which have certificates."""
     path = tmp_path / "requests"
-    manifest = write(numbered(6), path).manifest
+    manifest = write(plan_of_servers(6), path).manifest
     (path / "returned").mkdir()
     changed = []
     for letter, record in zip("abc", manifest.requests, strict=False):
@@ -47,7 +55,7 @@ def folder(tmp_path):
         file, digest = f"returned/{letter}.cer", read_certificate(der(certificate)).sha256
         (path / file).write_bytes(pem(certificate))
         issued = replace(ISSUED, file=file, sha256=digest)
-        changed.append(record.with_issued(issued, at="2026-12-01T08:00:00Z"))
+        changed.append(record.with_issued_certificate(issued, at="2026-12-01T08:00:00Z"))
     changed[1] = changed[1].with_package(PACKAGE, at="2026-12-02T08:00:00Z")
     save_manifest(path, manifest.with_records(changed))
     (path / "pfx").mkdir(mode=0o700)
@@ -59,7 +67,7 @@ def test_each_request_has_its_state(folder):
     """The status command distinguishes requests that are waiting, issued, packaged, retired or
     superseded.
     """
-    plan = with_extra(plan_of(*numbered(6).certificates[:5]), 4, "sip.contoso.com")
+    plan = with_extra_names(plan_of(*plan_of_servers(6).certificates[:5]), 4, "sip.contoso.com")
     write(plan, folder)
     status = folder_status(folder, today=date(2026, 12, 5))
     states = [(item.generation, item.state, item.since[:10]) for item in status.requests]
@@ -115,7 +123,7 @@ def test_problems_with_files_are_listed(folder):
     """The status command lists files that are missing, changed or readable by other users, each
     with its path.
     """
-    names = [item.id for item in numbered(6).certificates]
+    names = [item.id for item in plan_of_servers(6).certificates]
     (folder / "csr" / f"{names[0]}.csr").unlink()
     (folder / "keys" / f"{names[1]}.key").write_bytes(b"damaged")
     (folder / "keys" / f"{names[2]}.key").chmod(0o644)
@@ -133,8 +141,8 @@ def test_a_missing_archived_key_is_listed(folder):
     """The status command reports the missing key of a superseded request, because the CA may still
     issue its certificate.
     """
-    name = numbered(6).certificates[3].id
-    write(numbered(6), folder, renew=[name], reason="x")
+    name = plan_of_servers(6).certificates[3].id
+    write(plan_of_servers(6), folder, renew=[name], reason="x")
     (folder / "archive" / f"{name}-g1.key").unlink()
     assert [item.file for item in folder_status(folder).problems] == [f"archive/{name}-g1.key"]
 
@@ -144,10 +152,10 @@ def test_unknown_files_and_other_processes_are_notices(folder):
     notices.
     """
     (folder / "keys" / "Thumbs.db").write_bytes(b"x")
-    dry = write(numbered(7), folder, dry_run=True).manifest
+    dry = write(plan_of_servers(7), folder, dry_run=True).manifest
     plan = read_manifest(folder).plan_json_sha256
     save_manifest(folder, replace(dry, plan_json_sha256=plan))
-    name = numbered(7).certificates[6].id
+    name = plan_of_servers(7).certificates[6].id
     (folder / "keys" / f"{name}.key").write_bytes(b"half a run")
     (folder / "keys" / f"{name}.key").chmod(0o600)
     with lock_folder(folder):
@@ -164,7 +172,7 @@ def test_unknown_files_and_other_processes_are_notices(folder):
     assert not status.needs_attention
 
 
-def test_a_status_shows_itself_as_a_table(folder):
+def test_all_forms_of_a_status_contain_the_same_values(folder):
     """The table, HTML, text and JSON of a status contain the same values."""
     status = folder_status(folder, today=date(2026, 12, 5))
     assert list(status.to_frame()["State"])[:3] == ["issued", "packaged", "issued"]
@@ -172,7 +180,7 @@ def test_a_status_shows_itself_as_a_table(folder):
     document = json.loads(json.dumps(status.to_document()))
     assert document["counts"] == {"waiting": 3, "issued": 2, "packaged": 1}
     assert document["requests"][0] == {
-        "id": numbered(1).certificates[0].id,
+        "id": plan_of_servers(1).certificates[0].id,
         "generation": 1,
         "state": "issued",
         "role": "Mediation",

@@ -9,7 +9,7 @@ from datetime import date
 import openpyxl
 import pytest
 from cas.python_ca import PythonCa, pem
-from folders import TODAY, answer_all, find_id, make_folder, make_plan, snapshot
+from folders import TODAY, find_id, issue_all, make_folder, make_plan, snapshot
 from places import REPOSITORY
 from topologies import TWO_SITES
 
@@ -28,7 +28,7 @@ def returned(tmp_path_factory):
     """Return a request folder with one recorded certificate, and files with the other certificates."""
     work_folder = tmp_path_factory.mktemp("returned")
     bundle = make_folder(work_folder / "requests")
-    certificates = answer_all(bundle, PythonCa())
+    certificates = issue_all(bundle, PythonCa())
     med = find_id(bundle, "med01")
     for name, certificate in certificates.items():
         (work_folder / f"{name}.cer").write_bytes(pem(certificate))

@@ -265,8 +265,8 @@ class Tried:
         self.server, self.host = self.certificate(chance, server)
         # If several servers of the plan verify the peer, the test uses the planned trust store of
         # one of them.
-        self.client_cas = self.store_of(chance, server.verifier)
-        self.server_cas = self.store_of(chance, server.presenter)
+        self.client_cas = self.list_required_roots(chance, server.verifier)
+        self.server_cas = self.list_required_roots(chance, server.presenter)
         self.shown = None if client is None else self.certificate(chance, client)[0]
         self.purpose = None if client is None else PURPOSES[client.asked[0]]
 
@@ -311,7 +311,7 @@ class Tried:
             )
         return False
 
-    def store_of(self, chance, side):
+    def list_required_roots(self, chance, side):
         """Return the roots that the plan requires in the trust store of one of the verifying
         servers.
         """

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 from big_topology import big_table
-from growth import faster_than_linear
+from growth import find_superlinear_size
 from places import DATA
 from topologies import edge, front_end, plan, row
 
@@ -28,7 +28,7 @@ WEB = {"web_external_fqdn": "web.contoso.com"}
 PROXY = row("rp01.contoso.net", "ReverseProxy")
 
 
-def on_server(planned: ln.TrustPlan, server: str) -> list[RequiredCa]:
+def list_ca_certificates_on_server(planned: ln.TrustPlan, server: str) -> list[RequiredCa]:
     """Return the CA certificates that one server needs."""
     return [requirement for requirement in planned.required if server in requirement.servers]
 
@@ -87,7 +87,7 @@ def test_reverse_proxy_needs_both_chains():
     assert roots(planned, "rp01.contoso.net") == {INTERNAL, PUBLIC}
     (internal,) = [
         requirement
-        for requirement in on_server(planned, "rp01.contoso.net")
+        for requirement in list_ca_certificates_on_server(planned, "rp01.contoso.net")
         if requirement.ca.title == INTERNAL
     ]
     assert internal.store == ROOT
@@ -136,7 +136,7 @@ def test_servers_trust_one_another():
             assert not presentation.is_inferred
 
 
-def test_exchange_and_lync_trust_both_ways():
+def test_exchange_and_lync_trust_each_other():
     """Exchange and Lync Server trust each other's roots."""
     exchange = row("um01.contoso.com", "ExchangeUM", issuer="public")
     planned = trust(plan(front_end(), exchange))
@@ -170,10 +170,14 @@ def test_outlook_web_app_and_office_web_apps():
     )
 
 
-def test_gateways_over_tls_are_mutual():
+def test_gateways_with_tls_require_mutual_tls():
     """A gateway that uses TLS requires mutual TLS."""
     planned = trust(plan(front_end(), row("med.contoso.net", "Mediation")))
-    gateway = [o for o in on_server(planned, "med.contoso.net") if o.ca.issuer == "party"]
+    gateway = [
+        o
+        for o in list_ca_certificates_on_server(planned, "med.contoso.net")
+        if o.ca.issuer == "party"
+    ]
     assert [requirement.when for requirement in gateway] == [
         "if a SIP trunk to the Mediation Server uses TLS"
     ]
@@ -322,7 +326,7 @@ def test_time_grows_in_proportion_to_the_servers():
     def work(servers: int):
         return partial(trust, planned_of(servers))
 
-    assert faster_than_linear(work, size=500, most=4_000) is None
+    assert find_superlinear_size(work, size=500, most=4_000) is None
     planned = planned_of(1_000)
     trust_plan = trust(planned)
     assert {s for requirement in trust_plan.required for s in requirement.servers} == {
@@ -346,7 +350,7 @@ def test_trust_plan_has_a_table_a_document_and_five_files(tmp_path):
     assert [groups[entry["certificates"]] for entry in document["presentations"]] == [
         list(presentation.certificates) for presentation in trust_plan.presentations
     ]
-    # The document groups the ids, but states the same about each certificate.
+    # The document groups the IDs, but makes the same statements about each certificate.
     for expected, actual in zip(trust_plan.presentations, document["presentations"], strict=True):
         assert actual["client_authentication"] == expected.client_authentication
         assert actual["is_served"] == expected.is_served
@@ -394,7 +398,7 @@ def test_requirements_of_all_pools_are_reported_once(issuer):
             for text in requirement.reasons
             if text.startswith("verify the certificate of some")
         ]
-        for requirement in on_server(trust_plan, "fe1.contoso.com")
+        for requirement in list_ca_certificates_on_server(trust_plan, "fe1.contoso.com")
         if requirement.ca.is_root and requirement.ca.issuer != "party"
     }
     both = "FrontEnd, 2 pools (SIP 5061)"

@@ -15,7 +15,7 @@ from printing import (
     PDF_TOOLS,
     axe_in_both_themes,
     find_overflowing_elements,
-    opened,
+    open_in_browser,
     page_count,
     pdf_text,
 )
@@ -69,7 +69,7 @@ def test_page_is_accessible_and_nothing_overflows(page_file, chromium):
     """On the page of a trust plan, axe-core reports no problem, and no content overflows the page
     or a table cell.
     """
-    with opened(chromium, page_file, scripts=True) as page:
+    with open_in_browser(chromium, page_file, scripts=True) as page:
         assert axe_in_both_themes(page) == []
         assert find_overflowing_elements(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280
@@ -78,7 +78,7 @@ def test_page_is_accessible_and_nothing_overflows(page_file, chromium):
 def test_printed_page_contains_every_name_and_source(planned, page_file, chromium, tmp_path):
     """The printed page contains every server, CA, statement and complete thumbprint."""
     pdf = tmp_path / "t.pdf"
-    with opened(chromium, page_file) as page:
+    with open_in_browser(chromium, page_file) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
     text = pdf_text(pdf)
     assert THUMBPRINT in text
@@ -105,7 +105,7 @@ def test_page_has_a_table_for_each_role(sample, chromium, tmp_path):
     path = tmp_path / "t.html"
     page = write_report(build_trust_report(planned), ".html").decode()
     path.write_text(page, "utf-8")
-    with opened(chromium, path, scripts=True) as opened_page:
+    with open_in_browser(chromium, path, scripts=True) as opened_page:
         captions = opened_page.evaluate(
             "[...document.querySelectorAll('caption')].map(c => c.textContent)"
         )

@@ -19,9 +19,9 @@ from places import DATA
 from request_folder.test_manifest import record
 
 import lyncnb as ln
-from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.certificates_on_record import load_issued_certificates
 from lyncnb.authorities.import_certificates import receive
-from lyncnb.authorities.status import FolderStatus, list_rows_on_record
+from lyncnb.authorities.status import FolderStatus, list_recorded_states
 from lyncnb.authorities.summary_files import build_folder_summary
 from lyncnb.deploy.purge_keys import explain_removal, purge
 from lyncnb.deploy.steps import deployment_steps
@@ -88,7 +88,7 @@ class History:
             not_after=f"{self.day + timedelta(days=days)}T23:59:59Z",
             received_at=self.now,
         )
-        self.record = self.record.with_issued(new, at=self.now)
+        self.record = self.record.with_issued_certificate(new, at=self.now)
 
     def deploy(self) -> None:
         """Deploy the current certificate to some servers, and record the deployment."""
@@ -118,11 +118,11 @@ class History:
         )
 
 
-def check(history: History) -> None:
+def check_views(history: History) -> None:
     """Compare every view of the folder with the certificates on the simulated servers."""
     now = datetime(history.day.year, history.day.month, history.day.day, 12, tzinfo=UTC)
     manifest = Manifest(requests=(history.record,))
-    (row,) = list_rows_on_record(manifest, TERMS, today=now)
+    (row,) = list_recorded_states(manifest, TERMS, today=now)
     renewals = list_renewals(RequestBundle(folder=Path("x"), manifest=manifest), today=history.day)
     if history.servers:
         earliest_end = min(end for end, _, _ in history.servers.values())
@@ -164,7 +164,7 @@ def test_views_agree_with_the_certificates_on_the_servers(seed):
         history = History(Random(f"{seed} {number}"))
         for _ in range(40):
             history.step()
-            check(history)
+            check_views(history)
 
 
 class Estate:
@@ -205,7 +205,7 @@ class Estate:
                 leaf = ca.issue_for(request, begins=begins, days=days)
                 (answer_folder / f"{request_record.id}.pem").write_bytes(pem(leaf, *ca.chain))
         receive(self.folder, answer_folder, accept=self.accept, today=self.day)
-        issued = load_issued(open_requests(self.folder), today=self.day)
+        issued = load_issued_certificates(open_requests(self.folder), today=self.day)
         write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=self.day)
 
     def deploy(self) -> None:
@@ -311,7 +311,9 @@ def test_three_years_with_the_same_folder(tmp_path):
     estate.accept = {"issued-under-another-root": "the CA was replaced"}
     estate.renew()
     estate.answer()
-    steps = deployment_steps(load_issued(open_requests(estate.folder), today=estate.day))
+    steps = deployment_steps(
+        load_issued_certificates(open_requests(estate.folder), today=estate.day)
+    )
     assert steps.servers
     estate.deploy()
     assert estate.check().exit_status == 0

@@ -108,8 +108,10 @@ def test_folder_must_be_a_path(function):
         (lambda _: ln.guided_plan({}), "guided_plan: answers is of type dict"),
     ],
 )
-def test_other_arguments_have_their_type(call, message, plan):
-    """Dates, folders, products, servers and answers of a wrong type are named in the message."""
+def test_wrong_types_of_other_arguments_are_reported(call, message, plan):
+    """If a date, folder, product, server or answer has the wrong type, the message names the
+    argument.
+    """
     with pytest.raises(ArgumentError, match=message) as caught:
         call(plan)
     assert caught.value.hint

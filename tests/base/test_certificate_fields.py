@@ -98,7 +98,10 @@ def test_subject_is_escaped(organization, escaped):
         ({"organizational_unit": "o" * 65}, "OU=.* has 65 characters; the limit is 64"),
         ({"locality": "l" * 129}, "L=.* has 129 characters; the limit is 128"),
         ({"state": "s" * 129}, "ST=.* has 129 characters; the limit is 128"),
-        ({"country": "tw"}, 'C="tw" is not a country code; enter two uppercase letters, e.g. TW'),
+        (
+            {"country": "tw"},
+            'C="tw" is not a country code; enter two uppercase letters, for example TW',
+        ),
         ({"country": "TWN"}, 'C="TWN" is not a country code'),
         ({"country": "台灣"}, 'C="台灣" is not a country code'),
         ({"organization": "Con\0toso"}, 'O="Con<U\\+0000>toso" contains a control character'),

@@ -36,7 +36,7 @@ names = st.builds(
         (".contoso.com", "starts with a dot, or has two dots in a row", "remove the extra dot"),
         ("contoso.com..", "has two dots in a row", "remove the extra dot"),
         (".", "has two dots in a row", "remove the extra dot"),
-        ("", "the name is empty", "enter a name, e.g. pool01.contoso.com"),
+        ("", "the name is empty", "enter a name, for example pool01.contoso.com"),
         ("\u200b ", "the name is empty", "enter a name"),
         ("*", '"*" is not a valid wildcard', "use one asterisk as the complete first label"),
         ("*.", '"*." is not a valid wildcard', "use one asterisk as the complete first label"),
@@ -44,7 +44,7 @@ names = st.builds(
         ("f*.contoso.com", "is not a valid wildcard", "the complete first label"),
         ("www.*.contoso.com", "is not a valid wildcard", "the complete first label"),
         ("*.com", "would cover the names of all organizations under com", "your own domain"),
-        ("*.com.tw", "the names of all organizations under com.tw", "e.g. *.contoso.com"),
+        ("*.com.tw", "the names of all organizations under com.tw", "for example *.contoso.com"),
         # Each pair contains the same name in Unicode and in ASCII.
         ("*.公司.cn", "the names of all organizations under xn--55qx5d.cn", "your own domain"),
         ("*.local", "the names of all organizations under local", "your own domain"),
@@ -79,14 +79,18 @@ names = st.builds(
         (
             "http://meet.contoso.com/x",
             "is a URL",
-            "enter only the host name, e.g. meet.contoso.com",
+            "enter only the host name, for example meet.contoso.com",
         ),
-        ("sip://contoso.com", "is a URL", "enter only the host name, e.g. contoso.com"),
+        ("sip://contoso.com", "is a URL", "enter only the host name, for example contoso.com"),
         ("meet.contoso.com:443", "contains a port", "enter only meet.contoso.com"),
         ("meet.contoso.com/Meet", "contains a path", "enter only the host name"),
         ("CONTOSO\\fe01", "contains a path", "enter only the host name"),
-        ("kim@contoso.com", "is an e-mail or SIP address", "after the @ sign, e.g. contoso.com"),
-        ("sip:kim@contoso.com", "is an e-mail or SIP address", "e.g. contoso.com"),
+        (
+            "kim@contoso.com",
+            "is an e-mail or SIP address",
+            "after the @ sign, for example contoso.com",
+        ),
+        ("sip:kim@contoso.com", "is an e-mail or SIP address", "for example contoso.com"),
         ("xn--zz--.com", "not a valid internationalized domain name", "enter the ASCII form"),
         ("☃.net", "U+2603 SNOWMAN", "check the spelling"),
         ("ab--cd.com", "hyphens as the third and fourth characters", "check the spelling"),
@@ -107,7 +111,7 @@ names = st.builds(
             'contains the character "{"',
             "use only letters, digits, and hyphens",
         ),
-        ("pool01", "is not a fully qualified domain name", "e.g. pool01.contoso.com"),
+        ("pool01", "is not a fully qualified domain name", "for example pool01.contoso.com"),
         ("a" * 300, '"' + "a" * 60 + "… (300 characters)", "shorten"),
     ],
 )
@@ -218,8 +222,8 @@ def test_accepted_name_needs_no_correction(text):
 @pytest.mark.slow
 @given(st.lists(st.one_of(names, names.map(str.upper), st.text(max_size=20)), max_size=30))
 def test_fast_search_returns_every_unusual_text(texts):
-    """The fast search for unusual names omits only valid names, and returns all other texts in
-    their order.
+    """The fast search for unusual names omits only valid names, and returns all other texts in the
+    original order.
     """
     unusual_names = find_unusual_names(texts)
     assert unusual_names == [text for text in texts if text in unusual_names]

@@ -84,7 +84,7 @@ def test_a_page_in_chinese_leads_to_documents_in_chinese():
     assert command == same
 
 
-def test_the_longest_title_counts():
+def test_the_longest_title_becomes_the_link():
     """A document title that is part of a longer title or word does not become a separate link."""
     source = (
         "Staging A/V and OAuth certificates using -Roll in Set-CsCertificate in Lync Server 2013"
@@ -93,7 +93,7 @@ def test_the_longest_title_counts():
     assert not any(address for _, address in split_source("New-Get-CsCertificate2"))
 
 
-def test_every_address_is_of_a_known_host():
+def test_every_address_has_a_known_host():
     """The address of each document uses TLS and the host of a known publisher. In a Chinese
     address, only /en-us/ is replaced with /zh-tw/.
     """

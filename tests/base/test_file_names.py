@@ -24,7 +24,7 @@ def test_file_name_is_never_a_device_name(label):
 
 
 @pytest.mark.parametrize("name", ["fe01.contoso.com", "cons.contoso.com", "fe.con", "com10.x.com"])
-def test_allowed_file_names_stay(name):
+def test_allowed_file_names_are_not_changed(name):
     """A file name that Windows allows is not changed."""
     assert build_file_name(name, ".html") == f"{name}.html"
 

@@ -110,7 +110,7 @@ def test_replace_puts_new_content_in_place(tmp_path):
     assert os.listdir(tmp_path) == ["manifest.json"]
 
 
-def test_a_move_keeps_what_is_at_the_target(tmp_path):
+def test_a_move_never_replaces_a_file(tmp_path):
     """Moving a file to another folder never replaces an existing file."""
     for folder in ("keys", "archive"):
         files.make_folder(tmp_path / folder)
@@ -266,7 +266,7 @@ def test_each_system_call_fails_in_turn(tmp_path, monkeypatch, writer, code):
 
 @posix
 @pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EPERM, errno.ENOSYS])
-def test_without_hard_links_nothing_is_overwritten_either(tmp_path, monkeypatch, code):
+def test_without_hard_links_nothing_is_overwritten(tmp_path, monkeypatch, code):
     """On a file system without hard links, files are renamed only to unused names."""
 
     def no_links(*_):
@@ -441,7 +441,7 @@ def test_uncommitted_files_are_discarded(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_taken_name_stops_before_later_stages(tmp_path):
+def test_an_existing_key_file_stops_the_batch_before_its_requests(tmp_path):
     """If the name of a key file already exists, the batch gives none of its request files their
     final names.
     """

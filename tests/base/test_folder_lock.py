@@ -41,7 +41,7 @@ def hold(folder) -> subprocess.Popen:
 
 
 def test_second_process_sees_who_holds_the_lock(tmp_path):
-    """If another process holds the lock of a folder, the error message names its user, its
+    """If another process holds the lock on a folder, the error message names its user, its
     computer, and its process ID.
 
     A killed process holds no lock.
@@ -168,7 +168,7 @@ def test_lock_of_another_computer_is_respected(tmp_path):
 
 
 def test_process_that_lost_its_lock_stops(tmp_path):
-    """If the lock of a folder belongs to another process, the process that lost the lock stops
+    """If the lock on a folder belongs to another process, the process that lost the lock stops
     before its next important step, and does not remove the new lock.
     """
     confirm_lock(tmp_path)  # If there is no lock, confirm_lock() has no effect.

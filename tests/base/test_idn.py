@@ -63,7 +63,7 @@ def test_invalid_character_is_named():
         (PAYPAL, "xn--l-7sba6dbr"),
     ],
 )
-def test_labels_become_a_labels(label, a_label):
+def test_unicode_labels_are_encoded(label, a_label):
     """A Unicode label of a host name is encoded with IDNA 2008, and an A-label is not changed."""
     assert encode_label(label, label) == a_label
 

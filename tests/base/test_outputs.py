@@ -1,4 +1,4 @@
-"""An output file is written completely or not at all, and never replaces a file of another program."""
+"""An output file is written completely or not at all, and never replaces another program's file."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import zipfile
 from contextlib import suppress
 
 import pytest
-from failing import KINDS, failing
+from failing import KINDS, fail_one_call
 
 from lyncnb.base.disk import outputs
-from lyncnb.base.disk.outputs import OutputKind, check_output, write_output
+from lyncnb.base.disk.outputs import OutputKind, check_output_path, write_output
 from lyncnb.errors import OutputError
 
 NOTE = OutputKind(what="a note", is_ours={".txt": outputs.match_first_line(b"note of ", b"!")})
@@ -22,11 +22,11 @@ def test_output_is_written_completely_or_not_at_all(tmp_path):
     """
     path = tmp_path / "a.txt"
     path.write_bytes(b"note of old!")
-    with failing(None, lambda name: OSError(28, "No space left on device")) as counted:
+    with fail_one_call(None, lambda name: OSError(28, "No space left on device")) as counted:
         write_output(path, b"note of new!", NOTE)
     for number in range(counted.count):
         path.write_bytes(b"note of old!")
-        broken = failing(number, lambda name: OSError(28, "No space left on device"), KINDS)
+        broken = fail_one_call(number, lambda name: OSError(28, "No space left on device"), KINDS)
         with suppress(OutputError), broken:
             write_output(path, b"note of new!", NOTE)
         assert path.read_bytes() in (b"note of old!", b"note of new!")
@@ -41,7 +41,7 @@ def test_file_created_in_the_meantime_is_not_replaced(tmp_path, monkeypatch):
     replaced.
     """
     path = tmp_path / "a.txt"
-    check_output(path, NOTE)
+    check_output_path(path, NOTE)
     # Another program creates the file between the two checks of the name, or after the last check.
     monkeypatch.setattr(outputs, "check_output", lambda *_, **__: path.write_bytes(b"mine"))
     monkeypatch.setattr(outputs, "_find_status", lambda _: None)

@@ -81,14 +81,16 @@ def test_cleaning_clean_text_changes_nothing(text):
     ],
 )
 def test_invisible_characters_are_shown_in_messages(text, quoted):
-    """In a message, invisible characters of a value are shown as code points, and a long value is
+    """In a message, invisible characters in a value are shown as code points, and a long value is
     shortened.
     """
     assert shown(text) == quoted
 
 
 def test_invisible_characters_are_recognized():
-    """lyncnb classifies a zero-width space and a Hangul filler as invisible, but not a letter."""
+    """lyncnb classifies a zero-width space and a Hangul filler as invisible, but does not classify
+    a letter as invisible.
+    """
     assert [is_invisible(c) for c in "a中\u200b\u3164"] == [False, False, True, True]
 
 
@@ -114,8 +116,8 @@ def test_text_with_another_reading_direction_is_rejected(text):
 
 @pytest.mark.parametrize("text", ["\u200eTaipei", "Taipei\u200f", "\u200b\u061c Taipei \u200e"])
 def test_direction_marks_around_a_text_are_removed(text):
-    """Windows dialog boxes insert marks for the text direction before a text. lyncnb removes these
-    marks, and adds a note for each of them.
+    """Windows dialog boxes insert text direction marks before text. lyncnb removes these marks, and
+    adds a note for each of them.
     """
     clean, notes = clean_text(text)
     assert clean == "Taipei"

@@ -84,7 +84,7 @@ def test_a_file_becomes_a_record():
         ('title = "t"\nentry = [3]', "'entry[0]' is not a table"),
         ('title = "t"\n[[entry]]\nid = "a"\ndays = true', "'entry[0].days' must be a whole number, not true"),
         ('title = "t"\n[[entry]]\nid = "a"\ndays = 2.0', "'entry[0].days' must be a whole number, not 2.0"),
-        ('title = "t"\n[[entry]]\nid = "a"\n[[entry]]\nid = "b"\nsince = 2026-01-31T10:00:00', "'entry[1].since' must be a date, e.g. 2026-01-31, not 2026-01-31 10:00:00"),
+        ('title = "t"\n[[entry]]\nid = "a"\n[[entry]]\nid = "b"\nsince = 2026-01-31T10:00:00', "'entry[1].since' must be a date, for example 2026-01-31, not 2026-01-31 10:00:00"),
     ],
 )  # fmt: skip
 def test_invalid_values_are_reported_with_their_location(text, problem):

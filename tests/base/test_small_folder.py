@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from failing import failing
+from failing import fail_one_call
 
 from lyncnb.base.disk import files, small_folder
 from lyncnb.errors import BundleError
@@ -26,7 +26,7 @@ def error(code: int):
     return lambda _: OSError(code, os.strerror(code))
 
 
-def hints(call) -> list[str]:
+def hints_of_error(call) -> list[str]:
     """Call a function that fails, and return the hint in its error."""
     try:
         call()
@@ -43,8 +43,8 @@ def test_each_call_fails_in_turn(tmp_path, code):
     """
     for number in range(200):
         folder = tmp_path / str(number) / "scenarios" / "it"
-        with failing(number, error(code), KINDS) as calls:
-            assert "" not in hints(partial(small_folder.write_folder, folder, OLD))
+        with fail_one_call(number, error(code), KINDS) as calls:
+            assert "" not in hints_of_error(partial(small_folder.write_folder, folder, OLD))
         if not folder.exists():
             assert not folder.parent.exists() or os.listdir(folder.parent) == []
             small_folder.write_folder(folder, OLD)

@@ -52,7 +52,7 @@ def test_formula_starts_are_escaped(start):
         ("", ""),
     ],
 )
-def test_neutralise_leaves_the_rest(value, text):
+def test_harmless_cells_are_not_changed(value, text):
     """lyncnb does not change a cell whose text cannot start a formula."""
     assert escape_formula(value) == text
 

@@ -14,7 +14,9 @@ from lyncnb.base.shown.svg import Drawing, measure_text, shorten_text
 @pytest.mark.parametrize("text", ["", "a", "fe01.contoso.net", "邊緣伺服器", "W" * 80, "i" * 300])
 @pytest.mark.parametrize("width", [20, 60, 200])
 def test_long_text_is_shortened_in_the_middle(text, width):
-    """A text in a picture is never wider than its space. If it is too long, its middle is omitted."""
+    """Text in a picture is never wider than the space for it. If it is too long, its middle is
+    omitted.
+    """
     short = shorten_text(text, width, 12)
     assert measure_text(short, 12) <= width
     if measure_text(text, 12) <= width:

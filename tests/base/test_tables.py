@@ -18,8 +18,8 @@ HOSTILE = "<script>alert(1)</script>\" onload='x' & |"
 
 
 class _Cells(HTMLParser):
-    """An HTML parser that collects the text of each cell and every tag, as a browser would show
-    them.
+    """An HTML parser that collects the text of each cell as a browser would show it, and the name
+    of each tag.
     """
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from folders import planned
+from folders import planned_certificate
 
 from lyncnb.errors import BundleError, PlanError
 from lyncnb.export.key_and_csr import FinishedPair, start_pair_workers
@@ -22,7 +22,7 @@ from lyncnb.plan.model import build_request_content
 pytestmark = pytest.mark.slow
 
 CIPHER = FolderCipher("correct horse battery", rounds=1000)
-ONE = build_request_content(planned("sip.contoso.com", algorithm="ECDSA"))
+ONE = build_request_content(planned_certificate("sip.contoso.com", algorithm="ECDSA"))
 
 
 def test_children_make_pairs_that_belong_together():
@@ -47,7 +47,9 @@ def test_error_in_a_worker_process_is_reported(tmp_path):
     """If a plan causes an error in a worker process, the same error is raised in the main process,
     and the worker continues.
     """
-    bad = build_request_content(planned("a.contoso.com", algorithm="ECDSA", hash="sha1"))
+    bad = build_request_content(
+        planned_certificate("a.contoso.com", algorithm="ECDSA", hash="sha1")
+    )
     with start_pair_workers(1, CIPHER.encryptor) as children:
         failed = children.submit([("Edge-1", bad)])
         with pytest.raises(PlanError, match="cannot be signed with sha1") as caught:

@@ -33,8 +33,8 @@ def test_zip_file_contains_no_time_or_system():
 
 
 def test_files_in_an_archive_are_found_by_name():
-    """Letter case and the type of slash do not matter when a file in an archive is searched for,
-    and lyncnb reports a missing file.
+    """lyncnb finds a file in an archive regardless of letter case and the type of slash, and
+    reports a missing file.
     """
     archive = Archive(write_zip({"xl\\Workbook.xml": b"a" * 200_000}))
     assert archive.names == ("xl/workbook.xml",)
@@ -65,7 +65,7 @@ def test_unusual_compression_methods_are_rejected(method):
         list(Archive(buffer.getvalue()).read_pieces("a"))
 
 
-def test_archive_directory_that_is_too_long_is_not_read():
+def test_truncated_or_oversized_archive_is_rejected():
     """lyncnb rejects a truncated archive and an archive with too many entries."""
     data = write_zip({str(n): b"" for n in range(11)})
     with pytest.raises(BadArchive, match="more than 10 entries"):

@@ -21,7 +21,7 @@ from lyncnb.plan.planner import plan_changed_topology
 from lyncnb.reports.find_causes import find_causes
 
 
-def timed(label: str, rounds: int, call: Callable[[], object]) -> None:
+def time_call(label: str, rounds: int, call: Callable[[], object]) -> None:
     """Call a function, and print the time that the call took."""
     times = []
     for _ in range(rounds):
@@ -41,16 +41,16 @@ def main() -> None:
     domains = "contoso.com;fabrikam.com;litwareinc.com"
     larger_plan = plan_changed_topology(old, topology.with_cells({0: {"sip_domains": domains}}))
     edited = plan_changed_topology(old, topology.with_cells({5: {"extra_san": "old.contoso.com"}}))
-    timed("a SIP domain more", arguments.rounds, lambda: ln.compare_plans(old, larger_plan))
-    timed("one cell edited", arguments.rounds, lambda: ln.compare_plans(old, edited))
+    time_call("a SIP domain more", arguments.rounds, lambda: ln.compare_plans(old, larger_plan))
+    time_call("one cell edited", arguments.rounds, lambda: ln.compare_plans(old, edited))
     difference = ln.compare_plans(old, larger_plan)
-    timed("its page", arguments.rounds, difference._repr_html_)
-    timed("where it comes from", arguments.rounds, lambda: find_causes(difference))
+    time_call("its page", arguments.rounds, difference._repr_html_)
+    time_call("where it comes from", arguments.rounds, lambda: find_causes(difference))
     wild = ln.plan_certificates(
         larger_plan.topology, larger_plan.rules, options=ln.PlanOptions(wildcard=True)
     )
     both = ln.compare_plans(old, wild)
-    timed("the same, of a table and an option", arguments.rounds, lambda: find_causes(both))
+    time_call("the same, of a table and an option", arguments.rounds, lambda: find_causes(both))
     print(difference)
 
 

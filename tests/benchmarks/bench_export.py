@@ -48,9 +48,9 @@ def names(number: int) -> list[str]:
 
 def plan(algorithm: str, count: int) -> list[tuple[str, object]]:
     """Return a plan with the given number of requests."""
-    from folders import planned
+    from folders import planned_certificate
 
-    return [(str(n), planned(*names(n), algorithm=algorithm)) for n in range(count)]
+    return [(str(n), planned_certificate(*names(n), algorithm=algorithm)) for n in range(count)]
 
 
 # The following functions run in child processes. They return nothing, and their result is the
@@ -95,7 +95,7 @@ def loop(items: list, algorithm: str, count: int, folder: Path) -> None:
         (folder / "csr" / f"{number}.csr").write_bytes(pem)
 
 
-def raw(items: list, algorithm: str, count: int, folder: Path) -> None:
+def generate_keys_only(items: list, algorithm: str, count: int, folder: Path) -> None:
     """Generate RSA keys on all cores and discard them. No program that creates RSA keys can take
     less time.
     """
@@ -120,7 +120,7 @@ CHILDREN: dict[str, Callable[[list, str, int, Path], None]] = {
     "export": export,
     "loop": loop,
     "planned-loop": loop,  # The plan stays in memory while the requests are created.
-    "raw": raw,
+    "raw": generate_keys_only,
     "files": files,
 }
 
@@ -145,7 +145,7 @@ IMPORTS = {
 # compares their results.
 
 
-def machine_busy() -> float:
+def busy_seconds() -> float:
     """Return the total number of seconds during which the cores were busy, in user and system mode."""
     fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
     user, nice, system, _, _, irq, softirq, *_ = map(int, fields)
@@ -210,12 +210,12 @@ def measure(variant: str, algorithm: str, count: int, top: Path) -> dict[str, fl
     folder = new_folder(top)
     command = command_of(variant, algorithm, count, folder)
     cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
-    busy, start = machine_busy(), time.perf_counter()
+    busy, start = busy_seconds(), time.perf_counter()
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     own = after.ru_utime + after.ru_stime - cpu.ru_utime - cpu.ru_stime
-    foreign = max(0.0, machine_busy() - busy - own) / seconds / (os.cpu_count() or 1)
+    foreign = max(0.0, busy_seconds() - busy - own) / seconds / (os.cpu_count() or 1)
     if variant != "raw":
         assert len(list((folder / "csr").iterdir())) == count
     return {**json.loads(result.stdout), "seconds": seconds, "cpu": own, "foreign": foreign}

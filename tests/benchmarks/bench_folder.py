@@ -65,7 +65,7 @@ def step(step_name: str, count: int, folder: Path) -> None:
     print(json.dumps({"seconds": seconds, "cpu": cpu, "megabytes": own.ru_maxrss / 1024}))
 
 
-def measured(step_name: str, count: int, folder: Path) -> dict[str, float]:
+def measure_step(step_name: str, count: int, folder: Path) -> dict[str, float]:
     """Run one step in a separate process, and return its time and memory."""
     command = [sys.executable, __file__, "step", step_name, str(count), str(folder)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -88,7 +88,7 @@ def grow(counts: list[int], steps: tuple[str, ...]) -> None:
         temp_folder = Path(tempfile.mkdtemp(prefix="lyncnb-bench-", dir=Path.cwd()))
         folder = temp_folder / "requests"
         for step_name in steps:
-            show(step_name, count, measured(step_name, count, folder))
+            show(step_name, count, measure_step(step_name, count, folder))
         size = (folder / "manifest.json").stat().st_size / 1e6
         print(f"{count:>8,}  manifest {size:8.1f} MB", flush=True)
         shutil.rmtree(temp_folder)
@@ -99,8 +99,8 @@ def rerun(count: int, rounds: int) -> None:
     5 s.
     """
     temp_folder = Path(tempfile.mkdtemp(prefix="lyncnb-bench-", dir=Path.cwd()))
-    measured("write", count, temp_folder / "requests")
-    costs = [measured("rerun", count, temp_folder / "requests") for _ in range(rounds)]
+    measure_step("write", count, temp_folder / "requests")
+    costs = [measure_step("rerun", count, temp_folder / "requests") for _ in range(rounds)]
     for cost in costs:
         show("rerun", count, cost)
     print(f"median {statistics.median(cost['seconds'] for cost in costs):.2f} s of {rounds}")
@@ -115,8 +115,8 @@ def summary(count: int, rounds: int) -> None:
     ratios = []
     for _ in range(rounds):
         temp_folder = Path(tempfile.mkdtemp(prefix="lyncnb-bench-", dir=Path.cwd()))
-        bare = measured("no summary", count, temp_folder / "bare")
-        whole = measured("blocks", count, temp_folder / "whole")
+        bare = measure_step("no summary", count, temp_folder / "bare")
+        whole = measure_step("blocks", count, temp_folder / "whole")
         show("bare", count, bare)
         show("whole", count, whole)
         ratios.append(whole["cpu"] / bare["cpu"])

@@ -46,7 +46,7 @@ def make_keys_and_certificates(count: int) -> list[tuple[rsa.RSAPrivateKey, x509
     return [pairs[number % len(pairs)] for number in range(count)]
 
 
-def bare(pairs: list, password: bytes) -> None:
+def create_plain_pfx_files(pairs: list, password: bytes) -> None:
     """Create PFX files with the cryptography library alone, with the same key derivation as lyncnb."""
     for key, certificate in pairs:
         encryption = (
@@ -77,7 +77,7 @@ def tasks(pairs: list) -> list[Task]:
     ]
 
 
-def timed(work) -> tuple[float, float]:
+def time_call(work) -> tuple[float, float]:
     """Call a function, and return its wall-clock and CPU seconds, including child processes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     wall, cpu = time.perf_counter(), time.process_time()
@@ -95,9 +95,9 @@ def main(count: int) -> None:
     work = tasks(pairs)
     cpu_ratios, wall_ratios = [], []
     for _ in range(ROUNDS):
-        _, bare_cpu = timed(lambda: bare(pairs, b"Abcdefghij0123456789Xy"))
-        one_wall, one_cpu = timed(lambda: make_packages(work, workers=1))
-        many_wall, _ = timed(lambda: make_packages(work))
+        _, bare_cpu = time_call(lambda: create_plain_pfx_files(pairs, b"Abcdefghij0123456789Xy"))
+        one_wall, one_cpu = time_call(lambda: make_packages(work, workers=1))
+        many_wall, _ = time_call(lambda: make_packages(work))
         cpu_ratios.append(one_cpu / bare_cpu)
         wall_ratios.append(one_wall / many_wall)
     print(f"{count} packages, {count_cores()} cores, {ROUNDS} rounds, medians")

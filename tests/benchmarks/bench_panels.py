@@ -208,7 +208,7 @@ def change_role(lab, rounds: int) -> list[float]:
 
 
 def press(lab, selector: str, result_selector: str, words: str) -> tuple[float, float]:
-    """Click the button, and return the seconds until the new counts appear and until the findings
+    """Click a button, and return the seconds until the new counts appear and until the findings
     appear.
     """
     return lab.page.evaluate(
@@ -294,7 +294,7 @@ panel.start("correct horse battery")"""
 
 
 def export(rows: int, rounds: int, requests: int) -> None:
-    """Measure the time of changes in the editor while the same kernel writes requests."""
+    """Measure how long changes in the editor take while the same kernel writes requests."""
     from lab_driver import LabBrowser, LabServer
 
     with tempfile.TemporaryDirectory() as name:

@@ -119,7 +119,7 @@ def lyncnb(path: Path) -> dict[str, float]:
 
 
 def apply(path: Path) -> dict[str, float]:
-    """Call a function that lists the names of a server for each row of a DataFrame."""
+    """For each row of a DataFrame, call a function that lists the names of the server."""
     import pandas as pd
 
     frame = pd.read_csv(path, dtype=str, na_filter=False)

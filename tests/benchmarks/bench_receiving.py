@@ -88,7 +88,7 @@ def lay_out(folder: Path, count: int, ca: PythonCa) -> Path:
     return answers
 
 
-def timed(label: str, count: int, work):
+def time_call(label: str, count: int, work):
     """Run a function, print its wall-clock and CPU seconds, and return its result."""
     clock, cpu = time.perf_counter(), time.process_time()
     result = work()
@@ -104,16 +104,18 @@ def measure(count: int, ca: PythonCa) -> None:
         answers = lay_out(temp_folder, count, ca)
         folder = temp_folder / "requests"
         print(f"{count:,} certificates")
-        bundle = timed("open the folder", count, lambda: open_requests(folder))
-        issued = timed(
+        bundle = time_call("open the folder", count, lambda: open_requests(folder))
+        issued = time_call(
             "match, verify, compare", count,
             lambda: match_certificates(bundle, answers, today=TODAY),
         )  # fmt: skip
         assert len(issued.certificates) == count
         assert issued.exit_status == 0, issued.findings
-        timed("receive (the same, and keep)", count, lambda: receive(folder, answers, today=TODAY))
-        timed("receive again", count, lambda: receive(folder, answers, today=TODAY))
-        timed(
+        time_call(
+            "receive (the same, and keep)", count, lambda: receive(folder, answers, today=TODAY)
+        )
+        time_call("receive again", count, lambda: receive(folder, answers, today=TODAY))
+        time_call(
             "match what was kept", count,
             lambda: match_certificates(open_requests(folder), today=TODAY),
         )  # fmt: skip

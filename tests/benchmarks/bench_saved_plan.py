@@ -1,4 +1,5 @@
-"""Measure the CPU time and memory to save and read a plan. This benchmark is run manually.
+"""Measure the CPU time and memory that are needed to save and read a plan. This benchmark is run
+manually.
 
     PYTHONPATH=tests python tests/benchmarks/bench_saved_plan.py --servers 100000
 

@@ -28,7 +28,7 @@ from lyncnb.plan.scenarios import Scenarios
 from lyncnb.widgets.editing import explanations
 
 
-def timed(label: str, rounds: int, call: Callable[[], object]) -> None:
+def time_call(label: str, rounds: int, call: Callable[[], object]) -> None:
     """Call a function, and print the time that the call took."""
     times = []
     for _ in range(rounds):
@@ -53,9 +53,9 @@ def main() -> None:
         print(f"{scenario.name}: {scenario.plan}")
     with tempfile.TemporaryDirectory() as folder:
         scenarios = Scenarios(Path(folder))
-        timed("kept", 1, lambda: [scenarios.keep(variant) for variant in (first, wild, larger)])
-        timed("kept again", arguments.rounds, lambda: scenarios.keep(first))
-        timed("opened", arguments.rounds, lambda: scenarios.open("as planned"))
+        time_call("kept", 1, lambda: [scenarios.keep(variant) for variant in (first, wild, larger)])
+        time_call("kept again", arguments.rounds, lambda: scenarios.keep(first))
+        time_call("opened", arguments.rounds, lambda: scenarios.open("as planned"))
         for other in (wild, larger):
             measure(scenarios, first, other, arguments.rounds)
 
@@ -66,17 +66,17 @@ def measure(scenarios: Scenarios, first: ln.Scenario, other: ln.Scenario, rounds
     plans, names = (first.plan, other.plan), (first.name, other.name)
     difference = comparison.comparisons[0].difference
     print(" and ".join(names))
-    timed("  plans compared", rounds, lambda: ln.compare_plans(*plans))
-    timed(
+    time_call("  plans compared", rounds, lambda: ln.compare_plans(*plans))
+    time_call(
         "  plans and findings at hand",
         rounds,
         lambda: compare_scenarios(first, other, findings=comparison.findings),
     )
-    timed("  plans at hand", rounds, lambda: compare_scenarios(first, other))
-    timed("  from folders", rounds, lambda: compare_scenarios(*map(scenarios.open, names)))
-    timed("  causes", rounds, lambda: comparison.comparisons)
-    timed("  as the panel tells it", rounds, lambda: explanations.list_effects(difference))
-    timed("  a page", rounds, comparison._repr_html_)
+    time_call("  plans at hand", rounds, lambda: compare_scenarios(first, other))
+    time_call("  from folders", rounds, lambda: compare_scenarios(*map(scenarios.open, names)))
+    time_call("  causes", rounds, lambda: comparison.comparisons)
+    time_call("  as the panel tells it", rounds, lambda: explanations.list_effects(difference))
+    time_call("  a page", rounds, comparison._repr_html_)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from pkilint.pkix import certificate as pkix_certificate
 
 _SUBSCRIBER = "cabf.serverauth.subscriber"
 
-#: For each code of lyncnb, the codes of pkilint that mean the same. Both programs report a problem
-#: with the same certificates.
+#: For each code of lyncnb, the codes of pkilint with the same meaning. Both programs report these
+#: problems for the same certificates.
 SAME = {
     "common-name-not-in-san": {f"{_SUBSCRIBER}_common_name_unknown_source"},
     "common-name-several": {"cabf.serverauth.prohibited_duplicate_attribute_type"},

@@ -81,7 +81,7 @@ def replace_signature(certificate: x509.Certificate, key, hash_name: str) -> x50
         content = tbs.dump(force=True)
         signature = key.sign(content, padding.PKCS1v15(), hash_algorithm)
     else:
-        # The tests use ECDSA here only for certificates that are signed with SHA-1.
+        # With an ECDSA key, the tests create only signatures that use SHA-1.
         algorithm = algos.SignedDigestAlgorithm({"algorithm": f"{hash_name}_ecdsa"})
         tbs["signature"] = algorithm
         content = tbs.dump(force=True)

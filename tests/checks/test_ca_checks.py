@@ -204,7 +204,7 @@ def test_validity_of_each_issuer_is_checked_separately():
 
 
 @pytest.mark.slow
-def test_finding_does_not_contain_the_evaluation_date():
+def test_findings_are_the_same_on_the_next_day():
     """If there is no planned issue date, the same plan has the same findings on the next day."""
     plans = [plan_of_case(check.fires) for check in OF_PLANS]
     for plan in (replace(p, options=replace(p.options, planned_issue_date=None)) for p in plans):

@@ -22,7 +22,7 @@ from good_deployment import (
     RP,
     RULES,
     SE,
-    altered,
+    alter_certificates,
     mistakes,
     plan_of,
     plan_of_case,
@@ -505,7 +505,7 @@ def test_mistake_in_a_plan_is_found(code, usage, changes):
     """If a plan is changed after planning, the checks find the mistakes in the changed plan."""
     plan = plan_of([(EDGE, "aol_pic", "true")])
     assert code not in {f.code for f in check_plan(plan)}
-    findings = [f for f in check_plan(altered(plan, usage, **changes)) if f.code == code]
+    findings = [f for f in check_plan(alter_certificates(plan, usage, **changes)) if f.code == code]
     assert findings
     assert {f.severity for f in findings} == {"error"}
 
@@ -619,7 +619,7 @@ def test_separate_checks_give_the_same_findings():
     day = date(2026, 11, 25)
     parts = [
         *check_certificates(plan, plan.certificates, on=day),
-        *check_deployment(plan, on=day),
+        *check_deployment(plan, evaluation_date=day),
     ]
     assert sort_findings(parts) == check_plan(plan, on=day)
 

@@ -98,9 +98,9 @@ def test_entries_in_the_table_of_mistakes_exist(number):
             assert re.search(rf"^def {name}\(", text, re.MULTILINE), reference
 
 
-def list_renewed(old, new):
-    """Return the roles and usages of the certificates that must be requested again after a change
-    of the plan.
+def list_certificates_to_renew(old, new):
+    """Return the roles and usages of the certificates that must be requested again after the plan
+    changes.
     """
     difference = compare_plans(
         *(
@@ -117,7 +117,7 @@ def test_a_new_sip_domain_renews_servers_edge_and_proxy():
     proxy roles, but not for the internal Edge.
     """
     meet = {"meet_urls": "https://meet.contoso.com"}
-    changed = list_renewed(
+    changed = list_certificates_to_renew(
         {"sip_domains": "contoso.com", **meet},
         {"sip_domains": "contoso.com;fabrikam.com", **meet},
     )
@@ -131,7 +131,7 @@ def test_another_simple_url_requires_new_certificates():
     proxy.
     """
     sip = {"sip_domains": "contoso.com"}
-    changed = list_renewed(
+    changed = list_certificates_to_renew(
         {"meet_urls": "https://meet.contoso.com", **sip},
         {"meet_urls": "https://lync.contoso.com/meet", **sip},
     )

@@ -135,7 +135,7 @@ def test_comparison_needs_two_scenarios():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_findings_are_of_each_scenario(count):
+def test_each_scenario_requires_a_list_of_findings(count):
     """If the number of lists of findings differs from the number of scenarios, compare_scenarios
     raises an error.
     """

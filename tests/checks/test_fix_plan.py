@@ -63,7 +63,7 @@ OTHER_CASES = {
 }
 
 
-def codes(findings):
+def count_codes(findings):
     """Return how many findings have each code."""
     return Counter(finding.code for finding in findings)
 
@@ -77,8 +77,8 @@ def test_each_fix_resolves_its_finding(code):
     plan = OTHER_CASES[code]() if code in OTHER_CASES else plan_of_case(check.fires)
     before = check_plan(plan, on=check.fires.on)
     assert [f.edits for f in before if f.code == code and f.edits]
-    fixed_plan = fix_plan(plan, on=check.fires.on)
-    assert code not in codes(fixed_plan.findings)
+    fixed_plan = fix_plan(plan, evaluation_date=check.fires.on)
+    assert code not in count_codes(fixed_plan.findings)
     new = Counter((f.severity, f.code) for f in fixed_plan.findings)
     new -= Counter((f.severity, f.code) for f in before)
     least = SEVERITIES.index(check.severity)
@@ -86,7 +86,7 @@ def test_each_fix_resolves_its_finding(code):
     assert fixed_plan.findings == check_plan(fixed_plan.plan, on=check.fires.on)
 
 
-def test_every_fix_is_a_fix_of_some_check():
+def test_every_fix_function_is_used_by_a_check():
     """For each function that suggests a fix, the rules contain a check that uses the function."""
     tests = {check.test or check.code.replace("-", "_") for check in WITH_FIX.values()}
     assert tests == set(FIXES)
@@ -130,8 +130,8 @@ def test_plan_without_safe_fixes_does_not_change():
     """If no finding of a plan has a safe fix, applying the fixes does not change the plan."""
     # The row of the first server in the Front End pool.
     plan = plan_of([(DIR, "web_external_fqdn", "webext.contoso.com")])
-    assert "web-external-fqdn-shared" in codes(check_plan(plan, on=DAY))
-    fixed_plan = fix_plan(plan, on=DAY)
+    assert "web-external-fqdn-shared" in count_codes(check_plan(plan, on=DAY))
+    fixed_plan = fix_plan(plan, evaluation_date=DAY)
     assert (fixed_plan.fixed, fixed_plan.cells, fixed_plan.options) == ((), {}, ())
     assert fixed_plan.plan is plan
 
@@ -174,7 +174,7 @@ def test_two_fixes_of_one_cell_do_not_conflict():
             (EDGE, "issuer", "Default=internal;OAuthTokenIssuer=public;Internal=internal"),
         ]
     )
-    fixed_plan = fix_plan(plan, on=DAY)
+    fixed_plan = fix_plan(plan, evaluation_date=DAY)
     assert fixed_plan.cells == {4: {"extra_san": "sip2.contoso.com", "issuer": "Internal=internal"}}
 
 
@@ -189,7 +189,7 @@ def test_fixes_resolve_most_errors_in_a_first_table(case):
     """
     plan = plan_certificates(read_topology(case["table"].encode()), RULES)
     before = {f.code for f in check_plan(plan, on=DAY) if f.severity == "error"}
-    fixed_plan = fix_plan(plan, on=DAY)
+    fixed_plan = fix_plan(plan, evaluation_date=DAY)
     remaining = {f.code for f in fixed_plan.findings if f.severity == "error"}
     assert before > remaining
     assert remaining == set(case["needs a decision"])
@@ -289,13 +289,13 @@ def test_fixes_work_in_random_topologies(part):
     for seed in range(part, COUNT, PARTS):
         data, text, plan = random_files(seed)
         before = check_plan(plan, on=DAY)
-        fixed_plan = fix_plan(plan, on=DAY)
+        fixed_plan = fix_plan(plan, evaluation_date=DAY)
         key = lambda f: (f.severity, f.code, f.about)  # noqa: E731
         new = Counter(map(key, fixed_plan.findings)) - Counter(map(key, before))
         assert [severity for severity, *_ in new if severity == "error"] == [], seed
         assert set(fixed_plan.fixed).isdisjoint(fixed_plan.findings), seed
         after, _ = edit_csv("t.csv", data, fixed_plan.cells, headings=fixed_plan.headings)
-        toml = edit_plan_toml(text, fixed_plan.options, expected=fixed_plan.plan.options)
+        toml = edit_plan_toml(text, fixed_plan.options, expected_options=fixed_plan.plan.options)
         second_plan = plan_certificates(
             read_topology(after), RULES, options=PlanOptions.from_toml(toml)
         )
@@ -304,11 +304,11 @@ def test_fixes_work_in_random_topologies(part):
 
 @pytest.mark.slow
 def test_random_topologies_use_every_fix():
-    """At least one of the random topologies requires each fix that lyncnb offers."""
+    """For each fix that lyncnb offers, at least one of the random topologies requires this fix."""
     missing = set(WITH_FIX)
     for *_, plan in map(random_files, range(COUNT)):
         if missing & {f.code for f in check_plan(plan, on=DAY) if f.edits}:
-            missing -= {f.code for f in fix_plan(plan, on=DAY).fixed}
+            missing -= {f.code for f in fix_plan(plan, evaluation_date=DAY).fixed}
         if not missing:
             break
     assert missing == set()

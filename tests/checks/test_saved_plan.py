@@ -16,7 +16,7 @@ import pytest
 from big_topology import big_table
 from places import DATA
 from random_plans import PAIRS, random_plan
-from tampering import tampered
+from tampering import tamper_with_plan
 from topologies import TWO_SITES, edge, front_end, plan
 
 import lyncnb as ln
@@ -408,7 +408,7 @@ def test_tampered_plan_is_rejected(tmp_path):
                 first.data[:position] + bytes([chance.randrange(256)]) + first.data[position + 1 :]
             )
         else:
-            member, altered = tampered(chance, first.data)
+            member, altered = tamper_with_plan(chance, first.data)
             if kind == 1:  # The person who changed the file did not calculate the digest again.
                 original_digest = first.data[first.data.rfind(b'"sha256"') :]
                 altered = altered[: altered.rfind(b'"sha256"')] + original_digest

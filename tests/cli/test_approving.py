@@ -265,7 +265,7 @@ def test_a_plan_altered_after_it_was_approved(planner):
     assert (result.status, result.out) == (2, "")
 
 
-def around(days: int) -> str:
+def date_from_today(days: int) -> str:
     """Return the date that is a given number of days after today, in the format of a list of
     allowed signers.
     """
@@ -275,8 +275,8 @@ def around(days: int) -> str:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (f'valid-before="{around(-2)}"', f"of {ALICE} has expired"),
-        (f'valid-after="{around(2)}"', f"of {ALICE} is not yet valid"),
+        (f'valid-before="{date_from_today(-2)}"', f"of {ALICE} has expired"),
+        (f'valid-after="{date_from_today(2)}"', f"of {ALICE} is not yet valid"),
         ('namespaces="git"', f"of {ALICE} is not allowed to sign plans"),
     ],
 )
@@ -287,9 +287,7 @@ def test_signer_without_a_current_permission_is_rejected(planner, options, words
     approve(planner, "--key", "alice")
     planner.write("signers", f"# who may\n{ALICE} {options} {planner.public}\n")
     assert_refused(planner, words, planner.fingerprint)
-    valid_options = (
-        f'valid-after="{around(-2)}",valid-before="{around(2)}",namespaces="lyncnb-plan"'
-    )
+    valid_options = f'valid-after="{date_from_today(-2)}",valid-before="{date_from_today(2)}",namespaces="lyncnb-plan"'
     planner.write("signers", f"{ALICE} {valid_options} {planner.public}\n")
     assert request(planner).status == 0
 
@@ -326,7 +324,7 @@ def test_later_runs_use_the_recorded_approval(planner):
     approve(planner, "--key", "alice")
     assert request(planner).status == 0
     assert "(recorded on " in request(planner).err
-    planner.write("signers", f'{ALICE} valid-before="{around(-2)}" {planner.public}\n')
+    planner.write("signers", f'{ALICE} valid-before="{date_from_today(-2)}" {planner.public}\n')
     assert "has expired" in request(planner).err
     assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
     planner.write("o.toml", "wildcard = true\n")
@@ -579,14 +577,14 @@ def test_plan_is_shown_before_it_is_signed(planner, answer, is_signed):
     """On a terminal, the approve command shows the certificates, the date and the digest before it
     asks for confirmation.
     """
-    screen = at_terminal(planner, ["approve", "p.json", "--key", "alice"], answer)
+    screen = run_at_terminal(planner, ["approve", "p.json", "--key", "alice"], answer)
     assert digest(planner) in screen
     assert "FrontEnd-fe01-contoso-net" in screen
     assert screen.index(digest(planner)) < screen.index("type yes")
     assert (planner.folder / "p.json.sig").exists() == is_signed
 
 
-def at_terminal(planner, arguments, answer) -> str:
+def run_at_terminal(planner, arguments, answer) -> str:
     """Run a command on a pseudo-terminal, enter an answer, and return the output."""
     import pexpect
 

@@ -28,8 +28,8 @@ ROW = TWO_FRONT_ENDS.splitlines()[1]
 
 
 def _table(**cells: str) -> str:
-    """Return a table with one server, after changing some cells or adding a column with an unknown
-    name.
+    """Return a table with one server, in which some cells are changed or a column with an unknown
+    name is added.
     """
     columns = HEADER.split(",")
     values = dict(zip(columns, ROW.split(","), strict=True)) | cells
@@ -40,7 +40,7 @@ def _table(**cells: str) -> str:
     return out.getvalue()
 
 
-def _refused(shell, name: str, content: str | bytes | None, *words: str) -> None:
+def _assert_refused(shell, name: str, content: str | bytes | None, *words: str) -> None:
     """Check that every command that reads a topology rejects the given file, and writes no file."""
     if content is not None:
         shell.write(name, content)
@@ -69,23 +69,23 @@ def _refused(shell, name: str, content: str | bytes | None, *words: str) -> None
 
 def test_missing_file(shell):
     """If the input file does not exist, the error message contains the name of the file."""
-    _refused(shell, "nowhere.csv", None, "nowhere.csv", "hint: ")
+    _assert_refused(shell, "nowhere.csv", None, "nowhere.csv", "hint: ")
 
 
 def test_folder_instead_of_a_file(shell):
     """If a folder is passed instead of a file, the error message says that it is a folder."""
     (shell.folder / "topologies").mkdir()
-    _refused(shell, "topologies", None, "topologies", "folder")
+    _assert_refused(shell, "topologies", None, "topologies", "folder")
 
 
 def test_empty_file(shell):
     """If the input file is empty, the error message says that it is empty."""
-    _refused(shell, "empty.csv", b"", "empty.csv is empty")
+    _assert_refused(shell, "empty.csv", b"", "empty.csv is empty")
 
 
 def test_heading_without_rows(shell):
     """A table that has headings but no server is rejected."""
-    _refused(shell, "bare.csv", HEADER + "\n", "bare.csv")
+    _assert_refused(shell, "bare.csv", HEADER + "\n", "bare.csv")
 
 
 def test_archive_with_the_name_of_a_csv(shell):
@@ -93,14 +93,16 @@ def test_archive_with_the_name_of_a_csv(shell):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
-    _refused(shell, "renamed.csv", buffer.getvalue(), "a ZIP archive without a workbook", "hint: ")
+    _assert_refused(
+        shell, "renamed.csv", buffer.getvalue(), "a ZIP archive without a workbook", "hint: "
+    )
 
 
 def test_file_of_201_megabytes(shell):
     """lyncnb checks the size of a file before reading it, and rejects a file that is too large."""
     with open(shell.folder / "huge.csv", "wb") as file:
         file.truncate(201_000_000)
-    _refused(shell, "huge.csv", None, "huge.csv is 201 MB")
+    _assert_refused(shell, "huge.csv", None, "huge.csv is 201 MB")
 
 
 @pytest.mark.posix
@@ -113,7 +115,7 @@ def test_endless_device(shell):
 
 def test_bytes_that_are_not_text(shell):
     """lyncnb rejects binary data instead of reading it as text."""
-    _refused(shell, "rubbish.csv", bytes(range(256)) * 20, "rubbish.csv")
+    _assert_refused(shell, "rubbish.csv", bytes(range(256)) * 20, "rubbish.csv")
 
 
 def test_latin_1(shell):
@@ -121,7 +123,7 @@ def test_latin_1(shell):
     would accept any bytes.
     """
     text = _table(site="Zürich\u00ff")
-    _refused(shell, "latin1.csv", text.encode("latin-1"), "latin1.csv", "UTF-8")
+    _assert_refused(shell, "latin1.csv", text.encode("latin-1"), "latin1.csv", "UTF-8")
 
 
 # The following tests use invalid tables.
@@ -131,7 +133,7 @@ def test_ragged_row(shell):
     """If a row has too many or too few cells, the error message contains its line, and no cell
     moves to another column.
     """
-    _refused(
+    _assert_refused(
         shell, "ragged.csv", TWO_FRONT_ENDS + "fe03.contoso.net,FrontEnd\n", "ragged.csv row 4"
     )
 
@@ -140,32 +142,34 @@ def test_row_with_a_cell_too_many(shell):
     """If a row has one cell too many, lyncnb reports an error, and does not use the first column as
     an index.
     """
-    _refused(shell, "long.csv", f"{HEADER}\n{ROW},extra\n", "long.csv row 2", ": 1 problem\n")
+    _assert_refused(
+        shell, "long.csv", f"{HEADER}\n{ROW},extra\n", "long.csv row 2", ": 1 problem\n"
+    )
 
 
 def test_duplicate_heading(shell):
     """If a column appears twice, even under different names, lyncnb reports an error."""
-    _refused(
+    _assert_refused(
         shell, "twice.csv", f"{HEADER},site\n{ROW},Taipei\n", "twice.csv", "site"
     )  # fmt: skip
-    _refused(shell, "alias.csv", f"{HEADER},Computer\n{ROW},x.contoso.net\n", "alias.csv")
+    _assert_refused(shell, "alias.csv", f"{HEADER},Computer\n{ROW},x.contoso.net\n", "alias.csv")
 
 
 def test_column_missing(shell):
     """lyncnb rejects a table that has no column with server names."""
-    _refused(shell, "none.csv", "role,site\nFrontEnd,Taipei\n", "none.csv", "server_fqdn")
+    _assert_refused(shell, "none.csv", "role,site\nFrontEnd,Taipei\n", "none.csv", "server_fqdn")
 
 
 def test_line_break_in_a_cell(shell):
     """If a cell contains a line break, an error is reported, unless the column contains lists."""
-    _refused(shell, "break.csv", _table(site="Tai\npei"), "row 2", "site")
+    _assert_refused(shell, "break.csv", _table(site="Tai\npei"), "row 2", "site")
 
 
 def test_nul_in_a_cell(shell):
     """If a cell contains a NUL character, lyncnb rejects the table, and the error message names the
     file.
     """
-    _refused(shell, "nul.csv", _table(site="Tai\x00pei"), "nul.csv")
+    _assert_refused(shell, "nul.csv", _table(site="Tai\x00pei"), "nul.csv")
 
 
 def test_all_problems_at_once(shell):
@@ -193,18 +197,20 @@ def test_two_values_for_one_pool(shell):
         "fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,",
         "fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,other.contoso.com",
     )
-    _refused(shell, "two.csv", text, "web_external_fqdn", "other.contoso.com", "web.contoso.com")
+    _assert_refused(
+        shell, "two.csv", text, "web_external_fqdn", "other.contoso.com", "web.contoso.com"
+    )
 
 
 def test_no_sip_domain(shell):
     """If the table contains no SIP domain, no plan is created."""
-    _refused(shell, "none.csv", _table(sip_domains=""), "sip_domains")
+    _assert_refused(shell, "none.csv", _table(sip_domains=""), "sip_domains")
 
 
 @pytest.mark.parametrize("value", ["maybe", "2", "ja"])
 def test_not_a_truth_value(shell, value):
     """A yes/no column accepts only the known values."""
-    _refused(shell, "bool.csv", _table(autologon=value), "autologon", value)
+    _assert_refused(shell, "bool.csv", _table(autologon=value), "autologon", value)
 
 
 # The following tests use invalid names.
@@ -240,17 +246,17 @@ def test_text_that_is_not_a_name(shell, name):
     """Text that is not a valid host name is rejected, and the message contains the row, column,
     value and a hint.
     """
-    _refused(shell, "names.csv", _table(server_fqdn=name), "names.csv", "server_fqdn")
+    _assert_refused(shell, "names.csv", _table(server_fqdn=name), "names.csv", "server_fqdn")
 
 
 def test_unknown_role(shell):
     """If a role is unknown, the error message lists the known roles."""
-    _refused(shell, "role.csv", _table(role="Mailbox"), "row 2", '"Mailbox"', "FrontEnd")
+    _assert_refused(shell, "role.csv", _table(role="Mailbox"), "row 2", '"Mailbox"', "FrontEnd")
 
 
 def test_url_that_is_not_https(shell):
     """A simple URL is rejected if it does not start with https."""
-    _refused(shell, "url.csv", _table(meet_urls="http://meet.contoso.com"), "meet_urls")
+    _assert_refused(shell, "url.csv", _table(meet_urls="http://meet.contoso.com"), "meet_urls")
 
 
 def test_common_name_over_64_characters(shell):

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from folders import (
     PASSPHRASE,
     TODAY,
-    answer_all,
+    issue_all,
     lower_rounds,
     make_folder,
     make_plan,
@@ -69,7 +69,7 @@ organization = "Contoso"
 
 ASKED = ("--passphrase-file", "passphrase")
 NEW = ("--new-passphrase-file", "new")
-# Keys that can be created fast and that differ from the keys in the request folder.
+# Keys that can be created quickly and that differ from the keys in the request folder.
 QUICK = (
     "--options",
     "quick.toml",
@@ -171,7 +171,7 @@ def valid_files(tmp_path_factory):
     (work_folder / "t.json").write_bytes(plan_json(plan, ln.check_plan(plan)))
     make_folder(folder, plan, recovery=[work_folder / "pair.pub"])
     bundle = make_folder(folder, plan, renew=[plan.certificates[0].id], reason="again")
-    answers = answer_all(bundle, ca, skip=[plan.certificates[2].id])
+    answers = issue_all(bundle, ca, skip=[plan.certificates[2].id])
     returned, leaf = work_folder / "returned", next(iter(answers.values()))
     stored = [Stored(leaf, ("Default",))]
     (work_folder / "export.pem").write_bytes(export_of("ee01.contoso.com", stored, above=ca.chain))
@@ -360,7 +360,7 @@ def test_manually_edited_manifest(shell, edit):
     change, status = EDITS[edit]
     bundle = make_folder(shell.folder / "requests", make_plan())
     ca = PythonCa()
-    shell.write("all.pem", pem(*answer_all(bundle, ca).values(), *ca.chain))
+    shell.write("all.pem", pem(*issue_all(bundle, ca).values(), *ca.chain))
     receive(bundle.folder, "all.pem", today=TODAY)
     path = bundle.folder / "manifest.json"
     if change is None:

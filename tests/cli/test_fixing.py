@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from good_deployment import MED, SE, table
 from shell_kit import make_shell, process_environment
-from topology_documents import exported, front_end, topology_builder
+from topology_documents import front_end, make_exported_topology, topology_builder
 
 import lyncnb as ln
 from lyncnb.checks.fix_plan import fix_plan
@@ -60,7 +60,7 @@ def test_fixes_are_written_and_the_old_files_are_saved(shell, files, arguments):
     )
 
 
-def test_misspelt_heading_is_corrected(shell):
+def test_misspelled_heading_is_corrected(shell):
     """A misspelled column heading, such as `autlogon`, causes a warning, and check --fix corrects
     the heading.
     """
@@ -124,7 +124,7 @@ def test_json_lists_fixes_and_writes_nothing(shell, files, arguments):
 def test_a_topology_document_is_not_written(shell, name):
     """The command check --fix does not change a topology document, but shows the cell to edit."""
     clusters = [front_end("se01.contoso.com", internal="x.contoso.com")]
-    form = topology_builder if name == "t.tbxml" else exported
+    form = topology_builder if name == "t.tbxml" else make_exported_topology
     document = shell.write(name, form(clusters))
     before = document.read_bytes()
     result = shell("check", document, "--on", "2026-11-25", "--fix", "--yes")
@@ -142,7 +142,7 @@ def test_a_table_in_memory_is_not_written():
     frame = pd.read_csv(io.BytesIO(TABLE), dtype=str, keep_default_na=False)
     before = frame.copy()
     plan = ln.plan_certificates(ln.read_topology(frame), ln.load_rules("lync2013"))
-    fixed_plan = fix_plan(plan, on=date(2026, 11, 25))
+    fixed_plan = fix_plan(plan, evaluation_date=date(2026, 11, 25))
     assert fixed_plan.cells == {
         MED: {"web_external_fqdn": ""},
         SE: {"web_internal_fqdn": ""},

@@ -217,7 +217,7 @@ def test_share_rejects_a_notebook_with_secrets(shell):
         result = shell(command, "n.ipynb")
         assert (result.status, result.out) == (1, "")
     assert not (shell.folder / "n.html").exists()
-    # A file that is not a notebook does not hide the refusal of another one.
+    # If one file is not a notebook, lyncnb still reports that another notebook was rejected.
     shell.write("own.toml", "x = 1")
     result = shell("clean", "n.ipynb", "own.toml")
     assert result.status != 0
@@ -241,7 +241,7 @@ def _ask(port: str, query: str) -> dict:
 
 
 @contextmanager
-def _serving(folder: Path, command: str):
+def _run_server(folder: Path, command: str):
     """Run the lab or dash command without a browser, and return the port, the token, and the
     process.
 
@@ -284,14 +284,14 @@ def _serving(folder: Path, command: str):
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """Start JupyterLab once for all tests, because starting it takes longer than the tests."""
-    with _serving(tmp_path_factory.mktemp("lab"), "lab") as served:
+    with _run_server(tmp_path_factory.mktemp("lab"), "lab") as served:
         yield served
 
 
 @pytest.fixture(scope="module")
 def dash(tmp_path_factory):
     """Start the planning page once for all tests, because starting it takes longer than the tests."""
-    with _serving(tmp_path_factory.mktemp("dash"), "dash") as served:
+    with _run_server(tmp_path_factory.mktemp("dash"), "dash") as served:
         yield served
 
 

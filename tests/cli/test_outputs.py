@@ -1,5 +1,5 @@
-"""lyncnb never overwrites or deletes an existing file that it did not write, if the user specifies
-this file for output.
+"""If the user specifies an existing file for output, lyncnb overwrites or deletes it only if lyncnb
+wrote it.
 """
 
 from __future__ import annotations

@@ -239,7 +239,7 @@ def test_finding_of_a_returned_certificate(shell):
     assert result.out.startswith("file-unreadable (error): lyncnb cannot read a returned file\n")
 
 
-def test_unknown_finding_lists_near_ones(shell):
+def test_misspelled_finding_code_lists_similar_codes(shell):
     """If the code of a finding is misspelled, the finding command lists similar codes."""
     result = shell("finding", "wildcard-in-subject")
     assert result.status == 2
@@ -255,8 +255,8 @@ def test_unknown_finding_lists_near_ones(shell):
 
 @pytest.mark.parametrize("name", ["plan.toml", "{table}.plan.toml"])
 def test_options_file_is_used_only_if_it_is_passed(shell, topology, name):
-    """If plan.toml is next to the table but the user does not pass --options, lyncnb ignores the
-    file and mentions the ignored file in a note.
+    """If plan.toml is next to the table but the user does not pass --options, lyncnb ignores
+    plan.toml and shows a note about it.
     """
     beside = topology.with_name(name.format(table=topology.stem))
     beside.write_text('layout = "separate"\n')
@@ -556,7 +556,7 @@ def test_convert_warns_about_formulas(shell):
     shell.write("t.csv", table)
     result = shell("convert", "t.csv", "out.csv")
     assert result.status == 0
-    assert "would run as a formula, e.g. row 2, site: " in result.err
+    assert "would run as a formula, for example row 2, site: " in result.err
     assert "would run" not in shell("convert", "t.csv", "out.xlsx").err
     shell.write("good.csv", TWO_FRONT_ENDS)
     assert "would run" not in shell("convert", "good.csv", "good-out.csv").err

@@ -11,8 +11,8 @@ import re
 
 import pytest
 from cas.python_ca import PythonCa, pem
-from folders import PASSPHRASE, answer_all
-from printing import unmarked
+from folders import PASSPHRASE, issue_all
+from printing import remove_break_marks
 from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS, TWO_SITES
 
@@ -93,7 +93,7 @@ def test_document_for_the_approver_contains_the_digest(planner, extension):
     planner("plan", "t.csv", "-o", page)
     assert "ssh-keygen" not in page.read_text("utf-8")
     planner("plan", "t.csv", "--save", "p.json", "-o", page)
-    text = unmarked(page.read_text("utf-8")).replace("\\", "")
+    text = remove_break_marks(page.read_text("utf-8")).replace("\\", "")
     assert "ssh-keygen -Y sign -n lyncnb-plan -f KEY p.json" in text
     assert hashlib.sha256((planner.folder / "p.json").read_bytes()).hexdigest() in text
     assert "not who approved the plan" in text
@@ -398,7 +398,7 @@ def test_folder_of_a_custom_product(planner):
     assert (on_record["product"], on_record["product_sha256"]) == ("mine_finished", digest)
     bundle = open_requests(planner.folder / "requests")
     ca = PythonCa()
-    planner.write("all.pem", pem(*answer_all(bundle, ca).values(), *ca.chain))
+    planner.write("all.pem", pem(*issue_all(bundle, ca).values(), *ca.chain))
     assert run_in_new_process(planner, "receive", "requests", "all.pem").status == 0
     for command in (("pfx", "requests", *PASS), ("steps", "requests")):
         planner.write("mine.toml", text)

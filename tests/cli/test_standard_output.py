@@ -109,7 +109,7 @@ def copied_files(input_files, tmp_path, monkeypatch):
     return tmp_path
 
 
-def in_child(arguments: list[str], state: str, folder: Path) -> tuple[int, str]:
+def run_in_child(arguments: list[str], state: str, folder: Path) -> tuple[int, str]:
     """Run a command in a child process whose standard output is closed, full, or a pipe, depending
     on `state`.
     """
@@ -162,7 +162,9 @@ def test_completed_work_is_kept_if_standard_output_fails(copied_files, command, 
     arguments = [digest if argument == "DIGEST" else argument for argument in CALLS[command][0]]
     for state, words in STATES.items():
         for options in [(), ("--json",)] if command in TAKES_JSON else [()]:
-            status, error_output = in_child([command, *arguments, *options], state, copied_files)
+            status, error_output = run_in_child(
+                [command, *arguments, *options], state, copied_files
+            )
             if command == "rekey":  # After this command, the folder has another passphrase.
                 old, new = ((copied_files / name).read_text() for name in ("passphrase", "new"))
                 (copied_files / "passphrase").write_text(new)
@@ -191,7 +193,7 @@ def test_json_error_without_standard_output(copied_files, command):
     """
     _, arguments = CALLS[command]
     for state, words in STATES.items():
-        status, error_output = in_child([command, *arguments, "--json"], state, copied_files)
+        status, error_output = run_in_child([command, *arguments, "--json"], state, copied_files)
         assert status == 3
         (line,) = error_output.splitlines()
         assert line.startswith("lyncnb: cannot write to standard output: ")
@@ -206,7 +208,8 @@ def test_error_without_json_needs_no_standard_output(copied_files, command):
     """
     _, arguments = CALLS[command]
     results = {
-        in_child([command, *arguments], state, copied_files) for state in ("closed", "full", "cut")
+        run_in_child([command, *arguments], state, copied_files)
+        for state in ("closed", "full", "cut")
     }
     (status, error_output) = results.pop()
     assert not results

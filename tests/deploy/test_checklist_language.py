@@ -112,7 +112,7 @@ def steps():
         packages_of(plan, None),
         rules,
         now=NOON,
-        missing=[MissingPackage(request="X-1", why=reason, servers=("fe01.contoso.net",))],
+        missing_packages=[MissingPackage(request="X-1", why=reason, servers=("fe01.contoso.net",))],
         origin=Origin(deployment="Contoso", planner="Ana Li"),
     )
 

@@ -12,7 +12,7 @@ import pytest
 from deploy.walk import NOON, OLD_END, packages_of
 from lab_driver import CHROMIUM
 from places import DATA
-from printing import PDF_TOOLS, axe_in_both_themes, find_overflowing_elements, opened
+from printing import PDF_TOOLS, axe_in_both_themes, find_overflowing_elements, open_in_browser
 
 from lyncnb.base.shown.origin import Origin
 from lyncnb.deploy.checklist import select_server_steps, to_html
@@ -57,7 +57,7 @@ def opened_page(chromium, tmp_path, html, **screen):
     """Write a page and open it in the browser."""
     path = tmp_path / "checklist.html"
     path.write_text(html, "utf-8")
-    return opened(chromium, path, **screen)
+    return open_in_browser(chromium, path, **screen)
 
 
 def test_each_server_starts_on_a_new_page(chromium, tmp_path):

@@ -229,7 +229,7 @@ def test_script_and_sheet_number_the_same_steps(server):
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
 def test_edge_services_restart_without_xmpp(product):
-    """Edge services are restarted after a change of the certificate, so that they load the new one.
+    """Edge services are restarted after the certificate changes, so that they load the new one.
 
     From 2019 on, no Edge step names XMPP.
     """
@@ -303,8 +303,8 @@ def test_the_order_names_pairs_next_hop_and_central_management():
 
 
 def test_later_steps_contain_their_dates():
-    """Each later step contains its own date, so the pages do not say in general that later steps
-    wait until the old certificate has ended.
+    """Each later step contains its own date, so the pages do not contain the general statement that
+    later steps wait until the old certificate has expired.
     """
     for page in (to_html(steps(renewal=True)), to_markdown(steps(renewal=True))):
         assert "waits until the old certificate has ended" not in page

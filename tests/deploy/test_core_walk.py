@@ -10,13 +10,13 @@ from deploy.walk import (
     OLD_END,
     all_lines,
     assignments,
-    in_order,
+    join_lines,
     list_differences,
-    old,
+    old_thumbprint,
     packages_of,
-    stale,
-    stopped,
-    unfolded,
+    servers_in_order,
+    services_to_restart,
+    stopped_services,
     use_of,
     world_of,
 )
@@ -35,7 +35,7 @@ MEDIATION = row("med01.contoso.net", "Mediation", "med.contoso.net")
 POOL = (front_end(1), front_end(2), front_end(3))
 
 
-def begun(walk, *rows, product="lync2013", in_use=True, **changes):
+def begin_simulation(walk, *rows, product="lync2013", in_use=True, **changes):
     """Start the simulation with the servers in a table, and return the deployment steps. The
     servers are new, or already use certificates.
     """
@@ -46,7 +46,7 @@ def begun(walk, *rows, product="lync2013", in_use=True, **changes):
     return steps
 
 
-def calls(run, *names):
+def changes_by(run, *names):
     """Return the changes that the given commands made in a run of a script."""
     return [call for call in run["changes"] if call.startswith(names)]
 
@@ -70,13 +70,13 @@ def test_running_server_needs_confirmed_trust_before_assignment(walk, rows):
     """Without -TrustInstalled, the script on a running server imports certificates, including CA
     certificates, but assigns nothing and stops no service.
     """
-    steps = begun(walk, *rows)
+    steps = begin_simulation(walk, *rows)
     page = steps.servers[0]
     before = assignments(walk.world())
     run = walk.run(page, "DrainServices", "StartServices")
     assert run["code"] == 1
-    assert "with -TrustInstalled" in unfolded(run)
-    assert calls(run, "Set-Cs", "Stop-Cs", "Remove-Cs") == []
+    assert "with -TrustInstalled" in join_lines(run)
+    assert changes_by(run, "Set-Cs", "Stop-Cs", "Remove-Cs") == []
     assert assignments(walk.world()) == before
     assert walk.run(page, *SWITCHES)["code"] == 0
 
@@ -85,11 +85,11 @@ def test_trust_only_installs_only_ca_certificates(walk):
     """With -TrustOnly, the script changes only the CA certificate stores of new and running
     servers, and does not save the current assignments.
     """
-    steps = begun(walk, *POOL, edge(1), MEDIATION)
-    for page in in_order(steps):
+    steps = begin_simulation(walk, *POOL, edge(1), MEDIATION)
+    for page in servers_in_order(steps):
         run = walk.run(page, "TrustOnly")
         assert run["code"] == 0, all_lines([run])
-        assert run["changes"] == calls(run, "certutil -addstore")
+        assert run["changes"] == changes_by(run, "certutil -addstore")
         assert not [name for name in walk.read(page.server) if name.startswith("before-")]
         assert walk.world()["servers"][page.server]["root"]
 
@@ -98,7 +98,7 @@ def test_new_server_needs_no_confirmation(walk):
     """No service runs on a new server, so the script does not ask whether the other servers trust
     the CAs.
     """
-    steps = begun(walk, *POOL, in_use=False)
+    steps = begin_simulation(walk, *POOL, in_use=False)
     assert walk.run(steps.servers[0], "StartServices")["code"] == 0
 
 
@@ -111,11 +111,11 @@ def test_unknown_upgrade_domain_needs_confirmation(walk):
 
     Yes continues, and No ends before any service stops.
     """
-    steps = begun(walk, *POOL, nodomain=True)
+    steps = begin_simulation(walk, *POOL, nodomain=True)
     page = steps.servers[0]
     run = walk.run(page, *SWITCHES, answers="N\n" * 3)
-    assert (run["code"], calls(run, "Stop-Cs", "Set-Cs")) == (1, [])
-    assert "does not show the upgrade domain" in unfolded(run)
+    assert (run["code"], changes_by(run, "Stop-Cs", "Set-Cs")) == (1, [])
+    assert "does not show the upgrade domain" in join_lines(run)
     assert walk.run(page, *SWITCHES, answers="Y\n" * 3)["code"] == 0
 
 
@@ -123,20 +123,20 @@ def test_an_upgrade_domain_that_is_not_ready_stops_before_the_drain(walk):
     """If the upgrade domain of a server is not ready, the script ends before it stops a service,
     even if the pool is ready.
     """
-    steps = begun(walk, *POOL, notready=True)
+    steps = begin_simulation(walk, *POOL, notready=True)
     run = walk.run(steps.servers[0], *SWITCHES, answers="Y\n" * 3)
-    assert (run["code"], calls(run, "Stop-Cs", "Set-Cs")) == (1, [])
-    assert "This is not true: the pool can run without ee01.contoso.com" in unfolded(run)
+    assert (run["code"], changes_by(run, "Stop-Cs", "Set-Cs")) == (1, [])
+    assert "This is not true: the pool can run without ee01.contoso.com" in join_lines(run)
 
 
 def test_only_front_end_server_stops_without_a_check(walk):
     """If a pool has only one server, the pool can never be ready for a stop, so the script does not
     check its state.
     """
-    steps = begun(walk, front_end(1))
+    steps = begin_simulation(walk, front_end(1))
     run = walk.run(steps.servers[0], *SWITCHES)
     assert run["code"] == 0, all_lines([run])
-    assert len(calls(run, "Stop-CsWindowsService")) == 1
+    assert len(changes_by(run, "Stop-CsWindowsService")) == 1
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
@@ -144,14 +144,14 @@ def test_going_back_does_not_wait_for_a_broken_pool(walk, product):
     """If the pool does not become ready, the script with -Back asks for confirmation, stops the
     services, and restores the old certificate.
     """
-    steps = begun(walk, *POOL, product=product)
+    steps = begin_simulation(walk, *POOL, product=product)
     before = assignments(walk.world())
     page = steps.servers[0]
     assert walk.run(page, *SWITCHES)["code"] == 0
     stop_services(walk, steps, "ee02", "ee03")
     run = walk.run(page, "Back", *SWITCHES, answers="Y\n" * 5)
     assert run["code"] == 0, all_lines([run])
-    assert len(calls(run, "Stop-CsWindowsService")) == 1
+    assert len(changes_by(run, "Stop-CsWindowsService")) == 1
     assert {k: v for k, v in assignments(walk.world()).items() if k[0] == page.server} == {
         k: v for k, v in before.items() if k[0] == page.server
     }
@@ -165,18 +165,18 @@ def test_front_end_servers_fail_over_and_back(walk, product):
     """Each Front End Server is failed over and failed back instead of stopped, and has the planned
     certificates at the end.
     """
-    steps = begun(walk, *POOL, product=product)
-    for page in in_order(steps):
+    steps = begin_simulation(walk, *POOL, product=product)
+    for page in servers_in_order(steps):
         run = walk.run(page, *SWITCHES)
         assert run["code"] == 0, all_lines([run])
         assert run["harm"] == []
-        assert len(calls(run, "Invoke-CsComputerFailOver")) == 1
-        assert len(calls(run, "Invoke-CsComputerFailBack")) == 1
-        assert calls(run, "Stop-Cs", "Start-Cs") == []
+        assert len(changes_by(run, "Invoke-CsComputerFailOver")) == 1
+        assert len(changes_by(run, "Invoke-CsComputerFailBack")) == 1
+        assert changes_by(run, "Stop-Cs", "Start-Cs") == []
     walk.pass_time(OLD_END)
     world = walk.world()
     assert list_differences(steps, world) == []
-    assert stale(world) == []
+    assert services_to_restart(world) == []
     for page in steps.servers:
         run = walk.run(page, "Verify")
         assert run["code"] == 0, all_lines([run])
@@ -186,44 +186,44 @@ def test_going_back_fails_over_where_the_pool_is_whole(walk):
     """If all servers in the pool are running, the script with -Back fails the server over before it
     restores the certificate, and then fails it back.
     """
-    steps = begun(walk, *POOL, product="sfb2015")
+    steps = begin_simulation(walk, *POOL, product="sfb2015")
     page = steps.servers[1]
     before = assignments(walk.world())
     assert walk.run(page, *SWITCHES)["code"] == 0
     run = walk.run(page, "Back", *SWITCHES)
     assert run["code"] == 0, all_lines([run])
-    assert len(calls(run, "Invoke-CsComputerFailOver")) == 1
-    assert len(calls(run, "Invoke-CsComputerFailBack")) == 1
+    assert len(changes_by(run, "Invoke-CsComputerFailOver")) == 1
+    assert len(changes_by(run, "Invoke-CsComputerFailBack")) == 1
     assert assignments(walk.world()) == before
-    assert stopped(walk.world()["servers"][page.server]) == []
+    assert stopped_services(walk.world()["servers"][page.server]) == []
 
 
 def test_missing_replicas_stop_before_the_fail_over(walk):
     """If Get-CsPoolFabricState shows a missing replica, the script does not fail over and assigns
     nothing.
     """
-    steps = begun(walk, *POOL, product="sfb2015")
+    steps = begin_simulation(walk, *POOL, product="sfb2015")
     stop_services(walk, steps, "ee03")
     run = walk.run(steps.servers[0], *SWITCHES)
-    assert (run["code"], calls(run, "Invoke-Cs", "Set-Cs", "Stop-Cs")) == (1, [])
-    assert "shows no missing replicas in" in unfolded(run)
+    assert (run["code"], changes_by(run, "Invoke-Cs", "Set-Cs", "Stop-Cs")) == (1, [])
+    assert "shows no missing replicas in" in join_lines(run)
 
 
 def test_a_fail_back_that_timed_out_is_repeated(walk):
     """If a failback timed out and the services are still disabled, the next run repeats the
     failback and starts no service itself.
     """
-    steps = begun(walk, *POOL, product="sfb2015")
+    steps = begin_simulation(walk, *POOL, product="sfb2015")
     page = steps.servers[0]
     run = walk.run(page, "DrainServices", "TrustInstalled")
     assert run["code"] == 2
     # The services are disabled, and not only stopped.
-    assert stopped(walk.world()["servers"][page.server]) == []
+    assert stopped_services(walk.world()["servers"][page.server]) == []
     run = walk.run(page, *SWITCHES)
     assert run["code"] == 0, all_lines([run])
-    assert calls(run, "Start-Cs") == []
-    assert len(calls(run, "Invoke-CsComputerFailBack")) == 1
-    assert stale(walk.world()) == []
+    assert changes_by(run, "Start-Cs") == []
+    assert len(changes_by(run, "Invoke-CsComputerFailBack")) == 1
+    assert services_to_restart(walk.world()) == []
 
 
 @pytest.mark.parametrize(("rows", "started"), [(POOL, True), (POOL[:2], False)], ids=["3", "2"])
@@ -232,12 +232,12 @@ def test_new_pool_of_three_is_started_with_start_cspool(walk, rows, started):
 
     A pool of two starts server by server.
     """
-    steps = begun(walk, *rows, product="sfb2015", in_use=False)
+    steps = begin_simulation(walk, *rows, product="sfb2015", in_use=False)
     run = walk.run(steps.servers[0], "WhatIf", "StartServices")
-    assert ("by hand" in unfolded(run).split("start the pool when")[0][-90:]) == started
+    assert ("by hand" in join_lines(run).split("start the pool when")[0][-90:]) == started
     run = walk.run(steps.servers[0])
     assert ("Start-CsPool -PoolFqdn 'eepool.contoso.com'" in all_lines([run])) == started
-    assert calls(run, "Start-Cs") == []
+    assert changes_by(run, "Start-Cs") == []
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
@@ -245,13 +245,13 @@ def test_an_external_certificate_alone_restarts_the_edge_services(walk, product)
     """If only an external certificate changes, the script restarts the Edge services, even if the
     server has no XMPP service.
     """
-    steps = begun(walk, edge(1), edge(2), product=product)
+    steps = begin_simulation(walk, edge(1), edge(2), product=product)
     page = steps.servers[0]
     run = walk.run(page, *SWITCHES)
     assert run["code"] == 0, all_lines([run])
-    assert len(calls(run, "Stop-CsWindowsService")) == 1
-    assert calls(run, "Start-CsWindowsService")
-    assert stale(walk.world()) == []
+    assert len(changes_by(run, "Stop-CsWindowsService")) == 1
+    assert changes_by(run, "Start-CsWindowsService")
+    assert services_to_restart(walk.world()) == []
 
 
 def test_separate_av_certificate_rolls_over(walk):
@@ -270,7 +270,7 @@ def test_separate_av_certificate_rolls_over(walk):
         assert walk.run(edge_page, *SWITCHES)["code"] == 0
     world = walk.world()
     used = use_of(world, page.server, "AudioVideoAuthentication")
-    assert (used["current"], used["next"]) == (old(apart), apart.thumbprint)
+    assert (used["current"], used["next"]) == (old_thumbprint(apart), apart.thumbprint)
     assert use_of(world, page.server, "AccessEdgeExternal")["current"] == together.thumbprint
     walk.pass_time(OLD_END)
     assert list_differences(steps, walk.world()) == []
@@ -284,7 +284,7 @@ def test_a_running_mediation_server_is_not_restarted(walk):
     """On a running Mediation Server, the script does not mention a restart, because only a new
     server is restarted.
     """
-    steps = begun(walk, MEDIATION)
+    steps = begin_simulation(walk, MEDIATION)
     assert "Restart-Computer" not in all_lines([walk.run(steps.servers[0], *SWITCHES)])
-    steps = begun(walk, MEDIATION, in_use=False)
+    steps = begin_simulation(walk, MEDIATION, in_use=False)
     assert "Restart-Computer" in all_lines([walk.run(steps.servers[0], "StartServices")])

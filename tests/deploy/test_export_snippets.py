@@ -10,7 +10,7 @@ from deploy.walk import NOON, OLD_END, computers_of
 from installed_certificates import Stored, authority, export_of, issue_planned
 from powershell_kit import needs_pwsh
 from topologies import front_end, plan
-from topology_documents import URLS, exported, published
+from topology_documents import URLS, make_exported_topology, make_published_topology
 from topology_documents import front_end as standard_edition
 
 from lyncnb.authorities.returned.decoding import decode
@@ -91,11 +91,11 @@ def test_exported_topology_can_be_read(walk):
         walk,
         xml_tree.EXPORT_SCRIPT,
         servers={SERVER: {"name": SERVER, "uses": {}, "services": {}}},
-        topology=published(clusters),
+        topology=make_published_topology(clusters),
         urls=urls,
     )
     assert list(files) == ["topology.xml"], run
     actual = read_topology(files["topology.xml"].encode())
-    expected = read_topology(exported(clusters).encode())
+    expected = read_topology(make_exported_topology(clusters).encode())
     assert actual.to_frame().equals(expected.to_frame())
     assert run["changes"] == []

@@ -20,11 +20,11 @@ from deploy.walk import (
     WEB_CONFIG,
     Walk,
     all_lines,
+    certificates_by_setting,
     get_stable_state,
-    old,
+    old_thumbprint,
     packages_of,
-    places_of,
-    stopped,
+    stopped_services,
     world_of,
 )
 from places import DATA
@@ -130,14 +130,14 @@ class Stage:
         self._begin(scene, form)
         if state == "gone back":
             walk.day(self.steps, *SWITCHES)
-        self.before = places_of(walk.world())
+        self.before = certificates_by_setting(walk.world())
         walk.save()
         self.calls = self.run({"at": 0})["calls"]
         self.expected = self.finish()
 
     def _begin(self, scene: Scene, form: str) -> None:
         world = world_of(self.steps, in_use=self.is_in_use, use_form=form)
-        earlier = old(self.page.packages[0])
+        earlier = old_thumbprint(self.page.packages[0])
         changes = dict(FORMS_OF_ROLES.get(scene.role, ({},))[scene.form])
         if changes.get("applications"):
             addresses = [f"https://{name}/" for name in self.page.packages[0].san]
@@ -180,7 +180,8 @@ class Stage:
         wrong = {
             "nothing was struck": not broken["struck"],
             f"harm {broken['harm']}": broken["harm"],
-            "a place lost its certificate": self.before.keys() - places_of(middle).keys(),
+            "a place lost its certificate": self.before.keys()
+            - certificates_by_setting(middle).keys(),
             "services are stopped without a word": not self._lists_stopped_services(broken, middle),
             f"the next run ended {outcome}, not {self.expected}": outcome != self.expected,
         }
@@ -190,7 +191,7 @@ class Stage:
 
     def _lists_stopped_services(self, run: Json, world: Json) -> bool:
         """Return whether a finished script lists all services that are still stopped."""
-        is_stopped = stopped(world["servers"][self.page.server])
+        is_stopped = stopped_services(world["servers"][self.page.server])
         text = all_lines([run])
         return (
             not (self.is_in_use and is_stopped and run["code"] >= 0)

@@ -8,13 +8,13 @@ import pytest
 from deploy.walk import (
     NOON,
     WEB_CONFIG,
-    after_trust,
     all_lines,
-    in_order,
+    changes_after_trust,
+    join_lines,
     list_differences,
-    old,
+    old_thumbprint,
     packages_of,
-    unfolded,
+    servers_in_order,
     world_of,
 )
 from powershell_kit import needs_pwsh
@@ -38,7 +38,7 @@ def steps_of(rows, product="lync2013"):
     planned = plan_certificates(topology(front_end(1), *rows), rules)
     procedure = build_procedure(packages_of(planned), rules, now=NOON)
     roles = {r["role"] for r in rows}
-    return procedure, [page for page in in_order(procedure) if page.role in roles]
+    return procedure, [page for page in servers_in_order(procedure) if page.role in roles]
 
 
 def begin(walk, procedure, **changes):
@@ -61,7 +61,7 @@ def test_certificate_of_a_farm_is_assigned_once(walk):
     begin(walk, procedure)
     first = walk.run(pages[0], answers="N\n")
     assert first["code"] == 1
-    assert "every server in the farm (" in unfolded(first)
+    assert "every server in the farm (" in join_lines(first)
     assert not [change for change in first["changes"] if "OfficeWebAppsFarm" in change]
     second = walk.run(pages[1], answers="N\n")
     third = walk.run(pages[2], answers="Y\n")
@@ -85,13 +85,14 @@ def test_farm_behind_a_decrypting_load_balancer_does_not_change(walk):
     begin(walk, procedure, offloads=True)
     run = walk.run(pages[0])
     assert (run["code"], run["harm"]) == (0, [])
-    assert "If a load balancer decrypts TLS for the farm: import" in unfolded(run)
+    assert "If a load balancer decrypts TLS for the farm: import" in join_lines(run)
     assert not [change for change in run["changes"] if "OfficeWebAppsFarm" in change]
 
 
 @pytest.mark.parametrize("offloads", [False, True], ids=["decrypts", "offloaded"])
 def test_farm_of_one_server_needs_no_confirmation(walk, offloads):
-    """In a farm with one server, the script assigns the certificate without a question.
+    """In a farm with one server, the script assigns the certificate without asking for
+    confirmation.
 
     If the load balancer decrypts, it assigns nothing.
     """
@@ -115,21 +116,25 @@ def test_new_server_must_join_its_farm(walk):
     begin(walk, procedure, farm="")
     run = walk.run(pages[1])
     assert run["code"] == 1
-    assert "New-OfficeWebAppsMachine -MachineToJoin 'FIRST'" in unfolded(run)
+    assert "New-OfficeWebAppsMachine -MachineToJoin 'FIRST'" in join_lines(run)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("router", ["", "TCP", "TLS"], ids=["no router", "router", "router TLS"])
 @pytest.mark.parametrize("mode", ["TCP", "TLS", "Dual"])
 def test_only_voice_mail_services_get_the_certificate(walk, mode, router):
-    """In Exchange, the script changes the certificate of only the services UM and UMCallRouter.
+    """In Exchange, the script changes the certificate only for the services UM and UMCallRouter.
 
     A TLS mode stays, and the way back restores all values.
     """
     procedure, (page,) = steps_of(MAIL)
-    before = {"UM": old(page.packages[0]), "SMTP": old(page.packages[0]), "IIS": "other"}
+    before = {
+        "UM": old_thumbprint(page.packages[0]),
+        "SMTP": old_thumbprint(page.packages[0]),
+        "IIS": "other",
+    }
     if router:
-        before["UMCallRouter"] = old(page.packages[0])
+        before["UMCallRouter"] = old_thumbprint(page.packages[0])
     begin(walk, procedure, ummode=mode, routermode=router, exchange=dict(before))
     run = walk.run(page)
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
@@ -160,7 +165,7 @@ def test_without_the_commands_of_exchange_nothing_is_changed(walk):
     for switches in ((), ("Back",), ("Verify",)):
         run = walk.run(page, *switches, without=["Get-ExchangeCertificate"])
         assert (run["code"], run["changes"], run["calls"]) == (1, [], 0)
-        text = unfolded(run)
+        text = join_lines(run)
         assert "The command Get-ExchangeCertificate does not exist in this shell." in text
         assert "Run this script in Exchange Management Shell." in text
     assert walk.run(page)["code"] == 0
@@ -177,7 +182,7 @@ def test_an_error_of_an_exchange_command_stops_the_script(walk, command):
     begin(walk, procedure, ummode="TCP")
     run = walk.run(page, fault={"command": command, "kind": "error"})
     assert (run["code"], run["struck"].split()[0]) == (1, command)
-    assert f"{command} wrote an error as the case asks" in unfolded(run)
+    assert f"{command} wrote an error as the case asks" in join_lines(run)
     assert walk.run(page)["code"] == 0
 
 
@@ -192,9 +197,9 @@ def test_web_config_is_where_exchange_is_installed(walk):
     check_text = (
         f"IMCertificateThumbprint of Outlook Web App uses {pages[0].packages[0].thumbprint}"
     )
-    assert f"yes {check_text}" in unfolded(walk.run(pages[0], "Verify"))
+    assert f"yes {check_text}" in join_lines(walk.run(pages[0], "Verify"))
     walk.set(pages[0].server, exchangepath="C:\\elsewhere")
-    assert f"CANNOT TELL {check_text}" in unfolded(walk.run(pages[0], "Verify"))
+    assert f"CANNOT TELL {check_text}" in join_lines(walk.run(pages[0], "Verify"))
 
 
 def test_changed_mode_stops_going_back(walk):
@@ -207,7 +212,7 @@ def test_changed_mode_stops_going_back(walk):
     walk.set(page.server, ummode="TLS")
     rollback = walk.run(page, "Back")
     assert (rollback["code"], rollback["changes"]) == (1, [])
-    assert "UMStartupMode of Unified Messaging: it uses TLS" in unfolded(rollback)
+    assert "UMStartupMode of Unified Messaging: it uses TLS" in join_lines(rollback)
 
 
 def test_voice_mail_without_an_earlier_certificate_keeps_the_new_one(walk):
@@ -219,7 +224,7 @@ def test_voice_mail_without_an_earlier_certificate_keeps_the_new_one(walk):
     walk.run(page)
     rollback = walk.run(page, "Back", answers="Y\n")
     assert rollback["code"] == 2
-    assert "cannot be removed" in unfolded(rollback)
+    assert "cannot be removed" in join_lines(rollback)
 
 
 def test_override_is_changed_when_every_server_has_the_certificate(walk):
@@ -229,12 +234,12 @@ def test_override_is_changed_when_every_server_has_the_certificate(walk):
     procedure, pages = steps_of(OWA, "sfb2015")
     world = begin(walk, procedure, exchangeversion="15.1")
     new = pages[0].packages[0].thumbprint
-    earlier = ["IMServerName=eepool.contoso.com", f"IMCertificateThumbprint={old(pages[0].packages[0])}"]  # fmt: skip
+    earlier = ["IMServerName=eepool.contoso.com", f"IMCertificateThumbprint={old_thumbprint(pages[0].packages[0])}"]  # fmt: skip
     world["overrides"] = {"IM": {"name": "IM", "server": "", "parameters": list(earlier)}}
     walk.begin(world, procedure)
     first = walk.run(pages[0], answers="N\n")
     assert first["code"] == 1
-    assert "every Exchange server to which the override applies has" in unfolded(first)
+    assert "every Exchange server to which the override applies has" in join_lines(first)
     assert not [change for change in first["changes"] if "SettingOverride" in change]
     second = walk.run(pages[1], answers="Y\n")
     assert (second["code"], second["harm"]) == (0, []), all_lines([second])
@@ -257,7 +262,7 @@ def test_version_of_exchange_selects_the_steps(walk, version, words):
     begin(walk, procedure, exchangeversion=version)
     run = walk.run(pages[0])
     assert run["code"] == 1
-    assert words in unfolded(run)
+    assert words in join_lines(run)
 
 
 def test_application_account_must_be_able_to_read_the_key(walk):
@@ -268,7 +273,7 @@ def test_application_account_must_be_able_to_read_the_key(walk):
     begin(walk, procedure)
     run = walk.run(pages[0], answers="N\n")
     assert run["code"] == 1
-    assert "the application's service account can read the key" in unfolded(run)
+    assert "the application's service account can read the key" in join_lines(run)
     assert not [change for change in run["changes"] if "Set-CsCertificate" in change]
     assert walk.run(pages[0], answers="Y\n")["code"] == 0
     # After the certificate is assigned, the script does not ask again.
@@ -284,8 +289,8 @@ def test_application_without_a_replica_needs_an_answer(walk):
     procedure, pages = steps_of(APPLICATIONS)
     begin(walk, procedure, replica=False)
     run = walk.run(pages[0], "TrustInstalled", answers="N\n")
-    assert (run["code"], after_trust(run), run["harm"]) == (1, [], [])
-    assert "You answered No. Not confirmed: the application is manually provisioned" in unfolded(
+    assert (run["code"], changes_after_trust(run), run["harm"]) == (1, [], [])
+    assert "You answered No. Not confirmed: the application is manually provisioned" in join_lines(
         run
     )
     assert "before-" not in " ".join(walk.read(pages[0].server))
@@ -305,7 +310,7 @@ def test_manually_provisioned_application(walk):
     page, thumbprint = pages[0], pages[0].packages[0].thumbprint
     run = walk.run(page, "TrustInstalled", answers="Y\n" * 4)
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
-    text = unfolded(run)
+    text = join_lines(run)
     assert "by hand" in text
     assert "in the application's own configuration" in text
     assert text.index("Import TrustedApplication") < text.index("account read access to the key")
@@ -324,7 +329,7 @@ def test_manually_provisioned_application(walk):
     assert walk.run(page, "Verify")["code"] == 0
     rollback = walk.run(page, "Back")
     assert (rollback["code"], rollback["changes"]) == (0, []), all_lines([rollback])
-    assert "specify the previous certificate in the application's own configuration" in unfolded(
+    assert "specify the previous certificate in the application's own configuration" in join_lines(
         rollback
     )
 
@@ -340,18 +345,20 @@ def test_listener_with_another_certificate_is_reported(walk):
     the end of a run and with -Verify.
     """
     procedure, (page,) = steps_of(PROXY)
-    begin(walk, procedure, bindings={}, listener=old(procedure.servers[-1].packages[0]))
-    walk.set(page.server, listener=old(page.packages[0]))
+    begin(walk, procedure, bindings={}, listener=old_thumbprint(procedure.servers[-1].packages[0]))
+    walk.set(page.server, listener=old_thumbprint(page.packages[0]))
     run = walk.run(page)
     assert run["code"] == 2, all_lines([run])
-    assert "port 443 on this server presents" in unfolded(run)
-    assert f"meet.contoso.com: {old(page.packages[0])}" in unfolded(walk.run(page, "Verify"))
+    assert "port 443 on this server presents" in join_lines(run)
+    assert f"meet.contoso.com: {old_thumbprint(page.packages[0])}" in join_lines(
+        walk.run(page, "Verify")
+    )
     assert walk.run(page, "Verify")["code"] == 1
     walk.set(page.server, listener=page.packages[0].thumbprint)
     assert walk.run(page)["code"] == 0
     assert walk.run(page, "Verify")["code"] == 0
     walk.set(page.server, listener="")
-    assert "CANNOT TELL" in unfolded(walk.run(page, "Verify"))
+    assert "CANNOT TELL" in join_lines(walk.run(page, "Verify"))
 
 
 def test_each_binding_of_iis_gets_the_certificate(walk):
@@ -361,17 +368,17 @@ def test_each_binding_of_iis_gets_the_certificate(walk):
     procedure, (page,) = steps_of(PROXY)
     package = page.packages[0]
     before = {
-        "*:443:": old(package),
-        "*:443:meet.contoso.com": old(package),
-        "*:443:dialin.contoso.com": old(procedure.servers[0].packages[0]),
-        "*:443:shop.fabrikam.com": old(package),
-        "10.0.0.9:443:": old(procedure.servers[0].packages[0]),
+        "*:443:": old_thumbprint(package),
+        "*:443:meet.contoso.com": old_thumbprint(package),
+        "*:443:dialin.contoso.com": old_thumbprint(procedure.servers[0].packages[0]),
+        "*:443:shop.fabrikam.com": old_thumbprint(package),
+        "10.0.0.9:443:": old_thumbprint(procedure.servers[0].packages[0]),
     }
     world = begin(walk, procedure, bindings=dict(before))
     server_state = world["servers"][page.server]
-    server_state["my"] += [old(procedure.servers[0].packages[0])]
-    server_state["keys"] += [old(procedure.servers[0].packages[0])]
-    other = world["certificates"][old(procedure.servers[0].packages[0])]
+    server_state["my"] += [old_thumbprint(procedure.servers[0].packages[0])]
+    server_state["keys"] += [old_thumbprint(procedure.servers[0].packages[0])]
+    other = world["certificates"][old_thumbprint(procedure.servers[0].packages[0])]
     other["name"] = "portal.contoso.com 1"
     walk.begin(world, procedure)
     run = walk.run(page)
@@ -397,14 +404,14 @@ def test_failure_of_any_command_loses_no_binding(walk, kind):
     """
     procedure, (page,) = steps_of(PROXY)
     package = page.packages[0]
-    before = dict.fromkeys(("*:443:", "*:443:meet.contoso.com"), old(package))
+    before = dict.fromkeys(("*:443:", "*:443:meet.contoso.com"), old_thumbprint(package))
     for position in (2, 7, 12, 13, 15, 16):
         begin(walk, procedure, bindings=dict(before))
         broken = walk.run(page, fault={"at": position, "kind": kind})
         assert broken["struck"], position
         middle = walk.world()["servers"][page.server]["bindings"]
         assert middle.keys() == before.keys()
-        assert set(middle.values()) <= {old(package), package.thumbprint}
+        assert set(middle.values()) <= {old_thumbprint(package), package.thumbprint}
         next_run = walk.run(page)
         assert (next_run["code"], next_run["harm"]) == (0, []), all_lines([broken, next_run])
         after = walk.world()["servers"][page.server]["bindings"]
@@ -420,9 +427,9 @@ def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
     procedure, (page,) = steps_of(PROXY)
     package = page.packages[0]
     before = {
-        "1a": {"url": "https://meet.contoso.com/", "thumbprint": old(package)},
-        "2b": {"url": "https://webcon01.contoso.com/", "thumbprint": old(package)},
-        "3c": {"url": "https://shop.fabrikam.com/", "thumbprint": old(package)},
+        "1a": {"url": "https://meet.contoso.com/", "thumbprint": old_thumbprint(package)},
+        "2b": {"url": "https://webcon01.contoso.com/", "thumbprint": old_thumbprint(package)},
+        "3c": {"url": "https://shop.fabrikam.com/", "thumbprint": old_thumbprint(package)},
     }
     begin(walk, procedure, bindings={}, applications={k: dict(v) for k, v in before.items()})
     run = walk.run(page)
@@ -445,7 +452,7 @@ def test_later_binding_keeps_the_new_certificate(walk):
     """
     procedure, (page,) = steps_of(PROXY)
     package = page.packages[0]
-    begin(walk, procedure, bindings={"*:443:": old(package)})
+    begin(walk, procedure, bindings={"*:443:": old_thumbprint(package)})
     assert walk.run(page)["code"] == 0
     later = {"*:443:": package.thumbprint, "*:443:meet.contoso.com": package.thumbprint}
     walk.set(page.server, bindings=later)
@@ -453,11 +460,11 @@ def test_later_binding_keeps_the_new_certificate(walk):
     assert rollback["code"] == 2, all_lines([rollback])
     assert (
         "https binding of IIS *:443:meet.contoso.com: no certificate was in use before"
-        in unfolded(rollback)
+        in join_lines(rollback)
     )
     assert walk.world()["servers"][page.server]["bindings"] == {
         **later,
-        "*:443:": old(package),
+        "*:443:": old_thumbprint(package),
     }
 
 
@@ -467,7 +474,7 @@ def test_what_if_lists_the_bindings(walk):
     begin(walk, procedure)
     run = walk.run(page, "WhatIf")
     assert (run["code"], run["changes"]) == (0, []), all_lines([run])
-    assert "would be done" in unfolded(run)
+    assert "would be done" in join_lines(run)
 
 
 # The following tests are about the file web.config of Exchange 2013.
@@ -481,13 +488,14 @@ def test_one_attribute_in_web_config_is_changed_and_restored(walk, product):
     procedure, pages = steps_of(OWA, product)
     begin(walk, procedure, exchangeversion="15.0")
     page, package = pages[0], pages[0].packages[0]
-    walk.configure(page.server, old(package))
+    walk.configure(page.server, old_thumbprint(package))
     before = walk.file(page.server, WEB_CONFIG)
     run = walk.run(page)
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
     after = walk.file(page.server, WEB_CONFIG)
     assert (
-        after.replace(package.thumbprint, old(package)).split() == before.replace("'", '"').split()
+        after.replace(package.thumbprint, old_thumbprint(package)).split()
+        == before.replace("'", '"').split()
     )
     assert walk.run(page)["changes"] == []
     assert walk.file(page.server, WEB_CONFIG) == after
@@ -507,7 +515,7 @@ def test_web_config_without_the_keys_is_changed_manually(walk, product):
     page, package = pages[0], pages[0].packages[0]
     run = walk.run(page)
     assert run["code"] == 1
-    assert "This is not true: the web.config file of Outlook Web App contains" in unfolded(run)
+    assert "This is not true: the web.config file of Outlook Web App contains" in join_lines(run)
     walk.configure(page.server, package.thumbprint)
     run = walk.run(page)
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
@@ -515,7 +523,7 @@ def test_web_config_without_the_keys_is_changed_manually(walk, product):
     assert rollback["code"] == 2, all_lines([rollback])
     assert (
         "no certificate was in use before, and the new certificate cannot be removed"
-        in unfolded(rollback)
+        in join_lines(rollback)
     )
 
 
@@ -527,7 +535,7 @@ def test_outlook_web_app_uses_the_certificate_of_unified_messaging(walk, product
     procedure, (page,) = steps_of(MAIL, product)
     begin(walk, procedure, exchangeversion="15.0")
     package = page.packages[0]
-    walk.configure(page.server, old(package))
+    walk.configure(page.server, old_thumbprint(package))
     before = walk.file(page.server, WEB_CONFIG).replace("'", '"').split()
     run = walk.run(page)
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
@@ -545,7 +553,7 @@ def test_override_with_another_certificate_is_not_changed(walk):
     procedure, (page,) = steps_of(MAIL, "sfb2015")
     world = begin(walk, procedure, exchangeversion="15.1")
     package = page.packages[0]
-    foreign = old(procedure.servers[0].packages[0])
+    foreign = old_thumbprint(procedure.servers[0].packages[0])
 
     def override(thumbprint, server=""):
         return {"name": "IM", "server": server, "parameters": [f"IMCertificateThumbprint={thumbprint}"]}  # fmt: skip
@@ -555,13 +563,13 @@ def test_override_with_another_certificate_is_not_changed(walk):
     run = walk.run(page)
     assert run["code"] == 0, all_lines([run])
     assert walk.world()["overrides"]["IM"] == override(foreign)
-    world["overrides"] = {"IM": override(old(package), "um01")}
+    world["overrides"] = {"IM": override(old_thumbprint(package), "um01")}
     walk.begin(world, procedure)
     assert walk.run(page)["code"] == 0
     new_override = walk.world()["overrides"]["IM"]
     assert new_override == override(package.thumbprint, "um01")
     assert walk.run(page, "Back")["code"] == 0
-    assert walk.world()["overrides"]["IM"] == override(old(package), "um01")
+    assert walk.world()["overrides"]["IM"] == override(old_thumbprint(package), "um01")
 
 
 def test_video_interop_server_has_the_steps_of_internal_servers(walk):

@@ -5,7 +5,7 @@ and show the actual value for each failed check.
 from __future__ import annotations
 
 import pytest
-from deploy.walk import NOON, OLD_END, Walk, packages_of, unfolded, world_of
+from deploy.walk import NOON, OLD_END, Walk, join_lines, packages_of, world_of
 from places import DATA
 from powershell_kit import Json, needs_pwsh
 
@@ -58,7 +58,7 @@ def test_output_splits_no_word_and_shows_actual_values(walk, kind):
     wide_runs = outputs(walk, kind, WIDE)
     for width in (80, 120):
         actual = outputs(walk, kind, width)
-        assert [unfolded(run) for run in actual] == [unfolded(run) for run in wide_runs]
+        assert [join_lines(run) for run in actual] == [join_lines(run) for run in wide_runs]
         # A line that contains a path is not wrapped, so that the path can be copied.
         folded = [line for run in actual for line in run["output"] if ":\\" not in line]
         assert max(len(line) for line in folded) < width

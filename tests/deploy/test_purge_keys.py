@@ -14,14 +14,14 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
-from failing import failing
+from failing import fail_one_call
 from folders import (
     P256,
     PASSPHRASE,
     certify,
-    numbered,
     package_record,
     plan_of,
+    plan_of_servers,
     public_keys_of_keys,
     public_keys_of_requests,
     record_deployed,
@@ -45,7 +45,7 @@ from lyncnb.request_folder.request_record import LogEntry
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-NAMES = [item.id for item in numbered(5).certificates]
+NAMES = [item.id for item in plan_of_servers(5).certificates]
 BEFORE, AFTER = date(2026, 12, 5), date(2027, 3, 1)
 BEGINS = datetime(2026, 12, 1, tzinfo=UTC)
 
@@ -67,8 +67,8 @@ def folder(tmp_path):
     issued, 3 is packaged, 4 is waiting.
     """
     request_folder = tmp_path / "requests"
-    write(numbered(5), request_folder)
-    write(numbered(5), request_folder, renew=NAMES[:2], reason="x")
+    write(plan_of_servers(5), request_folder)
+    write(plan_of_servers(5), request_folder, renew=NAMES[:2], reason="x")
     issue(request_folder, NAMES[3])
     package(request_folder)
     issue(request_folder, NAMES[0], NAMES[2])
@@ -118,7 +118,7 @@ def test_waiting_request_is_never_listed(folder):
     """The purge command never lists a request that may still be with a CA, whether retired or not,
     on any date.
     """
-    write(plan_of(*numbered(5).certificates[:4]), folder)
+    write(plan_of(*plan_of_servers(5).certificates[:4]), folder)
     purged = purge(folder, today=date(2099, 1, 1), deployed=NAMES)
     assert NAMES[1] not in {item.id for item in purged.items}
     assert NAMES[4] not in {item.id for item in purged.items}
@@ -156,7 +156,7 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
     with pytest.raises(BundleError, match="is not the confirmation token of the latest list"):
         purge(folder, today=BEFORE, confirmed="00000000")
     assert problems(folder) == ()
-    assert write(numbered(5), folder).counts() == {"kept": 5}
+    assert write(plan_of_servers(5), folder).counts() == {"kept": 5}
     assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
 
 
@@ -165,7 +165,7 @@ def test_certificate_in_use_is_never_listed(folder):
     deployed.
     """
     assert list_purged(purge(folder, today=AFTER)) == [(NAMES[0], 1, "key and CSR", REPLACED)]
-    write(numbered(5), folder, renew=[NAMES[2]], reason="expired")
+    write(plan_of_servers(5), folder, renew=[NAMES[2]], reason="expired")
     # The CA issues the certificate, and the folder receives it.
     issue(folder, NAMES[2], days=198)
     assert {name for name, *_ in list_purged(purge(folder, today=AFTER))} == {NAMES[0]}
@@ -177,7 +177,7 @@ def test_certificate_in_use_is_never_listed(folder):
 
 def retire(folder):
     """Write the folder again from a plan without requests 3 and 4."""
-    write(plan_of(*numbered(5).certificates[:3]), folder)
+    write(plan_of(*plan_of_servers(5).certificates[:3]), folder)
 
 
 def test_key_of_a_removed_server_is_listed_after_its_expiry(folder):
@@ -201,7 +201,7 @@ def test_key_of_a_removed_server_is_listed_after_its_expiry(folder):
     record = read_manifest(folder).by_id[NAMES[3]]
     assert (record.generation, record.reasons) == (2, ("expired, and purged",))
     assert record.archived[0].issued == issued
-    assert write(numbered(5), folder).counts() == {"renewed": 1, "kept": 3, "adopted": 1}
+    assert write(plan_of_servers(5), folder).counts() == {"renewed": 1, "kept": 3, "adopted": 1}
     assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
 
 
@@ -258,9 +258,9 @@ def test_deployed_request_without_a_key_is_not_created_again(folder):
         "deployed: 2 requests; the folder no longer contains the keys and packages for deployed "
         "certificates; version histories and backups may still contain copies"
     ) in status.notes
-    write(numbered(5), folder)
+    write(plan_of_servers(5), folder)
     before = snapshot(folder)
-    assert write(numbered(5), folder).counts() == {"kept": 5}
+    assert write(plan_of_servers(5), folder).counts() == {"kept": 5}
     assert snapshot(folder) == before
 
 
@@ -270,7 +270,7 @@ def test_deployed_request_can_be_renewed(folder):
     The deployed certificate is in use until then.
     """
     deploy(folder, NAMES[2], NAMES[3])
-    assert write(numbered(5), folder, renew=NAMES[2:3], reason="lost").counts() == {
+    assert write(plan_of_servers(5), folder, renew=NAMES[2:3], reason="lost").counts() == {
         "kept": 4, "renewed": 1,
     }  # fmt: skip
     record = read_manifest(folder).by_id[NAMES[2]]
@@ -288,7 +288,9 @@ def test_key_left_by_an_interrupted_purge_is_listed_again(folder):
     manifest = read_manifest(folder)
     save_manifest(
         folder,
-        manifest.with_records([manifest.by_id[NAMES[3]].with_deployed(at="2026-12-03T00:00:00Z")]),
+        manifest.with_records(
+            [manifest.by_id[NAMES[3]].with_removed_key_and_package(at="2026-12-03T00:00:00Z")]
+        ),
     )
     assert [kind for _, _, kind, _ in list_purged(purge(folder, today=BEFORE))[1:]] == [
         "key",
@@ -320,15 +322,15 @@ def test_list_of_passwords_verifies_the_passphrase(folder):
     deploy(folder, *NAMES)
     assert list((folder / "keys").iterdir()) == []
     with pytest.raises(PassphraseError):
-        write(numbered(6), folder, passphrase="another passphrase")
-    assert write(numbered(6), folder).counts() == {"kept": 5, "created": 1}
+        write(plan_of_servers(6), folder, passphrase="another passphrase")
+    assert write(plan_of_servers(6), folder).counts() == {"kept": 5, "created": 1}
 
 
 def test_package_of_a_superseded_generation_is_removed_with_its_key(folder):
     """The package of a superseded generation is removed together with its key, and the package of
     the current generation is kept.
     """
-    write(numbered(5), folder, renew=NAMES[3:4], reason="x")
+    write(plan_of_servers(5), folder, renew=NAMES[3:4], reason="x")
     issue(folder, NAMES[3])
     package(folder)
     assert list_purged(purge(folder, today=BEFORE))[1:] == []
@@ -345,18 +347,18 @@ def test_package_of_a_superseded_generation_is_removed_with_its_key(folder):
 
 def three_generations(folder):
     """Write packages for generations 1 and 2 of a request, and leave generation 3 waiting."""
-    write(numbered(5), folder, renew=NAMES[3:4], reason="x")
+    write(plan_of_servers(5), folder, renew=NAMES[3:4], reason="x")
     issue(folder, NAMES[3])
     package(folder)
     record_deployed(folder, NAMES[3])
-    write(numbered(5), folder, renew=NAMES[3:4], reason="y")
+    write(plan_of_servers(5), folder, renew=NAMES[3:4], reason="y")
     issue(folder, NAMES[4])
     package(
         folder
     )  # Creating the package of another request also writes the list of passwords again.
 
 
-def in_use(folder):
+def package_in_use(folder):
     """Return the package of generation 2, which the servers import while generation 3 is waiting."""
     (second,) = [o for o in read_manifest(folder).by_id[NAMES[3]].archived if o.generation == 2]
     return second.package
@@ -370,7 +372,7 @@ def test_purge_leaves_the_package_in_use(folder):
     first = purge(folder, today=BEFORE)
     assert [n for i, n, kind, _ in list_purged(first) if (i, kind) == (NAMES[3], "package")] == [1]
     purge(folder, today=BEFORE, confirmed=first)
-    pfx_package = in_use(folder)
+    pfx_package = package_in_use(folder)
     assert pfx_package.file == f"pfx/{NAMES[3]}-g2.pfx"
     assert (folder / pfx_package.file).exists()
     assert pfx_package.sha256 in PasswordList(folder, FolderCipher(PASSPHRASE))
@@ -384,7 +386,7 @@ def test_purge_distinguishes_packages_with_the_same_name(folder):
     manifest = read_manifest(folder)
     record = manifest.by_id[NAMES[3]]
     plain = f"pfx/{NAMES[3]}.pfx"
-    os.replace(folder / in_use(folder).file, folder / plain)
+    os.replace(folder / package_in_use(folder).file, folder / plain)
     renamed = tuple(
         replace(old, package=replace(old.package, file=plain)) for old in record.archived
     )
@@ -479,7 +481,7 @@ def test_package_of_a_replaced_certificate_is_removed(folder):
     assert "Specify the passphrase" in repr(without)
     (note,) = deployed_notes(folder)
     assert (
-        f"1 file may still contain private keys for deployed certificates, e.g. pfx/{NAMES[3]}.pfx"
+        f"1 file may still contain private keys for deployed certificates, for example pfx/{NAMES[3]}.pfx"
         in note
     )
     result = purge_all(folder, deployed=[NAMES[3]])
@@ -587,7 +589,7 @@ def test_next_purge_completes_an_interrupted_one(folder, tmp_path, calls):
     purge(reference, today=AFTER, confirmed=purge(reference, today=AFTER))
     expected = sorted(path.name for path in reference.rglob("*.*"))
     with (
-        failing(calls, lambda _: error, ("link", "replace", "unlink")),
+        fail_one_call(calls, lambda _: error, ("link", "replace", "unlink")),
         suppress(BundleError),
     ):
         purge(folder, today=AFTER, confirmed=first)

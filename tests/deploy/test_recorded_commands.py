@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import openpyxl
 import pytest
 from deploy.walk import NOON, OLD_END, packages_of
-from folders import PASSPHRASE, TODAY, answered_by_openssl
+from folders import PASSPHRASE, TODAY, make_issued_folder
 from places import DATA
 from topologies import STANDARD_EDITION
 
@@ -89,9 +89,9 @@ def renewed(tmp_path_factory):
     packaging.
     """
     folder = tmp_path_factory.mktemp("cells")
-    issued = answered_by_openssl((DATA / "contoso.csv").read_bytes(), folder)
+    issued = make_issued_folder((DATA / "contoso.csv").read_bytes(), folder)
     before = _cells(issued.folder)
-    write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
+    write_pfx(issued.match_issued(), passphrase=PASSPHRASE, today=TODAY)
     return issued, before
 
 
@@ -108,7 +108,7 @@ def test_packaging_fills_the_cells(renewed):
     without passwords.
     """
     issued, _ = renewed
-    steps = deployment_steps(issued.matched(), today=TODAY)
+    steps = deployment_steps(issued.match_issued(), today=TODAY)
     expected = {
         request: tuple("\n".join(lines) for lines in columns)
         for request, columns in list_install_commands(steps).items()
@@ -127,7 +127,9 @@ def test_effective_time_is_in_the_cell(renewed):
     """
     issued, _ = renewed
     time = datetime(2027, 3, 2, 8, tzinfo=UTC)
-    steps = deployment_steps(issued.matched(), effective={"OAuthTokenIssuer": time}, today=TODAY)
+    steps = deployment_steps(
+        issued.match_issued(), effective={"OAuthTokenIssuer": time}, today=TODAY
+    )
     write_steps(steps, issued.folder)
     (oauth,) = (cell for name, cell in _cells(issued.folder).items() if "Deployment" in name)
     assert "'2027-03-02T08:00:00Z'" in oauth[1]
@@ -137,7 +139,7 @@ def test_effective_time_is_in_the_cell(renewed):
 def test_repeated_commands_do_not_change_the_summary(renewed):
     """If the steps or request command is repeated, the summary does not change."""
     issued, _ = renewed
-    steps = deployment_steps(issued.matched(), today=TODAY)
+    steps = deployment_steps(issued.match_issued(), today=TODAY)
     write_steps(steps, issued.folder)
     before = {path: path.read_bytes() for path in issued.folder.rglob("*.*") if path.is_file()}
     write_steps(steps, issued.folder)
@@ -150,8 +152,8 @@ def test_renewal_clears_the_cells_of_the_renewed_request(tmp_path):
     """After a renewal, the cells of the renewed request say that there is no package, and the other
     cells do not change.
     """
-    issued = answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
-    write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
+    issued = make_issued_folder(STANDARD_EDITION.encode(), tmp_path)
+    write_pfx(issued.match_issued(), passphrase=PASSPHRASE, today=TODAY)
     before = _cells(issued.folder)
     name = next(iter(before))
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules("lync2013"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from itertools import count
 
 import pytest
-from deploy.walk import NOON, all_lines, computers_of, unfolded
+from deploy.walk import NOON, all_lines, computers_of, join_lines
 from places import DATA
 from powershell_kit import HOSTILE, commands, parse
 from topologies import edge, front_end, plan, row
@@ -177,7 +177,7 @@ def test_incomplete_request_must_be_deleted(walk, text, suffix):
     walk.write(TOOLS, name + suffix, text)
     run = walk.run(page, on=TOOLS)
     assert (run["code"], run["changes"]) == (1, []), all_lines([run])
-    assert f"no incomplete request exists: delete C:\\certificates\\{name}" in unfolded(run)
+    assert f"no incomplete request exists: delete C:\\certificates\\{name}" in join_lines(run)
     assert walk.run(page, "Verify", on=TOOLS)["code"] == 1
     walk.delete(TOOLS, name + suffix)
     assert walk.run(page, on=TOOLS)["code"] == 0
@@ -192,7 +192,7 @@ def test_incomplete_request_is_not_renamed(walk):
     page, name = begin_simulation(walk, writes=2)
     run = walk.run(page, on=TOOLS)
     assert run["code"] == 1
-    assert "The commands of this step ended, but this is not true" in unfolded(run)
+    assert "The commands of this step ended, but this is not true" in join_lines(run)
     assert name not in walk.read(TOOLS)
 
 
@@ -249,8 +249,8 @@ def test_key_that_cannot_be_exported_stops_the_script(walk):
     page, name = begin_simulation(walk, exportable=False)
     run = walk.run(page, on=TOOLS)
     assert run["code"] == 1
-    assert "Found: " in unfolded(run)
-    assert "Key not valid for use in specified state" in unfolded(run)
+    assert "Found: " in join_lines(run)
+    assert "Key not valid for use in specified state" in join_lines(run)
     assert name not in walk.read(TOOLS)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from folders import PASSPHRASE, answered_by_openssl
+from folders import PASSPHRASE, make_issued_folder
 from installed_certificates import MIDNIGHT
 from shell_kit import make_shell
 
@@ -28,7 +28,7 @@ rp01.contoso.com,ReverseProxy,,Taipei,,,,,,,
 @pytest.fixture(scope="module")
 def answered_folder(tmp_path_factory):
     folder, day = tmp_path_factory.mktemp("skype"), MIDNIGHT.date()
-    return answered_by_openssl(TABLE, folder, product="sfbse", today=day, days=40)
+    return make_issued_folder(TABLE, folder, product="sfbse", today=day, days=40)
 
 
 def test_names_of_skype_for_business_server_are_requested(answered_folder):

@@ -16,10 +16,10 @@ from deploy.walk import packages_of
 from folders import (
     PASSPHRASE,
     TODAY,
-    answered_by_openssl,
     certify,
     find_id,
     make_folder,
+    make_issued_folder,
     make_plan,
     record_deployed,
     sign_by_openssl,
@@ -27,10 +27,10 @@ from folders import (
 )
 from places import DATA
 from powershell_kit import HOSTILE, SCRIPT_FUNCTIONS, commands, parse
-from printing import unmarked
+from printing import remove_break_marks
 from topologies import STANDARD_EDITION, TWO_FRONT_ENDS
 
-from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.certificates_on_record import load_issued_certificates
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.base.disk.folder_lock import lock_folder
@@ -70,18 +70,18 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 def contoso(tmp_path_factory):
     """Return the folder of the sample deployment with requests, issued certificates and packages."""
     folder = tmp_path_factory.mktemp("deploy")
-    issued = answered_by_openssl((DATA / "contoso.csv").read_bytes(), folder)
-    write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
+    issued = make_issued_folder((DATA / "contoso.csv").read_bytes(), folder)
+    write_pfx(issued.match_issued(), passphrase=PASSPHRASE, today=TODAY)
     return issued
 
 
 @pytest.fixture(scope="module")
 def steps(contoso):
     """Return the deployment steps of the sample deployment."""
-    return deployment_steps(contoso.matched(), today=TODAY)
+    return deployment_steps(contoso.match_issued(), today=TODAY)
 
 
-def every_step(steps):
+def count_steps(steps):
     """Count the steps of all servers, including later steps and steps for going back."""
     return sum(len(server.every_step) for server in steps.servers)
 
@@ -112,7 +112,7 @@ def test_a_shared_certificate_is_imported_and_assigned_on_every_server(tmp_path)
     a separate script.
     """
     options = PlanOptions(shared_certificate=("pool.contoso.net",))
-    issued = answered_by_openssl(TWO_FRONT_ENDS.encode(), tmp_path, options).matched()
+    issued = make_issued_folder(TWO_FRONT_ENDS.encode(), tmp_path, options).match_issued()
     write_pfx(issued, passphrase=PASSPHRASE, today=TODAY)
     # The script reads the folder that contains the packages.
     steps = deployment_steps(issued, today=TODAY)
@@ -140,16 +140,16 @@ def test_server_with_only_the_oauth_certificate_keeps_its_role(tmp_path):
     """If only the OAuth certificate is not deployed yet, the steps still show the role and pool of
     its server.
     """
-    issued = answered_by_openssl(TWO_FRONT_ENDS.encode(), tmp_path)
-    write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
-    folder = issued.matched().bundle.folder
+    issued = make_issued_folder(TWO_FRONT_ENDS.encode(), tmp_path)
+    write_pfx(issued.match_issued(), passphrase=PASSPHRASE, today=TODAY)
+    folder = issued.match_issued().bundle.folder
     manifest = read_manifest(folder)
     request_ids = [
         record.id for record in manifest.requests if record.plan.shared_by != "deployment"
     ]
     purge_list = purge(folder, deployed=request_ids, today=TODAY)
     purge(folder, deployed=request_ids, confirmed=purge_list, today=TODAY)
-    (server,) = deployment_steps(issued.matched(), today=TODAY).servers
+    (server,) = deployment_steps(issued.match_issued(), today=TODAY).servers
     assert (server.server, server.role, server.pool) == (
         "fe01.contoso.net",
         "FrontEnd",
@@ -164,7 +164,7 @@ def test_edge_servers_share_their_packages(steps):
     assert len(first.packages) == 2
 
 
-def test_each_front_end_imports_its_own(steps):
+def test_each_front_end_server_imports_its_own_package(steps):
     """Each Front End Server in a pool imports its own package."""
     files = {find_page(steps, f"fe0{n}.contoso.net").packages[0].file for n in (1, 2, 3)}
     assert len(files) == 3
@@ -248,13 +248,13 @@ AV = "AudioVideoAuthentication"
 OAUTH = "OAuthTokenIssuer"
 
 
-def with_end(steps, end):
-    """Return all packages with the given end date for the certificates in use."""
+def packages_with_expiry(steps, end):
+    """Return all packages, with the given expiry time for the certificates in use."""
     packages = {p.id: p for server in steps.servers for p in server.packages}
     return [replace(package, in_use_until=end) for package in packages.values()]
 
 
-def rolled(steps, server):
+def find_assignment_ids(steps, server):
     """Return the ids of the steps that assign or roll over the A/V and OAuth certificates on a
     server.
     """
@@ -266,19 +266,19 @@ def test_first_certificates_are_assigned_immediately(steps):
     """If no effective time is set and no previous certificate is known, the A/V and OAuth
     certificates are assigned immediately.
     """
-    assert rolled(steps, EDGE) == {"assign-av"}
-    assert rolled(steps, "fe01.contoso.net") == {"assign-oauth"}
+    assert find_assignment_ids(steps, EDGE) == {"assign-av"}
+    assert find_assignment_ids(steps, "fe01.contoso.net") == {"assign-oauth"}
     later = {step.step.id for server in steps.servers for step in server.later}
     assert later == {"revoke-superseded", "oauth-partners-at-once"}
 
 
 def test_a_certificate_in_use_rolls_before_its_end(steps):
-    """As in Microsoft's example, if the old certificate ends at 2 PM, the new A/V certificate takes
-    effect at 6 AM, and the new OAuth certificate on the day before.
+    """As in Microsoft's example, if the old certificate expires at 2 PM, the new A/V certificate
+    takes effect at 6 AM, and the new OAuth certificate on the day before.
     """
     end = datetime(2026, 12, 22, 14, tzinfo=UTC)
-    procedure = build_procedure(with_end(steps, end), load_rules(), now=NOON)
-    assert rolled(procedure, EDGE) == {"roll-over-av"}
+    procedure = build_procedure(packages_with_expiry(steps, end), load_rules(), now=NOON)
+    assert find_assignment_ids(procedure, EDGE) == {"roll-over-av"}
     (roll,) = [s for s in find_page(procedure, EDGE).steps if s.step.id == "roll-over-av"]
     assert "'2026-12-22T06:00:00Z'" in roll.commands[0]
     (roll,) = [
@@ -302,7 +302,9 @@ def test_nothing_rolls_over_before_the_new_certificate_is_valid(steps):
     kinds = set()
     for days in (-10, 0, 20, 27, 28, 29, 40):
         start, end = NOON + timedelta(days=days), NOON + timedelta(days=28, hours=2)
-        packages = [replace(package, not_before=start) for package in with_end(steps, end)]
+        packages = [
+            replace(package, not_before=start) for package in packages_with_expiry(steps, end)
+        ]
         procedure = build_procedure(packages, load_rules(), now=NOON)
         calls = {
             call for s in procedure.servers for p in s.packages for call in p.calls if call.roll
@@ -322,7 +324,7 @@ def test_a_gap_between_old_and_new_is_an_outage(steps):
     No other sheet does.
     """
     end, start = (datetime(2026, 12, day, tzinfo=UTC) for day in (17, 27))
-    packages = [replace(package, not_before=start) for package in with_end(steps, end)]
+    packages = [replace(package, not_before=start) for package in packages_with_expiry(steps, end)]
     procedure = build_procedure(packages, load_rules(), now=NOON)
     for server, step_id, usage in (
         (EDGE, "assign-av", AV),
@@ -336,40 +338,42 @@ def test_a_gap_between_old_and_new_is_an_outage(steps):
         assert f"Between these times, {usage} has no valid certificate." in step.text
     assert "OUTAGE" not in to_markdown(steps)
     with pytest.raises(PackageError) as caught:
-        build_procedure(packages, load_rules(), now=NOON, effective=datetime(2026, 12, 20))
+        build_procedure(packages, load_rules(), now=NOON, effective_times=datetime(2026, 12, 20))
     assert "omit the time" in caught.value.hint
 
 
 def test_roll_over_in_the_near_future_is_accepted(contoso):
-    """lyncnb accepts a roll-over time in the near future. The only limit is the end of the old
+    """lyncnb accepts a roll-over time in the near future. The only limit is the expiry of the old
     certificate.
     """
     soon = datetime(2026, 11, 24, 16)
-    procedure = deployment_steps(contoso.matched(), effective={AV: soon}, today=TODAY)
-    assert rolled(procedure, EDGE) == {"roll-over-av"}
-    assert rolled(procedure, "fe01.contoso.net") == {"assign-oauth"}
+    procedure = deployment_steps(contoso.match_issued(), effective={AV: soon}, today=TODAY)
+    assert find_assignment_ids(procedure, EDGE) == {"roll-over-av"}
+    assert find_assignment_ids(procedure, "fe01.contoso.net") == {"assign-oauth"}
 
 
 def test_single_time_applies_to_all_roll_overs(contoso):
     """If you specify one roll-over time, it applies to both the A/V and the OAuth certificate."""
-    procedure = deployment_steps(contoso.matched(), effective=datetime(2026, 12, 1, 8), today=TODAY)
-    assert rolled(procedure, EDGE) == {"roll-over-av"}
-    assert rolled(procedure, "fe01.contoso.net") == {"roll-over-oauth"}
+    procedure = deployment_steps(
+        contoso.match_issued(), effective=datetime(2026, 12, 1, 8), today=TODAY
+    )
+    assert find_assignment_ids(procedure, EDGE) == {"roll-over-av"}
+    assert find_assignment_ids(procedure, "fe01.contoso.net") == {"roll-over-oauth"}
 
 
 def test_roll_over_too_close_to_the_end_is_rejected(steps):
-    """If the time from the roll-over to the old certificate's end is shorter than a token's
+    """If the time from the roll-over until the old certificate expires is shorter than a token's
     lifetime, the roll-over time is rejected, and the message contains the latest possible time.
     """
     end = datetime(2026, 12, 22, 14, tzinfo=UTC)
-    packages, rules = with_end(steps, end), load_rules()
+    packages, rules = packages_with_expiry(steps, end), load_rules()
     for usage, hours in ((AV, 8), (OAUTH, 24)):
         late = end - timedelta(hours=hours - 1)
         with pytest.raises(PackageError, match=f"{usage} cannot take effect at") as caught:
-            build_procedure(packages, rules, now=NOON, effective={usage: late})
+            build_procedure(packages, rules, now=NOON, effective_times={usage: late})
         latest = end - timedelta(hours=hours)
         assert f"{latest:%Y-%m-%dT%H:%M}" in caught.value.hint
-        build_procedure(packages, rules, now=NOON, effective={usage: latest})
+        build_procedure(packages, rules, now=NOON, effective_times={usage: latest})
 
 
 def test_a_date_outside_the_new_certificate_is_refused(steps):
@@ -379,7 +383,9 @@ def test_a_date_outside_the_new_certificate_is_refused(steps):
         PackageError,
         match="cannot take effect at 2029-01-01 00:00, because the certificate is valid from",
     ):
-        build_procedure(with_end(steps, None), load_rules(), now=NOON, effective={AV: wrong})
+        build_procedure(
+            packages_with_expiry(steps, None), load_rules(), now=NOON, effective_times={AV: wrong}
+        )
 
 
 def test_a_usage_that_cannot_roll_is_refused(contoso):
@@ -387,7 +393,7 @@ def test_a_usage_that_cannot_roll_is_refused(contoso):
     these two usages.
     """
     with pytest.raises(PackageError, match='the usage "Default" does not support') as caught:
-        deployment_steps(contoso.matched(), effective={"Default": NOON}, today=TODAY)
+        deployment_steps(contoso.match_issued(), effective={"Default": NOON}, today=TODAY)
     assert AV in caught.value.hint
     assert OAUTH in caught.value.hint
 
@@ -412,7 +418,7 @@ def test_request_without_a_package_is_reported(contoso, tmp_path):
     name = next((copy.folder / "returned").glob("Mediation-med01*.cer"))
     for path in (name, name.with_suffix(".chain.pem")):
         path.unlink()
-    steps = deployment_steps(copy.matched(), today=TODAY)
+    steps = deployment_steps(copy.match_issued(), today=TODAY)
     (missing,) = steps.missing
     assert (missing.request, missing.servers) == (name.stem, ("med01.contoso.net",))
     assert "is on record but missing from the folder" in missing.why
@@ -429,15 +435,15 @@ def test_missing_package_is_reported_only_for_its_server(contoso, tmp_path):
     path = next((copy.folder / "returned").glob("Edge-*34fcb257.cer"))
     for file in (path, path.with_suffix(".chain.pem")):
         file.unlink()
-    steps = deployment_steps(copy.matched(), today=TODAY)
+    steps = deployment_steps(copy.match_issued(), today=TODAY)
     (missing,) = steps.missing
     assert missing.servers == ("edge01.contoso.net", "edge02.contoso.net")
     for server in steps.servers:
         count = int(server.server in missing.servers)
         assert len(select_server_steps(steps, server).missing) == count
-        page = unmarked(to_html(select_server_steps(steps, server)))
+        page = remove_break_marks(to_html(select_server_steps(steps, server)))
         assert page.count(f"Not packaged</span>: {missing.request}") == count
-    page = unmarked(to_html(steps))
+    page = remove_break_marks(to_html(steps))
     assert page.count(f"Not packaged</span>: {missing.request}") == 3
     assert to_markdown(steps).count("Not packaged") == 3
 
@@ -449,7 +455,7 @@ def test_one_reason_is_given_once(steps):
     missing = tuple(MissingPackage(request=f"Edge-{n}", why=NOT_PACKAGED) for n in range(300))
     other = MissingPackage(request="Other-1", why="no certificate has been issued yet")
     lacking = replace(steps, missing=(*missing, other))
-    for page in (unmarked(to_html(lacking)), to_markdown(lacking)):
+    for page in (remove_break_marks(to_html(lacking)), to_markdown(lacking)):
         assert page.count("to create packages, run") == 1
         assert "300 certificates (Edge-0, Edge-1, Edge-2 and 297 more)" in page.replace("\\", "")
         assert "Other-1" in page.replace("\\", "")
@@ -465,7 +471,7 @@ def test_repeating_the_steps_command_writes_the_same_files(steps, contoso, tmp_p
     expected = {"checklist.md", "checklist.html", "fe01.contoso.net.ps1", "fe01.contoso.net.html"}
     assert expected <= set(before)
     assert [name for name in before if name.endswith(".cer")] != []
-    write_steps(deployment_steps(copy.matched(), today=TODAY), copy.folder)
+    write_steps(deployment_steps(copy.match_issued(), today=TODAY), copy.folder)
     assert {path.name: path.read_bytes() for path in paths} == before
 
 
@@ -615,7 +621,7 @@ def test_no_password_is_in_steps_or_scripts(steps, contoso):
 def test_table_has_a_row_for_each_step(steps):
     """The steps can be shown as one table with a row for each step."""
     frame = steps.to_frame()
-    assert len(frame) == every_step(steps)
+    assert len(frame) == count_steps(steps)
     assert frame.shape[1] == 9
     of_package = frame[frame["Package"] != ""]
     assert len(of_package) > 0
@@ -646,7 +652,7 @@ def test_page_contains_what_the_administrator_needs(steps):
     server = find_page(steps, EDGE)
     alone = select_server_steps(steps, server)
     for page in (to_html(alone), to_markdown(alone)):
-        plain = re.sub(r"</?a\b[^>]*>|`|[\[\]]|\(<[^>]*>\)", "", unmarked(page))
+        plain = re.sub(r"</?a\b[^>]*>|`|[\[\]]|\(<[^>]*>\)", "", remove_break_marks(page))
         assert "edge01.contoso.net.ps1" in plain
         assert f"{server.packages[0].not_after:%Y-%m-%d %H:%M} UTC" in plain
         assert "Get-UMService" not in plain
@@ -718,8 +724,8 @@ def test_roll_over_time_of_a_renewed_certificate_is_calculated(tmp_path):
     """If the request folder contains the certificate in use, lyncnb calculates the roll-over time
     from the end date of this certificate.
     """
-    issued = answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
-    write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
+    issued = make_issued_folder(STANDARD_EDITION.encode(), tmp_path)
+    write_pfx(issued.match_issued(), passphrase=PASSPHRASE, today=TODAY)
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     (oauth,) = [c.id for c in plan.certificates if OAUTH in c.usages]
     later = date(2027, 5, 1)
@@ -734,7 +740,7 @@ def test_roll_over_time_of_a_renewed_certificate_is_calculated(tmp_path):
     procedure = deployment_steps(matched, today=later)
     (server,) = procedure.servers
     (roll,) = [s for s in server.steps if s.step.id == "roll-over-oauth"]
-    # The old certificate ends on 2027-05-22 at midnight, so the roll-over is 24 hours earlier.
+    # The old certificate expires on 2027-05-22 at midnight, so the roll-over is 24 hours earlier.
     assert "'2027-05-21T00:00:00Z'" in roll.commands[0]
     assert "2027-05-21 00:00 UTC" in roll.text
     (forget,) = [step for step in server.later if step.step.id == "remove-previous-oauth"]
@@ -744,8 +750,8 @@ def test_roll_over_time_of_a_renewed_certificate_is_calculated(tmp_path):
     revokes = [step for step in server.later if step.step.id == "revoke-superseded"]
     (revoke,) = [step for step in revokes if step.package.startswith(oauth)]
     assert f"serial {record.archived[-1].issued.serial} of CN=" in revoke.text
-    # One day before the old certificate ends, it is too late for a roll-over, so the steps assign
-    # the OAuth certificate immediately.
+    # One day before the old certificate expires, it is too late for a roll-over, so the steps
+    # assign the OAuth certificate immediately.
     procedure = deployment_steps(matched, today=date(2027, 5, 21))
     assert "assign-oauth" in {s.step.id for s in procedure.servers[0].steps}
 
@@ -758,7 +764,11 @@ def renewed(tmp_path):
     folder = make_folder(tmp_path / "requests").folder
     every = [record.id for record in open_requests(folder).requests]
     certify(folder, *every)
-    write_pfx(load_issued(open_requests(folder), today=TODAY), passphrase=PASSPHRASE, today=TODAY)
+    write_pfx(
+        load_issued_certificates(open_requests(folder), today=TODAY),
+        passphrase=PASSPHRASE,
+        today=TODAY,
+    )
     for name in every:
         record_deployed(folder, name)
     later, name = date(2027, 2, 1), find_id(open_requests(folder), "med01")
@@ -776,8 +786,12 @@ def answer_by_another_ca(folder, name, later=date(2027, 2, 1)):
     (folder.parent / "new.pem").write_bytes(pem(leaf, *ca.chain))
     accept = {"issued-under-another-root": "the CA is replaced"}
     receive(folder, folder.parent / "new.pem", accept=accept, today=later)
-    write_pfx(load_issued(open_requests(folder), today=later), passphrase=PASSPHRASE, today=later)
-    return load_issued(open_requests(folder), today=later)
+    write_pfx(
+        load_issued_certificates(open_requests(folder), today=later),
+        passphrase=PASSPHRASE,
+        today=later,
+    )
+    return load_issued_certificates(open_requests(folder), today=later)
 
 
 def test_renewal_has_steps_only_for_affected_servers(renewed):
@@ -787,14 +801,20 @@ def test_renewal_has_steps_only_for_affected_servers(renewed):
     folder, name = renewed
     later = date(2027, 2, 1)
     certify(folder, name, today=later, begins=datetime(2027, 1, 31, tzinfo=UTC))
-    write_pfx(load_issued(open_requests(folder), today=later), passphrase=PASSPHRASE, today=later)
-    issued = load_issued(open_requests(folder), today=later)
+    write_pfx(
+        load_issued_certificates(open_requests(folder), today=later),
+        passphrase=PASSPHRASE,
+        today=later,
+    )
+    issued = load_issued_certificates(open_requests(folder), today=later)
     procedure = deployment_steps(issued, today=later)
     assert [server.server for server in procedure.servers] == ["med01.contoso.com"]
     assert procedure.parts == ""
     assert len(deployment_steps(issued, changed=False, today=later).servers) > 1
     record_deployed(folder, name)
-    final_procedure = deployment_steps(load_issued(open_requests(folder), today=later), today=later)
+    final_procedure = deployment_steps(
+        load_issued_certificates(open_requests(folder), today=later), today=later
+    )
     assert (final_procedure.servers, final_procedure.exit_status) == ((), 0)
     assert "no server needs a change" in final_procedure.summary()
 

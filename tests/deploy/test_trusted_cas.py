@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from folders import PASSPHRASE, TODAY, answered_by_openssl, certify, make_folder
+from folders import PASSPHRASE, TODAY, certify, make_folder, make_issued_folder
 from installed_certificates import MIDNIGHT
 from shell_kit import make_shell
 from topologies import STANDARD_EDITION, TWO_SITES
@@ -32,9 +32,9 @@ shell = pytest.fixture(make_shell)
 @pytest.fixture(scope="module")
 def issued(tmp_path_factory):
     """Return the issued certificates in a request folder for two sites, after they were packaged."""
-    deployment = answered_by_openssl(TWO_SITES.encode(), tmp_path_factory.mktemp("deploy"))
-    write_pfx(deployment.matched(), passphrase=PASSPHRASE, today=TODAY)
-    return deployment.matched()
+    deployment = make_issued_folder(TWO_SITES.encode(), tmp_path_factory.mktemp("deploy"))
+    write_pfx(deployment.match_issued(), passphrase=PASSPHRASE, today=TODAY)
+    return deployment.match_issued()
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def planned():
     return ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), ln.load_rules())
 
 
-def installed(steps):
+def installed_subjects(steps):
     """Return the subjects of the CA certificates that the steps install on each server."""
     return {
         page.server: {step.about for step in page.steps if step.step.id in CHAIN}
@@ -85,15 +85,15 @@ def test_steps_install_what_the_trust_plan_says(issued, planned):
         ln.trust(planned, chains=issued.chains),
         ln.trust(ln.read_plan(issued.bundle.folder), chains=issued.chains),
     ):
-        assert installed(steps) == {
+        assert installed_subjects(steps) == {
             server: {
                 requirement.ca.title
                 for requirement in trust_plan.required
                 if server in requirement.servers and requirement.ca.sha256
             }
-            for server in installed(steps)
+            for server in installed_subjects(steps)
         }
-    assert all(installed(steps).values())
+    assert all(installed_subjects(steps).values())
 
 
 def test_root_of_another_ca_is_installed_on_verifying_servers(issued):
@@ -121,7 +121,7 @@ def test_root_of_another_ca_is_installed_on_verifying_servers(issued):
     # Server does not get the root of the Edge certificate.
     mediation = next(p for p in packages.values() if p.role == "Mediation")
     procedure = build_procedure([edge, replace(mediation, path=())], load_rules(), now=NOON)
-    assert installed(procedure)[mediation.servers[0]] == set()
+    assert installed_subjects(procedure)[mediation.servers[0]] == set()
 
 
 def test_client_certificate_of_a_reverse_proxy_is_trusted(issued):
@@ -140,7 +140,7 @@ def test_client_certificate_of_a_reverse_proxy_is_trusted(issued):
     root = format_name(proxy.path[-1].subject)
     for eku, expected in ((proxy.eku, set()), (("serverAuth", "clientAuth"), {root})):
         pair = [replace(proxy, eku=eku), replace(front, path=())]
-        installed_roots = installed(build_procedure(pair, load_rules(), now=NOON))
+        installed_roots = installed_subjects(build_procedure(pair, load_rules(), now=NOON))
         assert installed_roots[front.servers[0]] == expected
 
 
@@ -173,10 +173,10 @@ def test_roots_of_unchanged_servers_are_installed(issued, tmp_path):
     front = next(p for p in packages.values() if p.role == "FrontEnd")
     edge = next(p for p in packages.values() if p.usages == ("Internal",))
     alone = replace(front, path=())
-    procedure = build_procedure([alone], load_rules(), now=NOON, others=[edge])
+    procedure = build_procedure([alone], load_rules(), now=NOON, other_certificates=[edge])
     (server,) = procedure.servers
     root = edge.path[-1]
-    assert installed(procedure) == {server.server: {format_name(root.subject)}}
+    assert installed_subjects(procedure) == {server.server: {format_name(root.subject)}}
     assert [issuer.sha256 for issuer in server.issuers] == [root.sha256]
 
     paths = ln.write_steps(procedure, tmp_path)
@@ -187,9 +187,9 @@ def test_a_root_is_compared_before_it_is_trusted(tmp_path):
     """On each page, the SHA-256 hash of a CA certificate appears before the command that installs
     the certificate.
     """
-    issued = answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
-    write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
-    (server,) = deployment_steps(issued.matched(), today=TODAY).servers
+    issued = make_issued_folder(STANDARD_EDITION.encode(), tmp_path)
+    write_pfx(issued.match_issued(), passphrase=PASSPHRASE, today=TODAY)
+    (server,) = deployment_steps(issued.match_issued(), today=TODAY).servers
     steps = [step for step in server.steps if "certutil -addstore" in "".join(step.commands)]
     assert [issuer.sha256 for issuer in server.issuers] == [
         re.search("[0-9a-f]{64}", step.text)[0] for step in steps

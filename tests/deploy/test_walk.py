@@ -16,19 +16,19 @@ from deploy.walk import (
     END,
     NOON,
     OLD_END,
-    after_trust,
     all_lines,
     assignments,
     certificates_of,
     chain_files,
+    changes_after_trust,
     facts,
-    in_order,
+    join_lines,
     list_differences,
-    old,
+    old_thumbprint,
     packages_of,
-    stale,
-    stopped,
-    unfolded,
+    servers_in_order,
+    services_to_restart,
+    stopped_services,
     use_of,
     with_packages,
     world_of,
@@ -100,7 +100,7 @@ def test_every_server_ends_with_the_planned_certificates(walk, name, in_use, for
     assert [run["harm"] for run in runs.values() if run["harm"]] == []
     # All servers in a pool have the same steps, so the test repeats the steps on only one server of
     # each pool.
-    pages = {page.pool: page for page in in_order(steps)}.values()
+    pages = {page.pool: page for page in servers_in_order(steps)}.values()
     second_runs = [walk.take(page, *BOTH) for page in pages]
     assert [run["changes"] for run in second_runs if run["changes"]] == []
     walk.save()
@@ -108,7 +108,7 @@ def test_every_server_ends_with_the_planned_certificates(walk, name, in_use, for
         walk.pass_time(OLD_END - timedelta(hours=1))
     world = walk.world()
     assert list_differences(steps, world) == []
-    assert stale(world) == []
+    assert services_to_restart(world) == []
     for page in pages:
         run = walk.run(page, "Verify")
         assert (run["code"], run["changes"]) == (0, []), all_lines([run])
@@ -119,19 +119,19 @@ def test_every_server_ends_with_the_planned_certificates(walk, name, in_use, for
 
 def restores_certificates(walk, steps: DeploymentSteps, before, *, in_use: bool) -> None:
     """Run -Back on every server, and return whether each usage has its previous certificate again."""
-    for page in in_order(steps):
+    for page in servers_in_order(steps):
         run = walk.run(page, "Back", "RemoveGlobal", *BOTH, answers="Y\n" * 9)
         # A new farm has no previous certificate, so -Back keeps the new certificate.
         is_kept = page.role == "OfficeWebApps" and not in_use
         assert run["code"] == (2 if is_kept else 0), all_lines([run])
     world = walk.world()
     assert assignments(world) == before
-    assert stale(world) == []
+    assert services_to_restart(world) == []
     if in_use:
         assert [
-            stopped(server_state)
+            stopped_services(server_state)
             for server_state in world["servers"].values()
-            if stopped(server_state)
+            if stopped_services(server_state)
         ] == []
 
 
@@ -157,7 +157,7 @@ def test_going_back_after_a_second_renewal_restores_the_first(walk):
     runs = walk.day(second, *BOTH)
     assert {server: run["code"] for server, run in runs.items() if run["code"]} == {}
     assert assignments(walk.world()) != after_first
-    for page in in_order(second):
+    for page in servers_in_order(second):
         run = walk.run(page, "Back", *BOTH)
         assert run["code"] == 0, all_lines([run])
         assert not [call for call in run["changes"] if call.startswith("Remove-CsCertificate")]
@@ -174,13 +174,13 @@ def test_pending_restart_is_reported_and_performed(walk):
     run = walk.run(page, "TrustInstalled")
     assert run["code"] == 2
     assert "Services still use the previous certificate" in all_lines([run])
-    assert stale(walk.world())
+    assert services_to_restart(walk.world())
     run = walk.run(page, "Verify")
     assert run["code"] == 1
     assert any(line.startswith("NO ") and "started after" in line for line in run["output"])
     run = walk.run(page, *BOTH)
     assert run["code"] == 0, all_lines([run])
-    assert stale(walk.world()) == []
+    assert services_to_restart(walk.world()) == []
     assert walk.run(page, "Verify")["code"] == 0
 
 
@@ -194,10 +194,10 @@ def test_postponed_assignment_leaves_no_service_stopped(walk, server):
     page = page_of(steps, server)
     run = walk.run(page, *BOTH)
     assert run["code"] == 2
-    assert "waits until 2026-12-2" in unfolded(run)
-    assert "until 2026-12-22 14:00 UTC" in unfolded(run)
+    assert "waits until 2026-12-2" in join_lines(run)
+    assert "until 2026-12-22 14:00 UTC" in join_lines(run)
     assert run["harm"] == []
-    assert stopped(walk.world()["servers"][page.server]) == []
+    assert stopped_services(walk.world()["servers"][page.server]) == []
 
 
 @pytest.mark.parametrize("server", ["fe01", "edge01"])
@@ -210,10 +210,10 @@ def test_unverified_roll_over_leaves_no_service_stopped(walk, server):
     page = page_of(steps, server)
     run = walk.run(page, *BOTH)
     assert run["code"] == 2, all_lines([run])
-    text = unfolded(run)
+    text = join_lines(run)
     assert re.search(r"WARNING this is not true: [0-9A-F]{40} is staged for", text)
     assert re.search(r"Left for later: - this is not true: [0-9A-F]{40} is staged for", text)
-    assert stopped(walk.world()["servers"][page.server]) == []
+    assert stopped_services(walk.world()["servers"][page.server]) == []
     walk.pass_time(OLD_END - timedelta(hours=1))
     assert list_differences(replace(steps, servers=(page,)), walk.world()) == []
     assert walk.run(page, "Verify")["code"] == 0
@@ -232,9 +232,9 @@ def test_script_waits_for_the_replication_of_the_oauth_certificate(walk, minutes
     starts = [n for n, call in enumerate(run["changes"]) if call.startswith("Start-Cs")]
     assigns = [n for n, call in enumerate(run["changes"]) if "OAuthTokenIssuer" in call]
     assert starts < assigns
-    assert stopped(walk.world()["servers"][page.server]) == []
+    assert stopped_services(walk.world()["servers"][page.server]) == []
     if code:
-        text = unfolded(run)
+        text = join_lines(run)
         assert "STOPPED at step" in text
         assert "is assigned to OAuthTokenIssuer in the whole deployment" in text
         walk.pass_time(NOON + timedelta(hours=2))
@@ -253,7 +253,7 @@ def test_roll_over_on_only_one_edge_server_is_reported(walk):
     usage = "AudioVideoAuthentication"
     used = {use_of(walk.world(), f"edge0{n}.contoso.net", usage)["current"] for n in (1, 2)}
     assert len(used) == 2
-    text = unfolded(walk.run(page_of(steps, "edge02"), "Verify"))
+    text = join_lines(walk.run(page_of(steps, "edge02"), "Verify"))
     assert re.search(rf"NO [0-9A-F]{{40}} is (assigned to|staged for) {usage}", text)
 
 
@@ -265,7 +265,7 @@ def test_report_lists_the_certificates_in_use(walk, tmp_path):
     walk.begin(world_of(steps, in_use=True), steps)
     page, path = page_of(steps, "fe02"), tmp_path / "fe02.json"
     for run, thumbprint_of in (
-        (walk.run(page, "Verify", report=str(path)), old),
+        (walk.run(page, "Verify", report=str(path)), old_thumbprint),
         (None, _thumbprint),
     ):
         if run is None:
@@ -291,7 +291,7 @@ def test_a_report_replaces_no_other_file(walk, tmp_path):
     assert (run["code"], run["changes"], path.exists()) == (1, [], False)
     path.write_text("notes")
     run = walk.run(page, "Verify", report=str(path))
-    assert "is not a report from this script" in unfolded(run)
+    assert "is not a report from this script" in join_lines(run)
     assert (run["code"], path.read_text()) == (1, "notes")
 
 
@@ -303,7 +303,7 @@ def test_stopped_service_is_not_restarted(walk):
     world["servers"][page.server]["services"]["RTCSRV"]["Status"] = "Stopped"
     walk.begin(world, steps)
     assert walk.run(page, *BOTH)["code"] == 0
-    assert stopped(walk.world()["servers"][page.server]) == ["RTCSRV"]
+    assert stopped_services(walk.world()["servers"][page.server]) == ["RTCSRV"]
 
 
 def test_services_that_are_stopping_are_drained(walk):
@@ -335,7 +335,7 @@ def test_failed_read_is_not_saved_as_an_empty_list(walk):
         walk.begin(world_of(steps, in_use=True), steps)
         before = assignments(walk.world())
         run = walk.run(page, *BOTH, fault={"at": 1, "kind": kind})
-        assert (run["code"], after_trust(run)) == (1, [])
+        assert (run["code"], changes_after_trust(run)) == (1, [])
         assert not [name for name in walk.read(page.server) if name.startswith("before-")]
         assert walk.run(page, "Back", *BOTH)["code"] == 1
         assert assignments(walk.world()) == before
@@ -380,7 +380,7 @@ def test_going_back_stops_if_the_old_certificates_are_locked(walk):
     for switches in (BOTH, ("Back", *BOTH)):
         run = walk.run(page, *switches)
         assert (run["code"], run["changes"]) == (1, []), all_lines([run])
-        assert name in unfolded(run)
+        assert name in join_lines(run)
     walk.unlock()
     run = walk.run(page, "Back", *BOTH)
     assert run["code"] == 0, all_lines([run])
@@ -389,7 +389,7 @@ def test_going_back_stops_if_the_old_certificates_are_locked(walk):
 
 @pytest.mark.parametrize("problem", ["gone", "expired", "no key"])
 def test_unusable_old_certificate_stops_going_back(walk, problem):
-    """If an old certificate is missing, expired or without its key, -Back reports it and changes
+    """If an old certificate is missing or expired, or has no key, -Back reports it and changes
     nothing.
     """
     steps = steps_of("contoso.csv", rolls=True)
@@ -397,7 +397,7 @@ def test_unusable_old_certificate_stops_going_back(walk, problem):
     walk.begin(world_of(steps, in_use=True), steps)
     walk.run(page, *BOTH)
     server_state = walk.world()["servers"][page.server]
-    lost = old(page.packages[0])
+    lost = old_thumbprint(page.packages[0])
     if problem == "gone":
         walk.set(page.server, my=[t for t in server_state["my"] if t != lost])
     elif problem == "no key":
@@ -419,7 +419,7 @@ def test_going_back_requires_stopped_services(walk):
     walk.run(page, *BOTH)
     run = walk.run(page, "Back")
     assert (run["code"], run["changes"]) == (1, [])
-    assert "-Back -DrainServices -StartServices" in unfolded(run)
+    assert "-Back -DrainServices -StartServices" in join_lines(run)
 
 
 def test_a_wrong_ca_file_is_not_installed(walk):
@@ -427,7 +427,7 @@ def test_a_wrong_ca_file_is_not_installed(walk):
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "rp01")
     walk.begin(world_of(steps, in_use=True), steps)
-    for name in walk_files(page):
+    for name in ca_certificate_paths(page):
         walk.write(page.server, name, "0" * 40)
     run = walk.run(page)
     assert run["code"] == 1
@@ -450,22 +450,23 @@ def test_intermediate_in_the_root_store_must_be_confirmed(walk):
     before = assignments(walk.world())
     run = walk.run(page, *BOTH, answers="N\n")
     assert run["code"] == 1
-    text = unfolded(run)
+    text = join_lines(run)
     assert "WARNING this is not true: Trusted Root Certification Authorities contains only" in text
     assert text.index("Found: CN=Fabrikam Issuing CA 7") < text.index("2. Import FrontEnd-fe02")
     assert "You answered No. Not confirmed: Trusted Root Certification Authorities" in text
     assert assignments(walk.world()) == before
-    assert stopped(walk.world()["servers"][page.server]) == []
+    assert stopped_services(walk.world()["servers"][page.server]) == []
     run = walk.run(page, *BOTH, answers="Y\n")
     assert run["code"] == 2, all_lines([run])
-    assert "Left for later: - this is not true: Trusted Root Certification Authorities" in unfolded(
-        run
+    assert (
+        "Left for later: - this is not true: Trusted Root Certification Authorities"
+        in join_lines(run)
     )
     assert list_differences(replace(steps, servers=(page,)), walk.world()) == []
 
 
-def walk_files(page):
-    """Return the paths of the CA certificate files that a page installs."""
+def ca_certificate_paths(page):
+    """Return the paths of the CA certificate files that the steps on a page install."""
     return [f"chain/{issuer.thumbprint}.cer" for issuer in page.issuers]
 
 
@@ -480,7 +481,7 @@ def test_answering_no_ends_the_run(walk):
     assert run["code"] == 1
     assert "You answered No" in all_lines([run])
     assert assignments(walk.world()) == before
-    assert stopped(walk.world()["servers"][page.server]) == []
+    assert stopped_services(walk.world()["servers"][page.server]) == []
 
 
 def test_what_if_and_verify_change_nothing(walk):
@@ -489,7 +490,7 @@ def test_what_if_and_verify_change_nothing(walk):
     """
     steps = steps_of("contoso.csv", rolls=True)
     walk.begin(world_of(steps, in_use=True), steps)
-    for page in in_order(steps):
+    for page in servers_in_order(steps):
         files = walk.read(page.server)
         for switch in ("WhatIf", "Verify"):
             run = walk.run(page, switch, *BOTH)
@@ -510,7 +511,7 @@ def test_what_if_assumes_that_earlier_steps_succeeded(walk):
     assert "WARNING" not in all_lines([run])
     number = {step.step.id: step.number for step in reversed(page.steps)}
     after = {a.number: b.number for a, b in pairwise(page.steps)}
-    text = unfolded(run)
+    text = join_lines(run)
     later = f"can be checked after step {number['import']}"
     for name in ("provider", "provider-again", "key-linked", "revocation"):
         line = text.split(f" {number[name]}. ")[1].split(f" {after[number[name]]}. ")[0]
@@ -519,12 +520,12 @@ def test_what_if_assumes_that_earlier_steps_succeeded(walk):
     assert f"can be checked after step {number['start-front-end']}" in text
     assert "already done" not in text[text.index("Start the services") :]
     run = walk.run(page, "WhatIf", "DrainServices", "StartServices")
-    text = unfolded(run)
+    text = join_lines(run)
     assert "Nobody has confirmed this step yet. Perform this step as the sheet describes" in text
     assert text.index("WOULD STOP") < text.index("again with -TrustInstalled.")
     assert text.endswith("Nothing was changed. First complete the step.")
     run = walk.run(page, "WhatIf", "DrainServices", "TrustInstalled")
-    text = unfolded(run)
+    text = join_lines(run)
     assert f"not requested {number['start-front-end']}. Start the services" in text
     assert f"Found: step {number['drain-front-end']} stops the services" in text
 
@@ -564,7 +565,7 @@ def test_a_certificate_in_use_is_not_deleted_while_services_run(walk):
     walk.begin(world, steps)
     run = walk.run(page, *BOTH)
     assert (run["code"], run["harm"]) == (1, []), all_lines([run])
-    assert f"This is not true: no running service uses {package.thumbprint}" in (unfolded(run))
+    assert f"This is not true: no running service uses {package.thumbprint}" in (join_lines(run))
     assert package.thumbprint in walk.world()["servers"][page.server]["my"]
     services = walk.world()["servers"][page.server]["services"]
     for service in services.values():
@@ -586,18 +587,18 @@ def test_host_without_a_console_is_rejected(walk):
     assert (run["code"], run["changes"]) == (1, [])
     assert (
         "The script needs a PowerShell console, because certutil prompts for a password. This is Default Host"
-        in unfolded(run)
+        in join_lines(run)
     )
     for switch in ("WhatIf", "Verify"):
         run = walk.run(page, switch, otherhost=True)
-        assert "console is needed" not in unfolded(run)
+        assert "console is needed" not in join_lines(run)
     assert walk.run(page, "StartServices")["code"] == 0
 
 
 # In the following tests, the keys are on other computers.
 
 
-def finished(walk, pending):
+def complete_first_request(walk, pending):
     """Run the script that completes the first request. If `pending` is false, the computer has no
     pending request.
     """
@@ -619,7 +620,7 @@ def test_key_on_another_computer_is_exported_there(walk):
     """On the computer with the key, the script combines the key with the issued certificate and
     exports both.
     """
-    run, package = finished(walk, pending=True)
+    run, package = complete_first_request(walk, pending=True)
     assert run["code"] == 0, all_lines([run])
     assert walk.read("tools01.contoso.net")[package.file].strip() == package.thumbprint
 
@@ -628,9 +629,9 @@ def test_certificate_on_the_wrong_computer_is_reported(walk):
     """If the certificate is copied to a computer that does not have its private key, the script
     stops with an error message.
     """
-    run, package = finished(walk, pending=False)
+    run, package = complete_first_request(walk, pending=False)
     assert run["code"] == 1
-    assert "not on this computer" in unfolded(run)
+    assert "not on this computer" in join_lines(run)
     assert package.file not in walk.read("tools01.contoso.net")
 
 
@@ -685,7 +686,7 @@ def renewals(planned, chance: random.Random, *, in_use: bool):
 
 def needlessly_repeated_steps(page, before: dict[str, str], run) -> list[str]:
     """Return the steps that a run performed although all their checks were true before the run."""
-    text = unfolded(run)
+    text = join_lines(run)
     wrong = []
     for step in page.steps:
         lasting = ["".join(check.text.split()) for check in step.holds if not check.passing]
@@ -725,7 +726,9 @@ def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
     """
     before = assignments(walk.world())
     running = {
-        name for name, server_state in walk.world()["servers"].items() if not stopped(server_state)
+        name
+        for name, server_state in walk.world()["servers"].items()
+        if not stopped_services(server_state)
     }
     facts_before = {p.server: facts(walk.run(p, "Verify")) for p in steps.servers}
     runs = walk.day(steps, *BOTH)
@@ -734,7 +737,7 @@ def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
     assert {run["code"] for run in runs.values()} <= {0, 2}, text
     after = assignments(walk.world())
     assert set(before) <= set(after), text
-    assert stale(walk.world()) == [], text
+    assert services_to_restart(walk.world()) == [], text
     for page in steps.servers:
         assert (
             needlessly_repeated_steps(page, facts_before[page.server], runs[page.server]) == []
@@ -748,9 +751,11 @@ def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
     if kind != "first":
         assert assignments(walk.world()) == before, text
         assert "Remove-CsCertificate" not in str([run["changes"] for run in backs.values()]), text
-    assert stale(walk.world()) == [], text
+    assert services_to_restart(walk.world()) == [], text
     assert {
-        n for n, server_state in walk.world()["servers"].items() if not stopped(server_state)
+        n
+        for n, server_state in walk.world()["servers"].items()
+        if not stopped_services(server_state)
     } >= running, text
     walk.restore()
     ends = [p.in_use_until for s in steps.servers for p in s.packages if p.in_use_until]
@@ -764,6 +769,6 @@ def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
 
 def test_internal_servers_come_before_edge_servers():
     """In the order of work, every Front End Server comes before the first Edge Server."""
-    roles = [server.role for server in in_order(steps_of("contoso.csv", rolls=False))]
+    roles = [server.role for server in servers_in_order(steps_of("contoso.csv", rolls=False))]
     assert max(n for n, role in enumerate(roles) if role == "FrontEnd") < roles.index("Edge")
     assert roles[-1] == "ReverseProxy"

@@ -15,16 +15,16 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from folders import (
     PASSPHRASE,
     TODAY,
-    answer_all,
-    answered_by_openssl,
     assert_only_owner_has_access,
     certify,
+    issue_all,
     make_folder,
+    make_issued_folder,
     make_plan,
 )
 from topologies import STANDARD_EDITION
 
-from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.certificates_on_record import load_issued_certificates
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.disk import system_calls
@@ -48,7 +48,7 @@ PROVIDER = "Microsoft RSA SChannel Cryptographic Provider"
 @pytest.fixture(scope="module")
 def answered_folder(tmp_path_factory):
     """Return a request folder in which both requests have their certificate."""
-    return answered_by_openssl(STANDARD_EDITION.encode(), tmp_path_factory.mktemp("pfx"))
+    return make_issued_folder(STANDARD_EDITION.encode(), tmp_path_factory.mktemp("pfx"))
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def issued(answered_folder, tmp_path):
 
 def package(issued, **kwargs):
     """Write a PFX package for every certificate in the folder."""
-    return write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY, **kwargs)
+    return write_pfx(issued.match_issued(), passphrase=PASSPHRASE, today=TODAY, **kwargs)
 
 
 def password_of(folder, file):
@@ -85,7 +85,7 @@ def test_each_certificate_is_packaged_with_its_own_key(issued):
     assert packages.exit_status == 0
     assert packages.counts() == {"written": 2, "kept": 0, "refused": 0}
     assert len({entry.friendly_name for entry in packages.packages}) == 2
-    matched = issued.matched().by_id
+    matched = issued.match_issued().by_id
     for pfx_package in packages.packages:
         data = (issued.folder / pfx_package.file).read_bytes()
         password = password_of(issued.folder, pfx_package.file).reveal()
@@ -166,7 +166,7 @@ def test_wrong_passphrase_changes_nothing(issued):
     """lyncnb rejects a wrong passphrase before it writes a package."""
     before = files_in(issued.folder)
     with pytest.raises(PassphraseError, match="the passphrase does not match"):
-        write_pfx(issued.matched(), passphrase="another long phrase", today=TODAY)
+        write_pfx(issued.match_issued(), passphrase="another long phrase", today=TODAY)
     assert files_in(issued.folder) == before
 
 
@@ -204,7 +204,7 @@ def test_deployed_request_is_not_packaged_again(issued):
     assert "its key was removed from this folder on 2026-11-24" in pfx.why
     assert "1 package not created (the certificate is deployed" in packages.to_text()
     assert f"): {oauth_package.request_id}\n" in packages.to_text()
-    steps = deployment_steps(issued.matched(), today=TODAY)
+    steps = deployment_steps(issued.match_issued(), today=TODAY)
     assert steps.exit_status == 0
     package_ids = [p.id for server in steps.servers for p in server.packages]
     assert package_ids == [p.request_id for p in packages.packages if p.action == "kept"]
@@ -220,7 +220,7 @@ def test_status_reports_missing_certificates_and_packages(issued):
     status = folder_status(issued.folder, today=TODAY)
     assert not status.needs_attention
     assert any(
-        note.startswith(f"missing from the folder: 1 package, e.g. {pfx.file}")
+        note.startswith(f"missing from the folder: 1 package, for example {pfx.file}")
         for note in status.notes
     )
     (issued.folder / "returned" / f"{pfx.request_id}.cer").unlink()
@@ -338,14 +338,14 @@ def test_invalid_path_is_rejected(issued):
     (issued.folder.parent / "two").symlink_to("one")
     for path in ("a\0b", issued.folder.parent / "one" / "x"):
         with pytest.raises(BundleError):
-            write_pfx(issued.matched(), path, passphrase=PASSPHRASE, today=TODAY)
+            write_pfx(issued.match_issued(), path, passphrase=PASSPHRASE, today=TODAY)
 
 
 def test_package_in_a_subfolder_is_removed_with_its_key(issued):
     """The purge command finds a package in a subfolder of pfx/, and removes it together with its
     key.
     """
-    packages = write_pfx(issued.matched(), "pfx/wave1", passphrase=PASSPHRASE, today=TODAY)
+    packages = write_pfx(issued.match_issued(), "pfx/wave1", passphrase=PASSPHRASE, today=TODAY)
     assert packages.exit_status == 0
     names = [package.request_id for package in packages.packages]
     assert all((issued.folder / "pfx" / "wave1" / f"{name}.pfx").exists() for name in names)
@@ -354,7 +354,7 @@ def test_package_in_a_subfolder_is_removed_with_its_key(issued):
     assert list((issued.folder / "pfx").rglob("*.pfx")) == []
     for folder in ("keys", "pfx2", "returned", "..", "pfx/.."):
         with pytest.raises(BundleError, match="cannot contain packages"):
-            write_pfx(issued.matched(), folder, passphrase=PASSPHRASE, today=TODAY)
+            write_pfx(issued.match_issued(), folder, passphrase=PASSPHRASE, today=TODAY)
 
 
 @pytest.fixture(scope="module")
@@ -364,7 +364,7 @@ def elliptic(tmp_path_factory):
     """
     bundle = make_folder(tmp_path_factory.mktemp("ec") / "requests", make_plan())
     certify(bundle.folder, *(record.id for record in bundle.requests))
-    issued = load_issued(open_requests(bundle.folder))
+    issued = load_issued_certificates(open_requests(bundle.folder))
     return bundle.folder, write_pfx(issued, passphrase=PASSPHRASE, today=TODAY).packages
 
 
@@ -411,7 +411,7 @@ def test_dotnet_opens_a_package_with_an_elliptic_key(elliptic):
     assert result.stdout.split() == ["2", "1", "256"]
 
 
-def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
+def test_public_certificate_without_its_root_is_packaged(tmp_path):
     """lyncnb can package a public certificate without the root certificate, because public CAs do
     not send it. The intermediate certificate must not be missing.
     """
@@ -419,10 +419,12 @@ def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
     bundle, ca = open_requests(folder), PythonCa(make_key=lambda: generate_private_key(65537, 2048))
     public = {request.id for request in bundle.requests if request.plan.issuer == "public"}
     others = {request.id for request in bundle.requests} - public
-    answers = answer_all(bundle, ca, skip=others, days=199)
+    answers = issue_all(bundle, ca, skip=others, days=199)
     (tmp_path / "leaves.pem").write_bytes(pem(*answers.values()))
     receive(folder, tmp_path / "leaves.pem", today=TODAY)
-    alone = write_pfx(load_issued(open_requests(folder), today=TODAY), passphrase=PASSPHRASE)
+    alone = write_pfx(
+        load_issued_certificates(open_requests(folder), today=TODAY), passphrase=PASSPHRASE
+    )
     # If the intermediate certificate is missing, no package is written.
     assert {pfx.action for pfx in alone.packages} == {
         "refused",
@@ -431,7 +433,7 @@ def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
     (tmp_path / "chain.pem").write_bytes(pem(ca.issuing))
     received = receive(folder, tmp_path / "chain.pem", today=TODAY)
     assert not received.has_errors
-    issued = load_issued(open_requests(folder), today=TODAY)
+    issued = load_issued_certificates(open_requests(folder), today=TODAY)
     codes = {finding.code for finding in issued.findings}
     assert "chain-without-root" in codes
     assert "chain-incomplete" not in codes
@@ -456,7 +458,7 @@ def test_later_package_keeps_earlier_passwords(tmp_path):
     assert all(number * 64 in passwords for number in ("a", "b"))
 
 
-def manifests_written(issued, monkeypatch):
+def count_manifest_writes(issued, monkeypatch):
     """Write the packages of requests one at a time, and return how often the manifest is written."""
     monkeypatch.setattr("lyncnb.deploy.write_pfx._BATCH", 1)
     is_manifest = []
@@ -479,10 +481,12 @@ def test_manifest_is_not_written_for_each_package(answered_folder, tmp_path, mon
     """If a run writes all packages within half a minute, it saves the manifest once, and not after
     each package.
     """
-    package_count, quick = manifests_written(answered_folder.copy(tmp_path / "quick"), monkeypatch)
+    package_count, quick = count_manifest_writes(
+        answered_folder.copy(tmp_path / "quick"), monkeypatch
+    )
     monkeypatch.undo()
     monkeypatch.setattr("lyncnb.deploy.write_pfx._SAVE_EVERY", 0.0)
-    second_count, slow = manifests_written(answered_folder.copy(tmp_path / "slow"), monkeypatch)
+    second_count, slow = count_manifest_writes(answered_folder.copy(tmp_path / "slow"), monkeypatch)
     assert package_count == second_count > 1
     assert slow - quick == package_count - 1
 

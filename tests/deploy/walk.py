@@ -82,7 +82,7 @@ def packages_of(
     return packages
 
 
-def after_trust(run: Json) -> list[str]:
+def changes_after_trust(run: Json) -> list[str]:
     """Return the changes of a run, except for the CA certificates that the script installs in its
     first part.
     """
@@ -94,7 +94,7 @@ def thumbprint_of(text: str) -> str:
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().upper()
 
 
-def old(package: ServerPackage) -> str:
+def old_thumbprint(package: ServerPackage) -> str:
     """Return the thumbprint of the certificate that a package replaces on a server."""
     return thumbprint_of(f"before {package.thumbprint}")
 
@@ -142,28 +142,33 @@ def world_of(
         server = _computer(page.server, page.pool) | {"uses": uses}
         for package in page.packages:
             certificates |= certificates_of(package)
-            certificates[old(package)] = _certificate(
+            certificates[old_thumbprint(package)] = _certificate(
                 f"old {package.friendly_name}", NOON - timedelta(days=300), OLD_END
             )
             if not in_use:
                 continue
-            server["my"].append(old(package))
-            server["keys"].append(old(package))
+            server["my"].append(old_thumbprint(package))
+            server["keys"].append(old_thumbprint(package))
             owner = everywhere if package.shared_by == "deployment" else uses
             for usage in package.usages:
-                owner[usage] = {"current": old(package), "next": "", "since": None, "previous": ""}
+                owner[usage] = {
+                    "current": old_thumbprint(package),
+                    "next": "",
+                    "since": None,
+                    "previous": "",
+                }
             if package.role == "OfficeWebApps":
                 server["farm"] = f"old {package.friendly_name}"
             if package.role == "ExchangeUM":
                 server |= {
                     "ummode": "Dual",
-                    "exchange": dict.fromkeys(("UM", "SMTP"), old(package)),
+                    "exchange": dict.fromkeys(("UM", "SMTP"), old_thumbprint(package)),
                 }
             if (
                 package.role == "ReverseProxy"
             ):  # One IIS binding has no host name, and the other has one.
                 server["bindings"] = dict.fromkeys(
-                    ("*:443:", f"*:443:{package.san[-1]}"), old(package)
+                    ("*:443:", f"*:443:{package.san[-1]}"), old_thumbprint(package)
                 )
             if package.role == "ExchangeOWA":
                 server["exchangeversion"] = "15.0"
@@ -399,7 +404,7 @@ class Walk:
             # farm.
             if page.role == "OfficeWebApps":
                 self.run(page, *switches, answers="N\n")
-        return {page.server: self.take(page, *switches) for page in in_order(steps)}
+        return {page.server: self.take(page, *switches) for page in servers_in_order(steps)}
 
 
 def chain_files() -> dict[str, str]:
@@ -428,7 +433,7 @@ def facts(run: Json) -> dict[str, str]:
     return answers
 
 
-def in_order(steps: DeploymentSteps) -> Iterator[ServerSteps]:
+def servers_in_order(steps: DeploymentSteps) -> Iterator[ServerSteps]:
     """Return the servers in the order in which an administrator changes them."""
     positions = {role: number for number, stage in enumerate(steps.order) for role in stage.roles}
     return iter(sorted(steps.servers, key=lambda server: positions.get(server.role, 99)))
@@ -454,7 +459,7 @@ def assignments(world: Json) -> dict[tuple[str, str], str]:
     }
 
 
-def places_of(world: Json) -> dict[tuple[str, str], str]:
+def certificates_by_setting(world: Json) -> dict[tuple[str, str], str]:
     """Return the certificates that the simulated servers use, by server and setting."""
     certificates = assignments(world)
     for name, server in world["servers"].items():
@@ -477,7 +482,7 @@ def get_stable_state(world: Json) -> Json:
     """Return the state of the servers without time stamps, so that the states after two runs can be
     compared.
     """
-    state: Json = {"places": places_of(world), "stale": stale(world)}
+    state: Json = {"places": certificates_by_setting(world), "stale": services_to_restart(world)}
     for name, server in world["servers"].items():
         uses = server["uses"] | (world["everywhere"] if server["uses"] else {})
         state[name] = {
@@ -518,11 +523,11 @@ def list_differences(steps: DeploymentSteps, world: Json) -> list[str]:
                     differences.append(f"{page.server}: port 443 shows {thumbprints}")
             if package.role == "ExchangeUM" and server["exchange"].get("UM") != package.thumbprint:
                 differences.append(f"{page.server}: UM has {server['exchange']}")
-        differences += [f"{page.server}: {name} is stopped" for name in stopped(server)]
+        differences += [f"{page.server}: {name} is stopped" for name in stopped_services(server)]
     return differences
 
 
-def stopped(server: Json) -> list[str]:
+def stopped_services(server: Json) -> list[str]:
     """Return the services on a server that should be running but are stopped."""
     return [
         name
@@ -531,7 +536,7 @@ def stopped(server: Json) -> list[str]:
     ]
 
 
-def stale(world: Json) -> list[str]:
+def services_to_restart(world: Json) -> list[str]:
     """Return the running services that still use a certificate other than the assigned one."""
     return [
         f"{name}: {service} runs with {thumbprint} for {usage}"
@@ -550,7 +555,7 @@ def all_lines(runs: Mapping[str, Json] | Sequence[Json]) -> str:
     return "\n".join(line for run in values for line in run["output"])
 
 
-def unfolded(run: Json) -> str:
+def join_lines(run: Json) -> str:
     """Return the output of a script as one line without line breaks."""
     return " ".join(" ".join(run["output"]).split())
 

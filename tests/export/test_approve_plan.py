@@ -10,7 +10,7 @@ from datetime import date
 import pytest
 from places import DATA
 from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
-from tampering import tampered
+from tampering import tamper_with_plan
 
 import lyncnb as ln
 from lyncnb.errors import ApprovalError, ArgumentError
@@ -72,7 +72,7 @@ def test_tampered_plan_or_signature_is_rejected(approved, tmp_path):
         data, sig = approved.data, signature
         kind = chance.randrange(10)
         if kind < 5:
-            _, data = tampered(chance, approved.data)
+            _, data = tamper_with_plan(chance, approved.data)
         elif kind < 8:
             sig = altered_signature(chance, signature)
         else:

@@ -12,7 +12,7 @@ import pytest
 from folders import P256, PASSPHRASE, TODAY, certify, quick_cipher
 from topologies import edge, front_end, plan, row
 
-from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.certificates_on_record import load_issued_certificates
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.certificate_fields import KeyParameters
@@ -63,7 +63,7 @@ def request(folder: Path, *ids):
     return write_requests(planned(*ids), folder, passphrase=PASSPHRASE, findings=(), today=TODAY)
 
 
-def test_the_choice_is_part_of_the_plan(tmp_path):
+def test_requests_during_setup_are_part_of_the_plan(tmp_path):
     """The plan's digest, JSON document, saved file and comparison show which certificates are
     requested during setup. Without such certificates, the digest is the same as without this
     option.
@@ -115,7 +115,7 @@ def test_every_summary_shows_the_server(tmp_path):
         assert not re.search(r"of \d+ (is|are) back", text)  # No request has been sent to the CA.
 
 
-def test_choice_can_be_reversed(tmp_path):
+def test_request_during_setup_can_be_canceled(tmp_path):
     """If a certificate is no longer requested during server setup, lyncnb creates its key.
 
     If it is made again, the unsent request stays.
@@ -136,9 +136,11 @@ def test_sheet_contains_the_step_of_the_wizard(tmp_path):
     """
     request(tmp_path / "f", EE02, EDGE, PROXY)
     certify(tmp_path / "f", *(r.id for r in open_requests(tmp_path / "f").requests if r.is_written))
-    issued = load_issued(open_requests(tmp_path / "f"), today=TODAY)
+    issued = load_issued_certificates(open_requests(tmp_path / "f"), today=TODAY)
     write_pfx(issued, passphrase=PASSPHRASE)
-    steps = deployment_steps(load_issued(open_requests(tmp_path / "f"), today=TODAY), today=TODAY)
+    steps = deployment_steps(
+        load_issued_certificates(open_requests(tmp_path / "f"), today=TODAY), today=TODAY
+    )
     by_server = {server.server: server for server in steps.servers}
     assert not {package.request for package in steps.missing} & {EE02, EDGE, PROXY}
     ee02 = by_server["ee02.contoso.com"].steps[0]

@@ -20,7 +20,7 @@ NOW = "2026-11-24T08:00:00Z"
 LATER = "2026-12-24T08:00:00Z"
 
 
-def make_wanted(number: int, **changes: object) -> Wanted:
+def make_planned_request(number: int, **changes: object) -> Wanted:
     """Return a planned request for one server, with its ID and its certificate."""
     item = certificate(number, **changes)
     return Wanted(id=item.id, certificate=item)
@@ -49,17 +49,22 @@ def first(*requests: Wanted) -> Manifest:
 
 def test_a_new_request_is_created():
     """The first plan for a folder creates every request, in the order of the plan."""
-    manifest, changes = decide_changes(Manifest(), [make_wanted(2), make_wanted(1)], now=NOW)
+    manifest, changes = decide_changes(
+        Manifest(), [make_planned_request(2), make_planned_request(1)], now=NOW
+    )
     assert [(c.action, c.reasons) for c in changes] == [("created", ("new in the plan",))] * 2
-    assert [record.id for record in manifest.requests] == [make_wanted(2).id, make_wanted(1).id]
+    assert [record.id for record in manifest.requests] == [
+        make_planned_request(2).id,
+        make_planned_request(1).id,
+    ]
     assert {record.state for record in manifest.requests} == {"planned"}
-    assert manifest.requests[0].files.key == f"keys/{make_wanted(2).id}.key"
+    assert manifest.requests[0].files.key == f"keys/{make_planned_request(2).id}.key"
 
 
 def test_an_unchanged_request_is_kept_as_it_is():
     """If the plan is unchanged, lyncnb keeps the request, and the manifest does not change."""
-    before = first(make_wanted(1))
-    manifest, changes = decide_changes(before, [make_wanted(1)], now=LATER)
+    before = first(make_planned_request(1))
+    manifest, changes = decide_changes(before, [make_planned_request(1)], now=LATER)
     assert manifest == before
     assert [(c.action, c.reasons) for c in changes] == [("kept", ())]
 
@@ -77,8 +82,8 @@ def test_changed_content_makes_a_new_generation(changed, reasons):
     """If a field of a planned certificate changes, lyncnb renews its request, and the reason
     contains the name of the field.
     """
-    before = first(make_wanted(1))
-    manifest, changes = decide_changes(before, [make_wanted(1, **changed)], now=LATER)
+    before = first(make_planned_request(1))
+    manifest, changes = decide_changes(before, [make_planned_request(1, **changed)], now=LATER)
     record = manifest.requests[0]
     assert changes[0].action == "renewed"
     assert changes[0].reasons == reasons == record.reasons
@@ -104,7 +109,7 @@ def test_changes_outside_the_certificate_keep_the_request():
     """
     item = certificate(1)._replace(issuer="public", target_os="2019")
     request = Wanted(id=item.id, certificate=item, validity_days=200)
-    manifest, changes = decide_changes(first(make_wanted(1)), [request], now=LATER)
+    manifest, changes = decide_changes(first(make_planned_request(1)), [request], now=LATER)
     assert (changes[0].action, changes[0].reasons) == ("kept", ("issuer: internal -> public",))
     record = manifest.requests[0]
     assert (record.target_os, record.validity_days, record.generation) == ("2019", 200, 1)
@@ -114,11 +119,11 @@ def test_csr_is_compared_if_the_record_was_edited():
     """If a name was manually removed from the record of a request, lyncnb compares the plan with
     the CSR and keeps the request.
     """
-    before = first(make_wanted(1))
+    before = first(make_planned_request(1))
     entry = replace(before.requests[0].plan, san=())
     edited = before.with_records([replace(before.requests[0], plan=entry)])
     manifest, changes = decide_changes(
-        edited, [make_wanted(1)], now=LATER, compare_request=lambda record, planned: ()
+        edited, [make_planned_request(1)], now=LATER, compare_request=lambda record, planned: ()
     )
     assert changes[0].action == "kept"
     assert manifest == before
@@ -128,9 +133,9 @@ def test_renewal_makes_a_new_generation_with_its_reason():
     """If the user requests the renewal of a request, lyncnb renews it even if its content is
     unchanged.
     """
-    request = make_wanted(1)
+    request = make_planned_request(1)
     manifest, changes = decide_changes(
-        first(request, make_wanted(2)), [request, make_wanted(2)],
+        first(request, make_planned_request(2)), [request, make_planned_request(2)],
         now=LATER, ids_to_renew=frozenset([request.id]), reason="key leaked",
     )  # fmt: skip
     assert [c.action for c in changes] == ["renewed", "kept"]
@@ -141,31 +146,43 @@ def test_retired_request_is_adopted_unchanged():
     """If a retired request is planned again, lyncnb adopts the request with its earlier state and
     generation.
     """
-    before = first(make_wanted(1), make_wanted(2))
-    issued = before.requests[1].with_issued(issued_record(), at=NOW)
-    retired, changes = decide_changes(before.with_records([issued]), [make_wanted(1)], now=LATER)
+    before = first(make_planned_request(1), make_planned_request(2))
+    issued = before.requests[1].with_issued_certificate(issued_record(), at=NOW)
+    retired, changes = decide_changes(
+        before.with_records([issued]), [make_planned_request(1)], now=LATER
+    )
     assert [(c.action, c.reasons) for c in changes] == [
         ("kept", ()),
         ("retired", ("no longer in the plan",)),
     ]
     assert retired.requests[1].state == "retired"
-    adopted, changes = decide_changes(retired, [make_wanted(1), make_wanted(2)], now=LATER)
+    adopted, changes = decide_changes(
+        retired, [make_planned_request(1), make_planned_request(2)], now=LATER
+    )
     assert [c.action for c in changes] == ["kept", "adopted"]
     assert adopted == before.with_records([issued])
 
 
 def test_retired_request_is_not_reported_again():
     """If a request was retired in an earlier run, later runs do not report it again."""
-    retired = decide_changes(first(make_wanted(1), make_wanted(2)), [make_wanted(1)], now=LATER)[0]
-    repeated, changes = decide_changes(retired, [make_wanted(1)], now="2027-01-01T00:00:00Z")
+    retired = decide_changes(
+        first(make_planned_request(1), make_planned_request(2)),
+        [make_planned_request(1)],
+        now=LATER,
+    )[0]
+    repeated, changes = decide_changes(
+        retired, [make_planned_request(1)], now="2027-01-01T00:00:00Z"
+    )
     assert repeated == retired
     assert [c.action for c in changes] == ["kept"]
 
 
 def test_retired_request_that_changed_is_renewed():
     """If a retired request is planned again with another name, it gets a new generation."""
-    retired = decide_changes(first(make_wanted(1)), [], now=LATER)[0]
-    _, changes = decide_changes(retired, [make_wanted(1, extra=("sip.contoso.com",))], now=LATER)
+    retired = decide_changes(first(make_planned_request(1)), [], now=LATER)[0]
+    _, changes = decide_changes(
+        retired, [make_planned_request(1, extra=("sip.contoso.com",))], now=LATER
+    )
     assert (changes[0].action, changes[0].generation) == ("renewed", 2)
 
 
@@ -173,8 +190,10 @@ def test_recorded_request_without_files_is_created_once():
     """If an interrupted run recorded a request without writing it, the next run creates it once, as
     the current plan defines it.
     """
-    announced = decide_changes(Manifest(), [make_wanted(1)], now=NOW)[0]
-    manifest, changes = decide_changes(announced, [make_wanted(1, digest="sha384")], now=LATER)
+    announced = decide_changes(Manifest(), [make_planned_request(1)], now=NOW)[0]
+    manifest, changes = decide_changes(
+        announced, [make_planned_request(1, digest="sha384")], now=LATER
+    )
     assert (changes[0].action, changes[0].generation) == ("created", 1)
     assert manifest.requests[0].plan.hash == "sha384"
     assert decide_changes(announced, [], now=LATER)[0].requests == ()
@@ -182,7 +201,7 @@ def test_recorded_request_without_files_is_created_once():
 
 def test_an_interrupted_renewal_is_not_done_twice():
     """Repeating an interrupted renewal completes it and does not renew the request twice."""
-    request = make_wanted(1)
+    request = make_planned_request(1)
     renewed = decide_changes(
         first(request), [request], now=NOW, ids_to_renew=frozenset([request.id]), reason="lost"
     )[0]
@@ -196,7 +215,7 @@ def test_an_interrupted_renewal_is_not_done_twice():
 
 def test_superseded_generations_stay_recorded():
     """The manifest keeps the record of every superseded generation with its files."""
-    manifest, request = first(make_wanted(1)), make_wanted(1)
+    manifest, request = first(make_planned_request(1)), make_planned_request(1)
     for _ in range(3):
         manifest = mark_as_written(
             decide_changes(
@@ -213,7 +232,7 @@ def test_renewal_accepts_any_unique_start_of_an_id():
     """A request can be specified for renewal by the first characters of its id, if only one request
     matches.
     """
-    requests = [make_wanted(1), make_wanted(2)]
+    requests = [make_planned_request(1), make_planned_request(2)]
     assert resolve_renewals(requests, ["Mediation-med00002"]) == {requests[1].id}
     assert resolve_renewals(requests, [requests[0].id]) == {requests[0].id}
 
@@ -229,7 +248,7 @@ def test_renewal_accepts_any_unique_start_of_an_id():
 def test_ambiguous_renewal_is_rejected(name, message):
     """lyncnb rejects a renewal if the specified name matches no request or several requests."""
     with pytest.raises(BundleError, match=message):
-        resolve_renewals([make_wanted(1), make_wanted(2)], [name])
+        resolve_renewals([make_planned_request(1), make_planned_request(2)], [name])
 
 
 def test_unicode_spelling_is_recorded():

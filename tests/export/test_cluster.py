@@ -14,7 +14,7 @@ import time
 from contextlib import contextmanager, suppress
 
 import pytest
-from folders import PASSPHRASE, assert_complete, numbered, write
+from folders import PASSPHRASE, assert_complete, plan_of_servers, write
 from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS
 
@@ -51,7 +51,7 @@ def test_command_uses_a_cluster_for_the_keys(shell, cluster):
 
 def test_other_worker_replaces_a_lost_one(cluster, tmp_path):
     """If one worker of the cluster is killed, the other worker creates the remaining requests."""
-    plan = numbered(60)
+    plan = plan_of_servers(60)
     victim = next(iter(cluster.workers.values())).pid
     with connect_to_cluster(cluster.scheduler_address) as executor:
 
@@ -120,7 +120,7 @@ def test_worker_cannot_run_code_in_the_main_process(cluster, tmp_path, monkeypat
             BundleError, match="a worker could not create .*instead of a key and a request"
         ),
     ):
-        write(numbered(1), tmp_path / "requests", executor=executor)
+        write(plan_of_servers(1), tmp_path / "requests", executor=executor)
     assert marker.exists()
     assert os.getpid() not in process_ids(marker)
     assert PASSPHRASE not in seen.read_text()

@@ -16,9 +16,9 @@ from folders import (
     certify,
     make_folder,
     make_plan,
-    numbered,
+    plan_of_servers,
     snapshot,
-    with_extra,
+    with_extra_names,
     write,
 )
 from installed_certificates import (
@@ -29,7 +29,7 @@ from installed_certificates import (
     issue_planned,
     random_estate,
 )
-from printing import unmarked
+from printing import remove_break_marks
 from shell_kit import make_shell
 
 import lyncnb as ln
@@ -43,7 +43,7 @@ from lyncnb.request_folder.manifest import encode_manifest, parse_manifest, read
 shell = pytest.fixture(make_shell)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-PLAN = numbered(3)
+PLAN = plan_of_servers(3)
 FIRST, SECOND, THIRD = (certificate.id for certificate in PLAN.certificates)
 LAST_DAY = date(2027, 6, 9)
 
@@ -169,8 +169,8 @@ def test_newer_covering_certificate_is_recorded(folder, tmp_path):
 
 
 def test_folder_without_requests_has_nothing_to_hand_over(tmp_path, complete_as_is):
-    """If installed certificates cover all requests, no request is created, and none is reported as
-    completed.
+    """If installed certificates cover all requests, no request is created, and a handover ends with
+    an error.
     """
     folder = tmp_path / "requests"
     write(PLAN, folder, only_missing=complete_as_is, reuse=[FIRST, SECOND, THIRD])
@@ -229,7 +229,7 @@ def test_every_command_names_the_covering_certificate(folder, tmp_path):
     assert note in "\n".join(status.notes)
     assert not status.needs_attention
     for name in ("summary.csv", "summary.html", "summary.md"):
-        text = unmarked((folder / name).read_text("utf-8"))
+        text = remove_break_marks((folder / name).read_text("utf-8"))
         assert f"no request: {words}" in text, name
     assert "Installed certificates cover 1 more request." in (folder / "summary.md").read_text(
         "utf-8"
@@ -247,7 +247,7 @@ def test_every_command_names_the_covering_certificate(folder, tmp_path):
     assert [package.request for package in steps.covered] == [FIRST]
     ln.write_steps(steps, folder)
     for name in ("checklist.md", "checklist.html"):
-        page = unmarked((folder / "steps" / name).read_text("utf-8"))
+        page = remove_break_marks((folder / "steps" / name).read_text("utf-8"))
         assert str(words) in page, name
     assert FIRST in {renewal.request_id for renewal in ln.list_renewals(folder, today=TODAY)}
 
@@ -256,7 +256,7 @@ def test_changed_plan_creates_the_request(folder):
     """If the plan gets more names and the installed certificate no longer covers them, the next run
     creates a request and shows the reason.
     """
-    changed = with_extra(PLAN, 0, "new.contoso.com")
+    changed = with_extra_names(PLAN, 0, "new.contoso.com")
     bundle = write(changed, folder)
     (change,) = [entry for entry in bundle.changes if entry.id == FIRST]
     assert change.action == "created"
@@ -288,7 +288,9 @@ def test_expired_certificate_no_longer_covers_the_request(folder):
 
 
 def test_covering_certificate_must_be_valid_on_the_planned_issue_date(tmp_path, folder):
-    """If the covering certificate ends before the planned issue date, lyncnb creates the request."""
+    """If the covering certificate expires before the planned issue date, lyncnb creates the
+    request.
+    """
     later = ln.CertificatePlan(
         topology=PLAN.topology,
         rules=PLAN.rules,
@@ -373,10 +375,10 @@ def test_comparison_for_another_plan_is_rejected(tmp_path, complete_as_is):
     ids, and different names.
     """
     for plan, words in (
-        (numbered(4), "only the plan contains Mediation-med00003"),
-        (numbered(2), f"only the list contains {THIRD}"),
+        (plan_of_servers(4), "only the plan contains Mediation-med00003"),
+        (plan_of_servers(2), f"only the list contains {THIRD}"),
         (
-            with_extra(PLAN, 1, "new.contoso.com"),
+            with_extra_names(PLAN, 1, "new.contoso.com"),
             f"the plan and the list contain different data for {SECOND}",
         ),
     ):
@@ -483,7 +485,7 @@ def test_exactly_the_selected_requests_are_omitted(tmp_path, number):
     are omitted.
     """
     chance = random.Random(number)
-    plan = numbered(chance.randint(1, 8))
+    plan = plan_of_servers(chance.randint(1, 8))
     servers = {certificate.id: certificate.servers[0] for certificate in plan.certificates}
     folder = tmp_path / "estate"
     folder.mkdir()

@@ -9,7 +9,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from folders import planned
+from folders import planned_certificate
 
 from lyncnb.base.workers import count_cores
 from lyncnb.errors import BundleError, PlanError
@@ -29,7 +29,10 @@ CIPHER = FolderCipher(WORDS, rounds=1000)
 def items(count: int, algorithm: str = "ECDSA", **fields) -> list[tuple[str, object]]:
     """Return the given number of planned certificates with their ids."""
     return [
-        (f"{algorithm}-{n}", planned(f"s{n}.contoso.com", algorithm=algorithm, **fields))
+        (
+            f"{algorithm}-{n}",
+            planned_certificate(f"s{n}.contoso.com", algorithm=algorithm, **fields),
+        )
         for n in range(count)
     ]
 
@@ -121,7 +124,7 @@ def test_every_curve_and_size_can_be_planned(stored):
     """lyncnb creates keys and CSRs for every type of key. The test omits RSA 4096 to save time."""
     work = items(1, "RSA", bits=3072)
     work += [
-        (f"P-{bits}", planned("a.contoso.com", algorithm="ECDSA", bits=bits))
+        (f"P-{bits}", planned_certificate("a.contoso.com", algorithm="ECDSA", bits=bits))
         for bits in (256, 384, 521)
     ]
     create_pairs(work, CIPHER, store=stored)
@@ -163,7 +166,7 @@ def test_time_is_estimated_before_starting(count, fields, workers, seconds):
     """lyncnb estimates the time from the number and type of the keys and the number of cores,
     before it creates a key.
     """
-    plans = [planned("a.contoso.com", **fields)] * count
+    plans = [planned_certificate("a.contoso.com", **fields)] * count
     assert estimate_seconds(plans, workers=workers) == pytest.approx(seconds)
 
 
@@ -172,7 +175,9 @@ def test_as_many_threads_as_cores_by_default(monkeypatch):
     one.
     """
     assert count_cores() >= 1
-    assert estimate_seconds([planned("a.contoso.com")]) == pytest.approx(0.05 / count_cores())
+    assert estimate_seconds([planned_certificate("a.contoso.com")]) == pytest.approx(
+        0.05 / count_cores()
+    )
     # Windows and macOS have no function sched_getaffinity.
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 7)
@@ -255,7 +260,7 @@ def test_invalid_request_raises_a_plan_error(way, stored):
     """
     work, options = build_runs()[way]
     algorithm = work[0][1].key.algorithm
-    bad = [("bad", planned("a.contoso.com", algorithm=algorithm, hash="sha1"))]
+    bad = [("bad", planned_certificate("a.contoso.com", algorithm=algorithm, hash="sha1"))]
     with pytest.raises(PlanError, match="cannot be signed with sha1"):
         create_pairs(bad + work[:5], CIPHER, store=stored, options=Making(**options))
 
@@ -390,7 +395,9 @@ def test_error_of_a_worker_is_reported_with_its_text(stored):
 
 
 def test_memory_does_not_grow_with_the_number_of_pairs():
-    """If the caller keeps no pairs, four times as many pairs need no more memory at the peak."""
+    """If the caller keeps no pairs, creating four times as many pairs does not increase the peak
+    memory.
+    """
     peaks = []
     for count in (200, 800):
         work = items(count)

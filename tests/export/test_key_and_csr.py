@@ -6,7 +6,7 @@ import hashlib
 import time
 
 import pytest
-from folders import planned
+from folders import planned_certificate
 
 from lyncnb.errors import BundleError
 from lyncnb.export import key_and_csr
@@ -25,8 +25,8 @@ from lyncnb.plan.model import build_request_content
 
 CIPHER = FolderCipher("correct horse battery", rounds=1000)
 RUN = RunKey()
-CONTENT = build_request_content(planned("sip.contoso.com", algorithm="ECDSA"))
-OTHER = build_request_content(planned("sip.fabrikam.com", algorithm="ECDSA"))
+CONTENT = build_request_content(planned_certificate("sip.contoso.com", algorithm="ECDSA"))
+OTHER = build_request_content(planned_certificate("sip.fabrikam.com", algorithm="ECDSA"))
 
 
 def open_result(answer: object):

@@ -56,18 +56,18 @@ def renew_again(folder, *names, today=LATER, **choices):
     return renew(folder, *names, today=today, **choices)
 
 
-def names_of(bundle, action="renewed"):
+def ids_of_changed_requests(bundle, action="renewed"):
     """Return the ids of the requests that a renewal changed."""
     return [change.id for change in bundle.changes if change.action == action]
 
 
-def begin(day):
+def start_of_day(day):
     """Return the time at midnight (UTC) on the given date."""
     return datetime(*day.timetuple()[:3], tzinfo=UTC)
 
 
-def edit(folder, change):
-    """Edit the manifest, as another command would do it."""
+def edit_manifest(folder, change):
+    """Edit the manifest, as another command would."""
     with lock_folder(folder, wait_seconds=1):
         save_manifest(folder, change(read_manifest(folder)))
 
@@ -82,7 +82,7 @@ def record_deployed(folder, name, on="2027-01-10"):
         )
         return manifest.with_records([replace(record, deployments=new)])
 
-    edit(folder, change)
+    edit_manifest(folder, change)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_only_keys_and_dates_change(folder):
     old = csr.parse_request((folder / "csr" / f"{name}.csr").read_bytes())
     manifest = read_manifest(folder)
     bundle = renew_again(folder, name)
-    assert names_of(bundle) == [name]
+    assert ids_of_changed_requests(bundle) == [name]
     new = csr.parse_request((folder / "csr" / f"{name}.csr").read_bytes())
     assert new.content == old.content
     assert new.spki_sha256 != old.spki_sha256
@@ -131,7 +131,7 @@ def test_dry_run_changes_nothing(folder):
     """
     before = snapshot(folder)
     bundle = renew_again(folder, "*.contoso.net", passphrase=None, dry_run=True)
-    assert len(names_of(bundle)) == 3
+    assert len(ids_of_changed_requests(bundle)) == 3
     assert snapshot(folder) == before
 
 
@@ -152,7 +152,10 @@ def test_dry_run_changes_nothing(folder):
 )
 def test_names_that_select_requests(folder, names, count):
     """You can specify a request by its id, the first characters of its id, a server, or a pattern."""
-    assert len(names_of(renew_again(folder, *names, passphrase=None, dry_run=True))) == count
+    assert (
+        len(ids_of_changed_requests(renew_again(folder, *names, passphrase=None, dry_run=True)))
+        == count
+    )
 
 
 @pytest.mark.parametrize(
@@ -192,11 +195,13 @@ def test_certificate_is_due_on_the_date_in_the_calendar(folder):
         renewal.request_id: renewal.renew_from for renewal in list_renewals(folder, today=LATER)
     }
     (day,) = set(renewal_dates.values())
-    assert not names_of(renew_again(folder, due=True, today=day - timedelta(days=1)))
+    assert not ids_of_changed_requests(renew_again(folder, due=True, today=day - timedelta(days=1)))
     assert (
         "no certificate is due" in renew_again(folder, due=True, today=day - timedelta(1)).notes[0]
     )
-    assert sorted(names_of(renew_again(folder, due=True, today=day))) == sorted(renewal_dates)
+    assert sorted(ids_of_changed_requests(renew_again(folder, due=True, today=day))) == sorted(
+        renewal_dates
+    )
     waiting = renew_again(folder, due=True, today=day + timedelta(days=60))
     assert (waiting.changes, len(waiting.notes)) == ((), 1)
 
@@ -208,7 +213,7 @@ def test_interrupted_renewal_is_completed_by_the_same_command(folder):
     stop = threading.Event()
     stop.set()
     assert renew_again(folder, due=True, making=Making(cancel=stop)).cancelled
-    assert len(names_of(renew_again(folder, due=True))) == 3
+    assert len(ids_of_changed_requests(renew_again(folder, due=True))) == 3
     assert {request.generation for request in read_manifest(folder).requests} == {2}
     assert_complete(folder, make_plan(TABLE))
     assert not renew_again(folder, due=True).changes
@@ -220,7 +225,7 @@ def test_renewed_certificate_that_was_never_deployed(folder):
     """
     name = find_id(open_requests(folder), "fe01")
     renew_again(folder, name, today=LATER)
-    certify(folder, name, today=LATER, days=30, begins=begin(LATER))
+    certify(folder, name, today=LATER, days=30, begins=start_of_day(LATER))
     record = read_manifest(folder).by_id[name]
     assert find_generations(record).in_use.generation == 1
     assert not is_due(record, LATER + timedelta(days=10), ANY_DAY)
@@ -238,7 +243,7 @@ def test_current_rules_apply_to_renewals(tmp_path):
         renew_again(folder, "*.contoso.net", withdraw=True)
     assert "request TOPOLOGY FOLDER --accept" in refused.value.hint
     assert snapshot(folder) == before
-    assert len(names_of(renew_again(folder, "FrontEnd-*", withdraw=True))) == 2
+    assert len(ids_of_changed_requests(renew_again(folder, "FrontEnd-*", withdraw=True))) == 2
 
 
 def test_folder_without_its_plan_is_rejected(folder):
@@ -275,13 +280,13 @@ def test_key_on_another_computer_cannot_be_renewed(folder):
         record = replace(manifest.by_id[name], key_holder="fe01.contoso.net", key_sha256="")
         return manifest.with_records([replace(record, binding="")])
 
-    edit(folder, hold)
+    edit_manifest(folder, hold)
     (folder / "keys" / f"{name}.key").unlink()
     with pytest.raises(BundleError, match="does not have the key") as refused:
         renew_again(folder, name)
     assert "steps TOPOLOGY --request-on-server" in refused.value.hint
     bundle = renew_again(folder, "FrontEnd-*")
-    assert names_of(bundle) == [find_id(open_requests(folder), "fe02")]
+    assert ids_of_changed_requests(bundle) == [find_id(open_requests(folder), "fe02")]
     assert any("steps TOPOLOGY --request-on-server" in note for note in bundle.notes)
 
 
@@ -348,7 +353,7 @@ def test_pending_new_key_is_kept(folder):
     name = find_id(open_requests(folder), "fe01")
     renew_again(folder, name)
     bundle = renew_again(folder, name, compromised=True)
-    assert not names_of(bundle)
+    assert not ids_of_changed_requests(bundle)
     assert any("generation 2 already has a new key" in note for note in bundle.notes)
     record = read_manifest(folder).by_id[name]
     assert (
@@ -369,7 +374,7 @@ def test_key_of_the_deployed_generation_is_compromised(folder):
     """
     name = find_id(open_requests(folder), "fe01")
     renew_again(folder, name)
-    certify(folder, name, today=LATER, begins=begin(LATER))
+    certify(folder, name, today=LATER, begins=start_of_day(LATER))
     record_deployed(folder, name, on="2027-04-21")
     renew_again(folder, name, compromised=True)
     record = read_manifest(folder).by_id[name]
@@ -383,8 +388,8 @@ def test_key_of_the_deployed_generation_is_compromised(folder):
 
 
 def test_waiting_request_with_a_compromised_key_is_withdrawn(tmp_path):
-    """If the key of a waiting request is compromised, the request is withdrawn without asking the
-    user, and no certificate is revoked.
+    """If the key of a waiting request is compromised, lyncnb withdraws the request without asking
+    the user, and no certificate is revoked.
     """
     bundle = make_folder(tmp_path / "requests", make_plan(TABLE))
     name = find_id(bundle, "fe01")
@@ -405,7 +410,7 @@ def test_key_of_a_retired_request_is_compromised(folder):
     with pytest.raises(BundleError, match="has no request, server or certificate with the name"):
         renew_again(folder, name)
     bundle = renew_again(folder, name, compromised=True)
-    assert not names_of(bundle)
+    assert not ids_of_changed_requests(bundle)
     assert [
         revocation.generation
         for revocation in list_certificates_to_revoke(bundle.manifest.by_id[name])

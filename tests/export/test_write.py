@@ -21,12 +21,12 @@ from folders import (
     assert_complete,
     certificate,
     issued_record,
-    numbered,
     plan_of,
+    plan_of_servers,
     public_keys_of_keys,
     public_keys_of_requests,
     snapshot,
-    with_extra,
+    with_extra_names,
     write,
 )
 
@@ -68,7 +68,7 @@ def test_new_folder_contains_all_files(folder):
     """A new request folder contains keys, CSRs, a manifest and a summary, with the required
     permissions.
     """
-    plan = numbered(3)
+    plan = plan_of_servers(3)
     bundle = write(plan, folder)
     assert bundle.counts() == {"created": 3}
     assert sorted(os.listdir(folder)) == [
@@ -87,7 +87,7 @@ def test_new_folder_contains_all_files(folder):
 
 def test_the_manifest_holds_no_secret(folder):
     """The manifest and the summary contain neither the passphrase nor any part of a private key."""
-    write(numbered(1), folder)
+    write(plan_of_servers(1), folder)
     for path in [folder / "manifest.json", *folder.glob("summary.*")]:
         text = path.read_bytes()
         assert PASSPHRASE.encode() not in text
@@ -98,10 +98,10 @@ def test_the_same_plan_again_changes_no_byte_and_no_time(folder):
     """Writing the same plan a hundred times changes no file and no time stamp, not even for the
     lock file.
     """
-    plan = numbered(5)
+    plan = plan_of_servers(5)
     write(plan, folder)
-    write(with_extra(plan, 0, "sip.contoso.com"), folder)
-    plan = with_extra(plan, 0, "sip.contoso.com")
+    write(with_extra_names(plan, 0, "sip.contoso.com"), folder)
+    plan = with_extra_names(plan, 0, "sip.contoso.com")
     before = snapshot(folder)
     for _ in range(3):
         bundle = write(plan, folder, today=date(2027, 1, 1))
@@ -113,7 +113,7 @@ def test_rows_in_another_order_change_no_key(folder):
     """If only the order of the rows changes, the manifest and the summary are written again, and no
     key changes.
     """
-    plan = numbered(4)
+    plan = plan_of_servers(4)
     write(plan, folder)
     before = snapshot(folder / "keys") | snapshot(folder / "csr")
     assert write(plan_of(*plan.certificates[::-1]), folder).counts() == {"kept": 4}
@@ -124,7 +124,7 @@ def test_unchanged_folder_can_be_on_a_read_only_disk(folder, monkeypatch):
     """A run without changes calls no function that writes, so the folder can be on a read-only
     disk.
     """
-    plan = numbered(2)
+    plan = plan_of_servers(2)
     write(plan, folder)
     for name in ("write", "mkdir", "link", "rename", "replace", "unlink", "chmod", "fsync"):
         monkeypatch.setattr(f"lyncnb.base.disk.system_calls.{name}", None)
@@ -135,7 +135,7 @@ def test_the_summary_follows_the_planned_issue_date(folder):
     """If the planned issue date changes, the cover of the summary is updated, and no request
     changes.
     """
-    plan = numbered(2)
+    plan = plan_of_servers(2)
     write(plan, folder)
     dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 12, 24)))
     assert write(dated, folder).counts() == {"kept": 2}
@@ -144,9 +144,9 @@ def test_the_summary_follows_the_planned_issue_date(folder):
     assert "2026-12-24" not in (folder / "summary.html").read_text("utf-8")
 
 
-def dated(count, day):
+def plan_with_issue_date(count, day):
     """Return a plan for some servers with a planned issue date."""
-    plan = numbered(count)
+    plan = plan_of_servers(count)
     return replace(plan, options=replace(plan.options, planned_issue_date=day))
 
 
@@ -157,19 +157,22 @@ def test_past_planned_issue_date_is_rejected(folder):
     """
     day, later = date(2027, 1, 28), date(2027, 6, 14)
     with pytest.raises(PlanRejected, match="planned-issue-date-passed") as refused:
-        write(dated(2, day), folder, today=later)
+        write(plan_with_issue_date(2, day), folder, today=later)
     assert "planned_issue_date is 2027-01-28" in refused.value.problems[0].message
     assert "set planned_issue_date in plan.toml to 2027-06-14" in refused.value.problems[0].hint
     assert not (folder / "manifest.json").exists()
-    write(dated(2, day), folder, today=day)
-    assert write(dated(2, day), folder, today=later).counts() == {"kept": 2}
-    assert write(dated(1, day), folder, today=later).counts() == {"kept": 1, "retired": 1}
-    first = dated(1, day).certificates[0].id
+    write(plan_with_issue_date(2, day), folder, today=day)
+    assert write(plan_with_issue_date(2, day), folder, today=later).counts() == {"kept": 2}
+    assert write(plan_with_issue_date(1, day), folder, today=later).counts() == {
+        "kept": 1,
+        "retired": 1,
+    }
+    first = plan_with_issue_date(1, day).certificates[0].id
     for count, order in ((3, {}), (2, {"renew": [first], "reason": "lost"})):
         with pytest.raises(PlanRejected, match="planned-issue-date-passed"):
-            write(dated(count, day), folder, today=later, **order)
+            write(plan_with_issue_date(count, day), folder, today=later, **order)
     accept = {"planned-issue-date-passed": "the CA waits for it"}
-    write(dated(3, day), folder, today=later, accept=accept)
+    write(plan_with_issue_date(3, day), folder, today=later, accept=accept)
     (accepted,) = read_manifest(folder).accepted
     assert {accepted.code: accepted.reason} == accept
 
@@ -206,7 +209,7 @@ def test_missing_or_edited_summary_is_written_again(folder):
     """If the summary is missing or was edited, a run writes it again, and the requests do not
     change.
     """
-    plan = numbered(2)
+    plan = plan_of_servers(2)
     write(plan, folder)
     good = (folder / "summary.csv").read_bytes()
     (folder / "summary.html").unlink()
@@ -220,14 +223,14 @@ def test_missing_or_edited_summary_is_written_again(folder):
 
 def test_rsa_keys_are_written_too(folder):
     """With RSA keys, which are the default, lyncnb creates a complete request folder."""
-    plan = numbered(2, key=KeyParameters())
+    plan = plan_of_servers(2, key=KeyParameters())
     assert write(plan, folder).counts() == {"created": 2}
     assert_complete(folder, plan)
 
 
 def test_missing_parent_folders_are_created(tmp_path):
     """lyncnb creates the missing parent folders of a request folder."""
-    write(numbered(1), tmp_path / "a" / "b" / "requests")
+    write(plan_of_servers(1), tmp_path / "a" / "b" / "requests")
     assert stat.S_IMODE((tmp_path / "a" / "b" / "requests").stat().st_mode) == 0o700
 
 
@@ -239,13 +242,13 @@ def test_a_changed_plan_renews_exactly_the_requests_concerned(folder):
 
     The old pair is archived, and the reason names the field.
     """
-    plan = numbered(3)
+    plan = plan_of_servers(3)
     first = write(plan, folder)
     name = plan.certificates[1].id
     old = {p.suffix: p.read_bytes() for p in folder.rglob(f"{name}.*")}
     seen = public_keys_of_requests(folder)
     others = {p.name: p.read_bytes() for p in folder.rglob("*.key") if p.name != f"{name}.key"}
-    changed = with_extra(plan, 1, "lyncdiscover.contoso.com")
+    changed = with_extra_names(plan, 1, "lyncdiscover.contoso.com")
     bundle = write(changed, folder)
     assert [(c.action, c.reasons) for c in bundle.changes] == [
         ("kept", ()),
@@ -294,7 +297,7 @@ def test_an_edited_record_does_not_renew(folder):
     """If the record of a request in the manifest was edited manually, it is corrected from the CSR,
     and the request is not renewed.
     """
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     manifest = write(plan, folder).manifest
     record = manifest.requests[0]
     edited = replace(record, plan=replace(record.plan, san=("other.contoso.com",)))
@@ -307,7 +310,7 @@ def test_renew_creates_another_generation_with_its_reason(folder):
     """The option --renew creates another generation with the given reason, but only for requests
     whose ids begin with the given characters.
     """
-    plan = numbered(2)
+    plan = plan_of_servers(2)
     write(plan, folder)
     seen = public_keys_of_requests(folder)
     bundle = write(plan, folder, renew=["Mediation-med00001"], reason="key leaked")
@@ -324,7 +327,7 @@ def test_renew_creates_another_generation_with_its_reason(folder):
 def test_renew_needs_a_reason(folder):
     """The renewal of a request without a reason is rejected."""
     with pytest.raises(OptionsError, match="needs a reason"):
-        write(numbered(1), folder, renew=["Mediation-med00000"])
+        write(plan_of_servers(1), folder, renew=["Mediation-med00000"])
     assert not folder.exists()
 
 
@@ -332,7 +335,7 @@ def test_retired_request_is_adopted_when_it_is_planned_again(folder):
     """If a request is removed from the plan, lyncnb keeps its key. If the request is planned again,
     lyncnb uses the same key and CSR.
     """
-    plan = numbered(2)
+    plan = plan_of_servers(2)
     write(plan, folder)
     before = snapshot(folder / "keys") | snapshot(folder / "csr")
     retired = write(plan_of(plan.certificates[0]), folder)
@@ -348,9 +351,11 @@ def test_a_certificate_stays_with_its_request_through_runs(folder):
     """When the plan is written again, the recorded certificate of a request is kept. When the
     request is renewed, its certificate is archived.
     """
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     manifest = write(plan, folder).manifest
-    issued = manifest.requests[0].with_issued(issued_record(), at="2026-12-01T00:00:00Z")
+    issued = manifest.requests[0].with_issued_certificate(
+        issued_record(), at="2026-12-01T00:00:00Z"
+    )
     save_manifest(folder, manifest.with_records([issued]))
     write(plan, folder)  # This run adds the issued certificate to the summary.
     before = snapshot(folder)
@@ -368,7 +373,7 @@ def test_dry_run_reports_everything_and_creates_no_folder(folder):
     """With --dry-run, a run reports every change without a passphrase, and creates neither the
     folder nor a lock.
     """
-    bundle = write(numbered(2), folder, passphrase=None, dry_run=True)
+    bundle = write(plan_of_servers(2), folder, passphrase=None, dry_run=True)
     assert bundle.counts() == {"created": 2}
     assert bundle.dry_run
     assert bundle.notes == ("generating 2 keys takes less than 1 s on this computer",)
@@ -379,9 +384,11 @@ def test_dry_run_lists_the_same_changes_as_a_run(folder):
     """With --dry-run, a run lists the same created, kept, renewed and retired requests as a normal
     run, but changes nothing.
     """
-    plan = numbered(4)
+    plan = plan_of_servers(4)
     write(plan, folder)
-    changed = plan_of(*with_extra(plan, 1, "sip.contoso.com").certificates[:3], certificate(9))
+    changed = plan_of(
+        *with_extra_names(plan, 1, "sip.contoso.com").certificates[:3], certificate(9)
+    )
     arguments = {"renew": [plan.certificates[2].id], "reason": "lost laptop"}
     before = snapshot(folder)
     dry = write(changed, folder, dry_run=True, **arguments)
@@ -393,9 +400,9 @@ def test_dry_run_lists_the_same_changes_as_a_run(folder):
 
 def test_dry_run_checks_a_passphrase(folder):
     """If you pass a passphrase with --dry-run, the run checks it."""
-    write(numbered(1), folder)
+    write(plan_of_servers(1), folder)
     with pytest.raises(PassphraseError):
-        write(numbered(1), folder, passphrase="another passphrase", dry_run=True)
+        write(plan_of_servers(1), folder, passphrase="another passphrase", dry_run=True)
 
 
 # In the following tests, the plan is rejected.
@@ -404,7 +411,7 @@ def test_dry_run_checks_a_passphrase(folder):
 def test_a_plan_with_errors_is_refused(folder):
     """A plan with errors is rejected with a message for each error, and nothing is written."""
     with pytest.raises(PlanRejected, match="the plan has 1 error") as caught:
-        write(numbered(1), folder, findings=[ERROR])
+        write(plan_of_servers(1), folder, findings=[ERROR])
     assert "subject-name-too-long: the subject name has 70 characters" in str(caught.value)
     assert "subject-name-too-long=REASON" in caught.value.hint
     assert caught.value.exit_status == 1
@@ -417,7 +424,7 @@ def test_accepted_errors_are_recorded_with_their_reasons(folder):
     Codes without an error are left out.
     """
     bundle = write(
-        numbered(1), folder, findings=[ERROR],
+        plan_of_servers(1), folder, findings=[ERROR],
         accept={ERROR.code: "renamed next week", "other-code": "never occurs"},
     )  # fmt: skip
     assert bundle.manifest.accepted == (Acceptance(code=ERROR.code, reason="renamed next week"),)
@@ -434,12 +441,12 @@ def test_errors_can_be_accepted_in_the_options(folder):
 def test_an_acceptance_needs_a_reason(folder):
     """Accepting a finding without a reason is rejected."""
     with pytest.raises(OptionsError, match="has no reason"):
-        write(numbered(1), folder, findings=[ERROR], accept={ERROR.code: " "})
+        write(plan_of_servers(1), folder, findings=[ERROR], accept={ERROR.code: " "})
 
 
 def test_plan_is_evaluated_if_no_findings_are_passed(folder):
     """If no findings are passed to write_requests, it evaluates the plan."""
-    bundle = write(numbered(1), folder, findings=None)
+    bundle = write(plan_of_servers(1), folder, findings=None)
     assert bundle.counts() == {"created": 1}
     too_long = certificate(1)
     name = ".".join(["a" * 30, "b" * 30, "contoso.com"])
@@ -460,11 +467,11 @@ def test_two_requests_of_one_id_are_refused(folder):
 
 def test_a_wrong_passphrase_changes_nothing(folder):
     """A wrong passphrase changes nothing, because the run first uses it to open an existing key."""
-    plan = numbered(2)
+    plan = plan_of_servers(2)
     write(plan, folder)
     before = snapshot(folder)
     with pytest.raises(PassphraseError, match="the passphrase does not match this key") as caught:
-        write(with_extra(plan, 0, "sip.contoso.com"), folder, passphrase="another passphrase")
+        write(with_extra_names(plan, 0, "sip.contoso.com"), folder, passphrase="another passphrase")
     assert caught.value.exit_status == 3
     assert snapshot(folder) == before
 
@@ -473,7 +480,7 @@ def test_a_wrong_passphrase_changes_nothing(folder):
 def test_no_key_is_written_without_a_strong_passphrase(folder, passphrase):
     """A missing, empty, short or easily guessed passphrase is rejected, and no folder is created."""
     with pytest.raises(PassphraseError):
-        write(numbered(1), folder, passphrase=passphrase)
+        write(plan_of_servers(1), folder, passphrase=passphrase)
     assert not folder.exists()
 
 
@@ -481,10 +488,10 @@ def test_name_in_the_plan_is_not_a_passphrase(folder):
     """A name in the plan is rejected as the passphrase of the request folder, because an attacker
     would try it first.
     """
-    name = max(numbered(1).certificates[0].names, key=len)
+    name = max(plan_of_servers(1).certificates[0].names, key=len)
     assert len(name) >= MIN_CHARACTERS
     with pytest.raises(PassphraseError, match="too easy to guess"):
-        write(numbered(1), folder, passphrase=name)
+        write(plan_of_servers(1), folder, passphrase=name)
     assert not folder.exists()
 
 
@@ -494,8 +501,11 @@ def test_folder_with_a_weak_passphrase_can_be_opened(folder, monkeypatch):
     """
     with monkeypatch.context() as earlier:
         earlier.setattr(passphrase, "find_weakness", lambda text, known: None)
-        write(numbered(1), folder, passphrase="a" * 12)
-    assert write(numbered(2), folder, passphrase="a" * 12).counts() == {"kept": 1, "created": 1}
+        write(plan_of_servers(1), folder, passphrase="a" * 12)
+    assert write(plan_of_servers(2), folder, passphrase="a" * 12).counts() == {
+        "kept": 1,
+        "created": 1,
+    }
 
 
 def test_passphrase_is_asked_twice_only_for_a_new_folder(folder):
@@ -510,10 +520,10 @@ def test_passphrase_is_asked_twice_only_for_a_new_folder(folder):
         return lambda: confirmations.append(text) or Secret(text)
 
     with pytest.raises(PassphraseError, match="the two passphrases are different"):
-        write(numbered(1), folder, confirm_new=again("another passphrase"))
+        write(plan_of_servers(1), folder, confirm_new=again("another passphrase"))
     assert not folder.exists()
-    write(numbered(1), folder, confirm_new=again(PASSPHRASE))
-    write(numbered(2), folder, confirm_new=again("never asked for"))
+    write(plan_of_servers(1), folder, confirm_new=again(PASSPHRASE))
+    write(plan_of_servers(2), folder, confirm_new=again("never asked for"))
     assert confirmations == ["another passphrase", PASSPHRASE]
 
 
@@ -536,7 +546,7 @@ def test_missing_key_stops_the_run_until_it_is_renewed(folder):
 
     The error message names the file, and the renewal continues.
     """
-    plan = numbered(2)
+    plan = plan_of_servers(2)
     write(plan, folder)
     name = plan.certificates[0].id
     (folder / "keys" / f"{name}.key").unlink()
@@ -555,7 +565,7 @@ def test_changed_file_stops_the_run_until_it_is_renewed(folder, kind):
     """If a key or CSR file was changed, the run stops. If the user renews the request, lyncnb moves
     the changed file to the archive.
     """
-    plan = numbered(2)
+    plan = plan_of_servers(2)
     write(plan, folder)
     name = plan.certificates[0].id
     path = folder / {"csr": "csr", "key": "keys"}[kind] / f"{name}.{kind}"
@@ -569,7 +579,7 @@ def test_changed_file_stops_the_run_until_it_is_renewed(folder, kind):
 
 def test_key_of_another_request_is_detected(folder):
     """If two key files were swapped, lyncnb detects that the keys do not match their CSRs."""
-    plan = numbered(2)
+    plan = plan_of_servers(2)
     write(plan, folder)
     first, second = sorted((folder / "keys").iterdir())
     swap = first.read_bytes()
@@ -580,7 +590,7 @@ def test_key_of_another_request_is_detected(folder):
 
 def test_line_endings_of_a_csr_are_ignored(folder):
     """If a Windows editor changed the line endings of a CSR file, the CSR still matches its record."""
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     write(plan, folder)
     path = folder / "csr" / f"{plan.certificates[0].id}.csr"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
@@ -589,7 +599,7 @@ def test_line_endings_of_a_csr_are_ignored(folder):
 
 def test_missing_manifest_is_reported_with_a_command(folder):
     """If a folder has keys but no manifest, the error names the command that creates the manifest."""
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     write(plan, folder)
     (folder / "manifest.json").unlink()
     text = assert_refused(folder, plan, "contains keys or CSRs but no manifest.json")
@@ -607,7 +617,7 @@ def test_a_manifest_that_cannot_be_read_stops_the_run(folder, data, message):
     """If the manifest is damaged or was written by a later version of lyncnb, the run stops and
     does not overwrite the manifest.
     """
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     write(plan, folder)
     (folder / "manifest.json").write_bytes(data)
     assert_refused(folder, plan, message)
@@ -618,11 +628,11 @@ def test_unknown_file_is_not_overwritten(folder, name):
     """If an unknown file has the name of a planned request, the run stops and does not overwrite
     the file.
     """
-    write(numbered(1), folder)
+    write(plan_of_servers(1), folder)
     (folder / name.format(certificate(1).id)).write_bytes(b"somebody's")
     text = assert_refused(
         folder,
-        numbered(2),
+        plan_of_servers(2),
         "the name belongs to a file that lyncnb must write, but manifest.json does not list this file",
     )
     assert "--rebuild" in text
@@ -630,12 +640,14 @@ def test_unknown_file_is_not_overwritten(folder, name):
 
 def test_unknown_file_in_the_archive_is_not_overwritten(folder):
     """If a file with the same name already exists in archive/, a renewal changes nothing."""
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     write(plan, folder)
     (folder / "archive").mkdir(mode=0o700)
     (folder / "archive" / f"{plan.certificates[0].id}-g1.key").write_bytes(b"somebody's")
     assert_refused(
-        folder, with_extra(plan, 0, "sip.contoso.com"), "belongs to a file that lyncnb must write"
+        folder,
+        with_extra_names(plan, 0, "sip.contoso.com"),
+        "belongs to a file that lyncnb must write",
     )
 
 
@@ -645,7 +657,7 @@ def test_unknown_files_are_kept_and_reported(folder):
 
     In csr/ and keys/ they are reported.
     """
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     write(plan, folder)
     (folder / "notes.txt").write_text("mine")
     (folder / "csr" / "Thumbs.db").write_bytes(b"x")
@@ -666,7 +678,7 @@ def test_a_folder_that_others_can_write_is_refused(folder, subfolder):
     """If other users can write to the request folder, it is rejected, because somebody could have
     added a key.
     """
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     write(plan, folder)
     write(plan, folder, renew=[plan.certificates[0].id], reason="x")
     (folder / subfolder).chmod(0o777)
@@ -677,7 +689,7 @@ def test_keys_that_others_can_read_are_refused(folder):
     """If other users can read the key folder or a key file, the run is rejected, and the message
     contains the command that restricts the permissions.
     """
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     write(plan, folder)
     (folder / "keys").chmod(0o750)
     assert "chmod 700" in assert_refused(folder, plan, "keys/: can be opened by other users")
@@ -690,7 +702,7 @@ def test_permissions_of_an_extracted_folder_are_restricted(folder):
     """After an archive of the folder is extracted, a run restricts the file modes and reports it,
     but a dry run does not.
     """
-    plan = numbered(2)
+    plan = plan_of_servers(2)
     write(plan, folder)
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
@@ -715,17 +727,17 @@ def test_a_symbolic_link_in_the_way_is_refused(folder, tmp_path, name):
     """lyncnb rejects a symbolic link in the request folder, and does not read or write files
     through the link.
     """
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     write(plan, folder)
     os.rename(folder / name, tmp_path / "elsewhere")
     os.symlink(tmp_path / "elsewhere", folder / name)
-    changed = with_extra(plan, 0, "sip.contoso.com")
+    changed = with_extra_names(plan, 0, "sip.contoso.com")
     assert_refused(folder, changed, "symbolic link")
 
 
 def test_a_key_that_is_a_symbolic_link_is_refused(folder, tmp_path):
     """If a key file is a symbolic link, it is rejected."""
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     write(plan, folder)
     key = next((folder / "keys").iterdir())
     os.rename(key, tmp_path / "key")
@@ -738,18 +750,18 @@ def test_folder_must_not_be_a_link_or_file(folder, tmp_path):
     (tmp_path / "real").mkdir()
     os.symlink(tmp_path / "real", folder)
     with pytest.raises(BundleError, match="is a symbolic link"):
-        write(numbered(1), folder)
+        write(plan_of_servers(1), folder)
     folder.unlink()
     folder.write_text("a file")
     with pytest.raises(BundleError, match="is a file, not a folder"):
-        write(numbered(1), folder)
+        write(plan_of_servers(1), folder)
 
 
 def test_interrupted_change_of_the_passphrase_must_be_completed(folder):
     """If a change of the passphrase was interrupted, lyncnb adds no keys until the user completes
     the change.
     """
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     manifest = write(plan, folder).manifest
     save_manifest(folder, replace(manifest, rekeying="2026-11-24T00:00:00Z"))
     assert "lyncnb rekey FOLDER" in assert_refused(folder, plan, "the passphrase change")
@@ -757,9 +769,9 @@ def test_interrupted_change_of_the_passphrase_must_be_completed(folder):
 
 def test_copied_folder_can_be_used(folder, tmp_path):
     """If a request folder is copied, its time stamps and inodes change, but the next run reports no
-    change of the requests.
+    change to the requests.
     """
-    plan = numbered(3)
+    plan = plan_of_servers(3)
     write(plan, folder)
     shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copy)
     before = snapshot(tmp_path / "copy")
@@ -776,7 +788,7 @@ def test_a_repeated_public_key_is_refused(folder, monkeypatch):
     same = keys.generate_key(kit.P256)
     monkeypatch.setattr("lyncnb.pki.keys.generate_key", lambda parameters: same)
     with pytest.raises(BundleError, match="identical to a key that the folder already contains"):
-        write(numbered(2), folder)
+        write(plan_of_servers(2), folder)
 
 
 # The following tests are about locks, progress and cancellation.
@@ -786,23 +798,23 @@ def test_second_process_reports_who_holds_the_lock(folder):
     """If another process holds the lock, a second process waits for the requested time, then
     reports that process and changes nothing.
     """
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     write(plan, folder)
     with lock_folder(folder), pytest.raises(BundleError, match=f"process {os.getpid()}"):
-        write(numbered(2), folder, lock_seconds=0.05)
-    assert write(numbered(2), folder).counts() == {"kept": 1, "created": 1}
+        write(plan_of_servers(2), folder, lock_seconds=0.05)
+    assert write(plan_of_servers(2), folder).counts() == {"kept": 1, "created": 1}
 
 
 def test_readers_and_unchanged_runs_need_no_lock(folder):
     """The function open_requests, a dry run, and a run without changes do not need the lock that
     another process holds.
     """
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     write(plan, folder)
     with lock_folder(folder):
         assert len(open_requests(folder).requests) == 1
         assert write(plan, folder, lock_seconds=0).counts() == {"kept": 1}
-        assert write(numbered(2), folder, dry_run=True).counts() == {"kept": 1, "created": 1}
+        assert write(plan_of_servers(2), folder, dry_run=True).counts() == {"kept": 1, "created": 1}
 
 
 @pytest.mark.fault
@@ -824,8 +836,8 @@ def test_two_simultaneous_writers_fifty_times(tmp_path):
             counted = [json.loads(result.read_text()) for result in results]
             assert sum(count.get("created", 0) for count in counted) == max(counts)
             seen = public_keys_of_requests(folder)
-            write(numbered(6), folder)
-            assert_complete(folder, numbered(6), seen)
+            write(plan_of_servers(6), folder)
+            assert_complete(folder, plan_of_servers(6), seen)
 
 
 def test_progress_counts_every_request(folder):
@@ -833,14 +845,14 @@ def test_progress_counts_every_request(folder):
     seconds.
     """
     steps = []
-    write(numbered(3), folder, progress=steps.append)
+    write(plan_of_servers(3), folder, progress=steps.append)
     assert [(p.done, p.total) for p in steps] == [(1, 3), (2, 3), (3, 3)]
     assert steps[-1].seconds_left == 0
 
 
 def test_another_executor_creates_the_pairs(folder):
     """With any executor of the module concurrent.futures, the run writes the same folder."""
-    plan = numbered(3)
+    plan = plan_of_servers(3)
     with ThreadPoolExecutor(2) as executor:
         assert write(plan, folder, executor=executor).counts() == {"created": 3}
     assert_complete(folder, plan)
@@ -850,7 +862,7 @@ def test_cancel_keeps_what_is_finished_and_the_next_run_completes(folder):
     """A canceled run reports only the requests that are complete, and the next run completes the
     folder.
     """
-    plan, cancel = numbered(5), threading.Event()
+    plan, cancel = plan_of_servers(5), threading.Event()
     bundle = write(
         plan, folder, cancel=cancel, progress=lambda p: cancel.set() if p.done == 2 else None
     )
@@ -868,7 +880,7 @@ def test_cancel_keeps_what_is_finished_and_the_next_run_completes(folder):
 def test_ctrl_c_leaves_a_folder_that_the_next_run_completes(folder, algorithm):
     """Ctrl+C ends the run and releases the lock, and the next run completes the folder."""
     key = kit.P256 if algorithm == "ECDSA" else KeyParameters()
-    plan = numbered(4, key=key)
+    plan = plan_of_servers(4, key=key)
 
     def interrupt(progress):
         if progress.done == 2:
@@ -885,7 +897,7 @@ def test_mismatch_during_another_run_is_checked_again(folder, monkeypatch):
     """If a run sees a mismatch while another process writes, it checks the folder again after it
     has the lock.
     """
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     write(plan, folder)
     real, looks = run_preview.take_survey, []
 
@@ -910,11 +922,11 @@ def test_unreadable_csr_is_renewed_if_the_plan_changed(folder):
     """If a CSR is damaged and the plan has changed, a renewal gives two reasons: lyncnb cannot read
     the request file, and the user requested the renewal.
     """
-    plan = numbered(1)
+    plan = plan_of_servers(1)
     write(plan, folder)
     name = plan.certificates[0].id
     (folder / "csr" / f"{name}.csr").write_bytes(b"damaged")
-    changed = with_extra(plan, 0, "sip.contoso.com")
+    changed = with_extra_names(plan, 0, "sip.contoso.com")
     bundle = write(changed, folder, renew=[name], reason="damaged")
     assert bundle.changes[0].reasons == ("the request file cannot be read", 'reason: "damaged"')
     assert (folder / "archive" / f"{name}-g1.csr").read_bytes() == b"damaged"
@@ -927,15 +939,15 @@ def test_folder_that_other_users_can_open_is_reported(folder, monkeypatch):
     monkeypatch.setattr(
         "lyncnb.base.disk.windows_access.restrict_private_folder", lambda path: "not protected here"
     )
-    assert write(numbered(1), folder).notes == ("not protected here",)
-    assert write(numbered(1), folder).notes == ()
+    assert write(plan_of_servers(1), folder).notes == ("not protected here",)
+    assert write(plan_of_servers(1), folder).notes == ()
 
 
 def test_failing_disk_is_reported_with_a_hint(folder, monkeypatch):
     """If the disk fails, the error message contains the system's error and a hint, and the next run
     completes the folder.
     """
-    plan = numbered(2)
+    plan = plan_of_servers(2)
     write(plan_of(plan.certificates[0]), folder)
 
     def full(descriptor, data):

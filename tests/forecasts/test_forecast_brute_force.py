@@ -58,7 +58,9 @@ def test_forecast_equals_a_search_over_every_day(planned, part):
                 problem for problem in forecast.problems if certificate.id in problem.certificates
             ]
             entries = [entry for entry in forecast.entries if entry.id == certificate.id]
-            works = check(case, search, entries, problems, f"seed {seed}, {certificate.id}")
+            works = check_forecast(
+                case, search, entries, problems, f"seed {seed}, {certificate.id}"
+            )
             tried["works" if works else "fails"] += 1
     assert min(tried.values()) > COUNT / PARTS / 4, tried
 
@@ -66,15 +68,15 @@ def test_forecast_equals_a_search_over_every_day(planned, part):
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(2))
 def test_forecast_of_recorded_certificates_equals_a_search(planned, part):
-    """For a recorded certificate with a random end, the forecast plans the same renewals as a
-    search over every day.
+    """For a recorded certificate with a random expiry time, the forecast plans the same renewals as
+    a search over every day.
     """
     tried = {"works": 0, "fails": 0}
     for seed in range(part, COUNT // 2, 2):
         case, chance = random_case(seed), random.Random(seed)
         begins = datetime.combine(case.issue, time()) - chance.randint(1, 30) * DAY
-        # Like certificates from real CAs, the certificate ends on the hour or one second before it,
-        # and often at the end of a day.
+        # Like certificates from real CAs, the certificate expires on the hour or one second before
+        # it, and often at the end of a day.
         hours, seconds = chance.choice([0, 0, 1, 8, 16, 23]), chance.choice([0, 1, 1800])
         ends = datetime.combine(case.issue, time()) + chance.randint(1, 50) * DAY
         ends += hours * HOUR - seconds * SECOND
@@ -114,7 +116,9 @@ def check_recorded_renewals(case, search, entries, problems, life, label) -> boo
     if not feasible:
         days = [search.last_day_before(ends + SECOND)]
         days += [
-            search.served_until(issue_date) for day in ways for issue_date in search.reached(day)
+            search.served_until(issue_date)
+            for day in ways
+            for issue_date in search.reachable_issue_dates(day)
         ]
         assert min(problem.begins for problem in problems) == max(days) + DAY, label
         return False
@@ -132,7 +136,7 @@ def check_recorded_renewals(case, search, entries, problems, life, label) -> boo
     return True
 
 
-def check(case, search, entries, problems, label) -> bool:
+def check_forecast(case, search, entries, problems, label) -> bool:
     """Check the forecast of a certificate against the search. Return whether the search found a
     solution.
     """
@@ -144,7 +148,7 @@ def check(case, search, entries, problems, label) -> bool:
     feasible = first in search.good
     assert (not problems) == feasible, label
     if not feasible:
-        furthest = max(map(search.served_until, search.reached(first)))
+        furthest = max(map(search.served_until, search.reachable_issue_dates(first)))
         assert min(problem.begins for problem in problems) == furthest + DAY, label
         assert all(problem.rules and problem.begins <= problem.ends for problem in problems), label
         # The servers have no certificate until the end of the first day on which the next
@@ -157,9 +161,7 @@ def check(case, search, entries, problems, label) -> bool:
         gap_end = min(problems, key=lambda problem: problem.begins).ends
         assert gap_end == min(later, default=case.until), label
         if label.split(",")[0].endswith(("0", "5")):
-            first_gap_is_named(
-                case, search, min(problems, key=lambda problem: problem.begins), label
-            )
+            check_first_gap(case, search, min(problems, key=lambda problem: problem.begins), label)
         entries = [*takewhile(lambda entry: entry.late_from is None, entries)]
     assert entries[0].issued_on == first, label
     for entry in entries:
@@ -170,7 +172,7 @@ def check(case, search, entries, problems, label) -> bool:
         order = case.order_on(search.issuer, entry.issued_on, renew, entry.valid_until)
         assert entry.renew_from == order, label
     for old, new in pairwise(entries):
-        assert new.issued_on in search.following[old.issued_on], label
+        assert new.issued_on in search.next_issue_dates[old.issued_on], label
         assert search.can_be_issued(new.issued_on), label
         assert search.is_in_time(new.change_on, old.issued_on), label
         if feasible:
@@ -180,8 +182,8 @@ def check(case, search, entries, problems, label) -> bool:
     return feasible
 
 
-def first_gap_is_named(case, search, problem, label) -> None:
-    """Check that a reported gap names the end of the current certificate as its first cause,
+def check_first_gap(case, search, problem, label) -> None:
+    """Check that a reported gap names the expiry of the current certificate as its first cause,
     followed by the rules that cause the gap.
 
     Without the other rules, the next certificate would be in time.
@@ -201,7 +203,9 @@ def first_gap_is_named(case, search, problem, label) -> None:
         replace(case, frozen=set(), freezes=remaining, **free), usages=(), issuer=search.issuer
     )
     without.lead = 0 if "roll-over" in rule_names else search.lead
-    assert max(map(without.served_until, without.reached(case.issue))) >= problem.begins, label
+    assert (
+        max(map(without.served_until, without.reachable_issue_dates(case.issue))) >= problem.begins
+    ), label
 
 
 def check_proofs(case, forecast, label) -> None:
@@ -239,7 +243,7 @@ def check_chosen_dates(search, old, new, label) -> None:
     """
     ways = [
         (min(search.changes(day)), day)
-        for day in search.following[old.issued_on] if day in search.good
+        for day in search.next_issue_dates[old.issued_on] if day in search.good
     ]  # fmt: skip
     lead = search.case.lead[search.issuer] * DAY
     assert new.order_by == max(day for _, day in ways) - lead, label

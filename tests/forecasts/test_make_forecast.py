@@ -94,7 +94,7 @@ def test_a_ca_may_validate_each_name(ca, validated):
 
 
 def test_oauth_certificate_takes_effect_a_day_before_the_old_one_ends():
-    """A new OAuth certificate takes effect one day before the old one ends, because tokens are
+    """A new OAuth certificate takes effect one day before the old one expires, because tokens are
     valid for 24 hours.
 
     It is installed once, without restarts.
@@ -147,7 +147,7 @@ def test_freeze_that_is_too_long_is_reported():
         if "access" in str(candidate) or "Edge" in str(candidate)
     )
     assert not forecast.works
-    # A certificate that is issued on 2029-05-31, the last day before the freeze, ends on
+    # A certificate that is issued on 2029-05-31, the last day before the freeze, expires on
     # 2029-07-16. The A/V service needs 8 more hours. A certificate that is deployed on the first
     # day after the freeze takes effect at the end of that day.
     assert f"{problem.begins} {problem.ends}" == "2029-07-16 2029-07-31"
@@ -184,7 +184,7 @@ def test_roll_over_without_an_available_day_is_reported():
 
 
 def test_roll_over_before_a_certificate_ends_at_midnight():
-    """If an OAuth certificate ends at midnight, the roll-over is possible during the whole
+    """If an OAuth certificate expires at midnight, the roll-over is possible during the whole
     second-to-last day.
     """
     plan = planned()
@@ -224,7 +224,7 @@ def test_maintenance_windows_that_never_occur():
 
 
 def test_certificate_that_ends_before_the_first_window():
-    """If a certificate ends before the first date on which servers may be changed, no day in the
+    """If a certificate expires before the first date on which servers may be changed, no day in the
     forecast is a deployment date.
     """
     plan = replace(
@@ -492,7 +492,7 @@ def renewed(plan, *, is_back):
         if is_back:
             begins, ends = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in NEW)
             issued = replace(record.issued, not_before=begins, not_after=ends, received_at=begins)
-            next_record = next_record.with_issued(issued, at=begins)
+            next_record = next_record.with_issued_certificate(issued, at=begins)
         records.append(next_record)
     return replace(bundle, manifest=bundle.manifest.with_records(records))
 
@@ -516,8 +516,8 @@ def test_pending_renewal_is_the_next_certificate(is_back):
 
 @pytest.mark.parametrize("is_back", [False, True])
 def test_renewal_after_the_end_is_a_problem(is_back):
-    """If the next maintenance window is after the end of the certificate in use, the forecast
-    reports a problem.
+    """If the next maintenance window is after the certificate in use expires, the forecast reports
+    a problem.
     """
     plan = with_options(planned(TWO_FRONT_ENDS), validity_days=100)
     options = replace(plan.options, windows={"w": "2026-12-05, 2027-01-16, 2027-03-27"})

@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from growth import faster_than_linear
+from growth import find_superlinear_size
 from places import REPOSITORY
 
 import lyncnb as ln
@@ -571,4 +571,4 @@ def test_many_sites_take_linear_time():
         document = {"sip_domains": "contoso.com", "site": [{"name": f"S{i}"} for i in range(size)]}
         return lambda: guided_topology(ln.GuideAnswers.of(document))
 
-    assert faster_than_linear(work, size=50, most=800) is None
+    assert find_superlinear_size(work, size=50, most=800) is None

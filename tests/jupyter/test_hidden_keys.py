@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     pkcs12,
 )
-from growth import faster_than_linear
+from growth import find_superlinear_size
 
 from lyncnb.jupyter.hidden_keys import contains_key
 
@@ -156,4 +156,4 @@ def test_scan_time_is_proportional_to_the_output():
         return lambda: any(map(contains_key, texts))
 
     assert not search(1)()
-    assert faster_than_linear(search, size=1, most=1 << 10) is None
+    assert find_superlinear_size(search, size=1, most=1 << 10) is None

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
-from growth import faster_than_linear
+from growth import find_superlinear_size
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from places import REPOSITORY
 from topologies import edge, front_end, plan
@@ -240,4 +240,4 @@ def test_scan_time_is_proportional_to_the_cell(piece):
         notebook = new_notebook(cells=[new_code_cell(piece * (size // len(piece)))])
         return partial(scan_notebook, notebook, known_secrets=[Secret(PASSPHRASE)], paths=True)
 
-    assert faster_than_linear(work, size=25_000, most=200_000) is None
+    assert find_superlinear_size(work, size=25_000, most=200_000) is None

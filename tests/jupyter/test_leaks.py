@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from folders import PASSPHRASE, answered_by_openssl
+from folders import PASSPHRASE, make_issued_folder
 from lab_driver import CHROMIUM, LabBrowser, LabServer
 from lab_panels import EDITOR, REQUESTS, STATUS, kernel, open_panel, write_notebook
 from playwright.sync_api import expect
@@ -161,7 +161,7 @@ def test_a_browser_session_leaves_no_passphrase(
 def shown_password(lab, folder, hook) -> str:
     """Show a password in a status panel, save the notebook, and return the password."""
     (folder / "answered").mkdir()
-    answered_by_openssl(STANDARD_EDITION.encode(), folder / "answered")
+    make_issued_folder(STANDARD_EDITION.encode(), folder / "answered")
     open_panel(lab, folder, STATUS.format(folder="answered/requests"), name="status.ipynb")
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
     lab.save()

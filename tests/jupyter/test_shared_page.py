@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from growth import faster_than_linear
+from growth import find_superlinear_size
 from lab_driver import CHROMIUM
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from places import DATA, REPOSITORY
@@ -19,7 +19,7 @@ from printing import (
     axe_in_both_themes,
     find_overflowing_elements,
     find_split_words,
-    opened,
+    open_in_browser,
     page_count,
     pdf_text,
     words_in,
@@ -29,7 +29,7 @@ from topologies import edge, front_end, plan
 
 import lyncnb as ln
 from lyncnb.base.shown.browser_print import find_chromium
-from lyncnb.base.shown.tables import count_of
+from lyncnb.base.shown.tables import format_count
 from lyncnb.errors import NotebookError, OutputError
 from lyncnb.jupyter import shared_page
 from lyncnb.jupyter.notebook_files import read_notebook, write_notebook
@@ -218,7 +218,7 @@ def test_twice_the_text_takes_at_most_thrice_the_time(kind):
         return lambda: render_notebook(notebook, title="Plan")
 
     make(1)()  # The first call imports the modules of nbconvert.
-    assert faster_than_linear(make, size=1_000, most=16_000) is None
+    assert find_superlinear_size(make, size=1_000, most=16_000) is None
 
 
 def test_a_page_has_contents_and_collapsed_code():
@@ -309,7 +309,7 @@ def test_the_plan_is_on_the_first_page_with_author_and_date(tmp_path, monkeypatc
         "The plan</a>",
         "At first.",
         'id="The-plan"',
-        f"<p>{count_of(len(planned.certificates), 'certificate')} for 1 server; findings: ",
+        f"<p>{format_count(len(planned.certificates), 'certificate')} for 1 server; findings: ",
         "certificates for Lync Server 2013</caption>",
         'id="The-editor"',
         'id="Certificates"',
@@ -446,12 +446,12 @@ def test_a_page_needs_no_scripts_and_no_network(name, chromium, tmp_path):
     context.close()
     assert [url for url in urls if not url.startswith("data:")] == [path.as_uri()]
     assert messages == []
-    with opened(chromium, path, scripts=True) as page:
+    with open_in_browser(chromium, path, scripts=True) as page:
         assert axe_in_both_themes(page) == []
         assert find_overflowing_elements(page) == []
         assert find_split_words(page) == []
     across = 297 - 2 * 10  # The width of the text area of a landscape sheet, in millimeters.
-    with opened(chromium, path, scripts=True, width=int(across / 25.4 * 96)) as page:
+    with open_in_browser(chromium, path, scripts=True, width=int(across / 25.4 * 96)) as page:
         page.emulate_media(media="print")
         assert find_overflowing_elements(page) == []
         assert find_split_words(page) == []
@@ -468,7 +468,7 @@ def test_all_columns_are_printed(tmp_path, monkeypatch):
     result = share_notebook(path, pdf=True)
     text = pdf_text(result.pdf)
     for number in range(23):
-        assert f"cell3x{number}.contoso.com" in text, count_of(number, "column")
+        assert f"cell3x{number}.contoso.com" in text, format_count(number, "column")
     assert page_count(result.pdf) <= 8
     assert {entry.name for entry in tmp_path.iterdir()} == {"plan.ipynb", "plan.html", "plan.pdf"}
 

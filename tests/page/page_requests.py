@@ -46,7 +46,7 @@ class RefusedByPage(Exception):
     """The error that the planner page shows instead of creating an archive."""
 
 
-def make(plan: CertificatePlan, *, passphrase: str = PASSPHRASE, **arguments: Any) -> Made:
+def make_archive(plan: CertificatePlan, *, passphrase: str = PASSPHRASE, **arguments: Any) -> Made:
     """Create the archive with the requests of a plan in the same way as the planner page."""
     arguments = {"findings": (), **arguments}
     with tempfile.TemporaryDirectory() as folder:

@@ -20,8 +20,17 @@ from pathlib import Path
 
 import pytest
 from cas.python_ca import PythonCa, pem
-from folders import P256, PASSPHRASE, TODAY, answer_all, make_plan, plan_of, planned, write
-from page.page_requests import NOW, RefusedByPage, find_problems, make
+from folders import (
+    P256,
+    PASSPHRASE,
+    TODAY,
+    issue_all,
+    make_plan,
+    plan_of,
+    planned_certificate,
+    write,
+)
+from page.page_requests import NOW, RefusedByPage, find_problems, make_archive
 from places import DATA
 from random_plans import random_plan
 from shell_kit import make_shell
@@ -50,13 +59,13 @@ PLANS = int(os.environ.get("LYNCNB_PAGE_PLANS", "3"))
 # A plan with every type of key and hash, every field of a subject, and characters of several
 # alphabets.
 KINDS = plan_of(
-    planned("a.contoso.com", *(f"n{number}.contoso.com" for number in range(40)), bits=2048),
-    planned("b.contoso.com", "*.contoso.com", bits=4096, hash="sha512", country="TW"),
-    planned("c.contoso.com", bits=3072, hash="sha384", usages=("serverAuth", "clientAuth")),
-    planned("d.contoso.com", algorithm="ECDSA", bits=256, organization="Contoso, Ltd \"+\" 株式会社"),
-    planned("e.contoso.com", algorithm="ECDSA", bits=384, hash="sha384", locality="Zürich"),
-    planned("f.contoso.com", algorithm="ECDSA", bits=521, hash="sha512", state="Ελλάδα"),
-    planned(
+    planned_certificate("a.contoso.com", *(f"n{number}.contoso.com" for number in range(40)), bits=2048),
+    planned_certificate("b.contoso.com", "*.contoso.com", bits=4096, hash="sha512", country="TW"),
+    planned_certificate("c.contoso.com", bits=3072, hash="sha384", usages=("serverAuth", "clientAuth")),
+    planned_certificate("d.contoso.com", algorithm="ECDSA", bits=256, organization="Contoso, Ltd \"+\" 株式会社"),
+    planned_certificate("e.contoso.com", algorithm="ECDSA", bits=384, hash="sha384", locality="Zürich"),
+    planned_certificate("f.contoso.com", algorithm="ECDSA", bits=521, hash="sha512", state="Ελλάδα"),
+    planned_certificate(
         *("g.contoso.com", "xn--55q8nz3c.contoso.com"),
         algorithm="ECDSA",
         organization="O" * 64,
@@ -126,7 +135,7 @@ def test_requests_match_those_of_python(tmp_path, name):
     ECDSA signatures are random, so in these requests only the signed content is the same.
     """
     plan = KINDS if name == "kinds" else sample(name, **RSA if name == "contoso.csv" else {})
-    folder = make(plan).unpack(tmp_path)
+    folder = make_archive(plan).unpack(tmp_path)
     check_requests(folder, plan)
     assert folder_status(folder, today=TODAY).problems == ()
 
@@ -137,7 +146,7 @@ def test_the_folder_matches_that_of_the_command(tmp_path):
     """
     plan = sample("contoso.csv")
     findings = ln.check_plan(plan, on=TODAY)
-    folder = make(plan, findings=findings, accept=ACCEPT).unpack(tmp_path)
+    folder = make_archive(plan, findings=findings, accept=ACCEPT).unpack(tmp_path)
     expected = write(plan, tmp_path / "expected", findings=findings, accept=ACCEPT).folder
     names = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
     others = {path.relative_to(expected) for path in expected.rglob("*") if path.is_file()}
@@ -177,7 +186,7 @@ def test_the_next_run_keeps_every_request_and_changes_nothing(tmp_path):
     """
     plan = sample("contoso.csv")
     findings = ln.check_plan(plan, on=TODAY)
-    folder = make(plan, findings=findings, accept=ACCEPT).unpack(tmp_path)
+    folder = make_archive(plan, findings=findings, accept=ACCEPT).unpack(tmp_path)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     bundle = write(plan, folder, findings=findings, accept=ACCEPT)
     assert bundle.counts() == {"kept": len(plan.certificates)}
@@ -187,8 +196,8 @@ def test_the_next_run_keeps_every_request_and_changes_nothing(tmp_path):
 
 def test_a_wrong_passphrase_is_rejected(tmp_path):
     """The command rejects a wrong passphrase before it changes anything in the folder."""
-    plan = plan_of(planned("a.contoso.com", algorithm="ECDSA"))
-    folder = make(plan).unpack(tmp_path)
+    plan = plan_of(planned_certificate("a.contoso.com", algorithm="ECDSA"))
+    folder = make_archive(plan).unpack(tmp_path)
     with pytest.raises(PassphraseError, match="does not match this key"):
         write(plan, folder, passphrase="another long passphrase")
 
@@ -197,8 +206,10 @@ def test_a_key_is_bound_to_its_request(tmp_path):
     """If two requests in a folder were exchanged, the command detects the exchange, even if the
     hashes in the manifest were exchanged too.
     """
-    plan = plan_of(*(planned(f"{name}.contoso.com", algorithm="ECDSA") for name in "ab"))
-    folder = make(plan).unpack(tmp_path)
+    plan = plan_of(
+        *(planned_certificate(f"{name}.contoso.com", algorithm="ECDSA") for name in "ab")
+    )
+    folder = make_archive(plan).unpack(tmp_path)
     manifest = read_manifest(folder)
     first, second = manifest.requests
     for path, other in zip(first.files, second.files, strict=True):
@@ -219,7 +230,9 @@ def test_a_key_is_bound_to_its_request(tmp_path):
 
 def test_no_secret_is_sent_to_the_worker(tmp_path):
     """The page sends its web worker two hashes for each request, and no passphrase or key."""
-    result = make(plan_of(*(planned(f"{name}.contoso.com", algorithm="ECDSA") for name in "abc")))
+    result = make_archive(
+        plan_of(*(planned_certificate(f"{name}.contoso.com", algorithm="ECDSA") for name in "abc"))
+    )
     kinds = [tuple(message) for message in result.messages]
     assert kinds == [("done", "total")] * 3 + [("hashes",), ("size",)]
     hashes = result.messages[-2]["hashes"]
@@ -237,8 +250,10 @@ def test_the_archive_is_uncompressed_and_private():
     """The entries of the archive have a fixed order, no compression, and file modes that allow
     access only to the owner.
     """
-    plan = plan_of(*(planned(f"{name}.contoso.com", algorithm="ECDSA") for name in "ab"))
-    archive = zipfile.ZipFile(io.BytesIO(make(plan).archive))
+    plan = plan_of(
+        *(planned_certificate(f"{name}.contoso.com", algorithm="ECDSA") for name in "ab")
+    )
+    archive = zipfile.ZipFile(io.BytesIO(make_archive(plan).archive))
     assert archive.testzip() is None
     entries = archive.infolist()
     assert {entry.external_attr >> 16 for entry in entries} == {0o40700, 0o100600}
@@ -258,7 +273,7 @@ def test_the_archive_is_uncompressed_and_private():
 @pytest.fixture(scope="module")
 def archive() -> bytes:
     """Return the archive with the requests of a small plan."""
-    return make(ln.plan_certificates(_small(), ln.load_rules()), findings=()).archive
+    return make_archive(ln.plan_certificates(_small(), ln.load_rules()), findings=()).archive
 
 
 def _small() -> ln.Topology:
@@ -304,10 +319,13 @@ def test_commands_accept_an_unpacked_folder(shell, archive, program, command):
 
 def test_a_pfx_package_is_created_from_a_key_of_the_page(tmp_path):
     """A PFX package can be created from the issued certificate and the key that the page created."""
-    plan = plan_of(planned("a.contoso.com"), planned("b.contoso.com", algorithm="ECDSA"))
-    folder = make(plan).unpack(tmp_path)
+    plan = plan_of(
+        planned_certificate("a.contoso.com"),
+        planned_certificate("b.contoso.com", algorithm="ECDSA"),
+    )
+    folder = make_archive(plan).unpack(tmp_path)
     ca = PythonCa()
-    answers = answer_all(open_requests(folder), ca)
+    answers = issue_all(open_requests(folder), ca)
     answer_folder = tmp_path / "answers"
     answer_folder.mkdir()
     (answer_folder / "answers.pem").write_bytes(pem(*answers.values(), *ca.chain))
@@ -327,10 +345,10 @@ def test_random_plans(tmp_path, seed):
     nameless = [certificate for certificate in certificates if not certificate.subject.common_name]
     if nameless:
         with pytest.raises(PlanError, match="the request has no common name"):
-            make(replace(plan, certificates=certificates))
+            make_archive(replace(plan, certificates=certificates))
     certificates = tuple(certificate for certificate in certificates if certificate not in nameless)
     plan = replace(plan, certificates=certificates)
-    folder = make(plan).unpack(tmp_path)
+    folder = make_archive(plan).unpack(tmp_path)
     check_requests(folder, plan)
     assert write(plan, folder).counts() == {"kept": len(certificates)}
 
@@ -369,9 +387,9 @@ def test_a_weak_passphrase_makes_no_key():
     """If a passphrase is weak, the page creates no key, and the message does not contain the
     passphrase.
     """
-    plan = plan_of(planned("a.contoso.com", algorithm="ECDSA"))
+    plan = plan_of(planned_certificate("a.contoso.com", algorithm="ECDSA"))
     with pytest.raises(RefusedByPage, match="^the passphrase is too easy to guess") as refused:
-        make(plan, passphrase="contosocontoso")
+        make_archive(plan, passphrase="contosocontoso")
     assert "contosocontoso" not in str(refused.value)
 
 

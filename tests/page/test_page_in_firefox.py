@@ -40,7 +40,7 @@ def test_documents_and_start_in_firefox(contoso, tmp_path):
             name = (
                 f"{table.stem}-plan{kind}" if kind.startswith(".") else f"{table.stem}-{kind}.svg"
             )
-            assert firefox.downloaded(name) == data, kind
+            assert firefox.wait_for_download(name) == data, kind
         assert firefox.js("return [localStorage.length, document.cookie]") == [0, ""]
         firefox.js("for (const tab of document.querySelectorAll('[role=tab]')) tab.click();")
         assert firefox.js("return document.getElementById('page-problem').textContent") == ""

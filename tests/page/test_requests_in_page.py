@@ -62,7 +62,7 @@ def planner(built_page, shell, open_page, request):
 
 
 def press(planner, first: str, repetition: str) -> None:
-    """Enter the passphrase and its repetition, and click the button."""
+    """Enter the passphrase and its repetition, and click the button that creates the requests."""
     planner.page.get_by_label("Passphrase", exact=True).fill(first)
     planner.page.get_by_label("Repeat the passphrase").fill(repetition)
     planner.page.get_by_role("button", name="Create requests").click()

@@ -67,7 +67,7 @@ def test_pkcs7_certificates_equal_those_of_pyca():
     assert list(list_certificates(data)) == expected
 
 
-def indefinite(data: bytes) -> bytes:
+def encode_indefinite_length(data: bytes) -> bytes:
     """Encode the length of the outermost element in the indefinite form (BER)."""
     octets = data[1] & 0x7F if data[1] & 0x80 else 0
     return data[:1] + b"\x80" + data[2 + octets :] + b"\0\0"
@@ -76,7 +76,7 @@ def indefinite(data: bytes) -> bytes:
 def test_ber_message():
     """A PKCS #7 message with an indefinite length, which some old CAs write, can be read."""
     certificate = PythonCa().issuing
-    message = indefinite(p7b(certificate))
+    message = encode_indefinite_length(p7b(certificate))
     assert [kind for kind, _ in read_objects(message)] == [Kind.SIGNED_DATA]
     assert list_certificates(message) == (der(certificate),)
 

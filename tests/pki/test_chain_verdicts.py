@@ -55,7 +55,7 @@ class Made:
     key: object
 
 
-def make(issuer: Made | None, number: int, values: dict) -> Made:
+def make_certificate(issuer: Made | None, number: int, values: dict) -> Made:
     """Create one certificate that differs from a valid one only in `values`."""
     values = {"key": "p256", "begins": -_DAY, "ends": 300 * _DAY, "serial": None, **values}
     keys = _keys(values["key"])
@@ -123,11 +123,17 @@ def chain(*, leaf=None, root=None, depth=1, every=None, **levels) -> list[x509.C
     ``ca1`` changes the CA below the root, ``every`` changes each CA.
     """
     common = {**_CA, **(every or {})}
-    pairs = [make(None, 0, {"subject": "Root", "ends": 3000 * _DAY, **common, **(root or {})})]
+    pairs = [
+        make_certificate(
+            None, 0, {"subject": "Root", "ends": 3000 * _DAY, **common, **(root or {})}
+        )
+    ]
     for level in range(1, depth + 1):
         changes = {"subject": f"CA {level}", "ends": 2000 * _DAY, **common}
-        pairs.append(make(pairs[-1], level, {**changes, **levels.get(f"ca{level}", {})}))
-    pairs.append(make(pairs[-1], depth + 1, {**_LEAF, **(leaf or {})}))
+        pairs.append(
+            make_certificate(pairs[-1], level, {**changes, **levels.get(f"ca{level}", {})})
+        )
+    pairs.append(make_certificate(pairs[-1], depth + 1, {**_LEAF, **(leaf or {})}))
     return [pair.certificate for pair in reversed(pairs)]
 
 
@@ -303,7 +309,7 @@ def find_codes(certificates: list[x509.Certificate]) -> list[str]:
     return [finding.code for finding in evaluate(evidence, evaluated_at=_NOW).findings]
 
 
-def test_at_least_hundred_chains_are_evaluated():
+def test_at_least_one_hundred_chains_are_evaluated():
     """The tests evaluate at least one hundred certificate chains."""
     assert len(GOOD) + len(BAD) + len(INCOMPLETE) >= 100
 

@@ -11,7 +11,7 @@ import cryptography_vectors
 import pytest
 from asn1crypto import csr as structures
 from asn1crypto import pem
-from folders import planned
+from folders import planned_certificate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -64,7 +64,8 @@ def test_a_request_contains_subject_names_and_usages(rsa_key):
     Only the key usage is critical.
     """
     request = build_request(
-        build_request_content(planned(*NAMES, usages=("serverAuth", "clientAuth"))), rsa_key
+        build_request_content(planned_certificate(*NAMES, usages=("serverAuth", "clientAuth"))),
+        rsa_key,
     )
     # The library asn1crypto shows the Unicode form of an A-label.
     assert extensions(request.der) == {
@@ -78,7 +79,7 @@ def test_the_subject_begins_with_the_country(rsa_key):
     """In a CSR, the subject is encoded from C to CN (X.501), so its text in the RFC 4514 form
     begins with the CN.
     """
-    certificate = planned(*NAMES, **SUBJECT)
+    certificate = planned_certificate(*NAMES, **SUBJECT)
     subject = structure(build_request(build_request_content(certificate), rsa_key).der)["subject"]
     assert list(subject.native.items()) == [
         ("country_name", "TW"),
@@ -94,21 +95,23 @@ def test_the_subject_begins_with_the_country(rsa_key):
 
 def test_without_names_there_is_no_san(rsa_key):
     """If no alternative names are planned, the CSR does not have the subjectAltName extension."""
-    request = build_request(build_request_content(planned()), rsa_key)
+    request = build_request(build_request_content(planned_certificate()), rsa_key)
     assert sorted(extensions(request.der)) == ["extended_key_usage", "key_usage"]
     assert request.content.names == ()
 
 
 def test_without_usages_there_is_no_eku(rsa_key):
     """If no extended key usages are planned, the CSR does not have this extension."""
-    request = build_request(build_request_content(planned("a.contoso.com", usages=())), rsa_key)
+    request = build_request(
+        build_request_content(planned_certificate("a.contoso.com", usages=())), rsa_key
+    )
     assert sorted(extensions(request.der)) == ["key_usage", "subject_alt_name"]
 
 
 def test_an_ecdsa_request_only_signs(ec_key):
     """The key usage in a CSR with an ECDSA key is only digitalSignature (RFC 8813 section 3)."""
     request = build_request(
-        build_request_content(planned("a.contoso.com", algorithm="ECDSA")), ec_key
+        build_request_content(planned_certificate("a.contoso.com", algorithm="ECDSA")), ec_key
     )
     assert extensions(request.der)["key_usage"] == (True, {"digital_signature"})
 
@@ -123,7 +126,10 @@ def test_the_signature_is_pkcs1_or_ecdsa_with_the_planned_hash(rsa_key, ec_key, 
         (ec_key, "ECDSA", f"{hash}_ecdsa"),
     ):
         request = build_request(
-            build_request_content(planned("a.contoso.com", algorithm=algorithm, hash=hash)), key
+            build_request_content(
+                planned_certificate("a.contoso.com", algorithm=algorithm, hash=hash)
+            ),
+            key,
         )
         identifier = structures.CertificationRequest.load(request.der)["signature_algorithm"]
         assert identifier["algorithm"].native == kind
@@ -135,7 +141,7 @@ def test_a_request_has_no_attributes_of_microsofts_tools(rsa_key):
     """The only attribute of a CSR is the extension request. A CSR contains no OS version, CSP,
     client information or template.
     """
-    request = build_request(build_request_content(planned(*NAMES, **SUBJECT)), rsa_key)
+    request = build_request(build_request_content(planned_certificate(*NAMES, **SUBJECT)), rsa_key)
     # The OID 1.3.6.1.4.1.311 belongs to Microsoft.
     assert b"\x2b\x06\x01\x04\x01\x82\x37" not in request.der
 
@@ -144,7 +150,7 @@ def test_the_digests_are_over_der(rsa_key):
     """The digest of a CSR is calculated from its DER encoding, so it does not depend on line
     endings.
     """
-    request = build_request(build_request_content(planned(*NAMES)), rsa_key)
+    request = build_request(build_request_content(planned_certificate(*NAMES)), rsa_key)
     reread = parse_request(request.pem.replace(b"\n", b"\r\n"))
     assert request.csr_sha256 == hashlib.sha256(request.der).hexdigest() == reread.csr_sha256
     assert request.spki_sha256 == keys.compute_spki_sha256(rsa_key) == reread.spki_sha256
@@ -156,7 +162,7 @@ label = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 host = st.builds(lambda *labels: ".".join([*labels, "contoso", "com"]), label, label)
 text = st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn"]), max_size=64)
 plans = st.builds(
-    lambda first, rest, wild, **fields: planned(
+    lambda first, rest, wild, **fields: planned_certificate(
         *dict.fromkeys([first, *rest, *(f"*.{name}" for name in wild)]), **fields
     ),
     host.filter(lambda name: "--" not in name),
@@ -206,9 +212,9 @@ def test_differences_show_the_value_of_the_request_first(rsa_key):
     A plus sign marks names that only the plan contains.
     """
     request = build_request(
-        build_request_content(planned("sip.contoso.com", "sip.fabrikam.com")), rsa_key
+        build_request_content(planned_certificate("sip.contoso.com", "sip.fabrikam.com")), rsa_key
     )
-    plan = planned("sip.contoso.com", "lyncdiscover.contoso.com", hash="sha384")
+    plan = planned_certificate("sip.contoso.com", "lyncdiscover.contoso.com", hash="sha384")
     assert list_content_differences(request.content, build_request_content(plan)) == (
         "san: + lyncdiscover.contoso.com, - sip.fabrikam.com",
         "hash: sha256 -> sha384",
@@ -219,13 +225,16 @@ def test_differences_show_the_value_of_the_request_first(rsa_key):
     ("certificate", "message"),
     [
         (
-            planned("a.contoso.com", bits=4096),
+            planned_certificate("a.contoso.com", bits=4096),
             "the key is RSA 2048, but the plan specifies RSA 4096",
         ),
-        (planned("a.contoso.com", algorithm="ECDSA"), "the plan specifies ECDSA 256"),
-        (planned("a.contoso.com", hash="sha1"), "cannot be signed with sha1"),
-        (planned("a.contoso.com", common_name=""), "has no common name"),
-        (planned(common_name=f"{'a' * 60}.contoso.com"), "cannot create a request for 'aaaa"),
+        (planned_certificate("a.contoso.com", algorithm="ECDSA"), "the plan specifies ECDSA 256"),
+        (planned_certificate("a.contoso.com", hash="sha1"), "cannot be signed with sha1"),
+        (planned_certificate("a.contoso.com", common_name=""), "has no common name"),
+        (
+            planned_certificate(common_name=f"{'a' * 60}.contoso.com"),
+            "cannot create a request for 'aaaa",
+        ),
     ],
 )
 def test_requests_that_cannot_be_created(rsa_key, certificate, message):
@@ -267,7 +276,8 @@ def test_a_good_sha1_request_is_not_called_tampered():
     request = parse_request((REQUESTS / "san_rsa_sha1.pem").read_bytes())
     assert request.has_valid_signature() is True
     differences = list_content_differences(
-        request.content, build_request_content(planned("cryptography.io", "sub.cryptography.io"))
+        request.content,
+        build_request_content(planned_certificate("cryptography.io", "sub.cryptography.io")),
     )
     assert "hash: sha1 -> sha256" in differences
     assert not [line for line in differences if line.startswith("san")]
@@ -313,7 +323,9 @@ def test_a_changed_byte_is_noticed(rsa_key, part):
     """If a letter of a name or a bit of the signature is changed, the signature of the CSR is
     invalid.
     """
-    der = bytearray(build_request(build_request_content(planned("sip.contoso.com")), rsa_key).der)
+    der = bytearray(
+        build_request(build_request_content(planned_certificate("sip.contoso.com")), rsa_key).der
+    )
     positions = {
         "subject": der.index(b"sip.contoso.com"),
         "san": der.rindex(b"sip.contoso.com"),
@@ -351,7 +363,7 @@ def test_files_that_are_not_requests_are_rejected(data):
 
 def test_a_request_has_at_most_a_mebibyte(rsa_key):
     """A CSR file can have at most one mebibyte, including any text before the PEM block."""
-    pem = build_request(build_request_content(planned("sip.contoso.com")), rsa_key).pem
+    pem = build_request(build_request_content(planned_certificate("sip.contoso.com")), rsa_key).pem
     room = (1 << 20) - len(pem) - 1
     assert parse_request(b"#" * room + b"\n" + pem).has_valid_signature() is True
     with pytest.raises(BundleError, match="longer than 1048576 bytes"):
@@ -362,7 +374,7 @@ def test_bytes_after_the_request_are_refused(rsa_key):
     """If there are bytes after the CSR, the file is rejected, because some programs could ignore
     them.
     """
-    der = build_request(build_request_content(planned("a.contoso.com")), rsa_key).der
+    der = build_request(build_request_content(planned_certificate("a.contoso.com")), rsa_key).der
     with pytest.raises(BundleError, match="not a readable certification request"):
         parse_request(der + b"\x05\x00")
 
@@ -371,7 +383,7 @@ def test_a_new_request_that_differs_from_the_plan_is_rejected(ec_key):
     """If the content of a new CSR differs from the plan, even if only the order differs, the CSR is
     rejected before it is used.
     """
-    content = build_request_content(planned("a.contoso.com", algorithm="ECDSA"))
+    content = build_request_content(planned_certificate("a.contoso.com", algorithm="ECDSA"))
     usages = ("keyAgreement", "digitalSignature")  # Key usages in a CSR have no order.
     with pytest.raises(PlanError, match="the new request differs from the plan: key usage"):
         build_request(dataclasses.replace(content, key_usage=usages), ec_key)
@@ -379,7 +391,7 @@ def test_a_new_request_that_differs_from_the_plan_is_rejected(ec_key):
 
 def test_a_new_request_with_another_key_is_rejected(ec_key):
     """lyncnb rejects a new CSR if its public key or its signature does not match the private key."""
-    content = build_request_content(planned("a.contoso.com", algorithm="ECDSA"))
+    content = build_request_content(planned_certificate("a.contoso.com", algorithm="ECDSA"))
     request = build_request(content, ec_key)
     with pytest.raises(PlanError, match="does not belong to the new key"):
         csr._verify_request(request, content, keys.generate_key(content.key))

@@ -6,7 +6,7 @@ import dataclasses
 import pickle
 
 import pytest
-from folders import planned
+from folders import planned_certificate
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +15,7 @@ from lyncnb.plan.model import build_request_content
 
 NAMES = ("pool.contoso.com", "sip.contoso.com", "sip.fabrikam.com")
 SUBJECT = {"organization": "Contoso", "locality": "Taipei", "country": "TW"}
-OLD = build_request_content(planned(*NAMES, **SUBJECT))
+OLD = build_request_content(planned_certificate(*NAMES, **SUBJECT))
 
 
 def test_content_has_the_fields_of_a_csr():
@@ -33,7 +33,7 @@ def test_content_has_the_fields_of_a_csr():
 
 def test_an_ecdsa_key_only_signs():
     """An elliptic curve key does not have the usage keyEncipherment (RFC 8813 section 3)."""
-    content = build_request_content(planned("a.contoso.com", algorithm="ECDSA"))
+    content = build_request_content(planned_certificate("a.contoso.com", algorithm="ECDSA"))
     assert content.key_usage == ("digitalSignature",)
 
 

@@ -68,7 +68,7 @@ def salt(pem: bytes) -> bytes:
     return function["parameters"]["salt"].native
 
 
-def same(key: keys.PrivateKey, other: keys.PrivateKey) -> bool:
+def are_same_keys(key: keys.PrivateKey, other: keys.PrivateKey) -> bool:
     """Return whether two private keys consist of the same numbers."""
     return key.private_numbers() == other.private_numbers()
 
@@ -113,7 +113,7 @@ def test_files_of_a_run_share_the_salt_but_not_the_iv(rsa_key, cipher):
 def test_a_key_can_be_decrypted_with_the_passphrase(cipher, bits):
     """A key can be decrypted by another cipher that has the same passphrase."""
     key = keys.generate_key(KeyParameters(algorithm=bits[0], bits=bits[1]))
-    assert same(FolderCipher(WORDS).decrypt(cipher.encrypt(key)), key)
+    assert are_same_keys(FolderCipher(WORDS).decrypt(cipher.encrypt(key)), key)
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=12, max_size=60))
@@ -121,7 +121,7 @@ def test_any_passphrase_is_read_the_same_by_pyca(ec_key, text):
     """With any passphrase, encoded as UTF-8, pyca can decrypt the key file."""
     pem = FolderCipher(text, rounds=1).encrypt(ec_key)
     loaded = serialization.load_pem_private_key(pem, text.encode())
-    assert same(loaded, ec_key)
+    assert are_same_keys(loaded, ec_key)
 
 
 @pytest.mark.tools
@@ -132,7 +132,7 @@ def test_openssl_reads_what_we_write(rsa_key, ec_key, cipher):
         for command in ("pkey", "pkcs8"):
             der = openssl(command, "-passin", "env:PASS", "-outform", "DER", data=pem)
             loaded = serialization.load_der_private_key(der, None)
-            assert same(loaded, key)
+            assert are_same_keys(loaded, key)
 
 
 @pytest.mark.tools
@@ -147,7 +147,7 @@ def test_we_read_what_openssl_writes(ec_key, scheme, prf):
         *("-iter", "1234", "-passout", "env:PASS"),
         data=keys.to_pkcs8(ec_key),
     )
-    assert same(FolderCipher(WORDS).decrypt(encrypted_key), ec_key)
+    assert are_same_keys(FolderCipher(WORDS).decrypt(encrypted_key), ec_key)
 
 
 @pytest.mark.tools
@@ -170,7 +170,7 @@ def test_a_wrong_passphrase_is_reported(rsa_key, cipher):
             wrong.decrypt(cipher.encrypt(rsa_key), name="keys/a.key")
 
 
-def damaged(pem: bytes) -> bytes:
+def damage_key(pem: bytes) -> bytes:
     """Change the padding of an encrypted key, so that the key cannot be decrypted with any
     passphrase.
     """
@@ -194,7 +194,7 @@ def test_a_damaged_key_is_distinguished_from_a_wrong_passphrase(cipher, paramete
     damaged.
     """
     key = keys.generate_key(KeyParameters(algorithm=parameters[0], bits=parameters[1]))
-    good, bad = cipher.encrypt(key), damaged(cipher.encrypt(key))
+    good, bad = cipher.encrypt(key), damage_key(cipher.encrypt(key))
     reader = FolderCipher(WORDS)
     with pytest.raises(PassphraseError, match="or the file is damaged"):
         reader.decrypt(bad)
@@ -221,7 +221,7 @@ def test_any_changed_byte_is_detected(ec_key, cipher):
             key = reader.decrypt(bytes(changed))
         except BundleError:
             continue
-        assert same(key, ec_key)
+        assert are_same_keys(key, ec_key)
 
 
 NOT_OURS = {
@@ -326,7 +326,7 @@ def test_files_that_are_not_pem_are_rejected(cipher, pem):
 def test_line_ends_do_not_matter(ec_key, cipher):
     """A key file with Windows line endings can be read."""
     pem = cipher.encrypt(ec_key)
-    assert same(cipher.decrypt(pem.replace(b"\n", b"\r\n")), ec_key)
+    assert are_same_keys(cipher.decrypt(pem.replace(b"\n", b"\r\n")), ec_key)
 
 
 def test_a_cipher_does_not_show_the_passphrase(cipher):
@@ -343,7 +343,7 @@ def test_a_worker_encrypts_keys_for_the_folder(ec_key, cipher):
     passphrase.
     """
     worker = Encryptor(*tuple(cipher.encryptor))
-    assert same(FolderCipher(WORDS).decrypt(worker.encrypt(ec_key)), ec_key)
+    assert are_same_keys(FolderCipher(WORDS).decrypt(worker.encrypt(ec_key)), ec_key)
     assert WORDS.encode() not in b"".join(worker)
 
 

@@ -19,7 +19,7 @@ CODE = "public-certificate-required"
 LAST = date(2027, 1, 31)
 
 
-def order_of(plan, on, **accept):
+def request_data(plan, on, **accept):
     """Return the data for writing a request folder, with the findings for a given date."""
     findings = check_plan(plan, on=on)
     return make_order(plan, findings=findings, accept=accept, renew=(), reason="", now="")
@@ -35,12 +35,12 @@ def test_an_acceptance_ends_after_its_last_date():
     day.
     """
     plan = plan_with_internal_edge(accepted={CODE: "a lab"}, accepted_until={CODE: LAST})
-    order = order_of(plan, LAST)
+    order = request_data(plan, LAST)
     assert [(a.code, a.reason) for a in order.accepted] == [(CODE, "a lab (until 2027-01-31)")]
     reasons = {f.code: f.accepted for f in order.reported_findings}
     assert reasons[CODE] == "a lab (until 2027-01-31)"
     with pytest.raises(PlanRejected):
-        order_of(plan, date(2027, 2, 1))
+        request_data(plan, date(2027, 2, 1))
     messages = [f.message for f in check_plan(plan, on=date(2027, 2, 1))]
     assert f"the acceptance of the finding {CODE} expired on 2027-01-31" in messages
 
@@ -67,18 +67,18 @@ def test_accepted_finding_applies_only_to_named_certificates():
     narrowed = plan_with_internal_edge(
         accepted={CODE: "a lab"}, accepted_for={CODE: (certificate_id[:12],)}
     )
-    assert order_of(narrowed, LAST).accepted[0].reason == f"a lab (for {certificate_id[:12]})"
+    assert request_data(narrowed, LAST).accepted[0].reason == f"a lab (for {certificate_id[:12]})"
     elsewhere = plan_with_internal_edge(
         accepted={CODE: "a lab"}, accepted_for={CODE: ("FrontEnd-",)}
     )
     with pytest.raises(PlanRejected):
-        order_of(elsewhere, LAST)
+        request_data(elsewhere, LAST)
     assert (
         f'the finding {CODE} is accepted only for IDs that begin with "FrontEnd-", but it applies to '
         "a different ID" in [f.message for f in check_plan(elsewhere, on=LAST)]
     )
     # An acceptance on the command line applies to all objects, but only in this run.
-    assert order_of(elsewhere, LAST, **{CODE: "today"}).accepted[0].reason == "today"
+    assert request_data(elsewhere, LAST, **{CODE: "today"}).accepted[0].reason == "today"
 
 
 def test_accepted_findings_that_no_longer_exist_are_notices():

@@ -14,7 +14,7 @@ TAIPEI = "Taipei,contoso.com,https://meet.contoso.com,https://dialin.contoso.com
 TOKYO = "Tokyo,,https://meet-tokyo.contoso.com,https://dialin-tokyo.contoso.com,web2.contoso.com"
 
 
-def paired(backup="", other=""):
+def plan_with_paired_pools(backup="", other=""):
     """Return the plan of two pools in two sites, and of a reverse proxy in the first site."""
     rows = [
         f"fe01.contoso.com,FrontEnd,pool1.contoso.com,{TAIPEI},{backup}",
@@ -37,12 +37,12 @@ def test_a_backup_pool_adds_its_hosts_to_pool_and_proxy():
     """If a pool has a backup pool, its certificates and the reverse proxy's certificate contain the
     simple URL hosts of the backup pool.
     """
-    before, after = paired(), paired("pool2.contoso.com")
+    before, after = plan_with_paired_pools(), plan_with_paired_pools("pool2.contoso.com")
     added_names = {"meet-tokyo.contoso.com", "dialin-tokyo.contoso.com"}
     for server in ("fe01.contoso.com", "rp01.contoso.com"):
         assert names(after, server) - names(before, server) == added_names
     assert names(after, "fe02.contoso.com") == names(before, "fe02.contoso.com")
-    both = paired("pool2.contoso.com", "pool1.contoso.com")
+    both = plan_with_paired_pools("pool2.contoso.com", "pool1.contoso.com")
     assert {"meet.contoso.com", "dialin.contoso.com"} <= names(both, "fe02.contoso.com")
 
 
@@ -50,7 +50,7 @@ def test_names_change_with_the_backup_pool():
     """If a simple URL of the backup pool's site changes, replanning the changed pools has the same
     result as planning all pools.
     """
-    plan = paired("pool2.contoso.com")
+    plan = plan_with_paired_pools("pool2.contoso.com")
     index = next(n for n, row in enumerate(plan.topology.cells) if row[0] == "fe02.contoso.com")
     edited = plan.topology.with_cells({index: {"dialin_url": "https://call-tokyo.contoso.com"}})
     new_plan = plan_changed_topology(plan, edited)
@@ -64,7 +64,7 @@ def test_a_missing_backup_pool_is_an_error():
     backup pool.
     """
     for name in ("pool9.contoso.com", "pool1.contoso.com"):
-        severities = {f.code: f.severity for f in check_plan(paired(name))}
+        severities = {f.code: f.severity for f in check_plan(plan_with_paired_pools(name))}
         assert severities["backup-pool-unknown"] == "error"
 
 

@@ -194,7 +194,7 @@ def test_a_wildcard_of_the_table_is_last(wildcard):
     assert names[-1 - len(stars) :] == ["a.b.contoso.com", *stars]
 
 
-def test_wildcards_one_for_each_suffix_and_last():
+def test_one_wildcard_for_each_parent_domain_is_last():
     """If wildcards replace names, there is one wildcard for each parent domain, after all other
     names.
     """
@@ -285,7 +285,7 @@ def test_edge_external_names():
     assert reasons(planned, "sip.contoso.com", "AccessEdgeExternal") == ("access-edge", "sip-edge")
 
 
-def test_xmpp_host_names_are_a_choice():
+def test_xmpp_host_names_are_optional():
     """The external Edge certificate contains the names xmpp.<domain> only if the option
     xmpp_host_names is set.
     """
@@ -315,7 +315,7 @@ def test_av_authentication_can_have_a_separate_certificate(product):
 
 
 def test_edge_internal_has_no_alternative_names():
-    """The internal Edge certificate has no alternative names, except if extra names are specified."""
+    """The internal Edge certificate has no alternative names unless extra names are specified."""
     assert names(plan(edge(1), edge(2)), "Internal") == ()
     members = plan(edge(1), edge(2), options=PlanOptions(edge_member_names=True))
     assert names(members, "Internal") == (

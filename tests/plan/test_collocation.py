@@ -10,7 +10,7 @@ from datetime import date
 
 import pytest
 from good_deployment import plan_of
-from topology_documents import Cluster, published, topology_builder
+from topology_documents import Cluster, make_published_topology, topology_builder
 
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.plan.options import PlanOptions
@@ -67,7 +67,7 @@ SERVICES = ("Registrar", "EdgeServer", "MediationServer", "PersistentChat", "Ext
 SERVICES += ("WacService", "VideoInteropServer")
 
 
-@pytest.mark.parametrize("write", [topology_builder, published])
+@pytest.mark.parametrize("write", [topology_builder, make_published_topology])
 def test_no_document_gives_two_certificates_for_one_usage(write):
     """For each pair of services on one server in a topology document, the plan has at most one
     certificate for each usage.

@@ -115,7 +115,9 @@ def test_a_site_without_a_pool_connects_to_all_sites():
 
 
 def test_without_federation_no_partner_connects():
-    """If a connection requires a flag, lyncnb omits the connection for pools without this flag."""
+    """If an Edge pool has no federation, lyncnb lists no connection from federated partners, but
+    still lists the other external connections.
+    """
     ids = {item.rule.id for item in list_connections(plan(front_end(), edge(federation="no")))}
     assert "federation" not in ids
     assert "sip-from-outside" in ids
@@ -142,7 +144,7 @@ def test_a_wildcard_does_not_hide_the_names_that_are_used():
     assert not any(name.startswith("*.") for rule_names in names.values() for name in rule_names)
 
 
-def test_one_name_for_all_edge_services_has_other_ports():
+def test_edge_services_with_one_name_use_different_ports():
     """If the Edge services share one name, Access Edge uses port 5061 and Web Conferencing Edge
     port 444.
     """

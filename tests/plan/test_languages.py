@@ -20,7 +20,7 @@ from checks.test_check_plan import ALTERED_CASES, CASES, TABLE_CASES
 from docs_session import run_page
 from docx.oxml.ns import qn
 from folders import PASSPHRASE
-from good_deployment import EDGE, altered, plan_of, plan_of_case
+from good_deployment import EDGE, alter_certificates, plan_of, plan_of_case
 from panel_kit import PanelClient
 from places import DATA, REPOSITORY
 from random_plans import random_plan
@@ -73,7 +73,7 @@ NEVER = [
 ]
 
 
-def planned(lang):
+def plan_servers(lang):
     """Return a plan for `SERVERS` in the given language."""
     return plan(*SERVERS, options=PlanOptions(lang=lang))
 
@@ -84,7 +84,7 @@ def titles():
         yield from (role.title for role in load_rules(product).roles.values())
     yield from (role.title for role in list_topology_roles())
     yield from (column.title for column in list_topology_columns())
-    for sheet in workbook.list_sheets(build_summary(planned("en"), ())):
+    for sheet in workbook.list_sheets(build_summary(plan_servers("en"), ())):
         yield from (sheet.title, *sheet.columns)
     yield spellings.HEADING
     page = Path(formats.__file__).with_name("summary.html.j2").read_text("utf-8")
@@ -99,7 +99,9 @@ def test_every_heading_of_the_page_is_chinese():
 
     The heading of a certificate begins with its name.
     """
-    page = formats.write_plan_table(planned("zh-TW"), check_plan(planned("zh-TW")), ".html")
+    page = formats.write_plan_table(
+        plan_servers("zh-TW"), check_plan(plan_servers("zh-TW")), ".html"
+    )
     headings = re.findall(r"<(h[1-3]|th|figcaption)\b[^>]*>(.*?)</\1>", page.decode(), re.DOTALL)
     texts = [
         html.unescape(re.sub("<[^>]+>", "", text))
@@ -119,7 +121,7 @@ def test_columns_with_short_chinese_titles_are_narrower():
     """If the Chinese title of a column is short, the column is narrower, so that pool names have
     more space.
     """
-    topology, rules = planned("en").topology, load_rules("lync2013")
+    topology, rules = plan_servers("en").topology, load_rules("lync2013")
     least = {
         lang: {fact["name"]: fact["least"] for fact in describe_columns(topology, rules, lang)}
         for lang in LANGUAGES
@@ -134,7 +136,7 @@ def test_the_table_of_tasks_has_chinese_names():
     """The table of tasks has Chinese names for the planner, the approver, the CAs, the domain
     owners, and the server team.
     """
-    plan = planned("zh-TW")
+    plan = plan_servers("zh-TW")
     text = formats.write_plan_table(plan, check_plan(plan), ".md").decode()
     for name in ("規劃人員", "核准者", "網域擁有者", "內部 CA", "公用 CA", "伺服器小組"):
         assert f"| {name} |" in text
@@ -157,7 +159,7 @@ def test_digest_json_and_csv_do_not_depend_on_the_language():
     """Only titles depend on the language. The digest, the JSON document and the CSV file stay the
     same.
     """
-    english, other = planned("en"), planned("zh-TW")
+    english, other = plan_servers("en"), plan_servers("zh-TW")
     findings = check_plan(english)
     assert english.sha256 == other.sha256
     assert plan_json(english, findings) == plan_json(other, findings)
@@ -174,7 +176,7 @@ def test_digest_json_and_csv_do_not_depend_on_the_language():
 
 def test_the_page_and_the_tables_have_chinese_titles():
     """The page, Markdown, workbook, and Word document have translated headings, columns, and roles."""
-    plan = planned("zh-TW")
+    plan = plan_servers("zh-TW")
     findings = check_plan(plan)
     for suffix in (".html", ".md"):
         text = formats.write_plan_table(plan, findings, suffix).decode()
@@ -183,7 +185,10 @@ def test_the_page_and_the_tables_have_chinese_titles():
         assert "憑證要求" in text
     page = formats.write_plan_table(plan, findings, ".html").decode()
     assert '<html lang="zh-Hant-TW">' in page
-    assert '<html lang="en">' in formats.write_plan_table(planned("en"), findings, ".html").decode()
+    assert (
+        '<html lang="en">'
+        in formats.write_plan_table(plan_servers("en"), findings, ".html").decode()
+    )
     book = openpyxl.load_workbook(io.BytesIO(formats.write_plan_table(plan, findings, ".xlsx")))
     assert "憑證" in book.sheetnames
     assert "主體別名" in [cell.value for cell in book["憑證"][1]]
@@ -193,7 +198,7 @@ def test_each_task_refers_to_a_translated_heading():
     """In the table of tasks, the last column refers to a heading of the document in the same
     language.
     """
-    plan = planned("zh-TW")
+    plan = plan_servers("zh-TW")
     saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
     data = formats.write_plan_table(plan, check_plan(plan), ".docx", saved=saved)
     document = docx.Document(io.BytesIO(data))
@@ -207,10 +212,10 @@ def test_each_task_refers_to_a_translated_heading():
 
 def test_the_picture_names_roles_in_chinese():
     """In a picture, the heading of a box is the title of its role in the language of the plan."""
-    drawn = ln.figure(planned("zh-TW")).svg
+    drawn = ln.figure(plan_servers("zh-TW")).svg
     for title in ("Enterprise Edition 集區的前端伺服器", "外部", "周邊網路", "內部", "整個部署"):
         assert title in drawn
-    assert "集區" not in ln.figure(planned("en")).svg
+    assert "集區" not in ln.figure(plan_servers("en")).svg
 
 
 def test_word_has_an_east_asian_font():
@@ -218,7 +223,7 @@ def test_word_has_an_east_asian_font():
 
     Without this setting, Word often uses a Japanese font.
     """
-    plan = planned("zh-TW")
+    plan = plan_servers("zh-TW")
     data = formats.write_plan_table(plan, check_plan(plan), ".docx")
     document = docx.Document(io.BytesIO(data))
     fonts = document.styles["Normal"].element.rPr.rFonts
@@ -230,7 +235,7 @@ def test_word_has_an_east_asian_font():
 
 def test_the_editor_follows_the_language_option():
     """If the user changes the language, the titles of columns and roles in the editor change."""
-    plan = planned("en")
+    plan = plan_servers("en")
     editor = PlanEditor(plan.topology, plan.rules)
     client = PanelClient(editor.view)
     client.send("ready")
@@ -276,7 +281,7 @@ def plans_with_errors():
     for _, _, _, edits, options in TABLE_CASES:
         yield plan_of(edits, options), None
     for _, usage, changes in ALTERED_CASES:
-        yield altered(plan_of([(EDGE, "aol_pic", "true")]), usage, **changes), None
+        yield alter_certificates(plan_of([(EDGE, "aol_pic", "true")]), usage, **changes), None
     shared = [
         part
         for c in plan_of().certificates
@@ -387,7 +392,7 @@ def test_spaces_around_values_in_chinese_texts():
 
 def test_a_message_without_a_translation_stays_english():
     """Warnings, notices, and unknown texts are shown in English."""
-    plan = planned("zh-TW")
+    plan = plan_servers("zh-TW")
     others = [f for f in check_plan(plan) if f.severity != "error"]
     assert others
     assert all(f.in_language("zh-TW") is f for f in others)
@@ -462,7 +467,7 @@ def test_errors_in_json_and_csv_stay_english():
 
 
 def test_an_accepted_error_is_chinese():
-    """The reason of an accepted error follows the Chinese message."""
+    """The reason for accepting an error follows the Chinese message."""
     error = check_plan(plan_with_errors("en")).of("error")[0]
     translation = error.accepted_because("in a lab").in_language("zh-TW")
     assert translation.message == f"{error.in_language('zh-TW').message}（已接受：in a lab）"
@@ -545,5 +550,5 @@ def test_the_commands_of_the_readme_write_chinese_files(tmp_path, monkeypatch):
 def test_a_folder_keeps_the_language_of_its_plan(tmp_path):
     """If no other language is specified, the deployment steps are in the language of the plan."""
     for lang in LANGUAGES:
-        ln.write_requests(planned(lang), tmp_path / lang, passphrase=PASSPHRASE)
+        ln.write_requests(plan_servers(lang), tmp_path / lang, passphrase=PASSPHRASE)
         assert ln.deployment_steps(ln.receive(tmp_path / lang)).lang == lang

@@ -86,7 +86,7 @@ def test_the_short_name_is_a_valid_file_name(name):
     assert not build_slug(name).endswith("-")
 
 
-def test_names_are_those_of_the_entries():
+def test_names_are_listed_without_their_reasons():
     """The property ``names`` contains the subject alternative names without their reasons."""
     certificate = plan(front_end()).certificates[0]
     assert certificate.names == tuple(entry.name for entry in certificate.subject_alt_name)
@@ -156,7 +156,7 @@ class TestExplain:
         assert meet.why.startswith("A Meet simple URL uses this host name.")
         assert meet.source.startswith("Microsoft, Certificate requirements for internal servers")
 
-    def test_a_subject_that_is_not_repeated(self):
+    def test_a_subject_without_alternative_names_is_explained(self):
         """The explanation of an Edge Server shows the subject of the internal Edge certificate,
         although the certificate has no alternative names.
         """
@@ -191,7 +191,7 @@ class TestExplain:
             plan(front_end()).explain(name)
         assert caught.value.hint.startswith(hint)
 
-    def test_nothing_to_explain(self):
+    def test_a_topology_without_servers_has_a_hint(self):
         """If a topology contains no servers, the error has a hint that names this cause."""
         nothing = replace(topology(front_end()), pools=())
         with pytest.raises(PlanError) as caught:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM
-from printing import PDF_TOOLS, axe_violations, find_overflowing_elements, opened, pdf_text
+from printing import PDF_TOOLS, axe_violations, find_overflowing_elements, open_in_browser, pdf_text
 
 import lyncnb as ln
 from lyncnb.base.shown.html_page import make_page
@@ -33,7 +33,7 @@ def model_page(data, tmp_path_factory):
 
 def test_nothing_is_cut_off(model_page, chromium):
     """At a width of 1280 pixels, no cell extends beyond the page, even if it is expanded."""
-    with opened(chromium, model_page[1], scripts=True, width=1180) as page:
+    with open_in_browser(chromium, model_page[1], scripts=True, width=1180) as page:
         page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
         assert find_overflowing_elements(page) == []
         assert axe_violations(page) == []
@@ -44,7 +44,7 @@ def test_every_name_is_printed(model_page, chromium, tmp_path):
     expanded.
     """
     plan, path = model_page
-    with opened(chromium, path) as page:
+    with open_in_browser(chromium, path) as page:
         page.pdf(path=str(tmp_path / "plan.pdf"), format="A4", landscape=True)
     text = pdf_text(tmp_path / "plan.pdf")
     expected = {name for c in plan.certificates for name in (*c.names, *c.servers)}
@@ -53,9 +53,9 @@ def test_every_name_is_printed(model_page, chromium, tmp_path):
 
 def test_a_name_links_to_its_reason(model_page, chromium):
     """A name in the table links to the rule and the document that require it."""
-    with opened(chromium, model_page[1]) as page:
-        # The table first shows only ten certificates. The name meet.litwareinc.com is on none of
-        # them.
+    with open_in_browser(chromium, model_page[1]) as page:
+        # At first, the table shows only ten certificates. None of them contains the name
+        # meet.litwareinc.com.
         page.get_by_text("Show all 49 rows").click()
         page.get_by_role("link", name="meet.litwareinc.com", exact=True).first.click()
         row = page.locator("tr:target")

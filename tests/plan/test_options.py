@@ -220,7 +220,7 @@ def test_a_file_on_disk(tmp_path):
         PlanOptions.from_toml(tmp_path / "missing.toml")
 
 
-def test_everything_wrong_is_reported_at_once():
+def test_all_errors_are_reported_in_one_message():
     """If a file or a call contains several errors, one message reports all of them."""
     with pytest.raises(OptionsError, match=r"plan.toml: 3 options have invalid values") as caught:
         PlanOptions.from_toml(b"hsh = 1\nwildcard = 2\n[subject]\ncountry = 3")

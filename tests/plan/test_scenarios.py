@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from failing import failing
+from failing import fail_one_call
 from places import DATA
 from random_plans import random_plan
 from topologies import FIVE_SERVERS, STANDARD_EDITION
@@ -120,9 +120,9 @@ def test_a_scenario_is_replaced_only_on_request(saved_scenarios):
 @pytest.mark.parametrize(
     ("name", "instead"),
     [
-        ("", "e.g. Wildcards"),
-        ("  ", "e.g. Wildcards"),
-        ("..", "e.g. Wildcards"),
+        ("", "for example Wildcards"),
+        ("  ", "for example Wildcards"),
+        ("..", "for example Wildcards"),
         (".hidden", '"hidden"'),
         ("Directors or not?", '"Directors or not"'),
         ("with/without Edge", '"with-without Edge"'),
@@ -219,7 +219,7 @@ def test_a_program_that_is_stopped_leaves_a_scenario_that_opens(saved_scenarios)
     for number in range(len(new_files)):
         saved_scenarios.keep(make_scenario(), replace=True)
         with (
-            failing(number, lambda _: KeyboardInterrupt(), ("replace",)),
+            fail_one_call(number, lambda _: KeyboardInterrupt(), ("replace",)),
             contextlib.suppress(KeyboardInterrupt),
         ):
             saved_scenarios.keep(new, replace=True)
@@ -337,7 +337,7 @@ def test_unknown_products_of_scenarios_are_reported(saved_scenarios):
             saved_scenarios.open("as planned")
 
 
-def test_other_options_have_another_plan():
+def test_new_options_change_the_plan():
     """If the options of a scenario are replaced, its plan changes. A scenario that is created from
     a plan uses the certificates of this plan.
     """
@@ -353,7 +353,7 @@ def test_a_failing_disk_leaves_the_old_or_new_scenario(saved_scenarios):
     saved_scenarios.keep(make_scenario())
     other = make_scenario(wildcard=True)
     for number in range(60):
-        full = failing(number, lambda _: OSError(28, "No space left on device"))
+        full = fail_one_call(number, lambda _: OSError(28, "No space left on device"))
         with full as calls, contextlib.suppress(ln.LyncnbError):
             saved_scenarios.keep(other, replace=True)
         scenario = saved_scenarios.open("as planned")
@@ -389,7 +389,7 @@ def test_scenarios_are_shown_as_tables(saved_scenarios):
 
 
 @pytest.mark.parametrize("name", ["a\0b", pytest.param("a\ud800", marks=pytest.mark.posix)])
-def test_a_path_that_no_system_can_name(saved_scenarios, name):
+def test_an_invalid_path_is_reported(saved_scenarios, name):
     """If the path of a scenario is invalid, lyncnb reports an error when it reads or writes the
     scenario.
     """
@@ -401,7 +401,7 @@ def test_a_path_that_no_system_can_name(saved_scenarios, name):
         ln.write_first_plan(first, name)
 
 
-def test_a_folder_of_scenarios_may_be_named_by_a_text(tmp_path):
+def test_the_path_of_the_scenarios_folder_can_be_a_string(tmp_path):
     """The path of the folder of scenarios can be a string or a Path."""
     scenarios = Scenarios(str(tmp_path / "scenarios"))
     scenarios.keep(make_scenario())

@@ -174,8 +174,8 @@ class Statement:
             row, usages, access, names, servers, issuer="public", client=aol
         )
         if apart:
-            # Clients do not check the names in this certificate, but a public CA requires the
-            # subject name among them.
+            # Clients do not check the names in this certificate, but a public CA requires that they
+            # include the subject name.
             yield self._make_certificate(
                 row, EDGE_USAGES[2:], access, {access}, servers, issuer="public"
             )
@@ -371,8 +371,8 @@ class Maker:
         sites = [""] if self.maybe(0.2) else self.chance.sample(SITES, self.chance.randint(1, 4))
         for number, site in enumerate(sites):
             if number == 0 or self.maybe(0.8):
-                self.web_pools(site)
-            self.neighbours(site)
+                self.add_web_pools(site)
+            self.add_other_pools(site)
             self.branch(site)
             if self.maybe():
                 self.edge(site)
@@ -459,7 +459,7 @@ class Maker:
         choices = ["", *(f"{usage}=" for usage in usages)]
         return ";".join(f"{self.chance.choice(choices)}{name}" for name in names)
 
-    def web_pools(self, site: str) -> None:
+    def add_web_pools(self, site: str) -> None:
         """Add one to six pools with web services, and second roles on their servers."""
         roles = [self.chance.choice(WITH_WEB[:2]), *(r for r in WITH_WEB * 2 if self.maybe(0.3))]
         for role in roles:
@@ -524,9 +524,9 @@ class Maker:
             mixed = ["Internal=public", "AccessEdgeExternal=internal"]
             self.chance.choice(rows)["issuer"] = self.chance.choice(["public", "internal", *mixed])
 
-    def neighbours(self, site: str) -> None:
-        """Add Mediation Servers and pools of other roles, trusted applications, Exchange, and
-        Office Web Apps.
+    def add_other_pools(self, site: str) -> None:
+        """Add Mediation Servers, pools of other roles, trusted applications, Exchange servers, and
+        Office Web Apps servers.
         """
         for _ in range(self.chance.choice([0, 0, 1, 2])):
             alone = self.chance.choice(["true", "", "", "false"])
@@ -654,7 +654,7 @@ LISTS = (
 TRUTHS = [("true", "false"), ("yes", "no"), ("Y", "N"), ("1", "0"), ("是", "否")]
 
 
-def respelled(rows: list[Row], chance: random.Random) -> bytes:
+def vary_spellings(rows: list[Row], chance: random.Random) -> bytes:
     """Return the table with different spellings of words, separators and encodings, as different
     people might write it.
     """
@@ -682,7 +682,7 @@ def respelled(rows: list[Row], chance: random.Random) -> bytes:
 
 def planned(rows: list[Row], options: ln.PlanOptions, seed: int) -> Iterator[Certificate]:
     """Yield the certificates that lyncnb plans for the table."""
-    topology = ln.read_topology(respelled(rows, random.Random(seed)))
+    topology = ln.read_topology(vary_spellings(rows, random.Random(seed)))
     rules = ln.load_rules(options.product)
     for certificate in ln.plan_certificates(topology, rules, options=options).certificates:
         yield Certificate(

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from installed_certificates import MIDNIGHT, authority
-from live_servers import Traffic, certificate_for, hang, listening, speak_tls, write_pair
+from live_servers import Traffic, certificate_for, hang, run_tcp_server, speak_tls, write_pair
 from topologies import plan, row
 
 import lyncnb as ln
@@ -110,14 +110,14 @@ def network(
                 certificate = certificate_for(by_id[identity], **changes)
                 pairs.append(write_pair(folder, f"{number}-{index}", certificate, issuing))
             traffic_by_port[address, target.port] = stack.enter_context(
-                listening(speak_tls(pairs), host=address, port=target.port)
+                run_tcp_server(speak_tls(pairs), host=address, port=target.port)
             )
         for address, ports in (
             ("127.9.0.1", (443, 5061, 5269)), ("127.9.0.2", (443, 5061)), ("127.4.0.3", (443, 5061)),
         ):  # fmt: skip
             for port in ports:
                 traffic_by_port[address, port] = stack.enter_context(
-                    listening(hang, host=address, port=port)
+                    run_tcp_server(hang, host=address, port=port)
                 )
         yield traffic_by_port
 
@@ -135,7 +135,9 @@ sys.stdout.buffer.write(write_report(build_probe_report(found), ".json"))
 sys.exit(found.exit_status)"""
 
 
-def ask(planned: ln.CertificatePlan, folder: Path, zone: str, addresses: dict[str, str], *also):
+def run_probe(
+    planned: ln.CertificatePlan, folder: Path, zone: str, addresses: dict[str, str], *also
+):
     """Probe the servers with the given names and addresses, and return the exit status and the JSON
     report.
     """
@@ -168,7 +170,7 @@ def test_internal_servers_are_probed_at_their_addresses(planned, tmp_path):
     member with an old certificate.
     """
     with network(planned, tmp_path, "inside", INSIDE, fe02=True) as traffic_by_port:
-        status, report = ask(planned, tmp_path, "inside", INSIDE)
+        status, report = run_probe(planned, tmp_path, "inside", INSIDE)
         check_unplanned_servers(traffic_by_port)
     assert status == 1
     different = {line["place"] for line in report["seen"] if line["result"] == "different"}
@@ -191,7 +193,7 @@ def test_external_probes_use_public_names(planned, tmp_path):
     by their public names.
     """
     with network(planned, tmp_path, "outside", OUTSIDE) as traffic_by_port:
-        status, report = ask(planned, tmp_path, "outside", OUTSIDE, "no-sni")
+        status, report = run_probe(planned, tmp_path, "outside", OUTSIDE, "no-sni")
         check_unplanned_servers(traffic_by_port)
     seen = {line["place"]: line["result"] for line in report["seen"] if line["place"]}
     assert seen == {
@@ -209,10 +211,10 @@ def test_external_probes_use_public_names(planned, tmp_path):
 
 
 def test_a_name_without_an_address_has_no_answer(planned, tmp_path):
-    """If a server has no address, the probe fails, and its notes list the other names without an
-    address.
+    """If a server name has no address, the result is "no answer" and the probe fails. The notes
+    list the other names without an address.
     """
-    status, report = ask(planned, tmp_path, "inside", {"edge01.contoso.com": "127.3.1.1"})
+    status, report = run_probe(planned, tmp_path, "inside", {"edge01.contoso.com": "127.3.1.1"})
     assert status == 1
     line = next(line for line in report["seen"] if line["place"] == "fe01.contoso.com:5061")
     assert (line["result"], line["remarks"]) == (

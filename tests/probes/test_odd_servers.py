@@ -25,7 +25,7 @@ from live_servers import (
     Traffic,
     certificate_for,
     hang,
-    listening,
+    run_tcp_server,
     show_as_planned,
     speak_tls,
     write_pair,
@@ -194,7 +194,9 @@ def test_a_server_selects_its_certificate_by_name(pair, tmp_path):
     """
     planned = plan(row("fe02.contoso.com", "FrontEnd", "eepool.contoso.com"))
     meet = certificate_for(planned.certificates[0])
-    with listening(speak_tls([pair, write_pair(tmp_path, "meet.contoso.com", meet)])) as server:
+    with run_tcp_server(
+        speak_tls([pair, write_pair(tmp_path, "meet.contoso.com", meet)])
+    ) as server:
         chain = fetch_chain("127.0.0.1", server.port, name="meet.contoso.com").chain
         fetch_chain("127.0.0.1", server.port)
     assert chain == (der(meet),)
@@ -210,7 +212,7 @@ def test_three_thousand_names_are_read(tmp_path):
         tmp_path, "wide", certificate_for(certificate, san=names), authority().issuing
     )
     hosts = tmp_path / "hosts.txt"
-    with listening(speak_tls([path])) as server:
+    with run_tcp_server(speak_tls([path])) as server:
         hosts.write_text(f"{NAME} 5061 127.0.0.1:{server.port}\n")
         result = ln.probe(planned, hosts=hosts)
     (line,) = (line for line in result.seen if line.place)
@@ -224,7 +226,7 @@ def test_a_certificate_beyond_the_limit_is_refused(tmp_path):
     planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
     names = [f"n{number}.a-rather-long-name-of-a-domain.contoso.com" for number in range(4000)]
     wide = certificate_for(planned.certificates[0], san=names)
-    with listening(speak_tls([write_pair(tmp_path, "wide", wide)])) as server:
+    with run_tcp_server(speak_tls([write_pair(tmp_path, "wide", wide)])) as server:
         handshake = fetch_chain("127.0.0.1", server.port, name=NAME)
     assert (handshake.outcome, handshake.chain) == (REFUSED, ())
     assert "larger than TLS libraries accept" in handshake.detail
@@ -264,7 +266,7 @@ def test_the_reason_of_a_failed_handshake_is_reported(answer, outcome, detail):
     reports the reason.
     """
     start = time.monotonic()
-    with listening(answer) as server:
+    with run_tcp_server(answer) as server:
         handshake = fetch_chain("127.0.0.1", server.port, name=NAME, timeout=0.5)
     assert (handshake.outcome, handshake.chain) == (outcome, ())
     assert detail in handshake.detail
@@ -288,15 +290,13 @@ def test_a_port_that_never_accepts_has_no_answer():
 
 
 def test_an_ipv6_address_is_probed(pair, leaf):
-    """A probe can connect to an IPv6 address as to an IPv4 address."""
-    with listening(speak_tls([pair]), host="::1") as server:
+    """A probe can connect to an IPv6 address in the same way as to an IPv4 address."""
+    with run_tcp_server(speak_tls([pair]), host="::1") as server:
         assert fetch_chain("::1", server.port, name=NAME).chain[0] == der(leaf)
 
 
 def test_only_tls_10_can_be_offered(pair):
-    """The second handshake offers only TLS 1.0, so a server that requires a newer version rejects
-    it.
-    """
+    """If a handshake offers only TLS 1.0, a server that requires a newer version rejects it."""
     with s_server(pair, "-tls1_2") as port:
         handshake = fetch_chain("127.0.0.1", port, name=NAME, is_only_tls10=True)
     assert (handshake.outcome, handshake.chain) == (REFUSED, ())
@@ -344,7 +344,7 @@ def test_this_python_can_read_the_chain(pair, leaf):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with (
-        listening(speak_tls([pair])) as server,
+        run_tcp_server(speak_tls([pair])) as server,
         socket.create_connection(("127.0.0.1", server.port)) as plain,
         context.wrap_socket(plain) as secured,
     ):
@@ -380,20 +380,22 @@ def test_hosts_that_hang_do_not_delay_the_probe(tmp_path):
     }
     lines = []
     with ExitStack() as stack:
-        mute = stack.enter_context(listening(hang, host="127.0.0.1"))
+        mute = stack.enter_context(run_tcp_server(hang, host="127.0.0.1"))
         for number, server in enumerate(servers):
             if number % 10 == 9:
                 # Each host that hangs has its own address, and stops responding before or during
                 # the handshake.
                 lines.append(f"{server} 5061 127.1.{number // 250}.{number % 250 + 1}:{mute.port}")
                 stack.enter_context(
-                    listening(hang, host=lines[-1].split()[2].partition(":")[0], port=mute.port)
+                    run_tcp_server(
+                        hang, host=lines[-1].split()[2].partition(":")[0], port=mute.port
+                    )
                 )
                 continue
             chain = [issue_planned(by_server[server]), authority().issuing]
             path = write_pair(tmp_path, server, *chain)
             listener = stack.enter_context(
-                listening(speak_tls([path]), host=f"127.2.{number // 250}.{number % 250 + 1}")
+                run_tcp_server(speak_tls([path]), host=f"127.2.{number // 250}.{number % 250 + 1}")
             )
             lines.append(f"{server} 5061 127.2.{number // 250}.{number % 250 + 1}:{listener.port}")
         hosts = tmp_path / "hosts.txt"
@@ -425,8 +427,8 @@ def test_no_other_address_is_connected_to(pair, tmp_path):
     trace, hosts = tmp_path / "trace", tmp_path / "hosts.txt"
     command = [Path(sys.executable).with_name("lyncnb"), "probe", table, "--hosts", hosts]
     with ExitStack() as stack:
-        mute = stack.enter_context(listening(hang))
-        edge = stack.enter_context(listening(speak_tls([pair])))
+        mute = stack.enter_context(run_tcp_server(hang))
+        edge = stack.enter_context(run_tcp_server(speak_tls([pair])))
         hosts.write_text(
             f"a.contoso.com 5061 127.0.0.1:{edge.port}\nfe01.contoso.com 444 127.0.0.1:{edge.port}\n"
         )
@@ -453,7 +455,7 @@ def test_edge_with_one_name_is_probed_on_two_ports(tmp_path):
         if "AccessEdgeExternal" in certificate.usages
     )
     chain = show_as_planned(None, external)
-    with listening(speak_tls([write_pair(tmp_path, "edge", *chain)])) as server:
+    with run_tcp_server(speak_tls([write_pair(tmp_path, "edge", *chain)])) as server:
         hosts = tmp_path / "hosts.txt"
         text = "".join(f"edge.contoso.com {port} 127.0.0.1:{server.port}\n" for port in (5061, 444))
         hosts.write_text(text)
@@ -473,7 +475,7 @@ def test_markup_in_a_certificate_is_shown_as_text(tmp_path):
     planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
     evil = "<script>alert(1)</script>\x1b[31m../../etc"
     certificate = certificate_for(planned.certificates[0], subject=[("CN", evil[:60])], san=[NAME])
-    with listening(speak_tls([write_pair(tmp_path, "evil", certificate)])) as server:
+    with run_tcp_server(speak_tls([write_pair(tmp_path, "evil", certificate)])) as server:
         hosts = tmp_path / "hosts.txt"
         hosts.write_text(f"{NAME} 5061 127.0.0.1:{server.port}\n")
         result = ln.probe(planned, hosts=hosts)
@@ -524,7 +526,7 @@ def test_a_silent_port_does_not_shorten_the_handshakes_after_it(pair, tmp_path):
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(("127.0.0.1", silent))
-        server = stack.enter_context(listening(slow))
+        server = stack.enter_context(run_tcp_server(slow))
         hosts.write_text(f"{NAME} 444 127.0.0.1:{silent}\n{NAME} 5061 127.0.0.1:{server.port}\n")
         result = ln.probe(planned, hosts=hosts, seconds=3)
     seen = {line.place: line.result for line in result.seen if line.place}

@@ -14,8 +14,8 @@ from installed_certificates import MIDNIGHT, authority, key_of
 from live_servers import (
     certificate_for,
     hang,
-    listening,
-    live,
+    run_live_servers,
+    run_tcp_server,
     show_as_planned,
     speak_tls,
     write_pair,
@@ -55,7 +55,7 @@ def test_a_correct_deployment_is_as_planned(two_sites, tmp_path):
     """In a correct deployment, the probe reports every visible certificate as planned, and explains
     why it cannot see the other planned certificates.
     """
-    with live(two_sites, tmp_path) as servers:
+    with run_live_servers(two_sites, tmp_path) as servers:
         report = ln.probe(two_sites, hosts=servers.hosts)
     assert report.exit_status == 0
     assert report.counts() == {"as planned": len(servers.traffic), "cannot be seen": 2}
@@ -70,7 +70,7 @@ def test_a_correct_deployment_is_as_planned(two_sites, tmp_path):
 
 def test_servers_receive_only_the_handshake(two_sites, tmp_path):
     """Each server receives one connection with the planned name, and no data after the handshake."""
-    with live(two_sites, tmp_path, mutual=True) as servers:
+    with run_live_servers(two_sites, tmp_path, mutual=True) as servers:
         report = ln.probe(two_sites, hosts=servers.hosts)
     assert report.exit_status == 0
     names = {target.place: target.name for target in list_targets(two_sites).ports}
@@ -102,7 +102,7 @@ def test_differences_are_listed_with_their_causes(tmp_path):
             ],
         }.get((target.server, target.port), chain)
 
-    with live(planned, tmp_path, show=show) as servers:
+    with run_live_servers(planned, tmp_path, show=show) as servers:
         report = ln.probe(planned, hosts=servers.hosts)
     failures = find_failures(report)
     assert {result for result, _ in failures.values()} == {DIFFERENT}
@@ -123,7 +123,7 @@ def test_closed_and_silent_ports_have_different_results(tmp_path):
     respond.
     """
     planned = pool("fe01.contoso.com")
-    with listening(hang) as mute:
+    with run_tcp_server(hang) as mute:
         hosts = tmp_path / "hosts.txt"
         hosts.write_text(
             f"fe01.contoso.com 5061 127.0.0.1:{mute.port}\nfe01.contoso.com 444 127.0.0.1:1\n"
@@ -163,7 +163,7 @@ def test_members_behind_one_address_are_counted(tmp_path):
         for server, certificate in by_server.items()
         for changes in [old if server == "fe02.contoso.com" else {}]
     ]
-    with listening(speak_tls(pairs)) as balancer:
+    with run_tcp_server(speak_tls(pairs)) as balancer:
         hosts = tmp_path / "hosts.txt"
         hosts.write_text(f"eepool.contoso.com 5061 127.0.0.1:{balancer.port}\n")
         report = ln.probe(planned, hosts=hosts)
@@ -183,7 +183,7 @@ def test_an_address_has_one_connection_at_a_time(at_one_address, tmp_path):
     servers = [f"fe0{number}.contoso.com" for number in range(1, 5)]
     addresses = [f"127.0.0.{1 if at_one_address else number}" for number in range(1, 5)]
     with ExitStack() as stack:
-        mutes = [stack.enter_context(listening(hang, host=address)) for address in addresses]
+        mutes = [stack.enter_context(run_tcp_server(hang, host=address)) for address in addresses]
         hosts = tmp_path / "hosts.txt"
         hosts.write_text(
             "".join(
@@ -216,7 +216,7 @@ def test_invalid_lines_in_a_hosts_file_are_rejected(line, message, tmp_path):
     connection.
     """
     hosts = tmp_path / "hosts.txt"
-    with listening(lambda connection, traffic: None) as server:
+    with run_tcp_server(lambda connection, traffic: None) as server:
         hosts.write_text(f"fe01.contoso.com 444 127.0.0.1:{server.port}\n{line}\n")
         with pytest.raises(OptionsError, match="cannot use") as refused:
             ln.probe(pool("fe01.contoso.com"), hosts=hosts)
@@ -253,7 +253,7 @@ def test_members_with_different_certificates_are_noted(tmp_path):
         is_other = target.server == "fe02.contoso.com"
         return [other_leaf, other.issuing] if is_other else show_as_planned(target, certificate)
 
-    with live(shared, tmp_path, show=show) as servers:
+    with run_live_servers(shared, tmp_path, show=show) as servers:
         report = ln.probe(shared, hosts=servers.hosts)
     notes = report.notes
     (differ,) = (note for note in notes if "must share one certificate" in note)
@@ -274,7 +274,7 @@ def test_a_hosts_file_may_contain_ipv6_addresses(tmp_path):
     """In a hosts file, an IPv6 address with a port is written in brackets."""
     planned = pool("fe01.contoso.com")
     chain = show_as_planned(None, planned.certificates[0])
-    with listening(speak_tls([write_pair(tmp_path, "a", *chain)]), host="::1") as server:
+    with run_tcp_server(speak_tls([write_pair(tmp_path, "a", *chain)]), host="::1") as server:
         hosts = tmp_path / "hosts.txt"
         hosts.write_text(f"FE01.contoso.com. 5061 [::1]:{server.port}  # in the lab\n\n# end\n")
         report = ln.probe(planned, hosts=hosts)

@@ -12,7 +12,7 @@ import pytest
 from cas.python_ca import pem
 from folders import PASSPHRASE
 from installed_certificates import MIDNIGHT, authority
-from live_servers import certificate_for, live, show_as_planned
+from live_servers import certificate_for, run_live_servers, show_as_planned
 from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS
 
@@ -35,7 +35,7 @@ def root(tmp_path) -> Path:
     return path
 
 
-def of_server(planned: ln.CertificatePlan, name: str) -> str:
+def find_certificate_id(planned: ln.CertificatePlan, name: str) -> str:
     """Return the id of the planned certificate of a server."""
     return next(
         certificate.id
@@ -52,7 +52,7 @@ def test_presented_certificates_need_no_request(planned, root, tmp_path):
     """If a server presents the planned certificate, no request is needed. A certificate that no
     port shows is "not seen", not missing.
     """
-    with live(
+    with run_live_servers(
         planned, tmp_path, only=lambda target: target.server == "fe01.contoso.net"
     ) as servers:
         as_is = ln.probe(planned, hosts=servers.hosts, folder=root).as_is
@@ -83,7 +83,7 @@ def test_an_old_certificate_on_one_port_is_reported(planned, root, tmp_path):
             ]
         return show_as_planned(target, certificate)
 
-    with live(planned, tmp_path, show=show) as servers:
+    with run_live_servers(planned, tmp_path, show=show) as servers:
         report = ln.probe(planned, hosts=servers.hosts, folder=root)
     assert report.counts()["different"] == 2
     entry = next(
@@ -98,7 +98,7 @@ def test_certificates_without_their_root_are_unproven(planned, tmp_path):
     """If the root certificate is missing, the probe finds the planned certificate, but the
     comparison reports the certificate as unproven.
     """
-    with live(planned, tmp_path) as servers:
+    with run_live_servers(planned, tmp_path) as servers:
         report = ln.probe(planned, hosts=servers.hosts)
     assert report.exit_status == 0
     assert states(report.as_is)["fe01.contoso.net"] == "unproven"
@@ -111,7 +111,7 @@ def test_invisible_certificates_need_a_decision(planned, root, tmp_path, shell):
     """
     table, saved = shell.write("servers.csv", TWO_FRONT_ENDS), shell.folder / "seen.json"
     shell.write("passphrase", PASSPHRASE)
-    with live(planned, tmp_path) as servers:
+    with run_live_servers(planned, tmp_path) as servers:
         result = shell("probe", table, "--hosts", servers.hosts, "--folder", root, "--save", saved)
     assert result.status == 0, result
     request = ("request", table, "requests", "--only-missing", saved, "--passphrase-file",
@@ -139,7 +139,7 @@ def test_invisible_certificates_need_a_decision(planned, root, tmp_path, shell):
     assert covered == {
         certificate.id: bool(certificate.pool) for certificate in planned.certificates
     }
-    with live(planned, tmp_path) as servers:
+    with run_live_servers(planned, tmp_path) as servers:
         report = ln.probe(planned, hosts=servers.hosts, folder=shell.folder / "requests")
     assert {line.request.rpartition(" ")[0] for line in report.seen if line.place} == {
         "covers the request"
@@ -148,7 +148,7 @@ def test_invisible_certificates_need_a_decision(planned, root, tmp_path, shell):
 
 def test_a_file_is_added_to_the_result_of_a_probe(planned, root, tmp_path):
     """``asis`` combines the result of a probe with the file of a certificate that no port presents."""
-    with live(planned, tmp_path) as servers:
+    with run_live_servers(planned, tmp_path) as servers:
         as_is = ln.probe(planned, hosts=servers.hosts, folder=root).as_is
     saved, oauth = tmp_path / "seen.json", tmp_path / "oauth.cer"
     saved.write_bytes(as_is.to_json())

@@ -7,7 +7,7 @@ import threading
 from datetime import UTC, datetime
 
 import pytest
-from live_servers import hang, listening
+from live_servers import hang, run_tcp_server
 from places import DATA
 from random_plans import random_plan
 from topologies import edge, front_end, plan, row
@@ -94,7 +94,7 @@ def test_host_names_are_sent_instead_of_wildcards():
     assert not any(name.startswith("*") for name in names)
 
 
-def test_an_edge_with_one_name_has_other_ports():
+def test_an_edge_pool_with_one_name_uses_different_ports():
     """If an Edge pool has only one name, Access Edge uses port 5061 and Web Conferencing Edge port
     444. Otherwise both use 443.
     """
@@ -196,7 +196,7 @@ def test_a_stopped_probe_keeps_its_results(tmp_path):
         steps.append((done, total))
         stop.set()
 
-    with listening(hang) as mute:
+    with run_tcp_server(hang) as mute:
         hosts.write_text(
             f"fe01.contoso.com 444 127.0.0.1:1\nfe01.contoso.com 5061 127.0.0.1:{mute.port}\n"
         )

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from folders import PASSPHRASE, certify, make_folder, make_plan, quick_cipher
-from live_servers import hang, listening, speak_tls
+from live_servers import hang, run_tcp_server, speak_tls
 from topologies import TWO_FRONT_ENDS
 
 import lyncnb as ln
@@ -46,7 +46,7 @@ def write_server_pem(folder: Path, request: str, destination: Path) -> Path:
 
 
 @contextmanager
-def serving(plan, pairs: dict[str, Path], work_folder: Path):
+def run_servers(plan, pairs: dict[str, Path], work_folder: Path):
     """Run a server for each port of each request, and yield the hosts file."""
     work_folder.mkdir(exist_ok=True)
     hosts, lines = work_folder / "hosts.txt", []
@@ -54,7 +54,7 @@ def serving(plan, pairs: dict[str, Path], work_folder: Path):
         for target in list_targets(plan).ports:
             if target.server:
                 pair = pairs[target.planned[0]]
-                server = stack.enter_context(listening(speak_tls([pair])))
+                server = stack.enter_context(run_tcp_server(speak_tls([pair])))
                 lines.append(f"{target.host} {target.port} 127.0.0.1:{server.port}\n")
         hosts.write_text("".join(lines))
         yield hosts
@@ -80,7 +80,7 @@ def test_old_certificates_of_a_request_are_recognized(rolled, tmp_path):
     plan, folder = rolled
     ids = [certificate.id for certificate in plan.certificates if certificate.pool]
     before = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
-    with serving(plan, before, tmp_path) as hosts:
+    with run_servers(plan, before, tmp_path) as hosts:
         report = ln.probe(plan, hosts=hosts, folder=folder)
     assert report.exit_status == 0, report
     assert report.notes == ()
@@ -94,13 +94,13 @@ def test_old_certificates_of_a_request_are_recognized(rolled, tmp_path):
     )
     certify(folder, ids[0], today=TODAY)
     after = before | {ids[0]: write_server_pem(folder, ids[0], tmp_path)}
-    with serving(plan, before, tmp_path) as hosts:
+    with run_servers(plan, before, tmp_path) as hosts:
         report = ln.probe(plan, hosts=hosts, folder=folder)
     different = [line for line in report.seen if line.result == "different"]
     assert {line.id for line in different} == {ids[0]}
     assert different[0].request == f"request {ids[0]}, generation 1"
     assert f"request {ids[0]}, generation 2. If you already assigned" in different[0].remarks[0]
-    with serving(plan, after, tmp_path) as hosts:
+    with run_servers(plan, after, tmp_path) as hosts:
         assert ln.probe(plan, hosts=hosts, folder=folder).exit_status == 0
 
 
@@ -111,7 +111,7 @@ def test_probed_certificates_are_recorded_as_installed(rolled, tmp_path):
     plan, folder = rolled
     ids = [certificate.id for certificate in plan.certificates if certificate.pool]
     pairs = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
-    with serving(plan, pairs, tmp_path) as hosts:
+    with run_servers(plan, pairs, tmp_path) as hosts:
         report = ln.probe(plan, hosts=hosts, folder=folder)
     saved = tmp_path / "seen.json"
     saved.write_bytes(report.as_is.to_json())
@@ -135,7 +135,10 @@ def test_a_server_with_an_old_certificate_on_one_port_is_not_recorded(rolled, tm
     )
     certify(folder, *ids, today=TODAY)
     after = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
-    with serving(plan, after, tmp_path) as hosts, serving(plan, before, tmp_path / "old") as old:
+    with (
+        run_servers(plan, after, tmp_path) as hosts,
+        run_servers(plan, before, tmp_path / "old") as old,
+    ):
         first = next(line for line in old.read_text().splitlines() if " 5061 " in line)
         lines = hosts.read_text().splitlines()
         hosts.write_text("\n".join([first, *(line for line in lines if line[:21] != first[:21])]))
@@ -159,7 +162,7 @@ def test_a_compromised_key_is_different(rolled, tmp_path):
     ids = [certificate.id for certificate in plan.certificates if certificate.pool]
     pairs = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
     ln.renew(folder, ids[0], passphrase=PASSPHRASE, reason="key compromise", compromised=True)
-    with serving(plan, pairs, tmp_path) as hosts:
+    with run_servers(plan, pairs, tmp_path) as hosts:
         report = ln.probe(plan, hosts=hosts, folder=folder)
     remarks = {line.id: line.remarks for line in report.seen if line.result == "different"}
     assert (
@@ -186,7 +189,7 @@ def test_a_request_folder_can_be_probed(rolled, tmp_path, monkeypatch, capsys):
     ids = [certificate.id for certificate in plan.certificates if certificate.pool]
     pairs = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
     monkeypatch.chdir(tmp_path)
-    with serving(plan, pairs, tmp_path) as hosts:
+    with run_servers(plan, pairs, tmp_path) as hosts:
         assert main(["probe", "requests", "--hosts", str(hosts)]) == 0
     output = " ".join(capsys.readouterr().out.split())
     assert "as planned: fe01.contoso.net ports 443, 444, 4443, 5061: " in output
@@ -198,7 +201,7 @@ def test_a_request_folder_can_be_probed(rolled, tmp_path, monkeypatch, capsys):
 
 def test_ctrl_c_shows_the_results_so_far(rolled, tmp_path):
     """After Ctrl+C, the command prints the results so far and ends with exit status 1."""
-    with listening(hang) as mute:
+    with run_tcp_server(hang) as mute:
         lines = f"fe01.contoso.net 444 127.0.0.1:1\nfe01.contoso.net 443 127.0.0.1:{mute.port}\n"
         (tmp_path / "hosts.txt").write_text(lines)
         with subprocess.Popen(

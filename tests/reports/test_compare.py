@@ -9,9 +9,9 @@ from functools import partial
 
 import pytest
 from big_topology import big_table
-from growth import faster_than_linear
+from growth import find_superlinear_size
 from places import DATA
-from random_plans import PAIRS, all_written, apply_all_changes, random_plan, unordered
+from random_plans import PAIRS, apply_all_changes, describe_plan, ignore_name_order, random_plan
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
@@ -32,10 +32,12 @@ def test_changes_applied_to_the_old_plan_give_the_new_plan():
     for _ in range(PAIRS):
         new = random_plan(chance)
         difference = compare_plans(old, new)
-        assert unordered(apply_all_changes(difference)) == unordered(all_written(new))
+        assert ignore_name_order(apply_all_changes(difference)) == ignore_name_order(
+            describe_plan(new)
+        )
         met.update(item.change for item in difference.certificates)
         old = new
-    assert set(met) == {*CHANGES}  # The comparisons of random plans contained every type of change.
+    assert set(met) == {*CHANGES}  # The random comparisons contain every type of change.
 
 
 def test_every_difference_is_counted_once():
@@ -44,7 +46,7 @@ def test_every_difference_is_counted_once():
     old = random_plan(chance)
     for _ in range(PAIRS // 10):
         new = random_plan(chance)
-        before, after = all_written(old), all_written(new)
+        before, after = describe_plan(old), describe_plan(new)
         expected = sum(
             1 + len(fields["names"])
             for key, fields in (before | after).items()
@@ -143,7 +145,7 @@ def test_reasons_for_added_and_removed_certificates(old, new, reason):
     assert reason in whys
 
 
-def test_another_layout():
+def test_options_or_rules_are_the_reason_for_changes():
     """If certificates change although no server or pool has changed, lyncnb names the options or
     rules as the reason.
     """
@@ -206,4 +208,4 @@ def test_the_time_of_a_comparison_grows_with_the_servers():
         return partial(compare_plans, *plans)
 
     assert len(work(1_000)().certificates) > 500
-    assert faster_than_linear(work, size=500, most=4_000) is None
+    assert find_superlinear_size(work, size=500, most=4_000) is None

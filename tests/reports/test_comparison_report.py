@@ -15,7 +15,7 @@ from topologies import edge, front_end, plan
 
 import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
-from lyncnb.base.disk.outputs import check_output
+from lyncnb.base.disk.outputs import check_output_path
 from lyncnb.base.shown.report import build_report_document, write_report
 from lyncnb.base.shown.terminal_text import format_report
 from lyncnb.plan.model import build_certificate_document
@@ -86,7 +86,7 @@ def test_everything_is_counted(compared):
     assert any("without validity_days" in note for note in compared.notes)
 
 
-def test_renewals_a_year():
+def test_the_number_of_renewals_per_year():
     """The number of renewals in a year depends on the requested validity. For public certificates,
     it also depends on the validity limit that applies on the issue date.
     """
@@ -143,7 +143,7 @@ def test_every_format_contains_the_differences(compared, suffix, tmp_path):
     assert data == write_report(build_comparison_report(compared), suffix)
     path = tmp_path / f"c{suffix}"
     path.write_bytes(data)
-    check_output(path, COMPARISON_FILE)
+    check_output_path(path, COMPARISON_FILE)
     text = data.decode("utf-8-sig").replace("<wbr>", "")
     if suffix == ".svg":
         assert ET.fromstring(text).tag.endswith("svg")

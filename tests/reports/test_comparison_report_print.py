@@ -12,7 +12,7 @@ from printing import (
     PDF_TOOLS,
     axe_in_both_themes,
     find_overflowing_elements,
-    opened,
+    open_in_browser,
     pdf_text,
     words_in,
 )
@@ -63,7 +63,7 @@ def test_table_headings_are_on_the_sheet_of_the_first_row(chromium, tmp_path):
         for n in range(80)
     ]
     path.write_text(make_page("Tables", tables), encoding="utf-8")
-    with opened(chromium, path) as page:
+    with open_in_browser(chromium, path) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
     words = [word.text for word in words_in(pdf)]
     last_words = [words[index - 1] for index, word in enumerate(words) if word == "Page"]
@@ -75,7 +75,7 @@ def test_the_page_is_accessible_and_whole(page_file, chromium):
     """The page has no violation of accessibility rules, and no content extends beyond the page or
     its cell.
     """
-    with opened(chromium, page_file, scripts=True) as page:
+    with open_in_browser(chromium, page_file, scripts=True) as page:
         assert axe_in_both_themes(page) == []
         assert find_overflowing_elements(page) == []
 
@@ -85,7 +85,7 @@ def test_all_columns_are_printed(page_file, chromium, tmp_path):
     each change.
     """
     pdf = tmp_path / "c.pdf"
-    with opened(chromium, page_file) as page:
+    with open_in_browser(chromium, page_file) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
     text = pdf_text(pdf)
     for words in (

@@ -14,7 +14,7 @@ from functools import partial
 
 import pytest
 from big_topology import big_table
-from growth import faster_than_linear
+from growth import find_superlinear_size
 from places import DATA
 from topologies import edge, front_end, plan, row
 
@@ -144,7 +144,7 @@ def test_drawing_time_is_proportional_to_the_servers(kind):
     def work(servers: int):
         return partial(ln.figure, planned(big_table(servers)), kind)
 
-    assert faster_than_linear(work, size=125, most=1_000) is None
+    assert find_superlinear_size(work, size=125, most=1_000) is None
 
 
 # -- topology
@@ -260,8 +260,8 @@ def test_one_site_is_shown_pool_by_pool():
 
 
 def test_tall_pictures_are_split_between_boxes():
-    """A picture of 59 servers needs two sheets. No box crosses the end of a sheet, and each sheet
-    shows the zones.
+    """A picture of 59 servers needs two sheets. No box crosses the boundary between the sheets, and
+    each sheet shows the zones.
     """
     figure = ln.figure(planned("litwareinc-global"))
     root = ET.fromstring(figure.svg)
@@ -307,7 +307,7 @@ def test_headings_of_boxes_are_not_alone_on_a_sheet(site):
 
 
 def test_a_picture_of_one_site_has_no_lines_without_arrows():
-    """The figure of one site contains no text about pools that are not shown: each line of text
+    """The picture of one site contains no text about pools that are not shown: each line of text
     about connections has an arrow.
     """
     figure = ln.figure(planned("litwareinc-global"), site="London")
@@ -328,7 +328,7 @@ def test_a_picture_of_one_site_has_no_lines_without_arrows():
 # -- changes
 
 
-def marked(figure):
+def find_marked_pools(figure):
     """Return the pools whose boxes are marked as changed."""
     root = ET.fromstring(figure.svg)
     return {
@@ -345,7 +345,7 @@ def test_pools_with_changed_certificates_are_marked():
     row_number = next(p.computers[0].row for p in old.topology.pools if p.role == "Mediation")
     edited = old.topology.with_cells({row_number: {"extra_san": "old.contoso.com"}})
     figure = ln.figure(ln.compare_plans(old, ln.plan_certificates(edited, old.rules)))
-    assert marked(figure) == {"Mediation/medpool01.contoso.net"}
+    assert find_marked_pools(figure) == {"Mediation/medpool01.contoso.net"}
     assert "± 2 to be requested again" in texts(figure)
     frame = figure.to_frame()
     assert set(frame[frame["Changed"] != ""]["Pool"]) == {"medpool01.contoso.net"}
@@ -381,7 +381,7 @@ def test_a_comparison_has_one_type_of_picture():
     sites in the new plan.
     """
     difference = ln.compare_plans(planned("contoso"), planned("contoso"))
-    assert marked(ln.figure(difference)) == set()
+    assert find_marked_pools(ln.figure(difference)) == set()
     with pytest.raises(PlanError, match="for a comparison of two plans"):
         ln.figure(difference, "coverage")
     with pytest.raises(PlanError, match="no site"):

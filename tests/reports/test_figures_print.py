@@ -14,7 +14,7 @@ from printing import (
     PDF_TOOLS,
     axe_in_both_themes,
     find_overflowing_elements,
-    opened,
+    open_in_browser,
     page_count,
     pdf_text,
     words_in,
@@ -72,7 +72,7 @@ def test_no_text_leaves_its_box_or_is_crossed(plan, chromium, tmp_path):
     for kind, figure in figures.items():
         path = tmp_path / f"{kind}.svg"
         path.write_bytes(figure.to_svg())
-        with opened(chromium, path, scripts=True) as page:
+        with open_in_browser(chromium, path, scripts=True) as page:
             wide = page.evaluate(
                 """() => {
                     const boxes = [...document.querySelectorAll('rect.box')]
@@ -98,7 +98,7 @@ def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path):
     figures = [ln.figure(plan, kind) for kind in KINDS]
     parts = [figure._repr_html_() for figure in figures]
     path.write_text(make_page("Pictures", parts), encoding="utf-8")
-    with opened(chromium, path, scripts=True) as page:
+    with open_in_browser(chromium, path, scripts=True) as page:
         page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth)")
         images = sum(len(split_into_sheets(figure.svg)) for figure in figures)
         assert page.evaluate("document.images.length") == images
@@ -109,7 +109,7 @@ def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path):
         assert images == []
 
 
-def changed(plan):
+def add_name_to_first_pool(plan):
     """Return the same plan with one more name in each certificate of the first pool."""
     row_number = plan.topology.pools[0].computers[0].row
     edited = plan.topology.with_cells({row_number: {"extra_san": "old.contoso.com"}})
@@ -122,10 +122,10 @@ def test_a_printed_picture_contains_text(kind, plan, chromium, tmp_path):
     its words as text.
     """
     path = tmp_path / "page.html"
-    figure = ln.figure(plan if kind == "plan" else changed(plan))
+    figure = ln.figure(plan if kind == "plan" else add_name_to_first_pool(plan))
     path.write_text(make_page(figure.title, [figure._repr_html_()]), encoding="utf-8")
     pdf = tmp_path / "page.pdf"
-    with opened(chromium, path) as page:
+    with open_in_browser(chromium, path) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
     assert page_count(pdf) == len(split_into_sheets(figure.svg))
     assert "OAuthTokenIssuer" in pdf_text(pdf)
@@ -137,7 +137,7 @@ def test_a_picture_is_rotated_on_a_landscape_sheet(plan, chromium, tmp_path):
     figure = ln.figure(plan)
     path.write_text(make_page(figure.title, [figure._repr_html_()]), encoding="utf-8")
     pdf = tmp_path / "page.pdf"
-    with opened(chromium, path) as page:
+    with open_in_browser(chromium, path) as page:
         page.pdf(path=str(pdf), format="A4", landscape=True)
     assert page_count(pdf) == 1 + len(split_into_sheets(figure.svg))
     (title,) = words_in(pdf, "Perimeter")

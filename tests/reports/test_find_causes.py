@@ -168,7 +168,7 @@ def test_added_and_removed_servers_are_causes():
     assert set(servers.cause.split("; ")) == {new, removed}
 
 
-def test_a_flag_of_a_pool():
+def test_a_pool_flag_is_the_cause():
     """If a pool's flag adds names to certificates, the comparison gives the flag as the cause,
     although its value does not appear in the names.
     """
@@ -208,7 +208,7 @@ def test_two_subject_fields():
     )
 
 
-def test_other_rules():
+def test_changed_rules_are_the_cause():
     """If the two plans have different rules, the comparison names the rules as the cause of the
     differences.
     """

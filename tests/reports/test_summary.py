@@ -495,7 +495,7 @@ def test_each_task_refers_to_an_existing_heading(plan, findings, suffix):
 
 
 def test_word_document_ends_with_a_page_to_sign(plan, findings):
-    """The last page of the Word document contains the plan to approve, and lines for three
+    """The last page of the Word document identifies the plan to approve, and has lines for three
     signatures.
     """
     saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
@@ -896,7 +896,7 @@ def test_a_block_shows_the_number_of_a_single_certificate(plan, findings):
     assert block.concerns == ("warning: a", "no. 2: error: b")
 
 
-def test_a_finding_about_several_is_reported_once(plan):
+def test_a_finding_about_several_objects_is_reported_once(plan):
     """The page shows each finding once, with all the objects to which it applies."""
     finding = Finding(code="x", severity="warning", about="a", message="m", hint="h", source="s")
     other = replace(finding, about="b")

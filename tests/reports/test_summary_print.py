@@ -15,7 +15,7 @@ from printing import (
     axe_in_both_themes,
     find_overflowing_elements,
     office_pdf,
-    opened,
+    open_in_browser,
     page_count,
     words_in,
 )
@@ -123,7 +123,7 @@ def test_page_on_paper(sample, tmp_path, chromium, stage, landscape):
     """
     pdf = tmp_path / "summary.pdf"
     requests = requests_of(sample.plan, is_back=STAGES[stage])
-    with opened(chromium, write_summary(sample, tmp_path, ".html", requests)) as page:
+    with open_in_browser(chromium, write_summary(sample, tmp_path, ".html", requests)) as page:
         page.pdf(path=str(pdf), format="A4", landscape=landscape)
     text = text_of(pdf)
     assert page_count(pdf) <= sample.pages
@@ -138,7 +138,7 @@ def test_page_on_paper(sample, tmp_path, chromium, stage, landscape):
 
 def test_borders_of_tables_are_printed(sample, tmp_path, chromium):
     """In print, the right border of each table is inside the page."""
-    with opened(
+    with open_in_browser(
         chromium, write_summary(sample, tmp_path, ".html"), scripts=True, width=703
     ) as page:
         page.emulate_media(media="print")
@@ -151,13 +151,13 @@ def test_borders_of_tables_are_printed(sample, tmp_path, chromium):
 def test_no_content_is_cut_off(sample, tmp_path, chromium, width):
     """At a width of 1280 pixels, and at 200 % zoom, no content extends beyond the page."""
     path = write_summary(sample, tmp_path, ".html")
-    with opened(chromium, path, scripts=True, width=width) as page:
+    with open_in_browser(chromium, path, scripts=True, width=width) as page:
         assert find_overflowing_elements(page) == []
 
 
 def test_page_is_accessible(sample, tmp_path, chromium):
     """The summary page has no violation of accessibility rules in the light and dark themes."""
-    with opened(chromium, write_summary(sample, tmp_path, ".html"), scripts=True) as page:
+    with open_in_browser(chromium, write_summary(sample, tmp_path, ".html"), scripts=True) as page:
         assert axe_in_both_themes(page) == []
 
 
@@ -211,6 +211,6 @@ def test_a_large_page_opens(tmp_path, chromium):
     )
     path = write_summary(large, tmp_path, ".html")
     assert path.stat().st_size < 3_000_000 * servers / 1_000 + 100_000
-    with opened(chromium, path) as page:
+    with open_in_browser(chromium, path) as page:
         page.wait_for_load_state()
         assert page.title() == "Certificates for Lync Server 2013"

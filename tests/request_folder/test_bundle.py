@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from folders import numbered, write
+from folders import plan_of_servers, write
 
 from lyncnb.errors import BundleError
 from lyncnb.request_folder.bundle import open_requests
@@ -21,7 +21,7 @@ def folder(tmp_path):
 
 def test_a_bundle_is_shown_as_a_table(folder):
     """The table, the HTML, the text and the JSON of a request folder contain the same values."""
-    plan = numbered(2)
+    plan = plan_of_servers(2)
     bundle = write(plan, folder)
     frame = bundle.to_frame()
     assert list(frame["Change"]) == ["created", "created"]

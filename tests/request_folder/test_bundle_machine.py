@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from failing import ESSENTIAL, failing
+from failing import ESSENTIAL, fail_one_call
 from folders import (
     PASSPHRASE,
     TODAY,
@@ -163,7 +163,7 @@ class FolderMachine(RuleBasedStateMachine):
         if fault is None:
             action()
             return
-        broken = failing(fault[0], error_of(fault[1]), ESSENTIAL)
+        broken = fail_one_call(fault[0], error_of(fault[1]), ESSENTIAL)
         with broken, suppress(BundleError, KeyboardInterrupt):
             action()
 
@@ -176,7 +176,7 @@ class FolderMachine(RuleBasedStateMachine):
         assert snapshot(self.place) == before
 
     @rule()
-    def wrong_passphrase(self):
+    def try_wrong_passphrase(self):
         """If the folder contains a key, use a wrong passphrase, and check that nothing changes."""
         if not list(self.place.rglob("*.key")):
             return
@@ -209,7 +209,7 @@ class FolderMachine(RuleBasedStateMachine):
         self.broken(fault, lambda: rekey(self.folder, self.passphrase, passphrase))
         if read_manifest(self.folder).rekeying:
             self.other = passphrase
-        elif self.opens(passphrase):
+        elif self.can_decrypt_all_keys(passphrase):
             self.passphrase = passphrase
 
     @precondition(lambda self: self.is_rekeying)
@@ -220,7 +220,7 @@ class FolderMachine(RuleBasedStateMachine):
             rekey(self.folder, self.passphrase, self.other)
             self.passphrase, self.other = self.other, ""
 
-    def opens(self, passphrase):
+    def can_decrypt_all_keys(self, passphrase):
         """Return whether every key can be decrypted with a passphrase."""
         try:
             public_keys_of_keys(self.folder, passphrase)

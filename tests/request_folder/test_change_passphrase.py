@@ -13,7 +13,7 @@ from folders import (
     PASSPHRASE,
     assert_complete,
     assert_private,
-    numbered,
+    plan_of_servers,
     public_keys_of_keys,
     public_keys_of_requests,
     snapshot,
@@ -38,13 +38,13 @@ def folder(tmp_path):
     """Write a request folder that contains a superseded generation, a list of passwords and unknown
     files.
     """
-    path, plan = tmp_path / "requests", numbered(4)
+    path, plan = tmp_path / "requests", plan_of_servers(4)
     write(plan, path)
     write(plan, path, renew=[plan.certificates[0].id], reason="x")
     (path / "pfx").mkdir(mode=0o700)
     (path / LIST).write_bytes(FolderCipher(PASSPHRASE).encrypt_data(b"a,secret", name=LIST))
     (path / LIST).chmod(0o600)
-    save_manifest(path, read_manifest(path).with_encrypted(LIST))
+    save_manifest(path, read_manifest(path).with_encrypted_file(LIST))
     return path
 
 
@@ -52,7 +52,7 @@ def test_every_file_uses_the_new_passphrase(folder):
     """After a change of the passphrase, the keys, the archived keys and the lists can be decrypted
     only with the new passphrase.
     """
-    plan, before = numbered(4), public_keys_of_keys(folder)
+    plan, before = plan_of_servers(4), public_keys_of_keys(folder)
     steps = []
     result = rekey(folder, PASSPHRASE, NEW, progress=lambda *step: steps.append(step))
     assert (result.changed, result.already, result.left_alone) == (6, 0, ())
@@ -69,7 +69,7 @@ def test_every_file_uses_the_new_passphrase(folder):
 
 
 @pytest.mark.parametrize("data", [b"", b"no PEM", None])
-def test_a_damaged_list_of_passwords_does_not_stop_the_keys(folder, data):
+def test_a_damaged_list_of_passwords_does_not_stop_the_change(folder, data):
     """If the list of passwords is damaged, the command reports it and does not change it, but
     encrypts all keys with the new passphrase.
 
@@ -128,7 +128,7 @@ def test_a_damaged_key_stops_the_change(folder):
 
     The error contains the name of the key file.
     """
-    name = numbered(4).certificates[2].id
+    name = plan_of_servers(4).certificates[2].id
     (folder / "keys" / f"{name}.key").write_bytes(b"damaged")
     keys = snapshot(folder / "keys")
     with pytest.raises(BundleError, match="needs attention") as caught:
@@ -164,7 +164,7 @@ def test_an_interrupted_change_is_detected_and_completed(folder, completed_steps
     """After an interrupted change of the passphrase, no other command can write to the folder until
     the user repeats and completes the change.
     """
-    plan, before = numbered(4), public_keys_of_keys(folder)
+    plan, before = plan_of_servers(4), public_keys_of_keys(folder)
     real, count = os.replace, iter(range(100))
 
     def stop(source, target):
@@ -250,7 +250,7 @@ def test_an_interrupted_run_is_completed_after_the_change(folder):
     """When lyncnb changes the passphrase, it also encrypts keys whose CSR was not written. The next
     run completes the requests for these keys.
     """
-    plan = numbered(5)
+    plan = plan_of_servers(5)
     dry = write(plan, folder, dry_run=True)
     save_manifest(folder, dry.manifest)
     lone = folder / "keys" / f"{plan.certificates[4].id}.key"
@@ -286,7 +286,7 @@ def test_a_new_folder_is_complete_after_the_change(folder):
     """If the passphrase of a new folder is changed and then changed back, the folder is still
     complete.
     """
-    plan = numbered(4)
+    plan = plan_of_servers(4)
     rekey(folder, PASSPHRASE, NEW)
     rekey(folder, NEW, PASSPHRASE)
     assert_complete(folder, plan)

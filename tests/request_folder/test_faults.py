@@ -23,7 +23,7 @@ from contextlib import suppress
 from datetime import date
 
 import pytest
-from failing import ESSENTIAL, KINDS, failing
+from failing import ESSENTIAL, KINDS, fail_one_call
 from folder_writer import Writers, next_share
 from folders import (
     P256,
@@ -32,11 +32,11 @@ from folders import (
     assert_private,
     certificate,
     certify,
-    numbered,
     plan_of,
+    plan_of_servers,
     public_keys_of_keys,
     public_keys_of_requests,
-    with_extra,
+    with_extra_names,
     write,
 )
 from places import REPOSITORY
@@ -101,9 +101,9 @@ def changed_passphrase(folder):
     return rekey(folder, PASSPHRASE, NEW)
 
 
-THREE = numbered(3)
+THREE = plan_of_servers(3)
 CHANGED = plan_of(
-    with_extra(THREE, 0, "sip.contoso.com").certificates[0], *THREE.certificates[1:2],
+    with_extra_names(THREE, 0, "sip.contoso.com").certificates[0], *THREE.certificates[1:2],
     certificate(7),
 )  # fmt: skip
 
@@ -123,7 +123,7 @@ def prepare_archived(folder):
     write(THREE, folder, renew=[THREE.certificates[0].id], reason="x")
 
 
-RSA = numbered(2, key=KeyParameters())
+RSA = plan_of_servers(2, key=KeyParameters())
 CASES = {
     "first run": (prepare_nothing, first_run, THREE),
     "RSA run": (prepare_nothing, single_run, RSA),
@@ -143,7 +143,7 @@ def test_each_call_fails_in_turn(tmp_path, case, error, record_property):
     # Ctrl+C is tested at the system calls that protect keys. Errors are tested at every system
     # call.
     kinds, errors = (ESSENTIAL, [error]) if error == "Ctrl-C" else (KINDS, OF_THE_SYSTEM)
-    with failing(None, OSError, kinds) as counted:
+    with fail_one_call(None, OSError, kinds) as counted:
         shutil_copy(tmp_path / "original", tmp_path / "counted")
         run(tmp_path / "counted")
     outcomes, chance = Counter(), random.Random(case)
@@ -154,7 +154,7 @@ def test_each_call_fails_in_turn(tmp_path, case, error, record_property):
         folder = tmp_path / f"{number}-{name}"
         shutil_copy(tmp_path / "original", folder)
         seen = public_keys_of_requests(folder)
-        with failing(number, error_of(name), kinds) as calls:
+        with fail_one_call(number, error_of(name), kinds) as calls:
             try:
                 run(folder)
                 outcomes["went on"] += 1
@@ -220,7 +220,7 @@ def test_a_failed_purge_is_completed(tmp_path, error):
     )  # Two of the requests are not in the plan anymore.
     day = {"today": date(2027, 3, 1)}
     kinds = (*ESSENTIAL, "unlink")
-    with failing(None, error_of(error), kinds) as counted:
+    with fail_one_call(None, error_of(error), kinds) as counted:
         shutil.copytree(original, tmp_path / "counted")
         purge(tmp_path / "counted", confirmed=purge(original, **day).token, **day)
     remaining_keys = public_keys_of_keys(tmp_path / "counted")
@@ -233,7 +233,10 @@ def test_a_failed_purge_is_completed(tmp_path, error):
         folder = tmp_path / str(number)
         shutil.copytree(original, folder)
         purge_list = purge(folder, **day)
-        with failing(number, error_of(error), kinds), suppress(BundleError, KeyboardInterrupt):
+        with (
+            fail_one_call(number, error_of(error), kinds),
+            suppress(BundleError, KeyboardInterrupt),
+        ):
             purge(folder, confirmed=purge_list, **day)
         assert remaining_keys <= public_keys_of_keys(folder)
         assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
@@ -256,13 +259,16 @@ def test_each_call_of_a_rebuild_fails_in_turn(tmp_path, error):
     (original / "csr" / f"{THREE.certificates[1].id}.csr").unlink()
     before = public_keys_of_keys(original)
     kinds = (*ESSENTIAL, "unlink", "mkdir")
-    with failing(None, error_of(error), kinds) as counted:
+    with fail_one_call(None, error_of(error), kinds) as counted:
         shutil.copytree(original, tmp_path / "counted")
         rebuild_manifest(tmp_path / "counted", PASSPHRASE)
     for number in range(counted.count):
         folder = tmp_path / str(number)
         shutil.copytree(original, folder)
-        with failing(number, error_of(error), kinds), suppress(BundleError, KeyboardInterrupt):
+        with (
+            fail_one_call(number, error_of(error), kinds),
+            suppress(BundleError, KeyboardInterrupt),
+        ):
             rebuild_manifest(folder, PASSPHRASE)
         assert public_keys_of_keys(folder) == before
         rebuild_manifest(folder, PASSPHRASE)
@@ -319,7 +325,7 @@ def _kill_one(writers, folder, count, seconds, chance, key):
     # A third of the runs change an existing folder, and a sixth of the runs are killed twice.
     extra = {}
     if chance.random() < 1 / 3:
-        write(numbered(count, key=parameters), folder)
+        write(plan_of_servers(count, key=parameters), folder)
         seen = public_keys_of_requests(folder)
         extra = {str(index): ["sip.contoso.com"] for index in range(0, count, 2)}
     for _ in range(1 + (chance.random() < 1 / 6)):
@@ -337,9 +343,9 @@ def _kill_one(writers, folder, count, seconds, chance, key):
             seen |= public_keys_of_requests(folder)
             assert seen <= public_keys_of_keys(folder)
             assert_private(folder)
-    plan = numbered(count, key=parameters)
+    plan = plan_of_servers(count, key=parameters)
     for index, names in extra.items():
-        plan = with_extra(plan, int(index), *names)
+        plan = with_extra_names(plan, int(index), *names)
     outcomes.update(write(plan, folder).counts())
     assert_complete(folder, plan, seen)
     assert write(plan, folder).counts() == {"kept": count}
@@ -360,7 +366,7 @@ def test_a_killed_change_of_passphrase_is_completed(tmp_path, writers):
     """If the process is killed while it changes the passphrase, all keys can still be decrypted.
     Running the command again completes the change.
     """
-    chance, outcomes, plan = random.Random(7), Counter(), numbered(30)
+    chance, outcomes, plan = random.Random(7), Counter(), plan_of_servers(30)
     write(plan, tmp_path / "r")
     before = public_keys_of_keys(tmp_path / "r")
     job = {"do": "rekey", "old": PASSPHRASE, "new": NEW}
@@ -449,7 +455,7 @@ def test_a_key_is_on_the_disk_before_its_csr(tmp_path, plan_code):
     # The manifest is written three times: with the announcement, with the pair, and with the hashes
     # of the summary.
     assert len(manifests) == 3
-    for item in numbered(3).certificates:
+    for item in plan_of_servers(3).certificates:
         key, request = folder / "keys" / f"{item.id}.key", folder / "csr" / f"{item.id}.csr"
         for path in (key, request):
             temp = calls[link_positions[str(path)]][1][0]
@@ -495,7 +501,7 @@ def test_a_failed_purge_of_installed_certificates_is_completed(tmp_path):
     certify(original, first.id)
     options = {"today": date(2026, 12, 5), "deployed": [first.id]}
     kinds = (*ESSENTIAL, "unlink")
-    with failing(None, error_of("ENOSPC"), kinds) as counted:
+    with fail_one_call(None, error_of("ENOSPC"), kinds) as counted:
         shutil.copytree(original, tmp_path / "counted")
         purge(tmp_path / "counted", confirmed=purge(original, **options).token, **options)
     remaining_keys = public_keys_of_keys(tmp_path / "counted")
@@ -504,7 +510,7 @@ def test_a_failed_purge_of_installed_certificates_is_completed(tmp_path):
         folder = tmp_path / str(number)
         shutil.copytree(original, folder)
         purge_list = purge(folder, **options)
-        with failing(number, error_of("ENOSPC"), kinds), suppress(BundleError):
+        with fail_one_call(number, error_of("ENOSPC"), kinds), suppress(BundleError):
             purge(folder, confirmed=purge_list, **options)
         assert remaining_keys <= public_keys_of_keys(folder)
         purge(folder, confirmed=purge(folder, **options), **options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from folders import numbered, snapshot, write
+from folders import plan_of_servers, snapshot, write
 
 from lyncnb.base.disk import system_calls
 from lyncnb.errors import BundleError
@@ -32,7 +32,7 @@ def test_a_missing_folder_is_empty(tmp_path):
 
 def test_listing_a_folder_changes_nothing(tmp_path):
     """Listing a request folder returns names, modes and temporary files, and changes no times."""
-    plan = numbered(2)
+    plan = plan_of_servers(2)
     manifest = write(plan, tmp_path / "r").manifest
     (tmp_path / "r" / "keys" / ".tmp-lyncnb-00").write_bytes(b"half")
     before = snapshot(tmp_path / "r")
@@ -48,7 +48,7 @@ def test_the_hash_of_a_csr_is_that_of_its_der(tmp_path):
     """The hash of a CSR is the SHA-256 hash of its DER encoding. If the text is not PEM, the hash
     is empty.
     """
-    write(numbered(1), tmp_path / "r")
+    write(plan_of_servers(1), tmp_path / "r")
     data = next((tmp_path / "r" / "csr").iterdir()).read_bytes()
     assert compute_csr_sha256(data) == csr.parse_request(data).csr_sha256
     assert compute_csr_sha256(data.replace(b"\n", b"\r\n")) == compute_csr_sha256(data)
@@ -59,7 +59,7 @@ def test_the_hash_of_a_csr_is_that_of_its_der(tmp_path):
 
 def test_a_directory_is_not_listed_as_a_file(tmp_path):
     """If a directory has the name of a known file, it is not listed as this file."""
-    manifest = write(numbered(1), tmp_path / "r").manifest
+    manifest = write(plan_of_servers(1), tmp_path / "r").manifest
     path = manifest.requests[0].files.csr
     (tmp_path / "r" / path).unlink()
     (tmp_path / "r" / path).mkdir()
@@ -69,7 +69,7 @@ def test_a_directory_is_not_listed_as_a_file(tmp_path):
 
 def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch):
     """If a folder cannot be listed, a clear message contains the error of the operating system."""
-    write(numbered(1), tmp_path / "r")
+    write(plan_of_servers(1), tmp_path / "r")
 
     def refused(path):
         raise PermissionError(13, "Permission denied")
@@ -96,7 +96,7 @@ def test_only_the_modes_of_an_unpacked_archive_are_changed(tmp_path, of_folder, 
     """Only the file modes that an archive program sets are corrected. Other wrong modes are
     reported, because a person may have set them.
     """
-    write(numbered(1), tmp_path / "r")
+    write(plan_of_servers(1), tmp_path / "r")
     keys = tmp_path / "r" / "keys"
     (key,) = keys.iterdir()
     key.chmod(of_key)
@@ -113,7 +113,7 @@ def test_modes_of_links_are_not_changed(tmp_path):
     lyncnb does not change the modes of these files.
     """
     folder = tmp_path / "r"
-    write(numbered(2), folder)
+    write(plan_of_servers(2), folder)
     first, second = sorted((folder / "keys").iterdir())
     os.link(first, tmp_path / "another name")
     first.chmod(0o644)
@@ -134,7 +134,7 @@ def test_modes_are_not_checked_on_windows(tmp_path, monkeypatch):
     """On Windows, the mode of a key file contains only the read-only attribute, so no mode is
     reported as wrong.
     """
-    manifest = write(numbered(1), tmp_path / "r").manifest
+    manifest = write(plan_of_servers(1), tmp_path / "r").manifest
     next((tmp_path / "r" / "keys").iterdir()).chmod(0o644)
     (tmp_path / "r" / "keys").chmod(0o755)
     monkeypatch.setattr(system_calls, "WINDOWS", True)

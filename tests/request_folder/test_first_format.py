@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from cas.python_ca import PythonCa, pem
 from first_format import digest, first_manifest, write_first_folder
-from folders import PASSPHRASE, ROUNDS, TODAY, answer_all, make_folder, make_plan
+from folders import PASSPHRASE, ROUNDS, TODAY, issue_all, make_folder, make_plan
 from shell_kit import make_shell
 from topologies import TWO_SITES
 
@@ -91,7 +91,7 @@ def test_evidence_for_earlier_certificates_is_added(folder, tmp_path):
     before = digest(folder)
     bundle, ca = open_requests(folder), PythonCa("Fabrikam")
     issued_ids = [record.id for record in bundle.requests if record.issued]
-    answers = answer_all(bundle, ca, skip=issued_ids)
+    answers = issue_all(bundle, ca, skip=issued_ids)
     (tmp_path / "answer.pem").write_bytes(pem(*answers.values(), *ca.chain))
     came = (folder.parent / "returned", tmp_path / "answer.pem")
     accept = {"issued-under-another-root": "Fabrikam's CA issues for us too"}
@@ -166,7 +166,7 @@ def list_paths(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tupl
             yield from list_paths(child, (*path, number))
 
 
-def edited(document: dict, path: tuple[str | int, ...], value: object) -> bytes:
+def replace_value(document: dict, path: tuple[str | int, ...], value: object) -> bytes:
     """Return a copy of the document in which one value is replaced or removed."""
     document = copy.deepcopy(document)
     container = document
@@ -200,7 +200,7 @@ def commands(parent: Path) -> list[tuple[str, ...]]:
     ]
 
 
-def to_present_format(parent: Path) -> None:
+def convert_to_current_format(parent: Path) -> None:
     """Run commands that add to a manifest every field that the first format does not have."""
     create_recovery_key(parent / "pair", PASSPHRASE)
     make_folder(parent / "requests", make_plan(), recovery=[parent / "pair.pub"])
@@ -243,7 +243,7 @@ def test_invalid_values_do_not_crash_a_command(original, shell, tmp_path, form):
     count = int(os.environ.get("LYNCNB_EDITS", "100")) // 2
     shutil.copytree(original, tmp_path, dirs_exist_ok=True)
     if form == "present":
-        to_present_format(tmp_path)
+        convert_to_current_format(tmp_path)
     (tmp_path / "passphrase").write_text(PASSPHRASE)
     (tmp_path / "other").write_text("another long phrase")
     (tmp_path / "t.csv").write_bytes(TWO_SITES.encode())
@@ -252,7 +252,7 @@ def test_invalid_values_do_not_crash_a_command(original, shell, tmp_path, form):
     edits = [(path, value) for path in list_paths(document) for value in (*ODD, _GONE)]
     faults = []
     for path, value in random.Random(1).sample(edits, min(count, len(edits))):
-        data = edited(document, path, value)
+        data = replace_value(document, path, value)
         for command in commands(tmp_path):
             (tmp_path / "requests" / "manifest.json").write_bytes(data)
             result = shell(*command)

@@ -11,7 +11,7 @@ import subprocess
 from datetime import date
 
 import pytest
-from folders import PASSPHRASE, certify, numbered, snapshot, write
+from folders import PASSPHRASE, certify, plan_of_servers, snapshot, write
 
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
@@ -31,11 +31,11 @@ pytestmark = [
 ]
 
 DAY = date(2026, 12, 5)
-IDS = [item.id for item in numbered(2).certificates]
+IDS = [item.id for item in plan_of_servers(2).certificates]
 OPEN = "does not support file permissions"
 
 
-def mounted(tmp_path):
+def mount_disk(tmp_path):
     """Mount a disk on which every file has the same mode, and return its path, or None if this is
     not possible.
     """
@@ -54,7 +54,7 @@ def mounted(tmp_path):
 def disk(request, tmp_path, monkeypatch):
     """Return a path on a disk without file modes: on a real mount, or with simulated system calls."""
     if request.param == "a mount":
-        folder = mounted(tmp_path)
+        folder = mount_disk(tmp_path)
         if folder is None:
             pytest.skip("no bindfs, or no /dev/fuse")
         yield folder
@@ -100,10 +100,10 @@ def test_commands_work_on_a_disk_without_modes(disk):
     the keys.
     """
     folder = disk / "requests"
-    assert any(OPEN in note for note in write(numbered(2), folder).notes)
+    assert any(OPEN in note for note in write(plan_of_servers(2), folder).notes)
     assert (folder / "keys").stat().st_mode & 0o777 == 0o777
     before = files_of(folder)
-    assert any(OPEN in note for note in write(numbered(2), folder).notes)
+    assert any(OPEN in note for note in write(plan_of_servers(2), folder).notes)
     assert files_of(folder) == before
     certify(folder, IDS[0], today=DAY)
     issued = match_certificates(open_requests(folder), today=DAY)
@@ -132,14 +132,14 @@ def test_modes_that_a_person_changed_are_rejected(tmp_path):
     reports it, and writes nothing to a folder that others can change.
     """
     folder = tmp_path / "requests"
-    assert not any(OPEN in note for note in write(numbered(1), folder).notes)
+    assert not any(OPEN in note for note in write(plan_of_servers(1), folder).notes)
     (folder / "keys").chmod(0o755)
     (problem,) = folder_status(folder).problems
     assert (problem.file, problem.message) == ("keys/", "can be opened by other users")
     (folder / "keys").chmod(0o700)
     folder.chmod(0o777)
     with pytest.raises(BundleError, match="other users can write to"):
-        write(numbered(2), folder)
+        write(plan_of_servers(2), folder)
 
 
 PLACES = {
@@ -157,10 +157,10 @@ def test_a_synchronized_folder_is_reported_when_it_is_created(tmp_path, program,
     """
     folder = tmp_path / path
     for dry_run in (True, False):
-        notes = write(numbered(1), folder, dry_run=dry_run).notes
+        notes = write(plan_of_servers(1), folder, dry_run=dry_run).notes
         (note,) = [note for note in notes if program in note]
         assert "copies and earlier versions of files, even of keys that you purge" in note
-    assert not any(program in note for note in write(numbered(2), folder).notes)
+    assert not any(program in note for note in write(plan_of_servers(2), folder).notes)
 
 
 @pytest.mark.parametrize("mark", [".dropbox.cache", ".stfolder", ".sync_nextcloud.db"])
@@ -183,7 +183,9 @@ def test_git_ignores_the_files_of_the_folder(tmp_path):
     """
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     folder = tmp_path / "plans" / "requests"
-    (note,) = [note for note in write(numbered(1), folder).notes if "git working tree" in note]
+    (note,) = [
+        note for note in write(plan_of_servers(1), folder).notes if "git working tree" in note
+    ]
     assert str(tmp_path) in note
     assert (folder / ".gitignore").read_text() == "*\n"
     seen = subprocess.run(
@@ -201,14 +203,14 @@ def test_an_existing_gitignore_is_kept(tmp_path):
     .gitignore is never replaced.
     """
     folder = tmp_path / "requests"
-    write(numbered(1), folder)
+    write(plan_of_servers(1), folder)
     (folder / ".gitignore").unlink()
-    write(numbered(1), folder)
+    write(plan_of_servers(1), folder)
     # The plan has not changed, so the run changes nothing.
     assert not (folder / ".gitignore").exists()
     (folder / ".gitignore").write_text("keys/\n")
-    write(numbered(2), folder)
+    write(plan_of_servers(2), folder)
     assert (folder / ".gitignore").read_text() == "keys/\n"
     (folder / ".gitignore").unlink()
-    write(numbered(3), folder)
+    write(plan_of_servers(3), folder)
     assert (folder / ".gitignore").read_text() == "*\n"

@@ -27,15 +27,15 @@ def deployed(part, *servers, on="2026-12-02"):
     return replace(part, deployments=(*part.deployments, *new))
 
 
-def issued_once():
+def make_issued_request():
     """Return a request whose first certificate has been issued."""
-    return waiting().with_issued(issued_record(), at=AT)
+    return waiting().with_issued_certificate(issued_record(), at=AT)
 
 
-def renewed(part):
+def renew_request(part):
     """Return the next generation of a request, with an issued certificate."""
     new = part.build_next_generation(at=LATER, reasons=("renewed",))
-    return new.with_issued(issued_record(serial="02", sha256="b" * 64), at=LATER)
+    return new.with_issued_certificate(issued_record(serial="02", sha256="b" * 64), at=LATER)
 
 
 def test_before_a_certificate_nothing_is_in_use():
@@ -47,9 +47,9 @@ def test_before_a_certificate_nothing_is_in_use():
 
 def test_the_first_certificate_is_in_use_when_it_is_imported():
     """If no installation is recorded, the first certificate is in use as soon as it is imported."""
-    generations = find_generations(issued_once())
-    assert (generations.in_use, generations.under_way) == (issued_once(), None)
-    assert generations.held == issued_once().issued
+    generations = find_generations(make_issued_request())
+    assert (generations.in_use, generations.under_way) == (make_issued_request(), None)
+    assert generations.held == make_issued_request().issued
     assert not generations.is_recorded
 
 
@@ -58,14 +58,16 @@ def test_a_renewal_leaves_the_old_certificate_in_use():
 
     It is not sufficient to import or package the new certificate.
     """
-    generations = find_generations(renewed(issued_once()))
+    generations = find_generations(renew_request(make_issued_request()))
     assert (generations.in_use.generation, generations.under_way.generation) == (1, 2)
     assert generations.held.serial == "01"
 
 
 def test_a_recorded_deployment_replaces_the_old_certificate():
     """If the new certificate is recorded as installed, it is in use, and the old one is not."""
-    generations = find_generations(deployed(renewed(deployed(issued_once())), on="2027-02-03"))
+    generations = find_generations(
+        deployed(renew_request(deployed(make_issued_request())), on="2027-02-03")
+    )
     assert (generations.in_use.generation, generations.under_way) == (2, None)
     assert (generations.deployed_on, generations.held.serial) == ("2027-02-03", "02")
     assert (generations.used, generations.is_recorded) == ({2}, True)
@@ -73,20 +75,26 @@ def test_a_recorded_deployment_replaces_the_old_certificate():
 
 def test_a_generation_that_only_some_servers_have_is_not_in_use():
     """The old certificate stays in use until the new one is recorded as installed on all servers."""
-    new = deployed(renewed(deployed(issued_once())), "fe01.contoso.com", on="2027-02-03")
+    new = deployed(
+        renew_request(deployed(make_issued_request())), "fe01.contoso.com", on="2027-02-03"
+    )
     generations = find_generations(new)
     assert (generations.in_use.generation, generations.under_way.generation) == (1, 2)
     assert (generations.used, generations.deployed_on) == ({1, 2}, "")
 
 
-def test_the_generation_that_expires_first_is_held():
+def test_the_first_generation_to_expire_sets_the_renewal_date():
     """If different servers use different generations of a certificate, the generation that expires
     first determines the renewal date.
     """
-    second = deployed(renewed(deployed(issued_once())), "fe01.contoso.com", on="2027-02-03")
+    second = deployed(
+        renew_request(deployed(make_issued_request())), "fe01.contoso.com", on="2027-02-03"
+    )
     third = second.build_next_generation(at=LATER, reasons=("renewed",))
     longer = issued_record(serial="03", sha256="c" * 64, not_after="2027-12-31T23:59:59Z")
-    third = deployed(third.with_issued(longer, at=LATER), "fe02.contoso.com", on="2027-02-04")
+    third = deployed(
+        third.with_issued_certificate(longer, at=LATER), "fe02.contoso.com", on="2027-02-04"
+    )
     generations = find_generations(third)
     assert (generations.used, generations.in_use.generation, generations.held.serial) == (
         {2, 3},
@@ -112,7 +120,7 @@ def test_a_covering_certificate_stays_in_use():
     )
     request = replace(waiting(), stood_before=stood)
     assert (find_generations(request).held, find_generations(request).under_way) == (stood, request)
-    issued = request.with_issued(issued_record(), at=AT)
+    issued = request.with_issued_certificate(issued_record(), at=AT)
     assert (find_generations(issued).held, find_generations(issued).under_way) == (
         stood,
         issued,
@@ -124,7 +132,7 @@ def test_a_server_can_return_to_the_old_certificate():
     """If the old certificate is installed on a server again, the old certificate is in use on this
     server.
     """
-    new = deployed(renewed(deployed(issued_once())), on="2027-02-03")
+    new = deployed(renew_request(deployed(make_issued_request())), on="2027-02-03")
     redeployments = build_deployments(
         issued_record(), new.plan.servers, date_text="2027-02-05", recorded_at=LATER
     )
@@ -136,7 +144,7 @@ def test_earlier_certificates_do_not_count_for_a_new_server():
     """A server that was added later never used the generations from before its first recorded
     installation.
     """
-    pool = renewed(issued_once())
+    pool = renew_request(make_issued_request())
     joined = (*pool.plan.servers, "fe03.contoso.com")
     pool = replace(pool, plan=replace(pool.plan, servers=joined))
     generations = find_generations(deployed(pool, "fe03.contoso.com", on="2027-02-03"))
@@ -155,8 +163,8 @@ def test_a_second_certificate_for_the_same_request_is_pending():
     """If a second certificate is issued for the same key, it is pending, and the recorded one stays
     in use.
     """
-    first = deployed(issued_once())
-    reissued = first.with_issued(issued_record(serial="03", sha256="c" * 64), at=LATER)
+    first = deployed(make_issued_request())
+    reissued = first.with_issued_certificate(issued_record(serial="03", sha256="c" * 64), at=LATER)
     generations = find_generations(reissued)
     assert (generations.held.serial, generations.under_way) == ("01", reissued)
 
@@ -165,6 +173,6 @@ def test_a_removed_key_counts_as_an_installation():
     """If a key was removed, its certificate counts as installed, because earlier versions recorded
     only the removal.
     """
-    old = replace(issued_once(), deployed_at=AT)
+    old = replace(make_issued_request(), deployed_at=AT)
     assert find_generations(old).deployed_on == AT[:10]
-    assert find_generations(renewed(old)).is_recorded
+    assert find_generations(renew_request(old)).is_recorded

@@ -19,7 +19,7 @@ from folders import (
     TODAY,
     assert_only_owner_has_access,
     certify,
-    numbered,
+    plan_of_servers,
     snapshot,
     write,
 )
@@ -38,7 +38,7 @@ LATER = TODAY + timedelta(days=30)
 @pytest.fixture
 def folder(tmp_path):
     """Return a request folder with three requests."""
-    return write(numbered(3), tmp_path / "requests", workers=1).folder
+    return write(plan_of_servers(3), tmp_path / "requests", workers=1).folder
 
 
 def lines(folder):
@@ -47,7 +47,7 @@ def lines(folder):
 
 
 def events(folder, kind):
-    """Return the events of a given type in the history of a folder, in their order."""
+    """Return the events of a given type in the history of a folder, in order."""
     all_events = [event for line in read_history(folder).lines for event in line.list_events()]
     return [event for event in all_events if event.what == kind]
 
@@ -65,7 +65,7 @@ def test_a_run_that_changes_something_adds_one_line(folder):
     ln.write_pfx(ln.match_certificates(ln.open_requests(folder), today=TODAY),
                  passphrase=PASSPHRASE, today=TODAY)  # fmt: skip
     ln.deployed(folder, today=TODAY)
-    write(numbered(3), folder, renew=[names[0]], reason="lost laptop", today=LATER)
+    write(plan_of_servers(3), folder, renew=[names[0]], reason="lost laptop", today=LATER)
     entries = lines(folder)
     assert [entry["command"] for entry in entries] == [
         "request",
@@ -112,7 +112,7 @@ def test_each_line_has_the_hash_of_the_line_before(folder):
 def test_a_run_without_changes_adds_no_line(folder):
     """A run that changes nothing, or only reads the folder, does not change the history."""
     before = snapshot(folder, but_lock=True)
-    write(numbered(3), folder)
+    write(plan_of_servers(3), folder)
     ln.folder_status(folder, today=TODAY)
     with pytest.raises(BundleError):
         ln.deployed(folder, names_of(folder)[0], today=TODAY)
@@ -187,13 +187,13 @@ def test_a_rebuild_restores_installations_and_revocations(folder):
     assert not rebuild_manifest(folder, PASSPHRASE, today=LATER).manifest.by_id[third].deployments
 
 
-def test_a_generation_missing_in_the_manifest_is_reported(folder, tmp_path):
+def test_a_generation_missing_from_the_manifest_is_reported(folder, tmp_path):
     """If an older manifest lacks a generation that the history contains, lyncnb reports an error
     and generates no keys.
     """
     name = names_of(folder)[0]
     older = shutil.copytree(folder, tmp_path / "older")
-    write(numbered(3), folder, renew=[name], reason="renewed", today=LATER)
+    write(plan_of_servers(3), folder, renew=[name], reason="renewed", today=LATER)
     certify(folder, name, today=LATER)
     issued = read_manifest(folder).by_id[name].issued
     shutil.copyfile(folder / "history.jsonl", older / "history.jsonl")
@@ -204,7 +204,7 @@ def test_a_generation_missing_in_the_manifest_is_reported(folder, tmp_path):
     assert status.exit_status == 3
     before = snapshot(older, but_lock=True)
     with pytest.raises(BundleError, match="generation 2, requested on 2026-12-24"):
-        write(numbered(4), older, today=LATER)
+        write(plan_of_servers(4), older, today=LATER)
     assert snapshot(older, but_lock=True) == before
     assert not ln.folder_status(folder, today=LATER).problems
 
@@ -215,14 +215,14 @@ def test_a_rebuild_records_missing_generations_as_lost(folder, tmp_path):
     """
     name = names_of(folder)[0]
     older = shutil.copytree(folder, tmp_path / "older")
-    write(numbered(3), folder, renew=[name], reason="renewed", today=LATER)
+    write(plan_of_servers(3), folder, renew=[name], reason="renewed", today=LATER)
     shutil.copyfile(folder / "history.jsonl", older / "history.jsonl")
     assert ln.folder_status(older, today=LATER).exit_status == 3
     ln.rebuild_manifest(older, PASSPHRASE, today=LATER)
     (lost,) = events(older, "given up as lost")
     assert (lost.id, lost.generation) == (name, 2)
     assert not ln.folder_status(older, today=LATER).problems
-    write(numbered(4), older, today=LATER)
+    write(plan_of_servers(4), older, today=LATER)
     assert [entry["command"] for entry in lines(older)][-2:] == ["status --rebuild", "request"]
 
 
@@ -233,23 +233,23 @@ def test_a_renewal_replaces_keys_of_two_copies(folder, tmp_path):
     name = names_of(folder)[0]
     other = shutil.copytree(folder, tmp_path / "other")
     for copy in (folder, other):
-        write(numbered(3), copy, renew=[name], reason="renewed", today=LATER)
+        write(plan_of_servers(3), copy, renew=[name], reason="renewed", today=LATER)
     shutil.copyfile(folder / "history.jsonl", other / "history.jsonl")
     message = f"{name}: generation 2 has a different public key in history.jsonl"
     (problem,) = ln.folder_status(other, today=LATER).problems
     assert (problem.message, problem.file) == (message, "manifest.json")
     with pytest.raises(BundleError, match=message):
-        write(numbered(4), other, today=LATER)
+        write(plan_of_servers(4), other, today=LATER)
     with pytest.raises(BundleError, match=message):
-        write(numbered(3), other, renew=names_of(other)[1:], reason="others", today=LATER)
-    write(numbered(3), other, renew=[name], reason="once more", today=LATER)
+        write(plan_of_servers(3), other, renew=names_of(other)[1:], reason="others", today=LATER)
+    write(plan_of_servers(3), other, renew=[name], reason="once more", today=LATER)
     (lost,) = events(other, "given up as lost")
     assert (lost.id, lost.generation) == (name, 2)
     assert not ln.folder_status(other, today=LATER).problems
 
 
-def test_a_certificate_missing_in_the_manifest_is_a_notice(folder):
-    """If the history contains a certificate that is missing in the manifest, lyncnb shows only a
+def test_a_certificate_missing_from_the_manifest_causes_a_notice(folder):
+    """If the history contains a certificate that is missing from the manifest, lyncnb shows only a
     notice, because the user can import the certificate again.
     """
     names = names_of(folder)
@@ -302,7 +302,7 @@ def test_special_characters_in_the_user_name(folder, monkeypatch):
 
 def test_a_retired_request_and_a_revocation_are_events(folder):
     """The history contains the dates on which a request was retired and a certificate was revoked."""
-    write(numbered(2), folder, today=LATER)
+    write(plan_of_servers(2), folder, today=LATER)
     (event,) = events(folder, "retired")
     assert (event.id, event.on) == (names_of(folder)[-1], "2026-12-24")
     assert replace(read_manifest(folder)).by_id[event.id].state == "retired"
@@ -314,11 +314,11 @@ def test_the_next_run_writes_a_missing_history(folder):
     """
     path, before = folder / "history.jsonl", snapshot(folder, but_lock=True)
     path.unlink()
-    assert set(write(numbered(3), folder).counts()) == {"kept"}
+    assert set(write(plan_of_servers(3), folder).counts()) == {"kept"}
     assert [entry["command"] for entry in lines(folder)] == ["recorded later"]
     assert len(events(folder, "requested")) == 3
     assert ln.folder_status(folder, today=TODAY).notes == ()
     after = snapshot(folder, but_lock=True)
     assert after.keys() == before.keys()
-    write(numbered(3), folder)
+    write(plan_of_servers(3), folder)
     assert snapshot(folder, but_lock=True) == after

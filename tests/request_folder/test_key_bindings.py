@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from folders import PASSPHRASE, TODAY, certify, numbered, public_keys_of_keys, write
+from folders import PASSPHRASE, TODAY, certify, plan_of_servers, public_keys_of_keys, write
 
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
@@ -38,7 +38,7 @@ def edit(folder: Path, change) -> None:
 @pytest.fixture
 def folder(tmp_path):
     """Return a request folder with three requests."""
-    write(numbered(3), tmp_path / "requests")
+    write(plan_of_servers(3), tmp_path / "requests")
     return tmp_path / "requests"
 
 
@@ -74,7 +74,7 @@ def attacked(folder):
     return folder
 
 
-def without_bindings(document) -> None:
+def remove_bindings(document) -> None:
     """Remove the bindings of all keys from the manifest, as an attacker could do. A manifest from
     an earlier version also has no bindings.
     """
@@ -89,12 +89,12 @@ def test_a_copied_key_is_rejected_by_every_command(attacked, is_bound):
     requests and changes nothing.
     """
     if not is_bound:
-        edit(attacked, without_bindings)
+        edit(attacked, remove_bindings)
     first, second, _ = read_manifest(attacked).requests
     problems = " ".join(map(str, folder_status(attacked).problems))
     assert f"{second.files.key}: has the same public key as {first.id}" in problems
     for command in (
-        lambda: write(numbered(4), attacked),
+        lambda: write(plan_of_servers(4), attacked),
         lambda: write_pfx(match_certificates(open_requests(attacked)), passphrase=PASSPHRASE),
         lambda: rebuild_manifest(attacked, PASSPHRASE),
         lambda: rekey(attacked, PASSPHRASE, "another passphrase"),
@@ -121,12 +121,14 @@ def test_a_request_with_a_replaced_key_can_be_renewed(folder, has_history):
     if not has_history:
         (folder / HISTORY_NAME).unlink()
     first, second, _ = read_manifest(folder).requests
-    bundle = write(numbered(3), folder, renew=[second.id], reason="its key was another one's")
+    bundle = write(
+        plan_of_servers(3), folder, renew=[second.id], reason="its key was another one's"
+    )
     assert bundle.counts() == {"kept": 2, "renewed": 1}
     assert folder_status(folder).problems == ()
     assert len(public_keys_of_keys(folder)) == 3
     assert read_manifest(folder).by_id[first.id].generation == 1
-    assert write(numbered(3), folder).counts() == {"kept": 3}
+    assert write(plan_of_servers(3), folder).counts() == {"kept": 3}
 
 
 def test_a_key_that_differs_from_the_history_is_rejected(folder):
@@ -146,7 +148,7 @@ def test_a_key_that_differs_from_the_history_is_rejected(folder):
         candidate for candidate in folder_status(folder).problems if message in candidate.message
     ]
     assert f"--renew {name} --reason" in problem.hint
-    write(numbered(3), folder, renew=[name], reason="its key was another one's")
+    write(plan_of_servers(3), folder, renew=[name], reason="its key was another one's")
     events = [event for line in read_history(folder).lines for event in line.list_events()]
     (lost,) = [event for event in events if event.what == LOST]
     assert (lost.id, lost.generation) == (name, 1)
@@ -159,7 +161,7 @@ def test_a_restored_older_pair_is_detected(folder):
     """
     record = read_manifest(folder).requests[1]
     saved_files = {path: (folder / path).read_bytes() for path in record.files}
-    write(numbered(3), folder, renew=[record.id], reason="the key was seen by others")
+    write(plan_of_servers(3), folder, renew=[record.id], reason="the key was seen by others")
     for path, data in saved_files.items():
         (folder / path).write_bytes(data)
 
@@ -170,7 +172,7 @@ def test_a_restored_older_pair_is_detected(folder):
 
     edit(folder, record_it)
     with pytest.raises(BundleError) as caught:
-        write(numbered(3), folder)
+        write(plan_of_servers(3), folder)
     assert "differs from the record that lyncnb wrote" in str(caught.value.problems[0])
 
 
@@ -180,9 +182,9 @@ def test_missing_bindings_are_added_by_the_next_command(folder):
     """
     bound = read_manifest(folder)
     assert all(record.binding for record in bound.requests)
-    edit(folder, without_bindings)
+    edit(folder, remove_bindings)
     assert "has not verified 3 keys" in repr(folder_status(folder))
-    assert write(numbered(3), folder).counts() == {"kept": 3}
+    assert write(plan_of_servers(3), folder).counts() == {"kept": 3}
     updated_manifest = read_manifest(folder)
     assert all(record.binding for record in updated_manifest.requests)
     assert [r.key_sha256 for r in updated_manifest.requests] == [
@@ -190,7 +192,7 @@ def test_missing_bindings_are_added_by_the_next_command(folder):
     ]
     assert "not verified" not in repr(folder_status(folder))
     modified_at = (folder / "manifest.json").stat().st_mtime_ns
-    write(numbered(3), folder)
+    write(plan_of_servers(3), folder)
     assert (folder / "manifest.json").stat().st_mtime_ns == modified_at
 
 
@@ -203,9 +205,11 @@ def test_every_command_with_the_passphrase_keeps_keys_bound(folder, tmp_path):
     name_recovery_key(folder, PASSPHRASE, tmp_path / "recovery.pub")
     rebuild_manifest(folder, PASSPHRASE)
     rekey(folder, PASSPHRASE, "another passphrase")
-    write(numbered(4), folder, passphrase="another passphrase")
+    write(plan_of_servers(4), folder, passphrase="another passphrase")
     assert all(record.binding for record in read_manifest(folder).requests)
-    assert write(numbered(4), folder, passphrase="another passphrase").counts() == {"kept": 4}
+    assert write(plan_of_servers(4), folder, passphrase="another passphrase").counts() == {
+        "kept": 4
+    }
 
 
 def test_lists_of_an_earlier_version_are_converted_once(folder, tmp_path):
@@ -223,10 +227,10 @@ def test_lists_of_an_earlier_version_are_converted_once(folder, tmp_path):
     )
     (folder / LIST).write_bytes(old)
     with pytest.raises(BundleError, match="has the format of an earlier lyncnb"):
-        write(numbered(4), folder)
-    edit(folder, without_bindings)
-    assert write(numbered(4), folder).counts() == {"kept": 3, "created": 1}
+        write(plan_of_servers(4), folder)
+    edit(folder, remove_bindings)
+    assert write(plan_of_servers(4), folder).counts() == {"kept": 3, "created": 1}
     assert not cipher.is_old_format((folder / LIST).read_bytes(), name=LIST)
     (folder / LIST).write_bytes(old)
     with pytest.raises(BundleError, match="Somebody may have replaced"):
-        write(numbered(5), folder)
+        write(plan_of_servers(5), folder)

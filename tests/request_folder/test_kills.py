@@ -18,15 +18,15 @@ from collections import Counter
 
 import pytest
 from cas.python_ca import PythonCa, pem
-from failing import failing
-from folder_writer import Writers, do, next_share
+from failing import fail_one_call
+from folder_writer import Writers, next_share, run_job
 from folders import (
     PASSPHRASE,
     TODAY,
-    answer_all,
     assert_private,
-    numbered,
+    issue_all,
     plan_of,
+    plan_of_servers,
     public_keys_of_keys,
     public_keys_of_requests,
     write,
@@ -58,7 +58,7 @@ LATER = "2027-12-01"
 @pytest.fixture(scope="module")
 def states(tmp_path_factory, quick_cipher):
     """For each command that the tests kill, create a request folder in which the command can start."""
-    tmp_path, plan = tmp_path_factory.mktemp("states"), numbered(6)
+    tmp_path, plan = tmp_path_factory.mktemp("states"), plan_of_servers(6)
     folder = tmp_path / "states"
     folder.mkdir()
     create_recovery_key(tmp_path / "pair", PASSPHRASE)
@@ -69,7 +69,7 @@ def states(tmp_path_factory, quick_cipher):
     write(plan, written, renew=[plan.certificates[0].id], reason="x")
     bundle = open_requests(written)
     (tmp_path / "returned").mkdir()
-    answers = answer_all(bundle, ca)
+    answers = issue_all(bundle, ca)
     (tmp_path / "returned" / "all.pem").write_bytes(pem(*answers.values(), *ca.chain))
     issued = shutil.copytree(written, folder / "issued")
     receive(issued, tmp_path / "returned", today=TODAY)
@@ -83,7 +83,7 @@ def states(tmp_path_factory, quick_cipher):
     shutil.rmtree(bare / "pfx")
     unplanned = shutil.copytree(packaged, folder / "gone")
     write(
-        plan_of(numbered(7).certificates[6]), unplanned
+        plan_of(plan_of_servers(7).certificates[6]), unplanned
     )  # The other requests are not in the plan anymore, and their certificates will expire.
     fingerprint = read_recovery_key(public).fingerprint
     return {
@@ -146,8 +146,8 @@ def test_killed_at_each_step_of_a_recovery_command(
     decrypt the folder, and the command can be repeated.
     """
     state, job = states[name]
-    with failing(None, OSError) as counted:
-        do({**job, "folder": shutil.copytree(state, tmp_path / "counted")})
+    with fail_one_call(None, OSError) as counted:
+        run_job({**job, "folder": shutil.copytree(state, tmp_path / "counted")})
     setting = os.environ.get("LYNCNB_RECOVERY_STEPS", str(counted.count // 10))
     steps = counted.count if setting == "all" else min(int(setting), counted.count)
     outcomes = Counter()

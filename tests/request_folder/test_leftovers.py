@@ -14,14 +14,14 @@ from folders import (
     PASSPHRASE,
     assert_complete,
     certificate,
-    numbered,
     plan_of,
+    plan_of_servers,
     public_keys_of_keys,
     public_keys_of_requests,
     put_back,
     put_unusual_pair,
     snapshot,
-    with_extra,
+    with_extra_names,
     write,
 )
 
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 NOW = "2026-11-24T08:00:00Z"
 
 
-def interrupted(folder, plan, *, announced=None) -> Manifest:
+def write_interrupted_folder(folder, plan, *, announced=None) -> Manifest:
     """Write a folder, and reset its records to the state before the keys and CSRs were written."""
     write(plan, folder)
     full_manifest = read_manifest(folder)
@@ -64,8 +64,8 @@ def test_finished_pairs_are_adopted(tmp_path):
     """If an interrupted run created a matching key and CSR, the next run uses them and generates no
     new key.
     """
-    plan = numbered(3)
-    manifest = interrupted(tmp_path / "r", plan)
+    plan = plan_of_servers(3)
+    manifest = write_interrupted_folder(tmp_path / "r", plan)
     before = snapshot(tmp_path / "r")
     settled = process_files(tmp_path / "r", manifest)
     assert settled.adopted == {item.id for item in plan.certificates}
@@ -79,8 +79,8 @@ def test_finished_pairs_are_adopted(tmp_path):
 
 def test_a_key_without_its_csr_goes_to_the_archive(tmp_path):
     """lyncnb moves a key without a CSR to the archive, reports the move, and generates a new key."""
-    folder, plan = tmp_path / "r", numbered(2)
-    interrupted(folder, plan)
+    folder, plan = tmp_path / "r", plan_of_servers(2)
+    write_interrupted_folder(folder, plan)
     lone = plan.certificates[0].id
     seen = public_keys_of_requests(folder)
     (folder / "csr" / f"{lone}.csr").unlink()
@@ -95,8 +95,8 @@ def test_a_key_without_its_csr_goes_to_the_archive(tmp_path):
 
 def test_a_csr_without_its_key_goes_to_the_archive(tmp_path):
     """lyncnb moves a CSR without a key to the archive, because such a CSR is useless."""
-    folder, plan = tmp_path / "r", numbered(1)
-    interrupted(folder, plan)
+    folder, plan = tmp_path / "r", plan_of_servers(1)
+    write_interrupted_folder(folder, plan)
     (folder / "keys" / f"{plan.certificates[0].id}.key").unlink()
     assert write(plan, folder).counts() == {"archived": 1, "created": 1}
     assert len(list((folder / "archive").glob("*-orphan-*.csr"))) == 1
@@ -104,8 +104,8 @@ def test_a_csr_without_its_key_goes_to_the_archive(tmp_path):
 
 def test_a_key_that_does_not_match_its_csr_is_archived(tmp_path):
     """If a key and a CSR do not match, the run moves both of them to the archive."""
-    folder, plan = tmp_path / "r", numbered(2)
-    interrupted(folder, plan)
+    folder, plan = tmp_path / "r", plan_of_servers(2)
+    write_interrupted_folder(folder, plan)
     first, second = (folder / "keys" / f"{item.id}.key" for item in plan.certificates)
     seen = public_keys_of_requests(folder)
     swap = first.read_bytes()
@@ -119,8 +119,8 @@ def test_a_damaged_key_is_archived(tmp_path):
     """If a key of an interrupted run is damaged, lyncnb moves the key to the archive and creates
     the request again.
     """
-    folder, plan = tmp_path / "r", numbered(2)
-    interrupted(folder, plan)
+    folder, plan = tmp_path / "r", plan_of_servers(2)
+    write_interrupted_folder(folder, plan)
     damaged = folder / "keys" / f"{plan.certificates[1].id}.key"
     damaged.write_bytes(damaged.read_bytes()[:200])
     assert write(plan, folder).counts() == {"archived": 1, "adopted": 1, "created": 1}
@@ -130,10 +130,10 @@ def test_a_pair_of_another_plan_is_adopted_and_then_superseded(tmp_path):
     """If an interrupted run left a key and a CSR for an earlier plan, lyncnb archives the pair as a
     complete generation.
     """
-    folder, plan = tmp_path / "r", numbered(2)
-    interrupted(folder, plan)
+    folder, plan = tmp_path / "r", plan_of_servers(2)
+    write_interrupted_folder(folder, plan)
     seen = public_keys_of_requests(folder)
-    changed = with_extra(plan, 0, "sip.contoso.com")
+    changed = with_extra_names(plan, 0, "sip.contoso.com")
     bundle = write(changed, folder)
     assert bundle.counts() == {"renewed": 1, "adopted": 1}
     assert bundle.changes[0].reasons == ("san: + sip.contoso.com",)
@@ -149,8 +149,8 @@ def test_a_pair_outside_the_plan_is_adopted_as_retired(tmp_path):
     """If a key and a CSR are for a request that is not in the plan anymore, they stay in place, and
     the request is retired.
     """
-    folder, plan = tmp_path / "r", numbered(2)
-    interrupted(folder, plan)
+    folder, plan = tmp_path / "r", plan_of_servers(2)
+    write_interrupted_folder(folder, plan)
     bundle = write(plan_of(plan.certificates[0]), folder)
     assert bundle.counts() == {"adopted": 1, "retired": 1}
     assert [record.state for record in bundle.requests] == ["waiting", "retired"]
@@ -162,10 +162,10 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
     """If lyncnb was interrupted while it moved a superseded key and CSR to the archive, the next
     run completes the move.
     """
-    folder, plan = tmp_path / "r", numbered(2)
+    folder, plan = tmp_path / "r", plan_of_servers(2)
     write(plan, folder)
     seen = public_keys_of_requests(folder)
-    changed = with_extra(plan, 0, "sip.contoso.com")
+    changed = with_extra_names(plan, 0, "sip.contoso.com")
     history = (folder / HISTORY_NAME).read_bytes()
     write(changed, folder)
     name = plan.certificates[0].id
@@ -195,11 +195,11 @@ def test_a_copy_of_a_folder_completes_the_move(tmp_path):
     """If a copied folder contains the same file in the old place and in the archive, the next run
     removes the file from the old place.
     """
-    folder, plan = tmp_path / "r", numbered(1)
+    folder, plan = tmp_path / "r", plan_of_servers(1)
     write(plan, folder)
     (folder / "archive").mkdir(mode=0o700)
     name = plan.certificates[0].id
-    changed = with_extra(plan, 0, "sip.contoso.com")
+    changed = with_extra_names(plan, 0, "sip.contoso.com")
     bundle = write(changed, folder, dry_run=True)
     save_manifest(folder, bundle.manifest)
     shutil.copy(folder / "csr" / f"{name}.csr", folder / "archive" / f"{name}-g1.csr")
@@ -214,7 +214,7 @@ def test_a_key_that_was_encrypted_again_is_recorded(tmp_path):
     """If a person has encrypted a key again with the same passphrase, it is recorded, and not
     reported as damaged.
     """
-    folder, plan = tmp_path / "r", numbered(1)
+    folder, plan = tmp_path / "r", plan_of_servers(1)
     write(plan, folder)
     path = folder / "keys" / f"{plan.certificates[0].id}.key"
     cipher = FolderCipher(PASSPHRASE)
@@ -227,7 +227,7 @@ def test_a_key_that_was_encrypted_again_is_recorded(tmp_path):
 
 def test_half_written_files_are_removed(tmp_path):
     """Temporary files are removed, because there is no CSR for the keys in them."""
-    folder, plan = tmp_path / "r", numbered(1)
+    folder, plan = tmp_path / "r", plan_of_servers(1)
     write(plan, folder)
     for subfolder in ("", "csr", "keys"):
         (folder / subfolder / ".tmp-lyncnb-0123456789abcdef").write_bytes(b"half")
@@ -240,7 +240,7 @@ def test_the_passphrase_must_decrypt_an_intact_key(tmp_path):
 
     An empty folder accepts any passphrase.
     """
-    folder, plan = tmp_path / "r", numbered(3)
+    folder, plan = tmp_path / "r", plan_of_servers(3)
     assert verify_passphrase(take_survey(folder), Manifest(), FolderCipher(PASSPHRASE)) is False
     manifest = write(plan, folder).manifest
     survey = take_survey(folder)
@@ -254,7 +254,7 @@ def test_the_passphrase_must_decrypt_an_intact_key(tmp_path):
 
 def test_the_passphrase_is_checked_with_archived_keys(tmp_path):
     """If all requests of a folder are superseded, the passphrase is checked with the archived keys."""
-    folder, plan = tmp_path / "r", numbered(1)
+    folder, plan = tmp_path / "r", plan_of_servers(1)
     manifest = write(plan, folder).manifest
     (folder / "archive").mkdir(mode=0o700)
     name = plan.certificates[0].id
@@ -268,8 +268,8 @@ def test_another_passphrase_is_rejected_after_an_interrupted_run(tmp_path):
     """After an interrupted first run, another passphrase is rejected, so that a folder never has
     two passphrases.
     """
-    folder, plan = tmp_path / "r", numbered(2)
-    interrupted(folder, plan)
+    folder, plan = tmp_path / "r", plan_of_servers(2)
+    write_interrupted_folder(folder, plan)
     before = snapshot(folder)
     with pytest.raises(PassphraseError):
         write(plan, folder, passphrase="another passphrase")
@@ -294,7 +294,7 @@ def test_a_dry_run_without_a_passphrase_assumes_intact_keys(tmp_path):
     would be adopted.
     """
     folder, plan = tmp_path / "r", plan_of(certificate(1))
-    manifest = interrupted(folder, plan)
+    manifest = write_interrupted_folder(folder, plan)
     assert len(process_files(folder, manifest, cipher=False).adopted) == 1
     assert write(plan, folder, passphrase=None, dry_run=True).counts() == {"adopted": 1}
     assert public_keys_of_keys(folder) == public_keys_of_requests(folder)
@@ -305,9 +305,9 @@ def test_an_unplanned_key_is_archived(tmp_path, key_kind):
     """If a key file has the name of an announced request, but contains an unplanned type of key, it
     is moved to the archive.
     """
-    folder, plan = tmp_path / "r", numbered(2)
+    folder, plan = tmp_path / "r", plan_of_servers(2)
     item = plan.certificates[1]
-    interrupted(folder, plan, announced={item.id})
+    write_interrupted_folder(folder, plan, announced={item.id})
     put_unusual_pair(folder, item, key_kind)
     assert write(plan, folder).counts() == {"archived": 1, "kept": 1, "created": 1}
     assert len(list((folder / "archive").glob(f"{item.id}-orphan-*"))) == 2

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from folders import PASSPHRASE, certify, numbered, write
+from folders import PASSPHRASE, certify, plan_of_servers, write
 
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
@@ -84,7 +84,7 @@ def writers(request):
         writer.stdout.close()
 
 
-def lost(folder: Path) -> list[str]:
+def find_unreported_csrs(folder: Path) -> list[str]:
     """Return each CSR that has no key, unless the status command reports the CSR."""
     cipher, problems = FolderCipher(PASSPHRASE), " ".join(map(str, folder_status(folder).problems))
     missing = []
@@ -113,21 +113,21 @@ def test_every_request_without_a_key_is_reported(tmp_path, writers):
             later = start_time + chance.choice((0, 0, chance.random() * 0.3))
             print(json.dumps([str(folder), count, later]), file=writer.stdin, flush=True)
         outcomes.append([json.loads(writer.stdout.readline()) for writer in writers])
-        assert lost(folder) == [], outcomes[-1]
+        assert find_unreported_csrs(folder) == [], outcomes[-1]
         (folder / ".lock.owner").unlink(missing_ok=True)
         try:
-            write(numbered(count), folder)
+            write(plan_of_servers(count), folder)
             assert folder_status(folder).problems == (), outcomes[-1]
         except BundleError as error:
             outcomes[-1].append(f"third: {error.problems or error.message}")
-        assert lost(folder) == [], outcomes[-1]
+        assert find_unreported_csrs(folder) == [], outcomes[-1]
     for outcome in outcomes:
         print(outcome)
     assert any("created" in text for outcome in outcomes for text in outcome)
 
 
 DAY = date(2026, 12, 5)
-NAME = numbered(1).certificates[0].id
+NAME = plan_of_servers(1).certificates[0].id
 THERE = "planner on another.contoso.com, process 7, since 2026-11-24T08:00:00+00:00\n"
 
 
@@ -154,7 +154,7 @@ def _rekey(folder):
 
 
 def _request(folder):
-    write(numbered(2), folder)
+    write(plan_of_servers(2), folder)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_run_that_is_taken_over_changes_no_file(tmp_path, monkeypatch, before,
     over the folder.
     """
     folder = tmp_path / "requests"
-    write(numbered(1), folder)
+    write(plan_of_servers(1), folder)
     for earlier in before:
         earlier(folder)
 

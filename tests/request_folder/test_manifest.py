@@ -123,11 +123,14 @@ def test_with_records_keeps_the_order():
 
 def test_an_encrypted_file_is_recorded_once():
     """The method with_encrypted does not add a path that is already recorded."""
-    assert FULL.with_encrypted("pfx/passwords.pem") is FULL
-    assert FULL.with_encrypted("pfx/more.pem").encrypted == ("pfx/passwords.pem", "pfx/more.pem")
+    assert FULL.with_encrypted_file("pfx/passwords.pem") is FULL
+    assert FULL.with_encrypted_file("pfx/more.pem").encrypted == (
+        "pfx/passwords.pem",
+        "pfx/more.pem",
+    )
 
 
-def edited(change) -> bytes:
+def edit_document(change) -> bytes:
     """Return the JSON document of a manifest with edited values."""
     document = json.loads(encode_manifest(FULL))
     change(document)
@@ -163,32 +166,53 @@ def set_id(document):
         (b'{"format": "lyncnb-plan/1"}', 'format "lyncnb-plan/1" is not one of'),
         (b'{"format": 7}', "does not specify a format"),
         (b'{"format": "lyncnb-requests/1"}', "Missing required value: 'requests'"),
-        (edited(set_files), f"'{ID}.files' does not match this request"),
-        (edited(set_archived), rf"'{ID}.archived\[0\].files' does not match this"),
-        (edited(set_id), r"'requests\[0\].id' must be a request id"),
-        (edited(lambda d: d["requests"].append(d["requests"][0])), f"'{ID}' appears twice"),
+        (edit_document(set_files), f"'{ID}.files' does not match this request"),
+        (edit_document(set_archived), rf"'{ID}.archived\[0\].files' does not match this"),
+        (edit_document(set_id), r"'requests\[0\].id' must be a request id"),
+        (edit_document(lambda d: d["requests"].append(d["requests"][0])), f"'{ID}' appears twice"),
         (
-            edited(lambda d: d["requests"][0].update(state="sent")),
+            edit_document(lambda d: d["requests"][0].update(state="sent")),
             f"'{ID}.state' must be one of planned",
         ),
         (
-            edited(lambda d: d["requests"][0].update(csr_sha256="A" * 64)),
+            edit_document(lambda d: d["requests"][0].update(csr_sha256="A" * 64)),
             "csr_sha256. must be a SHA-256",
         ),
         # If the value is missing, its default is used.
-        (edited(lambda d: d["requests"][0].pop("generation")), None),
-        (edited(lambda d: d["requests"][0].pop("plan")), f"Missing required value: '{ID}.plan'"),
-        (edited(lambda d: d["requests"][0]["plan"].update(id=OTHER)), "plan.id' does not match"),
-        (edited(lambda d: d["requests"][0]["plan"].update(san="x")), "plan.san' must be a list"),
-        (edited(lambda d: d["requests"][0]["plan"].update(san=["\ud800"])), "unpaired surrogate"),
-        (edited(lambda d: d["requests"][0].update(generation=True)), "must be a whole number"),
-        (edited(lambda d: d["requests"][0].update(planned_at="x")), "planned_at. must be a time"),
+        (edit_document(lambda d: d["requests"][0].pop("generation")), None),
         (
-            edited(lambda d: d.update(encrypted=["../secret"])),
+            edit_document(lambda d: d["requests"][0].pop("plan")),
+            f"Missing required value: '{ID}.plan'",
+        ),
+        (
+            edit_document(lambda d: d["requests"][0]["plan"].update(id=OTHER)),
+            "plan.id' does not match",
+        ),
+        (
+            edit_document(lambda d: d["requests"][0]["plan"].update(san="x")),
+            "plan.san' must be a list",
+        ),
+        (
+            edit_document(lambda d: d["requests"][0]["plan"].update(san=["\ud800"])),
+            "unpaired surrogate",
+        ),
+        (
+            edit_document(lambda d: d["requests"][0].update(generation=True)),
+            "must be a whole number",
+        ),
+        (
+            edit_document(lambda d: d["requests"][0].update(planned_at="x")),
+            "planned_at. must be a time",
+        ),
+        (
+            edit_document(lambda d: d.update(encrypted=["../secret"])),
             "encrypted' must be a list in which each value is a file in a",
         ),
-        (edited(lambda d: d.update(requests=None)), "'requests' must be a list, not None"),
-        (edited(lambda d: d["requests"].append(7)), "'requests.2.' must be an object, not 7"),
+        (edit_document(lambda d: d.update(requests=None)), "'requests' must be a list, not None"),
+        (
+            edit_document(lambda d: d["requests"].append(7)),
+            "'requests.2.' must be an object, not 7",
+        ),
     ],
 )
 def test_a_manifest_that_cannot_be_trusted_is_refused(tmp_path, data, message):
@@ -213,7 +237,7 @@ def test_every_wrong_field_is_reported_with_its_request(tmp_path):
         document["requests"][0]["state"] = "sent"
         document["requests"][1]["plan"]["key"] = {"algorithm": "RSA", "bits": "2048"}
 
-    (tmp_path / "manifest.json").write_bytes(edited(change))
+    (tmp_path / "manifest.json").write_bytes(edit_document(change))
     with pytest.raises(BundleError) as caught:
         read_manifest(tmp_path)
     assert [problem.message for problem in caught.value.problems] == [
@@ -232,8 +256,8 @@ def test_fields_of_a_later_version_are_kept(tmp_path):
         for number, level in enumerate(levels):
             level["colour"] = {"shade": number}
 
-    (tmp_path / "manifest.json").write_bytes(edited(change))
-    save_manifest(tmp_path, read_manifest(tmp_path).with_event("purged", "x", at=AT))
+    (tmp_path / "manifest.json").write_bytes(edit_document(change))
+    save_manifest(tmp_path, read_manifest(tmp_path).with_event("purged", "x", now=AT))
     document = json.loads((tmp_path / "manifest.json").read_bytes())
     request = document["requests"][0]
     records = (document, request, request["plan"], request["archived"][0], document["log"][0])
@@ -252,7 +276,7 @@ def test_the_first_format_is_kept_until_a_change(tmp_path):
     assert manifest == earlier
     assert save_manifest(tmp_path, manifest) is False
     assert path.read_bytes() == first
-    assert save_manifest(tmp_path, manifest.with_event("purged", "x", at=AT)) is True
+    assert save_manifest(tmp_path, manifest.with_event("purged", "x", now=AT)) is True
     assert json.loads(path.read_bytes())["format"] == "lyncnb-requests/2"
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from failing import failing
+from failing import fail_one_call
 from folders import (
     PASSPHRASE,
     TODAY,
@@ -21,12 +21,12 @@ from folders import (
     certify,
     make_folder,
     make_plan,
-    numbered,
+    plan_of_servers,
     snapshot,
-    with_extra,
+    with_extra_names,
     write,
 )
-from tampering import tampered
+from tampering import tamper_with_plan
 
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.status import folder_status
@@ -60,7 +60,7 @@ def replace_plan_file(folder, data):
     save_manifest(folder, replace(read_manifest(folder), plan_json_sha256=digest, summary={}))
 
 
-def altered(folder, change):
+def write_altered_plan(folder, change):
     """Write a complete saved plan in which one value is changed."""
     document = json.loads((folder / "plan.json").read_bytes())
     del document["sha256"]
@@ -187,7 +187,7 @@ def test_invalid_values_of_plan_json_are_not_shown(folder, change):
     does not write the summary again.
     """
     before = summaries(folder)
-    altered(folder, change)
+    write_altered_plan(folder, change)
     manifest = replace(read_manifest(folder), product=json.loads(
         (folder / "plan.json").read_bytes())["product"])  # fmt: skip
     save_manifest(folder, manifest)
@@ -209,7 +209,7 @@ def test_texts_of_a_changed_plan_are_not_markup(folder):
         for certificate in document["certificates"]:
             certificate["site"] = "<script>alert(2)</script>"
 
-    altered(folder, change)
+    write_altered_plan(folder, change)
     certify(folder, *read_manifest(folder).by_id)
     page = (folder / "summary.html").read_bytes()
     assert b"&lt;script&gt;alert(1)" in page
@@ -223,7 +223,7 @@ def test_no_changed_plan_crashes_a_command(folder):
     """
     chance, data = random.Random(3), (folder / "plan.json").read_bytes()
     for _ in range(int(os.environ.get("LYNCNB_EDITS", "40"))):
-        replace_plan_file(folder, tampered(chance, data)[1])
+        replace_plan_file(folder, tamper_with_plan(chance, data)[1])
         folder_status(folder, today=TODAY)
         certify(folder, *read_manifest(folder).by_id)
 
@@ -252,7 +252,7 @@ def test_a_rebuild_does_not_use_another_plan(folder):
     """
     data = (folder / "plan.json").read_bytes()
     others = [data.replace(b"Taipei", b"Tainan"), b"{}"]
-    other = write(numbered(2), folder.parent / "other").folder
+    other = write(plan_of_servers(2), folder.parent / "other").folder
     others.append((other / "plan.json").read_bytes())
     for text in others:
         (folder / "manifest.json").unlink()
@@ -268,7 +268,7 @@ def test_the_second_lock_file_is_only_for_earlier_versions(tmp_path):
     """A second lock file, for earlier versions, is written only to folders that earlier versions
     can also change.
     """
-    folder = write(numbered(1), tmp_path / "requests").folder
+    folder = write(plan_of_servers(1), tmp_path / "requests").folder
     assert LOCK_NAME in os.listdir(folder)
     assert OLD_LOCK_NAME not in os.listdir(folder)
     save_manifest(folder, replace(read_manifest(folder), plan_json_sha256=""))
@@ -281,18 +281,18 @@ def test_the_next_run_completes_an_interrupted_change_of_plan(tmp_path):
     """If a run with a changed plan fails at any system call, the next run completes the plan, the
     manifest and the summary.
     """
-    start, plan = tmp_path / "start", numbered(1)
-    changed = with_extra(plan, 0, "sip.contoso.com")
+    start, plan = tmp_path / "start", plan_of_servers(1)
+    changed = with_extra_names(plan, 0, "sip.contoso.com")
     write(plan, start)
     (start / "plan.json").unlink()
     earlier = replace(read_manifest(start), plan_json_sha256="", table=None)
     save_manifest(start, earlier)
     second = (start / "manifest.json").read_bytes()
-    with failing(None, OSError) as counted:
+    with fail_one_call(None, OSError) as counted:
         write(changed, shutil.copytree(start, tmp_path / "counted"))
     for number in range(counted.count):
         folder = shutil.copytree(start, tmp_path / "requests")
-        with failing(number, lambda name: KeyboardInterrupt(name)) as calls:
+        with fail_one_call(number, lambda name: KeyboardInterrupt(name)) as calls:
             try:
                 write(changed, folder)
             except (BundleError, KeyboardInterrupt):

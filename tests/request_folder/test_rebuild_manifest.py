@@ -14,12 +14,12 @@ from folders import (
     assert_complete,
     certify,
     issued_record,
-    numbered,
+    plan_of_servers,
     public_keys_of_keys,
     public_keys_of_requests,
     put_unusual_pair,
     snapshot,
-    with_extra,
+    with_extra_names,
     write,
 )
 from topologies import STANDARD_EDITION
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 @pytest.fixture
 def folder(tmp_path):
     """Write a request folder that contains a superseded generation."""
-    path, plan = tmp_path / "requests", numbered(3)
+    path, plan = tmp_path / "requests", plan_of_servers(3)
     write(plan, path)
     write(plan, path, renew=[plan.certificates[0].id], reason="x")
     return path
@@ -73,7 +73,7 @@ def test_a_lost_manifest_is_created_from_keys_and_csrs(folder):
 
     The next run keeps these pairs, and adds the missing facts.
     """
-    plan, old = numbered(3), read_manifest(folder)
+    plan, old = plan_of_servers(3), read_manifest(folder)
     before = keys_of(folder)
     (folder / "manifest.json").unlink()
     bundle = rebuild(folder)
@@ -101,7 +101,7 @@ def test_a_damaged_manifest_is_moved_to_the_archive(folder, data):
     (folder / "manifest.json").write_bytes(data)
     rebuild(folder)
     assert [p.read_bytes() for p in (folder / "archive").glob("manifest-*.json")] == [data]
-    assert write(numbered(3), folder).counts() == {"kept": 3}
+    assert write(plan_of_servers(3), folder).counts() == {"kept": 3}
 
 
 def test_a_newer_manifest_is_not_replaced(folder):
@@ -118,7 +118,7 @@ def test_a_newer_manifest_is_not_replaced(folder):
 def test_an_unrecorded_pair_is_adopted(folder):
     """If a restored older manifest lacks a key and its CSR, a rebuild records them."""
     old = read_manifest(folder)
-    plan = numbered(4)
+    plan = plan_of_servers(4)
     write(plan, folder)
     save_manifest(folder, old)
     with pytest.raises(BundleError, match="needs attention"):
@@ -129,8 +129,8 @@ def test_an_unrecorded_pair_is_adopted(folder):
 
 def test_an_older_manifest_is_corrected(folder):
     """If a restored older manifest lacks a renewal, a rebuild restores the records from the files."""
-    plan, old = numbered(3), read_manifest(folder)
-    changed = with_extra(plan, 1, "sip.contoso.com")
+    plan, old = plan_of_servers(3), read_manifest(folder)
+    changed = with_extra_names(plan, 1, "sip.contoso.com")
     write(changed, folder)
     seen = public_keys_of_requests(folder)
     save_manifest(folder, old)
@@ -143,10 +143,13 @@ def test_a_key_without_a_csr_is_recorded(folder):
     """When lyncnb rebuilds a manifest, it records a key without a CSR as a superseded generation,
     because the CA may have the CSR.
     """
-    plan, old = numbered(3), read_manifest(folder)
+    plan, old = plan_of_servers(3), read_manifest(folder)
     record = old.requests[1]
     save_manifest(
-        folder, old.with_records([record.with_issued(issued_record(), at="2026-12-01T00:00:00Z")])
+        folder,
+        old.with_records(
+            [record.with_issued_certificate(issued_record(), at="2026-12-01T00:00:00Z")]
+        ),
     )
     (folder / "csr" / f"{record.id}.csr").unlink()
     bundle = rebuild(folder)
@@ -164,7 +167,7 @@ def test_unusable_files_are_reported_and_not_changed(folder):
     """lyncnb reports damaged keys, CSRs without a key, and unknown files when it rebuilds a
     manifest, and does not change these files.
     """
-    names = [item.id for item in numbered(3).certificates]
+    names = [item.id for item in plan_of_servers(3).certificates]
     (folder / "keys" / f"{names[0]}.key").write_bytes(b"damaged")
     (folder / "keys" / f"{names[1]}.key").unlink()
     (folder / "keys" / "other.key").write_bytes(b"x")
@@ -226,7 +229,7 @@ def test_a_key_of_an_interrupted_run_is_not_changed(folder):
     """If a run was interrupted after it wrote a key, rebuilding the manifest does not change the
     key. The next run archives the key and creates a new one.
     """
-    plan = numbered(4)
+    plan = plan_of_servers(4)
     save_manifest(folder, write(plan, folder, dry_run=True).manifest)
     name = plan.certificates[3].id
     cipher = FolderCipher(PASSPHRASE)
@@ -271,7 +274,7 @@ def test_links_and_invalid_signatures_are_reported(folder, tmp_path):
     """Rebuilding the manifest reports a symbolic link, and a CSR with an invalid signature, and
     does not record them.
     """
-    names = [item.id for item in numbered(3).certificates]
+    names = [item.id for item in plan_of_servers(3).certificates]
     os.rename(folder / "keys" / f"{names[0]}.key", tmp_path / "key")
     os.symlink(tmp_path / "key", folder / "keys" / f"{names[0]}.key")
     path = folder / "csr" / f"{names[1]}.csr"
@@ -294,7 +297,7 @@ def test_an_unplanned_key_is_not_adopted(folder, key_kind, lost):
     """When lyncnb rebuilds the manifest, it reports a key with a small exponent, or with an
     unplanned size or curve, and leaves the key out of the manifest.
     """
-    item = numbered(4).certificates[3]
+    item = plan_of_servers(4).certificates[3]
     put_unusual_pair(folder, item, key_kind)
     pair = [folder / "csr" / f"{item.id}.csr", folder / "keys" / f"{item.id}.key"]
     before = [path.read_bytes() for path in pair]
@@ -307,7 +310,7 @@ def test_an_unplanned_key_is_not_adopted(folder, key_kind, lost):
     assert note.endswith("lyncnb did not use this file")
     assert [path.read_bytes() for path in pair] == before
     with pytest.raises(BundleError, match="needs attention") as caught:
-        write(numbered(4), folder)
+        write(plan_of_servers(4), folder)
     assert "belongs to a file that lyncnb must write" in str(caught.value)
 
 
@@ -329,7 +332,7 @@ def test_generation_numbers_are_not_used_twice(tmp_path):
     """If an older manifest is restored, no generation number is used twice, and each certificate
     keeps its key.
     """
-    folder, plan = tmp_path / "requests", numbered(2)
+    folder, plan = tmp_path / "requests", plan_of_servers(2)
     write(plan, folder)
     first = plan.certificates[0].id
     certify(folder, first)
@@ -368,7 +371,7 @@ def test_the_current_key_gets_a_new_generation_number(tmp_path):
     """If an older backup is restored next to a newer archive, the current key gets a new generation
     number.
     """
-    folder, plan = tmp_path / "requests", numbered(1)
+    folder, plan = tmp_path / "requests", plan_of_servers(1)
     write(plan, folder)
     backup = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     (first,) = (certificate.id for certificate in plan.certificates)
@@ -387,12 +390,12 @@ def test_after_a_purge_the_history_gives_the_generation(tmp_path):
     """If the keys of earlier generations were purged, the manifest is rebuilt with the generation
     in the history.
     """
-    folder, plan = tmp_path / "requests", numbered(2)
+    folder, plan = tmp_path / "requests", plan_of_servers(2)
     write(plan, folder)
     first, second = (certificate.id for certificate in plan.certificates)
     write(plan, folder, renew=[first], reason="the key was seen by others")
     for path in (folder / "archive").iterdir():
-        path.unlink()  # As lyncnb purge does after the new certificate is deployed.
+        path.unlink()  # lyncnb purge also does this after the new certificate is deployed.
     (folder / "manifest.json").unlink()
     rebuild_manifest(folder, PASSPHRASE, today=TODAY)
     records = read_manifest(folder).by_id
@@ -403,7 +406,7 @@ def test_after_a_purge_the_history_gives_the_generation(tmp_path):
 
 def test_an_unreadable_manifest_is_not_overwritten(tmp_path):
     """If the manifest could not be read, no command overwrites it."""
-    folder, plan = tmp_path / "requests", numbered(2)
+    folder, plan = tmp_path / "requests", plan_of_servers(2)
     write(plan, folder)
     manifest = read_manifest(folder)
     before = (folder / "manifest.json").read_bytes()

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from failing import failing
+from failing import fail_one_call
 from folders import (
     PASSPHRASE,
     TODAY,
     assert_complete,
     assert_private,
-    numbered,
+    plan_of_servers,
     public_keys_of_keys,
     snapshot,
     write,
@@ -30,7 +30,7 @@ from lab_driver import CHROMIUM
 from printing import PDF_TOOLS, page_count, pdf_text
 
 from lyncnb.authorities.status import folder_status
-from lyncnb.base.pasted_text import visible
+from lyncnb.base.pasted_text import show_invisible_characters
 from lyncnb.base.shown.browser_print import print_page
 from lyncnb.base.terminal import quote_argument
 from lyncnb.deploy.purge_keys import purge
@@ -76,7 +76,7 @@ def public(pair) -> str:
     return f"{pair}.pub"
 
 
-def opened(pair):
+def read_private_key(pair):
     """Return the private key of a recovery key pair."""
     return open_recovery_key(pair, OWN)
 
@@ -103,7 +103,7 @@ def test_openssl_reads_a_recovery_key(pair):
     assert [half.read_bytes() for half in halves] == before
     with pytest.raises(PassphraseError, match="the passphrase does not match"):
         open_recovery_key(pair, "another passphrase")
-    assert OWN not in repr(opened(pair))
+    assert OWN not in repr(read_private_key(pair))
 
 
 def text_of_sheet(sheet: str) -> str:
@@ -116,7 +116,7 @@ def test_a_recovery_sheet_has_fingerprint_and_commands(pair):
     """The printed sheet for a recovery key contains its fingerprint, lines to fill in, and
     commands.
     """
-    fingerprint = opened(pair).public.fingerprint
+    fingerprint = read_private_key(pair).public.fingerprint
     sheet = pair.with_name("recovery.html").read_text("utf-8")
     words = text_of_sheet(sheet)
     for expected in (
@@ -147,7 +147,7 @@ def test_a_recovery_sheet_shows_any_file_name(tmp_path, name):
     create_recovery_key(tmp_path / name, OWN)
     sheet = (tmp_path / f"{name}.html").read_text("utf-8")
     words = text_of_sheet(sheet)
-    assert f"--with-recovery {quote_argument(visible(name))}\n" in words
+    assert f"--with-recovery {quote_argument(show_invisible_characters(name))}\n" in words
 
 
 @pytest.mark.browser
@@ -164,10 +164,10 @@ def test_a_recovery_sheet_fits_on_one_page(pair, tmp_path, monkeypatch):
 
 
 def test_a_recovery_key_is_not_written_to_its_folder(tmp_path):
-    """A recovery key cannot be written to the folder that it decrypts, because a thief of the
-    folder would have both.
+    """A recovery key cannot be written to the folder that it decrypts, because a person who steals
+    the folder would then have both.
     """
-    write(numbered(1), tmp_path / "requests")
+    write(plan_of_servers(1), tmp_path / "requests")
     with pytest.raises(OutputError):
         create_recovery_key(tmp_path / "requests" / "keys" / "recovery", OWN)
 
@@ -176,14 +176,14 @@ def test_a_folder_can_be_decrypted_with_a_recovery_key(tmp_path, pair):
     """With a recovery key, a user can decrypt all keys of a folder, including archived ones, and
     set a new passphrase.
     """
-    folder, plan = tmp_path / "requests", numbered(3)
+    folder, plan = tmp_path / "requests", plan_of_servers(3)
     write(plan, folder, recovery=[public(pair)])
-    write(numbered(4), folder)  # A later run encrypts its keys with another salt.
-    write(numbered(4), folder, renew=[plan.certificates[0].id], reason="x")
+    write(plan_of_servers(4), folder)  # A later run encrypts its keys with another salt.
+    write(plan_of_servers(4), folder, renew=[plan.certificates[0].id], reason="x")
     before = public_keys_of_keys(folder)
     with pytest.raises(PassphraseError):
         rekey(folder, "not the passphrase", NEW)
-    result = rekey(folder, opened(pair), NEW)
+    result = rekey(folder, read_private_key(pair), NEW)
     assert (result.changed, result.already, result.left_alone) == (
         6,
         0,
@@ -191,10 +191,10 @@ def test_a_folder_can_be_decrypted_with_a_recovery_key(tmp_path, pair):
     )  # The six changed files include the encrypted list of recovery keys.
     assert public_keys_of_keys(folder, NEW) == before
     assert folder_status(folder).problems == ()
-    assert_complete(folder, numbered(4), passphrase=NEW)
+    assert_complete(folder, plan_of_servers(4), passphrase=NEW)
     assert_private(folder)
     # The recovery key is still listed, and can also decrypt the folder after the change.
-    rekey(folder, opened(pair), "yet another passphrase")
+    rekey(folder, read_private_key(pair), "yet another passphrase")
     assert public_keys_of_keys(folder, "yet another passphrase") == before
 
 
@@ -203,30 +203,30 @@ def test_a_recovery_key_is_added_to_an_existing_folder(tmp_path, pair):
     key, and does not change the key files.
     """
     folder = tmp_path / "requests"
-    write(numbered(3), folder)
+    write(plan_of_servers(3), folder)
     before = snapshot(folder / "keys")
     (recovery_entry,) = name_recovery_key(folder, PASSPHRASE, public(pair), today=TODAY)
     assert snapshot(folder / "keys") == before
-    assert recovery_entry.fingerprint == opened(pair).public.fingerprint
+    assert recovery_entry.fingerprint == read_private_key(pair).public.fingerprint
     assert f"the recovery key {recovery_entry.fingerprint} (added on" in repr(folder_status(folder))
-    assert write(numbered(3), folder).counts() == {"kept": 3}
+    assert write(plan_of_servers(3), folder).counts() == {"kept": 3}
     paths = [folder / "manifest.json", *(folder / "recovery").iterdir()]
     stats = [(path.stat().st_mtime_ns, path.read_bytes()) for path in paths]
     name_recovery_key(folder, PASSPHRASE, public(pair), today=TODAY)
-    write(numbered(3), folder, recovery=[public(pair)])
+    write(plan_of_servers(3), folder, recovery=[public(pair)])
     assert [(path.stat().st_mtime_ns, path.read_bytes()) for path in paths] == stats
-    rekey(folder, opened(pair), NEW)
+    rekey(folder, read_private_key(pair), NEW)
     assert len(public_keys_of_keys(folder, NEW)) == 3
 
 
 def test_another_recovery_key_is_rejected(tmp_path, pair, other_key):
     """A recovery key cannot decrypt a folder for which it was not added."""
     folder = tmp_path / "requests"
-    write(numbered(2), folder, recovery=[public(pair)])
+    write(plan_of_servers(2), folder, recovery=[public(pair)])
     with pytest.raises(
         BundleError, match="contains no file that was encrypted for the recovery key"
     ):
-        rekey(folder, opened(other_key), NEW)
+        rekey(folder, read_private_key(other_key), NEW)
 
 
 def test_nothing_is_encrypted_for_a_planted_key(tmp_path, pair, other_key):
@@ -234,13 +234,18 @@ def test_nothing_is_encrypted_for_a_planted_key(tmp_path, pair, other_key):
     because only the encrypted list counts.
     """
     folder = tmp_path / "requests"
-    write(numbered(2), folder, recovery=[public(pair)])
+    write(plan_of_servers(2), folder, recovery=[public(pair)])
     foreign = tmp_path / "foreign"
-    write(numbered(2), foreign, passphrase="somebody else's words", recovery=[public(other_key)])
+    write(
+        plan_of_servers(2),
+        foreign,
+        passphrase="somebody else's words",
+        recovery=[public(other_key)],
+    )
     path = folder / "manifest.json"
-    fingerprints = [opened(key_path).public.fingerprint for key_path in (pair, other_key)]
+    fingerprints = [read_private_key(key_path).public.fingerprint for key_path in (pair, other_key)]
     path.write_bytes(path.read_bytes().replace(fingerprints[0].encode(), fingerprints[1].encode()))
-    write(numbered(3), folder)
+    write(plan_of_servers(3), folder)
     sealed = [
         json.loads(sealed_path.read_bytes())
         for sealed_path in (folder / "recovery").glob("*.sealed")
@@ -249,7 +254,7 @@ def test_nothing_is_encrypted_for_a_planted_key(tmp_path, pair, other_key):
     shutil.copy(foreign / LIST, folder / LIST)
     before = snapshot(folder / "keys")
     with pytest.raises(PassphraseError):
-        write(numbered(4), folder)
+        write(plan_of_servers(4), folder)
     assert snapshot(folder / "keys") == before
 
 
@@ -258,7 +263,7 @@ def test_a_planted_list_gives_no_access(tmp_path, pair, other_key):
     other recovery keys must be added again.
     """
     folder = tmp_path / "requests"
-    write(numbered(2), folder, recovery=[public(pair)])
+    write(plan_of_servers(2), folder, recovery=[public(pair)])
     ours, theirs = (
         recovery_key.read_recovery_key(public(key_path)) for key_path in (pair, other_key)
     )
@@ -266,19 +271,19 @@ def test_a_planted_list_gives_no_access(tmp_path, pair, other_key):
     # The attacker has write access and the public keys, but does not know the passphrase of the
     # folder.
     recovery_key.write_recovery_list(folder, FolderCipher("words of the attacker"), recipients)
-    result = rekey(folder, opened(pair), NEW)
+    result = rekey(folder, read_private_key(pair), NEW)
     assert result.not_sealed == (theirs.fingerprint,)
     assert theirs.fingerprint in repr(result)
     assert [recipient.key for recipient in read_recovery_keys(folder, FolderCipher(NEW))] == [ours]
     assert [record.fingerprint for record in read_manifest(folder).recovery] == [ours.fingerprint]
-    write(numbered(3), folder, passphrase=NEW)
+    write(plan_of_servers(3), folder, passphrase=NEW)
     with pytest.raises(
         BundleError, match="contains no file that was encrypted for the recovery key"
     ):
-        rekey(folder, opened(other_key), "the attacker's passphrase")
+        rekey(folder, read_private_key(other_key), "the attacker's passphrase")
     # The owner of the folder adds the other recovery key again.
     name_recovery_key(folder, NEW, public(other_key))
-    rekey(folder, opened(other_key), "yet another passphrase")
+    rekey(folder, read_private_key(other_key), "yet another passphrase")
 
 
 def test_a_missing_list_of_recovery_keys_is_reported(tmp_path, pair):
@@ -287,36 +292,36 @@ def test_a_missing_list_of_recovery_keys_is_reported(tmp_path, pair):
     To create the list again, the user adds the recovery key again.
     """
     folder = tmp_path / "requests"
-    write(numbered(2), folder, recovery=[public(pair)])
+    write(plan_of_servers(2), folder, recovery=[public(pair)])
     (folder / LIST).unlink()
     with pytest.raises(BundleError, match=r"recovery/keys.enc is missing"):
-        write(numbered(3), folder)
+        write(plan_of_servers(3), folder)
     assert len(list((folder / "keys").iterdir())) == 2
     name_recovery_key(folder, PASSPHRASE, public(pair))
-    assert write(numbered(3), folder).counts() == {"kept": 2, "created": 1}
-    rekey(folder, opened(pair), NEW)
+    assert write(plan_of_servers(3), folder).counts() == {"kept": 2, "created": 1}
+    rekey(folder, read_private_key(pair), NEW)
     assert len(public_keys_of_keys(folder, NEW)) == 3
 
 
 def test_a_removed_recovery_key_cannot_decrypt_the_folder(tmp_path, pair, other_key):
     """After a recovery key is removed, it can decrypt only old copies of the folder."""
     folder = tmp_path / "requests"
-    write(numbered(2), folder, recovery=[public(pair), public(other_key)])
+    write(plan_of_servers(2), folder, recovery=[public(pair), public(other_key)])
     shutil.copytree(folder, tmp_path / "copy")
     salts = {read_derivation(p.read_bytes(), name=p.name) for p in (folder / "keys").iterdir()}
-    fingerprint = opened(pair).public.fingerprint
+    fingerprint = read_private_key(pair).public.fingerprint
     rekey(folder, PASSPHRASE, NEW, take_out=[fingerprint[:9]])
     assert not salts & {
         read_derivation(p.read_bytes(), name=p.name) for p in (folder / "keys").iterdir()
     }
     assert [key.fingerprint for key in read_manifest(folder).recovery] == [
-        opened(other_key).public.fingerprint
+        read_private_key(other_key).public.fingerprint
     ]
     with pytest.raises(BundleError, match="contains no file that was encrypted"):
-        rekey(folder, opened(pair), "yet another passphrase")
-    rekey(folder, opened(other_key), "yet another passphrase")
+        rekey(folder, read_private_key(pair), "yet another passphrase")
+    rekey(folder, read_private_key(other_key), "yet another passphrase")
     # SECURITY.md explains that a removed recovery key can still decrypt old copies of the folder.
-    rekey(tmp_path / "copy", opened(pair), NEW)
+    rekey(tmp_path / "copy", read_private_key(pair), NEW)
     with pytest.raises(BundleError, match='"abc" does not match exactly one recovery key'):
         rekey(folder, "yet another passphrase", NEW, take_out=["abc"])
 
@@ -324,10 +329,10 @@ def test_a_removed_recovery_key_cannot_decrypt_the_folder(tmp_path, pair, other_
 def test_the_last_recovery_key_can_be_removed(tmp_path, pair):
     """After the last recovery key is removed, only the passphrase can decrypt the folder."""
     folder = tmp_path / "requests"
-    write(numbered(2), folder, recovery=[public(pair)])
-    rekey(folder, PASSPHRASE, NEW, take_out=opened(pair).public.fingerprint)
+    write(plan_of_servers(2), folder, recovery=[public(pair)])
+    rekey(folder, PASSPHRASE, NEW, take_out=read_private_key(pair).public.fingerprint)
     assert list((folder / "recovery").glob("*.sealed")) == []
-    assert write(numbered(3), folder, passphrase=NEW).counts() == {"kept": 2, "created": 1}
+    assert write(plan_of_servers(3), folder, passphrase=NEW).counts() == {"kept": 2, "created": 1}
     assert list((folder / "recovery").glob("*.sealed")) == []
 
 
@@ -337,7 +342,7 @@ def test_openssl_still_reads_the_keys_with_the_passphrase(tmp_path, pair):
     passphrase.
     """
     folder = tmp_path / "requests"
-    write(numbered(1), folder, recovery=[public(pair)])
+    write(plan_of_servers(1), folder, recovery=[public(pair)])
     (key,) = (folder / "keys").iterdir()
     command = ["openssl", "pkey", "-in", key, "-passin", f"pass:{PASSPHRASE}", "-noout"]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -348,7 +353,7 @@ def test_a_rebuilt_manifest_lists_the_recovery_keys(tmp_path, pair):
     encrypts this list.
     """
     folder = tmp_path / "requests"
-    write(numbered(2), folder, recovery=[public(pair)])
+    write(plan_of_servers(2), folder, recovery=[public(pair)])
     recovery = read_manifest(folder).recovery
     (folder / "manifest.json").write_bytes(b"{")
     rebuild_manifest(folder, PASSPHRASE)
@@ -359,10 +364,10 @@ def test_a_rebuilt_manifest_lists_the_recovery_keys(tmp_path, pair):
 
 def test_purge_keeps_the_recovery_data(tmp_path, pair):
     """The command purge removes keys, but not the recovery data of the keys that remain."""
-    folder, plan = tmp_path / "requests", numbered(2)
+    folder, plan = tmp_path / "requests", plan_of_servers(2)
     write(plan, folder, recovery=[public(pair)])
     purge(folder, today=date(2030, 1, 1), confirmed=purge(folder, today=date(2030, 1, 1)))
-    rekey(folder, opened(pair), NEW)
+    rekey(folder, read_private_key(pair), NEW)
     assert len(public_keys_of_keys(folder, NEW)) == 2
 
 
@@ -408,7 +413,7 @@ def test_a_recovery_key_that_does_not_work_is_reported(tmp_path, pair, damage, m
     without the passphrase. The problem ends when the user adds the key again.
     """
     folder = tmp_path / "requests"
-    write(numbered(2), folder, recovery=[public(pair)])
+    write(plan_of_servers(2), folder, recovery=[public(pair)])
     opens = ") can open this folder"
     assert not folder_status(folder).problems
     assert any(opens in note for note in folder_status(folder).notes)
@@ -421,7 +426,7 @@ def test_a_recovery_key_that_does_not_work_is_reported(tmp_path, pair, damage, m
         (folder / LIST).unlink()  # The user removes the damaged list, as the hint suggests.
     name_recovery_key(folder, PASSPHRASE, public(pair))
     assert not folder_status(folder).problems
-    rekey(folder, opened(pair), NEW)
+    rekey(folder, read_private_key(pair), NEW)
     assert len(public_keys_of_keys(folder, NEW)) == 2
 
 
@@ -436,8 +441,8 @@ def test_damaged_recovery_data_affects_only_one_key(tmp_path, pair, damage):
     The result lists the key, and the user renews its request.
     """
     folder = tmp_path / "requests"
-    first = numbered(1).certificates[0].id
-    write(numbered(1), folder, recovery=[public(pair)])
+    first = plan_of_servers(1).certificates[0].id
+    write(plan_of_servers(1), folder, recovery=[public(pair)])
     key = f"keys/{first}.key"
     salt = read_derivation((folder / key).read_bytes(), name=key).salt.hex()
     (seal,) = (
@@ -445,21 +450,21 @@ def test_damaged_recovery_data_affects_only_one_key(tmp_path, pair, damage):
         for path in (folder / "recovery").glob("*.sealed")
         if json.loads(path.read_bytes())["salt"] == salt
     )
-    write(numbered(3), folder)
+    write(plan_of_servers(3), folder)
     if isinstance(damage, str):
         document = json.loads(seal.read_bytes())
         del document["rounds"]
         damage = json.dumps(document).replace("{", f'{{"rounds": {damage}, ', 1).encode()
     seal.write_bytes(damage)
     (folder / LIST).write_bytes(b"damaged as well")
-    result = rekey(folder, opened(pair), NEW)
+    result = rekey(folder, read_private_key(pair), NEW)
     assert result.not_opened == (key,)
     assert "Renew each request" in repr(result)
     assert len(public_keys_of_keys(folder, NEW, PASSPHRASE)) == 3
     with pytest.raises(PassphraseError):
         FolderCipher(NEW).decrypt((folder / key).read_bytes())
     # If the user renews the request whose key cannot be decrypted, the folder is complete again.
-    bundle = write(numbered(3), folder, passphrase=NEW, renew=[first], reason="key is lost")
+    bundle = write(plan_of_servers(3), folder, passphrase=NEW, renew=[first], reason="key is lost")
     assert bundle.counts() == {"renewed": 1, "kept": 2}
     second_result = rekey(folder, NEW, "another correct horse battery")
     assert second_result.left_alone == (f"archive/{first}-g1.key",)
@@ -471,11 +476,11 @@ def test_a_damaged_list_of_passwords_does_not_prevent_recovery(tmp_path, pair):
     created again.
     """
     folder = tmp_path / "requests"
-    write(numbered(2), folder, recovery=[public(pair)])
+    write(plan_of_servers(2), folder, recovery=[public(pair)])
     (folder / "pfx").mkdir(mode=0o700)
     (folder / "pfx" / "passwords.enc").write_bytes(b"damaged")
-    save_manifest(folder, read_manifest(folder).with_encrypted("pfx/passwords.enc"))
-    result = rekey(folder, opened(pair), NEW)
+    save_manifest(folder, read_manifest(folder).with_encrypted_file("pfx/passwords.enc"))
+    result = rekey(folder, read_private_key(pair), NEW)
     assert result.left_alone == ("pfx/passwords.enc",)
     assert len(public_keys_of_keys(folder, NEW)) == 2
 
@@ -489,23 +494,25 @@ def test_an_interrupted_command_keeps_both_ways_to_decrypt(tmp_path, pair, comma
     at random. ``test_kills`` does the same with a killed process.
     """
     original = tmp_path / "original"
-    write(numbered(2), original, **({} if command == "name" else {"recovery": [public(pair)]}))
+    write(
+        plan_of_servers(2), original, **({} if command == "name" else {"recovery": [public(pair)]})
+    )
     keys = public_keys_of_keys(original)
-    fingerprint = opened(pair).public.fingerprint
+    fingerprint = read_private_key(pair).public.fingerprint
 
     def act(folder) -> None:
         if command == "name":
             name_recovery_key(folder, PASSPHRASE, public(pair), today=TODAY)
         elif command == "request":
-            write(numbered(3), folder, recovery=[public(pair)])
+            write(plan_of_servers(3), folder, recovery=[public(pair)])
         elif command == "take out":
             rekey(folder, PASSPHRASE, NEW, take_out=[fingerprint], today=TODAY)
         else:
-            rekey(folder, opened(pair), NEW, today=TODAY)
+            rekey(folder, read_private_key(pair), NEW, today=TODAY)
 
     error = lambda call: OSError(errno.EIO, os.strerror(errno.EIO))  # noqa: E731
     shutil.copytree(original, tmp_path / "counted")
-    with failing(None, error) as counted:
+    with fail_one_call(None, error) as counted:
         act(tmp_path / "counted")
     setting = os.environ.get("LYNCNB_RECOVERY_STEPS", str(counted.count // 10))
     steps = counted.count if setting == "all" else min(int(setting), counted.count)
@@ -514,24 +521,24 @@ def test_an_interrupted_command_keeps_both_ways_to_decrypt(tmp_path, pair, comma
         folder = tmp_path / str(number)
         shutil.copytree(original, folder)
         try:
-            with failing(number, error):
+            with fail_one_call(number, error):
                 act(folder)
         except BundleError:
             pass
         assert keys <= public_keys_of_keys(folder, PASSPHRASE, NEW), number
-        act_again(act, folder)
+        repeat_command(act, folder)
         if command == "request":
-            assert_complete(folder, numbered(3), keys)
+            assert_complete(folder, plan_of_servers(3), keys)
         passphrase = NEW if command in ("take out", "with recovery") else PASSPHRASE
         assert keys <= public_keys_of_keys(folder, passphrase), number
         assert folder_status(folder).problems == (), number
         if command != "take out":
-            rekey(folder, opened(pair), "yet another passphrase")
+            rekey(folder, read_private_key(pair), "yet another passphrase")
             assert keys <= public_keys_of_keys(folder, "yet another passphrase"), number
         shutil.rmtree(folder)
 
 
-def act_again(act, folder) -> None:
+def repeat_command(act, folder) -> None:
     """Repeat the command. If it was complete, it may report that there is nothing to do."""
     if not read_manifest(folder).rekeying and not has_original_passphrase(folder):
         return
@@ -562,7 +569,7 @@ def test_recovery_data_is_stored_before_the_first_key(tmp_path, pair, monkeypatc
         return sealed
 
     monkeypatch.setattr(recovery_key, "_build_sealer", watched)
-    write(numbered(2), folder, recovery=[public(pair)])
+    write(plan_of_servers(2), folder, recovery=[public(pair)])
     assert set(seen) == {0}
 
 
@@ -572,9 +579,9 @@ def test_a_change_that_stopped_after_the_list_is_repeated(tmp_path, pair, monkey
     the user repeats the change with the same two passphrases, lyncnb completes it.
     """
     folder = tmp_path / "requests"
-    write(numbered(2), folder, recovery=[public(pair)])
+    write(plan_of_servers(2), folder, recovery=[public(pair)])
     keys = public_keys_of_keys(folder)
-    options = {"take_out": [opened(pair).public.fingerprint]} if take_out else {}
+    options = {"take_out": [read_private_key(pair).public.fingerprint]} if take_out else {}
 
     def broken(*_: object):
         raise BundleError("the disk is full", hint="")
@@ -595,15 +602,15 @@ def test_an_unreadable_list_of_recovery_keys_has_a_hint(tmp_path, pair):
     is encrypted, and a hint explains how to continue.
     """
     folder = tmp_path / "requests"
-    write(numbered(1), folder, recovery=[public(pair)])
+    write(plan_of_servers(1), folder, recovery=[public(pair)])
     (folder / LIST).write_bytes(b"damaged")
     with pytest.raises(BundleError, match="not a PEM file") as caught:
-        write(numbered(2), folder)
+        write(plan_of_servers(2), folder)
     assert caught.value.hint.startswith(f"remove {LIST} and add the recovery keys again")
     later = FolderCipher(PASSPHRASE).encrypt_data(b'{"format": "later/9"}', name=LIST)
     (folder / LIST).write_bytes(later)
     with pytest.raises(BundleError, match="this version of lyncnb cannot read"):
-        write(numbered(2), folder)
+        write(plan_of_servers(2), folder)
     (folder / LIST).unlink()
     with pytest.raises(BundleError, match="is missing, but the manifest lists recovery keys"):
         rekey(folder, PASSPHRASE, NEW)

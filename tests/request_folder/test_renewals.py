@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 from cas.python_ca import PythonCa, p7b
-from folders import TODAY, answer_all, find_id, make_folder
+from folders import TODAY, find_id, issue_all, make_folder
 from icalendar import Calendar
 
 from lyncnb.authorities.import_certificates import receive
@@ -26,14 +26,14 @@ def folder(tmp_path_factory):
     bundle = make_folder(path / "requests")
     ca = PythonCa()
     long, waiting = find_id(bundle, "ee01"), find_id(bundle, "med01")
-    answers = answer_all(bundle, ca, skip=[waiting], days=90)
-    answers[long] = answer_all(bundle, ca, days=198)[long]
+    answers = issue_all(bundle, ca, skip=[waiting], days=90)
+    answers[long] = issue_all(bundle, ca, days=198)[long]
     (path / "all.p7b").write_bytes(p7b(*answers.values(), *ca.chain))
     receive(bundle.folder, path / "all.p7b", today=TODAY)
     return bundle.folder
 
 
-def test_renewals(folder):
+def test_each_recorded_certificate_has_one_renewal(folder):
     """There is one renewal for each recorded certificate, and the most urgent one is first."""
     renewals = list_renewals(folder, today=TODAY)
     long = find_id(open_requests(folder), "ee01")
@@ -74,7 +74,7 @@ def test_invalid_shares_are_rejected(folder, share):
         list_renewals(folder, share=share)
 
 
-def test_calendar(folder):
+def test_the_calendar_has_an_event_for_each_renewal(folder):
     """The calendar contains an event with a reminder for each renewal. The event names the
     deployment, the certificate, and the command.
     """
@@ -107,7 +107,7 @@ def test_calendar_is_stable(folder, tmp_path):
     assert repr(renewals) == f"{len(renewals)} renewals"
 
 
-def test_table(folder):
+def test_the_table_shows_the_days_until_each_renewal(folder):
     """The table contains the number of days until each renewal."""
     frame = list_renewals(folder, today=TODAY).to_frame()
     assert frame["Days left"].iloc[0] == 88

@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from folders import PASSPHRASE, certify, numbered, write
+from folders import PASSPHRASE, certify, plan_of_servers, write
 
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
@@ -41,16 +41,16 @@ pytestmark = [
 
 TEAM = 61100
 ANN, BEN, CARL = (61001, [TEAM]), (61002, [TEAM]), (61003, [])
-IDS = [item.id for item in numbered(2).certificates]
+IDS = [item.id for item in plan_of_servers(2).certificates]
 DAY = date(2026, 12, 5)
 
 
 def work(folder, team=""):
     """Run the commands that planners use in a folder, from request to purge."""
-    write(numbered(2), folder, team=team)
+    write(plan_of_servers(2), folder, team=team)
     certify(folder, IDS[0], today=DAY)
     package(folder)
-    write(numbered(2), folder, renew=IDS[1:], reason="x")
+    write(plan_of_servers(2), folder, renew=IDS[1:], reason="x")
 
 
 def package(folder):
@@ -146,7 +146,7 @@ def test_a_team_writes_one_folder(shared_folder):
     files.
     """
     folder = shared_folder / "requests"
-    assert "2 requests" in as_user(ANN, write, numbered(2), folder, team=str(TEAM))
+    assert "2 requests" in as_user(ANN, write, plan_of_servers(2), folder, team=str(TEAM))
     assert as_user(BEN, problems, folder) == []
     steps = (
         (BEN, certify, folder, IDS[0]),
@@ -165,8 +165,8 @@ def test_a_team_writes_one_folder(shared_folder):
             expected = 0o2770 if (folder / name).is_dir() else 0o660
             assert (name, oct(mode), group) == (name, oct(expected), TEAM)
             assert user_ in (ANN[0], BEN[0])
-    assert "1 renewed" in as_user(ANN, write, numbered(2), folder, renew=IDS[1:], reason="x")
-    assert "1 renewed" in as_user(BEN, write, numbered(2), folder, renew=IDS[1:], reason="y")
+    assert "1 renewed" in as_user(ANN, write, plan_of_servers(2), folder, renew=IDS[1:], reason="x")
+    assert "1 renewed" in as_user(BEN, write, plan_of_servers(2), folder, renew=IDS[1:], reason="y")
     assert is_refused(as_user(CARL, problems, folder))
     assert read_manifest(folder).team == str(TEAM)
     notes = folder_status(folder, today=DAY).notes
@@ -181,7 +181,7 @@ def test_users_who_can_read_the_files_can_run_status(shared_folder):
     owner can write to the folder.
     """
     folder = shared_folder / "requests"
-    as_user(ANN, write, numbered(2), folder)
+    as_user(ANN, write, plan_of_servers(2), folder)
     assert is_refused(as_user(BEN, problems, folder))
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
@@ -198,11 +198,11 @@ def test_users_who_can_read_the_files_can_run_status(shared_folder):
 def test_files_that_root_creates_belong_to_the_owner(shared_folder):
     """If root writes to the folder of another user, the new files belong to this user."""
     folder = shared_folder / "requests"
-    as_user(ANN, write, numbered(2), folder)
+    as_user(ANN, write, plan_of_servers(2), folder)
     work(folder)
     assert {(user, group) for _, user, group in facts(folder).values()} == {(ANN[0], ANN[0])}
     assert as_user(ANN, problems, folder) == []
-    assert "1 renewed" in as_user(ANN, write, numbered(2), folder, renew=IDS[:1], reason="x")
+    assert "1 renewed" in as_user(ANN, write, plan_of_servers(2), folder, renew=IDS[:1], reason="x")
     clean = as_user(ANN, rekey, folder, PASSPHRASE, "another passphrase")
     assert "now use the new passphrase" in clean
 
@@ -212,7 +212,7 @@ def test_files_that_root_creates_belong_to_the_team(shared_folder):
     to the team's group.
     """
     folder = shared_folder / "requests"
-    as_user(ANN, write, numbered(2), folder, team=str(TEAM))
+    as_user(ANN, write, plan_of_servers(2), folder, team=str(TEAM))
     work(folder)
     assert {(user, group) for _, user, group in facts(folder).values()} == {(ANN[0], TEAM)}
     assert as_user(BEN, problems, folder) == []
@@ -221,19 +221,19 @@ def test_files_that_root_creates_belong_to_the_team(shared_folder):
 def test_a_group_without_a_recorded_team_is_rejected(tmp_path):
     """If a group can write to a folder, and no team is recorded, the folder is rejected."""
     folder = tmp_path / "requests"
-    write(numbered(1), folder)
+    write(plan_of_servers(1), folder)
     os.chown(folder, -1, TEAM)
     folder.chmod(0o2770)
     for attempt in (
         lambda: folder_status(folder),
-        lambda: write(numbered(2), folder),
+        lambda: write(plan_of_servers(2), folder),
         lambda: rebuild_manifest(folder, PASSPHRASE),
     ):
         with pytest.raises(BundleError, match=f'the group "{TEAM}" can write to'):
             attempt()
     folder.chmod(0o770)
     with pytest.raises(BundleError, match="other users can write to"):
-        write(numbered(2), folder)
+        write(plan_of_servers(2), folder)
     folder.chmod(0o700)
     assert problems(folder) == []
 
@@ -241,7 +241,7 @@ def test_a_group_without_a_recorded_team_is_rejected(tmp_path):
 def test_another_group_than_the_recorded_one_is_refused(tmp_path):
     """If the group of a folder is not the recorded team, the folder is rejected."""
     folder = tmp_path / "requests"
-    write(numbered(1), folder, team=str(TEAM))
+    write(plan_of_servers(1), folder, team=str(TEAM))
     os.chown(folder, -1, TEAM + 1)
     folder.chmod(0o2770)
     with pytest.raises(BundleError, match=f'the manifest lists the group "{TEAM}"'):
@@ -254,11 +254,11 @@ def test_an_existing_folder_cannot_become_a_team_folder(tmp_path):
     """
     folder = tmp_path / "requests"
     with pytest.raises(BundleError, match='this computer has no group named "planners of contoso"'):
-        write(numbered(1), folder, team="planners of contoso")
+        write(plan_of_servers(1), folder, team="planners of contoso")
     assert not folder.exists()
-    write(numbered(1), folder)
+    write(plan_of_servers(1), folder)
     with pytest.raises(BundleError, match=f'must have the group "{TEAM}" and the mode 2770'):
-        write(numbered(1), folder, team=str(TEAM))
+        write(plan_of_servers(1), folder, team=str(TEAM))
 
 
 def test_a_prepared_team_folder_requires_the_option(tmp_path):
@@ -268,8 +268,8 @@ def test_a_prepared_team_folder_requires_the_option(tmp_path):
     os.chown(folder, -1, TEAM)
     folder.chmod(0o2770)
     with pytest.raises(BundleError, match=f"if this is intended, specify --team {TEAM}"):
-        write(numbered(1), folder)
-    write(numbered(1), folder, team=str(TEAM))
+        write(plan_of_servers(1), folder)
+    write(plan_of_servers(1), folder, team=str(TEAM))
     assert read_manifest(folder).team == str(TEAM)
     assert problems(folder) == []
 
@@ -277,7 +277,7 @@ def test_a_prepared_team_folder_requires_the_option(tmp_path):
 def test_a_rebuilt_manifest_records_the_team(tmp_path):
     """In a rebuilt manifest, the group of the folder is recorded as the team."""
     folder = tmp_path / "requests"
-    write(numbered(1), folder, team=str(TEAM))
+    write(plan_of_servers(1), folder, team=str(TEAM))
     (folder / NAME).unlink()
     rebuild_manifest(folder, PASSPHRASE)
     assert read_manifest(folder).team == find_team_group(folder) == str(TEAM)

@@ -9,7 +9,7 @@ import shutil
 import pytest
 from cas.python_ca import PythonCa, pem
 from cryptography import x509
-from folders import PASSPHRASE, TODAY, numbered, public_keys_of_keys, write
+from folders import PASSPHRASE, TODAY, plan_of_servers, public_keys_of_keys, write
 
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.status import folder_status
@@ -33,7 +33,7 @@ COPIES = {
 @pytest.fixture
 def folder(tmp_path):
     """Return a request folder with two requests."""
-    write(numbered(2), tmp_path / "requests")
+    write(plan_of_servers(2), tmp_path / "requests")
     return tmp_path / "requests"
 
 
@@ -59,7 +59,7 @@ def test_a_pair_of_another_computer_is_adopted(folder, tmp_path, program):
     """
     other = tmp_path / "other"
     write(
-        numbered(1), other
+        plan_of_servers(1), other
     )  # The other run generates a different private key, even with the same passphrase.
     name, path = put_copy(folder, other, program)
     (problem,) = folder_status(folder).problems
@@ -79,7 +79,7 @@ def test_a_pair_of_another_computer_is_adopted(folder, tmp_path, program):
     record = read_manifest(folder).by_id[name]
     assert (record.issued, record.archived[0].issued is not None) == (None, True)
     assert before <= public_keys_of_keys(folder)
-    assert write(numbered(2), folder).counts() == {"kept": 2}
+    assert write(plan_of_servers(2), folder).counts() == {"kept": 2}
 
 
 def test_a_copy_of_a_known_pair_is_not_adopted(folder):
@@ -105,7 +105,7 @@ def test_a_copy_of_the_manifest_prevents_changes(folder, name):
     shutil.copy(folder / "manifest.json", folder / name)
     assert [problem.file for problem in folder_status(folder).problems] == [name]
     with pytest.raises(BundleError) as caught:
-        write(numbered(3), folder)
+        write(plan_of_servers(3), folder)
     assert "created this copy of the manifest" in str(caught.value.problems[0])
     with pytest.raises(BundleError):
         rebuild_manifest(folder, PASSPHRASE)

@@ -73,7 +73,7 @@ applies = "public"
         ),
     ],
 )
-def test_mistakes_in_the_data(text, message):
+def test_a_mistake_is_reported_with_its_location(text, message):
     """The message about a mistake contains the file, and the location in the file."""
     with pytest.raises(RulesError) as caught:
         parse_ca_rules({"x.toml": text})
@@ -153,10 +153,10 @@ def test_limits_of_public_cas_follow_one_another(quantity):
         assert limit.value > later.value
     assert limits[-1].until is None
     last = limits[-1].effective
-    assert [ca_limit.value for ca_limit in load_ca_rules().list_limits(quantity, on=last)] == [
+    assert [ca_limit.value for ca_limit in load_ca_rules().list_limits(quantity, on_date=last)] == [
         limits[-1].value
     ]
-    before = load_ca_rules().list_limits(quantity, on=last - timedelta(days=1))
+    before = load_ca_rules().list_limits(quantity, on_date=last - timedelta(days=1))
     assert [ca_limit.value for ca_limit in before] == [limits[-2].value]
 
 

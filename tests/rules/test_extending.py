@@ -127,7 +127,7 @@ def test_a_role_is_removed_with_its_names_and_steps():
     assert "bind-reverse-proxy" not in {step.id for step in procedure.steps}
 
 
-def test_a_role_like_another():
+def test_a_role_like_another_has_the_same_steps_and_shell():
     """A role with like = ID has the same deployment steps and the same shell as the role with this
     ID.
     """

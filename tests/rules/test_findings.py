@@ -92,7 +92,7 @@ def test_notices_about_one_subject_are_one_entry():
     assert [point.codes for point in group.points] == [(code,) for code in codes]
     assert [line[:2] for line in group.paragraph.splitlines()] == ["Be", "- ", "- ", "- "]
     assert [entry.subject for entry in group_findings(notices[:1])] == [""]
-    assert len(group_findings(notices, by_subject=False)) == 3
+    assert len(group_findings(notices, is_by_subject=False)) == 3
     assert [
         entry.subject for entry in group_findings([replace(notices[0], severity="error"), ONE])
     ] == [

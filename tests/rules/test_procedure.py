@@ -420,8 +420,8 @@ def test_a_mistake_in_a_step_has_its_location(change, message):
 
 
 def test_every_mistake_is_reported_at_once():
-    """If a rule file contains two errors, lyncnb reports both. Here, a path has no drive, and an ID
-    is used twice.
+    """If a rule file contains two errors, such as a path without a drive and a duplicate ID, lyncnb
+    reports both.
     """
     table = {"folder": "x", "step": [STEP, STEP]}
     with pytest.raises(RulesError) as caught:

@@ -31,7 +31,7 @@ source = "s"
         ("check = 3", "'check' is not an array of tables"),
     ],
 )
-def test_mistakes_in_the_data(text, message):
+def test_a_mistake_is_reported_with_its_location(text, message):
     """The message about a mistake in the rule file gives its location."""
     with pytest.raises(RulesError) as caught:
         parse_returned_rules(text)

@@ -320,8 +320,8 @@ class TestEveryProduct:
         assert used == rules.names.keys()
 
     def test_every_name_has_clients_and_effects(self, product):
-        """For each name, the product file states with a source which clients use the name and what
-        fails without it. A list contains every name without this data.
+        """For each name, the product file states which clients use it and what fails without it,
+        with a source. The golden file lists every name without this data.
         """
         names = load_rules(product).names.values()
         golden = yaml.safe_load(UNDOCUMENTED.read_text(encoding="utf-8"))

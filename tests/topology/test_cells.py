@@ -73,7 +73,7 @@ def test_every_bad_cell_is_a_problem_of_its_row():
     ]
     assert cells.column("server_fqdn") == ["", "fe.contoso.net", ""]
     with pytest.raises(TopologyError, match="3 problems") as caught:
-        report.raise_if_any()
+        report.raise_any_problems()
     assert [problem.row for problem in caught.value.problems] == [2, 3, 4]
 
 
@@ -249,7 +249,12 @@ def test_cells_become_values(name, text, clean, value, notes):
 @pytest.mark.parametrize(
     ("name", "text", "message", "hint"),
     [
-        ("server_fqdn", "pool01", '"pool01" is not a fully qualified', "e.g. pool01.contoso.com"),
+        (
+            "server_fqdn",
+            "pool01",
+            '"pool01" is not a fully qualified',
+            "for example pool01.contoso.com",
+        ),
         (
             "server_fqdn",
             "*.contoso.com",
@@ -298,7 +303,7 @@ def test_cells_become_values(name, text, clean, value, notes):
             "dialin_url",
             "dialin.contoso.com",
             "is not an https URL",
-            "e.g. https://meet.contoso.com",
+            "for example https://meet.contoso.com",
         ),
         (
             "dialin_url",

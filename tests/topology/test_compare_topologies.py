@@ -6,7 +6,7 @@ import json
 
 import pytest
 from shell_kit import make_shell
-from topology_documents import Cluster, edge, front_end, published, topology_builder
+from topology_documents import Cluster, edge, front_end, make_published_topology, topology_builder
 
 from lyncnb.topology.topology import read_topology
 
@@ -124,7 +124,11 @@ def test_a_table_and_a_topology_document_can_be_compared():
         *("autologon", "extra_san", "issuer", "target_os", "webconf_edge_fqdn", "av_edge_fqdn"),
         "ReverseProxy",
     }
-    assert read_table(topology_builder(clusters)).compare(read_table(published(clusters))).is_empty
+    assert (
+        read_table(topology_builder(clusters))
+        .compare(read_table(make_published_topology(clusters)))
+        .is_empty
+    )
     assert "0 differences; in only one of the topologies: " in repr(comparison)
 
 

@@ -218,7 +218,7 @@ cells = st.one_of(
 rows_of_cells = st.lists(st.lists(cells, min_size=1, max_size=5), min_size=1, max_size=8)
 
 
-def row_by_row(rows: list[list[str]], width: int):
+def list_expected_rows(rows: list[list[str]], width: int):
     """Return the expected result: the complete rows by row number, and the numbers of the rows that
     have too few or too many cells.
     """
@@ -245,7 +245,7 @@ def test_each_row_is_returned_counted_or_reported(rows, delimiter, line_end, quo
     writer = csv.writer(out, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
     writer.writerows([["server_fqdn", "role", "site"], *rows])
     split = split_csv(out.getvalue(), source="x")
-    rows_by_number, ragged = row_by_row(rows, 3)
+    rows_by_number, ragged = list_expected_rows(rows, 3)
     by_column = [texts.list_cells() for texts in split.texts]
     if rows_by_number:
         assert [list(row) for row in zip(*by_column)] == list(rows_by_number.values())

@@ -82,8 +82,8 @@ def test_a_table_is_equal_after_conversions(table):
 
 @pytest.mark.parametrize("text", [TWO_FRONT_ENDS, FIVE_SERVERS, TWO_SITES])
 def test_edits_of_a_workbook_match_those_of_the_table(text):
-    """If a cell or row is changed, a table from a workbook has the same result as the same table
-    from a CSV file, and can be saved as CSV.
+    """If a cell or row is changed, a table from a workbook equals the same table from a CSV file,
+    and can be saved as CSV.
     """
     plain = read_topology(text.encode())
     book = read_topology(plain.to_xlsx())

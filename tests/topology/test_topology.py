@@ -255,7 +255,7 @@ def test_a_problem_has_location_value_and_hint(tmp_path):
     assert str(caught.value) == (
         'lyncnb cannot use "contoso.csv": 1 problem\n'
         'contoso.csv row 2, column pool_fqdn: "pool01" is not a fully qualified domain name\n'
-        "  hint: enter the complete name, e.g. pool01.contoso.com"
+        "  hint: enter the complete name, for example pool01.contoso.com"
     )
 
 

@@ -25,9 +25,9 @@ from topology_documents import (
     DIRECTOR,
     Cluster,
     edge,
-    exported,
     front_end,
-    published,
+    make_exported_topology,
+    make_published_topology,
     topology_builder,
     web,
 )
@@ -42,7 +42,11 @@ from lyncnb.topology.xml_tree import EXPORTED
 
 shell = pytest.fixture(make_shell)
 
-FORMS = {"Topology Builder": topology_builder, "published": published, "exported": exported}
+FORMS = {
+    "Topology Builder": topology_builder,
+    "published": make_published_topology,
+    "exported": make_exported_topology,
+}
 
 EVERYTHING = [
     front_end(
@@ -151,7 +155,7 @@ def test_simple_urls_are_in_the_order_of_their_domains():
         "https://meet.contoso.com;https://meet.fabrikam.com",
         "https://dialin.contoso.com",
     )
-    notes = [str(note) for note in read_document(published(EVERYTHING)).notes]
+    notes = [str(note) for note in read_document(make_published_topology(EVERYTHING)).notes]
     assert (
         "the topology document does not contain the answer to this question: what are the simple URLs (meet_urls, dialin_url, admin_url)?"
         in notes
@@ -163,7 +167,7 @@ def test_an_export_has_the_simple_urls():
     URLs.
     """
     domains = ("contoso.com", "fabrikam.com")
-    assert read_document(exported(EVERYTHING, domains=domains)) == read_document(
+    assert read_document(make_exported_topology(EVERYTHING, domains=domains)) == read_document(
         topology_builder(EVERYTHING, domains=domains)
     )
     urls = (
@@ -171,7 +175,7 @@ def test_an_export_has_the_simple_urls():
         ("Global", "Dialin", "*", "https://dialin.contoso.com"),
         ("Site:Kaohsiung", "Meet", "contoso.com", "https://meet-k.contoso.com"),
     )
-    topology = read_document(exported(EVERYTHING, urls=urls))
+    topology = read_document(make_exported_topology(EVERYTHING, urls=urls))
     urls_by_site = {site.name: [url.url for url in site.meet_urls] for site in topology.sites}
     assert urls_by_site["Kaohsiung"] == ["https://meet-k.contoso.com"]
     assert urls_by_site["Taipei"] == ["https://meet.contoso.com"]
@@ -465,7 +469,7 @@ def test_every_command_takes_a_document(shell):
         result = shell(*command)
         assert result.status in (0, 1), (command, result)
         assert "contoso.tbxml: the topology document is for Lync Server 2013" in result.err
-    shell.write("old.xml", published([front_end("se01.contoso.com")], version="5"))
+    shell.write("old.xml", make_published_topology([front_end("se01.contoso.com")], version="5"))
     assert "lyncnb has no rules for lync2010" in shell("check", "old.xml").err
     assert "no rules" not in shell("check", "old.xml", "--product", "lync2013").err
 
@@ -477,7 +481,9 @@ def test_a_document_chooses_the_product(shell, version, product):
     """lyncnb plans the certificates for the product in the topology document, unless the planner
     selects another product.
     """
-    shell.write("one.xml", published([front_end("se01.contoso.com")], version=version))
+    shell.write(
+        "one.xml", make_published_topology([front_end("se01.contoso.com")], version=version)
+    )
     plan = json.loads(shell("plan", "one.xml", "--json").out)
     assert plan["product"] == product
     plan = json.loads(shell("plan", "one.xml", "--json", "--product", "lync2013").out)

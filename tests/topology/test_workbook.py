@@ -31,7 +31,7 @@ from workbooks import (
     ods_cell,
     ods_table,
     one_sheet,
-    packed,
+    pack_parts,
     rows_of,
     sheet_xml,
     spreadsheet,
@@ -483,7 +483,7 @@ def test_strict_workbooks_prefixes_and_macros():
         for name, text in parts.items()
     }  # fmt: skip
     strict["xl/vbaProject.bin"] = b"\xd0\xcf\x11\xe0 never run"
-    assert list_cell_rows(packed(strict))[0][:2] == tuple(ONE[:2])
+    assert list_cell_rows(pack_parts(strict))[0][:2] == tuple(ONE[:2])
 
 
 def test_unusual_content_of_opendocument():
@@ -606,7 +606,7 @@ PART = "xl/worksheets/sheet1.xml"
 
 
 def with_sheet(text: str | bytes) -> bytes:
-    return packed(workbook({PART: text}))
+    return pack_parts(workbook({PART: text}))
 
 
 def row(number: int, reference: str, text: str = "x") -> str:
@@ -617,18 +617,18 @@ BAD = {
     "a password": (OLE + "EncryptedPackage\0".encode("utf-16-le"), "protected with a password"),
     "an old workbook": (OLE + "Workbook\0".encode("utf-16-le"), "an old Excel workbook (.xls)"),
     "an old document": (OLE + "WordDocument\0".encode("utf-16-le"), "an old Office file"),
-    "a binary workbook": (packed({"xl/workbook.bin": ""}), "a binary Excel workbook (.xlsb)"),
-    "a Word document": (packed({"word/document.xml": "<a/>"}), "an Office file"),
-    "a text document": (packed({"mimetype": ODS.replace("spreadsheet", "text")}), "not a spreadsheet"),
-    "an archive": (packed({"a.csv": "a", "b.csv": "b"}), 'a ZIP archive without a workbook; it contains "a.csv"'),
-    "an empty archive": (packed({}), "a ZIP archive without a workbook; it contains nothing"),
+    "a binary workbook": (pack_parts({"xl/workbook.bin": ""}), "a binary Excel workbook (.xlsb)"),
+    "a Word document": (pack_parts({"word/document.xml": "<a/>"}), "an Office file"),
+    "a text document": (pack_parts({"mimetype": ODS.replace("spreadsheet", "text")}), "not a spreadsheet"),
+    "an archive": (pack_parts({"a.csv": "a", "b.csv": "b"}), 'a ZIP archive without a workbook; it contains "a.csv"'),
+    "an empty archive": (pack_parts({}), "a ZIP archive without a workbook; it contains nothing"),
     "a locked spreadsheet": (
-        packed({"mimetype": ODS, "META-INF/manifest.xml": "<manifest:encryption-data/>"}),
+        pack_parts({"mimetype": ODS, "META-INF/manifest.xml": "<manifest:encryption-data/>"}),
         "protected with a password",
     ),
-    "no sheet": (packed(workbook({}, sheets=())), "is empty"),
+    "no sheet": (pack_parts(workbook({}, sheets=())), "is empty"),
     "no cells": (with_sheet(sheet_xml("")), "is empty"),
-    "a sheet that is not there": (packed(workbook({})), "does not contain xl/worksheets/sheet1.xml"),
+    "a sheet that is not there": (pack_parts(workbook({})), "does not contain xl/worksheets/sheet1.xml"),
     "cut XML": (with_sheet(sheet_xml(row(2, "A2"))[:-30]), "it contains data that is not valid XML"),
     "no XML": (with_sheet(b"\xff\xfe\0\1"), "it contains data that is not valid XML"),
     "an odd encoding": (with_sheet('<?xml version="1.0" encoding="klingon"?><a/>'), "is not valid XML"),
@@ -638,7 +638,7 @@ BAD = {
         "a document type",
     ),
     "entities of a spreadsheet": (
-        packed({"mimetype": ODS, "META-INF/manifest.xml": "<a/>", "content.xml": f"{ENTITIES}<a/>"}),
+        pack_parts({"mimetype": ODS, "META-INF/manifest.xml": "<a/>", "content.xml": f"{ENTITIES}<a/>"}),
         "a document type",
     ),
     "too deep": (with_sheet("<a>" * 100_000), "deeper nesting"),
@@ -647,7 +647,7 @@ BAD = {
     "a column beyond the last": (one_sheet(row(2, "XFE2")), "refers to content that is missing"),
     "rows that go back": (one_sheet(row(3, "A3") + row(2, "A2")), "refers to content that is missing"),
     "a sheet from elsewhere": (
-        packed(workbook({}) | {"xl/_rels/workbook.xml.rels": f'<a><Relationship Id="rId1" Type="{RELS}'
+        pack_parts(workbook({}) | {"xl/_rels/workbook.xml.rels": f'<a><Relationship Id="rId1" Type="{RELS}'
         '/worksheet" Target="http://127.0.0.1:9/sheet.xml" TargetMode="External"/></a>'}),
         "is empty",
     ),
@@ -742,7 +742,7 @@ def test_millions_of_cells_are_rejected_in_time():
     links = "<Relationship/>" * 120_000
     parts = workbook({PART: sheet_xml("")}) | {"xl/_rels/workbook.xml.rels": f"<a>{links}x</a>"}
     with pytest.raises(TopologyError, match="more cells"):
-        read_topology(packed(parts, stored=True))
+        read_topology(pack_parts(parts, stored=True))
 
 
 def test_a_truncated_or_changed_workbook():

@@ -170,7 +170,7 @@ def plan() -> tuple[ln.CertificatePlan, ln.Findings]:
     return planned, findings
 
 
-def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDifference:
+def compare_two_plans(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDifference:
     """Compare two plans, and return the differences."""
     difference = ln.compare_plans(old, new)
     assert_type(difference.is_empty, bool)
@@ -223,7 +223,7 @@ def as_is(planned: ln.CertificatePlan) -> AsIs:
     return comparison
 
 
-def on_record(folder: Path, planned: ln.CertificatePlan) -> ln.PlanDifference:
+def compare_folder(folder: Path, planned: ln.CertificatePlan) -> ln.PlanDifference:
     """Return the differences between the requests in a folder and a plan."""
     recorded = ln.read_plan(folder)
     assert_type(recorded, RecordedPlan)
@@ -231,7 +231,7 @@ def on_record(folder: Path, planned: ln.CertificatePlan) -> ln.PlanDifference:
     return ln.compare_plans(recorded, planned)
 
 
-def saved(planned: ln.CertificatePlan, folder: Path, passphrase: ln.Secret) -> SavedPlan:
+def save_and_request(planned: ln.CertificatePlan, folder: Path, passphrase: ln.Secret) -> SavedPlan:
     """Save a plan in a file, and write the requests for the saved plan."""
     saved_plan = ln.save_plan(
         planned, "plan.json", findings=ln.check_plan(planned, on=DAY), force=True
@@ -270,7 +270,7 @@ def build_forecasts(planned: ln.CertificatePlan, folder: Path) -> ln.Forecast:
     return of_folder
 
 
-def shown_by_servers(planned: ln.CertificatePlan) -> int:
+def probe_servers(planned: ln.CertificatePlan) -> int:
     """Connect to the servers, and get the certificates that they present."""
     probe = ln.probe(planned, zone="outside", hosts="hosts.txt", also=["tls1.0"], on=DAY)
     assert_type(probe, Probe)
@@ -401,7 +401,7 @@ def panels() -> None:
     assert_type(ln.GuidePanel("folder").answers, ln.GuideAnswers)
 
 
-def failures() -> None:
+def catch_exceptions() -> None:
     """Catch the exceptions of all stages, and the base class of these exceptions."""
     try:
         read()

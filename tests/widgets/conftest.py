@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from folders import answered_by_openssl
+from folders import make_issued_folder
 from installed_certificates import MIDNIGHT
 from lab_driver import LabBrowser, LabServer
 from lab_panels import table_of
@@ -38,7 +38,7 @@ def answered_folder(folder) -> str:
     (folder / "ca").mkdir()
     # The panels in the browser use the current date, so the certificates are valid on this date.
     day = MIDNIGHT.date()
-    answered_by_openssl(STANDARD_EDITION.encode(), folder / "ca", today=day, days=40)
+    make_issued_folder(STANDARD_EDITION.encode(), folder / "ca", today=day, days=40)
     return "ca/requests"
 
 

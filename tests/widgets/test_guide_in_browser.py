@@ -28,7 +28,7 @@ def answer(panel, label, text):
     field.press("Tab")
 
 
-def page_of(panel, title):
+def go_to_page(panel, title):
     """Click the Next or Back button of the guide until a given group of questions is shown."""
     back_button, next_button = (panel.get_by_role("button", name=name) for name in ("Back", "Next"))
     while back_button.is_enabled():
@@ -62,19 +62,19 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     )
     # Some questions appear only after a certain answer. Each additional site adds pages of
     # questions.
-    page_of(panel, "External names and URLs")
+    go_to_page(panel, "External names and URLs")
     expect(panel.get_by_label("First label of the host name for all simple URLs")).to_have_count(0)
     panel.get_by_label("Which form do you want for the meeting").select_option("one-host")
     panel.get_by_label("First label of the host name for all simple URLs").wait_for()
-    page_of(panel, "The deployment")
+    go_to_page(panel, "The deployment")
     answer(panel, "Names of the central sites", "Taipei;Tainan")
     panel.get_by_text("of 15: The deployment").wait_for()
-    answer(page_of(panel, "Site Tainan: Users"), "Directors", "2")
-    page_of(panel, "Names")
+    answer(go_to_page(panel, "Site Tainan: Users"), "Directors", "2")
+    go_to_page(panel, "Names")
     answer(panel, "Pattern for the names of servers", "{site}-fe{n:02}")
     panel.get_by_text("would be the name of both fe 1 in Taipei and edge 1").first.wait_for()
     expect(panel.get_by_role("button", name="Go to the plan")).to_be_hidden()
-    page_of(panel, "External access")
+    go_to_page(panel, "External access")
     panel.get_by_role("button", name="Pattern for the names of servers").first.click()
     expect(panel.get_by_label("Pattern for the names of servers")).to_be_focused()
     answer(panel, "Pattern for the names of servers", "")
@@ -123,7 +123,7 @@ def test_axe_finds_nothing(tall_lab, folder):
     violations += axe_in_both_themes(tall_lab)
     tall_lab.page.keyboard.press("Escape")
     expect(panel.get_by_role("button", name="What you can do")).to_be_focused()
-    page_of(panel, "Site Main: Users")
+    go_to_page(panel, "Site Main: Users")
     answer(panel, "Directors", "-1")
     panel.get_by_text("What to do: enter a whole number").first.wait_for()
     assert violations + axe_in_both_themes(tall_lab) == []

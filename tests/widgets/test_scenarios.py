@@ -26,7 +26,7 @@ def editor(tmp_path) -> ln.PlanEditor:
     return ln.PlanEditor(table, ln.load_rules(), folder=tmp_path / "scenarios")
 
 
-def test_keep_switch_and_compare(editor):
+def test_scenarios_are_saved_opened_and_compared(editor):
     """Users can save two plans as scenarios and compare them, and ``open_scenario`` reads each
     scenario.
     """
@@ -164,8 +164,8 @@ def test_the_note_stays_unless_another_is_given(editor):
 
 
 def test_a_repeated_cell_keeps_its_scenario(editor):
-    """If the cell runs again, the new editor shows the same scenario, and whether the scenario has
-    unsaved changes.
+    """If a notebook cell runs again, the new editor shows the same scenario, and whether the
+    scenario has unsaved changes.
     """
     editor.scenarios.keep("first")
     editor.change_options(wildcard=True)

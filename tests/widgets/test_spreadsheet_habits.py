@@ -66,7 +66,7 @@ def active_text(lab: LabBrowser) -> str:
     ).strip()
 
 
-def saved_by_libreoffice(folder: Path, name: str, table: str) -> str:
+def save_with_libreoffice(folder: Path, name: str, table: str) -> str:
     """Let LibreOffice read a table, and save it as text with tabs."""
     source = folder / f"{name}.csv"
     source.write_text(table)
@@ -189,7 +189,7 @@ def test_text_that_libreoffice_wrote_is_pasted(lab, folder):
     table = (
         FIVE_SERVERS.replace("Hsinchu", "Tainan") + "med07.contoso.com,Mediation,,Tainan,,,,,,B7\n"
     )
-    text = saved_by_libreoffice(folder, "office", table)
+    text = save_with_libreoffice(folder, "office", table)
     assert "\t" in text
     open_editor(lab, folder)
     click(lab, "fe01.contoso.com", "Server")

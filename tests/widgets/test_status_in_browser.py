@@ -12,10 +12,10 @@ from folders import PASSPHRASE
 from lab_driver import CHROMIUM
 from lab_panels import EDITOR, STATUS, axe_in_both_themes, open_panel
 from playwright.sync_api import expect
-from probes.test_with_folder import issued_folder, serving, write_server_pem
+from probes.test_with_folder import issued_folder, run_servers, write_server_pem
 
 import lyncnb as ln
-from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.certificates_on_record import load_issued_certificates
 
 pytestmark = [
     pytest.mark.browser,
@@ -95,7 +95,7 @@ def test_packages_and_records_with_every_step_open(lab, folder):
     for subfolder in ("first", "second"):
         ln.demo.answer(bundle, folder / subfolder, today=TODAY)
         ln.receive(folder / "packaged", folder / subfolder, today=TODAY)
-    issued = load_issued(ln.open_requests(folder / "packaged"), today=TODAY)
+    issued = load_issued_certificates(ln.open_requests(folder / "packaged"), today=TODAY)
     ln.write_pfx(issued, passphrase=PASSPHRASE, today=TODAY)
     open_panel(lab, folder, STATUS.format(folder="packaged"), name="steps.ipynb")
     panel = lab.page.get_by_role("group", name="Status of packaged")
@@ -158,7 +158,7 @@ def test_probed_certificates_are_recorded_in_the_summary(lab, folder):
         for certificate_id in ids
     }
     (folder / "shown-seen.json").unlink(missing_ok=True)
-    with serving(plan, pairs, folder / "pairs") as hosts:
+    with run_servers(plan, pairs, folder / "pairs") as hosts:
         open_panel(lab, folder, 'import lyncnb as ln\nln.StatusPanel("shown")', name="shown.ipynb")
         panel = lab.page.get_by_role("group", name="Status of shown")
         panel.get_by_text("3 issued").wait_for()

@@ -8,13 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from folders import PASSPHRASE, TODAY, Answered, answered_by_openssl
+from folders import PASSPHRASE, TODAY, Answered, make_issued_folder
 from panel_kit import PanelClient
-from probes.test_with_folder import issued_folder, serving, write_server_pem
+from probes.test_with_folder import issued_folder, run_servers, write_server_pem
 from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 import lyncnb as ln
-from lyncnb.authorities.certificates_on_record import load_issued
+from lyncnb.authorities.certificates_on_record import load_issued_certificates
 from lyncnb.authorities.demonstration import Demonstration
 from lyncnb.errors import BundleError, LyncnbError
 from lyncnb.rules.rule_files import load_rules
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 @pytest.fixture(scope="module")
 def answered_folder(tmp_path_factory) -> Answered:
-    return answered_by_openssl(STANDARD_EDITION.encode(), tmp_path_factory.mktemp("answered"))
+    return make_issued_folder(STANDARD_EDITION.encode(), tmp_path_factory.mktemp("answered"))
 
 
 @pytest.fixture
@@ -255,9 +255,7 @@ def test_rejected_requests_are_packaged_again(rejected_client, tmp_path):
     }
 
 
-def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(
-    rejected_client, tmp_path
-):
+def test_only_the_last_rejected_certificate_is_described(rejected_client, tmp_path):
     """If two certificates for a request were rejected, the panel describes only the later
     certificate, in one sentence.
 
@@ -301,7 +299,9 @@ def test_expired_certificates_are_not_called_rejected(rejected_client, tmp_path)
         "The certificate has expired. Renew it."
     }
     assert status["refusals"] == []
-    issued = load_issued(ln.open_requests(bundle.folder), today=TODAY + timedelta(days=800))
+    issued = load_issued_certificates(
+        ln.open_requests(bundle.folder), today=TODAY + timedelta(days=800)
+    )
     for record in bundle.requests:
         assert "was refused" not in issued.explain_refusal(record.id)
         assert "has expired: certificate-expired" in issued.explain_refusal(record.id)
@@ -374,7 +374,7 @@ def test_servers_are_probed_after_the_hosts_are_shown(tmp_path):
     start = browser.send("ready")["start"]
     assert (start["zones"], start["seen"]) == (["inside", "outside"], "requests-seen.json")
     seen = str(tmp_path / "seen.json")
-    with serving(
+    with run_servers(
         plan,
         {
             certificate_id: write_server_pem(folder, certificate_id, tmp_path)

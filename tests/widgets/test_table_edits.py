@@ -1,5 +1,5 @@
 """If a user edits many cells at once, lyncnb accepts the valid values and rejects the invalid ones.
-If the server whose row contains the values of its pool leaves, these values stay with the pool.
+If a server leaves its pool, the pool's values in the server's row stay with the pool.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def test_valid_cells_are_accepted_and_others_rejected(topology):
 
 
 def test_a_site_that_splits_a_pool_is_rejected(topology):
-    """If an edit would move only one server of a pool to another site, lyncnb rejects this edit,
-    and still makes the other edits of the block.
+    """If one of several edits would move only one server of a pool to another site, lyncnb rejects
+    this edit, but still makes the other edits.
     """
     result = apply_block(
         topology, [CellText(0, "site", "Kaohsiung"), CellText(3, "site", "Kaohsiung")]
@@ -182,8 +182,8 @@ def test_copies_have_the_next_unused_number(topology, editor):
     ],
 )
 def test_the_next_server_name(name, used_names, expected):
-    """The next server name has the same number of digits and the same text after them. Names that
-    are in use are skipped.
+    """The next server name keeps the number of digits and the text after them. Names that are in
+    use are skipped.
     """
     assert find_next_name(name, used_names) == expected
 
@@ -196,7 +196,7 @@ def test_a_name_without_a_number_gives_an_error():
         find_next_name("edge.contoso.com", ())
 
 
-def block(
+def paste_block(
     browser: PanelClient, cells: list[tuple[int, str, str]], add: list[dict[str, str]]
 ) -> dict:
     """Send pasted cells as the page does, and return the last response of each type."""
@@ -215,13 +215,15 @@ def test_a_paste_lists_added_and_replaced_servers(editor):
     browser = PanelClient(editor.view)
     browser.send("ready")
     new = [{"server_fqdn": f"new{n}.contoso.com", "role": "Mediation"} for n in range(5)]
-    answers = block(browser, [(4, "server_fqdn", "med09.contoso.com"), (3, "site", "Tainan")], new)
+    answers = paste_block(
+        browser, [(4, "server_fqdn", "med09.contoso.com"), (3, "site", "Tainan")], new
+    )
     assert answers["state"]["undo"] == (
         "pasted: added 5 servers (new0.contoso.com, new1.contoso.com, new2.contoso.com and 2 more)"
         "; replaced med02.contoso.com with med09.contoso.com; changed 1 cell of 1 server"
     )
     assert answers["refused_cells"]["added"] == [5, 6, 7, 8, 9]
-    answers = block(browser, [(0, "site", "Yilan"), (1, "site", "Yilan")], [])
+    answers = paste_block(browser, [(0, "site", "Yilan"), (1, "site", "Yilan")], [])
     assert answers["state"]["undo"] == "pasted 2 cells of 2 servers"
 
 
@@ -231,7 +233,7 @@ def test_a_rejected_row_keeps_its_number_and_changes_nothing(editor):
     """
     browser = PanelClient(editor.view)
     browser.send("ready")
-    refused_cells = block(browser, [], [{"server_fqdn": "new 1", "role": "Mediation"}])[
+    refused_cells = paste_block(browser, [], [{"server_fqdn": "new 1", "role": "Mediation"}])[
         "refused_cells"
     ]
     assert (refused_cells["changed"], refused_cells["added"]) == (False, [])

@@ -45,7 +45,7 @@ def editor_of(table) -> tuple[ln.PlanEditor, UnsavedEdits]:
     return editor, UnsavedEdits(editor, "cell")
 
 
-def edited(table) -> tuple[ln.PlanEditor, UnsavedEdits]:
+def make_edits(table) -> tuple[ln.PlanEditor, UnsavedEdits]:
     """Make one edit of each type in the editor, and save the draft."""
     editor, drafts = editor_of(table)
     editor.edit(
@@ -74,7 +74,7 @@ def test_the_next_kernel_offers_the_draft(table, next_kernel):
     """After a restart, the kernel offers the draft with the number and the time of its changes.
     Until the user loads the draft, the editor shows the saved file.
     """
-    before, _ = edited(table)
+    before, _ = make_edits(table)
     next_kernel()
     editor, drafts = editor_of(table)
     _, draft = drafts.find_draft()
@@ -95,7 +95,7 @@ def test_the_next_kernel_offers_the_draft(table, next_kernel):
 
 def test_draft_is_readable_by_its_owner_alone(table):
     """Only the owner can read the draft file and its folder, and no temporary file is left."""
-    edited(table)
+    make_edits(table)
     (path,) = files(table)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -105,7 +105,7 @@ def test_draft_is_readable_by_its_owner_alone(table):
 @pytest.mark.parametrize("end", ["save", "undo", "reset"])
 def test_a_draft_is_deleted_when_nothing_is_unsaved(table, end):
     """After all edits are saved or undone, the draft file and its folder no longer exist."""
-    editor, drafts = edited(table)
+    editor, drafts = make_edits(table)
     if end == "save":
         editor.save("kept")
     elif end == "reset":
@@ -118,7 +118,7 @@ def test_a_draft_is_deleted_when_nothing_is_unsaved(table, end):
 
 def test_a_discarded_draft_is_deleted_and_others_are_kept(table, next_kernel):
     """Discard removes the draft that is offered, and the editor then offers an older one."""
-    edited(table)
+    make_edits(table)
     next_kernel("second")
     editor, drafts = editor_of(table)
     editor.change_options(wildcard=True)
@@ -139,7 +139,7 @@ def test_a_draft_for_an_earlier_table_has_a_note(table, next_kernel):
     """If the table has changed on the disk, lyncnb still offers the draft with a note, and applies
     the edits in the draft to the new table.
     """
-    edited(table)
+    make_edits(table)
     table.write_text(FIVE_SERVERS + "med03.contoso.com,Mediation,,Hsinchu,,,,,,B3\n")
     next_kernel()
     editor, drafts = editor_of(table)
@@ -155,7 +155,7 @@ def test_a_draft_that_cannot_be_applied_is_kept(table, next_kernel):
     """If the draft changes a server that no longer exists, the error contains the server, and the
     draft is kept.
     """
-    edited(table)
+    make_edits(table)
     table.write_text(FIVE_SERVERS.replace("dir01", "dir02"))
     next_kernel()
     editor, drafts = editor_of(table)
@@ -167,7 +167,7 @@ def test_a_draft_that_cannot_be_applied_is_kept(table, next_kernel):
 
 def test_other_tables_and_damaged_files_are_not_offered(table, next_kernel):
     """Only drafts of the same table are offered. Other files and damaged files are ignored."""
-    edited(table)
+    make_edits(table)
     next_kernel()
     folder = table.parent / DRAFT_FOLDER
     (text,) = [path.read_text() for path in files(table)]
@@ -194,7 +194,7 @@ def test_a_draft_that_cannot_be_kept_is_reported_once(table):
 
 def test_page_restores_compares_and_discards(table, next_kernel):
     """After a restart, the page can send messages to restore, compare, or discard the draft."""
-    edited(table)
+    make_edits(table)
     next_kernel()
     editor, drafts = editor_of(table)
     messages = open_editor_page(editor, drafts)

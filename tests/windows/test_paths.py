@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from cas.python_ca import PythonCa, pem
-from folders import PASSPHRASE, answer_all
+from folders import PASSPHRASE, issue_all
 from places import DATA
 from shell_kit import Shell, make_shell
 
@@ -75,7 +75,7 @@ def shell(tmp_path, capsys, monkeypatch) -> Shell:
 def answer(folder: Path, target: Path) -> None:
     """Write certificates for all requests to a folder."""
     ca, begins = PythonCa(), datetime.now(UTC) - timedelta(1)
-    issued = answer_all(open_requests(folder), ca, begins=begins)
+    issued = issue_all(open_requests(folder), ca, begins=begins)
     for number, certificate in enumerate((*issued.values(), *ca.chain)):
         (target / f"{number}.cer").write_bytes(pem(certificate))
 

@@ -150,7 +150,7 @@ def test_a_file_that_stays_open_is_named_with_the_usual_programs(tmp_path, monke
     assert [file.name for file in tmp_path.iterdir()] == ["summary.csv"]
 
 
-def test_an_open_workbook_repeats_no_renewal(planner):
+def test_an_open_workbook_does_not_repeat_a_renewal(planner):
     """If the summary is open in Excel during a renewal, the user can repeat the command, and the
     request is renewed only once.
     """
@@ -261,22 +261,24 @@ def test_two_commands_at_the_same_time_lose_no_request(planner):
 
 
 def test_a_new_folder_belongs_to_its_user(planner):
-    """Only the user, SYSTEM and Administrators can open a new request folder and its folders with
-    secrets.
+    """Only the user, SYSTEM and Administrators can open a new request folder and its subfolders
+    with secrets.
     """
     for output in ("", *SECRET):
         if (planner / "requests" / output).is_dir():
             assert windows_access.find_other_users(planner / "requests" / output) == ()
 
 
-def test_an_open_folder_is_reported_and_closed(planner):
+def test_a_folder_open_to_others_is_reported_and_restricted(planner):
     """If other users can open a folder with keys, the command status reports it, and the next
     change corrects the permissions.
     """
     keys = planner / "requests" / "keys"
     subprocess.run(["icacls", str(keys), "/grant", EVERYONE], check=True)
     if not windows_access.find_other_users(keys):  # Under Wine, icacls does not change permissions.
-        subprocess.run(["start", "/unix", "/bin/chmod", "755", unix(keys)], shell=True, check=True)
+        subprocess.run(
+            ["start", "/unix", "/bin/chmod", "755", get_unix_path(keys)], shell=True, check=True
+        )
         wait_until_open(keys)
     assert windows_access.find_other_users(keys)
     status, output = lyncnb("status", "requests", cwd=planner)
@@ -285,7 +287,7 @@ def test_an_open_folder_is_reported_and_closed(planner):
     assert lyncnb("status", "requests", cwd=planner)[0] in (0, 1)
 
 
-def test_a_copied_folder_is_closed_by_the_next_run(planner):
+def test_the_next_run_restricts_access_to_a_copied_folder(planner):
     """A copied folder has the permissions of its new location. The next command that writes to the
     copy restricts the permissions.
     """
@@ -308,7 +310,7 @@ def test_a_recovery_key_belongs_to_its_user(tmp_path):
     assert windows_access.find_other_users(tmp_path / "recovery.key") == ()
 
 
-def unix(path: Path) -> str:
+def get_unix_path(path: Path) -> str:
     """Return the path of a file as programs outside Wine see it."""
     return path.as_posix().removeprefix(path.drive)
 

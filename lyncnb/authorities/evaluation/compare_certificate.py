@@ -300,7 +300,7 @@ def _describe_crl_alternative(certificate: Certificate) -> str:
         return f"Clients can use the OCSP responder {shown(certificate.ocsp_urls[0])} instead"
     begins = certificate.not_before
     lasts = certificate.not_after - begins + timedelta(seconds=1)
-    for limit in load_ca_rules().list_limits("short-lived-days", on=begins.date()):
+    for limit in load_ca_rules().list_limits("short-lived-days", on_date=begins.date()):
         if lasts <= timedelta(days=limit.value):
             return (
                 f"A certificate that is valid for at most {limit.value} days does not need a CRL "
@@ -336,7 +336,7 @@ def _check_validity(
                 f"certificate is valid for {lasts.days} days"
             ),
         )
-    for limit in load_ca_rules().list_limits("validity-days", on=begins.date()):
+    for limit in load_ca_rules().list_limits("validity-days", on_date=begins.date()):
         if lasts <= timedelta(days=limit.value):
             continue
         message = (
@@ -370,7 +370,7 @@ def _check_public_trust(certificate: Certificate) -> Iterator[Difference]:
     needed = max(
         (
             limit.value
-            for limit in load_ca_rules().list_limits("timestamps", on=begins.date())
+            for limit in load_ca_rules().list_limits("timestamps", on_date=begins.date())
             if lasts > timedelta(days=limit.over_days)
         ),
         default=0,

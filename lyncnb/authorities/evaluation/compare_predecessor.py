@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ...base.pasted_text import visible
+from ...base.pasted_text import show_invisible_characters
 from ...pki.certificates import Certificate, format_name
 
 
@@ -53,7 +53,9 @@ def _compare_fields(predecessor: Certificate, successor: Certificate) -> Iterato
         {name.casefold() for name in certificate.dns_names}
         for certificate in (predecessor, successor)
     )
-    removed, added = (visible(", ".join(sorted(names))) for names in (old - new, new - old))
+    removed, added = (
+        show_invisible_characters(", ".join(sorted(names))) for names in (old - new, new - old)
+    )
     yield Succession("names", removed, added)
     yield Succession("issuer", format_name(predecessor.issuer), format_name(successor.issuer))
     yield Succession("key", _format_key(predecessor), _format_key(successor))

@@ -15,7 +15,7 @@ from ...rules.returned_rules import Difference
 _NAMES = ("CN", "OU")
 
 
-def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
+def find_root_restrictions(certificate: Certificate, path: Path) -> Iterator[Difference]:
     """Yield the restrictions that client software applies to certificates from a root.
 
     Parameters

@@ -30,7 +30,7 @@ def _list_planned_names(entry: PlannedEntry) -> set[str]:
     return {entry.common_name.casefold(), *(name.casefold() for name in entry.san)}
 
 
-def add_cross_findings(
+def add_shared_certificate_findings(
     matches: Sequence[Match],
     requests: Sequence[Outstanding],
     requests_by_key: Mapping[str, tuple[Outstanding, ...]],
@@ -163,7 +163,7 @@ def list_file_findings(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[
                 )
 
 
-def find_unmatched_certificates(
+def list_unmatched_certificate_findings(
     matches: Sequence[Match], requests: Sequence[Outstanding], batch: Batch
 ) -> Iterator[Finding]:
     """Yield findings about certificates without a request, and about duplicate serial numbers."""

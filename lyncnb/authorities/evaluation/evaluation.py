@@ -27,7 +27,7 @@ from ...rules.returned_rules import (
     load_returned_rules,
 )
 from .compare_certificate import compare_certificate
-from .compare_roots import compare_root
+from .compare_roots import find_root_restrictions
 
 #: lyncnb keeps these findings from the manifest, because they depend on certificates that may no
 #: longer be in the folder. It computes all other findings again.
@@ -98,7 +98,7 @@ def evaluate(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
         signed = f"the {DEMONSTRATION_NAME} signed the certificate"
         differences.append(("demonstration-certificate", signed))
     if entry.issuer == "public":
-        differences += compare_root(certificate, path)
+        differences += find_root_restrictions(certificate, path)
     if entry.issuer == "public" and path.is_complete and not path.objections:
         objection = find_web_pki_objection(certificate, path.issuers, today=evaluated_at)
         differences += [("web-pki-objection", objection)] if objection else []
@@ -162,23 +162,25 @@ def _find_other_roots(path: Path) -> Iterator[Difference]:
 
 
 def downgrade_accepted_errors(
-    all_findings: Iterable[Finding], accepted: Mapping[str, str]
+    all_findings: Iterable[Finding], acceptance_reasons: Mapping[str, str]
 ) -> tuple[Finding, ...]:
     """If the rules allow it, change accepted errors to notices with the acceptance reason."""
     return tuple(
-        finding.accepted_because(accepted[finding.code])
-        if finding.severity == "error" and finding.code in accepted and is_acceptable(finding.code)
+        finding.accepted_because(acceptance_reasons[finding.code])
+        if finding.severity == "error"
+        and finding.code in acceptance_reasons
+        and is_acceptable(finding.code)
         else finding
         for finding in all_findings
     )
 
 
-def to_record(
+def build_evaluation_record(
     certificate: Certificate,
     path: Path,
     all_findings: Iterable[Finding],
     entry: PlannedEntry,
-    accepted: Mapping[str, str],
+    acceptance_reasons: Mapping[str, str],
     *,
     evaluated_at: str,
 ) -> RecordedEvaluation:
@@ -199,7 +201,7 @@ def to_record(
         ),
         accepted=tuple(
             Acceptance(code=code, reason=reason)
-            for code, reason in accepted.items()
+            for code, reason in acceptance_reasons.items()
             if code in codes and is_acceptable(code)
         ),
     )

@@ -116,13 +116,13 @@ class Matched:
     passed_over: tuple[tuple[str, Certificate], ...] = ()
 
 
-def sort_by_public_key(
+def build_batch(
     requests: Sequence[Outstanding],
     files: tuple[ReturnedFile, ...],
-    known: tuple[Certificate, ...],
+    known_certificates: tuple[Certificate, ...],
     today: datetime,
 ) -> Batch:
-    """Group the requests by public key, and return all other certificates as possible issuers."""
+    """Return the requests by public key, and all other certificates as possible issuers."""
     sources: dict[Certificate, str] = {}
     for file in files:
         for certificate in file.certificates:
@@ -130,8 +130,8 @@ def sort_by_public_key(
     by_key = group_by_public_key(requests)
     # A certificate for one of the folder's keys is never a CA certificate, so it cannot extend a
     # path.
-    others = [c for c in (*sources, *known) if c.spki_sha256 not in by_key]
-    by_sha256 = {certificate.sha256: certificate for certificate in known}
+    others = [c for c in (*sources, *known_certificates) if c.spki_sha256 not in by_key]
+    by_sha256 = {certificate.sha256: certificate for certificate in known_certificates}
     return Batch(
         sources=sources,
         by_key=by_key,
@@ -144,12 +144,16 @@ def sort_by_public_key(
 
 
 def _find_recorded_cas(
-    requests: Iterable[Outstanding], known: Mapping[str, Certificate]
+    requests: Iterable[Outstanding], certificates_by_hash: Mapping[str, Certificate]
 ) -> dict[PlannedCa, CaOnRecord]:
     """Return the data about CAs in the recorded certificates."""
     cas: dict[PlannedCa, CaOnRecord] = {}
     for request in requests:
-        chain = [known[sha256] for sha256 in request.evidence if sha256 in known]
+        chain = [
+            certificates_by_hash[sha256]
+            for sha256 in request.evidence
+            if sha256 in certificates_by_hash
+        ]
         if chain and len(chain) == len(request.evidence):
             ca = cas.setdefault(request.planned_ca, CaOnRecord())
             ca.add_chain(request.request_id, chain, is_complete=request.has_root)
@@ -172,17 +176,19 @@ def group_by_public_key(requests: Iterable[Outstanding]) -> dict[str, tuple[Outs
 
 
 def find_earlier_certificates(
-    requests: Sequence[Outstanding], known: Mapping[str, Certificate]
+    requests: Sequence[Outstanding], certificates_by_hash: Mapping[str, Certificate]
 ) -> dict[str, Certificate]:
     """For each request, return the latest certificate of a superseded generation.
 
     The key is the request's ID.
     """
     old = [
-        request for request in requests if not request.is_current and request.held_sha256 in known
+        request
+        for request in requests
+        if not request.is_current and request.held_sha256 in certificates_by_hash
     ]
     ordered = sorted(old, key=lambda item: item.generation)
-    return {request.request_id: known[request.held_sha256] for request in ordered}
+    return {request.request_id: certificates_by_hash[request.held_sha256] for request in ordered}
 
 
 def is_issuer(certificate: Certificate) -> bool:

@@ -35,7 +35,7 @@ _MARKUP = re.compile(r"<(?:br|p|div|pre|html|body|span|td|tt|code)\b", re.IGNORE
 _TAG = re.compile(r"<[^<>]*+>")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]++={0,2}+")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-# The smallest certificate has about 200 bytes, so shorter text is not treated as base64.
+# The smallest certificate is about 200 bytes long, so shorter text is not treated as base64.
 _SHORTEST_BASE64 = 64
 
 

@@ -2,8 +2,8 @@
 # This script exports the certificates in the Personal store of this computer for lyncnb, and shows
 # which services of Lync Server use each certificate. It does not export private keys and changes nothing.
 # Run it on each server, including Edge Servers, in the Lync Server Management Shell or the Skype for
-# Business Server Management Shell. On other computers, e.g. a reverse proxy, use Windows PowerShell.
-# Then import all files into lyncnb, e.g. lyncnb asis certificates-*.pem topology.csv
+# Business Server Management Shell. On other computers, for example a reverse proxy, use Windows PowerShell.
+# Then import all files into lyncnb, for example lyncnb asis certificates-*.pem topology.csv
 $ErrorActionPreference = 'Stop'
 $network = [System.Net.NetworkInformation.IPGlobalProperties]::GetIPGlobalProperties()
 $names = @($network.HostName, $network.DomainName) | Where-Object { $_ }

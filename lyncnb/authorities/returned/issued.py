@@ -14,7 +14,7 @@ from ...base.pasted_text import shown
 from ...base.planned_entry import PlannedEntry
 from ...base.records import JsonSerializable
 from ...base.shown.frames import Kind
-from ...base.shown.tables import Table, columns, count_of, count_statements
+from ...base.shown.tables import Table, columns, format_count, group_statements
 from ...pki.certificates import Certificate, format_name
 from ...request_folder.bundle import RequestBundle
 from ...request_folder.generations import EXPIRED
@@ -130,13 +130,13 @@ class IssuedCertificate(JsonSerializable):
         return any(finding.severity == "error" for finding in self.findings)
 
     @property
-    def has_ended(self) -> bool:
+    def has_expired(self) -> bool:
         """Whether the certificate has expired."""
         return any(finding.code == EXPIRED for finding in self.findings)
 
     @property
     def has_faults(self) -> bool:
-        """Whether the certificate has any error except that it has expired."""
+        """Whether the certificate has any error other than being expired."""
         errors = (finding for finding in self.findings if finding.severity == "error")
         return any(finding.code != EXPIRED for finding in errors)
 
@@ -319,7 +319,7 @@ class IssuedCertificates(Table, JsonSerializable):
             or good.has_faults
             or (
                 certificate.not_before >= good.not_before
-                and not (certificate.has_ended and good.has_ended)
+                and not (certificate.has_expired and good.has_expired)
             )
         )
 
@@ -368,28 +368,28 @@ class IssuedCertificates(Table, JsonSerializable):
     def summary(self) -> str:
         """Return a sentence that summarizes the returned certificates."""
         result = ", ".join(
-            count_of(number, severity)
+            format_count(number, severity)
             for severity, number in self.findings.counts().items()
             if number
         )
         refused = sum(certificate.has_errors for certificate in self.certificates)
-        waiting = f"{count_of(len(self.waiting), 'request')} waiting"
+        waiting = f"{format_count(len(self.waiting), 'request')} waiting"
         if not self.certificates and not self.files:
             return f"no certificates received, {waiting}"
         if self.certificates and not result:
             are_one = len(self.certificates) == 1
             result = f"the {'certificate matches' if are_one else 'certificates match'} the plan"
         return (
-            f"{count_of(len(self.certificates), 'certificate')} matched in "
-            f"{count_of(len(self.files), 'file')}"
-            f"{', ' + count_of(refused, 'certificate') + ' refused' if refused else ''}, {waiting}"
-            f"{f'; {result}' if result else ''}"
+            f"{format_count(len(self.certificates), 'certificate')} matched in "
+            f"{format_count(len(self.files), 'file')}"
+            f"{', ' + format_count(refused, 'certificate') + ' refused' if refused else ''}, "
+            f"{waiting}{f'; {result}' if result else ''}"
         )
 
     def to_text(self) -> str:
         """Return all results for the issued certificates as plain lines for a terminal."""
         statements = (_describe_result(certificate) for certificate in self.certificates)
-        lines = [*count_statements("certificate", statements, max_shown=_CERTIFICATES_SHOWN)]
+        lines = [*group_statements("certificate", statements, max_shown=_CERTIFICATES_SHOWN)]
         for refused in self.refused:
             lines.append(
                 f"refused and saved in returned/refused/: {refused.request_id} "
@@ -397,7 +397,7 @@ class IssuedCertificates(Table, JsonSerializable):
             )
         for code, reason in self.accepted.items():
             lines.append(f"accepted: {code}: {reason}")
-        lines += [group.to_text() for group in group_findings(self.findings, by_subject=False)]
+        lines += [group.to_text() for group in group_findings(self.findings, is_by_subject=False)]
         lines.append(self.summary())
         return "\n".join(lines) + "\n"
 

@@ -73,9 +73,11 @@ def match_certificates(
     known, missing, exchanged = read_received_certificates(bundle)
     packages = find_altered_packages(bundle)
     if paths:
-        files += _find_refused(bundle, files, known, accepted)
+        files += _find_refused_certificates(bundle, files, known, accepted)
     requests = list(list_generations_to_match(bundle, accepted))
-    matched = match_returned_certificates(requests, files, known=known, today=evaluated_at)
+    matched = match_returned_certificates(
+        requests, files, known_certificates=known, today=evaluated_at
+    )
     answers = (*matched.answers, *matched.superseded, *matched.refused)
     everyone = tuple(map(build_issued_certificate, answers))
     generations = {
@@ -146,16 +148,18 @@ def _add_unrecorded_requests(
         )
 
 
-def _find_refused(
+def _find_refused_certificates(
     bundle: RequestBundle,
     files: Iterable[ReturnedFile],
-    known: Iterable[Certificate],
-    accepted: Mapping[str, str],
+    known_certificates: Iterable[Certificate],
+    acceptance_reasons: Mapping[str, str],
 ) -> tuple[ReturnedFile, ...]:
     """Return the refused certificates that a new CA certificate or acceptance makes valid."""
-    by_sha256 = {certificate.sha256: certificate for certificate in known}
+    by_sha256 = {certificate.sha256: certificate for certificate in known_certificates}
     came = (certificate for file in files for certificate in file.certificates)
-    if not accepted and not any(new.is_ca and new.sha256 not in by_sha256 for new in came):
+    if not acceptance_reasons and not any(
+        new.is_ca and new.sha256 not in by_sha256 for new in came
+    ):
         return ()
     return tuple(
         ReturnedFile(name=certificate.file, certificates=(by_sha256[certificate.sha256],))
@@ -165,7 +169,7 @@ def _find_refused(
     )
 
 
-def check_accepted_errors(accepted: Mapping[str, str]) -> dict[str, str]:
+def check_accepted_errors(acceptance_reasons: Mapping[str, str]) -> dict[str, str]:
     """Check the errors that the user accepts, and return the reasons by code.
 
     Raises
@@ -173,7 +177,7 @@ def check_accepted_errors(accepted: Mapping[str, str]) -> dict[str, str]:
     BundleError
         If a code is unknown or cannot be accepted, or if its reason is missing.
     """
-    for code, reason in accepted.items():
+    for code, reason in acceptance_reasons.items():
         if code not in list_returned_checks():
             raise BundleError(
                 f"{code} is not the code of a finding about a received certificate",
@@ -190,4 +194,4 @@ def check_accepted_errors(accepted: Mapping[str, str]) -> dict[str, str]:
                 f"a reason for accepting {code} is missing",
                 hint="specify the code and the reason as CODE=REASON",
             )
-    return dict(accepted)
+    return dict(acceptance_reasons)

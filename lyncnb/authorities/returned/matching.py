@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import date, datetime
 
 from ...base.pasted_text import shown
-from ...base.shown.tables import count_of
+from ...base.shown.tables import format_count
 from ...base.times import convert_to_time
 from ...pki.certificates import Certificate, format_name
 from ...pki.chain import Issuers, build_path, is_signed_by
@@ -21,9 +21,9 @@ from ..cas_on_record import OTHER_ISSUER, OTHER_ROOT, CaOnRecord, find_ca_differ
 from ..evaluation.compare_predecessor import list_changed_fields
 from ..evaluation.cross_findings import (
     add_ca_differences,
-    add_cross_findings,
-    find_unmatched_certificates,
+    add_shared_certificate_findings,
     list_file_findings,
+    list_unmatched_certificate_findings,
 )
 from ..evaluation.evaluation import Evaluation, Evidence, downgrade_accepted_errors, evaluate
 from .candidates import (
@@ -32,8 +32,8 @@ from .candidates import (
     Matched,
     Outstanding,
     add_findings,
+    build_batch,
     is_issuer,
-    sort_by_public_key,
 )
 from .returned_files import ReturnedFile
 
@@ -42,7 +42,7 @@ def match_returned_certificates(
     requests: Sequence[Outstanding],
     files: Iterable[ReturnedFile],
     *,
-    known: Iterable[Certificate] = (),
+    known_certificates: Iterable[Certificate] = (),
     today: date,
 ) -> Matched:
     """Match returned certificates to requests by public key, and evaluate each match.
@@ -53,7 +53,7 @@ def match_returned_certificates(
         n generations of requests, both current and archived.
     files : iterable of ReturnedFile
         The files that the CA returned.
-    known : iterable of Certificate, optional
+    known_certificates : iterable of Certificate, optional
         The certificates on record and their chains.
     today : date
         The evaluation time; a date means noon UTC of that day.
@@ -70,7 +70,7 @@ def match_returned_certificates(
     Source: RFC 2986 section 4.1 and RFC 5280 section 4.1.2.7 for the public key.
     """
     files = tuple(files)
-    batch = sort_by_public_key(requests, files, tuple(known), convert_to_time(today))
+    batch = build_batch(requests, files, tuple(known_certificates), convert_to_time(today))
     candidates = _find_candidates(batch)
     answers: list[Match] = []
     superseded: list[Match] = []
@@ -80,11 +80,11 @@ def match_returned_certificates(
         if match is not None:
             (answers if request.is_current else superseded).append(match)
     answers += _find_completed_chains(requests, answers, batch)
-    answers = add_cross_findings(answers, requests, batch.by_key)
+    answers = add_shared_certificate_findings(answers, requests, batch.by_key)
     answers = add_ca_differences(answers, batch.cas, batch.known, batch.issuers)
     batch.loose.extend(list_file_findings(files, batch))
     other_findings = tuple(
-        find_unmatched_certificates(answers + superseded + batch.refused, requests, batch)
+        list_unmatched_certificate_findings(answers + superseded + batch.refused, requests, batch)
     )
     answers = [
         add_findings(match, _select_findings_about(other_findings, match)) for match in answers
@@ -163,7 +163,7 @@ def _find_candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
     return {key: tuple(certificates) for key, certificates in candidates.items()}
 
 
-def _get_start_of_validity(certificate: Certificate) -> tuple[datetime, datetime]:
+def _get_validity_period(certificate: Certificate) -> tuple[datetime, datetime]:
     return certificate.not_before, certificate.not_after
 
 
@@ -177,12 +177,12 @@ def _build_evidence(
     request: Outstanding,
     certificate: Certificate,
     issuers: Issuers,
-    known: Mapping[str, Certificate],
+    certificates_by_hash: Mapping[str, Certificate],
 ) -> Evidence:
     chain = request.chains.get(certificate.sha256, ())
     return Evidence(
-        settled=tuple(known[certificate] for certificate in chain)
-        if known.keys() >= set(chain)
+        settled=tuple(certificates_by_hash[certificate] for certificate in chain)
+        if certificates_by_hash.keys() >= set(chain)
         else (),
         certificate=certificate,
         entry=request.entry,
@@ -232,7 +232,7 @@ def _add_ca_difference(
     return _add_difference(request, evaluation, other) if other else evaluation
 
 
-def evaluate_on_record(
+def evaluate_recorded_certificate(
     request: Outstanding,
     certificate: Certificate,
     file: str,
@@ -260,7 +260,7 @@ def _choose_certificate(
 ) -> Match | None:
     """Choose the certificate for a request. Return None to keep the certificate on record."""
     if not request.is_current:
-        latest = max(certificates, key=_get_start_of_validity)
+        latest = max(certificates, key=_get_validity_period)
         return _keep_superseded_certificate(request, latest, batch)
     recorded = batch.known.get(request.held_sha256)
     evaluations = {leaf: _evaluate_match(request, leaf, batch) for leaf in certificates}
@@ -286,7 +286,7 @@ def _choose_certificate(
         warnings = sum(finding.severity == "warning" for finding in evaluation.findings)
         # A complete chain is preferred to an incomplete one, regardless of any dates.
         errors, is_complete = evaluation.errors, evaluation.path.is_complete
-        begins, ends = _get_start_of_validity(leaf)
+        begins, ends = _get_validity_period(leaf)
         return -errors, is_complete, begins, is_new, ends, -warnings, certificates.index(leaf)
 
     best = max(certificates, key=rank_certificate)
@@ -320,14 +320,16 @@ def _choose_certificate(
 def _remove_repeats(
     certificates: tuple[Certificate, ...],
     evaluations: Mapping[Certificate, Evaluation],
-    recorded: Certificate | None,
+    recorded_certificate: Certificate | None,
 ) -> tuple[Certificate, ...]:
     """Remove a certificate that differs from another certificate only in its signature.
 
     Anybody can derive a second ECDSA signature from the first (r, n - s). If no available CA
     certificate verifies a signature, both certificates stay, because one of them may be damaged.
     """
-    known: dict[str, Certificate] = {recorded.signed_sha256: recorded} if recorded else {}
+    known: dict[str, Certificate] = (
+        {recorded_certificate.signed_sha256: recorded_certificate} if recorded_certificate else {}
+    )
     remaining = []
     for certificate in certificates:
         is_proven = evaluations[certificate].path.issuers and not evaluations[certificate].errors
@@ -390,7 +392,7 @@ def _reject_certificate(
     request: Outstanding,
     certificate: Certificate,
     evaluation: Evaluation,
-    best: Certificate,
+    best_certificate: Certificate,
     batch: Batch,
 ) -> None:
     """Report why a certificate is not accepted.
@@ -408,12 +410,15 @@ def _reject_certificate(
             )
         )
         return
-    if certificate.not_before == best.not_before:
+    if certificate.not_before == best_certificate.not_before:
         batch.passed_over.append((request.request_id, certificate))
-    if certificate.not_before <= best.not_before and best not in batch.sources:
+    if (
+        certificate.not_before <= best_certificate.not_before
+        and best_certificate not in batch.sources
+    ):
         message = (
             f"{_describe_certificate(certificate, batch)}; the certificate on record is valid from "
-            f"{_format_dates(best)}"
+            f"{_format_dates(best_certificate)}"
         )
         batch.loose.append(create_returned_finding("older-answer", request.request_id, message))
 
@@ -426,7 +431,7 @@ def _keep_superseded_certificate(
     The deployment steps need its expiration date.
     """
     recorded = batch.known.get(request.held_sha256)
-    if recorded is not None and _get_start_of_validity(recorded) > _get_start_of_validity(
+    if recorded is not None and _get_validity_period(recorded) > _get_validity_period(
         newest_certificate
     ):
         return None
@@ -488,35 +493,45 @@ def _format_dates(certificate: Certificate) -> str:
 
 def _report_choice(
     request: Outstanding,
-    newest: Certificate,
+    newest_certificate: Certificate,
     certificates: Sequence[Certificate],
-    recorded: Certificate | None,
+    recorded_certificate: Certificate | None,
     batch: Batch,
 ) -> Iterator[Difference]:
-    if recorded is not None and recorded != newest:
-        yield "replaces-earlier-certificate", _describe_change(recorded, newest)
+    if recorded_certificate is not None and recorded_certificate != newest_certificate:
+        yield (
+            "replaces-earlier-certificate",
+            _describe_change(recorded_certificate, newest_certificate),
+        )
     earlier = batch.earlier.get(request.request_id)
-    if recorded is None and earlier is not None and request.is_current:
-        yield "renews-earlier-certificate", _describe_change(earlier, newest)
-    unused = [certificate for certificate in certificates if certificate not in (newest, recorded)]
+    if recorded_certificate is None and earlier is not None and request.is_current:
+        yield "renews-earlier-certificate", _describe_change(earlier, newest_certificate)
+    unused = [
+        certificate
+        for certificate in certificates
+        if certificate not in (newest_certificate, recorded_certificate)
+    ]
     for certificate in unused:
         yield "several-answers", f"not used: {_describe_certificate(certificate, batch)}"
-    if unused and request.entry.shared_by != "server" and recorded is None:
+    if unused and request.entry.shared_by != "server" and recorded_certificate is None:
         servers = ", ".join(request.entry.servers)
         yield (
             "different-certificates-in-pool",
             f"{len(unused) + 1} different certificates for {servers}",
         )
     if request.is_retired:
-        yield "answers-retired-request", batch.sources[newest]
+        yield "answers-retired-request", batch.sources[newest_certificate]
 
 
 def _find_earlier_certificate(
-    request: Outstanding, newest: Certificate, certificate: Certificate | None, batch: Batch
+    request: Outstanding,
+    newest_certificate: Certificate,
+    certificate: Certificate | None,
+    batch: Batch,
 ) -> Certificate | None:
     if not request.is_current:
         return None
-    if certificate is not None and certificate != newest:
+    if certificate is not None and certificate != newest_certificate:
         return certificate
     return batch.earlier.get(request.request_id)
 
@@ -530,8 +545,8 @@ def _describe_change(old_certificate: Certificate, new_certificate: Certificate)
     lost = (old_certificate.not_after - new_certificate.not_after).days
     return (
         (
-            f"the new certificate expires {count_of(lost, 'day')} before the certificate that it "
-            f"replaces: {change}"
+            f"the new certificate expires {format_count(lost, 'day')} before the certificate that "
+            f"it replaces: {change}"
         )
         if lost > 0
         else change

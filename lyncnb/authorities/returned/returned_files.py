@@ -25,7 +25,7 @@ from ...base.disk.tar_file import (
     read_tar_entries,
 )
 from ...base.disk.zip_file import READ_ERRORS, describe_archive_problem, find_archive_problem
-from ...base.pasted_text import visible
+from ...base.pasted_text import show_invisible_characters
 from ...errors import BundleError, ReturnedFileError
 from ...pki.certificates import Certificate
 from ...pki.passphrase import Secret
@@ -36,7 +36,7 @@ from .server_export import ServerExport
 Password = Secret | str | Callable[[str], Secret | str | None] | None
 
 #: The largest size of a file in bytes. A PKCS #7 message with a thousand certificates and their
-#: chain has about 2 MB.
+#: chain is about 2 MB in size.
 MAX_FILE_BYTES = 5_000_000
 
 #: The largest size of an archive in bytes. It is enough for 10,000 certificates of 5 KB each, which
@@ -119,7 +119,9 @@ def read_returned_files(
             # lyncnb follows a link only if the user specified its path. It ignores links inside a
             # folder.
             files.extend(
-                _report_unreadable(_read_path(path.resolve(), visible(path.name), password))
+                _report_unreadable_files(
+                    _read_path(path.resolve(), show_invisible_characters(path.name), password)
+                )
             )
     return tuple(file for file in files if not _is_submission_note(file))
 
@@ -134,7 +136,7 @@ def _is_submission_note(file: ReturnedFile) -> bool:
     }
 
 
-def _report_unreadable(files: Iterator[ReturnedFile]) -> list[ReturnedFile]:
+def _report_unreadable_files(files: Iterator[ReturnedFile]) -> list[ReturnedFile]:
     """Report each specified file that contains no certificates as unreadable.
 
     Folders, and archives with certificates, may contain other files.
@@ -152,24 +154,24 @@ def _report_unreadable(files: Iterator[ReturnedFile]) -> list[ReturnedFile]:
 def _read_folder(folder: Path, password: Password) -> Iterator[ReturnedFile]:
     count = 0
     for directory, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not _is_ignored(name))
+        folders[:] = sorted(name for name in folders if not _is_ignored_file(name))
         for name in sorted(names):
-            if _is_ignored(name):
+            if _is_ignored_file(name):
                 continue
             count += 1
             path = Path(directory) / name
-            shown_name = visible(path.relative_to(folder).as_posix())
+            shown_name = show_invisible_characters(path.relative_to(folder).as_posix())
             if count > MAX_FOLDER_FILES:
                 message = (
                     f"the folder has more than {MAX_FOLDER_FILES:,} files; lyncnb ignored the "
                     "remaining files"
                 )
-                yield _add_remark_to_file(shown_name, "file-unreadable", message)
+                yield _create_file_with_remark(shown_name, "file-unreadable", message)
                 return
             yield from _read_path(path, shown_name, password)
 
 
-def _is_ignored(name: str) -> bool:
+def _is_ignored_file(name: str) -> bool:
     return name.startswith(".") or name.casefold() in _LEFT_ALONE
 
 
@@ -177,15 +179,17 @@ def _read_path(path: Path, name: str, password: Password) -> Iterator[ReturnedFi
     try:
         mode = path.lstat().st_mode
         if stat.S_ISLNK(mode):
-            yield _add_remark_to_file(name, "file-skipped", "the file is a symbolic link")
+            yield _create_file_with_remark(name, "file-skipped", "the file is a symbolic link")
             return
         if not stat.S_ISREG(mode):
-            yield _add_remark_to_file(name, "file-unreadable", "the path is not a regular file")
+            yield _create_file_with_remark(
+                name, "file-unreadable", "the path is not a regular file"
+            )
             return
         data = read_file(path, limit=_find_limit(path))
     except (BundleError, OSError) as error:
         reason = error.message if isinstance(error, BundleError) else error.strerror
-        yield _add_remark_to_file(name, "file-unreadable", str(reason))
+        yield _create_file_with_remark(name, "file-unreadable", str(reason))
         return
     yield from _read_by_type(data, name, password)
 
@@ -211,7 +215,10 @@ def _find_limit(path: Path) -> int:
 
 def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
     """Read a mail message that was saved as a file. Omit parts without content."""
-    parts = [(f"{name}: {visible(part)}", content) for part, content in read_mail_parts(data)]
+    parts = [
+        (f"{name}: {show_invisible_characters(part)}", content)
+        for part, content in read_mail_parts(data)
+    ]
     part_files = [
         file
         for part, content in parts
@@ -223,22 +230,22 @@ def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedF
             else _read_by_type(content, part, password)
         )
     ]
-    telling = [file for file in part_files if not _is_empty(file)]
+    telling = [file for file in part_files if not _has_no_certificates(file)]
     if telling:
         yield from telling
         return
     mail_file = _read_data(data, name, password)
-    if not _is_empty(mail_file):
+    if not _has_no_certificates(mail_file):
         yield mail_file
         return
     message = (
         "the email message contains no certificate; save the attachment, and then run lyncnb "
         "receive with the saved file"
     )
-    yield _add_remark_to_file(name, "file-without-certificate", message)
+    yield _create_file_with_remark(name, "file-without-certificate", message)
 
 
-def _is_empty(file: ReturnedFile) -> bool:
+def _has_no_certificates(file: ReturnedFile) -> bool:
     """Return whether a part of a mail message is only text, a signature or a picture."""
     codes = {code for code, _ in file.remarks}
     return not file.certificates and not file.requests and codes <= {"file-without-certificate"}
@@ -255,46 +262,48 @@ def _read_tar(data: bytes, name: str, password: Password) -> Iterator[ReturnedFi
             return
         is_empty = True
         for number, entry in enumerate(read_tar_entries(data), 1):
-            entry_name = f"{name}: {visible(entry.name)}"
+            entry_name = f"{name}: {show_invisible_characters(entry.name)}"
             if number > MAX_ARCHIVE_ENTRIES:
                 message = (
                     f"the archive has more than {MAX_ARCHIVE_ENTRIES:,} entries; lyncnb ignored "
                     "the remaining entries"
                 )
-                yield _add_remark_to_file(name, "file-unreadable", message)
+                yield _create_file_with_remark(name, "file-unreadable", message)
                 return
-            if not _is_ignored(entry.name.split("/")[-1]):
+            if not _is_ignored_file(entry.name.split("/")[-1]):
                 is_empty = False
                 yield _read_tar_entry(entry, entry_name, password)
         if is_empty:
-            yield _add_remark_to_file(name, "file-without-certificate", "the archive is empty")
+            yield _create_file_with_remark(name, "file-without-certificate", "the archive is empty")
     except BadTar as error:
-        yield _add_remark_to_file(name, "file-unreadable", str(error))
+        yield _create_file_with_remark(name, "file-unreadable", str(error))
 
 
 def _read_tar_entry(entry: TarEntry, name: str, password: Password) -> ReturnedFile:
     if reason := _explain_outside_path(entry.name):
-        return _add_remark_to_file(name, "file-skipped", reason)
+        return _create_file_with_remark(name, "file-skipped", reason)
     if not entry.is_file:
-        return _add_remark_to_file(
+        return _create_file_with_remark(
             name, "file-skipped", "the entry is a link or another item that is not a regular file"
         )
     if len(entry.data) > MAX_FILE_BYTES:
-        return _add_remark_to_file(
+        return _create_file_with_remark(
             name, "file-unreadable", f"the file is larger than {MAX_FILE_BYTES:,} bytes"
         )
     if entry.data.startswith((*_ZIP, GZIP)) or is_tar_archive(entry.data):
-        return _add_remark_to_file(name, "file-skipped", "the file is an archive inside an archive")
+        return _create_file_with_remark(
+            name, "file-skipped", "the file is an archive inside an archive"
+        )
     return _read_data(entry.data, name, password)
 
 
-def _add_remark_to_file(name: str, code: str, message: str) -> ReturnedFile:
+def _create_file_with_remark(name: str, code: str, message: str) -> ReturnedFile:
     return ReturnedFile(name=name, remarks=((code, message),))
 
 
 def _read_data(data: bytes, name: str, password: Password) -> ReturnedFile:
     if not data:
-        return _add_remark_to_file(name, "file-unreadable", "the file is empty")
+        return _create_file_with_remark(name, "file-unreadable", "the file is empty")
     decoded: Decoded = decode(data, password=_build_password_prompt(name, password))
     return ReturnedFile(
         name=name,
@@ -315,33 +324,33 @@ def _build_password_prompt(name: str, password: Password) -> AskPassword | None:
 def _read_archive(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
     trouble = find_archive_problem(data, MAX_ARCHIVE_ENTRIES)
     if trouble:
-        yield _add_remark_to_file(name, "file-unreadable", trouble)
+        yield _create_file_with_remark(name, "file-unreadable", trouble)
         return
     try:
         archive = zipfile.ZipFile(BytesIO(data))
     except READ_ERRORS as error:
-        yield _add_remark_to_file(
+        yield _create_file_with_remark(
             name, "file-unreadable", f"the archive is damaged: {describe_archive_problem(error)}"
         )
         return
     remaining_bytes, empty = MAX_UNPACKED_BYTES, True
     for entry in archive.infolist():
         # Early versions of .NET write archives with backslashes in the paths.
-        if entry.is_dir() or _is_ignored(entry.filename.replace("\\", "/").split("/")[-1]):
+        if entry.is_dir() or _is_ignored_file(entry.filename.replace("\\", "/").split("/")[-1]):
             continue
         empty = False
-        entry_name = f"{name}: {visible(entry.filename)}"
+        entry_name = f"{name}: {show_invisible_characters(entry.filename)}"
         remaining_bytes -= entry.file_size
         if remaining_bytes < 0:
             message = (
                 f"the unpacked archive is larger than {MAX_UNPACKED_BYTES:,} bytes; lyncnb "
                 "ignored the remaining entries"
             )
-            yield _add_remark_to_file(entry_name, "file-unreadable", message)
+            yield _create_file_with_remark(entry_name, "file-unreadable", message)
             return
         yield _read_entry(archive, entry, entry_name, password)
     if empty:
-        yield _add_remark_to_file(name, "file-without-certificate", "the archive is empty")
+        yield _create_file_with_remark(name, "file-without-certificate", "the archive is empty")
 
 
 def _read_entry(
@@ -349,13 +358,13 @@ def _read_entry(
 ) -> ReturnedFile:
     skipped = _explain_skipped_entry(entry)
     if skipped:
-        return _add_remark_to_file(name, "file-skipped", skipped)
+        return _create_file_with_remark(name, "file-skipped", skipped)
     if entry.file_size > MAX_FILE_BYTES:
-        return _add_remark_to_file(
+        return _create_file_with_remark(
             name, "file-unreadable", f"the file is larger than {MAX_FILE_BYTES:,} bytes"
         )
     if entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
-        return _add_remark_to_file(
+        return _create_file_with_remark(
             name,
             "file-unreadable",
             f"the unpacked file is more than {MAX_RATIO} times as large as the compressed file",
@@ -364,13 +373,15 @@ def _read_entry(
         with archive.open(entry) as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except READ_ERRORS as error:
-        return _add_remark_to_file(
+        return _create_file_with_remark(
             name,
             "file-unreadable",
             f"the archive entry is damaged: {describe_archive_problem(error)}",
         )
     if data.startswith(_ZIP):
-        return _add_remark_to_file(name, "file-skipped", "the file is an archive inside an archive")
+        return _create_file_with_remark(
+            name, "file-skipped", "the file is an archive inside an archive"
+        )
     return _read_data(data, name, password)
 
 

@@ -70,7 +70,7 @@ def is_export(text: str) -> bool:
 
 
 def parse_export(text: str) -> ServerExport:
-    """Read from a server's export where its certificates are installed.
+    """Parse a server's export, which lists where the server's certificates are installed.
 
     The module ``decoding.py`` reads the certificates.
 
@@ -102,7 +102,7 @@ def parse_export(text: str) -> ServerExport:
         )
     has_lync = _read_yes_no(lines.read_value("Lync"))
     absent = []
-    while (absence := lines.read_optional("Not in the store")) is not None:
+    while (absence := lines.read_optional_value("Not in the store")) is not None:
         match = _ABSENT.fullmatch(absence)
         if match is None:
             raise BadExport(f"{shown(absence)} is not a certificate type followed by a thumbprint")
@@ -142,7 +142,7 @@ class _Lines:
         self._place += 1
         return line
 
-    def read_optional(self, name: str) -> str | None:
+    def read_optional_value(self, name: str) -> str | None:
         line = self._find_next_line()
         if line is None or not line.startswith(f"{name}: "):
             return None
@@ -150,16 +150,16 @@ class _Lines:
         return line.removeprefix(f"{name}: ")
 
     def read_value(self, name: str) -> str:
-        value = self.read_optional(name)
+        value = self.read_optional_value(name)
         if value is None:
             raise BadExport(self.describe_mismatch(f'"{name}: …"'))
         return value
 
-    def describe_mismatch(self, expected: str) -> str:
+    def describe_mismatch(self, expected_line: str) -> str:
         line = self._find_next_line()
         if line is None:
-            return f"the export is incomplete: {expected} is missing"
-        return f"line {self._place + 1:,} is {shown(line)}, but it must be {expected}"
+            return f"the export is incomplete: {expected_line} is missing"
+        return f"line {self._place + 1:,} is {shown(line)}, but it must be {expected_line}"
 
 
 def _read_placements(lines: _Lines) -> Iterator[Placement]:
@@ -170,7 +170,7 @@ def _read_placements(lines: _Lines) -> Iterator[Placement]:
         has_key, types = False, []
         if store == "My":
             has_key = _read_yes_no(lines.read_value("Key"))
-            while (kind := lines.read_optional("Type")) is not None:
+            while (kind := lines.read_optional_value("Type")) is not None:
                 # Lync Server shows the value of the property Use with or without a prefix.
                 kind = kind.removeprefix("urn:certref:")
                 if not _TYPE.fullmatch(kind):

@@ -24,7 +24,7 @@ from ...base.shown.report import (
     describe_hidden_rows,
     write_report,
 )
-from ...base.shown.tables import Table, columns, count_of
+from ...base.shown.tables import Table, columns, format_count
 from ...rules.findings import Finding, list_lines
 
 FORMAT = "lyncnb-asis/1"
@@ -249,7 +249,7 @@ class AsIs(Table):
         """Return a sentence about how many planned certificates are installed."""
         counted = [f"{number:,} {STATES[state]}" for state, number in self.counts().items()]
         counted += [f"{len(self.unplanned):,} {_UNPLANNED}"] if self.unplanned else []
-        planned = count_of(len(self.planned), "planned certificate")
+        planned = format_count(len(self.planned), "planned certificate")
         return f"{planned}, evaluated on {self.judged_on}: {', '.join(counted) or 'nothing'}"
 
     def to_json(self) -> bytes:

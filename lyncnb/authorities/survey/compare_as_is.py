@@ -122,7 +122,12 @@ def compare_as_is(
         )
     records = read_manifest(FilePath(folder)).requests if folder is not None else ()
     compared = compare_files(
-        plan, files, evaluated_on=day, is_given=on is not None, findings=findings, records=records
+        plan,
+        files,
+        evaluation_date=day,
+        is_date_given=on is not None,
+        findings=findings,
+        records=records,
     )
     return _merge_results(plan, [*saved, compared]) if saved else compared
 
@@ -173,8 +178,8 @@ def compare_files(
     plan: CertificatePlan,
     files: Iterable[ReturnedFile],
     *,
-    evaluated_on: date,
-    is_given: bool = False,
+    evaluation_date: date,
+    is_date_given: bool = False,
     findings: tuple[Finding, ...] = (),
     records: Iterable[RequestRecord] = (),
 ) -> AsIs:
@@ -186,16 +191,16 @@ def compare_files(
         n planned certificates.
     files : iterable of ReturnedFile
         The certificates and their locations.
-    evaluated_on : date
+    evaluation_date : date
         The date on which the certificates must be valid.
-    is_given : bool, optional
+    is_date_given : bool, optional
         Whether the user specified the date. If not, today means the current time.
     findings : tuple of Finding, optional
         Findings about the files.
     records : iterable of RequestRecord, optional
         The records of a request folder, for compromised keys.
     """
-    now, day = datetime.now(UTC), evaluated_on
+    now, day = datetime.now(UTC), evaluation_date
     estate = _collect_installed_certificates(files)
     entries = [convert_to_entry(certificate) for certificate in plan.certificates]
     judged = _Evaluated(
@@ -203,7 +208,7 @@ def compare_files(
         entries=entries,
         # Without a given date, the evaluation uses the current time, so that a certificate that was
         # issued within the last hour counts as valid.
-        at=now if not is_given and day == now.date() else convert_to_time(day),
+        at=now if not is_date_given and day == now.date() else convert_to_time(day),
         accepted=list_accepted_codes((), plan.options, day=day),
         compromised=list_compromised_keys(records),
     )
@@ -219,7 +224,7 @@ def compare_files(
         origin=build_origin(plan, judged_on=day, made_on=now_text[:10]),
         judged_on=day,
         planned=planned,
-        unplanned=tuple(_list_unplanned(planned, judged)),
+        unplanned=tuple(_list_unplanned_certificates(planned, judged)),
         files=(*findings, *roots),
         notes=tuple(_list_notes(estate.exports, entries)),
     )
@@ -240,14 +245,14 @@ class _InstalledCertificates:
     ]  # The locations by the SHA-256 of the certificate, and then by the name of the computer.
 
     def describe_installed_certificate(self, certificate: Certificate) -> InstalledCertificate:
-        return describe_installed(
+        return build_installed_certificate(
             certificate,
             files=self.files[certificate.sha256],
             servers=tuple(sorted(self.places.get(certificate.sha256, ()))),
         )
 
 
-def describe_installed(
+def build_installed_certificate(
     certificate: Certificate, *, files: tuple[str, ...], servers: tuple[str, ...]
 ) -> InstalledCertificate:
     """Return the values of an installed certificate that lyncnb saves and displays."""
@@ -299,7 +304,7 @@ def is_server_certificate(certificate: Certificate) -> bool:
     return not certificate.is_ca and not (certificate.is_self_issued and may_sign)
 
 
-def evaluate_installed(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
+def evaluate_installed_certificate(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
     """Evaluate an installed certificate with the same rules as an issued certificate.
 
     A self-signed certificate is an error.
@@ -346,7 +351,8 @@ class _Pair:
         return next(fitting, "differs" if self.errors else "unproven")
 
 
-#: An installed certificate, after the number of names that it does not share with a planned one.
+#: The number of names that an installed certificate does not share with a planned one, and the
+#: installed certificate.
 _Near = tuple[int, Certificate]
 
 # The largest numbers of candidates for a planned certificate. These limits keep the comparison
@@ -406,15 +412,17 @@ class _Evaluated:
                 for apart, entry in self._find_most_similar_entries(certificate, similar):
                     self.near.setdefault(entry.id, []).append((apart, certificate))
 
-    def _find_matching_certificates(self, entry: PlannedEntry, matching: list[_Near]) -> None:
-        matching.sort(key=lambda item: (item[0], -item[1].not_after.timestamp()))
-        for _, certificate in matching[:_MOST_JUDGED]:
+    def _find_matching_certificates(
+        self, entry: PlannedEntry, matching_certificates: list[_Near]
+    ) -> None:
+        matching_certificates.sort(key=lambda item: (item[0], -item[1].not_after.timestamp()))
+        for _, certificate in matching_certificates[:_MOST_JUDGED]:
             pair = self.evaluate_pair(certificate, entry)
             if pair.is_good:
                 self.good.setdefault(entry.id, []).append(pair)
                 self.uses.setdefault(certificate.sha256, []).append(entry)
 
-    def find_nearest(self, entry: PlannedEntry) -> _Pair | None:
+    def find_nearest_certificate(self, entry: PlannedEntry) -> _Pair | None:
         """Return the closest installed certificate for a planned certificate without a match."""
 
         def compute_distance(near_certificate: _Near) -> tuple[object, ...]:
@@ -442,7 +450,7 @@ class _Evaluated:
             accepted=self.accepted,
             is_fictional=self.fictional,
         )
-        evaluation = evaluate_installed(evidence, evaluated_at=self.at)
+        evaluation = evaluate_installed_certificate(evidence, evaluated_at=self.at)
         # Without the CA certificates, lyncnb cannot verify that a CA signed the certificate.
         # However, the files rarely contain the root of a public CA, because the operating system
         # provides it.
@@ -476,7 +484,7 @@ class _Evaluated:
             )
 
     def _find_most_similar_entries(
-        self, certificate: Certificate, evaluated: list[tuple[int, PlannedEntry]]
+        self, certificate: Certificate, evaluated_entries: list[tuple[int, PlannedEntry]]
     ) -> list[tuple[int, PlannedEntry]]:
         """Return the planned certificates that differ least from an installed certificate.
 
@@ -489,8 +497,8 @@ class _Evaluated:
             is_there = not computers or any(server in computers for server in entry.servers)
             return differences, not is_there, entry.common_name.casefold() not in common
 
-        least = min(compute_distance(*entry) for entry in evaluated)
-        return [entry for entry in evaluated if compute_distance(*entry) == least]
+        least = min(compute_distance(*entry) for entry in evaluated_entries)
+        return [entry for entry in evaluated_entries if compute_distance(*entry) == least]
 
 
 def _list_names(certificate: Certificate) -> frozenset[str]:
@@ -503,7 +511,7 @@ def _find_candidates(
     certificates: Iterable[Certificate],
     names: Mapping[str, frozenset[str]],
 ) -> dict[str, list[Certificate]]:
-    """Return the installed certificates that have the common or server name of a request, by ID."""
+    """Return the installed certificates with the subject or server name of each request, by ID."""
     by_name: dict[str, list[Certificate]] = {}
     for certificate in certificates:
         for name in names[certificate.sha256]:
@@ -525,13 +533,16 @@ def _find_candidates(
 
 
 def _compare_planned_certificates(
-    plan: CertificatePlan, evaluated: _Evaluated
+    plan: CertificatePlan, evaluated_certificates: _Evaluated
 ) -> tuple[PlannedAsIs, ...]:
     answers = []
-    choices = [_choose_certificate(entry, evaluated) for entry in evaluated.entries]
-    results = _compare_cas(plan, choices, evaluated)
+    choices = [
+        _choose_certificate(entry, evaluated_certificates)
+        for entry in evaluated_certificates.entries
+    ]
+    results = _compare_cas(plan, choices, evaluated_certificates)
     for certificate, entry, result in zip(
-        plan.certificates, evaluated.entries, results, strict=True
+        plan.certificates, evaluated_certificates.entries, results, strict=True
     ):
         state, pair, remarks = result
         answers.append(
@@ -542,7 +553,9 @@ def _compare_planned_certificates(
                 subject=entry.common_name,
                 entry_sha256=compute_entry_sha256(entry),
                 state=state,
-                certificate=evaluated.estate.describe_installed_certificate(pair.certificate)
+                certificate=evaluated_certificates.estate.describe_installed_certificate(
+                    pair.certificate
+                )
                 if pair
                 else None,
                 findings=pair.findings if pair else (),
@@ -558,12 +571,12 @@ _Chosen = tuple[str, _Pair | None, tuple[str, ...]]
 
 
 def _compare_cas(
-    plan: CertificatePlan, choices: list[_Chosen], evaluated: _Evaluated
+    plan: CertificatePlan, choices: list[_Chosen], evaluated_certificates: _Evaluated
 ) -> Iterator[_Chosen]:
     """Yield findings if the matching certificates were issued by different CAs."""
     matches = {}
     for certificate, entry, (_, pair, _) in zip(
-        plan.certificates, evaluated.entries, choices, strict=True
+        plan.certificates, evaluated_certificates.entries, choices, strict=True
     ):
         if pair is not None and pair.is_good:
             request = Outstanding(
@@ -571,7 +584,7 @@ def _compare_cas(
                 generation=1,
                 spki_sha256=pair.certificate.spki_sha256,
                 entry=entry,
-                accepted=evaluated.accepted,
+                accepted=evaluated_certificates.accepted,
                 ca=certificate.ca,
             )
             matches[entry.id] = Match(
@@ -581,51 +594,55 @@ def _compare_cas(
                 source_file="",
                 findings=pair.findings,
             )
-    compared = add_ca_differences([*matches.values()], {}, (), evaluated.estate.issuers)
+    compared = add_ca_differences(
+        [*matches.values()], {}, (), evaluated_certificates.estate.issuers
+    )
     findings_by_id = {match.request.request_id: match.findings for match in compared}
-    for entry, (state, pair, remarks) in zip(evaluated.entries, choices, strict=True):
+    for entry, (state, pair, remarks) in zip(evaluated_certificates.entries, choices, strict=True):
         if pair is not None and entry.id in findings_by_id:
             pair = replace(pair, findings=findings_by_id[entry.id])
             state = state if pair.is_good else pair.state
         yield state, pair, remarks
 
 
-def _choose_certificate(entry: PlannedEntry, evaluated: _Evaluated) -> _Chosen:
-    good = evaluated.good.get(entry.id, [])
+def _choose_certificate(entry: PlannedEntry, evaluated_certificates: _Evaluated) -> _Chosen:
+    good = evaluated_certificates.good.get(entry.id, [])
     if good:
-        best = max(good, key=lambda item: _rank_certificate(item, entry, evaluated.estate))
-        is_placed = _is_on_planned_servers(best.certificate, entry, evaluated.estate)
-        uses = evaluated.uses[best.certificate.sha256]
-        remarks = tuple(_list_remarks(best.certificate, entry, uses, evaluated.estate))
+        best = max(
+            good, key=lambda item: _rank_certificate(item, entry, evaluated_certificates.estate)
+        )
+        is_placed = _is_on_planned_servers(best.certificate, entry, evaluated_certificates.estate)
+        uses = evaluated_certificates.uses[best.certificate.sha256]
+        remarks = tuple(_list_remarks(best.certificate, entry, uses, evaluated_certificates.estate))
         return "covered" if is_placed else "elsewhere", best, remarks
-    near = evaluated.find_nearest(entry)
+    near = evaluated_certificates.find_nearest_certificate(entry)
     if near is None:
         return "none", None, ()
     return (
         near.state,
         near,
-        tuple(_list_remarks(near.certificate, entry, [entry], evaluated.estate)),
+        tuple(_list_remarks(near.certificate, entry, [entry], evaluated_certificates.estate)),
     )
 
 
 def _rank_certificate(
-    pair: _Pair, entry: PlannedEntry, installed: _InstalledCertificates
+    pair: _Pair, entry: PlannedEntry, installed_certificates: _InstalledCertificates
 ) -> tuple[object, ...]:
     """Return the sort key of a matching certificate: location, use, warnings, expiration."""
-    in_use = _count_usages(pair.certificate, entry, installed)
+    in_use = _count_usages(pair.certificate, entry, installed_certificates)
     warnings = sum(finding.severity == "warning" for finding in pair.findings)
-    is_placed = _is_on_planned_servers(pair.certificate, entry, installed)
+    is_placed = _is_on_planned_servers(pair.certificate, entry, installed_certificates)
     return is_placed, in_use, -warnings, pair.certificate.not_after
 
 
 def _count_usages(
-    certificate: Certificate, entry: PlannedEntry, installed: _InstalledCertificates
+    certificate: Certificate, entry: PlannedEntry, installed_certificates: _InstalledCertificates
 ) -> int:
     """Count the planned usages that the certificate has on the planned servers.
 
     A usage counts once for each server.
     """
-    computers = installed.places.get(certificate.sha256, {})
+    computers = installed_certificates.places.get(certificate.sha256, {})
     return sum(
         len({*entry.usages} & {*computers[server].types})
         for server in entry.servers
@@ -634,11 +651,13 @@ def _count_usages(
 
 
 def _is_on_planned_servers(
-    certificate: Certificate, entry: PlannedEntry, installed: _InstalledCertificates
+    certificate: Certificate, entry: PlannedEntry, installed_certificates: _InstalledCertificates
 ) -> bool:
     """Return whether the servers' exports list the certificate on the planned servers."""
-    computers = installed.places.get(certificate.sha256, {})
-    lacking = [s for s in entry.servers if s in installed.exports and s not in computers]
+    computers = installed_certificates.places.get(certificate.sha256, {})
+    lacking = [
+        s for s in entry.servers if s in installed_certificates.exports and s not in computers
+    ]
     return not lacking and (not computers or any(s in computers for s in entry.servers))
 
 
@@ -646,15 +665,17 @@ def _list_remarks(
     certificate: Certificate,
     entry: PlannedEntry,
     uses: list[PlannedEntry],
-    installed: _InstalledCertificates,
+    installed_certificates: _InstalledCertificates,
 ) -> Iterator[str]:
     """Yield the differences between the plan and a certificate's installation and use on servers.
 
     The servers' exports list where the certificate is installed and used.
     """
-    computers = installed.places.get(certificate.sha256, {})
+    computers = installed_certificates.places.get(certificate.sha256, {})
     needed = {server for entry in uses for server in entry.servers}
-    lacking = [s for s in entry.servers if s in installed.exports and s not in computers]
+    lacking = [
+        s for s in entry.servers if s in installed_certificates.exports and s not in computers
+    ]
     if lacking:
         yield f"the certificate is not installed on {', '.join(lacking)}"
     foreign = sorted(computers.keys() - needed)
@@ -671,30 +692,32 @@ def _list_remarks(
         if not placement.has_key:
             yield f"{server} has no private key for the certificate"
         missing_usages = [usage for usage in entry.usages if usage not in placement.types]
-        if missing_usages and installed.exports[server].has_lync:
+        if missing_usages and installed_certificates.exports[server].has_lync:
             yield f"on {server}, the certificate is not assigned to {', '.join(missing_usages)}"
         extra_usages = [kind for kind in placement.types if kind not in planned_apart]
         if extra_usages:
             yield f"on {server}, the certificate is also assigned to {', '.join(extra_usages)}"
 
 
-def _list_unplanned(
-    planned: Iterable[PlannedAsIs], evaluated: _Evaluated
+def _list_unplanned_certificates(
+    planned_certificates: Iterable[PlannedAsIs], evaluated_certificates: _Evaluated
 ) -> Iterator[UnplannedCertificate]:
     planned_by_hash = {
         planned_certificate.certificate.sha256: planned_certificate
-        for planned_certificate in planned
+        for planned_certificate in planned_certificates
         if planned_certificate.certificate is not None
     }
-    by_id = {planned_certificate.id: planned_certificate for planned_certificate in planned}
+    by_id = {
+        planned_certificate.id: planned_certificate for planned_certificate in planned_certificates
+    }
     fitting: dict[str, str] = {}
-    for identity, pairs in evaluated.good.items():
+    for identity, pairs in evaluated_certificates.good.items():
         for pair in pairs:
             fitting.setdefault(pair.certificate.sha256, identity)
-    for identity, near in evaluated.near.items():
+    for identity, near in evaluated_certificates.near.items():
         for _, candidate in near:
             fitting.setdefault(candidate.sha256, identity)
-    for certificate in evaluated.estate.leaves:
+    for certificate in evaluated_certificates.estate.leaves:
         if certificate.sha256 in planned_by_hash:
             continue
         reason = "no planned certificate has the same names as this certificate"
@@ -707,7 +730,8 @@ def _list_unplanned(
                 f"certificate {identity}"
             )
         yield UnplannedCertificate(
-            certificate=evaluated.estate.describe_installed_certificate(certificate), why=reason
+            certificate=evaluated_certificates.estate.describe_installed_certificate(certificate),
+            why=reason,
         )
 
 

@@ -1,4 +1,4 @@
-"""The certificates that servers use, from script reports and saved ``asis`` results."""
+"""Read which certificates servers use, from script reports and saved ``asis`` results."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .read_as_is import read_as_is
 #: The format of the file that a script with ``-Verify -Report FILE`` writes.
 FORMAT = "lyncnb-installed/1"
 
-# The largest size in bytes of a file that is compared with the plan. A server report has only a few
-# kilobytes.
+# The largest size in bytes of a file that is compared with the plan. A server report is only a few
+# kilobytes in size.
 _LARGEST = 1 << 28
 _AGAIN = "write the report again: run the server's script with -Verify -Report FILE"
 # The wording in files of earlier versions: "does not use it for" or "does not use the certificate

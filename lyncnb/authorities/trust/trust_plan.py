@@ -3,7 +3,7 @@
 These functions have no side effects. The product's data defines the connections and the documented
 trust between their sides (``[[connection]]``, ``[[trust]]``). The plan specifies the CA of each
 certificate. If the chains of issued certificates are known, roots are named by subject and
-thumbprint; otherwise they are described, e.g. "root of your internal CA".
+thumbprint; otherwise they are described, for example "root of your internal CA".
 """
 
 from __future__ import annotations
@@ -171,11 +171,11 @@ class _Need:
             words = reason[1] if reason == _OWN else f"verify the certificate of {reason[1]}"
             yield f"{words} ({', '.join(by)})"
 
-    def add_reasons_of(self, other: _Need) -> None:
-        for reason, by in other.reasons.items():
+    def add_reasons_from(self, other_need: _Need) -> None:
+        for reason, by in other_need.reasons.items():
             self.reasons.setdefault(reason, {}).update(by)
-        self.trust_rules |= other.trust_rules
-        self.whens |= other.whens
+        self.trust_rules |= other_need.trust_rules
+        self.whens |= other_need.whens
 
 
 #: Each item contains a root, a planned certificate that chains to the root, and the IDs of all
@@ -256,7 +256,9 @@ class _Planner:
                 )
 
     def _list_pool_certificates(self, pool: Pool, usage: str) -> _Shown:
-        return self._group_by_root((pool,), usage, (pool.role, pool.site, str(pool.fqdn), usage))
+        return self._group_certificates_by_root(
+            (pool,), usage, (pool.role, pool.site, str(pool.fqdn), usage)
+        )
 
     def _list_opener_certificates(self, connection: Connection) -> _Shown | None:
         """Return the certificates that the opening side of a connection can present.
@@ -266,7 +268,7 @@ class _Planner:
         role, site, usage = connection.speaker, connection.site, connection.rule.speaker_usage
         if role in self.rules.parties:
             return None
-        return self._group_by_root(
+        return self._group_certificates_by_root(
             self.pools.get((role, site), ()), usage, (role, site, None, usage)
         )
 
@@ -279,7 +281,7 @@ class _Planner:
         keys = ((pool.fqdn, role) for role in (pool.role, *hosts))
         return next((self.by_pool[key] for key in keys if key in self.by_pool), ())
 
-    def _group_by_root(
+    def _group_certificates_by_root(
         self, pools: Sequence[Pool], usage: str, key: tuple[str, str | None, str | None, str]
     ) -> _Shown:
         """Group the certificates for a usage by their root and extended key usages."""
@@ -309,7 +311,7 @@ class _Planner:
         requested_usages: tuple[str, ...],
         side: str = "client",
     ) -> Iterator[Presentation]:
-        """Yield the certificates that one side of a connection presents, but one for each root."""
+        """Yield the certificates that one side of a connection presents, but only one per root."""
         rule = connection.rule
         presentation = partial(
             Presentation,
@@ -336,7 +338,7 @@ class _Planner:
             ):
                 continue
             self._add_need(
-                verifier, root, presenter, trust_rule, rule, is_all=len(certificates) == 1
+                verifier, root, presenter, trust_rule, rule, is_only_ca=len(certificates) == 1
             )
             deadline = self._find_client_auth_deadline(certificate) if side == "client" else None
             yield presentation(
@@ -393,27 +395,27 @@ class _Planner:
         self,
         party: _Who,
         ca: CaCertificate,
-        shown_by: _Who,
+        presenter: _Who,
         trust_rule: TrustRule,
         rule: ConnectionRule,
         *,
-        is_all: bool = True,
+        is_only_ca: bool = True,
     ) -> None:
         """Add a reason why a server or another party needs a CA certificate.
 
-        If ``is_all`` is true, this CA issued all presented certificates.
+        If ``is_only_ca`` is true, this CA issued all presented certificates.
         """
         self.trust_rules[trust_rule.id] = trust_rule
         need = self.needs.setdefault(party, {}).setdefault(ca, _Need(ca))
         by = f"{rule.protocol} {rule.port}" + (f" {rule.when}" if rule.when else "")
-        kind, site, pool = shown_by
+        kind, site, pool = presenter
         pools = [] if pool else self.pools.get((kind, site), [])
-        words = self._describe_side(shown_by)
+        words = self._describe_side(presenter)
         if len(pools) == 1:
-            shown_by = (kind, pools[0].site, str(pools[0].fqdn))
-        elif pools and not is_all:
-            shown_by, words = (kind, site, _SOME), f"some of {words}"
-        need.add_reason((shown_by, words), trust_rule, verifier=by, condition=rule.when)
+            presenter = (kind, pools[0].site, str(pools[0].fqdn))
+        elif pools and not is_only_ca:
+            presenter, words = (kind, site, _SOME), f"some of {words}"
+        need.add_reason((presenter, words), trust_rule, verifier=by, condition=rule.when)
 
     def _find_root(self, certificate: PlannedCertificate) -> CaCertificate:
         path = self.chains.get(certificate.id, ()) if self.chains else ()
@@ -461,7 +463,7 @@ class _Planner:
                 (pool.role, None, None),
             ):
                 for ca, other in self.needs.get(party, {}).items():
-                    needs.setdefault(ca, _Need(ca)).add_reasons_of(other)
+                    needs.setdefault(ca, _Need(ca)).add_reasons_from(other)
             role = self.rules.roles[pool.role]
             servers = tuple(str(computer.fqdn) for computer in pool.computers)
             # Root certificates come first, because an intermediate certificate is useless without

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from ...base.records import list_json_values
 from ...base.shown.report import Part, Report, ReportTable, Sentence, build_report_kind
-from ...base.shown.tables import Chip, Folded, columns, count_of, join_first
+from ...base.shown.tables import Chip, Folded, columns, format_count, join_first_texts
 from .trust_tables import (
     INSTALL,
     SHOWN,
@@ -94,7 +94,7 @@ class _RequiredByRole:
             name for requirement in self.required for name in requirement.statements
         )
         chips = tuple(self.chips[name] for name in names)
-        return Folded(count_of(len(lines), "reason"), lines, chips)
+        return Folded(format_count(len(lines), "reason"), lines, chips)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class _PresentedByRole:
         )
         names = dict.fromkeys(presentation.statement for presentation in self.shown)
         return Folded(
-            count_of(len(lines), "connection"), lines, tuple(self.chips[name] for name in names)
+            format_count(len(lines), "connection"), lines, tuple(self.chips[name] for name in names)
         )
 
     @property
@@ -163,7 +163,7 @@ def _build_page_tables(trust: TrustPlan) -> Iterator[Part]:
         if presentation.presenter.role not in roles
     ]
     if other_presentations:
-        yield _build_shown_table(
+        yield _build_presentation_table(
             other_presentations, chips, "Certificates that other parties present"
         )
     affected_clients = [
@@ -226,12 +226,12 @@ def _build_role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -
         presentation for presentation in trust.presentations if presentation.presenter.role == role
     ]
     if presentations:
-        yield _build_shown_table(
+        yield _build_presentation_table(
             presentations, chips, f"Certificates that these servers present ({required[0].title})"
         )
 
 
-def _build_shown_table(
+def _build_presentation_table(
     presentations: Iterable[Presentation], chips: Mapping[str, Chip], caption: str
 ) -> ReportTable:
     groups: dict[tuple[object, ...], list[Presentation]] = {}
@@ -349,7 +349,7 @@ def _format_text(trust: TrustPlan) -> Iterator[list[str]]:
 def _format_party(requirement: RequiredCa) -> str:
     party = f"{requirement.title} {requirement.pool}".rstrip()
     return (
-        f"{party}: {join_first(requirement.servers, _SERVERS_SHOWN)}"
+        f"{party}: {join_first_texts(requirement.servers, _SERVERS_SHOWN)}"
         if requirement.servers
         else party
     )

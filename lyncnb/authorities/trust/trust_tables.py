@@ -20,7 +20,7 @@ from ...base.shown.tables import (
     Table,
     build_rows,
     columns,
-    count_of,
+    format_count,
     list_headings,
     mark_plan,
     rows_to_html,
@@ -285,8 +285,8 @@ class Presentations(Table):
             yield from (replace(row, certificates=(name,)) for name in row.certificates or ("",))
 
     def _summarize(self) -> str:
-        count_text = count_of(len(_get_certificate_ids(self.rows)), "certificate")
-        return f"{count_text}, shown in {count_of(len(self.rows), 'case')}"
+        count_text = format_count(len(_get_certificate_ids(self.rows)), "certificate")
+        return f"{count_text}, shown in {format_count(len(self.rows), 'case')}"
 
     def _repr_html_(self) -> str:
         headings, rows = list_headings(SHOWN), [*build_rows(SHOWN, self.rows)]
@@ -330,9 +330,9 @@ class TrustPlan(Table):
             if presentation.certificates
         }
         counts = (
-            count_of(len(_get_certificate_ids(self.presentations)), "presented certificate"),
-            count_of(len(cas), "CA"),
-            count_of(len(servers), "server"),
+            format_count(len(_get_certificate_ids(self.presentations)), "presented certificate"),
+            format_count(len(cas), "CA"),
+            format_count(len(servers), "server"),
         )
         return f"Trust for {self.title}, {self.source}: {', '.join(counts)}"
 

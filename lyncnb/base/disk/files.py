@@ -147,40 +147,40 @@ def make_temporary_name() -> str:
     return TEMP_PREFIX + secrets.token_hex(8)
 
 
-def discard_temporary_file(temp: Path) -> None:
+def discard_temporary_file(temporary_path: Path) -> None:
     """Remove a temporary file. If this fails, the next run of lyncnb removes the file."""
     with suppress(OSError):
-        system_calls.unlink(temp)
+        system_calls.unlink(temporary_path)
 
 
-def set_final_name(temp: Path, path: Path) -> None:
+def set_final_name(temporary_path: Path, path: Path) -> None:
     """Give a complete temporary file its final name, without overwriting another file."""
     try:
         if system_calls.link is None or system_calls.WINDOWS:
             # On Windows, rename() fails if the new name already exists.
-            system_calls.rename(temp, path)
+            system_calls.rename(temporary_path, path)
             return
         try:
-            system_calls.link(temp, path)
+            system_calls.link(temporary_path, path)
         except OSError as error:
             if error.errno not in system_calls.NO_LINKS:
                 raise
-            _rename_to_free_name(temp, path)
+            _rename_to_free_name(temporary_path, path)
             return
     except FileExistsError:
         raise _name_exists(path) from None
     except OSError as error:
         raise system_calls.describe_error(error, path, "rename the temporary file") from None
-    discard_temporary_file(temp)
+    discard_temporary_file(temporary_path)
 
 
-def _rename_to_free_name(temp: Path, path: Path) -> None:
+def _rename_to_free_name(temporary_path: Path, path: Path) -> None:
     # Between lstat() and rename(), another program could create a file with the same name. Another
     # lyncnb process waits for the lock on the folder, so it cannot do this.
     with suppress(FileNotFoundError):
         system_calls.lstat(path)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-    system_calls.rename(temp, path)
+    system_calls.rename(temporary_path, path)
 
 
 def _name_exists(path: Path) -> BundleError:
@@ -288,7 +288,7 @@ def remove_file(path: str | os.PathLike[str]) -> None:
 
 
 def _unlink(path: str | os.PathLike[str], purpose: str) -> bool:
-    """Remove a file, and return whether it existed before."""
+    """Remove a file, and return whether it existed."""
     try:
         system_calls.unlink(path)
     except FileNotFoundError:
@@ -456,7 +456,7 @@ def read_specified_file(
         with open_plain(path) as file:
             data = _read_at_most(file, limit + 1)
     except (OSError, ValueError) as failed:
-        is_used = isinstance(failed, OSError) and system_calls.is_in_use(failed)
+        is_used = isinstance(failed, OSError) and system_calls.is_file_in_use_error(failed)
         reason = failed.strerror if isinstance(failed, OSError) else str(failed)
         hint = system_calls.IN_USE_HINT if is_used else "check the path"
         raise error_class(f'cannot read "{path}": {reason}', hint=hint) from None
@@ -559,7 +559,7 @@ class FileBatch:
             removed.
         """
         try:
-            self._sync_all()
+            self._sync_all_files()
             for stage in sorted(self._files):
                 for temp, path in self._files[stage]:
                     set_final_name(temp, path)
@@ -576,7 +576,7 @@ class FileBatch:
                 discard_temporary_file(temp)
         self._files.clear()
 
-    def _sync_all(self) -> None:
+    def _sync_all_files(self) -> None:
         pairs = [pair for stage in self._files.values() for pair in stage]
         flags = os.O_RDWR if system_calls.WINDOWS else system_calls.READ
         with ThreadPoolExecutor(_SYNC_THREADS, "lyncnb-sync") as pool:

@@ -251,9 +251,9 @@ def remove_file_access(path: Path) -> bool:
     return _remove_access(path, _FILE, stat.S_IFREG | 0o644, 0o600)
 
 
-def _remove_access(path: Path, flags: int, opened: int, closed: int) -> bool:
+def _remove_access(path: Path, flags: int, expected_mode: int, new_mode: int) -> bool:
     try:
-        if system_calls.lstat(path).st_mode != opened:
+        if system_calls.lstat(path).st_mode != expected_mode:
             return False
         descriptor = system_calls.open(path, flags)
     except (OSError, ValueError):
@@ -265,11 +265,11 @@ def _remove_access(path: Path, flags: int, opened: int, closed: int) -> bool:
         is_own = status.st_uid == system_calls.find_user_id() and (
             flags == _FOLDER or status.st_nlink == 1
         )
-        if not is_own or status.st_mode != opened:
+        if not is_own or status.st_mode != expected_mode:
             return False
         with suppress(OSError):  # Some disks reject a change of the mode, and others ignore it.
-            system_calls.fchmod(descriptor, closed)
-        return stat.S_IMODE(os.fstat(descriptor).st_mode) == closed
+            system_calls.fchmod(descriptor, new_mode)
+        return stat.S_IMODE(os.fstat(descriptor).st_mode) == new_mode
     finally:
         with suppress(OSError):  # Nothing was written.
             system_calls.close(descriptor)

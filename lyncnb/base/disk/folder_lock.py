@@ -190,7 +190,7 @@ def _may_be_running(text: str) -> bool:
     if int(process) == os.getpid():
         return token in _held.values()
     # If the disk supports kernel locks, no other process on this computer has the lock. Otherwise,
-    # the process in the description of the lock has the lock if this process is still running.
+    # the process that the lock's note names has the lock if that process is still running.
     return started not in (None, "-") and started == _find_start_time(int(process))
 
 

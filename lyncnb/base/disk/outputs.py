@@ -50,9 +50,9 @@ OWN_PLACES = frozenset(
 _MANIFEST, _KEYS = "manifest.json", "keys"
 _MANIFEST_MARK = b'"lyncnb-requests/'
 
-# The number of bytes at the beginning of a file in which lyncnb searches for the mark of its own
-# files. In the page of a notebook, the mark comes after the styles, which are smaller than this
-# number.
+# The number of bytes at the beginning of a file in which lyncnb searches for the text that
+# identifies its own files. In a notebook's page, this text comes after the styles, which are
+# smaller than this number of bytes.
 _HEAD_BYTES = 1 << 22
 
 _LINE_BYTES = 1 << 16
@@ -134,7 +134,7 @@ def match_packed_file(member: str, content: Test) -> Test:
     return is_match
 
 
-def check_output(
+def check_output_path(
     path: str | os.PathLike[str],
     kind: OutputKind,
     *,
@@ -162,7 +162,7 @@ def check_output(
     """
     check_suffix(Path(path).suffix.lower(), kind, f"{show_path(path)}: ")
     reject_reserved_path(path)
-    _reject_inputs(Path(path), inputs)
+    _reject_input_as_output(Path(path), inputs)
     facts = _find_status(path)
     if facts is None:
         return
@@ -212,7 +212,7 @@ def write_output(
     Parameters
     ----------
     path, kind, force, inputs
-        As for :func:`check_output`, which this function calls again.
+        As for :func:`check_output_path`, which this function calls again.
     data : bytes
         The complete content.
 
@@ -226,7 +226,7 @@ def write_output(
     OutputError
         If the path cannot be used, or the system reports an error.
     """
-    check_output(path, kind, force=force, inputs=inputs)
+    check_output_path(path, kind, force=force, inputs=inputs)
     target, facts = Path(path), _find_status(path)
     try:
         if facts is None:
@@ -295,7 +295,7 @@ def is_request_folder(folder: Path) -> bool:
     return False
 
 
-def _reject_inputs(path: Path, inputs: Iterable[str | os.PathLike[str] | None]) -> None:
+def _reject_input_as_output(path: Path, inputs: Iterable[str | os.PathLike[str] | None]) -> None:
     for name in inputs:
         with suppress(OSError, ValueError):
             if name is not None and path.samefile(name):

@@ -40,7 +40,7 @@ def _retry_while_in_use(call: Callable[_Arguments, _Result]) -> Callable[_Argume
             try:
                 return call(*args, **kwargs)
             except OSError as error:
-                if not is_in_use(error) or time.monotonic() + pause > end:
+                if not is_file_in_use_error(error) or time.monotonic() + pause > end:
                     raise
             time.sleep(pause)
             pause = min(2 * pause, 0.5)
@@ -48,7 +48,7 @@ def _retry_while_in_use(call: Callable[_Arguments, _Result]) -> Callable[_Argume
     return call_with_retries if WINDOWS else call
 
 
-def is_in_use(error: OSError) -> bool:
+def is_file_in_use_error(error: OSError) -> bool:
     """Return whether an error means that another program has opened the file.
 
     ``os.open`` reports EACCES for such a file, and also for a folder.
@@ -170,7 +170,7 @@ def describe_error(
             hint="enter the file name again",
         )
     hint = HINTS.get(error.errno or 0, "check the folder, and then try again")
-    if is_in_use(error):
+    if is_file_in_use_error(error):
         hint = IN_USE_HINT
     elif WINDOWS and len(os.path.abspath(path)) >= _LONGEST_PATH:
         hint = (

@@ -73,7 +73,7 @@ class BadArchive(ValueError):
 
 
 def find_archive_problem(data: bytes, max_size: int) -> str:
-    """Return why a ZIP archive must be rejected because of its list of entries, or "".
+    """Return the reason to reject a ZIP archive because of its list of entries, or "".
 
     ``zipfile`` creates an object for every entry. Two million entries in 100 MB would need all the
     memory of a computer. lyncnb therefore checks the end record first (APPNOTE.TXT 4.3.16).
@@ -172,8 +172,8 @@ class Archive:
             raise BadArchive("a file in the archive uses an unsupported compression method")
         if entry.file_size > max(_SMALL, _MAX_RATIO * max(entry.compress_size, 1)):
             raise BadArchive(
-                f"after extraction, a file in the archive is more than {_MAX_RATIO} "
-                "times as large as before"
+                f"an extracted file in the archive is more than {_MAX_RATIO} times as large as "
+                "the compressed file"
             )
         try:
             with self._zip.open(entry) as file:

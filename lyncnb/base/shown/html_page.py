@@ -94,7 +94,7 @@ def quote_css_text(text: object) -> Markup:
 
 
 def link_sources(sources: Iterable[str]) -> dict[str, Markup]:
-    """Return links from sources to their numbers in the list of sources on the page."""
+    """Return, for each source, a link to its number in the page's list of sources."""
     from markupsafe import Markup
 
     link = Markup('&nbsp;<a href="#s{0}" aria-label="source {0}">[{0}]</a>')

@@ -167,7 +167,7 @@ class Report:
 
 
 def build_report_kind(
-    title_of_kind: str,
+    kind_name: str,
     *,
     title: str,
     format_id: str,
@@ -185,7 +185,7 @@ def build_report_kind(
     """
     tests: dict[str, Test] = {}
     kind = ReportKind(
-        what=title_of_kind,
+        what=kind_name,
         is_ours=tests,
         title=title,
         form=format_id,
@@ -248,7 +248,7 @@ def render_sections(parts: Iterable[Part]) -> Iterator[str]:
                 ids=[*map(part.anchor, items)] if part.anchor else (),
             )
             if part.is_folded:
-                table = collapse_html(caption, table, on_paper=False)
+                table = collapse_html(caption, table, expand_on_paper=False)
             yield (
                 f'{_WHOLE_DAYS}<div class="lyncnb-days">{table}</div>' if part.keeps_days else table
             )

@@ -454,17 +454,17 @@ class _CellWriter:
         self._columns = [(letter, styles.get(letter, styles["A"])) for letter in letters[:columns]]
         self._days = [styles[letter] for letter in letters[columns:] if letter in styles]
 
-    def write_row(self, number: int, values: Sequence[Any]) -> str:
-        parts = [f'<row r="{number}">']
+    def write_row(self, row_number: int, values: Sequence[Any]) -> str:
+        parts = [f'<row r="{row_number}">']
         for (letter, style), value in zip(self._columns, values, strict=True):
-            cell = f'<c r="{letter}{number}" s="{style}"'
+            cell = f'<c r="{letter}{row_number}" s="{style}"'
             if type(value) is int or type(value) is float:
                 parts.append(f"{cell}><v>{value}</v></c>")
             elif not value:
                 parts.append(f"{cell}/>")
             elif self._days and (day := _compute_day_number(value)) is not None:
                 style = self._days[isinstance(day, float)]
-                parts.append(f'<c r="{letter}{number}" s="{style}"><v>{day!r}</v></c>')
+                parts.append(f'<c r="{letter}{row_number}" s="{style}"><v>{day!r}</v></c>')
             else:
                 text = "\n".join(value) if isinstance(value, tuple) else format_cell(value)
                 parts.append(

@@ -132,10 +132,10 @@ class Drawing:
         """Write a line of text at the baseline ``y``. ``name`` identifies the text for clicks."""
         cls = f' class="{css_class}"' if css_class else ""
         anchor_attribute = "" if anchor == "start" else f' text-anchor="{anchor}"'
-        name_attribute = f' data-name="{_escape(name)}"' if name else ""
+        name_attribute = f' data-name="{_escape_for_svg(name)}"' if name else ""
         self._shapes.append(
             f'<text x="{_round(x)}" y="{_round(y)}"{anchor_attribute}{cls}{name_attribute}>'
-            f"{_escape(text)}</text>"
+            f"{_escape_for_svg(text)}</text>"
         )
 
     def draw_slanted_text(self, x: float, y: float, text: str, css_class: str = "") -> None:
@@ -143,7 +143,8 @@ class Drawing:
         position = f"{_round(x)} {_round(y)}"
         cls = f' class="{css_class}"' if css_class else ""
         self._shapes.append(
-            f'<text transform="translate({position})rotate(-52)"{cls}>{_escape(text)}</text>'
+            "<text "
+            f'transform="translate({position})rotate(-52)"{cls}>{_escape_for_svg(text)}</text>'
         )
 
     def draw_path(self, points: list[tuple[float, float]], css_class: str) -> None:
@@ -193,7 +194,7 @@ class Drawing:
         """
         pool_names = " ".join(pools)
         attributes = (
-            f' data-pools="{_escape(pool_names)}" data-label="{_escape(label)}"'
+            f' data-pools="{_escape_for_svg(pool_names)}" data-label="{_escape_for_svg(label)}"'
             if pool_names
             else ""
         )
@@ -228,8 +229,8 @@ class Drawing:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" '
             f'width="{_round(self.width)}" height="{_round(height)}" role="img" '
             f'aria-labelledby="title description" data-breaks="{cuts}">\n'
-            f'<title id="title">{_escape(title)}</title>\n'
-            f'<desc id="description">{_escape(description)}</desc>\n'
+            f'<title id="title">{_escape_for_svg(title)}</title>\n'
+            f'<desc id="description">{_escape_for_svg(description)}</desc>\n'
             f"<style>{_STYLE}</style>\n"
             f'<rect width="100%" height="100%" class="paper"/>\n{shapes}\n</svg>\n'
         )
@@ -266,7 +267,7 @@ def _round(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _escape(text: str) -> str:
+def _escape_for_svg(text: str) -> str:
     # XML does not allow these characters. A single one would make the whole picture unreadable.
     cleaned = "".join(c if c >= " " and c not in "\ufffe\uffff" else " " for c in text)
     return html.escape(cleaned.encode("utf-8", "replace").decode("utf-8"), quote=True)

@@ -140,7 +140,7 @@ def mark_plan(page: str, plan: Marked | PlanMark | None) -> str:
     digest, name = plan if isinstance(plan, PlanMark) else plan.mark()
     if name:
         return (
-            f"<p>This table shows <strong>{_escape(name)}</strong>, not the plan in the "
+            f"<p>This table shows <strong>{_escape_html(name)}</strong>, not the plan in the "
             f"editor.</p>\n{page}"
         )
     return f'<div {PLAN_ATTRIBUTE}="{digest[:_DIGITS]}">{page}</div>'
@@ -359,12 +359,12 @@ def format_cell(value: Any) -> str:
     return str(value)
 
 
-def count_of(number: int, noun: str) -> str:
+def format_count(number: int, noun: str) -> str:
     """Return a number and its noun, in the singular or plural."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def join_first(texts: Sequence[str], max_shown: int, *, separator: str = ", ") -> str:
+def join_first_texts(texts: Sequence[str], max_shown: int, *, separator: str = ", ") -> str:
     """Join the first texts as in a sentence: "a and b", "a, b, and c", or "a, b and 3 more"."""
     hidden_count = len(texts) - max_shown
     if hidden_count > 0:
@@ -374,7 +374,7 @@ def join_first(texts: Sequence[str], max_shown: int, *, separator: str = ", ") -
     return f"{', '.join(texts[:-1])}{',' if len(texts) > 2 else ''} and {texts[-1]}"
 
 
-def count_statements(
+def group_statements(
     noun: str, statements: Iterable[tuple[str, str]], *, max_shown: int = 3
 ) -> Iterator[str]:
     """Yield each distinct statement once, with the number and names of the objects it applies to.
@@ -397,13 +397,13 @@ def count_statements(
     for statement, name in statements:
         names_of.setdefault(statement, []).append(name)
     for statement, names in names_of.items():
-        yield f"{count_of(len(names), noun)} {statement}: {join_first(names, max_shown)}"
+        yield f"{format_count(len(names), noun)} {statement}: {join_first_texts(names, max_shown)}"
 
 
 def to_frame(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], *, kinds: Sequence[Kind] = ()
 ) -> DataFrame:
-    """Return a DataFrame.
+    """Return a DataFrame with the given columns and rows.
 
     Parameters
     ----------
@@ -436,7 +436,7 @@ def rows_to_html(
     limit: int | None = None,
     ids: Sequence[str] = (),
     remarks: Sequence[str] = (),
-    is_linked: Sequence[str] = ("Source",),
+    linked_columns: Sequence[str] = ("Source",),
 ) -> str:
     """Return rows as an escaped HTML table, without using pandas.
 
@@ -454,7 +454,7 @@ def rows_to_html(
         n HTML ids, one for each row, to which items in another table can link.
     remarks : sequence of str, optional
         Sentences below the table, as plain text.
-    is_linked : sequence of str, optional
+    linked_columns : sequence of str, optional
         Headings of columns in which the titles of documents are links.
 
     Returns
@@ -466,18 +466,20 @@ def rows_to_html(
     visible_rows = rows if limit is None else rows[:limit]
     lines = [
         TABLE_STYLE,
-        *_format_table(columns, visible_rows[:ROWS_OPEN], ids[:ROWS_OPEN], caption, is_linked),
+        *_format_table(columns, visible_rows[:ROWS_OPEN], ids[:ROWS_OPEN], caption, linked_columns),
     ]
     if len(visible_rows) > ROWS_OPEN:
         summary_text = (
             f"Show all {len(visible_rows):,} rows ({len(visible_rows) - ROWS_OPEN:,} more)"
         )
         lines.append(f'<details class="lyncnb-more"><summary>{summary_text}</summary>')
-        lines += _format_table(columns, visible_rows[ROWS_OPEN:], ids[ROWS_OPEN:], "", is_linked)
+        lines += _format_table(
+            columns, visible_rows[ROWS_OPEN:], ids[ROWS_OPEN:], "", linked_columns
+        )
         lines.append("</details>")
     if len(visible_rows) < len(rows):
-        lines.append(f"<p>{_escape(describe_shown_rows(len(visible_rows), len(rows)))}</p>")
-    lines += [f"<p>{_escape(remark)}</p>" for remark in remarks]
+        lines.append(f"<p>{_escape_html(describe_shown_rows(len(visible_rows), len(rows)))}</p>")
+    lines += [f"<p>{_escape_html(remark)}</p>" for remark in remarks]
     return "\n".join(lines)
 
 
@@ -486,21 +488,21 @@ def _format_table(
     rows: Sequence[Sequence[Any]],
     ids: Sequence[str],
     caption: str,
-    is_linked: Sequence[str],
+    linked_columns: Sequence[str],
 ) -> Iterator[str]:
     yield '<table class="lyncnb-table">'
     if caption:
-        yield f"<caption>{_escape(caption)}</caption>"
+        yield f"<caption>{_escape_html(caption)}</caption>"
     long = _LONG_AMONG_MANY if len(columns) >= _MANY_COLUMNS else _LONG
     headings = "".join(f'<th scope="col">{_allow_breaks(name, long)}</th>' for name in columns)
     yield f"<thead><tr>{headings}</tr></thead>\n<tbody>"
     for index, row in enumerate(rows):
-        mark = f' id="{_escape(ids[index])}"' if ids else ""
-        cells = (
-            f"<td>{_add_links(value) if heading in is_linked else _format_cell(value, long)}</td>"
+        mark = f' id="{_escape_html(ids[index])}"' if ids else ""
+        contents = (
+            _add_links(value) if heading in linked_columns else _format_cell(value, long)
             for heading, value in zip(columns, row, strict=True)
         )
-        yield f"<tr{mark}>{''.join(cells)}</tr>"
+        yield f"<tr{mark}>{''.join(f'<td>{content}</td>' for content in contents)}</tr>"
     yield "</tbody></table>"
 
 
@@ -508,7 +510,9 @@ def _format_cell(value: Any, is_long: re.Pattern[str]) -> str:
     if isinstance(value, Folded):
         text = "<br>".join(_allow_breaks(line, is_long) for line in value.lines)
         marks = " ".join(_format_chip(chip, is_long) for chip in value.chips)
-        return collapse_html(value.summary, f"{text}<br>{marks}" if marks else text, on_paper=False)
+        return collapse_html(
+            value.summary, f"{text}<br>{marks}" if marks else text, expand_on_paper=False
+        )
     if not isinstance(value, (tuple, list)):
         return _allow_breaks(format_cell(value), is_long)
     if len(value) == 1 and not isinstance(value[0], Chip):
@@ -525,11 +529,11 @@ def _format_cell(value: Any, is_long: re.Pattern[str]) -> str:
 
 
 def _format_chip(chip: Chip, is_long: re.Pattern[str]) -> str:
-    title = f' title="{_escape(chip.title)}"' if chip.title else ""
+    title = f' title="{_escape_html(chip.title)}"' if chip.title else ""
     text = _allow_breaks(chip.text, is_long)
     if not chip.target:
         return f'<span class="lyncnb-chip"{title}>{text}</span>'
-    return f'<a class="lyncnb-chip" href="#{_escape(quote(chip.target))}"{title}>{text}</a>'
+    return f'<a class="lyncnb-chip" href="#{_escape_html(quote(chip.target))}"{title}>{text}</a>'
 
 
 def _allow_breaks(text: str, is_long: re.Pattern[str]) -> str:
@@ -537,15 +541,15 @@ def _allow_breaks(text: str, is_long: re.Pattern[str]) -> str:
     for word in is_long.finditer(text):
         most = _LONGEST_PART if is_long is _LONG_AMONG_MANY else len(word[0])
         pieces = "<wbr>".join(_split_word(word[0], most))
-        parts += [_escape(text[end : word.start()]), pieces]
+        parts += [_escape_html(text[end : word.start()]), pieces]
         end = word.end()
-    return "".join(parts) + _escape(text[end:])
+    return "".join(parts) + _escape_html(text[end:])
 
 
 def _split_word(word: str, max_letters: int) -> Iterator[str]:
     for piece in _BREAK_AFTER.split(word):
         yield from (
-            _escape(piece[start : start + max_letters])
+            _escape_html(piece[start : start + max_letters])
             for start in range(0, len(piece), max_letters)
         )
 
@@ -553,20 +557,22 @@ def _split_word(word: str, max_letters: int) -> Iterator[str]:
 def _add_links(value: Any) -> str:
     parts = []
     for text, address in split_source(format_cell(value)):
-        escaped = _escape(text)
+        escaped = _escape_html(text)
         if address:
-            escaped = f'<a href="{_escape(address)}" target="_blank" rel="noreferrer">{escaped}</a>'
+            escaped = (
+                f'<a href="{_escape_html(address)}" target="_blank" rel="noreferrer">{escaped}</a>'
+            )
         parts.append(escaped)
     return "".join(parts)
 
 
-def collapse_html(summary: str, fragment: str, *, on_paper: bool = True) -> str:
+def collapse_html(summary: str, fragment: str, *, expand_on_paper: bool = True) -> str:
     """Return an HTML element in which a fragment is collapsed below a line of text.
 
     By default, the fragment is expanded on paper.
     """
-    mark = ' class="lyncnb-more"' if on_paper else ""
-    return f"<details{mark}><summary>{_escape(summary)}</summary>{fragment}</details>"
+    mark = ' class="lyncnb-more"' if expand_on_paper else ""
+    return f"<details{mark}><summary>{_escape_html(summary)}</summary>{fragment}</details>"
 
 
 def describe_shown_rows(visible_count: int, total: int) -> str:
@@ -576,13 +582,13 @@ def describe_shown_rows(visible_count: int, total: int) -> str:
 
 def format_paragraph(text: str) -> str:
     """Return plain text as an escaped ``<p>`` element."""
-    return f"<p>{_escape(text)}</p>"
+    return f"<p>{_escape_html(text)}</p>"
 
 
 def format_link(text: str, path: str) -> str:
     """Return an escaped HTML link to a file, with a path relative to the notebook."""
     address = quote(path.replace("\\", "/"))
-    return f'<a href="{_escape(address)}" target="_blank">{_escape(text)}</a>'
+    return f'<a href="{_escape_html(address)}" target="_blank">{_escape_html(text)}</a>'
 
 
 def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -622,6 +628,6 @@ def format_source(source: str) -> str:
     )
 
 
-def _escape(value: Any) -> str:
+def _escape_html(value: Any) -> str:
     # HTML does not allow the character NUL. A browser would show it as a replacement character.
     return html.escape(format_cell(value).replace("\x00", ""), quote=True)

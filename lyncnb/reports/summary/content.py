@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 from ...base.renewal_days import ANY_DAY, RenewalTerms
 from ...base.shown.documents import list_cited_documents
 from ...base.shown.origin import UNKNOWN, Origin
-from ...base.shown.tables import count_of, join_first
+from ...base.shown.tables import format_count, join_first_texts
 from ...plan.model import NO_TYPE
 from ...plan.spellings import Spelling
 from ...rules.findings import Finding, FindingGroup, group_findings
@@ -30,7 +30,7 @@ _NOT_VERIFIED = "not verified: the key"
 #: The validity that is requested if the options do not set one.
 AS_LONG_AS_GIVEN = "as long as the CA allows"
 
-#: The text at the start of every summary, by which lyncnb recognizes its own files.
+#: The text at the start of every summary. lyncnb recognizes its own files by this text.
 TITLE = "Certificates for "
 
 
@@ -357,7 +357,7 @@ class Block:
             if len(self.members) == 1:
                 return "one certificate, only for this server"
             return f"{len(self.members):,} certificates, one for each server"
-        many = count_of(len(servers), "server")
+        many = format_count(len(servers), "server")
         return f"the same certificate on {many}" if len(servers) > 1 else "one certificate"
 
     @property
@@ -414,7 +414,7 @@ class Block:
             return words
         selected_members = [member for member in self.members if member.id in ids]
         if any(not member.number for member in selected_members):
-            servers = join_first(
+            servers = join_first_texts(
                 [server for member in selected_members for server in member.servers], 3
             )
             return f"{servers}: {words}"
@@ -777,7 +777,7 @@ def format_certificate_numbers(members: Iterable[Member], ids: Collection[str]) 
     """
     selected_members = [member for member in members if member.id in ids]
     if any(not member.number for member in selected_members):
-        return count_of(len(selected_members), "certificate")
+        return format_count(len(selected_members), "certificate")
     runs = list_number_ranges(selected_members, ids)
     if len(runs) > _NUMBERS:
         return f"certificates {', '.join(runs[:_NUMBERS])} …"

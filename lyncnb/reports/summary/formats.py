@@ -99,7 +99,7 @@ def _write_xlsx(summary: Summary) -> bytes:
         raise PlanError(f"summary.xlsx: {error}", hint="write a .csv file instead") from None
 
 
-def _write_shortened(write: Callable[..., str | bytes], summary: Summary) -> bytes:
+def _write_shortened_summary(write: Callable[..., str | bytes], summary: Summary) -> bytes:
     output = write(shorten_summary(summary, PAGE_ROWS), rows_shown=PAGE_ROWS)
     return output if isinstance(output, bytes) else output.encode("utf-8", "replace")
 
@@ -108,9 +108,9 @@ def _write_shortened(write: Callable[..., str | bytes], summary: Summary) -> byt
 _WRITERS: Mapping[str, Callable[[Summary], bytes]] = {
     ".csv": _write_csv,
     ".xlsx": _write_xlsx,
-    ".html": partial(_write_shortened, build_summary_page),
-    ".md": partial(_write_shortened, write_markdown_summary),
-    ".docx": partial(_write_shortened, write_word_summary),
+    ".html": partial(_write_shortened_summary, build_summary_page),
+    ".md": partial(_write_shortened_summary, write_markdown_summary),
+    ".docx": partial(_write_shortened_summary, write_word_summary),
 }
 
 #: The formats in which the function ``write_plan_table`` writes a plan.

@@ -9,7 +9,7 @@ from itertools import chain
 
 from ...base.garbage_collection import pause_garbage_collection
 from ...base.shown.languages import make_translator
-from ...base.shown.tables import count_of
+from ...base.shown.tables import format_count
 from ...plan.model import CertificatePlan, PlannedCertificate
 from ...plan.spellings import find_spellings
 from ...plan.totals import build_origin, explain_missing_certificate, format_totals
@@ -110,7 +110,9 @@ def _describe_validity(plan: CertificatePlan) -> str:
 
 
 def _describe_days(days: int | None) -> str:
-    return f"{count_of(days, 'day')}, if the CA allows this period" if days else AS_LONG_AS_GIVEN
+    return (
+        f"{format_count(days, 'day')}, if the CA allows this period" if days else AS_LONG_AS_GIVEN
+    )
 
 
 def add_pictures(summary: Summary, plan: CertificatePlan) -> Summary:

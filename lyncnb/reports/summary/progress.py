@@ -35,7 +35,7 @@ _NOTHING_KNOWN: Mapping[str, InUse] = {}
 def add_requests(
     summary: Summary,
     requests: Iterable[Request] | None = None,
-    accepted: Iterable[Finding] = (),
+    accepted_findings: Iterable[Finding] = (),
     in_use: Mapping[str, InUse] = _NOTHING_KNOWN,
 ) -> Summary:
     """Add the records of the requests, and the tasks that follow from them, to a summary.
@@ -46,7 +46,7 @@ def add_requests(
         From :func:`lyncnb.reports.summary.from_plan.build_summary`.
     requests : iterable of Request, optional
         Requests of the folder; without them, nothing is written yet.
-    accepted : iterable of Finding, optional
+    accepted_findings : iterable of Finding, optional
         Accepted findings about issued certificates, each about its request.
     in_use : Mapping, optional
         What the servers use, by id of the request; by default the latest issued certificate.
@@ -57,7 +57,7 @@ def add_requests(
         With files, hashes, dates and asks; the same arguments give the same summary.
     """
     records = {request.id: request for request in requests or ()}
-    findings = (*summary.findings, *accepted)
+    findings = (*summary.findings, *accepted_findings)
     codes: dict[str, list[str]] = defaultdict(list)
     for finding in findings[len(summary.findings) :]:
         codes[finding.about].append(format_code(finding))
@@ -89,12 +89,12 @@ def add_requests(
 
 def compute_progress_digest(
     requests: Iterable[Request],
-    accepted: Iterable[Finding] = (),
+    accepted_findings: Iterable[Finding] = (),
     in_use: Mapping[str, InUse] = _NOTHING_KNOWN,
 ) -> str:
     """Return a digest of the data that :func:`add_requests` adds to a summary."""
     digest = hashlib.sha256()
-    for finding in accepted:
+    for finding in accepted_findings:
         digest.update(
             repr((finding.about, finding.code, finding.message)).encode("utf-8", "replace")
         )

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
 from ...base.dns_name import DnsName
-from ...base.shown.tables import count_of, join_first
+from ...base.shown.tables import format_count, join_first_texts
 from ...rules.ca_rules import load_ca_rules
 from .content import Ask, Block, Member, Summary, format_certificate_numbers, group_by_authority
 
@@ -88,7 +88,7 @@ def _list_finding_tasks(summary: Summary, *, is_first: bool) -> Iterator[Ask]:
     if counts["error"]:
         yield _build_planner_task(
             (
-                f"Resolve {count_of(counts['error'], 'error')}, or accept each error with a "
+                f"Resolve {format_count(counts['error'], 'error')}, or accept each error with a "
                 "reason. Until then, lyncnb does not write requests."
             ),
             "before the requests are written",
@@ -96,7 +96,7 @@ def _list_finding_tasks(summary: Summary, *, is_first: bool) -> Iterator[Ask]:
             location="Findings",
         )
     if counts["warning"]:
-        task = f"Review {count_of(counts['warning'], 'warning')}."
+        task = f"Review {format_count(counts['warning'], 'warning')}."
         yield _build_planner_task(task, sent, anchor="findings", location="Findings")
     if summary.planned_issue_date is None:
         yield _build_planner_task(
@@ -185,7 +185,7 @@ def _list_domain_owner_tasks(stages: _Stages) -> Iterator[Ask]:
         elif line.member.id in issued:
             validated |= domains
     public = {line.member.id for line in summary.members if line.block.issuer == "public"}
-    subjects = load_ca_rules().subjects
+    subjects = load_ca_rules().groups_by_code
     codes = {
         finding.code
         for finding in summary.findings
@@ -195,9 +195,9 @@ def _list_domain_owner_tasks(stages: _Stages) -> Iterator[Ask]:
         yield Ask(
             who="Domain owners",
             what=(
-                f"Prepare the DNS zones of {join_first(pending_domains, _DOMAINS)} for the public "
-                "CA, so that the CA can validate control of the domains "
-                f"({count_of(len(codes), 'notice')})."
+                f"Prepare the DNS zones of {join_first_texts(pending_domains, _DOMAINS)} for the "
+                "public CA, so that the CA can validate control of the domains "
+                f"({format_count(len(codes), 'notice')})."
             ),
             when="before you order from a public CA",
             where="Notices",
@@ -220,7 +220,7 @@ def _list_authority_tasks(
         verb = "is" if issued_count == 1 else "are"
         task += f" {issued_count:,} of {issued_count + len(missing):,} {verb} issued."
     if covered:
-        task += f" Installed certificates cover {count_of(covered, 'more request')}."
+        task += f" Installed certificates cover {format_count(covered, 'more request')}."
     if refused := {member.id for member in members if member.stage == "refused"}:
         numbers = stages.name_ids(refused)
         task += (
@@ -260,7 +260,7 @@ def _list_server_team_tasks(stages: _Stages) -> Iterator[Ask]:
         if servers:
             yield Ask(
                 who="Server team",
-                what=f"Install {stages.name_ids(ids)} on {count_of(len(servers), 'server')}. "
+                what=f"Install {stages.name_ids(ids)} on {format_count(len(servers), 'server')}. "
                 "Follow the checklists that come with the packages.",
                 when=when,
                 where="Servers",

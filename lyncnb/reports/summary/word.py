@@ -198,12 +198,12 @@ def _translate_facts(facts: Iterable[tuple[str, str]], translate: Callable[[str]
 def _add_block(
     document: Document,
     block: Block,
-    common: Sequence[tuple[str, str]],
+    common_facts: Sequence[tuple[str, str]],
     translate: Callable[[str], str],
 ) -> None:
     document.add_heading(block.heading, level=2)
     site = f", site {block.site}" if block.site else ""
-    own_facts = (fact for fact in list_common_facts(block) if fact not in common)
+    own_facts = (fact for fact in list_common_facts(block) if fact not in common_facts)
     text = (
         f"{block.title}{site}: {block.sharing}. {translate('In use as')}: {block.assigned_usages}. "
         f"{translate('Subject name')}: {block.subject_words}. "

@@ -106,7 +106,7 @@ def list_sheets(summary: Summary) -> tuple[Sheet, ...]:
         _build_sheet(
             "Findings",
             # The sheet has one row for each finding code, so that users can filter by code.
-            lambda: group_findings(summary.findings, by_subject=False),
+            lambda: group_findings(summary.findings, is_by_subject=False),
             ("Severity", lambda group: translate_title(group.severity, summary.lang), 10),
             ("Finding", lambda group: group.codes[0], 26),
             ("About", "about", 32),
@@ -146,7 +146,7 @@ def _build_sheet(
     links: tuple[str, ...] = (),
     has_filter: bool = True,
 ) -> Sheet:
-    """Return a sheet with a row for each item. Parameter ``described`` defines its columns."""
+    """Return a sheet with a row for each item. The parameter ``described`` defines the columns."""
     sheet_columns = columns(*((heading, value) for heading, value, _ in described))
     return Sheet(
         title=title,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...base.shown.tables import count_of, join_first
+from ...base.shown.tables import format_count, join_first_texts
 from ...errors import LyncnbError, Problem, TopologyError
 from ...topology.columns import list_topology_columns
 from ...topology.topology import Topology
@@ -56,7 +56,7 @@ class TakenBlock:
 
 
 def apply_block(
-    topology: Topology, cells: Iterable[CellText], add: Sequence[Mapping[str, str]] = ()
+    topology: Topology, cells: Iterable[CellText], new_rows: Sequence[Mapping[str, str]] = ()
 ) -> TakenBlock:
     """Set the valid texts of a block of cells, and add its new rows at the end of the table.
 
@@ -68,7 +68,7 @@ def apply_block(
         The texts to set. If a column belongs to a pool, a site or the deployment, the text goes
         to the row that contains the value. If two texts set the same value, the first one is
         used.
-    add : sequence of mapping of str to str, optional
+    new_rows : sequence of mapping of str to str, optional
         The texts of each new row, by column name. A row without a valid server and role is
         rejected.
 
@@ -79,8 +79,8 @@ def apply_block(
     """
     result = TakenBlock(topology=topology)
     _apply_cells(result, list(cells))
-    if add:
-        _apply_rows(result, [(number, dict(row)) for number, row in enumerate(add, start=1)])
+    if new_rows:
+        _apply_rows(result, [(number, dict(row)) for number, row in enumerate(new_rows, start=1)])
     return result
 
 
@@ -106,7 +106,9 @@ def describe_block(old_topology: Topology, applied_block: TakenBlock, descriptio
         elif changes:
             servers.add(after.cells[index][server])
             count += len(changes)
-    cells = f"{count_of(count, 'cell')} of {count_of(len(servers), 'server')}" if count else ""
+    cells = (
+        f"{format_count(count, 'cell')} of {format_count(len(servers), 'server')}" if count else ""
+    )
     if not applied_block.added and not replaced:
         return f"{description} {cells}".strip()
     parts = (
@@ -121,7 +123,9 @@ def describe_block(old_topology: Topology, applied_block: TakenBlock, descriptio
 def _describe_changed_servers(verb: str, names: Sequence[str]) -> str:
     if len(names) <= 1:
         return f"{verb} {names[0]}" if names else ""
-    return f"{verb} {count_of(len(names), 'server')} ({join_first(names, _SERVERS_NAMED)})"
+    return (
+        f"{verb} {format_count(len(names), 'server')} ({join_first_texts(names, _SERVERS_NAMED)})"
+    )
 
 
 def _apply_cells(applied_block: TakenBlock, cells: list[CellText]) -> None:

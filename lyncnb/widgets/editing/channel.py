@@ -263,9 +263,9 @@ class Channel(Generic[ToPage]):
         *,
         occupied: bool = False,
         offers: Sequence[str] = (),
-        instead: str = "",
+        valid_name: str = "",
     ) -> None:
-        """Report to the page why lyncnb rejected an action of the user.
+        """Report to the page why lyncnb rejected the user's action.
 
         With `offers`, the page also shows buttons for alternatives.
         """
@@ -277,7 +277,7 @@ class Channel(Generic[ToPage]):
                 "cell": self._cell,
                 "occupied": occupied,
                 "offers": offers,
-                "instead": instead,
+                "instead": valid_name,
             }
         )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from ...base.certificate_fields import KeyParameters
-from ...base.disk.outputs import OutputKind, check_output, reject_reserved_path, write_output
+from ...base.disk.outputs import OutputKind, check_output_path, reject_reserved_path, write_output
 from ...base.disk.system_calls import describe_error
 from ...errors import FileOccupied, LyncnbError
 from ...plan.options import DEFAULT_OPTIONS, PlanOptions
@@ -178,7 +178,8 @@ def build_code(loaded_state: State, current_state: State) -> str:
     path = loaded_state.topology.path
     reading = [f"topology = ln.read_topology({_quote_text(path)})"] if path else []
     options = find_option_changes(DEFAULT_OPTIONS, current_state.options)
-    # Without its product, the editor refuses a table with roles of another product.
+    # Unless the options name the product, the editor rejects a table that has roles of another
+    # product.
     product = options.pop("product", None)
     given = f", options=ln.PlanOptions(product={_quote_text(str(product))})" if product else ""
     lines = ["import lyncnb as ln", "", *reading, f"editor = ln.PlanEditor(topology{given})"]
@@ -310,7 +311,7 @@ def save_plan(target: Path, now: State, *, known: Sequence[State], overwrite: bo
         raise describe_error(error, folder, "create the folder") from None
     try:
         for path, kind in zip(paths, kinds, strict=True):
-            check_output(path, kind, force=overwrite)
+            check_output_path(path, kind, force=overwrite)
     except FileOccupied as error:
         raise FileOccupied(
             error.message,

@@ -38,11 +38,11 @@ class State:
     said: str = ""
     scenario: str = ""
 
-    def is_same(self, other: State) -> bool:
+    def is_same(self, other_state: State) -> bool:
         """Return whether two states of a draft have the same table and the same options."""
-        mine, others = self.topology, other.topology
+        mine, others = self.topology, other_state.topology
         is_table = mine is others or (mine.columns, mine.cells) == (others.columns, others.cells)
-        return is_table and self.options == other.options
+        return is_table and self.options == other_state.options
 
 
 class Draft:
@@ -126,9 +126,9 @@ class Draft:
         Parameters
         ----------
         edit : callable
-            A function in ``lyncnb.widgets.editing.edits``, e.g. ``set_cells``.
+            A function in ``lyncnb.widgets.editing.edits``, for example ``set_cells``.
         **parts
-            The keyword arguments of the edit, e.g. ``ids=(0,), column="role", value="Edge"``.
+            The keyword arguments of the edit, such as ``ids=(0,), column="role", value="Edge"``.
 
         Returns
         -------
@@ -151,7 +151,7 @@ class Draft:
         self._notify_followers(self.report_text)
         return answer
 
-    def follow(self, callback: Callable[[str], object]) -> Callable[[], None]:
+    def register_callback(self, callback: Callable[[str], object]) -> Callable[[], None]:
         """Register a function to call after each change of the draft.
 
         Parameters
@@ -196,10 +196,14 @@ class Draft:
             [*map(rename_in_state, self.future)],
         )
 
-    def adopt_draft(self, other: Draft) -> None:
+    def adopt_draft(self, other_draft: Draft) -> None:
         """Copy the state and the undo and redo history from another draft of the same table."""
-        self.state, self.past, self.future = other.state, list(other.past), list(other.future)
-        self._next_id = other._next_id
+        self.state, self.past, self.future = (
+            other_draft.state,
+            list(other_draft.past),
+            list(other_draft.future),
+        )
+        self._next_id = other_draft._next_id
 
 
 def find_heading(name: str) -> str:

@@ -11,11 +11,11 @@ from types import MappingProxyType
 from typing import Any
 
 from ...base.records import Text
-from ...base.shown.tables import ROWS_SHOWN, count_of, describe_shown_rows
+from ...base.shown.tables import ROWS_SHOWN, describe_shown_rows, format_count
 from ...errors import LyncnbError, Problem, TopologyError
 from ...guide.what_you_can_do import list_help_rows
 from ...plan.plan_toml import build_options_path
-from ...reports.compare import CountChange, count_sizes
+from ...reports.compare import CountChange, count_certificates_and_names
 from ...reports.figures import figure
 from . import explanations, plan_views
 from .cell_blocks import TakenBlock
@@ -142,7 +142,7 @@ class EditorChannel(Channel[EditorToPage]):
         }
         text = f"Current state of the plan editor for {editor.topology.source}:"
         super().__init__(answers, text, signatures={**VIEWS, **EDITS})
-        self.at_end.append(editor.follow(self.send_change))
+        self.at_end.append(editor.register_callback(self.send_change))
 
     def _forget_page(self) -> None:
         """Forget what was sent to the page, because the page is new or another table is open."""
@@ -188,7 +188,7 @@ class EditorChannel(Channel[EditorToPage]):
             return self.make_static_output()
         self.update_static()
         words = (
-            f"The table has {count_of(len(editor.topology.cells), 'row')}. lyncnb is still "
+            f"The table has {format_count(len(editor.topology.cells), 'row')}. lyncnb is still "
             "computing the plan."
         )
         return editor.page(words), words, False
@@ -271,7 +271,7 @@ class EditorChannel(Channel[EditorToPage]):
                 self.restored = []
                 self._answer_first_message()
         if self.unsaved:
-            # Because it takes long to write the draft of a large table, lyncnb waits until the user
+            # Writing the draft of a large table takes a long time, so lyncnb waits until the user
             # pauses, but not longer than a minute.
             is_recent = time.monotonic() - self._draft_end < 60
             pause = 20 * self._draft_seconds if is_recent else 0
@@ -395,9 +395,10 @@ class EditorChannel(Channel[EditorToPage]):
             find_option_changes(editor.loaded.options, editor.options)
         )
         scenario = self._scenarios.describe_scenario()
-        words = "as loaded" if not changes else count_of(changes, "change")
+        words = "as loaded" if not changes else format_count(changes, "change")
         if scenario:
-            # "unchanged" refers to the scenario, but the number of changes to the loaded plan.
+            # "unchanged" refers to the scenario, but the number of changes refers to the loaded
+            # plan.
             words = f"{words} to the loaded plan" if changes else "same as the loaded plan"
         words += "" if editor.is_saved or self._scenarios.is_kept_as_scenario else ", not saved"
         self.send(
@@ -417,7 +418,7 @@ class EditorChannel(Channel[EditorToPage]):
 
     @cached_property
     def _loaded_sizes(self) -> dict[str, int]:
-        return count_sizes(self.editor.loaded_plan.certificates)
+        return count_certificates_and_names(self.editor.loaded_plan.certificates)
 
     def _describe_step(self, state: State, description: str) -> str:
         """Describe the last step and its effect on the plan, or return "" if nothing changed."""
@@ -553,7 +554,7 @@ class EditorChannel(Channel[EditorToPage]):
         except TopologyError as error:
             new = {len(self.editor.topology.cells) + 2}
             problems = tuple(_remove_location(problem, "", new) for problem in error.problems)
-            count = count_of(len(problems), "problem")
+            count = format_count(len(problems), "problem")
             message = f"you cannot add the server, because its row has {count}"
             raise TopologyError(message, hint=error.hint, problems=problems) from None
 
@@ -595,7 +596,7 @@ class EditorChannel(Channel[EditorToPage]):
         self.send(
             {
                 "type": "draft_changes",
-                "title": f"{count_of(len(rows), 'change')} in the draft",
+                "title": f"{format_count(len(rows), 'change')} in the draft",
                 "headings": CHANGE_COLUMNS,
                 "rows": rows[:ROWS_SHOWN],
                 "note": describe_shown_rows(ROWS_SHOWN, len(rows))
@@ -633,12 +634,12 @@ def _describe_rejected_cells(applied_block: TakenBlock) -> list[str]:
     lines = []
     if applied_block.refused:
         lines.append(
-            f"lyncnb did not change {count_of(len(applied_block.refused), 'cell')}. The "
+            f"lyncnb did not change {format_count(len(applied_block.refused), 'cell')}. The "
             "rejected text is shown in red, with the reason. lyncnb changed all other cells."
         )
     if applied_block.refused_rows:
         lines.append(
-            f"lyncnb did not add {count_of(len(applied_block.refused_rows), 'row')}. The "
+            f"lyncnb did not add {format_count(len(applied_block.refused_rows), 'row')}. The "
             "rejected rows stay at the end of the table, with the reason. Correct these rows, "
             "or choose Undo to remove them."
         )

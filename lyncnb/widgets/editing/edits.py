@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from ...base.records import Text, check_range
+from ...base.records import Text, build_range_check
 from ...base.shown import tables
-from ...base.shown.tables import count_of, join_first
+from ...base.shown.tables import format_count, join_first_texts
 from ...checks.check_plan import choose_evaluation_date
 from ...errors import LyncnbError, TopologyError
 from ...plan.acceptances import is_acceptance_expired
@@ -34,7 +34,7 @@ from .draft import Draft, State, find_heading
 from .forms import DEPLOYMENT, describe_option, parse_option_value, split_entries
 from .sheet import find_edited_cells, list_differences, list_group_names
 
-RowId = Annotated[int, check_range(0, 2**31)]
+RowId = Annotated[int, build_range_check(0, 2**31)]
 RowIds = tuple[RowId, ...]
 
 
@@ -152,7 +152,7 @@ def set_block(
     *,
     cells: tuple[BlockText, ...],
     add: tuple[BlockRow, ...] = (),
-    said: str = "",
+    description: str = "",
 ) -> TakenBlock:
     """Set a block of cells and add new rows, in one step.
 
@@ -163,12 +163,12 @@ def set_block(
     rows = [{k: v for k, v in row.values.items() if k in known} for row in add]
     result = apply_block(draft.topology, texts, rows)
     ids = (*draft.state.ids, *draft.create_ids(result.added))
-    said = describe_block(draft.topology, result, said)
+    description = describe_block(draft.topology, result, description)
     topology = result.topology
     if any(row.before is not None for row in add):
         order = _order_rows(draft, add, result)
         topology, ids = topology.with_order(order), tuple(ids[old] for old in order)
-    draft.enter_state(replace(draft.state, topology=topology, ids=ids, said=said))
+    draft.enter_state(replace(draft.state, topology=topology, ids=ids, said=description))
     return result
 
 
@@ -424,11 +424,11 @@ def _describe_move(draft: Draft, row_indices: Sequence[int], pool: str, descript
         name for index, name in enumerate(names) if name in former_pools and index not in moved
     ]
     split = [
-        f"{name} keeps {count_of(remaining_names.count(name), 'row')}"
+        f"{name} keeps {format_count(remaining_names.count(name), 'row')}"
         for name in dict.fromkeys(remaining_names)
     ]
     return (
-        f"{description}; this change splits the pool, because {join_first(split, 3)}"
+        f"{description}; this change splits the pool, because {join_first_texts(split, 3)}"
         if split
         else description
     )
@@ -491,8 +491,13 @@ def _find_row(index_by_server: Mapping[Server, int], server: Server) -> int:
     raise TopologyError(f"the table has no row for the server {server!r}", hint=hint)
 
 
-def _build_topology(rows: list[dict[str, str]], loaded: Topology) -> Topology:
-    names = dict.fromkeys((*loaded.columns, *(name for row in rows for name in row)))
+def _build_topology(rows: list[dict[str, str]], loaded_topology: Topology) -> Topology:
+    names = dict.fromkeys((*loaded_topology.columns, *(name for row in rows for name in row)))
     cells = [tuple(row.get(name, "") for name in names) for row in rows]
     topology = read_topology(tables.to_frame(tuple(names), cells))
-    return replace(topology, source=loaded.source, notes=loaded.notes, path=loaded.path)
+    return replace(
+        topology,
+        source=loaded_topology.source,
+        notes=loaded_topology.notes,
+        path=loaded_topology.path,
+    )

@@ -60,8 +60,8 @@ def build_finding_items(
     findings: Iterable[Finding],
     plan: CertificatePlan,
     *,
-    accepted: Mapping[str, str],
-    limits: Mapping[str, str],
+    acceptance_reasons: Mapping[str, str],
+    acceptance_limits: Mapping[str, str],
     expired_codes: Container[str],
     is_open: Callable[[Finding], bool],
     table_rows: Mapping[str, Place] | None = None,
@@ -74,7 +74,7 @@ def build_finding_items(
         The findings in display order.
     plan : CertificatePlan
         The plan. Its rules explain the codes. Its certificates contain the names in messages.
-    accepted, limits : mapping of str to str
+    acceptance_reasons, acceptance_limits : mapping of str to str
         By code: the reason for the acceptance, and a description of its limits or "".
     expired_codes : container of str
         Codes whose acceptance has expired.
@@ -98,12 +98,12 @@ def build_finding_items(
                 "code": finding.code,
                 "severity": finding.severity,
                 "title": localized.title or rule.title,
-                "subject": load_ca_rules().subjects.get(finding.code, ""),
+                "subject": load_ca_rules().groups_by_code.get(finding.code, ""),
                 "meaning": replace_column_names(rule.meaning, lang),
                 "hint": replace_column_names(localized.hint, lang),
                 "source": finding.source,
-                "accepted": accepted.get(finding.code, ""),
-                "limits": limits.get(finding.code, ""),
+                "accepted": acceptance_reasons.get(finding.code, ""),
+                "limits": acceptance_limits.get(finding.code, ""),
                 "over": finding.code in expired_codes,
                 "count": 0,
                 "open": 0,
@@ -214,7 +214,7 @@ def explain_servers(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int)
     indices = editing.find_row_indices(ids)
     names = editing.texts("server_fqdn")
     servers = list(dict.fromkeys(str(names[index]) for index in indices))
-    certificates = editing.live.list_certificates_of(servers)
+    certificates = editing.live.list_server_certificates(servers)
     title = f"Certificates of {servers[0] if len(servers) == 1 else f'{total:,} servers'}"
     note = (
         "" if total <= len(indices) else f"Showing the first {len(indices)} of {total:,} servers."
@@ -297,8 +297,10 @@ def list_findings(editing: PlanEditing) -> EditorFindings:
     groups = build_finding_items(
         editing.findings,
         editing.plan,
-        accepted=options.accepted,
-        limits={code: describe_acceptance_limits(code, options) for code in options.accepted},
+        acceptance_reasons=options.accepted,
+        acceptance_limits={
+            code: describe_acceptance_limits(code, options) for code in options.accepted
+        },
         expired_codes={
             code for code in options.accepted if is_acceptance_expired(code, options, day=day)
         },

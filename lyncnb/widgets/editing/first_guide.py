@@ -152,13 +152,13 @@ def _draw_picture(first_plan: FirstPlan | None) -> str:
 
 def _describe_state(
     first_plan: FirstPlan | None,
-    unanswered: list[AnsweredQuestion],
+    unanswered_questions: list[AnsweredQuestion],
     problems: Sequence[GuideProblem],
 ) -> str:
     if first_plan is not None:
         return f"{first_plan.totals} The certificates contain {first_plan.names:,} different names."
-    if unanswered and len(unanswered) == len(problems):
-        questions = "; ".join(entry.question.words for entry in unanswered)
+    if unanswered_questions and len(unanswered_questions) == len(problems):
+        questions = "; ".join(entry.question.words for entry in unanswered_questions)
         return f"Please answer these questions: {questions}."
     return "lyncnb cannot create a plan from these answers yet. Correct the following errors."
 

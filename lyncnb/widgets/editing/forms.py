@@ -180,7 +180,7 @@ def _format_help(meaning: str) -> str:
     The field of a yes/no option is a check box, so the text says On and Off, not true and false.
     """
     if len(meaning) < 4:
-        return ""  # A help text as short as "O" or "OU" adds nothing to the label of the field.
+        return ""  # Help text as short as "O" or "OU" adds nothing to the label of the field.
     return meaning.replace("true: ", "On: ").replace("false: ", "Off: ")
 
 

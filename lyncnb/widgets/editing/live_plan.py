@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ...base.shown.tables import count_of
+from ...base.shown.tables import format_count
 from ...checks.check_plan import (
     check_accepted_findings,
     check_certificates,
@@ -25,7 +25,7 @@ from ...plan.model import (
 )
 from ...plan.options import PlanOptions
 from ...plan.planner import plan_certificates, plan_changed_topology, validate_options
-from ...reports.compare import count_sizes
+from ...reports.compare import count_certificates_and_names
 from ...rules.findings import Finding, Findings, sort_findings
 from ...rules.model import SEVERITIES, Rules
 from ...rules.rule_files import load_rules
@@ -154,15 +154,15 @@ class LivePlan:
         self._touched = self._touched | touched if same and self._touched is not None else None
 
     def _check_deployment(
-        self, plan: CertificatePlan, examined: Mapping[int, _Examined]
+        self, plan: CertificatePlan, examined_pools: Mapping[int, _Examined]
     ) -> tuple[Finding, ...]:
         """Check the whole deployment, then report acceptances that have no effect."""
         day = choose_evaluation_date(plan)
-        findings = check_deployment(plan, on=day)
+        findings = check_deployment(plan, evaluation_date=day)
         if not plan.options.accepted:
             return findings
         return findings + check_accepted_findings(
-            plan, (*_list_examined_findings(examined), *findings), on=day
+            plan, (*_list_examined_findings(examined_pools), *findings), evaluation_date=day
         )
 
     def _check_certificates(
@@ -211,10 +211,10 @@ class LivePlan:
         """Return the numbers of certificates, public certificates and names. No checks are run."""
         plan, (before, known) = self.plan, self._sized
         if before is None:
-            self._sized = plan, count_sizes(plan.certificates)
+            self._sized = plan, count_certificates_and_names(plan.certificates)
         elif plan is not before:
             removed, new = (
-                count_sizes(_list_different_certificates(*pair))
+                count_certificates_and_names(_list_different_certificates(*pair))
                 for pair in ((before, plan), (plan, before))
             )
             self._sized = plan, {kind: known[kind] - removed[kind] + new[kind] for kind in known}
@@ -255,24 +255,26 @@ class LivePlan:
             counts.setdefault(finding.about, Counter())[self._get_severity(finding)] += 1
         return {server: _describe_counts(server_counts) for server, server_counts in counts.items()}
 
-    def list_certificates_of(self, servers: Iterable[str]) -> list[PlannedCertificate]:
+    def list_server_certificates(self, servers: Iterable[str]) -> list[PlannedCertificate]:
         """Return the certificates of the given servers, in the order of the plan."""
         server_names = set(servers)
         return [c for c in self.plan.certificates if not server_names.isdisjoint(c.servers)]
 
 
-def _list_examined_findings(examined: Mapping[int, _Examined]) -> Iterator[Finding]:
-    return (finding for part in examined.values() for finding in part.findings)
+def _list_examined_findings(examined_pools: Mapping[int, _Examined]) -> Iterator[Finding]:
+    return (finding for part in examined_pools.values() for finding in part.findings)
 
 
 def _list_different_certificates(
-    plan: CertificatePlan, other: CertificatePlan
+    plan: CertificatePlan, other_plan: CertificatePlan
 ) -> Iterator[PlannedCertificate]:
     """Return the certificates that differ between two plans, for all pools."""
-    shared = set(map(id, other.by_pool))
+    shared = set(map(id, other_plan.by_pool))
     return (c for part in plan.by_pool if id(part) not in shared for c in part)
 
 
 def _describe_counts(counts: Counter[str]) -> str:
-    words = [count_of(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
+    words = [
+        format_count(counts[severity], severity) for severity in SEVERITIES if counts[severity]
+    ]
     return ", ".join([*words, *([f"{counts[_ACCEPTED]:,} accepted"] if counts[_ACCEPTED] else [])])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...base.shown import frames, tables
-from ...base.shown.tables import count_of
+from ...base.shown.tables import format_count
 from ...checks.fix_plan import apply_edits, fix_plan
 from ...errors import LyncnbError, OptionsError
 from ...plan.model import CertificatePlan
@@ -355,7 +355,7 @@ class PlanEditing(Draft):
             )
         changed = list_change_rows(self.loaded, self.state)
         if changed:
-            caption = f"{count_of(len(changed), 'change')} since the table was loaded"
+            caption = f"{format_count(len(changed), 'change')} since the table was loaded"
             parts.append(
                 tables.rows_to_html(
                     CHANGE_COLUMNS, changed, caption=caption, limit=tables.ROWS_SHOWN
@@ -366,6 +366,6 @@ class PlanEditing(Draft):
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}({self.topology.source!r}, "
-            f"{count_of(len(self.topology.cells), 'row')}, "
-            f"{count_of(len(self.plan.certificates), 'certificate')})"
+            f"{format_count(len(self.topology.cells), 'row')}, "
+            f"{format_count(len(self.plan.certificates), 'certificate')})"
         )

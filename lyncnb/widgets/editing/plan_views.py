@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from ...base.dns_name import DnsName
 from ...base.records import Text
 from ...base.shown import tables
-from ...base.shown.tables import join_first
+from ...base.shown.tables import join_first_texts
 from ...plan.model import PlannedCertificate
 from ...reports.figures import DEFAULT, KINDS, figure
 from ...rules.model import Rules
@@ -113,7 +113,7 @@ def _list_uses(
 
 def join_few(texts: list[str], max_count: int = _OWNERS_NAMED) -> str:
     """Join the first few texts, and add the number of the remaining texts."""
-    return join_first(texts, max_count)
+    return join_first_texts(texts, max_count)
 
 
 def _describe_use(
@@ -144,7 +144,7 @@ def _describe_use(
 
 
 def list_certificates(editing: PlanEditing) -> Certificates:
-    """Return the plan's certificates and their names in groups, at most 150 of them.
+    """Return the plan's certificates and their names, in at most 150 groups.
 
     Certificates of one pool that differ only in the server's name share one group. The group
     shows the first certificate in full, and the others by name.

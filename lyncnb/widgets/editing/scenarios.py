@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ...base.shown.tables import Table, columns, count_of
+from ...base.shown.tables import Table, columns, format_count
 from ...checks.check_plan import check_plan
 from ...checks.compare_scenarios import ScenarioComparison, compare_scenarios
 from ...errors import FileOccupied, ScenarioError
@@ -301,7 +301,7 @@ class EditorScenarios(Table):
             yield name, self.kept.note(name), marker
 
     def _summarize(self) -> str:
-        words = f"{count_of(len(self.names()), 'scenario')} in the folder {self.folder}"
+        words = f"{format_count(len(self.names()), 'scenario')} in the folder {self.folder}"
         if self.current:
             return f"{words}; the scenario “{self.current}” is open in the editor"
         return words

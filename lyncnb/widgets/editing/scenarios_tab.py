@@ -49,12 +49,12 @@ class ScenariosTab:
         }
         return {
             "scenarios": self._send_scenarios,
-            "compare_scenarios": self._report_all_errors(
+            "compare_scenarios": self._build_action_with_all_errors(
                 "compare_scenarios", self._compare_scenarios
             ),
             "picture_scenario": self._draw_differences,
             **{
-                name: self._report_all_errors(name, self._build_action(name, work))
+                name: self._build_action_with_all_errors(name, self._build_action(name, work))
                 for name, work in actions.items()
             },
         }
@@ -109,7 +109,7 @@ class ScenariosTab:
 
         return run_work
 
-    def _report_all_errors(
+    def _build_action_with_all_errors(
         self, message_type: str, work: Callable[..., object]
     ) -> Callable[..., None]:
         """Return a function that runs work and reports all errors if a scenario is rejected."""

@@ -162,7 +162,9 @@ class Sheet:
             self._count_all_changes()
         return row_indices, different
 
-    def _move_rows(self, before: Topology, ids: tuple[int, ...]) -> tuple[list[int], set[str]]:
+    def _move_rows(
+        self, old_topology: Topology, ids: tuple[int, ...]
+    ) -> tuple[list[int], set[str]]:
         """Arrange the texts in the new order of the rows. Added rows get blank texts.
 
         Returns
@@ -172,7 +174,7 @@ class Sheet:
         names : set of str
             The columns with a change, or with a text in an added or removed row.
         """
-        columns, cells = before.columns, self.topology.cells
+        columns, cells = old_topology.columns, self.topology.cells
         removed = dict(zip(self.ids, range(len(self.ids))))
         old_indices = [removed.pop(row_id, None) for row_id in ids]
         self.ids = ids
@@ -184,18 +186,18 @@ class Sheet:
         added = [row_index for row_index, old in enumerate(old_indices) if old is None]
         edited, names = find_different_cells(
             columns,
-            [before.cells[old] for old in old_indices if old is not None],
+            [old_topology.cells[old] for old in old_indices if old is not None],
             [cells[row_index] for row_index in existing_rows],
         )
         for row in (
             *(cells[row_index] for row_index in added),
-            *(before.cells[p] for p in removed.values()),
+            *(old_topology.cells[p] for p in removed.values()),
         ):
             names.update(name for name, text in zip(columns, row) if text)
         return [*(existing_rows[position] for position in edited), *added], names
 
     def set_findings(
-        self, by_server: Mapping[str, str], servers: Iterable[str] | None
+        self, findings_by_server: Mapping[str, str], servers: Iterable[str] | None
     ) -> list[int]:
         """Update the findings of the given servers, or of all servers if ``servers`` is None.
 
@@ -211,17 +213,17 @@ class Sheet:
             row_index
             for row_index, name in enumerate(names)
             if (server_names is None or name in server_names)
-            and texts[row_index] != by_server.get(name, "")
+            and texts[row_index] != findings_by_server.get(name, "")
         ]
         for row_index in row_indices:
-            texts[row_index] = by_server.get(names[row_index], "")
+            texts[row_index] = findings_by_server.get(names[row_index], "")
         return row_indices
 
-    def _count_changes(self, row_id: int, changed: str) -> int:
+    def _count_changes(self, row_id: int, changed_columns: str) -> int:
         """Return the number of changed cells in a row. A new row counts as one change."""
         if row_id >= len(self._loaded.cells):
             return 1
-        return changed.count(" ") + 1 if changed else 0
+        return changed_columns.count(" ") + 1 if changed_columns else 0
 
     def find_changed_columns(self, row_index: int) -> list[str]:
         """Return the columns in which a row differs from its loaded row.
@@ -245,19 +247,19 @@ class Sheet:
         return self._rearranged[columns]
 
     def _find_touched_rows(
-        self, old_cells: Topology, edited: Sequence[int], names: Set[str]
+        self, old_topology: Topology, edited_rows: Sequence[int], names: Set[str]
     ) -> list[int]:
         """Return the rows whose texts an edit may change: edited rows, and rows of their pools."""
         after = self.topology
-        widely = old_cells.columns != after.columns or any(
+        widely = old_topology.columns != after.columns or any(
             name == "site" or self._find_scope(name) in ("site", "deployment") for name in names
         )
         if widely:
             return list(range(len(after.cells)))
-        known = {id(pool) for pool in old_cells.pools}
+        known = {id(pool) for pool in old_topology.pools}
         pools = {str(pool.fqdn) for pool in after.pools if id(pool) not in known}
         of_row = self._group_names("pool")
-        pools.update(of_row[row_index] for row_index in edited)
+        pools.update(of_row[row_index] for row_index in edited_rows)
         return [*compress(count(), map(pools.__contains__, of_row))]
 
     def _find_scope(self, name: str) -> str:
@@ -279,7 +281,9 @@ class Sheet:
                 continue
             texts = [row[column_index] for row in rows]
             texts_by_column[name] = (
-                texts if column is None else self._fill_inherited(column, texts, roles, row_indices)
+                texts
+                if column is None
+                else self._fill_inherited_values(column, texts, roles, row_indices)
             )
         loaded, ids = self._arrange_loaded_rows(), self.ids
         changed = [
@@ -290,7 +294,7 @@ class Sheet:
         ]
         return {**texts_by_column, CHANGED: changed}
 
-    def _fill_inherited(
+    def _fill_inherited_values(
         self, column: Column, texts: list[str], roles: list[str], row_indices: Sequence[int]
     ) -> list[str]:
         """Fill blank cells with the value of the pool, site or deployment, or with the default."""
@@ -338,24 +342,26 @@ def _list_defaults(column: Column, roles: Sequence[str]) -> list[str]:
     return [by_role[role] for role in roles]
 
 
-def find_edited_cells(old_cells: Topology, new_cells: Topology) -> tuple[list[int], set[str]]:
+def find_edited_cells(old_topology: Topology, new_topology: Topology) -> tuple[list[int], set[str]]:
     """Return the rows and the columns in which two tables differ.
 
     If the tables have different columns, the result is all rows and columns.
     """
-    if old_cells.columns != new_cells.columns:
-        return list(range(len(new_cells.cells))), set(new_cells.columns)
-    return find_different_cells(new_cells.columns, old_cells.cells, new_cells.cells)
+    if old_topology.columns != new_topology.columns:
+        return list(range(len(new_topology.cells))), set(new_topology.columns)
+    return find_different_cells(new_topology.columns, old_topology.cells, new_topology.cells)
 
 
 def find_different_cells(
-    columns: tuple[str, ...], old: Sequence[tuple[str, ...]], new: Sequence[tuple[str, ...]]
+    columns: tuple[str, ...],
+    old_rows: Sequence[tuple[str, ...]],
+    new_rows: Sequence[tuple[str, ...]],
 ) -> tuple[list[int], set[str]]:
     """Return the rows and the columns in which two tables with the same columns differ."""
     row_indices: list[int] = []
     column_indices: set[int] = set()
-    for row_index in compress(count(), map(is_not, old, new)):
-        a, b = old[row_index], new[row_index]
+    for row_index in compress(count(), map(is_not, old_rows, new_rows)):
+        a, b = old_rows[row_index], new_rows[row_index]
         if a != b:
             row_indices.append(row_index)
             column_indices.update(k for k, (x, y) in enumerate(zip(a, b)) if x is not y and x != y)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ...base.disk import files
 from ...base.records import RecordReader, convert_to_json
-from ...base.shown.tables import count_of
+from ...base.shown.tables import format_count
 from ...base.times import format_time
 from ...errors import BundleError, LyncnbError, OptionsError
 from ...jupyter.outdated_outputs import DRAFT_FOLDER
@@ -99,22 +99,25 @@ class DraftFile:
         )
 
     @classmethod
-    def from_states(cls, table: str, digest: str, saved: State, now: State) -> DraftFile:
+    def from_states(
+        cls, table: str, digest: str, saved_state: State, current_state: State
+    ) -> DraftFile:
         """Create the content of a draft: the edits from the saved state to the current state."""
-        edits = find_edits(saved, now)
+        edits = find_edits(saved_state, current_state)
         return cls(
             format=_FORMAT,
             table=table,
             table_sha256=digest,
             written=format_time(datetime.now(UTC)),
-            changes=edits.count + len(find_option_changes(saved.options, now.options)),
+            changes=edits.count
+            + len(find_option_changes(saved_state.options, current_state.options)),
             change=tuple(
                 ChangedServers(servers=tuple(map(DraftServer.from_key, servers)), values=values)
                 for servers, values in edits.change
             ),
             add=tuple(AddedServer(values=row) for row in edits.add),
             remove=tuple(map(DraftServer.from_key, edits.remove)),
-            options=now.options.to_toml(),
+            options=current_state.options.to_toml(),
         )
 
     def describe_draft(self, state: State) -> str:
@@ -122,7 +125,7 @@ class DraftFile:
         day, _, time = self.written.partition("T")
         today = format_time(datetime.now(UTC)).partition("T")[0]
         since = f"{time[:5]} UTC" if day == today else f"{day} {time[:5]} UTC"
-        words = f"Unsaved draft: {count_of(self.changes, 'change')} from {since}"
+        words = f"Unsaved draft: {format_count(self.changes, 'change')} from {since}"
         if self.table_sha256 != compute_table_digest(state):
             return (
                 f"{words}. {state.topology.source} or its options have changed since "
@@ -132,7 +135,7 @@ class DraftFile:
 
 
 class UnsavedEdits:
-    """The store of the unsaved edits of one editor, which also finds the drafts of earlier kernels.
+    """A store for one editor's unsaved edits, which also finds the drafts of earlier kernels.
 
     Parameters
     ----------
