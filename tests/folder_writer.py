@@ -90,9 +90,9 @@ def run_job(job: dict) -> None:
         result = {}
     else:
         key = KeyParameters() if job.get("key") == "RSA" else kit.P256
-        plan = kit.numbered(job["count"], key=key)
+        plan = kit.plan_of_servers(job["count"], key=key)
         for index, names in job.get("extra", {}).items():
-            plan = kit.with_extra(plan, int(index), *names)
+            plan = kit.with_extra_names(plan, int(index), *names)
         known = ("renew", "reason", "passphrase", "recovery")
         arguments = {name: job[name] for name in known if name in job}
         result = kit.write(plan, folder, lock_seconds=30, **arguments).counts()
@@ -108,8 +108,8 @@ def _import_all() -> None:
     # syncing has an effect.
     with tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")) as parent:
         folder, returned = Path(parent) / "requests", Path(parent) / "returned.pem"
-        ca, bundle = PythonCa(), kit.write(kit.numbered(1), folder)
-        returned.write_bytes(pem(*kit.answer_all(bundle, ca).values(), *ca.chain))
+        ca, bundle = PythonCa(), kit.write(kit.plan_of_servers(1), folder)
+        returned.write_bytes(pem(*kit.issue_all(bundle, ca).values(), *ca.chain))
         _receive(folder, {"returned": returned})
         _package(folder, {})
         _rekey(folder, {"new": "another phrase for once"})

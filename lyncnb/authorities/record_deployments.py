@@ -447,11 +447,7 @@ class _DeploymentRun:
         If no server is specified, record all servers.
         """
         record = self.records.get(record.id, record)
-        part = next(
-            generation
-            for generation in record.generations
-            if generation.generation == part.generation
-        )
+        part = {item.generation: item for item in record.generations}[part.generation]
         issued, day = part.issued, day or self.day.isoformat()
         assert issued is not None
         if day < issued.not_before[:10]:

@@ -243,7 +243,8 @@ def _split_packages(
     rules = load_package_rules(
         load_recorded_rules(manifest.product, sha256=manifest.product_sha256)
     )
-    deployment = find_deployment_name(issued_certificates.bundle.folder, manifest)
+    folder, now = issued_certificates.bundle.folder, convert_to_time(issued_certificates.today)
+    deployment = find_deployment_name(folder, manifest)
     ready, settled = [], []
     for record in manifest.requests:
         if record.state == "retired":
@@ -267,9 +268,7 @@ def _split_packages(
         objection = _find_objection(
             record, certificate, issued_certificates, record.id in ids_without_chain
         )
-        if record.covered and record.covered.is_in_force(
-            convert_to_time(issued_certificates.today)
-        ):
+        if record.covered and record.covered.is_in_force(now):
             reason = f"no request is needed, because it is {record.covered}"
             settled.append(replace(package, file="", action="covered", why=reason))
         elif record.deployed_at:
@@ -284,9 +283,7 @@ def _split_packages(
             is_waiting = certificate is None and record.state == "waiting" and not record.refused
             action = "waiting" if is_waiting else "refused"
             settled.append(replace(package, file="", action=action, why=objection))
-        elif _is_existing_package(
-            issued_certificates.bundle.folder, record, certificate, package, encryption, passwords
-        ):
+        elif _is_existing_package(folder, record, certificate, package, encryption, passwords):
             package_record = record.package
             name = package_record.friendly_name if package_record else package.friendly_name
             settled.append(replace(package, action="kept", friendly_name=name))

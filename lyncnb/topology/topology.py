@@ -232,9 +232,8 @@ class Topology(Table):
         """Recreate the pools and sites that an edit affects."""
         report = Report(self.source)
         # In a topology document, a name may have no domain. The user adds the domain later.
-        single = edits.has_single_label(
-            self.columns, (self.cells[index] for index in removed_indices)
-        )
+        removed_rows = [self.cells[index] for index in removed_indices]
+        single = edits.has_single_label(self.columns, removed_rows)
         changed = edits.build_table(columns, rows, sorted(added_indices), single_labels=single)
         fresh = read_cells(
             changed, report, sites=edits.find_remaining_sites(self.pools, removed_indices)
@@ -243,12 +242,7 @@ class Topology(Table):
         report.raise_any_problems()  # All further steps need complete rows.
         for index, row in zip(sorted(added_indices), fresh.list_rows()):
             rows[index] = row
-        names = {
-            *edits.list_pools_of_rows(
-                self.columns, (self.cells[index] for index in removed_indices)
-            )
-        }
-        names.update(list_pool_names(fresh))
+        names = {*edits.list_pools_of_rows(self.columns, removed_rows), *list_pool_names(fresh)}
         remaining_pools = [pool for pool in self.pools if pool.fqdn not in names]
         before = [pool for pool in self.pools if pool.fqdn in names]
         if new_indices is not None:

@@ -43,7 +43,7 @@ def test_file_created_in_the_meantime_is_not_replaced(tmp_path, monkeypatch):
     path = tmp_path / "a.txt"
     check_output_path(path, NOTE)
     # Another program creates the file between the two checks of the name, or after the last check.
-    monkeypatch.setattr(outputs, "check_output", lambda *_, **__: path.write_bytes(b"mine"))
+    monkeypatch.setattr(outputs, "check_output_path", lambda *_, **__: path.write_bytes(b"mine"))
     monkeypatch.setattr(outputs, "_find_status", lambda _: None)
     with pytest.raises(OutputError, match="already exists"):
         write_output(path, b"note of new!", NOTE)

@@ -96,11 +96,11 @@ def test_no_worker_process_remains():
 UNGUARDED = """
     import sys
     sys.path.insert(0, "tests")
-    from folders import planned
+    from folders import planned_certificate
     from lyncnb.pki import pkcs8
     from lyncnb.export import executors
     print("script runs")
-    items = [(str(n), planned("sip.contoso.com", algorithm="ECDSA")) for n in range(2001)]
+    items = [(str(n), planned_certificate("sip.contoso.com", algorithm="ECDSA")) for n in range(2001)]
     done = executors.create_pairs(
         items,
         pkcs8.FolderCipher("correct horse battery", rounds=1000),

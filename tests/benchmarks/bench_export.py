@@ -284,9 +284,9 @@ def memory(count: int, top: Path) -> bool:
 
 IN_KERNEL = """import sys, threading, lyncnb
 sys.path.insert(0, {tests!r})
-from folders import numbered
+from folders import plan_of_servers
 from lyncnb.base.certificate_fields import KeyParameters
-plan = numbered({count}, key=KeyParameters(algorithm={algorithm!r}, bits={bits}))
+plan = plan_of_servers({count}, key=KeyParameters(algorithm={algorithm!r}, bits={bits}))
 run = threading.Thread(
     target=lyncnb.write_requests, args=(plan, {folder!r}), kwargs={{"passphrase": {words!r}}})
 run.start()"""

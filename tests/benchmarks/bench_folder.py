@@ -39,14 +39,16 @@ def step(step_name: str, count: int, folder: Path) -> None:
     from lyncnb.request_folder.change_passphrase import rekey
     from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
-    plan = kit.numbered(count) if step_name in ("write", "rerun", "edit", "dry run") else None
+    plan = (
+        kit.plan_of_servers(count) if step_name in ("write", "rerun", "edit", "dry run") else None
+    )
     if step_name in ("blocks", "no summary"):
         accepted = {"oauth-key-too-small": "only the time counts"}
         plan = kit.make_plan(standard_editions(count), key=kit.P256, accepted=accepted)
     if step_name == "no summary":
         lyncnb.export.write.write_summary = lambda preview, manifest: manifest
     if step_name == "edit":
-        plan = kit.with_extra(plan, count // 2, "sip.contoso.com")
+        plan = kit.with_extra_names(plan, count // 2, "sip.contoso.com")
     start = time.monotonic()
     if step_name == "status":
         folder_status(folder)

@@ -120,9 +120,9 @@ def test_a_scenario_is_replaced_only_on_request(saved_scenarios):
 @pytest.mark.parametrize(
     ("name", "instead"),
     [
-        ("", "for example Wildcards"),
-        ("  ", "for example Wildcards"),
-        ("..", "for example Wildcards"),
+        ("", "such as Wildcards"),
+        ("  ", "such as Wildcards"),
+        ("..", "such as Wildcards"),
         (".hidden", '"hidden"'),
         ("Directors or not?", '"Directors or not"'),
         ("with/without Edge", '"with-without Edge"'),

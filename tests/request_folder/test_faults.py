@@ -435,7 +435,7 @@ def position(calls, names, *paths):
 
 @pytest.mark.parametrize(
     "plan_code",
-    ["kit.numbered(3)", "kit.numbered(3, key=kit.KeyParameters())"],
+    ["kit.plan_of_servers(3)", "kit.plan_of_servers(3, key=kit.KeyParameters())"],
     ids=["ECDSA", "RSA"],
 )
 def test_a_key_is_on_the_disk_before_its_csr(tmp_path, plan_code):

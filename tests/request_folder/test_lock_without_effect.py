@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 WRITER = """
 import filelock, json, sys, time
 from pathlib import Path
-from folders import lower_rounds, numbered, write
+from folders import lower_rounds, plan_of_servers, write
 from lyncnb.base.disk import folder_lock
 from lyncnb.errors import LyncnbError
 
@@ -54,7 +54,7 @@ for line in sys.stdin:
     folder, count, begin = json.loads(line)
     time.sleep(max(0, begin - time.time()))
     try:
-        done = str(write(numbered(count), Path(folder), lock_seconds=0.5).counts())
+        done = str(write(plan_of_servers(count), Path(folder), lock_seconds=0.5).counts())
     except LyncnbError as error:
         done = type(error).__name__ + ": " + error.message
     print(json.dumps(done), flush=True)

@@ -642,7 +642,7 @@ BAD = {
         "a document type",
     ),
     "too deep": (with_sheet("<a>" * 100_000), "deeper nesting"),
-    "a bomb": (with_sheet(b" " * 50_000_000), "more than 200 times as large as before"),
+    "a bomb": (with_sheet(b" " * 50_000_000), "more than 200 times as large as the compressed file"),
     "a row beyond the last": (one_sheet(row(1_048_577, "A1048577")), "refers to content that is missing"),
     "a column beyond the last": (one_sheet(row(2, "XFE2")), "refers to content that is missing"),
     "rows that go back": (one_sheet(row(3, "A3") + row(2, "A2")), "refers to content that is missing"),

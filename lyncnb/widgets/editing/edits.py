@@ -152,7 +152,7 @@ def set_block(
     *,
     cells: tuple[BlockText, ...],
     add: tuple[BlockRow, ...] = (),
-    description: str = "",
+    said: str = "",
 ) -> TakenBlock:
     """Set a block of cells and add new rows, in one step.
 
@@ -163,12 +163,12 @@ def set_block(
     rows = [{k: v for k, v in row.values.items() if k in known} for row in add]
     result = apply_block(draft.topology, texts, rows)
     ids = (*draft.state.ids, *draft.create_ids(result.added))
-    description = describe_block(draft.topology, result, description)
+    said = describe_block(draft.topology, result, said)
     topology = result.topology
     if any(row.before is not None for row in add):
         order = _order_rows(draft, add, result)
         topology, ids = topology.with_order(order), tuple(ids[old] for old in order)
-    draft.enter_state(replace(draft.state, topology=topology, ids=ids, said=description))
+    draft.enter_state(replace(draft.state, topology=topology, ids=ids, said=said))
     return result
 
 
