@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
+
 from ..base.dns_name import DnsName
 from ..base.shown.tables import join_first_texts
 from ..plan.certificate_names import BACKUP_POOL
 from ..rules.model import CheckRule
+from ..topology.model import Pool
 from .deployment_checks import DeploymentTest, Pairs, format_pool_names
 from .plan_lookups import PlanView
 
@@ -75,6 +79,38 @@ def find_backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:
                 yield view.find_representative(pool), f"backup_pool of {pool.fqdn} is {name}"
 
 
+def find_pool_in_several_pairs(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a pool that is paired with more than one other pool."""
+    partners: dict[str, dict[str, None]] = defaultdict(dict)
+    for pool, backup in _list_entered_pairs(view):
+        partners[pool.fqdn][backup.fqdn] = None
+        partners[backup.fqdn][pool.fqdn] = None
+    for pool in view.find_pools_with_trait("publishes_web"):
+        if len(partners[pool.fqdn]) > 1:
+            names = join_first_texts([*partners[pool.fqdn]], _SHOWN)
+            yield view.find_representative(pool), f"{pool.fqdn} is paired with {names}"
+
+
+def find_paired_pools_differ(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find paired pools with different roles, each pair once."""
+    pairs = {frozenset((p.fqdn, other.fqdn)): (p, other) for p, other in _list_entered_pairs(view)}
+    for pool, backup in pairs.values():
+        if pool.role != backup.role:
+            yield (
+                view.find_representative(pool),
+                f"{pool.fqdn} ({pool.role}) is paired with {backup.fqdn} ({backup.role})",
+            )
+
+
+def _list_entered_pairs(view: PlanView) -> Iterator[tuple[Pool, Pool]]:
+    """Yield each pool and the pool in its column, if the column contains another known pool."""
+    pools = {pool.fqdn: pool for pool in view.find_pools_with_trait("publishes_web")}
+    for pool in pools.values():
+        for name in pool.list_names(BACKUP_POOL):
+            if name != pool.fqdn and name in pools:
+                yield pool, pools[name]
+
+
 def find_aol_ended(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an Edge pool for public instant messaging with AOL, a service that AOL has ended."""
     for pool in view.find_pools_with_trait("perimeter"):
@@ -98,5 +134,7 @@ PRACTICE_TESTS: dict[str, DeploymentTest] = {
         find_sip_names_on_several_edge_pools,
         find_aol_ended,
         find_backup_pool_unknown,
+        find_pool_in_several_pairs,
+        find_paired_pools_differ,
     )
 }

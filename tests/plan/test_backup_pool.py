@@ -41,9 +41,28 @@ def test_a_backup_pool_adds_its_hosts_to_pool_and_proxy():
     added_names = {"meet-tokyo.contoso.com", "dialin-tokyo.contoso.com"}
     for server in ("fe01.contoso.com", "rp01.contoso.com"):
         assert names(after, server) - names(before, server) == added_names
-    assert names(after, "fe02.contoso.com") == names(before, "fe02.contoso.com")
+
+
+def test_a_backup_pool_applies_to_both_pools_of_the_pair():
+    """Paired pools are the backup of each other. Therefore, the plan is the same if the table has
+    the backup pool of both pools, of the first pool, or of the second pool.
+    """
     both = plan_with_paired_pools("pool2.contoso.com", "pool1.contoso.com")
     assert {"meet.contoso.com", "dialin.contoso.com"} <= names(both, "fe02.contoso.com")
+    for cells in (("pool2.contoso.com", ""), ("", "pool1.contoso.com")):
+        assert plan_with_paired_pools(*cells).certificates == both.certificates
+
+
+def test_names_of_the_blank_pool_change_with_its_partner():
+    """If the backup pool of one pool is entered or cleared, replanning the changed pools has the
+    same result as planning all pools, although the row of the other pool is the same.
+    """
+    plan = plan_with_paired_pools()
+    index = next(n for n, row in enumerate(plan.topology.cells) if row[0] == "fe01.contoso.com")
+    for text, contains in (("pool2.contoso.com", True), ("", False)):
+        plan = plan_changed_topology(plan, plan.topology.with_cells({index: {"backup_pool": text}}))
+        assert plan == plan_certificates(plan.topology, plan.rules)
+        assert ("dialin.contoso.com" in names(plan, "fe02.contoso.com")) == contains
 
 
 def test_names_change_with_the_backup_pool():
@@ -66,6 +85,46 @@ def test_a_missing_backup_pool_is_an_error():
     for name in ("pool9.contoso.com", "pool1.contoso.com"):
         severities = {f.code: f.severity for f in check_plan(plan_with_paired_pools(name))}
         assert severities["backup-pool-unknown"] == "error"
+
+
+def test_a_chain_or_triangle_of_pairs_is_an_error():
+    """A pool has only one partner. Microsoft describes pairs as one to one and reciprocal."""
+    head = "server_fqdn,role,pool_fqdn,sip_domains,backup_pool"
+    for backups, subjects in (
+        (("pool2", "pool1", ""), []),
+        (("pool2", "pool3", ""), ["fe2"]),
+        (("", "", "pool3"), []),
+        (("pool3", "pool3", ""), ["fe3"]),
+        (("pool2", "pool3", "pool1"), ["fe1", "fe2", "fe3"]),
+    ):
+        rows = [
+            f"fe{n}.contoso.com,FrontEnd,pool{n}.contoso.com,contoso.com,"
+            + (f"{backup}.contoso.com" if backup else "")
+            for n, backup in enumerate(backups, 1)
+        ]
+        plan = plan_certificates(
+            read_topology("\n".join([head, *rows]).encode()), load_rules("lync2013")
+        )
+        found = [f for f in check_plan(plan) if f.code == "pool-in-several-pairs"]
+        assert sorted(f.about.partition(".")[0] for f in found) == subjects
+        assert {f.severity for f in found} <= {"error"}
+
+
+def test_a_pair_of_different_roles_is_reported_once():
+    """lyncnb reports an Enterprise Edition pool that is paired with a Standard Edition server."""
+    head = "server_fqdn,role,pool_fqdn,sip_domains,backup_pool"
+    rows = [
+        "fe1.contoso.com,FrontEnd,pool1.contoso.com,contoso.com,se1.contoso.com",
+        "se1.contoso.com,StandardEdition,,,pool1.contoso.com",
+    ]
+    plan = plan_certificates(
+        read_topology("\n".join([head, *rows]).encode()), load_rules("lync2013")
+    )
+    (finding,) = (f for f in check_plan(plan) if f.code == "paired-pools-differ")
+    assert (finding.severity, finding.message) == (
+        "warning",
+        "pool1.contoso.com (FrontEnd) is paired with se1.contoso.com (StandardEdition)",
+    )
 
 
 def test_a_pool_and_its_backup_pool_count_as_one_for_sign_in():
