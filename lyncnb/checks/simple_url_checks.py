@@ -58,8 +58,7 @@ def find_simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pair
     for site in sites:
         if site is general:
             continue
-        # Missing URLs are ignored, because the Admin URL is optional, and other checks report a
-        # missing Meet or Dial-in URL.
+        # Missing URLs are ignored, because other checks report them.
         present_kinds = [kind for kind in _KINDS if getattr(site, kind)]
         own_kinds = [kind for kind in present_kinds if counts[kind][getattr(site, kind)] == 1]
         if own_kinds and len(own_kinds) < len(present_kinds):
@@ -68,6 +67,16 @@ def find_simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pair
                 f"{view.format_site(site)} has its own {' and '.join(own_kinds)}, but shares "
                 f"{shared} with another site"
             )
+            yield view.find_first_server(site), message
+
+
+def find_site_without_admin_url(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a site with its own simple URLs that has no Admin URL, although another site has one."""
+    admin_url = next((site.admin_url.url for site in view.list_sites() if site.admin_url), "")
+    for site in view.list_sites_with_web_services() if admin_url else ():
+        # A site without its own simple URLs has no URL at all, which other checks report.
+        if site.admin_url is None and (site.meet_urls or site.dialin_url):
+            message = f'{view.format_site(site)} has no Admin URL and does not use "{admin_url}"'
             yield view.find_first_server(site), message
 
 
@@ -166,6 +175,7 @@ SIMPLE_URL_TESTS: dict[str, DeploymentTest] = {
         find_meet_url_missing,
         find_dialin_url_missing,
         find_simple_urls_not_all_overridden,
+        find_site_without_admin_url,
         find_meet_url_count,
         find_simple_url_not_allowed,
         find_simple_url_has_hyphen,

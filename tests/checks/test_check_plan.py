@@ -426,7 +426,9 @@ def test_example_in_a_hint_has_the_domain_of_the_server():
 
 @pytest.mark.parametrize("admin", ["", "https://admin.fabrikam.com"])
 def test_site_with_its_own_urls_needs_no_admin_url(admin):
-    """A site with separate Meet and Dial-in URLs needs no Admin URL, so no finding is reported."""
+    """For a site with separate Meet and Dial-in URLs, the Admin URL is optional. If it is blank, a
+    notice reports that the Admin URL of the other site does not apply.
+    """
     edits = [(number, "site", "Taipei") for number in range(len(GOOD))]
     edits += [(FE, "admin_url", "https://admin.contoso.com"), (DIR, "site", "Tokyo")]
     edits += [(DIR, "dialin_url", "https://dialin.fabrikam.com"), (DIR, "admin_url", admin)]
@@ -434,12 +436,16 @@ def test_site_with_its_own_urls_needs_no_admin_url(admin):
     edits = [edit for edit in edits if edit[2]]
     plan = plan_of(edits)
     assert "simple-urls-not-all-overridden" not in {code for code, _ in find_subjects(plan)}
+    notices = [f for f in check_plan(plan) if f.code == "site-without-admin-url"]
+    assert [(f.severity, f.about) for f in notices] == (
+        [] if admin else [("notice", "dir01.contoso.com")]
+    )
     director = next(c for c in plan.certificates if c.role == "Director")
     assert "admin.contoso.com" not in director.names
 
 
-def test_sites_without_an_admin_url_have_no_finding():
-    """If three sites have separate simple URLs but only one site has an Admin URL, no finding is
+def test_sites_without_an_admin_url_have_no_error():
+    """If three sites have separate simple URLs but only one site has an Admin URL, no error is
     reported.
     """
     edits = [(number, "site", "Taipei") for number in range(len(GOOD))]
