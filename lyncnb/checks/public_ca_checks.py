@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 from ..base.shown.tables import format_count, join_first_texts
+from ..plan.model import PlannedCertificate
 from ..rules.ca_rules import load_ca_rules
 from ..rules.model import CheckRule
 from .deployment_checks import DeploymentTest, Pairs
@@ -31,13 +32,20 @@ def find_domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
     if certificates:
         domains = _join_names(_list_names_to_validate(view, rule))
         message = (
-            f"a CA can reuse the validation of {domains} for {format_count(rule.limit, 'day')}"
+            f"{_format_cas(certificates)} can reuse the validation of {domains} for "
+            f"{format_count(rule.limit, 'day')}"
         )
         shorter = [m for m in load_ca_rules().methods if 0 < m.reuse_days < rule.limit]
         message += "".join(
             f" ({format_count(m.reuse_days, 'day')} with a {m.title})" for m in shorter
         )
         yield certificates[0].id, message
+
+
+def _format_cas(certificates: Iterable[PlannedCertificate]) -> str:
+    """Return the names of the CAs of some certificates, or "a CA" if a name is not in the plan."""
+    names = sorted({certificate.ca for certificate in certificates})
+    return _join_names(names) if all(names) else "a CA"
 
 
 def _list_names_to_validate(view: PlanView, rule: CheckRule) -> list[str]:
@@ -55,7 +63,10 @@ def find_organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
         name = certificates[0].subject.organization
         yield (
             certificates[0].id,
-            (f'a CA can reuse the verification of "{name}" for {format_count(rule.limit, "day")}'),
+            (
+                f'{_format_cas(certificates)} can reuse the verification of "{name}" for '
+                f"{format_count(rule.limit, 'day')}"
+            ),
         )
 
 

@@ -180,7 +180,11 @@ class FindingGroup:
     @property
     def points(self) -> tuple[FindingGroup, ...]:
         """The groups within a subject, one for each code. The list is empty for a single code."""
-        return group_findings(self.findings, is_by_subject=False) if self.subject else ()
+        by_code = {
+            code: tuple(finding for finding in self.findings if finding.code == code)
+            for code in (self.codes if self.subject else ())
+        }
+        return tuple(FindingGroup(findings=findings) for findings in by_code.values())
 
     @property
     def message(self) -> str:

@@ -281,16 +281,35 @@ def test_country_in_lowercase_is_changed_to_uppercase():
     ("ca", "proved"),
     [
         ("DigiCert", "contoso.com and fabrikam.com for "),
+        ("", "contoso.com and fabrikam.com for "),
         ("Let's Encrypt", "dialin.contoso.com, lyncdiscover.contoso.com, "),
     ],
 )
 def test_notice_lists_the_names_to_validate(ca, proved):
     """For Let's Encrypt, the notice lists every name to validate. For other CAs, it lists the
-    domains.
+    domains. The notice names the CA in the options.
     """
-    findings = check_plan(plan_of(options=PlanOptions(ca={"public": ca})), on=date(2026, 11, 25))
+    options = PlanOptions(ca={"public": ca} if ca else {})
+    findings = check_plan(plan_of(options=options), on=date(2026, 11, 25))
     (message,) = (f.message for f in findings if f.code == "domains-validated-again")
-    assert message.startswith(f"a CA can reuse the validation of {proved}")
+    assert message.startswith(f"{ca or 'a CA'} can reuse the validation of {proved}")
+
+
+def test_two_cas_with_different_limits_are_one_point():
+    """If two CAs reuse a validation for different numbers of days, the list of what to do before you
+    order has one point, and each message names its CA.
+    """
+    options = PlanOptions(ca={"public": "DigiCert", "ReverseProxy": "Let's Encrypt"})
+    findings = check_plan(plan_of(options=options), on=date(2026, 11, 25))
+    (order,) = (
+        g for g in group_findings(findings) if g.title == "Before you order from a public CA"
+    )
+    assert [point.codes for point in order.points] == [(code,) for code in order.codes]
+    (point,) = (p for p in order.points if p.codes == ("domains-validated-again",))
+    assert {finding.message.partition(" can ")[0] for finding in point.findings} == {
+        "DigiCert",
+        "Let's Encrypt",
+    }
 
 
 @pytest.mark.parametrize(("on", "is_told"), [("2026-03-14", False), ("2026-03-15", True)])
