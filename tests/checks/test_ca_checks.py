@@ -349,3 +349,14 @@ def test_ca_that_only_validates_domains_has_one_warning(code):
     assert code not in codes
     has_fields = any(c.subject.country or c.subject.locality for c in plan.certificates)
     assert ("organization-left-out-by-lets-encrypt" in codes) is has_fields
+
+
+def test_hint_about_lets_encrypt_keeps_the_fields_of_other_cas():
+    """The options have one [subject] for all certificates. Therefore, the hint does not ask for the
+    removal of the fields, which would also change the certificates from other CAs.
+    """
+    (check,) = (c for c in OF_PLANS if c.code == "organization-left-out-by-lets-encrypt")
+    findings = check_plan(plan_of_case(check.fires), on=check.fires.on)
+    (hint,) = {finding.hint for finding in findings if finding.code == check.code}
+    assert not hint.startswith("Remove")
+    assert "[subject] apply to all certificates" in hint
