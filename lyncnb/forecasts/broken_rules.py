@@ -55,9 +55,10 @@ def find_rules_that_block_renewal(
     blocked, last = _RuleDates(), min(first_missing_day, timetable.days.count) - 1
     for issue in range(max(certificate.issued + 1, 0), last + 1):
         _check_issue(timetable, issue, last, blocked)
+    is_revoked = certificate.recorded is not None and certificate.recorded.revocation
     leads = (
         [_build_lead_time_rule(timetable, certificate, lead_source)]
-        if timetable.terms.lead_hours
+        if timetable.terms.lead_hours and not is_revoked
         else []
     )
     return (_build_validity_rule(timetable, certificate), *leads, *_build_rules(blocked, timetable))
@@ -134,14 +135,17 @@ def _find_freezes(days: Days, day: int) -> Iterator[Period]:
 def _build_validity_rule(timetable: Timetable, certificate: Hold) -> BrokenRule:
     days = timetable.days
     ends, begins = days.convert_to_date(certificate.last), days.convert_to_date(certificate.issued)
-    if certificate.is_planned:
+    recorded = certificate.recorded
+    if recorded is None:
         step = find_step(timetable.terms.validity, begins)
         says = f"a certificate that is issued on {begins} is valid until {ends} ({step.rule})"
         return BrokenRule(rule="validity", says=says, begins=begins, ends=ends, source=step.source)
-    return BrokenRule(
-        rule="validity", says=f"the certificate on record is valid until {ends}", begins=begins,
-        ends=ends, source="the certificate's notAfter date",
-    )  # fmt: skip
+    if recorded.revocation:
+        says, source = recorded.revocation, "the records of the request folder"
+    else:
+        says = f"the certificate on record is valid until {ends}"
+        source = "the certificate's notAfter date"
+    return BrokenRule(rule="validity", says=says, begins=begins, ends=ends, source=source)
 
 
 def _build_lead_time_rule(timetable: Timetable, certificate: Hold, source: str) -> BrokenRule:

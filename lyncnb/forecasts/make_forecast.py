@@ -35,12 +35,12 @@ from ..reports.timeline_figure import list_limit_facts
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.generations import Generation, Held, find_generations
 from ..request_folder.manifest import Manifest, format_timestamp, read_manifest
-from ..request_folder.request_record import IssuedRecord, RequestRecord
+from ..request_folder.request_record import IssuedRecord, RequestRecord, Revocation, read_time
 from ..rules.ca_rules import CaLimit, load_ca_rules
 from ..rules.procedure import RollOver, load_procedure
 from .broken_rules import find_rules_for_first_issue, find_rules_that_block_renewal, format_span
 from .model import BrokenRule, Forecast, ForecastEntry, ForecastProblem
-from .timetable import Hold, Step, Terms, Timetable, Turn, find_step
+from .timetable import Hold, RecordedPeriod, Step, Terms, Timetable, Turn, find_step
 
 DEFAULT_UNTIL = date(2030, 12, 31)
 
@@ -146,6 +146,7 @@ class _ForecastInput:
     records: Mapping[str, RequestRecord]
     held: Mapping[str, Held]
     under_way: Mapping[str, Generation] = field(default_factory=dict)
+    revocations: Mapping[str, Revocation] = field(default_factory=dict)
     seen: date | None = None  # The latest date in the records of the folder.
     origin: Origin | None = None  # The origin of the forecast, which is set only for a folder.
 
@@ -168,6 +169,7 @@ def _read_folder(folder: Path, manifest: Manifest) -> _ForecastInput:
     lives = {name: find_generations(record) for name, record in records.items()}
     installed = {name: life.held for name, life in lives.items() if life.held is not None}
     under_way = {name: life.under_way for name, life in lives.items() if life.under_way is not None}
+    revocations = {name: life.revocation for name, life in lives.items() if life.revocation}
     times = [time for record in records.values() for time in (record.planned_at, record.written_at)]
     times += [
         deployed.received_at if isinstance(deployed, IssuedRecord) else deployed.recorded_at
@@ -179,7 +181,13 @@ def _read_folder(folder: Path, manifest: Manifest) -> _ForecastInput:
         plan = replace(plan, options=options)
     origin = build_folder_origin(folder, manifest)
     return _ForecastInput(
-        plan=plan, records=records, held=installed, under_way=under_way, seen=seen, origin=origin
+        plan=plan,
+        records=records,
+        held=installed,
+        under_way=under_way,
+        revocations=revocations,
+        seen=seen,
+        origin=origin,
     )
 
 
@@ -344,6 +352,22 @@ def _count_days(certificate: Held) -> int:
     )
 
 
+def _find_recorded_period(
+    certificate: Held, revocation: Revocation | None = None
+) -> RecordedPeriod:
+    """Return the validity period of a recorded certificate, which ends with its revocation."""
+    if revocation is None:
+        return RecordedPeriod(certificate.begins, certificate.ends)
+    at = revocation.revoked_at or revocation.asked_at
+    words = (
+        f"the certificate on record was revoked on {at[:10]}"
+        if revocation.revoked_at
+        else f"the revocation of the certificate on record was requested on {at[:10]}"
+    )
+    ends = min(certificate.ends, read_time(at))
+    return RecordedPeriod(certificate.begins, ends, words)
+
+
 def _list_validity_steps(
     limits: tuple[tuple[date, CaLimit | None], ...],
     requested_days: int | None,
@@ -384,7 +408,6 @@ class _Schedule:
         self.ends = datetime.min.replace(tzinfo=UTC)  # The certificate that is in use.
         self.is_restart_required = schedules.is_restart_required(certificate)
         self.find_ca = schedules.find_ca(certificate)
-        self.on_record: dict[Hold, Held] = {}
 
     def make_entries(self) -> tuple[list[ForecastEntry], list[ForecastProblem]]:
         """Return the forecast entries and the problems for the certificate."""
@@ -394,7 +417,8 @@ class _Schedule:
         hold, first, in_use = None, None, installed is not None
         ordered: tuple[Turn, ...] = ()
         if installed is not None:
-            hold, self.ends = self._build_recorded_entry(installed), installed.ends
+            period = _find_recorded_period(installed, self.of.read.revocations.get(self.name))
+            hold, self.ends = self._build_recorded_entry(period), period.ends
             entries.append(self._build_entry(0, hold))
             ordered = tuple(self._list_replacements(hold))
         elif (issue := self.of.options.planned_issue_date) and self._is_future(issue):
@@ -435,7 +459,7 @@ class _Schedule:
         record = self.of.read.records[self.name]
         order = number(date.fromisoformat((record.written_at or record.planned_at)[:10]))
         if part.issued is not None:
-            following = self._build_recorded_entry(part.issued)
+            following = self._build_recorded_entry(_find_recorded_period(part.issued))
             issue, ready = following.issued, max(following.issued, number(self.of.begin))
         else:
             issue = ready = max(order + lead, number(self.of.begin))
@@ -463,23 +487,26 @@ class _Schedule:
         """
         return not self.of.read.records or issue_date >= self.of.begin
 
-    def _build_recorded_entry(self, held_certificate: Held) -> Hold:
-        lead = timedelta(hours=self.find_timetable.terms.lead_hours)
+    def _build_recorded_entry(self, period: RecordedPeriod) -> Hold:
+        # Tokens need no lead time before a revocation, because nobody knows its date in advance.
+        hours = 0 if period.revocation else self.find_timetable.terms.lead_hours
         number = self.days.convert_to_number
         # A certificate must be valid for the complete day. It is still valid during the second in
         # notAfter.
         last, deadline = (
             number(find_last_whole_day(moment))
-            for moment in (held_certificate.ends, add_time_span(held_certificate.ends, -lead))
+            for moment in (period.ends, add_time_span(period.ends, -timedelta(hours=hours)))
         )
-        renew = number(find_renewal_day(held_certificate.begins, held_certificate.ends))
-        hold = Hold(number(held_certificate.begins.date()), last, deadline, renew, is_planned=False)
-        self.on_record[hold] = held_certificate
-        return hold
+        renew = number(
+            period.ends.date()
+            if period.revocation
+            else find_renewal_day(period.begins, period.ends)
+        )
+        return Hold(number(period.begins.date()), last, deadline, renew, period)
 
     def _build_entry(self, number: int, period: Hold) -> ForecastEntry:
         certificate = self.certificate
-        recorded = self.on_record.get(period)
+        recorded = period.recorded
         if recorded is None:
             begins = datetime.combine(self.days.convert_to_date(period.issued), time(), tzinfo=UTC)
             ends = datetime.combine(
@@ -487,6 +514,7 @@ class _Schedule:
             )
         else:
             begins, ends = recorded.begins, recorded.ends
+        is_revoked = recorded is not None and recorded.revocation
         return ForecastEntry(
             id=self.name,
             owner=certificate.owner,
@@ -497,7 +525,9 @@ class _Schedule:
             ca=self.find_ca,
             number=number,
             valid_until=self.days.convert_to_date(period.last),
-            renew_from=self.of.terms.plan_renewal(begins, ends, certificate.issuer).order_on,
+            renew_from=ends.date()
+            if is_revoked
+            else self.of.terms.plan_renewal(begins, ends, certificate.issuer).order_on,
         )
 
     def _build_turn_entry(self, number: int, turn: Turn, *, is_first: bool) -> ForecastEntry:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from typing import NamedTuple
 
@@ -65,6 +65,17 @@ def find_step(steps: Sequence[Step], day: date) -> Step:
     return steps[max(0, bisect_right(steps, day, key=lambda step: step.begins) - 1)]
 
 
+class RecordedPeriod(NamedTuple):
+    """The exact period in which a certificate on record is valid.
+
+    ``revocation`` is a sentence about the revocation that ends the period, or "".
+    """
+
+    begins: datetime
+    ends: datetime
+    revocation: str = ""
+
+
 class Hold(NamedTuple):
     """The period in which a schedule uses one certificate. The dates are day numbers."""
 
@@ -72,8 +83,7 @@ class Hold(NamedTuple):
     last: int  # The last day that is completely within the validity period.
     deadline: int  # The last day on which the next certificate may be installed.
     renew: int  # The first day of the renewal period.
-    # Whether the certificate is planned. A recorded certificate is not planned.
-    is_planned: bool = True
+    recorded: RecordedPeriod | None = None  # None for a planned certificate.
 
 
 class Turn(NamedTuple):

@@ -22,6 +22,7 @@ from folders import (
 )
 from topologies import TWO_FRONT_ENDS
 
+from lyncnb.authorities.record_deployments import deployed
 from lyncnb.authorities.summary_files import is_summary_current
 from lyncnb.base.disk.folder_lock import lock_folder
 from lyncnb.base.renewal_days import ANY_DAY
@@ -344,6 +345,28 @@ def test_a_compromised_key_is_revoked_and_replaced(folder):
     summary = (folder / "summary.md").read_text("utf-8").replace("\\", "")
     assert f"{revocation}." in summary
     assert "lyncnb deployed FOLDER ID --revoked" in summary
+
+
+def test_the_summary_names_a_revoked_certificate_that_servers_still_have(tmp_path):
+    """After the revocation is recorded, the summary says that the servers still have the revoked
+    certificate. The CA must issue the next one now: the planned date of the first order does not
+    apply to it.
+    """
+    plan = make_plan(TABLE, planned_issue_date=TODAY)
+    bundle = make_folder(tmp_path / "requests", plan)
+    folder = bundle.folder
+    certify(folder, *(request.id for request in bundle.requests), days=180)
+    name = find_id(bundle, "fe01")
+    renew_again(folder, name, compromised=True)
+    deployed(folder, name, revoked=True, today=LATER)
+    number = read_manifest(folder).by_id[name].number
+    summary = (folder / "summary.md").read_text("utf-8")
+    assert (
+        f"Replace certificate {number}: servers still have a revoked certificate. | now |"
+        in summary
+    )
+    (issue,) = (line for line in summary.splitlines() if f"Issue certificate {number} as" in line)
+    assert "| now |" in issue
 
 
 def test_pending_new_key_is_kept(folder):

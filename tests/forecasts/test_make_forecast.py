@@ -18,6 +18,7 @@ from lyncnb.base.shown.report import build_report_document
 from lyncnb.errors import PlanError
 from lyncnb.forecasts.compare_forecasts import build_forecasts_report
 from lyncnb.forecasts.model import ForecastEntry
+from lyncnb.request_folder.request_record import Revocation
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -543,3 +544,38 @@ def test_an_expired_certificate_in_use_is_a_problem_on_every_day(state, start):
     forecast = ln.forecast(folder, start=start, until=date(2029, 12, 31), options=plan.options)
     assert not forecast.works
     assert min(problem.begins for problem in forecast.problems) <= start
+
+
+@pytest.mark.parametrize(
+    ("revoked_at", "words"),
+    [
+        ("2027-01-05T22:00:00Z", "the certificate on record was revoked on 2027-01-05"),
+        ("", "the revocation of the certificate on record was requested on 2027-01-04"),
+    ],
+)
+def test_a_revoked_certificate_is_a_problem_from_its_revocation_on(revoked_at, words):
+    """If the certificate on the servers is revoked, or its revocation is requested, the servers have
+    no valid certificate until the next one is installed.
+    """
+    plan = with_options(planned(TWO_FRONT_ENDS), lead_days={"": 4}, validity_days=100)
+    folder, records = renewed(plan, is_back=False), []
+    for record in folder.requests:
+        revocation = Revocation(
+            reason="keyCompromise", asked_at="2027-01-04T21:00:00Z", revoked_at=revoked_at
+        )
+        (first,) = record.archived
+        records.append(replace(record, archived=(replace(first, revocation=revocation),)))
+    folder = replace(folder, manifest=folder.manifest.with_records(records))
+    forecast = ln.forecast(
+        folder, start=date(2027, 1, 6), until=date(2027, 3, 1), options=plan.options
+    )
+    revoked_on = date.fromisoformat(words[-10:])
+    assert {(problem.begins, problem.ends) for problem in forecast.problems} == {
+        (revoked_on, date(2027, 1, 6))
+    }
+    assert forecast.problems[0].rules[0].says == words
+    assert {problem.rules[1].rule for problem in forecast.problems} == {"earliest order"}
+    revoked = [entry for entry in forecast.entries if entry.number == 0]
+    assert {entry.renew_from for entry in revoked} == {revoked_on}
+    late = [entry.late_from for entry in forecast.entries if entry.number == 1]
+    assert set(late) == {revoked_on}

@@ -795,6 +795,7 @@ def test_a_renewal_keeps_the_validity_of_the_certificate_in_use(plan, findings):
         under_way=requests[0],
         deployed_on="2026-03-21",
         revoke=(),
+        revocation=None,
         stage="waiting",
     )
     summary = add_requests(build_summary(plan, findings), requests, (), {requests[0].id: life})
@@ -818,6 +819,7 @@ def test_revocations_are_the_first_task(plan, findings):
         under_way=None,
         deployed_on="",
         revoke=("Revoke serial 01",),
+        revocation=object(),
         stage="issued",
     )
     first, second = add_requests(
@@ -838,6 +840,7 @@ def test_installed_certificates_are_not_installed_again(plan, findings):
             under_way=None,
             deployed_on="2026-03-21",
             revoke=(),
+            revocation=None,
             stage="deployed",
         )
     asks = add_requests(build_summary(plan, findings), requests, (), lives).asks

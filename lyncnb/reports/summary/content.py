@@ -175,6 +175,10 @@ class InUse(Protocol):
     def revoke(self) -> tuple[str, ...]:
         """A sentence for each certificate that the CA must still revoke."""
 
+    @property
+    def revocation(self) -> object | None:
+        """The requested revocation of the certificate on the servers, or None."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeededNames:
@@ -224,6 +228,8 @@ class Member:
     renew_from: str = ""
     is_to_follow: bool = False
     revoke: tuple[str, ...] = ()  # A sentence for each certificate that the CA must still revoke.
+    # Whether the certificate in use is revoked or must be revoked.
+    is_revoked: bool = False
     # The date (YYYY-MM-DD) from which all servers have used the certificate.
     deployed_on: str = ""
     covered_by: str = ""

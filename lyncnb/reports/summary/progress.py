@@ -133,7 +133,8 @@ def _list_server_state(lifecycle: InUse | None) -> tuple[str, ...]:
         lifecycle.deployed_on,
         str(lifecycle.under_way is not None),
     )
-    return (*state, lifecycle.stage, *lifecycle.revoke)
+    revoked = ("revoked",) if lifecycle.revocation is not None else ()
+    return (*state, lifecycle.stage, *lifecycle.revoke, *revoked)
 
 
 def _list_times(record: Request) -> tuple[str, ...]:
@@ -175,8 +176,9 @@ def _add_record(
 ) -> Member:
     if record is None:
         return member
-    if lifecycle is not None and lifecycle.revoke:
-        member = replace(member, revoke=lifecycle.revoke)
+    if lifecycle is not None:
+        is_revoked = lifecycle.revocation is not None
+        member = replace(member, revoke=lifecycle.revoke, is_revoked=is_revoked)
     issued = record.issued
     certificate = lifecycle.held if lifecycle is not None else issued
     if member.is_at_set_up and not record.csr_sha256:

@@ -80,6 +80,10 @@ def _list_revocation_tasks(stages: _Stages) -> Iterator[Ask]:
             f"The key of {stages.name_ids(ids)} is compromised. Ask the CA to revoke the issued "
             "certificates. Then record the revocation: lyncnb deployed FOLDER ID --revoked."
         )
+    if ids := {member.id for member in stages.every if member.is_revoked and not member.revoke}:
+        yield _build_planner_task(
+            f"Replace {stages.name_ids(ids)}: servers still have a revoked certificate."
+        )
 
 
 def _list_finding_tasks(summary: Summary, *, is_first: bool) -> Iterator[Ask]:
@@ -229,7 +233,9 @@ def _list_authority_tasks(
         )
     when = f"by {day}" if day else "the planner sets the date"
     if day and str(day) < stages.summary.folder_changed[:10]:
-        when = f"now: due by {day}"
+        # The planned issue date is the date of the first order, so a renewal is not late after it.
+        are_renewals = all(member.is_to_follow for member in members if member.id in missing)
+        when = "now" if are_renewals else f"now: due by {day}"
     yield Ask(who=name, what=task, when=when, where=name, anchor=anchor)
 
 
