@@ -64,19 +64,23 @@ def list_next_steps(folder: str | os.PathLike[str], rows: Iterable[StatusRow]) -
     folder : path
         The request folder, for the commands.
     rows : iterable of StatusRow
-        n planned certificates; superseded and retired ones are ignored.
+        n certificates. For superseded and retired ones, only a pending revocation counts.
 
     Returns
     -------
     tuple of str
         A sentence with a command for each step; empty if there is nothing to do.
     """
-    present = [row for row in rows if row.state not in ("superseded", "retired")]
+    all_rows = tuple(rows)
+    present = [row for row in all_rows if row.state not in ("superseded", "retired")]
     quoted_folder = quote_argument(os.fspath(folder))
-    return tuple(_list_steps(present, quoted_folder))
+    return (
+        *_list_revocations(all_rows, quoted_folder),
+        *_list_steps(present, quoted_folder),
+    )
 
 
-def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
+def _list_revocations(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
     if matching_rows := [row for row in rows if row.revoke]:
         serials = [serial for row in matching_rows for serial in row.revoke]
         names = " ".join(row.id for row in matching_rows[:_NAMED])
@@ -85,6 +89,9 @@ def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
             f"{join_first_texts(serials, _NAMED)}). Then record the revocation: lyncnb deployed "
             f"{quoted_folder} {names} --revoked"
         )
+
+
+def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
     if matching_rows := [row for row in rows if row.is_revoked and not row.revoke]:
         yield (
             f"Replace {_describe_certificates(matching_rows)}: servers still have a revoked "

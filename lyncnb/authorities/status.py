@@ -683,7 +683,7 @@ def _build_planned_status(
         key_holder=record.key_holder,
         covered_by=cover.thumbprint_sha1 if cover is not None and state == "covered" else "",
         revoke=tuple(certificate.serial for certificate in list_certificates_to_revoke(record)),
-        is_revoked=lifecycle.revocation is not None,
+        is_revoked=lifecycle.revocation is not None and record.state != "retired",
     )
 
 

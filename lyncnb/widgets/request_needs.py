@@ -132,7 +132,8 @@ def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
         return _build_step(
             f"Check {format_count(len(status.problems), 'file')} in the folder.", "look"
         )
-    if any(row.revoke for row in rows):
+    # The certificate of a retired request can also need a revocation.
+    if any(row.revoke for row in status.requests):
         return _build_step(status.next_steps[0], "")
     if due := [row for row in rows if _is_due(row) and not row.under_way]:
         elsewhere = all(row.key_holder for row in due)

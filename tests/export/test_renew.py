@@ -23,6 +23,7 @@ from folders import (
 from topologies import TWO_FRONT_ENDS
 
 from lyncnb.authorities.record_deployments import deployed
+from lyncnb.authorities.status import folder_status
 from lyncnb.authorities.summary_files import is_summary_current
 from lyncnb.base.disk.folder_lock import lock_folder
 from lyncnb.base.renewal_days import ANY_DAY
@@ -438,6 +439,20 @@ def test_key_of_a_retired_request_is_compromised(folder):
         revocation.generation
         for revocation in list_certificates_to_revoke(bundle.manifest.by_id[name])
     ] == [1]
+    (revocation,) = list_certificates_to_revoke(bundle.manifest.by_id[name])
+    # The status and the summary name the revocation until it is recorded. Then the retired
+    # request needs no more attention.
+    status = folder_status(folder, today=LATER)
+    assert status.exit_status == 1
+    assert status.next_steps[0].startswith(f"Ask the CA to revoke {name} (serial number")
+    assert revocation.serial in status.next_steps[0]
+    summary = (folder / "summary.md").read_text("utf-8").replace("\\", "")
+    assert f"Ask the CA: {revocation}." in summary
+    assert f"lyncnb deployed FOLDER {name} --revoked" in summary
+    deployed(folder, name, revoked=True, today=LATER)
+    (row,) = (row for row in folder_status(folder, today=LATER).requests if row.id == name)
+    assert (row.state, row.revoke, row.needs_attention) == ("retired", (), False)
+    assert revocation.serial not in (folder / "summary.md").read_text("utf-8")
 
 
 def test_an_expired_certificate_needs_no_revocation(folder):

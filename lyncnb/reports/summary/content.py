@@ -550,6 +550,8 @@ class Summary:
     terms: RenewalTerms = ANY_DAY  # The terms that determine when to renew a certificate.
     approval: tuple[tuple[str, str], ...] = ()
     is_approved: bool = False  # The approval of the plan that the manifest records.
+    # The ID of each retired request, with a sentence for each certificate that the CA must revoke.
+    retired_revocations: tuple[tuple[str, str], ...] = ()
 
     def translate_title(self, translate: Callable[[str], str]) -> str:
         """Return the title in a language.

@@ -80,7 +80,18 @@ def add_requests(
             for block in blocks
         )
     changed = format_last_change(records.values())
-    new_summary = replace(summary, blocks=blocks, findings=findings, folder_changed=changed)
+    new_summary = replace(
+        summary,
+        blocks=blocks,
+        findings=findings,
+        folder_changed=changed,
+        retired_revocations=tuple(
+            (name, sentence)
+            for name, record in records.items()
+            if record.retired_at and name in in_use
+            for sentence in in_use[name].revoke
+        ),
+    )
     if changed:
         new_summary = replace(new_summary, origin=replace(summary.origin, made_on=changed))
     facts = tuple(_list_timeline_facts(new_summary)) if summary.picture else summary.facts

@@ -80,6 +80,12 @@ def _list_revocation_tasks(stages: _Stages) -> Iterator[Ask]:
             f"The key of {stages.name_ids(ids)} is compromised. Ask the CA to revoke the issued "
             "certificates. Then record the revocation: lyncnb deployed FOLDER ID --revoked."
         )
+    for name, sentence in stages.summary.retired_revocations:
+        yield _build_planner_task(
+            f"The key of {name} is compromised, and this certificate is no longer in the plan. "
+            f"Ask the CA: {sentence}. Then record the revocation: lyncnb deployed FOLDER {name} "
+            "--revoked."
+        )
     if ids := {member.id for member in stages.every if member.is_revoked and not member.revoke}:
         yield _build_planner_task(
             f"Replace {stages.name_ids(ids)}: servers still have a revoked certificate."
