@@ -465,6 +465,9 @@ class _Schedule:
             issue = ready = max(order + lead, number(self.of.begin))
             following = self.find_timetable.build_certificate(issue)
         change = self.days.next_change[ready] if ready < self.days.count else self.days.count
+        deadline = current_certificate.deadline
+        is_late = change > deadline
+        last_change = None if is_late else self.find_timetable.find_last_change(current_certificate)
         yield Turn(
             hold=following,
             order=order,
@@ -474,10 +477,8 @@ class _Schedule:
             issue=issue,
             change=change,
             order_by=None,
-            change_by=current_certificate.deadline,
-            late_from=current_certificate.deadline + 1
-            if change > current_certificate.deadline
-            else None,
+            change_by=deadline if last_change is None else last_change,
+            late_from=deadline + 1 if is_late else None,
         )
 
     def _is_future(self, issue_date: date) -> bool:

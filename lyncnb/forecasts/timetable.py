@@ -273,9 +273,9 @@ class Timetable:
         *,
         is_late: bool = False,
     ) -> Turn:
-        high = self.days.find_last_change(predecessor.deadline) if predecessor else -1
-        is_known = predecessor is not None and predecessor.deadline < self.days.count
-        is_due = is_known and not is_late and high >= 0
+        high = None
+        if predecessor is not None and not is_late:
+            high = self.find_last_change(predecessor)
         order_days = self.terms.order_days
         return Turn(
             hold=certificate,
@@ -283,7 +283,15 @@ class Timetable:
             validate=self.validate[issue_day],
             issue=issue_day,
             change=self.days.next_change[issue_day],
-            order_by=successors.last[high] - order_days if is_due else None,
-            change_by=high if is_due else predecessor and predecessor.deadline,
+            order_by=None if high is None else successors.last[high] - order_days,
+            change_by=predecessor.deadline if predecessor and high is None else high,
             late_from=predecessor.deadline + 1 if predecessor and is_late else None,
         )
+
+    def find_last_change(self, certificate: Hold) -> int | None:
+        """Return the last allowed day on which a certificate can be replaced in time.
+
+        Return None if there is no such day, or if the deadline is after the end of the table.
+        """
+        high = self.days.find_last_change(certificate.deadline)
+        return high if high >= 0 and certificate.deadline < self.days.count else None

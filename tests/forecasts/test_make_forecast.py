@@ -516,6 +516,23 @@ def test_pending_renewal_is_the_next_certificate(is_back):
 
 
 @pytest.mark.parametrize("is_back", [False, True])
+def test_last_date_of_a_pending_renewal_is_in_a_window(is_back):
+    """The last date on which to install a certificate is in a maintenance window, both before its
+    request is written and afterwards.
+    """
+    plan = with_options(
+        planned(TWO_FRONT_ENDS), validity_days=100, windows={"w": "tuesday, saturday"}
+    )
+    folders = bundle_of(plan, lambda certificate: OLD), renewed(plan, is_back=is_back)
+    for folder in folders:
+        forecast = ln.forecast(
+            folder, start=date(2027, 1, 2), until=date(2027, 3, 1), options=plan.options
+        )
+        following = [entry for entry in forecast.entries if entry.number == 1]
+        assert {entry.change_by for entry in following} == {date(2027, 1, 9)}  # A Saturday.
+
+
+@pytest.mark.parametrize("is_back", [False, True])
 def test_renewal_after_the_end_is_a_problem(is_back):
     """If the next maintenance window is after the certificate in use expires, the forecast reports
     a problem.
