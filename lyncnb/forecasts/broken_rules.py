@@ -143,9 +143,11 @@ def _build_validity_rule(timetable: Timetable, certificate: Hold) -> BrokenRule:
     if recorded.revocation:
         says, source = recorded.revocation, "the records of the request folder"
     else:
-        says = f"the certificate on record is valid until {ends}"
+        says = f"the certificate on record expires on {recorded.ends.date()}"
         source = "the certificate's notAfter date"
-    return BrokenRule(rule="validity", says=says, begins=begins, ends=ends, source=source)
+    return BrokenRule(
+        rule="validity", says=says, begins=begins, ends=recorded.ends.date(), source=source
+    )
 
 
 def _build_lead_time_rule(timetable: Timetable, certificate: Hold, source: str) -> BrokenRule:

@@ -525,7 +525,7 @@ class _Schedule:
             issuer=certificate.issuer,
             ca=self.find_ca,
             number=number,
-            valid_until=self.days.convert_to_date(period.last),
+            valid_until=ends.date(),
             renew_from=ends.date()
             if is_revoked
             else self.of.terms.plan_renewal(begins, ends, certificate.issuer).order_on,
@@ -578,7 +578,12 @@ class _Schedule:
     ) -> ForecastProblem:
         begins, ends = map(self.days.convert_to_date, missing_days)
         source = "; ".join(dict.fromkeys(roll.source for roll in self.find_roll_overs.values()))
-        key = (self.find_timetable.terms, certificate, missing_days[0])
+        # Certificates that end on the same day have the same rules, whatever the exact time is.
+        recorded = certificate.recorded
+        end = recorded and (recorded.ends.date(), recorded.revocation)
+        key = (
+            self.find_timetable.terms, certificate._replace(recorded=None), end, missing_days[0],
+        )  # fmt: skip
         if key not in self.of.broken:
             self.of.broken[key] = find_rules_that_block_renewal(
                 self.find_timetable, certificate, missing_days[0], lead_source=source
@@ -586,7 +591,7 @@ class _Schedule:
         rules = self.of.broken[key]
         description = (
             f"the servers have no valid certificate {format_span(begins, ends)}, because "
-            f"the next certificate (number {number}) is not installed in time"
+            "the next certificate is not installed in time"
         )
         return ForecastProblem(
             certificates=(), number=number, begins=begins, ends=ends, what=description, rules=rules

@@ -50,7 +50,8 @@ class ForecastEntry(NamedTuple):
         The usages that roll over, each with the latest UTC time at which the new certificate must
         take effect.
     valid_until : date
-        The last date on which the certificate is valid for the complete day.
+        The last date on which the certificate is valid: the notAfter date in UTC, or the date of
+        the revocation.
     renew_from : date
         The date on which to order the replacement.
     late_from : date or None

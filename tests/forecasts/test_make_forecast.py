@@ -548,6 +548,28 @@ def test_renewal_after_the_end_is_a_problem(is_back):
     }
 
 
+def test_a_certificate_ends_on_its_not_after_date():
+    """A certificate that expires in the evening ends on the date that the status shows. The servers
+    have no valid certificate on this date, because it is not valid for the complete day.
+    """
+    plan = with_options(
+        planned(TWO_FRONT_ENDS), validity_days=100, freezes={"f": "2026-12-01 to 2027-02-01"}
+    )
+    ends = datetime(2027, 1, 10, 20, tzinfo=UTC)
+    folder = bundle_of(plan, lambda certificate: (OLD[0], ends))
+    forecast = ln.forecast(
+        folder, start=date(2026, 12, 1), until=date(2027, 3, 1), options=plan.options
+    )
+    on_record = [entry for entry in forecast.entries if entry.number == 0]
+    assert {entry.valid_until for entry in on_record} == {date(2027, 1, 10)}
+    problem = forecast.problems[-1]
+    assert problem.what == (
+        "the servers have no valid certificate from 2027-01-10 to 2027-02-02, because the next "
+        "certificate is not installed in time"
+    )
+    assert problem.rules[0].says == "the certificate on record expires on 2027-01-10"
+
+
 @pytest.mark.parametrize("state", ["in use", "waiting", "back"])
 @pytest.mark.parametrize("start", [date(2027, 1, 11), date(2027, 2, 20), date(2029, 6, 1)])
 def test_an_expired_certificate_in_use_is_a_problem_on_every_day(state, start):
