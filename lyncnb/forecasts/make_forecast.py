@@ -129,9 +129,7 @@ def forecast(
         freezes=terms.work.find_freezes(start_date, until),
         limits=tuple(
             fact
-            for fact in dict.fromkeys(
-                fact for ca in schedules.public_cas for fact in list_limit_facts(start_date, ca)
-            )
+            for fact in list_limit_facts(start_date, schedules.public_cas)
             if fact.begins is None or fact.begins <= until
         ),
         notes=tuple(_list_notes(forecast_input, plan_options, entries)),

@@ -176,16 +176,15 @@ def _count_renewals(plan: CertificatePlan) -> int:
     issued, requested_days = plan.options.planned_issue_date, _find_requested_days(plan)
     if isinstance(plan, RecordedPlan) or not all(requested_days.values()):
         return 0
-    limits = load_ca_rules().list_limits("validity-days") if issued else ()
-    most = next((limit.value for limit in limits if issued and limit.applies_on(issued)), None)
-    if most and requested_days.get("public"):
-        requested_days["public"] = min(requested_days["public"], most)
-    return round(
-        sum(
-            _DAYS_OF_A_YEAR / requested_days[certificate.issuer]
-            for certificate in plan.certificates
-        )
-    )
+    rules = load_ca_rules()
+    numbers = Counter((certificate.issuer, certificate.ca) for certificate in plan.certificates)
+    renewals = 0.0
+    for (issuer, ca), number in numbers.items():
+        days = requested_days[issuer]
+        limit = issued and rules.find_smallest_limit("validity-days", issued, issuer=issuer, ca=ca)
+        days = min(days, limit.value) if limit else days
+        renewals += number * _DAYS_OF_A_YEAR / days
+    return round(renewals)
 
 
 def _find_requested_days(plan: CertificatePlan) -> dict[str, int]:

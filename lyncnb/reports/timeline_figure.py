@@ -84,21 +84,27 @@ def list_plan_events(plan: CertificatePlan) -> tuple[DatedFact, ...]:
     Returns
     -------
     tuple of DatedFact
-        If a certificate is public, the known limits on validity from the planned issue date on.
-        For each certificate, its planned issue date and its end by the requested validity, if
-        the plan options set them.
+        The known limits on validity of the public CAs in the plan, from the planned issue date on.
+        For each certificate, its planned issue date and its end by the requested validity or the
+        limit of its CA, if the plan options set them.
     """
     issued = plan.options.planned_issue_date
-    is_public = any(certificate.issuer == "public" for certificate in plan.certificates)
-    limits = load_ca_rules().list_limits("validity-days") if is_public else ()
-    facts = [*list_limit_facts(issued)] if is_public else []
+    cas = dict.fromkeys((certificate.issuer, certificate.ca) for certificate in plan.certificates)
+    public_cas = [ca for issuer, ca in cas if issuer == "public"]
+    # The first name "" stands for the limits of all public CAs.
+    facts = [*list_limit_facts(issued, ["", *public_cas])] if public_cas else []
     if issued is None:
         return tuple(facts)
-    limit = next((candidate for candidate in limits if candidate.applies_on(issued)), None)
+    limits = {
+        (issuer, ca): load_ca_rules().find_smallest_limit(
+            "validity-days", issued, issuer=issuer, ca=ca
+        )
+        for issuer, ca in cas
+    }
     for certificate in plan.certificates:
-        public = certificate.issuer == "public"
+        limit = limits[certificate.issuer, certificate.ca]
         days = plan.options.validity_for(certificate.issuer)
-        over = bool(days and public and limit and days > limit.value)
+        over = bool(days and limit and days > limit.value)
         words = (
             f"{days:,} days requested"
             if days
@@ -106,6 +112,7 @@ def list_plan_events(plan: CertificatePlan) -> tuple[DatedFact, ...]:
         )
         if over and limit:
             words += f", {limit.value:,} allowed"
+            days = limit.value
         facts.append(
             DatedFact(
                 kind=f"Planned, {certificate.issuer} CA",
@@ -123,12 +130,12 @@ def list_plan_events(plan: CertificatePlan) -> tuple[DatedFact, ...]:
     return tuple(facts)
 
 
-def list_limit_facts(start_date: date | None, ca: str = "") -> tuple[DatedFact, ...]:
-    """Return the limits on the validity of public certificates from a start date.
+def list_limit_facts(start_date: date | None, cas: Iterable[str]) -> tuple[DatedFact, ...]:
+    """Return the limits on the validity of certificates from public CAs, from a start date on.
 
-    The result contains the limits of all public CAs, and the limits of the named CA.
+    The result contains the limits of all public CAs, and the limits of each named CA.
     """
-    return tuple(
+    facts = (
         DatedFact(
             kind="Limits of public CAs" if limit.applies == "public" else f"Limits of {ca}",
             about="" if limit.applies == "public" else ca,
@@ -141,9 +148,11 @@ def list_limit_facts(start_date: date | None, ca: str = "") -> tuple[DatedFact, 
             ends=limit.until and limit.until - timedelta(days=1),
             source=str(limit.source),
         )
+        for ca in dict.fromkeys(cas)
         for limit in load_ca_rules().list_limits("validity-days", ca=ca)
         if limit.until is None or start_date is None or limit.until > start_date
     )
+    return tuple(dict.fromkeys(facts))
 
 
 def _add_days(day: date, days: int) -> date:

@@ -255,6 +255,13 @@ class CaRuleSet:
             for day in sorted(days)
         )
 
+    def find_smallest_limit(
+        self, quantity: str, on_date: date, *, issuer: str = "public", ca: str = ""
+    ) -> CaLimit | None:
+        """Return the smallest limit that applies to a CA on a date, or None without a limit."""
+        limits = self.list_limits(quantity, issuer=issuer, ca=ca, on_date=on_date)
+        return min(limits, key=lambda limit: limit.value, default=None)
+
     def list_limits(
         self, quantity: str, *, issuer: str = "public", ca: str = "", on_date: date | None = None
     ) -> tuple[CaLimit, ...]:

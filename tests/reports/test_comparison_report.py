@@ -100,6 +100,13 @@ def test_the_number_of_renewals_per_year():
     counted = comparison(plan(*rows, options=short), plan(*rows, options=apart))
     (renewals,) = [count for count in counted.counts if count.what == "yearly renewal"]
     assert renewals.after == round(3 / 2 + 365 / 100)
+    # The limit of the chosen CA also counts.
+    chosen = ln.PlanOptions(
+        validity_days=365, planned_issue_date=date(2026, 12, 1), ca={"public": "Let's Encrypt"}
+    )
+    counted = comparison(plan(*rows, options=short), plan(*rows, options=chosen))
+    (renewals,) = [count for count in counted.counts if count.what == "yearly renewal"]
+    assert renewals.after == round(3 + 365 / 90)
     assert not any("without validity_days" in note for note in counted.notes)
 
 

@@ -509,6 +509,29 @@ def test_validity_beyond_the_limit_is_marked():
     marked = {row[1] for row in figure.rows if row[5]}
     assert marked == {c.id for c in plan.certificates if c.issuer == "public"}
     assert f"! {len(marked)} × 365 days requested, 200 allowed" in texts(figure)
+    # The certificates expire when the limit says.
+    assert {row[4] for row in figure.rows if row[5]} == {"2027-06-18"}
+
+
+def test_the_limits_of_the_chosen_ca_are_in_the_timeline():
+    """If the plan chooses a CA, the timeline shows the limits of this CA, and its certificates end
+    by them.
+    """
+    plan = planned(
+        "contoso",
+        planned_issue_date=date(2027, 1, 18),
+        validity_days=180,
+        ca={"public": "DigiCert", "ReverseProxy": "Let's Encrypt"},
+    )
+    figure = ln.figure(plan, "timeline")
+    kinds = [row[0] for row in figure.rows]
+    assert kinds[0] == "Limits of public CAs"
+    assert {"Limits of DigiCert", "Limits of Let's Encrypt"} < set(kinds)
+    ends = {row[1]: row[4] for row in figure.rows if row[0] == "Planned, public CA"}
+    assert {ends[c.id] for c in plan.certificates if c.ca == "Let's Encrypt"} == {"2027-04-17"}
+    assert {ends[c.id] for c in plan.certificates if c.ca == "DigiCert"} == {"2027-07-16"}
+    (marked,) = {row[2] for row in figure.rows if row[5]}
+    assert marked == "180 days requested, 90 allowed"
 
 
 def test_missing_planned_issue_date_is_stated():
