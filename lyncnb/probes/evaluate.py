@@ -135,7 +135,7 @@ class Evaluator:
     unknown_cas: dict[str, list[Answer]] = field(default_factory=dict)
     _issuers: Issuers = field(init=False)
     _entries: dict[str, PlannedEntry] = field(init=False)
-    _owners: dict[str, str] = field(init=False)
+    _pools: dict[str, str] = field(init=False)
     _is_fictional: bool = field(init=False)
     _accepted: Mapping[str, str] = field(init=False)
 
@@ -143,7 +143,7 @@ class Evaluator:
         sent = (certificate for sighting in self.sightings for certificate in sighting.chain[1:])
         self._issuers = Issuers((*self.folder.issuers, *sent))
         self._entries = {item.id: convert_to_entry(item) for item in self.plan.certificates}
-        self._owners = {item.id: item.owner for item in self.plan.certificates}
+        self._pools = {item.id: item.pool for item in self.plan.certificates}
         self._is_fictional = is_fictional(self._entries.values())
         self._accepted = list_accepted_codes((), self.plan.options, day=self.at.date())
 
@@ -201,6 +201,7 @@ class Evaluator:
             line,
             result=DIFFERENT if best.is_different else AS_PLANNED,
             id=best.entry.id,
+            owner=target.server or self._pools[best.entry.id],
             request=self.folder.requests.get(leaf.sha256, ""),
             certificate=build_installed_certificate(
                 leaf, files=(target.place,), servers=(target.server,) if target.server else ()

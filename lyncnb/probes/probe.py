@@ -187,7 +187,7 @@ def _is_unexpected_for_zone(addresses: tuple[str, ...], zone: str) -> bool:
 
 
 def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> Iterator[str]:
-    """Yield notes on how many pool members responded, and whether their certificates differ."""
+    """Yield notes on the number of certificates at one name, and on shared ones that differ."""
     shared = {item.id for item in plan.certificates if item.shared_by == "pool"}
     behind: dict[tuple[str, str], dict[str, None]] = {}
     sizes: dict[tuple[str, str], int] = {}
@@ -199,15 +199,15 @@ def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> 
         if not target.server and len(target.planned) > 1:
             leaf = sighting.chain[0].sha256
             behind.setdefault((target.place, target.rule), {})[leaf] = None
-            sizes[target.place, target.rule] = len(target.members)
+            sizes[target.place, target.rule] = len(target.planned)
         if len(target.planned) == 1 and target.planned[0] in shared:
             group = differing.setdefault((target.planned[0], target.pool), {})
             group.setdefault(sighting.chain[0].thumbprint, []).append(target.place)
     for (host_and_port, rule), seen in behind.items():
         size = sizes[host_and_port, rule]
         yield (
-            f"{host_and_port}: {min(len(seen), size):,} of {format_count(size, 'member')} of the "
-            "pool responded at this name"
+            f"{host_and_port}: the servers with this name presented {min(len(seen), size):,} of "
+            f"{format_count(size, 'certificate')}"
         )
     for (_, pool), by_thumbprint in differing.items():
         if len(by_thumbprint) > 1:

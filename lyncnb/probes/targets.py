@@ -425,7 +425,8 @@ def _find_targets_for_hosts(
     """Yield the ports in a hosts file with their addresses. An unknown port is an error.
 
     A name such as meet can have the same port on a pool and on a reverse proxy. In this case, the
-    zone determines the port.
+    zone determines the port. If several pools have the name, the address can belong to each of
+    them.
     """
     by_place: dict[tuple[str, int], list[Target]] = {}
     for _, target in sorted(planned_ports, key=lambda port: port[0].zone != zone):
@@ -436,7 +437,21 @@ def _find_targets_for_hosts(
         if not targets:
             message = f"the plan has no TLS port {host.port} for {host.name}"
             problems.append(Problem(message=message, row=host.row))
-        for target in targets[:1]:
+        else:
+            target = _combine_pools(targets)
             yield replace(target, addresses=((host.address, host.address_port),))
     if problems:
         _raise_host_problems("the hosts file", problems)
+
+
+def _combine_pools(targets: list[Target]) -> Target:
+    """Return the first target, with the certificates and members of all pools behind its name."""
+    first = targets[0]
+    if first.server:
+        return first
+    same = [target for target in targets if target.rule == first.rule and not target.server]
+    return replace(
+        first,
+        planned=tuple(dict.fromkeys(item for target in same for item in target.planned)),
+        members=tuple(dict.fromkeys(member for target in same for member in target.members)),
+    )

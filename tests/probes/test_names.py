@@ -177,7 +177,7 @@ def test_internal_servers_are_probed_at_their_addresses(planned, tmp_path):
     assert different == {f"fe02.contoso.com:{port}" for port in (443, 444, 4443, 5061)}
     assert [line for line in report["seen"] if line["result"] in ("refused", "no answer")] == []
     assert (
-        "webint.contoso.com:443: 3 of 3 members of the pool responded at this name"
+        "webint.contoso.com:443: the servers with this name presented 3 of 3 certificates"
         in report["notes"]
     )
     notes = "\n".join(report["notes"])

@@ -169,10 +169,36 @@ def test_members_behind_one_address_are_counted(tmp_path):
         report = ln.probe(planned, hosts=hosts)
     assert balancer.connections == 3
     assert (
-        "eepool.contoso.com:5061: 3 of 3 members of the pool responded at this name" in report.notes
+        "eepool.contoso.com:5061: the servers with this name presented 3 of 3 certificates"
+        in report.notes
     )
     assert report.counts()[DIFFERENT] == 1
     assert "certificate-expired" in find_failures(report)["eepool.contoso.com:5061"][1]
+
+
+def test_a_name_of_two_pools_may_present_either_certificate(tmp_path):
+    """If two reverse proxies publish a name, the address in the hosts file can belong to either of
+    them.
+    """
+    planned = plan(
+        row("fe01.contoso.com", "FrontEnd", "eepool.contoso.com", site="Taipei", **FE),
+        row("rp01.contoso.com", "ReverseProxy", site="Taipei"),
+        row("se01.contoso.com", "StandardEdition", site="Hsinchu", web_external_fqdn="se.contoso.com"),
+        row("rp02.contoso.com", "ReverseProxy", site="Hsinchu"),
+    )  # fmt: skip
+    proxies = [item for item in planned.certificates if item.role == "ReverseProxy"]
+    assert len(proxies) == 2
+    name = "meet.contoso.com"
+    for number, proxy in enumerate(proxies):
+        assert name in proxy.names
+        pair = write_pair(tmp_path, f"proxy{number}", *show_as_planned(None, proxy))
+        with run_tcp_server(speak_tls([pair])) as server:
+            hosts = tmp_path / "hosts.txt"
+            hosts.write_text(f"{name} 443 127.0.0.1:{server.port}\n")
+            report = ln.probe(planned, hosts=hosts, zone="outside")
+        line = next(line for line in report.seen if line.place)
+        assert (line.result, line.id, line.owner) == ("as planned", proxy.id, proxy.pool)
+    assert f"{name}:443: the servers with this name presented 1 of 2 certificates" in report.notes
 
 
 @pytest.mark.parametrize("at_one_address", [True, False])
