@@ -15,7 +15,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ..base.disk.files import read_specified_file
-from ..base.pasted_text import shown
+from ..base.dns_name import DnsName
+from ..base.pasted_text import BadName, shown
 from ..errors import OptionsError, PlanError, Problem
 from ..plan.connections import ConnectionNames, find_port, group_certificates_by_pool
 from ..plan.model import CertificatePlan, PlannedCertificate
@@ -362,8 +363,12 @@ class _Lines:
         elif not (address and own_port):
             self._add_problem(line_number, "the address is not an IPv4 or IPv6 address", words[2])
         else:
-            name = words[0].rstrip(".").lower()
-            self.hosts.append(Host(line_number, name, port, address, own_port))
+            try:
+                name = DnsName.parse(words[0], allow_wildcard=True, allow_single_label=True)
+            except BadName:
+                self._add_problem(line_number, "the name is not a host name", words[0])
+            else:
+                self.hosts.append(Host(line_number, name, port, address, own_port))
 
     def _add_problem(self, row: int, message: str, value: str) -> None:
         self.problems.append(Problem(message=f"{message}: {value[:80]!r}", file=self.file, row=row))

@@ -233,6 +233,7 @@ def test_an_address_has_one_connection_at_a_time(at_one_address, tmp_path):
         ("fe01.contoso.com 5061 fe01.contoso.com", "the address is not an IPv4 or IPv6 address"),
         ("fe01.contoso.com 5061 127.0.0.1:x", "the address is not"),
         ("fe01.contoso.com 5061 [::1]x", "the address is not"),
+        ("fe01/contoso.com 5061 127.0.0.1", "the name is not a host name"),
         ("www.litwareinc.com 443 127.0.0.1", "no TLS port 443 for www.litwareinc.com"),
         ("fe01.contoso.com 5269 127.0.0.1", "no TLS port 5269 for fe01.contoso.com"),
     ],
@@ -306,3 +307,15 @@ def test_a_hosts_file_may_contain_ipv6_addresses(tmp_path):
         report = ln.probe(planned, hosts=hosts)
     (line,) = (line for line in report.seen if line.place)
     assert (line.result, line.address) == ("as planned", f"[::1]:{server.port}")
+
+
+def test_a_hosts_file_may_contain_names_as_the_table_does(tmp_path):
+    """A hosts file accepts the same spellings of an international name as the table of servers."""
+    planned = pool("fe01.kälte.de")
+    chain = show_as_planned(None, planned.certificates[0])
+    with run_tcp_server(speak_tls([write_pair(tmp_path, "a", *chain)])) as server:
+        hosts = tmp_path / "hosts.txt"
+        hosts.write_text(f"fe01.kälte.de 5061 127.0.0.1:{server.port}\n", "utf-8")
+        report = ln.probe(planned, hosts=hosts)
+    (line,) = (line for line in report.seen if line.place)
+    assert (line.result, line.place) == ("as planned", "fe01.xn--klte-loa.de:5061")
