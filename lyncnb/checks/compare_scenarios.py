@@ -15,21 +15,20 @@ from ..base.garbage_collection import pause_garbage_collection
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, collapse_html, format_cell, format_count, rows_to_html
 from ..errors import ScenarioError
-from ..plan.acceptances import find_acceptance
 from ..plan.options import OPTIONS, format_option_value
 from ..plan.scenarios import Scenario
+from ..plan.totals import ACCEPTED
 from ..reports.compare import PlanDifference, compare_plans
 from ..reports.comparison_report import Comparison, count_plan_items
 from ..reports.find_causes import find_causes
 from ..rules.findings import Findings
-from .check_plan import check_plan, choose_evaluation_date
+from .check_plan import check_plan
 
 #: The mark before each value that differs from the value in the first scenario.
 MARK = "≠ "
 
 _FIXED = ("Of", "What", "Differs")
 _COUNTS, _TABLE, _OPTIONS = "Counts", "Table", "Options"
-_ACCEPTED = "accepted finding"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,14 +201,15 @@ def _list_facts(
     scenarios: Sequence[Scenario], findings: Sequence[Findings]
 ) -> Iterator[ScenarioFact]:
     counts = [
-        _count_items(item, checked) for item, checked in zip(scenarios, findings, strict=True)
+        count_plan_items(item.plan, checked)
+        for item, checked in zip(scenarios, findings, strict=True)
     ]
     for kind in dict.fromkeys(key for item in counts for key in item):
         # A missing count means 0, with one exception: without validity_days, the number of yearly
         # renewals is unknown.
         absent = None if kind == "yearly renewal" else 0
         values = tuple(item.get(kind, absent) for item in counts)
-        if kind != _ACCEPTED or any(values):
+        if kind != ACCEPTED or any(values):
             yield ScenarioFact(of=_COUNTS, what=format_count(2, kind)[2:], values=values)
     roles = [Counter(pool.role for pool, _ in item.topology.computers) for item in scenarios]
     yield ScenarioFact(
@@ -223,13 +223,6 @@ def _list_facts(
     for name, option in OPTIONS.items():
         option_values = tuple(_get_option_value(item, name) for item in scenarios)
         yield ScenarioFact(of=_OPTIONS, what=option.label or name, values=option_values)
-
-
-def _count_items(scenario: Scenario, findings: Findings) -> dict[str, int]:
-    day = choose_evaluation_date(scenario.plan, findings.judged_on)
-    options = scenario.plan.options
-    accepted = sum(bool(find_acceptance(finding, options, day=day)) for finding in findings)
-    return {**count_plan_items(scenario.plan, findings), _ACCEPTED: accepted}
 
 
 def _get_option_value(scenario: Scenario, name: str) -> object:

@@ -139,7 +139,7 @@ def _build_saved_values(
     return {
         "format": FORMAT,
         "title": f"{format_count(len(plan.certificates), 'certificate')} for {plan.rules.title}",
-        "read_me": _describe_plan(plan, findings, entries, judged_on),
+        "read_me": _describe_plan(plan, findings, judged_on),
         "product": plan.rules.product,
         "rules": compute_rule_digests(plan.rules),
         **({"libraries": dict(libraries)} if libraries else {}),
@@ -163,14 +163,10 @@ def _build_saved_values(
 def _describe_plan(
     plan: CertificatePlan,
     findings: tuple[Finding, ...],
-    entries: list[dict[str, object]],
     judged_on: date,
 ) -> list[str]:
-    errors = [entry for entry in entries if entry["severity"] == "error"]
-    accepted = sum(bool(entry["accepted"]) for entry in errors)
-    with_reason = f" {accepted:,} of the errors are accepted with a reason." if accepted else ""
     return [
-        f"{format_totals(plan, findings)}{with_reason} Evaluation date: {judged_on}.",
+        f"{format_totals(plan, Findings(findings, judged_on))} Evaluation date: {judged_on}.",
         _WHAT_IT_PROVES,
         (
             "To approve this plan, run lyncnb approve FILE --key KEY. To approve the plan "

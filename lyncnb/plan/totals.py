@@ -9,10 +9,11 @@ from datetime import date
 from ..base.dns_name import DnsName
 from ..base.shown.origin import Origin
 from ..base.shown.tables import format_count, join_first_texts
-from ..rules.findings import Finding
+from ..rules.findings import Finding, Findings
 from ..rules.model import SEVERITIES, Rules
+from .acceptances import mark_accepted_errors
 from .model import CertificatePlan
-from .options import build_table_origin
+from .options import PlanOptions, build_table_origin
 
 
 def build_origin(
@@ -54,6 +55,19 @@ def list_servers_without_certificate(plan: CertificatePlan) -> tuple[tuple[DnsNa
     return tuple(roles_by_server.items())
 
 
+#: An error that a user accepted. It is not counted as an error, and not as a notice either.
+ACCEPTED = "accepted error"
+
+
+def count_findings(findings: Iterable[Finding], options: PlanOptions) -> dict[str, int]:
+    """Return the number of findings by severity, with ``ACCEPTED`` after the errors."""
+    if isinstance(findings, Findings):
+        findings = mark_accepted_errors(findings, options)
+    counts = Counter(ACCEPTED if item.accepted else item.severity for item in findings)
+    error, *others = SEVERITIES
+    return {kind: counts[kind] for kind in (error, ACCEPTED, *others)}
+
+
 _NAMED = 10  # The largest number of servers that a sentence lists.
 
 
@@ -66,8 +80,10 @@ def format_totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
         A sentence, and two additional sentences if servers in the table have no certificate.
     """
     servers = {server for certificate in plan.certificates for server in certificate.servers}
-    counts = Counter(finding.severity for finding in findings)
-    counted = ", ".join(format_count(counts[severity], severity) for severity in SEVERITIES)
+    counts = count_findings(findings, plan.options)
+    counted = ", ".join(
+        format_count(number, kind) for kind, number in counts.items() if number or kind != ACCEPTED
+    )
     text = (
         f"{format_count(len(plan.certificates), 'certificate')} for "
         f"{format_count(len(servers), 'server')}; findings: {counted}."

@@ -25,7 +25,7 @@ from ..base.shown.report import (
 from ..base.shown.tables import ROWS_SHOWN, columns, format_count, join_first_texts
 from ..plan.model import CertificatePlan, PlannedCertificate, build_certificate_document
 from ..plan.recorded_plan import RecordedPlan
-from ..plan.totals import build_origin
+from ..plan.totals import ACCEPTED, build_origin, count_findings
 from ..rules.ca_rules import load_ca_rules
 from ..rules.findings import Finding, Findings, group_findings
 from ..rules.model import SEVERITIES
@@ -82,6 +82,7 @@ class Comparison:
             kind
             for kind in dict.fromkeys((*before, *after))
             if kind not in _MAY_BE_UNKNOWN or (kind in before and kind in after)
+            if kind != ACCEPTED or before[kind] or after[kind]
         ]
         return tuple(
             CountChange(what=kind, before=before.get(kind, 0), after=after.get(kind, 0))
@@ -143,7 +144,7 @@ def _subtract_findings(
 
 
 _RENEWAL = "yearly renewal"
-_MAY_BE_UNKNOWN = (_RENEWAL, *SEVERITIES)
+_MAY_BE_UNKNOWN = (_RENEWAL, ACCEPTED, *SEVERITIES)
 
 
 def count_plan_items(plan: CertificatePlan, findings: Findings | None) -> dict[str, int]:
@@ -166,8 +167,7 @@ def count_plan_items(plan: CertificatePlan, findings: Findings | None) -> dict[s
     if renewals := _count_renewals(plan):
         counts[_RENEWAL] = renewals
     if findings is not None:
-        severities = Counter(finding.severity for finding in findings)
-        counts |= {severity: severities[severity] for severity in SEVERITIES}
+        counts |= count_findings(findings, plan.options)
     return counts
 
 

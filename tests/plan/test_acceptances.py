@@ -13,6 +13,9 @@ from lyncnb.errors import OptionsError, PlanRejected
 from lyncnb.export.order import make_order
 from lyncnb.plan.acceptances import find_acceptance, list_accepted_codes
 from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.saved_plan_json import build_saved_plan_values
+from lyncnb.plan.totals import format_totals
+from lyncnb.reports.comparison_report import count_plan_items
 from lyncnb.reports.summary.formats import write_plan_table
 
 CODE = "public-certificate-required"
@@ -56,6 +59,26 @@ def test_documents_of_a_plan_show_an_acceptance():
     assert "Resolve 1 error" not in text
     later = write_plan_table(plan, check_plan(plan, on=date(2027, 2, 1)), ".md").decode()
     assert "Resolve 1 error" in later
+
+
+def test_all_outputs_count_an_accepted_error_alike():
+    """Documents, terminal, saved plan and comparison count an accepted error as such: not as an
+    error, and not as a notice.
+    """
+    plan = plan_with_internal_edge(accepted={CODE: "a lab"})
+    findings = check_plan(plan, on=LAST)
+    errors, notices = (len(findings.of(severity)) for severity in ("error", "notice"))
+    totals = format_totals(plan, findings)
+    assert (errors, f"findings: 0 errors, 1 accepted error, 0 warnings, {notices} notices.") == (
+        1,
+        totals[totals.index("findings:") :],
+    )
+    for suffix in (".md", ".html"):
+        assert totals in write_plan_table(plan, findings, suffix).decode()
+    assert totals in build_saved_plan_values(plan, findings, judged_on=LAST)["read_me"][0]
+    assert totals == format_totals(plan, request_data(plan, LAST).reported_findings)
+    counts = count_plan_items(plan, findings)
+    assert (counts["error"], counts["accepted error"], counts["notice"]) == (0, 1, notices)
 
 
 def test_accepted_finding_applies_only_to_named_certificates():

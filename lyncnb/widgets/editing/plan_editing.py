@@ -328,11 +328,7 @@ class PlanEditing(Draft):
         return self.topology.to_frame()
 
     def _repr_html_(self) -> str:
-        findings = self.findings
-        counted = [finding for finding in findings if self.live.is_open(finding)]
-        accepted = len(findings) - len(counted)
-        summary = format_totals(self.plan, counted)
-        page = self.page(f"{summary} {accepted:,} accepted." if accepted else summary)
+        page = self.page(format_totals(self.plan, self.findings))
         return tables.mark_plan(page, tables.PlanMark(self.live.compute_digest()))
 
     def page(self, summary: str) -> str:
