@@ -394,6 +394,8 @@ class Filler:
         values = {**common_values, **self._build_package_values(package)}
         if step.key_elsewhere and not package.key_holder:
             return
+        if step.key_algorithm not in ("", package.key_algorithm):
+            return
         if step.scope == "certificate":
             if step.applies(package.role, package.usages):
                 yield self.fill_step(step, values, package=package.file)

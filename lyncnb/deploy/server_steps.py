@@ -57,13 +57,13 @@ class ServerPackage:
     """A packaged certificate: its servers, its content, and the certificate that it replaces.
 
     ``issuer`` is ``internal`` or ``public``. ``path`` contains the certificates above the
-    certificate, starting with the issuer. ``in_use_until`` is the end of the certificate that it
-    replaces, if this date is known. ``key_holder`` is the computer that has the key, if the key is
-    not in the folder. In this case, the package is exported on that computer, so its ``sha256`` is
-    not known yet. ``eku`` contains the planned extended key usages, and is blank if the plan is not
-    known. ``san`` contains the DNS names. ``number`` is the number of the certificate in the
-    folder, or 0. ``superseded`` is the serial number and issuer of the certificate that it
-    replaces, if known.
+    certificate, starting with the issuer. ``key_algorithm`` is ``RSA`` or ``ECDSA``.
+    ``in_use_until`` is the end of the certificate that it replaces, if this date is known.
+    ``key_holder`` is the computer that has the key, if the key is not in the folder. In this case,
+    the package is exported on that computer, so its ``sha256`` is not known yet. ``eku`` contains
+    the planned extended key usages, and is blank if the plan is not known. ``san`` contains the DNS
+    names. ``number`` is the number of the certificate in the folder, or 0. ``superseded`` is the
+    serial number and issuer of the certificate that it replaces, if known.
     """
 
     id: str
@@ -81,6 +81,7 @@ class ServerPackage:
     not_before: datetime
     not_after: datetime
     path: tuple[Certificate, ...]
+    key_algorithm: str
     in_use_until: datetime | None = None
     calls: tuple[Call, ...] = ()
     key_holder: str = ""

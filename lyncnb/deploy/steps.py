@@ -282,6 +282,7 @@ def _build_server_package(
         not_before=issued_certificate.not_before,
         not_after=issued_certificate.not_after,
         path=issued_certificate.path,
+        key_algorithm=issued_certificate.certificate.key_algorithm,
         in_use_until=replaced.not_after if replaced else None,
         superseded=(
             f"serial {replaced.serial_hex} of {format_name(replaced.issuer)}" if replaced else ""

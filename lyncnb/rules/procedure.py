@@ -190,8 +190,9 @@ class Step:
     script that the step requires. ``call`` is one of ``CALLS`` or empty. ``places`` are those of a
     step with the scope ``place``. ``options`` are appended to the last command, each if its
     placeholder has a value. ``key_elsewhere``: only for a certificate whose key is not in the
-    request folder. ``column`` is the column of the summary with the commands, or empty. The first
-    lines of this file explain the rest.
+    request folder. ``key_algorithm``: only for a certificate whose key has this algorithm.
+    ``column`` is the column of the summary with the commands, or empty. The first lines of this
+    file explain the rest.
     """
 
     id: str
@@ -218,6 +219,7 @@ class Step:
     does: str = ""
     minutes: int = 0
     key_elsewhere: bool = False
+    key_algorithm: str = ""
     when_asked: str = ""
     confirmed_by: str = ""
     trust: bool = False
@@ -385,6 +387,9 @@ def _check_table(reader: RecordReader, procedure: Procedure, table: Mapping[str,
             reader.report_unknown_values(
                 f"{location}.{key}", (getattr(step, key),), ("", *SWITCHES), "switch"
             )
+        reader.report_unknown_values(
+            f"{location}.key_algorithm", (step.key_algorithm,), ("", "RSA", "ECDSA"), "algorithm"
+        )
         reader.report_unknown_values(f"{location}.does", (step.does,), ("", *DEEDS), "deed")
         reader.report_unknown_values(f"{location}.part", (step.part,), ("", *PARTS), "part")
         reader.report_unknown_values(f"{location}.task", (step.task,), {"": None, **tasks}, "task")

@@ -13,10 +13,12 @@ import pytest
 from deploy.walk import NOON, OLD_END, packages_of
 from topologies import edge, front_end, row, topology
 
+from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.deploy.checklist import select_server_steps, to_html, to_markdown
 from lyncnb.deploy.powershell import quote_literal
 from lyncnb.deploy.server_script import build_import_script
 from lyncnb.deploy.steps import build_procedure
+from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.procedure import load_procedure
 from lyncnb.rules.rule_files import load_rules
@@ -258,6 +260,30 @@ def test_only_lync_server_2013_deletes_a_certificate_for_its_provider(server, pr
     assert steps_by_id["provider"].step.goes_on
     deletes = [key for key, step in steps_by_id.items() if "-DeleteKey" in "".join(step.commands)]
     assert deletes == (["provider-again"] if product == "lync2013" else []) + ["revoke-superseded"]
+
+
+@pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
+@pytest.mark.parametrize("algorithm", ["RSA", "ECDSA"])
+def test_sheet_stops_for_a_provider_only_where_it_has_the_next_steps(product, algorithm):
+    """Only a sheet for RSA keys specifies the RSA provider. The sheet tells the administrator to
+    stop only if its part "Only if needed" contains the steps for a key in a different provider.
+    """
+    rules = load_rules(product)
+    options = PlanOptions(
+        key=KeyParameters(algorithm=algorithm, bits=2048 if algorithm == "RSA" else 384)
+    )
+    application = row("app01.contoso.net", "TrustedApplication", pool_fqdn="app.contoso.net")
+    planned = plan_certificates(topology(*TABLE, application), rules, options=options)
+    written = build_procedure(packages_of(planned), rules, now=NOON)
+    for server_steps in written.servers:
+        sheet = to_markdown(select_server_steps(written, server_steps))
+        ids = {step.step.id for step in server_steps.steps}
+        assert ("RSA SChannel" in sheet) == (algorithm == "RSA"), server_steps.server
+        assert ("is a Key Storage Provider, stop" in sheet) == ("provider-again" in ids)
+        assert ("provider-again" in ids) == (algorithm == "RSA" and product == "lync2013")
+        assert len([i for i in ids if i.startswith("import-application")]) == (
+            server_steps.role == "TrustedApplication"
+        )
 
 
 def test_technicians_of_a_branch_appliance_are_local_administrators():

@@ -75,6 +75,7 @@ def packages_of(
                 not_before=start,
                 not_after=end,
                 path=chains()[entry["issuer"]],
+                key_algorithm=entry["key"]["algorithm"],
                 in_use_until=in_use_until,
                 key_holder=key_holder if entry["usages"] else "",
             )

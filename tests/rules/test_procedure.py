@@ -90,7 +90,8 @@ PAGES = [
         ("Default",),
         {
             *("trusted-application-before", "trusted-application-account"),
-            *("import-application", "assign-application", "verify-application"),
+            *("import-application", "import-application-elliptic", "assign-application"),
+            "verify-application",
             "trusted-application-restart",
         },
     ),
