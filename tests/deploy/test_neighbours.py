@@ -21,6 +21,7 @@ from powershell_kit import needs_pwsh
 from topologies import front_end, row, topology
 
 from lyncnb.deploy.steps import build_procedure
+from lyncnb.plan.options import DEFAULT_OPTIONS, PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 
@@ -32,10 +33,10 @@ OWA = [row(f"owa0{n}.contoso.com", "ExchangeOWA", "owapool.contoso.com") for n i
 APPLICATIONS = [row(f"app0{n}.contoso.com", "TrustedApplication", "apps.contoso.com") for n in (1, 2)]  # fmt: skip
 
 
-def steps_of(rows, product="lync2013"):
+def steps_of(rows, product="lync2013", options=DEFAULT_OPTIONS):
     """Return the deployment steps for the given servers and a Front End pool."""
     rules = load_rules(product)
-    planned = plan_certificates(topology(front_end(1), *rows), rules)
+    planned = plan_certificates(topology(front_end(1), *rows), rules, options=options)
     procedure = build_procedure(packages_of(planned), rules, now=NOON)
     roles = {r["role"] for r in rows}
     return procedure, [page for page in servers_in_order(procedure) if page.role in roles]
@@ -444,6 +445,30 @@ def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
     rollback = walk.run(page, "Back")
     assert rollback["code"] == 0, all_lines([rollback])
     assert walk.world()["servers"][page.server]["applications"] == before
+
+
+def test_wildcard_selects_only_names_that_it_covers(walk):
+    """A wildcard name selects the IIS bindings and published applications whose name has exactly
+    one label in its place, as clients match names (RFC 6125, section 6.4.3).
+    """
+    procedure, (page,) = steps_of(PROXY, options=PlanOptions(wildcard=True))
+    package = page.packages[0]
+    assert "*.contoso.com" in package.san
+    hosts = ("meet.contoso.com", "MEET.contoso.com", "mail.intern.contoso.com", "contoso.com")
+    other = old_thumbprint(package)
+    applications = {
+        str(number): {"url": f"https://{host}/", "thumbprint": other}
+        for number, host in enumerate(hosts)
+    }
+    bindings = {f"10.0.0.{number}:443:{host}": other for number, host in enumerate(hosts)}
+    begin(walk, procedure, bindings=bindings, applications=applications)
+    run = walk.run(page)
+    assert run["harm"] == [], all_lines([run])
+    after = walk.world()["servers"][page.server]
+    for number, host in enumerate(hosts):
+        expected = package.thumbprint if host.lower() == "meet.contoso.com" else other
+        assert after["bindings"][f"10.0.0.{number}:443:{host}"] == expected, host
+        assert after["applications"][str(number)]["thumbprint"] == expected, host
 
 
 def test_later_binding_keeps_the_new_certificate(walk):
