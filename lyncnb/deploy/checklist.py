@@ -16,7 +16,7 @@ from ..base.shown.html_page import render_template
 from ..base.shown.languages import LANGUAGES, get_html_language, make_translator, translate_title
 from ..base.shown.tables import escape_markdown, format_source, join_first_texts
 from ..pki.certificates import Certificate, format_name
-from ..rules.procedure import Cmdlet
+from ..rules.procedure import Cmdlet, Stage
 from .fill_steps import get_ca_store
 from .powershell import quote_literal
 from .server_script import build_import_script
@@ -85,6 +85,29 @@ def find_role_position(steps: DeploymentSteps, role: str) -> int:
     return positions[0] if positions else len(steps.order)
 
 
+def order_servers(steps: DeploymentSteps) -> DeploymentSteps:
+    """Return the steps with the servers in the order in which the change reaches them."""
+    ordered = sorted(steps.servers, key=lambda server: find_role_position(steps, server.role))
+    return replace(steps, servers=tuple(ordered))
+
+
+def list_evening(steps: DeploymentSteps) -> list[tuple[Stage, list[ServerSteps]]]:
+    """Return each stage of the change that has servers, in order, with its servers."""
+    stages = [
+        (
+            stage,
+            [
+                server
+                for server in steps.servers
+                if not stage.roles
+                or (find_role_position(steps, server.role) == number and not server.trust_only)
+            ],
+        )
+        for number, stage in enumerate(steps.order)
+    ]
+    return [(stage, servers) for stage, servers in stages if servers]
+
+
 def build_script_name(server: ServerSteps) -> str:
     """Return the file name of the script that runs the steps of a page."""
     return build_file_name(server.stem, ".ps1")
@@ -125,6 +148,7 @@ def list_new_cas(steps: DeploymentSteps) -> tuple[tuple[Certificate, int], ...]:
 
 def to_markdown(steps: DeploymentSteps) -> str:
     """Return the checklist as Markdown, with a section for each server and a box for each item."""
+    steps = order_servers(steps)
     translate = make_translator(steps.lang)
     lines = [f"# {escape_markdown(steps.title)}{translate(IMPORT_AND_ASSIGN)}", ""]
     lines += (
@@ -143,6 +167,8 @@ def to_markdown(steps: DeploymentSteps) -> str:
                 f"  {translate('Expected result: ')}{escape_markdown(common_item.expected)}",
                 "",
             ]
+    if len(steps.pages) > 1:
+        lines += _format_evening(steps, translate)
     for server in steps.pages:
         lines += _format_server(steps, server, translate)
     lines += ["", f"## {translate('Notes: how, why, and sources')}", "", f"{_SCRIPT} {_START}"]
@@ -166,6 +192,34 @@ def _format_missing_packages(steps: DeploymentSteps, translate: Say) -> list[str
         for kind, gaps in kinds
         for package in group_missing_packages(gaps, translate)
     ]
+
+
+def _format_evening(steps: DeploymentSteps, translate: Say) -> list[str]:
+    """Return the stages of the change, each with a box for each server."""
+    lines = ["", f"## {translate('The order of one evening')}"]
+    for number, (stage, servers) in enumerate(list_evening(steps), 1):
+        title = escape_markdown(translate(stage.title))
+        lines += ["", f"### {number}. {title}", "", escape_markdown(translate(stage.text)), ""]
+        issuers = () if stage.roles else list_new_cas(steps)
+        if issuers:
+            text = (
+                "CA certificates to trust. Compare each SHA-256 with the value that the CA "
+                "publishes"
+            )
+            lines += [f"{translate(text)}{translate(': ').rstrip()}", ""]
+            lines += [
+                f"- {escape_markdown(format_name(issuer.subject))}"
+                f" ({get_ca_store(issuer)}, SHA-256 `{issuer.sha256}`)"
+                for issuer, _ in issuers
+            ]
+            lines.append("")
+        for server in servers:
+            pool = (
+                translate(", pool {}").format(server.pool) if server.pool != server.server else ""
+            )
+            lines.append(f"- [ ] {escape_markdown(server.server + pool)}")
+        lines += ["", f"{translate('Source')}{translate(': ')}{format_source(stage.source)}"]
+    return lines
 
 
 def _format_server(steps: DeploymentSteps, server: ServerSteps, translate: Say) -> list[str]:
@@ -242,19 +296,7 @@ def _format_step(step: ServerStep | Line) -> list[str]:
 
 def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
     """Return the checklist as one self-contained page, with a sheet for each server."""
-    ordered = sorted(steps.servers, key=lambda server: find_role_position(steps, server.role))
-    evening = [
-        (
-            stage,
-            [
-                s
-                for s in ordered
-                if not stage.roles
-                or (find_role_position(steps, s.role) == number and not s.trust_only)
-            ],
-        )
-        for number, stage in enumerate(steps.order)
-    ]
+    steps = order_servers(steps)
     translate = make_translator(steps.lang)
     return render_template(
         "deploy/checklist.html.j2",
@@ -262,9 +304,9 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
         page_language=get_html_language(steps.lang),
         title=f"{steps.title}{translate(title)}",
         steps=steps,
-        pages=[*steps.key_holders, *ordered],
-        servers=ordered,
-        evening=[(stage, servers) for stage, servers in evening if servers],
+        pages=steps.pages,
+        servers=steps.servers,
+        evening=list_evening(steps),
         once=list_common_items(steps, translate),
         issuers=list_new_cas(steps),
         parts_of=lambda server: list(list_parts(server, translate)),

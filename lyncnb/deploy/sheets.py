@@ -57,18 +57,18 @@ _GENERAL = {
     "packages": "the packages listed on the server sheet",
     "package": "the package",
     "package_path": "the package",
-    "record_path": "the path on the server sheet",
+    "record_path": "before-*.csv",
     "thumbprint": "the thumbprint on the server sheet",
     "certificate_path": "PATH",
     "friendly_name": "the certificate",
-    "name": "its name",
+    "name": "NAME",
     "types": "the usages on the server sheet",
     "type": "the usage on the server sheet",
     "place": "the location on the server sheet",
     "new": "the value on the server sheet",
     "san": "as listed on the server sheet",
-    "ports": "on the server sheet",
-    "superseded": "see the sheet",
+    "ports": "listed on the server sheet",
+    "superseded": "the previous certificate",
     "key_holder": "the computer that stores the private key",
     "answer": "the issued certificate",
     "answer_path": "the file listed on the server sheet",
@@ -383,4 +383,8 @@ def _fill_general_text(text: str, steps: Sequence[ServerStep], translate: Say = 
         is_same = all(step.values.get(name, "") == first for step in steps)
         assert isinstance(first, str | int | tuple)
         values[name] = first if is_same else translate(_GENERAL.get(name, name))
-    return translate(fill_placeholders(text, values))
+    filled_text = fill_placeholders(text, values)
+    start = PLACEHOLDER.match(text)
+    if start and values[start[1]] == translate(_GENERAL.get(start[1], "")):
+        filled_text = filled_text[:1].upper() + filled_text[1:]
+    return translate(filled_text)

@@ -17,6 +17,7 @@ from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.deploy.checklist import select_server_steps, to_html, to_markdown
 from lyncnb.deploy.powershell import quote_literal
 from lyncnb.deploy.server_script import build_import_script
+from lyncnb.deploy.sheets import list_notes
 from lyncnb.deploy.steps import build_procedure
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
@@ -284,6 +285,50 @@ def test_sheet_stops_for_a_provider_only_where_it_has_the_next_steps(product, al
         assert len([i for i in ids if i.startswith("import-application")]) == (
             server_steps.role == "TrustedApplication"
         )
+
+
+def test_text_checklist_has_the_order_of_the_page():
+    """The Markdown checklist lists the stages of the change with their servers, and has the sheets
+    in this order, as the HTML page does. The reverse proxy is last.
+    """
+    rules = load_rules("lync2013")
+    table = topology(row("rp01.contoso.com", "ReverseProxy"), *TABLE)
+    written = build_procedure(packages_of(plan_certificates(table, rules)), rules, now=NOON)
+    text, page = to_markdown(written), to_html(written)
+    order = text.split("## The order of one evening")[1].split("\n## ")[0]
+    titles = re.findall(r"(?m)^### \d+\. (.*)$", order)
+    assert titles == re.findall(r"<h3>\d+\. (.*?)</h3>", page)
+    assert (titles[0], titles[-1]) == ("Establish trust everywhere", "Reverse proxies")
+    assert "Update the reverse proxies last." in order
+    boxes = re.findall(r"(?m)^- \[ \] ([\w.-]+)", order)
+    sheets = re.findall(r"(?m)^## ([\w.-]+) \(", text)
+    assert boxes == [*sheets, *sheets]
+    assert sheets == re.findall(r'<h2 id="([\w.-]+)">', page)[: len(sheets)]
+    assert (sheets[0], sheets[-1]) == ("ee01.contoso.com", "rp01.contoso.com")
+    assert "The order of one evening" not in to_markdown(
+        select_server_steps(written, written.servers[0])
+    )
+
+
+def test_note_about_several_servers_is_complete_sentences():
+    """A note about several servers contains general terms that fit into its sentences."""
+    rules = load_rules("lync2013")
+    farms = [row(f"owas0{n}.contoso.com", "OfficeWebApps") for n in (1, 2)]
+    exchange = [row(f"um0{n}.contoso.com", "ExchangeUM") for n in (1, 2)]
+    planned = plan_certificates(topology(*TABLE, *farms, *exchange), rules)
+    renewed = [
+        replace(package, superseded=f"serial {number:02x} of CN=Contoso CA")
+        for number, package in enumerate(packages_of(planned, OLD_END))
+    ]
+    notes = list_notes(build_procedure(renewed, rules, now=NOON))
+    text = "\n".join(f"{note.title}. {note.text}" for note in notes)
+    assert "The package replaces the previous certificate. The package replaces" in text
+    assert "The record before-*.csv contains the previous thumbprint" in text
+    assert "contains the previous value of the location on the server sheet" in text
+    assert "https://NAME/hosting/discovery" in text
+    assert "test the ports listed on the server sheet" in text
+    for broken in ("the record the", "the previous the", "see the sheet", "its name/"):
+        assert broken not in text.lower(), broken
 
 
 def test_technicians_of_a_branch_appliance_are_local_administrators():

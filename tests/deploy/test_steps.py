@@ -528,7 +528,7 @@ def test_output_is_one_checklist(steps, contoso, tmp_path):
     extension specifies.
     """
     (path,) = write_steps(steps, contoso.folder, output=str(tmp_path / "steps.md"))
-    assert path.read_text("utf-8").count("- [ ]") == items(steps)
+    assert path.read_text("utf-8").count("- [ ] **") == items(steps)
     with pytest.raises(OutputError, match=r'"\.docx"'):
         write_steps(steps, contoso.folder, output=str(tmp_path / "steps.docx"))
 
