@@ -14,6 +14,7 @@ from ..errors import BundleError
 from ..pki.certificates import Certificate
 from ..pki.chain import Issuers
 from ..request_folder.bundle import RequestBundle
+from ..request_folder.generations import list_compromised_keys
 from ..request_folder.request_record import IssuedRecord, RequestRecord
 from ..rules.findings import Finding, sort_findings
 from ..rules.returned_rules import create_returned_finding, load_returned_rules
@@ -164,6 +165,7 @@ def list_generations_to_match(
     )
     fictional = is_fictional(record.plan for record in bundle.requests)
     of_ca = _find_ca_acceptance_reasons(bundle)
+    compromised = list_compromised_keys(bundle.requests)
     for record in bundle.requests:
         parts = [
             certificate
@@ -197,6 +199,7 @@ def list_generations_to_match(
             target_os=record.target_os,
             evidence=_list_proven_hashes(record.issued),
             has_root=_has_root(record.issued),
+            is_compromised=record.spki_sha256 in compromised,
         )
         for generation in record.archived:
             yield Outstanding(
@@ -211,6 +214,7 @@ def list_generations_to_match(
                 target_os=record.target_os,
                 evidence=_list_proven_hashes(generation.issued),
                 has_root=_has_root(generation.issued),
+                is_compromised=generation.spki_sha256 in compromised,
             )
 
 

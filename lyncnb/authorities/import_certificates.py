@@ -272,9 +272,11 @@ def _choose_placement(
 ) -> _Placement:
     record = manifest.by_id.get(issued_certificate.request_id)
     recorded = record.issued if record is not None else None
-    is_recorded = recorded is not None and recorded.sha256 == issued_certificate.sha256
+    is_recorded = (
+        is_current and recorded is not None and recorded.sha256 == issued_certificate.sha256
+    )
     # A certificate that is already recorded stays in its folder, even if it now has an error.
-    is_refused = is_current and issued_certificate.has_errors and not is_recorded
+    is_refused = issued_certificate.has_errors and not is_recorded
     stem = f"{FOLDER}/{issued_certificate.request_id}"
     if is_refused:
         stem = f"{REFUSED}/{issued_certificate.request_id}-{issued_certificate.sha256[:8]}"
@@ -513,8 +515,8 @@ def _update_record(
     )
     record = replace(record, archived=archived)
     if placement.is_refused:
-        others = [other for other in record.refused if other.sha256 != issued.sha256]
-        return replace(record, refused=(*others, received))
+        others = [other for other in part.refused if other.sha256 != issued.sha256]
+        return record.with_generation(part.generation, refused=(*others, received))
     if placement.is_current:
         remaining = tuple(other for other in record.refused if other.sha256 != issued.sha256)
         record = replace(record, refused=remaining)

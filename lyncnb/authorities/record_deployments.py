@@ -21,11 +21,18 @@ from ..base.shown.tables import Table, columns, format_count
 from ..errors import BundleError, OptionsError, Problem
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import reject_problems, take_survey
-from ..request_folder.generations import Generation, list_servers_for
+from ..request_folder.generations import (
+    Generation,
+    is_revoked,
+    list_known_certificates,
+    list_servers_for,
+)
 from ..request_folder.history import DAY_CORRECTED, UNDEPLOYED, Event, record_changes
 from ..request_folder.manifest import Manifest, format_timestamp, read_manifest, save_manifest
 from ..request_folder.request_record import (
     ArchivedGeneration,
+    CoveringCertificate,
+    Deployment,
     IssuedRecord,
     RequestRecord,
     Revocation,
@@ -82,7 +89,8 @@ class RecordedDeployments(Table, JsonSerializable):
     @property
     def changes(self) -> int:
         """The number of certificate generations whose record was changed."""
-        return sum(deployment.what != _ALREADY for deployment in self.recorded)
+        changed = (entry for entry in self.recorded if entry.what != _ALREADY)
+        return len({(entry.id, entry.generation) for entry in changed})
 
     def _list_items(self) -> Iterable[Any]:
         return self.recorded
@@ -343,9 +351,7 @@ class _DeploymentRun:
             requested = [part for part in record.generations if part.revocation is not None]
             before = record.covering_certificate
             if before is not None and before.revocation is not None:
-                if revocation := self._build_revocation(
-                    record.id, 0, before.revocation, before.serial
-                ):
+                if revocation := self._build_revocation(record.id, 0, before.revocation, (before,)):
                     self.records[record.id] = record.with_covering_certificate(
                         replace(before, revocation=revocation)
                     )
@@ -358,9 +364,11 @@ class _DeploymentRun:
                 self.problems.append(Problem(message=message, hint=hint))
             for part in requested:
                 assert part.revocation is not None
-                serial = part.issued.serial if part.issued else ""
                 revocation = self._build_revocation(
-                    record.id, part.generation, part.revocation, serial
+                    record.id,
+                    part.generation,
+                    part.revocation,
+                    tuple(list_known_certificates(part).values()),
                 )
                 if revocation is not None:
                     record = self.records.get(record.id, record)
@@ -369,12 +377,18 @@ class _DeploymentRun:
                     )
 
     def _build_revocation(
-        self, name: str, generation: int, revocation: Revocation, serial: str
+        self,
+        name: str,
+        generation: int,
+        revocation: Revocation,
+        certificates: Sequence[IssuedRecord | Deployment | CoveringCertificate],
     ) -> Revocation | None:
         """Return the revocation to record, or None if the manifest already records a revocation."""
         when = self.now if self.day == self.present else f"{self.day}T00:00:00Z"
-        if revocation.revoked_at:
-            self._add_result(name, generation, _ALREADY, (), revocation.revoked_at[:10], serial)
+        pending = [item for item in certificates if not is_revoked(item, revocation)]
+        if revocation.revoked_at and not pending:
+            for serial in [item.serial for item in certificates] or [""]:
+                self._add_result(name, generation, _ALREADY, (), revocation.revoked_at[:10], serial)
             return None
         if when[:10] < revocation.asked_at[:10]:
             requested_on = revocation.asked_at[:10]
@@ -383,8 +397,19 @@ class _DeploymentRun:
             )
             self.problems.append(Problem(message=message, hint="use a later date"))
             return None
-        self._add_result(name, generation, _REVOKED, (), when[:10], serial)
-        return replace(revocation, revoked_at=when)
+        new = replace(revocation, revoked_at=when)
+        revoked = [item.serial for item in pending if is_revoked(item, new)]
+        if pending and not revoked:
+            message = (
+                f"{name}: the certificate is valid from {pending[0].not_before[:10]}, which is "
+                f"after {self.day}"
+            )
+            hint = "specify the date on which the CA revoked the certificate"
+            self.problems.append(Problem(message=message, hint=hint))
+            return None
+        for serial in revoked or [""]:
+            self._add_result(name, generation, _REVOKED, (), when[:10], serial)
+        return new
 
     def _find_newest_generation(self, record: RequestRecord) -> Generation | None:
         """Return the newest generation of a request that has a certificate without errors.

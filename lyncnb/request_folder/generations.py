@@ -258,11 +258,21 @@ def find_compromised_generations(record: RequestRecord, today: date) -> tuple[Ge
     )
 
 
+def is_revoked(
+    certificate: IssuedRecord | Deployment | CoveringCertificate, revocation: Revocation
+) -> bool:
+    """Return whether a recorded revocation includes a certificate.
+
+    A CA can issue another certificate for the same key later. That certificate is not revoked.
+    """
+    return certificate.not_before[:10] <= revocation.revoked_at[:10]
+
+
 def list_certificates_to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
     """Return the certificates whose revocation is requested but not recorded yet."""
     before = record.covering_certificate
     of_before: tuple[ToRevoke, ...] = ()
-    if before is not None and before.revocation and not before.revocation.revoked_at:
+    if before is not None and before.revocation and not is_revoked(before, before.revocation):
         of_before = (
             ToRevoke(
                 request_id=record.id,
@@ -285,8 +295,9 @@ def list_certificates_to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
             asked_at=part.revocation.asked_at,
         )
         for part in record.generations
-        if part.revocation is not None and not part.revocation.revoked_at
+        if part.revocation is not None
         for certificate in list_known_certificates(part).values()
+        if not is_revoked(certificate, part.revocation)
     )
 
 

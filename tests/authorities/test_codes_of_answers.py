@@ -240,6 +240,10 @@ MATCHED = {
         lambda: match_one(make_certificate("a"), *CHAIN, is_retired=True),
         lambda: match_one(make_certificate("a"), *CHAIN, is_retired=False),
     ),
+    "key-compromised": (
+        lambda: match_with_earlier_certificate(make_certificate("a", begins=TODAY), known=CHAIN, is_compromised=True),
+        lambda: match_with_earlier_certificate(make_certificate("a", begins=TODAY), known=CHAIN, is_compromised=False),
+    ),
     "several-answers": (
         lambda: match_one(make_certificate("a"), make_certificate("a", begins=BEGINS), *CHAIN),
         lambda: match_one(*[make_certificate("a", begins=BEGINS)] * 2, *CHAIN),

@@ -215,11 +215,15 @@ def test_superseded():
 
 
 def test_certificate_for_a_retired_request_is_stored():
-    """lyncnb stores a certificate for a request that is no longer planned, and reports a notice."""
-    (answer,) = match(
-        [make_request("a", is_retired=True)], file(make_certificate("a"), *CHAIN)
-    ).answers
-    assert codes(answer.findings) == [("answers-retired-request", "a")]
+    """lyncnb stores a certificate for a request that is no longer planned, and reports a notice.
+
+    The notice is the same if the request already has a certificate: no server needs the new one.
+    """
+    held = make_certificate("a", days=5)
+    for known, held_sha256 in ([], ""), ([held, *CHAIN], held.sha256):
+        request = make_request("a", is_retired=True, held_sha256=held_sha256)
+        (answer,) = match([request], file(make_certificate("a"), *CHAIN), known=known).answers
+        assert codes(answer.findings) == [("answers-retired-request", "a")]
 
 
 def test_self_signed():

@@ -9,14 +9,25 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from cas.python_ca import PythonCa, pem
 from cryptography import x509
-from folders import TODAY, certify, find_id, make_folder, make_plan, snapshot
+from folders import (
+    PASSPHRASE,
+    TODAY,
+    certify,
+    find_id,
+    issue_all,
+    make_folder,
+    make_plan,
+    request_of,
+    snapshot,
+)
 from installed_certificates import Stored, export_of
 
 import lyncnb as ln
 from lyncnb.authorities.certificate_history import certificate_history
 from lyncnb.errors import BundleError, OptionsError, ReturnedFileError
-from lyncnb.request_folder.generations import find_generations
+from lyncnb.request_folder.generations import find_generations, list_certificates_to_revoke
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.request_record import Revocation
 
@@ -328,6 +339,41 @@ def test_a_revocation_needs_a_request_in_the_folder(folder):
     before = snapshot(folder, but_lock=True)
     ln.deployed(folder, pool.id, revoked=True, today=LATER)
     assert snapshot(folder, but_lock=True) == before
+
+
+@pytest.mark.parametrize("is_retired", [True, False])
+def test_second_certificate_for_a_compromised_key(tmp_path, is_retired):
+    """If a CA issues another certificate for a compromised key, lyncnb refuses the new certificate,
+    and keeps the old one on record. Each revocation is recorded with its serial number.
+    """
+    bundle, ca, path = make_folder(tmp_path / "requests"), PythonCa(), tmp_path / "answers.pem"
+    folder, name = bundle.folder, find_id(bundle, "med01")
+    path.write_bytes(pem(*issue_all(bundle, ca).values(), *ca.chain))
+    ln.receive(folder, path, today=TODAY)
+    old = read_manifest(folder).by_id[name]
+    late = datetime(2026, 12, 23, tzinfo=UTC)
+    path.write_bytes(pem(ca.issue_for(request_of(bundle, name), begins=late, days=199), *ca.chain))
+    if is_retired:
+        retired = replace(old, state="retired", retired_at="2026-11-24T00:00:00Z")
+        save_manifest(folder, read_manifest(folder).with_records([retired]))
+    ln.renew(folder, name, compromised=True, passphrase=PASSPHRASE, today=TODAY)
+    received = ln.receive(folder, path, today=LATER)
+    assert "key-compromised" in {finding.code for finding in received.findings}
+    assert "replaces-earlier-certificate" not in {finding.code for finding in received.findings}
+    record = read_manifest(folder).by_id[name]
+    (part,) = (part for part in record.generations if part.generation == 1)
+    assert part.issued.serial == old.issued.serial
+    (refused,) = part.refused
+    assert refused.file.startswith("returned/refused/")
+    pending = [entry.serial for entry in list_certificates_to_revoke(record)]
+    assert pending == [old.issued.serial, refused.serial]
+    # The CA revokes the old certificate before it issues the new one.
+    for day, serial in ((TODAY, old.issued.serial), (LATER, refused.serial)):
+        result = ln.deployed(folder, name, revoked=True, on=day, today=LATER)
+        assert [(entry.what, entry.serial) for entry in result.recorded] == [("revoked", serial)]
+        pending.remove(serial)
+        record = read_manifest(folder).by_id[name]
+        assert [entry.serial for entry in list_certificates_to_revoke(record)] == pending
 
 
 def test_as_is_file_records_used_certificates(folder, tmp_path):

@@ -33,7 +33,7 @@ from .compare_roots import find_root_restrictions
 #: longer be in the folder. It computes all other findings again.
 NOTED = (
     *("duplicate-serial", "different-certificates-in-pool", "replacement-unproven"),
-    *("answers-of-two-cas", "issued-under-another-root", "issued-by-another-ca"),
+    *("answers-of-two-cas", "issued-under-another-root", "issued-by-another-ca", "key-compromised"),
 )
 
 

@@ -31,7 +31,8 @@ class Outstanding:
     ``is_fictional`` is true if the folder contains only names from the sample deployments. ``ca``
     is the name of the planned CA. ``target_os`` is the Windows version of the servers. ``evidence``
     is the certificate on record and the path above it, by SHA-256, unless the certificate has a
-    known error. ``has_root`` is true if this path is complete.
+    known error. ``has_root`` is true if this path is complete. ``is_compromised`` is true if the
+    key is recorded as compromised.
     """
 
     request_id: str
@@ -52,6 +53,7 @@ class Outstanding:
     target_os: str = ""
     evidence: tuple[str, ...] = ()
     has_root: bool = False
+    is_compromised: bool = False
 
     @property
     def planned_ca(self) -> PlannedCa:

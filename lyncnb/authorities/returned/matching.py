@@ -170,7 +170,8 @@ def _get_validity_period(certificate: Certificate) -> tuple[datetime, datetime]:
 # The finding about an incomplete chain is determined again for each match, because the chain may
 # now be complete.
 _UNPROVEN, _TWO_CAS = "replacement-unproven", "answers-of-two-cas"
-_FOUND_AGAIN = (_UNPROVEN, _TWO_CAS, OTHER_ROOT, OTHER_ISSUER)
+_COMPROMISED = "key-compromised"
+_FOUND_AGAIN = (_UNPROVEN, _TWO_CAS, OTHER_ROOT, OTHER_ISSUER, _COMPROMISED)
 
 
 def _build_evidence(
@@ -207,6 +208,8 @@ def _evaluate_match(request: Outstanding, certificate: Certificate, batch: Batch
         or (is_held and noted_finding[0] in (OTHER_ROOT, OTHER_ISSUER))
     )
     evaluation = evaluate(replace(evidence, noted=noted_findings), evaluated_at=batch.today)
+    for compromised in _find_compromised_key(request, certificate):
+        evaluation = _add_difference(request, evaluation, compromised)
     if (
         noted_findings
         and is_held
@@ -388,6 +391,19 @@ def _reject_incomplete_chain(request: Outstanding, evaluation: Evaluation) -> Ev
     return _add_difference(request, evaluation, (_UNPROVEN, message))
 
 
+def _find_compromised_key(request: Outstanding, certificate: Certificate) -> Iterator[Difference]:
+    """Yield an error if a certificate replaces the certificate on record for a compromised key.
+
+    Both certificates must be revoked, so the certificate on record must stay there.
+    """
+    if request.is_compromised and request.held_sha256 not in ("", certificate.sha256):
+        message = (
+            f"the certificate with serial number {certificate.serial_hex} has the compromised key "
+            f"of generation {request.generation}"
+        )
+        yield _COMPROMISED, message
+
+
 def _reject_certificate(
     request: Outstanding,
     certificate: Certificate,
@@ -452,12 +468,13 @@ def _keep_superseded_certificate(
     if evaluation.errors and recorded != newest_certificate:
         batch.loose.extend((*findings, *evaluation.findings))
         return None
+    compromised = create_findings(request.entry, _find_compromised_key(request, newest_certificate))
     return Match(
         request=request,
         certificate=newest_certificate,
         path=evaluation.path,
         source_file=batch.sources[newest_certificate],
-        findings=findings,
+        findings=(*findings, *compromised),
     )
 
 
@@ -498,7 +515,8 @@ def _report_choice(
     recorded_certificate: Certificate | None,
     batch: Batch,
 ) -> Iterator[Difference]:
-    if recorded_certificate is not None and recorded_certificate != newest_certificate:
+    is_replacement = recorded_certificate not in (None, newest_certificate)
+    if recorded_certificate is not None and is_replacement and not request.is_retired:
         yield (
             "replaces-earlier-certificate",
             _describe_change(recorded_certificate, newest_certificate),
