@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..base.pasted_text import shown
-from ..base.shown.tables import group_statements, join_first_texts
+from ..base.shown.tables import format_count, group_statements, join_first_texts
 from ..base.terminal import is_terminal, quote_argument
 from .inputs import (
     add_force_option,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from ..authorities.returned.issued import IssuedCertificates
     from ..deploy.server_steps import DeploymentSteps
     from ..request_folder.bundle import RequestBundle
 
@@ -154,7 +155,6 @@ def receive_command(
     if computer:
         raise click.UsageError("--computer needs --request")
     from ..authorities.import_certificates import receive
-    from ..rules.returned_rules import is_acceptable
 
     issued = receive(folder, *expand_patterns(files), password=ask_pfx_password, accept=accept)
     if as_json:
@@ -162,18 +162,39 @@ def receive_command(
     else:
         write_lines(issued.to_text().rstrip("\n"))
         write_next_folder_step(folder, issued.bundle.manifest)
-    for certificate in issued.certificates:
-        codes = sorted({f.code for f in certificate.findings if f.severity == "error"})
-        is_waiting = issued.bundle.manifest.by_id[certificate.request_id].state == "waiting"
-        if codes and is_waiting and all(map(is_acceptable, codes)):
-            options = " ".join(f"--accept {code}=REASON" for code in codes)
-            write_note(
-                f"To accept the certificate for {certificate.request_id} anyway: lyncnb receive "
-                f"{quote_argument(folder)} {options}"
-            )
-            break
+    _note_acceptable_certificates(folder, issued)
     _note_stale_summary(issued.bundle)
     return issued.exit_status
+
+
+def _note_acceptable_certificates(folder: str, issued: IssuedCertificates) -> None:
+    """Show how to accept the refused certificates, and which ones each command accepts.
+
+    A command accepts a code for all refused certificates, also for those from earlier runs.
+    """
+    from ..rules.returned_rules import is_acceptable
+
+    refused = [
+        (record.id, {f.code for f in part.judgement.findings if f.severity == "error"})
+        for record in issued.bundle.manifest.requests
+        for part in record.refused
+        if record.state == "waiting" and part.judgement is not None
+    ]
+    waiting = {request_id for request_id, _ in refused}
+    choices = dict.fromkeys(
+        tuple(sorted({f.code for f in certificate.findings if f.severity == "error"}))
+        for certificate in issued.certificates
+        if certificate.request_id in waiting
+    )
+    for codes in choices:
+        if codes and all(map(is_acceptable, codes)):
+            names = list(dict.fromkeys(name for name, errors in refused if errors <= set(codes)))
+            options = " ".join(f"--accept {code}=REASON" for code in codes)
+            write_note(
+                f"To accept {format_count(len(names), 'certificate')} anyway "
+                f"({join_first_texts(names, 20)}): lyncnb receive {quote_argument(folder)} "
+                f"{options}"
+            )
 
 
 def _receive_requests(

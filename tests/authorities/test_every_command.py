@@ -296,6 +296,28 @@ def test_policy_is_accepted_with_a_reason(shell, requests, ca):
     ] == [("crl-distribution-point-absent", "the lab has no list")]
 
 
+def test_command_to_accept_names_every_certificate(shell, requests, ca):
+    """The command to accept an error is shown with all certificates that it accepts, also those
+    from earlier runs.
+    """
+    (shell.folder / "chain.pem").write_bytes(ca.chain)
+    names = [record.id for record in open_requests(requests).requests]
+    shown = []
+    for name in names:
+        path = ca.sign(csr_of(requests, name), shell.folder / "a.pem", extensions=without("crl"))
+        received = shell("receive", "requests", path, "chain.pem")
+        shown.append(" ".join(received.err.split()))
+    for text, expected in zip(shown, (names[:1], names), strict=True):
+        count = f"{len(expected)} certificate{'s' if len(expected) > 1 else ''}"
+        assert (
+            f"To accept {count} anyway ({' and '.join(expected)}): lyncnb receive requests "
+            "--accept crl-distribution-point-absent=REASON"
+        ) in text
+    reason = "crl-distribution-point-absent=the lab has no list"
+    assert shell("receive", "requests", "--accept", reason).status == 0
+    assert {record.state for record in open_requests(requests).requests} == {"issued"}
+
+
 def test_missing_crl_is_accepted_once_for_a_ca(shell, requests, ca):
     """If you accept a certificate without a CRL URL and give a reason, the next certificate from
     the same CA is accepted too.
