@@ -243,11 +243,13 @@ def write_part_page(part: Part, *, cover: Cover) -> str:
         "product": cover.product,
         "config": part.config or r"HOST\CA NAME",
         "lifetimes": _describe_lifetimes(part.ca, today),
-        "wildcards": _describe_wildcards(today),
+        "wildcards": _describe_wildcards(part.ca, today),
     }
     filled["target"] = _fill_placeholders(
         words.submit_names if part.config else words.submit_asks, filled
     )
+    acme_only = part.issuer == "public" and load_ca_rules().is_acme_only(part.ca)
+    has_choice = bool(words.acme) and not acme_only
     acme = {"title": words.acme_title, "steps": words.acme}
     return render_template(
         "authorities/handover.html.j2",
@@ -260,10 +262,15 @@ def write_part_page(part: Part, *, cover: Cover) -> str:
         sites=list(dict.fromkeys(r.plan.site for r in part.requests if r.plan.site)),
         intro=[_fill_placeholders(line, filled) for line in words.intro],
         before=[cover.said(_fill_placeholders(line, filled)) for line in words.before],
-        steps=[_fill_placeholders(step, filled) for step in words.steps],
-        others=[acme] if words.acme else [],
+        steps=[
+            _fill_placeholders(step, filled) for step in (words.acme if acme_only else words.steps)
+        ],
+        others=[acme] if has_choice else [],
         back=[_fill_placeholders(line, filled) for line in words.back],
-        rows=[_build_request_line(record, words, filled) for record in part.requests],
+        rows=[
+            _build_request_line(record, words, filled, _find_longest_validity(part, today))
+            for record in part.requests
+        ],
         domains=list(_list_domains(part, today)),
         revoke=[_build_revoke_line(certificate, words, filled) for certificate in part.revoke],
         withdrawn=list(_list_withdrawn_requests(part.requests)),
@@ -303,6 +310,13 @@ def _list_withdrawn_requests(records: Iterable[RequestRecord]) -> Iterator[Withd
                 )
 
 
+def _find_longest_validity(part: Part, today: date) -> int:
+    """Return the longest validity in days that a known CA issues today, or 0 if it is not known."""
+    rules = load_ca_rules()
+    limits = rules.list_limits("validity-days", issuer=part.issuer, ca=part.ca, on_date=today)
+    return min((limit.value for limit in limits), default=0)
+
+
 def _describe_lifetimes(ca: str, today: date) -> str:
     """Describe the maximum validity of a public certificate, now and in the future."""
     rules = load_ca_rules()
@@ -320,10 +334,13 @@ def _describe_lifetimes(ca: str, today: date) -> str:
     return f"{', or '.join(words)}."
 
 
-def _list_validation_types(today: date, *, validates_only_one_name: bool) -> list[str]:
-    """Describe the types of domain control validation for public CAs, with their end dates."""
+def _list_validation_types(ca: str, today: date, *, validates_only_one_name: bool) -> list[str]:
+    """Describe the types of domain control validation for a public CA, with their end dates."""
     last: dict[str, date] = {}
+    acme_only = load_ca_rules().is_acme_only(ca)
     for method in load_ca_rules().methods:
+        if acme_only and not method.acme:
+            continue
         end = method.until or date.max
         if method.only_the_name_itself == validates_only_one_name and end > today:
             last[method.by] = max(end - timedelta(days=1), last.get(method.by, date.min))
@@ -351,8 +368,10 @@ def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
         for name in map(DnsName, record.plan.san):
             domain = name.removeprefix("*.") if each_name else str(name.registered_domain or name)
             names.setdefault(domain, set()).add(str(name))
-    domain_methods = "; ".join(_list_validation_types(today, validates_only_one_name=False))
-    single = "; ".join(_list_validation_types(today, validates_only_one_name=True))
+    domain_methods, single = (
+        "; ".join(_list_validation_types(part.ca, today, validates_only_one_name=is_single))
+        for is_single in (False, True)
+    )
     for domain, domain_names in sorted(names.items()):
         is_wildcard = any(name.startswith("*.") for name in domain_names)
         methods = domain_methods
@@ -361,10 +380,11 @@ def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
         yield DomainLine(domain=domain, names=tuple(sorted(domain_names)), methods=methods)
 
 
-def _describe_wildcards(today: date) -> str:
+def _describe_wildcards(ca: str, today: date) -> str:
     """Describe the methods by which a public CA may validate a wildcard name."""
-    words = _list_validation_types(today, validates_only_one_name=False)
-    return f"The CA can validate a wildcard name by {', '.join(words[:-1])} or {words[-1]}."
+    *others, last = _list_validation_types(ca, today, validates_only_one_name=False)
+    methods = f"{', '.join(others)} or {last}" if others else f"{last} only"
+    return f"The CA can validate a wildcard name by {methods}."
 
 
 def _list_replaced_certificates(
@@ -391,11 +411,12 @@ def _list_replaced_certificates(
 
 
 def _build_request_line(
-    record: RequestRecord, wording: Wording, texts: Mapping[str, str]
+    record: RequestRecord, wording: Wording, texts: Mapping[str, str], longest_validity: int
 ) -> RequestLine:
     plan = record.plan
     subject = ", ".join(f"{name}={value}" for name, value in plan.subject.items())
-    validity = wording.validity_asked.replace("{days}", f"{record.validity_days:,}")
+    days = min(record.validity_days, longest_validity or record.validity_days)
+    validity = wording.validity_asked.replace("{days}", f"{days:,}")
     values = {
         **texts,
         "names": "one name" if len(plan.san) == 1 else f"{len(plan.san)} names",

@@ -95,7 +95,8 @@ class ValidationMethod:
     With ``only_the_name_itself``, the method validates only the exact name, not a wildcard or a
     name below it. ``by`` describes the kind of proof in one or two words. From ``discouraged`` on,
     CAs should no longer use the method. ``reuse_days`` is set if a validation with this method is
-    valid for a shorter time than the limit on domain-validation-days.
+    valid for a shorter time than the limit on domain-validation-days. With ``acme``, ACME has a
+    challenge for the method.
     """
 
     title: str
@@ -106,6 +107,7 @@ class ValidationMethod:
     discouraged: date | None = None
     reuse_days: int = 0
     only_the_name_itself: bool = False
+    acme: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +172,7 @@ class Authority:
     ``names`` are the names of the CA that planners can use in ``[ca]`` of ``plan.toml``, in any
     letter case, alone or as words in a longer name. A root program has none, because its rules
     apply to every public CA. With ``validates_each_name``, the validation of a domain does not
-    cover names below it.
+    cover names below it. With ``acme_only``, the CA issues certificates only through ACME.
     """
 
     id: str
@@ -178,6 +180,7 @@ class Authority:
     issuer: str  # one of ISSUERS
     names: tuple[str, ...] = ()
     validates_each_name: bool = False
+    acme_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,11 +236,15 @@ class CaRuleSet:
 
     def validates_each_name(self, ca: str) -> bool:
         """Return whether the CA with a name from ``plan.toml`` validates each name separately."""
-        cas = chain.from_iterable(rules.cas for rules in self.files)
-        return any(
-            authority.validates_each_name and contains_known_name(ca, authority.names)
-            for authority in cas
-        )
+        return any(authority.validates_each_name for authority in self._find_authorities(ca))
+
+    def is_acme_only(self, ca: str) -> bool:
+        """Return whether the CA with a name from ``plan.toml`` issues only through ACME."""
+        return any(authority.acme_only for authority in self._find_authorities(ca))
+
+    def _find_authorities(self, ca: str) -> Iterator[Authority]:
+        known = chain.from_iterable(rules.cas for rules in self.files)
+        return (authority for authority in known if contains_known_name(ca, authority.names))
 
     def list_smallest_limits(
         self, quantity: str, *, issuer: str = "public", ca: str = ""

@@ -110,34 +110,57 @@ def test_page(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("ca", "lifetimes"),
+    ("ca", "wildcards", "lifetimes"),
     [
         (
             "Litware CA",
+            "DNS, domain registration with the CA, e-mail until 2028-03-14 or phone until 2027-03-14.",
             "at most 200 days, or at most 100 days if it is issued on 2027-03-15 or later, or at most 47",
         ),
         (
             "DigiCert",
+            "DNS, domain registration with the CA, e-mail until 2028-03-14 or phone until 2027-03-14.",
             "at most 199 days, or at most 100 days if it is issued on 2027-03-15 or later, or at most 47",
         ),
         (
             "Let's Encrypt",
+            "DNS only.",
             "at most 90 days, or at most 64 days if it is issued on 2027-02-10 or later, or at most 45",
         ),
     ],
 )
-def test_page_shows_lifetime_limit_and_validation_end(tmp_path, ca, lifetimes):
-    """The page for the CA shows the strictest lifetime limit, and the date until which e-mail can
-    validate a wildcard.
+def test_page_shows_lifetime_limit_and_validation_end(tmp_path, ca, wildcards, lifetimes):
+    """The page for the CA shows the strictest lifetime limit, and the methods that can validate a
+    wildcard, with their last day.
     """
     folder = make_folder(tmp_path / "requests", make_plan(ca={"public": ca})).folder
     hand_over(folder, tmp_path / "out.zip", issuer="public", today=date(2026, 11, 28))
     (page,) = (remove_break_marks(data.decode()) for name, data in contents(tmp_path / "out.zip").items()
                if name.endswith("README.html"))  # fmt: skip
     assert f"A certificate is valid for {lifetimes} days if it is issued on" in page
-    assert "The CA can validate a wildcard name by DNS, " in page
-    assert "e-mail until 2028-03-14" in page
-    assert "by DNS alone" not in page
+    assert f"The CA can validate a wildcard name by {wildcards}" in page
+
+
+@pytest.mark.parametrize(
+    ("ca", "days", "is_acme_only"),
+    [("Let's Encrypt", 90, True), ("DigiCert", 199, False), ("Litware CA", 200, False)],
+)
+def test_page_for_a_ca_that_issues_only_through_acme(tmp_path, ca, days, is_acme_only):
+    """The page for a CA that issues only through ACME describes no portal and no e-mail.
+
+    The validity of each request is at most the longest that the CA issues.
+    """
+    plan = make_plan(ca={"public": ca}, validity_days=200)
+    folder = make_folder(tmp_path / "requests", plan).folder
+    hand_over(folder, tmp_path / "out.zip", issuer="public", today=date(2026, 11, 28))
+    (page,) = (text_of(remove_break_marks(data.decode()))
+               for name, data in contents(tmp_path / "out.zip").items()
+               if name.endswith("README.html"))  # fmt: skip
+    assert f"Validity period: {days} days" in page
+    assert "certbot certonly --csr FILE.csr" in page
+    words = ("Unified Communications (multi-domain)", "If the CA supports ACME", "e-mail until")
+    assert [word in page for word in words] == [not is_acme_only] * 3
+    assert "have no web server" not in page
 
 
 def test_page_has_the_planned_date_by_default(tmp_path):
