@@ -106,6 +106,8 @@ def test_page(folder, tmp_path):
     assert "Enroll permission for the template WebServer" in internal
     assert "Litware &lt;Public&gt; CA" in public
     assert "server platform Microsoft, version IIS" in public
+    # The requests in this folder have ECDSA keys.
+    assert "a common name and, for RSA keys, key encipherment" in public
     assert "{" not in public.split("</style>")[-1]
 
 
