@@ -426,8 +426,10 @@ def _build_request_line(
         "validity": validity if record.validity_days else wording.validity_open,
     }
     how = [_fill_placeholders(line, values) for line in wording.how]
-    if any(name.startswith("*.") for name in (*plan.san, plan.common_name)):
-        how.append(wording.how_wildcard)
+    wildcards = {name for name in (*plan.san, plan.common_name) if name.startswith("*.")}
+    if wildcards:
+        count = format_count(len(wildcards), "wildcard name")
+        how.append(_fill_placeholders(wording.how_wildcard, {"wildcard_names": count}))
     if "clientAuth" in plan.eku:
         how.append(wording.how_client)
     return RequestLine(

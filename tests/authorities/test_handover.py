@@ -12,6 +12,7 @@ import zipfile
 from datetime import date
 
 import pytest
+import topologies
 from cas.python_ca import PythonCa, p7b
 from cryptography import x509
 from folders import PASSPHRASE, TODAY, find_id, issue_all, make_folder, make_plan
@@ -163,6 +164,23 @@ def test_page_for_a_ca_that_issues_only_through_acme(tmp_path, ca, days, is_acme
     words = ("Unified Communications (multi-domain)", "If the CA supports ACME", "e-mail until")
     assert [word in page for word in words] == [not is_acme_only] * 3
     assert "have no web server" not in page
+
+
+def test_page_counts_the_wildcard_names(tmp_path):
+    """The page for the CA shows how many names of each request are wildcards."""
+    table = topologies.TWO_SITES.replace(
+        ",contoso.com,https://meet", ",contoso.com;fabrikam.com,https://meet"
+    )
+    table += "rp01.contoso.com,ReverseProxy,,Taipei,,,,,,,\n"
+    plan = make_plan(table.encode(), wildcard=True)
+    folder = make_folder(tmp_path / "requests", plan).folder
+    hand_over(folder, tmp_path / "out.zip")
+    pages = {name: text_of(remove_break_marks(data.decode()))
+             for name, data in contents(tmp_path / "out.zip").items()
+             if name.endswith("README.html")}  # fmt: skip
+    two = "The certificate has 2 wildcard names"
+    assert two in pages["internal/README.html"]
+    assert f"{two}. A file on a web server cannot validate" in pages["public/README.html"]
 
 
 def test_page_has_the_planned_date_by_default(tmp_path):
