@@ -14,9 +14,11 @@ from printing import (
     axe_in_both_themes,
     find_overflowing_elements,
     open_in_browser,
+    overflowing_cells,
     page_count,
     pdf_text,
 )
+from topologies import TWO_SITES
 
 from lyncnb.authorities.handover import hand_over
 
@@ -71,3 +73,19 @@ def test_page_is_readable_by_all(packed, chromium, issuer):
     with open_in_browser(chromium, path, scripts=True) as page:
         assert find_overflowing_elements(page) == []
         assert axe_in_both_themes(page) == []
+
+
+def test_long_names_stay_in_their_column_on_paper(tmp_path, chromium):
+    """On paper, a long name that is printed on one line stays in its column."""
+    domain = "brueggemann-kaeltetechnik-wien.com"
+    table = TWO_SITES.replace(",access.contoso.com,", f",access.{domain},")
+    folder = make_folder(tmp_path / "requests", make_plan(table.encode())).folder
+    hand_over(folder, tmp_path / "out.zip", issuer="public")
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        archive.extractall(tmp_path)
+    # A sheet of A4 paper without its margins is 186 mm wide.
+    path = tmp_path / "public" / "README.html"
+    with open_in_browser(chromium, path, scripts=True, width=703) as page:
+        page.emulate_media(media="print")
+        assert domain in page.inner_text(".domains")
+        assert overflowing_cells(page) == []
