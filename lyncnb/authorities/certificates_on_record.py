@@ -167,11 +167,7 @@ def list_generations_to_match(
     of_ca = _find_ca_acceptance_reasons(bundle)
     compromised = list_compromised_keys(bundle.requests)
     for record in bundle.requests:
-        parts = [
-            certificate
-            for certificate in (record.issued, *record.refused)
-            if certificate is not None
-        ]
+        parts = [part for part in (record.issued, *record.refused) if part is not None]
         yield Outstanding(
             is_fictional=fictional,
             request_id=record.id,
