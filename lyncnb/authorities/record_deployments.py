@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base.arguments import check_type
+from ..base.planned_entry import list_importing_servers
 from ..base.records import JsonSerializable
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, format_count
@@ -153,8 +154,8 @@ def deployed(
         A request folder.
     *names : str
         Ids or the start of ids, servers, patterns, serial numbers or thumbprints. For a server, all
-        certificates are recorded. A pool's certificate is recorded for this server only. Without
-        `names` and `reports`, all requests with a certificate are recorded.
+        certificates that its sheet contains are recorded. A pool's certificate is recorded for this
+        server only. Without `names` and `reports`, all requests with a certificate are recorded.
     on : date, optional
         The date since which the certificate is installed, or on which it was revoked with
         `revoked`. The default is the current date. With `names`, it corrects a recorded date.
@@ -279,22 +280,20 @@ class _DeploymentRun:
         """Record that the newest valid certificate for each specified request is installed."""
         by_name: dict[str, list[tuple[NamedRequest, Generation | None]]] = {}
         for match in matches:
-            if match.record.state != "retired" or not match.servers:
-                generations = [
-                    p for p in match.record.generations if p.generation == match.generation
-                ]
-                part = (
-                    generations[0]
-                    if generations and generations[0].issued
-                    else self._find_newest_generation(match.record)
-                )
-                by_name.setdefault(match.name, []).append((match, part))
-            else:
+            generations = [p for p in match.record.generations if p.generation == match.generation]
+            part = (
+                generations[0]
+                if generations and generations[0].issued
+                else self._find_newest_generation(match.record)
+            )
+            if reason := _explain_skipped_match(match, part):
                 self.notes.append(
                     f"lyncnb did not record the deployment of {match.record.id}, because "
-                    f"{match.record.id} is no longer planned. To record the deployment anyway, "
-                    "specify the request ID"
+                    f"{match.record.id} {reason}. To record the deployment anyway, specify the "
+                    "request ID"
                 )
+            else:
+                by_name.setdefault(match.name, []).append((match, part))
         for name, pairs in by_name.items():
             for request, part in pairs:
                 if part is not None:
@@ -622,6 +621,20 @@ class _DeploymentRun:
         )
         if deployment not in self.recorded:
             self.recorded.append(deployment)
+
+
+def _explain_skipped_match(match: NamedRequest, part: Generation | None) -> str:
+    """Return why the name of a server does not select its certificate. Return "" if it does."""
+    if not match.servers:
+        return ""
+    if match.record.state == "retired":
+        return "is no longer planned"
+    plan = (part.plan if part is not None else None) or match.record.plan
+    importing_servers = list_importing_servers(plan.servers, plan.shared_by)
+    if plan.shared_by != "deployment" or not importing_servers:
+        return ""
+    is_imported_here = not set(importing_servers).isdisjoint(match.servers)
+    return "" if is_imported_here else f"is imported on {importing_servers[0]}"
 
 
 def _find_superseded_servers(record: RequestRecord, generation: Generation) -> set[str]:

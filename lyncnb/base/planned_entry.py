@@ -6,7 +6,7 @@ all of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, ClassVar
 
@@ -97,3 +97,12 @@ class SavedEntry(PlannedEntry):
         """The values of this entry that a request folder also records."""
         names = (item.name for item in fields(PlannedEntry))
         return PlannedEntry(**{name: getattr(self, name) for name in names})
+
+
+def list_importing_servers(servers: Iterable[str], shared_by: str) -> tuple[str, ...]:
+    """Return the servers that import a certificate.
+
+    A certificate that the whole deployment shares (OAuth) replicates, so one server imports it.
+    """
+    sorted_servers = tuple(sorted(servers))
+    return sorted_servers[:1] if shared_by == "deployment" else sorted_servers

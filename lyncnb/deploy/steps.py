@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from ..authorities.read_plan import build_folder_origin
 from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..base.arguments import check_type
-from ..base.planned_entry import PlannedEntry
+from ..base.planned_entry import PlannedEntry, list_importing_servers
 from ..base.shown.origin import UNKNOWN, Origin
 from ..pki.certificates import format_name
 from ..request_folder.bundle import open_requests
@@ -234,13 +234,8 @@ def _describe_covering_certificate(cover: CoveringCertificate) -> str:
 
 
 def _build_missing_package(record: RequestRecord, reason: str) -> MissingPackage:
-    return MissingPackage(request=record.id, why=reason, servers=_list_hosts(record.plan))
-
-
-def _list_hosts(entry: PlannedEntry | ServerPackage) -> tuple[str, ...]:
-    """Return the servers that import a certificate, or one server for the whole deployment."""
-    servers = tuple(sorted(entry.servers))
-    return servers[:1] if entry.shared_by == "deployment" else servers
+    servers = list_importing_servers(record.plan.servers, record.plan.shared_by)
+    return MissingPackage(request=record.id, why=reason, servers=servers)
 
 
 def _build_server_package(
@@ -344,11 +339,11 @@ def build_procedure(
     packed = [split_into_calls(package, procedure, times, now) for package in packages]
     by_server: dict[str, list[ServerPackage]] = defaultdict(list)
     for package in packed:
-        for server in _list_hosts(package):
+        for server in list_importing_servers(package.servers, package.shared_by):
             by_server[server].append(package)
     to_request: dict[str, list[PlannedEntry]] = defaultdict(list)
     for entry in set_up_entries:
-        for server in _list_hosts(entry):
+        for server in list_importing_servers(entry.servers, entry.shared_by):
             to_request[server].append(entry)
     trusted = TrustOfPackages((*packed, *other_certificates), rules)
     filler = Filler(rules, procedure, load_package_rules(rules).provider, trusted, hosts or {})

@@ -8,6 +8,7 @@ from functools import cached_property
 from ..authorities.trust.trust_plan import trust
 from ..authorities.trust.trust_tables import RequiredCa, TrustPlan
 from ..base.certificate_fields import DistinguishedName, KeyParameters
+from ..base.planned_entry import list_importing_servers
 from ..pki.certificates import Certificate
 from ..plan.model import PlannedCertificate
 from ..plan.recorded_plan import build_recorded_plan
@@ -85,8 +86,9 @@ class TrustOfPackages:
     def _shared_packages(self) -> Mapping[str, list[ServerPackage]]:
         by_server: dict[str, list[ServerPackage]] = {}
         for package in self.packages:
-            if package.shared_by == "deployment" and package.servers:
-                by_server.setdefault(min(package.servers), []).append(package)
+            if package.shared_by == "deployment":
+                for server in list_importing_servers(package.servers, package.shared_by):
+                    by_server.setdefault(server, []).append(package)
         return by_server
 
 

@@ -108,6 +108,22 @@ def test_server_name_selects_its_certificates(folder):
     assert find_generations(read_manifest(folder).by_id[pool.id]).deployed_on == "2026-12-24"
 
 
+def test_only_the_server_that_imports_the_oauth_certificate_records_it(folder):
+    """The name of a server records the OAuth certificate only if the server's sheet contains it.
+
+    The OAuth certificate is imported on one server, and it replicates to the others.
+    """
+    oauth = find_id(ln.open_requests(folder), "deployment")
+    certify(folder, oauth)
+    first, *others = sorted(read_manifest(folder).by_id[oauth].plan.servers)
+    result = ln.deployed(folder, *others, today=TODAY)
+    assert oauth not in {entry.id for entry in result.recorded}
+    assert any(f"{oauth} is imported on {first}" in note for note in result.notes)
+    assert find_generations(read_manifest(folder).by_id[oauth]).deployed_on == ""
+    result = ln.deployed(folder, first, today=TODAY)
+    assert oauth in {entry.id for entry in result.recorded}
+
+
 def test_requests_are_selected_by_id_pattern_or_serial_number(folder):
     """You can specify a request by the first characters of its id, a pattern of servers, a serial
     number or a hash.
