@@ -211,6 +211,7 @@ def list_generations_to_match(
                 evidence=_list_proven_hashes(generation.issued),
                 has_root=_has_root(generation.issued),
                 is_compromised=generation.spki_sha256 in compromised,
+                refused=frozenset(certificate.sha256 for certificate in generation.refused),
             )
 
 

@@ -129,8 +129,10 @@ def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[st
         servers = dict.fromkeys(
             server for row in late for server in row.servers if server not in row.has_next
         )
+        # If the manifest was rebuilt without a plan, the servers are not known.
+        on_servers = f" on {join_first_texts(list(servers), _NAMED)}" if servers else ""
         yield (
-            f"No valid certificate on {join_first_texts(list(servers), _NAMED)}: "
+            f"No valid certificate{on_servers}: "
             f"{_describe_certificates(late)}. The state of the new certificate is "
             f"{join_first_texts(list(dict.fromkeys(row.under_way for row in late)), _NAMED)}."
         )

@@ -42,6 +42,7 @@ HISTORY_NAME = "history.jsonl"
 LATER = "recorded later"
 
 REQUESTED, ISSUED, PACKAGED, DEPLOYED = "requested", "issued", "packaged", "deployed"
+REFUSED = "refused"
 SUPERSEDED, LOST, HANDED_OVER = "superseded", "given up as lost", "handed over"
 APPROVED, UNDEPLOYED = "approved", "no longer deployed"
 #: The event that cancels a wrong deployment date. Another event then records the correct date.
@@ -256,7 +257,7 @@ def _list_generation_events(
     if generation.issued:
         yield _build_certificate_event(ISSUED, name, number, generation.issued)
     for refused in generation.refused:
-        yield _build_certificate_event("refused", name, number, refused)
+        yield _build_certificate_event(REFUSED, name, number, refused)
     if package := generation.package:
         certificate, at = package.certificate, package.packaged_at
         yield Event(PACKAGED, name, number, certificate=certificate, note=package.target_os, at=at)
@@ -472,6 +473,12 @@ def compare_history(
                 "next command that changes the folder records these events"
             )
     return problems, tuple(notes)
+
+
+def is_last_in_history(folder: Path, manifest: Manifest) -> bool:
+    """Return whether the last run in the history wrote this manifest."""
+    events = {event.identity for event in list_events(manifest)}
+    return _read_last_state(folder) == _compute_events_digest(events)
 
 
 def is_history_missing(folder: Path, manifest: Manifest) -> bool:

@@ -8,21 +8,29 @@ then specify it for the next run.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ..base.disk import files
 from ..base.json_text import NotJson, parse_json
-from ..base.planned_entry import ID_PATTERN, PlannedEntry
+from ..base.planned_entry import ID_PATTERN, PlannedEntry, SavedEntry
 from ..base.records import RecordReader
 from ..base.shown.tables import format_count, join_first_texts
+from ..base.times import format_time
 from ..errors import BundleError, LyncnbError
+from ..pki.certificates import BadCertificate, read_certificate
+from .generations import Generation
 from .history import (
     DEPLOYED,
     HISTORY_NAME,
+    ISSUED,
+    REFUSED,
     REQUESTED,
     REVOCATION_REQUESTED,
     REVOKED,
@@ -33,9 +41,18 @@ from .history import (
 )
 from .manifest import FORMAT, NAME, Manifest, parse_manifest
 from .plan_file import PLAN_NAME, read_entries, read_present_plan
-from .request_record import ArchivedGeneration, Deployment, RequestRecord, Revocation
+from .request_record import (
+    FOUND,
+    ArchivedGeneration,
+    Deployment,
+    IssuedRecord,
+    RequestRecord,
+    Revocation,
+)
 
-_LARGEST = 1 << 26  # The largest size in bytes of a summary file that lyncnb reads.
+_LARGEST = 1 << 26  # The largest size in bytes of a summary file or certificate that lyncnb reads.
+_RETURNED_FOLDERS = ("returned", "returned/refused", "archive")
+_IN_CSR = ("subject", "san", "eku", "key", "hash")
 _IDS_SHOWN = 5
 _NOBODY = "nobody"  # The text in the summary of a plan without a signature.
 _FACT = re.compile(r"^- (Saved plan|Approved by): (.+)$", re.MULTILINE)
@@ -110,7 +127,7 @@ def add_plan_data(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest,
         )
     entries = {entry.id: entry for entry in plan.certificates}
     filled = {
-        record.id: replace(record, plan=entry.planned, ca=entry.ca, target_os=entry.target_os)
+        record.id: _add_planned_values(record, entry)
         for record in manifest.requests
         if (entry := entries.get(record.id)) and _is_same_request(record.plan, entry)
     }
@@ -124,6 +141,7 @@ def add_plan_data(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest,
         if record.id not in entries
     ]
     known = [filled.get(name) or manifest.by_id[name] for name in entries if name in manifest.by_id]
+    changed = sum(record != manifest.by_id[name] for name, record in filled.items())
     manifest = replace(
         manifest,
         requests=(*known, *retired_records),
@@ -132,23 +150,52 @@ def add_plan_data(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest,
         plan_json_sha256=hashlib.sha256(data).hexdigest(),
     )
     note = (
-        f"lyncnb read the servers, site and issuer of {format_count(len(filled), 'request')} "
+        f"lyncnb read the servers, site and issuer of {format_count(changed, 'request')} "
         f"from {PLAN_NAME}"
     )
     return manifest, (note,)
 
 
 def add_history_data(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
-    """Add data from the history to each generation: servers, revocation, and supersession.
+    """Add the data that the manifest lacks and the history contains to each generation.
 
+    The data are servers, revocations, supersession, and the certificates of superseded generations.
     Generations are identified by public key, because a rebuilt manifest may number them
-    differently.
+    differently. The numbers of the requests are in the summary, not in the history.
 
     Returns
     -------
     tuple
         The manifest and notes.
     """
+    events, valid = _group_events_by_key(folder)
+    stored = _read_stored_certificates(folder)
+    servers, revoked = 0, 0
+    records = []
+    for record in _restore_numbers(folder, manifest).requests:
+        for part in record.generations:
+            known = events.get(part.spki_sha256, [])
+            deployments = _find_deployments(part, known, valid)
+            revocation = _find_revocation(part, known)
+            servers += sum(deployment not in part.deployments for deployment in deployments)
+            revoked += revocation != part.revocation
+            changes: dict[str, object] = {"deployments": deployments, "revocation": revocation}
+            if isinstance(part, ArchivedGeneration):
+                changes |= _find_supersession(part, known)
+                changes |= _restore_certificates(part, known, stored)
+            record = record.with_generation(part.generation, **changes)
+        records.append(record)
+    manifest = _update_certificate_paths(folder, replace(manifest, requests=tuple(records)))
+    if not servers and not revoked:
+        return manifest, ()
+    note = f"{HISTORY_NAME} provides {format_count(servers, 'deployment')}"
+    if revoked:
+        note += f" and {format_count(revoked, 'revocation')}"
+    return manifest, (note,)
+
+
+def _group_events_by_key(folder: Path) -> tuple[dict[str, list[Event]], dict[str, Event]]:
+    """Return the history's events by public key, and an event for each certificate's validity."""
     keys: dict[tuple[str, int], str] = {}
     events: dict[str, list[Event]] = {}
     valid: dict[str, Event] = {}
@@ -161,28 +208,122 @@ def add_history_data(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[
                 valid[event.certificate] = event
             if name in keys:
                 events.setdefault(keys[name], []).append(event)
-    servers, revoked = 0, 0
+    return events, valid
+
+
+def _find_supersession(generation: ArchivedGeneration, events: list[Event]) -> dict[str, object]:
+    """Return when and why a generation was superseded, if only the files of it were found."""
+    changes: dict[str, object] = {}
+    for event in events if generation.reasons == FOUND else ():
+        if event.what == SUPERSEDED and event.at and event.note:
+            changes = {"superseded_at": event.at, "reasons": (event.note,)}
+    return changes
+
+
+class _StoredCertificate(NamedTuple):
+    """A file in which lyncnb stores one certificate."""
+
+    path: str
+    file_sha256: str
+    der: bytes
+
+
+_StoredCertificates = Mapping[str, Sequence[_StoredCertificate]]
+
+
+def _read_stored_certificates(folder: Path) -> _StoredCertificates:
+    """Return the stored certificates of servers by the SHA-256 of the certificate."""
+    stored: dict[str, list[_StoredCertificate]] = {}
+    for path, data in _read_returned_files(folder, ".cer"):
+        _, *blocks = data.split(b"-----BEGIN CERTIFICATE-----")
+        with suppress(ValueError):
+            (block,) = blocks
+            der = base64.b64decode(block.partition(b"-----END")[0])
+            file_sha256 = hashlib.sha256(data).hexdigest()
+            stored.setdefault(hashlib.sha256(der).hexdigest(), []).append(
+                _StoredCertificate(path, file_sha256, der)
+            )
+    return stored
+
+
+def _read_returned_files(folder: Path, extension: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the path and the bytes of each readable file with a certificate or a chain."""
+    for directory in _RETURNED_FOLDERS:
+        for path in sorted((folder / directory).glob(f"*{extension}")):
+            with suppress(OSError, LyncnbError):
+                yield f"{directory}/{path.name}", files.read_file(path, limit=_LARGEST)
+
+
+def _restore_certificates(
+    generation: ArchivedGeneration, events: list[Event], stored: _StoredCertificates
+) -> dict[str, object]:
+    """Return the records of the certificates of a superseded generation.
+
+    Only the history shows which of the certificates lyncnb accepted, and which it refused.
+    """
+    last: dict[str, Event] = {
+        event.certificate: event for event in events if event.what in (ISSUED, REFUSED)
+    }
+    issued = [event for event in last.values() if event.what == ISSUED]
+    changes: dict[str, object] = {}
+    if generation.issued is None and issued:
+        changes["issued"] = _build_issued_record(issued[-1], stored)
+    if not generation.refused:
+        refused = (
+            _build_issued_record(event, stored) for event in last.values() if event.what == REFUSED
+        )
+        changes["refused"] = tuple(record for record in refused if record is not None)
+    return changes
+
+
+def _build_issued_record(event: Event, stored: _StoredCertificates) -> IssuedRecord | None:
+    """Return the record of a certificate in the history, if its file is still in the folder."""
+    for file in stored.get(event.certificate, ())[:1]:
+        with suppress(BadCertificate):
+            certificate = read_certificate(file.der)
+            return IssuedRecord(
+                file=file.path,
+                chain="",
+                serial=certificate.serial_hex,
+                thumbprint_sha1=certificate.thumbprint,
+                sha256=certificate.sha256,
+                not_before=format_time(certificate.not_before),
+                not_after=format_time(certificate.not_after),
+                received_at=event.at,
+                file_sha256=file.file_sha256,
+                issuer=certificate.issuer_name,
+            )
+    return None
+
+
+def _update_certificate_paths(folder: Path, manifest: Manifest) -> Manifest:
+    """Correct the paths of certificates and chains that were moved after a manifest was written.
+
+    When lyncnb receives the certificate of a new generation, it moves the earlier certificate to
+    ``archive/``.
+    """
+    certificates = _read_stored_certificates(folder)
+    chains: dict[str, list[str]] = {}
+    for path, data in _read_returned_files(folder, ".chain.pem"):
+        chains.setdefault(hashlib.sha256(data).hexdigest(), []).append(path)
+
+    def update(issued: IssuedRecord) -> IssuedRecord:
+        stored = certificates.get(issued.sha256, ())
+        if stored and issued.file not in [file.path for file in stored]:
+            issued = replace(issued, file=stored[0].path, file_sha256=stored[0].file_sha256)
+        paths = chains.get(issued.chain_sha256, ())
+        return replace(issued, chain=paths[0]) if paths and issued.chain not in paths else issued
+
     records = []
     for record in manifest.requests:
         for part in record.generations:
-            known = events.get(part.spki_sha256, [])
-            deployments = _find_deployments(known, valid)
-            revocation = _find_revocation(known)
-            servers += len(deployments)
-            revoked += revocation is not None
-            changes: dict[str, object] = {"deployments": deployments, "revocation": revocation}
-            if isinstance(part, ArchivedGeneration):
-                for event in known:
-                    if event.what == SUPERSEDED and event.at and event.note:
-                        changes |= {"superseded_at": event.at, "reasons": (event.note,)}
-            record = record.with_generation(part.generation, **changes)
+            record = record.with_generation(
+                part.generation,
+                issued=part.issued and update(part.issued),
+                refused=tuple(map(update, part.refused)),
+            )
         records.append(record)
-    if not servers and not revoked:
-        return replace(manifest, requests=tuple(records)), ()
-    note = f"{HISTORY_NAME} provides {format_count(servers, 'deployment')}"
-    if revoked:
-        note += f" and {format_count(revoked, 'revocation')}"
-    return replace(manifest, requests=tuple(records)), (note,)
+    return replace(manifest, requests=tuple(records))
 
 
 def find_requested_generations(folder: Path) -> dict[str, int]:
@@ -195,7 +336,7 @@ def find_requested_generations(folder: Path) -> dict[str, int]:
     }
 
 
-def restore_numbers(folder: Path, manifest: Manifest) -> Manifest:
+def _restore_numbers(folder: Path, manifest: Manifest) -> Manifest:
     """Restore the request numbers from ``summary.csv``, unless a number appears twice."""
     # The split text alternates between a request ID and the other cells of the row with this ID.
     rows = _ROW.split(_read_text(folder / "summary.csv"))[1:]
@@ -207,15 +348,19 @@ def restore_numbers(folder: Path, manifest: Manifest) -> Manifest:
     if len(set(known.values())) < len(known):  # A user has edited the summary file.
         return manifest
     return manifest.with_records(
-        replace(record, number=known.get(record.id, 0)) for record in manifest.requests
+        replace(record, number=known.get(record.id, record.number)) for record in manifest.requests
     )
 
 
 def _find_deployments(
-    events: list[Event], valid_servers: dict[str, Event]
+    generation: Generation, events: list[Event], valid_servers: dict[str, Event]
 ) -> tuple[Deployment, ...]:
-    """Return the servers on which a generation is or was installed, according to the history."""
-    by_server: dict[str, Deployment] = {}
+    """Return the servers on which a generation is or was installed, according to the history.
+
+    A deployment that the manifest also records is not changed.
+    """
+    recorded = {deployment.server: deployment for deployment in generation.every_deployment}
+    by_server = dict(recorded)
     for event in events:
         if event.what == UNDEPLOYED:
             by_server.pop(event.server, None)
@@ -237,31 +382,57 @@ def _find_deployments(
             )
             if deployment is not None:
                 by_server[event.server] = deployment
-    return tuple(by_server.values())
+    for server, old in recorded.items():
+        new = by_server.get(server)
+        if new is not None and (new.certificate, new.on) == (old.certificate, old.on):
+            by_server[server] = old
+    return generation.deployments if by_server == recorded else tuple(by_server.values())
 
 
-def _find_revocation(events: list[Event]) -> Revocation | None:
-    revocation = None
+def _find_revocation(generation: Generation, events: list[Event]) -> Revocation | None:
+    revocation = generation.revocation
     for event in events:
         # The event is about the certificate that was installed before the first request.
         if event.certificate:
             continue
-        if event.what == REVOCATION_REQUESTED:
+        if event.what == REVOCATION_REQUESTED and revocation is None:
             revocation = RecordReader(HISTORY_NAME, is_json=True).record(
                 Revocation, {"reason": event.note, "asked_at": event.at}
             )
-        elif event.what == REVOKED and revocation is not None:
+        elif event.what == REVOKED and revocation is not None and not revocation.revoked_at:
             revocation = replace(revocation, revoked_at=event.at)
     return revocation
 
 
 def _is_same_request(entry: PlannedEntry, planned_entry: PlannedEntry) -> bool:
-    """Return whether an entry that was created from a CSR matches a planned certificate."""
-    if entry.issuer:
-        return False
-    return all(
-        getattr(entry, name) == getattr(planned_entry, name)
-        for name in ("subject", "san", "eku", "key", "hash")
+    """Return whether the values of an entry that a CSR contains match a planned certificate."""
+    return all(getattr(entry, name) == getattr(planned_entry, name) for name in _IN_CSR)
+
+
+def _add_planned_values(record: RequestRecord, entry: SavedEntry) -> RequestRecord:
+    """Add the planned values that a CSR does not contain to a request.
+
+    A superseded generation has the same role, pool and types, but its servers are not known.
+    """
+    archived = tuple(
+        replace(
+            part,
+            plan=replace(
+                entry.planned,
+                servers=(),
+                **{name: getattr(part.plan, name) for name in _IN_CSR},
+            ),
+        )
+        if part.plan is not None and not part.plan.issuer
+        else part
+        for part in record.archived
+    )
+    return replace(
+        record,
+        plan=entry.planned,
+        ca=entry.ca,
+        target_os=entry.target_os,
+        archived=archived,
     )
 
 

@@ -31,7 +31,7 @@ from .files_on_disk import (
     reject_problems,
     take_survey,
 )
-from .history import REBUILD, record_changes
+from .history import REBUILD, is_last_in_history, record_changes
 from .key_bindings import add_bindings, find_altered_records, report_shared_keys
 from .leftovers import Move, move_files, verify_passphrase
 from .lost_records import (
@@ -40,12 +40,12 @@ from .lost_records import (
     find_requested_generations,
     list_losses,
     read_damaged_manifest,
-    restore_numbers,
 )
 from .manifest import FIRST_FORMAT, NAME, Manifest, format_timestamp, read_manifest, save_manifest
 from .plan_file import archive_copy
 from .recovery_key import LIST, convert_old_lists, read_recovery_keys
 from .request_record import (
+    FOUND,
     ArchivedGeneration,
     RequestRecord,
     build_csr_path,
@@ -248,11 +248,8 @@ def rebuild_manifest(
                 reject_problems(path, altered)
         inventory = take_inventory(survey, cipher)
         manifest, moves, changes = _rebuild_records(path, old_manifest, inventory, now)
-        if before is None:
-            manifest, of_plan = add_plan_data(path, manifest, now)
-            manifest, of_history = add_history_data(path, manifest)
-            manifest = restore_numbers(path, manifest)
-            inventory.notes += (*of_plan, *of_history)
+        manifest, of_lost = _add_lost_data(path, before, manifest, now)
+        inventory.notes += of_lost
         if cipher is not None:
             moved = {move.source for move in moves}
             manifest, key_moves, notes = adopt_unrecorded_keys(survey, manifest, cipher, now=now)
@@ -309,6 +306,20 @@ def _read_present_manifest(folder: Path) -> tuple[Manifest | None, bytes]:
         raise
     except BundleError:
         return None, files.read_file(folder / NAME, limit=1 << 32)
+
+
+def _add_lost_data(
+    folder: Path, before: Manifest | None, manifest: Manifest, now: str
+) -> tuple[Manifest, tuple[str, ...]]:
+    """Add the data of the plan and the history, if the manifest was lost or is an older copy."""
+    of_plan: tuple[str, ...] = ()
+    of_history: tuple[str, ...] = ()
+    is_changed = before is None or manifest.requests != before.requests
+    if is_changed:
+        manifest, of_plan = add_plan_data(folder, manifest, now)
+    if is_changed or not is_last_in_history(folder, manifest):
+        manifest, of_history = add_history_data(folder, manifest)
+    return manifest, (*of_plan, *of_history)
 
 
 def _has_returned_files(folder: Path) -> bool:
@@ -396,7 +407,7 @@ def _list_archived_generations(
                 generation=generation,
                 files=list_archived_files(record.id, generation),
                 superseded_at=now,
-                reasons=("found in the folder",),
+                reasons=FOUND,
             )
         if part is not None and part.spki_sha256 == item.spki_sha256:
             if item.key_sha256 and part.key_sha256 != item.key_sha256:
@@ -418,7 +429,7 @@ def _build_superseded_generation(
         spki_sha256=item.spki_sha256,
         key_sha256=item.key_sha256,
         superseded_at=now,
-        reasons=("found in the folder",),
+        reasons=FOUND,
         plan=_build_entry(request_id, item.content),
     )
 
@@ -438,7 +449,7 @@ def _build_record(
             files=list_current_files(request_id),
             planned_at=now,
             retired_at=now,
-            reasons=("found in the folder",),
+            reasons=FOUND,
             plan=_build_entry(request_id, found_files.content if found_files else None),
         )
     record = replace(old_record, archived=archived_generations)
@@ -465,6 +476,12 @@ def _build_record(
         issued_at="",
         package=None,
         packaged_at="",
+        refused=(),
+        import_commands=(),
+        assign_commands=(),
+        deployments=(),
+        revocation=None,
+        approved_plan="",
     )
 
 

@@ -291,6 +291,10 @@ class Revocation:
     others: Mapping[str, object] = make_unknown_keys_field()
 
 
+#: The reason for a superseded generation of which a rebuild found only the files.
+FOUND = ("found in the folder",)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivedGeneration:
     """A superseded request in ``archive/``. The CA may still issue a certificate for it.

@@ -24,7 +24,7 @@ from ..pki.pkcs8 import FolderCipher
 from .files_on_disk import Survey, compute_key_sha256, find_file_problems
 from .leftovers import Move
 from .manifest import Manifest
-from .request_record import ArchivedGeneration, RequestRecord, list_archived_files
+from .request_record import FOUND, ArchivedGeneration, RequestRecord, list_archived_files
 
 _ENDINGS = (".csr", ".key")
 _PLACES = ("csr", "keys", "archive")
@@ -199,7 +199,7 @@ def adopt_unrecorded_keys(
             spki_sha256=spki,
             key_sha256=stray.key_sha256,
             superseded_at=now,
-            reasons=("found in the folder",),
+            reasons=FOUND,
             plan=record.plan,
         )
         record = replace(record, archived=(*record.archived, old))

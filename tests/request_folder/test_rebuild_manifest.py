@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import os
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cas.python_ca import PythonCa, pem
 from folders import (
     ODD_KEYS,
     PASSPHRASE,
@@ -18,6 +20,7 @@ from folders import (
     public_keys_of_keys,
     public_keys_of_requests,
     put_unusual_pair,
+    request_of,
     snapshot,
     with_extra_names,
     write,
@@ -37,6 +40,8 @@ from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 from lyncnb.request_folder.request_record import PlanOnRecord
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
+
+LATER = TODAY + timedelta(days=30)
 
 
 @pytest.fixture
@@ -415,3 +420,100 @@ def test_an_unreadable_manifest_is_not_overwritten(tmp_path):
         save_manifest(folder, replace(manifest, requests=(record, record)))
     assert "appears twice" in str(caught.value.problems[0])
     assert (folder / "manifest.json").read_bytes() == before
+
+
+def receive_certificate(folder, ca, name, *, day=TODAY, **changes):
+    """Receive a certificate that a CA issues for one request on a date."""
+    certificate = ca.issue_for(
+        request_of(ln.open_requests(folder), name),
+        days=199,
+        begins=datetime(*day.timetuple()[:3], tzinfo=UTC),
+        **changes,
+    )
+    path = folder.parent / "answer.pem"
+    path.write_bytes(pem(certificate, *ca.chain))
+    return receive(folder, path, today=day)
+
+
+def renew_after_refusal(folder, name):
+    """Receive a wrong and a correct certificate, install the correct one, and renew it.
+
+    The new certificate is also installed. Return the manifest before and after the renewal.
+    """
+    ca = PythonCa()
+    wrong = receive_certificate(folder, ca, name, san=["sip.contoso.com"])
+    assert "names-missing" in {finding.code for finding in wrong.findings}
+    receive_certificate(folder, ca, name)
+    ln.deployed(folder, name, today=TODAY)
+    receive_certificate(folder, ca, name, san=["meet.contoso.com"])
+    older = (folder / "manifest.json").read_bytes()
+    write(plan_of_servers(3), folder, renew=[name], reason="47 days", today=LATER)
+    receive_certificate(folder, ca, name, day=LATER)
+    ln.deployed(folder, name, today=LATER)
+    return older, read_manifest(folder)
+
+
+def list_states(folder):
+    """Return the state, end and deployment of each generation, and the problems of a folder."""
+    status = folder_status(folder, today=LATER)
+    rows = [
+        (row.id, row.generation, row.state, row.not_after, row.deployed_on)
+        for row in status.requests
+    ]
+    return sorted(rows), status.problems
+
+
+def test_a_lost_manifest_gets_the_certificates_of_earlier_generations(tmp_path):
+    """If the manifest is lost, a rebuild restores the certificates that servers used.
+
+    A certificate that lyncnb refused stays refused, although it is in the folder.
+    """
+    folder = tmp_path / "requests"
+    write(plan_of_servers(3), folder)
+    name = plan_of_servers(3).certificates[0].id
+    _, before = renew_after_refusal(folder, name)
+    states = list_states(folder)
+    (folder / "manifest.json").unlink()
+    rebuild(folder)
+    receive(folder, today=LATER)
+    (old,) = read_manifest(folder).by_id[name].archived
+    (expected,) = before.by_id[name].archived
+    assert (old.issued.sha256, old.issued.file) == (expected.issued.sha256, expected.issued.file)
+    assert {c.sha256 for c in old.refused} == {c.sha256 for c in expected.refused}
+    assert len(old.refused) == 2
+    assert old.plan.usages == expected.plan.usages
+    assert list_states(folder) == states
+
+
+def test_an_older_manifest_gets_certificates_and_deployments(tmp_path):
+    """If a restored older manifest lacks a renewal, a rebuild corrects the paths of certificates.
+
+    The rebuild also restores the deployments and the servers, so the folder needs no attention.
+    """
+    folder = tmp_path / "requests"
+    write(plan_of_servers(3), folder)
+    name = plan_of_servers(3).certificates[0].id
+    older, before = renew_after_refusal(folder, name)
+    states = list_states(folder)
+    (folder / "manifest.json").write_bytes(older)
+    rebuild(folder)
+    record = read_manifest(folder).by_id[name]
+    assert (record.refused, record.plan.servers) == ((), before.by_id[name].plan.servers)
+    assert folder_status(folder, today=LATER).problems == ()
+    receive(folder, today=LATER)
+    assert list_states(folder) == states
+    assert read_manifest(folder).by_id[name].deployments == before.by_id[name].deployments
+
+
+def test_an_older_manifest_without_a_deployment_is_corrected(tmp_path):
+    """If a restored older manifest lacks only a deployment, a rebuild reads it from the history."""
+    folder = tmp_path / "requests"
+    write(plan_of_servers(3), folder)
+    name = plan_of_servers(3).certificates[0].id
+    certify(folder, name)
+    older = (folder / "manifest.json").read_bytes()
+    ln.deployed(folder, name, today=TODAY)
+    deployments = read_manifest(folder).by_id[name].deployments
+    (folder / "manifest.json").write_bytes(older)
+    rebuild(folder)
+    assert read_manifest(folder).by_id[name].deployments == deployments

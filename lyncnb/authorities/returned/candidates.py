@@ -32,7 +32,8 @@ class Outstanding:
     is the name of the planned CA. ``target_os`` is the Windows version of the servers. ``evidence``
     is the certificate on record and the path above it, by SHA-256, unless the certificate has a
     known error. ``has_root`` is true if this path is complete. ``is_compromised`` is true if the
-    key is recorded as compromised.
+    key is recorded as compromised. ``refused`` contains the certificates that lyncnb refused for a
+    superseded generation.
     """
 
     request_id: str
@@ -54,6 +55,7 @@ class Outstanding:
     evidence: tuple[str, ...] = ()
     has_root: bool = False
     is_compromised: bool = False
+    refused: frozenset[str] = frozenset()
 
     @property
     def planned_ca(self) -> PlannedCa:

@@ -263,8 +263,7 @@ def _choose_certificate(
 ) -> Match | None:
     """Choose the certificate for a request. Return None to keep the certificate on record."""
     if not request.is_current:
-        latest = max(certificates, key=_get_validity_period)
-        return _keep_superseded_certificate(request, latest, batch)
+        return _keep_superseded_certificate(request, certificates, batch)
     recorded = batch.known.get(request.held_sha256)
     evaluations = {leaf: _evaluate_match(request, leaf, batch) for leaf in certificates}
     current = (
@@ -440,12 +439,16 @@ def _reject_certificate(
 
 
 def _keep_superseded_certificate(
-    request: Outstanding, newest_certificate: Certificate, batch: Batch
+    request: Outstanding, certificates: tuple[Certificate, ...], batch: Batch
 ) -> Match | None:
-    """Keep the valid certificate of a superseded request.
+    """Keep the newest valid certificate of a superseded request, unless lyncnb refused it.
 
     The deployment steps need its expiration date.
     """
+    allowed = [leaf for leaf in certificates if leaf.sha256 not in request.refused]
+    if not allowed:
+        return None
+    newest_certificate = max(allowed, key=_get_validity_period)
     recorded = batch.known.get(request.held_sha256)
     if recorded is not None and _get_validity_period(recorded) > _get_validity_period(
         newest_certificate
