@@ -724,8 +724,8 @@ def _show_status(status: FolderStatus, *, shows_all: bool) -> None:
 )  # fmt: skip
 @click.option(
     "--without-recovery", multiple=True, metavar="FINGERPRINT",
-    help=("Public half of a recovery key to remove. The key can then no longer open FOLDER. You "
-         "can repeat this option."),
+    help=("Fingerprint of a recovery key to remove. The key can then no longer open FOLDER. This "
+         "also needs a new passphrase. You can repeat this option."),
 )  # fmt: skip
 @click.option(
     "--with-recovery", metavar="FILE",

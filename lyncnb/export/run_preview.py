@@ -32,7 +32,13 @@ from ..request_folder.key_bindings import (
     remove_shared_keys,
     report_shared_keys,
 )
-from ..request_folder.leftovers import Move, is_same_file, process_leftovers, verify_passphrase
+from ..request_folder.leftovers import (
+    Move,
+    is_same_file,
+    process_leftovers,
+    reject_incomplete_change,
+    verify_passphrase,
+)
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.plan_file import read_present_plan
 from ..request_folder.request_record import RequestRecord
@@ -246,12 +252,7 @@ def _read_manifest(survey: Survey) -> Manifest:
             )
         return Manifest()
     manifest = read_manifest(survey.folder)
-    if manifest.rekeying:
-        raise BundleError(
-            f"{survey.folder}: the passphrase change that began at {manifest.rekeying} was "
-            "interrupted",
-            hint="complete the change with the same two passphrases: lyncnb rekey FOLDER",
-        )
+    reject_incomplete_change(survey.folder, manifest)
     return manifest
 
 

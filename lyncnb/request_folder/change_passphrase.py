@@ -155,7 +155,7 @@ def rekey(
         targets = _list_targets(survey, manifest)
         looked = _sort_targets(survey, targets, *ciphers, is_recovery=isinstance(old, RecoveryPair))
         if isinstance(old, RecoveryPair):
-            used = Recipient(key=old.public, added_at=format_timestamp(today))
+            used = _build_recipient(old, manifest, now=format_timestamp(today))
             recipients = tuple(
                 recipient for recipient in (used,) if recipient.key.fingerprint not in take_out
             )
@@ -242,6 +242,12 @@ def _find_altered_files(manifest: Manifest, cipher: FolderCipher) -> Iterator[Pr
     # private key with the recorded public key.
     with suppress(PassphraseError):
         yield from find_altered_records(manifest, cipher)
+
+
+def _build_recipient(pair: RecoveryPair, manifest: Manifest, *, now: str) -> Recipient:
+    """Return the recovery key that opens the folder, with the time at which it was added."""
+    added = {key.fingerprint: key.added_at for key in manifest.recovery}
+    return Recipient(key=pair.public, added_at=added.get(pair.public.fingerprint, now))
 
 
 def _list_other_keys(

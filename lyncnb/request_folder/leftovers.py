@@ -69,6 +69,15 @@ class _Pair:
     key_difference: str  # A description of how the key differs from keys that lyncnb generates.
 
 
+def reject_incomplete_change(folder: Path, manifest: Manifest) -> None:
+    """Raise BundleError if a passphrase change was interrupted. Files then use two passphrases."""
+    if manifest.rekeying:
+        raise BundleError(
+            f"{folder}: the passphrase change that started at {manifest.rekeying} is incomplete",
+            hint="complete the change with the same two passphrases: lyncnb rekey FOLDER",
+        )
+
+
 def verify_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -> bool:
     """Verify the passphrase with a key in the folder or, without a key, with a password list.
 
@@ -80,8 +89,9 @@ def verify_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) 
     Raises
     ------
     PassphraseError, BundleError
-        If none of up to three files can be opened.
+        If none of up to three files can be opened, or a passphrase change is incomplete.
     """
+    reject_incomplete_change(survey.folder, manifest)
     cipher.reject_old_data(manifest.binding_key is not None)
     failure: BundleError | None = None
     for path in islice(_choose_files(survey, manifest), _KEYS_TRIED):

@@ -33,7 +33,7 @@ from .files_on_disk import (
 )
 from .history import REBUILD, is_last_in_history, record_changes
 from .key_bindings import add_bindings, find_altered_records, report_shared_keys
-from .leftovers import Move, move_files, verify_passphrase
+from .leftovers import Move, move_files, reject_incomplete_change, verify_passphrase
 from .lost_records import (
     add_history_data,
     add_plan_data,
@@ -234,11 +234,8 @@ def rebuild_manifest(
         survey = take_survey(path)
         reject_problems(path, survey.problems)
         before, damaged = _read_present_manifest(path)
-        if before is not None and before.rekeying:
-            raise BundleError(
-                f"{path}: a passphrase change was interrupted",
-                hint="complete the passphrase change first: lyncnb rekey FOLDER",
-            )
+        if before is not None:
+            reject_incomplete_change(path, before)
         old_manifest = read_damaged_manifest(damaged) if before is None else before
         if cipher is not None:
             cipher.reject_old_data(old_manifest.binding_key is not None)

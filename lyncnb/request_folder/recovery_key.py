@@ -528,11 +528,6 @@ def name_recovery_key(
     with record_changes(path, "rekey", now=format_timestamp(today), wait_seconds=lock_seconds):
         survey, manifest = take_survey(path), read_manifest(path)
         reject_problems(path, survey.problems)
-        if manifest.rekeying:
-            raise BundleError(
-                f"{path}: a passphrase change was interrupted",
-                hint="complete the passphrase change first: lyncnb rekey FOLDER",
-            )
         verify_passphrase(survey, manifest, cipher)
         reject_problems(path, tuple(find_binding_problems(survey, manifest, cipher)))
         convert_old_lists(path, cipher, manifest)

@@ -20,6 +20,7 @@ from folders import (
     write,
 )
 
+import lyncnb as ln
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.disk import system_calls
 from lyncnb.errors import BundleError, PassphraseError
@@ -182,6 +183,8 @@ def test_an_interrupted_change_is_detected_and_completed(folder, completed_steps
     for passphrase in (PASSPHRASE, NEW):
         with pytest.raises(BundleError, match="the passphrase change"):
             write(plan, folder, passphrase=passphrase)
+        with pytest.raises(BundleError, match="the passphrase change that started at"):
+            ln.write_pfx(ln.match_certificates(ln.open_requests(folder)), passphrase=passphrase)
     assert [item.file for item in folder_status(folder).problems] == ["manifest.json"]
     finished = rekey(folder, PASSPHRASE, NEW)
     assert finished.changed + finished.already == 6

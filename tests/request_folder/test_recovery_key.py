@@ -177,7 +177,8 @@ def test_a_folder_can_be_decrypted_with_a_recovery_key(tmp_path, pair):
     set a new passphrase.
     """
     folder, plan = tmp_path / "requests", plan_of_servers(3)
-    write(plan, folder, recovery=[public(pair)])
+    write(plan, folder, recovery=[public(pair)], today=TODAY)
+    (recovery_entry,) = read_manifest(folder).recovery
     write(plan_of_servers(4), folder)  # A later run encrypts its keys with another salt.
     write(plan_of_servers(4), folder, renew=[plan.certificates[0].id], reason="x")
     before = public_keys_of_keys(folder)
@@ -193,6 +194,8 @@ def test_a_folder_can_be_decrypted_with_a_recovery_key(tmp_path, pair):
     assert folder_status(folder).problems == ()
     assert_complete(folder, plan_of_servers(4), passphrase=NEW)
     assert_private(folder)
+    (after,) = read_manifest(folder).recovery
+    assert after == recovery_entry
     # The recovery key is still listed, and can also decrypt the folder after the change.
     rekey(folder, read_private_key(pair), "yet another passphrase")
     assert public_keys_of_keys(folder, "yet another passphrase") == before
@@ -590,7 +593,7 @@ def test_a_change_that_stopped_after_the_list_is_repeated(tmp_path, pair, monkey
         patch.setattr("lyncnb.request_folder.change_passphrase._replace_files", broken)
         with pytest.raises(BundleError, match="the disk is full"):
             rekey(folder, PASSPHRASE, NEW, **options)
-    with pytest.raises(BundleError, match="a passphrase change was interrupted"):
+    with pytest.raises(BundleError, match="the passphrase change that started at .* is incomplete"):
         name_recovery_key(folder, PASSPHRASE, public(pair))
     rekey(folder, PASSPHRASE, NEW, **options)
     assert public_keys_of_keys(folder, NEW) == keys
