@@ -173,3 +173,16 @@ def test_the_page_of_options_has_an_example_of_every_key():
                 if block.note("file") == "every-key.plan.toml"]  # fmt: skip
     options, default = ln.PlanOptions.from_toml(examples[0].encode()), ln.PlanOptions()
     assert [name for name in OPTIONS if getattr(options, name) == getattr(default, name)] == []
+
+
+def test_the_page_about_renewals_does_not_delay_a_revocation():
+    """If a key may be compromised, the page about renewals and the page for the CA agree.
+
+    The CA revokes the certificate immediately, and not only after the new one is installed.
+    """
+    template = (REPOSITORY / "lyncnb/authorities/handover.html.j2").read_text("utf-8")
+    section = TEXTS["renew.md"].partition("## A key may be compromised")[2].partition("\n## ")[0]
+    (heading,) = re.findall(r"<h2>(Revoke [a-z]+)</h2>", template)
+    assert f'"{heading}"' in section
+    assert "Do not delay the" in section
+    assert "Install the new certificates first" not in section
