@@ -224,7 +224,7 @@ def _reject_unapproved_plan(folder: Path, manifest: Manifest, order: Order) -> N
     signer = approved[-1].approvals[-1]
     raise ApprovalError(
         (
-            f"{signer.signer} approved the plan of the folder {folder} on "
+            f"{signer.signer} approved the plan for the folder {folder} on "
             f"{signer.verified_at[:10]}. The new plan is different and not approved, so lyncnb "
             "changed nothing"
         ),

@@ -90,8 +90,8 @@ def test_printed_page_contains_every_name_and_source(planned, page_file, chromiu
         assert statement.source.replace(" ", "") in text
 
 
-#: The maximum number of printed pages for the trust plan of each sample. The table for each role
-#: keeps these numbers small.
+#: The maximum number of printed pages for the trust plan of each sample. A table for each role,
+#: instead of each server, keeps these numbers small.
 MOST_PAGES = {"contoso.csv": 3, "litwareinc-global.csv": 5}
 
 

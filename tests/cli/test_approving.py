@@ -347,7 +347,7 @@ def test_another_plan_needs_a_reason_in_an_approved_folder(planner):
     for arguments in (table, ("request", "--plan", "o.json", "requests", *PASS)):
         result = planner(*arguments)
         assert result.status == 1
-        assert f"{ALICE} approved the plan of the folder requests" in result.err
+        assert f"{ALICE} approved the plan for the folder requests" in result.err
         assert "--unapproved REASON" in result.err
         assert planner(*arguments, "--dry-run").status == 1
     assert (planner.folder / "requests/manifest.json").read_bytes() == before

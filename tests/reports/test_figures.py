@@ -306,9 +306,9 @@ def test_headings_of_boxes_are_not_alone_on_a_sheet(site):
             assert any(top < y and bottom < end for y, bottom in boxes), (top, height)
 
 
-def test_a_picture_of_one_site_has_no_lines_without_arrows():
-    """The picture of one site contains no text about pools that are not shown: each line of text
-    about connections has an arrow.
+def test_a_picture_of_one_site_describes_only_its_arrows():
+    """In the picture of one site, every text about a connection has an arrow, so no text is about a
+    pool that the picture does not show.
     """
     figure = ln.figure(planned("litwareinc-global"), site="London")
     root = ET.fromstring(figure.svg)

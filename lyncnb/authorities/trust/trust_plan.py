@@ -244,7 +244,7 @@ class _Planner:
         )
         for trusted in trust_rules:
             if trusted.speaker_eku:
-                theirs = self._list_opener_certificates(connection)
+                theirs = self._list_initiator_certificates(connection)
                 usages = trusted.speaker_eku
                 yield from self._present_certificates(
                     connection, trusted, theirs, speaker, listening, usages
@@ -260,8 +260,8 @@ class _Planner:
             (pool,), usage, (pool.role, pool.site, str(pool.fqdn), usage)
         )
 
-    def _list_opener_certificates(self, connection: Connection) -> _Shown | None:
-        """Return the certificates that the opening side of a connection can present.
+    def _list_initiator_certificates(self, connection: Connection) -> _Shown | None:
+        """Return the certificates that the side that initiates a connection can present.
 
         For another party, return None.
         """
