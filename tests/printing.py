@@ -257,8 +257,7 @@ def axe_violations(
 
 
 def _run_axe(page, inside: str, *, colors: Sequence[str] = ()) -> list[tuple[str, list[str]]]:
-    """Run all rules of axe-core except the rule for the contrast, or only the given rules for
-    colors.
+    """Run all axe-core rules except color contrast, or only the given color rules.
 
     The rules for colors check three elements of each look. The elements are marked in the same
     step, because a panel that is drawn again loses the marks.

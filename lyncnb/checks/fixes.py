@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, count
 
 from ..base.pasted_text import shown
+from ..plan.certificate_names import BACKUP_POOL
 from ..plan.options import DEFAULT_OPTIONS
 from ..rules.findings import CellEdit, Edit, HeadingEdit, OptionEdit
 from ..rules.model import CheckRule
@@ -30,6 +31,7 @@ from .option_checks import (
     format_unused_key,
 )
 from .plan_lookups import PlanView
+from .practice_checks import list_one_sided_pairs
 
 # The first labels of proposed names, which are the same as in the guide.
 _SERVICE_LABELS = {
@@ -100,6 +102,18 @@ def fix_web_external_fqdn_missing(
 ) -> tuple[Edit, ...]:
     """Propose an external web services name in the default SIP domain."""
     return _propose_name(view, subject, "web_external_fqdn", "publishes_web")
+
+
+def fix_backup_pool_one_sided(
+    view: PlanView, rule: CheckRule, subject: str, message: str
+) -> tuple[Edit, ...]:
+    """Enter the pool that names this pool, because each pool of a pair is the other's backup."""
+    return tuple(
+        CellEdit(row=row, column=BACKUP_POOL, text=str(naming_pool.fqdn))
+        for pool, naming_pool in list_one_sided_pairs(view)
+        if view.find_representative(pool) == subject
+        for row in _find_rows(view, pool)
+    )
 
 
 def fix_edge_name_missing(
@@ -387,6 +401,7 @@ FIXES: dict[str, Fix] = {
         fix_meet_url_missing,
         fix_dialin_url_missing,
         fix_web_external_fqdn_missing,
+        fix_backup_pool_one_sided,
         fix_edge_name_missing,
         fix_av_edge_name_missing,
         fix_value_not_heeded,

@@ -79,6 +79,21 @@ def find_backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:
                 yield view.find_representative(pool), f"backup_pool of {pool.fqdn} is {name}"
 
 
+def find_backup_pool_one_sided(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a pool without a backup pool that is the backup pool of another pool."""
+    for pool, naming_pool in list_one_sided_pairs(view):
+        message = f"backup_pool of {pool.fqdn} is blank, but {naming_pool.fqdn} is paired with it"
+        yield view.find_representative(pool), message
+
+
+def list_one_sided_pairs(view: PlanView) -> Iterator[tuple[Pool, Pool]]:
+    """Yield each pool without a backup pool, and the first pool whose backup pool it is."""
+    naming_pools = {backup.fqdn: pool for pool, backup in reversed([*_list_entered_pairs(view)])}
+    for pool in view.find_pools_with_trait("publishes_web"):
+        if pool.fqdn in naming_pools and not pool.list_names(BACKUP_POOL):
+            yield pool, naming_pools[pool.fqdn]
+
+
 def find_pool_in_several_pairs(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool that is paired with more than one other pool."""
     partners: dict[str, dict[str, None]] = defaultdict(dict)
@@ -134,6 +149,7 @@ PRACTICE_TESTS: dict[str, DeploymentTest] = {
         find_sip_names_on_several_edge_pools,
         find_aol_ended,
         find_backup_pool_unknown,
+        find_backup_pool_one_sided,
         find_pool_in_several_pairs,
         find_paired_pools_differ,
     )

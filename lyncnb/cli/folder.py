@@ -108,8 +108,8 @@ _NEEDS_ATTENTION = 3
 )  # fmt: skip
 @click.option(
     "--reuse", multiple=True, metavar="ID",
-    help=("Do not create a request for ID, because you will use an installed certificate and "
-          "have its private key. You can repeat this option."),
+    help=("Do not create a request for ID. Use this option if you have an installed certificate "
+          "and its private key. You can repeat this option."),
 )  # fmt: skip
 @click.option(
     "--recovery", multiple=True, metavar="FILE.pub",

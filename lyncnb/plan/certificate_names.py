@@ -77,21 +77,6 @@ _POOL_OPTIONS = ("client_authentication", "shared_certificate")
 BACKUP_POOL = "backup_pool"
 
 
-def find_backup_pools(pools: Iterable[Pool]) -> dict[DnsName, DnsName]:
-    """Return the backup pool of each paired pool, by the name of the pool.
-
-    Each pool of a pair is the backup of the other, so a blank cell means the pool that names this
-    pool. Source: Microsoft, Backup Registrar relationships in Lync Server 2013, 2012-06-28.
-    """
-    entered = {
-        pool.fqdn: backups[0]
-        for pool in pools
-        # Most pools have no names in such columns, so the first condition saves time.
-        if pool.further_names and (backups := pool.list_names(BACKUP_POOL))
-    }
-    return {backup: pool for pool, backup in entered.items()} | entered
-
-
 class Part(NamedTuple):
     """A source of names on a certificate.
 
@@ -278,12 +263,11 @@ class PlanContext:
     # The subject fields that every certificate has in addition to the common name.
     subject: DistinguishedName
     publishing: frozenset[str]  # The roles whose certificates contain names of other pools.
-    backup_pools: Mapping[DnsName, DnsName]  # The backup pool of each paired pool.
     _published: dict[str, set[tuple[int, DnsName]]] = field(default_factory=dict)
     _resolved: dict[tuple[str, frozenset[str], str, frozenset[str]], tuple[ResolvedRule, ...]] = (
         field(default_factory=dict)
     )
-    _sites_of_backups: dict[str, tuple[Site, ...]] = field(default_factory=dict)
+    _backups: dict[str, tuple[Site, ...]] = field(default_factory=dict)
     _site_of_pool: dict[str, str] = field(default_factory=dict)
     _twins: dict[str, str] = field(default_factory=dict)
 
@@ -318,23 +302,22 @@ class PlanContext:
         """
         if not site:
             return tuple(self.sites.values())
-        if not self._sites_of_backups:
-            self._sites_of_backups[""] = ()
+        if not self._backups:
+            self._backups[""] = ()
             for pool in self.pools:
-                if sites := self.list_backup_sites(pool):
-                    known = self._sites_of_backups.get(pool.site, ())
-                    self._sites_of_backups[pool.site] = (*known, *sites)
-        sites = (*self.find_sites(site), *self._sites_of_backups.get(site, ()))
+                if pool.further_names and (backup := self.list_backup_sites(pool)):
+                    self._backups[pool.site] = (*self._backups.get(pool.site, ()), *backup)
+        sites = (*self.find_sites(site), *self._backups.get(site, ()))
         return tuple({published.name: published for published in sites}.values())
 
     def list_backup_sites(self, pool: Pool) -> tuple[Site, ...]:
         """Return the site of a pool's backup pool in a tuple, or () if there is no backup pool."""
-        backup = self.backup_pools.get(pool.fqdn)
-        if backup is None:
+        names = pool.list_names(BACKUP_POOL)
+        if not names:
             return ()
         if not self._site_of_pool:
             self._site_of_pool.update((str(pool_.fqdn), pool_.site) for pool_ in self.pools)
-        site = self._site_of_pool.get(backup)
+        site = self._site_of_pool.get(names[0])
         return () if site is None else self.find_sites(site)
 
     def list_published_names(self, site: str) -> Values:
@@ -412,7 +395,9 @@ class PlanContext:
     def _build_backup_finder(self, rule: NameRule) -> Finder:
         """Return a function that lists the names that a name rule creates for a backup pool."""
         values = _OF_BACKUP[rule.parts[1]]
-        return lambda pool, server: fill_template(rule, values(self.list_backup_sites(pool)))
+        return lambda pool, server: (
+            fill_template(rule, values(self.list_backup_sites(pool))) if pool.further_names else ()
+        )
 
     def _apply_name_rules(
         self,
@@ -497,7 +482,6 @@ def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> Plan
             country=options.country.upper(),
         ),
         publishing=find_publishing_roles(rules),
-        backup_pools=find_backup_pools(topology.pools),
     )
 
 

@@ -23,9 +23,9 @@ from ..rules.rule_files import list_product_titles, list_products, load_rules
 from ..topology.model import Computer, Pool, Site
 from ..topology.topology import Topology
 from .certificate_names import (
+    BACKUP_POOL,
     PlanContext,
     ResolvedRule,
-    find_backup_pools,
     find_publishing_roles,
     plan_context,
 )
@@ -293,16 +293,15 @@ def plan_changed_topology(previous_plan: CertificatePlan, topology: Topology) ->
         for pool in topology.pools:
             if pool.role in publishing:
                 reused_parts.pop(id(pool), None)
-    context = plan_context(topology, rules, previous_plan.options)
-    names_of_paired_pools = {*find_backup_pools(old.pools), *context.backup_pools}
-    for pool in topology.pools if names_of_paired_pools else ():
-        if pool.fqdn in names_of_paired_pools:
+    for pool in topology.pools:
+        if pool.further_names and pool.list_names(BACKUP_POOL):
             # The certificate contains names from the site of the backup pool.
             reused_parts.pop(id(pool), None)
     for group in find_shared_servers(old.pools, rules).values():
         for pool in group:
             # Another role on the same server may have been removed, so the certificate can change.
             reused_parts.pop(id(pool), None)
+    context = plan_context(topology, rules, previous_plan.options)
     with pause_garbage_collection():
         parts = [
             reused_parts[id(pool)] if id(pool) in reused_parts else plan_pool(pool, context)

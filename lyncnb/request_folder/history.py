@@ -530,7 +530,7 @@ class Run:
         self.did.append(text)
 
     def process_manifest(self, manifest: Manifest, is_saved: bool) -> None:
-        """Remember a manifest. If it is the first one, find its events that the history lacks."""
+        """Remember a manifest. If it is the first one, find the events that the history lacks."""
         is_first, self.latest = self.latest is None, manifest
         if not is_first:
             return

@@ -315,8 +315,7 @@ def _adopt_pair(record: RequestRecord, pair: _Pair, now: str) -> RequestRecord:
 def _plan_orphan_moves(survey: Survey, record: RequestRecord, paths: Sequence[str]) -> list[Move]:
     if not paths:
         return []
-    # The name contains a hash of the content, so a move that was interrupted gets the same target
-    # again.
+    # The name contains a hash of the content, so a move that is retried uses the same target.
     mark = compute_key_sha256(files.read_file(survey.folder / paths[-1]))[:8]
     stem = f"archive/{record.id}-orphan-{mark}"
     return [Move(source=path, target=f"{stem}{path[-4:]}") for path in paths]

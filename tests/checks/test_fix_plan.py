@@ -225,6 +225,7 @@ CELLS = [
     (FE, "dialin_url", ""),
     (DIR, "web_external_fqdn", ""),
     (SE, "dialin_url", "https://dialin.contoso.com/se"),
+    (FE, "backup_pool", "se01.contoso.com"),
 ]
 OPTIONS = [
     'xmpp_host_names = true # who said so?',

@@ -285,10 +285,9 @@ class Statement:
 
     def _paired_hosts(self, row: Row) -> set[str]:
         """Return the Meet and dial-in hosts at the site of the backup pool, without the admin host,
-        which does not fail over. A pool without a backup pool is paired with the pool that names it.
+        which does not fail over.
         """
-        naming = [other for other in self.rows if other["backup_pool"] == _pool_of(row)]
-        pool = self._cell(row, "backup_pool") or next(map(_pool_of, naming), "")
+        pool = self._cell(row, "backup_pool")
         sites = {other["site"] for other in self.rows if pool and _pool_of(other) == pool}
         return {host for site in sites for host in self._find_simple_url_hosts(site)[0]}
 

@@ -168,7 +168,7 @@ def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
 
 
 def test_a_request_panel_accepts_a_recovery_key(small, tmp_path):
-    """A recovery key can be specified by its file. Other files are rejected.
+    """A recovery key can be specified as a file. Other files are rejected.
 
     The run reports the recovery key.
     """

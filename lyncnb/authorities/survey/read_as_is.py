@@ -29,7 +29,7 @@ from .as_is import (
     build_as_is_report,
 )
 
-# The largest size of the file in bytes. A file with 10,000 planned certificates and their findings
+# The maximum file size in bytes. A file with 10,000 planned certificates and their findings
 # is about 20 MB.
 _LARGEST = 1 << 28
 _AGAIN = "save the file again: lyncnb asis PATH… TOPOLOGY --save FILE.json"

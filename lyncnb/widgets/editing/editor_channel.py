@@ -110,7 +110,7 @@ class EditorChannel(Channel[EditorToPage]):
         self._forget_page()
         #: A function that returns the notebook cells whose output shows an earlier plan.
         self.older_cells: Callable[[], list[int]] = list
-        # The execution counts of outdated cells that were last sent to the page.
+        # The execution counts of outdated cells, as last sent to the page.
         self._older: list[int] = []
         self.restored: list[str] = []
         #: The object that keeps unsaved edits for the user's next kernel. If it is None, no drafts
