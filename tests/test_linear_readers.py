@@ -169,7 +169,7 @@ NO_READERS = {
     *("cli.output.write_to_stdout", "cli.output.write_file"),
     *("authorities.kept_approval.keep_approval", "plan.model.combine_digest_parts"),
     *("request_folder.plan_file.archive_copy", "request_folder.plan_file.write_plan_file"),
-    *("export.changes.record_plan", "page.assemble.assemble", "page.in_worker.make_session"),
+    *("export.changes.record_plan", "page.assemble.assemble_page", "page.in_worker.make_session"),
     # Functions that pass an SVG picture from lyncnb to a browser.
     *("base.shown.browser_print.draw_picture", "jupyter.png_pictures.split_pictures"),
     *(

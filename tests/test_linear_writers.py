@@ -378,7 +378,7 @@ PARTS = {
     *("reports.summary.workbook.write_workbook", "reports.timeline_figure.draw_timeline"),
     *("reports.topology_figure.draw_topology",),
     *("request_folder.manifest.save_manifest", "request_folder.renewals.write_renewals"),
-    *("export.order.Order.plan_file", "plan.saved_plan_json.encode_plan_in_parts"),
+    *("export.order.Order.build_plan_file", "plan.saved_plan_json.encode_plan_in_parts"),
     *("request_folder.plan_file.read_present_plan", "request_folder.plan_file.read_plan_bytes"),
     "request_folder.plan_file.write_plan_file",
     *("topology.csv_file.write_csv", "topology.table_files.write_table_xlsx"),
@@ -418,7 +418,7 @@ NO_WRITERS = {
     *("widgets.editing.sheet.encode_rows", "widgets.editing.scenarios.EditorScenarios.remove"),
     # The run time of these functions depends on the size of the built page or of a server's chain,
     # not on a plan.
-    *("page.assemble.assemble", "page.modules.pack_modules", "probes.fetch.read_unverified_chain"),
+    *("page.assemble.assemble_page", "page.modules.pack_modules", "probes.fetch.read_unverified_chain"),
     # guide/test_guide.py measures the run time of the guide. The number of edits to plan.toml is
     # limited by the number of options.
     *("guide.answers.GuideAnswers.to_toml", "guide.first_plan.FirstPlan.files"),
