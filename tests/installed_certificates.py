@@ -118,7 +118,7 @@ FAULTS: Mapping[str, tuple[str, frozenset[str]]] = {
     "self-signed": ("differs", frozenset({"self-signed"})),
     "moved": ("elsewhere", frozenset()),
     "unused": ("covered", frozenset()),
-    "keyless": ("covered", frozenset()),
+    "keyless": ("no-key", frozenset()),
     "twice": ("covered", frozenset()),
 }
 OF_EXPORTS = ("moved", "unused", "keyless")

@@ -587,8 +587,8 @@ def _report_covered_certificates(manifest: Manifest, now: datetime) -> Iterator[
             continue
         if cover.is_in_force(now):
             stands.append(
-                f"lyncnb does not request {record.id}, because it is {cover} and "
-                "you have the private key"
+                f"lyncnb does not request {record.id}, because it is {cover}, "
+                "and you confirmed that you have the private key"
             )
         else:
             yield (

@@ -1,7 +1,8 @@
 """Find requests that are not needed, because an installed certificate already covers them.
 
 Two facts are required: ``asis`` reports that a certificate is installed, and the user confirms that
-its key is available. Except for reading the file of ``asis``, this module reads and writes no
+its key is available. A server may still lack the certificate or its key, and a note names this
+server. Except for reading the file of ``asis``, this module reads and writes no
 files.
 """
 
@@ -200,6 +201,12 @@ def _record_cover(planned_certificate: PlannedAsIs, as_is: AsIs, now: str) -> Co
 
 
 def _list_notes(as_is: AsIs, reused_ids: Collection[str], day: date) -> Iterator[str]:
+    for certificate in as_is.planned:
+        if certificate.id in reused_ids and not certificate.is_covered:
+            yield (
+                f"servers need a copy of the certificate that you reuse for {certificate.id}, with "
+                f"its private key: {_join_remarks(certificate)}"
+            )
     other_ids = [
         certificate.id
         for certificate in as_is.planned
@@ -211,3 +218,7 @@ def _list_notes(as_is: AsIs, reused_ids: Collection[str], day: date) -> Iterator
             f"{other_ids[0]}. If you have the private key of an installed certificate, you can "
             "omit its request: specify --reuse ID"
         )
+
+
+def _join_remarks(planned_certificate: PlannedAsIs) -> str:
+    return join_first_texts(planned_certificate.remarks, _NAMED, separator="; ")

@@ -133,6 +133,26 @@ def test_a_shared_certificate_must_be_on_each_of_its_servers(tmp_path):
     assert ln.compare_as_is(planned, tmp_path / "1.pem", on=DAY).planned[0].state == "covered"
 
 
+def test_every_server_needs_the_key_of_a_shared_certificate(tmp_path):
+    """If one of two Edge Servers has the shared certificate without its private key, the
+    certificate is not covered, and the comparison names this server.
+    """
+    planned = edge_pool()
+    outside = issue_planned(planned.certificates[0])
+    for number, has_key in ((1, True), (2, False)):
+        stored = [Stored(outside, planned.certificates[0].usages, has_key)]
+        data = export_of(f"edge{number}.contoso.com", stored, above=authority().chain)
+        (tmp_path / f"{number}.pem").write_bytes(data)
+    comparison = ln.compare_as_is(planned, tmp_path, on=DAY)
+    entry = comparison.planned[0]
+    assert (entry.state, entry.remarks) == (
+        "no-key",
+        ("edge2.contoso.com has no private key for the certificate",),
+    )
+    assert "1 without the private key on a server" in comparison.summary()
+    assert comparison.exit_status == 1
+
+
 def test_certificates_missing_from_the_store_and_unplanned_servers_are_reported(tmp_path):
     """The comparison reports two kinds of servers: a server that uses a certificate missing from
     its store, and a server that is not in the plan.

@@ -195,6 +195,45 @@ def test_unconfirmed_keys_omit_no_request(tmp_path, complete_as_is):
     )
 
 
+def save_incomplete_as_is(tmp_path):
+    """Save an as-is comparison in which the first server has no key for its certificate, the second
+    server lacks its certificate, and the third server is complete. Return its path.
+    """
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    for certificate, is_installed, has_key in zip(
+        PLAN.certificates, (True, False, True), (False, False, True), strict=True
+    ):
+        kept = Stored(issue_planned(certificate), certificate.usages, has_key)
+        stored = [kept] if is_installed else []
+        data = export_of(certificate.servers[0], stored, above=authority().chain)
+        (folder / f"{certificate.id}.txt").write_bytes(data)
+        (folder / f"{certificate.id}.pem").write_bytes(pem(kept.certificate))
+    comparison = ln.compare_as_is(PLAN, folder, on=TODAY)
+    (tmp_path / "kept.json").write_bytes(comparison.to_json())
+    return tmp_path / "kept.json"
+
+
+def test_reused_certificate_names_the_servers_without_it_or_its_key(tmp_path):
+    """If a server lacks a reused certificate or its private key, a note names this server. The
+    status says that the user confirmed to have the key.
+    """
+    saved, folder = save_incomplete_as_is(tmp_path), tmp_path / "requests"
+    assert ln.read_as_is(saved).counts() == {"covered": 1, "no-key": 1, "elsewhere": 1}
+    bundle = write(PLAN, folder, only_missing=saved, reuse=[FIRST, SECOND, THIRD])
+    servers = [certificate.servers[0] for certificate in PLAN.certificates]
+    reasons = {
+        FIRST: f"{servers[0]} has no private key for the certificate",
+        SECOND: f"the certificate is not installed on {servers[1]}",
+    }
+    copied = "servers need a copy of the certificate that you reuse for"
+    assert [note for note in bundle.notes if note.startswith(copied)] == [
+        f"{copied} {name}, with its private key: {reason}" for name, reason in reasons.items()
+    ]
+    notes = "\n".join(ln.folder_status(folder, today=TODAY).notes)
+    assert notes.count("and you confirmed that you have the private key") == 3
+
+
 def test_covered_request_is_renewed_in_time(folder):
     """When the covering certificate is due for renewal, a renewal creates the request that the
     certificate covered.

@@ -33,6 +33,7 @@ FORMAT = "lyncnb-asis/1"
 #: descriptions. Only a probe reports the state "not seen".
 STATES: Mapping[str, str] = {
     "covered": "covered",
+    "no-key": "without the private key on a server",
     "elsewhere": "on the wrong server",
     "compromised": "with a compromised key",
     "names-missing": "with missing names",
@@ -51,8 +52,9 @@ NOT_SEEN = "not-seen"
 #: The states in which no certificate is installed.
 ABSENT = ("none", NOT_SEEN)
 
-#: The states in which an installed certificate matches the plan on at least one server.
-GOOD = ("covered", "elsewhere")
+#: The states in which an installed certificate matches the plan, best first. In all but "covered",
+#: a server needs a copy of the certificate with its private key.
+GOOD = ("covered", "no-key", "elsewhere")
 
 _UNPLANNED = "unplanned"
 
@@ -109,12 +111,12 @@ class PlannedAsIs(JsonSerializable):
 
     @property
     def is_covered(self) -> bool:
-        """Whether the certificate is installed on all servers that require it."""
+        """Whether the certificate is installed with its key on all servers that require it."""
         return self.state == "covered"
 
     @property
     def is_good(self) -> bool:
-        """Whether an installed certificate matches the plan on at least one server."""
+        """Whether an installed certificate matches the plan, on whatever server it is."""
         return self.state in GOOD
 
     def __str__(self) -> str:

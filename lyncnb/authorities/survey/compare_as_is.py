@@ -1,7 +1,8 @@
 """Compare installed certificates with the plan.
 
 lyncnb evaluates an installed certificate like an issued one (``evaluation.py``), except for the
-private key, which is not in the files. Only the planner knows whether the key is available.
+private key, which is not in the files. The exports say which servers have the key. Only the planner
+knows whether a copy of it is available.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from ..returned.returned_files import Password, ReturnedFile, read_returned_file
 from ..returned.server_export import Placement, ServerExport
 from .as_is import (
     AS_IS_FILE,
+    GOOD,
     STATES,
     AsIs,
     InstalledCertificate,
@@ -611,10 +613,10 @@ def _choose_certificate(entry: PlannedEntry, evaluated_certificates: _Evaluated)
         best = max(
             good, key=lambda item: _rank_certificate(item, entry, evaluated_certificates.estate)
         )
-        is_placed = _is_on_planned_servers(best.certificate, entry, evaluated_certificates.estate)
+        state = _find_installation_state(best.certificate, entry, evaluated_certificates.estate)
         uses = evaluated_certificates.uses[best.certificate.sha256]
         remarks = tuple(_list_remarks(best.certificate, entry, uses, evaluated_certificates.estate))
-        return "covered" if is_placed else "elsewhere", best, remarks
+        return state, best, remarks
     near = evaluated_certificates.find_nearest_certificate(entry)
     if near is None:
         return "none", None, ()
@@ -631,8 +633,8 @@ def _rank_certificate(
     """Return the sort key of a matching certificate: location, use, warnings, expiration."""
     in_use = _count_usages(pair.certificate, entry, installed_certificates)
     warnings = sum(finding.severity == "warning" for finding in pair.findings)
-    is_placed = _is_on_planned_servers(pair.certificate, entry, installed_certificates)
-    return is_placed, in_use, -warnings, pair.certificate.not_after
+    state = _find_installation_state(pair.certificate, entry, installed_certificates)
+    return -GOOD.index(state), in_use, -warnings, pair.certificate.not_after
 
 
 def _count_usages(
@@ -650,15 +652,18 @@ def _count_usages(
     )
 
 
-def _is_on_planned_servers(
+def _find_installation_state(
     certificate: Certificate, entry: PlannedEntry, installed_certificates: _InstalledCertificates
-) -> bool:
-    """Return whether the servers' exports list the certificate on the planned servers."""
+) -> str:
+    """Return the state of a matching certificate, from the exports of the planned servers."""
     computers = installed_certificates.places.get(certificate.sha256, {})
+    placements = [computers[server] for server in entry.servers if server in computers]
     lacking = [
         s for s in entry.servers if s in installed_certificates.exports and s not in computers
     ]
-    return not lacking and (not computers or any(s in computers for s in entry.servers))
+    if lacking or (computers and not placements):
+        return "elsewhere"
+    return "covered" if all(placement.has_key for placement in placements) else "no-key"
 
 
 def _list_remarks(
