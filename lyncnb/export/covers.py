@@ -27,6 +27,10 @@ from .order import NO_COVERS, Covers
 from .resolve_ids import resolve_ids
 
 _NAMED = 3
+_REUSE = (
+    "If you have the private key of an installed certificate, you can omit its request: specify "
+    "--reuse ID"
+)
 
 
 def choose_covering_certificates(
@@ -207,16 +211,23 @@ def _list_notes(as_is: AsIs, reused_ids: Collection[str], day: date) -> Iterator
                 f"servers need a copy of the certificate that you reuse for {certificate.id}, with "
                 f"its private key: {_join_remarks(certificate)}"
             )
-    other_ids = [
-        certificate.id
+    others = [
+        certificate
         for certificate in as_is.planned
         if certificate.id not in reused_ids and _is_valid_on(certificate, day)
     ]
-    if other_ids:
+    covered = [certificate for certificate in others if certificate.is_covered]
+    incomplete = [certificate for certificate in others if not certificate.is_covered]
+    if covered:
         yield (
-            f"installed certificates also cover {len(other_ids):,} of the requests, such as "
-            f"{other_ids[0]}. If you have the private key of an installed certificate, you can "
-            "omit its request: specify --reuse ID"
+            f"installed certificates also cover {len(covered):,} of the requests, such as "
+            f"{covered[0].id}. {_REUSE}"
+        )
+    if incomplete:
+        yield (
+            f"installed certificates also match {len(incomplete):,} of the requests, but servers "
+            f"need a copy with the private key. For example, {incomplete[0].id}: "
+            f"{_join_remarks(incomplete[0])}. {_REUSE}"
         )
 
 

@@ -234,6 +234,21 @@ def test_reused_certificate_names_the_servers_without_it_or_its_key(tmp_path):
     assert notes.count("and you confirmed that you have the private key") == 3
 
 
+def test_only_complete_certificates_count_as_covered(tmp_path):
+    """The run counts as covered the same certificates as the as-is comparison. For the others that
+    match the plan, a note gives an example with its server.
+    """
+    saved = save_incomplete_as_is(tmp_path)
+    notes = write(PLAN, tmp_path / "requests", only_missing=saved).notes
+    covering, matching = (note for note in notes if note.startswith("installed certificates"))
+    assert f"also cover 1 of the requests, such as {THIRD}. If you have" in covering
+    server = PLAN.certificates[0].servers[0]
+    assert (
+        "also match 2 of the requests, but servers need a copy with the private key. For example, "
+        f"{FIRST}: {server} has no private key for the certificate. If you have"
+    ) in matching
+
+
 def test_covered_request_is_renewed_in_time(folder):
     """When the covering certificate is due for renewal, a renewal creates the request that the
     certificate covered.
