@@ -325,6 +325,22 @@ def test_outputs_of_the_asis_command_agree(estate):
     assert not (estate.folder / "requests").exists()
 
 
+@pytest.mark.parametrize("suffix", ["csv", "md"])
+def test_the_table_contains_notes_and_findings_about_files(shell, suffix):
+    """A table of installed certificates also contains the notes about servers and the findings
+    about files that the terminal shows.
+    """
+    (shell.folder / "contoso.csv").write_text(TWO_FRONT_ENDS, "utf-8")
+    write_all(TWO_FRONT_ENDS, shell.folder / "one.pem")
+    absent = [("OAuthTokenIssuer", "0" * 40)]
+    export = export_of("fe01.contoso.com", absent=absent)
+    (shell.folder / "fe01.pem").write_bytes(export)
+    shell("asis", "one.pem", "fe01.pem", "contoso.csv", "-o", f"table.{suffix}")
+    table = (shell.folder / f"table.{suffix}").read_text("utf-8")
+    assert f"fe01.contoso.com uses the certificate {'0' * 40} for OAuthTokenIssuer" in table
+    assert "one.pem: the root is" in table
+
+
 def test_exit_status_is_0_if_everything_is_covered(tmp_path):
     """The asis command exits with status 0 if every planned certificate is installed, even if a
     server has additional certificates.

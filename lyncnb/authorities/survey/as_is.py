@@ -173,6 +173,21 @@ class UnplannedCertificate(JsonSerializable):
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OtherRow:
+    """A row of the table about a file or a server, and not about a certificate."""
+
+    state_words: str
+    text: str
+
+    id = owner = usages = subject = ""
+    certificate = None
+
+    def lines(self) -> Iterator[str]:
+        """Yield the text of the row."""
+        yield self.text
+
+
 _COLUMNS = columns(
     ("Certificate", "id"),
     ("Of", "owner"),
@@ -274,13 +289,22 @@ def build_as_is_report(as_is: AsIs, kind: ReportKind = AS_IS_TABLE) -> Report:
             Sentence(as_is.summary()),
             ReportTable(
                 columns=_COLUMNS,
-                items=as_is._list_items,
+                items=lambda: (*as_is._list_items(), *_list_other_rows(as_is)),
                 formats={".csv": "", ".md": "", ".xlsx": AS_IS_TABLE.title},
             ),
         ],
         document=lambda: _build_document_with_digest(as_is),
         text=lambda: [[*_format_lines(as_is)]],
     )
+
+
+def _list_other_rows(as_is: AsIs) -> Iterator[_OtherRow]:
+    """Yield the notes, and the findings about files, which the command prints below the table."""
+    for note in as_is.notes:
+        yield _OtherRow(state_words="note", text=note)
+    for file in as_is.files:
+        text = f"{file.about}: {file.message} [{file.code}]"
+        yield _OtherRow(state_words=file.severity, text=text)
 
 
 def _build_document_with_digest(as_is: AsIs) -> dict[str, object]:
