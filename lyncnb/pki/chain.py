@@ -7,6 +7,7 @@ verifier requires: each certificate is signed by the next one, which is a valid 
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def find_web_pki_objection(
         root.
     today : date
         The evaluation time; a date means noon UTC of that day. If a certificate in the path is not
-        valid yet, the verifier uses a time when all certificates are valid.
+        valid at this time, the verifier uses a time when all certificates are valid.
 
     Returns
     -------
@@ -128,9 +129,10 @@ def find_web_pki_objection(
         return ""
     name = certificate.dns_names[0].replace("*", "name", 1)
     # Other checks evaluate the dates, so the verifier must not reject a certificate that is not yet
-    # valid.
+    # valid or has expired.
     valid_from = max(link.not_before for link in (certificate, *issuers))
-    moment = max(convert_to_time(today), valid_from)
+    valid_until = min(link.not_after for link in (certificate, *issuers))
+    moment = min(max(convert_to_time(today), valid_from), valid_until)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -143,7 +145,9 @@ def find_web_pki_objection(
             )
             verifier.verify(leaf, above[:-1])
         except (verification.VerificationError, ValueError) as error:
-            return " ".join(str(error).split())[:300]
+            # The library adds the Python form of the certificate, which tells a reader nothing.
+            reason = re.sub(r" \(encountered processing <.*>\)", "", " ".join(str(error).split()))
+            return reason[:300]
     return ""
 
 

@@ -36,13 +36,14 @@ class FolderFacts:
     """The data in a request folder: certificates, expected certificates, and their CAs.
 
     ``requests`` describes the request of each certificate, by SHA-256. ``expected`` contains the
-    newest certificate of each request, by ID. ``accepted`` contains the accepted errors of each
-    request.
+    newest certificate of each request, by ID. ``issuers_source`` is the file or folder with the
+    CA certificates. ``accepted`` contains the accepted errors of each request.
     """
 
     requests: Mapping[str, str] = field(default_factory=dict)
     expected: Mapping[str, str] = field(default_factory=dict)
     issuers: tuple[Certificate, ...] = ()
+    issuers_source: str = ""
     accepted: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     compromised: frozenset[str] = frozenset()
 
@@ -73,6 +74,7 @@ def read_folder_facts(bundle: RequestBundle) -> FolderFacts:
         issuers=tuple(
             dict.fromkeys(ca for certificate in issued.certificates for ca in certificate.path)
         ),
+        issuers_source=f"{bundle.folder.resolve().name}/returned/issuers",
         accepted={record.id: find_acceptances(bundle, record) for record in records},
         compromised=list_compromised_keys(records),
     )

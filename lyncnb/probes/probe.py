@@ -150,7 +150,8 @@ def _read_folder_or_cas(
             f"{os.fspath(folder)} contains neither requests nor CA certificates",
             hint="specify the request folder, or a file or folder with your CA certificates",
         )
-    return None, FolderFacts(issuers=tuple(dict.fromkeys(issuers)))
+    name = os.path.basename(os.path.abspath(folder))
+    return None, FolderFacts(issuers=tuple(dict.fromkeys(issuers)), issuers_source=name)
 
 
 def _list_notes(

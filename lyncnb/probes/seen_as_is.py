@@ -36,7 +36,7 @@ def list_installed_certificates(
     """
     files = [*_build_returned_files(sightings, made_at)]
     if folder.issuers:
-        files.append(ReturnedFile(name="returned/issuers", certificates=folder.issuers))
+        files.append(ReturnedFile(name=folder.issuers_source, certificates=folder.issuers))
     compared = compare_files(
         plan, files, evaluation_date=evaluated_on, is_date_given=is_date_given, records=records
     )
@@ -92,8 +92,8 @@ def _adjust_certificate(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsI
         if line.certificate is None and line.place:
             remarks += (f"{line.place}: {line.result}",)
         elif line.result == DIFFERENT and _presents_chosen_certificate(line, item):
-            problem = next(line.format_lines(), line.result)
-            remarks += (f"{line.place} shows the correct certificate, but {problem}",)
+            problem = next(line.format_lines(), line.result).removeprefix("error: ")
+            remarks += (f"{line.place} shows the correct certificate with a problem: {problem}",)
         elif line.result == DIFFERENT and line.certificate is not None:
             host, _, port = line.place.rpartition(":")
             # If a certificate has a remark about a port, the command ``deployed`` does not record

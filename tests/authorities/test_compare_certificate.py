@@ -72,7 +72,7 @@ def test_certificate_as_planned_has_no_finding():
         ({"pss": True}, "signature-pss", "the CA signed the certificate with RSASSA-PSS and sha256"),
         ({"crl": ()}, "crl-distribution-point-absent", "the certificate has no CRL distribution point"),
         # The validity period of the following certificates differs from the plan.
-        ({"begins": TODAY - timedelta(365)}, "certificate-expired", "the certificate expired on 2026-11-23 at 23:59 UTC"),
+        ({"begins": TODAY - timedelta(365)}, "certificate-expired", "the certificate is valid only until 2026-11-23 at 23:59 UTC, and the evaluation date is 2026-11-24"),
         ({"begins": TODAY + timedelta(1)}, "not-yet-valid", "the certificate is valid from 2026-11-25 at 00:00 UTC"),
     ],
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from cas.python_ca import PythonCa, der, issue, replace_signature
@@ -98,7 +98,20 @@ def test_web_pki(ca):
     path = [read_certificate(der(certificate)) for certificate in ca.chain]
     wrong = read_certificate(der(leaf(ca, eku=["codeSigning"])))
     assert find_web_pki_objection(read_certificate(der(leaf(ca))), path, today=TODAY) == ""
-    assert "required EKU not found" in find_web_pki_objection(wrong, path, today=TODAY)
+    objection = find_web_pki_objection(wrong, path, today=TODAY)
+    assert "required EKU not found" in objection
+    assert "<" not in objection, "the message contains no Python object"
+
+
+def test_web_pki_ignores_the_validity_period(ca):
+    """The strict web PKI verifier does not reject a certificate because it has expired, because
+    another check reports this.
+    """
+    path = [read_certificate(der(certificate)) for certificate in ca.chain]
+    chain_begins = path[-1].not_before
+    expired = read_certificate(der(leaf(ca, begins=datetime(2026, 1, 1, tzinfo=UTC), days=90)))
+    assert chain_begins < expired.not_after < datetime(2026, 11, 24, tzinfo=UTC)
+    assert find_web_pki_objection(expired, path, today=TODAY) == ""
 
 
 def test_web_pki_is_not_used(ca):

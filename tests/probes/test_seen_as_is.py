@@ -94,6 +94,38 @@ def test_an_old_certificate_on_one_port_is_reported(planned, root, tmp_path):
     assert any(remark.startswith(prefix) for remark in entry.remarks)
 
 
+def test_an_expired_certificate_on_a_port_is_described_in_a_sentence(planned, root, tmp_path):
+    """If a port shows the planned certificate after its end, the remark names the problem without a
+    severity in the middle.
+    """
+
+    def show(target, certificate):
+        before = {"begins": MIDNIGHT - timedelta(days=300)}
+        return [certificate_for(certificate, **before), authority().issuing]
+
+    with run_live_servers(planned, tmp_path, show=show) as servers:
+        as_is = ln.probe(planned, hosts=servers.hosts, folder=root).as_is
+    remarks = [remark for entry in as_is.planned for remark in entry.remarks]
+    prefix = "shows the correct certificate with a problem: the certificate is valid only until "
+    assert any(prefix in remark for remark in remarks), remarks
+
+
+def test_the_notice_about_a_root_names_its_file_once(planned, root, tmp_path):
+    """If the user adds the root's file to the result of a probe, one notice names this file."""
+    with run_live_servers(planned, tmp_path) as servers:
+        as_is = ln.probe(planned, hosts=servers.hosts, folder=root).as_is
+    saved = tmp_path / "seen.json"
+    saved.write_bytes(as_is.to_json())
+    oauth = next(candidate for candidate in planned.certificates if not candidate.pool)
+    other = tmp_path / "oauth.cer"
+    other.write_bytes(pem(certificate_for(oauth), *authority().chain))
+    both = ln.compare_as_is(planned, saved, other, root)
+    assert [finding.about for finding in as_is.files] == ["root.cer"]
+    assert [(finding.code, finding.about) for finding in both.files] == [
+        ("root-to-compare", "root.cer")
+    ]
+
+
 def test_certificates_without_their_root_are_unproven(planned, tmp_path):
     """If the root certificate is missing, the probe finds the planned certificate, but the
     comparison reports the certificate as unproven.

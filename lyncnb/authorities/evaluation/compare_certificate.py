@@ -321,7 +321,12 @@ def _check_validity(
         yield "validity-reversed", message
         return
     if evaluated_at.replace(microsecond=0) > ends:
-        yield "certificate-expired", f"the certificate expired on {ends:%Y-%m-%d at %H:%M} UTC"
+        # The sentence fits past and future evaluation dates, because this check has no clock.
+        message = (
+            f"the certificate is valid only until {ends:%Y-%m-%d at %H:%M} UTC, and the evaluation "
+            f"date is {evaluated_at:%Y-%m-%d}"
+        )
+        yield "certificate-expired", message
     if evaluated_at < begins:
         yield "not-yet-valid", f"the certificate is valid from {begins:%Y-%m-%d at %H:%M} UTC"
     # The validity period includes its last second (RFC 5280 section 4.1.2.5).

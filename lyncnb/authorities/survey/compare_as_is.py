@@ -61,6 +61,8 @@ _STATES: Mapping[str, frozenset[str]] = {
     "other-ca": frozenset((OTHER_ROOT,)),
 }
 
+_ROOT_NOTICE = "root-to-compare"
+
 
 def compare_as_is(
     plan: CertificatePlan,
@@ -165,13 +167,17 @@ def _merge_results(plan: CertificatePlan, comparisons: Sequence[AsIs]) -> AsIs:
     planned = tuple(best.values())
     used = {item.certificate.sha256 for item in planned if item.certificate is not None}
     unplanned = {item.certificate.sha256: item for part in comparisons for item in part.unplanned}
+    findings: dict[object, Finding] = {}
+    for file in (file for part in comparisons for file in part.files):
+        # The notice about a root appears once, because its message identifies the root.
+        findings.setdefault(file.message if file.code == _ROOT_NOTICE else file, file)
     last = max(comparisons, key=lambda part: part.made_at)
     return replace(
         last,
         judged_on=max(part.judged_on for part in comparisons),
         planned=planned,
         unplanned=tuple(item for digest, item in unplanned.items() if digest not in used),
-        files=tuple(dict.fromkeys(file for part in comparisons for file in part.files)),
+        files=tuple(findings.values()),
         notes=tuple(dict.fromkeys(note for part in comparisons for note in part.notes)),
     )
 
@@ -481,9 +487,7 @@ class _Evaluated:
         roots = {paths[digest].issuers[-1]: None for digest in sha256 if paths[digest].is_complete}
         for root in roots:
             name = self.estate.files[root.sha256][0]
-            yield create_returned_finding(
-                "root-to-compare", name, f"the root is {format_root(root)}"
-            )
+            yield create_returned_finding(_ROOT_NOTICE, name, f"the root is {format_root(root)}")
 
     def _find_most_similar_entries(
         self, certificate: Certificate, evaluated_entries: list[tuple[int, PlannedEntry]]
