@@ -139,7 +139,7 @@ def make_plan(
         # to tables.
         load_rules(product_source)
     table = read_topology(topology)
-    rules = load_rules(product_source or _find_document_product(table) or options.product)
+    rules = load_rules(product_source or find_document_product(table) or options.product)
     if not options_file:
         _note_unused_options(topology)
     report_corrections(table)
@@ -180,7 +180,7 @@ def find_product_file(product: str | None, options_file: str | None) -> str:
     return product if product and product.endswith(".toml") else ""
 
 
-def _find_document_product(table: Topology) -> str:
+def find_document_product(table: Topology) -> str:
     """Return the product of a topology document, if lyncnb has rules for the product."""
     from ..rules.rule_files import list_products
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..base.terminal import quote_argument
-from .inputs import add_force_option, report_corrections
+from .inputs import add_force_option, find_document_product, report_corrections
 from .output import write, write_next_steps, write_note
 
 _product_option = click.option(
@@ -19,8 +19,12 @@ _product_option = click.option(
 
 
 def _format_plan_command(output: str, product: str | None) -> str:
+    from ..plan.options import PlanOptions
+
     command = f"lyncnb plan {quote_argument(output)}"
-    return f"{command} --product {quote_argument(product)}" if product else command
+    if product in (None, "", PlanOptions().product):
+        return command
+    return f"{command} --product {quote_argument(product)}"
 
 
 def _load_product_columns(product: str | None) -> None:
@@ -68,6 +72,8 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
             "Correct the source, or write an .xlsx file, where every cell is text"
         )
     write(f"written: {output}")
+    # A table does not contain the product of the topology document from which it is made.
+    product = product or find_document_product(table)
     write_next_steps(f"Plan the certificates: {_format_plan_command(output, product)}")
     return 0
 

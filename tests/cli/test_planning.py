@@ -13,6 +13,7 @@ import click
 import pytest
 from shell_kit import make_shell, process_environment
 from topologies import TWO_FRONT_ENDS
+from topology_documents import front_end, make_published_topology
 
 from lyncnb.cli import failures
 from lyncnb.cli.app import run_command
@@ -560,3 +561,22 @@ def test_convert_warns_about_formulas(shell):
     assert "would run" not in shell("convert", "t.csv", "out.xlsx").err
     shell.write("good.csv", TWO_FRONT_ENDS)
     assert "would run" not in shell("convert", "good.csv", "good-out.csv").err
+
+
+@pytest.mark.parametrize(
+    ("version", "arguments", "command"),
+    [
+        ("7", (), "lyncnb plan out.csv --product sfb2015"),
+        ("6", (), "lyncnb plan out.csv"),
+        # The product that the user specifies replaces the product in the document.
+        ("7", ("--product", "sfb2019"), "lyncnb plan out.csv --product sfb2019"),
+    ],
+)
+def test_next_step_after_convert_plans_the_same_product(shell, version, arguments, command):
+    """A table does not contain the product, so the next step after convert specifies the product
+    of the topology document.
+    """
+    document = make_published_topology([front_end("pool01.contoso.net")], version=version)
+    result = shell("convert", shell.write("t.xml", document), "out.csv", *arguments)
+    assert result.status == 0
+    assert result.out.splitlines()[-1] == f"Next: Plan the certificates: {command}"
