@@ -6,7 +6,7 @@ rows. Therefore, it is compared for its owner and not for its row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from ..topology.columns import Column, list_topology_columns
@@ -33,7 +33,7 @@ class TableChange:
     owner : str
         Name of the server, pool or site; "" for the deployment.
     before, after : frozenset of str
-        Its values; for a row, the names in it.
+        Its values. For a row, its names, and its cells about owners that only its table has.
     """
 
     words: str
@@ -46,7 +46,8 @@ class TableChange:
 # The values by column, scope and owner.
 _Cells = dict[tuple[str, str, str], dict[str, None]]
 # The pool and the texts of each row, by server and role.
-_Rows = dict[tuple[str, str], tuple[str, list[str]]]
+_RowKey = tuple[str, str]
+_Rows = dict[_RowKey, tuple[str, list[str]]]
 _Owner = tuple[str, str]  # scope and name
 
 
@@ -65,7 +66,10 @@ def list_table_changes(old_topology: Topology, new_topology: Topology) -> tuple[
         are not listed, except values of a pool, site or deployment that both have.
     """
     rows_before, rows_after = _index_rows(old_topology), _index_rows(new_topology)
-    changes = [*_list_row_changes(rows_before, rows_after)]
+    owners_before, owners_after = _list_owners(old_topology), _list_owners(new_topology)
+    removed = _collect_rows(old_topology, rows_before.keys() - rows_after.keys(), owners_after)
+    added = _collect_rows(new_topology, rows_after.keys() - rows_before.keys(), owners_before)
+    changes = [*_list_row_changes(removed, added)]
     changed = {
         key
         for key in rows_before.keys() | rows_after.keys()
@@ -73,7 +77,6 @@ def list_table_changes(old_topology: Topology, new_topology: Topology) -> tuple[
     }
     touched = _list_owners(old_topology, changed) | _list_owners(new_topology, changed)
     before, after = _collect_cells(old_topology, touched), _collect_cells(new_topology, touched)
-    owners_before, owners_after = _list_owners(old_topology), _list_owners(new_topology)
     columns = {column.name: column for column in list_topology_columns()}
     for key in dict.fromkeys((*before, *after)):
         name, scope, owner = key
@@ -97,16 +100,42 @@ def _index_rows(topology: Topology) -> _Rows:
 def _collect_cells(topology: Topology, changed_rows: Set[_Owner]) -> _Cells:
     """Return the cell values in a table by server, pool, site and deployment."""
     cells: _Cells = {}
+    for _, column, owner, text in _iterate_cells(topology):
+        if owner in changed_rows:
+            values = cells.setdefault((column.name, *owner), {})
+            values.update(dict.fromkeys(_split_values(text)))
+    return cells
+
+
+def _collect_rows(
+    topology: Topology, keys: Set[_RowKey], other_owners: Set[_Owner]
+) -> dict[_RowKey, set[str]]:
+    """Return the values of the given rows, which the other table does not contain.
+
+    A row's names are always included. The other cells are included if only this table has their
+    owner, for example a new pool. The cells of other owners are compared by owner.
+    """
+    rows: dict[_RowKey, set[str]] = {
+        (computer.fqdn, pool.role): {computer.fqdn, pool.fqdn}
+        for pool, computer in topology.computers
+        if (computer.fqdn, pool.role) in keys
+    }
+    for key, _, owner, text in _iterate_cells(topology):
+        if key in rows and owner not in other_owners:
+            rows[key].update(_split_values(text))
+    return rows
+
+
+def _iterate_cells(topology: Topology) -> Iterator[tuple[_RowKey, Column, _Owner, str]]:
+    """Yield each cell that has a value and a meaning for its role, with its row and owner."""
     columns = _list_known_columns(topology)
     for pool, computer in topology.computers:
         owners = _find_owners(pool, computer)
         row = topology.cells[computer.row]
         for index, column in columns:
-            owner = (column.scope, owners[column.scope])
-            if row[index] and owner in changed_rows and column.is_used_by(pool.role):
-                values = cells.setdefault((column.name, *owner), {})
-                values.update(dict.fromkeys(_split_values(row[index])))
-    return cells
+            if row[index] and column.is_used_by(pool.role):
+                owner = (column.scope, owners[column.scope])
+                yield (computer.fqdn, pool.role), column, owner, row[index]
 
 
 def _list_known_columns(topology: Topology) -> list[tuple[int, Column]]:
@@ -127,7 +156,7 @@ def _split_values(text: str) -> list[str]:
     return [part.strip() for part in text.split(";") if part.strip()]
 
 
-def _list_owners(topology: Topology, keys: Set[tuple[str, str]] | None = None) -> set[_Owner]:
+def _list_owners(topology: Topology, keys: Set[_RowKey] | None = None) -> set[_Owner]:
     """Return the owners of the cells in a table, or only of those in the given rows."""
     owners: set[_Owner] = set()
     for pool, computer in topology.computers:
@@ -136,17 +165,15 @@ def _list_owners(topology: Topology, keys: Set[tuple[str, str]] | None = None) -
     return owners
 
 
-def _list_row_changes(old_rows: _Rows, new_rows: _Rows) -> Iterator[TableChange]:
-    for (server, role), (pool, _) in old_rows.items():
-        if (server, role) not in new_rows:
-            names = frozenset((server, pool))
-            words = f"the row for {server} ({role}) was removed"
-            yield TableChange(words=words, scope="server", owner=server, before=names)
-    for (server, role), (pool, _) in new_rows.items():
-        if (server, role) not in old_rows:
-            names = frozenset((server, pool))
-            words = f"the row for {server} ({role}) was added"
-            yield TableChange(words=words, scope="server", owner=server, after=names)
+def _list_row_changes(
+    removed: Mapping[_RowKey, Set[str]], added: Mapping[_RowKey, Set[str]]
+) -> Iterator[TableChange]:
+    for (server, role), values in removed.items():
+        words = f"the row for {server} ({role}) was removed"
+        yield TableChange(words=words, scope="server", owner=server, before=frozenset(values))
+    for (server, role), values in added.items():
+        words = f"the row for {server} ({role}) was added"
+        yield TableChange(words=words, scope="server", owner=server, after=frozenset(values))
 
 
 def _make_cell_change(

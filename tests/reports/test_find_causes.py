@@ -119,6 +119,27 @@ def test_two_changed_cells_are_distinguished():
         assert causes_by_key["name added", name] == {"sip_domains: litwareinc.com added"}
 
 
+@pytest.mark.parametrize("web", ["web2.fabrikam.com", "web2.contoso.com"])
+def test_names_of_an_added_row_are_distinguished_from_an_added_domain(web):
+    """If a row and a SIP domain are added together, the row causes the names in its cells, in both
+    directions of the comparison. The name can be in the added domain or in another domain.
+    """
+    proxy = row("rp01.contoso.com", "ReverseProxy")
+    first = front_end(web_external_fqdn="web1.contoso.com")
+    office = row("se01.contoso.com", "StandardEdition", web_external_fqdn=web)
+    old = plan(first, proxy, sip_domains="contoso.com")
+    new = plan(first, proxy, office, sip_domains="contoso.com;fabrikam.com")
+    for before, after, change, verb in ((old, new, "name added", "added"),
+                                        (new, old, "name removed", "removed")):  # fmt: skip
+        causes_by_key = list_causes(causes(before, after))
+        assert causes_by_key[change, web] == {
+            f"the row for se01.contoso.com (StandardEdition) was {verb}"
+        }
+        assert causes_by_key[change, "lyncdiscover.fabrikam.com"] == {
+            f"sip_domains: fabrikam.com {verb}"
+        }
+
+
 def test_changed_name_on_the_reverse_proxy_is_traced_to_the_pool():
     """If the reverse proxy publishes a different web name, the cause is the changed cell of the
     Front End pool.
