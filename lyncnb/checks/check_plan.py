@@ -220,7 +220,9 @@ class _CheckSet:
 def _check_whole_deployment(view: PlanView) -> Iterator[Finding]:
     for rule in view.checks:
         if _get_test_name(rule) not in LAST_TESTS and not _is_certificate_check(rule):
-            for subject, message in _WHOLE_TESTS[_get_test_name(rule)](view, rule):
+            # Several sites can share a value, which is one finding.
+            pairs = dict.fromkeys(_WHOLE_TESTS[_get_test_name(rule)](view, rule))
+            for subject, message in pairs:
                 yield _make_finding(view, rule, subject, message)
 
 

@@ -18,7 +18,7 @@ from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.ca_rules import contains_known_name, load_ca_rules
 from ..rules.findings import CellEdit
 from ..rules.model import CheckRule
-from ..topology.columns import list_pool_name_columns
+from ..topology.columns import list_pool_name_columns, list_topology_columns
 from ..topology.model import Pool, Site
 
 _NO_TRAITS: frozenset[str] = frozenset()
@@ -416,6 +416,32 @@ class PlanView:
         pools = [pool for pool in self.plan.topology.pools if pool.site == site.name]
         web = [pool for pool in pools if "publishes_web" in self.get_traits(pool)]
         return self.find_representative((web or pools or self.plan.topology.pools)[0])
+
+    def find_server_with_url(self, site: Site, column: str) -> str:
+        """Return the server whose row contains a simple URL of a site.
+
+        The row can be in another site, because a site without its own URL uses the URL in a row
+        without a site, or else the URL of the deployment.
+        """
+        servers = self._servers_with_urls.get(column, {})
+        names = (name for name in (site.name, "") if name in servers)
+        return servers.get(next(names, next(iter(servers), "")), self.find_first_server(site))
+
+    @cached_property
+    def _servers_with_urls(self) -> dict[str, dict[str, str]]:
+        """By column and site, the first server in the table whose row contains a simple URL."""
+        topology = self.plan.topology
+        columns = {
+            topology.columns.index(column.name): column.name
+            for column in list_topology_columns()
+            if column.scope == "site" and column.name in topology.columns
+        }
+        servers: dict[str, dict[str, str]] = {}
+        for pool, computer in sorted(topology.computers, key=lambda pair: pair[1].row):
+            for index, column in columns.items():
+                if topology.cells[computer.row][index]:
+                    servers.setdefault(column, {}).setdefault(pool.site, computer.fqdn)
+        return servers
 
     def format_site(self, site: Site) -> str:
         """Format the name of a site as part of a sentence."""

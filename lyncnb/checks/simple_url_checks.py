@@ -94,10 +94,10 @@ def find_simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
     for site in view.list_sites():
         for column, url in _list_urls(site):
             if urlsplit(url.url).netloc.rpartition(":")[1]:
-                yield view.find_first_server(site), f'{column} "{url.url}" has a port'
+                yield view.find_server_with_url(site, column), f'{column} "{url.url}" has a port'
             elif not _ALLOWED.fullmatch(url.url):
                 yield (
-                    view.find_first_server(site),
+                    view.find_server_with_url(site, column),
                     f'{column} "{url.url}" contains a character that is not allowed',
                 )
 
@@ -107,7 +107,8 @@ def find_simple_url_has_hyphen(view: PlanView, rule: CheckRule) -> Pairs:
     for site in view.list_sites():
         for column, url in _list_urls(site):
             if "-" in url.url:
-                yield view.find_first_server(site), f'{column} "{url.url}" has a hyphen'
+                server = view.find_server_with_url(site, column)
+                yield server, f'{column} "{url.url}" has a hyphen'
 
 
 def find_simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
@@ -118,12 +119,12 @@ def find_simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
             for other_column, other in urls[:number] + urls[number + 1 :]:
                 if other == url and urls.index((other_column, other)) < number:
                     yield (
-                        view.find_first_server(site),
+                        view.find_server_with_url(site, column),
                         f'{column} and {other_column} are both "{url}"',
                     )
                 elif other.startswith(url + "/"):
                     yield (
-                        view.find_first_server(site),
+                        view.find_server_with_url(site, column),
                         f'{column} "{url}" is a prefix of {other_column} "{other}"',
                     )
 
@@ -132,11 +133,11 @@ def find_simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL whose host is a SIP domain."""
     domains = set(view.plan.topology.sip_domains)
     for site in view.list_sites_with_web_services():
-        for name, url in _list_urls(site):
+        for column, url in _list_urls(site):
             if url.host in domains:
                 yield (
-                    view.find_first_server(site),
-                    f"{name} {url.url} uses the SIP domain {url.host} as the host name",
+                    view.find_server_with_url(site, column),
+                    f"{column} {url.url} uses the SIP domain {url.host} as the host name",
                 )
 
 
@@ -147,7 +148,7 @@ def find_simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
         for column, url in _list_urls(site):
             if url.host in server_names:
                 yield (
-                    view.find_first_server(site),
+                    view.find_server_with_url(site, column),
                     f'the host name in {column} "{url.url}" is the name of {url.host}',
                 )
 
@@ -161,7 +162,7 @@ def find_simple_url_is_web_name(view: PlanView, rule: CheckRule) -> Pairs:
         for column, url in _list_urls(site):
             if url.host in web_names:
                 yield (
-                    view.find_first_server(site),
+                    view.find_server_with_url(site, column),
                     (
                         f'the host name in {column} "{url.url}" is also a web services name '
                         f"({url.host})"

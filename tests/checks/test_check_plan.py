@@ -17,6 +17,7 @@ from good_deployment import (
     EDGE,
     EDGE2,
     FE,
+    FE2,
     GOOD,
     MED,
     RP,
@@ -405,6 +406,35 @@ def test_a_site_can_repeat_the_general_urls():
     edits += [(DIR, "meet_urls", GOOD[FE]["meet_urls"])]
     codes = {code for code, _ in find_subjects(plan_of(edits))}
     assert "simple-urls-not-all-overridden" not in codes
+
+
+@pytest.mark.parametrize("holder", [FE, FE2])
+def test_finding_about_a_simple_url_is_in_the_row_with_the_url(holder):
+    """A finding about a simple URL is about the server whose row contains the URL, even if a row
+    without a site comes first. Sites that share the URL have a single finding.
+    """
+    edits = [(FE, "site", "Taipei"), (FE2, "site", "Taipei"), (DIR, "site", "Hsinchu")]
+    edits += [(FE, "dialin_url", ""), (holder, "dialin_url", "https://dial-in.contoso.com")]
+    # The own Admin URL makes Hsinchu a separate site, which inherits the Dial-in URL.
+    edits += [(DIR, "admin_url", "https://admin2.contoso.com")]
+    findings = check_plan(plan_of(edits))
+    subjects = [f.about for f in findings if f.code == "simple-url-has-hyphen"]
+    assert subjects == [GOOD[holder]["server_fqdn"]]
+
+
+def test_findings_about_columns_and_options_are_about_the_deployment():
+    """A finding about a column or an option is not about a server, because no row has the cause."""
+    options = PlanOptions(
+        country="tw",
+        planned_issue_date=date(2026, 1, 15),
+        accepted={"meet-url-missing": "The site has no meetings."},
+        accepted_until={"meet-url-missing": date(2026, 1, 1)},
+    )
+    plan = plan_of([(FE, "rack", "12")], options)
+    subjects = {f.code: f.about for f in check_plan(plan, on=date(2026, 11, 25))}
+    codes = ("column-not-read", "country-in-small-letters", "planned-issue-date-passed",
+             "acceptance-counts-for-nothing")  # fmt: skip
+    assert {subjects[code] for code in codes} == {"the deployment"}
 
 
 def test_example_in_a_hint_has_the_domain_of_the_server():
