@@ -441,8 +441,10 @@ def _write_findings(
             write_lines(f"  about {group.places} [{group.codes[0]}]")
             if reasons := {accepted.get(finding, "") for finding in group.findings} - {""}:
                 write_lines(f"  accepted in plan.toml: {'; '.join(sorted(reasons))}")
+        # Only the terminal shortens a group to the titles of its findings.
+        listing = f" To list the findings, run: lyncnb check {arguments} -v"
         if group.hint:
-            write_lines(f"  hint: {group.hint}")
+            write_lines(f"  hint: {group.hint}{listing if group.subject else ''}")
         if not group.subject:
             write_lines(f"  source: {group.source}")
         write()

@@ -248,10 +248,7 @@ class FindingGroup:
     def hint(self) -> str:
         """The hint for fixing the findings in the group."""
         if self.subject:
-            return (
-                "Before you order certificates, read each finding. To list the "
-                "findings, run: lyncnb check -v"
-            )
+            return "Before you order certificates, read each finding."
         return self.findings[0].hint
 
     @property

@@ -538,6 +538,8 @@ def test_notices_about_orders_are_grouped(shell, data):
     short = shell("check", path, "--on", "2026-11-25").out
     assert short.count("notice: ") == 2  # The second notice is about names outside the SIP domains.
     assert "notice: Before you order from a public CA (12 points)" in short
+    listing = f"To list the findings, run: lyncnb check {path} -v"
+    assert listing in " ".join(short.split())
     long = shell("check", path, "--on", "2026-11-25", "-v").out
     assert long.count("notice: ") == 13
     about_lines = [line for line in long.splitlines() if line.startswith("  about ")]

@@ -31,7 +31,7 @@ from lyncnb.plan.planner import plan_certificates
 from lyncnb.plan.totals import format_totals
 from lyncnb.reports.summary import formats
 from lyncnb.reports.summary.columns import CSV, list_columns
-from lyncnb.reports.summary.content import SavedFile, shorten_summary
+from lyncnb.reports.summary.content import SavedFile, list_cover_entries, shorten_summary
 from lyncnb.reports.summary.from_plan import build_summary, list_ids_in_order
 from lyncnb.reports.summary.page import group_requests
 from lyncnb.reports.summary.progress import add_requests
@@ -80,6 +80,34 @@ def _list_rows(plan, findings, requests=None):
     columns = list_columns(CSV)
     rows = build_rows(columns, add_requests(build_summary(plan, findings), requests).lines())
     return [dict(zip(list_headings(columns), row, strict=True)) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("", "4: "),
+        (
+            "fe01.contoso.net,Mediation,pool.contoso.net,,,,,,,,\n",
+            "4, of which 1 has more than one role: ",
+        ),
+        (
+            "".join(f"fe0{n}.contoso.net,Mediation,pool.contoso.net,,,,,,,,\n" for n in (1, 2)),
+            "4, of which 2 have more than one role: ",
+        ),
+    ],
+)
+def test_servers_with_several_roles_are_counted_once(rows, words):
+    """The number of servers counts each server once. The verb agrees with the number."""
+    topology = read_topology((TABLE + rows).encode())
+    plan = plan_certificates(topology, load_rules("lync2013"))
+    assert dict(list_cover_entries(build_summary(plan, ())))["Servers"].startswith(words)
+
+
+def test_hint_in_a_document_contains_no_command(plan, findings):
+    """A document lists all findings of a group, so its hint does not say how to list them."""
+    text = formats.write_plan_table(plan, findings, ".md").decode()
+    assert "Before you order certificates, read each finding." in text
+    assert "lyncnb check" not in text
 
 
 def test_one_row_per_certificate_with_every_column(plan):

@@ -714,7 +714,8 @@ def _format_server_count(summary: Summary) -> str:
         return roles
     several = sum(number > 1 for number in counted.values())
     if several:
-        return f"{len(counted):,}, of which {several:,} have more than one role: {roles}"
+        verb = "has" if several == 1 else "have"
+        return f"{len(counted):,}, of which {several:,} {verb} more than one role: {roles}"
     return f"{len(counted):,}: {roles}"
 
 
