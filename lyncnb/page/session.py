@@ -34,6 +34,8 @@ from ..widgets.editing.unsaved import UnsavedEdits
 
 _LARGEST = 1 << 28
 _TABLES = (".csv", ".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
+# The working folder is in memory, so the page does not show the name of a folder.
+_LOCATION = "on this page until you close it"
 _DRAFT_FOLDER = Path(".lyncnb-draft")
 
 #: The documents that the page offers, by key and with a title.
@@ -154,11 +156,11 @@ class PageSession:
                 ),
             )
         for name in tables:
-            self._open_table_file(name)
+            self._open_table_file(name, names)
         for name in drafts:
             self._offer_draft(Path(name))
 
-    def _open_table_file(self, name: str) -> None:
+    def _open_table_file(self, name: str, selected_names: Sequence[str] = ()) -> None:
         if self.editor is not None:
             loaded = self.editor.loaded
             self.receive(json.dumps({"type": "open", "path": name}))
@@ -176,10 +178,19 @@ class PageSession:
                 f"{beside.name} at the same time."
             )
         )
+        used = (name, beside.name)
+        unused = [n for n in selected_names if n not in used and not _is_draft(Path(n))]
+        if unused:
+            words += (
+                f" lyncnb did not use {', '.join(unused)}. The options of {name} must have the "
+                f"name {beside.name}."
+            )
         self._post("said", {"words": words})
 
     def _show_editor(self, editor: PlanEditing) -> None:
-        channel = EditorChannel(editor, EditorScenarios(editor, Path(DEFAULT_FOLDER)))
+        channel = EditorChannel(
+            editor, EditorScenarios(editor, Path(DEFAULT_FOLDER), location=_LOCATION)
+        )
         self._unsaved = channel.unsaved = UnsavedEdits(editor, "page", _DRAFT_FOLDER)
         channel.at_end.append(editor.register_callback(lambda _: self._send_state()))
         self.editor = editor

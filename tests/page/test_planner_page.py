@@ -16,7 +16,7 @@ from printing import axe_violations
 from shell_kit import make_shell
 
 import lyncnb as ln
-from lyncnb.page.session import DOCUMENTS
+from lyncnb.page.session import DOCUMENTS, PageSession
 from lyncnb.reports.figures import KINDS
 from lyncnb.reports.summary.formats import PLAN_SUFFIXES, write_plan_table
 
@@ -66,6 +66,40 @@ def test_a_page_opens_with_its_options(built_page, open_page, shell):
     )
     plan = plan_of(DATA / "contoso.csv", ln.PlanOptions.from_toml(options))
     assert planner.document(".json")[1] == write_plan_table(plan, ln.check_plan(plan), ".json")
+
+
+def test_options_of_another_table_are_named(tmp_path, monkeypatch):
+    """If the selected options belong to another table, the page names the file that it ignores and
+    the name that it expects.
+    """
+    monkeypatch.chdir(tmp_path)
+    Path("grown.csv").write_bytes((DATA / "contoso.csv").read_bytes())
+    Path("own.plan.toml").write_text('title = "Own"\n')
+    posts = []
+    session = PageSession(lambda kind, parts, buffers=(): posts.append((kind, parts)))
+    session.start_session(["grown.csv", "own.plan.toml"], "")
+    words = next(parts["words"] for kind, parts in posts if kind == "said")
+    assert words == (
+        "grown.csv is open with the default options, because you did not open grown.plan.toml at "
+        "the same time. lyncnb did not use own.plan.toml. The options of grown.csv must have the "
+        "name grown.plan.toml."
+    )
+
+
+def test_scenarios_of_the_page_are_in_no_folder(tmp_path, monkeypatch):
+    """The page keeps scenarios in memory. Therefore, the list of scenarios names no folder, and
+    says how long they exist.
+    """
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_bytes((DATA / "contoso.csv").read_bytes())
+    posts = []
+    session = PageSession(lambda kind, parts, buffers=(): posts.append((kind, parts)))
+    session.start_session(["t.csv"], "")
+    session.receive(json.dumps({"type": "keep_scenario", "name": "A", "note": ""}))
+    messages = {parts["type"]: parts for kind, parts in posts if kind == "panel"}
+    location = "on this page until you close it"
+    assert messages["scenarios"]["location"] == location
+    assert messages["scenario_done"]["said"] == f"The scenario “A” is {location}."
 
 
 def test_an_edit_is_saved_as_a_download_and_opened_again(planner, tmp_path):

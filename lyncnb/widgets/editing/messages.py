@@ -365,7 +365,7 @@ ScenarioList = TypedDict(
     "ScenarioList",
     {
         "type": Literal["scenarios"],
-        "folder": str,
+        "location": str,
         "now": str,
         "current": str,
         "changed": bool,

@@ -45,12 +45,15 @@ class EditorScenarios(Table):
     folder : Path
         The folder that contains a subfolder for each scenario. lyncnb creates it when you keep
         the first scenario.
+    location : str, optional
+        The location that the panel shows, such as ``in the folder scenarios`` (the default).
     """
 
     _columns: ClassVar = columns(("Scenario", 0), ("Note", 1), ("In the editor", 2))
 
-    def __init__(self, editing: PlanEditing, folder: Path):
+    def __init__(self, editing: PlanEditing, folder: Path, *, location: str = ""):
         self.kept = Scenarios(folder)
+        self.location = location or f"in the folder {folder}"
         self._editing = editing
         self._read: dict[str, _Read] = {}
 

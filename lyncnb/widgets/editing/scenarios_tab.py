@@ -84,7 +84,7 @@ class ScenariosTab:
         self._channel.send(
             {
                 "type": "scenarios",
-                "folder": str(scenarios.folder),
+                "location": scenarios.location,
                 "now": NOW,
                 "current": scenarios.current,
                 "changed": scenarios.has_changes,
@@ -134,7 +134,7 @@ class ScenariosTab:
     def _keep_scenario(self, *, name: Text, note: Text | None = None, replace: bool = False) -> str:
         note_text = None if note is None else note.strip()
         scenario = self._scenarios.keep(name.strip(), note_text, replace=replace)
-        return f"The scenario “{scenario.name}” is in the folder {self._scenarios.folder}."
+        return f"The scenario “{scenario.name}” is {self._scenarios.location}."
 
     def _open_scenario(self, *, name: str) -> str:
         self._scenarios.open(name)

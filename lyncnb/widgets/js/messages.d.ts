@@ -510,7 +510,7 @@ interface ReasonFact {
 
 interface ScenarioList {
   type: "scenarios";
-  folder: string;
+  location: string;
   now: string;
   current: string;
   changed: boolean;

@@ -154,7 +154,7 @@ function makeScenariosTab({ send, retitle }) {
       : all.changed ? `“${all.current}”, with later changes` : `the same as “${all.current}”`;
     const first = [ticker("", all.now), h("em", {}, all.now), h("div", { class: "lc-hint" }, held), ""];
     refill(rows, all.rows.length
-      ? table(`Scenarios in the folder ${all.folder}`, ["Compare", "Name", "Note", "Actions"],
+      ? table(`Scenarios ${all.location}`, ["Compare", "Name", "Note", "Actions"],
         [first, ...all.rows.map((scenario) => row(scenario, all))])
       : h("p", { class: "lc-hint" }, NEVER_KEPT));
     compare.hidden = !all.rows.length;
