@@ -16,6 +16,7 @@ from printing import (
     find_overflowing_elements,
     office_pdf,
     open_in_browser,
+    overflowing_cells,
     page_count,
     words_in,
 )
@@ -145,6 +146,28 @@ def test_borders_of_tables_are_printed(sample, tmp_path, chromium):
         edge = """() => Math.max(...[...document.querySelectorAll('table')]
             .map(e => e.getBoundingClientRect().right)) - document.documentElement.clientWidth"""
         assert page.evaluate(edge) <= -0.5
+
+
+def test_a_long_label_wraps_in_print(tmp_path, chromium):
+    """In print, a name with a label of 63 characters stays in its cell, and so does every other
+    text.
+    """
+    label = "w" * 63
+    plan = ln.plan_certificates(
+        ln.read_topology(
+            "server_fqdn,role,pool_fqdn,sip_domains,web_external_fqdn\n"
+            f"fe1.contoso.com,FrontEnd,pool1.contoso.com,contoso.com,{label}.contoso.com\n"
+            f"{label}.contoso.com,StandardEdition,,,{label[1:]}2.fabrikam.com\n".encode()
+        ),
+        ln.load_rules("lync2013"),
+    )
+    long = SimpleNamespace(
+        name="long", plan=plan, findings=ln.check_plan(plan), requests=requests_of(plan)
+    )
+    path = write_summary(long, tmp_path, ".html")
+    with open_in_browser(chromium, path, scripts=True, width=703) as page:
+        page.emulate_media(media="print")
+        assert overflowing_cells(page) == []
 
 
 @pytest.mark.parametrize("width", [1280, 700])
