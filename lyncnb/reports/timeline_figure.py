@@ -105,11 +105,8 @@ def list_plan_events(plan: CertificatePlan) -> tuple[DatedFact, ...]:
         limit = limits[certificate.issuer, certificate.ca]
         days = plan.options.validity_for(certificate.issuer)
         over = bool(days and limit and days > limit.value)
-        words = (
-            f"{days:,} days requested"
-            if days
-            else ("date of issue; the CA sets the validity period")
-        )
+        # Longer texts would be shortened in the picture.
+        words = f"{days:,} days requested" if days else "date of issue; the CA sets the validity"
         if over and limit:
             words += f", {limit.value:,} allowed"
             days = limit.value
@@ -139,10 +136,7 @@ def list_limit_facts(start_date: date | None, cas: Iterable[str]) -> tuple[Dated
         DatedFact(
             kind="Limits of public CAs" if limit.applies == "public" else f"Limits of {ca}",
             about="" if limit.applies == "public" else ca,
-            what=(
-                f"at most {limit.value:,} days for certificates whose validity period starts "
-                "on or after this date"
-            ),
+            what=f"at most {limit.value:,} days if valid from this date on",
             # For some CAs, the first day of the current limit is not recorded.
             begins=limit.effective or start_date,
             ends=limit.until and limit.until - timedelta(days=1),

@@ -534,6 +534,14 @@ def test_the_limits_of_the_chosen_ca_are_in_the_timeline():
     assert marked == "180 days requested, 90 allowed"
 
 
+def test_the_texts_of_a_plan_are_complete_in_the_timeline():
+    """The timeline shows the texts of planned certificates and of limits in full."""
+    drawn = texts(ln.figure(planned("contoso", planned_issue_date=date(2026, 3, 1)), "timeline"))
+    assert any(text.endswith("× date of issue; the CA sets the validity") for text in drawn)
+    assert sum(text.startswith("at most ") for text in drawn) == 4
+    assert [text for text in drawn if "…" in text] == []
+
+
 def test_missing_planned_issue_date_is_stated():
     """If no planned issue date is set, the timeline shows the known limits and states that the date
     is missing.
