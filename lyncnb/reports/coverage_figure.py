@@ -8,11 +8,12 @@ have the name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..base.shown.frames import Kind
+from ..base.shown.languages import make_translator
 from ..base.shown.svg import Drawing, measure_text, shorten_text
 from ..base.shown.tables import columns, format_count, join_first_texts
 from ..plan.model import CertificatePlan, PlannedCertificate
@@ -122,7 +123,8 @@ def draw_coverage(
     down, across = list(dict.fromkeys(n for n, _ in marks)), list(dict.fromkeys(heads.values()))
     drawing = Drawing(_WIDTH)
     words = _describe_rules(rows, down) if by_rule else down
-    height = _draw_frame(drawing, title, words, across, is_by_rule=by_rule)
+    translate = make_translator(plan.options.lang)
+    height = _draw_frame(drawing, title, words, across, translate, is_by_rule=by_rule)
     for (name, head), mark in marks.items():
         x = _MARGIN + _NAMES_WIDTH + across.index(head) * _compute_column_width(across) + 14
         y = _compute_grid_top() + down.index(name) * _ROW + 10
@@ -210,13 +212,14 @@ def _draw_frame(
     title: str,
     rows: Sequence[str],
     columns: Sequence[_Heading],
+    translate: Callable[[str], str],
     *,
     is_by_rule: bool,
 ) -> float:
     drawing.draw_text(_MARGIN, 26, shorten_text(title, _WIDTH - 2 * _MARGIN, 17), "title")
-    _draw_legend(drawing)
+    _draw_legend(drawing, translate)
     heading = "Names, grouped by the rule that requires them" if is_by_rule else "Names"
-    drawing.draw_text(_MARGIN, _compute_grid_top() - 8, heading, "head")
+    drawing.draw_text(_MARGIN, _compute_grid_top() - 8, translate(heading), "head")
     for position, name in enumerate(rows):
         y = _compute_grid_top() + position * _ROW
         if position % 2 == 0:
@@ -226,7 +229,8 @@ def _draw_frame(
     step = _compute_column_width(columns)
     for position, (name, types) in enumerate(columns):
         x = _MARGIN + _NAMES_WIDTH + position * step + 14
-        drawing.draw_slanted_text(x, _compute_grid_top() - 8, shorten_text(name, _HEAD * 1.15, 12))
+        short_name = shorten_text(translate(name), _HEAD * 1.15, 12)
+        drawing.draw_slanted_text(x, _compute_grid_top() - 8, short_name)
         if types:  # The text starts half a column to the right, below the first line.
             drawing.draw_slanted_text(
                 x + 17,
@@ -241,17 +245,19 @@ def _draw_frame(
     return _compute_grid_top() + len(rows) * _ROW + _MARGIN
 
 
-def _draw_legend(drawing: Drawing) -> None:
+def _draw_legend(drawing: Drawing, translate: Callable[[str], str]) -> None:
     x = float(_MARGIN + 6)
     for mark, words in (
         (_Mark(carrying=1, of=1), "on all certificates"),
         (_Mark(carrying=1, of=2), "on some certificates"),
         (_Mark(subject_only=1, of=1), "as subject only"),
     ):
+        words = translate(words)
         _draw_mark(drawing, x, 44, mark, available_width=0)
         drawing.draw_text(x + 12, 48, words, "small")
         x += 34 + measure_text(words, 11)
-    drawing.draw_text(x, 48, "2/3 means that 2 of 3 certificates contain the name", "small quiet")
+    words = translate("2/3 means that 2 of 3 certificates contain the name")
+    drawing.draw_text(x, 48, words, "small quiet")
 
 
 def _draw_mark(

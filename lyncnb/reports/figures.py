@@ -13,6 +13,7 @@ from ..base.arguments import check_type
 from ..base.disk.outputs import OutputKind, match_content
 from ..base.pasted_text import shown
 from ..base.shown.figure import Figure
+from ..base.shown.languages import LANGUAGES, make_translator, translate_title
 from ..base.shown.tables import document_columns, format_count
 from ..errors import PlanError
 from ..plan.connections import list_connections
@@ -102,7 +103,11 @@ def figure(
     if kind == "timeline":
         planned = timeline_figure.list_plan_events(subject)
         drawn = _draw_timeline_figure(
-            (*planned, *facts), f"Important dates: {subject.topology.source}", plan=subject
+            (*planned, *facts),
+            translate_title("Important dates: {}", subject.options.lang).format(
+                subject.topology.source
+            ),
+            plan=subject,
         )
     else:
         drawn = KINDS[kind](subject, site)
@@ -147,7 +152,8 @@ def _draw_topology_figure(
         )
     pools, certificates = len(plan.topology.pools), len(plan.certificates)
     connections = [connection for connection in list_connections(plan) if connection.rule.drawn]
-    title = f"{plan.rules.title}, {plan.topology.source}: connections"
+    translate = make_translator(plan.options.lang)
+    title = translate("{}, {}: connections").format(plan.rules.title, plan.topology.source)
     description = (
         f"{format_count(certificates, 'certificate')} for {format_count(pools, 'pool')}, arranged "
         "in three zones: outside, perimeter, and inside. Below each certificate, the picture "
@@ -164,7 +170,7 @@ def _draw_topology_figure(
     changes = None
     rows = topology_figure.list_topology_rows(plan, connections)
     if difference is not None:
-        title = f"{title} and changes"
+        title = translate("{} and changes").format(title)
         description = f"{difference!r}. The ± sign indicates a change. {description}"
         described, changes = topology_figure.CHANGED_COLUMNS, Changes(difference)
         rows = topology_figure.list_changed_rows(plan, connections, changes)
@@ -189,8 +195,11 @@ def _draw_difference_figure(difference: PlanDifference, kind: str, site: str) ->
 
 def _draw_coverage_figure(plan: CertificatePlan, site: str) -> Figure:
     rows = tuple(coverage_figure.list_coverage_rows(plan, site=site))
-    location = f", {format_site(site)}" if site else ""
-    title = f"{plan.rules.title}, {plan.topology.source}{location}: names on certificates"
+    translate = make_translator(plan.options.lang)
+    subject = f"{plan.rules.title}, {plan.topology.source}"
+    if site:
+        subject += f", {format_site(site, translate)}"
+    title = translate("{}: names on certificates").format(subject)
     names, pools = len({row.name for row in rows}), len({row[2:5] for row in rows if row.pool})
     deployment_text = " and the whole deployment" if any(not row.pool for row in rows) else ""
     description = (
@@ -222,7 +231,8 @@ def _draw_timeline_figure(
             " The plan has no planned_issue_date, so the picture shows no issue dates and no "
             "expiration dates."
         )
-    svg = timeline_figure.draw_timeline(facts, title=title, description=description)
+    lang = plan.options.lang if plan is not None else LANGUAGES[0]
+    svg = timeline_figure.draw_timeline(facts, title=title, description=description, lang=lang)
     return Figure(
         kind="timeline", title=title, description=description,
         described=timeline_figure.COLUMNS, svg=svg,

@@ -6,11 +6,12 @@ module.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from ..base.shown.frames import Kind
+from ..base.shown.languages import LANGUAGES, make_translator
 from ..base.shown.svg import Drawing, measure_text, shorten_text
 from ..base.shown.tables import build_rows, columns
 from ..plan.model import CertificatePlan
@@ -159,14 +160,19 @@ def build_fact_rows(facts: Iterable[DatedFact]) -> Iterator[tuple[object, ...]]:
     return build_rows(COLUMNS, facts)
 
 
-def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -> str:
+def draw_timeline(
+    facts: Sequence[DatedFact], *, title: str, description: str, lang: str = LANGUAGES[0]
+) -> str:
     """Draw events, grouped by type, as an SVG document that is 1,000 pixels wide."""
-    drawing = Drawing(_WIDTH)
-    legend = _draw_legend(drawing, has_warning=any(fact.needs_a_look for fact in facts))
+    drawing, translate = Drawing(_WIDTH), make_translator(lang)
+    facts = [replace(fact, kind=translate(fact.kind), what=translate(fact.what)) for fact in facts]
+    has_warning = any(fact.needs_a_look for fact in facts)
+    legend = _draw_legend(drawing, translate, has_warning=has_warning)
     drawing.draw_text(_MARGIN, 22, shorten_text(title, (legend - 2 * _MARGIN) / _BOLD, 17), "title")
     days = [day for fact in facts for day in (fact.begins, fact.ends) if day]
     if not days:
-        drawing.draw_text(_MARGIN, _TOP, "The plan and the folder contain no dates.", "head")
+        words = translate("The plan and the folder contain no dates.")
+        drawing.draw_text(_MARGIN, _TOP, words, "head")
         return drawing.to_svg(80, title=title, description=description)
     first, last = min(days), max(days)
     room = max(30, (last - first).days // 20)
@@ -213,16 +219,16 @@ def _compute_group_height(lines: int) -> float:
     return lines * _ROW if lines <= _ROWS_OF_A_KIND else _GATHERED
 
 
-def _draw_legend(drawing: Drawing, *, has_warning: bool) -> float:
+def _draw_legend(drawing: Drawing, translate: Callable[[str], str], *, has_warning: bool) -> float:
     """Draw the legend to the right of the title, and return the position where it begins."""
     left_edge = x = _WIDTH - (500 if has_warning else 360)
     drawing.draw_rectangle(x, 14, 30, 8, "mark")
-    drawing.draw_text(x + 38, 22, "from first day to last day", "small")
+    drawing.draw_text(x + 38, 22, translate("from first day to last day"), "small")
     drawing.draw_disc(x + 226, 18, 5, "mark")
-    drawing.draw_text(x + 238, 22, "one day", "small")
+    drawing.draw_text(x + 238, 22, translate("one day"), "small")
     if has_warning:
         drawing.draw_rectangle(x + 310, 14, 30, 8, "late")
-        drawing.draw_text(x + 348, 22, "! needs attention", "small")
+        drawing.draw_text(x + 348, 22, translate("! needs attention"), "small")
     return float(left_edge)
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..base.shown.languages import translate_title
+from ..base.shown.languages import make_translator, translate_title
 from ..base.shown.svg import measure_text, shorten_text
 from ..base.shown.tables import format_count
 from ..plan.connections import Connection, group_certificates_by_pool
@@ -40,6 +40,8 @@ _POOLS_OF_A_SITE = (
 _NAMES_TRIED = 8
 
 _Cell = tuple[str, ...]
+# A function that translates text to the language of the plan.
+Say = Callable[[str], str]
 # Each key contains a pool and a role. The pool is "" for the whole deployment.
 _Place = tuple[str, str]
 
@@ -253,7 +255,7 @@ def _make_bands(
     site: str,
     changes: Changes,
 ) -> list[Band]:
-    by_pool = group_certificates_by_pool(plan)
+    by_pool, translate = group_certificates_by_pool(plan), make_translator(plan.options.lang)
     groups: dict[_Cell, list[Pool]] = {}
     cell_of: dict[tuple[str, str], _Cell] = {}
     order = list(plan.rules.roles)
@@ -264,34 +266,30 @@ def _make_bands(
     for item in connections:
         _add_connecting_party(boxes[cell_of[item.listener.fqdn, item.listener.role]], item)
     for box in boxes.values():
-        _label_incoming_lines(box, plan.rules)
+        _label_incoming_lines(box, plan.rules, translate)
     bands: dict[str, Band] = {}
     for cell in sorted(groups, key=lambda c: (c[0] == "*", c[0] == "", c[0])):
         if cell[0] not in bands:
-            title = translate_title(_format_band_title(cell[0], groups, site), plan.options.lang)
+            title = _format_band_title(cell[0], groups, site, translate)
             bands[cell[0]] = Band(title=title, boxes=[], is_far=cell[0] == "*")
         band = bands[cell[0]]
         band.boxes.append(boxes[cell])
     for band in bands.values():
         _combine_bare_pools(band)
     deployment_boxes = [
-        _make_deployment_box(role, certificates, changes)
+        _make_deployment_box(role, certificates, changes, translate)
         for (name, role), certificates in by_pool.items()
         if not name
     ]
     parties = [
-        _make_party_box(party)
+        _make_party_box(party, translate)
         for party in plan.rules.parties.values()
         if any(item.speaker == party.id for item in connections)
     ]
     return [
         Band(title="", boxes=parties),
         *bands.values(),
-        *(
-            [Band(title=translate_title(_WHOLE, plan.options.lang), boxes=deployment_boxes)]
-            if deployment_boxes
-            else []
-        ),
+        *([Band(title=translate(_WHOLE), boxes=deployment_boxes)] if deployment_boxes else []),
         *_make_band_of_removed_pools(changes),
     ]
 
@@ -328,19 +326,23 @@ def _select_connected_boxes(bands: Sequence[Band], site: str) -> list[Band]:
     return connected_bands
 
 
-def format_site(name: str) -> str:
+def format_site(name: str, translate: Say = str) -> str:
     """Return ``Site`` and a name. The word is not repeated for a name such as ``Site 01``."""
-    return name if name.lower().startswith("site") else f"Site {name}"
+    return name if name.lower().startswith("site") else translate("Site {}").format(name)
 
 
-def _format_band_title(name: str, groups: Mapping[_Cell, Sequence[Pool]], site: str) -> str:
+def _format_band_title(
+    name: str, groups: Mapping[_Cell, Sequence[Pool]], site: str, translate: Say
+) -> str:
     if name != "*":
-        return format_site(name) if name else "No site named"
+        return format_site(name, translate) if name else translate("No site named")
     # A pool without a site, such as a reverse proxy, serves all sites.
     names = sorted(
         {pool.site for cell, pools in groups.items() if cell[0] == "*" for pool in pools} - {""}
     )
-    words = f"{format_count(len(names), 'other site' if site else 'site')}: "
+    count = format_count(len(names), "other site" if site else "site")
+    number, _, kind = count.partition(" ")
+    words = translate(f"{{}} {kind}: ").format(number)
     room = BAND_TITLE - measure_text(words, 12 * BOLD)
     return words + fit_names(names, room, 12 * BOLD)
 
@@ -379,14 +381,15 @@ def _make_pool_box(
     )
 
 
-def _make_party_box(party: PartyRule) -> Box:
+def _make_party_box(party: PartyRule, translate: Say) -> Box:
     # In the picture, the zone outside the company is so narrow that a line has space for only one
     # word.
-    title, _, second_line = party.title.partition(" ")
-    narrow = measure_text(party.title, 13) * BOLD > WIDTHS[party.zone] - 2 * PAD
+    party_title = translate(party.title)
+    title, _, second_line = party_title.partition(" ")
+    narrow = measure_text(party_title, 13) * BOLD > WIDTHS[party.zone] - 2 * PAD
     return Box(
         zone=party.zone,
-        title=title if narrow else party.title,
+        title=title if narrow else party_title,
         lines=[second_line] if narrow and second_line else [],
         speaks={(party.id, None)},
         shown=[],
@@ -394,12 +397,12 @@ def _make_party_box(party: PartyRule) -> Box:
 
 
 def _make_deployment_box(
-    role: str, certificates: Sequence[PlannedCertificate], changes: Changes
+    role: str, certificates: Sequence[PlannedCertificate], changes: Changes, translate: Say
 ) -> Box:
     servers = len({server for c in certificates for server in c.servers})
     return Box(
         zone="inside",
-        title=role,
+        title=translate(role),
         lines=[f"one for {format_count(servers, 'server')}"],
         speaks=set(),
         shown=group_by_kind(certificates),
@@ -451,12 +454,12 @@ def _add_connecting_party(box: Box, item: Connection) -> None:
     line.speakers[item.speaker, item.site] = None
 
 
-def _label_incoming_lines(box: Box, rules: Rules) -> None:
+def _label_incoming_lines(box: Box, rules: Rules, translate: Say) -> None:
     parties = rules.parties
     for certificate_kind in box.shown:
         for line in certificate_kind.arrivals:
             kinds = dict.fromkeys(speaker for speaker, _ in line.speakers)
-            titles = (parties[kind].title if kind in parties else kind for kind in kinds)
+            titles = (translate(parties[kind].title) if kind in parties else kind for kind in kinds)
             line.said = tuple(titles)
 
 

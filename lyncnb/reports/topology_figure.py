@@ -169,7 +169,7 @@ def draw_topology(
     _draw_zones(drawing, layout, title, translate, is_compared=changes is not None)
     _draw_lines(drawing, [box for band in layout.bands for box in band.boxes])
     for band in layout.bands:
-        _draw_band(drawing, band)
+        _draw_band(drawing, band, translate)
     return drawing.to_svg(
         layout.height, title=title, description=description, break_positions=layout.breaks
     )
@@ -185,19 +185,21 @@ def _draw_zones(
 ) -> None:
     drawing.draw_text(MARGIN, 26, shorten_text(title, (WIDTH - 2 * MARGIN) / BOLD, 17), "title")
     x = float(MARGIN)
-    for kind, words in (("solid", "SIP"), ("dashed", "HTTPS"), ("dotted", "other")):
+    for kind, words in (("solid", "SIP"), ("dashed", "HTTPS"), ("dotted", translate("other"))):
         drawing.draw_path([(x, 44), (x + 34, 44)], kind)
         drawing.draw_arrowhead(x + 40, 44, 1, kind)
         drawing.draw_text(x + 46, 48, words, "small")
         x += 60 + measure_text(words, 11)
     for kind, words in (("open", "certificate, internal CA"), ("mark", "certificate, public CA")):
+        words = translate(words)
         drawing.draw_disc(x + 6, 44, 5, kind)
         drawing.draw_text(x + 16, 48, words, "small")
         x += 30 + measure_text(words, 11)
     if is_compared:
-        drawing.draw_text(x, 48, "± changed", "small warn")
-        x += 18 + measure_text("± changed", 11) * BOLD
-    words = "an arrow points to the server that accepts the connection"
+        words = translate("± changed")
+        drawing.draw_text(x, 48, words, "small warn")
+        x += 18 + measure_text(words, 11) * BOLD
+    words = translate("an arrow points to the server that accepts the connection")
     drawing.draw_text(x, 48, shorten_text(words, WIDTH - MARGIN - x, 11), "small quiet")
     for zone in ZONES:
         left, width = _LEFT[zone] - 6, WIDTHS[zone] + 12
@@ -285,7 +287,7 @@ def _choose_style(protocol: str) -> str:
     return {"SIP": "solid", "HTTPS": "dashed"}.get(protocol, "dotted")
 
 
-def _draw_band(drawing: Drawing, band: Band) -> None:
+def _draw_band(drawing: Drawing, band: Band, translate: Callable[[str], str]) -> None:
     if band.title:
         left = _LEFT["perimeter"] - 10
         width = _LEFT["inside"] + WIDTHS["inside"] + 10 - left
@@ -295,10 +297,10 @@ def _draw_band(drawing: Drawing, band: Band) -> None:
         )
     for box in band.boxes:
         with drawing.group_shapes(pools=box.pools, label=box.title):
-            _draw_box(drawing, box)
+            _draw_box(drawing, box, translate)
 
 
-def _draw_box(drawing: Drawing, box: Box) -> None:
+def _draw_box(drawing: Drawing, box: Box, translate: Callable[[str], str]) -> None:
     left, width = _LEFT[box.zone], WIDTHS[box.zone]
     drawing.draw_rectangle(left, box.y, width, box.height, "box changed" if box.marks else "box")
     y = box.y + 18
@@ -321,7 +323,7 @@ def _draw_box(drawing: Drawing, box: Box) -> None:
         drawing.draw_text(left + 26, y, f"{words}, {kind.name_count_text}", "small quiet")
         for arrival in kind.arrivals:
             x, inner = left + 26, width - 34
-            words = f"{arrival.protocol} {arrival.port} from "
+            words = translate("{} {} from ").format(arrival.protocol, arrival.port)
             titles = fit_names(arrival.said, inner - measure_text(words, 12), 12)
             words += titles if "…" not in titles else format_count(len(arrival.said), "role")
             drawing.draw_text(x, arrival.y + 4, words)

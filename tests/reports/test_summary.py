@@ -924,7 +924,7 @@ def test_a_block_shows_the_number_of_a_single_certificate(plan, findings):
             for member in block.members
         ),
     )
-    assert block.concerns == ("warning: a", "no. 2: error: b")
+    assert block.list_concerns(str) == ("warning: a", "no. 2: error: b")
 
 
 def test_a_finding_about_several_objects_is_reported_once(plan):
@@ -948,9 +948,9 @@ def test_blocks_of_one_pool_have_different_headings(plan, findings):
     """The two certificates of an Edge pool have different headings, because each heading contains
     the usages of its certificate.
     """
-    headings = [block.heading for block in build_summary(plan, findings).blocks]
+    headings = [block.build_heading(str) for block in build_summary(plan, findings).blocks]
     assert len(set(headings)) == len(headings)
     assert "edge01.contoso.net, Internal" in headings
     summary = add_requests(build_summary(plan, findings), _requests(plan))
-    headings = [block.heading for block in summary.blocks]
+    headings = [block.build_heading(str) for block in summary.blocks]
     assert "3 · edge01.contoso.net, Internal" in headings

@@ -21,6 +21,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
+from .languages import translate_title
 from .origin import UNKNOWN, Origin
 from .tables import format_cell
 
@@ -273,7 +274,7 @@ def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> by
             form, last = layout.form, len(layout.columns) - 1
             body = text if form else wrapped
             worksheet = workbook.add_worksheet(layout.title)
-            _lay_out_for_paper(worksheet, layout.widths, origin.one_line_text)
+            _lay_out_for_paper(worksheet, layout.widths, origin)
             for column, width in enumerate(layout.widths):
                 worksheet.set_column(column, column, width, body if form else None)
             worksheet.freeze_panes(1, 1)
@@ -345,7 +346,7 @@ _WIDE_CHARACTER, _CHARACTER = 9.5, 7
 _COLUMN_MARGIN = 5
 
 
-def _lay_out_for_paper(worksheet: Any, widths: Sequence[int], line_height: str) -> None:
+def _lay_out_for_paper(worksheet: Any, widths: Sequence[int], origin: Origin) -> None:
     worksheet.set_paper(_A4)
     worksheet.set_landscape()
     # The scale is set here, because a spreadsheet program could calculate a scale that is too small
@@ -359,8 +360,9 @@ def _lay_out_for_paper(worksheet: Any, widths: Sequence[int], line_height: str) 
     worksheet.set_margins(left=0.35, right=0.35, top=0.45, bottom=0.6)
     # A footer has at most 255 characters. The character "&" begins a code, so it is written as
     # "&&".
-    words = line_height.replace("&", "&&")[:180]
-    worksheet.set_footer(f"&L&A{' · ' * bool(words)}{words}&RPage &P of &N")
+    words = origin.one_line_text.replace("&", "&&")[:180]
+    page_number = translate_title("Page {} of {}", origin.lang).format("&P", "&N")
+    worksheet.set_footer(f"&L&A{' · ' * bool(words)}{words}&R{page_number}")
 
 
 def _measure_pixels(widths: Iterable[int], character_width: float) -> float:

@@ -25,8 +25,6 @@ from ...rules.findings import Finding, FindingGroup, group_findings
 from ...rules.model import NameRule
 from ..timeline_figure import DatedFact
 
-_NOT_VERIFIED = "not verified: the key"
-
 #: The validity that is requested if the options do not set one.
 AS_LONG_AS_GIVEN = "as long as the CA allows"
 
@@ -254,9 +252,11 @@ class Member:
     def exportable(self) -> str:
         """Describe whether the private key can be exported, or which computer has it."""
         if self.covered_by:
-            return f"{_NOT_VERIFIED} is on {', '.join(self.servers)}"
+            return f"not verified: the key is on {', '.join(self.servers)}"
+        if self.key_holder and self.csr_sha256:
+            return f"not verified: the key is on {self.key_holder}"
         if self.key_holder:
-            return f"{_NOT_VERIFIED} {'is' if self.csr_sha256 else 'will be'} on {self.key_holder}"
+            return f"not verified: the key will be on {self.key_holder}"
         return "yes"
 
     @property
@@ -330,15 +330,17 @@ class Block:
         """The subject name with a space after each comma, so that lines break between fields."""
         return re.sub(r"(?<!\\),(?=[A-Z]+=)", ", ", self.subject)
 
-    @property
-    def heading(self) -> str:
-        """A heading that is unique in the summary, such as ``6 · edgepool01.contoso.net``."""
-        heading = f"{self.numbers} · {self.owner}" if self.numbers else self.owner
+    def build_heading(self, translate: Callable[[str], str]) -> str:
+        """Return a heading that is unique, such as ``6 · edgepool01.contoso.net``."""
+        owner = translate(self.owner)
+        heading = f"{self.numbers} · {owner}" if self.numbers else owner
         if not (self.has_sibling and self.usages):
             return heading
         usages = ", ".join(self.usages)
         is_outside = any(usage.endswith("External") for usage in self.usages)
-        return f"{heading}, outside ({usages})" if is_outside else f"{heading}, {usages}"
+        if is_outside:
+            return translate("{}, outside ({})").format(heading, usages)
+        return f"{heading}, {usages}"
 
     @property
     def numbers(self) -> str:
@@ -376,15 +378,16 @@ class Block:
         """Return the name of the CA, or the type of CA if no CA is chosen."""
         return format_authority(self.issuer, self.ca)
 
-    @property
-    def concerns(self) -> tuple[str, ...]:
-        """The errors and warnings about the certificates in the block."""
+    def list_concerns(self, translate: Callable[[str], str]) -> tuple[str, ...]:
+        """Return the errors and warnings about the certificates in the block."""
         concerns = []
         for code in self.warnings:
             if code.startswith("notice: "):
                 continue
             whose = {member.id for member in self.members if code in member.warnings}
-            concerns.append(self._add_numbers(whose, code))
+            severity, colon, rest = code.partition(": ")
+            words = f"{translate(severity)}{translate(colon)}{rest}"
+            concerns.append(self._add_numbers(whose, words))
         return tuple(concerns)
 
     @property

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import IO
 
+from ...base.shown.languages import LANGUAGES, translate_title
 from ...base.shown.report import build_report_kind
 from ...base.shown.spreadsheets import to_csv
 from ...base.shown.tables import build_rows, list_headings
@@ -30,6 +32,8 @@ from .workbook import write_workbook
 #: The largest number of certificates in a page, a Markdown file or a document. Browsers would need
 #: minutes to show more.
 PAGE_ROWS = 5_000
+# The number of bytes that lyncnb reads to recognize the first line of a Markdown file.
+_LINE_BYTES = 4_096
 
 
 def write_plan_table(
@@ -132,8 +136,14 @@ def check_format(suffix: str) -> None:
         )
 
 
-#: The type of file in which a plan is written.
-PLAN_FILE = build_report_kind(
+def _is_markdown_summary(file: IO[bytes]) -> bool:
+    """Return whether the first line of a file is the title of a summary in any language."""
+    line = file.readline(_LINE_BYTES).decode("utf-8", "replace")
+    titles = (translate_title(f"{TITLE}{{}}", language).split("{}") for language in LANGUAGES)
+    return any(line.startswith(f"# {start}") and end in line for start, end in titles)
+
+
+_PLAN_REPORT = build_report_kind(
     "a plan",
     title=TITLE,
     format_id=FORMAT,
@@ -141,3 +151,5 @@ PLAN_FILE = build_report_kind(
     earlier_key="ID",
     suffixes=(*PLAN_SUFFIXES, ".svg"),
 )
+#: The type of file in which a plan is written.
+PLAN_FILE = replace(_PLAN_REPORT, is_ours={**_PLAN_REPORT.is_ours, ".md": _is_markdown_summary})

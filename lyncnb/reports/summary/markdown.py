@@ -39,7 +39,7 @@ def write_markdown_summary(summary: Summary, *, rows_shown: int) -> str:
 def _list_parts(summary: Summary, rows_shown: int) -> Iterator[str]:
     translate = make_translator(summary.lang)
     domain = f": {summary.deployment}" if summary.deployment else ""
-    yield f"# {escape_markdown(summary.title + domain)}\n"
+    yield f"# {escape_markdown(summary.translate_title(translate) + domain)}\n"
     yield f"{LEAD}\n"
     facts = list_cover_entries(summary)
     yield "".join(
@@ -106,18 +106,18 @@ def _format_server(line: ServerLine, labels: Mapping[str, str]) -> tuple[str, st
 
 
 def _format_block(block: Block, translate: Callable[[str], str]) -> Iterator[str]:
-    yield f"### {escape_markdown(block.heading)}\n"
+    yield f"### {escape_markdown(block.build_heading(translate))}\n"
     site = f", site {block.site}" if block.site else ""
     facts = [
         ("For", f"{block.title}{site}: {block.sharing}"),
         ("In use as", block.assigned_usages),
         ("Subject name", block.subject_words),
-        ("Issuer", block.authority),
+        ("Issuer", translate(block.authority)),
         ("Key", f"{block.key}, {block.hash}"),
-        ("Exportable", block.exportable),
+        ("Exportable", translate(block.exportable)),
         ("EKU", ", ".join(block.extended_key_usage)),
         ("Valid", "; ".join(block.validity)),
-        ("Findings", ", ".join(block.concerns)),
+        ("Findings", ", ".join(block.list_concerns(translate))),
     ]
     yield "".join(
         f"- {translate(name)}: {escape_markdown(value)}\n" for name, value in facts if value

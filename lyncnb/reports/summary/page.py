@@ -8,7 +8,7 @@ from itertools import groupby
 
 from ...base.shown.figure import format_picture
 from ...base.shown.html_page import link_sources, render_template
-from ...base.shown.languages import get_html_language, make_translator
+from ...base.shown.languages import get_html_language, make_translator, translate_title
 from ...base.shown.tables import describe_shown_rows
 from ...plan import spellings
 from ...rules.findings import group_findings
@@ -105,8 +105,9 @@ def draw_days(summary: Summary) -> Picture | None:
     description = (
         "The picture shows when certificates are issued, when they expire, and which limits apply."
     )
-    svg = draw_timeline(summary.facts, title=_DAYS, description=description)
-    return Picture(title=_DAYS, description=description, svg=svg)
+    title = translate_title(_DAYS, summary.lang)
+    svg = draw_timeline(summary.facts, title=title, description=description, lang=summary.lang)
+    return Picture(title=title, description=description, svg=svg)
 
 
 def build_summary_page(summary: Summary, *, rows_shown: int) -> str:

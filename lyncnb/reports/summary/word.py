@@ -129,7 +129,7 @@ def _set_page_format(document: Document, summary: Summary) -> None:
     normal = document.styles["Normal"]
     normal.font.size = Pt(9)
     normal.paragraph_format.space_after = Pt(3)
-    _add_page_footer(section, summary.origin.one_line_text)
+    _add_page_footer(section, summary)
     properties, created = document.core_properties, summary.origin.created
     properties.title, properties.comments = summary.title, ""
     properties.author = properties.last_modified_by = summary.origin.author
@@ -140,19 +140,22 @@ def _set_page_format(document: Document, summary: Summary) -> None:
             properties._element.remove(element)
 
 
-def _add_page_footer(section: Section, line: str) -> None:
+def _add_page_footer(section: Section, summary: Summary) -> None:
     from docx.oxml.ns import qn
     from docx.oxml.parser import OxmlElement
 
     paragraph = section.footer.paragraphs[0]
     paragraph.alignment = 2  # right
-    if line:
+    if line := summary.origin.one_line_text:
         paragraph.add_run(f"{_clean_text(line)} · ")
-    for text, field in (("Page ", "PAGE"), (" of ", "NUMPAGES")):
+    *texts, end = translate_title("Page {} of {}", summary.lang).split("{}")
+    for text, field in zip(texts, ("PAGE", "NUMPAGES"), strict=True):
         paragraph.add_run(text)
         number = OxmlElement("w:fldSimple")
         number.set(qn("w:instr"), field)
         paragraph._p.append(number)
+    if end:
+        paragraph.add_run(end)
 
 
 def _add_findings(document: Document, summary: Summary, max_shown: int) -> None:
@@ -192,7 +195,7 @@ def _format_server(line: ServerLine, labels: Mapping[str, str]) -> str:
 
 
 def _translate_facts(facts: Iterable[tuple[str, str]], translate: Callable[[str], str]) -> str:
-    return " ".join(f"{translate(name)}: {text}." for name, text in facts)
+    return " ".join(f"{translate(name)}: {translate(text)}." for name, text in facts)
 
 
 def _add_block(
@@ -201,7 +204,7 @@ def _add_block(
     common_facts: Sequence[tuple[str, str]],
     translate: Callable[[str], str],
 ) -> None:
-    document.add_heading(block.heading, level=2)
+    document.add_heading(block.build_heading(translate), level=2)
     site = f", site {block.site}" if block.site else ""
     own_facts = (fact for fact in list_common_facts(block) if fact not in common_facts)
     text = (
@@ -209,8 +212,8 @@ def _add_block(
         f"{translate('Subject name')}: {block.subject_words}. "
         f"{_translate_facts(own_facts, translate)}"
     ).rstrip()
-    if block.concerns:
-        text += f" {translate('Findings')}: {', '.join(block.concerns)}."
+    if concerns := block.list_concerns(translate):
+        text += f" {translate('Findings')}: {', '.join(concerns)}."
     document.add_paragraph(text).paragraph_format.keep_with_next = True
     names = [
         (translate("each server’s own name") if group.is_own else group.names, " ".join(group.why))

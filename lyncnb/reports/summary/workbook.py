@@ -171,11 +171,13 @@ def _build_cover_sheet(summary: Summary) -> Sheet:
 
 def _list_cover_rows(summary: Summary) -> Iterator[Row]:
     """Yield the rows of the cover sheet: first the facts of the plan, then the tasks."""
-    yield ("Plan", f"{summary.title}{': ' * bool(summary.deployment)}{summary.deployment}", "")
+    translate = make_translator(summary.lang)
+    domain = f": {summary.deployment}" if summary.deployment else ""
+    yield (translate("Plan"), summary.translate_title(translate) + domain, "")
     for name, text in list_cover_entries(summary):
-        yield (translate_title(name, summary.lang), text, "")
+        yield (translate(name), text, "")
     for ask in summary.asks:
-        yield (f"Task: {ask.who}", ask.what, ask.when)
+        yield (translate("Task: {}").format(translate(ask.who)), ask.what, ask.when)
 
 
 def _list_names(summary: Summary) -> Iterator[Row]:
