@@ -219,9 +219,12 @@ def restore_edits(editor: PlanEditing) -> list[str]:
         return []
     key = cell, editor.topology.source
     earlier, _shown[key] = _shown.get(key), editor
-    if earlier is None or earlier is editor or not earlier.has_changes or editor.has_changes:
+    if earlier is None or earlier is editor or editor.has_changes:
         return []
-    count = format_count(len(list_change_rows(earlier.loaded, earlier.state)), "change")
+    base = editor.find_base_state(earlier)
+    if base.is_same(earlier.state):
+        return []
+    count = format_count(len(list_change_rows(base, earlier.state)), "change")
     source = PurePath(editor.topology.source).name
     try:
         is_same_file = editor.repeat_changes_of(earlier)

@@ -227,6 +227,46 @@ def test_code_for_another_product_runs():
     assert names["editor"].options == editor.options
 
 
+def test_code_after_save_contains_only_the_later_edits(tmp_path):
+    """After the editor saved its table, the code reads this table and repeats only later edits."""
+    path = tmp_path / "plan.csv"
+    path.write_text(CSV)
+    editor = PlanEditor(ln.read_topology(path))
+    editor.edit(add=[{"server_fqdn": "owas.contoso.com", "role": "OfficeWebApps"}])
+    for target in (path, tmp_path / "copy.csv"):
+        editor.edit(remove=[editor.topology.cells[-2][0]])
+        editor.save(target)
+        for site in ("Tainan", "Hsinchu"):
+            names: dict[str, object] = {}
+            exec(editor.code(), names)
+            second_editor = names["editor"]
+            assert second_editor.topology.cells == editor.topology.cells
+            assert second_editor.plan.sha256 == editor.plan.sha256
+            assert second_editor.path == str(target)
+            editor.edit(change=[("owas.contoso.com", {"site": site})])
+
+
+def test_code_for_a_dataframe_says_what_is_missing(editor):
+    """If the table is not in a file, a comment in the code asks for the topology."""
+    assert '# The table is not in a file. Assign it to "topology"' in editor.code()
+
+
+def test_a_repeated_cell_keeps_edits_that_follow_a_save(tmp_path):
+    """If a cell runs again after the table was saved, only edits after the save are repeated."""
+    path = tmp_path / "plan.csv"
+    path.write_text(CSV)
+    editor = PlanEditor(ln.read_topology(path))
+    editor.edit(add=[{"server_fqdn": "owas.contoso.com", "role": "OfficeWebApps"}])
+    editor.save()
+    editor.edit(remove=["med01.contoso.com"])
+    second_editor = PlanEditor(ln.read_topology(path))
+    assert second_editor.repeat_changes_of(editor)
+    assert second_editor.topology.cells == editor.topology.cells
+    assert len(second_editor.changes()) == 1
+    second_editor.undo()
+    assert second_editor.is_saved
+
+
 def test_code_of_ten_thousand_changes_is_one_call(rules):
     """In the generated code, all servers with the same new values are in one list."""
     rows = "".join(f"s{n}.contoso.com,Mediation,contoso.com\n" for n in range(10_000))

@@ -20,6 +20,8 @@ from .forms import LABELS
 
 CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 _WIDTH = 96
+# The generated code contains this comment if the table comes from Python, not from a file.
+_NO_FILE = '# The table is not in a file. Assign it to "topology" before you run this code.'
 # The maximum size in bytes of a file to compare. A table of 100,000 servers takes about 30 MB.
 _LARGEST = 1 << 28
 # The key of a table row: the server name, and also the role if the server has several rows.
@@ -176,13 +178,13 @@ def build_code(loaded_state: State, current_state: State) -> str:
     You can replace the code in the editor's cell with this code.
     """
     path = loaded_state.topology.path
-    reading = [f"topology = ln.read_topology({_quote_text(path)})"] if path else []
+    reading = f"topology = ln.read_topology({_quote_text(path)})" if path else _NO_FILE
     options = find_option_changes(DEFAULT_OPTIONS, current_state.options)
     # Unless the options name the product, the editor rejects a table that has roles of another
     # product.
     product = options.pop("product", None)
     given = f", options=ln.PlanOptions(product={_quote_text(str(product))})" if product else ""
-    lines = ["import lyncnb as ln", "", *reading, f"editor = ln.PlanEditor(topology{given})"]
+    lines = ["import lyncnb as ln", "", reading, f"editor = ln.PlanEditor(topology{given})"]
     if options:
         arguments = [f"{name}={_format_value(value, 4)}" for name, value in options.items()]
         lines += _format_call("editor.change_options", arguments)

@@ -92,8 +92,11 @@ class PlanEditing(Draft):
         return compare_plans(self.loaded_plan, self.plan)
 
     def code(self) -> str:
-        """Return Python code that recreates the editor with all current choices."""
-        return build_code(self.loaded, self.state)
+        """Return Python code that recreates the editor with all current choices.
+
+        The code reads the table that was last loaded or saved, and repeats the later edits.
+        """
+        return build_code(self._saved, self.state)
 
     # -- The following methods change the table and the options.
     def edit(
@@ -274,7 +277,8 @@ class PlanEditing(Draft):
         known = (self.loaded, self._saved)
         save_plan(path, self.state, known=known, overwrite=overwrite)
         paths = choose_save_paths(path)
-        self._saved, self.path = self.state, str(paths[0])
+        self.path = str(paths[0])
+        self._saved = replace(self.state, topology=replace(self.topology, path=self.path))
         self._notify_followers("")
         return paths
 
@@ -287,6 +291,15 @@ class PlanEditing(Draft):
     def is_saved(self) -> bool:
         """Whether all edits are saved."""
         return self._saved.is_same(self.state)
+
+    def find_base_state(self, earlier: PlanEditing) -> State:
+        """Return the state of an earlier editor from which this editor repeats its changes.
+
+        If the earlier editor saved the table that this editor loaded, the table already contains
+        the saved changes, and only the later changes are repeated.
+        """
+        is_saved_here = Path(earlier.saved.topology.path) == Path(self.path)
+        return earlier.saved if is_saved_here else earlier.loaded
 
     def repeat_changes_of(self, earlier: PlanEditing) -> bool:
         """Repeat the changes of an earlier editor that had the same source.
@@ -307,8 +320,10 @@ class PlanEditing(Draft):
         LyncnbError
             If a change does not fit the loaded table. Then nothing changes.
         """
-        before, after = earlier.loaded, earlier.state
+        before, after = self.find_base_state(earlier), earlier.state
         if before.is_same(self.loaded):
+            # The states of the earlier editor have the IDs of its rows.
+            self.loaded = replace(self.loaded, ids=before.ids)
             self.apply(Draft.adopt_draft, earlier)
             self._saved = earlier._saved
             return True
