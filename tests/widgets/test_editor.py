@@ -875,11 +875,16 @@ def test_save_does_not_overwrite_changes_of_others(tmp_path):
     assert not ln.PlanOptions.beside(path).wildcard
     # Another person changes the file.
     path.write_text(FIVE_SERVERS.replace("A3", "A4"))
-    with pytest.raises(FileOccupied, match=r"mine\.csv"):
+    with pytest.raises(FileOccupied, match=r"mine\.csv changed since you opened it") as raised:
         editor.save()
+    assert "to keep your edits, save them under a different name" in raised.value.hint
     assert "A4" in path.read_text()
     editor.save(overwrite=True)
     assert "A4" not in path.read_text()
+    # Another person changes the options.
+    (tmp_path / "mine.plan.toml").write_text("wildcard = true\n")
+    with pytest.raises(FileOccupied, match=r"mine\.plan\.toml contains other options"):
+        editor.save()
 
 
 def test_a_workbook_is_never_written_over(tmp_path):

@@ -10,6 +10,7 @@ from typing import IO
 from ...base.certificate_fields import KeyParameters
 from ...base.disk.outputs import OutputKind, check_output_path, reject_reserved_path, write_output
 from ...base.disk.system_calls import describe_error
+from ...base.pasted_text import show_path
 from ...errors import FileOccupied, LyncnbError
 from ...plan.options import DEFAULT_OPTIONS, PlanOptions
 from ...plan.plan_toml import OPTIONS_FILE, TOPOLOGY_FILE, build_options_path
@@ -22,6 +23,10 @@ CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 _WIDTH = 96
 # The generated code contains this comment if the table comes from Python, not from a file.
 _NO_FILE = '# The table is not in a file. Assign it to "topology" before you run this code.'
+# The reason why the editor does not replace its own table, or the options beside it.
+_CHANGES = ("changed since you opened it", "contains other options than the editor loaded")
+_KEEP_EDITS = "to keep your edits, save them under a different name; then compare the files"
+_OTHER_FILE = "save the file under a different name, or open the existing file first"
 # The maximum size in bytes of a file to compare. A table of 100,000 servers takes about 30 MB.
 _LARGEST = 1 << 28
 # The key of a table row: the server name, and also the role if the server has several rows.
@@ -311,17 +316,15 @@ def save_plan(target: Path, now: State, *, known: Sequence[State], overwrite: bo
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise describe_error(error, folder, "create the folder") from None
-    try:
-        for path, kind in zip(paths, kinds, strict=True):
+    is_own_table = any(paths[0] == Path(s.topology.path) for s in known if s.topology.path)
+    for path, kind, change in zip(paths, kinds, _CHANGES, strict=True):
+        try:
             check_output_path(path, kind, force=overwrite)
-    except FileOccupied as error:
-        raise FileOccupied(
-            error.message,
-            hint=(
-                "save the file under a different name, or open the existing file first "
-                "and then replace it"
-            ),
-        ) from None
+        except FileOccupied as error:
+            if is_own_table:
+                message = f"{show_path(path)} {change}, so lyncnb did not change it"
+                raise FileOccupied(message, hint=_KEEP_EDITS) from None
+            raise FileOccupied(error.message, hint=_OTHER_FILE) from None
     for path, data, kind in zip(paths, contents, kinds, strict=True):
         write_output(path, data, kind, force=overwrite)
 
