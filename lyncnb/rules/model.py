@@ -459,7 +459,8 @@ class Rules(Table):
     """The rules of one product version for all roles.
 
     ``sha256`` covers the values that affect a plan. ``file_sha256`` covers the complete file of a
-    custom product, including the commands in scripts. It is blank for a built-in product.
+    custom product, including the commands in scripts. ``path`` is that file. Both are blank for a
+    built-in product.
     """
 
     _columns: ClassVar = columns(
@@ -491,6 +492,7 @@ class Rules(Table):
     clients: tuple[ClientRule, ...] = ()  # The clients are sorted from the oldest to the newest.
     sha256: str = field(default="", compare=False)
     file_sha256: str = field(default="", compare=False)
+    path: str = field(default="", compare=False)
     # The words to replace in texts of another product, in order.
     words: tuple[Mapping[str, str], ...] = ()
     #: The title of the product whose texts this product shares. The mapping contains the

@@ -168,9 +168,8 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
     raise RulesError(
         f'there are no rules for the product "{name}"',
         hint=f"the known products are {', '.join([*list_products(), *_custom_products])}. To "
-        "use your "
-        f"own product, specify FILE.toml. If {FOLDER} is set to the folder of the file, the "
-        "product name is enough",
+        'use your own product, specify FILE.toml. In Python, first run ln.load_rules("FILE.toml"). '
+        f"If {FOLDER} is set to the folder of the file, the product name is enough",
     )
 
 
@@ -258,7 +257,7 @@ def _load_custom_rules(path: Path) -> Rules:
             "of lyncnb",
             hint="choose a different product name",
         )
-    rules = replace(rules, file_sha256=hashlib.sha256(data).hexdigest())
+    rules = replace(rules, file_sha256=hashlib.sha256(data).hexdigest(), path=os.fspath(path))
     _custom_products[rules.product] = rules
     return rules
 

@@ -4,6 +4,8 @@ products that do not match the table.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,29 @@ def test_the_selected_product_is_saved(tmp_path):
     names = {"topology": other.loaded.topology, "rules": ln.load_rules("lync2013")}
     exec(other.code(), names)
     assert names["editor"].plan == other.plan
+
+
+def test_code_for_a_custom_product_runs_in_a_new_kernel(tmp_path):
+    """The Python code loads the file of a custom product. A hint names the required function."""
+    (tmp_path / "own.toml").write_text('product = "own"\ntitle = "Own"\nextends = "lync2013"\n')
+    (tmp_path / "own.csv").write_text(CSV)
+    code = (
+        "import lyncnb as ln; from pathlib import Path; "
+        "editor = ln.PlanEditor(ln.read_topology('own.csv'), ln.load_rules('own.toml')); "
+        "editor.save(); Path('code.py').write_text(editor.code())"
+    )
+    again = "exec(open('code.py').read()); print(editor.plan.rules.product)"
+    without = (
+        "import lyncnb as ln; "
+        "ln.PlanEditor(ln.read_topology('own.csv'), options=ln.PlanOptions.beside('own.csv'))"
+    )
+    results = [
+        subprocess.run([sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True)
+        for text in (code, again, without)
+    ]
+    assert [result.returncode for result in results] == [0, 0, 1], results
+    assert results[1].stdout == "own\n"
+    assert 'In Python, first run ln.load_rules("FILE.toml")' in results[2].stderr
 
 
 def test_unknown_products_list_the_available_products():

@@ -14,6 +14,7 @@ from ...base.pasted_text import show_path
 from ...errors import FileOccupied, LyncnbError
 from ...plan.options import DEFAULT_OPTIONS, PlanOptions
 from ...plan.plan_toml import OPTIONS_FILE, TOPOLOGY_FILE, build_options_path
+from ...rules.model import Rules
 from ...topology.edits import arrange_rows
 from ...topology.topology import Topology, read_topology
 from .draft import State, find_heading
@@ -177,7 +178,7 @@ def _format_text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def build_code(loaded_state: State, current_state: State) -> str:
+def build_code(loaded_state: State, current_state: State, rules: Rules) -> str:
     """Return Python code that creates a plan editor with all current choices.
 
     You can replace the code in the editor's cell with this code.
@@ -185,10 +186,15 @@ def build_code(loaded_state: State, current_state: State) -> str:
     path = loaded_state.topology.path
     reading = f"topology = ln.read_topology({_quote_text(path)})" if path else _NO_FILE
     options = find_option_changes(DEFAULT_OPTIONS, current_state.options)
-    # Unless the options name the product, the editor rejects a table that has roles of another
-    # product.
+    # Unless the code specifies the product, the editor rejects a table that has roles of another
+    # product. A new kernel knows a custom product only after its file was read. The file comes
+    # before the table, because the table can contain columns and roles of the product.
     product = options.pop("product", None)
-    given = f", options=ln.PlanOptions(product={_quote_text(str(product))})" if product else ""
+    if rules.path:
+        reading = f"rules = ln.load_rules({_quote_text(rules.path)})\n{reading}"
+        given = ", rules"
+    else:
+        given = f", options=ln.PlanOptions(product={_quote_text(str(product))})" if product else ""
     lines = ["import lyncnb as ln", "", reading, f"editor = ln.PlanEditor(topology{given})"]
     if options:
         arguments = [f"{name}={_format_value(value, 4)}" for name, value in options.items()]

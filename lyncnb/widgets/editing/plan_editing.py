@@ -96,7 +96,7 @@ class PlanEditing(Draft):
 
         The code reads the table that was last loaded or saved, and repeats the later edits.
         """
-        return build_code(self._saved, self.state)
+        return build_code(self._saved, self.state, self.rules)
 
     # -- The following methods change the table and the options.
     def edit(
