@@ -294,6 +294,26 @@ def test_changes_list_cells_rows_and_options(editor):
     ]
 
 
+def test_edit_rejects_a_misspelled_column(editor):
+    """A name that is almost a known column is rejected. Another new column is added."""
+    for edits in (
+        {"change": [("med01.contoso.com", {"sitee": "Tainan"})]},
+        {"add": [{"server_fqdn": "med03.contoso.com", "rolle": "Mediation"}]},
+    ):
+        with pytest.raises(TopologyError, match="the table has no column") as raised:
+            editor.edit(**edits)
+        assert raised.value.hint in ("did you mean site?", "did you mean role?")
+    assert editor.is_saved
+    editor.edit(change=[("med01.contoso.com", {"owner": "Ana Li", "target_os": "2016"})])
+    assert editor.topology.columns[-2:] == ("owner", "target_os")
+
+
+def test_edit_removes_one_server_by_its_name(editor):
+    """The argument `remove` can be the name of one server."""
+    editor.edit(remove="med01.contoso.com")
+    assert editor.texts("server_fqdn")[-2:] == ["dir01.contoso.com", "med02.contoso.com"]
+
+
 # -- files
 
 

@@ -12,14 +12,19 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Annotated, Any
 
+from ...base.pasted_text import shown
 from ...base.records import Text, build_range_check
 from ...base.shown import tables
 from ...base.shown.tables import format_count, join_first_texts
 from ...checks.check_plan import choose_evaluation_date
 from ...errors import LyncnbError, TopologyError
 from ...plan.acceptances import is_acceptance_expired
+from ...topology.columns import (
+    find_column_names,
+    find_nearest_column,
+    list_topology_columns,
+)
 from ...topology.columns import get_column as column_named
-from ...topology.columns import list_topology_columns
 from ...topology.topology import Topology, read_topology
 from .cell_blocks import (
     CellText,
@@ -188,6 +193,21 @@ def _order_rows(draft: Draft, add: Sequence[BlockRow], applied_block: TakenBlock
         for row in accepted
     ]
     return sorted(range(len(keys)), key=keys.__getitem__)
+
+
+def reject_misspelled_columns(topology: Topology, edits: ServerEdits) -> None:
+    """Raise an error if edits add a column whose name is almost the name of a known column.
+
+    Other new columns are allowed, because a table can have columns that lyncnb does not read.
+    """
+    known = {*topology.columns, *_list_scopes()}
+    for values in (*(values for _, values in edits.change), *edits.add):
+        for name in values:
+            near = None if {name, *find_column_names([name])} & known else find_nearest_column(name)
+            if near is not None:
+                raise TopologyError(
+                    f"the table has no column {shown(name)}", hint=f"did you mean {near}?"
+                )
 
 
 def edit_table(draft: Draft, *, edits: ServerEdits, description: str) -> None:

@@ -104,7 +104,7 @@ class PlanEditing(Draft):
         *,
         change: Iterable[tuple[Iterable[Server], Mapping[str, str]]] = (),
         add: Iterable[Mapping[str, str]] = (),
-        remove: Iterable[Server] = (),
+        remove: str | Iterable[Server] = (),
     ) -> None:
         """Change, add and remove servers in the table, in one step.
 
@@ -115,16 +115,19 @@ class PlanEditing(Draft):
             rows, add the role: ``("fe01.contoso.com", "FrontEnd")``.
         add : iterable of mappings, optional
             The texts of each new server, by column.
-        remove : iterable of servers, optional
+        remove : server or iterable of servers, optional
             Names of servers, in the same form as in `change`.
 
         Raises
         ------
         TopologyError
-            If a server does not exist, or the result is not valid. Then nothing changes.
+            If a server does not exist, a column is misspelled, or the result is not valid. Then
+            nothing changes.
         """
         changed = tuple(((s,) if isinstance(s, str) else tuple(s), dict(v)) for s, v in change)
-        server_edits = ServerEdits(change=changed, add=tuple(map(dict, add)), remove=tuple(remove))
+        removed = (remove,) if isinstance(remove, str) else tuple(remove)
+        server_edits = ServerEdits(change=changed, add=tuple(map(dict, add)), remove=removed)
+        edits.reject_misspelled_columns(self.topology, server_edits)
         self.apply(
             edits.edit_table, edits=server_edits, description="changed servers with Python code"
         )
