@@ -418,7 +418,11 @@ NO_WRITERS = {
     *("widgets.editing.sheet.encode_rows", "widgets.editing.scenarios.EditorScenarios.remove"),
     # The run time of these functions depends on the size of the built page or of a server's chain,
     # not on a plan.
-    *("page.assemble.assemble_page", "page.modules.pack_modules", "probes.fetch.read_unverified_chain"),
+    *(
+        "page.assemble.assemble_page",
+        "page.modules.pack_modules",
+        "probes.fetch.read_unverified_chain",
+    ),
     # guide/test_guide.py measures the run time of the guide. The number of edits to plan.toml is
     # limited by the number of options.
     *("guide.answers.GuideAnswers.to_toml", "guide.first_plan.FirstPlan.files"),

@@ -36,6 +36,11 @@ def build_origin(
     )
 
 
+def name_deployment(plan: CertificatePlan) -> str:
+    """Return the title of the deployment in the options, or else the name of the table."""
+    return plan.options.title or plan.topology.source
+
+
 def explain_missing_certificate(rules: Rules, role: str) -> str:
     """Return why a server with a role has no certificate."""
     is_required = any(role == rule.role or role in rule.needed_by for rule in rules.certificates)

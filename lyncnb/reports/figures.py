@@ -19,6 +19,7 @@ from ..errors import PlanError
 from ..plan.connections import list_connections
 from ..plan.model import CertificatePlan
 from ..plan.recorded_plan import RecordedPlan
+from ..plan.totals import name_deployment
 from . import coverage_figure, timeline_figure, topology_figure
 from .compare import PlanDifference
 from .timeline_figure import DatedFact
@@ -105,7 +106,7 @@ def figure(
         drawn = _draw_timeline_figure(
             (*planned, *facts),
             translate_title("Important dates: {}", subject.options.lang).format(
-                subject.topology.source
+                name_deployment(subject)
             ),
             plan=subject,
         )
@@ -153,7 +154,7 @@ def _draw_topology_figure(
     pools, certificates = len(plan.topology.pools), len(plan.certificates)
     connections = [connection for connection in list_connections(plan) if connection.rule.drawn]
     translate = make_translator(plan.options.lang)
-    title = translate("{}, {}: connections").format(plan.rules.title, plan.topology.source)
+    title = translate("{}, {}: connections").format(plan.rules.title, name_deployment(plan))
     description = (
         f"{format_count(certificates, 'certificate')} for {format_count(pools, 'pool')}, arranged "
         "in three zones: outside, perimeter, and inside. Below each certificate, the picture "
@@ -196,7 +197,7 @@ def _draw_difference_figure(difference: PlanDifference, kind: str, site: str) ->
 def _draw_coverage_figure(plan: CertificatePlan, site: str) -> Figure:
     rows = tuple(coverage_figure.list_coverage_rows(plan, site=site))
     translate = make_translator(plan.options.lang)
-    subject = f"{plan.rules.title}, {plan.topology.source}"
+    subject = f"{plan.rules.title}, {name_deployment(plan)}"
     if site:
         subject += f", {format_site(site, translate)}"
     title = translate("{}: names on certificates").format(subject)

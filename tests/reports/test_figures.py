@@ -247,6 +247,22 @@ def test_a_picture_describes_the_number_of_pools():
     assert "Site Site" not in ln.figure(big, "coverage", site="Site 01").title
 
 
+def test_pictures_show_the_title_of_the_deployment():
+    """Pictures and the trust plan show the option `title`, or else the name of the table."""
+    plain = planned("contoso")
+    titled = ln.plan_certificates(
+        plain.topology, plain.rules, options=ln.PlanOptions(title="Contoso Asia")
+    )
+    for kind in ("topology", "coverage", "timeline"):
+        assert "contoso.csv" in ln.figure(plain, kind).title
+        picture = ln.figure(titled, kind)
+        assert "Contoso Asia" in picture.title
+        assert "Contoso Asia" in picture.svg
+        assert "contoso.csv" not in picture.svg
+    assert repr(ln.trust(plain)).startswith("Trust for Lync Server 2013, contoso.csv: ")
+    assert repr(ln.trust(titled)).startswith("Trust for Lync Server 2013, Contoso Asia: ")
+
+
 def test_one_site_is_shown_pool_by_pool():
     """If a site is selected, each of its pools has a box, and all other sites share one box."""
     litware = planned("litwareinc-global")

@@ -19,7 +19,7 @@ from ...base.arguments import check_type
 from ...base.dns_name import DnsName
 from ...plan.connections import Connection, group_certificates_by_pool, list_connections
 from ...plan.model import CertificatePlan, PlannedCertificate
-from ...plan.totals import build_origin
+from ...plan.totals import build_origin, name_deployment
 from ...rules.ca_rules import contains_known_name, load_ca_rules
 from ...rules.model import CheckRule, ConnectionRule, TrustRule
 from ...topology.model import Computer, Pool
@@ -221,6 +221,7 @@ class _Planner:
             product=self.rules.product,
             title=self.rules.title,
             source=self.plan.topology.source,
+            deployment=name_deployment(self.plan),
             origin=build_origin(self.plan),
             plan_sha256=self.plan.sha256,
             presentations=tuple(presentations),

@@ -298,8 +298,8 @@ class TrustPlan(Table):
     """The CA certificates that each server needs, and the certificates that servers present.
 
     The table lists the CA certificates to install, one row for each server; ``shown()`` returns the
-    presented certificates. ``source`` is the planned table, and ``statements`` are the applied
-    rules.
+    presented certificates. ``source`` is the planned table, and ``deployment`` its name for
+    readers. ``statements`` are the applied rules.
     """
 
     _columns = INSTALL
@@ -307,6 +307,7 @@ class TrustPlan(Table):
     product: str
     title: str
     source: str
+    deployment: str
     plan_sha256: str
     presentations: tuple[Presentation, ...]
     required: tuple[RequiredCa, ...]
@@ -334,7 +335,7 @@ class TrustPlan(Table):
             format_count(len(cas), "CA"),
             format_count(len(servers), "server"),
         )
-        return f"Trust for {self.title}, {self.source}: {', '.join(counts)}"
+        return f"Trust for {self.title}, {self.deployment}: {', '.join(counts)}"
 
     def _repr_html_(self) -> str:
         roots = rows_to_html(
