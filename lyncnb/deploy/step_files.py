@@ -16,6 +16,7 @@ from ..base.disk.file_names import build_file_name
 from ..base.disk.folder_lock import lock_folder
 from ..errors import BundleError
 from ..request_folder.manifest import NAME as MANIFEST
+from ..request_folder.manifest import read_manifest
 from .checklist import CHECKLIST, build_script_name, select_server_steps, to_html, to_markdown
 from .fill_steps import FINISH
 from .recorded_commands import record_commands
@@ -63,7 +64,8 @@ def write_steps(
     OutputError
         If the name ``output`` is refused.
     BundleError
-        If a file cannot be written, or another run writes the folder.
+        If a file cannot be written, another run writes the folder, or the steps are for the
+        certificates of another folder.
     """
     check_type("write_steps: steps", steps, DeploymentSteps)
     forms = {".md": to_markdown, ".html": to_html}
@@ -78,6 +80,9 @@ def write_steps(
             select_server_steps(steps, page)
         ).encode()
     contents |= build_server_scripts(steps) | _build_chain_files(steps)
+    is_request_folder = (Path(folder) / MANIFEST).is_file()
+    if is_request_folder:
+        _check_certificates(steps, Path(folder))
     with lock_folder(folder, wait_seconds=lock_seconds):
         files.make_folder(steps_folder, 0o755)
         files.make_folder(steps_folder / "chain", 0o755)
@@ -85,9 +90,28 @@ def write_steps(
             files.replace_file(steps_folder / name, data, 0o644)
         for name in sorted(_list_earlier_files(steps_folder) - contents.keys()):
             files.remove_file(steps_folder / name)
-    if steps.servers and (Path(folder) / MANIFEST).is_file():
+    if steps.servers and is_request_folder:
         record_commands(Path(folder), steps, lock_seconds=lock_seconds)
     return tuple(steps_folder / name for name in contents)
+
+
+def _check_certificates(steps: DeploymentSteps, folder: Path) -> None:
+    """Raise BundleError if the steps install a certificate that the folder has never recorded."""
+    thumbprints = {
+        issued.thumbprint_sha1
+        for record in read_manifest(folder).requests
+        for issued in (record.issued, *(old.issued for old in record.archived))
+        if issued is not None
+    }
+    packages = (package for page in steps.pages for package in page.packages)
+    other = next((p for p in packages if p.thumbprint not in thumbprints), None)
+    if other is not None:
+        raise BundleError(
+            f"these steps are not for the folder {folder}: they install the certificate "
+            f"{other.thumbprint} for {other.id}, which is not in this folder",
+            hint="create the steps for this folder: issued = ln.match_certificates("
+            'ln.open_requests("FOLDER")), then ln.deployment_steps(issued)',
+        )
 
 
 def _list_earlier_files(folder: Path) -> set[str]:

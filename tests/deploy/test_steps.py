@@ -475,6 +475,17 @@ def test_repeating_the_steps_command_writes_the_same_files(steps, contoso, tmp_p
     assert {path.name: path.read_bytes() for path in paths} == before
 
 
+def test_steps_of_another_folder_are_refused(steps, tmp_path):
+    """The steps of one request folder are not written into another one, whose servers would then
+    get the wrong certificates.
+    """
+    other = make_issued_folder((DATA / "contoso.csv").read_bytes(), tmp_path)
+    with pytest.raises(BundleError, match="these steps are not for the folder .*requests") as error:
+        write_steps(steps, other.folder)
+    assert "ln.deployment_steps(issued)" in error.value.hint
+    assert not (other.folder / "steps").exists()
+
+
 def test_steps_wait_for_another_writer(steps, contoso, tmp_path):
     """The steps command waits until another process has finished writing to the folder, because the
     command removes unfinished files.
