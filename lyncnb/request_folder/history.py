@@ -491,8 +491,13 @@ def is_history_missing(folder: Path, manifest: Manifest) -> bool:
 
 
 def _report_no_history(manifest: Manifest) -> Iterator[str]:
-    """Report that the history is missing, unless the folder has an earlier format."""
-    if manifest.format == FORMAT and manifest.requests:
+    """Report that the history is missing, unless no run has written one.
+
+    The first run writes the summary before the history. A manifest without a summary is from a
+    first run that was interrupted, or from a rebuild. Folders in an earlier format have no history.
+    """
+    has_certificates = any(record.issued or record.archived for record in manifest.requests)
+    if manifest.format == FORMAT and (manifest.summary or has_certificates):
         yield (
             f"{HISTORY_NAME} is missing, so lyncnb cannot show who requested, received "
             "and deployed certificates. Restore the file from a backup. Otherwise, the "

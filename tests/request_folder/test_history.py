@@ -156,6 +156,24 @@ def test_a_missing_history_is_reported_and_started_again(folder):
     assert len(events(folder, "requested")) == 3
 
 
+def test_an_interrupted_first_run_has_no_history_to_restore(tmp_path):
+    """If the first run is interrupted, the folder has no history yet, so lyncnb does not ask for a
+    backup of it.
+    """
+    folder = tmp_path / "requests"
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(plan_of_servers(3), folder, workers=1, progress=interrupt)
+    assert not (folder / "history.jsonl").exists()
+    notes = ln.folder_status(folder, today=TODAY).notes
+    assert [note for note in notes if "history.jsonl" in note] == []
+    write(plan_of_servers(3), folder, workers=1)
+    assert len(events(folder, "requested")) == 3
+
+
 def test_a_rebuild_restores_installations_and_revocations(folder):
     """If the manifest is lost, a rebuild reads the installations and revocations from the history."""
     first, second, third = names_of(folder)
