@@ -123,5 +123,6 @@ def _make_result_message(result: object) -> dict[str, object]:
         case (bytes() as first, bytes() as second):
             return {"parts": [base64.b64encode(part).decode() for part in (first, second)]}
     return {
-        "failed": f"the function returned a {type(result).__name__} instead of a key and a request"
+        "failed": "the function returned an object of type "
+        f"{type(result).__name__} instead of a key and a request"
     }

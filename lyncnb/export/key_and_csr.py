@@ -101,7 +101,7 @@ def open_sealed_pair(
             pass
         case _:
             raise _make_answer_error(
-                name, f"a {type(answer).__name__} instead of a key and a request"
+                name, f"an object of type {type(answer).__name__} instead of a key and a request"
             )
     request = parse_request(der, name=f"the request that a worker process created for {name}")
     if changes := list_content_differences(content, request.content):

@@ -71,7 +71,7 @@ def test_failed_and_canceled_tasks_are_reported(cluster):
     with connect_to_cluster(cluster.scheduler_address) as executor:
         with pytest.raises(WorkerError, match="ZeroDivisionError: .* by zero"):
             executor.submit(divmod, 1, 0).result(30)
-        with pytest.raises(WorkerError, match="returned a int instead of a key"):
+        with pytest.raises(WorkerError, match="returned an object of type int instead of a key"):
             executor.submit(len, "abc").result(30)
         slow = executor.submit(time.sleep, 60)
         assert slow.cancel()

@@ -335,7 +335,7 @@ def break_signature(der: bytes) -> bytes:
     ("change", "message"),
     [
         (lambda answer: (answer[1], answer[0]), "not a readable certification request"),
-        (lambda answer: None, "a NoneType instead of a key and a request"),
+        (lambda answer: None, "an object of type NoneType instead of a key and a request"),
         (lambda answer: (answer[0], break_signature(answer[1])), "with an invalid signature"),
         (lambda answer: (bytes(len(answer[0])), answer[1]), "cannot be decrypted"),
     ],

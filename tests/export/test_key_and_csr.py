@@ -66,11 +66,11 @@ def wrong_answers():
     tampered = der[:-1] + bytes([der[-1] ^ 1])
     own_name = build_request(OTHER, key).der
     return {
-        "nothing": (None, "a NoneType instead of a key and a request"),
-        "text": ("key", "a str instead of"),
-        "one part": ((b"",), "a tuple instead of"),
-        "three parts": ((b"", b"", b""), "a tuple instead of"),
-        "not bytes": (("key", "request"), "a tuple instead of"),
+        "nothing": (None, "an object of type NoneType instead of a key and a request"),
+        "text": ("key", "an object of type str instead of"),
+        "one part": ((b"",), "an object of type tuple instead of"),
+        "three parts": ((b"", b"", b""), "an object of type tuple instead of"),
+        "not bytes": (("key", "request"), "an object of type tuple instead of"),
         "no request": (
             (sealed_key(key), b"0"),
             "that a worker process created for Edge-1 is not a readable cert",
