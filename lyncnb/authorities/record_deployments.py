@@ -19,6 +19,7 @@ from ..base.planned_entry import list_importing_servers
 from ..base.records import JsonSerializable
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, format_count
+from ..base.times import convert_to_date
 from ..errors import BundleError, OptionsError, Problem
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import reject_problems, take_survey
@@ -186,8 +187,9 @@ def deployed(
         The error lists all problems, and nothing is recorded.
     """
     check_type("folder", folder, str, os.PathLike)
-    present = today or datetime.now(UTC).date()
-    day = on or present
+    check_type("deployed: on", on, date, None)
+    now, present = format_timestamp(today), convert_to_date(today or datetime.now(UTC))
+    day = convert_to_date(on or present)
     if day > present:
         raise OptionsError(
             f"{day} is in the future, but lyncnb records only past deployments",
@@ -205,13 +207,11 @@ def deployed(
     # request folder.
     read_manifest(path)
     command = "deployed --revoked" if revoked else "deployed"
-    with record_changes(
-        path, command, now=format_timestamp(today), wait_seconds=lock_seconds
-    ) as change_log:
+    with record_changes(path, command, now=now, wait_seconds=lock_seconds) as change_log:
         survey, manifest = take_survey(path), read_manifest(path)
         reject_problems(path, survey.problems)
         run = _DeploymentRun(
-            manifest=manifest, day=day, now=format_timestamp(today), present=present,
+            manifest=manifest, day=day, now=now, present=present,
             corrects=on is not None and bool(names),
         )  # fmt: skip
         matches, problems = find_named_requests(manifest.requests, names)

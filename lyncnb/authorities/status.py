@@ -331,6 +331,7 @@ def folder_status(
         If the list of allowed signers cannot be read.
     """
     check_type("folder", folder, str, os.PathLike)
+    check_type("today", today, date, None)
     path = Path(folder)
     survey = take_survey(path, is_reading=True)
     # Read the history before the manifest. If another command writes both files meanwhile, only the

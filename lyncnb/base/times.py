@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
+from .arguments import check_type
+
 _FIRST, _LAST = datetime.min, datetime.max.replace(microsecond=0)
 
 
 def convert_to_date(day: date) -> date:
     """Convert a date or a datetime to a date. Users of notebooks often pass a datetime."""
+    check_type("the date", day, date)
     return day.date() if isinstance(day, datetime) else day
 
 

@@ -73,6 +73,7 @@ def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
     Each finding has a source from the rules of the product or of the CAs.
     """
     check_type("check_plan: plan", plan, CertificatePlan)
+    check_type("check_plan: on", on, date, None)
     day = choose_evaluation_date(plan, on)
     view = PlanView(plan, on=day)
     with pause_garbage_collection():

@@ -16,6 +16,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ..base.arguments import check_type
 from ..base.disk.outputs import check_output_path, write_output
 from ..base.dns_name import get_library_versions
 from ..base.garbage_collection import pause_garbage_collection
@@ -183,6 +184,7 @@ def save_plan(
     PlanError
         If a text in the table cannot be stored in a file.
     """
+    check_type("save_plan: plan", plan, CertificatePlan)
     check_output_path(path, SAVED_PLAN_FILE, force=force, inputs=inputs)
     checked = check_plan(plan) if findings is None else findings
     day = choose_evaluation_date(plan, checked.judged_on)

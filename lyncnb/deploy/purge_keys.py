@@ -17,6 +17,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ..base.arguments import check_type
 from ..base.disk import files
 from ..base.disk.folder_lock import confirm_lock
 from ..base.disk.outputs import OWN_FOLDERS
@@ -210,6 +211,9 @@ def purge(
     BundleError
         If what can be removed is no longer what was confirmed; nothing was removed then.
     """
+    check_type("folder", folder, str, os.PathLike)
+    check_type("purge: confirmed", confirmed, PurgeList, str, None)
+    check_type("today", today, date, None)
     path, day = Path(folder), today or datetime.now(UTC).date()
     cipher = None if passphrase is None else FolderCipher(check_passphrase(passphrase))
     purge_list = _list_removable_items(

@@ -77,6 +77,7 @@ def deployment_steps(
     Source: each step carries its own; they are data of the product.
     """
     check_type("deployment_steps: issued", issued, IssuedCertificates)
+    check_type("today", today, date, None)
     # Often, `issued` was read before the packages were written, so the packages are read again.
     issued = replace(issued, bundle=open_requests(issued.bundle.folder))
     manifest = issued.bundle.manifest

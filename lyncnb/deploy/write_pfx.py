@@ -126,6 +126,7 @@ def write_pfx(
     Source: RFC 7292; Microsoft, PKCS12_PBES2_EXPORT_PARAMS, for what an old Windows can read.
     """
     check_type("write_pfx: issued", issued, IssuedCertificates)
+    check_type("write_pfx: folder", folder, str, os.PathLike)
     base = issued.bundle.folder
     pfx_folder = _get_relative_path(base, folder)
     now = format_timestamp(today)

@@ -224,9 +224,15 @@ class _Job:
         run_key = RunKey()
 
         def submit_item(item: Item) -> Future[tuple[bytes, bytes]]:
-            return executor.submit(
-                make_sealed_pair, item[0], build_request_content(item[1]), run_key.public
-            )
+            content = build_request_content(item[1])
+            try:
+                return executor.submit(make_sealed_pair, item[0], content, run_key.public)
+            except RuntimeError as error:  # The error of executors that were shut down or failed.
+                raise BundleError(
+                    f"the executor does not accept any work: {error}",
+                    hint="create a new executor, then run the command again. lyncnb keeps the "
+                    "completed work",
+                ) from error
 
         with closing(_run_in_window(submit_item, items, max_tasks, self._cancel)) as finished:
             for item, future in finished:

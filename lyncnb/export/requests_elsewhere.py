@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from ..authorities.import_requests import check_computer_name
+from ..base.arguments import check_type
 from ..checks.check_plan import check_plan
 from ..errors import BundleError, Problem
 from ..plan.model import CertificatePlan
@@ -76,6 +77,7 @@ def request_elsewhere(
     -----
     Source: Microsoft, Request certificates in advance (optional) for Lync Server 2013, 2014-07-23.
     """
+    check_type("accept", accept, Mapping, None)
     path = Path(folder)
     check_computer_name(computer)
     order = make_order(

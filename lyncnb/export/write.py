@@ -395,6 +395,7 @@ def write_requests(
     """
     check_type("write_requests: plan", plan, CertificatePlan, SavedPlan)
     check_type("write_requests: folder", folder, str, os.PathLike)
+    check_type("accept", accept, Mapping, None)
     path = Path(folder)
     now, plan_reason = format_timestamp(today), "" if renew else reason.strip()
     recovery_keys = tuple(map(read_recovery_key, recovery))
@@ -447,6 +448,7 @@ def execute_order(
     PassphraseError, BundleError
         If the folder or the passphrase needs attention.
     """
+    check_type("making", options, Making, None)
     secret = None if passphrase is None else check_passphrase(passphrase)
     if dry_run:
         return _report_dry_run(

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
+from ..base.arguments import check_type
 from ..base.shown.frames import Kind
 from ..base.shown.report import (
     Part,
@@ -157,6 +158,8 @@ def compare_forecasts(first: Forecast, second: Forecast) -> ForecastComparison:
     ForecastComparison
         The work in each year, and the problems in both forecasts.
     """
+    check_type("compare_forecasts: first", first, Forecast)
+    check_type("compare_forecasts: second", second, Forecast)
     return ForecastComparison(first=first, second=second)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ..base.arguments import check_type
 from ..base.disk.file_names import make_relative_path
 from ..base.disk.files import read_specified_file
 from ..base.pasted_text import BadName, shown
@@ -120,6 +121,7 @@ class GuideAnswers(Table, JsonSerializable):
         AnswersError
             If answers are not valid. The exception lists the place, value and hint of each one.
         """
+        check_type("GuideAnswers.of: document", document, Mapping)
         reader = RecordReader(source)
         texts, problems = _split_document(document, reader), reader.problems
         walked = walk_questions(texts)

@@ -231,6 +231,7 @@ def write_first_plan(
         If a file with different content exists, or a file cannot be written. Then no file is
         written.
     """
+    check_type("write_first_plan: first", first, FirstPlan)
     target = Path(folder)
     contents = dict(first.files(folder))
     if answers_file is not None and _is_same_file(target / ANSWERS_FILE, answers_file):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ..base.arguments import check_type
 from ..errors import AnswersError, Problem
 from ..topology.columns import list_topology_columns
 from ..topology.topology import Topology, build_topology_from_rows
@@ -78,6 +79,7 @@ def guided_topology(answers: GuideAnswers) -> Topology:
         If the answers contradict each other. For example, two servers have the same name, or
         external users have no Edge Server. The exception lists all problems.
     """
+    check_type("guided_topology: answers", answers, GuideAnswers)
     layout = lay_out(answers)
     if layout.problems:
         raise AnswersError(

@@ -10,6 +10,7 @@ import unicodedata
 import warnings
 from collections.abc import Sequence
 
+from ..base.arguments import check_type
 from ..base.disk import files
 from ..base.terminal import ask_for_passphrase, is_terminal
 from ..errors import BundleError, PassphraseError
@@ -126,6 +127,7 @@ def check_passphrase(text: Secret | str, *, source: str = "the passphrase") -> S
         If the passphrase has fewer than 12 characters, more than 1,000 bytes, or a character that
         cannot be typed. The message never contains the passphrase.
     """
+    check_type(source, text, Secret, str)
     secret = text if isinstance(text, Secret) else Secret(text)
     value = secret.reveal()
     if len(value) < MIN_CHARACTERS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..base.arguments import check_type
 from ..base.certificate_fields import DistinguishedName, KeyParameters
 from ..base.disk import files
 from ..base.dns_name import DnsName
@@ -521,6 +523,7 @@ class PlanOptions(_OptionsFileNote):
             If the file cannot be read, is not valid TOML, or contains an unknown key or invalid
             value.
         """
+        check_type("PlanOptions.from_toml: source", source, str, os.PathLike, bytes)
         name, data = "plan.toml", source
         if not isinstance(data, bytes):
             name = Path(data).name
@@ -568,6 +571,7 @@ class PlanOptions(_OptionsFileNote):
         OptionsError
             As for :meth:`from_toml`.
         """
+        check_type("PlanOptions.beside: table", table, str, os.PathLike)
         path = build_options_path(Path(table))
         if path.is_file():
             options = cls.from_toml(path)

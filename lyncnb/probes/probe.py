@@ -87,6 +87,7 @@ def probe(
         If the request folder or the CA certificates cannot be read.
     """
     check_type("probe: plan", plan, CertificatePlan)
+    check_type("probe: on", on, date, None)
     if not 0 < parallel <= _MOST_PARALLEL:
         raise OptionsError(
             f"parallel is {parallel}, which is out of range",

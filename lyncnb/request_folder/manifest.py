@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ..base.arguments import check_type
 from ..base.disk import files, folder_access
 from ..base.disk.folder_lock import confirm_lock
 from ..base.garbage_collection import pause_garbage_collection
@@ -385,5 +386,6 @@ def _reject_unknown_format(path: Path, format_id: object) -> None:
 
 def format_timestamp(today: date | None) -> str:
     """Return the current time, or midnight of `today`, as a UTC time in ISO 8601."""
+    check_type("today", today, date, None)
     moment = datetime.now(UTC) if today is None else datetime(today.year, today.month, today.day)
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar, overload
 
+from ..base.arguments import check_type
 from ..base.disk.outputs import OutputKind, check_output_path, match_content, write_output
 from ..base.renewal_days import EXPIRING_SHARE, RenewalTerms
 from ..base.shown.calendars import DayEntry, write_calendar
@@ -173,6 +174,8 @@ def list_renewals(
     ArgumentError
         If the share is not valid.
     """
+    check_type("list_renewals: share", share, float, int)
+    check_type("today", today, date, None)
     if not 0 < share < 1:
         raise ArgumentError(
             f"share={share!r} is not a valid fraction of the validity period",

@@ -4,10 +4,11 @@ the argument and its type.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
-from folders import PASSPHRASE, TODAY, make_plan, quick_cipher
+from folders import PASSPHRASE, TODAY, make_folder, make_plan, quick_cipher, snapshot
 
 import lyncnb as ln
 from lyncnb.errors import ArgumentError
@@ -106,6 +107,17 @@ def test_folder_must_be_a_path(function):
         (lambda _: ln.load_rules(None), "load_rules: product is None"),
         (lambda plan: plan.explain(5), "explain: server is of type int"),
         (lambda _: ln.guided_plan({}), "guided_plan: answers is of type dict"),
+        (lambda _: ln.guided_topology(None), "guided_topology: answers is None"),
+        (lambda _: ln.GuideAnswers.of(None), "document is None, but it must be of type Mapping"),
+        (lambda plan: ln.write_first_plan(plan), "write_first_plan: first is of type Certificate"),
+        (lambda plan: ln.compare_forecasts(plan, plan), "first is of type CertificatePlan, but"),
+        (lambda _: ln.PlanOptions.beside(None), "beside: table is None"),
+        (lambda _: ln.PlanOptions.from_toml(None), "source is None, .* type str or PathLike or b"),
+        (lambda plan: ln.save_plan(plan.topology, "x.json"), "save_plan: plan is of type Topology"),
+        (lambda plan: ln.check_plan(plan, on="2026-11-29"), "check_plan: on is text, .* type date"),
+        (lambda plan: ln.probe(plan, on="2026-11-29"), "probe: on is text"),
+        (lambda plan: ln.compare_as_is(plan, "x", on="2026-11-29"), "compare_as_is: on is text"),
+        (lambda plan: ln.compare_as_is(plan.topology, "x"), "compare_as_is: plan is of type Topo"),
     ],
 )
 def test_wrong_types_of_other_arguments_are_reported(call, message, plan):
@@ -115,6 +127,67 @@ def test_wrong_types_of_other_arguments_are_reported(call, message, plan):
     with pytest.raises(ArgumentError, match=message) as caught:
         call(plan)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"passphrase": 12345678901234}, "the passphrase is of type int, .* type Secret or str"),
+        ({"passphrase": b"stone river lamp walk"}, "the passphrase is of type bytes"),
+        ({"accept": "x"}, "accept is text, but it must be of type Mapping"),
+        ({"today": "2026-11-29"}, "today is text, but it must be of type date"),
+        ({"making": ThreadPoolExecutor(1)}, "making is of type ThreadPoolExecutor, .* type Making"),
+    ],
+)
+def test_wrong_types_create_no_folder(arguments, message, plan, tmp_path):
+    """If an argument of write_requests() has the wrong type, no request folder is created."""
+    with pytest.raises(ArgumentError, match=message) as caught:
+        ln.write_requests(
+            plan, tmp_path / "requests", **{"passphrase": PASSPHRASE, "findings": (), **arguments}
+        )
+    assert "stone river" not in str(caught.value)
+    assert caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_folder(tmp_path_factory.mktemp("arguments") / "requests").folder
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda path: ln.folder_status(path, today="2026-11-29"), "today is text"),
+        (lambda path: ln.deployed(path, "fe01", on="2026-11-29"), "deployed: on is text"),
+        (lambda path: ln.list_renewals(path, share="x"), "share is text, .* type float or int"),
+        (lambda path: ln.purge(path, confirmed=True), "confirmed is of type bool, .* PurgeList or"),
+        (lambda path: ln.receive(path, None), "each path is None"),
+        (lambda path: ln.receive(path, path, accept="x"), "accept is text"),
+        (lambda path: ln.rekey(path, None, "stone river lamp walk"), "the passphrase is None"),
+        (
+            lambda path: ln.write_pfx(
+                ln.match_certificates(ln.open_requests(path)), 3, passphrase=PASSPHRASE
+            ),
+            "write_pfx: folder is of type int",
+        ),
+    ],
+)
+def test_wrong_types_change_no_folder(call, message, folder):
+    """If an argument about a request folder has the wrong type, the folder does not change."""
+    before = snapshot(folder)
+    with pytest.raises(ArgumentError, match=message) as caught:
+        call(folder)
+    assert caught.value.hint
+    assert snapshot(folder) == before
+
+
+def test_deployments_can_have_a_datetime(folder):
+    """The date of an installation can also be a datetime."""
+    before = snapshot(folder)
+    with pytest.raises(ln.OptionsError, match="2026-11-25 is in the future"):
+        ln.deployed(folder, on=datetime(2026, 11, 25, 8), today=TODAY)
+    assert snapshot(folder) == before
 
 
 def test_forecast_requires_a_plan():

@@ -394,6 +394,16 @@ def test_error_of_a_worker_is_reported_with_its_text(stored):
     assert "install the same versions of lyncnb" in caught.value.hint
 
 
+def test_executor_that_was_shut_down_is_reported(stored):
+    """An executor that accepts no more work ends the run with an error of lyncnb and a hint."""
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    with pytest.raises(BundleError, match="the executor does not accept any work: .*shutdown") as e:
+        create_pairs(items(1), CIPHER, store=stored, options=Making(executor=executor))
+    assert "create a new executor" in e.value.hint
+    assert stored == []
+
+
 def test_memory_does_not_grow_with_the_number_of_pairs():
     """If the caller keeps no pairs, creating four times as many pairs does not increase the peak
     memory.

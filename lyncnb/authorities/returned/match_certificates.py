@@ -64,6 +64,7 @@ def match_certificates(
         If a code in `accept` is unknown or cannot be accepted.
     """
     check_type("match_certificates: bundle", bundle, RequestBundle)
+    check_type("today", today, date, None)
     evaluated_at = convert_to_time(today) if today is not None else datetime.now(UTC)
     accepted = check_accepted_errors(accept or {})
     default_folder = bundle.folder / FOLDER
@@ -177,6 +178,7 @@ def check_accepted_errors(acceptance_reasons: Mapping[str, str]) -> dict[str, st
     BundleError
         If a code is unknown or cannot be accepted, or if its reason is missing.
     """
+    check_type("accept", acceptance_reasons, Mapping)
     for code, reason in acceptance_reasons.items():
         if code not in list_returned_checks():
             raise BundleError(

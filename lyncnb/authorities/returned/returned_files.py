@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
+from ...base.arguments import check_type
 from ...base.disk.files import read_file
 from ...base.disk.tar_file import (
     GZIP,
@@ -105,7 +106,10 @@ def read_returned_files(
     ReturnedFileError
         If a given path does not exist.
     """
-    sources = [Path(path) for path in paths]
+    sources: list[Path] = []
+    for path in paths:
+        check_type("each path", path, str, os.PathLike)
+        sources.append(Path(path))
     missing = [str(path) for path in sources if not os.path.exists(path)]
     if missing:
         raise ReturnedFileError(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path as FilePath
 
+from ...base.arguments import check_type
 from ...base.disk.files import open_plain
 from ...base.pasted_text import shown
 from ...base.planned_entry import PlannedEntry
@@ -102,6 +103,8 @@ def compare_as_is(
     BundleError
         If the request folder cannot be read.
     """
+    check_type("compare_as_is: plan", plan, CertificatePlan)
+    check_type("compare_as_is: on", on, date, None)
     if not paths:
         raise ReturnedFileError(
             "you did not specify any files or folders", hint="specify at least one file or folder"
