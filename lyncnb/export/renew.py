@@ -92,7 +92,8 @@ def renew(
         A list of allowed signers. It is required if the folder's plan was approved, and must
         still allow the signer to approve plans.
     making : Making, optional
-        How keys are made, with progress and cancellation.
+        How keys are made, with progress and cancellation
+        (``from lyncnb.export.executors import Making``).
     dry_run : bool, optional
         Report what would be done, and change nothing.
     today : date, optional

@@ -338,7 +338,8 @@ def write_requests(
     accept : mapping of str to str, optional
         Codes of error findings to accept, with the reason for each; recorded in the manifest.
     making : Making, optional
-        How keys are made, with progress and cancellation.
+        How keys are made, with progress and cancellation
+        (``from lyncnb.export.executors import Making``).
     renew : sequence of str, optional
         Ids, or their beginnings, of requests to renew although nothing changed.
     reason : str, optional

@@ -305,8 +305,8 @@ class PlanOptions(_OptionsFileNote):
         Front End pools in which all servers share one certificate that contains all their names.
     at_set_up : tuple of str
         Ids of certificates that are planned, but requested during server setup.
-    key : KeyParameters
-        Algorithm and size of the keys; by default RSA with 2048 bits.
+    key : KeyParameters or str
+        Algorithm and size of the keys, such as ``ECDSA 256``; by default RSA with 2048 bits.
     hash : str
         Hash algorithm that signs the requests: sha256, sha384 or sha512.
     oldest_client : str
@@ -317,7 +317,7 @@ class PlanOptions(_OptionsFileNote):
         ``internal`` or ``public``, for each usage or role, or "" for all.
     ca : mapping of str to str
         Name of the CA, for each usage, role, ``internal``, ``public``, or "" for all.
-    planned_issue_date : date or None
+    planned_issue_date : date, str or None
         Date on which the CA is expected to issue.
     validity_days : int or None
         Number of days to request.
@@ -404,8 +404,8 @@ class PlanOptions(_OptionsFileNote):
                 yield partial(_check_flag, item.name, getattr(self, item.name))
             if OPTIONS[item.name].section == "subject":
                 yield partial(_check_subject_field, item.name, getattr(self, item.name))
-        yield partial(_check_key, self.key)
-        yield partial(_check_date, self.planned_issue_date)
+        yield self._store_key
+        yield self._store_planned_issue_date
         yield partial(_check_days, self.validity_days)
         for name in _DOMAIN_LISTS:
             yield partial(self._store_domains, name)
@@ -416,6 +416,17 @@ class PlanOptions(_OptionsFileNote):
         yield self._store_lead_days
         yield self._read_work_days
         yield self._store_acceptance_limits
+
+    def _store_key(self) -> None:
+        key = parse_key(self.key)
+        if not isinstance(key, KeyParameters):
+            _reject_value("key", key, 'text with an algorithm and a size, such as "ECDSA 256"')
+        self._store_value("key", key)
+
+    def _store_planned_issue_date(self) -> None:
+        day = parse_date("planned_issue_date", self.planned_issue_date)
+        _check_date(day, "planned_issue_date")
+        self._store_value("planned_issue_date", day)
 
     def _store_domains(self, name: str) -> None:
         self._store_value(name, _parse_domains(name, getattr(self, name)))
@@ -660,12 +671,43 @@ def _check_flag(name: str, value: object) -> None:
         _reject_value(name, value, "true or false")
 
 
-def _check_key(value: object) -> None:
-    if not isinstance(value, KeyParameters):
-        _reject_value("key", value, "an algorithm and a key size in bits")
+def parse_key(value: object) -> object:
+    """Convert text such as ``ECDSA 256`` to a key algorithm and size. Keep any other value."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*([A-Za-z]+)\s*-?\s*(\d+)\s*", value)
+    if not match:
+        raise OptionsError(
+            f'the option "key": "{value}" is not a valid key algorithm and size',
+            hint="enter the algorithm and the size of the key, for example RSA 3072 or ECDSA 256",
+        )
+    try:
+        return KeyParameters(algorithm=match[1].upper(), bits=int(match[2]))
+    except ValueError as error:
+        raise OptionsError(
+            f'the option "key": "{value}" is not a valid key algorithm and size: {error}',
+            hint="enter the algorithm and the size of the key, for example RSA 3072 or ECDSA 256",
+        ) from None
 
 
-def _check_date(value: object, name: str = "planned_issue_date") -> None:
+def parse_date(name: str, value: object) -> object:
+    """Convert text such as ``2026-01-31``, or a datetime, to a date. Blank text means no date."""
+    if isinstance(value, datetime):
+        return value.date()
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        return None
+    try:
+        return date.fromisoformat(value.strip())
+    except ValueError:
+        raise OptionsError(
+            f'the option "{name}": "{value}" is not a date',
+            hint="enter the date in the format 2026-01-31",
+        ) from None
+
+
+def _check_date(value: object, name: str) -> None:
     if value is not None and (not isinstance(value, date) or isinstance(value, datetime)):
         _reject_value(name, value, "a date, for example 2026-01-31")
 

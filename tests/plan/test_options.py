@@ -57,6 +57,16 @@ def test_default_options():
     )
 
 
+@pytest.mark.parametrize("key", ["ECDSA 256", "ecdsa-256"])
+@pytest.mark.parametrize("day", ["2026-01-31", datetime(2026, 1, 31, 10)])
+def test_a_key_and_a_date_can_be_text(key, day):
+    """In Python, a key can be text as in the editor, and a date can be text or a datetime."""
+    options = PlanOptions(key=key, planned_issue_date=day)
+    assert options.key == KeyParameters(algorithm="ECDSA", bits=256)
+    assert options.planned_issue_date == date(2026, 1, 31)
+    assert type(options.planned_issue_date) is date
+
+
 def test_options_are_immutable():
     """A user cannot change options after creating them, and a change to a mapping that was passed
     does not affect the options.
@@ -78,12 +88,13 @@ def test_options_are_immutable():
         ({"target_os": "2003"}, 'option "target_os" is "2003"', 'one of these values: "", "2008R2", "2012", "2012R2"'),
         ({"product": " "}, 'option "product" is " "', "text that is not blank"),
         ({"wildcard": 1}, 'option "wildcard" is 1', "true or false"),
-        ({"key": 2048}, 'option "key" is 2048', "an algorithm and a key size in bits"),
+        ({"key": 2048}, 'option "key" is 2048', 'such as "ECDSA 256"'),
+        ({"key": "RSA"}, 'option "key": "RSA" is not a valid key algorithm and size', "for example RSA 3072"),
         ({"organization": None}, 'option "organization" is None', "text"),
         ({"organization": "x" * 65}, 'option "organization": O=', ""),
         ({"country": "Taiwan"}, 'option "country": C="Taiwan" is not a country code', ""),
-        ({"planned_issue_date": "2026-01-31"}, 'option "planned_issue_date" is "2026-01-31"', "a date"),
-        ({"planned_issue_date": datetime(2026, 1, 31)}, 'option "planned_issue_date" is', "a date"),
+        ({"planned_issue_date": "2026-13-01"}, 'option "planned_issue_date": "2026-13-01" is not a date', "2026-01-31"),
+        ({"planned_issue_date": 2026}, 'option "planned_issue_date" is 2026', "a date"),
         ({"validity_days": 0}, 'option "validity_days" is 0', "a whole number of days"),
         ({"validity_days": True}, 'option "validity_days" is true', "a whole number of days"),
         ({"validity": {"public": 0}}, 'option "validity.public" is 0', "a whole number of days"),

@@ -6,13 +6,11 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
-from datetime import date
 from operator import itemgetter
 
-from ...base.certificate_fields import KeyParameters
 from ...base.shown.languages import make_translator
 from ...errors import OptionsError
-from ...plan.options import OPTIONS, PlanOptions
+from ...plan.options import OPTIONS, PlanOptions, parse_date, parse_key
 from ...rules.model import ISSUERS, Rules
 from ...rules.rule_files import list_product_titles
 from ...topology.columns import Column, list_topology_columns, list_topology_roles
@@ -315,9 +313,9 @@ def parse_option_value(name: str, value: object) -> object:
         )
     kind = kinds[name]
     if kind == "KeyParameters":
-        return _parse_key(value)
+        return parse_key(value)
     if kind == "date | None":
-        return _parse_date(name, value)
+        return parse_date(name, value)
     if kind == "int | None":
         return _parse_number(name, value)
     if kind.startswith("tuple"):
@@ -327,38 +325,6 @@ def parse_option_value(name: str, value: object) -> object:
     if isinstance(value, Mapping):
         return {key: text for key, text in value.items() if text}
     return value.strip() if isinstance(value, str) else value
-
-
-def _parse_key(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"\s*([A-Za-z]+)\s*-?\s*(\d+)\s*", value)
-    if not match:
-        raise OptionsError(
-            f'the option "key": "{value}" is not a valid key algorithm and size',
-            hint="enter the algorithm and the size of the key, for example RSA 3072 or ECDSA 256",
-        )
-    try:
-        return KeyParameters(algorithm=match[1].upper(), bits=int(match[2]))
-    except ValueError as error:
-        raise OptionsError(
-            f'the option "key": "{value}" is not a valid key algorithm and size: {error}',
-            hint="enter the algorithm and the size of the key, for example RSA 3072 or ECDSA 256",
-        ) from None
-
-
-def _parse_date(name: str, value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if not value.strip():
-        return None
-    try:
-        return date.fromisoformat(value.strip())
-    except ValueError:
-        raise OptionsError(
-            f'the option "{name}": "{value}" is not a date',
-            hint="enter the date in the format 2026-01-31",
-        ) from None
 
 
 def _parse_number(name: str, value: object) -> object:
