@@ -235,7 +235,7 @@ def reject_waiting_renewals(manifest: Manifest, order: Order) -> None:
             for record in waiting
         ),
         hint="wait for the certificate, or withdraw the waiting request and create a new "
-        "request: --withdraw",
+        "request: --withdraw (in Python: withdraw=True)",
     )
 
 

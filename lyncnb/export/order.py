@@ -244,7 +244,8 @@ def _read_renewals(renew: Sequence[str], reason: str) -> tuple[str, ...]:
     renew = (renew,) if isinstance(renew, str) else tuple(renew)
     if renew and not reason.strip():
         raise OptionsError(
-            f"renew: {', '.join(renew)} needs a reason", hint="specify the reason: --reason TEXT"
+            f"renew: {', '.join(renew)} needs a reason",
+            hint='specify the reason: --reason TEXT (in Python: reason="TEXT")',
         )
     return renew
 
@@ -337,5 +338,5 @@ def reject_errors(errors: Sequence[Finding]) -> None:
             for entry in group_findings(errors)[:20]
         ),
         hint="correct the table or plan.toml, or accept each code with a reason: --accept "
-        f"{codes[0]}=REASON",
+        f'{codes[0]}=REASON (in Python: accept={{"{codes[0]}": "REASON"}})',
     )

@@ -162,7 +162,10 @@ def _check_arguments(names: Sequence[str], reason: str, *, due: bool, compromise
             hint="specify the requests with the compromised keys",
         )
     if not reason:
-        raise OptionsError("renew: the reason is missing", hint="specify the reason: --reason TEXT")
+        raise OptionsError(
+            "renew: the reason is missing",
+            hint='specify the reason, for example reason="yearly renewal"',
+        )
 
 
 def _list_revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterator[str]:

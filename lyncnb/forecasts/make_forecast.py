@@ -200,8 +200,8 @@ def _find_start(input_data: _ForecastInput, options: PlanOptions, start: date | 
     if issue is None:
         raise PlanError(
             "the forecast needs a start date, but the plan has no planned_issue_date",
-            hint="set planned_issue_date in plan.toml, or specify --on DATE, such as --on "
-            "2027-01-15",
+            hint="set planned_issue_date in plan.toml, or specify the first date: --on 2027-01-15 "
+            "(in Python: start=date(2027, 1, 15))",
         )
     issuers = {certificate.issuer for certificate in input_data.plan.certificates}
     lead = max(map(options.renewal_terms.find_lead_time, issuers), default=0)

@@ -187,8 +187,9 @@ def test_renewal_requires_a_selection_and_a_reason(folder):
         renew_again(folder, "*", due=True)
     with pytest.raises(ArgumentError, match="do not use compromised=True together with due=True"):
         renew_again(folder, due=True, compromised=True)
-    with pytest.raises(OptionsError, match="the reason is missing"):
+    with pytest.raises(OptionsError, match="the reason is missing") as missing:
         renew_again(folder, "*", reason=" ")
+    assert 'reason="' in missing.value.hint
 
 
 def test_certificate_is_due_on_the_date_in_the_calendar(folder):

@@ -326,8 +326,9 @@ def test_renew_creates_another_generation_with_its_reason(folder):
 
 def test_renew_needs_a_reason(folder):
     """The renewal of a request without a reason is rejected."""
-    with pytest.raises(OptionsError, match="needs a reason"):
+    with pytest.raises(OptionsError, match="needs a reason") as missing:
         write(plan_of_servers(1), folder, renew=["Mediation-med00000"])
+    assert 'in Python: reason="TEXT"' in missing.value.hint
     assert not folder.exists()
 
 

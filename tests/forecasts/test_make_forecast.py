@@ -259,6 +259,7 @@ def test_start_date_is_required():
     with pytest.raises(PlanError, match="forecast needs a start date") as raised:
         ln.forecast(planned())
     assert "planned_issue_date" in raised.value.hint
+    assert "start=date(" in raised.value.hint
     forecast = ln.forecast(planned(), start=date(2027, 1, 1))
     assert {entry.issued_on for entry in forecast.entries if entry.number == 1} == {
         date(2027, 1, 1)
