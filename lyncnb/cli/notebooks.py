@@ -127,7 +127,7 @@ def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
 )
 @click.option(
     "--rerun", is_flag=True,
-    help=("First run the notebook in a new kernel, so that all outputs show the same plan. The "
+    help=("First run the notebook in a new kernel, so that no output is outdated. The "
           "page does not include edits that you did not save. During this run, lyncnb writes "
           "no requests."),
 )  # fmt: skip
@@ -150,8 +150,10 @@ def share_command(
 
     lyncnb refuses a notebook if a cell or an output contains a private key, a passphrase or
     another secret, widget state, or a path into a home or temporary folder. It also refuses
-    outputs that show two different plans. With --passphrase-file or LYNCNB_PASSPHRASE, lyncnb
-    also searches for that passphrase in any encoding.
+    different plans if some outputs may be outdated: the cells did not run from top to bottom,
+    or the notebook contains a panel. --rerun avoids this. The page numbers different plans.
+    With --passphrase-file or LYNCNB_PASSPHRASE, lyncnb also searches for that passphrase in
+    any encoding.
 
     Exit status: 0 success; 1 if lyncnb refuses NOTEBOOK; 2 if NOTEBOOK cannot be read.
     """

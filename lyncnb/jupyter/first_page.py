@@ -1,8 +1,12 @@
-"""Move the plan to the first page of a shared notebook, and find the origin of its outputs."""
+"""Move the plan to the first page of a shared notebook, and find the origin of its outputs.
+
+If the outputs show several plans, number the plans.
+"""
 
 from __future__ import annotations
 
 import copy
+import itertools
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,6 +18,8 @@ from .notebook_files import Notebook
 
 _HEADING = "The plan"
 _SEE_ABOVE = '<p>The certificates are <a href="#The-plan">at the top of this page</a>.</p>'
+
+_PLAN_START = re.compile(rf'<div {PLAN_ATTRIBUTE}="([0-9a-f]+)">')
 
 # The beginning of the plan editor's output: the numbers of certificates, servers and findings.
 _COUNTS = re.compile(rf'<div {PLAN_ATTRIBUTE}="([0-9a-f]+)">(<p>[^<]*</p>)')
@@ -39,6 +45,26 @@ def find_date(notebook: Notebook, path: Path) -> str:
     ]
     saved = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     return read_source_date() or (max(times)[:10] if times else f"{saved.date()}")
+
+
+def number_plans(notebook: Notebook) -> None:
+    """If the outputs of a notebook show several plans, write the number of its plan above each.
+
+    Without the numbers, readers would think that all outputs show the same plan.
+    """
+    outputs = list(_list_html_outputs(notebook))
+    shown = (find_shown_plans(str(output["data"]["text/html"])) for output in outputs)
+    numbers = {plan: n for n, plan in enumerate(dict.fromkeys(itertools.chain(*shown)), 1)}
+    if len(numbers) < 2:
+        return
+    for output in outputs:
+        output["data"]["text/html"] = _PLAN_START.sub(
+            lambda start: (
+                f"<p>This output shows <strong>plan {numbers[start[1]]}</strong> of "
+                f"{len(numbers)}.</p>\n{start[0]}"
+            ),
+            str(output["data"]["text/html"]),
+        )
 
 
 def move_plan_to_top(notebook: Notebook) -> None:

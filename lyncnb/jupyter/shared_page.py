@@ -20,7 +20,7 @@ from ..base.shown.figure import FIGURE_STYLE
 from ..base.shown.html_page import make_page
 from ..base.shown.tables import NEEDS_CLASS, TABLE_STYLE, find_shown_plans, join_first_texts
 from ..errors import NotebookError
-from .first_page import find_date, find_origin, move_plan_to_top
+from .first_page import find_date, find_origin, move_plan_to_top, number_plans
 from .leak_scan import raise_problems, replace_paths, scan_notebook
 from .notebook_files import Notebook, read_notebook, strip_widgets, write_notebook
 from .outdated_outputs import DRAFT_FOLDER, read_outdated_outputs
@@ -266,8 +266,8 @@ def share_notebook(
     Raises
     ------
     NotebookError
-        If :func:`~lyncnb.jupyter.leak_scan.scan_notebook` reports a problem, the outputs show
-        two plans, or there is no Chromium to print with. Then nothing is written.
+        If :func:`~lyncnb.jupyter.leak_scan.scan_notebook` reports a problem, the outputs may
+        show an outdated plan, or there is no Chromium to print with. Then nothing is written.
     OutputError
         If a file cannot be written.
     """
@@ -280,8 +280,8 @@ def share_notebook(
     if pdf:
         outputs.check_output_path(pdf_path, PRINTED, force=force, inputs=(path,))
     notebook = read_notebook(path) if executed_notebook is None else executed_notebook
-    if is_for_others:
-        _reject_other_plans(notebook, path)
+    if is_for_others and executed_notebook is None:
+        _reject_outdated_outputs(notebook, path)
     made_on = find_date(notebook, path)
     if clean:
         strip_widgets(notebook)
@@ -303,14 +303,17 @@ def share_notebook(
     )
 
 
-def _reject_other_plans(notebook: Notebook, path: Path) -> None:
-    """Raise an error if the outputs show two different plans, or an earlier plan."""
+def _reject_outdated_outputs(notebook: Notebook, path: Path) -> None:
+    """Raise an error if an output shows an earlier plan, or may show one."""
     cells: dict[str, list[str]] = {}
+    has_panel = False
     outdated = read_outdated_outputs(path.parent / DRAFT_FOLDER)
     for number, cell in enumerate(notebook.cells, 1):
         pages = (output.get("data", {}).get("text/html", "") for output in cell.get("outputs", ()))
-        for digest in dict.fromkeys(find_shown_plans("\n".join(map(str, pages)))):
+        text = "\n".join(map(str, pages))
+        for digest in dict.fromkeys(find_shown_plans(text)):
             cells.setdefault(digest, []).append(str(number))
+            has_panel |= NEEDS_CLASS in text
     if old := [number for digest in cells if digest in outdated for number in cells[digest]]:
         raise NotebookError(
             (
@@ -319,15 +322,29 @@ def _reject_other_plans(notebook: Notebook, path: Path) -> None:
             ),
             hint="choose Run > Run All Cells, save the notebook and share it again, or add --rerun",
         )
-    if len(cells) > 1:
+    # An edit in a panel changes its output, but not the execution counts. The other outputs may
+    # then be outdated although the cells ran from top to bottom.
+    if len(cells) > 1 and (has_panel or not _is_run_in_order(notebook)):
         locations = "; ".join(f"cell {join_first_texts(numbers, 6)}" for numbers in cells.values())
         raise NotebookError(
             (
-                f"{path.name} shows {len(cells)} different plans: {locations}. Readers would "
-                "think that these are the same plan"
+                f"{path.name} shows {len(cells)} different plans: {locations}. Some outputs may "
+                "show an earlier plan"
             ),
-            hint="choose Run > Run All Cells, save the notebook and share it again, or add --rerun",
+            hint="choose Run > Run All Cells, save the notebook and share it again. If the "
+            "notebook compares plans, save your edits and add --rerun",
         )
+
+
+def _is_run_in_order(notebook: Notebook) -> bool:
+    """Return whether all code cells ran one after the other, from top to bottom."""
+    counts = [
+        cell.execution_count
+        for cell in notebook.cells
+        if cell.cell_type == "code" and cell.source.strip()
+    ]
+    first = counts[0] if counts else None
+    return first is not None and counts == list(range(first, first + len(counts)))
 
 
 def render_notebook(notebook: Notebook, *, title: str, code: bool = True, made_on: str = "") -> str:
@@ -357,6 +374,7 @@ def render_notebook(notebook: Notebook, *, title: str, code: bool = True, made_o
     strip_widgets(static)
     origin = replace(find_origin(static), made_on=made_on)
     static.cells = [cell for cell in map(_remove_author_content, static.cells) if cell is not None]
+    number_plans(static)
     move_plan_to_top(static)
     for cell in static.cells:
         if cell.cell_type == "markdown":
