@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -206,6 +207,32 @@ def test_html_breaks_names_at_dots_where_there_are_many_columns():
     assert f"{'a' * 20}<wbr>{'a' * 10}<" in text
     assert "column_<wbr>00" in text
     assert "fe01.contoso.net" in tables.rows_to_html(headings[:12], [row[:12]])
+
+
+def test_html_breaks_a_thumbprint():
+    """In an HTML table, a thumbprint can break, so that it leaves space for the other columns."""
+    text = tables.rows_to_html(("a",), [("AB" * 20,)])
+    assert f"{'AB' * 10}<wbr>{'AB' * 10}<" in text
+
+
+def test_long_sentences_in_a_table_with_many_columns_are_below_the_rows():
+    """In an HTML table with many columns, the texts of a column with long sentences are below the
+    rows, where they have the width of the table. In a table with few columns, they stay in their
+    column, as names do in every table.
+    """
+    headings = [f"column {number}" for number in range(9)]
+    sentence = "the certificate contains no certificate policy, so lyncnb refuses it"
+    sentences, names = (sentence, sentence.upper()), ["fe01.contoso.com"] * 20
+    rows = [["a", sentences, names], ["c", "", names], ["d", "short", names]]
+    rows = [[*row, *[""] * 6] for row in rows]
+    text = tables.rows_to_html(headings, rows)
+    assert text.count("<th ") == 8
+    below = re.findall(r'<tr><td class="lyncnb-below" colspan="8">(.*)</td></tr>', text)
+    assert [re.sub("<[^>]*>", "", line) for line in below] == [
+        f"column 1: {' '.join(sentences)}",
+        "column 1: short",
+    ]
+    assert 'lyncnb-below"' not in tables.rows_to_html(headings[:8], [row[:8] for row in rows])
 
 
 def test_markdown_keeps_each_value_in_its_cell():

@@ -37,6 +37,7 @@ TABLE_STYLE = (
     "{text-align:left;vertical-align:top;white-space:pre-line;overflow-wrap:break-word}"
     ".lyncnb-table.lyncnb-table caption{text-align:left;font-weight:bold}"
     ".lyncnb-table.lyncnb-table{max-width:100%}"
+    ".lyncnb-table.lyncnb-table .lyncnb-below{padding-left:2em}"
     ".lyncnb-chip{display:inline-block;border:1px solid #8888;border-radius:.6em;"
     "padding:0 .4em;margin:0 .2em .2em 0;color:inherit}"
     "@media print{.lyncnb-more::details-content{content-visibility:visible;height:auto}"
@@ -51,8 +52,13 @@ _LONG = re.compile(r"\S{19,}")  # The minimum length of a word that can break.
 # If a table has at least this number of columns, line breaks are also allowed in shorter words.
 _MANY_COLUMNS = 13
 _LONG_AMONG_MANY = re.compile(r"\S{9,}")
-# In a table with many columns, a long word can break into parts of at most this number of letters.
-_LONGEST_PART = 20
+# A long word, such as a thumbprint, can break into parts of at most 20 letters.
+_PART = re.compile(r".{1,20}[./_@;,-]?")
+# If a table has at least this number of columns, a column is too narrow for long texts. Its texts
+# are then shown below the rows. Lists of names stay in their column.
+_TOO_MANY_FOR_LONG_TEXTS = 9
+_LONG_TEXT = 120
+_SENTENCE = re.compile(r"(?=\S+ ).{60,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,8 +302,15 @@ class Table(ABC):
         return _Columns(self, headings)
 
     def _repr_html_(self) -> str:
+        instants = {i for i, kind in enumerate(self._list_kinds()) if kind is Kind.INSTANT}
+        rows = [
+            [_format_instant(value) if i in instants else value for i, value in enumerate(row)]
+            if instants
+            else row
+            for row in self._list_rows()
+        ]
         page = rows_to_html(
-            self._list_headings(), [*self._list_rows()], caption=self._summarize(), limit=ROWS_SHOWN
+            self._list_headings(), rows, caption=self._summarize(), limit=ROWS_SHOWN
         )
         return mark_plan(page, self._get_shown_plan())
 
@@ -330,6 +343,12 @@ class _Columns(Table):
 
     def _get_shown_plan(self) -> Marked | PlanMark | None:
         return self._whole._get_shown_plan()
+
+
+def _format_instant(value: object) -> str:
+    """Return a time in ISO 8601 (UTC) as a date and a time of day, which can wrap."""
+    text = format_cell(value)
+    return f"{text[:10]} {text[11:16]} UTC" if text else ""
 
 
 def format_cell(value: Any) -> str:
@@ -461,21 +480,25 @@ def rows_to_html(
     -------
     str
         The elements ``<style>`` and ``<table>``. Rows after the 10th are collapsed. If rows are
-        omitted, a ``<p>`` follows.
+        omitted, a ``<p>`` follows. In a table with many columns, the texts of a column with long
+        sentences are below the rows.
     """
     visible_rows = rows if limit is None else rows[:limit]
+    form = _TableForm(
+        tuple(columns),
+        tuple(linked_columns),
+        _find_columns_below(columns, visible_rows, linked_columns),
+    )
     lines = [
         TABLE_STYLE,
-        *_format_table(columns, visible_rows[:ROWS_OPEN], ids[:ROWS_OPEN], caption, linked_columns),
+        *form.format_table(visible_rows[:ROWS_OPEN], ids[:ROWS_OPEN], caption),
     ]
     if len(visible_rows) > ROWS_OPEN:
         summary_text = (
             f"Show all {len(visible_rows):,} rows ({len(visible_rows) - ROWS_OPEN:,} more)"
         )
         lines.append(f'<details class="lyncnb-more"><summary>{summary_text}</summary>')
-        lines += _format_table(
-            columns, visible_rows[ROWS_OPEN:], ids[ROWS_OPEN:], "", linked_columns
-        )
+        lines += form.format_table(visible_rows[ROWS_OPEN:], ids[ROWS_OPEN:], "")
         lines.append("</details>")
     if len(visible_rows) < len(rows):
         lines.append(f"<p>{_escape_html(describe_shown_rows(len(visible_rows), len(rows)))}</p>")
@@ -483,27 +506,77 @@ def rows_to_html(
     return "\n".join(lines)
 
 
-def _format_table(
-    columns: Sequence[str],
-    rows: Sequence[Sequence[Any]],
-    ids: Sequence[str],
-    caption: str,
-    linked_columns: Sequence[str],
-) -> Iterator[str]:
-    yield '<table class="lyncnb-table">'
-    if caption:
-        yield f"<caption>{_escape_html(caption)}</caption>"
-    long = _LONG_AMONG_MANY if len(columns) >= _MANY_COLUMNS else _LONG
-    headings = "".join(f'<th scope="col">{_allow_breaks(name, long)}</th>' for name in columns)
-    yield f"<thead><tr>{headings}</tr></thead>\n<tbody>"
-    for index, row in enumerate(rows):
-        mark = f' id="{_escape_html(ids[index])}"' if ids else ""
-        contents = (
-            _add_links(value) if heading in linked_columns else _format_cell(value, long)
-            for heading, value in zip(columns, row, strict=True)
+def _find_columns_below(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], linked_columns: Sequence[str]
+) -> frozenset[int]:
+    """Return the indices of the columns whose texts are shown below the rows of a table."""
+    if len(columns) < _TOO_MANY_FOR_LONG_TEXTS:
+        return frozenset()
+    return frozenset(
+        index
+        for row in rows
+        for index, value in enumerate(row)
+        if columns[index] not in linked_columns and _is_long_text(value)
+    )
+
+
+def _is_long_text(value: Any) -> bool:
+    if isinstance(value, Folded) or len(format_cell(value)) < _LONG_TEXT:
+        return False
+    texts = value if isinstance(value, (tuple, list)) else (value,)
+    return any(_SENTENCE.match(str(text)) for text in texts)
+
+
+@dataclass(frozen=True, slots=True)
+class _TableForm:
+    """The headings of an HTML table, and the columns with links and with texts below the rows."""
+
+    columns: tuple[str, ...]
+    linked_columns: tuple[str, ...]
+    below: frozenset[int]
+
+    def format_table(
+        self, rows: Sequence[Sequence[Any]], ids: Sequence[str], caption: str
+    ) -> Iterator[str]:
+        yield '<table class="lyncnb-table">'
+        if caption:
+            yield f"<caption>{_escape_html(caption)}</caption>"
+        headings = "".join(
+            f'<th scope="col">{_allow_breaks(name, self._get_long())}</th>'
+            for index, name in enumerate(self.columns)
+            if index not in self.below
         )
-        yield f"<tr{mark}>{''.join(f'<td>{content}</td>' for content in contents)}</tr>"
-    yield "</tbody></table>"
+        yield f"<thead><tr>{headings}</tr></thead>\n<tbody>"
+        for index, row in enumerate(rows):
+            mark = f' id="{_escape_html(ids[index])}"' if ids else ""
+            yield f"<tr{mark}>{self._format_cells(row)}</tr>"
+            yield from self._format_texts_below(row)
+        yield "</tbody></table>"
+
+    def _get_long(self) -> re.Pattern[str]:
+        return _LONG_AMONG_MANY if len(self.columns) >= _MANY_COLUMNS else _LONG
+
+    def _format_cells(self, row: Sequence[Any]) -> str:
+        return "".join(
+            f"<td>{self._format_content(index, value)}</td>"
+            for index, value in enumerate(row)
+            if index not in self.below
+        )
+
+    def _format_texts_below(self, row: Sequence[Any]) -> Iterator[str]:
+        span = len(self.columns) - len(self.below)
+        for index in sorted(self.below):
+            if format_cell(row[index]):
+                yield (
+                    f'<tr><td class="lyncnb-below" colspan="{span}">'
+                    f"<strong>{_escape_html(self.columns[index])}:</strong> "
+                    f"{self._format_content(index, row[index])}</td></tr>"
+                )
+
+    def _format_content(self, index: int, value: Any) -> str:
+        if self.columns[index] in self.linked_columns:
+            return _add_links(value)
+        return _format_cell(value, self._get_long())
 
 
 def _format_cell(value: Any, is_long: re.Pattern[str]) -> str:
@@ -539,19 +612,15 @@ def _format_chip(chip: Chip, is_long: re.Pattern[str]) -> str:
 def _allow_breaks(text: str, is_long: re.Pattern[str]) -> str:
     parts, end = [], 0
     for word in is_long.finditer(text):
-        most = _LONGEST_PART if is_long is _LONG_AMONG_MANY else len(word[0])
-        pieces = "<wbr>".join(_split_word(word[0], most))
+        pieces = "<wbr>".join(_split_word(word[0]))
         parts += [_escape_html(text[end : word.start()]), pieces]
         end = word.end()
     return "".join(parts) + _escape_html(text[end:])
 
 
-def _split_word(word: str, max_letters: int) -> Iterator[str]:
+def _split_word(word: str) -> Iterator[str]:
     for piece in _BREAK_AFTER.split(word):
-        yield from (
-            _escape_html(piece[start : start + max_letters])
-            for start in range(0, len(piece), max_letters)
-        )
+        yield from map(_escape_html, _PART.findall(piece))
 
 
 def _add_links(value: Any) -> str:
