@@ -204,7 +204,9 @@ class ScenariosTab:
 def _offer_valid_name(name: str) -> dict[str, Any]:
     """If the name of a scenario is not valid, offer a similar name that is valid for a folder."""
     valid = build_folder_name(name)
-    return {"valid_name": valid, "offers": [f"Keep as “{valid}”"]} if valid and valid != name else {}
+    return (
+        {"valid_name": valid, "offers": [f"Keep as “{valid}”"]} if valid and valid != name else {}
+    )
 
 
 def _list_cells(facts: tuple[ScenarioFact, ...]) -> Iterator[list[str]]:
