@@ -13,7 +13,14 @@ from datetime import date
 from ..base.arguments import check_type
 from ..base.garbage_collection import pause_garbage_collection
 from ..base.shown.frames import Kind
-from ..base.shown.tables import Table, collapse_html, format_cell, format_count, rows_to_html
+from ..base.shown.tables import (
+    Table,
+    collapse_html,
+    format_cell,
+    format_count,
+    number_equal_headings,
+    rows_to_html,
+)
 from ..errors import ScenarioError
 from ..plan.options import OPTIONS, format_option_value
 from ..plan.scenarios import Scenario
@@ -80,14 +87,7 @@ class ScenarioComparison(Table):
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the compared scenarios. Scenarios with the same name get a number."""
-        names: list[str] = []
-        for scenario in self.scenarios:
-            number, name = 1, scenario.name
-            while name in names or name in _FIXED:
-                number += 1
-                name = f"{scenario.name} ({number})"
-            names.append(name)
-        return tuple(names)
+        return number_equal_headings((scenario.name for scenario in self.scenarios), _FIXED)
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:

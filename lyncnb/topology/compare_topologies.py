@@ -9,9 +9,11 @@ from typing import ClassVar
 
 from ..base.dns_name import DnsName
 from ..base.records import JsonSerializable
-from ..base.shown.tables import Table, format_count
+from ..base.shown.tables import Table, format_count, number_equal_headings
 from .columns import Column, get_column, list_topology_columns, list_topology_roles
 from .model import Computer, Pool, Site
+
+_FIXED_HEADINGS = ("About", "Column")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +76,9 @@ class TopologyDifference(Table, JsonSerializable):
         return not self.differences
 
     def _list_headings(self) -> Sequence[str]:
-        return ("About", "Column", self.before, self.after)
+        # Two DataFrames, or two files with the same name in different folders, have equal sources.
+        sources = number_equal_headings((self.before, self.after), _FIXED_HEADINGS)
+        return (*_FIXED_HEADINGS, *sources)
 
     def _list_rows(self) -> Iterator[tuple[str, ...]]:
         for difference in self.differences:

@@ -147,6 +147,17 @@ def test_sites_with_different_names():
     assert sum(column == "site" for _, column, _, _ in differences) == 3
 
 
+def test_equal_sources_are_numbered():
+    """If two topologies have the same source, such as a DataFrame, the second column of values has a
+    number in its heading.
+    """
+    frames = [read_table(text).to_frame() for text in (TABLE, TABLE.replace("web01.", "web02."))]
+    comparison = read_topology(frames[0]).compare(read_topology(frames[1]))
+    frame = comparison.to_frame()
+    assert list(frame.columns) == ["About", "Column", "DataFrame", "DataFrame (2)"]
+    assert list(frame["DataFrame (2)"]) == ["web02.contoso.com"]
+
+
 def test_the_exit_status_of_the_command(shell):
     """The exit status of compare-topology is 0 if the topologies are equal, 1 if they differ, and 2
     if a file cannot be read.

@@ -220,6 +220,23 @@ def list_headings(columns: Iterable[Column]) -> list[str]:
     return [column.heading for column in columns]
 
 
+def number_equal_headings(headings: Iterable[str], other: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return headings in which each repeated heading gets a number: ``a.csv``, ``a.csv (2)``.
+
+    ``other`` are the headings of the table's other columns.
+    """
+    unique: list[str] = []
+    known = set(other)
+    for heading in headings:
+        number, name = 1, heading
+        while name in known:
+            number += 1
+            name = f"{heading} ({number})"
+        known.add(name)
+        unique.append(name)
+    return tuple(unique)
+
+
 def build_rows(columns: Iterable[Column], items: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
     """Yield a row for each item, with the value in each column."""
     values = [column.value for column in columns]
