@@ -72,7 +72,8 @@ def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
         assert ca.is_root == known.is_self_issued
         assert str(ca) == f"{ca.title}, thumbprint {ca.thumbprint}"
     assert root.sha256 in {ca.sha256 for ca in own_cas}
-    page = write_report(build_trust_report(trust_plan), ".html").decode()
+    # A thumbprint can wrap in a cell.
+    page = write_report(build_trust_report(trust_plan), ".html").decode().replace("<wbr>", "")
     assert all(f"<td>{ca.thumbprint}</td>" in page for ca in own_cas)
 
 

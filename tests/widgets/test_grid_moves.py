@@ -286,9 +286,9 @@ def test_the_menu_shows_the_origin_of_a_value_and_findings(lab):
     expect(reasons).to_contain_text("Certificates of", use_inner_text=True)
     press(lab, "Escape")
     expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
-    click(lab, "med01.contoso.com", "Site", button="right")
+    click(lab, "fe01.contoso.com", "Site", button="right")
     menu.get_by_role("menuitem", name="Show the finding").click()
-    expect(lab.page.locator(".lc-link:focus")).to_have_text("med01.contoso.com")
+    expect(lab.page.locator(".lc-link:focus")).to_have_text("fe01.contoso.com")
     lab.tab("Servers").click()
 
 
