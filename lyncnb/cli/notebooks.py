@@ -150,10 +150,10 @@ def share_command(
 
     lyncnb refuses a notebook if a cell or an output contains a private key, a passphrase or
     another secret, widget state, or a path into a home or temporary folder. It also refuses
-    different plans if some outputs may be outdated: the cells did not run from top to bottom,
-    or the notebook contains a panel. --rerun avoids this. The page numbers different plans.
-    With --passphrase-file or LYNCNB_PASSPHRASE, lyncnb also searches for that passphrase in
-    any encoding.
+    outputs that show different plans, because some may be outdated. With --rerun, no output
+    is outdated, so the page may show different plans, and numbers them. With
+    --passphrase-file or LYNCNB_PASSPHRASE, lyncnb also searches for that passphrase in any
+    encoding.
 
     Exit status: 0 success; 1 if lyncnb refuses NOTEBOOK; 2 if NOTEBOOK cannot be read.
     """

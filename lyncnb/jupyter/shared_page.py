@@ -306,14 +306,12 @@ def share_notebook(
 def _reject_outdated_outputs(notebook: Notebook, path: Path) -> None:
     """Raise an error if an output shows an earlier plan, or may show one."""
     cells: dict[str, list[str]] = {}
-    has_panel = False
     outdated = read_outdated_outputs(path.parent / DRAFT_FOLDER)
     for number, cell in enumerate(notebook.cells, 1):
         pages = (output.get("data", {}).get("text/html", "") for output in cell.get("outputs", ()))
         text = "\n".join(map(str, pages))
         for digest in dict.fromkeys(find_shown_plans(text)):
             cells.setdefault(digest, []).append(str(number))
-            has_panel |= NEEDS_CLASS in text
     if old := [number for digest in cells if digest in outdated for number in cells[digest]]:
         raise NotebookError(
             (
@@ -322,9 +320,9 @@ def _reject_outdated_outputs(notebook: Notebook, path: Path) -> None:
             ),
             hint="choose Run > Run All Cells, save the notebook and share it again, or add --rerun",
         )
-    # An edit in a panel changes its output, but not the execution counts. The other outputs may
-    # then be outdated although the cells ran from top to bottom.
-    if len(cells) > 1 and (has_panel or not _is_run_in_order(notebook)):
+    # Execution counts in order prove nothing: they start again at 1 after the kernel was restarted,
+    # and an edit in a panel does not change them.
+    if len(cells) > 1:
         locations = "; ".join(f"cell {join_first_texts(numbers, 6)}" for numbers in cells.values())
         raise NotebookError(
             (
@@ -334,17 +332,6 @@ def _reject_outdated_outputs(notebook: Notebook, path: Path) -> None:
             hint="choose Run > Run All Cells, save the notebook and share it again. If the "
             "notebook compares plans, save your edits and add --rerun",
         )
-
-
-def _is_run_in_order(notebook: Notebook) -> bool:
-    """Return whether all code cells ran one after the other, from top to bottom."""
-    counts = [
-        cell.execution_count
-        for cell in notebook.cells
-        if cell.cell_type == "code" and cell.source.strip()
-    ]
-    first = counts[0] if counts else None
-    return first is not None and counts == list(range(first, first + len(counts)))
 
 
 def render_notebook(notebook: Notebook, *, title: str, code: bool = True, made_on: str = "") -> str:
