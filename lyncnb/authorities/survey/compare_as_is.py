@@ -681,6 +681,7 @@ def _list_remarks(
 ) -> Iterator[str]:
     """Yield the differences between the plan and a certificate's installation and use on servers.
 
+    Servers that need a copy of the certificate come first.
     The servers' exports list where the certificate is installed and used.
     """
     computers = installed_certificates.places.get(certificate.sha256, {})
@@ -690,6 +691,10 @@ def _list_remarks(
     ]
     if lacking:
         yield f"the certificate is not installed on {', '.join(lacking)}"
+    keyless = [s for s in entry.servers if s in computers and not computers[s].has_key]
+    if keyless:
+        verb = "has" if len(keyless) == 1 else "have"
+        yield f"{', '.join(keyless)} {verb} no private key for the certificate"
     foreign = sorted(computers.keys() - needed)
     if foreign:
         yield (
@@ -701,8 +706,6 @@ def _list_remarks(
         placement = computers.get(server)
         if placement is None:
             continue
-        if not placement.has_key:
-            yield f"{server} has no private key for the certificate"
         missing_usages = [usage for usage in entry.usages if usage not in placement.types]
         if missing_usages and installed_certificates.exports[server].has_lync:
             yield f"on {server}, the certificate is not assigned to {', '.join(missing_usages)}"
