@@ -1,8 +1,7 @@
 """Check the whole deployment. Each check is a short function.
 
-Each function yields pairs. The first item is the id of a certificate, the first server in the
-affected pools, or the deployment. The second item is the message. Roles are identified by their
-traits in the rules.
+Each function yields pairs. The first item is the id of a certificate, or the first server in the
+affected pools. The second item is the message. Roles are identified by their traits in the rules.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from ..base.shown.tables import join_first_texts
 from ..plan.certificate_names import BACKUP_POOL
 from ..plan.collocation import find_hosted_pools, find_unsupported_roles
 from ..plan.model import PlannedCertificate
-from ..rules.findings import DEPLOYMENT
 from ..rules.model import CheckRule
 from ..rules.rule_files import list_product_titles, load_rules
 from ..topology.columns import Column, find_nearest_column, list_topology_columns
@@ -466,20 +464,21 @@ def find_column_not_read(view: PlanView, rule: CheckRule) -> Pairs:
     """Find table columns that lyncnb does not use. Misspelled headings are reported separately."""
     near = {heading for heading, _ in find_similar_columns(view)}
     unread = [shown(h) for h in view.plan.topology.unread_columns if h not in near]
-    if unread:
-        yield DEPLOYMENT, ", ".join(unread)
+    if unread and view.plan.topology.pools:
+        yield view.find_representative(view.plan.topology.pools[0]), ", ".join(unread)
 
 
 def find_column_nearly_known(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a heading that is almost the name of a known column."""
     for heading, name in find_similar_columns(view):
-        yield DEPLOYMENT, f"{shown(heading)} is not a known column; did you mean {name}?"
+        server = view.find_representative(view.plan.topology.pools[0])
+        yield server, f"{shown(heading)} is not a known column; did you mean {name}?"
 
 
 def find_similar_columns(view: PlanView) -> Iterator[tuple[str, str]]:
     """Yield headings that resemble a known column that is missing from the table."""
     topology = view.plan.topology
-    for heading in topology.unread_columns:
+    for heading in topology.unread_columns if topology.pools else ():
         name = find_nearest_column(heading)
         if name is not None and name not in topology.columns:
             yield heading, name

@@ -11,7 +11,7 @@ from ..plan.acceptances import find_acceptance
 from ..plan.model import CertificatePlan
 from ..plan.options import DEFAULT_OPTIONS, OPTIONS, PlanOptions
 from ..plan.planner import plan_certificates
-from ..rules.findings import DEPLOYMENT, Finding
+from ..rules.findings import Finding
 from ..rules.model import CheckRule
 from ..rules.returned_rules import list_returned_checks
 from ..topology.topology import Topology
@@ -36,8 +36,9 @@ def find_option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
     plan = view.plan
     if not plan.topology.pools:
         return
+    server = view.find_representative(plan.topology.pools[0])
     for name, key in _find_unused_usages(plan):
-        yield DEPLOYMENT, format_unused_key(name, key)
+        yield server, format_unused_key(name, key)
     choices = [
         item.name
         for item in fields(PlanOptions)
@@ -55,7 +56,7 @@ def find_option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
             _list_request_contents(plan_certificates(topology, plan.rules, options=without))
             == planned
         ):
-            yield DEPLOYMENT, format_option(name, plan.options)
+            yield server, format_option(name, plan.options)
 
 
 def format_option(name: str, options: PlanOptions) -> str:
@@ -125,19 +126,20 @@ def find_acceptance_counts_for_nothing(
         by_code.setdefault(finding.code, []).append(finding)
     for code in options.accepted if pools else ():
         findings, until = by_code.get(code, []), options.accepted_until.get(code)
+        server = view.find_representative(pools[0])
         if until and until < view.on:
-            yield DEPLOYMENT, format_expired_acceptance(code, until)
+            yield server, format_expired_acceptance(code, until)
         elif findings and not any(find_acceptance(f, options, day=view.on) for f in findings):
             starts = map(shown, options.accepted_for.get(code, ()))
             yield (
-                DEPLOYMENT,
+                server,
                 (
                     f"the finding {code} is accepted only for IDs that begin with "
                     f"{' or '.join(starts)}, but it applies to a different ID"
                 ),
             )
         elif not findings and code != LATE and code not in list_returned_checks():
-            yield DEPLOYMENT, format_unneeded_acceptance(code)
+            yield server, format_unneeded_acceptance(code)
 
 
 def format_expired_acceptance(code: str, end_date: date) -> str:
@@ -156,10 +158,10 @@ LAST_TESTS = {"acceptance_counts_for_nothing": find_acceptance_counts_for_nothin
 
 def find_country_in_small_letters(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a country code in lowercase letters."""
-    country = view.plan.options.country
-    if country != country.upper():
+    country, pools = view.plan.options.country, view.plan.topology.pools
+    if country != country.upper() and pools:
         yield (
-            DEPLOYMENT,
+            view.find_representative(pools[0]),
             (
                 f'the country in the options is "{country}", but the certificates will '
                 f"contain {country.upper()}"
@@ -169,9 +171,9 @@ def find_country_in_small_letters(view: PlanView, rule: CheckRule) -> Pairs:
 
 def find_planned_issue_date_passed(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a planned issue date that is before the evaluation date."""
-    planned = view.plan.options.planned_issue_date
-    if planned is not None and planned < view.on:
-        yield DEPLOYMENT, f"planned_issue_date is {planned}"
+    planned, pools = view.plan.options.planned_issue_date, view.plan.topology.pools
+    if pools and planned is not None and planned < view.on:
+        yield view.find_representative(pools[0]), f"planned_issue_date is {planned}"
 
 
 OPTION_TESTS: dict[str, DeploymentTest] = {

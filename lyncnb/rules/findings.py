@@ -55,13 +55,10 @@ class HeadingEdit:
 
 Edit = CellEdit | OptionEdit | HeadingEdit
 
-#: The subject of a finding about all servers, such as a finding about an option or a column.
-DEPLOYMENT = "the deployment"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding(JsonSerializable):
-    """The result of a check about a certificate, a server, a file, or the deployment.
+    """The result of a check about a certificate, a server, or a file.
 
     ``title`` is the same for all findings of a check. ``message`` contains the place and the value.
     ``accepted`` is the reason for accepting an error, which then becomes a notice. ``edits``

@@ -246,7 +246,9 @@ def test_formats_agree_on_the_language_of_titles():
     assert data[".md"].decode().startswith(f"# {title}\n")
     # lyncnb recognizes the file as its own, so that the next run can replace it.
     assert formats.PLAN_FILE.is_ours[".md"](io.BytesIO(data[".md"]))
-    assert not formats.PLAN_FILE.is_ours[".md"](io.BytesIO("# 憑證\n".encode()))
+    # A note by a user can have the form of a Chinese title.
+    for text in ("# 憑證\n", "# 台北機房 的憑證：我的筆記\n\n請勿刪除\n"):
+        assert not formats.PLAN_FILE.is_ours[".md"](io.BytesIO(text.encode()))
     document = docx.Document(io.BytesIO(data[".docx"]))
     assert document.paragraphs[0].text == title
     footer = document.sections[0].footer.paragraphs[0].text

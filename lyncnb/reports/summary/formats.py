@@ -21,7 +21,7 @@ from ...plan.model import CertificatePlan
 from ...plan.plan_json import FORMAT, plan_json
 from ...rules.findings import Finding, Findings
 from .columns import CSV, list_columns
-from .content import TITLE, Request, SavedFile, Summary, shorten_summary
+from .content import LEAD, TITLE, Request, SavedFile, Summary, shorten_summary
 from .from_plan import build_summary
 from .markdown import write_markdown_summary
 from .page import build_summary_page
@@ -137,10 +137,17 @@ def check_format(suffix: str) -> None:
 
 
 def _is_markdown_summary(file: IO[bytes]) -> bool:
-    """Return whether the first line of a file is the title of a summary in any language."""
-    line = file.readline(_LINE_BYTES).decode("utf-8", "replace")
+    """Return whether a file begins as a summary does: with its title and the text below it.
+
+    An English title is sufficient, because earlier versions had a different text below it. The
+    Chinese title begins with any text, so a note by a user could have the same form.
+    """
+    line, _, lead = (file.readline(_LINE_BYTES).decode("utf-8", "replace") for _ in range(3))
+    if line.startswith(f"# {TITLE}"):
+        return True
     titles = (translate_title(f"{TITLE}{{}}", language).split("{}") for language in LANGUAGES)
-    return any(line.startswith(f"# {start}") and end in line for start, end in titles)
+    is_title = any(line.startswith(f"# {start}") and end in line for start, end in titles)
+    return is_title and lead.rstrip() == LEAD
 
 
 _PLAN_REPORT = build_report_kind(

@@ -18,7 +18,7 @@ from ...reports.compare import CHANGES, PlanDifference
 from ...reports.find_causes import find_causes
 from ...reports.summary.content import Summary
 from ...rules.ca_rules import load_ca_rules
-from ...rules.findings import DEPLOYMENT, Edit, Finding
+from ...rules.findings import Edit, Finding
 from ...rules.model import NOT_DOCUMENTED, Fact, NameRule
 from ...rules.returned_rules import list_all_checks
 from ...topology.columns import list_topology_columns
@@ -127,7 +127,7 @@ def _make_item(finding: Finding, table_row: Place | None, lang: str) -> FindingI
     column = find_column(finding, table_row.role) if table_row else ""
     localized, translate = finding.in_language(lang), make_translator(lang)
     return {
-        "about": translate(DEPLOYMENT) if finding.about == DEPLOYMENT else finding.about,
+        "about": finding.about or translate("the deployment"),
         "message": replace_column_names(localized.message, lang),
         "names": [],
         "row": table_row.row if table_row else None,
