@@ -365,7 +365,7 @@ class _Columns(Table):
 def _format_instant(value: object) -> str:
     """Return a time in ISO 8601 (UTC) as a date and a time of day, which can wrap."""
     text = format_cell(value)
-    return f"{text[:10]} {text[11:16]} UTC" if text else ""
+    return f"{text[:10]} {text[11:16]} UTC" if text[10:11] == "T" else text
 
 
 def format_cell(value: Any) -> str:
@@ -533,7 +533,7 @@ def _find_columns_below(
         index
         for row in rows
         for index, value in enumerate(row)
-        if columns[index] not in linked_columns and _is_long_text(value)
+        if index and columns[index] not in linked_columns and _is_long_text(value)
     )
 
 
