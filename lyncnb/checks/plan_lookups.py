@@ -427,6 +427,13 @@ class PlanView:
         names = (name for name in (site.name, "") if name in servers)
         return servers.get(next(names, next(iter(servers), "")), self.find_first_server(site))
 
+    def has_own_urls(self, site: Site) -> bool:
+        """Return whether a row of the site contains a Meet or Dial-in URL."""
+        return any(
+            site.name and site.name in self._servers_with_urls.get(column, {})
+            for column in ("meet_urls", "dialin_url")
+        )
+
     @cached_property
     def _servers_with_urls(self) -> dict[str, dict[str, str]]:
         """By column and site, the first server in the table whose row contains a simple URL."""

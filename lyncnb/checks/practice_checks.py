@@ -9,6 +9,7 @@ from ..base.dns_name import DnsName
 from ..base.shown.tables import join_first_texts
 from ..plan.certificate_names import BACKUP_POOL
 from ..rules.model import CheckRule
+from ..topology.columns import get_column
 from ..topology.model import Pool
 from .deployment_checks import DeploymentTest, Pairs, format_pool_names
 from .plan_lookups import PlanView
@@ -87,11 +88,13 @@ def find_backup_pool_one_sided(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def list_one_sided_pairs(view: PlanView) -> Iterator[tuple[Pool, Pool]]:
-    """Yield each pool without a backup pool, and the first pool whose backup pool it is."""
-    naming_pools = {backup.fqdn: pool for pool, backup in reversed([*_list_entered_pairs(view)])}
-    for pool in view.find_pools_with_trait("publishes_web"):
-        if pool.fqdn in naming_pools and not pool.list_names(BACKUP_POOL):
-            yield pool, naming_pools[pool.fqdn]
+    """Yield each pool without a backup pool, and the only pool whose backup pool it is."""
+    naming_pools: dict[DnsName, list[Pool]] = defaultdict(list)
+    for pool, backup in _list_entered_pairs(view):
+        naming_pools[backup.fqdn].append(pool)
+    for pool in _list_pools_with_backups(view):
+        if len(naming_pools[pool.fqdn]) == 1 and not pool.list_names(BACKUP_POOL):
+            yield pool, naming_pools[pool.fqdn][0]
 
 
 def find_pool_in_several_pairs(view: PlanView, rule: CheckRule) -> Pairs:
@@ -100,7 +103,7 @@ def find_pool_in_several_pairs(view: PlanView, rule: CheckRule) -> Pairs:
     for pool, backup in _list_entered_pairs(view):
         partners[pool.fqdn][backup.fqdn] = None
         partners[backup.fqdn][pool.fqdn] = None
-    for pool in view.find_pools_with_trait("publishes_web"):
+    for pool in _list_pools_with_backups(view):
         if len(partners[pool.fqdn]) > 1:
             names = join_first_texts([*partners[pool.fqdn]], _SHOWN)
             yield view.find_representative(pool), f"{pool.fqdn} is paired with {names}"
@@ -119,11 +122,18 @@ def find_paired_pools_differ(view: PlanView, rule: CheckRule) -> Pairs:
 
 def _list_entered_pairs(view: PlanView) -> Iterator[tuple[Pool, Pool]]:
     """Yield each pool and the pool in its column, if the column contains another known pool."""
-    pools = {pool.fqdn: pool for pool in view.find_pools_with_trait("publishes_web")}
+    pools = {pool.fqdn: pool for pool in _list_pools_with_backups(view)}
     for pool in pools.values():
         for name in pool.list_names(BACKUP_POOL):
             if name != pool.fqdn and name in pools:
                 yield pool, pools[name]
+
+
+def _list_pools_with_backups(view: PlanView) -> tuple[Pool, ...]:
+    """Return the pools whose role can have a backup pool, which a Director cannot."""
+    column = get_column(BACKUP_POOL)
+    pools = view.find_pools_with_trait("publishes_web")
+    return tuple(pool for pool in pools if column.is_used_by(pool.role))
 
 
 def find_aol_ended(view: PlanView, rule: CheckRule) -> Pairs:

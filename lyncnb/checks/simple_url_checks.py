@@ -74,8 +74,7 @@ def find_site_without_admin_url(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site with its own simple URLs that has no Admin URL, although another site has one."""
     admin_url = next((site.admin_url.url for site in view.list_sites() if site.admin_url), "")
     for site in view.list_sites_with_web_services() if admin_url else ():
-        # A site without its own simple URLs has no URL at all, which other checks report.
-        if site.admin_url is None and (site.meet_urls or site.dialin_url):
+        if site.admin_url is None and view.has_own_urls(site):
             message = f'{view.format_site(site)} has no Admin URL and does not use "{admin_url}"'
             yield view.find_first_server(site), message
 

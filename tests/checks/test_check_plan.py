@@ -422,21 +422,6 @@ def test_finding_about_a_simple_url_is_in_the_row_with_the_url(holder):
     assert subjects == [GOOD[holder]["server_fqdn"]]
 
 
-def test_findings_about_columns_and_options_are_about_the_deployment():
-    """A finding about a column or an option is not about a server, because no row has the cause."""
-    options = PlanOptions(
-        country="tw",
-        planned_issue_date=date(2026, 1, 15),
-        accepted={"meet-url-missing": "The site has no meetings."},
-        accepted_until={"meet-url-missing": date(2026, 1, 1)},
-    )
-    plan = plan_of([(FE, "rack", "12")], options)
-    subjects = {f.code: f.about for f in check_plan(plan, on=date(2026, 11, 25))}
-    codes = ("column-not-read", "country-in-small-letters", "planned-issue-date-passed",
-             "acceptance-counts-for-nothing")  # fmt: skip
-    assert {subjects[code] for code in codes} == {"the deployment"}
-
-
 def test_example_in_a_hint_has_the_domain_of_the_server():
     """The example name in a hint is in the domain of the pool that the finding is about."""
     edits = [(RP, "server_fqdn", "rp01.dmz.contoso.com"), (FE, "web_internal_fqdn", "")]

@@ -60,6 +60,22 @@ def test_a_pair_entered_for_one_pool_is_reported_and_fixed():
         assert fixed.plan.certificates == both.certificates
 
 
+def test_a_pair_is_fixed_only_if_one_pool_of_its_kind_names_the_other():
+    """If two pools name the same pool, or a pool names a Director, no fix guesses a pair."""
+    head = "server_fqdn,role,pool_fqdn,sip_domains,backup_pool"
+    for backups, role in ((("pool3", "pool3"), "FrontEnd"), (("pool3", ""), "Director")):
+        rows = [
+            f"fe{n}.contoso.com,FrontEnd,pool{n}.contoso.com,contoso.com,"
+            + (f"{backup}.contoso.com" if backup else "")
+            for n, backup in enumerate(backups, 1)
+        ]
+        rows.append(f"last.contoso.com,{role},pool3.contoso.com,contoso.com,")
+        plan = plan_certificates(
+            read_topology("\n".join([head, *rows]).encode()), load_rules("lync2013")
+        )
+        assert "backup-pool-one-sided" not in {finding.code for finding in check_plan(plan)}
+
+
 def test_names_change_with_the_backup_pool():
     """If a simple URL of the backup pool's site changes, replanning the changed pools has the same
     result as planning all pools.
