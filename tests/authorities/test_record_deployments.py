@@ -392,6 +392,53 @@ def test_second_certificate_for_a_compromised_key(tmp_path, is_retired):
         assert [entry.serial for entry in list_certificates_to_revoke(record)] == pending
 
 
+@pytest.fixture
+def compromised(tmp_path):
+    """Return a folder, a request with a compromised key, its CSR, and the CA that issued it."""
+    bundle, ca, path = make_folder(tmp_path / "requests"), PythonCa(), tmp_path / "answers.pem"
+    name = find_id(bundle, "med01")
+    csr = request_of(bundle, name)
+    path.write_bytes(pem(*issue_all(bundle, ca).values(), *ca.chain))
+    ln.receive(bundle.folder, path, today=TODAY)
+    ln.renew(bundle.folder, name, compromised=True, passphrase=PASSPHRASE, today=TODAY)
+    return bundle.folder, name, csr, ca
+
+
+def list_serials_to_revoke(folder, name):
+    """Return the serial numbers of the certificates that the CA must still revoke."""
+    return [
+        entry.serial for entry in list_certificates_to_revoke(read_manifest(folder).by_id[name])
+    ]
+
+
+@pytest.mark.parametrize("case", ["older", "two in a file", "other root"])
+def test_every_certificate_for_a_compromised_key_must_be_revoked(compromised, tmp_path, case):
+    """Every further certificate for a compromised key is on the list of certificates to revoke.
+
+    This includes an older one, several in one file, and one with another root.
+    """
+    folder, name, csr, ca = compromised
+    days = {"older": (1,), "two in a file": (23, 24), "other root": (23,)}[case]
+    month, issuer = (11 if case == "older" else 12), (PythonCa() if case == "other root" else ca)
+    certificates = [
+        issuer.issue_for(csr, begins=datetime(2026, month, day, tzinfo=UTC), days=100)
+        for day in days
+    ]
+    old, path = list_serials_to_revoke(folder, name), tmp_path / "more.pem"
+    path.write_bytes(pem(*certificates, *([] if case == "other root" else ca.chain)))
+    received = ln.receive(folder, path, today=LATER)
+    codes = [finding.code for finding in received.findings]
+    assert codes.count("key-compromised") == len(certificates)
+    assert ("issued-under-another-root" in codes) == (case == "other root")
+    new = {f"{certificate.serial_number:x}" for certificate in certificates}
+    assert {serial.lstrip("0") for serial in list_serials_to_revoke(folder, name)} == {
+        serial.lstrip("0") for serial in (*old, *new)
+    }
+    before = snapshot(folder, but_lock=True)
+    ln.receive(folder, path, today=LATER)
+    assert snapshot(folder, but_lock=True) == before
+
+
 def test_as_is_file_records_used_certificates(folder, tmp_path):
     """If the export of a server contains a certificate, its deployment is recorded only if the
     server uses it.

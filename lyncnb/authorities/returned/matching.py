@@ -64,6 +64,8 @@ def match_returned_certificates(
         At most one certificate for each request: the one with the fewest errors, then with the
         latest start date, then from the latest file. A certificate with an error never replaces one
         without errors. A self-signed certificate or a CA certificate never matches a request.
+        For a superseded request with a compromised key, also each further certificate, with an
+        error.
 
     Notes
     -----
@@ -76,9 +78,10 @@ def match_returned_certificates(
     superseded: list[Match] = []
     for request in requests:
         certificates = candidates.get(request.spki_sha256, ())
-        match = _choose_certificate(request, certificates, batch) if certificates else None
-        if match is not None:
-            (answers if request.is_current else superseded).append(match)
+        if not request.is_current:
+            superseded += _list_superseded_matches(request, certificates, batch)
+        elif certificates and (match := _choose_certificate(request, certificates, batch)):
+            answers.append(match)
     answers += _find_completed_chains(requests, answers, batch)
     answers = add_shared_certificate_findings(answers, requests, batch.by_key)
     answers = add_ca_differences(answers, batch.cas, batch.known, batch.issuers)
@@ -262,8 +265,6 @@ def _choose_certificate(
     request: Outstanding, certificates: tuple[Certificate, ...], batch: Batch
 ) -> Match | None:
     """Choose the certificate for a request. Return None to keep the certificate on record."""
-    if not request.is_current:
-        return _keep_superseded_certificate(request, certificates, batch)
     recorded = batch.known.get(request.held_sha256)
     evaluations = {leaf: _evaluate_match(request, leaf, batch) for leaf in certificates}
     current = (
@@ -438,45 +439,62 @@ def _reject_certificate(
         batch.loose.append(create_returned_finding("older-answer", request.request_id, message))
 
 
-def _keep_superseded_certificate(
+def _list_superseded_matches(
     request: Outstanding, certificates: tuple[Certificate, ...], batch: Batch
-) -> Match | None:
-    """Keep the newest valid certificate of a superseded request, unless lyncnb refused it.
+) -> Iterator[Match]:
+    """Yield the newest valid certificate of a superseded request, unless lyncnb refused it.
 
-    The deployment steps need its expiration date.
+    The deployment steps need its expiration date. If the key is compromised, also yield each other
+    certificate with an error, because the CA must revoke all of them.
     """
     allowed = [leaf for leaf in certificates if leaf.sha256 not in request.refused]
-    if not allowed:
-        return None
-    newest_certificate = max(allowed, key=_get_validity_period)
+    newest_first = sorted(allowed, key=_get_validity_period, reverse=True)
+    for certificate in newest_first if request.is_compromised else newest_first[:1]:
+        match = _match_superseded_request(request, certificate, batch)
+        if match is None:
+            continue
+        yield match
+        if not request.held_sha256 and not match.has_errors:
+            request = replace(request, held_sha256=certificate.sha256)
+
+
+def _match_superseded_request(
+    request: Outstanding, certificate: Certificate, batch: Batch
+) -> Match | None:
+    """Return a match, or None if lyncnb does not record the certificate.
+
+    lyncnb records every certificate for a compromised key. For another key, the certificate must
+    have no errors and must not be older than the certificate on record.
+    """
     recorded = batch.known.get(request.held_sha256)
-    if recorded is not None and _get_validity_period(recorded) > _get_validity_period(
-        newest_certificate
-    ):
+    is_older = recorded is not None and _get_validity_period(recorded) > _get_validity_period(
+        certificate
+    )
+    if is_older and not request.is_compromised:
         return None
-    evaluation = _evaluate_path(request, newest_certificate, batch)
-    if recorded is not None and recorded != newest_certificate:
-        evaluation = _add_ca_difference(request, newest_certificate, evaluation, batch)
+    evaluation = _evaluate_path(request, certificate, batch)
+    if recorded is not None and recorded != certificate:
+        evaluation = _add_ca_difference(request, certificate, evaluation, batch)
         held_evaluation = _evaluate_path(request, recorded, batch)
         if held_evaluation.path.is_complete and not held_evaluation.errors:
             evaluation = _reject_incomplete_chain(request, evaluation)
-    described = _describe_certificate(newest_certificate, batch)
+    described = _describe_certificate(certificate, batch)
     message = f"{described}, belongs to generation {request.generation}"
-    # If the certificate is on record, lyncnb reported this finding when it received the
+    # If the certificate is on record, lyncnb reported these findings when it received the
     # certificate.
-    differences = (
-        [] if recorded == newest_certificate else [("answers-superseded-request", message)]
-    )
+    differences = [] if recorded == certificate else [("answers-superseded-request", message)]
     findings = create_findings(request.entry, differences)
-    if evaluation.errors and recorded != newest_certificate:
-        batch.loose.extend((*findings, *evaluation.findings))
-        return None
-    compromised = create_findings(request.entry, _find_compromised_key(request, newest_certificate))
+    if evaluation.errors and recorded != certificate:
+        findings = (*findings, *evaluation.findings)
+        if not request.is_compromised:
+            batch.loose.extend(findings)
+            return None
+    compromised = create_findings(request.entry, _find_compromised_key(request, certificate))
     return Match(
         request=request,
-        certificate=newest_certificate,
+        certificate=certificate,
         path=evaluation.path,
-        source_file=batch.sources[newest_certificate],
+        source_file=batch.sources[certificate],
         findings=(*findings, *compromised),
     )
 
