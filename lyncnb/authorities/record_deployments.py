@@ -25,7 +25,8 @@ from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import reject_problems, take_survey
 from ..request_folder.generations import (
     Generation,
-    is_revoked,
+    find_revocation_time,
+    get_sha256,
     list_known_certificates,
     list_servers_for,
 )
@@ -38,6 +39,7 @@ from ..request_folder.request_record import (
     IssuedRecord,
     RequestRecord,
     Revocation,
+    RevokedCertificate,
     build_deployments,
 )
 from .certificates_on_record import load_issued_certificates
@@ -384,10 +386,16 @@ class _DeploymentRun:
     ) -> Revocation | None:
         """Return the revocation to record, or None if the manifest already records a revocation."""
         when = self.now if self.day == self.present else f"{self.day}T00:00:00Z"
-        pending = [item for item in certificates if not is_revoked(item, revocation)]
+        earlier_certificates = revocation.certificates or tuple(
+            _build_revoked_certificate(item, time)
+            for item in certificates
+            if (time := find_revocation_time(item, revocation))
+        )
+        pending = [item for item in certificates if not find_revocation_time(item, revocation)]
         if revocation.revoked_at and not pending:
-            for serial in [item.serial for item in certificates] or [""]:
-                self._add_result(name, generation, _ALREADY, (), revocation.revoked_at[:10], serial)
+            results = [(entry.revoked_at, entry.serial) for entry in earlier_certificates]
+            for at, serial in results or [(revocation.revoked_at, "")]:
+                self._add_result(name, generation, _ALREADY, (), at[:10], serial)
             return None
         if when[:10] < revocation.asked_at[:10]:
             requested_on = revocation.asked_at[:10]
@@ -396,9 +404,12 @@ class _DeploymentRun:
             )
             self.problems.append(Problem(message=message, hint="use a later date"))
             return None
-        new = replace(revocation, revoked_at=when)
-        revoked = [item.serial for item in pending if is_revoked(item, new)]
-        if pending and not revoked:
+        new_certificates = [
+            _build_revoked_certificate(item, when)
+            for item in pending
+            if item.not_before[:10] <= self.day.isoformat()
+        ]
+        if pending and not new_certificates:
             message = (
                 f"{name}: the certificate is valid from {pending[0].not_before[:10]}, which is "
                 f"after {self.day}"
@@ -406,9 +417,13 @@ class _DeploymentRun:
             hint = "specify the date on which the CA revoked the certificate"
             self.problems.append(Problem(message=message, hint=hint))
             return None
-        for serial in revoked or [""]:
+        for serial in [entry.serial for entry in new_certificates] or [""]:
             self._add_result(name, generation, _REVOKED, (), when[:10], serial)
-        return new
+        return replace(
+            revocation,
+            revoked_at=max(revocation.revoked_at, when),
+            certificates=(*earlier_certificates, *new_certificates),
+        )
 
     def _find_newest_generation(self, record: RequestRecord) -> Generation | None:
         """Return the newest generation of a request that has a certificate without errors.
@@ -652,6 +667,14 @@ def _find_superseded_servers(record: RequestRecord, generation: Generation) -> s
         for deployment in other.every_deployment
         if deployment.recorded_at > present.get(deployment.server, deployment.recorded_at)
     }
+
+
+def _build_revoked_certificate(
+    certificate: IssuedRecord | Deployment | CoveringCertificate, revoked_at: str
+) -> RevokedCertificate:
+    return RevokedCertificate(
+        sha256=get_sha256(certificate), serial=certificate.serial, revoked_at=revoked_at
+    )
 
 
 def _list_servers(record: RequestRecord) -> Iterator[str]:

@@ -33,7 +33,7 @@ from ..plan.saved_plan_json import is_saved_plan
 from ..plan.totals import build_origin
 from ..reports.timeline_figure import list_limit_facts
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.generations import Generation, Held, find_generations
+from ..request_folder.generations import Generation, Held, find_generations, find_revocation_time
 from ..request_folder.manifest import Manifest, format_timestamp, read_manifest
 from ..request_folder.request_record import IssuedRecord, RequestRecord, Revocation, read_time
 from ..rules.ca_rules import CaLimit, load_ca_rules
@@ -356,10 +356,11 @@ def _find_recorded_period(
     """Return the validity period of a recorded certificate, which ends with its revocation."""
     if revocation is None:
         return RecordedPeriod(certificate.begins, certificate.ends)
-    at = revocation.revoked_at or revocation.asked_at
+    revoked_at = find_revocation_time(certificate, revocation)
+    at = revoked_at or revocation.asked_at
     words = (
         f"the certificate on record was revoked on {at[:10]}"
-        if revocation.revoked_at
+        if revoked_at
         else f"the revocation of the certificate on record was requested on {at[:10]}"
     )
     ends = min(certificate.ends, read_time(at))

@@ -258,21 +258,38 @@ def find_compromised_generations(record: RequestRecord, today: date) -> tuple[Ge
     )
 
 
-def is_revoked(
+def find_revocation_time(
     certificate: IssuedRecord | Deployment | CoveringCertificate, revocation: Revocation
-) -> bool:
-    """Return whether a recorded revocation includes a certificate.
+) -> str:
+    """Return the recorded time at which the CA revoked a certificate, or blank.
 
     A CA can issue another certificate for the same key later. That certificate is not revoked.
     """
-    return certificate.not_before[:10] <= revocation.revoked_at[:10]
+    if revocation.certificates:
+        sha256 = get_sha256(certificate)
+        times = (entry.revoked_at for entry in revocation.certificates if entry.sha256 == sha256)
+        return next(times, "")
+    # Earlier versions recorded only the time.
+    known_on = certificate.not_before[:10]
+    if isinstance(certificate, IssuedRecord):
+        known_on = max(known_on, certificate.received_at[:10])
+    return revocation.revoked_at if known_on <= revocation.revoked_at[:10] else ""
+
+
+def get_sha256(certificate: IssuedRecord | Deployment | CoveringCertificate) -> str:
+    """Return the SHA-256 of a recorded certificate."""
+    return certificate.certificate if isinstance(certificate, Deployment) else certificate.sha256
 
 
 def list_certificates_to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
     """Return the certificates whose revocation is requested but not recorded yet."""
     before = record.covering_certificate
     of_before: tuple[ToRevoke, ...] = ()
-    if before is not None and before.revocation and not is_revoked(before, before.revocation):
+    if (
+        before is not None
+        and before.revocation
+        and not (find_revocation_time(before, before.revocation))
+    ):
         of_before = (
             ToRevoke(
                 request_id=record.id,
@@ -297,7 +314,7 @@ def list_certificates_to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
         for part in record.generations
         if part.revocation is not None
         for certificate in list_known_certificates(part).values()
-        if not is_revoked(certificate, part.revocation)
+        if not find_revocation_time(certificate, part.revocation)
     )
 
 

@@ -295,7 +295,16 @@ def _list_earlier_revocation_events(record: RequestRecord) -> Iterator[Event]:
 def _list_revocation_events(revocation: Revocation, subject: Event) -> Iterator[Event]:
     reason, requested_at, revoked_at = revocation.reason, revocation.asked_at, revocation.revoked_at
     yield subject._replace(what=REVOCATION_REQUESTED, note=reason, at=requested_at)
-    if revoked_at:
+    for entry in revocation.certificates:
+        yield subject._replace(
+            what=REVOKED,
+            certificate=entry.sha256,
+            serial=entry.serial,
+            on=entry.revoked_at[:10],
+            note=reason,
+            at=entry.revoked_at,
+        )
+    if revoked_at and not revocation.certificates:
         yield subject._replace(what=REVOKED, on=revoked_at[:10], note=reason, at=revoked_at)
 
 

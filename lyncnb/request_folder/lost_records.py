@@ -48,6 +48,7 @@ from .request_record import (
     IssuedRecord,
     RequestRecord,
     Revocation,
+    RevokedCertificate,
 )
 
 _LARGEST = 1 << 26  # The largest size in bytes of a summary file or certificate that lyncnb reads.
@@ -390,18 +391,33 @@ def _find_deployments(
 
 
 def _find_revocation(generation: Generation, events: list[Event]) -> Revocation | None:
+    """Return the requested revocation of a generation, with all revocations in the history."""
     revocation = generation.revocation
+    own = {event.certificate for event in events if event.what in (ISSUED, REFUSED, DEPLOYED)}
     for event in events:
         # The event is about the certificate that was installed before the first request.
-        if event.certificate:
+        if event.certificate and (event.what != REVOKED or event.certificate not in own):
             continue
         if event.what == REVOCATION_REQUESTED and revocation is None:
             revocation = RecordReader(HISTORY_NAME, is_json=True).record(
                 Revocation, {"reason": event.note, "asked_at": event.at}
             )
-        elif event.what == REVOKED and revocation is not None and not revocation.revoked_at:
-            revocation = replace(revocation, revoked_at=event.at)
+        elif event.what == REVOKED and revocation is not None:
+            revocation = _add_revocation_event(revocation, event)
     return revocation
+
+
+def _add_revocation_event(revocation: Revocation, event: Event) -> Revocation:
+    """Return a revocation with a revocation event, unless the manifest contains the event."""
+    certificates = revocation.certificates
+    if event.certificate and event.certificate not in {entry.sha256 for entry in certificates}:
+        certificate = RecordReader(HISTORY_NAME, is_json=True).record(
+            RevokedCertificate,
+            {"sha256": event.certificate, "serial": event.serial, "revoked_at": event.at},
+        )
+        certificates += (certificate,) if certificate is not None else ()
+    revoked_at = revocation.revoked_at or event.at
+    return replace(revocation, revoked_at=revoked_at, certificates=certificates)
 
 
 def _is_same_request(entry: PlannedEntry, planned_entry: PlannedEntry) -> bool:

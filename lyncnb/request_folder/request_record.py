@@ -278,16 +278,28 @@ def build_deployments(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RevokedCertificate:
+    """A certificate that the CA has revoked, and the time of the revocation (UTC, ISO 8601)."""
+
+    sha256: Sha256
+    serial: Serial
+    revoked_at: Time
+    others: Mapping[str, object] = make_unknown_keys_field()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """The requested revocation of a certificate, and the date when it was recorded.
+    """The requested revocation of all certificates for a key, and the recorded revocations.
 
     ``reason`` is a CRL reason in RFC 5280 section 5.3.1, for example ``keyCompromise``. Times are
-    UTC in ISO 8601 to the second. ``revoked_at`` is blank until the revocation is recorded.
+    UTC in ISO 8601 to the second. ``revoked_at`` is the last recorded revocation, or blank.
+    ``certificates`` is empty in the folders of earlier versions.
     """
 
     reason: Line
     asked_at: Time
     revoked_at: TimeOrBlank = ""
+    certificates: tuple[RevokedCertificate, ...] = field(default=(), metadata=SINCE_2)
     others: Mapping[str, object] = make_unknown_keys_field()
 
 

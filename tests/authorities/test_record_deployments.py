@@ -439,6 +439,35 @@ def test_every_certificate_for_a_compromised_key_must_be_revoked(compromised, tm
     assert snapshot(folder, but_lock=True) == before
 
 
+@pytest.mark.parametrize("begins", [-5, 0])
+def test_certificate_received_after_a_recorded_revocation_is_not_revoked(
+    compromised, tmp_path, begins
+):
+    """A certificate for a compromised key that arrives after a recorded revocation is not revoked.
+
+    This also applies if it is valid from the date of the revocation or before. After the second
+    revocation, each certificate keeps the date of its own revocation.
+    """
+    folder, name, csr, ca = compromised
+    (old,) = list_serials_to_revoke(folder, name)
+    days = [TODAY + timedelta(days=number) for number in (2, 3)]
+    ln.deployed(folder, name, revoked=True, on=days[0], today=days[0])
+    start = datetime(*days[0].timetuple()[:3], 18, tzinfo=UTC) + timedelta(days=begins)
+    path = tmp_path / "more.pem"
+    path.write_bytes(pem(ca.issue_for(csr, begins=start, days=100), *ca.chain))
+    ln.receive(folder, path, today=days[0])
+    (new,) = list_serials_to_revoke(folder, name)
+    assert new != old
+    result = ln.deployed(folder, name, revoked=True, on=days[1], today=days[1])
+    assert [(entry.what, entry.serial) for entry in result.recorded] == [("revoked", new)]
+    assert list_serials_to_revoke(folder, name) == []
+    result = ln.deployed(folder, name, revoked=True, on=days[1], today=days[1])
+    assert [(entry.serial, entry.on) for entry in result.recorded] == [
+        (old, days[0].isoformat()),
+        (new, days[1].isoformat()),
+    ]
+
+
 def test_as_is_file_records_used_certificates(folder, tmp_path):
     """If the export of a server contains a certificate, its deployment is recorded only if the
     server uses it.
