@@ -416,7 +416,8 @@ def _add_revocation_event(revocation: Revocation, event: Event) -> Revocation:
             {"sha256": event.certificate, "serial": event.serial, "revoked_at": event.at},
         )
         certificates += (certificate,) if certificate is not None else ()
-    revoked_at = revocation.revoked_at or event.at
+    # Earlier versions recorded only the last time, which applies to all certificates until then.
+    revoked_at = max(revocation.revoked_at, event.at)
     return replace(revocation, revoked_at=revoked_at, certificates=certificates)
 
 

@@ -26,7 +26,7 @@ from folders import (
 
 import lyncnb as ln
 from lyncnb.errors import BundleError
-from lyncnb.request_folder.history import read_history
+from lyncnb.request_folder.history import read_history, record_changes
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
@@ -204,6 +204,27 @@ def test_a_rebuild_restores_installations_and_revocations(folder):
     (folder / "history.jsonl").write_text(damaged, "utf-8")
     (folder / "manifest.json").unlink()
     assert not rebuild_manifest(folder, PASSPHRASE, today=LATER).manifest.by_id[third].deployments
+
+
+def test_a_rebuild_restores_the_last_of_several_revocations(folder):
+    """If the history of an earlier version contains two revocations of a key, the last time counts.
+
+    The events of earlier versions do not name the certificate.
+    """
+    name = names_of(folder)[0]
+    certify(folder, name)
+    ln.renew(folder, name, passphrase=PASSPHRASE, reason="stolen", compromised=True, today=TODAY)
+    times = [f"{day.isoformat()}T00:00:00Z" for day in (TODAY, LATER)]
+    for at in times:
+        record = read_manifest(folder).by_id[name]
+        (part,) = record.archived
+        revocation = replace(part.revocation, revoked_at=at)
+        with record_changes(folder, "deployed", now=at, wait_seconds=1):
+            changed = record.with_generation(part.generation, revocation=revocation)
+            save_manifest(folder, read_manifest(folder).with_records([changed]))
+    (folder / "manifest.json").unlink()
+    (part,) = rebuild_manifest(folder, PASSPHRASE, today=LATER).manifest.by_id[name].archived
+    assert part.revocation == revocation
 
 
 def test_a_generation_missing_from_the_manifest_is_reported(folder, tmp_path):
