@@ -193,8 +193,8 @@ class _Connections:
         return tuple(address for address in addresses if address in known)
 
     def _connect_to(self, target: Target, addresses: Iterable[tuple[str, int]]) -> None:
-        is_balanced = not target.server and len(target.planned) > 1 and not target.is_tls10
-        times = min(len(target.members), _MOST_REPEATS) if is_balanced else 1
+        is_repeated = target.is_balanced and not target.is_tls10
+        times = min(len(target.members), _MOST_REPEATS) if is_repeated else 1
         for address, port in addresses:
             for _ in range(times):
                 self.asked.append((self._assign_next_number(), target, address, port))

@@ -25,7 +25,7 @@ from ..rules.findings import Finding
 from .ask import Answer
 from .fetch import SHOWN
 from .result import AS_PLANNED, DIFFERENT, NOT_VISIBLE, RESULTS, ProbeLine
-from .targets import Target, Targets
+from .targets import Target, Targets, Unseen
 
 # A missing root is not a difference, because servers do not send the root.
 _CHAIN_END = "chain-incomplete"
@@ -160,9 +160,27 @@ class Evaluator:
                 owner=certificate.owner,
                 remarks=(certificate.why,),
             )
-            for certificate in targets.unseen
+            for certificate in (*targets.unseen, *self._list_unpresented(targets, lines))
         ]
         return tuple(sorted(lines, key=lambda line: (not line.is_failure, _rank_line(line))))
+
+    def _list_unpresented(self, targets: Targets, lines: Iterable[ProbeLine]) -> Iterator[Unseen]:
+        """Yield the certificates that a name of several servers can present, but did not."""
+        presented_ids = {line.id for line in lines}
+        places = {
+            certificate_id: target.place
+            for target in targets.ports
+            if target.is_balanced
+            for certificate_id in target.planned
+        }
+        for item in self.plan.certificates:
+            if item.id in places and item.id not in presented_ids:
+                reason = (
+                    f"Several certificates are planned for {places[item.id]}, and no response "
+                    "has this one. To probe each server, use a hosts file with a line for each "
+                    "address."
+                )
+                yield Unseen(id=item.id, owner=item.owner, usages=item.usages, why=reason)
 
     def list_notes(self) -> Iterator[str]:
         """Yield a note for each CA certificate that lyncnb needs to verify chains."""

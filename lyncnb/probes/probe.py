@@ -198,7 +198,7 @@ def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> 
         target = sighting.answer.target
         if not sighting.chain or target.is_tls10 or not target.name:
             continue
-        if not target.server and len(target.planned) > 1:
+        if target.is_balanced:
             leaf = sighting.chain[0].sha256
             behind.setdefault((target.place, target.rule), {})[leaf] = None
             sizes[target.place, target.rule] = len(target.planned)

@@ -71,6 +71,11 @@ class Target:
         """The host and the port in the format ``host:port``."""
         return f"{self.host}:{self.port}"
 
+    @property
+    def is_balanced(self) -> bool:
+        """Whether servers with different certificates can respond at the host."""
+        return not self.server and len(self.planned) > 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unseen:

@@ -178,7 +178,7 @@ def test_members_behind_one_address_are_counted(tmp_path):
 
 def test_a_name_of_two_pools_may_present_either_certificate(tmp_path):
     """If two reverse proxies publish a name, the address in the hosts file can belong to either of
-    them.
+    them. The report lists the certificate that no address presented.
     """
     planned = plan(
         row("fe01.contoso.com", "FrontEnd", "eepool.contoso.com", site="Taipei", **FE),
@@ -198,6 +198,14 @@ def test_a_name_of_two_pools_may_present_either_certificate(tmp_path):
             report = ln.probe(planned, hosts=hosts, zone="outside")
         line = next(line for line in report.seen if line.place)
         assert (line.result, line.id, line.owner) == ("as planned", proxy.id, proxy.pool)
+        other = proxies[1 - number]
+        unseen = next(line for line in report.seen if line.id == other.id)
+        assert (unseen.result, unseen.owner) == ("cannot be seen", other.owner)
+        [remark] = unseen.remarks
+        assert remark == (
+            f"Several certificates are planned for {name}:443, and no response has this one. To "
+            "probe each server, use a hosts file with a line for each address."
+        )
     assert f"{name}:443: the servers with this name presented 1 of 2 certificates" in report.notes
 
 
