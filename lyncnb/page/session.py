@@ -135,7 +135,8 @@ class PageSession:
         if product:
             load_rules(product)
         if names:
-            self._open_files(names)
+            # The page lists the file with the product's rules too, and it is already loaded.
+            self._open_files([name for name in names if name != product])
         else:
             self._start_guide()
 
@@ -170,9 +171,10 @@ class PageSession:
             topology, options = read_topology(name), PlanOptions.beside(name)
             self._show_editor(PlanEditing(topology, options=options))
         beside = build_options_path(Path(name))
+        has_options = beside.is_file()
         words = (
             f"{name} and {beside.name} are open."
-            if beside.is_file()
+            if has_options
             else (
                 f"{name} is open with the default options, because you did not open "
                 f"{beside.name} at the same time."
@@ -181,10 +183,9 @@ class PageSession:
         used = (name, beside.name)
         unused = [n for n in selected_names if n not in used and not _is_draft(Path(n))]
         if unused:
-            words += (
-                f" lyncnb did not use {', '.join(unused)}. The options of {name} must have the "
-                f"name {beside.name}."
-            )
+            words += f" lyncnb did not use {', '.join(unused)}."
+        if not has_options and any(n.lower().endswith(".toml") for n in unused):
+            words += f" The options of {name} must have the name {beside.name}."
         self._post("said", {"words": words})
 
     def _show_editor(self, editor: PlanEditing) -> None:

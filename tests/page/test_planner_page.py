@@ -68,6 +68,14 @@ def test_a_page_opens_with_its_options(built_page, open_page, shell):
     assert planner.document(".json")[1] == write_plan_table(plan, ln.check_plan(plan), ".json")
 
 
+def start_with(*names, product=""):
+    """Return the sentence with which the page opens files."""
+    posts = []
+    session = PageSession(lambda kind, parts, buffers=(): posts.append((kind, parts)))
+    session.start_session(names, product)
+    return next(parts["words"] for kind, parts in posts if kind == "said")
+
+
 def test_options_of_another_table_are_named(tmp_path, monkeypatch):
     """If the selected options belong to another table, the page names the file that it ignores and
     the name that it expects.
@@ -75,15 +83,37 @@ def test_options_of_another_table_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("grown.csv").write_bytes((DATA / "contoso.csv").read_bytes())
     Path("own.plan.toml").write_text('title = "Own"\n')
-    posts = []
-    session = PageSession(lambda kind, parts, buffers=(): posts.append((kind, parts)))
-    session.start_session(["grown.csv", "own.plan.toml"], "")
-    words = next(parts["words"] for kind, parts in posts if kind == "said")
-    assert words == (
+    assert start_with("grown.csv", "own.plan.toml") == (
         "grown.csv is open with the default options, because you did not open grown.plan.toml at "
         "the same time. lyncnb did not use own.plan.toml. The options of grown.csv must have the "
         "name grown.plan.toml."
     )
+
+
+def test_a_file_that_is_no_options_file_is_only_named(tmp_path, monkeypatch):
+    """If the page ignores a file that cannot be the options, it does not explain their name."""
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_bytes((DATA / "contoso.csv").read_bytes())
+    Path("notes.txt").write_text("Notes")
+    assert start_with("t.csv", "notes.txt") == (
+        "t.csv is open with the default options, because you did not open t.plan.toml at the same "
+        "time. lyncnb did not use notes.txt."
+    )
+    Path("t.plan.toml").write_text('title = "Own"\n')
+    Path("own.toml").write_text('title = "Own"\n')
+    assert start_with("t.csv", "t.plan.toml", "own.toml") == (
+        "t.csv and t.plan.toml are open. lyncnb did not use own.toml."
+    )
+
+
+def test_the_rules_of_a_product_are_used(tmp_path, monkeypatch):
+    """A page for an own product contains the file with its rules, and does not call it unused."""
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_bytes((DATA / "contoso.csv").read_bytes())
+    Path("t.plan.toml").write_text('title = "Own"\n')
+    Path("own.toml").write_text('product = "own"\ntitle = "Own"\nextends = "lync2013"\n')
+    words = start_with("t.csv", "t.plan.toml", "own.toml", product="own.toml")
+    assert words == "t.csv and t.plan.toml are open."
 
 
 def test_scenarios_of_the_page_are_in_no_folder(tmp_path, monkeypatch):
