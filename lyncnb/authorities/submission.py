@@ -268,7 +268,7 @@ def write_part_page(part: Part, *, cover: Cover) -> str:
         others=[acme] if has_choice else [],
         back=[_fill_placeholders(line, filled) for line in words.back],
         rows=[
-            _build_request_line(record, words, filled, _find_longest_validity(part, today))
+            _build_request_line(record, words, filled, _find_requested_days(part, record, today))
             for record in part.requests
         ],
         domains=list(_list_domains(part, today)),
@@ -310,11 +310,10 @@ def _list_withdrawn_requests(records: Iterable[RequestRecord]) -> Iterator[Withd
                 )
 
 
-def _find_longest_validity(part: Part, today: date) -> int:
-    """Return the longest validity in days that a known CA issues today, or 0 if it is not known."""
-    rules = load_ca_rules()
-    limits = rules.list_limits("validity-days", issuer=part.issuer, ca=part.ca, on_date=today)
-    return min((limit.value for limit in limits), default=0)
+def _find_requested_days(part: Part, record: RequestRecord, today: date) -> int:
+    return load_ca_rules().limit_validity(
+        record.validity_days, today, issuer=part.issuer, ca=part.ca
+    )
 
 
 def _describe_lifetimes(ca: str, today: date) -> str:
@@ -411,19 +410,18 @@ def _list_replaced_certificates(
 
 
 def _build_request_line(
-    record: RequestRecord, wording: Wording, texts: Mapping[str, str], longest_validity: int
+    record: RequestRecord, wording: Wording, texts: Mapping[str, str], requested_days: int
 ) -> RequestLine:
     plan = record.plan
     subject = ", ".join(f"{name}={value}" for name, value in plan.subject.items())
-    days = min(record.validity_days, longest_validity or record.validity_days)
-    validity = wording.validity_asked.replace("{days}", f"{days:,}")
+    validity = wording.validity_asked.replace("{days}", f"{requested_days:,}")
     values = {
         **texts,
         "names": "one name" if len(plan.san) == 1 else f"{len(plan.san)} names",
         "eku": ", ".join(plan.eku),
         "key": _format_key(plan),
         "hash": plan.hash,
-        "validity": validity if record.validity_days else wording.validity_open,
+        "validity": validity if requested_days else wording.validity_open,
     }
     how = [_fill_placeholders(line, values) for line in wording.how]
     wildcards = {name for name in (*plan.san, plan.common_name) if name.startswith("*.")}

@@ -269,6 +269,11 @@ class CaRuleSet:
         limits = self.list_limits(quantity, issuer=issuer, ca=ca, on_date=on_date)
         return min(limits, key=lambda limit: limit.value, default=None)
 
+    def limit_validity(self, days: int, on_date: date, *, issuer: str, ca: str) -> int:
+        """Return the validity in days to request from a CA: at most the limit on a date."""
+        limit = self.find_smallest_limit("validity-days", on_date, issuer=issuer, ca=ca)
+        return days if limit is None else min(days, limit.value)
+
     def list_limits(
         self, quantity: str, *, issuer: str = "public", ca: str = "", on_date: date | None = None
     ) -> tuple[CaLimit, ...]:

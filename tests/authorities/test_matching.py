@@ -105,6 +105,17 @@ def test_of_two_certificates_with_the_same_dates_the_better_one_is_accepted():
         assert answer.certificate == good
 
 
+@pytest.mark.parametrize(("days", "is_reported"), [(90, False), (60, True)])
+def test_requested_validity_is_at_most_the_limit_of_the_ca(days, is_reported):
+    """The handover page asks the CA for at most the CA's limit. Therefore, lyncnb does not report
+    that a certificate with this validity is shorter than the plan.
+    """
+    certificate = make_certificate("a", days=days)
+    request = make_request("a", ca="Let's Encrypt", validity_days=200, entry={"issuer": "public"})
+    (answer,) = match([request], file(certificate, *CHAIN)).answers
+    assert ("validity-shorter-than-asked" in dict(codes(answer.findings))) == is_reported
+
+
 def test_different_certificates_in_a_pool():
     """If lyncnb receives two different certificates for a request that several servers share, it
     reports an error.

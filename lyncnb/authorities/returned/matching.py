@@ -15,6 +15,7 @@ from ...base.shown.tables import format_count
 from ...base.times import convert_to_time
 from ...pki.certificates import Certificate, format_name
 from ...pki.chain import Issuers, build_path, is_signed_by
+from ...rules.ca_rules import load_ca_rules
 from ...rules.findings import Finding
 from ...rules.returned_rules import Difference, create_findings, create_returned_finding
 from ..cas_on_record import OTHER_ISSUER, OTHER_ROOT, CaOnRecord, find_ca_difference, format_root
@@ -191,7 +192,12 @@ def _build_evidence(
         certificate=certificate,
         entry=request.entry,
         issuers=issuers,
-        validity_days=request.validity_days,
+        validity_days=load_ca_rules().limit_validity(
+            request.validity_days,
+            certificate.not_before.date(),
+            issuer=request.entry.issuer,
+            ca=request.ca,
+        ),
         accepted=request.accepted,
         noted=request.noted.get(certificate.sha256, ()),
         is_fictional=request.is_fictional,
