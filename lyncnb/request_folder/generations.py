@@ -288,7 +288,7 @@ def list_certificates_to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
     if (
         before is not None
         and before.revocation
-        and not (find_revocation_time(before, before.revocation))
+        and not find_revocation_time(before, before.revocation)
     ):
         of_before = (
             ToRevoke(
