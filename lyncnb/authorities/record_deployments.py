@@ -281,6 +281,8 @@ class _DeploymentRun:
     def record_selected_requests(self, matches: Sequence[NamedRequest]) -> None:
         """Record that the newest valid certificate for each specified request is installed."""
         by_name: dict[str, list[tuple[NamedRequest, Generation | None]]] = {}
+        selected_ids: set[str] = set()
+        skipped: dict[str, str] = {}
         for match in matches:
             generations = [p for p in match.record.generations if p.generation == match.generation]
             part = (
@@ -288,14 +290,18 @@ class _DeploymentRun:
                 if generations and generations[0].issued
                 else self._find_newest_generation(match.record)
             )
-            if reason := _explain_skipped_match(match, part):
-                self.notes.append(
-                    f"lyncnb did not record the deployment of {match.record.id}, because "
-                    f"{match.record.id} {reason}. To record the deployment anyway, specify the "
-                    "request ID"
-                )
+            match, reason = _limit_to_importing_server(match, part)
+            if reason:
+                skipped[match.record.id] = reason
             else:
                 by_name.setdefault(match.name, []).append((match, part))
+                selected_ids.add(match.record.id)
+        self.notes += (
+            f"lyncnb did not record the deployment of {request_id}, because {request_id} {reason}. "
+            "To record the deployment anyway, specify the request ID"
+            for request_id, reason in skipped.items()
+            if request_id not in selected_ids
+        )
         for name, pairs in by_name.items():
             for request, part in pairs:
                 if part is not None:
@@ -638,18 +644,28 @@ class _DeploymentRun:
             self.recorded.append(deployment)
 
 
-def _explain_skipped_match(match: NamedRequest, part: Generation | None) -> str:
-    """Return why the name of a server does not select its certificate. Return "" if it does."""
+def _limit_to_importing_server(
+    match: NamedRequest, part: Generation | None
+) -> tuple[NamedRequest, str]:
+    """Limit a match to the servers whose steps import the certificate.
+
+    Returns
+    -------
+    tuple
+        The match, and the reason why the names of its servers do not select the certificate, or "".
+    """
     if not match.servers:
-        return ""
+        return match, ""
     if match.record.state == "retired":
-        return "is no longer planned"
+        return match, "is no longer planned"
     plan = (part.plan if part is not None else None) or match.record.plan
     importing_servers = list_importing_servers(plan.servers, plan.shared_by)
     if plan.shared_by != "deployment" or not importing_servers:
-        return ""
-    is_imported_here = not set(importing_servers).isdisjoint(match.servers)
-    return "" if is_imported_here else f"is imported on {importing_servers[0]}"
+        return match, ""
+    servers = tuple(server for server in match.servers if server in importing_servers)
+    if not servers:
+        return match, f"is imported on {importing_servers[0]}"
+    return replace(match, servers=servers), ""
 
 
 def _find_superseded_servers(record: RequestRecord, generation: Generation) -> set[str]:

@@ -124,6 +124,20 @@ def test_only_the_server_that_imports_the_oauth_certificate_records_it(folder):
     assert oauth in {entry.id for entry in result.recorded}
 
 
+@pytest.mark.parametrize("names", [["ee*.contoso.com"], ["ee01", "ee02"], ["ee02", "ee01"]])
+def test_names_of_several_servers_record_oauth_on_one_of_them(folder, names):
+    """If the names select all servers, the OAuth certificate is recorded only for the server that
+    imports it, and no note says that the certificate was not recorded.
+    """
+    oauth = find_id(ln.open_requests(folder), "deployment")
+    certify(folder, oauth)
+    servers = read_manifest(folder).by_id[oauth].plan.servers
+    assert servers == ("ee01.contoso.com", "ee02.contoso.com")
+    result = ln.deployed(folder, *names, today=TODAY)
+    assert [entry.servers for entry in result.recorded if entry.id == oauth] == [servers[:1]]
+    assert not [note for note in result.notes if oauth in note]
+
+
 def test_requests_are_selected_by_id_pattern_or_serial_number(folder):
     """You can specify a request by the first characters of its id, a pattern of servers, a serial
     number or a hash.
