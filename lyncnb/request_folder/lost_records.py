@@ -37,6 +37,8 @@ from .history import (
     SUPERSEDED,
     UNDEPLOYED,
     Event,
+    History,
+    list_events,
     read_history,
 )
 from .manifest import FORMAT, NAME, Manifest, parse_manifest
@@ -157,19 +159,34 @@ def add_plan_data(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest,
     return manifest, (note,)
 
 
-def add_history_data(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[str, ...]]:
+def add_history_data(
+    folder: Path, manifest: Manifest, old_manifest: Manifest | None
+) -> tuple[Manifest, tuple[str, ...]]:
     """Add the data that the manifest lacks and the history contains to each generation.
 
     The data are servers, revocations, supersession, and the certificates of superseded generations.
     Generations are identified by public key, because a rebuilt manifest may number them
     differently. The numbers of the requests are in the summary, not in the history.
 
+    Parameters
+    ----------
+    folder : Path
+        The request folder.
+    manifest : Manifest
+        The rebuilt manifest.
+    old_manifest : Manifest, optional
+        The manifest before the rebuild. If it is newer than the history, the data of its
+        generations is not changed.
+
     Returns
     -------
     tuple
         The manifest and notes.
     """
-    events, valid = _group_events_by_key(folder)
+    history = read_history(folder)
+    events, valid = _group_events_by_key(history)
+    for key in _find_newer_keys(history, old_manifest):
+        events.pop(key, None)
     stored = _read_stored_certificates(folder)
     servers, revoked = 0, 0
     records = []
@@ -195,12 +212,24 @@ def add_history_data(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[
     return manifest, (note,)
 
 
-def _group_events_by_key(folder: Path) -> tuple[dict[str, list[Event]], dict[str, Event]]:
+def _find_newer_keys(history: History, manifest: Manifest | None) -> Iterator[str]:
+    """Yield the public keys of a manifest's generations if the manifest is newer than the history.
+
+    This is so if a run ended after it had saved the manifest and before it could write the history.
+    """
+    if manifest is None:
+        return
+    if {event.identity for event in list_events(manifest)} - history.events():
+        for record in manifest.requests:
+            yield from (part.spki_sha256 for part in record.generations)
+
+
+def _group_events_by_key(history: History) -> tuple[dict[str, list[Event]], dict[str, Event]]:
     """Return the history's events by public key, and an event for each certificate's validity."""
     keys: dict[tuple[str, int], str] = {}
     events: dict[str, list[Event]] = {}
     valid: dict[str, Event] = {}
-    for line in read_history(folder).lines:
+    for line in history.lines:
         for event in line.list_events():
             name = event.id, event.generation
             if event.what == REQUESTED:

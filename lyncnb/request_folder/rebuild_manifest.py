@@ -315,7 +315,7 @@ def _add_lost_data(
     if is_changed:
         manifest, of_plan = add_plan_data(folder, manifest, now)
     if is_changed or not is_last_in_history(folder, manifest):
-        manifest, of_history = add_history_data(folder, manifest)
+        manifest, of_history = add_history_data(folder, manifest, before)
     return manifest, (*of_plan, *of_history)
 
 

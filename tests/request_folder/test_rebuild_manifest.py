@@ -517,3 +517,26 @@ def test_an_older_manifest_without_a_deployment_is_corrected(tmp_path):
     (folder / "manifest.json").write_bytes(older)
     rebuild(folder)
     assert read_manifest(folder).by_id[name].deployments == deployments
+
+
+def test_a_manifest_that_is_newer_than_the_history_is_not_changed(tmp_path):
+    """If a run ends after it has saved the manifest, the history lacks the last change.
+
+    A rebuild then keeps the corrected deployment date, and does not restore the earlier date.
+    """
+    folder = tmp_path / "requests"
+    write(plan_of_servers(3), folder)
+    name = plan_of_servers(3).certificates[0].id
+    certify(folder, name)
+    ln.deployed(folder, name, today=TODAY)
+    history = (folder / "history.jsonl").read_bytes()
+    ln.deployed(folder, name, on=TODAY + timedelta(days=3), today=LATER)
+    deployments = read_manifest(folder).by_id[name].deployments
+    (folder / "history.jsonl").write_bytes(history)
+    rebuild(folder)
+    assert read_manifest(folder).by_id[name].deployments == deployments
+    assert folder_status(folder, today=LATER).problems == ()
+    (folder / "manifest.json").unlink()
+    rebuild(folder)
+    restored = read_manifest(folder).by_id[name].deployments
+    assert [item.on for item in restored] == [item.on for item in deployments]
