@@ -64,8 +64,8 @@ def write_steps(
     OutputError
         If the name ``output`` is refused.
     BundleError
-        If a file cannot be written, another run writes the folder, or the steps are for the
-        certificates of another folder.
+        If a file cannot be written, another run writes the folder, or the steps are for
+        certificates of another folder or for certificates that are not recorded yet.
     """
     check_type("write_steps: steps", steps, DeploymentSteps)
     forms = {".md": to_markdown, ".html": to_html}
@@ -97,20 +97,31 @@ def write_steps(
 
 def _check_certificates(steps: DeploymentSteps, folder: Path) -> None:
     """Raise BundleError if the steps install a certificate that the folder has never recorded."""
+    manifest = read_manifest(folder)
     thumbprints = {
         issued.thumbprint_sha1
-        for record in read_manifest(folder).requests
+        for record in manifest.requests
         for issued in (record.issued, *(old.issued for old in record.archived))
         if issued is not None
     }
-    packages = (package for page in steps.pages for package in page.packages)
-    other = next((p for p in packages if p.thumbprint not in thumbprints), None)
-    if other is not None:
+    unknown = [p for page in steps.pages for p in page.packages if p.thumbprint not in thumbprints]
+    # Requests with the same ID can be in several folders. Only a certificate whose key is on
+    # another computer has steps before lyncnb records it, because it needs no package.
+    key_holders = {record.id: record.key_holder for record in manifest.requests}
+    foreign = [p for p in unknown if not p.key_holder or key_holders.get(p.id) != p.key_holder]
+    for package in foreign[:1]:
         raise BundleError(
             f"these steps are not for the folder {folder}: they install the certificate "
-            f"{other.thumbprint} for {other.id}, which is not in this folder",
+            f"{package.thumbprint} for {package.id}, which is not in this folder",
             hint="create the steps for this folder: issued = ln.match_certificates("
             'ln.open_requests("FOLDER")), then ln.deployment_steps(issued)',
+        )
+    for package in unknown[:1]:
+        raise BundleError(
+            f"the certificate {package.thumbprint} for {package.id} is not recorded in the folder "
+            f"{folder} yet",
+            hint="to record the certificate, run: lyncnb receive FOLDER (in Python: issued = "
+            'ln.receive("FOLDER")). Then create the steps again',
         )
 
 

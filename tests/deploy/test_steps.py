@@ -22,6 +22,7 @@ from folders import (
     make_issued_folder,
     make_plan,
     record_deployed,
+    request_of,
     sign_by_openssl,
     write,
 )
@@ -55,7 +56,7 @@ from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
-from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -484,6 +485,29 @@ def test_steps_of_another_folder_are_refused(steps, tmp_path):
         write_steps(steps, other.folder)
     assert "ln.deployment_steps(issued)" in error.value.hint
     assert not (other.folder / "steps").exists()
+
+
+def test_steps_with_a_certificate_that_is_not_recorded_are_refused(tmp_path):
+    """If the key is on another computer, a certificate in returned/ has steps before the receive
+    command records it. The error says so, and its hint leads to the steps.
+    """
+    bundle = make_folder(tmp_path / "requests")
+    folder, name, ca = bundle.folder, find_id(bundle, "med01"), PythonCa()
+    record = bundle.manifest.by_id[name]
+    held = replace(record, key_holder="tools01.contoso.com", key_sha256="", binding="")
+    save_manifest(folder, bundle.manifest.with_records([held]))
+    (folder / "keys" / f"{name}.key").unlink()
+    (folder / "returned").mkdir(exist_ok=True)
+    answer = pem(ca.issue_for(request_of(bundle, name), days=199), *ca.chain)
+    (folder / "returned" / "answer.pem").write_bytes(answer)
+    unrecorded = deployment_steps(
+        match_certificates(open_requests(folder), today=TODAY), today=TODAY
+    )
+    with pytest.raises(BundleError, match=f"for {name} is not recorded in the folder") as error:
+        write_steps(unrecorded, folder)
+    assert "lyncnb receive FOLDER" in error.value.hint
+    assert not (folder / "steps").exists()
+    assert write_steps(deployment_steps(receive(folder, today=TODAY), today=TODAY), folder)
 
 
 def test_steps_wait_for_another_writer(steps, contoso, tmp_path):
