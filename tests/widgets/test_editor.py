@@ -267,6 +267,47 @@ def test_a_repeated_cell_keeps_edits_that_follow_a_save(tmp_path):
     assert second_editor.is_saved
 
 
+@pytest.mark.parametrize("has_later_edit", [False, True])
+@pytest.mark.parametrize("reads_options", [False, True])
+def test_a_repeated_cell_keeps_saved_options(tmp_path, has_later_edit, reads_options):
+    """If a cell runs again after a save, the saved options are kept. The cell can read the options
+    file or only the table.
+    """
+    path = tmp_path / "plan.csv"
+    path.write_text(CSV)
+
+    def run_cell() -> PlanEditor:
+        options = ln.PlanOptions.beside(path) if reads_options else ln.PlanOptions()
+        return PlanEditor(ln.read_topology(path), options=options)
+
+    editor = run_cell()
+    editor.change_options(wildcard=True)
+    editor.save()
+    if has_later_edit:
+        editor.edit(remove=["med01.contoso.com"])
+    second_editor = run_cell()
+    assert second_editor.find_base_state(editor).is_same(second_editor.loaded)
+    assert second_editor.repeat_changes_of(editor)
+    assert second_editor.options.wildcard
+    assert second_editor.topology.cells == editor.topology.cells
+    assert second_editor.is_saved != has_later_edit
+
+
+def test_a_repeated_cell_keeps_an_option_from_the_file(tmp_path):
+    """If the options file was edited after a save, only later changes are repeated."""
+    path = tmp_path / "plan.csv"
+    path.write_text(CSV)
+    editor = PlanEditor(ln.read_topology(path), options=ln.PlanOptions.beside(path))
+    editor.change_options(wildcard=True, country="TW")
+    options_file = editor.save()[1]
+    editor.change_options(wildcard=False)
+    options_file.write_bytes(ln.PlanOptions(wildcard=True, country="DE").to_toml().encode())
+    second_editor = PlanEditor(ln.read_topology(path), options=ln.PlanOptions.beside(path))
+    assert not second_editor.repeat_changes_of(editor)
+    assert not second_editor.options.wildcard
+    assert second_editor.options.country == "DE"
+
+
 def test_code_of_ten_thousand_changes_is_one_call(rules):
     """In the generated code, all servers with the same new values are in one list."""
     rows = "".join(f"s{n}.contoso.com,Mediation,contoso.com\n" for n in range(10_000))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ...base.shown import frames, tables
 from ...base.shown.tables import format_count
@@ -299,10 +300,16 @@ class PlanEditing(Draft):
         """Return the state of an earlier editor from which this editor repeats its changes.
 
         If the earlier editor saved the table that this editor loaded, the table already contains
-        the saved changes, and only the later changes are repeated.
+        the saved changes, and only the later changes are repeated. A cell can read only the table.
+        Therefore, a saved option that still has its earlier value in this editor is repeated.
         """
-        is_saved_here = Path(earlier.saved.topology.path) == Path(self.path)
-        return earlier.saved if is_saved_here else earlier.loaded
+        saved, loaded = earlier.saved, earlier.loaded
+        if Path(saved.topology.path) != Path(self.path):
+            return loaded
+        not_loaded = {*find_option_changes(loaded.options, saved.options)}
+        not_loaded -= {*find_option_changes(loaded.options, self.loaded.options)}
+        values: dict[str, Any] = {name: getattr(loaded.options, name) for name in not_loaded}
+        return replace(saved, options=replace(saved.options, **values))
 
     def repeat_changes_of(self, earlier: PlanEditing) -> bool:
         """Repeat the changes of an earlier editor that had the same source.
