@@ -9,6 +9,7 @@ import json
 import os
 import time
 from datetime import date
+from pathlib import Path
 
 import hypothesis
 import hypothesis.strategies as st
@@ -251,13 +252,17 @@ def test_code_for_a_dataframe_says_what_is_missing(editor):
     assert '# The table is not in a file. Assign it to "topology"' in editor.code()
 
 
-def test_a_repeated_cell_keeps_edits_that_follow_a_save(tmp_path):
-    """If a cell runs again after the table was saved, only edits after the save are repeated."""
-    path = tmp_path / "plan.csv"
+@pytest.mark.parametrize("target", ["", "plan.csv", "absolute"])
+def test_a_repeated_cell_keeps_edits_that_follow_a_save(tmp_path, monkeypatch, target):
+    """If a cell runs again after the table was saved, only edits after the save are repeated. The
+    path in `save` can be absolute, and the path in the cell relative.
+    """
+    monkeypatch.chdir(tmp_path)
+    path = Path("plan.csv")
     path.write_text(CSV)
     editor = PlanEditor(ln.read_topology(path))
     editor.edit(add=[{"server_fqdn": "owas.contoso.com", "role": "OfficeWebApps"}])
-    editor.save()
+    editor.save(path.absolute() if target == "absolute" else target)
     editor.edit(remove=["med01.contoso.com"])
     second_editor = PlanEditor(ln.read_topology(path))
     assert second_editor.repeat_changes_of(editor)
@@ -939,6 +944,8 @@ def test_save_does_not_overwrite_changes_of_others(tmp_path):
     with pytest.raises(FileOccupied, match=r"mine\.csv changed since you opened it") as raised:
         editor.save()
     assert "to keep your edits, save them under a different name" in raised.value.hint
+    with pytest.raises(FileOccupied, match=r"mine\.csv changed since you opened it"):
+        editor.save(os.path.relpath(path))
     assert "A4" in path.read_text()
     editor.save(overwrite=True)
     assert "A4" not in path.read_text()

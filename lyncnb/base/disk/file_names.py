@@ -101,6 +101,15 @@ def make_relative_path(path: str | os.PathLike[str], start: str | os.PathLike[st
         return os.path.abspath(path)
 
 
+def is_same_path(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
+    """Return whether two paths lead to the same place, such as a relative and an absolute path.
+
+    A file does not need to exist there.
+    """
+    first_place, second_place = (os.path.normcase(os.path.realpath(p)) for p in (first, second))
+    return first_place == second_place
+
+
 _LONGEST_GIVEN = 100  # The maximum length in characters of a name that the user specifies.
 # The maximum length of a stored name in bytes of UTF-8. Linux allows 255 bytes, and one character
 # needs up to four bytes.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from ...base.certificate_fields import KeyParameters
+from ...base.disk.file_names import is_same_path
 from ...base.disk.outputs import OutputKind, check_output_path, reject_reserved_path, write_output
 from ...base.disk.system_calls import describe_error
 from ...base.pasted_text import show_path
@@ -322,7 +323,8 @@ def save_plan(target: Path, now: State, *, known: Sequence[State], overwrite: bo
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise describe_error(error, folder, "create the folder") from None
-    is_own_table = any(paths[0] == Path(s.topology.path) for s in known if s.topology.path)
+    own_paths = (state.topology.path for state in known if state.topology.path)
+    is_own_table = any(is_same_path(paths[0], path) for path in own_paths)
     for path, kind, change in zip(paths, kinds, _CHANGES, strict=True):
         try:
             check_output_path(path, kind, force=overwrite)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ...base.disk.file_names import is_same_path
 from ...base.shown import frames, tables
 from ...base.shown.tables import format_count
 from ...checks.fix_plan import apply_edits, fix_plan
@@ -304,7 +305,7 @@ class PlanEditing(Draft):
         Therefore, a saved option that still has its earlier value in this editor is repeated.
         """
         saved, loaded = earlier.saved, earlier.loaded
-        if Path(saved.topology.path) != Path(self.path):
+        if not is_same_path(saved.topology.path, self.path):
             return loaded
         not_loaded = {*find_option_changes(loaded.options, saved.options)}
         not_loaded -= {*find_option_changes(loaded.options, self.loaded.options)}
