@@ -177,8 +177,22 @@ def find_nearest_column(heading: str) -> str | None:
         **{key: names[0] for key, names in _map_last_aliases_to_columns().items()},
         **_map_headings_to_columns(),
     }
-    similar = difflib.get_close_matches(normalize_heading(heading), keys, n=1, cutoff=_NEARLY)
-    return keys[similar[0]] if similar else None
+    return _find_nearest(heading, keys)
+
+
+def find_misspelled_column(name: str) -> str | None:
+    """Return the column whose name is almost the given name, such as ``role`` for ``rolle``.
+
+    Other headings of a column do not count: ``server_os`` is not a misspelled ``server``.
+    """
+    names = {normalize_heading(column.name): column.name for column in list_topology_columns()}
+    is_heading = find_column_names([name])[0] in names.values()
+    return None if is_heading else _find_nearest(name, names)
+
+
+def _find_nearest(heading: str, names: Mapping[str, str]) -> str | None:
+    similar = difflib.get_close_matches(normalize_heading(heading), names, n=1, cutoff=_NEARLY)
+    return names[similar[0]] if similar else None
 
 
 def normalize_spelling(column: Column, text: str) -> str:

@@ -14,6 +14,7 @@ from lyncnb.errors import RulesError
 from lyncnb.topology.columns import (
     find_choice,
     find_column_names,
+    find_misspelled_column,
     find_nearest_column,
     find_role,
     get_column,
@@ -115,6 +116,15 @@ def test_a_misspelled_heading_is_recognized(heading, name):
     different word.
     """
     assert find_nearest_column(heading) == name
+
+
+def test_a_misspelled_name_of_a_column_is_recognized():
+    """Only the name of a column counts. Its other headings, and names that are similar to another
+    heading, are not misspelled.
+    """
+    names = ("rolle", "sip_domians", "server_os", "server_id", "hostname", "site name", "site")
+    found = [find_misspelled_column(name) for name in names]
+    assert found == ["role", "sip_domains", None, None, None, None, None]
 
 
 def test_roles_named_by_columns_exist():

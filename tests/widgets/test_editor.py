@@ -28,6 +28,7 @@ from lyncnb.errors import (
 )
 from lyncnb.widgets.editing.choices import find_edits
 from lyncnb.widgets.editing.edits import set_cells
+from lyncnb.widgets.editing.scenarios import EditorScenarios
 from lyncnb.widgets.editor import PlanEditor
 from lyncnb.widgets.request_panel import RequestPanel
 
@@ -247,6 +248,27 @@ def test_code_after_save_contains_only_the_later_edits(tmp_path):
             editor.edit(change=[("owas.contoso.com", {"site": site})])
 
 
+@pytest.mark.parametrize("column", ["server_os", "sites"])
+def test_code_repeats_a_new_column_with_a_similar_name(tmp_path, column):
+    """The code also runs if a table that was opened as a scenario has a column with a name that is
+    similar to a known column.
+    """
+    path, other = tmp_path / "plan.csv", tmp_path / "other.csv"
+    path.write_text(CSV)
+    rows = [f"{line},Tainan" for line in CSV.splitlines()]
+    rows[0] = rows[0].removesuffix("Tainan") + column
+    other.write_text(
+        "\n".join([*rows, "owas.contoso.com,OfficeWebApps" + "," * rows[0].count(",")])
+    )
+    EditorScenarios(PlanEditor(ln.read_topology(other)), tmp_path / "kept").keep("B", "")
+    editor = PlanEditor(ln.read_topology(path))
+    EditorScenarios(editor, tmp_path / "kept").open("B")
+    names: dict[str, object] = {}
+    exec(editor.code(), names)
+    assert names["editor"].topology.columns == editor.topology.columns
+    assert names["editor"].topology.cells == editor.topology.cells
+
+
 def test_code_for_a_dataframe_says_what_is_missing(editor):
     """If the table is not in a file, a comment in the code asks for the topology."""
     assert '# The table is not in a file. Assign it to "topology"' in editor.code()
@@ -341,7 +363,9 @@ def test_changes_list_cells_rows_and_options(editor):
 
 
 def test_edit_rejects_a_misspelled_column(editor):
-    """A name that is almost a known column is rejected. Another new column is added."""
+    """A name that is almost a known column is rejected. Another new column is added, and also one
+    that has a similar name and is set together with the known column.
+    """
     for edits in (
         {"change": [("med01.contoso.com", {"sitee": "Tainan"})]},
         {"add": [{"server_fqdn": "med03.contoso.com", "rolle": "Mediation"}]},
@@ -352,6 +376,9 @@ def test_edit_rejects_a_misspelled_column(editor):
     assert editor.is_saved
     editor.edit(change=[("med01.contoso.com", {"owner": "Ana Li", "target_os": "2016"})])
     assert editor.topology.columns[-2:] == ("owner", "target_os")
+    editor.edit(change=[("med01.contoso.com", {"server_os": "2016", "server_id": "7"})])
+    editor.edit(change=[("med01.contoso.com", {"site": "Tainan", "sites": "Tainan, Hsinchu"})])
+    assert editor.topology.columns[-3:] == ("server_os", "server_id", "sites")
 
 
 def test_edit_removes_one_server_by_its_name(editor):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO
@@ -16,6 +16,7 @@ from ...errors import FileOccupied, LyncnbError
 from ...plan.options import DEFAULT_OPTIONS, PlanOptions
 from ...plan.plan_toml import OPTIONS_FILE, TOPOLOGY_FILE, build_options_path
 from ...rules.model import Rules
+from ...topology.columns import find_misspelled_column
 from ...topology.edits import arrange_rows
 from ...topology.topology import Topology, read_topology
 from .draft import State, find_heading
@@ -82,8 +83,13 @@ def match_row_ids(
     return tuple(ids[key] if key in ids else next(fresh) for key in keys)
 
 
-def find_edits(loaded_state: State, current_state: State) -> ServerEdits:
-    """Return the edits that turn the loaded table into the current table."""
+def find_edits(
+    loaded_state: State, current_state: State, context_columns: Collection[str] = ()
+) -> ServerEdits:
+    """Return the edits that turn the loaded table into the current table.
+
+    For a changed or added server, the edits also contain the columns in `context_columns`.
+    """
     columns, loaded = current_state.topology.columns, loaded_state.topology
     before = dict(zip(loaded_state.ids, arrange_rows(loaded.columns, loaded.cells, columns)))
     keys = dict(zip(loaded_state.ids, list_server_keys(loaded)))
@@ -92,9 +98,19 @@ def find_edits(loaded_state: State, current_state: State) -> ServerEdits:
     for row_id, row in zip(current_state.ids, current_state.topology.cells):
         old = before.get(row_id)
         if old is None:
-            added.append({name: str(text) for name, text in zip(columns, row) if text})
+            added.append(
+                {
+                    name: str(text)
+                    for name, text in zip(columns, row)
+                    if text or name in context_columns
+                }
+            )
         elif old != row:
-            values = [(name, str(new)) for name, new, text in zip(columns, row, old) if new != text]
+            values = [
+                (name, str(new))
+                for name, new, text in zip(columns, row, old)
+                if new != text or name in context_columns
+            ]
             groups.setdefault(tuple(values), []).append(keys[row_id])
     remaining_ids = set(current_state.ids)
     return ServerEdits(
@@ -200,7 +216,10 @@ def build_code(loaded_state: State, current_state: State, rules: Rules) -> str:
     if options:
         arguments = [f"{name}={_format_value(value, 4)}" for name, value in options.items()]
         lines += _format_call("editor.change_options", arguments)
-    edits = find_edits(loaded_state, current_state)
+    # The method ``edit`` rejects a new column such as "sites", unless the edit also sets "site".
+    new_columns = {*current_state.topology.columns}.difference(loaded_state.topology.columns)
+    similar_columns = {name for new in new_columns if (name := find_misspelled_column(new))}
+    edits = find_edits(loaded_state, current_state, similar_columns)
     arguments = [
         f"{item.name}={_format_value(value, 4)}"
         for item in fields(ServerEdits)

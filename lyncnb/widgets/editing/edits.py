@@ -20,8 +20,7 @@ from ...checks.check_plan import choose_evaluation_date
 from ...errors import LyncnbError, TopologyError
 from ...plan.acceptances import is_acceptance_expired
 from ...topology.columns import (
-    find_column_names,
-    find_nearest_column,
+    find_misspelled_column,
     list_topology_columns,
 )
 from ...topology.columns import get_column as column_named
@@ -198,13 +197,13 @@ def _order_rows(draft: Draft, add: Sequence[BlockRow], applied_block: TakenBlock
 def reject_misspelled_columns(topology: Topology, edits: ServerEdits) -> None:
     """Raise an error if edits add a column whose name is almost the name of a known column.
 
-    Other new columns are allowed, because a table can have columns that lyncnb does not read.
+    Other new columns are allowed, because a table can have columns that lyncnb does not read. If
+    the same edit also sets the known column, the name is not misspelled.
     """
-    known = {*topology.columns, *_list_scopes()}
     for values in (*(values for _, values in edits.change), *edits.add):
         for name in values:
-            near = None if {name, *find_column_names([name])} & known else find_nearest_column(name)
-            if near is not None:
+            near = None if name in topology.columns else find_misspelled_column(name)
+            if near is not None and near not in values:
                 raise TopologyError(
                     f"the table has no column {shown(name)}", hint=f"did you mean {near}?"
                 )
