@@ -175,8 +175,8 @@ def add_history_data(
     manifest : Manifest
         The rebuilt manifest.
     old_manifest : Manifest, optional
-        The manifest before the rebuild. If it is newer than the history, the data of its
-        generations is not changed.
+        The manifest before the rebuild. If it has a deployment of a generation that the history
+        lacks, it is newer than the history, and this generation's deployments are not changed.
 
     Returns
     -------
@@ -185,15 +185,16 @@ def add_history_data(
     """
     history = read_history(folder)
     events, valid = _group_events_by_key(history)
-    for key in _find_newer_keys(history, old_manifest):
-        events.pop(key, None)
+    with_newer_deployments = {*_find_keys_with_newer_deployments(history, old_manifest)}
     stored = _read_stored_certificates(folder)
     servers, revoked = 0, 0
     records = []
     for record in _restore_numbers(folder, manifest).requests:
         for part in record.generations:
             known = events.get(part.spki_sha256, [])
-            deployments = _find_deployments(part, known, valid)
+            deployments = part.deployments
+            if part.spki_sha256 not in with_newer_deployments:
+                deployments = _find_deployments(part, known, valid)
             revocation = _find_revocation(part, known)
             servers += sum(deployment not in part.deployments for deployment in deployments)
             revoked += revocation != part.revocation
@@ -212,16 +213,22 @@ def add_history_data(
     return manifest, (note,)
 
 
-def _find_newer_keys(history: History, manifest: Manifest | None) -> Iterator[str]:
-    """Yield the public keys of a manifest's generations if the manifest is newer than the history.
+def _find_keys_with_newer_deployments(history: History, manifest: Manifest | None) -> Iterator[str]:
+    """Yield the public key of each generation with a deployment that the history lacks.
 
     This is so if a run ended after it had saved the manifest and before it could write the history.
+    Revocations are different: the history can only add them, so they are always restored.
     """
-    if manifest is None:
-        return
-    if {event.identity for event in list_events(manifest)} - history.events():
-        for record in manifest.requests:
-            yield from (part.spki_sha256 for part in record.generations)
+    recorded = history.events()
+    newer = {
+        (event.id, event.generation)
+        for event in (list_events(manifest) if manifest else ())
+        if event.what == DEPLOYED and event.identity not in recorded
+    }
+    for record in manifest.requests if manifest else ():
+        for part in record.generations:
+            if (record.id, part.generation) in newer:
+                yield part.spki_sha256
 
 
 def _group_events_by_key(history: History) -> tuple[dict[str, list[Event]], dict[str, Event]]:

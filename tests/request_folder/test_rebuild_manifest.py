@@ -35,6 +35,7 @@ from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.export.executors import Making
 from lyncnb.pki import csr
 from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.request_folder.generations import list_compromised_keys
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 from lyncnb.request_folder.request_record import PlanOnRecord
@@ -540,3 +541,30 @@ def test_a_manifest_that_is_newer_than_the_history_is_not_changed(tmp_path):
     rebuild(folder)
     restored = read_manifest(folder).by_id[name].deployments
     assert [item.on for item in restored] == [item.on for item in deployments]
+
+
+def test_a_key_stays_compromised_if_two_copies_are_merged(tmp_path):
+    """The manifest of one copy contains a deployment that the history of the other copy lacks.
+
+    A rebuild then still restores the revocation that only the history contains.
+    """
+    folder = tmp_path / "requests"
+    plan = plan_of_servers(3)
+    write(plan, folder)
+    first, second, _ = (certificate.id for certificate in plan.certificates)
+    for name in (first, second):
+        certify(folder, name)
+    ln.deployed(folder, first, today=TODAY)
+    before = {name: (folder / name).read_bytes() for name in ("manifest.json", "history.jsonl")}
+    ln.deployed(folder, second, today=TODAY)
+    manifest_of_other_copy = (folder / "manifest.json").read_bytes()
+    for name, data in before.items():
+        (folder / name).write_bytes(data)
+    ln.renew(folder, first, passphrase=PASSPHRASE, reason="stolen", compromised=True, today=TODAY)
+    compromised = list_compromised_keys(read_manifest(folder).requests)
+    assert compromised
+    (folder / "manifest.json").write_bytes(manifest_of_other_copy)
+    rebuild(folder)
+    manifest = read_manifest(folder)
+    assert list_compromised_keys(manifest.requests) == compromised
+    assert manifest.by_id[second].deployments
