@@ -320,6 +320,21 @@ def test_a_repeated_cell_keeps_saved_options(tmp_path, has_later_edit, reads_opt
     assert second_editor.is_saved != has_later_edit
 
 
+def test_a_repeated_cell_does_not_restore_an_option_that_was_set_back(tmp_path):
+    """If somebody sets an option back in the options file after a save, the file counts."""
+    path = tmp_path / "plan.csv"
+    path.write_text(CSV)
+    editor = PlanEditor(ln.read_topology(path), options=ln.PlanOptions.beside(path))
+    editor.change_options(wildcard=True)
+    options_file = editor.save()[1]
+    options_file.write_bytes(ln.PlanOptions().to_toml().encode())
+    second_editor = PlanEditor(ln.read_topology(path), options=ln.PlanOptions.beside(path))
+    second_editor.repeat_changes_of(editor)
+    assert not second_editor.options.wildcard
+    second_editor.save()
+    assert not ln.PlanOptions.beside(path).wildcard
+
+
 def test_a_repeated_cell_keeps_an_option_from_the_file(tmp_path):
     """If the options file was edited after a save, only later changes are repeated."""
     path = tmp_path / "plan.csv"

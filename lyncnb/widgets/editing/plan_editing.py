@@ -302,13 +302,16 @@ class PlanEditing(Draft):
 
         If the earlier editor saved the table that this editor loaded, the table already contains
         the saved changes, and only the later changes are repeated. A cell can read only the table.
-        Therefore, a saved option that still has its earlier value in this editor is repeated.
+        Therefore, a saved option that still has its earlier value in this editor is repeated, but
+        only if the file of options contains it. Otherwise, somebody has set the option back.
         """
         saved, loaded = earlier.saved, earlier.loaded
         if not is_same_path(saved.topology.path, self.path):
             return loaded
         not_loaded = {*find_option_changes(loaded.options, saved.options)}
         not_loaded -= {*find_option_changes(loaded.options, self.loaded.options)}
+        if not_loaded and not _are_options_in_file(saved, not_loaded):
+            return saved
         values: dict[str, Any] = {name: getattr(loaded.options, name) for name in not_loaded}
         return replace(saved, options=replace(saved.options, **values))
 
@@ -391,3 +394,12 @@ class PlanEditing(Draft):
             f"{format_count(len(self.topology.cells), 'row')}, "
             f"{format_count(len(self.plan.certificates), 'certificate')})"
         )
+
+
+def _are_options_in_file(saved: State, names: Iterable[str]) -> bool:
+    """Return whether the options file of a saved table still contains the saved options."""
+    try:
+        options = PlanOptions.beside(saved.topology.path)
+    except LyncnbError:
+        return False
+    return all(getattr(options, name) == getattr(saved.options, name) for name in names)
