@@ -324,7 +324,7 @@ def test_ldap_only(role, expected):
             [
                 (
                     "validity-shorter-than-asked",
-                    "the plan requests a validity period of 365 days, but the certificate is valid for 363 days",
+                    "the CA was asked for a validity period of 365 days, but the certificate is valid for 363 days",
                 )
             ],
         ),

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from cas.python_ca import PythonCa, pem
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from folders import (
     PASSPHRASE,
     TODAY,
@@ -480,6 +481,20 @@ def test_certificate_received_after_a_recorded_revocation_is_not_revoked(
         (old, days[0].isoformat()),
         (new, days[1].isoformat()),
     ]
+
+
+def test_damaged_copy_of_a_compromised_certificate_is_not_listed_twice(compromised, tmp_path):
+    """A damaged copy of the certificate on record is not another certificate to revoke."""
+    folder, name, _, ca = compromised
+    before, path = list_serials_to_revoke(folder, name), tmp_path / "more.pem"
+    issued = read_manifest(folder).by_id[name].archived[0].issued
+    certificate = x509.load_pem_x509_certificate((folder / issued.file).read_bytes())
+    der = bytearray(certificate.public_bytes(serialization.Encoding.DER))
+    der[-3] ^= 1
+    path.write_bytes(pem(x509.load_der_x509_certificate(bytes(der)), *ca.chain))
+    received = ln.receive(folder, path, today=LATER)
+    assert "chain-signature-wrong" in [finding.code for finding in received.findings]
+    assert list_serials_to_revoke(folder, name) == before
 
 
 def test_as_is_file_records_used_certificates(folder, tmp_path):

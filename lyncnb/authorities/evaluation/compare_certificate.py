@@ -337,7 +337,7 @@ def _check_validity(
         yield (
             "validity-shorter-than-asked",
             (
-                f"the plan requests a validity period of {validity_days} days, but the "
+                f"the CA was asked for a validity period of {validity_days} days, but the "
                 f"certificate is valid for {lasts.days} days"
             ),
         )

@@ -492,7 +492,11 @@ def _match_superseded_request(
     findings = create_findings(request.entry, differences)
     if evaluation.errors and recorded != certificate:
         findings = (*findings, *evaluation.findings)
-        if not request.is_compromised:
+        # With the serial number of the certificate on record, it is a damaged copy of it.
+        is_copy = recorded is not None and (recorded.issuer, recorded.serial_hex) == (
+            certificate.issuer, certificate.serial_hex,
+        )  # fmt: skip
+        if is_copy or not request.is_compromised:
             batch.loose.extend(findings)
             return None
     compromised = create_findings(request.entry, _find_compromised_key(request, certificate))
