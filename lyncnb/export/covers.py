@@ -2,8 +2,7 @@
 
 Two facts are required: ``asis`` reports that a certificate is installed, and the user confirms that
 its key is available. A server may still lack the certificate or its key, and a note names this
-server. Except for reading the file of ``asis``, this module reads and writes no
-files.
+server. Except for reading the file of ``asis``, this module reads and writes no files.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from typing import IO, ClassVar
 
 from ..base.arguments import check_type
 from ..base.disk import files
+from ..base.disk.file_names import is_same_path
 from ..base.disk.outputs import (
     OutputKind,
     check_output_path,
@@ -234,7 +235,7 @@ def write_first_plan(
     check_type("write_first_plan: first", first, FirstPlan)
     target = Path(folder)
     contents = dict(first.files(folder))
-    if answers_file is not None and _is_same_file(target / ANSWERS_FILE, answers_file):
+    if answers_file is not None and is_same_path(target / ANSWERS_FILE, answers_file):
         del contents[ANSWERS_FILE]
     _check_output_files(folder, contents, force=force, answers_file=answers_file)
     is_new = not os.path.lexists(target)
@@ -322,12 +323,6 @@ def _build_output_kind(data: bytes | None) -> OutputKind:
     return OutputKind(
         what="a table or plan.toml with this content", is_ours={".csv": test, ".toml": test}
     )
-
-
-def _is_same_file(path: Path, other_path: str | os.PathLike[str]) -> bool:
-    with suppress(OSError):
-        return path.samefile(other_path)
-    return False
 
 
 def _read_file(path: Path) -> bytes | None:

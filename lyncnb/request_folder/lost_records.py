@@ -204,7 +204,8 @@ def add_history_data(
                 changes |= _restore_certificates(part, known, stored)
             record = record.with_generation(part.generation, **changes)
         records.append(record)
-    manifest = _update_certificate_paths(folder, replace(manifest, requests=tuple(records)))
+    manifest = replace(manifest, requests=tuple(records))
+    manifest = _update_certificate_paths(folder, manifest, stored)
     if not servers and not revoked:
         return manifest, ()
     note = f"{HISTORY_NAME} provides {format_count(servers, 'deployment')}"
@@ -333,21 +334,22 @@ def _build_issued_record(event: Event, stored: _StoredCertificates) -> IssuedRec
     return None
 
 
-def _update_certificate_paths(folder: Path, manifest: Manifest) -> Manifest:
+def _update_certificate_paths(
+    folder: Path, manifest: Manifest, stored: _StoredCertificates
+) -> Manifest:
     """Correct the paths of certificates and chains that were moved after a manifest was written.
 
     When lyncnb receives the certificate of a new generation, it moves the earlier certificate to
     ``archive/``.
     """
-    certificates = _read_stored_certificates(folder)
     chains: dict[str, list[str]] = {}
     for path, data in _read_returned_files(folder, ".chain.pem"):
         chains.setdefault(hashlib.sha256(data).hexdigest(), []).append(path)
 
     def update(issued: IssuedRecord) -> IssuedRecord:
-        stored = certificates.get(issued.sha256, ())
-        if stored and issued.file not in [file.path for file in stored]:
-            issued = replace(issued, file=stored[0].path, file_sha256=stored[0].file_sha256)
+        copies = stored.get(issued.sha256, ())
+        if copies and issued.file not in [file.path for file in copies]:
+            issued = replace(issued, file=copies[0].path, file_sha256=copies[0].file_sha256)
         paths = chains.get(issued.chain_sha256, ())
         return replace(issued, chain=paths[0]) if paths and issued.chain not in paths else issued
 
