@@ -671,6 +671,9 @@ def _check_flag(name: str, value: object) -> None:
         _reject_value(name, value, "true or false")
 
 
+_KEY_HINT = "enter the algorithm and the size of the key, for example RSA 3072 or ECDSA 256"
+
+
 def parse_key(value: object) -> object:
     """Convert text such as ``ECDSA 256`` to a key algorithm and size. Keep any other value."""
     if not isinstance(value, str):
@@ -679,14 +682,14 @@ def parse_key(value: object) -> object:
     if not match:
         raise OptionsError(
             f'the option "key": "{value}" is not a valid key algorithm and size',
-            hint="enter the algorithm and the size of the key, for example RSA 3072 or ECDSA 256",
+            hint=_KEY_HINT,
         )
     try:
         return KeyParameters(algorithm=match[1].upper(), bits=int(match[2]))
     except ValueError as error:
         raise OptionsError(
             f'the option "key": "{value}" is not a valid key algorithm and size: {error}',
-            hint="enter the algorithm and the size of the key, for example RSA 3072 or ECDSA 256",
+            hint=_KEY_HINT,
         ) from None
 
 
