@@ -42,7 +42,7 @@ from ..request_folder.manifest import (
 )
 from ..request_folder.plan_file import find_deployment_name
 from ..request_folder.recovery_key import convert_old_lists, seal_new_keys
-from ..request_folder.request_record import PackageRecord, RequestRecord, list_package_names
+from ..request_folder.request_record import PackageRecord, RequestRecord, build_file_stem
 from ..rules.procedure import Encryption, PackageRules, load_package_rules
 from ..rules.rule_files import load_recorded_rules
 from .package_passwords import LIST, PasswordList, generate_password
@@ -304,7 +304,7 @@ def _choose_file_name(record: RequestRecord, issued_certificate: IssuedCertifica
         and package_record.certificate == issued_certificate.sha256
     ):
         return package_record.file.rpartition("/")[2]
-    return list_package_names(record.id, record.generation)[0]
+    return f"{build_file_stem(record.id, record.spki_sha256)}.pfx"
 
 
 def _find_objection(

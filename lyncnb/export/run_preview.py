@@ -34,6 +34,7 @@ from ..request_folder.key_bindings import (
 )
 from ..request_folder.leftovers import (
     Move,
+    group_files_by_request,
     is_same_file,
     process_leftovers,
     reject_incomplete_change,
@@ -41,7 +42,7 @@ from ..request_folder.leftovers import (
 )
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.plan_file import read_present_plan
-from ..request_folder.request_record import RequestRecord
+from ..request_folder.request_record import RequestRecord, list_current_files
 from .changes import (
     Compare,
     decide_changes,
@@ -314,11 +315,13 @@ def _list_renewal_moves(
 def _find_collisions(
     survey: Survey, old_manifest: Manifest, new_manifest: Manifest
 ) -> list[Problem]:
+    new_ids = new_manifest.by_id.keys() - old_manifest.by_id.keys()
+    stems = group_files_by_request(survey, new_ids)
     return [
         _make_name_conflict_problem(path)
-        for record in new_manifest.requests
-        if record.id not in old_manifest.by_id
-        for path in record.files
+        for name in sorted(stems)
+        for files_found in map(list_current_files, stems[name])
+        for path in files_found
         if survey.has_file(path)
     ]
 

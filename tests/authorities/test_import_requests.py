@@ -15,7 +15,7 @@ import pytest
 from administrative_tools import add_computer_name, package_on_computer, request_on_computer
 from cryptography.hazmat.primitives.asymmetric import rsa
 from failing import ESSENTIAL, fail_one_call
-from folders import PASSPHRASE, TODAY, make_folder, make_plan, snapshot
+from folders import PASSPHRASE, TODAY, csr_path, make_folder, make_plan, snapshot
 from openssl_authority import make_root
 from places import DATA
 from shell_kit import make_shell
@@ -524,7 +524,7 @@ def test_missing_csr_is_restored_by_importing_it_again(waiting):
     """
     folder, _, request_paths = waiting
     receive_requests(folder, *request_paths)
-    (folder / "csr" / f"{request_paths[0].stem}.csr").unlink()
+    csr_path(folder, request_paths[0].stem).unlink()
     (problem,) = folder_status(folder).problems
     assert "receive FOLDER --request" in problem.hint
     assert receive_requests(folder, request_paths[0]).requests[0].action == "kept"
@@ -551,7 +551,7 @@ def test_a_lost_manifest_finds_requests_that_name_their_computer(waiting):
         "waiting",
     )
     assert any(request_paths[1].stem in note and "--request" in note for note in bundle.notes)
-    (folder / "csr" / f"{request_paths[1].stem}.csr").rename(folder.parent / request_paths[1].name)
+    csr_path(folder, request_paths[1].stem).rename(folder.parent / request_paths[1].name)
     request_elsewhere(plan, folder, findings=(), computer=TOOLS)
     receive_requests(folder, folder.parent / request_paths[1].name)
     records = open_requests(folder).requests

@@ -19,6 +19,7 @@ from folders import (
     P256,
     PASSPHRASE,
     certify,
+    key_path,
     package_record,
     plan_of,
     plan_of_servers,
@@ -302,7 +303,7 @@ def test_restored_key_is_listed_again(folder, tmp_path):
     """If a key is restored from a backup together with its manifest, the key is treated as if it
     had never been removed.
     """
-    key = folder / "keys" / f"{NAMES[2]}.key"
+    key = key_path(folder, NAMES[2])
     data = key.read_bytes()
     before = read_manifest(folder).by_id[NAMES[2]]
     deploy(folder, NAMES[2])
@@ -495,7 +496,7 @@ def test_copies_of_a_key_are_removed_with_it(folder):
     """A purge finds all copies of a key by content and removes them, whatever their names are, even
     if they were encrypted again.
     """
-    key, package_ = folder / "keys" / f"{NAMES[3]}.key", folder / "pfx" / f"{NAMES[3]}.pfx"
+    key, package_ = key_path(folder, NAMES[3]), folder / "pfx" / f"{NAMES[3]}.pfx"
     shutil.copy(key, folder / "keys" / f"{NAMES[3]}-DESKTOP-1.key")
     shutil.copy(package_, folder / "pfx" / "laptop (conflicted copy 2026-12-03).pfx")
     cipher = FolderCipher(PASSPHRASE)
@@ -516,7 +517,7 @@ def test_copies_of_a_key_are_removed_with_it(folder):
 def test_a_copy_of_a_key_in_use_stays(folder):
     """The purge never removes a copy of a waiting request's key, whatever the name of the copy is."""
     copy = folder / "keys" / f"{NAMES[4]}-DESKTOP-1.key"
-    shutil.copy(folder / "keys" / f"{NAMES[4]}.key", copy)
+    shutil.copy(key_path(folder, NAMES[4]), copy)
     orphan = folder / "archive" / f"{NAMES[4]}-orphan-01234567.key"
     orphan.write_bytes(FolderCipher(PASSPHRASE).encrypt(keys.generate_key(P256)))
     purge_all(folder, deployed=NAMES, today=AFTER)

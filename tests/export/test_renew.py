@@ -13,7 +13,9 @@ from folders import (
     TODAY,
     assert_complete,
     certify,
+    csr_path,
     find_id,
+    key_path,
     make_folder,
     make_plan,
     public_keys_of_requests,
@@ -107,11 +109,11 @@ def test_only_keys_and_dates_change(folder):
     """
     name = find_id(open_requests(folder), "fe01")
     before = {path: path.read_bytes() for path in folder.glob("plan.json")}
-    old = csr.parse_request((folder / "csr" / f"{name}.csr").read_bytes())
+    old = csr.parse_request(csr_path(folder, name).read_bytes())
     manifest = read_manifest(folder)
     bundle = renew_again(folder, name)
     assert ids_of_changed_requests(bundle) == [name]
-    new = csr.parse_request((folder / "csr" / f"{name}.csr").read_bytes())
+    new = csr.parse_request(csr_path(folder, name).read_bytes())
     assert new.content == old.content
     assert new.spki_sha256 != old.spki_sha256
     assert old.spki_sha256 in public_keys_of_requests(folder)
@@ -284,7 +286,7 @@ def test_key_on_another_computer_cannot_be_renewed(folder):
         return manifest.with_records([replace(record, binding="")])
 
     edit_manifest(folder, hold)
-    (folder / "keys" / f"{name}.key").unlink()
+    key_path(folder, name).unlink()
     with pytest.raises(BundleError, match="does not have the key") as refused:
         renew_again(folder, name)
     assert "steps TOPOLOGY --request-on-server" in refused.value.hint

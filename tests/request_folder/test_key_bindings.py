@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import pytest
-from folders import PASSPHRASE, TODAY, certify, plan_of_servers, public_keys_of_keys, write
+from folders import (
+    PASSPHRASE,
+    TODAY,
+    certify,
+    plan_of_servers,
+    public_keys_of_keys,
+    write,
+    write_pair,
+)
 
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
@@ -23,6 +30,7 @@ from lyncnb.request_folder.history import HISTORY_NAME, LOST, read_history
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 from lyncnb.request_folder.recovery_key import LIST, create_recovery_key, name_recovery_key
+from lyncnb.request_folder.request_record import build_file_stem
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -52,14 +60,18 @@ def attack(folder: Path) -> None:
     key_a = FolderCipher(PASSPHRASE).decrypt((folder / first.files.key).read_bytes())
     content = csr.parse_request((folder / second.files.csr).read_bytes()).content
     request = csr.build_request(content, key_a)
-    (folder / second.files.csr).write_bytes(request.pem)
-    shutil.copy(folder / first.files.key, folder / second.files.key)
+    for path in second.files:
+        (folder / path).unlink()
+    key_pem = (folder / first.files.key).read_bytes()
+    write_pair(folder, second.id, key_pem, request.pem, request.spki_sha256)
 
     def record(document) -> None:
         entry = document["requests"][1]
         entry["key_sha256"] = document["requests"][0]["key_sha256"]
         entry["csr_sha256"] = compute_csr_sha256(request.pem)
         entry["spki_sha256"] = request.spki_sha256
+        stem = build_file_stem(second.id, request.spki_sha256)
+        entry["files"] = {"csr": f"csr/{stem}.csr", "key": f"keys/{stem}.key"}
 
     edit(folder, record)
 
@@ -169,6 +181,7 @@ def test_a_restored_older_pair_is_detected(folder):
         entry = document["requests"][1]
         entry["csr_sha256"], entry["spki_sha256"] = record.csr_sha256, record.spki_sha256
         entry["key_sha256"] = hashlib.sha256(saved_files[record.files.key]).hexdigest()
+        entry["files"] = {"csr": record.files.csr, "key": record.files.key}
 
     edit(folder, record_it)
     with pytest.raises(BundleError) as caught:
