@@ -279,6 +279,11 @@ def key_path(folder: Path, request_id: str) -> Path:
     return _find_file(folder / "keys", request_id)
 
 
+def pfx_path(folder: Path, request_id: str) -> Path:
+    """Return the path of the package on record for a request."""
+    return folder / read_manifest(folder).by_id[request_id].package.file
+
+
 def archived_files(folder: Path, request_id: str) -> list[Path]:
     """Return the keys and CSRs of a request in ``archive/``."""
     return sorted((folder / "archive").glob(f"{request_id}-*"))

@@ -45,6 +45,7 @@ from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.field_forms import SOME_COMPUTER
 from lyncnb.request_folder.rebuild_manifest import has_encrypted_files, rebuild_manifest
 from lyncnb.request_folder.renewals import list_renewals
+from lyncnb.request_folder.request_record import find_request_id
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -414,8 +415,8 @@ def test_changed_plan_needs_a_new_request_on_the_server(waiting):
     assert "--request-on-server" in refused.value.problems[0].hint
     bundle = scripts_of(changed, folder, computer=TOOLS)
     assert bundle.counts() == {"renewed": 2}
-    assert sorted(path.name for path in (folder / "archive").iterdir()) == sorted(
-        f"{path.stem}-g1.csr" for path in request_paths
+    assert sorted(find_request_id(path.stem) for path in (folder / "archive").iterdir()) == sorted(
+        path.stem for path in request_paths
     )
     second_paths = request_on_computer(folder, folder.parent / "again")
     assert [path.stem for path in second_paths] == [f"{path.stem}-g2" for path in request_paths]
@@ -451,7 +452,7 @@ def test_both_routes_in_one_folder(tmp_path):
     )
     without = {item.id for item in plan.certificates if not item.usages}
     assert bundle.counts() == {"kept": len(plan.certificates) - len(without), "created": 2}
-    assert {path.stem for path in (folder / "keys").iterdir()} == without
+    assert {find_request_id(path.stem) for path in (folder / "keys").iterdir()} == without
     before = snapshot(folder, but_lock=True)
     write_requests(plan, folder, passphrase=PASSPHRASE, findings=(), making=Making(workers=1))
     request_elsewhere(plan, folder, findings=())
@@ -593,8 +594,8 @@ def test_another_command_records_a_csr_of_an_interrupted_run(waiting):
     folder, plan, request_paths = waiting
     shutil.copytree(folder, folder.parent / "whole")
     receive_requests(folder.parent / "whole", *request_paths)
-    csr = f"csr/{request_paths[0].stem}.csr"
-    shutil.copy(folder.parent / "whole" / csr, folder / csr)
+    path = csr_path(folder.parent / "whole", request_paths[0].stem)
+    shutil.copy(path, folder / "csr")
     bundle = request_elsewhere(plan, folder, findings=(), computer=TOOLS)
     assert bundle.counts() == {"adopted": 1, "kept": 1}
     record = bundle.manifest.by_id[request_paths[0].stem]
