@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -71,27 +72,35 @@ if TYPE_CHECKING:
 )
 @add_force_option
 @add_json_option
+@add_passphrase_option
 def handover_command(
     folder: str,
     out: str,
     as_json: bool,
     force: bool,
+    passphrase_file: str | None,
     needed_by: str | None,
     templates: tuple[str, ...],
     **choice: Any,
 ) -> int:
     """Package the requests for a CA, with a summary and submission commands, but without keys.
 
+    With the passphrase in --passphrase-file or LYNCNB_PASSPHRASE, lyncnb also compares each
+    request with its key. Otherwise, the page in the package says that it did not.
+
     Exit status: 0 success; 3 if no request is waiting for a certificate, or the folder needs
     attention.
     """
     from ..authorities.handover import hand_over
+    from ..pki.passphrase import VARIABLE
 
+    has_passphrase = passphrase_file is not None or VARIABLE in os.environ
+    secret = get_passphrase(passphrase_file) if has_passphrase else None
     day = parse_date(needed_by)
     for name in templates:
         option = "client_template" if name.startswith("clientAuth=") else "template"
         choice[option] = name.removeprefix("clientAuth=")
-    handover = hand_over(folder, out, force=force, needed_by=day, **choice)
+    handover = hand_over(folder, out, force=force, needed_by=day, passphrase=secret, **choice)
     if as_json:
         write_json({"format": "lyncnb-handover/1", **handover.to_document()})
     else:

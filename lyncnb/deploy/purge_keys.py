@@ -31,10 +31,10 @@ from ..request_folder.field_forms import is_inside
 from ..request_folder.files_on_disk import Survey, reject_problems, take_survey
 from ..request_folder.generations import Generations, find_generations, is_expired
 from ..request_folder.history import record_changes
-from ..request_folder.key_bindings import add_bindings, find_binding_problems
+from ..request_folder.key_bindings import find_binding_problems
 from ..request_folder.leftovers import find_pending_moves, verify_passphrase
 from ..request_folder.manifest import Manifest, format_timestamp, read_manifest, save_manifest
-from ..request_folder.recovery_key import convert_old_lists, seal_new_keys
+from ..request_folder.recovery_key import seal_new_keys
 from ..request_folder.request_record import ArchivedGeneration, LogEntry, RequestRecord
 from .package_passwords import LIST, PasswordList
 from .secret_copies import PACKAGE, Opener, SecretCopy, find_secret_copies
@@ -241,8 +241,6 @@ def purge(
         if cipher is not None:
             reject_problems(path, tuple(find_binding_problems(survey, manifest, cipher)))
             seal_new_keys(path, cipher, manifest)
-            convert_old_lists(path, cipher, manifest)
-            manifest = add_bindings(manifest, cipher)
         _remove_files(survey, manifest, purge_list, token, format_timestamp(today))
         if purge_list.passwords and cipher is not None:
             PasswordList(path, cipher).remove_passwords(purge_list.passwords)

@@ -161,7 +161,7 @@ def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> 
     if after != before:
         after = after.with_new_numbers(list_ids_in_order(order.plan))
     if cipher is not None:
-        after = add_bindings(after, cipher)
+        after = add_bindings(after, cipher, ids=settled.adopted)
     planned = {record.id for record in after.requests if record.needs_writing}
     return Preview(
         survey=survey,

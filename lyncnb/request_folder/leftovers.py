@@ -99,7 +99,6 @@ def verify_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) 
         If none of up to three files can be opened, or a passphrase change is incomplete.
     """
     reject_incomplete_change(survey.folder, manifest)
-    cipher.reject_old_data(manifest.binding_key is not None)
     failure: BundleError | None = None
     for path in islice(_choose_files(survey, manifest), _KEYS_TRIED):
         try:

@@ -12,11 +12,13 @@ import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..base.disk import files
 from ..base.disk.folder_access import find_team_group
 from ..base.disk.outputs import OWN_FOLDERS
+from ..base.pasted_text import shown
 from ..base.planned_entry import PlannedEntry, PlannedKey
 from ..base.request_content import RequestContent
 from ..errors import BundleError, NewerManifest, PassphraseError, SharedFolder
@@ -32,7 +34,12 @@ from .files_on_disk import (
     take_survey,
 )
 from .history import REBUILD, is_last_in_history, record_changes
-from .key_bindings import add_bindings, find_altered_records, report_shared_keys
+from .key_bindings import (
+    add_bindings,
+    find_altered_records,
+    report_shared_keys,
+    report_unverified_keys,
+)
 from .leftovers import Move, move_files, reject_incomplete_change, verify_passphrase
 from .lost_records import (
     add_history_data,
@@ -41,9 +48,9 @@ from .lost_records import (
     list_losses,
     read_damaged_manifest,
 )
-from .manifest import FIRST_FORMAT, NAME, Manifest, format_timestamp, read_manifest, save_manifest
+from .manifest import NAME, Manifest, format_timestamp, read_manifest, save_manifest
 from .plan_file import archive_copy
-from .recovery_key import LIST, convert_old_lists, read_recovery_keys
+from .recovery_key import LIST, read_recovery_keys
 from .request_record import (
     FOUND,
     ArchivedGeneration,
@@ -203,6 +210,7 @@ def rebuild_manifest(
     folder: str | os.PathLike[str],
     passphrase: Secret | str | None,
     *,
+    confirmed: Sequence[str] = (),
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
@@ -215,6 +223,9 @@ def rebuild_manifest(
     passphrase : Secret or str
         The passphrase of the folder. It may be None if no file is encrypted (see
         :func:`has_encrypted_files`).
+    confirmed : sequence of str, optional
+        Ids, beginnings of ids, or patterns of the requests that you recognize in the notes of an
+        earlier call. Without the proof in the manifest, lyncnb cannot know that they are yours.
     today : date, optional
         The date to record instead of the current time.
     lock_seconds : float, optional
@@ -247,12 +258,10 @@ def rebuild_manifest(
         if before is not None:
             reject_incomplete_change(path, before)
         old_manifest = read_damaged_manifest(damaged) if before is None else before
-        if cipher is not None:
-            cipher.reject_old_data(old_manifest.binding_key is not None)
-            if altered := tuple(find_altered_records(old_manifest, cipher)):
-                # With a wrong passphrase, every record would seem to be changed.
-                verify_passphrase(survey, old_manifest, cipher)
-                reject_problems(path, altered)
+        if cipher and (altered := tuple(find_altered_records(old_manifest, cipher))):
+            # With a wrong passphrase, every record would seem to be changed.
+            verify_passphrase(survey, old_manifest, cipher)
+            reject_problems(path, altered)
         inventory = take_inventory(survey, cipher)
         manifest, moves, changes = _rebuild_records(path, old_manifest, inventory, now)
         manifest, of_lost = _add_lost_data(path, before, manifest, now)
@@ -267,9 +276,10 @@ def rebuild_manifest(
         reject_problems(path, tuple(report_shared_keys(manifest)))
         manifest = replace(manifest, team=old_manifest.team or find_team_group(path))
         manifest = _add_encrypted_lists(path, manifest, cipher)
-        if cipher is not None and (manifest != old_manifest or old_manifest.format != FIRST_FORMAT):
-            convert_old_lists(path, cipher, manifest)
-            manifest = add_bindings(manifest, cipher)
+        if cipher is not None:
+            ids = _find_confirmed_requests(path, manifest, inventory, confirmed)
+            manifest = add_bindings(manifest, cipher, ids=ids)
+            inventory.notes += _describe_unverified_keys(manifest, inventory)
         if moves:
             files.make_folder(path / "archive", OWN_FOLDERS["archive"])
         if damaged:
@@ -282,6 +292,46 @@ def rebuild_manifest(
     lost = [] if before is not None else [*list_losses(path, old_manifest)]
     notes = lost + inventory.notes + ([_AGAIN] if _has_returned_files(path) and changes else [])
     return RequestBundle(folder=path, manifest=manifest, changes=changes, notes=tuple(notes))
+
+
+def _find_confirmed_requests(
+    folder: Path, manifest: Manifest, inventory: Inventory, names: Sequence[str]
+) -> frozenset[str]:
+    """Return the requests that a person confirmed, and whose key and CSR lyncnb has opened."""
+    ids = frozenset(
+        record.id
+        for record in manifest.requests
+        for name in names
+        if name and (record.id.startswith(name) or fnmatchcase(record.id, name))
+    )
+    if names and not ids:
+        raise BundleError(
+            f"{folder}: no request matches {shown(names[0])}",
+            hint="to list the requests: lyncnb status FOLDER",
+        )
+    opened = {
+        pair.spki_sha256
+        for pairs in inventory.current.values()
+        for pair in pairs
+        if pair.content is not None
+    }
+    return frozenset(name for name in ids if manifest.by_id[name].spki_sha256 in opened)
+
+
+def _describe_unverified_keys(manifest: Manifest, inventory: Inventory) -> Iterator[str]:
+    """Yield a note about what a person must compare before confirming each request."""
+    unverified = {problem.file for problem in report_unverified_keys(manifest)}
+    for record in manifest.requests:
+        for pair in inventory.current.get(record.id, ()) if record.files.key in unverified else ():
+            if pair.content is None or pair.spki_sha256 != record.spki_sha256:
+                continue
+            values = ", ".join(value for _, value in pair.content.subject)
+            yield (
+                f"not verified: {record.id}. The CSR contains the subject {values} and the names "
+                f"{', '.join(pair.content.names)}. The SHA-256 of the public key is "
+                f"{pair.spki_sha256}. If this is your request, run: lyncnb status FOLDER "
+                f"{record.id} --rebuild"
+            )
 
 
 def has_encrypted_files(folder: str | os.PathLike[str]) -> bool:

@@ -110,8 +110,8 @@ def report_unrecorded_requests(survey: Survey, manifest: Manifest) -> Iterator[P
 def describe_unknown_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
     """Yield lines about the files in the folder that are not recorded."""
     ours = set(list_unrecorded_files(survey, manifest))
-    paths = {f"csr/{name}" for name in survey.csr} | {f"keys/{name}" for name in survey.keys}
-    for path in sorted(paths - _list_known_paths(survey, manifest)):
+    current = {f"csr/{name}" for name in survey.csr} | {f"keys/{name}" for name in survey.keys}
+    for path in sorted(current - _list_known_paths(survey, manifest)):
         whose = "is not in the manifest" if path in ours else "was not written by lyncnb"
         yield f"{path} {whose}; lyncnb did not change the file"
     unknown = list_unknown_files(survey, manifest)
