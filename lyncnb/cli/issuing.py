@@ -576,12 +576,13 @@ def deployed_command(
     NAME is an ID or the beginning of an ID, a server, a pattern such as "edge*", a serial
     number or a thumbprint. If NAME is a server, lyncnb records all certificates of that
     server. A pool certificate is then recorded for that server only. Without NAME and
-    --report, lyncnb records every request whose newest generation has a certificate. A
-    renewed certificate counts as in use only when it is recorded on all its servers. lyncnb
-    changes no key, and running the same command again changes nothing.
+    --report, lyncnb records every request whose newest certificate is packaged, or whose key
+    is on another computer, and names the others. A renewed certificate counts as in use only
+    when it is recorded on all its servers. lyncnb changes no key, and running the same command
+    again changes nothing.
 
-    Exit status: 0 success; 2 if a report or the date cannot be used; 3 if a NAME has no
-    certificate, or the folder needs attention.
+    Exit status: 0 success; 1 if certificates were left out; 2 if a report or the date cannot
+    be used; 3 if a NAME has no certificate, or the folder needs attention.
     """
     from ..authorities.record_deployments import deployed
     from ..request_folder.bundle import open_requests
@@ -594,7 +595,7 @@ def deployed_command(
     else:
         write_lines(deployments.to_text().rstrip("\n"))
         write_next_folder_step(folder, open_requests(folder).manifest)
-    return 0
+    return int(deployments.is_partial)
 
 
 COMMANDS = (handover_command, receive_command, pfx_command, steps_command, deployed_command)

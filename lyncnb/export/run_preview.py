@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..authorities.evaluation.compare_request import compare_request
+from ..authorities.kept_approval import find_kept_plan_digest
 from ..authorities.summary_files import is_summary_current
 from ..base.disk import files
 from ..base.disk.folder_access import TEAM_MODE, find_team_group, is_team_group
@@ -217,8 +218,11 @@ def _find_team_problems(survey: Survey, manifest: Manifest, order: Order) -> Ite
 
 def _reject_unapproved_plan(folder: Path, manifest: Manifest, order: Order) -> None:
     """Reject a plan without an approval if the plan in the folder was approved."""
+    if order.approved_plan or order.unapproved:
+        return
     approved = [plan for plan in manifest.plans if plan.approvals]
-    if not approved or order.approved_plan or order.unapproved:
+    if not approved:
+        _reject_lost_approval(folder, manifest, order)
         return
     if order.plan.sha256 in (manifest.plan_sha256, approved[-1].plan_sha256):
         return
@@ -229,11 +233,25 @@ def _reject_unapproved_plan(folder: Path, manifest: Manifest, order: Order) -> N
             f"{signer.verified_at[:10]}. The new plan is different and not approved, so lyncnb "
             "changed nothing"
         ),
-        hint=(
-            "save the plan, have it approved, and specify --approved-by SIGNERS. To "
-            "create the requests without an approval, specify a reason: --unapproved "
-            "REASON"
-        ),
+        hint=_APPROVE,
+    )
+
+
+_APPROVE = (
+    "save the plan, have it approved, and specify --approved-by SIGNERS. To create the requests "
+    "without an approval, specify a reason: --unapproved REASON"
+)
+
+
+def _reject_lost_approval(folder: Path, manifest: Manifest, order: Order) -> None:
+    """Reject another plan if the folder contains a signature, even if its record was lost."""
+    digest = find_kept_plan_digest(folder)
+    if not digest or order.plan.sha256 in (manifest.plan_sha256, digest):
+        return
+    raise ApprovalError(
+        f"the folder {folder} contains an approved plan and its signature, but no record of the "
+        "approval. The new plan is different and not approved, so lyncnb changed nothing",
+        hint=_APPROVE,
     )
 
 

@@ -506,6 +506,22 @@ def test_rebuilt_manifest_keeps_the_approver(planner):
     assert (new_plan["sha256"], new_plan["approvals"][0]["signer"]) == (plan["sha256"], ALICE)
 
 
+def test_lost_record_of_an_approval_still_locks_the_folder(planner):
+    """If the record of an approval is lost and rebuilt, another plan still needs a reason."""
+    approve(planner, "--key", "alice")
+    assert request(planner).status == 0
+    planner.write("other.csv", TWO_FRONT_ENDS.replace("meet.", "meeting."))
+    command = ("request", "other.csv", "requests", *PASS)
+    assert planner(*command).status == 1
+    (planner.folder / "requests" / "manifest.json").unlink()
+    planner("status", "requests", "--rebuild", *PASS)
+    refused = planner(*command)
+    assert refused.status == 1
+    assert "contains an approved plan and its signature, but no record" in refused.err
+    assert planner(*command, "--unapproved", "an emergency").status == 0
+    assert planner(*command).status == 0
+
+
 def test_fewer_requests_than_approved_are_reported(planner):
     """If the planner omits requests of an approved plan because installed certificates cover them,
     the run, the status command, and the summary list each omitted request.
