@@ -319,7 +319,7 @@ def _find_unrecorded_seals(folder: Path, manifest: Manifest) -> Iterator[Problem
     """Yield a problem for each file in ``recovery/`` that belongs to no recovery key on record."""
     known = {key.fingerprint for key in manifest.recovery}
     seals = sorted((folder / _PLACE).glob(f"*{_SEALED}"))
-    unknown = [path.name for path in seals if _read_fingerprint(path) not in known]
+    unknown = [path.name for path in seals if _read_fingerprint(path) not in {"", *known}]
     if os.path.lexists(folder / LIST) and not known and LIST not in manifest.encrypted:
         unknown.insert(0, LIST.rpartition("/")[2])
     for name in unknown:
@@ -331,13 +331,13 @@ def _find_unrecorded_seals(folder: Path, manifest: Manifest) -> Iterator[Problem
         )
 
 
-def _read_fingerprint(path: Path) -> str | None:
+def _read_fingerprint(path: Path) -> str:
     """Return the recovery key of a sealed file, or "" if another problem describes the file."""
     try:
         fingerprint = parse_json(files.read_file(path, limit=_SMALL))["recovery"]
     except (BundleError, ValueError, KeyError, TypeError):
-        return None
-    return fingerprint if isinstance(fingerprint, str) else None
+        return ""
+    return fingerprint if isinstance(fingerprint, str) else ""
 
 
 def _find_list_problem(folder: Path) -> str:

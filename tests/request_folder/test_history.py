@@ -64,7 +64,7 @@ def test_a_run_that_changes_something_adds_one_line(folder):
     certify(folder, *names)
     ln.write_pfx(ln.match_certificates(ln.open_requests(folder), today=TODAY),
                  passphrase=PASSPHRASE, today=TODAY)  # fmt: skip
-    ln.deployed(folder, today=TODAY)
+    ln.deployed(folder, *names_of(folder), today=TODAY)
     write(plan_of_servers(3), folder, renew=[names[0]], reason="lost laptop", today=LATER)
     entries = lines(folder)
     assert [entry["command"] for entry in entries] == [
@@ -105,7 +105,7 @@ def test_each_line_has_the_hash_of_the_line_before(folder):
     (note,) = read_history(folder).notes
     assert "line 2 does not match the previous line" in note
     assert note in ln.folder_status(folder, today=TODAY).notes
-    ln.deployed(folder, today=TODAY)
+    ln.deployed(folder, *names_of(folder), today=TODAY)
     assert len(lines(folder)) == 3
 
 
@@ -131,7 +131,7 @@ def test_missing_lines_are_added_by_the_next_run(folder):
     assert not status.problems
     assert any("the last line is incomplete" in note for note in status.notes)
     assert any("is older than the manifest: 3 events" in note for note in status.notes)
-    ln.deployed(folder, today=TODAY)
+    ln.deployed(folder, *names_of(folder), today=TODAY)
     assert [entry["command"] for entry in lines(folder)] == [
         "request",
         "recorded later",
@@ -178,7 +178,7 @@ def test_a_rebuild_restores_installations_and_revocations(folder):
     """If the manifest is lost, a rebuild reads the installations and revocations from the history."""
     first, second, third = names_of(folder)
     certify(folder, first, second, third)
-    ln.deployed(folder, today=TODAY)
+    ln.deployed(folder, *names_of(folder), today=TODAY)
     ln.renew(folder, first, passphrase=PASSPHRASE, reason="47 days", today=LATER)
     ln.renew(folder, second, passphrase=PASSPHRASE, reason="stolen", compromised=True, today=LATER)
     ln.deployed(folder, second, revoked=True, today=LATER)

@@ -189,7 +189,7 @@ def test_unusable_files_are_reported_and_not_changed(folder):
     assert bundle.notes[0].startswith(
         "the manifest may have contained saved plans and approvals, reasons for accepted "
     )
-    assert len(bundle.notes) == 4
+    assert len([note for note in bundle.notes if not note.startswith("not verified")]) == 4
     assert f"keys/{damaged.name} is not a PEM file; lyncnb did not use this file" in bundle.notes[1]
     assert bundle.notes[2].startswith(
         f"csr/{lone.stem}.csr has no key, so lyncnb did not use this file. "
@@ -486,7 +486,7 @@ def test_a_lost_manifest_gets_the_certificates_of_earlier_generations(tmp_path):
     _, before = renew_after_refusal(folder, name)
     states = list_states(folder)
     (folder / "manifest.json").unlink()
-    rebuild(folder)
+    rebuild_manifest(folder, PASSPHRASE, confirmed=["*"], today=TODAY)
     receive(folder, today=LATER)
     (old,) = read_manifest(folder).by_id[name].archived
     (expected,) = before.by_id[name].archived

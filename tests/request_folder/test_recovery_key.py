@@ -234,8 +234,8 @@ def test_another_recovery_key_is_rejected(tmp_path, pair, other_key):
 
 
 def test_nothing_is_encrypted_for_a_planted_key(tmp_path, pair, other_key):
-    """If an attacker adds a recovery key to the manifest, no passphrase is encrypted for it,
-    because only the encrypted list counts.
+    """If an attacker replaces a recovery key in the manifest, a command names the difference and
+    encrypts nothing.
     """
     folder = tmp_path / "requests"
     write(plan_of_servers(2), folder, recovery=[public(pair)])
@@ -249,7 +249,9 @@ def test_nothing_is_encrypted_for_a_planted_key(tmp_path, pair, other_key):
     path = folder / "manifest.json"
     fingerprints = [read_private_key(key_path).public.fingerprint for key_path in (pair, other_key)]
     path.write_bytes(path.read_bytes().replace(fingerprints[0].encode(), fingerprints[1].encode()))
-    write(plan_of_servers(3), folder)
+    with pytest.raises(BundleError, match="recovery keys that are not on record") as caught:
+        write(plan_of_servers(3), folder)
+    assert fingerprints[0] in caught.value.message
     sealed = [
         json.loads(sealed_path.read_bytes())
         for sealed_path in (folder / "recovery").glob("*.sealed")
@@ -406,7 +408,7 @@ DEAD = {
     "seals removed": (_remove_seals, "is missing, so the recovery key"),
     "seals emptied": (_empty_seals, "is damaged, so the recovery key"),
     "seals altered": (_flip_seals, "is damaged, so the recovery key"),
-    "recovery/ removed": (_remove_place, "is missing, but the manifest lists recovery keys"),
+    "recovery/ removed": (_remove_place, "is missing or does not contain these recovery keys"),
     "list damaged": (_damage_list, "is damaged"),
 }
 
@@ -616,7 +618,7 @@ def test_an_unreadable_list_of_recovery_keys_has_a_hint(tmp_path, pair):
     with pytest.raises(BundleError, match="this version of lyncnb cannot read"):
         write(plan_of_servers(2), folder)
     (folder / LIST).unlink()
-    with pytest.raises(BundleError, match="is missing, but the manifest lists recovery keys"):
+    with pytest.raises(BundleError, match="is missing or does not contain these recovery keys"):
         rekey(folder, PASSPHRASE, NEW)
     assert len(list((folder / "keys").iterdir())) == 1
 

@@ -279,6 +279,6 @@ def test_a_rebuilt_manifest_records_the_team(tmp_path):
     folder = tmp_path / "requests"
     write(plan_of_servers(1), folder, team=str(TEAM))
     (folder / NAME).unlink()
-    rebuild_manifest(folder, PASSPHRASE)
+    rebuild_manifest(folder, PASSPHRASE, confirmed=["*"])
     assert read_manifest(folder).team == find_team_group(folder) == str(TEAM)
     assert problems(folder) == []
