@@ -201,7 +201,9 @@ class RenewalTerms:
         self, start: date, renewal_day: date, last_day: date, lead_days: int
     ) -> RenewalDates:
         if not (self.work.freezes or self.work.windows):
-            change = min(max(renewal_day, start + _DAY), max(last_day, renewal_day))
+            change = min(
+                max(renewal_day, min(start, date.max - _DAY) + _DAY), max(last_day, renewal_day)
+            )
             return RenewalDates(_subtract_days(change, lead_days), change)
         days = self._get_days_around(renewal_day.year)
         ways = self._find_issue_dates(renewal_day.year, lead_days)

@@ -83,7 +83,7 @@ def test_missing_data_is_added_once(folder):
         changed = {name for name, text in digest(folder).items() if before.get(name) != text}
         # The first run adds the plan, the history and a copy of the old manifest, and it updates
         # the manifest and the summary files.
-        news = {"manifest.json", "manifest.v1.json", "plan.json", "history.jsonl", *SUMMARY_NAMES}
+        news = {"manifest.json", "manifest.v2.json", "plan.json", "history.jsonl", *SUMMARY_NAMES}
         assert changed == (set() if number else news)
     assert json.loads((folder / "manifest.json").read_bytes())["format"] == "lyncnb-requests/3"
 

@@ -408,7 +408,7 @@ DEAD = {
     "seals removed": (_remove_seals, "is missing, so the recovery key"),
     "seals emptied": (_empty_seals, "is damaged, so the recovery key"),
     "seals altered": (_flip_seals, "is damaged, so the recovery key"),
-    "recovery/ removed": (_remove_place, "is missing or does not contain these recovery keys"),
+    "recovery/ removed": (_remove_place, "is missing, but the manifest lists recovery keys"),
     "list damaged": (_damage_list, "is damaged"),
 }
 
