@@ -80,6 +80,7 @@ OURS_ALONE = {
     "client-authentication-ended-at-sectigo",
     "client-authentication-ended-at-lets-encrypt",
     "key-refused-by-lets-encrypt",
+    "wildcard-beside-its-names-at-lets-encrypt",
     "organization-left-out-by-lets-encrypt",
     "place-without-organization",
     "roots-of-chunghwa-telecom-distrusted",
