@@ -592,6 +592,7 @@ def test_plan_check_reports_only_its_case(product, check):
 ONLY_ALTERED = {
     "aol-without-client-authentication",
     "edge-certificates-differ",
+    "name-in-unplanned-layout",
     "oauth-certificate-not-shared",
     "trusted-application-certificate-not-shared",
 }
