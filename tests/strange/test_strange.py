@@ -27,7 +27,7 @@ def test_the_tables_contain_what_their_names_say():
     names = [str(name) for certificate in long.certificates for name in certificate.names]
     assert max(len(label) for name in names for label in name.split(".")) == 63
     assert len(eleven.topology.pools) == len(SHORTEST.plan().topology.pools) == 11
-    assert len({server for pool in fifty.topology.pools for server in pool.servers}) == 50
+    assert len({server.fqdn for pool in fifty.topology.pools for server in pool.computers}) == 50
     edges = [certificate for certificate in one.certificates if certificate.role == "Edge"]
     assert len({certificate.subject.common_name for certificate in edges}) == 2
     assert "伺服器" in COMPLETE[4].table.read_text("utf-8-sig")
