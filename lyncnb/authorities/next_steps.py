@@ -40,6 +40,10 @@ class StatusRow(Protocol):
         """The progress of the certificate's next generation, or blank if there is none."""
 
     @property
+    def change_by(self) -> str:
+        """The last date on which the next certificate can be installed, or blank."""
+
+    @property
     def deployed_on(self) -> str:
         """The date since which all servers have had the certificate, or blank if it is unknown."""
 
@@ -106,7 +110,10 @@ def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
         )
     for stage, tell in _BY_STAGE.items():
         if matching_rows := [row for row in rows if find_stage(row) == stage]:
-            yield tell(matching_rows, quoted_folder)
+            last = min((row.change_by for row in matching_rows if row.change_by), default="")
+            yield tell(matching_rows, quoted_folder) + (
+                f". Last possible installation date: {last}" if last else ""
+            )
 
 
 def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:

@@ -615,8 +615,8 @@ def status_command(
     history of these certificates instead. The history lists each generation with its servers,
     who approved it, when it went to the CA, and who did what and why.
 
-    Exit status: 0 success; 1 if a certificate needs attention: expired, due for renewal,
-    refused or to be revoked; 3 if files in the folder need attention.
+    Exit status: 0 success; 1 if a certificate needs attention: expired, due for renewal or
+    installation, refused or to be revoked; 3 if files in the folder need attention.
     """
     from ..authorities.status import folder_status
     from ..base.disk.outputs import check_output_path
@@ -682,7 +682,7 @@ def _show_status(status: FolderStatus, *, shows_all: bool) -> None:
         )
         rows = [
             (
-                *(item.number or "", item.id, item.state, item.not_after[:10], item.days_left),
+                *(item.number or "", item.id, item.state, item.usable_until[:10], item.days_left),
                 *(
                     "" if item.next_generation_text == item.state else item.next_generation_text,
                     item.deployed_on,

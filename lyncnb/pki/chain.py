@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from heapq import merge
 from itertools import chain, islice
 
@@ -501,13 +501,21 @@ def list_objections(
         violation = find_policy_violation(below[-2::-1])
         if violation:
             objections.append(Objection(code="chain-policy-not-valid", detail=violation))
-    if path and certificate.not_after > path[0].not_after:
+    first = min(path, key=lambda issuer: issuer.not_after, default=certificate)
+    if first.not_after < certificate.not_after:
         late = (
-            f"the certificate is valid until {certificate.not_after:%Y-%m-%d}, but the issuer's "
-            f"certificate is valid only until {path[0].not_after:%Y-%m-%d}"
+            f"the certificate is valid until {certificate.not_after:%Y-%m-%d}, but the CA "
+            f'certificate "{format_name(first.subject)}" is valid only until '
+            f"{first.not_after:%Y-%m-%d}"
         )
         objections.append(Objection(code="outlives-issuer", detail=late))
     return tuple(objections)
+
+
+def find_chain_end(certificate: Certificate, path: Sequence[Certificate]) -> datetime | None:
+    """Return when the first CA certificate in a path expires, if the certificate expires later."""
+    first = min((issuer.not_after for issuer in path), default=certificate.not_after)
+    return first if first < certificate.not_after else None
 
 
 def _count_cas_below(certificates_below: tuple[Certificate, ...], depth: int) -> int:

@@ -13,8 +13,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ...base.planned_entry import PlannedEntry
+from ...base.times import format_time
 from ...pki.certificates import Certificate, format_name
-from ...pki.chain import Issuers, Path, build_path, find_web_pki_objection, verify_path
+from ...pki.chain import (
+    Issuers,
+    Path,
+    build_path,
+    find_chain_end,
+    find_web_pki_objection,
+    verify_path,
+)
 from ...pki.demonstration_ca import DEMONSTRATION_NAME
 from ...request_folder.request_record import Acceptance, EvaluationFinding, RecordedEvaluation
 from ...rules.findings import Finding, format_acceptance
@@ -43,9 +51,10 @@ class Evidence:
 
     ``accepted`` contains the reason for each accepted error, by code. ``noted`` contains the
     findings that depend on other certificates. ``settled`` is the recorded certification path. It
-    is replaced only if it has an error, so that CA certificates that arrive later cannot lead to a
-    different root. If ``is_fictional`` is true, the folder may contain certificates from the
-    demonstration CA. ``target_os`` is the Windows version of the servers.
+    is replaced only if it has an error, or by a path to the same root that is valid longer, so that
+    CA certificates that arrive later cannot lead to a different root. If ``is_fictional`` is true,
+    the folder may contain certificates from the demonstration CA. ``target_os`` is the Windows
+    version of the servers.
     """
 
     certificate: Certificate
@@ -116,6 +125,10 @@ def _find_path(evidence: Evidence, evaluated_at: datetime) -> Path:
         return path
     followed = verify_path(certificate, settled, evidence.issuers, today=evaluated_at)
     checks = list_returned_checks()
+    if path.is_complete and path.issuers[-1].spki_sha256 == settled[-1].spki_sha256:
+        ends, settled_ends = (find_chain_end(certificate, way) for way in (path.issuers, settled))
+        if settled_ends is not None and (ends is None or ends > settled_ends):
+            return path
     if followed is None or any(
         checks[wrong.code].severity == "error" for wrong in followed.objections
     ):
@@ -187,6 +200,7 @@ def build_evaluation_record(
     """Convert an evaluation and its evidence to a record for the manifest."""
     all_findings = tuple(all_findings)
     codes = {finding.code for finding in all_findings}
+    ends = find_chain_end(certificate, path.issuers)
     return RecordedEvaluation(
         certificate=certificate.sha256,
         chain=tuple(issuer.sha256 for issuer in path.issuers),
@@ -195,6 +209,7 @@ def build_evaluation_record(
         entry_sha256=compute_entry_sha256(entry),
         rules=compute_rules_identity(),
         judged_at=evaluated_at,
+        chain_until=format_time(ends) if ends is not None else "",
         findings=tuple(
             EvaluationFinding(code=finding.code, severity=finding.severity, message=finding.message)
             for finding in all_findings
