@@ -118,20 +118,12 @@ def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
 
 def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
     due = [row for row in rows if row.state in ("expired", "expiring") and not row.under_way]
-    due_here = [row for row in due if not row.key_holder]
     for state, kind in (("expired", "expired certificates"), ("expiring", "certificates now")):
-        if ids := [row.id for row in due_here if row.state == state]:
+        if ids := [row.id for row in due if row.state == state]:
             yield (
                 f"Renew {kind} ({join_first_texts(ids, _NAMED)}): "
                 f"lyncnb renew {quoted_folder} --due --reason TEXT"
             )
-    if elsewhere := [row for row in due if row.key_holder]:
-        yield (
-            f"Renew {_describe_certificates(elsewhere)} on the computer that has the private key, "
-            f"for example {elsewhere[0].key_holder}: lyncnb steps TOPOLOGY --request-on-server -o "
-            f"{quoted_folder} "
-            f"--renew {elsewhere[0].id} --reason TEXT"
-        )
     if late := [row for row in rows if row.state == "expired" and row.under_way]:
         servers = dict.fromkeys(
             server for row in late for server in row.servers if server not in row.has_next

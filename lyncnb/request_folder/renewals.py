@@ -142,13 +142,10 @@ def _describe_renewal(renewal: Renewal) -> Iterator[str]:
         yield f"A CA certificate expires earlier: {renewal.usable_until:%Y-%m-%d %H:%M} UTC"
     if renewal.key_holder:
         yield (
-            f"The private key is on {renewal.key_holder}. Request the certificate again "
-            "on that computer:"
+            f"The private key is on {renewal.key_holder}. The command writes scripts that request "
+            "the certificate again on that computer:"
         )
-        command = "lyncnb steps TOPOLOGY --request-on-server -o FOLDER --renew"
-    else:
-        command = "lyncnb renew FOLDER"
-    yield f"{command} {renewal.request_id} --reason renewal"
+    yield f"lyncnb renew FOLDER {renewal.request_id} --reason renewal"
 
 
 def list_renewals(

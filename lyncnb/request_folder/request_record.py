@@ -136,7 +136,11 @@ class _ValidOnRecord:
 
     not_before: str
     not_after: str
-    chain_until: str = ""
+
+    @property
+    def chain_until(self) -> str:
+        """The time when the first CA certificate in the chain expires, if it is known, or blank."""
+        return ""
 
     @property
     def begins(self) -> datetime:

@@ -27,6 +27,7 @@ from ..base.shown.origin import mark_origin
 from ..checks.check_plan import choose_evaluation_date
 from ..deploy.package_passwords import show_password
 from ..deploy.pfx_packages import Packages
+from ..deploy.request_scripts import write_renewal_scripts
 from ..deploy.server_steps import DeploymentSteps
 from ..deploy.step_files import write_steps
 from ..deploy.steps import deployment_steps
@@ -262,10 +263,12 @@ class FolderWork:
 
         def run_work(report: Report) -> Any:
             making = Making(progress=report)
-            return renew(
+            bundle = renew(
                 self.folder, *names, passphrase=secret, reason=reason, due=not names,
                 making=making, today=self.today,
             )  # fmt: skip
+            write_renewal_scripts(bundle)
+            return bundle
 
         self._start_step(run_work)
 
