@@ -72,12 +72,12 @@ def package(folder, day: date) -> IssuedCertificates:
     return issued
 
 
-def make_deployment(tmp_path, *, ca_until: date = CA_LAST, **options) -> Deployment:
-    """Return a deployed Edge pool, whose CA's own certificate ends on a day."""
+def make_deployment(tmp_path, *, ca_until: date = CA_LAST, plan=None, **options) -> Deployment:
+    """Return a deployed Edge pool or plan, whose CA's own certificate ends on a day."""
     begins = ISSUED - 100 * DAY
     days = (ca_until - begins.date()).days + 1
     ca = PythonCa(begins=begins, days=days)
-    plan = make_plan(TABLE, accepted={"public-certificate-required": "a lab"}, **options)
+    plan = plan or make_plan(TABLE, accepted={"public-certificate-required": "a lab"}, **options)
     bundle = make_folder(tmp_path / "folder", plan, today=ISSUED.date())
     deployment = Deployment(bundle.folder, ca)
     life = {"begins": ISSUED, "days": (LAST - ISSUED.date()).days + 1}
@@ -118,6 +118,18 @@ def test_every_view_counts_to_the_earliest_end_in_the_chain(tmp_path):
         for day in (date(2027, 1, 3), date(2027, 1, 4), date(2027, 1, 21))
     }
     assert list(states.values()) == [{"issued"}, {"expiring"}, {"expired"}]
+
+
+def test_views_of_a_strange_deployment_count_to_the_same_day(tmp_path, deployment):
+    """In any deployment, all views count to the end of the chain, and agree on the order date."""
+    folder = make_deployment(tmp_path, plan=deployment.plan()).folder
+    days = days_in_every_view(folder, date(2026, 12, 10))
+    assert {until for _, _, until in days} == {"2027-01-20"}
+    orders = [
+        {order for view, order, _ in days if view == name}
+        for name in ("calendar", "forecast", "summary")
+    ]
+    assert orders[0] == orders[1] == orders[2]
 
 
 def test_root_that_expires_first_counts(tmp_path):
