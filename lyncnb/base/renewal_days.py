@@ -17,6 +17,9 @@ from .work_days import WorkDays
 #: A certificate is renewed in the last third of its validity period. This is the last 122 days of a
 #: year, or the last 15 of 47 days.
 EXPIRING_SHARE = 1 / 3
+#: The longest such part: a third of two years. Inferred: the Web Server template of AD CS issues
+#: certificates for two years, so no ordinary certificate is renewed later because of this limit.
+EXPIRING_DAYS = 243
 
 _DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 _LAST_SECOND = time(23, 59, 59)
@@ -280,9 +283,12 @@ ANY_DAY = RenewalTerms({}, WorkDays())
 def find_renewal_day(
     start: datetime, valid_until: datetime, last_share: float = EXPIRING_SHARE
 ) -> date:
-    """Return the day on which a renewal is due: the first day in the last part of the validity."""
+    """Return the day on which a renewal is due: the first day in the last part of the validity.
+
+    The last part is at most :data:`EXPIRING_DAYS` long.
+    """
     end = add_time_span(valid_until, _SECOND)
-    return (end - (end - start) * last_share).date()
+    return (end - min((end - start) * last_share, EXPIRING_DAYS * _DAY)).date()
 
 
 def find_last_whole_day(end: datetime) -> date:

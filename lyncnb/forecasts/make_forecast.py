@@ -20,7 +20,13 @@ from ..authorities.read_plan import (
     read_plan,
 )
 from ..base.arguments import check_type
-from ..base.renewal_days import Days, RenewalTerms, find_last_whole_day, find_renewal_day
+from ..base.renewal_days import (
+    EXPIRING_DAYS,
+    Days,
+    RenewalTerms,
+    find_last_whole_day,
+    find_renewal_day,
+)
 from ..base.shown.origin import Origin
 from ..base.shown.tables import format_count
 from ..base.times import add_time_span, convert_to_date
@@ -696,7 +702,8 @@ def _list_notes(
             )
     yield (
         f"for {orders}, the forecast assumes that each certificate is renewed when a "
-        "third of its validity period is left. For example, a certificate that is valid "
+        "third of its validity period is left, but not earlier than "
+        f"{EXPIRING_DAYS} days before its end. For example, a certificate that is valid "
         "for 365 days is renewed after 243 days"
     )
     public = [

@@ -387,7 +387,8 @@ def _list_chains(
             yield from _list_chains(
                 certificate, (*path_above, candidate), issuers, rejected_candidates
             )
-        elif len(rejected_candidates) < MAX_CANDIDATES:
+        elif not _has_other_key(last, candidate) and len(rejected_candidates) < MAX_CANDIDATES:
+            # A CA of the same name with another key is not the issuer, so it proves nothing.
             rejected_candidates[candidate] = _build_signature_objection(last, candidate, signed)
     if not extended:
         yield path_above, False
@@ -404,17 +405,11 @@ def _build_signature_objection(
             detail=f'"{subject}" is signed with {scheme}'
             f"{f' and {hash_name}' if hash_name else ''}, which this computer cannot verify",
         )
-    detail = (
-        f'the CA certificate "{issuer}" ({candidate.thumbprint}) has the name of the '
-        f'issuer, but its key did not sign "{subject}"'
+    return Objection(
+        code="chain-signature-wrong",
+        detail=f'the CA certificate "{issuer}" ({candidate.thumbprint}) has the name of the '
+        f'issuer, but its key did not sign "{subject}"',
     )
-    if _has_other_key(certificate, candidate):
-        detail += (
-            f'. The authority key identifier of "{subject}" is '
-            f"{certificate.authority_key_id.hex()}, not {candidate.subject_key_id.hex()}; the "
-            "CA may have another certificate"
-        )
-    return Objection(code="chain-signature-wrong", detail=detail)
 
 
 def _describe_incomplete_path(

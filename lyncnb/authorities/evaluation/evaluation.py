@@ -10,9 +10,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ...base.planned_entry import PlannedEntry
+from ...base.renewal_days import ANY_DAY, RenewalTerms
+from ...base.shown.tables import format_count
 from ...base.times import format_time
 from ...pki.certificates import Certificate, format_name
 from ...pki.chain import (
@@ -66,6 +68,7 @@ class Evidence:
     settled: tuple[Certificate, ...] = ()
     is_fictional: bool = False
     target_os: str = ""
+    terms: RenewalTerms = ANY_DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +114,28 @@ def evaluate(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
     if entry.issuer == "public" and path.is_complete and not path.objections:
         objection = find_web_pki_objection(certificate, path.issuers, today=evaluated_at)
         differences += [("web-pki-objection", objection)] if objection else []
+    differences += _find_early_end(evidence, path, evaluated_at)
     compared = compare_certificate(
         certificate, entry, today=evaluated_at, validity_days=evidence.validity_days
     )
     findings = (*compared, *create_findings(entry, differences))
     return Evaluation(path=path, findings=downgrade_accepted_errors(findings, evidence.accepted))
+
+
+def _find_early_end(evidence: Evidence, path: Path, evaluated_at: datetime) -> Iterator[Difference]:
+    """Yield a finding if the next certificate cannot be installed in time, even if ordered now."""
+    certificate, entry, terms = evidence.certificate, evidence.entry, evidence.terms
+    ends = find_chain_end(certificate, path.issuers) or certificate.not_after
+    lead_days = terms.find_lead_time(entry.issuer)
+    ready = evaluated_at.date() + timedelta(days=lead_days)
+    change_on, change_by = terms.find_change_dates(ready, ends, entry.usages)
+    if change_on > change_by and evaluated_at <= ends:
+        message = (
+            f"the certificate can be used until {ends:%Y-%m-%d at %H:%M} UTC, but a certificate "
+            f"that is ordered on {evaluated_at:%Y-%m-%d} can be installed on {change_on} at the "
+            f"earliest (lead time {format_count(lead_days, 'day')})"
+        )
+        yield "ends-before-renewal", message
 
 
 def _find_path(evidence: Evidence, evaluated_at: datetime) -> Path:
