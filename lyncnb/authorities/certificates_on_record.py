@@ -15,6 +15,7 @@ from ..pki.certificates import Certificate
 from ..pki.chain import Issuers
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.generations import list_compromised_keys
+from ..request_folder.plan_file import read_renewal_terms
 from ..request_folder.request_record import IssuedRecord, RequestRecord
 from ..rules.findings import Finding, sort_findings
 from ..rules.returned_rules import create_returned_finding, load_returned_rules
@@ -166,6 +167,7 @@ def list_generations_to_match(
     fictional = is_fictional(record.plan for record in bundle.requests)
     of_ca = _find_ca_acceptance_reasons(bundle)
     compromised = list_compromised_keys(bundle.requests)
+    terms = read_renewal_terms(bundle.folder, bundle.manifest)
     for record in bundle.requests:
         parts = [part for part in (record.issued, *record.refused) if part is not None]
         yield Outstanding(
@@ -196,6 +198,7 @@ def list_generations_to_match(
             evidence=_list_proven_hashes(record.issued),
             has_root=_has_root(record.issued),
             is_compromised=record.spki_sha256 in compromised,
+            terms=terms,
         )
         for generation in record.archived:
             yield Outstanding(

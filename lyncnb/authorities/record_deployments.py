@@ -472,7 +472,7 @@ class _DeploymentRun:
         has = {
             deployment.server
             for deployment in generation.every_deployment
-            if deployment.certificate == issued_record.sha256
+            if deployment.matches(issued_record)
         }
         servers = list_servers_for(record, generation)
         is_shared = (generation.plan or record.plan).shared_by == "deployment"
@@ -514,7 +514,7 @@ class _DeploymentRun:
             for server in servers
             if server not in present
             or server in superseded
-            or present[server].certificate != issued.sha256
+            or not present[server].matches(issued)
             or (corrects and present[server].on != day)
         ]
         self.withdrawn += (
@@ -524,7 +524,7 @@ class _DeploymentRun:
             )
             for server in new
             if server in present and server not in superseded
-            and present[server].certificate == issued.sha256
+            and present[server].matches(issued)
         )  # fmt: skip
         if not new:
             first = max((present[server].on for server in servers), default=day)

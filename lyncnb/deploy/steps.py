@@ -15,9 +15,9 @@ from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..base.arguments import check_type
 from ..base.planned_entry import PlannedEntry, list_importing_servers
 from ..base.shown.origin import UNKNOWN, Origin
-from ..pki.certificates import format_name
+from ..pki.certificates import Certificate, format_name
 from ..request_folder.bundle import open_requests
-from ..request_folder.generations import find_generations
+from ..request_folder.generations import find_generations, list_known_certificates
 from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import (
     CoveringCertificate,
@@ -279,13 +279,24 @@ def _build_server_package(
         not_after=issued_certificate.not_after,
         path=issued_certificate.path,
         key_algorithm=issued_certificate.certificate.key_algorithm,
-        in_use_until=replaced.not_after if replaced else None,
+        in_use_until=_find_usable_until(record, replaced) if replaced else None,
         superseded=(
             f"serial {replaced.serial_hex} of {format_name(replaced.issuer)}" if replaced else ""
         ),
         key_holder=record.key_holder,
         number=record.number,
     )
+
+
+def _find_usable_until(record: RequestRecord, certificate: Certificate) -> datetime:
+    """Return the last second in which servers can use a certificate that is replaced."""
+    known = {
+        digest: recorded
+        for part in record.generations
+        for digest, recorded in list_known_certificates(part).items()
+    }
+    recorded = known.get(certificate.sha256)
+    return recorded.usable_until if recorded is not None else certificate.not_after
 
 
 def build_procedure(

@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from heapq import merge
 from itertools import chain, islice
 
@@ -387,7 +387,8 @@ def _list_chains(
             yield from _list_chains(
                 certificate, (*path_above, candidate), issuers, rejected_candidates
             )
-        elif len(rejected_candidates) < MAX_CANDIDATES:
+        elif not _has_other_key(last, candidate) and len(rejected_candidates) < MAX_CANDIDATES:
+            # A CA of the same name with another key is not the issuer, so it proves nothing.
             rejected_candidates[candidate] = _build_signature_objection(last, candidate, signed)
     if not extended:
         yield path_above, False
@@ -404,17 +405,11 @@ def _build_signature_objection(
             detail=f'"{subject}" is signed with {scheme}'
             f"{f' and {hash_name}' if hash_name else ''}, which this computer cannot verify",
         )
-    detail = (
-        f'the CA certificate "{issuer}" ({candidate.thumbprint}) has the name of the '
-        f'issuer, but its key did not sign "{subject}"'
+    return Objection(
+        code="chain-signature-wrong",
+        detail=f'the CA certificate "{issuer}" ({candidate.thumbprint}) has the name of the '
+        f'issuer, but its key did not sign "{subject}"',
     )
-    if _has_other_key(certificate, candidate):
-        detail += (
-            f'. The authority key identifier of "{subject}" is '
-            f"{certificate.authority_key_id.hex()}, not {candidate.subject_key_id.hex()}; the "
-            "CA may have another certificate"
-        )
-    return Objection(code="chain-signature-wrong", detail=detail)
 
 
 def _describe_incomplete_path(
@@ -501,13 +496,21 @@ def list_objections(
         violation = find_policy_violation(below[-2::-1])
         if violation:
             objections.append(Objection(code="chain-policy-not-valid", detail=violation))
-    if path and certificate.not_after > path[0].not_after:
+    first = min(path, key=lambda issuer: issuer.not_after, default=certificate)
+    if first.not_after < certificate.not_after:
         late = (
-            f"the certificate is valid until {certificate.not_after:%Y-%m-%d}, but the issuer's "
-            f"certificate is valid only until {path[0].not_after:%Y-%m-%d}"
+            f"the certificate is valid until {certificate.not_after:%Y-%m-%d}, but the CA "
+            f'certificate "{format_name(first.subject)}" is valid only until '
+            f"{first.not_after:%Y-%m-%d}"
         )
         objections.append(Objection(code="outlives-issuer", detail=late))
     return tuple(objections)
+
+
+def find_chain_end(certificate: Certificate, path: Sequence[Certificate]) -> datetime | None:
+    """Return when the first CA certificate in a path expires, if the certificate expires later."""
+    first = min((issuer.not_after for issuer in path), default=certificate.not_after)
+    return first if first < certificate.not_after else None
 
 
 def _count_cas_below(certificates_below: tuple[Certificate, ...], depth: int) -> int:

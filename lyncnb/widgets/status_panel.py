@@ -27,6 +27,7 @@ from ..base.shown.origin import Origin, mark_origin
 from ..checks.check_plan import choose_evaluation_date
 from ..deploy.package_passwords import show_password
 from ..deploy.pfx_packages import Packages
+from ..deploy.request_scripts import write_renewal_scripts
 from ..deploy.server_steps import DeploymentSteps
 from ..deploy.step_files import write_steps
 from ..deploy.steps import deployment_steps
@@ -270,10 +271,12 @@ class FolderWork:
 
         def run_work(report: Report) -> Any:
             making = Making(progress=report)
-            return renew(
+            bundle = renew(
                 self.folder, *names, passphrase=secret, reason=reason, due=not names,
                 making=making, today=self.today,
             )  # fmt: skip
+            write_renewal_scripts(bundle)
+            return bundle
 
         self._start_step(run_work)
 
@@ -362,7 +365,7 @@ _COLUMNS: Mapping[str, tuple[str, int, int, Callable[[RequestStatus, _Refusals],
         6,
         lambda request, refusals: describe_request(request, refusals.get(request.id)),
     ),
-    "not_after": ("Valid until", 90, 1, lambda request, _: request.not_after[:10]),
+    "usable_until": ("Valid until", 90, 1, lambda request, _: request.usable_until[:10]),
     "days_left": ("Days left", 80, 1, lambda request, _: tables.format_cell(request.days_left)),
     "servers": ("Servers", 140, 2, lambda request, _: "; ".join(request.servers)),
     "usages": ("Type", 110, 2, lambda request, _: "; ".join(request.usages) or request.role),

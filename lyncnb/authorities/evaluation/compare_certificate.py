@@ -342,17 +342,17 @@ def _check_validity(
             ),
         )
     for limit in load_ca_rules().list_limits("validity-days", on_date=begins.date()):
-        if lasts <= timedelta(days=limit.value):
+        over = lasts - timedelta(days=limit.value)
+        if over <= timedelta(0):
             continue
         message = (
             f"the certificate is valid for {_format_days(lasts)}; the limit is {limit.value} days"
         )
         if limit.effective:
-            message = (
-                f"the certificate is valid for {_format_days(lasts)}; the limit is {limit.value} "
-                f"days for certificates that are issued on {limit.effective} or later"
-            )
-        yield "validity-over-public-limit", message
+            message += f" for certificates that are issued on {limit.effective} or later"
+        # A CA that adds the days to the first second counts one of the two ends only.
+        is_second = over == timedelta(seconds=1)
+        yield "second-over-public-limit" if is_second else "validity-over-public-limit", message
 
 
 def _check_public_trust(certificate: Certificate) -> Iterator[Difference]:

@@ -10,11 +10,21 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ...base.planned_entry import PlannedEntry
+from ...base.renewal_days import ANY_DAY, RenewalTerms
+from ...base.shown.tables import format_count
+from ...base.times import format_time
 from ...pki.certificates import Certificate, format_name
-from ...pki.chain import Issuers, Path, build_path, find_web_pki_objection, verify_path
+from ...pki.chain import (
+    Issuers,
+    Path,
+    build_path,
+    find_chain_end,
+    find_web_pki_objection,
+    verify_path,
+)
 from ...pki.demonstration_ca import DEMONSTRATION_NAME
 from ...request_folder.request_record import Acceptance, EvaluationFinding, RecordedEvaluation
 from ...rules.findings import Finding, format_acceptance
@@ -43,9 +53,10 @@ class Evidence:
 
     ``accepted`` contains the reason for each accepted error, by code. ``noted`` contains the
     findings that depend on other certificates. ``settled`` is the recorded certification path. It
-    is replaced only if it has an error, so that CA certificates that arrive later cannot lead to a
-    different root. If ``is_fictional`` is true, the folder may contain certificates from the
-    demonstration CA. ``target_os`` is the Windows version of the servers.
+    is replaced only if it has an error, or by a path to the same root that is valid longer, so that
+    CA certificates that arrive later cannot lead to a different root. If ``is_fictional`` is true,
+    the folder may contain certificates from the demonstration CA. ``target_os`` is the Windows
+    version of the servers.
     """
 
     certificate: Certificate
@@ -57,6 +68,7 @@ class Evidence:
     settled: tuple[Certificate, ...] = ()
     is_fictional: bool = False
     target_os: str = ""
+    terms: RenewalTerms = ANY_DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +114,28 @@ def evaluate(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
     if entry.issuer == "public" and path.is_complete and not path.objections:
         objection = find_web_pki_objection(certificate, path.issuers, today=evaluated_at)
         differences += [("web-pki-objection", objection)] if objection else []
+    differences += _find_early_end(evidence, path, evaluated_at)
     compared = compare_certificate(
         certificate, entry, today=evaluated_at, validity_days=evidence.validity_days
     )
     findings = (*compared, *create_findings(entry, differences))
     return Evaluation(path=path, findings=downgrade_accepted_errors(findings, evidence.accepted))
+
+
+def _find_early_end(evidence: Evidence, path: Path, evaluated_at: datetime) -> Iterator[Difference]:
+    """Yield a finding if the next certificate cannot be installed in time, even if ordered now."""
+    certificate, entry, terms = evidence.certificate, evidence.entry, evidence.terms
+    ends = find_chain_end(certificate, path.issuers) or certificate.not_after
+    lead_days = terms.find_lead_time(entry.issuer)
+    ready = evaluated_at.date() + timedelta(days=lead_days)
+    change_on, change_by = terms.find_change_dates(ready, ends, entry.usages)
+    if change_on > change_by and evaluated_at <= ends:
+        message = (
+            f"the certificate can be used until {ends:%Y-%m-%d at %H:%M} UTC, but a certificate "
+            f"that is ordered on {evaluated_at:%Y-%m-%d} can be installed on {change_on} at the "
+            f"earliest (lead time {format_count(lead_days, 'day')})"
+        )
+        yield "ends-before-renewal", message
 
 
 def _find_path(evidence: Evidence, evaluated_at: datetime) -> Path:
@@ -116,6 +145,10 @@ def _find_path(evidence: Evidence, evaluated_at: datetime) -> Path:
         return path
     followed = verify_path(certificate, settled, evidence.issuers, today=evaluated_at)
     checks = list_returned_checks()
+    if path.is_complete and path.issuers[-1].spki_sha256 == settled[-1].spki_sha256:
+        ends, settled_ends = (find_chain_end(certificate, way) for way in (path.issuers, settled))
+        if settled_ends is not None and (ends is None or ends > settled_ends):
+            return path
     if followed is None or any(
         checks[wrong.code].severity == "error" for wrong in followed.objections
     ):
@@ -187,6 +220,7 @@ def build_evaluation_record(
     """Convert an evaluation and its evidence to a record for the manifest."""
     all_findings = tuple(all_findings)
     codes = {finding.code for finding in all_findings}
+    ends = find_chain_end(certificate, path.issuers)
     return RecordedEvaluation(
         certificate=certificate.sha256,
         chain=tuple(issuer.sha256 for issuer in path.issuers),
@@ -195,6 +229,7 @@ def build_evaluation_record(
         entry_sha256=compute_entry_sha256(entry),
         rules=compute_rules_identity(),
         judged_at=evaluated_at,
+        chain_until=format_time(ends) if ends is not None else "",
         findings=tuple(
             EvaluationFinding(code=finding.code, severity=finding.severity, message=finding.message)
             for finding in all_findings

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ...base.planned_entry import PlannedEntry
+from ...base.renewal_days import ANY_DAY, RenewalTerms
 from ...pki.certificates import Certificate
 from ...pki.chain import Issuers, Path
 from ...rules.findings import Finding
@@ -55,6 +56,7 @@ class Outstanding:
     evidence: tuple[str, ...] = ()
     has_root: bool = False
     is_compromised: bool = False
+    terms: RenewalTerms = ANY_DAY
     refused: frozenset[str] = frozenset()
 
     @property

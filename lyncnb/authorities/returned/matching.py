@@ -202,6 +202,7 @@ def _build_evidence(
         noted=request.noted.get(certificate.sha256, ()),
         is_fictional=request.is_fictional,
         target_os=request.target_os,
+        terms=request.terms,
     )
 
 

@@ -60,8 +60,8 @@ class HeldFacts(Protocol):
         """The start of the certificate's validity, as a datetime."""
 
     @property
-    def ends(self) -> datetime:
-        """The end of the certificate's validity, as a datetime."""
+    def usable_until(self) -> datetime:
+        """The earliest end in the certificate's chain, as a datetime."""
 
 
 class IssuedFacts(HeldFacts, Protocol):
