@@ -26,6 +26,7 @@ PARAMETERS = _DEPLOY / "cmdlet_parameters.json"
 SCRIPT_FUNCTIONS = (
     *("Test-Key", "Test-ServicesStopped", "Test-ServicesRun", "Test-ServicesLoaded"),
     *("Test-RestartAhead", "Get-NotRunning", "Get-Stale", "Get-Utc", "Test-FailedOver"),
+    "Test-NewServer",
     *("Get-Places", "Get-InUse", "Get-Shown"),
 )
 

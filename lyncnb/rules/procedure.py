@@ -32,14 +32,15 @@ server. The table contains:
   servers; ``exception`` is behind the steps of the evening.
 - ``[[deploy.task]]``: consecutive steps that name it as ``task`` are one item of a sheet.
 - ``[[deploy.shell]]``: ``services`` lists the product's services with ``Name`` and ``Status``,
-  ``start_service`` starts the service ``$Value``, ``commands`` must exist in the shell.
+  ``start_service`` starts the service ``$Value``, ``commands`` must exist in the shell. The
+  services ``ignored`` run without a certificate, so they do not show that the product runs.
 
 A check may use these functions of the script: ``Test-Key PATH``, ``Test-ServicesStopped``,
 ``Test-ServicesRun`` (``Get-NotRunning`` lists the others), ``Test-ServicesLoaded`` (all started
 after the assignment of their certificate; ``Get-Stale`` lists the others), ``Test-RestartAhead``,
-``Test-FailedOver``, ``Get-Places TITLE``, ``Get-InUse PLACE``, ``Get-Shown SERVER PORT NAME`` (the
-thumbprint that a client receives), and ``$ComputerName``. ``shows`` formats each time with
-``Get-Utc TIME``: 2026-12-22 06:00 UTC.
+``Test-FailedOver``, ``Test-NewServer``, ``Get-Places TITLE``, ``Get-InUse PLACE``,
+``Get-Shown SERVER PORT NAME`` (the thumbprint that a client receives), and ``$ComputerName``.
+``shows`` formats each time with ``Get-Utc TIME``: 2026-12-22 06:00 UTC.
 """
 
 from __future__ import annotations
@@ -270,6 +271,7 @@ class Shell:
     commands: tuple[str, ...] = ()
     services: str = ""
     start_service: str = ""
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -295,6 +295,38 @@ def test_a_report_replaces_no_other_file(walk, tmp_path):
     assert (run["code"], path.read_text()) == (1, "notes")
 
 
+NEW_SERVERS = ("dir01", "edge01", "fe01", "fe02", "med01", "chat01")
+
+
+@pytest.mark.parametrize("server", NEW_SERVERS)
+@pytest.mark.parametrize("by_hand", [False, True], ids=["new", "assigned by hand"])
+def test_replica_alone_is_no_running_server(walk, server, by_hand):
+    """On a new server, only REPLICA and W3SVC run: -Verify says that the services are not running
+    until the script has started all of them.
+    """
+    steps = steps_of("contoso.csv", rolls=False)
+    page = page_of(steps, server)
+    world = world_of(steps, in_use=False)
+    if by_hand:  # Somebody assigned the new certificates in the wizard, and started nothing.
+        for package in page.packages:
+            if package.shared_by != "deployment":
+                state = world["servers"][page.server]
+                state["my"].append(package.thumbprint)
+                state["keys"].append(package.thumbprint)
+                use = {"current": package.thumbprint, "next": "", "since": None, "previous": ""}
+                state["uses"] |= {usage: dict(use) for usage in package.usages}
+    walk.begin(world, steps)
+    assert walk.run(page, "TrustInstalled")["code"] in (0, 1)  # OAuth waits for the services.
+    assert stopped_services(walk.world()["servers"][page.server]) == ["RTCSRV"]
+    run = walk.run(page, "Verify")
+    assert (run["code"], facts(run)["theLyncServer2013servicesarerunning"]) == (1, "NO")
+    run = walk.run(page, *BOTH)
+    assert (run["code"], run["harm"]) == (0, []), all_lines([run])
+    assert stopped_services(walk.world()["servers"][page.server]) == []
+    run = walk.run(page, "Verify")
+    assert (run["code"], facts(run)["theLyncServer2013servicesarerunning"]) == (0, "yes")
+
+
 def test_stopped_service_is_not_restarted(walk):
     """If a service was stopped before the change, it stays stopped, and no step waits for it."""
     steps = steps_of("contoso.csv", rolls=True)

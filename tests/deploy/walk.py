@@ -108,11 +108,17 @@ _SERVICES = {  # The start mode and the process type of each service.
 }
 
 
+#: The services that run on a server before its first certificate: Enable-CsReplica starts REPLICA,
+#: and Windows starts W3SVC.
+ALWAYS = ("REPLICA", "W3SVC")
+
+
 def _services(uses: Mapping[str, Json], *, running: bool) -> Json:
     loaded = {usage: use["current"] for usage, use in uses.items()} if running else {}
+    runs = {name for name, (mode, _) in _SERVICES.items() if mode == "Auto"} if running else ALWAYS
     return {
         name: {
-            "Status": "Running" if running and mode != "Disabled" else "Stopped",
+            "Status": "Running" if name in runs else "Stopped",
             "StartMode": mode,
             "ServiceType": kind,
             "Started": (NOON - timedelta(days=9)).isoformat(),

@@ -60,7 +60,9 @@ function global:Get-PortShows {
 
 function global:Get-Farm { @(Get-Pool | Where-Object { $_.farm }) }
 
-function global:Test-Running { param($Server) @($Server.services.Values | Where-Object { $_.Status -eq 'Running' }).Count -gt 0 }
+# REPLICA and W3SVC run on every server: they say nothing about the product.
+function global:Test-Running { param($Server) @($Server.services.Keys | Where-Object { $_ -notin 'REPLICA', 'W3SVC' -and $Server.services[$_].Status -eq 'Running' }).Count -gt 0 }
+function global:Test-Replicates { param($Server) -not $Server.services.ContainsKey('REPLICA') -or $Server.services.REPLICA.Status -eq 'Running' }
 
 function global:Update-World {
     # Let what waits for its date take over, and replication bring the deployment's certificate.
@@ -94,8 +96,8 @@ $global:Effects = @{
             if ($p.ContainsKey('Type') -and $types -notcontains $usage) { continue }
             $use = $all[$usage]
             $current = $use.current
-            # Replication brings what was assigned for the deployment, while services run here.
-            if ($use['arrives'] -and ($global:World.now -lt [datetime]$use.arrives -or -not (Test-Running (Get-Here)))) { $current = $use.before }
+            # Replication brings what was assigned for the deployment, while REPLICA runs here.
+            if ($use['arrives'] -and ($global:World.now -lt [datetime]$use.arrives -or -not (Test-Replicates (Get-Here)))) { $current = $use.before }
             if (-not $current) { continue }
             $shown = @($current)
             if ($global:World.staged -eq 'row') { $shown += @($use.next) }

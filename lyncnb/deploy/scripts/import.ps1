@@ -209,7 +209,9 @@ function Test-Key {
 function Get-Services { if ($ServiceList) { & $ServiceList | ForEach-Object { @{ 'Name' = [string]$_.Name; 'Status' = [string]$_.Status } } } }
 function Get-Settings { param([string] $Name) Get-CimInstance -ClassName Win32_Service -Filter ("Name='" + $Name + "'") }
 function Get-Running { Get-Services | Where-Object { $_.Status -ne 'Stopped' } | ForEach-Object { $_.Name } }
-function Test-ServicesStopped { @(Get-Running).Count -eq 0 }
+# $Ignored: services that run without a certificate, also on a new server. They say nothing about the product.
+function Get-InService { Get-Running | Where-Object { $Ignored -notcontains $_ } }
+function Test-ServicesStopped { @(Get-InService).Count -eq 0 }
 function Test-ServicesRun { @(Get-NotRunning).Count -eq 0 }
 function Test-ServicesLoaded { @(Get-Stale).Count -eq 0 }
 function Test-Drained { @(Get-Event 'drain|started' | Select-Object -Last 1 | Where-Object { $_.What -eq 'drain' }).Count -eq 1 }
@@ -217,10 +219,28 @@ function Get-StoppedByChange { if (Test-Drained) { Get-NotRunning } }
 # A failover disables the services that were running. Only a failback enables them again.
 function Test-FailedOver { @(Get-Expected | Where-Object { (Get-Settings $_).StartMode -eq 'Disabled' }).Count -gt 0 }
 
+function Get-Previous {
+    # Returns the previous values of this server's own places. The certificate of the whole deployment
+    # may exist before a new server does.
+    $values = $(if (Test-Path -LiteralPath $Record) { Read-Record })
+    $Places | Where-Object { -not $_['Global'] -and -not $_['Setting'] } | ForEach-Object { if ($values) { $values[$_.Name] } else { Get-InUse $_ } }
+}
+
+function Test-NewServer { @(Get-Previous | Where-Object { $_ -ne $Nothing }).Count -eq 0 }
+
+function Get-Ran {
+    # Returns the services that were running when this change began, if the product was in use. Services
+    # that also run on a new server do not show that.
+    $previous = @(Get-Previous)
+    $ran = @(Get-Event 'ran' | Select-Object -Last 1 | ForEach-Object { $_.Rest -split ';' } | Where-Object { $_ })
+    $busy = $previous -contains $NotKnown -and @($ran | Where-Object { $Ignored -notcontains $_ }).Count
+    if ($busy -or @($previous | Where-Object { $_ -notin $Nothing, $NotKnown }).Count) { $ran }
+}
+
 function Get-Expected {
     # Returns the services that should be running: the services that were running when this change began
     # or, on a new server, all services that are not disabled.
-    $ran = @(Get-Event 'ran' | Select-Object -Last 1 | ForEach-Object { $_.Rest -split ';' } | Where-Object { $_ })
+    $ran = @(Get-Ran)
     if ($ran.Count -gt 0) { return $ran }
     Get-Services | ForEach-Object { $_.Name } | Where-Object { (Get-Settings $_).StartMode -ne 'Disabled' }
 }
@@ -242,7 +262,7 @@ function Get-Stale {
         elseif ($value -eq $place.New) { $assigned = [datetime]::MaxValue }
     }
     if ($assigned -eq [datetime]::MinValue) { return }
-    foreach ($name in @(Get-Running)) {
+    foreach ($name in @(Get-InService)) {
         $settings = Get-Settings $name
         if ($settings.ServiceType -eq 'Own Process' -and (Get-Process -Id $settings.ProcessId).StartTime.ToUniversalTime() -lt $assigned) { $name }
     }
@@ -464,7 +484,7 @@ function Invoke-Work {
             & $Step.Commands
         }
         'start' {
-            if ($ServiceStart -and @(Get-Event 'ran' | Select-Object -Last 1 | Where-Object { $_.Rest }).Count) {
+            if ($ServiceStart -and @(Get-Ran).Count) {
                 foreach ($name in @(Get-NotRunning)) { & $ServiceStart $name }
             }
             else { & $Step.Commands }
