@@ -79,7 +79,8 @@ class PowerShell:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            env={**_QUICK, **os.environ},
+            # Real cultures, which need libicu.
+            env={**_QUICK, **os.environ, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "0"},
         )
 
     def ask(self, case: Json, answers: str = "") -> Any:

@@ -57,6 +57,10 @@ $PSDefaultParameterValues = @{ '*:ErrorAction' = 'Stop' }
 $Look = [bool]$WhatIfPreference
 $WhatIfPreference = $false
 $ConfirmPreference = 'High'
+# Regional settings change how a time or number is written and sorted. This script writes them in one way.
+$Thread = [Threading.Thread]::CurrentThread
+$Culture = $Thread.CurrentCulture
+$Thread.CurrentCulture = [Globalization.CultureInfo]::InvariantCulture
 
 # ---- the values and checklist commands for this computer; nothing here is secret
 #LYNCNB-VALUES
@@ -393,7 +397,7 @@ function Get-Event {
     if (-not (Test-Path -LiteralPath $Events)) { return }
     foreach ($line in @(Get-Content -LiteralPath $Events -Encoding UTF8)) {
         if ($line -match ('^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (' + $What + ') (.*) \.$')) {
-            @{ 'Time' = [datetime]::Parse($Matches[1], [Globalization.CultureInfo]::InvariantCulture, 'AdjustToUniversal'); 'What' = $Matches[2]; 'Rest' = $Matches[3] }
+            @{ 'Time' = ([datetime]$Matches[1]).ToUniversalTime(); 'What' = $Matches[2]; 'Rest' = $Matches[3] }
         }
     }
 }
@@ -624,8 +628,7 @@ function Write-Report {
         if ($value -notmatch '^[0-9A-Fa-f]{40}$') { $value = '' }
         @{ 'place' = [string]$place.Name; 'thumbprint' = $value }
     })
-    $invariant = [Globalization.CultureInfo]::InvariantCulture
-    $at = (Get-Date).ToUniversalTime().ToString('yyyy-MM-ddTHH:mm:ss', $invariant) + 'Z'
+    $at = (Get-Date).ToUniversalTime().ToString('yyyy-MM-ddTHH:mm:ssZ')
     $text = ConvertTo-Json -InputObject @{ 'format' = 'lyncnb-installed/1'; 'server' = $ComputerName; 'at' = $at; 'places' = $seen } -Depth 4
     [IO.File]::WriteAllText($path, $text + "`r`n")
     Write-Line ('The report is in ' + $path + '.')
@@ -717,4 +720,5 @@ catch {
 }
 finally {
     if (-not $Ended) { Write-Host 'The run was interrupted. Run the script again: it continues where it stopped.' }
+    $Thread.CurrentCulture = $Culture
 }
