@@ -32,7 +32,8 @@
     If the services must load a different certificate: waits until calls and meetings end, then stops
     the services. Use this switch together with -StartServices, on one server of a pool at a time.
 .PARAMETER StartServices
-    Starts the services that were running before. On a new server, starts all services.
+    Starts the services that were running before. On a new server, starts all services. If this change
+    stopped services, this switch without -DrainServices starts them and performs no other step.
 .PARAMETER RemoveGlobal
     With -Back: also removes a certificate that is assigned to the whole deployment, if no certificate
     was in use there before this change.
@@ -127,7 +128,7 @@ function Stop-Run {
     catch { Write-Line ('The script cannot determine which services are running: ' + $_.Exception.Message) }
     if ($stopped.Count -gt 0) {
         Write-List 'THESE SERVICES ARE STOPPED because of this change:' $stopped
-        Write-Line ('To start these services, run this script again with ' + $(if ($Back) { '-Back ' }) + '-StartServices, or run Start-Service for each service.')
+        Write-Line 'To start these services, run this script with -StartServices alone. It then performs no other step.'
         $Status = [Math]::Max($Status, 1 + [int](-not $What))
     }
     if ($Do -and ($What -or -not $stopped.Count)) { Write-Line ('What to do next: ' + $Do) }
@@ -636,6 +637,13 @@ function Write-Report {
 
 function Show-Facts {
     # Prints each check once: failed checks first, with the actual state below. If a check depends on
+function Get-Incomplete {
+    # Names the steps that a run leaves if it only starts the services.
+    foreach ($step in @($all | Where-Object { $_['Does'] -in 'assign', 'roll', 'set', 'restore' })) {
+        if (-not (Find-Wrong $step 'OnlyIf') -and (Test-Done $step) -ne 'yes') { 'Step ' + $step.Name + ' is not complete.' }
+    }
+}
+
     # another check, it is 'cannot tell' until the other check is true. For example, the script can check
     # a key only if the certificate is in the store.
     $answers = @{}
@@ -688,7 +696,8 @@ function Assert-Place {
 
 $tcpip = Get-ItemProperty -Path 'HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters'
 $ComputerName = (@($tcpip.Hostname, $tcpip.Domain) | Where-Object { $_ }) -join '.'
-$chosen = @($(if ($Back) { $BackSteps } else { $Steps }) | Where-Object { -not $TrustOnly -or $_['Trust'] })
+$all = @($(if ($Back) { $BackSteps } else { $Steps }) | Where-Object { -not $TrustOnly -or $_['Trust'] })
+$chosen = $all
 try {
     if (-not $Look -and -not $Verify) {
         try { Start-Transcript -Path ($Folder + '\run-' + $Change + (Get-Date).ToString('-yyyyMMdd-HHmmss') + '.txt') | Out-Null }
@@ -700,7 +709,7 @@ try {
     if ($Report -and -not $Verify) { Stop-Run '-Report needs -Verify' 'Run the script with -Verify -Report and the name of a file.' }
     if ($Report) { Write-Report }
     if ($Verify) { Show-Facts }
-    if ($Back) { Assert-Return }
+    if ($Back -and -not $startOnly) { Assert-Return }
     foreach ($step in $chosen) { if (-not $Ended) { Invoke-Step $step } }
     $Current = $null
     if (-not $Look -and -not $TrustOnly -and -not (Test-ServicesLoaded)) {
@@ -717,8 +726,11 @@ catch {
     $Found = $_.Exception.Message
     $Look = $false
     Stop-Run 'a command failed' 'Read the message above. Correct the problem, then run this script again: it continues with this step.'
+    $startOnly = $StartServices -and -not $DrainServices -and -not $Verify -and (Test-Drained)
+    if ($startOnly) { $chosen = @($all | Where-Object { $_['WhenAsked'] -eq 'StartServices' }) }
 }
 finally {
     if (-not $Ended) { Write-Host 'The run was interrupted. Run the script again: it continues where it stopped.' }
     $Thread.CurrentCulture = $Culture
 }
+    if ($startOnly) { $Left += @(Get-Incomplete) }
