@@ -24,12 +24,12 @@ server. The table contains:
   person. ``by_hand``: the script runs nothing, and stops until ``holds`` are true. ``goes_on``: if
   ``holds`` are not true, the script warns and continues. ``minutes``: how long it repeats
   ``holds``. ``does``: an action of the script in addition to the commands: ``record`` all places,
-  ``assign`` (stores the time), ``drain`` (stores which services ran), ``start`` (those that ran),
-  ``set`` a place to ``new``, ``restore`` it. ``phase = "both"``: on the day and for the rollback.
-  ``confirmed_by``: the run stops here without that switch. ``trust``: ``-TrustOnly`` includes the
-  step. A sheet shows ``title``, an instruction; ``expected``, its result; and ``caution``. ``text``
-  and ``source`` are behind the steps. ``part``: ``once`` is in front of the sheets, for all
-  servers; ``exception`` is behind the steps of the evening.
+  ``assign`` and ``roll`` (store the time), ``drain`` (stores which services ran), ``start`` (those
+  that ran), ``set`` a place to ``new``, ``restore`` it. ``phase = "both"``: on the day and for the
+  rollback. ``confirmed_by``: the run stops here without that switch. ``trust``: ``-TrustOnly``
+  includes the step. A sheet shows ``title``, an instruction; ``expected``, its result; and
+  ``caution``. ``text`` and ``source`` are behind the steps. ``part``: ``once`` is in front of the
+  sheets, for all servers; ``exception`` is behind the steps of the evening.
 - ``[[deploy.task]]``: consecutive steps that name it as ``task`` are one item of a sheet.
 - ``[[deploy.shell]]``: ``services`` lists the product's services with ``Name`` and ``Status``,
   ``start_service`` starts the service ``$Value``, ``commands`` must exist in the shell. The
@@ -73,7 +73,7 @@ BEFORE = ("request", "finish", "set-up")
 SWITCHES = ("StartServices", "DrainServices", "TrustInstalled")
 
 #: The actions that the script can perform in a step, in addition to the commands.
-DEEDS = ("record", "assign", "drain", "start", "set", "restore")
+DEEDS = ("record", "assign", "roll", "drain", "start", "set", "restore")
 
 #: The keys of a step that contain IDs of checks, in the order in which the script uses them.
 QUESTIONS = ("only_if", "holds", "waits", "needs", "confirms")

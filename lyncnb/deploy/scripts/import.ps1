@@ -124,7 +124,10 @@ function Stop-Run {
     }
     Write-List 'Left for later:' $Left
     $stopped = @()
-    try { $stopped = @(Get-StoppedByChange) }
+    try {
+        $stopped = @(Get-StoppedByChange)
+        Write-List 'These services were not running before this change, and the script does not start them:' @(Get-StoppedBefore)
+    }
     catch { Write-Line ('The script cannot determine which services are running: ' + $_.Exception.Message) }
     if ($stopped.Count -gt 0) {
         Write-List 'THESE SERVICES ARE STOPPED because of this change:' $stopped
@@ -221,6 +224,10 @@ function Test-ServicesRun { @(Get-NotRunning).Count -eq 0 }
 function Test-ServicesLoaded { @(Get-Stale).Count -eq 0 }
 function Test-Drained { @(Get-Event 'drain|started' | Select-Object -Last 1 | Where-Object { $_.What -eq 'drain' }).Count -eq 1 }
 function Get-StoppedByChange { if (Test-Drained) { Get-NotRunning } }
+function Get-StoppedBefore {
+    $expected = @(Get-Expected)
+    Get-Services | Where-Object { $expected -notcontains $_.Name -and $_.Status -ne 'Running' -and (Get-Settings $_.Name).StartMode -ne 'Disabled' } | ForEach-Object { $_.Name }
+}
 # A failover disables the services that were running. Only a failback enables them again.
 function Test-FailedOver { @(Get-Expected | Where-Object { (Get-Settings $_).StartMode -eq 'Disabled' }).Count -gt 0 }
 
@@ -415,10 +422,16 @@ function Get-Return {
     # rollback is not possible; Problem then contains the reason.
     param([hashtable] $Place, [string] $Value)
     $now = Get-InUse $Place
-    $way = @{ 'Now' = $now; 'Value' = $Value; 'Do' = 'leave'; 'Problem' = ''; 'Left' = '' }
+    $way = @{ 'Now' = $now; 'Value' = $Value; 'Do' = 'leave'; 'Problem' = ''; 'Left' = ''; 'Shown' = $true }
     if ($now -eq $Value) {
         # The current value does not reliably show a staged certificate. A new assignment ends the staging.
-        if ($Place['Staged'] -and (& $Place.Staged)) { $way.Do = 'assign' }
+        # Only the event of such an assignment shows that nothing is staged.
+        $last = Get-Event 'staged|assigned' | Where-Object { $_.Rest -like ($Place.Name + ';*') } | Select-Object -Last 1
+        $restored = $last -and $last.What -eq 'assigned' -and $last.Rest -eq ($Place.Name + ';' + $Value)
+        if ($Place['Staged'] -and $Value -ne $Nothing) {
+            $way.Shown = & $Place.Staged
+            if ($way.Shown -or -not $restored) { $way.Do = 'assign' }
+        }
     }
     elseif ($Value -eq $NotKnown -and $now -ne $Place.New) { $way.Do = 'leave' }
     elseif ($Value -eq $NotKnown) { $way.Problem = 'the record does not contain the previous certificate, because the new certificate was already assigned' }
@@ -501,9 +514,13 @@ function Invoke-Work {
             }
         }
         'restore' { foreach ($place in @(Get-Places $Step.Place)) { Restore-Place $place } }
+        'roll' {
+            foreach ($name in $Step['Assigns']) { Add-Event 'staged' $name }
+            & $Step.Commands
+        }
         default { if ($Step['Commands']) { & $Step.Commands } }
     }
-    foreach ($name in $Step['Assigns']) { Add-Event 'assigned' $name }
+    foreach ($name in $Step['Assigns']) { if ($Step['Does'] -eq 'assign') { Add-Event 'assigned' $name } }
 }
 
 function Test-Done {
@@ -520,7 +537,10 @@ function Test-Done {
             $way = Get-Return $place (Read-Record)[$place.Name]
             $place.Name + ' uses ' + $way.Now + ' (recorded value: ' + $way.Value + ')'
             if ($way.Left) { $script:Left += $place.Name + ': ' + $way.Left + '.' }
-            if ($way.Do -ne 'leave') { $answer = 'no' }
+            if ($way.Do -eq 'leave') { continue }
+            if ($way.Shown -or -not $Verify) { $answer = 'no'; continue }
+            'the new certificate may still be staged'
+            if ($answer -eq 'yes') { $answer = 'cannot tell' }
         }
         $script:Found = @($ways) -join '; '
         return $answer
@@ -617,6 +637,13 @@ function Submit-Step {
     $script:Changed[-1] = $(if ($wrong) { 'not confirmed: ' } else { 'done: ' }) + $Step.Name
 }
 
+function Get-Incomplete {
+    # Names the steps that a run leaves if it only starts the services.
+    foreach ($step in @($all | Where-Object { $_['Does'] -in 'assign', 'roll', 'set', 'restore' })) {
+        if (-not (Find-Wrong $step 'OnlyIf') -and (Test-Done $step) -ne 'yes') { 'Step ' + $step.Name + ' is not complete.' }
+    }
+}
+
 function Write-Report {
     # The thumbprint is blank if a place has no certificate, or if the script cannot determine which one.
     $path = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($Report)
@@ -637,13 +664,6 @@ function Write-Report {
 
 function Show-Facts {
     # Prints each check once: failed checks first, with the actual state below. If a check depends on
-function Get-Incomplete {
-    # Names the steps that a run leaves if it only starts the services.
-    foreach ($step in @($all | Where-Object { $_['Does'] -in 'assign', 'roll', 'set', 'restore' })) {
-        if (-not (Find-Wrong $step 'OnlyIf') -and (Test-Done $step) -ne 'yes') { 'Step ' + $step.Name + ' is not complete.' }
-    }
-}
-
     # another check, it is 'cannot tell' until the other check is true. For example, the script can check
     # a key only if the certificate is in the store.
     $answers = @{}
@@ -706,31 +726,31 @@ try {
     foreach ($module in $Modules) { Import-Module -Name $module }
     Assert-Place
     $Places = @(Expand-Places)
+    $startOnly = $StartServices -and -not $DrainServices -and -not $Verify -and (Test-Drained)
+    if ($startOnly) { $chosen = @($all | Where-Object { $_['WhenAsked'] -eq 'StartServices' }) }
     if ($Report -and -not $Verify) { Stop-Run '-Report needs -Verify' 'Run the script with -Verify -Report and the name of a file.' }
     if ($Report) { Write-Report }
     if ($Verify) { Show-Facts }
     if ($Back -and -not $startOnly) { Assert-Return }
     foreach ($step in $chosen) { if (-not $Ended) { Invoke-Step $step } }
     $Current = $null
+    if ($startOnly) { $Left += @(Get-Incomplete) }
     if (-not $Look -and -not $TrustOnly -and -not (Test-ServicesLoaded)) {
         $Left += 'Services still use the previous certificate (' + (@(Get-Stale) -join ', ') + '): run this script with -DrainServices -StartServices.'
     }
-    foreach ($doubt in @($Doubts | Where-Object { -not $Look })) {
+    foreach ($doubt in $Doubts) {
         $wrong = Find-Wrong $doubt 'Holds'
         if ($wrong) { $Left += $wrong.Says + (Get-Evidence) }
     }
     $Found = ''
-    Stop-Run '' $(if ($Look -and $Ended) { 'Nothing was changed. First complete the step.' } elseif ($Look) { 'Nothing was changed. Run the script without -WhatIf.' } else { 'Run this script with ' + $(if ($Back) { '-Back ' }) + '-Verify, and send the run-... files to the planner.' }) $(if (@($Left).Count) { 2 } else { 0 })
+    Stop-Run '' $(if ($Look -and $Ended) { 'Nothing was changed. First complete the step.' } elseif ($Look) { 'Nothing was changed. Run the script without -WhatIf.' } else { 'Run this script with ' + $(if ($Back) { '-Back ' }) + '-Verify, and send the run-... files to the planner.' }) $(if ($Look -and $Ended) { 1 } elseif (@($Left).Count) { 2 } else { 0 })
 }
 catch {
     $Found = $_.Exception.Message
     $Look = $false
     Stop-Run 'a command failed' 'Read the message above. Correct the problem, then run this script again: it continues with this step.'
-    $startOnly = $StartServices -and -not $DrainServices -and -not $Verify -and (Test-Drained)
-    if ($startOnly) { $chosen = @($all | Where-Object { $_['WhenAsked'] -eq 'StartServices' }) }
 }
 finally {
     if (-not $Ended) { Write-Host 'The run was interrupted. Run the script again: it continues where it stopped.' }
     $Thread.CurrentCulture = $Culture
 }
-    if ($startOnly) { $Left += @(Get-Incomplete) }
