@@ -102,6 +102,7 @@ def test_what_if_ends_as_the_run_would_end(walk):
     steps = begin_simulation(walk, edge(1), edge(2))
     page = steps.servers[0]
     assert walk.run(page, "WhatIf", *SWITCHES)["code"] == 0
+    assert walk.run(page, "WhatIf", "DrainServices", "TrustInstalled")["code"] == 2
     chain = f"chain/{page.issuers[0].thumbprint}.cer"
     walk.delete(page.server, chain)
     run = walk.run(page, "WhatIf", *SWITCHES)

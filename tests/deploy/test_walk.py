@@ -36,6 +36,7 @@ from deploy.walk import (
 )
 from places import DATA
 from powershell_kit import needs_pwsh
+from strange import VARIABLE
 from topologies import OTHERS, front_end, plan, row
 
 from lyncnb.authorities.survey.server_reports import read_server_reports
@@ -754,11 +755,12 @@ def random_rows(chance: random.Random):
     return rows
 
 
-def renewals(planned, chance: random.Random, *, in_use: bool):
+def renewals(planned, chance: random.Random, *, in_use: bool, servers=None):
     """Return the deployment steps and the dates of four successive renewals.
 
     The renewals are of all certificates, all again, some of them, and all once more. A renewal is
-    four weeks before the first certificate in use ends. The renewal of some is much earlier.
+    four weeks before the first certificate in use ends. The renewal of some is much earlier. The
+    steps are those of the given servers, or of all.
     """
     ends_by_id = {package.id: OLD_END for package in packages_of(planned) if in_use}
     day = NOON
@@ -777,7 +779,11 @@ def renewals(planned, chance: random.Random, *, in_use: bool):
             replace(package, in_use_until=ends_by_id.get(package.id)) for package in packages
         ]
         ends_by_id |= {package.id: package.not_after for package in packages}
-        yield kind, day, build_procedure(packages, RULES, now=day)
+        steps = build_procedure(packages, planned.rules, now=day)
+        if servers is not None:
+            kept = tuple(page for page in steps.servers if page.server in servers)
+            steps = replace(steps, servers=kept)
+        yield kind, day, steps
 
 
 def needlessly_repeated_steps(page, before: dict[str, str], run) -> list[str]:
@@ -800,8 +806,27 @@ def test_random_deployments(walk, number):
     reversed.
     """
     chance = random.Random(f"lyncnb {number}")
-    planned, in_use = plan(*random_rows(chance)), chance.random() < 0.5
-    changes = list(renewals(planned, chance, in_use=in_use))
+    walk_renewals(walk, plan(*random_rows(chance)), chance, str(number))
+
+
+def test_strange_deployments(walk, deployment):
+    """Each of four successive renewals of a strange deployment reaches the planned state, and can
+    be reversed. A run with a seed draws a tenth of the pools.
+    """
+    seed = os.environ[VARIABLE]
+    chance = random.Random(f"lyncnb {deployment.name} {seed}")
+    planned = deployment.plan()
+    pools = sorted({c.pool for c in planned.certificates if c.pool})
+    if seed.isdecimal():
+        pools = chance.sample(pools, 1 + len(pools) // 10)
+    servers = {server for c in planned.certificates if c.pool in pools for server in c.servers}
+    walk_renewals(walk, planned, chance, f"{deployment.name} {seed}", servers)
+
+
+def walk_renewals(walk, planned, chance: random.Random, case: str, servers=None) -> None:
+    """Walk four successive renewals of a plan, each forward, back, and forward again."""
+    in_use = chance.random() < 0.5
+    changes = list(renewals(planned, chance, in_use=in_use, servers=servers))
     form, staged = chance.choice(FORMS), chance.choice(["row", "property", "hidden"])
     culture = chance.choice(CULTURES)
     world = world_of(changes[0][2], in_use=in_use, use_form=form, staged=staged, culture=culture)
@@ -813,7 +838,7 @@ def test_random_deployments(walk, number):
     for kind, day, steps in changes:
         walk.pass_time(day)
         walk.bring(steps)
-        walk_one_change(walk, steps, kind, f"{number} {kind} {form} {staged} {culture}")
+        walk_one_change(walk, steps, kind, f"{case} {kind} {form} {staged} {culture}")
 
 
 def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:

@@ -738,7 +738,8 @@ try {
     if (-not $Look -and -not $TrustOnly -and -not (Test-ServicesLoaded)) {
         $Left += 'Services still use the previous certificate (' + (@(Get-Stale) -join ', ') + '): run this script with -DrainServices -StartServices.'
     }
-    foreach ($doubt in $Doubts) {
+    if (@($Undone.Keys | Where-Object { -not $Would.ContainsKey($_) }).Count) { $Left += 'The services stay stopped until you run this script with -StartServices.' }
+    foreach ($doubt in @($Doubts | Where-Object { -not $Look })) {
         $wrong = Find-Wrong $doubt 'Holds'
         if ($wrong) { $Left += $wrong.Says + (Get-Evidence) }
     }
