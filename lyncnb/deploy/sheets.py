@@ -229,12 +229,14 @@ def _translate_step(step: ServerStep, translate: Say) -> ServerStep:
     return replace(
         step,
         title=translate(step.title),
+        commands=step.sheet_commands,
         about=translate(step.about),
         task=translate(step.task),
         expected=translate(step.expected),
         caution=translate(step.caution),
         only_if=tuple(replace(check, text=translate(check.text)) for check in step.only_if),
         needs=tuple(replace(check, text=translate(check.text)) for check in step.needs),
+        waits=tuple(replace(check, text=translate(check.text)) for check in step.waits),
     )
 
 
@@ -285,7 +287,10 @@ def _build_line(
         for c in step.only_if
         if c.text not in common and (c.shows or not c.passing)
     )
-    before = (c.text for step in steps for c in step.needs if c.passing and c.shows)
+    before = (
+        *(c.text for step in steps for c in step.needs if c.passing and c.shows),
+        *(c.text for step in steps for c in step.waits),
+    )
     return Line(
         title="" if first.title == heading else name,
         conditions=(

@@ -26,7 +26,7 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 # A word that a person replaces, such as POOL, and the names in capitals that are real.
-_CAPITALS = re.compile(r"\b[A-Z]{4,}\b")
+_CAPITALS = re.compile(r"(?<!env:)\b[A-Z]{4,}\b")
 _REAL = {"REPLICA", "REPLIC", "REQUEST", "SHA256"}
 _VARIABLE = re.compile(r"\$(Value|Key|Date)\b")
 
