@@ -73,25 +73,26 @@ def _build_set_command(setting: FilledPlace) -> str:
     return f"foreach ($Key in @({setting.each})) {{ {command} }}" if setting.each else command
 
 
-def _build_restore_command(setting: FilledPlace, record_path: str) -> str:
-    """Return the command that restores a setting from the record of the script.
+def _build_restore_commands(setting: FilledPlace, record_path: str) -> tuple[str, str]:
+    """Return the commands that restore a setting from the record of the script.
 
-    If the record has no previous value, the command changes nothing. As in the script, a usage that
+    If the record has no previous value, the commands change nothing. As in the script, a usage that
     can roll over rolls back, unless the new certificate only waits for its date.
     """
     change = setting.set
     if setting.roll:
         change = (
-            f"if (-not ({setting.read} | Where-Object {{ $_ -ne {quote_literal(setting.new)} }})) "
-            f"{{ $Date = (Get-Date).AddMinutes(10); {setting.roll} }} else {{ {setting.set} }}"
+            f"if ({setting.read} | Where-Object {{ $_ -ne {quote_literal(setting.new)} }}) "
+            f"{{ {setting.set} }} else {{ $Date = (Get-Date).AddMinutes(10); {setting.roll} }}"
         )
     name = quote_literal(setting.name)
     own_name = f"({name} + ' ' + $Key).Trim()" if setting.each else name
-    command = (
-        f"Import-Csv -Path {quote_literal(record_path)} | Where-Object {{ $_.Place -eq {own_name} "
-        f"-and $_.Value -notmatch '^\\(' }} | ForEach-Object {{ $Value = $_.Value; {change} }}"
+    change = f"$Value = $Was[{own_name}]; if ($Value -match '^\\w') {{ {change} }}"
+    read = f"$Was = @{{}}; Import-Csv -Path {quote_literal(record_path)}"
+    return (
+        f"{read} | ForEach-Object {{ $Was[$_.Place] = $_.Value }}",
+        f"foreach ($Key in @({setting.each})) {{ {change} }}" if setting.each else change,
     )
-    return f"foreach ($Key in @({setting.each})) {{ {command} }}" if setting.each else command
 
 
 def fill_commands(step: Step, values: Values) -> tuple[str, ...]:
@@ -421,8 +422,8 @@ class Filler:
                 filled, commands=(_build_set_command(filled_setting),), place=filled_setting.name
             )
         if filled_setting.set:
-            restore = _build_restore_command(filled_setting, str(values["record_path"]))
-            filled = replace(filled, commands=(restore,))
+            restore = _build_restore_commands(filled_setting, str(values["record_path"]))
+            filled = replace(filled, commands=restore)
         return replace(filled, place=filled_setting.name)
 
     def _fill_package_step(

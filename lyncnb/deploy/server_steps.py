@@ -18,7 +18,6 @@ from ..base.shown.tables import Table, columns, format_count
 from ..pki.certificates import Certificate
 from ..plan.options import PlanOptions
 from ..rules.procedure import Cmdlet, RollOver, Shell, Stage, Step
-from .powershell import quote_literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,11 +182,8 @@ class ServerStep:
         if not self.waits:
             return self.commands
         condition = " -and ".join(f"({check.command})" for check in self.waits)
-        reason = quote_literal(
-            "Nothing was changed, because this is not true: "
-            + "; ".join(c.text for c in self.waits)
-        )
-        return (f"if ({condition}) {{ {'; '.join(self.commands)} }} else {{ {reason} }}",)
+        otherwise = "'Nothing was changed. The condition of this step is not true.'"
+        return (f"if ({condition}) {{ {'; '.join(self.commands)} }} else {{ {otherwise} }}",)
 
     @property
     def checks(self) -> tuple[FilledCheck, ...]:

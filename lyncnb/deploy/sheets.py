@@ -43,8 +43,9 @@ _PARTS = {
         "B",
         "The way back",
         (
-            "Follow these steps only if the deployment failed. Alternatively, run this "
-            "server's script with -Back."
+            "Only if the deployment failed: run this server's script with -Back -DrainServices "
+            "-StartServices. To perform these steps by hand instead, open the server's page on the "
+            "screen, which has the commands."
         ),
     ),
 }

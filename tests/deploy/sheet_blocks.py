@@ -28,7 +28,7 @@ _ASKS = re.compile(
 # A word that a person replaces, such as POOL, and the names in capitals that are real.
 _CAPITALS = re.compile(r"(?<!env:)\b[A-Z]{4,}\b")
 _REAL = {"REPLICA", "REPLIC", "REQUEST", "SHA256"}
-_VARIABLE = re.compile(r"\$(Value|Key|Date)\b")
+_VARIABLE = re.compile(r"\$(Value|Key|Date|Was)\b")
 
 
 @dataclass(frozen=True)
