@@ -20,6 +20,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from folders import quick_cipher  # noqa: F401  a fixture for many files
+from strange import VARIABLE, Deployment, choose_deployments, choose_tables
 
 from lyncnb.errors import PageError
 from lyncnb.pki import passphrase
@@ -105,6 +106,12 @@ def _keep_bytecode_of_this_run() -> None:
     # The worker processes inherit this folder. The process that creates it is the first one and
     # ends last, so it deletes the folder.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+def pytest_report_header() -> str:
+    """Print which strange deployments this run has, and how to repeat it."""
+    names = ", ".join(chosen.name for chosen in choose_deployments())
+    return f"strange deployments: {names} ({VARIABLE}={os.environ[VARIABLE]} repeats this)"
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
@@ -198,6 +205,18 @@ def repository() -> Path:
 def data() -> Path:
     """Return the folder of the sample topologies."""
     return REPOSITORY / "data"
+
+
+@pytest.fixture(scope="session", params=choose_deployments(), ids=lambda chosen: chosen.name)
+def deployment(request) -> Deployment:
+    """Return a strange deployment whose requests can be written (tests/strange)."""
+    return request.param
+
+
+@pytest.fixture(scope="session", params=choose_tables(), ids=lambda chosen: chosen.name)
+def any_deployment(request) -> Deployment:
+    """Return a strange deployment that can be planned; its plan may have errors (tests/strange)."""
+    return request.param
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from ..pki.certificates import Certificate, format_name
 from ..plan.connections import find_port
 from ..plan.model import PlannedCertificate
 from ..rules.model import Rules
-from ..rules.procedure import BEFORE, PLACEHOLDER, Place, Procedure, Step
+from ..rules.procedure import BEFORE, CALLS, PLACEHOLDER, Place, Procedure, Step
 from ..topology.model import Pool
 from .powershell import quote_literal
 from .roll_over_times import describe_outage
@@ -455,7 +455,7 @@ class Filler:
                         values | self._build_call_values(call, package),
                         package=package.file,
                         topic=", ".join(call.usages),
-                        assigned_usages=call.usages if step.does == "assign" else (),
+                        assigned_usages=call.usages if step.does in CALLS else (),
                     )
 
     def _build_package_values(

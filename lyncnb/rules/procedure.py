@@ -24,24 +24,25 @@ server. The table contains:
   person. ``by_hand``: the script runs nothing, and stops until ``holds`` are true. ``goes_on``: if
   ``holds`` are not true, the script warns and continues. ``minutes``: how long it repeats
   ``holds``. ``does``: an action of the script in addition to the commands: ``record`` all places,
-  ``assign`` (stores the time), ``drain`` (stores which services ran), ``start`` (those that ran),
-  ``set`` a place to ``new``, ``restore`` it. ``phase = "both"``: on the day and for the rollback.
-  ``member``: only on the ``first`` of the servers that share a certificate, or only on every
-  ``other``. ``script_only``: the script has the commands, and a sheet does not.
+  ``assign`` and ``roll`` (store the time), ``drain`` (stores which services ran), ``start`` (those
+  that ran), ``set`` a place to ``new``, ``restore`` it. ``phase = "both"``: on the day and for the
+  rollback. ``member``: only on the ``first`` of the servers that share a certificate, or only on
+  every ``other``. ``script_only``: the script has the commands, and a sheet does not.
   ``confirmed_by``: the run stops here without that switch. ``trust``: ``-TrustOnly`` includes the
   step. A sheet shows ``title``, an instruction; ``expected``, its result; and ``caution``. ``text``
   and ``source`` are behind the steps. ``part``: ``once`` is in front of the sheets, for all
   servers; ``exception`` is behind the steps of the evening.
 - ``[[deploy.task]]``: consecutive steps that name it as ``task`` are one item of a sheet.
 - ``[[deploy.shell]]``: ``services`` lists the product's services with ``Name`` and ``Status``,
-  ``start_service`` starts the service ``$Value``, ``commands`` must exist in the shell.
+  ``start_service`` starts the service ``$Value``, ``commands`` must exist in the shell. The
+  services ``ignored`` run without a certificate, so they do not show that the product runs.
 
 A check may use these functions of the script: ``Test-Key PATH``, ``Test-ServicesStopped``,
 ``Test-ServicesRun`` (``Get-NotRunning`` lists the others), ``Test-ServicesLoaded`` (all started
 after the assignment of their certificate; ``Get-Stale`` lists the others), ``Test-RestartAhead``,
-``Test-FailedOver``, ``Get-Places TITLE``, ``Get-InUse PLACE``, ``Get-Shown SERVER PORT NAME`` (the
-thumbprint that a client receives), and ``$ComputerName``. ``shows`` formats each time with
-``Get-Utc TIME``: 2026-12-22 06:00 UTC.
+``Test-FailedOver``, ``Test-NewServer``, ``Get-Places TITLE``, ``Get-InUse PLACE``,
+``Get-Shown SERVER PORT NAME`` (the thumbprint that a client receives), and ``$ComputerName``.
+``shows`` formats each time with ``Get-Utc TIME``: 2026-12-22 06:00 UTC.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ BEFORE = ("request", "finish", "set-up")
 SWITCHES = ("StartServices", "DrainServices", "TrustInstalled")
 
 #: The actions that the script can perform in a step, in addition to the commands.
-DEEDS = ("record", "assign", "drain", "start", "set", "restore")
+DEEDS = ("record", "assign", "roll", "drain", "start", "set", "restore")
 
 #: The keys of a step that contain IDs of checks, in the order in which the script uses them.
 QUESTIONS = ("only_if", "holds", "waits", "needs", "confirms")
@@ -279,6 +280,7 @@ class Shell:
     commands: tuple[str, ...] = ()
     services: str = ""
     start_service: str = ""
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

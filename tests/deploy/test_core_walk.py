@@ -35,13 +35,14 @@ MEDIATION = row("med01.contoso.net", "Mediation", "med.contoso.net")
 POOL = (front_end(1), front_end(2), front_end(3))
 
 
-def begin_simulation(walk, *rows, product="lync2013", in_use=True, **changes):
+def begin_simulation(walk, *rows, product="lync2013", in_use=True, rolls=True, **changes):
     """Start the simulation with the servers in a table, and return the deployment steps. The
-    servers are new, or already use certificates.
+    servers are new, or already use certificates. Without ``rolls``, nothing about these is known.
     """
     rules = load_rules(product)
     planned = plan_certificates(topology(*rows), rules)
-    steps = build_procedure(packages_of(planned, OLD_END if in_use else None), rules, now=NOON)
+    end = OLD_END if in_use and rolls else None
+    steps = build_procedure(packages_of(planned, end), rules, now=NOON)
     walk.begin(world_of(steps, in_use=in_use) | changes, steps)
     return steps
 
