@@ -437,8 +437,9 @@ class Filler:
         if "{ports}" in step.title and not values["ports"]:
             return
         if step.scope == "certificate":
-            values["first"] = min(package.servers, default="")
-            is_here = step.is_for(str(values["server"]), values["first"])
+            first = min(package.servers, default="")
+            values["first"] = first
+            is_here = step.is_for(str(values["server"]), first)
             if is_here and step.applies(package.role, package.usages):
                 yield self.fill_step(step, values, package=package.file)
         elif step.scope == "usage":

@@ -139,7 +139,7 @@ def test_regional_settings_change_nothing(walk, culture, server):
 def test_regional_settings_hide_no_stopped_service(walk, culture):
     """With any regional settings, a failure after the drain names the stopped services."""
     steps = steps_of("contoso.csv", rolls=True)
-    page = page_of(steps, "fe01")
+    page = page_of(steps, "fe02")
     walk.begin(world_of(steps, in_use=True, culture=culture), steps)
     fault = {"command": "Set-CsCertificate", "kind": "fail"}
     run = walk.run(page, *BOTH, fault=fault)
