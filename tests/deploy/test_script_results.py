@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from deploy.test_core_walk import POOL, SWITCHES, begin_simulation
 from deploy.walk import (
@@ -39,7 +41,17 @@ def test_advice_after_a_failure_starts_the_services(walk, product, rows, command
     the services, even if the command would still fail.
     """
     steps = begin_simulation(walk, *rows, product=product)
-    page = steps.servers[0]
+    # The last server does not stage the OAuth certificate, and the A/V certificate is staged, so
+    # the first certificate is assigned behind the drain.
+    page = steps.servers[-1]
+    uses = walk.world()["servers"][page.server]["uses"]
+    if "AudioVideoAuthentication" in uses:
+        (package,) = [p for p in page.packages if "AudioVideoAuthentication" in p.usages]
+        uses["AudioVideoAuthentication"] |= {
+            "next": package.thumbprint,
+            "since": (OLD_END - timedelta(hours=8)).isoformat(),
+        }
+        walk.set(page.server, uses=uses)
     before = running_services(walk, page)
     switches = SWITCHES
     if back:
