@@ -12,7 +12,7 @@ from strange.generations import DAYS, write_generations
 shell = pytest.fixture(make_shell)
 
 
-@pytest.mark.parametrize("table", [*COMPLETE, SHORTEST], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [*COMPLETE, SHORTEST], ids=str)
 def test_only_the_shortest_table_has_errors(shell, table):
     """`check` finds no error in a deployment whose requests the tests write."""
     result = shell("check", *table.arguments)
