@@ -45,12 +45,24 @@ def planner(shell):
     return shell
 
 
+@pytest.fixture
+def strange_planner(shell, deployment):
+    """Return a shell as `planner` does, for a strange deployment with its options."""
+    shell.write("t.csv", deployment.table.read_bytes())
+    if deployment.options:
+        shell.write("o.toml", deployment.options.read_bytes())
+    shell.write("passphrase", PASSPHRASE)
+    shell.ca = PythonCa()
+    return shell
+
+
 def advance(planner, stage: str) -> None:
     """Bring the request folder to a stage. The CA returns the public certificate of the Edge pool
     last.
     """
     if stage == "requested":
-        assert planner("request", "t.csv", "requests", *PASS).status == 0
+        options = ("--options", "o.toml") if (planner.folder / "o.toml").is_file() else ()
+        assert planner("request", "t.csv", "requests", *options, *PASS).status == 0
         return
     if stage in ("partly returned", "returned"):
         bundle = open_requests(planner.folder / "requests")
@@ -175,16 +187,16 @@ def recorded_numbers(manifest: Manifest) -> dict[str, str]:
     return {record.id: str(record.number) for record in manifest.requests}
 
 
-def test_every_document_has_the_same_numbers(planner):
+def test_every_document_has_the_same_numbers(strange_planner):
     """In every document and at every stage, each certificate has the same number."""
     before: dict[str, str] = {}
     for stage in STAGES:
-        advance(planner, stage)
-        recorded = recorded_numbers(read_manifest(planner.folder / "requests"))
+        advance(strange_planner, stage)
+        recorded = recorded_numbers(read_manifest(strange_planner.folder / "requests"))
         assert sorted(map(int, recorded.values())) == list(range(1, len(recorded) + 1))
         assert before in ({}, recorded), stage
         before = recorded
-        numbers_by_file = numbers_in(planner)
+        numbers_by_file = numbers_in(strange_planner)
         for name, numbers in numbers_by_file.items():
             assert numbers, (stage, name)
             assert numbers.items() <= recorded.items(), (stage, name)
@@ -210,15 +222,15 @@ def test_a_new_certificate_continues_the_count(planner):
     )
 
 
-def test_a_rebuilt_manifest_has_the_numbers_of_the_summary(planner):
+def test_a_rebuilt_manifest_has_the_numbers_of_the_summary(strange_planner):
     """If the manifest is lost, the rebuilt manifest has the same numbers as the lost manifest.
     lyncnb reads these numbers from the summary in the folder.
     """
-    advance(planner, "requested")
-    path = planner.folder / "requests/manifest.json"
+    advance(strange_planner, "requested")
+    path = strange_planner.folder / "requests/manifest.json"
     before = recorded_numbers(read_manifest(path.parent))
     path.unlink()
-    assert planner("status", "requests", "--rebuild", *PASS).status in (0, 3)
+    assert strange_planner("status", "requests", "--rebuild", *PASS).status in (0, 3)
     assert recorded_numbers(read_manifest(path.parent)) == before
 
 
@@ -231,13 +243,13 @@ def test_a_plan_without_a_folder_has_no_numbers(planner):
     assert "No." not in planner("plan", "t.csv").out
 
 
-def test_the_inventory_has_a_row_for_each_server_and_usage(planner):
+def test_the_inventory_has_a_row_for_each_server_and_usage(strange_planner):
     """The inventory contains the recorded server, usage, thumbprint, serial number, issuer and end
     date of each certificate.
     """
     for stage in STAGES:
-        advance(planner, stage)
-        folder = planner.folder / "requests"
+        advance(strange_planner, stage)
+        folder = strange_planner.folder / "requests"
         issued = [record for record in read_manifest(folder).requests if record.issued]
         data = (folder / "summary.xlsx").read_bytes()
         check_workbook(data)
@@ -384,13 +396,13 @@ def test_each_stage_has_its_tasks(planner):
     assert len(set(summaries)) == len(STAGES)
 
 
-def test_every_document_has_the_same_digests_and_days(planner):
+def test_every_document_has_the_same_digests_and_days(strange_planner):
     """All documents contain the recorded plan_sha256, evaluation date and end dates of
     certificates.
     """
     for stage in STAGES:
-        advance(planner, stage)
-        folder = planner.folder / "requests"
+        advance(strange_planner, stage)
+        folder = strange_planner.folder / "requests"
         manifest = read_manifest(folder)
         saved = json.loads((folder / "plan.json").read_bytes())
         assert saved["plan_sha256"] == manifest.plan_sha256

@@ -5,6 +5,7 @@ is cut off.
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from printing import (
     page_count,
     words_in,
 )
+from strange import Deployment
 
 import lyncnb as ln
 from lyncnb.authorities.handover import hand_over
@@ -66,8 +68,13 @@ MOST_PAGES = {
 
 @cache
 def plan_of(sample):
-    """Return the plan of a sample, with its dates."""
-    options = ln.PlanOptions(planned_issue_date=date(2026, 12, 1), validity_days=199)
+    """Return the plan of a sample or of a strange deployment, with its dates."""
+    dates = {"planned_issue_date": date(2026, 12, 1), "validity_days": 199}
+    if isinstance(sample, Deployment):
+        strange = sample.plan()
+        options = replace(strange.options, **dates)
+        return ln.plan_certificates(strange.topology, strange.rules, options=options)
+    options = ln.PlanOptions(**dates)
     return ln.plan_certificates(ln.read_topology(DATA / sample), RULES, options=options)
 
 
@@ -75,7 +82,8 @@ def compare_with_new_domain(plan):
     """Compare a plan with the plan of a table that has another SIP domain."""
     cells = {0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}}
     table = plan.topology.with_cells(cells)
-    new = ln.plan_certificates(table, RULES, options=ln.PlanOptions(wildcard=True))
+    options = replace(plan.options, wildcard=True)
+    new = ln.plan_certificates(table, plan.rules, options=options)
     return Comparison(
         difference=find_causes(compare_plans(plan, new)),
         old_findings=ln.check_plan(plan, on=DAY),
@@ -96,7 +104,7 @@ DOCUMENTS = {
     "summary": lambda plan, _: write_plan_table(plan, ln.check_plan(plan, on=DAY), ".html"),
     "trust": lambda plan, _: write_report(build_trust_report(trust(plan)), ".html"),
     "checklist": lambda plan, _: to_html(
-        build_procedure(packages_of(plan, OLD_END), RULES, now=NOON)
+        build_procedure(packages_of(plan, OLD_END), plan.rules, now=NOON)
     ).encode(),
     "requests": lambda plan, _: to_html(request_scripts(plan)).encode(),
     "comparison": lambda plan, _: write_report(
@@ -133,27 +141,44 @@ def tokens(plan):
         for name in (*certificate.names, *certificate.servers, certificate.pool)
     }
     names |= {certificate.subject.common_name for certificate in plan.certificates}
-    for cmdlet in load_procedure(RULES).cmdlets:
+    for cmdlet in load_procedure(plan.rules).cmdlets:
         names |= {cmdlet.name, *cmdlet.parameters}
     return names | {"--plan", "--save", "--target-os", "--show-password", "--effective"}
+
+
+def print_without_splits(browser, path, plan):
+    """Print a page on A4, and check that each host name, date, flag or cmdlet is on one line. No
+    content extends beyond the sheet or into the next cell.
+    """
+    pdf = path.with_suffix(".pdf")
+    # The window has the width of an A4 page in portrait format.
+    with open_in_browser(browser, path, scripts=True, width=703) as page:
+        page.pdf(path=str(pdf), format="A4")
+        page.emulate_media(media="print")
+        assert overflowing_cells(page) == []
+    assert find_split_tokens(pdf, tokens(plan)) == []
+    assert words_in(pdf)
+    return pdf
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_name_of_a_strange_deployment_is_split(
+    chromium, tmp_path, page_of, document, deployment
+):
+    """On paper, the names of a deployment that is not like the sample are each on one line."""
+    path = tmp_path / "page.html"
+    path.write_bytes(page_of(document, deployment))
+    print_without_splits(chromium, path, plan_of(deployment))
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["contoso", "litwareinc"])
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_no_name_is_split_and_no_document_is_long(chromium, tmp_path, page_of, document, number):
-    """On paper, each host name, date, flag or cmdlet is on one line. No content extends beyond the
-    sheet or into the next cell.
-    """
+    """On paper, each name of a sample is on one line, and the documents have few pages."""
     sample = (CONTOSO, LITWARE)[number]
-    path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
+    path = tmp_path / "page.html"
     path.write_bytes(page_of(document, sample))
-    # The window has the width of an A4 page in portrait format.
-    with open_in_browser(chromium, path, scripts=True, width=703) as page:
-        page.pdf(path=str(pdf), format="A4")
-        page.emulate_media(media="print")
-        assert overflowing_cells(page) == []
-    assert find_split_tokens(pdf, tokens(plan_of(sample))) == []
-    assert words_in(pdf)
+    pdf = print_without_splits(chromium, path, plan_of(sample))
     needs_tested_font(pdf)
     assert page_count(pdf) <= MOST_PAGES[document][number]
 
@@ -190,14 +215,14 @@ _WIDER = """() => {
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_on_a_phone_only_tables_scroll(chromium, tmp_path, page_of, document):
+def test_on_a_phone_only_tables_scroll(chromium, tmp_path, page_of, document, deployment):
     """At widths of 390 and 320 pixels, no page is wider than the screen, even if all sections are
     expanded.
 
     Only tables scroll.
     """
     path = tmp_path / "page.html"
-    path.write_bytes(page_of(document, CONTOSO))
+    path.write_bytes(page_of(document, deployment))
     for width in (390, 320):
         with open_in_browser(chromium, path, scripts=True, width=width) as page:
             assert page.evaluate(_WIDER) == [0]
