@@ -20,10 +20,12 @@ import openpyxl
 import pytest
 from cas.python_ca import PythonCa, pem
 from folders import PASSPHRASE, issue_all, quick_cipher  # noqa: F401  (a fixture)
+from openpyxl.worksheet.worksheet import Worksheet
 from printing import check_workbook, remove_break_marks
 from shell_kit import make_shell
 from topologies import TWO_SITES
 
+from lyncnb.base.shown.languages import LANGUAGES, translate_title
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import Manifest, read_manifest
 
@@ -114,9 +116,28 @@ def table(data: bytes) -> Iterator[dict[str, str]]:
     return csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
 
 
+# The headings that the tests read, which a workbook may have in another language.
+_HEADINGS = (
+    *("ID", "No.", "CSR file", "Server", "Type", "Thumbprint", "Serial number", "Issuer"),
+    *("Valid until", "On the server since"),
+)
+
+
+def sheets_of(data: bytes, title: str) -> list[Worksheet]:
+    """Return the sheets with this title in any language."""
+    titles = {translate_title(title, lang) for lang in LANGUAGES}
+    return [sheet for sheet in openpyxl.load_workbook(io.BytesIO(data)) if sheet.title in titles]
+
+
 def sheet_rows(data: bytes, title: str) -> Iterator[dict[str, str]]:
-    """Return the rows of a workbook's sheet as dictionaries. The keys are the headings."""
-    headings, *rows = openpyxl.load_workbook(io.BytesIO(data))[title].iter_rows(values_only=True)
+    """Return the rows of a workbook's sheet as dictionaries. The keys are the headings.
+
+    `title` is English, and the sheet may have its title in another language.
+    """
+    (sheet,) = sheets_of(data, title)
+    headings, *rows = sheet.iter_rows(values_only=True)
+    english = {translate_title(name, lang): name for name in _HEADINGS for lang in LANGUAGES}
+    headings = [english.get(heading, heading) for heading in headings]
     return (dict(zip(headings, row, strict=True)) for row in rows)
 
 
@@ -145,7 +166,7 @@ def numbers_in(planner) -> dict[str, dict[str, str]]:
     }
     page = text_of((folder / "summary.html").read_bytes(), ".html")
     single = re.finditer(r"^(\d+) · .*?^csr/([\w-]+)\.csr$", page, re.MULTILINE | re.DOTALL)
-    several = re.finditer(r"^(\d+)\s+[\w.]+\s+csr/([\w-]+)\.csr$", page, re.MULTILINE)
+    several = re.finditer(r"^(\d+)\s+[\w.-]+\s+csr/([\w-]+)\.csr$", page, re.MULTILINE)
     numbers["summary.html"] = {m[2]: m[1] for m in (*single, *several)}
     if (folder / "steps").is_dir():
         numbers["steps"] = numbers_in_steps(folder)
@@ -154,7 +175,9 @@ def numbers_in(planner) -> dict[str, dict[str, str]]:
 
 def numbers_in_steps(folder: Path) -> dict[str, str]:
     """Return the numbers of the PFX packages on the checklists of all servers."""
-    pattern = re.compile(r"^- No\. (\d+): Package `([\w-]+?)(?:-g\d+)?\.pfx`", re.MULTILINE)
+    pattern = re.compile(
+        r"^- (?:No\.|編號) (\d+)(?:: Package|：套件) `([\w-]+?)(?:-g\d+)?\.pfx`", re.MULTILINE
+    )
     texts = (path.read_text("utf-8") for path in (folder / "steps").rglob("*.md"))
     return {m[2]: m[1] for text in texts for m in pattern.finditer(text)}
 
@@ -254,7 +277,7 @@ def test_the_inventory_has_a_row_for_each_server_and_usage(strange_planner):
         data = (folder / "summary.xlsx").read_bytes()
         check_workbook(data)
         if not issued:
-            assert "Inventory" not in openpyxl.load_workbook(io.BytesIO(data)).sheetnames
+            assert sheets_of(data, "Inventory") == []
             continue
         inventory_rows = {
             (row["Server"], row["Type"], row["Thumbprint"], row["Serial number"], row["Issuer"],
