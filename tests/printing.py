@@ -15,7 +15,6 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import openpyxl
-import pytest
 from openpyxl.worksheet.worksheet import Worksheet
 
 from lyncnb.base.shown.languages import LANGUAGES, translate_title
@@ -27,13 +26,6 @@ PDF_TOOLS = shutil.which("pdfinfo") and shutil.which("pdftotext")
 def page_count(pdf: Path) -> int:
     process = subprocess.run(["pdfinfo", str(pdf)], capture_output=True, text=True, check=True)
     return int(re.search(r"^Pages:\s+(\d+)", process.stdout, re.M)[1])
-
-
-def needs_tested_font(pdf: Path) -> None:
-    """Skip the rest of a test about the size of a text if a page has other fonts than in CI."""
-    process = subprocess.run(["pdffonts", str(pdf)], capture_output=True, text=True, check=True)
-    if not re.search(r"DejaVuSans(-Bold)?\s", process.stdout):
-        pytest.skip("the size is known for DejaVu Sans (fonts-dejavu-core)")
 
 
 def pdf_text(pdf: Path) -> str:

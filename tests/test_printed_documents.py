@@ -18,7 +18,6 @@ from places import DATA, REPOSITORY
 from printing import (
     PDF_TOOLS,
     find_split_tokens,
-    needs_tested_font,
     open_in_browser,
     overflowing_cells,
     page_count,
@@ -180,6 +179,7 @@ def test_no_name_of_a_strange_deployment_is_split(
     print_without_splits(chromium, path, plan_of(deployment))
 
 
+@pytest.mark.usefixtures("tested_font")
 @pytest.mark.parametrize("number", [0, 1], ids=["contoso", "litwareinc"])
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_no_name_is_split_and_no_document_is_long(chromium, tmp_path, page_of, document, number):
@@ -188,10 +188,10 @@ def test_no_name_is_split_and_no_document_is_long(chromium, tmp_path, page_of, d
     path = tmp_path / "page.html"
     path.write_bytes(page_of(document, sample))
     pdf = print_without_splits(chromium, path, plan_of(sample))
-    needs_tested_font(pdf)
     assert page_count(pdf) <= MOST_PAGES[document][number]
 
 
+@pytest.mark.usefixtures("tested_font")
 @pytest.mark.parametrize(("name", "most"), [("plan", 23), ("receive", 5)])
 def test_a_shared_notebook_is_printed_like_the_documents(chromium, tmp_path, name, most):
     """When a shared notebook is printed, no name in its tables is split, and the font size is at
@@ -203,7 +203,6 @@ def test_a_shared_notebook_is_printed_like_the_documents(chromium, tmp_path, nam
     with open_in_browser(chromium, path) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
     assert find_split_tokens(pdf, tokens(plan_of(CONTOSO))) == []
-    needs_tested_font(pdf)
     assert page_count(pdf) <= most
     # The height of the box around a text is 7/6 of the font size.
     assert min(w.height for w in words_in(pdf) if w.text in ("WebServicesInternal", "Server")) > 7
