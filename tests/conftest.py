@@ -207,13 +207,13 @@ def data() -> Path:
     return REPOSITORY / "data"
 
 
-@pytest.fixture(scope="session", params=choose_deployments(), ids=str)
+@pytest.fixture(scope="module", params=choose_deployments(), ids=str)
 def deployment(request) -> Deployment:
     """Return a strange deployment whose requests can be written (tests/strange)."""
     return request.param
 
 
-@pytest.fixture(scope="session", params=choose_tables(), ids=str)
+@pytest.fixture(scope="module", params=choose_tables(), ids=str)
 def any_deployment(request) -> Deployment:
     """Return a strange deployment that can be planned; its plan may have errors (tests/strange)."""
     return request.param
