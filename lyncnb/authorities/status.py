@@ -7,6 +7,7 @@ and key files with the records. ``rebuild`` also decrypts each key and compares 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -21,6 +22,7 @@ from ..base.records import JsonSerializable
 from ..base.renewal_days import RenewalTerms
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, format_count, join_first_texts
+from ..base.terminal import quote_argument
 from ..base.times import convert_to_time, format_time
 from ..errors import Problem
 from ..reports.timeline_figure import DatedFact
@@ -56,6 +58,7 @@ from ..request_folder.unrecorded import (
 from ..rules.returned_rules import list_returned_checks
 from .altered_entries import find_altered_entries
 from .certificates_on_record import load_issued_certificates
+from .evaluation.evaluation import SEVERAL_ROOTS
 from .kept_approval import verify_approval
 from .next_steps import list_next_steps
 from .returned.issued import IssuedCertificates
@@ -384,6 +387,7 @@ def folder_status(
             *((standing.description,) if standing and standing.follows else ()),
             *approval.notes,
             *_list_notes(survey, manifest, evaluated_at, problems),
+            *_report_several_roots(path, issued),
             *of_history,
         ),
         saved_plan=standing,
@@ -560,6 +564,23 @@ def _report_deployed_keys(survey: Survey, manifest: Manifest) -> Iterator[str]:
             "certificates; version histories and backups may still contain copies"
         )
     )
+
+
+def _report_several_roots(folder: Path, issued_certificates: IssuedCertificates) -> Iterator[str]:
+    """Yield a note about the certificates whose root nobody has chosen."""
+    messages = Counter(
+        finding.message
+        for certificate in issued_certificates.certificates
+        if not certificate.chain_complete
+        for finding in certificate.findings
+        if finding.code == SEVERAL_ROOTS
+    )
+    for message, count in messages.items():
+        yield (
+            f"{format_count(count, 'certificate')}: {message}. Compare the fingerprints with your "
+            f"CA's, then choose the root: lyncnb receive {quote_argument(str(folder))} --accept "
+            f"{SEVERAL_ROOTS}=FINGERPRINT"
+        )
 
 
 def _report_keys_on_other_computers(manifest: Manifest) -> Iterator[str]:

@@ -133,8 +133,7 @@ def match_with_earlier_certificate(*certificates, begins=TODAY - SECOND, known=(
         *(on_record if certificate is None else certificate for certificate in certificates),
         known=[on_record, *known],
         held_sha256=on_record.sha256,
-        **{"evidence": (on_record.sha256, *(c.sha256 for c in known)), "has_root": bool(known)}
-        | changes,
+        **{"is_evidence": True} | changes,
     )
 
 
@@ -297,8 +296,8 @@ MATCHED = {
         lambda: codes_of_demonstration_ca(is_fictional=True),
     ),
     "replacement-unproven": (
-        lambda: match_with_earlier_certificate(issue_from_second_ca(), known=CHAIN, evidence=()),
-        lambda: match_with_earlier_certificate(issue_from_second_ca(), SECOND_CA, known=CHAIN, evidence=()),
+        lambda: match_with_earlier_certificate(issue_from_second_ca(), known=CHAIN, is_evidence=False),
+        lambda: match_with_earlier_certificate(issue_from_second_ca(), SECOND_CA, known=CHAIN, is_evidence=False),
     ),
     "issued-under-another-root": (
         lambda: match_with_earlier_certificate(issue_from_other_ca(OTHER, begins=TODAY), *OTHER_CHAIN, known=CHAIN),

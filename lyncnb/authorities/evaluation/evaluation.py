@@ -23,7 +23,6 @@ from ...pki.chain import (
     build_path,
     find_chain_end,
     find_web_pki_objection,
-    verify_path,
 )
 from ...pki.demonstration_ca import DEMONSTRATION_NAME
 from ...request_folder.request_record import Acceptance, EvaluationFinding, RecordedEvaluation
@@ -39,6 +38,8 @@ from ...rules.returned_rules import (
 from .compare_certificate import compare_certificate
 from .compare_roots import find_root_restrictions
 
+#: The finding that nobody has compared the possible roots of a certificate with the CA's root.
+SEVERAL_ROOTS = "chain-several-roots"
 #: lyncnb keeps these findings from the manifest, because they depend on certificates that may no
 #: longer be in the folder. It computes all other findings again.
 NOTED = (
@@ -52,9 +53,7 @@ class Evidence:
     """The data that is required to evaluate an issued certificate.
 
     ``accepted`` contains the reason for each accepted error, by code. ``noted`` contains the
-    findings that depend on other certificates. ``settled`` is the recorded certification path. It
-    is replaced only if it has an error, or by a path to the same root that is valid longer, so that
-    CA certificates that arrive later cannot lead to a different root. If ``is_fictional`` is true,
+    findings that depend on other certificates. If ``is_fictional`` is true,
     the folder may contain certificates from the demonstration CA. ``target_os`` is the Windows
     version of the servers.
     """
@@ -65,7 +64,6 @@ class Evidence:
     validity_days: int = 0
     accepted: Mapping[str, str] = field(default_factory=dict)
     noted: tuple[Difference, ...] = ()
-    settled: tuple[Certificate, ...] = ()
     is_fictional: bool = False
     target_os: str = ""
     terms: RenewalTerms = ANY_DAY
@@ -103,7 +101,7 @@ def evaluate(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
         The result. It depends only on the evidence and the time.
     """
     certificate, entry = evidence.certificate, evidence.entry
-    path = _find_path(evidence, evaluated_at)
+    path = find_path(evidence, evaluated_at)
     differences = [*evidence.noted, *_list_path_objections(path, evidence)]
     differences += _find_other_roots(path)
     if certificate.issuer_name == DEMONSTRATION_NAME and not evidence.is_fictional:
@@ -119,7 +117,12 @@ def evaluate(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
         certificate, entry, today=evaluated_at, validity_days=evidence.validity_days
     )
     findings = (*compared, *create_findings(entry, differences))
-    return Evaluation(path=path, findings=downgrade_accepted_errors(findings, evidence.accepted))
+    accepted = {
+        code: reason
+        for code, reason in evidence.accepted.items()
+        if code != SEVERAL_ROOTS or path.is_complete
+    }
+    return Evaluation(path=path, findings=downgrade_accepted_errors(findings, accepted))
 
 
 def _find_early_end(evidence: Evidence, path: Path, evaluated_at: datetime) -> Iterator[Difference]:
@@ -138,23 +141,36 @@ def _find_early_end(evidence: Evidence, path: Path, evaluated_at: datetime) -> I
         yield "ends-before-renewal", message
 
 
-def _find_path(evidence: Evidence, evaluated_at: datetime) -> Path:
-    certificate, settled = evidence.certificate, evidence.settled
-    path = build_path(certificate, evidence.issuers, today=evaluated_at)
-    if not settled or path.issuers == settled:
-        return path
-    followed = verify_path(certificate, settled, evidence.issuers, today=evaluated_at)
+def find_path(evidence: Evidence, evaluated_at: datetime) -> Path:
+    """Return the path of a certificate, without the root if nobody knows which root is right."""
+    path = build_path(evidence.certificate, evidence.issuers, today=evaluated_at)
+    return choose_root(path, evidence.accepted)
+
+
+def choose_root(path: Path, acceptance_reasons: Mapping[str, str]) -> Path:
+    """Return a path without its root if several roots are possible.
+
+    Anyone can create a root, and certify the key of a CA with it. The result depends only on the
+    certificates, and not on the order in which they came. Therefore, only the user can choose the
+    root: with its fingerprint in the reason for accepting the finding.
+    """
     checks = list_returned_checks()
-    if path.is_complete and path.issuers[-1].spki_sha256 == settled[-1].spki_sha256:
-        ends, settled_ends = (find_chain_end(certificate, way) for way in (path.issuers, settled))
-        if settled_ends is not None and (ends is None or ends > settled_ends):
-            return path
-    if followed is None or any(
-        checks[wrong.code].severity == "error" for wrong in followed.objections
-    ):
-        return path
-    roots = (path.issuers[-1], *path.other_roots) if path.is_complete else ()
-    return replace(followed, rejected=path.rejected, other_roots=roots)
+    ways: dict[str, Path] = {}
+    for way in (path, *path.others) if path.is_complete else ():
+        if way is path or not any(checks[w.code].severity == "error" for w in way.objections):
+            ways.setdefault(way.issuers[-1].spki_sha256, replace(way, others=()))
+    if len(ways) < 2:
+        return replace(path, others=())
+    reason = acceptance_reasons.get(SEVERAL_ROOTS, "").replace(":", "").casefold()
+    named = [way for way in ways.values() if way.issuers[-1].sha256 in reason]
+    others = tuple(ways.values())
+    if len(named) == 1:
+        return replace(named[0], rejected=path.rejected, others=others)
+    shortest = min(others, key=lambda way: len(way.issuers))
+    return replace(
+        shortest,
+        issuers=shortest.issuers[:-1], is_complete=False, rejected=path.rejected, others=others,
+    )  # fmt: skip
 
 
 def _list_path_objections(path: Path, evidence: Evidence) -> Iterator[Difference]:
@@ -175,23 +191,11 @@ def _list_path_objections(path: Path, evidence: Evidence) -> Iterator[Difference
 
 
 def _find_other_roots(path: Path) -> Iterator[Difference]:
-    """Yield a finding for each other possible root of a certificate.
-
-    Anyone can create a certificate that looks like its root.
-    """
-    root = path.issuers[-1] if path.is_complete else None
-    others = {
-        other.sha256: f'"{format_name(other.subject)}", SHA-256 {other.sha256}'
-        for other in path.other_roots
-        if root is not None and other.spki_sha256 != root.spki_sha256
-    }
-    if root is not None and others:
-        also = " and ".join(others[digest] for digest in sorted(others))
-        root_label = f'"{format_name(root.subject)}", SHA-256 {root.sha256}'
-        yield (
-            "chain-several-roots",
-            f"the certificate's chain ends in {root_label}; the chain can also end in {also}",
-        )
+    """Yield a finding if a certificate can have several roots."""
+    roots = sorted((way.issuers[-1] for way in path.others), key=lambda root: root.sha256)
+    if roots:
+        names = (f'"{format_name(root.subject)}", SHA-256 {root.sha256}' for root in roots)
+        yield SEVERAL_ROOTS, f"the certificate's chain can end in {' or '.join(names)}"
 
 
 def downgrade_accepted_errors(
@@ -200,7 +204,7 @@ def downgrade_accepted_errors(
     """If the rules allow it, change accepted errors to notices with the acceptance reason."""
     return tuple(
         finding.accepted_because(acceptance_reasons[finding.code])
-        if finding.severity == "error"
+        if (finding.severity == "error" or finding.code == SEVERAL_ROOTS)
         and finding.code in acceptance_reasons
         and is_acceptable(finding.code)
         else finding
