@@ -32,6 +32,7 @@ from lyncnb.authorities.import_certificates import receive, store_returned_certi
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.disk.folder_lock import lock_folder
+from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError
 from lyncnb.export.executors import Making
 from lyncnb.export.write import write_requests
@@ -274,9 +275,9 @@ def test_a_valid_certificate_in_an_invalid_file_is_rejected(folder, tmp_path):
     assert snapshot(folder, but_lock=True) == before
 
 
-def test_forged_certificate_is_rejected(folder, tmp_path):
-    """lyncnb rejects a certificate that has the request's key and the CA's name but is signed with
-    another key.
+def test_forged_certificate_has_no_chain(folder, tmp_path):
+    """A certificate that has the request's key and the CA's name, but is signed with another key,
+    has no chain, because its key identifier is not the CA's. No package is made for it.
     """
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
@@ -285,11 +286,13 @@ def test_forged_certificate_is_rejected(folder, tmp_path):
     path = write(tmp_path / "forged.p7b", p7b(forged, *CA.chain))
     issued = receive(folder, path, today=TODAY)
     assert [finding.code for finding in issued.findings] == [
-        "chain-signature-wrong",
+        "chain-incomplete",
         "chain-certificate-unused",
         "chain-certificate-unused",
     ]
-    assert issued.by_id[request_id].has_errors
+    assert not issued.by_id[request_id].chain_complete
+    packages = write_pfx(issued, folder / "pfx", passphrase=PASSPHRASE, today=TODAY)
+    assert packages.counts()["written"] == 0
 
 
 def test_nothing_is_stored_in_a_locked_folder(folder, tmp_path):
