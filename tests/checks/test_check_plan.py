@@ -171,7 +171,7 @@ TABLE_CASES = [
     ("underscore-in-name", "error", None, [(MED, "server_fqdn", "med_01.contoso.com")], None),
     ("international-name", "warning", None, [(MED, "server_fqdn", "中繼.contoso.com")], None),
     (
-        "edge-pool-name-external",
+        "name-leads-to-two-places",
         "error",
         "edge01.contoso.com",
         [(EDGE, "webconf_edge_fqdn", "edgepool.contoso.com")],
@@ -202,7 +202,7 @@ TABLE_CASES = [
         None,
     ),
     (
-        "simple-url-is-pool-name",
+        "name-leads-to-two-places",
         "error",
         None,
         [(FE, "dialin_url", "https://fepool.contoso.com/dialin")],
