@@ -515,8 +515,10 @@ def test_an_internal_web_name_belongs_to_one_pool():
     planned = plan(front_end(1, **cells), director | cells)
     messages = [f.message for f in check_plan(planned) if f.code == "name-leads-to-two-places"]
     assert messages == [
-        '"webint.contoso.com" leads clients inside to the internal web services of '
-        "dir01.contoso.com and to the internal web services of eepool.contoso.com"
+        (
+            '"webint.contoso.com" leads clients inside to the internal web services of '
+            "dir01.contoso.com and to the internal web services of eepool.contoso.com"
+        )
     ]
 
 
