@@ -178,6 +178,14 @@ class FindingGroup:
         return tuple(dict.fromkeys(finding.about for finding in self.findings))
 
     @property
+    def subjects_by_message(self) -> dict[str, list[str]]:
+        """The certificates and servers that each message concerns."""
+        subjects: dict[str, list[str]] = {}
+        for finding in self.findings:
+            subjects.setdefault(finding.message, []).append(finding.about)
+        return subjects
+
+    @property
     def points(self) -> tuple[FindingGroup, ...]:
         """The groups within a subject, one for each code. The list is empty for a single code."""
         by_code = {
