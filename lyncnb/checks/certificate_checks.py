@@ -410,9 +410,7 @@ def find_underscore_in_name(name: DnsName, view: PlanView, rule: CheckRule) -> s
 
 def find_international_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     """Find a name with an internationalized label in its encoded form (``xn--…``)."""
-    return (
-        f'"{name}" is the encoded form of an internationalized domain name' if name.is_idn else ""
-    )
+    return f'"{name}" is {name.as_written}' if name.is_idn else ""
 
 
 def find_single_label_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:

@@ -74,6 +74,7 @@ OURS_ALONE = {
     "price-depends-on-names",
     "client-authentication-ends-soon",
     "client-authentication-ended",
+    "client-authentication-ended-at-certum",
     "client-authentication-ended-at-digicert",
     "client-authentication-off-at-digicert",
     "client-authentication-disputed-at-sectigo",
