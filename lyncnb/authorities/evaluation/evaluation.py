@@ -110,8 +110,11 @@ def evaluate(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
         differences.append(("demonstration-certificate", signed))
     if entry.issuer == "public":
         # A restricted root does not matter if another root is possible.
-        ways = [[*find_root_restrictions(certificate, way)] for way in path.others or (path,)]
-        differences += min(ways, key=len)
+        ways: list[list[Difference]] = [
+            [*find_root_restrictions(certificate, way)] for way in path.others or (path,)
+        ]
+        fewest: list[Difference] = min(ways, key=len)
+        differences += fewest
     if entry.issuer == "public" and path.is_complete and not path.objections:
         objection = find_web_pki_objection(certificate, path.issuers, today=evaluated_at)
         differences += [("web-pki-objection", objection)] if objection else []
