@@ -15,7 +15,7 @@ from ..pki.certificates import Certificate
 from ..pki.chain import Issuers
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.generations import list_compromised_keys
-from ..request_folder.plan_file import read_renewal_terms
+from ..request_folder.plan_file import find_oldest_client, read_renewal_terms
 from ..request_folder.request_record import IssuedRecord, RequestRecord
 from ..rules.findings import Finding, sort_findings
 from ..rules.returned_rules import create_returned_finding, load_returned_rules
@@ -167,6 +167,7 @@ def list_generations_to_match(
     of_ca = _find_ca_acceptance_reasons(bundle)
     compromised = list_compromised_keys(bundle.requests)
     terms = read_renewal_terms(bundle.folder, bundle.manifest)
+    oldest_client = find_oldest_client(bundle.folder, bundle.manifest)
     for record in bundle.requests:
         parts = [part for part in (record.issued, *record.refused) if part is not None]
         yield Outstanding(
@@ -192,6 +193,7 @@ def list_generations_to_match(
             is_evidence=not _has_error(record.issued),
             is_compromised=record.spki_sha256 in compromised,
             terms=terms,
+            oldest_client=oldest_client,
         )
         for generation in record.archived:
             yield Outstanding(

@@ -9,7 +9,7 @@ from datetime import date
 from ..base.pasted_text import shown
 from ..plan.acceptances import find_acceptance
 from ..plan.model import CertificatePlan
-from ..plan.options import DEFAULT_OPTIONS, OPTIONS, PlanOptions
+from ..plan.options import DEFAULT_OPTIONS, OPTIONS, STAND_ALONE, PlanOptions
 from ..plan.planner import plan_certificates
 from ..rules.findings import Finding
 from ..rules.model import CheckRule
@@ -99,6 +99,10 @@ def _find_unused_usages(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
     """Yield the usages and roles in the options that no certificate has."""
     kinds = {(c.role, c.issuer, *c.usages) for c in plan.certificates}
     known_keys = {"", *(text.lower() for kind in kinds for text in kind)}
+    if plan.options.ca.get(STAND_ALONE, "").casefold() in {
+        c.ca.casefold() for c in plan.certificates
+    }:
+        known_keys.add(STAND_ALONE)
     for name in ("issuer", "ca"):
         for key in getattr(plan.options, name):
             if key.lower() not in known_keys:

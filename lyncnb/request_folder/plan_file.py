@@ -54,6 +54,7 @@ class _WorkOptions:
     lead_days: Mapping[str, int] = field(default_factory=dict)
     freezes: Mapping[str, str] = field(default_factory=dict)
     windows: Mapping[str, str] = field(default_factory=dict)
+    oldest_client: Line = ""
     others: Mapping[str, object] = make_unknown_keys_field()
 
 
@@ -106,6 +107,11 @@ def read_renewal_terms(folder: Path, manifest: Manifest) -> RenewalTerms:
         )
     except OptionsError:
         return ANY_DAY
+
+
+def find_oldest_client(folder: Path, manifest: Manifest) -> str:
+    """Return the oldest client in the options of a folder's plan, or "" if the plan names none."""
+    return _read_options(folder, manifest).oldest_client
 
 
 def _find_token_hours(manifest: Manifest) -> dict[str, int]:

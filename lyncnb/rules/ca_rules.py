@@ -26,6 +26,7 @@ from .rule_mistakes import check_codes, check_periods
 #: The quantities that can have limits, with the units of the limits.
 QUANTITIES: Mapping[str, str] = {
     "validity-days": "days between the start and the end of a certificate's validity period",
+    "client-validity-days": "validity period that every client accepts, in days",
     "usual-validity-days": "validity period that lyncnb assumes by default, in days",
     "domain-validation-days": "days for which a CA may reuse a domain control validation",
     "subject-validation-days": "days for which a CA may reuse the verification of an organization",
@@ -148,6 +149,7 @@ class CaCheck:
     test: str = ""
     roles: tuple[str, ...] = ()
     usages: tuple[str, ...] = ()
+    not_for: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -379,6 +381,7 @@ class CaRuleSet:
             test=check.test,
             roles=check.roles,
             usages=check.usages,
+            not_for=check.not_for,
             issuers=(bound.issuer,),
             cas=bound.names,
             not_cas=tuple(n for ca in check.except_cas for n in self._describe_scope(ca).names),

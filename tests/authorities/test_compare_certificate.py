@@ -31,10 +31,14 @@ def make_certificate(key=KEY, **changes):
     return issue(key.public_key(), RSA_CA.issuing.subject, RSA_CA.key, **values)
 
 
-def compared(certificate, *, validity_days=0, **entry):
+def compared(certificate, *, validity_days=0, oldest_client="", **entry):
     facts = read_certificate(der(certificate))
     findings = compare_certificate(
-        facts, replace(ENTRY, **entry), today=DAY, validity_days=validity_days
+        facts,
+        replace(ENTRY, **entry),
+        today=DAY,
+        validity_days=validity_days,
+        oldest_client=oldest_client,
     )
     return [(finding.code, finding.message) for finding in findings]
 
@@ -337,6 +341,23 @@ def test_certificates_that_are_checked_outside_the_domain():
     assert set(list_returned_checks()["crl-distribution-point-ldap-only"].roles) == checked
 
 
+def test_certificates_whose_validity_clients_limit():
+    """The limit of Apple devices applies to each role to which clients connect, according to the
+    connections of the products. If the plan names the oldest client, no such device connects.
+    """
+    checked = set()
+    for product in ("lync2013", "sfb2015", "sfb2019"):
+        for connection in load_rules(product).connections:
+            if {"clients-inside", "clients-outside"} & set(connection.speakers):
+                checked |= set(connection.listeners)
+    rule = list_returned_checks()["validity-over-client-limit"]
+    assert set(rule.roles) == checked
+    certificate = make_certificate(days=826)
+    assert [code for code, _ in compared(certificate, role="FrontEnd")] == [rule.code]
+    assert compared(certificate, role="Mediation") == []
+    assert compared(certificate, role="FrontEnd", oldest_client="Windows 7") == []
+
+
 @pytest.mark.parametrize(
     ("days", "requested_days", "expected"),
     [
@@ -386,7 +407,7 @@ def test_public_limit(begins, days, reported):
     limits = [code for code in codes if code.endswith("over-public-limit")]
     assert limits == ([f"{reported}-over-public-limit"] if reported else [])
     assert (
-        compared(make_certificate(days=3650)) == []
+        compared(make_certificate(days=3650), role="Mediation") == []
     )  # An enterprise CA may choose its own lifetime limit.
 
 

@@ -275,24 +275,26 @@ def test_a_valid_certificate_in_an_invalid_file_is_rejected(folder, tmp_path):
     assert snapshot(folder, but_lock=True) == before
 
 
-def test_forged_certificate_has_no_chain(folder, tmp_path):
-    """A certificate that has the request's key and the CA's name, but is signed with another key,
-    has no chain, because its key identifier is not the CA's. No package is made for it.
+def test_forged_certificate_is_rejected(folder, tmp_path):
+    """A certificate that has the request's key and the CA's name but is signed with another key has
+    an incomplete chain. Without the key identifier, lyncnb rejects it.
     """
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
     forger = PythonCa()
-    forged = forger.issue_for(request_of(bundle, request_id), days=199)
-    path = write(tmp_path / "forged.p7b", p7b(forged, *CA.chain))
-    issued = receive(folder, path, today=TODAY)
-    assert [finding.code for finding in issued.findings] == [
-        "chain-incomplete",
-        "chain-certificate-unused",
-        "chain-certificate-unused",
-    ]
-    assert not issued.by_id[request_id].chain_complete
-    packages = write_pfx(issued, folder / "pfx", passphrase=PASSPHRASE, today=TODAY)
-    assert packages.counts()["written"] == 0
+    for has_key_id, code in ((False, "chain-signature-wrong"), (True, "chain-incomplete")):
+        forged = forger.issue_for(
+            request_of(bundle, request_id), days=199, issuer_key_id=has_key_id
+        )
+        path = write(tmp_path / "forged.p7b", p7b(forged, *CA.chain))
+        issued = match_certificates(bundle, path, today=TODAY)
+        assert [finding.code for finding in issued.findings] == [
+            *(code, "chain-certificate-unused", "chain-certificate-unused"),
+        ]
+        assert issued.by_id[request_id].path == ()
+        assert issued.by_id[request_id].has_errors is not has_key_id
+        packages = write_pfx(receive(folder, path, today=TODAY), passphrase=PASSPHRASE, today=TODAY)
+        assert packages.counts()["written"] == 0
 
 
 def test_nothing_is_stored_in_a_locked_folder(folder, tmp_path):

@@ -151,6 +151,7 @@ COMPARED = {
         {"days": 200 + 2 * SECOND, "entry": {"issuer": "public"}},
         {"days": 200 + SECOND, "entry": {"issuer": "public"}},
     ),
+    "validity-over-client-limit": ({"days": 825 + SECOND}, {"days": 825}),
     "second-over-public-limit": (
         {"days": 200 + SECOND, "entry": {"issuer": "public"}},
         {"days": 200, "entry": {"issuer": "public"}},

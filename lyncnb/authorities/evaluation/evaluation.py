@@ -67,6 +67,7 @@ class Evidence:
     is_fictional: bool = False
     target_os: str = ""
     terms: RenewalTerms = ANY_DAY
+    oldest_client: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +109,22 @@ def evaluate(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
         signed = f"the {DEMONSTRATION_NAME} signed the certificate"
         differences.append(("demonstration-certificate", signed))
     if entry.issuer == "public":
-        differences += find_root_restrictions(certificate, path)
+        # A restricted root does not matter if another root is possible.
+        ways: list[list[Difference]] = [
+            [*find_root_restrictions(certificate, way)] for way in path.others or (path,)
+        ]
+        fewest: list[Difference] = min(ways, key=len)
+        differences += fewest
     if entry.issuer == "public" and path.is_complete and not path.objections:
         objection = find_web_pki_objection(certificate, path.issuers, today=evaluated_at)
         differences += [("web-pki-objection", objection)] if objection else []
     differences += _find_early_end(evidence, path, evaluated_at)
     compared = compare_certificate(
-        certificate, entry, today=evaluated_at, validity_days=evidence.validity_days
+        certificate,
+        entry,
+        today=evaluated_at,
+        validity_days=evidence.validity_days,
+        oldest_client=evidence.oldest_client,
     )
     findings = (*compared, *create_findings(entry, differences))
     accepted = {

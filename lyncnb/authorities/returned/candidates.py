@@ -55,6 +55,7 @@ class Outstanding:
     is_evidence: bool = False
     is_compromised: bool = False
     terms: RenewalTerms = ANY_DAY
+    oldest_client: str = ""
     refused: frozenset[str] = frozenset()
 
     @property

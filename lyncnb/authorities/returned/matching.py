@@ -205,6 +205,7 @@ def _build_evidence(
         is_fictional=request.is_fictional,
         target_os=request.target_os,
         terms=request.terms,
+        oldest_client=request.oldest_client,
     )
 
 
@@ -235,6 +236,8 @@ def _add_ca_difference(
     request: Outstanding, certificate: Certificate, evaluation: Evaluation, batch: Batch
 ) -> Evaluation:
     """Add a finding if the CA of a certificate differs from the CAs on record."""
+    if any(finding.code == "chain-signature-wrong" for finding in evaluation.findings):
+        return evaluation
     is_held = certificate.sha256 == request.held_sha256
     ca = batch.cas.get(request.planned_ca, CaOnRecord()).exclude_request(
         request.request_id if is_held else ""
