@@ -98,7 +98,7 @@ def evaluate(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
         signed = f"the {DEMONSTRATION_NAME} signed the certificate"
         differences.append(("demonstration-certificate", signed))
     if entry.issuer == "public":
-        differences += find_root_restrictions(certificate, path)
+        differences += find_root_restrictions(certificate, path, on=evaluated_at.date())
     if entry.issuer == "public" and path.is_complete and not path.objections:
         objection = find_web_pki_objection(certificate, path.issuers, today=evaluated_at)
         differences += [("web-pki-objection", objection)] if objection else []
