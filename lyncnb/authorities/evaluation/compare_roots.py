@@ -73,7 +73,7 @@ def _list_effects(certificate: Certificate, rule: RootRule, on: date) -> Iterato
         yield (
             rule.code,
             (
-                f". {rule.clients} will remove this root about {rule.effective}, but this certificate "
-                f"is valid until {ends}"
+                f". {rule.clients} will remove this root about {rule.effective}, but this "
+                f"certificate is valid until {ends}"
             ),
         )
