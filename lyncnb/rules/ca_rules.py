@@ -15,6 +15,7 @@ from functools import cache
 from importlib.resources import files as package_files
 from importlib.resources.abc import Traversable
 from itertools import chain
+from types import MappingProxyType
 
 from ..base.certificate_fields import KEYS
 from ..base.records import RecordReader, make_named_field
@@ -196,6 +197,7 @@ class CaRules:
     limits: tuple[CaLimit, ...] = make_named_field("limit", default=())
     methods: tuple[ValidationMethod, ...] = make_named_field("method", default=())
     roots: tuple[RootRule, ...] = make_named_field("root", default=())
+    root_keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     checks: tuple[CaCheck, ...] = make_named_field("check", default=())
     #: The name of the file, for messages. It is not a key in the file.
     file: str = field(default="", init=False)
@@ -230,6 +232,11 @@ class CaRuleSet:
     def methods(self) -> tuple[ValidationMethod, ...]:
         """All methods of domain control validation, including methods that have ended."""
         return tuple(chain.from_iterable(rules.methods for rules in self.files))
+
+    @property
+    def root_names(self) -> Mapping[str, str]:
+        """The name of each known root, by the SHA-256 of its public key."""
+        return {key: name for rules in self.files for name, key in rules.root_keys.items()}
 
     @property
     def roots(self) -> tuple[RootRule, ...]:

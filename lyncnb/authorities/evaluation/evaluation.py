@@ -111,7 +111,8 @@ def evaluate(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
     if entry.issuer == "public":
         # A restricted root does not matter if another root is possible.
         ways: list[list[Difference]] = [
-            [*find_root_restrictions(certificate, way)] for way in path.others or (path,)
+            [*find_root_restrictions(certificate, way, on=evaluated_at.date())]
+            for way in path.others or (path,)
         ]
         fewest: list[Difference] = min(ways, key=len)
         differences += fewest
