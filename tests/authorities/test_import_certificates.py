@@ -32,6 +32,7 @@ from lyncnb.authorities.import_certificates import receive, store_returned_certi
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.disk.folder_lock import lock_folder
+from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError
 from lyncnb.export.executors import Making
 from lyncnb.export.write import write_requests
@@ -292,6 +293,8 @@ def test_forged_certificate_is_rejected(folder, tmp_path):
         ]
         assert issued.by_id[request_id].path == ()
         assert issued.by_id[request_id].has_errors is not has_key_id
+        packages = write_pfx(receive(folder, path, today=TODAY), passphrase=PASSPHRASE, today=TODAY)
+        assert packages.counts()["written"] == 0
 
 
 def test_nothing_is_stored_in_a_locked_folder(folder, tmp_path):

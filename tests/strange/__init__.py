@@ -37,6 +37,9 @@ class Deployment:
     #: Whether the plan has no errors, so that requests can be written.
     is_complete: bool = True
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def options(self) -> Path | None:
         """Return the path of the options file, or None if all options have their defaults."""

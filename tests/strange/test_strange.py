@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from shell_kit import make_shell
 
+import lyncnb as ln
 from strange import COMPLETE, SHORTEST, VARIABLE, choose_deployments
+from strange.generations import DAYS, write_generations
 
 shell = pytest.fixture(make_shell)
 
 
-@pytest.mark.parametrize("table", [*COMPLETE, SHORTEST], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [*COMPLETE, SHORTEST], ids=str)
 def test_only_the_shortest_table_has_errors(shell, table):
     """`check` finds no error in a deployment whose requests the tests write."""
     result = shell("check", *table.arguments)
@@ -50,3 +52,17 @@ def test_a_run_repeats_its_draw(monkeypatch):
     monkeypatch.setenv(VARIABLE, "zh-CN")
     with pytest.raises(ValueError, match="LYNCNB_STRANGE is all, a number, or one of long-names"):
         choose_deployments()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_cipher")
+def test_certificates_are_renewed_twice(deployment, tmp_path):
+    """Three generations of each certificate are on record, and the third is in use everywhere."""
+    folder = write_generations(deployment, tmp_path / "requests")
+    records = ln.open_requests(folder).requests
+    assert {len(record.generations) for record in records} == {3}
+    for record in records:
+        assert {place.on for place in record.deployments} == {str(DAYS[-1])}
+        assert {place.server for place in record.deployments} == set(record.plan.servers)
+    status = ln.folder_status(folder, today=DAYS[-1])
+    assert status.counts() == {"issued": len(records), "superseded": 2 * len(records)}

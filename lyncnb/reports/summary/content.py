@@ -701,7 +701,7 @@ def _list_approved_facts(summary: Summary, saved: SavedFile) -> Iterator[tuple[s
         f"{finding.code}: {finding.accepted}" for finding in summary.findings if finding.accepted
     )
     if accepted:
-        yield "Accepted errors", "; ".join(accepted)
+        yield "Accepted findings", "; ".join(accepted)
     yield (
         "To compare",
         ("sha256sum FILE (on Windows, Get-FileHash FILE) must show the digest above."),
