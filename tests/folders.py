@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -46,7 +47,13 @@ from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import RequestBundle, open_requests
 from lyncnb.request_folder.history import HISTORY_NAME
 from lyncnb.request_folder.manifest import Manifest, read_manifest, save_manifest
-from lyncnb.request_folder.request_record import IssuedRecord, PackageRecord, build_deployments
+from lyncnb.request_folder.request_record import (
+    IssuedRecord,
+    PackageRecord,
+    build_deployments,
+    build_file_stem,
+    list_current_files,
+)
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -260,6 +267,40 @@ def write(plan: CertificatePlan, folder: Path, **arguments: object) -> RequestBu
 def make_folder(path: Path, plan: CertificatePlan | None = None, **arguments) -> RequestBundle:
     """Write the request folder of a plan. By default, this is the sample plan with two sites."""
     return write(plan or make_plan(), path, workers=1, **arguments)
+
+
+def csr_path(folder: Path, request_id: str) -> Path:
+    """Return the path of the only CSR in ``csr/`` for a request, in any version of lyncnb."""
+    return _find_file(folder / "csr", request_id)
+
+
+def key_path(folder: Path, request_id: str) -> Path:
+    """Return the path of the only key in ``keys/`` for a request, in any version of lyncnb."""
+    return _find_file(folder / "keys", request_id)
+
+
+def pfx_path(folder: Path, request_id: str) -> Path:
+    """Return the path of the package on record for a request."""
+    return folder / read_manifest(folder).by_id[request_id].package.file
+
+
+def archived_files(folder: Path, request_id: str) -> list[Path]:
+    """Return the keys and CSRs of a request in ``archive/``."""
+    return sorted((folder / "archive").glob(f"{request_id}-*"))
+
+
+def write_pair(folder: Path, request_id: str, key_pem: bytes, csr_pem: bytes, spki: str) -> None:
+    """Write a key and a CSR with the names that lyncnb gives them."""
+    paths = list_current_files(build_file_stem(request_id, spki))
+    for path, data in ((paths.key, key_pem), (paths.csr, csr_pem)):
+        (folder / path).write_bytes(data)
+        (folder / path).chmod(0o600)
+
+
+def _find_file(folder: Path, request_id: str) -> Path:
+    name = re.compile(rf"{re.escape(request_id)}(?:-[0-9a-f]{{8}})?")
+    (path,) = (path for path in folder.iterdir() if name.fullmatch(path.stem))
+    return path
 
 
 def request_of(bundle: RequestBundle, request_id: str) -> x509.CertificateSigningRequest:
@@ -501,9 +542,9 @@ def assert_complete(
 ) -> None:
     """Assert that every planned request has a key and a CSR, and that every CSR has its key."""
     for item in plan.certificates:
-        path = folder / "csr" / f"{item.id}.csr"
+        path = csr_path(folder, item.id)
         assert csr.parse_request(path.read_bytes()).content == build_request_content(item)
-        assert (folder / "keys" / f"{item.id}.key").exists()
+        assert key_path(folder, item.id).stem == path.stem
     requests = public_keys_of_requests(folder)
     assert (requests | set(seen)) <= public_keys_of_keys(folder, passphrase)
     digest = hashlib.sha256((folder / "plan.json").read_bytes()).hexdigest()
@@ -527,10 +568,11 @@ def put_unusual_pair(folder: Path, item: PlannedCertificate, kind: str) -> None:
     key = ODD_KEYS[kind]()
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, item.subject.common_name)])
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, SHA256())
-    (folder / "csr" / f"{item.id}.csr").write_bytes(request.public_bytes(Encoding.PEM))
-    path = folder / "keys" / f"{item.id}.key"
-    path.write_bytes(FolderCipher(PASSPHRASE).encrypt(key))
-    path.chmod(0o600)
+    for path in (*(folder / "csr").glob(f"{item.id}*"), *(folder / "keys").glob(f"{item.id}*")):
+        path.unlink()
+    encrypted = FolderCipher(PASSPHRASE).encrypt(key)
+    spki = keys.compute_spki_sha256(key)
+    write_pair(folder, item.id, encrypted, request.public_bytes(Encoding.PEM), spki)
 
 
 def record_deployed(folder, name):

@@ -231,7 +231,7 @@ def read_received_certificates(
     read_before: dict[bytes, tuple[Certificate, ...]] = {}
     for owner, name, digest, leaf in _list_recorded_files(bundle):
         try:
-            data = _read_file(bundle.folder, name)
+            data = _read_recorded_file(bundle.folder, owner[0], name, digest)
         except BundleError as error:
             exchanged[name] = error.message
             missing.append(
@@ -259,6 +259,35 @@ def read_received_certificates(
             continue
         received.update(dict.fromkeys(certificates))
     return tuple(received), missing, exchanged
+
+
+def build_archived_path(request_id: str, name: str, sha256: str) -> str:
+    """Return the path in ``archive/`` for a file in ``returned/`` that another one replaces."""
+    suffix = ".chain.pem" if name.endswith(".chain.pem") else ".cer"
+    return f"archive/{request_id}-{sha256[:8]}{suffix}"
+
+
+def find_recorded_path(folder: Path, request_id: str, name: str, sha256: str) -> str:
+    """Return the recorded path of a file, or the path in ``archive/`` to which it was moved.
+
+    A run moves the file before it records the new path, so it can be interrupted in between.
+    """
+    if not name or not sha256 or _has_content(folder, name, sha256):
+        return name
+    moved = build_archived_path(request_id, name, sha256)
+    return moved if _has_content(folder, moved, sha256) else name
+
+
+def _has_content(folder: Path, name: str, sha256: str) -> bool:
+    data = _read_file(folder, name)
+    return data is not None and hashlib.sha256(data).hexdigest() == sha256
+
+
+def _read_recorded_file(folder: Path, request_id: str, name: str, sha256: str) -> bytes | None:
+    data = _read_file(folder, name)
+    if request_id and (data is None or hashlib.sha256(data).hexdigest() != sha256):
+        return _read_file(folder, find_recorded_path(folder, request_id, name, sha256))
+    return data
 
 
 def find_altered_packages(bundle: RequestBundle) -> dict[str, Finding]:

@@ -1,7 +1,7 @@
 """Write a package for a CA: requests, a summary, a page for its administrators, and scripts.
 
-The package contains only data from records and CSR files. lyncnb does not open private keys, and
-searches the finished package for key material before it writes the file.
+The package contains only data from records and CSR files. lyncnb opens private keys only to compare
+them with their CSRs, and searches the finished package for key material before it writes the file.
 """
 
 from __future__ import annotations
@@ -30,11 +30,19 @@ from ..base.shown.tables import Table, build_rows, format_count, group_statement
 from ..base.times import convert_to_date
 from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
+from ..pki.passphrase import Secret
+from ..pki.pkcs8 import FolderCipher
 from ..plan.options import STAND_ALONE, PlanOptions
 from ..request_folder.bundle import RequestBundle, open_requests
-from ..request_folder.files_on_disk import compute_csr_sha256, reject_problems
+from ..request_folder.files_on_disk import compute_csr_sha256, reject_problems, take_survey
 from ..request_folder.generations import ToRevoke, list_certificates_to_revoke
 from ..request_folder.history import HANDED_OVER, Event, record_changes
+from ..request_folder.key_bindings import (
+    find_pair_problems,
+    report_shared_keys,
+    report_unverified_keys,
+)
+from ..request_folder.leftovers import verify_passphrase
 from ..request_folder.manifest import format_timestamp, read_manifest
 from ..request_folder.request_record import RequestRecord
 from ..rules.procedure import load_procedure
@@ -149,6 +157,7 @@ def hand_over(
     needed_by: date | None = None,
     today: date | None = None,
     force: bool = False,
+    passphrase: Secret | str | None = None,
 ) -> Handover:
     r"""Package the requests that wait for a CA, with a list of the certificates to revoke.
 
@@ -181,6 +190,9 @@ def hand_over(
         The date for the limits on the page; the default is the current date (UTC).
     force : bool, optional
         Whether to replace a file that lyncnb did not write.
+    passphrase : Secret or str, optional
+        The folder's. With it, each key is opened and compared with its request. Without it, the
+        page says that they were not compared.
 
     Returns
     -------
@@ -194,7 +206,8 @@ def hand_over(
         If a template, a CA or the sender is not valid, or if the requests need different
         templates or CAs.
     BundleError
-        If no request waits for a CA, or a CSR differs from the record.
+        If no request waits for a CA, a CSR differs from the record or its key, or two requests
+        have the same key.
     OutputError
         If ``out`` cannot be written.
     """
@@ -219,7 +232,7 @@ def hand_over(
             f"none of the waiting requests in the folder {folder} matches the selection",
             hint=_explain_missing_match(bundle.requests),
         )
-    reject_problems(bundle.folder, tuple(find_altered_entries(bundle.folder, bundle.manifest)))
+    _reject_altered_requests(bundle, outgoing, passphrase)
     options = read_folder_options(bundle.folder, bundle.manifest)
     stand_alone = _find_stand_alone_ca(options)
     with_template = [record for record in outgoing if record.ca.casefold() != stand_alone]
@@ -228,7 +241,11 @@ def hand_over(
     parts = _add_revocations(ca_parts, revoked)
     day = convert_to_date(today) if today else datetime.now(UTC).date()
     needed_by = needed_by or _find_needed_date(options, day)
-    cover = replace(_build_cover(bundle, sender, needed_by), today=day)
+    cover = replace(
+        _build_cover(bundle, sender, needed_by),
+        today=day,
+        is_compared=passphrase is not None or not any(record.has_key for record in outgoing),
+    )
     is_new = _write_package(Path(out), _build_package(bundle.folder, parts, cover), force)
     note = ""
     if is_new:
@@ -242,6 +259,23 @@ def hand_over(
     }
     missing = _join_names([text for text, value in details.items() if not value])
     return Handover(path=Path(out), parts=parts, missing=missing, note=note)
+
+
+def _reject_altered_requests(
+    bundle: RequestBundle, outgoing: Sequence[RequestRecord], passphrase: Secret | str | None
+) -> None:
+    """Raise BundleError if a CSR may not be the request that lyncnb wrote for its key."""
+    folder, manifest, ids = bundle.folder, bundle.manifest, {record.id for record in outgoing}
+    problems = [
+        *find_altered_entries(folder, manifest),
+        *report_shared_keys(manifest),
+        *report_unverified_keys(manifest, ids),
+    ]
+    if passphrase is not None:
+        survey, cipher = take_survey(folder, is_reading=True), FolderCipher(passphrase)
+        verify_passphrase(survey, manifest, cipher)
+        problems += find_pair_problems(survey, manifest, cipher, ids)
+    reject_problems(folder, tuple(problems))
 
 
 def _find_stand_alone_ca(options: PlanOptions | None) -> str | None:

@@ -37,7 +37,13 @@ from ..request_folder.request_record import (
     RecordedEvaluation,
     RequestRecord,
 )
-from .certificates_on_record import FOLDER, ISSUERS, read_received_certificates
+from .certificates_on_record import (
+    FOLDER,
+    ISSUERS,
+    build_archived_path,
+    find_recorded_path,
+    read_received_certificates,
+)
 from .evaluation.evaluation import build_evaluation_record
 from .returned.decoding import decode
 from .returned.issued import DISPLACED, IssuedCertificate, IssuedCertificates
@@ -183,6 +189,7 @@ def store_returned_certificates(
                 ):
                     make_folder(folder / subfolder, mode)
         manifest = _store_certificates(folder, manifest, new_placements, now)
+        manifest = _record_moved_files(folder, manifest)
         manifest = _record_unused_certificates(manifest, issued_certificates, now)
         save_manifest(folder, manifest)
         _remove_accepted_files(folder, before, manifest)
@@ -411,7 +418,7 @@ def _has_better_chain(placement: _Placement, chain: bytes) -> bool:
 def _store_certificates(
     folder: Path, manifest: Manifest, placements: list[_Placement], stored_at: str
 ) -> Manifest:
-    moved = _write_files(folder, placements)
+    _write_files(folder, placements)
     records = {
         placement.issued.request_id: manifest.by_id[placement.issued.request_id]
         for placement in placements
@@ -422,13 +429,22 @@ def _store_certificates(
         if before is not None and before.sha256 != placement.issued.sha256:
             description = _describe_certificate(record.id, before.serial, before.sha256)
             manifest = manifest.with_event(DISPLACED[0], description, now=stored_at)
-        records[record.id] = _update_record(record, placement, moved, stored_at)
+        records[record.id] = _update_record(record, placement, stored_at)
     return manifest.with_records(records.values())
 
 
-def _write_files(folder: Path, placements: list[_Placement]) -> dict[str, str]:
-    """Write the files of the certificates. Return the new paths of files moved to ``archive/``."""
-    moved: dict[str, str] = {}
+def _record_moved_files(folder: Path, manifest: Manifest) -> Manifest:
+    """Record the paths of superseded certificates that this or an earlier run has moved."""
+    changed = []
+    for record in manifest.requests:
+        archived = tuple(_update_paths(folder, record.id, part) for part in record.archived)
+        if archived != record.archived:
+            changed.append(replace(record, archived=archived))
+    return manifest.with_records(changed)
+
+
+def _write_files(folder: Path, placements: list[_Placement]) -> None:
+    """Write the files of the certificates, and move the files with their names to ``archive/``."""
     with FileBatch() as batch:
         for placement in placements:
             chain_name = (
@@ -442,9 +458,7 @@ def _write_files(folder: Path, placements: list[_Placement]) -> dict[str, str]:
                 if existing == data:
                     continue
                 if existing:
-                    moved[name] = _archive_existing_file(
-                        folder, name, existing, placement.issued.request_id
-                    )
+                    _archive_existing_file(folder, name, existing, placement.issued.request_id)
                 if data:
                     batch.add(folder / name, data, 0o644)
             if len(batch) >= _FILES_AT_ONCE:
@@ -452,26 +466,21 @@ def _write_files(folder: Path, placements: list[_Placement]) -> dict[str, str]:
                 batch.commit()
         confirm_lock(folder)
         batch.commit()
-    return moved
 
 
-def _archive_existing_file(folder: Path, name: str, content: bytes, request_id: str) -> str:
-    """Move a file to ``archive/``. Return its new path, which contains a hash of the content."""
-    suffix = ".chain.pem" if name.endswith(".chain.pem") else ".cer"
-    target = f"archive/{request_id}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}"
+def _archive_existing_file(folder: Path, name: str, content: bytes, request_id: str) -> None:
+    """Move a file to ``archive/``. Its new name contains a hash of the content."""
+    target = build_archived_path(request_id, name, hashlib.sha256(content).hexdigest())
     if _read_existing_file(folder, target) == content:
         # An earlier run copied the file to the archive, but was interrupted before it removed the
         # original.
         remove_file(folder / name)
     else:
         move_file(folder / name, folder / target)
-    return target
 
 
-def _update_record(
-    record: RequestRecord, placement: _Placement, moved_files: Mapping[str, str], received_at: str
-) -> RequestRecord:
-    """Return a request's record with a new certificate and the new paths of older certificates."""
+def _update_record(record: RequestRecord, placement: _Placement, received_at: str) -> RequestRecord:
+    """Return a request's record with a new certificate."""
     issued = placement.issued
     part: RequestRecord | ArchivedGeneration = record
     if not placement.is_current:
@@ -507,13 +516,6 @@ def _update_record(
         if recorded
         else issued.issuer_name,  # Old records contain no issuer.
     )
-    archived = tuple(
-        generation
-        if generation.issued is None
-        else replace(generation, issued=_update_paths(generation.issued, moved_files))
-        for generation in record.archived
-    )
-    record = replace(record, archived=archived)
     if placement.is_refused:
         others = [other for other in part.refused if other.sha256 != issued.sha256]
         return record.with_generation(part.generation, refused=(*others, received))
@@ -529,10 +531,13 @@ def _update_record(
     return record.with_issued_certificate(received, at=received_at, generation=issued.generation)
 
 
-def _update_paths(issued_record: IssuedRecord, moved_files: Mapping[str, str]) -> IssuedRecord:
-    """Return a record with updated paths after its files were moved."""
-    return replace(
-        issued_record,
-        file=moved_files.get(issued_record.file, issued_record.file),
-        chain=moved_files.get(issued_record.chain, issued_record.chain),
-    )
+def _update_paths(
+    folder: Path, request_id: str, generation: ArchivedGeneration
+) -> ArchivedGeneration:
+    """Return a superseded generation with the present paths of its certificate and chain."""
+    issued = generation.issued
+    if issued is None or not issued.file.startswith(f"{FOLDER}/"):
+        return generation
+    file = find_recorded_path(folder, request_id, issued.file, issued.file_sha256)
+    chain = find_recorded_path(folder, request_id, issued.chain, issued.chain_sha256)
+    return replace(generation, issued=replace(issued, file=file, chain=chain))

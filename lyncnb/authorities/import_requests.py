@@ -28,7 +28,12 @@ from ..request_folder.files_on_disk import Survey, compute_csr_sha256, reject_pr
 from ..request_folder.history import record_changes
 from ..request_folder.leftovers import Move, find_pending_moves, move_files
 from ..request_folder.manifest import Manifest, format_timestamp, read_manifest, save_manifest
-from ..request_folder.request_record import RequestRecord
+from ..request_folder.request_record import (
+    RequestFiles,
+    RequestRecord,
+    build_file_stem,
+    list_current_files,
+)
 from ..rules.findings import Finding, Findings, group_findings, sort_findings
 from ..rules.returned_rules import create_returned_finding
 from .evaluation.compare_request import compare_request
@@ -408,20 +413,26 @@ def _store_request(survey: Survey, record: RequestRecord, request: Certification
 
     If a file with the same name exists, move that file to ``archive/``.
     """
-    target = survey.folder / record.files.csr
+    path = _choose_files(record, request).csr
+    target = survey.folder / path
     moves = find_pending_moves(survey, record)
-    if survey.has_file(record.files.csr) and record.files.csr not in {
-        move.source for move in moves
-    }:
+    if survey.has_file(path):
         existing_hash = compute_csr_sha256(files.read_file(target))
         if existing_hash == request.csr_sha256:
             return
         stem = f"archive/{record.id}-orphan-{existing_hash[:8] or 'unread'}"
-        moves.append(Move(source=record.files.csr, target=f"{stem}.csr"))
+        moves.append(Move(source=path, target=f"{stem}.csr"))
     for subfolder in ("csr", *(["archive"] if moves else [])):
         files.make_folder(survey.folder / subfolder, OWN_FOLDERS[subfolder])
     move_files(survey, moves)
     files.replace_file(target, request.pem, 0o644)
+
+
+def _choose_files(record: RequestRecord, request: CertificationRequest) -> RequestFiles:
+    """Return the paths for a received request. A request on record keeps its paths."""
+    if record.csr_sha256 == request.csr_sha256:
+        return record.files
+    return list_current_files(build_file_stem(record.id, request.spki_sha256))
 
 
 def _record_request(
@@ -436,6 +447,7 @@ def _record_request(
         state="retired" if record.state == "retired" else "waiting",
         csr_sha256=request.csr_sha256,
         spki_sha256=request.spki_sha256,
+        files=_choose_files(record, request),
         written_at=imported_at,
         key_holder=evaluated_request.key_holder,
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..base.disk import files
 from ..base.disk.folder_lock import lock_folder
+from ..base.json_text import NotJson, parse_json
 from ..errors import ApprovalError, BundleError, Problem
 from ..pki import ssh_signatures
 from ..plan.saved_plan_json import NAMESPACE
@@ -26,6 +27,7 @@ PLAN, SIGNATURE = "approved-plan.json", "approved-plan.json.sig"
 # The largest sizes to read. A plan with 100,000 certificates is about 100 MB in size, and a
 # signature is smaller than 1 kB.
 _LARGEST = 1 << 30
+_UNKNOWN = "unknown"
 _HINT = (
     "restore approved-plan.json and approved-plan.json.sig from a backup, or run this command "
     "again: lyncnb request --plan PLAN --approved-by SIGNERS FOLDER"
@@ -59,6 +61,22 @@ def _read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     for name in (PLAN, SIGNATURE):
         if os.path.lexists(folder / name):
             yield name, files.read_file(folder / name, limit=_LARGEST)
+
+
+def find_kept_plan_digest(folder: Path) -> str:
+    """Return the digest of the approved plan in the folder, or "" if there is no signature.
+
+    The record of the approval can be lost. The signature file remains, and another plan still needs
+    an approval or a reason. An unreadable plan has the digest "unknown".
+    """
+    if not os.path.lexists(folder / SIGNATURE):
+        return ""
+    try:
+        document = parse_json(dict(_read_files(folder)).get(PLAN, b""))
+    except (BundleError, NotJson):
+        return _UNKNOWN
+    digest = document.get("plan_sha256") if isinstance(document, dict) else None
+    return digest if isinstance(digest, str) else _UNKNOWN
 
 
 def verify_approval(

@@ -25,6 +25,7 @@ from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import reject_problems, take_survey
 from ..request_folder.generations import (
     Generation,
+    find_generations,
     find_revocation_time,
     get_sha256,
     list_known_certificates,
@@ -72,7 +73,10 @@ class RecordedDeployment(JsonSerializable):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RecordedDeployments(Table, JsonSerializable):
-    """The deployments that the ``deployed`` command recorded in one run, and notes about them."""
+    """The deployments that the ``deployed`` command recorded in one run, and notes about them.
+
+    ``is_partial`` means that certificates were left out. The notes name them.
+    """
 
     json_keys: ClassVar = ("folder", "recorded", "notes")
 
@@ -89,6 +93,7 @@ class RecordedDeployments(Table, JsonSerializable):
     folder: Path
     recorded: tuple[RecordedDeployment, ...]
     notes: tuple[str, ...] = ()
+    is_partial: bool = False
 
     @property
     def changes(self) -> int:
@@ -158,7 +163,8 @@ def deployed(
     *names : str
         Ids or the start of ids, servers, patterns, serial numbers or thumbprints. For a server, all
         certificates that its sheet contains are recorded. A pool's certificate is recorded for this
-        server only. Without `names` and `reports`, all requests with a certificate are recorded.
+        server only. Without `names` and `reports`, all certificates are recorded that are packaged,
+        or whose key is on another computer.
     on : date, optional
         The date since which the certificate is installed, or on which it was revoked with
         `revoked`. The default is the current date. With `names`, it corrects a recorded date.
@@ -224,6 +230,7 @@ def deployed(
             run.good = _find_errors(RequestBundle(folder=path, manifest=manifest), day, today)
             run.record_selected_requests(matches)
             run.record_reported_deployments(seen)
+            run.note_missing_reports()
             if not names and not reports:
                 run.record_all_requests()
         if run.problems:
@@ -236,7 +243,10 @@ def deployed(
             save_manifest(path, changed)
             save_manifest(path, refresh_summary_files(path, changed))
     return RecordedDeployments(
-        folder=path, recorded=tuple(run.recorded), notes=tuple(dict.fromkeys(run.notes))
+        folder=path,
+        recorded=tuple(run.recorded),
+        notes=tuple(dict.fromkeys((*run.notes, *run.left_out))),
+        is_partial=bool(run.left_out),
     )
 
 
@@ -277,6 +287,7 @@ class _DeploymentRun:
     withdrawn: list[Event] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def record_selected_requests(self, matches: Sequence[NamedRequest]) -> None:
         """Record that the newest valid certificate for each specified request is installed."""
@@ -319,12 +330,20 @@ class _DeploymentRun:
                     )
 
     def record_all_requests(self) -> None:
-        """Record that the newest certificate of each request is installed, if it has no errors."""
+        """Record the newest certificate of each request that can be on its servers.
+
+        A server has only what is packaged, or a certificate whose key it already has.
+        """
         for record in self.manifest.requests:
             if record.issued is None or record.state == "retired":
                 continue
             if reason := self.good.get(record.id, ""):
-                self.notes.append(f"{record.id} was not recorded: {reason}")
+                self.left_out.append(f"{record.id} was not recorded: {reason}")
+            elif record.package is None and not (record.key_holder or record.deployed_at):
+                self.left_out.append(
+                    f"{record.id} was not recorded, because generation {record.generation} was "
+                    "never packaged. If it is installed, specify the request ID"
+                )
             elif not self._is_deployed_everywhere(record, record, record.issued):
                 self._record_generation(record, record, ())
 
@@ -469,14 +488,17 @@ class _DeploymentRun:
     def _is_deployed_everywhere(
         self, record: RequestRecord, generation: Generation, issued_record: IssuedRecord
     ) -> bool:
-        has = {
-            deployment.server
+        deployments = [
+            deployment
             for deployment in generation.every_deployment
             if deployment.matches(issued_record)
-        }
+        ]
+        if (generation.plan or record.plan).shared_by == "deployment" and any(
+            not deployment.seen_in for deployment in deployments
+        ):
+            return True
         servers = list_servers_for(record, generation)
-        is_shared = (generation.plan or record.plan).shared_by == "deployment"
-        return bool(has) if is_shared else bool(servers) and has.issuperset(servers)
+        return bool(servers) and {item.server for item in deployments}.issuperset(servers)
 
     def _record_generation(
         self,
@@ -526,6 +548,10 @@ class _DeploymentRun:
             if server in present and server not in superseded
             and present[server].matches(issued)
         )  # fmt: skip
+        if part.package is None and not (
+            report_name or present or self._has_key_elsewhere(record, part)
+        ):
+            self.notes.append(f"{record.id}: generation {part.generation} was never packaged")
         if not new:
             first = max((present[server].on for server in servers), default=day)
             self._add_result(
@@ -542,6 +568,27 @@ class _DeploymentRun:
         self._add_result(
             record.id, part.generation, _RECORDED, new, day, issued.serial, report_name
         )
+
+    def _has_key_elsewhere(self, record: RequestRecord, part: Generation) -> bool:
+        """Return whether a computer has the key, or the servers have it and the folder does not."""
+        return part is not record or bool(record.key_holder or record.deployed_at)
+
+    def note_missing_reports(self) -> None:
+        """Note the servers of a certificate that replicates, if no report shows it there."""
+        for record in self.records.values():
+            is_shared = record.plan.shared_by == "deployment"
+            if not is_shared or find_generations(record).is_recorded:
+                continue
+            has = {
+                deployment.server
+                for deployment in record.deployments
+                if record.issued and deployment.certificate == record.issued.sha256
+            }
+            if has and (missing := [name for name in record.plan.servers if name not in has]):
+                self.notes.append(
+                    f"{record.id}: generation {record.generation} is not recorded on "
+                    f"{', '.join(missing)}"
+                )
 
     def _record_server_report(self, report: ServerReport) -> None:
         unmatched = set(report.thumbprints)

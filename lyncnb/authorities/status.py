@@ -45,7 +45,7 @@ from ..request_folder.generations import (
     list_certificates_to_revoke,
 )
 from ..request_folder.history import compare_history, read_history
-from ..request_folder.key_bindings import count_unverified_keys, report_shared_keys
+from ..request_folder.key_bindings import report_shared_keys, report_unverified_keys
 from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.plan_file import PLAN_NAME, find_plan_problems, read_renewal_terms
 from ..request_folder.recovery_key import LIST, find_recovery_problems
@@ -443,6 +443,7 @@ def _find_problems(
         *find_plan_problems(survey.folder, manifest),
         *_find_altered_files(manifest, issued_certificates),
         *report_shared_keys(manifest),
+        *report_unverified_keys(manifest),
     ]
     problems += report_unrecorded_requests(survey, manifest)
     problems += find_altered_entries(survey.folder, manifest)
@@ -521,11 +522,6 @@ def _list_notes(
     yield from _report_keys_on_other_computers(manifest)
     yield from _report_covered_certificates(manifest, now)
     yield from _report_deployed_keys(survey, manifest)
-    if count := count_unverified_keys(manifest):
-        yield (
-            f"lyncnb has not verified {format_count(count, 'key')} yet. The next command "
-            "that uses the passphrase checks whether each key belongs to its request"
-        )
     is_reported = any(problem.file == PLAN_NAME for problem in problems)
     if not is_reported and (note := explain_stale_summary(survey.folder, manifest)):
         yield note

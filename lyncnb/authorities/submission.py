@@ -178,7 +178,8 @@ class Cover:
 
     ``origin`` contains the deployment, the planner, and the table. ``rolled`` lists the usages for
     which the old and the new certificate are used together. ``today`` is the date for the limits on
-    the page. The default is the date of the CA rules.
+    the page. The default is the date of the CA rules. ``is_compared`` is false if lyncnb did not
+    compare the requests with their keys.
     """
 
     sender: str = ""
@@ -194,6 +195,7 @@ class Cover:
     # A function that replaces each source in the texts with the corresponding document about the
     # current product.
     source: Callable[[str], str] = str
+    is_compared: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +229,12 @@ class ReplacedLine:
     serial: str
     valid_until: str
     what: str
+
+
+_NOT_COMPARED = (
+    "lyncnb did not compare these requests with their private keys, because it did not have the "
+    "passphrase of the request folder."
+)
 
 
 def write_part_page(part: Part, *, cover: Cover) -> str:
@@ -285,7 +293,10 @@ def write_part_page(part: Part, *, cover: Cover) -> str:
         withdrawn=list(_list_withdrawn_requests(part.requests)),
         replaced=[_fill_placeholders(line, filled) for line in words.replaced],
         old=list(_list_replaced_certificates(part.requests, words, filled, cover.rolled)),
-        notes=[cover.said(_fill_placeholders(note, filled)) for note in words.notes],
+        notes=[
+            *(cover.said(_fill_placeholders(note, filled)) for note in words.notes),
+            *(() if cover.is_compared or not part.requests else (_NOT_COMPARED,)),
+        ],
         sources=list(dict.fromkeys(map(cover.source, words.sources))),
     )
 

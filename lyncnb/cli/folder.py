@@ -581,7 +581,8 @@ def _describe_change(change: Change) -> tuple[str, str]:
 @add_json_option
 @click.option(
     "--rebuild", is_flag=True,
-    help="Decrypt every key, and rebuild the manifest from the keys and requests.",
+    help="Decrypt every key, and rebuild the manifest from the keys and requests. With NAME (an "
+         "ID or a pattern), confirm that these requests are yours, if lyncnb cannot verify them.",
 )  # fmt: skip
 @click.option(
     "--calendar", metavar="FILE.ics", help="Also write the renewal dates to a calendar file."
@@ -633,7 +634,7 @@ def status_command(
     from ..request_folder.rebuild_manifest import has_encrypted_files, rebuild_manifest
     from ..request_folder.renewals import CALENDAR, write_renewals
 
-    if names or on is not None:
+    if (names and not rebuild) or on is not None:
         if rebuild or calendar is not None or approved_by is not None or is_all:
             raise click.UsageError(
                 "you specified NAME or --on, so lyncnb shows a history. The only other option for "
@@ -645,7 +646,7 @@ def status_command(
     rebuilt = None
     if rebuild:
         secret = get_passphrase(passphrase_file) if has_encrypted_files(folder) else None
-        rebuilt = rebuild_manifest(folder, secret)
+        rebuilt = rebuild_manifest(folder, secret, confirmed=names)
     for changed in restrict_unpacked_files(Path(folder)):
         write_note(changed)
     status = folder_status(folder, approved_by=approved_by)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -72,27 +73,35 @@ if TYPE_CHECKING:
 )
 @add_force_option
 @add_json_option
+@add_passphrase_option
 def handover_command(
     folder: str,
     out: str,
     as_json: bool,
     force: bool,
+    passphrase_file: str | None,
     needed_by: str | None,
     templates: tuple[str, ...],
     **choice: Any,
 ) -> int:
     """Package the requests for a CA, with a summary and submission commands, but without keys.
 
+    With the passphrase in --passphrase-file or LYNCNB_PASSPHRASE, lyncnb also compares each
+    request with its key. Otherwise, the page in the package says that it did not.
+
     Exit status: 0 success; 3 if no request is waiting for a certificate, or the folder needs
     attention.
     """
     from ..authorities.handover import hand_over
+    from ..pki.passphrase import VARIABLE
 
+    has_passphrase = passphrase_file is not None or VARIABLE in os.environ
+    secret = get_passphrase(passphrase_file) if has_passphrase else None
     day = parse_date(needed_by)
     for name in templates:
         option = "client_template" if name.startswith("clientAuth=") else "template"
         choice[option] = name.removeprefix("clientAuth=")
-    handover = hand_over(folder, out, force=force, needed_by=day, **choice)
+    handover = hand_over(folder, out, force=force, needed_by=day, passphrase=secret, **choice)
     if as_json:
         write_json({"format": "lyncnb-handover/1", **handover.to_document()})
     else:
@@ -573,12 +582,13 @@ def deployed_command(
     NAME is an ID or the beginning of an ID, a server, a pattern such as "edge*", a serial
     number or a thumbprint. If NAME is a server, lyncnb records all certificates of that
     server. A pool certificate is then recorded for that server only. Without NAME and
-    --report, lyncnb records every request whose newest generation has a certificate. A
-    renewed certificate counts as in use only when it is recorded on all its servers. lyncnb
-    changes no key, and running the same command again changes nothing.
+    --report, lyncnb records every request whose newest certificate is packaged, or whose key
+    is on another computer, and names the others. A renewed certificate counts as in use only
+    when it is recorded on all its servers. lyncnb changes no key, and running the same command
+    again changes nothing.
 
-    Exit status: 0 success; 2 if a report or the date cannot be used; 3 if a NAME has no
-    certificate, or the folder needs attention.
+    Exit status: 0 success; 1 if certificates were left out; 2 if a report or the date cannot
+    be used; 3 if a NAME has no certificate, or the folder needs attention.
     """
     from ..authorities.record_deployments import deployed
     from ..request_folder.bundle import open_requests
@@ -591,7 +601,7 @@ def deployed_command(
     else:
         write_lines(deployments.to_text().rstrip("\n"))
         write_next_folder_step(folder, open_requests(folder).manifest)
-    return 0
+    return int(deployments.is_partial)
 
 
 COMMANDS = (handover_command, receive_command, pfx_command, steps_command, deployed_command)

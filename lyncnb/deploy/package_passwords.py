@@ -184,7 +184,6 @@ def show_password(
         )
     package = packages[fitting[0]]
     cipher = FolderCipher(passphrase)
-    cipher.reject_old_data(manifest.binding_key is not None)
     passwords = PasswordList(Path(folder), cipher)
     show(passwords.get_password(package.sha256).reveal())
     return package.file

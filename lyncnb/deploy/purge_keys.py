@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 from ..base.arguments import check_type
 from ..base.disk import files
 from ..base.disk.folder_lock import confirm_lock
-from ..base.disk.outputs import OWN_FOLDERS
 from ..base.pasted_text import shown
 from ..base.records import JsonSerializable
 from ..base.shown.frames import Kind
@@ -32,10 +31,10 @@ from ..request_folder.field_forms import is_inside
 from ..request_folder.files_on_disk import Survey, reject_problems, take_survey
 from ..request_folder.generations import Generations, find_generations, is_expired
 from ..request_folder.history import record_changes
-from ..request_folder.key_bindings import add_bindings, find_binding_problems
-from ..request_folder.leftovers import Move, find_pending_moves, move_files, verify_passphrase
+from ..request_folder.key_bindings import find_binding_problems
+from ..request_folder.leftovers import find_pending_moves, verify_passphrase
 from ..request_folder.manifest import Manifest, format_timestamp, read_manifest, save_manifest
-from ..request_folder.recovery_key import convert_old_lists, seal_new_keys
+from ..request_folder.recovery_key import seal_new_keys
 from ..request_folder.request_record import ArchivedGeneration, LogEntry, RequestRecord
 from .package_passwords import LIST, PasswordList
 from .secret_copies import PACKAGE, Opener, SecretCopy, find_secret_copies
@@ -163,9 +162,9 @@ _HISTORIES = (
     "lyncnb cannot remove these copies."
 )
 
-#: The history event for the complete removal of all files on a confirmed list. The event contains
-#: the token of the list.
-_FINISHED = "purge-finished"
+#: The events before and after the removal of all files on a confirmed list. They contain the token
+#: of the list.
+_CONFIRMED, _FINISHED = "purge-confirmed", "purge-finished"
 
 
 def purge(
@@ -226,8 +225,8 @@ def purge(
         survey, manifest = take_survey(path), read_manifest(path)
         reject_problems(path, survey.problems)
         purge_list = _list_removable_items(survey, manifest, deployed, cipher, day)
-        if token != purge_list.token:
-            if _is_finished(manifest, token) and purge_list.is_empty:
+        if token != purge_list.token and not _is_rest_of_confirmed(manifest, purge_list, token):
+            if _has_event(manifest, _FINISHED, token) and purge_list.is_empty:
                 return replace(purge_list, is_done=True)
             raise BundleError(
                 (
@@ -242,9 +241,7 @@ def purge(
         if cipher is not None:
             reject_problems(path, tuple(find_binding_problems(survey, manifest, cipher)))
             seal_new_keys(path, cipher, manifest)
-            convert_old_lists(path, cipher, manifest)
-            manifest = add_bindings(manifest, cipher)
-        _remove_files(survey, manifest, purge_list, format_timestamp(today))
+        _remove_files(survey, manifest, purge_list, token, format_timestamp(today))
         if purge_list.passwords and cipher is not None:
             PasswordList(path, cipher).remove_passwords(purge_list.passwords)
         manifest = read_manifest(path).with_event(_FINISHED, token, now=format_timestamp(today))
@@ -252,9 +249,27 @@ def purge(
     return replace(purge_list, is_done=True)
 
 
-def _is_finished(manifest: Manifest, token: str) -> bool:
-    """Return whether an earlier call has already removed all files of the list."""
-    return any(entry.event == _FINISHED and entry.about == token for entry in manifest.log)
+def _has_event(manifest: Manifest, event: str, token: str) -> bool:
+    """Return whether an earlier call began to remove the files of the list, or removed them all."""
+    return any(entry.event == event and entry.about == token for entry in manifest.log)
+
+
+def _is_rest_of_confirmed(manifest: Manifest, purge_list: PurgeList, token: str) -> bool:
+    """Return whether the list contains only what an interrupted call has not removed yet.
+
+    That call recorded each removal before it removed the first file.
+    """
+    recorded = {
+        (record.id, part.generation)
+        for record in manifest.requests
+        for part in record.generations
+        if (part.deployed_at if isinstance(part, RequestRecord) else part.purged_at)
+    }
+    return (
+        _has_event(manifest, _CONFIRMED, token)
+        and not _has_event(manifest, _FINISHED, token)
+        and all((item.id, item.generation) in recorded for item in purge_list.items)
+    )
 
 
 def needs_passphrase(folder: str | os.PathLike[str]) -> bool:
@@ -489,53 +504,36 @@ def _build_key_item(
     return PurgeItem(id=request_id, generation=generation, what=kind, why=reason, files=paths)
 
 
-def _remove_files(survey: Survey, manifest: Manifest, purge_list: PurgeList, now: str) -> None:
-    folder = survey.folder
-    # The files of an expired request are first moved to archive/ and then deleted. The manifest
-    # records the move before it happens.
+def _remove_files(
+    survey: Survey, manifest: Manifest, purge_list: PurgeList, token: str, now: str
+) -> None:
+    """Record the removal of the files, and then remove them."""
+    # An expired current generation is superseded, so that its record remains without the files.
     expired = {
         item.id
         for item in purge_list.items
         if item.what in (KEY_AND_CSR, CSR) and manifest.by_id[item.id].generation == item.generation
     }
-    listed_files = {path for item in purge_list.items for path in item.files}
-    begun = [
-        move
-        for record in manifest.requests
-        for move in find_pending_moves(survey, record)
-        if move.source in listed_files
-    ]
-    manifest, moves = _supersede_expired_requests(survey, manifest, expired, now)
-    moves += begun  # An interrupted purge had announced that it would move the files.
-    if moves:
-        files.make_folder(folder / "archive", OWN_FOLDERS["archive"])
-    save_manifest(folder, manifest)
-    move_files(survey, moves)
-    moved = {move.source: move.target for move in moves}
-    save_manifest(folder, _record_removal(manifest, purge_list.items, now))
+    manifest = _supersede_expired_requests(manifest, expired, now)
+    manifest = _record_removal(manifest, purge_list.items, now)
+    save_manifest(survey.folder, manifest.with_event(_CONFIRMED, token, now=now))
     for item in purge_list.items:
         for path in item.files:
-            confirm_lock(folder)
-            files.remove_file(folder / moved.get(path, path))
+            confirm_lock(survey.folder)
+            files.remove_file(survey.folder / path)
 
 
-def _supersede_expired_requests(
-    survey: Survey, manifest: Manifest, expired_ids: set[str], now: str
-) -> tuple[Manifest, list[Move]]:
-    records, moves = [], []
-    for record in manifest.requests:
-        if record.id not in expired_ids:
-            continue
-        new = record.build_next_generation(at=now, reasons=("expired",))
-        moves += [
-            Move(source=source, target=target)
-            for source, target in zip(record.files, new.archived[-1].files, strict=True)
-            if survey.has_file(source)
-        ]
-        # The next key is created on the same computer as the earlier key.
-        new = replace(new, reasons=("expired, and purged",), key_holder=record.key_holder)
-        records.append(new)
-    return manifest.with_records(records), moves
+def _supersede_expired_requests(manifest: Manifest, expired_ids: set[str], now: str) -> Manifest:
+    # The next key is created on the same computer as the earlier key.
+    return manifest.with_records(
+        replace(
+            record.build_next_generation(at=now, reasons=("expired",)),
+            reasons=("expired, and purged",),
+            key_holder=record.key_holder,
+        )
+        for record in manifest.requests
+        if record.id in expired_ids
+    )
 
 
 def _record_removal(manifest: Manifest, items: Sequence[PurgeItem], now: str) -> Manifest:

@@ -23,7 +23,7 @@ from ..request_folder.request_record import (
     CoveringCertificate,
     PackageRecord,
     RequestRecord,
-    list_package_names,
+    build_file_stem,
 )
 from ..rules.model import Rules
 from ..rules.procedure import load_package_rules, load_procedure
@@ -268,7 +268,7 @@ def _build_server_package(
         file=(
             package.file.rpartition("/")[2]
             if package
-            else list_package_names(record.id, record.generation)[0]
+            else f"{build_file_stem(record.id, record.spki_sha256)}.pfx"
         ),
         sha256=package.sha256 if package else "",
         friendly_name=(

@@ -32,18 +32,17 @@ from ..pki.pkcs12 import PfxContent
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import reject_problems, take_survey
 from ..request_folder.history import record_changes
-from ..request_folder.key_bindings import add_bindings, find_binding_problems
+from ..request_folder.key_bindings import find_binding_problems, report_unverified_keys
 from ..request_folder.leftovers import verify_passphrase
 from ..request_folder.manifest import (
-    FIRST_FORMAT,
     Manifest,
     format_timestamp,
     read_manifest,
     save_manifest,
 )
 from ..request_folder.plan_file import find_deployment_name
-from ..request_folder.recovery_key import convert_old_lists, seal_new_keys
-from ..request_folder.request_record import PackageRecord, RequestRecord, list_package_names
+from ..request_folder.recovery_key import seal_new_keys
+from ..request_folder.request_record import PackageRecord, RequestRecord, build_file_stem
 from ..rules.procedure import Encryption, PackageRules, load_package_rules
 from ..rules.rule_files import load_recorded_rules
 from .package_passwords import LIST, PasswordList, generate_password
@@ -139,15 +138,14 @@ def write_pfx(
     store_returned_certificates(issued.bundle, issued, today=today, lock_seconds=lock_seconds)
     with record_changes(base, "pfx", now=now, wait_seconds=lock_seconds):
         manifest = read_manifest(base)
-        reject_problems(base, tuple(find_binding_problems(take_survey(base), manifest, cipher)))
+        problems = find_binding_problems(take_survey(base), manifest, cipher)
+        reject_problems(base, (*problems, *report_unverified_keys(manifest)))
         seal_new_keys(base, cipher, manifest)
         passwords = PasswordList(base, cipher)
         _reject_unknown_ids(manifest, base, without_chain)
         ready, packages = _split_packages(
             manifest, issued, pfx_folder, target_os, passwords, without_chain
         )
-        if ready or manifest.format != FIRST_FORMAT:
-            manifest = _add_key_bindings(base, manifest, cipher)
         parts = pfx_folder.split("/")
         # The folder of the packages is created first, because the first batch also writes the list
         # of passwords.
@@ -163,14 +161,6 @@ def write_pfx(
     order = {record.id: number for number, record in enumerate(manifest.requests)}
     packages.sort(key=lambda package: order[package.request_id])
     return Packages(bundle=replace(issued.bundle, manifest=manifest), packages=tuple(packages))
-
-
-def _add_key_bindings(base: Path, manifest: Manifest, cipher: FolderCipher) -> Manifest:
-    convert_old_lists(base, cipher, manifest)
-    bound = add_bindings(manifest, cipher)
-    if bound != manifest:
-        save_manifest(base, bound)
-    return bound
 
 
 def is_passphrase_needed(bundle: RequestBundle) -> bool:
@@ -305,7 +295,7 @@ def _choose_file_name(record: RequestRecord, issued_certificate: IssuedCertifica
         and package_record.certificate == issued_certificate.sha256
     ):
         return package_record.file.rpartition("/")[2]
-    return list_package_names(record.id, record.generation)[0]
+    return f"{build_file_stem(record.id, record.spki_sha256)}.pfx"
 
 
 def _find_objection(

@@ -39,6 +39,7 @@ from ..request_folder.request_record import (
     Revocation,
     TableNote,
     TableOnRecord,
+    build_file_stem,
     list_current_files,
 )
 from .entry_differences import ABOUT, CONTENT, list_entry_differences
@@ -557,6 +558,12 @@ def record_written_requests(
         The time to record, UTC, ISO 8601.
     """
     return manifest.with_records(
-        replace(manifest.by_id[name], state="waiting", written_at=now, **hashes)
+        replace(
+            manifest.by_id[name],
+            state="waiting",
+            written_at=now,
+            files=list_current_files(build_file_stem(name, hashes["spki_sha256"])),
+            **hashes,
+        )
         for name, hashes in written_files.items()
     )

@@ -25,7 +25,7 @@ from ..pki.hpke import RunKey, seal
 from ..pki.passphrase import VARIABLE
 from ..pki.pkcs8 import Encryptor
 from ..request_folder.files_on_disk import compute_key_sha256
-from ..request_folder.request_record import build_csr_path, build_key_path
+from ..request_folder.request_record import build_file_stem, list_current_files
 
 if TYPE_CHECKING:
     pass
@@ -222,12 +222,9 @@ class PairStore:
                 ),
             )
         self._known.add(pair.spki_sha256)
-        key, request = (
-            self._folder / build_key_path(pair.id),
-            self._folder / build_csr_path(pair.id),
-        )
-        self._batch.add(key, pair.key_pem, stage=0)
-        self._batch.add(request, pair.csr_pem, _CSR_MODE, stage=1)
+        paths = list_current_files(build_file_stem(pair.id, pair.spki_sha256))
+        self._batch.add(self._folder / paths.key, pair.key_pem, stage=0)
+        self._batch.add(self._folder / paths.csr, pair.csr_pem, _CSR_MODE, stage=1)
         self._waiting[pair.id] = Written(
             pair.csr_sha256, pair.spki_sha256, compute_key_sha256(pair.key_pem)
         )

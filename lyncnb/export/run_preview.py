@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..authorities.evaluation.compare_request import compare_request
+from ..authorities.kept_approval import find_kept_plan_digest
 from ..authorities.summary_files import is_summary_current
 from ..base.disk import files
 from ..base.disk.folder_access import TEAM_MODE, find_team_group, is_team_group
@@ -34,6 +35,7 @@ from ..request_folder.key_bindings import (
 )
 from ..request_folder.leftovers import (
     Move,
+    group_files_by_request,
     is_same_file,
     process_leftovers,
     reject_incomplete_change,
@@ -41,7 +43,7 @@ from ..request_folder.leftovers import (
 )
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.plan_file import read_present_plan
-from ..request_folder.request_record import RequestRecord
+from ..request_folder.request_record import RequestRecord, list_current_files
 from .changes import (
     Compare,
     decide_changes,
@@ -160,7 +162,7 @@ def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> 
     if after != before:
         after = after.with_new_numbers(list_ids_in_order(order.plan))
     if cipher is not None:
-        after = add_bindings(after, cipher)
+        after = add_bindings(after, cipher, ids=settled.adopted)
     planned = {record.id for record in after.requests if record.needs_writing}
     return Preview(
         survey=survey,
@@ -216,8 +218,11 @@ def _find_team_problems(survey: Survey, manifest: Manifest, order: Order) -> Ite
 
 def _reject_unapproved_plan(folder: Path, manifest: Manifest, order: Order) -> None:
     """Reject a plan without an approval if the plan in the folder was approved."""
+    if order.approved_plan or order.unapproved:
+        return
     approved = [plan for plan in manifest.plans if plan.approvals]
-    if not approved or order.approved_plan or order.unapproved:
+    if not approved:
+        _reject_lost_approval(folder, manifest, order)
         return
     if order.plan.sha256 in (manifest.plan_sha256, approved[-1].plan_sha256):
         return
@@ -228,11 +233,25 @@ def _reject_unapproved_plan(folder: Path, manifest: Manifest, order: Order) -> N
             f"{signer.verified_at[:10]}. The new plan is different and not approved, so lyncnb "
             "changed nothing"
         ),
-        hint=(
-            "save the plan, have it approved, and specify --approved-by SIGNERS. To "
-            "create the requests without an approval, specify a reason: --unapproved "
-            "REASON"
-        ),
+        hint=_APPROVE,
+    )
+
+
+_APPROVE = (
+    "save the plan, have it approved, and specify --approved-by SIGNERS. To create the requests "
+    "without an approval, specify a reason: --unapproved REASON"
+)
+
+
+def _reject_lost_approval(folder: Path, manifest: Manifest, order: Order) -> None:
+    """Reject another plan if the folder contains a signature, even if its record was lost."""
+    digest = find_kept_plan_digest(folder)
+    if not digest or order.plan.sha256 in (manifest.plan_sha256, digest):
+        return
+    raise ApprovalError(
+        f"the folder {folder} contains an approved plan and its signature, but no record of the "
+        "approval. The new plan is different and not approved, so lyncnb changed nothing",
+        hint=_APPROVE,
     )
 
 
@@ -314,11 +333,13 @@ def _list_renewal_moves(
 def _find_collisions(
     survey: Survey, old_manifest: Manifest, new_manifest: Manifest
 ) -> list[Problem]:
+    new_ids = new_manifest.by_id.keys() - old_manifest.by_id.keys()
+    stems = group_files_by_request(survey, new_ids)
     return [
         _make_name_conflict_problem(path)
-        for record in new_manifest.requests
-        if record.id not in old_manifest.by_id
-        for path in record.files
+        for name in sorted(stems)
+        for files_found in map(list_current_files, stems[name])
+        for path in files_found
         if survey.has_file(path)
     ]
 

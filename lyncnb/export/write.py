@@ -67,7 +67,6 @@ from ..request_folder.manifest import (
 from ..request_folder.plan_file import build_earlier_manifest_name, write_plan_file
 from ..request_folder.recovery_key import (
     add_recovery_keys,
-    convert_old_lists,
     read_recovery_key,
     seal_new_keys,
 )
@@ -118,7 +117,9 @@ def write(
     if preview is not None:
         confirm(preview)
         is_same = preview.is_quiet and not _has_changes(preview, recovery)
-        if is_same and not is_history_missing(folder, preview.manifest):
+        # A run that was killed leaves its note about the lock, which the next lock removes.
+        is_complete = not os.path.lexists(folder / OWNER_NAME)
+        if is_same and is_complete and not is_history_missing(folder, preview.manifest):
             return Outcome(preview=preview, manifest=preview.manifest)
     # Only one copy of the requests is kept in memory, because 100,000 requests take about 300 MB.
     del preview
@@ -202,9 +203,6 @@ def _make_changes(
     recovery: Sequence[RecoveryPublicKey],
 ) -> Outcome:
     folder = preview.survey.folder
-    # Lists in an earlier format are converted first, because the manifest that is saved next states
-    # that there are none.
-    convert_old_lists(folder, cipher, preview.before)
     announce_changes(preview)
     # The encryption key is sealed for the recovery keys before the first private key is created.
     if recovery:
@@ -268,7 +266,7 @@ def _create_pairs(
         )
     hashes_by_name = {name: hashes._asdict() for name, hashes in store.written.items()}
     manifest = record_written_requests(preview.manifest, hashes_by_name, now=order.now)
-    return add_bindings(manifest, cipher), exported.cancelled
+    return add_bindings(manifest, cipher, ids=store.written), exported.cancelled
 
 
 def _list_public_keys(manifest: Manifest) -> Iterator[str]:

@@ -5,7 +5,7 @@
 /**
  * The content of a request, as `prepare_folder` in request_folder_of.py returns it. `csr` and `key`
  * are paths in the folder. `subject` has pairs of an object identifier and a value, CN first.
- * @typedef {{id: string, generation: number, csr: string, key: string, subject: [string, string][],
+ * @typedef {{id: string, generation: number, subject: [string, string][],
  *   names: string[], extended_key_usage: string[], key_usage: string[], key_algorithm: string,
  *   key_bits: number, hash: string}} RequestToMake
  *
@@ -190,7 +190,7 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
     const how = isRsa ? { name: "RSASSA-PKCS1-v1_5" } : { name: "ECDSA", hash: hash.name };
     const raw = new Uint8Array(await subtle.sign(how, pair.privateKey, info));
     if (!await subtle.verify(how, pair.publicKey, raw, info)) {
-      throw new Error(`the signature in ${content.csr} is not valid; test the memory of this computer`);
+      throw new Error(`the signature in the request ${content.id} is not valid; test the memory of this computer`);
     }
     if (isRsa) return sequence(info, sequence(identifier(hash.rsa), NULL), bits(raw));
     const half = raw.length / 2; // WebCrypto returns the two numbers of the signature one after the other.
@@ -414,10 +414,12 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
         add(path, utf8(completeManifest(manifest, requests, pairs, keys.salt)));
       }
     }
+    // The names of build_file_stem in request_folder/request_record.py.
+    const stems = requests.map(({ id }, index) => `${id}-${pairs[index].spki_sha256.slice(0, 8)}`);
     add("csr/", none);
-    requests.forEach(({ csr }, index) => add(csr, pairs[index].csr));
+    stems.forEach((stem, index) => add(`csr/${stem}.csr`, pairs[index].csr));
     add("keys/", none);
-    requests.forEach(({ key }, index) => add(key, pairs[index].key));
+    stems.forEach((stem, index) => add(`keys/${stem}.key`, pairs[index].key));
     return zip(entries);
   }
 

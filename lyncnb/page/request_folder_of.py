@@ -172,8 +172,6 @@ def _build_request_values(record: RequestRecord, content: RequestContent) -> dic
     return {
         "id": record.id,
         "generation": record.generation,
-        "csr": record.files.csr,
-        "key": record.files.key,
         "subject": [[SUBJECT_OIDS[short], value] for short, value in content.subject],
         "names": list(content.names),
         "extended_key_usage": [

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import re
 import secrets
@@ -218,7 +217,6 @@ class FolderCipher:
         self._derived: dict[Derivation, bytes] = {}
         self._proven: set[bytes] = set()
         self._own: Encryptor | None = None
-        self._takes_old_data = True
 
     def __repr__(self) -> str:
         return "FolderCipher(***)"
@@ -233,12 +231,7 @@ class FolderCipher:
         cipher._passphrase, cipher._rounds, cipher._before_use = None, 0, None
         cipher._lock, cipher._proven, cipher._own = threading.Lock(), set(), None
         cipher._derived = {Derivation(*entry[:4]): entry.key for entry in derived_keys}
-        cipher._takes_old_data = True
         return cipher
-
-    def reject_old_data(self, is_rejected: bool) -> None:
-        """Set whether to reject lists without a MAC, which earlier versions of lyncnb wrote."""
-        self._takes_old_data = not is_rejected
 
     def set_seal_function(self, seal: Callable[[DerivedKey], object]) -> None:
         """Set a function that seals the derived key of the run.
@@ -290,10 +283,6 @@ class FolderCipher:
         body = _encode_gcm_algorithm(derivation, nonce) + encode_element(_OCTET_STRING, text)
         return _encode_pem(encode_element(SEQUENCE, body), _DATA_LABEL)
 
-    def is_old_format(self, pem: bytes, *, name: str) -> bool:
-        """Return whether a list has the format of earlier versions, in which lists have no MAC."""
-        return not _read_envelope(pem, name, _DATA_LABEL).is_gcm
-
     @property
     def derivation(self) -> Derivation:
         """The key derivation for the folder, from an opened file or from the current run."""
@@ -336,30 +325,23 @@ class FolderCipher:
         BundleError
             If the file is damaged, or is not a key that lyncnb writes.
         """
-        return self._decrypt_and_parse(
-            pem, name, KEY_LABEL, lambda data: keys.read_pkcs8(data, name=name)
-        )
+        return self._decrypt_and_parse(pem, name, lambda data: keys.read_pkcs8(data, name=name))
 
     def decrypt_data(self, pem: bytes, *, name: str) -> bytes:
         """Decrypt the result of :meth:`encrypt_data`.
 
         The errors are the same as for :meth:`decrypt`.
 
-        ``name`` is the path in the folder. Files from earlier versions can also be opened, unless
-        :meth:`reject_old_data` rejects them.
+        ``name`` is the path in the folder. Lists of earlier versions have no MAC, so that somebody
+        could have written them without the passphrase. They cannot be opened.
         """
         envelope = _read_envelope(pem, name, _DATA_LABEL)
         if not envelope.is_gcm:
-            if not self._takes_old_data:
-                raise BundleError(
-                    (
-                        f"{name} has the format of an earlier lyncnb version, but the "
-                        "manifest shows that this folder contains no such files. Somebody "
-                        f"may have replaced {name}"
-                    ),
-                    hint=f"restore {name} from a backup, or remove the file",
-                )
-            return self._decrypt_and_parse(pem, name, _DATA_LABEL, _verify_digest)
+            raise BundleError(
+                f"{name} has the format of an earlier lyncnb version, which does not detect "
+                "changes. Somebody may have replaced the file",
+                hint=f"restore {name} from a backup, or remove the file",
+            )
         with self._lock:
             key = self._derive_key_once(envelope.derivation, name)
         try:
@@ -375,7 +357,7 @@ class FolderCipher:
 
         The errors are the same as for :meth:`decrypt`.
         """
-        return self._decrypt_and_parse(pem, name, KEY_LABEL, _check_pkcs8)
+        return self._decrypt_and_parse(pem, name, _check_pkcs8)
 
     def find_derived_key(self, pem: bytes, *, name: str) -> DerivedKey:
         """Open an encrypted file in the folder, and return the derived key that opened it."""
@@ -393,9 +375,9 @@ class FolderCipher:
         return decrypt(pem, name=name)
 
     def _decrypt_and_parse(
-        self, pem: bytes, name: str, label: bytes, parse: Callable[[bytes], _Content]
+        self, pem: bytes, name: str, parse: Callable[[bytes], _Content]
     ) -> _Content:
-        derivation, iv, text, is_gcm = _read_envelope(pem, name, label)
+        derivation, iv, text, is_gcm = _read_envelope(pem, name, KEY_LABEL)
         if is_gcm:
             raise keys.build_damaged_error(
                 name, f"is encrypted with {_GCM}, which lyncnb does not support for this file"
@@ -408,7 +390,7 @@ class FolderCipher:
             padded = decryptor.update(text) + decryptor.finalize()
             content = parse(unpadder.update(padded) + unpadder.finalize())
         except ValueError:
-            raise self._build_open_error(derivation.salt, name, label) from None
+            raise self._build_open_error(derivation.salt, name, KEY_LABEL) from None
         self._proven.add(derivation.salt)
         return content
 
@@ -507,13 +489,6 @@ def _check_pkcs8(data: bytes) -> bytes:
     # This call raises ValueError if the data is not a key.
     serialization.load_der_private_key(data, None)
     return data
-
-
-def _verify_digest(data: bytes) -> bytes:
-    digest, content = data[:32], data[32:]
-    if hashlib.sha256(content).digest() != digest:
-        raise ValueError("digest")
-    return content
 
 
 def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:

@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 
 from ..base.disk import files, system_calls
-from ..base.disk.folder_lock import confirm_lock
+from ..base.disk.folder_lock import OWNER_NAME, confirm_lock
 from ..base.pasted_text import shown
 from ..base.records import JsonSerializable
 from ..base.shown.tables import format_count
@@ -34,7 +34,7 @@ from .files_on_disk import (
     take_survey,
 )
 from .history import record_changes
-from .key_bindings import add_bindings, find_altered_records, report_shared_keys
+from .key_bindings import add_bindings, find_altered_records, is_bound, report_shared_keys
 from .leftovers import LARGEST, verify_passphrase
 from .manifest import Manifest, format_timestamp, read_manifest, save_manifest
 from .recovery_key import (
@@ -42,6 +42,7 @@ from .recovery_key import (
     Recipient,
     open_with_recovery_key,
     read_recovery_keys,
+    reject_other_recipients,
     remove_unused_seals,
     write_recovery_list,
 )
@@ -145,6 +146,9 @@ def rekey(
         # A wrong passphrase must be reported before the lock file is created.
         finished = _find_finished_change(survey, manifest, take_out, *ciphers)
         if finished is not None:
+            if os.path.lexists(path / OWNER_NAME):  # The change was killed at its end.
+                with record_changes(path, "rekey", wait_seconds=lock_seconds):
+                    pass
             return finished
     with record_changes(
         path, "rekey", now=format_timestamp(today), wait_seconds=lock_seconds
@@ -296,14 +300,8 @@ def _read_recipients(
             present = read_recovery_keys(folder, new_cipher)
         except BundleError:
             raise error from None
-    if manifest.recovery and not present and not manifest.rekeying:
-        raise BundleError(
-            f"{folder}: {LIST} is missing, but the manifest lists recovery keys",
-            hint=(
-                "restore the file from a backup, or add the recovery keys again: lyncnb rekey "
-                "FOLDER --recovery FILE.pub"
-            ),
-        )
+    if not manifest.rekeying:
+        reject_other_recipients(folder, manifest, present)
     removed_fingerprints = [_find_fingerprint(present, name, manifest) for name in keys_to_remove]
     return tuple(
         recipient for recipient in present if recipient.key.fingerprint not in removed_fingerprints
@@ -492,10 +490,14 @@ def _change_files(
             progress(count, len(waiting))
     for directory in {(folder / target.path).parent for target in targets}:
         files.sync_folder(directory)
+    not_opened = frozenset(sorted_targets.not_opened)
+    opened = {
+        record.id
+        for record in manifest.requests
+        if is_bound(manifest, record) and record.files.key not in not_opened
+    }
     manifest = replace(_update_hashes(folder, manifest), binding_key=None)
-    manifest = add_bindings(
-        manifest, ciphers[1], unopened_keys=frozenset(sorted_targets.not_opened)
-    )
+    manifest = add_bindings(manifest, ciphers[1], ids=opened)
     if has_list:
         remove_unused_seals(take_survey(folder), manifest, recipients)
         recovery_keys = tuple(recipient.manifest_data for recipient in recipients)

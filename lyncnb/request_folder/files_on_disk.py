@@ -77,12 +77,6 @@ class Survey:
         """Whether the folder contains keys or CSRs."""
         return any(map(_is_own_file, (*self.csr, *self.keys, *self.archive)))
 
-    def list_unrecorded(self, manifest: Manifest) -> tuple[str, ...]:
-        """Return the unrecorded files in ``csr/`` and ``keys/``. lyncnb does not change them."""
-        known = {path for record in manifest.requests for path in record.files}
-        paths = [f"csr/{name}" for name in self.csr] + [f"keys/{name}" for name in self.keys]
-        return tuple(sorted(path for path in paths if path not in known))
-
 
 def _get_forbidden_permissions(*, is_team: bool) -> int:
     return 0o007 if is_team else 0o077

@@ -184,8 +184,9 @@ def _find_server_certificates(record: RequestRecord) -> tuple[list[_OnServer], b
 
     The result is empty before the CA issues a certificate.
 
-    A certificate that the whole deployment shares (OAuth) is assigned on one server and replicates.
-    All servers then count as one server. This also applies if the servers are not known.
+    A certificate that the whole deployment shares (OAuth) is assigned on one server and replicates,
+    so a person records it for all servers. A report shows it only for its own server. Without known
+    servers, all of them count as one server.
     """
     issued = sorted(
         (generation for generation in record.generations if generation.issued is not None),
@@ -193,27 +194,28 @@ def _find_server_certificates(record: RequestRecord) -> tuple[list[_OnServer], b
     )
     if not issued:
         return [], False
-    as_one = record.plan.shared_by == "deployment" or not record.plan.servers
+    servers = record.plan.servers or ("",)
+    replicates = record.plan.shared_by == "deployment"
     by_server: dict[str, _OnServer] = {}
     for part in issued:
         for deployment in part.every_deployment:
-            name = "" if as_one else deployment.server
+            is_for_all = not record.plan.servers or (replicates and not deployment.seen_in)
             present = part.issued
             is_present = present is not None and deployment.matches(present)
             certificate = present if is_present and present is not None else deployment
-            if name not in by_server or deployment.recorded_at >= by_server[name].recorded_at:
-                by_server[name] = _OnServer(
-                    deployment.recorded_at, deployment.on, part, certificate
-                )
+            for name in servers if is_for_all else (deployment.server,):
+                if name not in by_server or deployment.recorded_at >= by_server[name].recorded_at:
+                    by_server[name] = _OnServer(
+                        deployment.recorded_at, deployment.on, part, certificate
+                    )
     oldest = issued[0]
     # Every generation in the list ``issued`` has an issued certificate.
     assert oldest.issued is not None
     # Until a deployment is recorded, each server is assumed to have the certificate from before the
     # first request.
     assumed = _OnServer("", "", oldest, record.stood_before or oldest.issued)
-    servers = ("",) if as_one else record.plan.servers
     # A server that was added to the pool later never had the oldest certificate.
-    known = servers if as_one else list_servers_for(record, oldest)
+    known = list_servers_for(record, oldest) if record.plan.servers and not replicates else servers
     has = [by_server.get(name, assumed) for name in servers if name in by_server or name in known]
     return has or [assumed], len(has) < len(servers)
 

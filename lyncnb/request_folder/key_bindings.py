@@ -9,7 +9,7 @@ do not change it.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 
 from ..base.disk import files
@@ -24,33 +24,40 @@ _RESTORE = (
     "restore manifest.json and the key file from a backup, or replace the request: "
     "lyncnb request TOPOLOGY FOLDER --renew {id} --reason TEXT"
 )
+_CONFIRM = (
+    "to show what the request contains: lyncnb status FOLDER --rebuild. To confirm that the "
+    "request is yours: lyncnb status FOLDER ID --rebuild"
+)
 
 
-def add_bindings(
-    manifest: Manifest, cipher: FolderCipher, *, unopened_keys: frozenset[str] = frozenset()
-) -> Manifest:
+def add_bindings(manifest: Manifest, cipher: FolderCipher, *, ids: Container[str]) -> Manifest:
     """Return the manifest with an HMAC for each request whose key is in the folder.
 
-    The caller must have checked the existing HMACs and opened all other keys. Key files in
-    ``unopened_keys`` get no HMAC.
+    Requests that have no HMAC get one only if they are in ``ids``: lyncnb has just written them, or
+    a person has confirmed them. The caller must have checked the existing HMACs and opened all
+    other keys.
     """
+    to_bind = [
+        record
+        for record in manifest.requests
+        if record.has_key and (record.id in ids or is_bound(manifest, record))
+    ]
     binding_key = manifest.binding_key
-
-    def has_opened_key(record: RequestRecord) -> bool:
-        return record.has_key and record.files.key not in unopened_keys
-
-    to_bind = [record for record in manifest.requests if has_opened_key(record)]
     if binding_key is None and not to_bind:
         return manifest
     derivation = cipher.derivation if binding_key is None else _build_derivation(binding_key)
-    macs = iter(cipher.compute_macs(derivation, map(_build_mac_input, to_bind)))
-    records = (
-        replace(record, binding=next(macs) if has_opened_key(record) else "")
-        for record in manifest.requests
+    macs = dict(
+        zip(
+            (record.id for record in to_bind),
+            cipher.compute_macs(derivation, map(_build_mac_input, to_bind)),
+            strict=True,
+        )
     )
     return replace(
         manifest,
-        requests=tuple(records),
+        requests=tuple(
+            replace(record, binding=macs.get(record.id, "")) for record in manifest.requests
+        ),
         binding_key=BindingKey(
             salt=derivation.salt.hex(),
             rounds=derivation.rounds,
@@ -58,6 +65,11 @@ def add_bindings(
             length=derivation.length,
         ),
     )
+
+
+def is_bound(manifest: Manifest, record: RequestRecord) -> bool:
+    """Return whether the record of a request has an HMAC that can be verified."""
+    return bool(record.binding) and manifest.binding_key is not None
 
 
 def find_binding_problems(
@@ -84,10 +96,19 @@ def find_binding_problems(
     yield from report_shared_keys(manifest, abandoned_ids=abandoned_ids)
     yield from find_altered_records(manifest, cipher, abandoned_ids=abandoned_ids)
     for record in manifest.requests:
-        is_open = record.binding and manifest.binding_key is not None
-        if is_open or not record.has_key or record.id in abandoned_ids:
+        if is_bound(manifest, record) or not record.has_key or record.id in abandoned_ids:
             continue
         if not find_record_problems(survey, record):
+            yield from _check_pair(survey, record, cipher)
+
+
+def find_pair_problems(
+    survey: Survey, manifest: Manifest, cipher: FolderCipher, ids: Container[str]
+) -> Iterator[Problem]:
+    """Open the keys of some requests, and report those that do not belong to their CSRs."""
+    yield from find_altered_records(manifest, cipher)
+    for record in manifest.requests:
+        if record.has_key and record.id in ids:
             yield from _check_pair(survey, record, cipher)
 
 
@@ -150,9 +171,22 @@ def remove_shared_keys(
     return new_manifest.with_records(changed)
 
 
-def count_unverified_keys(manifest: Manifest) -> int:
-    """Return the number of requests whose key is in the folder but has no HMAC."""
-    return sum(1 for record in manifest.requests if record.has_key and not record.binding)
+def report_unverified_keys(
+    manifest: Manifest, ids: Container[str] | None = None
+) -> Iterator[Problem]:
+    """Report the requests whose key is in the folder but has no HMAC.
+
+    lyncnb writes an HMAC with each key. So somebody removed it, or may have replaced the key and
+    the CSR. A rebuild shows the requests, and a person confirms them.
+    """
+    for record in manifest.requests:
+        if record.has_key and not is_bound(manifest, record) and (ids is None or record.id in ids):
+            yield Problem(
+                message="lyncnb has not verified that this key belongs to the request "
+                f"{record.id}, because the record has no proof",
+                file=record.files.key,
+                hint=_CONFIRM,
+            )
 
 
 def _build_mac_input(record: RequestRecord) -> bytes:

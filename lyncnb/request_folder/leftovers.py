@@ -8,7 +8,7 @@ key, regardless of the file names.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -29,7 +29,14 @@ from .files_on_disk import (
     find_record_problems,
 )
 from .manifest import Manifest
-from .request_record import ArchivedGeneration, RequestRecord
+from .request_record import (
+    ArchivedGeneration,
+    RequestFiles,
+    RequestRecord,
+    find_request_id,
+    is_file_stem,
+    list_current_files,
+)
 
 # The largest number of keys to try. Deriving a key with another salt takes 0.15 s. A single key
 # that cannot be opened may be damaged. If three keys cannot be opened, the passphrase is wrong.
@@ -92,7 +99,6 @@ def verify_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) 
         If none of up to three files can be opened, or a passphrase change is incomplete.
     """
     reject_incomplete_change(survey.folder, manifest)
-    cipher.reject_old_data(manifest.binding_key is not None)
     failure: BundleError | None = None
     for path in islice(_choose_files(survey, manifest), _KEYS_TRIED):
         try:
@@ -115,9 +121,11 @@ def _choose_files(survey: Survey, manifest: Manifest) -> Iterable[str]:
         path = record.files.key
         if record.has_key and not any(p.file == path for p in find_record_problems(survey, record)):
             yield path
+    stems = _group_leftovers(survey, manifest)
     for record in manifest.requests:
-        if not record.is_written and survey.has_file(record.files.key):
-            yield record.files.key
+        for stem in stems.get(record.id, ()):
+            if survey.has_file(path := list_current_files(stem).key):
+                yield path
     for name in sorted(survey.archive):
         if name.endswith(".key"):
             yield f"archive/{name}"
@@ -157,6 +165,7 @@ def process_leftovers(
     """
     records, adopted, moves, changes = [], set(), [], []
     problems: list[Problem] = []
+    stems = _group_leftovers(survey, manifest)
     for record in manifest.requests:
         if record.is_written:
             record, wrong = _is_intact(survey, record, cipher)
@@ -167,7 +176,7 @@ def process_leftovers(
             moves += pending
             moving = {move.source for move in pending}
             record, orphans = _process_request_leftovers(
-                survey, record, cipher, pending_moves=moving, now=now
+                survey, record, stems.get(record.id, []), cipher, pending_moves=moving, now=now
             )
             moves += orphans
             if record.is_written:
@@ -198,17 +207,33 @@ def _is_intact(
     if cipher is None or [(p.file, p.message) for p in problems] != [(key, CHANGED)]:
         return record, problems
     # Another program or an incomplete passphrase change has encrypted the same key again.
-    pair = _read_matching_pair(survey, record, cipher)
+    pair = _read_matching_pair(survey, record.files, cipher)
     if pair is None or pair.spki_sha256 != record.spki_sha256:
         return record, problems
     return replace(record, key_sha256=pair.key_sha256), ()
 
 
+def _group_leftovers(survey: Survey, manifest: Manifest) -> dict[str, list[str]]:
+    """Return the names of the files that a run left before it could record them, by request."""
+    announced = {record.id for record in manifest.requests if not record.is_written}
+    return group_files_by_request(survey, announced)
+
+
+def group_files_by_request(survey: Survey, ids: Container[str]) -> dict[str, list[str]]:
+    """Return the names of the keys and CSRs in ``keys/`` and ``csr/``, by request."""
+    groups: dict[str, list[str]] = {}
+    for stem in sorted({Path(name).stem for name in (*survey.csr, *survey.keys)}):
+        name = stem if stem in ids else find_request_id(stem)
+        if name in ids:
+            groups.setdefault(name, []).append(stem)
+    return groups
+
+
 def _read_matching_pair(
-    survey: Survey, record: RequestRecord, cipher: FolderCipher | None
+    survey: Survey, paths: RequestFiles, cipher: FolderCipher | None
 ) -> _Pair | None:
-    """Return the CSR and the key of a request, or None if the CSR does not match the key."""
-    csr_path, key_path = record.files.csr, record.files.key
+    """Return the CSR and the key with a name, or None if the CSR does not match the key."""
+    csr_path, key_path = paths
     if find_file_problems(survey, csr_path) or find_file_problems(survey, key_path):
         return None
     key_data = files.read_file(survey.folder / key_path)
@@ -234,9 +259,11 @@ def find_pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
         return []
     old = record.archived[-1]
     moves = []
-    for source, target in zip(record.files, old.files, strict=True):
-        if survey.has_file(source) and _is_older_file(survey, source, target, old):
-            moves.append(Move(source=source, target=target))
+    # A folder of an earlier version has the request's ID as the name.
+    for stem in (old.files.stem, record.id):
+        for source, target in zip(list_current_files(stem), old.files, strict=True):
+            if survey.has_file(source) and _is_older_file(survey, source, target, old):
+                moves.append(Move(source=source, target=target))
     return moves
 
 
@@ -263,28 +290,39 @@ def is_same_file(first: Path, second: Path) -> bool:
 def _process_request_leftovers(
     survey: Survey,
     record: RequestRecord,
+    stems: Sequence[str],
     cipher: FolderCipher | None,
     *,
     pending_moves: set[str],
     now: str,
 ) -> tuple[RequestRecord, list[Move]]:
-    present_paths = [
-        path for path in record.files if survey.has_file(path) and path not in pending_moves
-    ]
-    pair = None
-    if record.key_holder and present_paths == [record.files.csr]:
-        pair = _read_csr_without_key(survey, record)
-    elif len(present_paths) == 2 and not record.key_holder:
-        pair = _read_matching_pair(survey, record, cipher)
+    orphans: list[Move] = []
     known = {generation.spki_sha256 for generation in record.archived}
-    if pair is not None and pair.spki_sha256 not in known and not pair.key_difference:
-        return _adopt_pair(record, pair, now), []
-    return record, _plan_orphan_moves(survey, record, present_paths)
+    for files_found in map(list_current_files, stems):
+        paths = [
+            path for path in files_found if survey.has_file(path) and path not in pending_moves
+        ]
+        pair = None
+        if record.is_written:
+            pass  # Another pair with the name of this request is already adopted.
+        elif record.key_holder and paths == [files_found.csr]:
+            pair = _read_csr_without_key(survey, files_found.csr)
+        elif len(paths) == 2 and not record.key_holder:
+            pair = _read_matching_pair(survey, files_found, cipher)
+        if (
+            pair is not None
+            and pair.spki_sha256 not in known
+            and not pair.key_difference
+            and is_file_stem(files_found.stem, record.id, pair.spki_sha256, None)
+        ):
+            record = _adopt_pair(record, files_found, pair, now)
+        else:
+            orphans += _plan_orphan_moves(survey, record, paths)
+    return record, orphans
 
 
-def _read_csr_without_key(survey: Survey, record: RequestRecord) -> _Pair | None:
+def _read_csr_without_key(survey: Survey, path: str) -> _Pair | None:
     """Return the CSR of a request whose key is on another computer."""
-    path = record.files.csr
     if find_file_problems(survey, path):
         return None
     try:
@@ -301,10 +339,11 @@ def _read_csr_without_key(survey: Survey, record: RequestRecord) -> _Pair | None
     )
 
 
-def _adopt_pair(record: RequestRecord, pair: _Pair, now: str) -> RequestRecord:
+def _adopt_pair(record: RequestRecord, paths: RequestFiles, pair: _Pair, now: str) -> RequestRecord:
     return replace(
         record,
         state="retired" if record.state == "retired" else "waiting",
+        files=paths,
         csr_sha256=pair.csr_sha256,
         spki_sha256=pair.spki_sha256,
         key_sha256=pair.key_sha256,

@@ -36,6 +36,7 @@ from .request_record import (
     RecoveryKey,
     RequestRecord,
     TableOnRecord,
+    is_file_stem,
     list_archived_files,
     list_current_files,
 )
@@ -322,13 +323,19 @@ def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> No
             reader.problem(
                 f"'{request_id}.plan.id' does not match the request ID: {shown(record.plan.id)}"
             )
-        if record.files != list_current_files(request_id):
+        stem = record.files.stem
+        if record.files != list_current_files(stem) or not is_file_stem(
+            stem, request_id, record.spki_sha256, None
+        ):
             reader.problem(f"'{request_id}.files' does not match this request")
         generations = [generation.generation for generation in record.archived]
         if len(set(generations)) != len(generations):
             reader.problem(f"'{request_id}.archived' contains the same generation twice")
         for index, old in enumerate(record.archived):
-            if old.files != list_archived_files(request_id, old.generation):
+            stem = old.files.stem
+            if old.files != list_archived_files(stem) or not is_file_stem(
+                stem, request_id, old.spki_sha256, old.generation
+            ):
                 reader.problem(
                     f"'{request_id}.archived[{index}].files' does not match this generation"
                 )

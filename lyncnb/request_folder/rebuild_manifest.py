@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..base.disk import files
 from ..base.disk.folder_access import find_team_group
 from ..base.disk.outputs import OWN_FOLDERS
+from ..base.pasted_text import shown
 from ..base.planned_entry import PlannedEntry, PlannedKey
 from ..base.request_content import RequestContent
 from ..errors import BundleError, NewerManifest, PassphraseError, SharedFolder
@@ -32,7 +34,12 @@ from .files_on_disk import (
     take_survey,
 )
 from .history import REBUILD, is_last_in_history, record_changes
-from .key_bindings import add_bindings, find_altered_records, report_shared_keys
+from .key_bindings import (
+    add_bindings,
+    find_altered_records,
+    report_shared_keys,
+    report_unverified_keys,
+)
 from .leftovers import Move, move_files, reject_incomplete_change, verify_passphrase
 from .lost_records import (
     add_history_data,
@@ -41,15 +48,16 @@ from .lost_records import (
     list_losses,
     read_damaged_manifest,
 )
-from .manifest import FIRST_FORMAT, NAME, Manifest, format_timestamp, read_manifest, save_manifest
+from .manifest import NAME, Manifest, format_timestamp, read_manifest, save_manifest
 from .plan_file import archive_copy
-from .recovery_key import LIST, convert_old_lists, read_recovery_keys
+from .recovery_key import LIST, read_recovery_keys
 from .request_record import (
     FOUND,
     ArchivedGeneration,
     RequestRecord,
-    build_csr_path,
-    build_key_path,
+    build_file_stem,
+    find_request_id,
+    is_file_stem,
     list_archived_files,
     list_current_files,
 )
@@ -58,7 +66,8 @@ from .unrecorded import adopt_unrecorded_keys
 # --- The following functions open and compare all keys and CSRs in a folder, without its manifest.
 
 _ID = re.compile(r"[A-Za-z]+-[a-z0-9-]+-[0-9a-f]{8}")
-_ARCHIVED = re.compile(rf"({_ID.pattern})-g([1-9][0-9]*)")
+_ARCHIVED = re.compile(rf"({_ID.pattern})-g([1-9][0-9]*)")  # The name in earlier versions.
+_KEYED = re.compile(rf"{_ID.pattern}-[0-9a-f]{{8}}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +89,23 @@ class FoundFiles:
 
 @dataclass(slots=True, kw_only=True)
 class Inventory:
-    """The keys and CSRs in a folder by request ID and generation, with notes about bad files.
+    """The keys and CSRs in a folder by request ID, with notes about bad files.
 
-    ``without_key`` contains the CSRs in ``csr/`` whose key is not in the folder.
+    ``without_key`` contains the CSRs in ``csr/`` whose key is not in the folder. The numbers in
+    ``archived`` are the generations in the names of earlier versions, or 0. ``reported`` contains
+    the names of the files in the notes.
     """
 
-    current: dict[str, FoundFiles] = field(default_factory=dict)
-    without_key: dict[str, FoundFiles] = field(default_factory=dict)
+    current: dict[str, list[FoundFiles]] = field(default_factory=dict)
+    without_key: dict[str, list[FoundFiles]] = field(default_factory=dict)
     archived: dict[str, list[tuple[int, FoundFiles]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    reported: set[str] = field(default_factory=set)
+
+    def note(self, stem: str, text: str) -> None:
+        """Add a note about the files with a name."""
+        self.notes.append(text)
+        self.reported.add(stem)
 
 
 def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
@@ -107,19 +124,22 @@ def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
             pair = _read_pair(survey, directory, stem, cipher)
         except PassphraseError as error:
             wrong = wrong or error
-            inventory.notes.append(f"{error.message}; lyncnb did not use this file")
+            inventory.note(stem, f"{error.message}; lyncnb did not use this file")
             continue
         except BundleError as error:
-            inventory.notes.append(f"{error.message}; lyncnb did not use this file")
+            inventory.note(stem, f"{error.message}; lyncnb did not use this file")
             continue
         opened += bool(pair.key_sha256)
-        if directory == "archive" and (match := _ARCHIVED.fullmatch(stem)):
-            request_id, generation = match.groups()
-            inventory.archived.setdefault(request_id, []).append((int(generation), pair))
-        elif pair.key_sha256:
-            inventory.current[stem] = pair
+        request_id = find_request_id(stem) if _KEYED.fullmatch(stem) else stem
+        if directory == "archive":
+            match = _ARCHIVED.fullmatch(stem)
+            request_id, number = (match[1], int(match[2])) if match else (request_id, 0)
+            inventory.archived.setdefault(request_id, []).append((number, pair))
+        elif not is_file_stem(stem, request_id, pair.spki_sha256, None):
+            continue  # The name belongs to another key, so the file is unrecorded.
         else:
-            inventory.without_key[stem] = pair
+            pairs = inventory.current if pair.key_sha256 else inventory.without_key
+            pairs.setdefault(request_id, []).append(pair)
     if wrong is not None and not opened:
         raise wrong
     return inventory
@@ -130,38 +150,35 @@ def _list_file_stems(survey: Survey) -> Iterator[tuple[str, str]]:
     for stem in sorted(stem for stem in current if _ID.fullmatch(stem)):
         yield "csr", stem
     archived = {name[:-4] for name in survey.archive if name[-4:] in (".csr", ".key")}
-    for stem in sorted(stem for stem in archived if _ARCHIVED.fullmatch(stem)):
-        yield "archive", stem
+    for stem in sorted(archived):
+        if _ARCHIVED.fullmatch(stem) or _KEYED.fullmatch(stem):
+            yield "archive", stem
 
 
 def _read_pair(
     survey: Survey, directory: str, stem: str, cipher: FolderCipher | None
 ) -> FoundFiles:
-    paths = {"csr": build_csr_path(stem), "key": build_key_path(stem)}
-    if directory == "archive":
-        paths = {"csr": f"archive/{stem}.csr", "key": f"archive/{stem}.key"}
-    present_paths = {kind: path for kind, path in paths.items() if survey.has_file(path)}
-    for path in present_paths.values():
+    paths = list_archived_files(stem) if directory == "archive" else list_current_files(stem)
+    has_csr, has_key = map(survey.has_file, paths)
+    for path in filter(survey.has_file, paths):
         if wrong := find_file_problems(survey, path):
             raise BundleError(f"{wrong[0].where} {wrong[0].message}", hint=wrong[0].hint)
     request, public, digest = None, "", ""
-    if "csr" in present_paths:
-        request = csr.parse_request(
-            files.read_file(survey.folder / paths["csr"]), name=paths["csr"]
-        )
+    if has_csr:
+        request = csr.parse_request(files.read_file(survey.folder / paths.csr), name=paths.csr)
         if request.has_valid_signature() is False:
             raise BundleError(
-                f"{paths['csr']}: the signature of the request is not valid",
+                f"{paths.csr}: the signature of the request is not valid",
                 hint="restore the request from a backup, or move the request and its key out "
                 "of the folder",
             )
-    if "key" in present_paths and cipher is not None:
-        data = files.read_file(survey.folder / paths["key"])
-        public = keys.compute_spki_sha256(cipher.decrypt(data, name=paths["key"]))
+    if has_key and cipher is not None:
+        data = files.read_file(survey.folder / paths.key)
+        public = keys.compute_spki_sha256(cipher.decrypt(data, name=paths.key))
         digest = compute_key_sha256(data)
         if request is not None and request.spki_sha256 != public:
             raise BundleError(
-                f"{paths['key']} does not belong to {paths['csr']}",
+                f"{paths.key} does not belong to {paths.csr}",
                 hint="restore both files from a backup, or move both out of the folder",
             )
         if (
@@ -170,7 +187,7 @@ def _read_pair(
             and (difference := keys.find_key_difference(request.public_key))
         ):
             raise BundleError(
-                f"lyncnb cannot use the key {paths['key']}: {difference}",
+                f"lyncnb cannot use the key {paths.key}: {difference}",
                 hint=(
                     "move the key and its CSR out of the folder. When you next run "
                     "lyncnb request, it generates a new key and CSR"
@@ -193,6 +210,7 @@ def rebuild_manifest(
     folder: str | os.PathLike[str],
     passphrase: Secret | str | None,
     *,
+    confirmed: Sequence[str] = (),
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
@@ -205,6 +223,9 @@ def rebuild_manifest(
     passphrase : Secret or str
         The passphrase of the folder. It may be None if no file is encrypted (see
         :func:`has_encrypted_files`).
+    confirmed : sequence of str, optional
+        Ids, beginnings of ids, or patterns of the requests that you recognize in the notes of an
+        earlier call. Without the proof in the manifest, lyncnb cannot know that they are yours.
     today : date, optional
         The date to record instead of the current time.
     lock_seconds : float, optional
@@ -237,27 +258,28 @@ def rebuild_manifest(
         if before is not None:
             reject_incomplete_change(path, before)
         old_manifest = read_damaged_manifest(damaged) if before is None else before
-        if cipher is not None:
-            cipher.reject_old_data(old_manifest.binding_key is not None)
-            if altered := tuple(find_altered_records(old_manifest, cipher)):
-                # With a wrong passphrase, every record would seem to be changed.
-                verify_passphrase(survey, old_manifest, cipher)
-                reject_problems(path, altered)
+        if cipher and (altered := tuple(find_altered_records(old_manifest, cipher))):
+            # With a wrong passphrase, every record would seem to be changed.
+            verify_passphrase(survey, old_manifest, cipher)
+            reject_problems(path, altered)
         inventory = take_inventory(survey, cipher)
         manifest, moves, changes = _rebuild_records(path, old_manifest, inventory, now)
         manifest, of_lost = _add_lost_data(path, before, manifest, now)
         inventory.notes += of_lost
         if cipher is not None:
             moved = {move.source for move in moves}
-            manifest, key_moves, notes = adopt_unrecorded_keys(survey, manifest, cipher, now=now)
+            manifest, key_moves, notes = adopt_unrecorded_keys(
+                survey, manifest, cipher, now=now, reported=inventory.reported
+            )
             moves = (*moves, *(move for move in key_moves if move.source not in moved))
             inventory.notes += notes
         reject_problems(path, tuple(report_shared_keys(manifest)))
         manifest = replace(manifest, team=old_manifest.team or find_team_group(path))
         manifest = _add_encrypted_lists(path, manifest, cipher)
-        if cipher is not None and (manifest != old_manifest or old_manifest.format != FIRST_FORMAT):
-            convert_old_lists(path, cipher, manifest)
-            manifest = add_bindings(manifest, cipher)
+        if cipher is not None:
+            ids = _find_confirmed_requests(path, manifest, inventory, confirmed)
+            manifest = add_bindings(manifest, cipher, ids=ids)
+            inventory.notes += _describe_unverified_keys(manifest, inventory)
         if moves:
             files.make_folder(path / "archive", OWN_FOLDERS["archive"])
         if damaged:
@@ -270,6 +292,46 @@ def rebuild_manifest(
     lost = [] if before is not None else [*list_losses(path, old_manifest)]
     notes = lost + inventory.notes + ([_AGAIN] if _has_returned_files(path) and changes else [])
     return RequestBundle(folder=path, manifest=manifest, changes=changes, notes=tuple(notes))
+
+
+def _find_confirmed_requests(
+    folder: Path, manifest: Manifest, inventory: Inventory, names: Sequence[str]
+) -> frozenset[str]:
+    """Return the requests that a person confirmed, and whose key and CSR lyncnb has opened."""
+    ids = frozenset(
+        record.id
+        for record in manifest.requests
+        for name in names
+        if name and (record.id.startswith(name) or fnmatchcase(record.id, name))
+    )
+    if names and not ids:
+        raise BundleError(
+            f"{folder}: no request matches {shown(names[0])}",
+            hint="to list the requests: lyncnb status FOLDER",
+        )
+    opened = {
+        pair.spki_sha256
+        for pairs in inventory.current.values()
+        for pair in pairs
+        if pair.content is not None
+    }
+    return frozenset(name for name in ids if manifest.by_id[name].spki_sha256 in opened)
+
+
+def _describe_unverified_keys(manifest: Manifest, inventory: Inventory) -> Iterator[str]:
+    """Yield a note about what a person must compare before confirming each request."""
+    unverified = {problem.file for problem in report_unverified_keys(manifest)}
+    for record in manifest.requests:
+        for pair in inventory.current.get(record.id, ()) if record.files.key in unverified else ():
+            if pair.content is None or pair.spki_sha256 != record.spki_sha256:
+                continue
+            values = ", ".join(value for _, value in pair.content.subject)
+            yield (
+                f"not verified: {record.id}. The CSR contains the subject {values} and the names "
+                f"{', '.join(pair.content.names)}. The SHA-256 of the public key is "
+                f"{pair.spki_sha256}. If this is your request, run: lyncnb status FOLDER "
+                f"{record.id} --rebuild"
+            )
 
 
 def has_encrypted_files(folder: str | os.PathLike[str]) -> bool:
@@ -329,27 +391,32 @@ def _rebuild_records(
     records, moves, changes = [], [], []
     # After a purge, only the history shows how many generations there were.
     requested = find_requested_generations(folder)
-    reported = {name for name, lone_csr in inventory.without_key.items() if lone_csr.computer}
+    lone_csrs = inventory.without_key
+    reported = {name for name, pairs in lone_csrs.items() if any(pair.computer for pair in pairs)}
     ids = dict.fromkeys(
         [*damaged_manifest.by_id, *sorted({*inventory.current, *inventory.archived, *reported})]
     )
-    unknown = inventory.without_key.keys() - ids.keys()
-    inventory.notes += [f"csr/{name}.csr {_NO_KEY}" for name in sorted(unknown)]
     for request_id in ids:
         old = damaged_manifest.by_id.get(request_id)
-        found_files = inventory.current.get(request_id)
-        lone_csr = inventory.without_key.get(request_id)
+        archived_files = inventory.archived.get(request_id, [])
+        superseded = {pair.spki_sha256 for _, pair in archived_files}
+        found_files = _choose_current(
+            old, inventory.current.get(request_id, ()), superseded, requested
+        )
+        lone_csr = None
+        if found_files is None:
+            lone_csr = _choose_current(old, lone_csrs.get(request_id, ()), superseded, requested)
         present = found_files or lone_csr
         archived = _list_archived_generations(
-            old, present, inventory.archived.get(request_id, []), now
+            request_id, old, present, archived_files, requested, now
         )
         if lone_csr is not None:
             record = _adopt_csr_without_key(request_id, old, lone_csr, archived, now)
-            if not record.key_holder:
-                inventory.notes.append(f"csr/{request_id}.csr {_NO_KEY}")
+            if record.key_holder:
+                lone_csrs[request_id].remove(lone_csr)
         else:
             record = _build_record(request_id, old, found_files, archived, now)
-        numbers = [number for number, _ in inventory.archived.get(request_id, [])]
+        numbers = [number for number, _ in archived_files]
         record = _renumber_generation(record, numbers, requested.get(record.spki_sha256, 1))
         # A key without a CSR may belong to a planned request. The next run processes such a key.
         announced = old is not None and not old.is_written
@@ -366,7 +433,33 @@ def _rebuild_records(
                 )
             )
         records.append(record)
+    for pair in (pair for name in sorted(lone_csrs) for pair in lone_csrs[name]):
+        inventory.note(pair.stem, f"csr/{pair.stem}.csr {_NO_KEY}")
     return replace(damaged_manifest, requests=tuple(records)), tuple(moves), tuple(changes)
+
+
+def _choose_current(
+    record: RequestRecord | None,
+    candidates: Sequence[FoundFiles],
+    superseded: Container[str],
+    requested: Mapping[str, int],
+) -> FoundFiles | None:
+    """Return the files of the current generation among those in ``csr/`` and ``keys/``.
+
+    An older copy of the folder brings a superseded generation back to these folders. The files in
+    ``archive/`` show that it was superseded.
+    """
+    known = {part.spki_sha256 for part in record.archived} if record is not None else set()
+    current_key = record.spki_sha256 if record is not None else ""
+
+    def rank(pair: FoundFiles) -> tuple[bool, bool, bool, int]:
+        key = pair.spki_sha256
+        is_whole = pair.content is not None
+        return key not in superseded, key == current_key, is_whole, requested.get(key, 0)
+
+    return max(
+        (pair for pair in candidates if pair.spki_sha256 not in known), key=rank, default=None
+    )
 
 
 def _renumber_generation(
@@ -382,38 +475,40 @@ def _renumber_generation(
 
 
 def _list_archived_generations(
+    request_id: str,
     record: RequestRecord | None,
     current_files: FoundFiles | None,
     found_files: list[tuple[int, FoundFiles]],
+    requested: Mapping[str, int],
     now: str,
 ) -> tuple[ArchivedGeneration, ...]:
     """Return a request's archived generations, from its old record and the files in the folder."""
-    known = {part.generation: part for part in (record.archived if record else ())}
-    for generation, item in found_files:
-        part = known.get(generation)
-        if (
-            current_files is not None
-            and current_files.spki_sha256 == item.spki_sha256
-            and part is None
-        ):
+    parts = list(record.archived if record else ())
+    for number, item in found_files:
+        same_key = (n for n, part in enumerate(parts) if part.spki_sha256 == item.spki_sha256)
+        if (index := next(same_key, None)) is not None:
+            if item.key_sha256 and parts[index].key_sha256 != item.key_sha256:
+                parts[index] = replace(parts[index], key_sha256=item.key_sha256)
             continue
-        if part is None and record is not None and record.spki_sha256 == item.spki_sha256:
+        if current_files is not None and current_files.spki_sha256 == item.spki_sha256:
+            continue
+        used = {part.generation for part in parts}
+        number = number or requested.get(item.spki_sha256, 0)
+        if not number or number in used:
+            number = max(used, default=0) + 1
+        if record is not None and record.spki_sha256 == item.spki_sha256:
             # The current generation in a restored manifest was renewed after the backup was made.
-            part = known[generation] = replace(
+            part = replace(
                 record.as_archived_generation,
-                generation=generation,
-                files=list_archived_files(record.id, generation),
+                generation=number,
+                files=list_archived_files(item.stem),
                 superseded_at=now,
                 reasons=FOUND,
             )
-        if part is not None and part.spki_sha256 == item.spki_sha256:
-            if item.key_sha256 and part.key_sha256 != item.key_sha256:
-                known[generation] = replace(part, key_sha256=item.key_sha256)
-            continue
-        known[generation] = _build_superseded_generation(
-            item.stem.rpartition("-g")[0], generation, item, now
-        )
-    return tuple(known[generation] for generation in sorted(known))
+        else:
+            part = _build_superseded_generation(request_id, number, item, now)
+        parts.append(part)
+    return tuple(sorted(parts, key=lambda part: part.generation))
 
 
 def _build_superseded_generation(
@@ -421,7 +516,7 @@ def _build_superseded_generation(
 ) -> ArchivedGeneration:
     return ArchivedGeneration(
         generation=generation,
-        files=list_archived_files(request_id, generation),
+        files=list_archived_files(item.stem),
         csr_sha256=item.csr_sha256,
         spki_sha256=item.spki_sha256,
         key_sha256=item.key_sha256,
@@ -443,7 +538,7 @@ def _build_record(
             id=request_id,
             generation=max((part.generation for part in archived_generations), default=0) + 1,
             state="retired",
-            files=list_current_files(request_id),
+            files=list_current_files(found_files.stem if found_files else request_id),
             planned_at=now,
             retired_at=now,
             reasons=FOUND,
@@ -457,11 +552,17 @@ def _build_record(
         and found_files.spki_sha256 == old_record.spki_sha256
     ):
         # A key that was removed after deployment belongs to the folder again if a user restores it.
-        record = replace(record, key_sha256=found_files.key_sha256, deployed_at="")
+        record = replace(
+            record,
+            files=list_current_files(found_files.stem),
+            key_sha256=found_files.key_sha256,
+            deployed_at="",
+        )
         return record if record.state == "retired" else replace(record, state=record.active_state)
     return replace(
         record,
         state="waiting",
+        files=list_current_files(found_files.stem),
         csr_sha256=found_files.csr_sha256,
         spki_sha256=found_files.spki_sha256,
         key_sha256=found_files.key_sha256,
@@ -511,14 +612,15 @@ def _archive_key(
     record: RequestRecord, found_files: FoundFiles, now: str
 ) -> tuple[RequestRecord, Move]:
     """Create a superseded generation from a key without a CSR. A CA may have received the CSR."""
-    superseded = _build_superseded_generation(record.id, record.generation, found_files, now)
+    item = replace(found_files, stem=build_file_stem(record.id, found_files.spki_sha256))
+    superseded = _build_superseded_generation(record.id, record.generation, item, now)
     if record.spki_sha256 == found_files.spki_sha256:
         superseded = replace(
             superseded, plan=record.plan, issued=record.issued, package=record.package
         )
     moved = record.build_next_generation(at=now, reasons=superseded.reasons, old=superseded)
     return replace(moved, state="retired"), Move(
-        source=record.files.key, target=superseded.files.key
+        source=list_current_files(found_files.stem).key, target=superseded.files.key
     )
 
 

@@ -30,7 +30,7 @@ from ..pki.pkcs8 import Derivation, DerivedKey, FolderCipher, read_derivation
 from ..pki.recovery_pair import RecoveryPair, RecoveryPublicKey, read_private_key, read_public_key
 from .files_on_disk import Survey, reject_problems, take_survey
 from .history import record_changes
-from .key_bindings import add_bindings, find_binding_problems
+from .key_bindings import find_binding_problems
 from .leftovers import LARGEST, verify_passphrase
 from .manifest import Manifest, format_timestamp, read_manifest, save_manifest
 from .request_record import RecoveryKey
@@ -205,40 +205,45 @@ def seal_new_keys(folder: Path, cipher: FolderCipher, manifest: Manifest) -> Non
     Raises
     ------
     BundleError
-        If the manifest lists recovery keys but the list is missing. Otherwise, new files could not
-        be recovered, and nobody would notice.
+        If the list and the record contain different recovery keys. Somebody else could open the
+        new files, or a recovery key could not, and nobody would notice.
     """
     recipients = read_recovery_keys(folder, cipher)
-    if manifest.recovery and not recipients:
+    reject_other_recipients(folder, manifest, recipients)
+    if recipients:
+        cipher.set_seal_function(_build_sealer(folder, recipients))
+
+
+def reject_other_recipients(
+    folder: Path,
+    manifest: Manifest,
+    recipients: Sequence[Recipient],
+    named: Sequence[RecoveryPublicKey] = (),
+) -> None:
+    """Raise BundleError if the list and the record of the recovery keys differ.
+
+    The user can name keys that are missing from the record or from the list.
+    """
+    listed = {recipient.key.fingerprint for recipient in recipients}
+    recorded = {key.fingerprint for key in manifest.recovery}
+    known = {key.fingerprint for key in named}
+    added, lost = sorted(listed - recorded - known), sorted(recorded - listed - known)
+    if added:
         raise BundleError(
-            f"{folder}: {LIST} is missing, but the manifest lists recovery keys",
+            f"{folder}: {LIST} contains recovery keys that are not on record: {', '.join(added)}. "
+            "lyncnb encrypted nothing for them",
+            hint="compare the fingerprints with the owners of the keys. To add such a key, run: "
+            f"lyncnb rekey FOLDER --recovery FILE.pub. Otherwise, restore {LIST} from a backup",
+        )
+    if lost and not named:
+        raise BundleError(
+            f"{folder}: {LIST} is missing or does not contain these recovery keys on record: "
+            f"{', '.join(lost)}",
             hint=(
                 "restore the file from a backup, or add the recovery keys again: lyncnb rekey "
                 "FOLDER --recovery FILE.pub"
             ),
         )
-    if recipients:
-        cipher.set_seal_function(_build_sealer(folder, recipients))
-
-
-def convert_old_lists(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
-    """Convert lists of recovery keys from earlier formats to the current format.
-
-    The caller must hold the folder's lock. It then records a binding key, and lyncnb rejects the
-    old format from then on.
-    """
-    contents = {}
-    for path in manifest.encrypted:
-        if os.path.lexists(folder / path):
-            # A damaged file is skipped. The functions that need its content report it.
-            with suppress(BundleError):
-                pem = files.read_file(folder / path, limit=LARGEST)
-                if cipher.is_old_format(pem, name=path):
-                    contents[path] = cipher.decrypt_data(pem, name=path)
-    if contents:
-        seal_new_keys(folder, cipher, manifest)
-    for path, content in contents.items():
-        files.replace_file(folder / path, cipher.encrypt_data(content, name=path), 0o600)
 
 
 def _describe_derivation(derivation: Derivation | DerivedKey) -> str:
@@ -288,6 +293,7 @@ def find_recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Probl
     that only superseded keys use are not checked. Without the recovery key, a sealed file cannot be
     verified completely.
     """
+    yield from _find_unrecorded_seals(survey.folder, manifest)
     if not manifest.recovery:
         return
     if wrong := _find_list_problem(survey.folder):
@@ -307,6 +313,31 @@ def find_recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Probl
                 seal = _build_seal_path(survey.folder, derivation, key.fingerprint)
                 message = f"{wrong}, so the recovery key {key.fingerprint} does not open {path}"
                 yield Problem(message=message, file=f"{_PLACE}/{seal.name}", hint=_NAME_AGAIN)
+
+
+def _find_unrecorded_seals(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    """Yield a problem for each file in ``recovery/`` that belongs to no recovery key on record."""
+    known = {key.fingerprint for key in manifest.recovery}
+    seals = sorted((folder / _PLACE).glob(f"*{_SEALED}"))
+    unknown = [path.name for path in seals if _read_fingerprint(path) not in known]
+    if os.path.lexists(folder / LIST) and not known and LIST not in manifest.encrypted:
+        unknown.insert(0, LIST.rpartition("/")[2])
+    for name in unknown:
+        yield Problem(
+            message="belongs to no recovery key on record",
+            file=f"{_PLACE}/{name}",
+            hint="if a command that adds a recovery key was interrupted, run it again. Otherwise, "
+            "move the file out of the folder",
+        )
+
+
+def _read_fingerprint(path: Path) -> str | None:
+    """Return the recovery key of a sealed file, or "" if another problem describes the file."""
+    try:
+        fingerprint = parse_json(files.read_file(path, limit=_SMALL))["recovery"]
+    except (BundleError, ValueError, KeyError, TypeError):
+        return None
+    return fingerprint if isinstance(fingerprint, str) else None
 
 
 def _find_list_problem(folder: Path) -> str:
@@ -364,6 +395,7 @@ def add_recovery_keys(
     """
     folder = survey.folder
     present = read_recovery_keys(folder, cipher)
+    reject_other_recipients(folder, manifest, present, named=keys)
     known = {recipient.key for recipient in present}
     added = tuple(Recipient(key=key, added_at=now) for key in keys if key not in known)
     for derivation, path in _find_derivations(survey, manifest).items():
@@ -530,7 +562,5 @@ def name_recovery_key(
         reject_problems(path, survey.problems)
         verify_passphrase(survey, manifest, cipher)
         reject_problems(path, tuple(find_binding_problems(survey, manifest, cipher)))
-        convert_old_lists(path, cipher, manifest)
-        manifest = add_bindings(manifest, cipher)
         manifest = add_recovery_keys(survey, manifest, cipher, (key,), now=format_timestamp(today))
     return manifest.recovery

@@ -9,6 +9,7 @@ valid values in ``manifest.json`` (``field_forms.py``).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -39,16 +40,6 @@ from .field_forms import (
 )
 
 
-def build_csr_path(request_id: str) -> str:
-    """Return the path of the CSR for a request, relative to the folder."""
-    return f"csr/{request_id}.csr"
-
-
-def build_key_path(request_id: str) -> str:
-    """Return the path of the private key for a request, relative to the folder."""
-    return f"keys/{request_id}.key"
-
-
 def read_time(text: str) -> datetime:
     """Parse a UTC time from the manifest (ISO 8601 with seconds)."""
     time = datetime.fromisoformat(text)
@@ -65,25 +56,49 @@ class RequestFiles:
     def __iter__(self) -> Iterator[str]:
         return iter((self.csr, self.key))
 
-
-def list_current_files(request_id: str) -> RequestFiles:
-    """Return the paths of the CSR and the key for the current generation of a request."""
-    return RequestFiles(csr=build_csr_path(request_id), key=build_key_path(request_id))
-
-
-def list_archived_files(request_id: str, generation: int) -> RequestFiles:
-    """Return the paths of the CSR and the key for a superseded generation of a request."""
-    stem = f"archive/{request_id}-g{generation}"
-    return RequestFiles(csr=f"{stem}.csr", key=f"{stem}.key")
+    @property
+    def stem(self) -> str:
+        """The name of both files, without folder and extension."""
+        return self.csr.rpartition("/")[2].removesuffix(".csr")
 
 
-def list_package_names(request_id: str, generation: int) -> tuple[str, ...]:
-    """Return the possible file names of a generation's package, the current name first.
+_KEY_SUFFIX = re.compile(r"-[0-9a-f]{8}\Z")  # The part of a public key's hash in a file name.
 
-    Earlier versions used the name for the first generation for all generations.
+
+def build_file_stem(request_id: str, spki_sha256: str = "") -> str:
+    """Return the name, without extension, of the key, the CSR and the package of a generation.
+
+    The name ends with 8 hex digits of the SHA-256 of the public key. So no copy of a folder, older
+    or newer, has another key under the same name. Without a public key, the result is the name in
+    folders of earlier versions.
     """
-    plain = f"{request_id}.pfx"
-    return (plain,) if generation == 1 else (f"{request_id}-g{generation}.pfx", plain)
+    return f"{request_id}-{spki_sha256[:8]}" if spki_sha256 else request_id
+
+
+def list_current_files(stem: str) -> RequestFiles:
+    """Return the paths of the CSR and the key for a current generation, by its file name."""
+    return RequestFiles(csr=f"csr/{stem}.csr", key=f"keys/{stem}.key")
+
+
+def list_archived_files(stem: str) -> RequestFiles:
+    """Return the paths of the CSR and the key for a superseded generation, by its file name."""
+    return RequestFiles(csr=f"archive/{stem}.csr", key=f"archive/{stem}.key")
+
+
+def is_file_stem(stem: str, request_id: str, spki_sha256: str, generation: int | None) -> bool:
+    """Return whether a generation's files may have this name, in this version or an earlier one.
+
+    ``generation`` is None for the current generation. Another request with the same public key
+    can have blanked the public key of a superseded generation.
+    """
+    earlier = request_id if generation is None else f"{request_id}-g{generation}"
+    is_any = generation is not None and not spki_sha256 and find_request_id(stem) == request_id
+    return stem in (earlier, build_file_stem(request_id, spki_sha256)) or is_any
+
+
+def find_request_id(stem: str) -> str:
+    """Return the request ID in the name of a file that ends with the public key's digits."""
+    return _KEY_SUFFIX.sub("", stem)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -506,7 +521,7 @@ class RequestRecord:
         """The current generation, with the paths that it will have in ``archive/``."""
         return ArchivedGeneration(
             generation=self.generation,
-            files=list_archived_files(self.id, self.generation),
+            files=list_archived_files(build_file_stem(self.id, self.spki_sha256)),
             csr_sha256=self.csr_sha256,
             spki_sha256=self.spki_sha256,
             key_sha256=self.key_sha256,
@@ -559,6 +574,7 @@ class RequestRecord:
         return replace(
             self,
             generation=self.generation + 1,
+            files=list_current_files(self.id),
             state="retired" if self.state == "retired" else "planned",
             csr_sha256="",
             spki_sha256="",

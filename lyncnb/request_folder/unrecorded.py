@@ -22,9 +22,17 @@ from ..errors import BundleError, Problem
 from ..pki import csr, keys
 from ..pki.pkcs8 import FolderCipher
 from .files_on_disk import Survey, compute_key_sha256, find_file_problems
-from .leftovers import Move
+from .leftovers import Move, group_files_by_request, is_same_file
 from .manifest import Manifest
-from .request_record import FOUND, ArchivedGeneration, RequestRecord, list_archived_files
+from .request_record import (
+    FOUND,
+    ArchivedGeneration,
+    RequestFiles,
+    RequestRecord,
+    build_file_stem,
+    list_archived_files,
+    list_current_files,
+)
 
 _ENDINGS = (".csr", ".key")
 _PLACES = ("csr", "keys", "archive")
@@ -38,7 +46,7 @@ _REBUILD = (
 
 def list_unrecorded_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
     """Return the paths of keys and CSRs that have a request's name but are not recorded."""
-    known = {path for record in manifest.requests for path in _list_paths(record)}
+    known = _list_known_paths(survey, manifest)
     paths = (
         f"{directory}/{name}"
         for directory in _PLACES
@@ -46,6 +54,18 @@ def list_unrecorded_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]
         if name.endswith(_ENDINGS) and _find_request_of_file(name, manifest) is not None
     )
     return tuple(sorted(path for path in paths if path not in known))
+
+
+def _list_known_paths(survey: Survey, manifest: Manifest) -> set[str]:
+    """Return the recorded paths of keys and CSRs, and those that the next run records.
+
+    That run uses what an interrupted run left for a request that is not written yet.
+    """
+    known = {path for record in manifest.requests for path in _list_paths(record)}
+    announced = {record.id for record in manifest.requests if not record.is_written}
+    for stems in group_files_by_request(survey, announced).values():
+        known.update(path for stem in stems for path in list_current_files(stem))
+    return known
 
 
 def _list_paths(record: RequestRecord) -> Iterator[str]:
@@ -90,7 +110,8 @@ def report_unrecorded_requests(survey: Survey, manifest: Manifest) -> Iterator[P
 def describe_unknown_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
     """Yield lines about the files in the folder that are not recorded."""
     ours = set(list_unrecorded_files(survey, manifest))
-    for path in survey.list_unrecorded(manifest):
+    current = {f"csr/{name}" for name in survey.csr} | {f"keys/{name}" for name in survey.keys}
+    for path in sorted(current - _list_known_paths(survey, manifest)):
         whose = "is not in the manifest" if path in ours else "was not written by lyncnb"
         yield f"{path} {whose}; lyncnb did not change the file"
     unknown = list_unknown_files(survey, manifest)
@@ -163,9 +184,11 @@ class _Stray:
 
 
 def adopt_unrecorded_keys(
-    survey: Survey, manifest: Manifest, cipher: FolderCipher, *, now: str
+    survey: Survey, manifest: Manifest, cipher: FolderCipher, *, now: str, reported: Container[str]
 ) -> tuple[Manifest, list[Move], list[str]]:
     """Add unrecorded keys and CSRs to the manifest as superseded generations.
+
+    Notes about the files with a name in ``reported`` are already known.
 
     Returns
     -------
@@ -173,15 +196,17 @@ def adopt_unrecorded_keys(
         The manifest, the files to move to ``archive/``, and notes on files that stay unchanged.
     """
     moves: list[Move] = []
-    strays, notes = _pair_unrecorded_files(survey, manifest, cipher)
+    strays, notes = _pair_unrecorded_files(survey, manifest, cipher, reported)
     for (name, spki), stray in sorted(strays.items()):
         record = manifest.by_id[name]
-        if any(spki == part.spki_sha256 for part in record.generations):
-            continue  # Two unrecorded files contain the same key.
+        if known := [part for part in record.generations if part.spki_sha256 == spki]:
+            moves += _list_repeated_moves(survey, stray, known[0].files)
+            continue
         if not stray.key:
-            notes.append(
-                f"this folder has no key for {stray.csr}, so lyncnb did not change the file"
-            )
+            if Path(stray.csr).stem not in reported:
+                notes.append(
+                    f"this folder has no key for {stray.csr}, so lyncnb did not change the file"
+                )
             continue
         number = 1 + max(
             chain(
@@ -189,7 +214,7 @@ def adopt_unrecorded_keys(
                 (generation.generation for generation in record.archived),
             )
         )
-        target = list_archived_files(name, number)
+        target = list_archived_files(build_file_stem(name, spki))
         pairs = ((stray.csr, target.csr), (stray.key, target.key))
         moves += [Move(source=source, target=path) for source, path in pairs if source]
         old = ArchivedGeneration(
@@ -209,6 +234,17 @@ def adopt_unrecorded_keys(
     return manifest, moves, notes
 
 
+def _list_repeated_moves(survey: Survey, stray: _Stray, paths: RequestFiles) -> Iterator[Move]:
+    """Yield the moves of a superseded generation's files that an older copy brought back."""
+    for source, target in ((stray.csr, paths.csr), (stray.key, paths.key)):
+        if not source or source.startswith("archive/") or not target.startswith("archive/"):
+            continue
+        if not survey.has_file(target) or is_same_file(
+            survey.folder / source, survey.folder / target
+        ):
+            yield Move(source=source, target=target)
+
+
 def _list_archived_numbers(survey: Survey, name: str) -> Iterator[int]:
     yield 0
     for path in survey.archive:
@@ -217,7 +253,7 @@ def _list_archived_numbers(survey: Survey, name: str) -> Iterator[int]:
 
 
 def _pair_unrecorded_files(
-    survey: Survey, manifest: Manifest, cipher: FolderCipher
+    survey: Survey, manifest: Manifest, cipher: FolderCipher, reported: Container[str]
 ) -> tuple[dict[tuple[str, str], _Stray], list[str]]:
     """Pair the unrecorded keys and CSRs of each request by their public key."""
     strays: dict[tuple[str, str], _Stray] = {}
@@ -237,5 +273,6 @@ def _pair_unrecorded_files(
                 stray = strays.setdefault((owner.id, spki), _Stray())
                 stray.key, stray.key_sha256 = path, compute_key_sha256(data)
         except BundleError as error:
-            notes.append(f"{error.message}; lyncnb did not change this file")
+            if Path(path).stem not in reported:
+                notes.append(f"{error.message}; lyncnb did not change this file")
     return strays, notes

@@ -60,7 +60,7 @@ def test_package(folder, tmp_path):
     folders = ("internal-ca01-contoso-com-contoso-issuing-ca-1", "public-litware-public-ca")
     assert tuple(part.folder for part in package.parts) == folders
     for part in package.parts:
-        csr_names = {f"csr/{record.id}.csr" for record in part.requests}
+        csr_names = {record.files.csr for record in part.requests}
         extra = {"README.html", "summary.csv", "names.txt"}
         extra |= {"submit.cmd"} if part.issuer == "internal" else set()
         entry_names = {name.partition("/")[2] for name in entries if name.startswith(part.folder)}
@@ -76,7 +76,7 @@ def test_requests_are_those_of_the_folder(folder, tmp_path):
     entries = contents(tmp_path / "out.zip")
     for part in package.parts:
         for record in part.requests:
-            data = entries[f"{part.folder}/csr/{record.id}.csr"]
+            data = entries[f"{part.folder}/{record.files.csr}"]
             assert data.replace(b"\r\n", b"\n") == (folder / record.files.csr).read_bytes()
             assert x509.load_pem_x509_csr(data).is_signature_valid
 
@@ -280,7 +280,7 @@ def test_names(folder, tmp_path):
     package = hand_over(folder, tmp_path / "out.zip", issuer="public")
     text = contents(tmp_path / "out.zip")["public-litware-public-ca/names.txt"].decode()
     record = package.requests[0]
-    assert f"csr/{record.id}.csr\r\n{', '.join(record.plan.san)}\r\n" in text
+    assert f"{record.files.csr}\r\n{', '.join(record.plan.san)}\r\n" in text
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from administrative_tools import add_computer_name, package_on_computer, request_on_computer
 from cryptography.hazmat.primitives.asymmetric import rsa
 from failing import ESSENTIAL, fail_one_call
-from folders import PASSPHRASE, TODAY, make_folder, make_plan, snapshot
+from folders import PASSPHRASE, TODAY, csr_path, make_folder, make_plan, snapshot
 from openssl_authority import make_root
 from places import DATA
 from shell_kit import make_shell
@@ -46,6 +46,7 @@ from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.field_forms import SOME_COMPUTER
 from lyncnb.request_folder.rebuild_manifest import has_encrypted_files, rebuild_manifest
 from lyncnb.request_folder.renewals import list_renewals
+from lyncnb.request_folder.request_record import find_request_id
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -415,8 +416,8 @@ def test_changed_plan_needs_a_new_request_on_the_server(waiting):
     assert "--request-on-server" in refused.value.problems[0].hint
     bundle = scripts_of(changed, folder, computer=TOOLS)
     assert bundle.counts() == {"renewed": 2}
-    assert sorted(path.name for path in (folder / "archive").iterdir()) == sorted(
-        f"{path.stem}-g1.csr" for path in request_paths
+    assert sorted(find_request_id(path.stem) for path in (folder / "archive").iterdir()) == sorted(
+        path.stem for path in request_paths
     )
     second_paths = request_on_computer(folder, folder.parent / "again")
     assert [path.stem for path in second_paths] == [f"{path.stem}-g2" for path in request_paths]
@@ -452,7 +453,7 @@ def test_both_routes_in_one_folder(tmp_path):
     )
     without = {item.id for item in plan.certificates if not item.usages}
     assert bundle.counts() == {"kept": len(plan.certificates) - len(without), "created": 2}
-    assert {path.stem for path in (folder / "keys").iterdir()} == without
+    assert {find_request_id(path.stem) for path in (folder / "keys").iterdir()} == without
     before = snapshot(folder, but_lock=True)
     write_requests(plan, folder, passphrase=PASSPHRASE, findings=(), making=Making(workers=1))
     request_elsewhere(plan, folder, findings=())
@@ -525,7 +526,7 @@ def test_missing_csr_is_restored_by_importing_it_again(waiting):
     """
     folder, _, request_paths = waiting
     receive_requests(folder, *request_paths)
-    (folder / "csr" / f"{request_paths[0].stem}.csr").unlink()
+    csr_path(folder, request_paths[0].stem).unlink()
     (problem,) = folder_status(folder).problems
     assert "receive FOLDER --request" in problem.hint
     assert receive_requests(folder, request_paths[0]).requests[0].action == "kept"
@@ -552,7 +553,7 @@ def test_a_lost_manifest_finds_requests_that_name_their_computer(waiting):
         "waiting",
     )
     assert any(request_paths[1].stem in note and "--request" in note for note in bundle.notes)
-    (folder / "csr" / f"{request_paths[1].stem}.csr").rename(folder.parent / request_paths[1].name)
+    csr_path(folder, request_paths[1].stem).rename(folder.parent / request_paths[1].name)
     request_elsewhere(plan, folder, findings=(), computer=TOOLS)
     receive_requests(folder, folder.parent / request_paths[1].name)
     records = open_requests(folder).requests
@@ -594,8 +595,8 @@ def test_another_command_records_a_csr_of_an_interrupted_run(waiting):
     folder, plan, request_paths = waiting
     shutil.copytree(folder, folder.parent / "whole")
     receive_requests(folder.parent / "whole", *request_paths)
-    csr = f"csr/{request_paths[0].stem}.csr"
-    shutil.copy(folder.parent / "whole" / csr, folder / csr)
+    path = csr_path(folder.parent / "whole", request_paths[0].stem)
+    shutil.copy(path, folder / "csr")
     bundle = request_elsewhere(plan, folder, findings=(), computer=TOOLS)
     assert bundle.counts() == {"adopted": 1, "kept": 1}
     record = bundle.manifest.by_id[request_paths[0].stem]

@@ -74,11 +74,12 @@ def report(tmp_path, server, *thumbprints, at="2026-12-24T10:00:00Z", **changes)
     return path
 
 
-def test_without_a_name_all_issued_certificates_are_recorded(folder):
-    """If no name is specified, every issued certificate is recorded as deployed to its servers.
+def test_without_a_name_all_packaged_certificates_are_recorded(folder):
+    """If no name is specified, every packaged certificate is recorded as deployed to its servers.
 
     Repeating it changes nothing.
     """
+    package(folder)
     result = ln.deployed(folder, today=TODAY)
     manifest = read_manifest(folder)
     waiting = {record.id for record in manifest.requests if record.issued is None}
@@ -90,6 +91,48 @@ def test_without_a_name_all_issued_certificates_are_recorded(folder):
     repeated = ln.deployed(folder, today=TODAY)
     assert (repeated.recorded, snapshot(folder, but_lock=True)) == ((), before)
     assert "nothing new" in repr(repeated)
+
+
+def package(folder):
+    """Package all certificates of a folder."""
+    issued = ln.match_certificates(ln.open_requests(folder), today=TODAY)
+    return ln.write_pfx(issued, passphrase=PASSPHRASE, today=TODAY)
+
+
+def test_what_was_never_packaged_is_left_out(folder):
+    """Without a name, a certificate that was never packaged is not recorded but named. With its
+    name, it is recorded after a note.
+    """
+    package(folder)
+    name = pool_of(folder).id
+    renew(folder, name)
+    result = ln.deployed(folder, today=LATER)
+    assert name not in {entry.id for entry in result.recorded}
+    (note,) = [note for note in result.notes if name in note]
+    assert note.endswith("generation 2 was never packaged. If it is installed, specify the "
+                         "request ID")  # fmt: skip
+    assert result.is_partial
+    result = ln.deployed(folder, name, today=LATER)
+    assert [(entry.id, entry.generation) for entry in result.recorded] == [(name, 2)]
+    assert result.notes == (f"{name}: generation 2 was never packaged",)
+    assert not result.is_partial
+
+
+def test_oauth_that_reports_show_on_one_of_two_servers_is_not_deployed(folder, tmp_path):
+    """If the reports show the OAuth certificate only on some servers, it is not deployed, and the
+    other servers are named.
+    """
+    oauth = find_id(ln.open_requests(folder), "deployment")
+    certify(folder, oauth)
+    record = read_manifest(folder).by_id[oauth]
+    first, second = record.plan.servers
+    path = report(tmp_path, first, record.issued.thumbprint_sha1)
+    result = ln.deployed(folder, reports=[path], today=LATER)
+    assert f"{oauth}: generation 1 is not recorded on {second}" in result.notes
+    assert not find_generations(read_manifest(folder).by_id[oauth]).is_recorded
+    path = report(tmp_path, second, record.issued.thumbprint_sha1)
+    assert ln.deployed(folder, reports=[path], today=LATER).notes == ()
+    assert find_generations(read_manifest(folder).by_id[oauth]).is_recorded
 
 
 def test_server_name_selects_its_certificates(folder):
@@ -136,7 +179,9 @@ def test_names_of_several_servers_record_oauth_on_one_of_them(folder, names):
     assert servers == ("ee01.contoso.com", "ee02.contoso.com")
     result = ln.deployed(folder, *names, today=TODAY)
     assert [entry.servers for entry in result.recorded if entry.id == oauth] == [servers[:1]]
-    assert not [note for note in result.notes if oauth in note]
+    assert [note for note in result.notes if oauth in note] == [
+        f"{oauth}: generation 1 was never packaged"
+    ]
 
 
 def test_requests_are_selected_by_id_pattern_or_serial_number(folder):
@@ -260,7 +305,7 @@ def test_a_second_certificate_for_the_same_key_replaces_the_record(folder):
     )
     save_manifest(folder, read_manifest(folder).with_records([moved]))
     assert find_generations(moved).under_way == moved
-    ln.deployed(folder, today=LATER)
+    ln.deployed(folder, name, today=LATER)
     reread = read_manifest(folder).by_id[name]
     assert {d.certificate for d in reread.deployments} == {record.issued.sha256}
     assert find_generations(reread).under_way is None

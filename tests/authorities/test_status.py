@@ -15,7 +15,9 @@ import pytest
 from cas.python_ca import PythonCa, der, pem
 from cryptography import x509
 from folders import (
+    csr_path,
     issued_record,
+    key_path,
     package_record,
     plan_of,
     plan_of_servers,
@@ -125,9 +127,9 @@ def test_problems_with_files_are_listed(folder):
     with its path.
     """
     names = [item.id for item in plan_of_servers(6).certificates]
-    (folder / "csr" / f"{names[0]}.csr").unlink()
-    (folder / "keys" / f"{names[1]}.key").write_bytes(b"damaged")
-    (folder / "keys" / f"{names[2]}.key").chmod(0o644)
+    csr_path(folder, names[0]).unlink()
+    key_path(folder, names[1]).write_bytes(b"damaged")
+    key_path(folder, names[2]).chmod(0o644)
     status = folder_status(folder)
     assert [(item.file, item.message) for item in status.problems] == [
         (f"csr/{names[0]}.csr", "is missing"),
@@ -157,8 +159,8 @@ def test_unknown_files_and_other_processes_are_notices(folder):
     plan = read_manifest(folder).plan_json_sha256
     save_manifest(folder, replace(dry, plan_json_sha256=plan))
     name = plan_of_servers(7).certificates[6].id
-    (folder / "keys" / f"{name}.key").write_bytes(b"half a run")
-    (folder / "keys" / f"{name}.key").chmod(0o600)
+    key_path(folder, name).write_bytes(b"half a run")
+    key_path(folder, name).chmod(0o600)
     with lock_folder(folder):
         status = folder_status(folder)
     assert f"or a command was interrupted: {getpass.getuser()} on " in status.notes[0]

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from folders import make_folder, make_plan
+from folders import csr_path, make_folder, make_plan
 from wine_cmd import WineCmd, needs_wine, wine_cmd
 
 from lyncnb.authorities.handover import hand_over
@@ -35,7 +35,7 @@ class Package:
         (folder / "csr").mkdir(parents=True)
         self.ca.mkdir()
         for request_id in ids:
-            (folder / "csr" / f"{request_id}.csr").write_text("a request")
+            csr_path(folder, request_id).write_text("a request")
         script = build_submit_script(ids, template="WebServer", config=config)
         (folder / "submit.cmd").write_bytes(script)
 

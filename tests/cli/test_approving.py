@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 import openpyxl
 import pytest
 from cas.python_ca import pem
-from folders import PASSPHRASE
+from folders import PASSPHRASE, csr_path
 from installed_certificates import MIDNIGHT, authority, issue_planned
 from shell_kit import make_shell, process_environment
 from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
@@ -506,6 +506,22 @@ def test_rebuilt_manifest_keeps_the_approver(planner):
     assert (new_plan["sha256"], new_plan["approvals"][0]["signer"]) == (plan["sha256"], ALICE)
 
 
+def test_lost_record_of_an_approval_still_locks_the_folder(planner):
+    """If the record of an approval is lost and rebuilt, another plan still needs a reason."""
+    approve(planner, "--key", "alice")
+    assert request(planner).status == 0
+    planner.write("other.csv", TWO_FRONT_ENDS.replace("meet.", "meeting."))
+    command = ("request", "other.csv", "requests", *PASS)
+    assert planner(*command).status == 1
+    (planner.folder / "requests" / "manifest.json").unlink()
+    planner("status", "requests", "--rebuild", *PASS)
+    refused = planner(*command)
+    assert refused.status == 1
+    assert "contains an approved plan and its signature, but no record" in refused.err
+    assert planner(*command, "--unapproved", "an emergency").status == 0
+    assert planner(*command).status == 0
+
+
 def test_fewer_requests_than_approved_are_reported(planner):
     """If the planner omits requests of an approved plan because installed certificates cover them,
     the run, the status command, and the summary list each omitted request.
@@ -524,14 +540,14 @@ def test_fewer_requests_than_approved_are_reported(planner):
     assert result.status == 0, result.err
     note = "approved, but not requested, because you specified that an installed certificate covers the request"
     assert f"{note}: {certificate.id}" in result.err
-    assert not (planner.folder / "requests/csr" / f"{certificate.id}.csr").exists()
+    assert not list((planner.folder / "requests/csr").glob(f"{certificate.id}*"))
     text = (planner.folder / "requests/summary.md").read_text("utf-8").replace("\\", "")
     assert f"- Approved, not requested: {certificate.id}; installed certificates are reused" in text
     assert "(plus 1 that installed certificates cover)" in planner("status", "requests").err
     renewal = request(planner, "--renew", certificate.id, "--reason", "its key is lost")
     assert renewal.status == 0
     assert "not requested on your word" not in renewal.err
-    assert (planner.folder / "requests/csr" / f"{certificate.id}.csr").exists()
+    assert csr_path(planner.folder / "requests", certificate.id).exists()
 
 
 def test_approved_plan_may_have_earlier_texts(planner):

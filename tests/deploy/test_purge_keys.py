@@ -18,8 +18,11 @@ from failing import fail_one_call
 from folders import (
     P256,
     PASSPHRASE,
+    archived_files,
     certify,
+    key_path,
     package_record,
+    pfx_path,
     plan_of,
     plan_of_servers,
     public_keys_of_keys,
@@ -41,7 +44,7 @@ from lyncnb.pki.pkcs12 import open_pfx
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
-from lyncnb.request_folder.request_record import LogEntry
+from lyncnb.request_folder.request_record import LogEntry, find_request_id
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -132,7 +135,7 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
     first = purge(folder, today=BEFORE)
     result = purge(folder, today=BEFORE, confirmed=first)
     assert result.is_done
-    assert not list((folder / "archive").glob(f"{NAMES[0]}-g1.*"))
+    assert archived_files(folder, NAMES[0]) == []
     manifest = read_manifest(folder)
     old = manifest.by_id[NAMES[0]].archived[0]
     assert old.purged_at == "2026-12-05T00:00:00Z"
@@ -143,6 +146,7 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
             event="purged",
             about=f"{NAMES[0]} generation 1: key and CSR, {REPLACED}",
         ),
+        LogEntry(at="2026-12-05T00:00:00Z", event="purge-confirmed", about=first.token),
         LogEntry(at="2026-12-05T00:00:00Z", event="purge-finished", about=first.token),
     )
     assert list_purged(purge(folder, today=BEFORE)) == []
@@ -222,7 +226,7 @@ def test_keys_and_packages_of_deployed_requests_can_be_removed(folder):
     """The keys and packages of deployed requests can be removed by name, and their CSRs and
     certificates are kept.
     """
-    names = [NAMES[3], NAMES[2], NAMES[1]]
+    names, package_path = [NAMES[3], NAMES[2], NAMES[1]], pfx_path(folder, NAMES[3])
     first = purge(folder, today=BEFORE, deployed=names)
     assert list_purged(first)[1:] == [
         (NAMES[2], 1, "key", ONLY),
@@ -232,13 +236,13 @@ def test_keys_and_packages_of_deployed_requests_can_be_removed(folder):
     assert "1 deployed request kept, because the CA issued no certificate" in repr(first)
     assert first.to_document()["unanswered"] == 1
     assert purge(folder, today=BEFORE, deployed=names, confirmed=first).is_done
-    assert not (folder / "pfx" / f"{NAMES[3]}.pfx").exists()
-    kept_keys = {path.stem for path in (folder / "keys").iterdir()}
+    assert not package_path.exists()
+    kept_keys = {find_request_id(path.stem) for path in (folder / "keys").iterdir()}
     assert kept_keys == {NAMES[0], NAMES[1], NAMES[4]}
-    assert {path.stem for path in (folder / "csr").iterdir()} == set(NAMES)
+    assert {find_request_id(path.stem) for path in (folder / "csr").iterdir()} == set(NAMES)
     manifest = read_manifest(folder)
     assert manifest.by_id[NAMES[3]].deployed_at == "2026-12-05T00:00:00Z"
-    assert [entry.about for entry in manifest.log[-3:-1]] == [
+    assert [entry.about for entry in manifest.log[-4:-2]] == [
         f"{NAMES[3]} generation 1: key, {ONLY}",
         f"{NAMES[3]} generation 1: package, deployed",
     ]
@@ -302,7 +306,7 @@ def test_restored_key_is_listed_again(folder, tmp_path):
     """If a key is restored from a backup together with its manifest, the key is treated as if it
     had never been removed.
     """
-    key = folder / "keys" / f"{NAMES[2]}.key"
+    key = key_path(folder, NAMES[2])
     data = key.read_bytes()
     before = read_manifest(folder).by_id[NAMES[2]]
     deploy(folder, NAMES[2])
@@ -330,6 +334,7 @@ def test_package_of_a_superseded_generation_is_removed_with_its_key(folder):
     """The package of a superseded generation is removed together with its key, and the package of
     the current generation is kept.
     """
+    superseded = pfx_path(folder, NAMES[3])
     write(plan_of_servers(5), folder, renew=NAMES[3:4], reason="x")
     issue(folder, NAMES[3])
     package(folder)
@@ -341,8 +346,8 @@ def test_package_of_a_superseded_generation_is_removed_with_its_key(folder):
         (NAMES[3], 1, "package", REPLACED),
     ]
     purge(folder, today=BEFORE, confirmed=first)
-    assert not (folder / "pfx" / f"{NAMES[3]}.pfx").exists()
-    assert (folder / "pfx" / f"{NAMES[3]}-g2.pfx").exists()
+    assert not superseded.exists()
+    assert pfx_path(folder, NAMES[3]).exists()
 
 
 def three_generations(folder):
@@ -373,7 +378,6 @@ def test_purge_leaves_the_package_in_use(folder):
     assert [n for i, n, kind, _ in list_purged(first) if (i, kind) == (NAMES[3], "package")] == [1]
     purge(folder, today=BEFORE, confirmed=first)
     pfx_package = package_in_use(folder)
-    assert pfx_package.file == f"pfx/{NAMES[3]}-g2.pfx"
     assert (folder / pfx_package.file).exists()
     assert pfx_package.sha256 in PasswordList(folder, FolderCipher(PASSPHRASE))
 
@@ -474,14 +478,16 @@ def test_package_of_a_replaced_certificate_is_removed(folder):
     """If a second certificate replaces the first one, the manifest no longer records the first
     package. The purge command still removes this package together with the key.
     """
+    first = f"pfx/{pfx_path(folder, NAMES[3]).name}"
     issue(folder, NAMES[3])
-    assert secrets_of(folder, NAMES[3]) == [f"keys/{NAMES[3]}.key", f"pfx/{NAMES[3]}.pfx"]
+    key = f"keys/{key_path(folder, NAMES[3]).name}"
+    assert secrets_of(folder, NAMES[3]) == [key, first]
     without = deploy(folder, NAMES[3])
-    assert without.unopened == (f"pfx/{NAMES[3]}.pfx",)
+    assert without.unopened == (first,)
     assert "Specify the passphrase" in repr(without)
     (note,) = deployed_notes(folder)
     assert (
-        f"1 file may still contain private keys for deployed certificates, for example pfx/{NAMES[3]}.pfx"
+        f"1 file may still contain private keys for deployed certificates, for example {first}"
         in note
     )
     result = purge_all(folder, deployed=[NAMES[3]])
@@ -495,7 +501,7 @@ def test_copies_of_a_key_are_removed_with_it(folder):
     """A purge finds all copies of a key by content and removes them, whatever their names are, even
     if they were encrypted again.
     """
-    key, package_ = folder / "keys" / f"{NAMES[3]}.key", folder / "pfx" / f"{NAMES[3]}.pfx"
+    key, package_ = key_path(folder, NAMES[3]), pfx_path(folder, NAMES[3])
     shutil.copy(key, folder / "keys" / f"{NAMES[3]}-DESKTOP-1.key")
     shutil.copy(package_, folder / "pfx" / "laptop (conflicted copy 2026-12-03).pfx")
     cipher = FolderCipher(PASSPHRASE)
@@ -516,7 +522,7 @@ def test_copies_of_a_key_are_removed_with_it(folder):
 def test_a_copy_of_a_key_in_use_stays(folder):
     """The purge never removes a copy of a waiting request's key, whatever the name of the copy is."""
     copy = folder / "keys" / f"{NAMES[4]}-DESKTOP-1.key"
-    shutil.copy(folder / "keys" / f"{NAMES[4]}.key", copy)
+    shutil.copy(key_path(folder, NAMES[4]), copy)
     orphan = folder / "archive" / f"{NAMES[4]}-orphan-01234567.key"
     orphan.write_bytes(FolderCipher(PASSPHRASE).encrypt(keys.generate_key(P256)))
     purge_all(folder, deployed=NAMES, today=AFTER)
@@ -531,7 +537,7 @@ def test_passwords_are_removed_with_their_packages(folder):
     issue(folder, NAMES[4])
     package(folder)
     in_list = PasswordList(folder, FolderCipher(PASSPHRASE)).packages
-    (folder / "pfx" / f"{NAMES[4]}.pfx").rename(folder.parent / "on its way.pfx")
+    pfx_path(folder, NAMES[4]).rename(folder.parent / "on its way.pfx")
     packages = {name: read_manifest(folder).by_id[name].package for name in (NAMES[3], NAMES[4])}
     assert in_list >= {pfx_package.sha256 for pfx_package in packages.values()}
     without = purge(folder, deployed=[NAMES[3]], today=BEFORE)
@@ -572,8 +578,8 @@ def test_purge_list_is_the_same_in_every_format(folder):
     document = json.loads(json.dumps(first.to_document()))
     assert (document["done"], document["token"]) == (False, first.token)
     assert document["items"][0]["files"] == [
-        f"archive/{NAMES[0]}-g1.csr", f"archive/{NAMES[0]}-g1.key",
-    ]  # fmt: skip
+        f"archive/{path.name}" for path in archived_files(folder, NAMES[0])
+    ]
     purge(folder, today=BEFORE, confirmed=first)
 
 

@@ -17,7 +17,9 @@ from folders import (
     PASSPHRASE,
     TODAY,
     certify,
+    csr_path,
     find_id,
+    key_path,
     make_folder,
     make_issued_folder,
     make_plan,
@@ -496,7 +498,7 @@ def test_steps_with_a_certificate_that_is_not_recorded_are_refused(tmp_path):
     record = bundle.manifest.by_id[name]
     held = replace(record, key_holder="tools01.contoso.com", key_sha256="", binding="")
     save_manifest(folder, bundle.manifest.with_records([held]))
-    (folder / "keys" / f"{name}.key").unlink()
+    key_path(folder, name).unlink()
     (folder / "returned").mkdir(exist_ok=True)
     answer = pem(ca.issue_for(request_of(bundle, name), days=199), *ca.chain)
     (folder / "returned" / "answer.pem").write_bytes(answer)
@@ -816,7 +818,7 @@ def answer_by_another_ca(folder, name, later=date(2027, 2, 1)):
     package.
     """
     ca = PythonCa("Fabrikam")
-    request = x509.load_pem_x509_csr((folder / "csr" / f"{name}.csr").read_bytes())
+    request = x509.load_pem_x509_csr(csr_path(folder, name).read_bytes())
     leaf = ca.issue_for(request, begins=datetime(2027, 1, 31, tzinfo=UTC), days=199)
     (folder.parent / "new.pem").write_bytes(pem(leaf, *ca.chain))
     accept = {"issued-under-another-root": "the CA is replaced"}

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from folders import P256, PASSPHRASE, TODAY, certify, quick_cipher
+from folders import P256, PASSPHRASE, TODAY, certify, csr_path, quick_cipher
 from topologies import edge, front_end, plan, row
 
 from lyncnb.authorities.certificates_on_record import load_issued_certificates
@@ -29,6 +29,7 @@ from lyncnb.plan.plan_json import plan_json
 from lyncnb.plan.recorded_plan import read_plan_json
 from lyncnb.reports.compare import compare_plans
 from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.request_record import find_request_id
 
 __all__ = ["quick_cipher"]
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -88,7 +89,7 @@ def test_requests_and_handover_omit_the_certificate(tmp_path):
     and packs nothing for a CA.
     """
     bundle = request(tmp_path / "f", EE02, EDGE, PROXY)
-    request_ids = {path.stem for path in (tmp_path / "f" / "csr").iterdir()}
+    request_ids = {find_request_id(path.stem) for path in (tmp_path / "f" / "csr").iterdir()}
     assert request_ids == {c.id for c in planned().certificates} - {EE02, EDGE, PROXY}
     assert bundle.counts() == {"created": len(request_ids), "at set-up": 3}
     assert bundle.manifest.by_id[EE02].key_holder == "ee02.contoso.com"
@@ -107,7 +108,7 @@ def test_every_summary_shows_the_server(tmp_path):
         rows = {line["Certificate"]: line for line in csv.DictReader(file)}
     assert rows[EE02]["CSR file"] == "no request: created on ee02.contoso.com during server setup"
     assert rows[EE02]["Exportable"] == "not verified: the key will be on ee02.contoso.com"
-    assert rows[OAUTH]["CSR file"] == f"csr/{OAUTH}.csr"
+    assert rows[OAUTH]["CSR file"] == f"csr/{csr_path(tmp_path / 'f', OAUTH).name}"
     for name in ("summary.md", "summary.html"):
         text = (tmp_path / "f" / name).read_text("utf-8")
         assert "Requested during server setup" in text

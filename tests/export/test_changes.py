@@ -33,7 +33,7 @@ def mark_as_written(manifest: Manifest) -> Manifest:
             record,
             state="waiting",
             csr_sha256=record.csr_sha256 or "a" * 64,
-            spki_sha256=record.spki_sha256 or "b" * 64,
+            spki_sha256=record.spki_sha256 or "bcde"[record.generation - 1] * 64,
             key_sha256=record.key_sha256 or "c" * 64,
             written_at=NOW,
         )
@@ -91,7 +91,7 @@ def test_changed_content_makes_a_new_generation(changed, reasons):
     old = record.archived[0]
     assert (old.generation, old.spki_sha256, old.superseded_at) == (1, "b" * 64, LATER)
     assert old.plan == before.requests[0].plan
-    assert old.files.key == f"archive/{record.id}-g1.key"
+    assert old.files.key == f"archive/{record.id}-bbbbbbbb.key"
 
 
 def test_the_order_of_names_counts():

@@ -39,6 +39,7 @@ from lyncnb.base.records import RecordReader
 from lyncnb.errors import BundleError, OptionsError, PlanRejected, ReturnedFileError
 from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.request_folder.manifest import encode_manifest, parse_manifest, read_manifest
+from lyncnb.request_folder.request_record import find_request_id
 
 shell = pytest.fixture(make_shell)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -75,7 +76,7 @@ def folder(tmp_path, complete_as_is):
 
 
 def requested(folder) -> set[str]:
-    return {path.stem for path in (folder / "csr").glob("*.csr")}
+    return {find_request_id(path.stem) for path in (folder / "csr").glob("*.csr")}
 
 
 def test_covered_request_is_omitted(folder, complete_as_is):

@@ -109,7 +109,7 @@ def test_wrong_results_are_rejected(case):
 
 def pair(number: int) -> FinishedPair:
     """Return a pair with invented values for the key and the CSR."""
-    return FinishedPair(f"a{number}", b"key", b"csr", f"{number:064x}", "c" * 64)
+    return FinishedPair(f"a{number}", b"key", b"csr", f"{number:08x}" * 8, "c" * 64)
 
 
 @pytest.fixture
@@ -132,8 +132,8 @@ def test_single_pair_is_stored_immediately(folder):
     """
     with PairStore(folder, known=()) as writer:
         writer(pair(1))
-        assert (folder / "keys" / "a1.key").read_bytes() == b"key"
-        assert (folder / "csr" / "a1.csr").read_bytes() == b"csr"
+        assert (folder / "keys" / "a1-00000001.key").read_bytes() == b"key"
+        assert (folder / "csr" / "a1-00000001.csr").read_bytes() == b"csr"
         assert writer.written["a1"].key_sha256 == hashlib.sha256(b"key").hexdigest()
 
 
@@ -152,7 +152,7 @@ def test_batch_is_written_when_it_is_complete_and_at_the_end(folder, monkeypatch
             # two.
             expected = [f"a{n}" for n in range(number // 2 * 2 + 1)]
             assert sorted(writer.written) == expected
-            assert sorted(path.stem for path in (folder / "csr").glob("a*.csr")) == expected
+            assert sorted(path.stem[:2] for path in (folder / "csr").glob("a*.csr")) == expected
         writer(pair(5))
     assert len(writer.written) == 6
     assert len(list((folder / "keys").iterdir())) == 6
@@ -184,7 +184,10 @@ def test_error_discards_an_incomplete_batch(folder):
 
     with pytest.raises(KeyboardInterrupt):
         write_and_fail()
-    assert sorted(path.name for path in folder.rglob("*.*")) == ["a0.csr", "a0.key"]
+    assert sorted(path.name for path in folder.rglob("*.*")) == [
+        "a0-00000000.csr",
+        "a0-00000000.key",
+    ]
 
 
 def test_repeated_public_key_in_a_run_is_rejected(folder):

@@ -13,7 +13,9 @@ from folders import (
     TODAY,
     assert_complete,
     certify,
+    csr_path,
     find_id,
+    key_path,
     make_folder,
     make_plan,
     public_keys_of_requests,
@@ -107,11 +109,11 @@ def test_only_keys_and_dates_change(folder):
     """
     name = find_id(open_requests(folder), "fe01")
     before = {path: path.read_bytes() for path in folder.glob("plan.json")}
-    old = csr.parse_request((folder / "csr" / f"{name}.csr").read_bytes())
+    old = csr.parse_request(csr_path(folder, name).read_bytes())
     manifest = read_manifest(folder)
     bundle = renew_again(folder, name)
     assert ids_of_changed_requests(bundle) == [name]
-    new = csr.parse_request((folder / "csr" / f"{name}.csr").read_bytes())
+    new = csr.parse_request(csr_path(folder, name).read_bytes())
     assert new.content == old.content
     assert new.spki_sha256 != old.spki_sha256
     assert old.spki_sha256 in public_keys_of_requests(folder)
@@ -282,14 +284,14 @@ def test_key_on_another_computer_is_renewed_there(folder):
         return manifest.with_records([replace(record, binding="")])
 
     edit_manifest(folder, hold)
-    (folder / "keys" / f"{name}.key").unlink()
+    key_path(folder, name).unlink()
     bundle = renew_again(folder, "FrontEnd-*")
     other = find_id(open_requests(folder), "fe02")
     assert ids_of_changed_requests(bundle) == sorted([name, other])
     records = bundle.manifest.by_id
     assert (records[name].state, records[name].key_holder) == ("planned", "fe01.contoso.net")
     assert (records[other].state, records[other].key_holder) == ("waiting", "")
-    assert not (folder / "keys" / f"{name}.key").exists()
+    assert not list((folder / "keys").glob(f"{name}*"))
 
 
 # In the following test, a request is waiting for its certificate.

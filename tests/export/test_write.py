@@ -18,9 +18,12 @@ import pytest
 from folder_writer import Writers
 from folders import (
     PASSPHRASE,
+    archived_files,
     assert_complete,
     certificate,
+    csr_path,
     issued_record,
+    key_path,
     plan_of,
     plan_of_servers,
     public_keys_of_keys,
@@ -245,9 +248,9 @@ def test_a_changed_plan_renews_exactly_the_requests_concerned(folder):
     plan = plan_of_servers(3)
     first = write(plan, folder)
     name = plan.certificates[1].id
-    old = {p.suffix: p.read_bytes() for p in folder.rglob(f"{name}.*")}
+    old = {p.name: p.read_bytes() for p in (csr_path(folder, name), key_path(folder, name))}
     seen = public_keys_of_requests(folder)
-    others = {p.name: p.read_bytes() for p in folder.rglob("*.key") if p.name != f"{name}.key"}
+    others = {p.name: p.read_bytes() for p in folder.rglob("*.key") if p.name not in old}
     changed = with_extra_names(plan, 1, "lyncdiscover.contoso.com")
     bundle = write(changed, folder)
     assert [(c.action, c.reasons) for c in bundle.changes] == [
@@ -255,8 +258,7 @@ def test_a_changed_plan_renews_exactly_the_requests_concerned(folder):
         ("renewed", ("san: + lyncdiscover.contoso.com",)),
         ("kept", ()),
     ]
-    for suffix in (".csr", ".key"):
-        assert (folder / "archive" / f"{name}-g1{suffix}").read_bytes() == old[suffix]
+    assert {p.name: p.read_bytes() for p in archived_files(folder, name)} == old
     assert {p: others[p] for p in others} == {
         p.name: p.read_bytes() for p in folder.glob("keys/*.key") if p.name in others
     }
@@ -550,13 +552,14 @@ def test_missing_key_stops_the_run_until_it_is_renewed(folder):
     plan = plan_of_servers(2)
     write(plan, folder)
     name = plan.certificates[0].id
-    (folder / "keys" / f"{name}.key").unlink()
+    path, lone = key_path(folder, name), csr_path(folder, name)
+    path.unlink()
     text = assert_refused(folder, plan, "needs attention")
-    assert f"keys/{name}.key: is missing" in text
+    assert f"keys/{path.name}: is missing" in text
     assert f"--renew {name} --reason TEXT" in text
     bundle = write(plan, folder, renew=[name], reason="key lost")
     assert bundle.counts() == {"renewed": 1, "kept": 1}
-    assert [p.name for p in (folder / "archive").iterdir()] == [f"{name}-g1.csr"]
+    assert [p.name for p in (folder / "archive").iterdir()] == [lone.name]
     assert bundle.requests[0].archived[0].key_sha256 == ""
     assert write(plan, folder).notes == ()
 
@@ -569,12 +572,12 @@ def test_changed_file_stops_the_run_until_it_is_renewed(folder, kind):
     plan = plan_of_servers(2)
     write(plan, folder)
     name = plan.certificates[0].id
-    path = folder / {"csr": "csr", "key": "keys"}[kind] / f"{name}.{kind}"
+    path = {"csr": csr_path, "key": key_path}[kind](folder, name)
     path.write_bytes(path.read_bytes().replace(b"A", b"B", 5))
     assert_refused(folder, plan, "differs from the file that lyncnb wrote")
     changed = path.read_bytes()
     write(plan, folder, renew=[name], reason="damaged")
-    assert (folder / "archive" / f"{name}-g1.{kind}").read_bytes() == changed
+    assert (folder / "archive" / path.name).read_bytes() == changed
     assert write(plan, folder).counts() == {"kept": 2}
 
 
@@ -593,7 +596,7 @@ def test_line_endings_of_a_csr_are_ignored(folder):
     """If a Windows editor changed the line endings of a CSR file, the CSR still matches its record."""
     plan = plan_of_servers(1)
     write(plan, folder)
-    path = folder / "csr" / f"{plan.certificates[0].id}.csr"
+    path = csr_path(folder, plan.certificates[0].id)
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert write(plan, folder).counts() == {"kept": 1}
 
@@ -624,10 +627,10 @@ def test_a_manifest_that_cannot_be_read_stops_the_run(folder, data, message):
     assert_refused(folder, plan, message)
 
 
-@pytest.mark.parametrize("name", ["csr/{}.csr", "keys/{}.key"])
+@pytest.mark.parametrize("name", ["csr/{}.csr", "keys/{}.key", "keys/{}-0123abcd.key"])
 def test_unknown_file_is_not_overwritten(folder, name):
-    """If an unknown file has the name of a planned request, the run stops and does not overwrite
-    the file.
+    """If an unknown file has the name of a planned request, the run stops and does not change the
+    file.
     """
     write(plan_of_servers(1), folder)
     (folder / name.format(certificate(1).id)).write_bytes(b"somebody's")
@@ -644,7 +647,8 @@ def test_unknown_file_in_the_archive_is_not_overwritten(folder):
     plan = plan_of_servers(1)
     write(plan, folder)
     (folder / "archive").mkdir(mode=0o700)
-    (folder / "archive" / f"{plan.certificates[0].id}-g1.key").write_bytes(b"somebody's")
+    name = key_path(folder, plan.certificates[0].id).name
+    (folder / "archive" / name).write_bytes(b"somebody's")
     assert_refused(
         folder,
         with_extra_names(plan, 0, "sip.contoso.com"),
@@ -926,11 +930,12 @@ def test_unreadable_csr_is_renewed_if_the_plan_changed(folder):
     plan = plan_of_servers(1)
     write(plan, folder)
     name = plan.certificates[0].id
-    (folder / "csr" / f"{name}.csr").write_bytes(b"damaged")
+    path = csr_path(folder, name)
+    path.write_bytes(b"damaged")
     changed = with_extra_names(plan, 0, "sip.contoso.com")
     bundle = write(changed, folder, renew=[name], reason="damaged")
     assert bundle.changes[0].reasons == ("the request file cannot be read", 'reason: "damaged"')
-    assert (folder / "archive" / f"{name}-g1.csr").read_bytes() == b"damaged"
+    assert (folder / "archive" / path.name).read_bytes() == b"damaged"
 
 
 def test_folder_that_other_users_can_open_is_reported(folder, monkeypatch):

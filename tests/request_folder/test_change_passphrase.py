@@ -13,6 +13,7 @@ from folders import (
     PASSPHRASE,
     assert_complete,
     assert_private,
+    key_path,
     plan_of_servers,
     public_keys_of_keys,
     public_keys_of_requests,
@@ -130,11 +131,12 @@ def test_a_damaged_key_stops_the_change(folder):
     The error contains the name of the key file.
     """
     name = plan_of_servers(4).certificates[2].id
-    (folder / "keys" / f"{name}.key").write_bytes(b"damaged")
+    path = key_path(folder, name)
+    path.write_bytes(b"damaged")
     keys = snapshot(folder / "keys")
     with pytest.raises(BundleError, match="needs attention") as caught:
         rekey(folder, PASSPHRASE, NEW)
-    assert f"keys/{name}.key" in str(caught.value)
+    assert f"keys/{path.name}" in str(caught.value)
     assert snapshot(folder / "keys") == keys
     assert read_manifest(folder).rekeying == ""
 
@@ -256,7 +258,7 @@ def test_an_interrupted_run_is_completed_after_the_change(folder):
     plan = plan_of_servers(5)
     dry = write(plan, folder, dry_run=True)
     save_manifest(folder, dry.manifest)
-    lone = folder / "keys" / f"{plan.certificates[4].id}.key"
+    lone = folder / "keys" / f"{plan.certificates[4].id}-0123abcd.key"
     key = FolderCipher(PASSPHRASE).decrypt(next((folder / "keys").iterdir()).read_bytes())
     lone.write_bytes(FolderCipher(PASSPHRASE).encrypt(key))
     lone.chmod(0o600)

@@ -32,6 +32,8 @@ from folders import (
     assert_private,
     certificate,
     certify,
+    csr_path,
+    key_path,
     plan_of,
     plan_of_servers,
     public_keys_of_keys,
@@ -256,7 +258,7 @@ def test_each_call_of_a_rebuild_fails_in_turn(tmp_path, error):
     original = tmp_path / "original"
     prepare_archived(original)
     (original / "manifest.json").write_bytes(b"damaged")
-    (original / "csr" / f"{THREE.certificates[1].id}.csr").unlink()
+    csr_path(original, THREE.certificates[1].id).unlink()
     before = public_keys_of_keys(original)
     kinds = (*ESSENTIAL, "unlink", "mkdir")
     with fail_one_call(None, error_of(error), kinds) as counted:
@@ -456,7 +458,7 @@ def test_a_key_is_on_the_disk_before_its_csr(tmp_path, plan_code):
     # of the summary.
     assert len(manifests) == 3
     for item in plan_of_servers(3).certificates:
-        key, request = folder / "keys" / f"{item.id}.key", folder / "csr" / f"{item.id}.csr"
+        key, request = key_path(folder, item.id), csr_path(folder, item.id)
         for path in (key, request):
             temp = calls[link_positions[str(path)]][1][0]
             opened = position(calls, ("openat",), temp)

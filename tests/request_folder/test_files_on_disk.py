@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from folders import plan_of_servers, snapshot, write
+from folders import key_path, plan_of_servers, snapshot, write
 
 from lyncnb.base.disk import system_calls
 from lyncnb.errors import BundleError
@@ -17,6 +17,7 @@ from lyncnb.request_folder.files_on_disk import (
     restrict_unpacked_files,
     take_survey,
 )
+from lyncnb.request_folder.unrecorded import describe_unknown_files
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -38,8 +39,10 @@ def test_listing_a_folder_changes_nothing(tmp_path):
     before = snapshot(tmp_path / "r")
     survey = take_survey(tmp_path / "r")
     assert [path.name for path in survey.stale] == [".tmp-lyncnb-00"]
-    assert sorted(survey.keys) == sorted(f"{item.id}.key" for item in plan.certificates)
-    assert survey.list_unrecorded(manifest) == ()
+    assert sorted(survey.keys) == [
+        key_path(tmp_path / "r", item.id).name for item in plan.certificates
+    ]
+    assert list(describe_unknown_files(survey, manifest)) == []
     assert find_record_problems(survey, manifest.requests[0]) == ()
     assert snapshot(tmp_path / "r") == before
 

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
-import shutil
+import os
+import zipfile
 from pathlib import Path
 
 import pytest
-from folders import PASSPHRASE, TODAY, certify, plan_of_servers, public_keys_of_keys, write
+from folders import (
+    PASSPHRASE,
+    TODAY,
+    certify,
+    plan_of_servers,
+    public_keys_of_keys,
+    write,
+    write_pair,
+)
 
+from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError
-from lyncnb.pki import csr
+from lyncnb.pki import csr, keys
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
@@ -22,7 +33,13 @@ from lyncnb.request_folder.files_on_disk import compute_csr_sha256
 from lyncnb.request_folder.history import HISTORY_NAME, LOST, read_history
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
-from lyncnb.request_folder.recovery_key import LIST, create_recovery_key, name_recovery_key
+from lyncnb.request_folder.recovery_key import (
+    LIST,
+    create_recovery_key,
+    name_recovery_key,
+    read_recovery_key,
+)
+from lyncnb.request_folder.request_record import build_file_stem
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -52,14 +69,18 @@ def attack(folder: Path) -> None:
     key_a = FolderCipher(PASSPHRASE).decrypt((folder / first.files.key).read_bytes())
     content = csr.parse_request((folder / second.files.csr).read_bytes()).content
     request = csr.build_request(content, key_a)
-    (folder / second.files.csr).write_bytes(request.pem)
-    shutil.copy(folder / first.files.key, folder / second.files.key)
+    for path in second.files:
+        (folder / path).unlink()
+    key_pem = (folder / first.files.key).read_bytes()
+    write_pair(folder, second.id, key_pem, request.pem, request.spki_sha256)
 
     def record(document) -> None:
         entry = document["requests"][1]
         entry["key_sha256"] = document["requests"][0]["key_sha256"]
         entry["csr_sha256"] = compute_csr_sha256(request.pem)
         entry["spki_sha256"] = request.spki_sha256
+        stem = build_file_stem(second.id, request.spki_sha256)
+        entry["files"] = {"csr": f"csr/{stem}.csr", "key": f"keys/{stem}.key"}
 
     edit(folder, record)
 
@@ -169,6 +190,7 @@ def test_a_restored_older_pair_is_detected(folder):
         entry = document["requests"][1]
         entry["csr_sha256"], entry["spki_sha256"] = record.csr_sha256, record.spki_sha256
         entry["key_sha256"] = hashlib.sha256(saved_files[record.files.key]).hexdigest()
+        entry["files"] = {"csr": record.files.csr, "key": record.files.key}
 
     edit(folder, record_it)
     with pytest.raises(BundleError) as caught:
@@ -176,24 +198,43 @@ def test_a_restored_older_pair_is_detected(folder):
     assert "differs from the record that lyncnb wrote" in str(caught.value.problems[0])
 
 
-def test_missing_bindings_are_added_by_the_next_command(folder):
-    """If a key has no binding, the status reports it as not verified, and the next command with the
-    passphrase adds the binding.
+def test_keys_without_a_proof_are_packaged_only_after_a_person_confirms_them(folder):
+    """If a person removed the bindings, the status ends with 3, and pfx and handover refuse the
+    requests until a person names them for a rebuild, which shows each of them.
     """
-    bound = read_manifest(folder)
-    assert all(record.binding for record in bound.requests)
+    certify(folder, *(record.id for record in read_manifest(folder).requests[1:]))
     edit(folder, remove_bindings)
-    assert "has not verified 3 keys" in repr(folder_status(folder))
-    assert write(plan_of_servers(3), folder).counts() == {"kept": 3}
-    updated_manifest = read_manifest(folder)
-    assert all(record.binding for record in updated_manifest.requests)
-    assert [r.key_sha256 for r in updated_manifest.requests] == [
-        r.key_sha256 for r in bound.requests
+    first, *rest = read_manifest(folder).requests
+    status = folder_status(folder)
+    assert status.exit_status == 3
+    assert [problem.file for problem in status.problems] == [
+        record.files.key for record in (first, *rest)
     ]
-    assert "not verified" not in repr(folder_status(folder))
-    modified_at = (folder / "manifest.json").stat().st_mtime_ns
-    write(plan_of_servers(3), folder)
-    assert (folder / "manifest.json").stat().st_mtime_ns == modified_at
+
+    def package():
+        return write_pfx(match_certificates(open_requests(folder)), passphrase=PASSPHRASE)
+
+    def send():
+        return hand_over(folder, folder.parent / "out.zip")
+
+    assert write(plan_of_servers(3), folder).counts() == {"kept": 3}
+    for command in (package, send):
+        with pytest.raises(BundleError) as caught:
+            command()
+        assert "has not verified that this key belongs" in str(caught.value.problems[0])
+        assert "lyncnb status FOLDER ID --rebuild" in str(caught.value.problems[0].hint)
+    notes = rebuild_manifest(folder, PASSPHRASE).notes
+    for record in (first, *rest):
+        (note,) = [note for note in notes if record.id in note]
+        assert record.plan.san[0] in note
+        assert record.spki_sha256 in note
+    rebuild_manifest(folder, PASSPHRASE, confirmed=[first.id])
+    send()
+    with pytest.raises(BundleError):
+        package()
+    rebuild_manifest(folder, PASSPHRASE, confirmed=["Mediation-*"])
+    assert package().counts()["written"] == 2
+    assert folder_status(folder).problems == ()
 
 
 def test_every_command_with_the_passphrase_keeps_keys_bound(folder, tmp_path):
@@ -212,25 +253,99 @@ def test_every_command_with_the_passphrase_keeps_keys_bound(folder, tmp_path):
     }
 
 
-def test_lists_of_an_earlier_version_are_converted_once(folder, tmp_path):
-    """Encrypted lists from an earlier version are accepted once, and the first run writes them in
-    the new format.
-
-    After that, the earlier format is rejected, because it has no MAC.
-    """
-    create_recovery_key(tmp_path / "recovery", "four random words here")
-    name_recovery_key(folder, PASSPHRASE, tmp_path / "recovery.pub")
+def forge_list(folder: Path, public: Path) -> None:
+    """Write a list of recovery keys in the format of earlier versions, as a hostile worker could."""
     cipher = FolderCipher(PASSPHRASE)
-    data = cipher.decrypt_data((folder / LIST).read_bytes(), name=LIST)
-    old = cipher.encryptor.encrypt_bytes(
+    cipher.open_file(next((folder / "keys").iterdir()).read_bytes(), name="a.key")
+    key = read_recovery_key(public)
+    data = json.dumps(
+        {
+            "format": "lyncnb-recovery-keys/1",
+            "keys": [{"public": base64.b64encode(key.public).decode(), "added_at": "2026-11-24"}],
+        }
+    ).encode()
+    forged = cipher.encryptor.encrypt_bytes(
         hashlib.sha256(data).digest() + data, b"LYNCNB ENCRYPTED DATA"
     )
-    (folder / LIST).write_bytes(old)
-    with pytest.raises(BundleError, match="has the format of an earlier lyncnb"):
-        write(plan_of_servers(4), folder)
+    (folder / "recovery").mkdir(mode=0o700, exist_ok=True)
+    (folder / LIST).write_bytes(forged)
+
+
+def test_a_planted_list_of_recovery_keys_is_never_read(folder, tmp_path):
+    """A list in the format of earlier versions is not read, even if the manifest has no bindings.
+    The status reports it, and a renewal encrypts nothing for its keys.
+    """
+    create_recovery_key(tmp_path / "mallory", "four random words here")
+    forge_list(folder, tmp_path / "mallory.pub")
     edit(folder, remove_bindings)
+    name = read_manifest(folder).requests[0].id
+    with pytest.raises(BundleError, match="has the format of an earlier lyncnb"):
+        write(plan_of_servers(3), folder, renew=[name], reason="yearly")
+    assert os.listdir(folder / "recovery") == ["keys.enc"]
+    (problem,) = [p for p in folder_status(folder).problems if p.file == LIST]
+    assert "belongs to no recovery key on record" in problem.message
+
+
+def test_a_list_that_differs_from_the_record_is_not_used(folder, tmp_path):
+    """If the list contains a recovery key that is not on record, a command encrypts nothing for it
+    and names it.
+    """
+    for name in ("ours", "other"):
+        create_recovery_key(tmp_path / name, "four random words here")
+        name_recovery_key(folder, PASSPHRASE, tmp_path / f"{name}.pub")
+    other = read_recovery_key(tmp_path / "other.pub").fingerprint
+    edit(folder, lambda document: document["recovery"].pop())
+    before = sorted(os.listdir(folder / "recovery"))
+    with pytest.raises(BundleError, match="recovery keys that are not on record") as caught:
+        write(plan_of_servers(4), folder)
+    assert other in caught.value.message
+    assert sorted(os.listdir(folder / "recovery")) == before
+    assert any(p.file.endswith(".sealed") for p in folder_status(folder).problems)
+    name_recovery_key(folder, PASSPHRASE, tmp_path / "other.pub")
+    assert folder_status(folder).problems == ()
     assert write(plan_of_servers(4), folder).counts() == {"kept": 3, "created": 1}
-    assert not cipher.is_old_format((folder / LIST).read_bytes(), name=LIST)
-    (folder / LIST).write_bytes(old)
-    with pytest.raises(BundleError, match="Somebody may have replaced"):
-        write(plan_of_servers(5), folder)
+
+
+def test_a_planted_csr_is_found_by_handover_with_the_passphrase(folder, tmp_path):
+    """With the passphrase, handover compares each CSR with its key. Without it, the page says that
+    it did not.
+    """
+    record = read_manifest(folder).requests[0]
+    content = csr.parse_request((folder / record.files.csr).read_bytes()).content
+    planted = csr.build_request(content, keys.generate_key(content.key))
+    out = tmp_path / "out.zip"
+    hand_over(folder, out, passphrase=PASSPHRASE)
+    assert b"did not compare these requests" not in page_in(out)
+    hand_over(folder, out)
+    assert b"did not compare these requests" in page_in(out)
+    for path in record.files:
+        (folder / path).rename(tmp_path / Path(path).name)
+    key_pem = (tmp_path / Path(record.files.key).name).read_bytes()
+    write_pair(folder, record.id, key_pem, planted.pem, planted.spki_sha256)
+
+    def record_it(document) -> None:
+        entry, stem = document["requests"][0], build_file_stem(record.id, planted.spki_sha256)
+        entry["csr_sha256"] = compute_csr_sha256(planted.pem)
+        entry["spki_sha256"] = planted.spki_sha256
+        entry["files"] = {"csr": f"csr/{stem}.csr", "key": f"keys/{stem}.key"}
+
+    edit(folder, record_it)
+    with pytest.raises(BundleError) as caught:
+        hand_over(folder, out, passphrase=PASSPHRASE)
+    messages = " ".join(problem.message for problem in caught.value.problems)
+    assert "does not belong to csr/" in messages
+
+
+def test_handover_refuses_two_requests_with_one_key(attacked, tmp_path):
+    """If two requests have the same public key, handover writes no package."""
+    with pytest.raises(BundleError) as caught:
+        hand_over(attacked, tmp_path / "out.zip")
+    assert any("has the same public key as" in p.message for p in caught.value.problems)
+    assert not (tmp_path / "out.zip").exists()
+
+
+def page_in(package: Path) -> bytes:
+    """Return the page for the administrators of the CA in a package."""
+    with zipfile.ZipFile(package) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith("README.html")]
+        return archive.read(name)

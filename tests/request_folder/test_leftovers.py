@@ -12,8 +12,11 @@ import pytest
 from folders import (
     ODD_KEYS,
     PASSPHRASE,
+    archived_files,
     assert_complete,
     certificate,
+    csr_path,
+    key_path,
     plan_of,
     plan_of_servers,
     public_keys_of_keys,
@@ -31,6 +34,7 @@ from lyncnb.request_folder.files_on_disk import take_survey
 from lyncnb.request_folder.history import HISTORY_NAME
 from lyncnb.request_folder.leftovers import Move, move_files, process_leftovers, verify_passphrase
 from lyncnb.request_folder.manifest import Manifest, read_manifest, save_manifest
+from lyncnb.request_folder.request_record import list_current_files
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 NOW = "2026-11-24T08:00:00Z"
@@ -41,7 +45,15 @@ def write_interrupted_folder(folder, plan, *, announced=None) -> Manifest:
     write(plan, folder)
     full_manifest = read_manifest(folder)
     records = (
-        replace(r, state="planned", csr_sha256="", spki_sha256="", key_sha256="", written_at="")
+        replace(
+            r,
+            state="planned",
+            files=list_current_files(r.id),
+            csr_sha256="",
+            spki_sha256="",
+            key_sha256="",
+            written_at="",
+        )
         for r in full_manifest.requests
         if announced is None or r.id in announced
     )
@@ -83,7 +95,7 @@ def test_a_key_without_its_csr_goes_to_the_archive(tmp_path):
     write_interrupted_folder(folder, plan)
     lone = plan.certificates[0].id
     seen = public_keys_of_requests(folder)
-    (folder / "csr" / f"{lone}.csr").unlink()
+    csr_path(folder, lone).unlink()
     bundle = write(plan, folder)
     assert bundle.counts() == {"archived": 1, "created": 1, "adopted": 1}
     assert bundle.changes[0].reasons[0] == "left by an interrupted command"
@@ -97,7 +109,7 @@ def test_a_csr_without_its_key_goes_to_the_archive(tmp_path):
     """lyncnb moves a CSR without a key to the archive, because such a CSR is useless."""
     folder, plan = tmp_path / "r", plan_of_servers(1)
     write_interrupted_folder(folder, plan)
-    (folder / "keys" / f"{plan.certificates[0].id}.key").unlink()
+    key_path(folder, plan.certificates[0].id).unlink()
     assert write(plan, folder).counts() == {"archived": 1, "created": 1}
     assert len(list((folder / "archive").glob("*-orphan-*.csr"))) == 1
 
@@ -106,7 +118,7 @@ def test_a_key_that_does_not_match_its_csr_is_archived(tmp_path):
     """If a key and a CSR do not match, the run moves both of them to the archive."""
     folder, plan = tmp_path / "r", plan_of_servers(2)
     write_interrupted_folder(folder, plan)
-    first, second = (folder / "keys" / f"{item.id}.key" for item in plan.certificates)
+    first, second = (key_path(folder, item.id) for item in plan.certificates)
     seen = public_keys_of_requests(folder)
     swap = first.read_bytes()
     first.write_bytes(second.read_bytes())
@@ -121,7 +133,7 @@ def test_a_damaged_key_is_archived(tmp_path):
     """
     folder, plan = tmp_path / "r", plan_of_servers(2)
     write_interrupted_folder(folder, plan)
-    damaged = folder / "keys" / f"{plan.certificates[1].id}.key"
+    damaged = key_path(folder, plan.certificates[1].id)
     damaged.write_bytes(damaged.read_bytes()[:200])
     assert write(plan, folder).counts() == {"archived": 1, "adopted": 1, "created": 1}
 
@@ -138,10 +150,7 @@ def test_a_pair_of_another_plan_is_adopted_and_then_superseded(tmp_path):
     assert bundle.counts() == {"renewed": 1, "adopted": 1}
     assert bundle.changes[0].reasons == ("san: + sip.contoso.com",)
     name = plan.certificates[0].id
-    assert sorted(p.name for p in (folder / "archive").iterdir()) == [
-        f"{name}-g1.csr",
-        f"{name}-g1.key",
-    ]
+    assert [p.suffix for p in archived_files(folder, name)] == [".csr", ".key"]
     assert_complete(folder, changed, seen)
 
 
@@ -172,22 +181,26 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
     # Restore the state in which the move was announced, and the new request was not written yet.
     manifest = read_manifest(folder)
     announced = replace(
-        manifest.by_id[name], state="planned", csr_sha256="", spki_sha256="", key_sha256=""
+        manifest.by_id[name],
+        state="planned",
+        files=list_current_files(name),
+        csr_sha256="",
+        spki_sha256="",
+        key_sha256="",
     )
     put_back(folder, manifest.with_records([announced]), history)
-    for kind, subfolder in (("csr", "csr"), ("key", "keys")):
-        now, old = folder / subfolder / f"{name}.{kind}", folder / "archive" / f"{name}-g1.{kind}"
-        now.unlink()
+    csr_path(folder, name).unlink()
+    key_path(folder, name).unlink()
+    for old in archived_files(folder, name):
+        kind = old.suffix[1:]
+        now = folder / {"csr": "csr", "key": "keys"}[kind] / old.name
         if stop == "before" or (kind == "key" and stop in ("csr linked", "csr moved")):
             os.rename(old, now)
         elif stop == f"{kind} linked":
             os.link(old, now)
     bundle = write(changed, folder)
     assert bundle.counts() == {"renewed": 1, "kept": 1}
-    assert sorted(p.name for p in (folder / "archive").iterdir()) == [
-        f"{name}-g1.csr",
-        f"{name}-g1.key",
-    ]
+    assert [p.suffix for p in archived_files(folder, name)] == [".csr", ".key"]
     assert_complete(folder, changed, seen)
 
 
@@ -202,12 +215,12 @@ def test_a_copy_of_a_folder_completes_the_move(tmp_path):
     changed = with_extra_names(plan, 0, "sip.contoso.com")
     bundle = write(changed, folder, dry_run=True)
     save_manifest(folder, bundle.manifest)
-    shutil.copy(folder / "csr" / f"{name}.csr", folder / "archive" / f"{name}-g1.csr")
-    shutil.copy2(folder / "keys" / f"{name}.key", folder / "archive" / f"{name}-g1.key")
+    shutil.copy(csr_path(folder, name), folder / "archive")
+    shutil.copy2(key_path(folder, name), folder / "archive")
     seen = public_keys_of_requests(folder)
     assert write(changed, folder).counts() == {"renewed": 1}
     assert_complete(folder, changed, seen)
-    assert len(list((folder / "archive").glob(f"{name}-g1.*"))) == 2
+    assert len(archived_files(folder, name)) == 2
 
 
 def test_a_key_that_was_encrypted_again_is_recorded(tmp_path):
@@ -216,7 +229,7 @@ def test_a_key_that_was_encrypted_again_is_recorded(tmp_path):
     """
     folder, plan = tmp_path / "r", plan_of_servers(1)
     write(plan, folder)
-    path = folder / "keys" / f"{plan.certificates[0].id}.key"
+    path = key_path(folder, plan.certificates[0].id)
     cipher = FolderCipher(PASSPHRASE)
     path.write_bytes(cipher.encrypt(cipher.decrypt(path.read_bytes())))
     assert write(plan, folder).counts() == {"kept": 1}
@@ -247,7 +260,7 @@ def test_the_passphrase_must_decrypt_an_intact_key(tmp_path):
     assert verify_passphrase(survey, manifest, FolderCipher(PASSPHRASE)) is True
     with pytest.raises(PassphraseError, match="the passphrase does not match this key"):
         verify_passphrase(survey, manifest, FolderCipher("another passphrase"))
-    damaged = folder / "keys" / f"{plan.certificates[0].id}.key"
+    damaged = key_path(folder, plan.certificates[0].id)
     damaged.write_bytes(b"gone")
     assert verify_passphrase(survey, manifest, FolderCipher(PASSPHRASE)) is True
 
@@ -258,7 +271,7 @@ def test_the_passphrase_is_checked_with_archived_keys(tmp_path):
     manifest = write(plan, folder).manifest
     (folder / "archive").mkdir(mode=0o700)
     name = plan.certificates[0].id
-    os.rename(folder / "keys" / f"{name}.key", folder / "archive" / f"{name}-g1.key")
+    os.rename(key_path(folder, name), folder / "archive" / f"{name}-g1.key")
     with pytest.raises(PassphraseError):
         verify_passphrase(take_survey(folder), manifest, FolderCipher("another passphrase"))
     assert verify_passphrase(take_survey(folder), manifest, FolderCipher(PASSPHRASE)) is True

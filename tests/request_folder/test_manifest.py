@@ -52,7 +52,7 @@ def archived(generation: int = 1) -> ArchivedGeneration:
     """Return a superseded generation of a request."""
     return ArchivedGeneration(
         generation=generation,
-        files=list_archived_files(ID, generation),
+        files=list_archived_files(f"{ID}-g{generation}"),
         csr_sha256="d" * 64,
         spki_sha256="e" * 64,
         key_sha256="f" * 64,

@@ -13,9 +13,12 @@ from folders import (
     ODD_KEYS,
     PASSPHRASE,
     TODAY,
+    archived_files,
     assert_complete,
     certify,
+    csr_path,
     issued_record,
+    key_path,
     plan_of_servers,
     public_keys_of_keys,
     public_keys_of_requests,
@@ -34,6 +37,7 @@ from lyncnb.deploy.purge_keys import purge
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.export.executors import Making
 from lyncnb.pki import csr
+from lyncnb.pki.keys import compute_spki_sha256
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.generations import list_compromised_keys
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
@@ -157,14 +161,15 @@ def test_a_key_without_a_csr_is_recorded(folder):
             [record.with_issued_certificate(issued_record(), at="2026-12-01T00:00:00Z")]
         ),
     )
-    (folder / "csr" / f"{record.id}.csr").unlink()
+    csr_path(folder, record.id).unlink()
+    name = key_path(folder, record.id).name
     bundle = rebuild(folder)
     moved = bundle.manifest.by_id[record.id]
     assert (moved.generation, moved.is_written) == (2, False)
     assert moved.archived[0].spki_sha256 == record.spki_sha256
     assert moved.archived[0].issued == issued_record()
     assert moved.archived[0].plan == record.plan
-    assert (folder / "archive" / f"{record.id}-g1.key").exists()
+    assert [path.name for path in archived_files(folder, record.id)] == [name]
     assert write(plan, folder).counts() == {"kept": 2, "renewed": 1}
     assert record.spki_sha256 in public_keys_of_keys(folder)
 
@@ -174,8 +179,9 @@ def test_unusable_files_are_reported_and_not_changed(folder):
     manifest, and does not change these files.
     """
     names = [item.id for item in plan_of_servers(3).certificates]
-    (folder / "keys" / f"{names[0]}.key").write_bytes(b"damaged")
-    (folder / "keys" / f"{names[1]}.key").unlink()
+    damaged, lone = key_path(folder, names[0]), key_path(folder, names[1])
+    damaged.write_bytes(b"damaged")
+    lone.unlink()
     (folder / "keys" / "other.key").write_bytes(b"x")
     (folder / "manifest.json").unlink()
     bundle = rebuild(folder)
@@ -184,9 +190,9 @@ def test_unusable_files_are_reported_and_not_changed(folder):
         "the manifest may have contained saved plans and approvals, reasons for accepted "
     )
     assert len(bundle.notes) == 4
-    assert f"keys/{names[0]}.key is not a PEM file; lyncnb did not use this file" in bundle.notes[1]
+    assert f"keys/{damaged.name} is not a PEM file; lyncnb did not use this file" in bundle.notes[1]
     assert bundle.notes[2].startswith(
-        f"csr/{names[1]}.csr has no key, so lyncnb did not use this file. "
+        f"csr/{lone.stem}.csr has no key, so lyncnb did not use this file. "
     )
     assert (folder / "keys" / "other.key").read_bytes() == b"x"
 
@@ -240,7 +246,7 @@ def test_a_key_of_an_interrupted_run_is_not_changed(folder):
     name = plan.certificates[3].id
     cipher = FolderCipher(PASSPHRASE)
     key = cipher.decrypt(next((folder / "keys").iterdir()).read_bytes())
-    path = folder / "keys" / f"{name}.key"
+    path = folder / "keys" / f"{name}-{compute_spki_sha256(key)[:8]}.key"
     path.write_bytes(cipher.encrypt(key))
     path.chmod(0o600)
     assert rebuild(folder).changes == ()
@@ -281,9 +287,10 @@ def test_links_and_invalid_signatures_are_reported(folder, tmp_path):
     does not record them.
     """
     names = [item.id for item in plan_of_servers(3).certificates]
-    os.rename(folder / "keys" / f"{names[0]}.key", tmp_path / "key")
-    os.symlink(tmp_path / "key", folder / "keys" / f"{names[0]}.key")
-    path = folder / "csr" / f"{names[1]}.csr"
+    link = key_path(folder, names[0])
+    os.rename(link, tmp_path / "key")
+    os.symlink(tmp_path / "key", link)
+    path = csr_path(folder, names[1])
     request = csr.parse_request(path.read_bytes())
     # The last byte of the CSR is part of the signature, so changing it makes the signature invalid.
     der = request.der[:-1] + bytes([request.der[-1] ^ 1])
@@ -305,7 +312,7 @@ def test_an_unplanned_key_is_not_adopted(folder, key_kind, lost):
     """
     item = plan_of_servers(4).certificates[3]
     put_unusual_pair(folder, item, key_kind)
-    pair = [folder / "csr" / f"{item.id}.csr", folder / "keys" / f"{item.id}.key"]
+    pair = [csr_path(folder, item.id), key_path(folder, item.id)]
     before = [path.read_bytes() for path in pair]
     if lost:
         (folder / "manifest.json").unlink()
@@ -374,21 +381,25 @@ def test_generation_numbers_are_not_used_twice(tmp_path):
 
 
 def test_the_current_key_gets_a_new_generation_number(tmp_path):
-    """If an older backup is restored next to a newer archive, the current key gets a new generation
-    number.
+    """If an older backup is copied over a folder, the waiting renewal stays the current generation,
+    and the superseded one is in the archive only.
     """
     folder, plan = tmp_path / "requests", plan_of_servers(1)
     write(plan, folder)
     backup = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     (first,) = (certificate.id for certificate in plan.certificates)
-    write(plan, folder, renew=[first], reason="the key was seen by others")
+    bundle = write(plan, folder, renew=[first], reason="the key was seen by others")
+    renewed = bundle.manifest.by_id[first]
     for path, data in backup.items():
         path.write_bytes(data)
+        path.chmod(0o600)
     rebuild_manifest(folder, PASSPHRASE, today=TODAY)
     record = read_manifest(folder).by_id[first]
-    assert (record.generation, record.archived) == (2, ())
+    assert (record.generation, [part.generation for part in record.archived]) == (2, [1])
+    assert record.spki_sha256 == renewed.spki_sha256
+    assert len(list((folder / "keys").iterdir())) == len(archived_files(folder, first)) - 1 == 1
     write(plan, folder, renew=[first], reason="once more")
-    assert [part.generation for part in read_manifest(folder).by_id[first].archived] == [2]
+    assert [part.generation for part in read_manifest(folder).by_id[first].archived] == [1, 2]
     assert folder_status(folder).problems == ()
 
 

@@ -24,7 +24,7 @@ def test_a_renewed_request_has_an_empty_record():
     assert (new.key_holder, new.written_at, new.issued_at) == ("", "", "")
     old = new.archived[-1]
     assert (old.generation, old.issued, old.reasons) == (2, present.issued, ("expired",))
-    assert old.files == list_archived_files(present.id, 2)
+    assert old.files == list_archived_files(f"{present.id}-{present.spki_sha256[:8]}")
     assert [part.generation for part in new.generations] == [3, 1, 2]
 
 

@@ -9,7 +9,15 @@ import shutil
 import pytest
 from cas.python_ca import PythonCa, pem
 from cryptography import x509
-from folders import PASSPHRASE, TODAY, plan_of_servers, public_keys_of_keys, write
+from folders import (
+    PASSPHRASE,
+    TODAY,
+    csr_path,
+    key_path,
+    plan_of_servers,
+    public_keys_of_keys,
+    write,
+)
 
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.status import folder_status
@@ -43,11 +51,12 @@ def put_copy(folder, other, program: str) -> tuple[str, str]:
     """
     record = read_manifest(other).requests[0]
     names = []
-    for subfolder, suffix in (("csr", ".csr"), ("keys", ".key")):
+    for original in (csr_path(other, record.id), key_path(other, record.id)):
+        subfolder, suffix = original.parent.name, original.suffix
         name = COPIES[program].format(stem=record.id, ending=suffix)
         target = folder / subfolder / name
         (folder / "archive").mkdir(mode=0o700, exist_ok=True)
-        shutil.copy2(other / subfolder / f"{record.id}{suffix}", target)
+        shutil.copy2(original, target)
         names.append(target.resolve().relative_to(folder.resolve()).as_posix())
     return record.id, names[0]
 
@@ -65,7 +74,7 @@ def test_a_pair_of_another_computer_is_adopted(folder, tmp_path, program):
     (problem,) = folder_status(folder).problems
     assert (problem.file, "is not in the manifest" in problem.message) == (path, True)
     ca = PythonCa()
-    request = x509.load_pem_x509_csr((other / "csr" / f"{name}.csr").read_bytes())
+    request = x509.load_pem_x509_csr(csr_path(other, name).read_bytes())
     (tmp_path / "answer.pem").write_bytes(pem(ca.issue_for(request, days=199), *ca.chain))
     issued = receive(folder, tmp_path / "answer.pem", today=TODAY)
     (finding,) = [candidate for candidate in issued.findings if candidate.code == "unknown-key"]
