@@ -28,6 +28,7 @@ from topologies import TWO_SITES
 from lyncnb.base.shown.languages import LANGUAGES, translate_title
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import Manifest, read_manifest
+from lyncnb.request_folder.request_record import find_request_id
 
 shell = pytest.fixture(make_shell)
 pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.slow]
@@ -106,9 +107,13 @@ def text_of(data: bytes, name: str) -> str:
 
 def numbers_of_rows(rows: Iterator[dict[str, str]], key: str) -> dict[str, str]:
     """Read a table that has a column of request IDs or file names. Return the number of each
-    certificate by this ID or name.
+    certificate by this ID, or by the ID in this name.
     """
-    return {Path(str(row[key])).stem: str(row["No."]) for row in rows}
+    names = ((Path(str(row[key])), str(row["No."])) for row in rows)
+    return {
+        find_request_id(path.stem) if path.suffix == ".csr" else path.name: number
+        for path, number in names
+    }
 
 
 def table(data: bytes) -> Iterator[dict[str, str]]:
@@ -158,15 +163,19 @@ def numbers_in(planner) -> dict[str, dict[str, str]]:
         "summary.md": {
             m[2]: m[1]
             for m in re.finditer(
-                r"^\| (\d+) \| [^|]+ \| csr/([\w-]+)\.csr",
+                r"^\| (\d+) \| [^|]+ \| csr/([\w-]+?)-[0-9a-f]{8}\.csr",
                 text_of((folder / "summary.md").read_bytes(), ".md"),
                 re.MULTILINE,
             )
         },
     }
     page = text_of((folder / "summary.html").read_bytes(), ".html")
-    single = re.finditer(r"^(\d+) · .*?^csr/([\w-]+)\.csr$", page, re.MULTILINE | re.DOTALL)
-    several = re.finditer(r"^(\d+)\s+[\w.-]+\s+csr/([\w-]+)\.csr$", page, re.MULTILINE)
+    single = re.finditer(
+        r"^(\d+) · .*?^csr/([\w-]+?)-[0-9a-f]{8}\.csr$", page, re.MULTILINE | re.DOTALL
+    )
+    several = re.finditer(
+        r"^(\d+)\s+[\w.-]+\s+csr/([\w-]+?)-[0-9a-f]{8}\.csr$", page, re.MULTILINE
+    )
     numbers["summary.html"] = {m[2]: m[1] for m in (*single, *several)}
     if (folder / "steps").is_dir():
         numbers["steps"] = numbers_in_steps(folder)
@@ -176,7 +185,7 @@ def numbers_in(planner) -> dict[str, dict[str, str]]:
 def numbers_in_steps(folder: Path) -> dict[str, str]:
     """Return the numbers of the PFX packages on the checklists of all servers."""
     pattern = re.compile(
-        r"^- (?:No\.|編號) (\d+)(?:: Package|：套件) `([\w-]+?)(?:-g\d+)?\.pfx`", re.MULTILINE
+        r"^- (?:No\.|編號) (\d+)(?:: Package|：套件) `([\w-]+?)-[0-9a-f]{8}\.pfx`", re.MULTILINE
     )
     texts = (path.read_text("utf-8") for path in (folder / "steps").rglob("*.md"))
     return {m[2]: m[1] for text in texts for m in pattern.finditer(text)}
@@ -194,11 +203,13 @@ def numbers_for_cas(planner) -> dict[str, dict[str, str]]:
         for name in archive.namelist():
             data = archive.read(name)
             if name.endswith("names.txt"):
-                lines = re.findall(r"^No\. (\d+): csr/([\w-]+)\.csr", data.decode(), re.MULTILINE)
+                lines = re.findall(
+                    r"^No\. (\d+): csr/([\w-]+?)-[0-9a-f]{8}\.csr", data.decode(), re.MULTILINE
+                )
                 numbers[name] = {stem: number for number, stem in lines}
             elif name.endswith("README.html"):
                 page = text_of(data, ".html")
-                rows = re.findall(r"^(\d+)\s+csr/([\w-]+)\.csr$", page, re.MULTILINE)
+                rows = re.findall(r"^(\d+)\s+csr/([\w-]+?)-[0-9a-f]{8}\.csr$", page, re.MULTILINE)
                 numbers[name] = {stem: number for number, stem in rows}
             elif name.endswith("summary.csv"):
                 numbers[name] = numbers_of_rows(table(data), "Certificate")

@@ -46,6 +46,7 @@ from ..request_folder.generations import (
 )
 from ..request_folder.history import compare_history, read_history
 from ..request_folder.key_bindings import report_shared_keys, report_unverified_keys
+from ..request_folder.leftovers import group_files_by_request
 from ..request_folder.manifest import NAME, Manifest, read_manifest
 from ..request_folder.plan_file import PLAN_NAME, find_plan_problems, read_renewal_terms
 from ..request_folder.recovery_key import LIST, find_recovery_problems
@@ -498,12 +499,8 @@ def _list_notes(
             "another lyncnb command is writing to the folder, or a command was interrupted: "
             f"{describe_owner(survey.folder)}"
         )
-    unfinished = [
-        record.id
-        for record in manifest.requests
-        if not record.is_written and any(survey.has_file(path) for path in record.files)
-    ]
-    if unfinished:
+    announced = {record.id for record in manifest.requests if not record.is_written}
+    if unfinished := group_files_by_request(survey, announced):
         yield (
             "lyncnb request was interrupted and left incomplete files for "
             f"{format_count(len(unfinished), 'request')}. To complete these requests, run the "

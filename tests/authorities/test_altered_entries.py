@@ -24,31 +24,36 @@ def _change_internal_request(folder, change):
     record = next(
         request for request in document["requests"] if request["plan"]["issuer"] == "internal"
     )
-    change(record, document)
+    change(record, document, folder)
     path.write_text(json.dumps(document), "utf-8")
     return record["id"]
 
 
-def _issuer(record, document):
+def _issuer(record, document, folder):
     record["plan"]["issuer"] = "public"
 
 
-def _issuer_without_plan(record, document):
+def _issuer_without_plan(record, document, folder):
     record["plan"]["issuer"] = "public"
     document["plan_json_sha256"] = ""
 
 
-def _issuer_and_digest(record, document):
+def _issuer_and_digest(record, document, folder):
     record["plan"]["issuer"] = "public"
     document["plan_sha256"] = ""
 
 
-def _names(record, document):
+def _names(record, document, folder):
     record["plan"]["san"] = [*record["plan"]["san"], "evil.fabrikam.com"]
     document["plan_sha256"] = ""
 
 
-def _public_key(record, document):
+def _public_key(record, document, folder):
+    stem = f"{record['id']}-00000000"
+    old = record["files"]["csr"].removeprefix("csr/").removesuffix(".csr")
+    for subfolder, suffix in (("csr", ".csr"), ("keys", ".key")):
+        (folder / subfolder / f"{old}{suffix}").rename(folder / subfolder / f"{stem}{suffix}")
+    record["files"] = {"csr": f"csr/{stem}.csr", "key": f"keys/{stem}.key"}
     record["spki_sha256"] = "0" * 64
 
 
@@ -101,5 +106,5 @@ def test_changes_by_lyncnb_are_not_alterations(tmp_path):
     write(plan, folder, renew=[plan.certificates[0].id], reason="x")
     assert not folder_status(folder).problems
     (folder / "manifest.json").unlink()
-    rebuild_manifest(folder, PASSPHRASE)
+    rebuild_manifest(folder, PASSPHRASE, confirmed=["*"])
     assert not folder_status(folder).problems

@@ -24,6 +24,7 @@ from lyncnb.authorities.status import folder_status
 from lyncnb.export.write import write_requests
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.request_record import find_request_id
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -270,7 +271,7 @@ def test_incomplete_chain_is_packaged_only_on_request(shell, requests, ca):
         *("--passphrase-file", "passphrase.txt"),
     )
     assert result.status == 1
-    assert [path.stem for path in (requests / "pfx").glob("*.pfx")] == [record.id]
+    assert [find_request_id(path.stem) for path in (requests / "pfx").glob("*.pfx")] == [record.id]
     assert "1 package not created (" in result.out
     assert f"): {other.id}\n" in result.out
 

@@ -15,6 +15,7 @@ import pytest
 from cas.python_ca import PythonCa, der, pem
 from cryptography import x509
 from folders import (
+    archived_files,
     csr_path,
     issued_record,
     key_path,
@@ -127,14 +128,16 @@ def test_problems_with_files_are_listed(folder):
     with its path.
     """
     names = [item.id for item in plan_of_servers(6).certificates]
-    csr_path(folder, names[0]).unlink()
-    key_path(folder, names[1]).write_bytes(b"damaged")
-    key_path(folder, names[2]).chmod(0o644)
+    missing = csr_path(folder, names[0])
+    damaged, opened = (key_path(folder, name) for name in names[1:3])
+    missing.unlink()
+    damaged.write_bytes(b"damaged")
+    opened.chmod(0o644)
     status = folder_status(folder)
     assert [(item.file, item.message) for item in status.problems] == [
-        (f"csr/{names[0]}.csr", "is missing"),
-        (f"keys/{names[1]}.key", "differs from the file that lyncnb wrote"),
-        (f"keys/{names[2]}.key", "other users can read this file"),
+        (f"csr/{missing.name}", "is missing"),
+        (f"keys/{damaged.name}", "differs from the file that lyncnb wrote"),
+        (f"keys/{opened.name}", "other users can read this file"),
     ]
     assert status.needs_attention
     assert "3 files need attention" in repr(status)
@@ -146,8 +149,9 @@ def test_a_missing_archived_key_is_listed(folder):
     """
     name = plan_of_servers(6).certificates[3].id
     write(plan_of_servers(6), folder, renew=[name], reason="x")
-    (folder / "archive" / f"{name}-g1.key").unlink()
-    assert [item.file for item in folder_status(folder).problems] == [f"archive/{name}-g1.key"]
+    key = archived_files(folder, name)[1]
+    key.unlink()
+    assert [item.file for item in folder_status(folder).problems] == [f"archive/{key.name}"]
 
 
 def test_unknown_files_and_other_processes_are_notices(folder):
@@ -159,8 +163,9 @@ def test_unknown_files_and_other_processes_are_notices(folder):
     plan = read_manifest(folder).plan_json_sha256
     save_manifest(folder, replace(dry, plan_json_sha256=plan))
     name = plan_of_servers(7).certificates[6].id
-    key_path(folder, name).write_bytes(b"half a run")
-    key_path(folder, name).chmod(0o600)
+    key = folder / "keys" / f"{name}-0123abcd.key"
+    key.write_bytes(b"half a run")
+    key.chmod(0o600)
     with lock_folder(folder):
         status = folder_status(folder)
     assert f"or a command was interrupted: {getpass.getuser()} on " in status.notes[0]

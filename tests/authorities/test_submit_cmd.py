@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from folders import csr_path, make_folder, make_plan
+from folders import make_folder, make_plan
 from wine_cmd import WineCmd, needs_wine, wine_cmd
 
 from lyncnb.authorities.handover import hand_over
@@ -35,7 +35,7 @@ class Package:
         (folder / "csr").mkdir(parents=True)
         self.ca.mkdir()
         for request_id in ids:
-            csr_path(folder, request_id).write_text("a request")
+            (folder / "csr" / f"{request_id}.csr").write_text("a request")
         script = build_submit_script(ids, template="WebServer", config=config)
         (folder / "submit.cmd").write_bytes(script)
 
@@ -149,5 +149,7 @@ def test_two_internal_cas_are_kept_apart(wine_cmd, tmp_path):
         calls = [line.split("|") for line in log.read_text().splitlines()]
         assert {call[2] for call in calls} == {part.ca}
         ids_by_ca[part.ca] = {Path(call[5].replace("\\", "/")).stem for call in calls}
-    assert ids_by_ca == {part.ca: {record.id for record in part.requests} for part in packed.parts}
+    assert ids_by_ca == {
+        part.ca: {Path(record.files.csr).stem for record in part.requests} for part in packed.parts
+    }
     assert set(ids_by_ca) == set(cas.values())

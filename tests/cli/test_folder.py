@@ -22,6 +22,7 @@ from topologies import TWO_FRONT_ENDS
 
 from lyncnb.authorities.status import STATES
 from lyncnb.cli.folder import status_command
+from lyncnb.request_folder.request_record import find_request_id
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -212,11 +213,17 @@ def test_status_rebuild(shell, written_folder, passphrase):
     """The command status --rebuild restores a lost manifest from the keys and requests."""
     (shell.folder / "requests" / "manifest.json").unlink()
     assert shell("status", "requests").status == 3
-    result = shell("status", "requests", "--rebuild", "--passphrase-file", passphrase, "--json")
+    command = ("--rebuild", "--passphrase-file", passphrase)
+    result = shell("status", "requests", *command, "--json")
     document = json.loads(result.out)
-    assert result.status == 0
+    assert result.status == 3
     assert document["counts"] == {"waiting": 3}
     assert [change["action"] for change in document["rebuilt"]["changes"]] == ["adopted"] * 3
+    # The proofs of the keys were in the manifest, so a person confirms the requests.
+    notes = document["rebuilt"]["notes"]
+    assert len([note for note in notes if note.startswith("not verified: ")]) == 3
+    assert shell("status", "requests", "*", *command).status == 0
+    assert shell("status", "requests").status == 0
 
 
 @pytest.mark.parametrize(
@@ -604,14 +611,15 @@ def superseded(shell, answered_folder, passphrase):
     """
     assert shell(*answered_folder, "--renew", "FrontEnd-fe01", "--reason", "test").status == 0
     authority = PythonCa()
+    [answer] = (shell.folder / "back").glob("FrontEnd-fe01*")
+    answer.unlink()
     path = next((shell.folder / "requests" / "csr").glob("FrontEnd-fe01*"))
     request = x509.load_pem_x509_csr(path.read_bytes())
     leaf = authority.issue_for(request, begins=datetime.now(UTC) - timedelta(days=1))
     shell.write("back/new.pem", pem(leaf, *authority.chain))
-    (shell.folder / "back" / f"{path.stem}.pem").unlink()
     accept = ("--accept", "issued-under-another-root=the CA is made anew for each test")
     assert shell("receive", "requests", "back", *accept).status in (0, 1)
-    record_deployed(shell.folder / "requests", path.stem)
+    record_deployed(shell.folder / "requests", find_request_id(path.stem))
     return shell.folder / "requests" / "archive"
 
 

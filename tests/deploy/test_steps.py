@@ -59,6 +59,7 @@ from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.request_record import find_request_id
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -662,7 +663,8 @@ def test_table_has_a_row_for_each_step(steps):
     assert frame.shape[1] == 9
     of_package = frame[frame["Package"] != ""]
     assert len(of_package) > 0
-    assert [f"{name}.pfx" for name in of_package["Certificate"]] == list(of_package["Package"])
+    ids = [find_request_id(name.removesuffix(".pfx")) for name in of_package["Package"]]
+    assert list(of_package["Certificate"]) == ids
 
 
 def test_checklist_has_a_table_of_contents(steps):

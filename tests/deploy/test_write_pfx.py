@@ -37,6 +37,7 @@ from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.request_folder.request_record import find_request_id
 from lyncnb.rules.procedure import load_package_rules
 from lyncnb.rules.rule_files import load_rules
 
@@ -236,7 +237,7 @@ def test_key_file_of_another_request_is_refused(issued):
     second.write_bytes(first.read_bytes())
     packages = package(issued)
     refused = [pfx for pfx in packages.packages if pfx.action == "refused"]
-    assert [pfx.request_id for pfx in refused] == [second.stem]
+    assert [pfx.request_id for pfx in refused] == [find_request_id(second.stem)]
     assert "is not the key for this request" in refused[0].why
 
 
@@ -348,7 +349,7 @@ def test_package_in_a_subfolder_is_removed_with_its_key(issued):
     packages = write_pfx(issued.match_issued(), "pfx/wave1", passphrase=PASSPHRASE, today=TODAY)
     assert packages.exit_status == 0
     names = [package.request_id for package in packages.packages]
-    assert all((issued.folder / "pfx" / "wave1" / f"{name}.pfx").exists() for name in names)
+    assert all((issued.folder / package.file).exists() for package in packages.packages)
     purge_list = purge(issued.folder, deployed=names, today=TODAY)
     purge(issued.folder, deployed=names, today=TODAY, confirmed=purge_list)
     assert list((issued.folder / "pfx").rglob("*.pfx")) == []

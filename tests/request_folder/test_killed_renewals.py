@@ -97,7 +97,7 @@ class States:
         self.commands["rekey"] = (folder, "rekey", "F", *secret, *new)
         lost = self.begin("lost", folder)
         (lost / "manifest.json").unlink()
-        self.commands["rebuild"] = (lost, "status", "F", "--rebuild", *secret)
+        self.commands["rebuild"] = (lost, "status", "F", "*", "--rebuild", *secret)
         folder = self.begin("issued", folder)
         self.do("receive", folder, parent / "renewed.pem")
         self.commands["pfx"] = (folder, "pfx", "F", *secret)
