@@ -30,7 +30,8 @@ request_folder = "requests"  # keys, requests and the summary; a new one for eac
 #
 # <!-- author -->
 # Double-click a cell to edit it, or select several servers and change them together. The editor updates
-# the counts at once.
+# the counts at once. If the table has a mistake, this cell fails, and the cells below have no plan. Correct the
+# table, then press **Run All Cells** again.
 
 # %%
 import lyncnb as ln

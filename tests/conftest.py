@@ -20,6 +20,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from folders import quick_cipher  # noqa: F401  a fixture for many files
+from strange import VARIABLE, Deployment, choose_deployments, choose_tables
 
 from lyncnb.errors import PageError
 from lyncnb.pki import passphrase
@@ -105,6 +106,12 @@ def _keep_bytecode_of_this_run() -> None:
     # The worker processes inherit this folder. The process that creates it is the first one and
     # ends last, so it deletes the folder.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+def pytest_report_header() -> str:
+    """Print which strange deployments this run has, and how to repeat it."""
+    names = ", ".join(chosen.name for chosen in choose_deployments())
+    return f"strange deployments: {names} ({VARIABLE}={os.environ[VARIABLE]} repeats this)"
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
@@ -200,13 +207,28 @@ def data() -> Path:
     return REPOSITORY / "data"
 
 
+@pytest.fixture(scope="module", params=choose_deployments(), ids=str)
+def deployment(request) -> Deployment:
+    """Return a strange deployment whose requests can be written (tests/strange)."""
+    return request.param
+
+
+@pytest.fixture(scope="module", params=choose_tables(), ids=str)
+def any_deployment(request) -> Deployment:
+    """Return a strange deployment that can be planned; its plan may have errors (tests/strange)."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def _browser():
     """Start one browser in each process, and close it and all its pages at the end."""
     from lab_driver import loop_of, start_chromium
 
     playwright, browser = start_chromium()
-    yield browser
+    with browser.new_page() as page:
+        page.set_content("<span>lyncnb</span>")
+        width = page.locator("span").bounding_box()["width"]
+    yield browser if width else None
     with loop_of(browser):
         browser.close()
         playwright.stop()
@@ -217,8 +239,20 @@ def chromium(_browser):
     """Start a browser for one test module only, because its event loop would block other browsers."""
     from lab_driver import loop_of
 
+    if _browser is None:
+        pytest.skip("no fonts, so a browser shows no text")
     with loop_of(_browser):
         yield _browser
+
+
+@pytest.fixture(scope="module")
+def tested_font(chromium) -> None:
+    """Skip tests of sizes if a browser shows texts in another font than DejaVu Sans."""
+    with chromium.new_page() as page:
+        page.set_content("<span style='font:16px sans-serif'>lyncnb, fe01.contoso.net</span>")
+        width = page.locator("span").bounding_box()["width"]
+    if round(width) != 198:  # its width in DejaVu Sans
+        pytest.skip("the sizes are known for DejaVu Sans (fonts-dejavu-core)")
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ PARAMETERS = _DEPLOY / "cmdlet_parameters.json"
 SCRIPT_FUNCTIONS = (
     *("Test-Key", "Test-ServicesStopped", "Test-ServicesRun", "Test-ServicesLoaded"),
     *("Test-RestartAhead", "Get-NotRunning", "Get-Stale", "Get-Utc", "Test-FailedOver"),
+    "Test-NewServer",
     *("Get-Places", "Get-InUse", "Get-Shown"),
 )
 
@@ -78,7 +79,8 @@ class PowerShell:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            env={**_QUICK, **os.environ},
+            # Real cultures, which need libicu.
+            env={**_QUICK, **os.environ, "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "0"},
         )
 
     def ask(self, case: Json, answers: str = "") -> Any:

@@ -17,6 +17,8 @@ from weakref import WeakKeyDictionary
 import openpyxl
 from openpyxl.worksheet.worksheet import Worksheet
 
+from lyncnb.base.shown.languages import LANGUAGES, translate_title
+
 OFFICE = shutil.which("soffice")
 PDF_TOOLS = shutil.which("pdfinfo") and shutil.which("pdftotext")
 
@@ -60,6 +62,10 @@ def words_in(pdf: Path, text: str = "") -> list[Word]:
     return words
 
 
+# The sheets that are not a list, in each language.
+_FORMS = {translate_title(title, lang) for title in ("Cover", "Approval") for lang in LANGUAGES}
+
+
 def check_workbook(data: bytes) -> None:
     """Check that a workbook can be sorted and filtered, and that it is readable on paper.
 
@@ -67,7 +73,7 @@ def check_workbook(data: bytes) -> None:
     not a table or have no rows have no filter.
     """
     for sheet in openpyxl.load_workbook(io.BytesIO(data)):
-        is_list = sheet.max_row > 1 and sheet.title not in ("Cover", "Approval")
+        is_list = sheet.max_row > 1 and sheet.title not in _FORMS
         assert bool(sheet.auto_filter.ref) is is_list, sheet.title
         _check_cells(sheet)
         _check_paper(sheet)

@@ -20,10 +20,12 @@ import openpyxl
 import pytest
 from cas.python_ca import PythonCa, pem
 from folders import PASSPHRASE, issue_all, quick_cipher  # noqa: F401  (a fixture)
+from openpyxl.worksheet.worksheet import Worksheet
 from printing import check_workbook, remove_break_marks
 from shell_kit import make_shell
 from topologies import TWO_SITES
 
+from lyncnb.base.shown.languages import LANGUAGES, translate_title
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import Manifest, read_manifest
 from lyncnb.request_folder.request_record import find_request_id
@@ -46,12 +48,24 @@ def planner(shell):
     return shell
 
 
+@pytest.fixture
+def strange_planner(shell, deployment):
+    """Return a shell as `planner` does, for a strange deployment with its options."""
+    shell.write("t.csv", deployment.table.read_bytes())
+    if deployment.options:
+        shell.write("o.toml", deployment.options.read_bytes())
+    shell.write("passphrase", PASSPHRASE)
+    shell.ca = PythonCa()
+    return shell
+
+
 def advance(planner, stage: str) -> None:
     """Bring the request folder to a stage. The CA returns the public certificate of the Edge pool
     last.
     """
     if stage == "requested":
-        assert planner("request", "t.csv", "requests", *PASS).status == 0
+        options = ("--options", "o.toml") if (planner.folder / "o.toml").is_file() else ()
+        assert planner("request", "t.csv", "requests", *options, *PASS).status == 0
         return
     if stage in ("partly returned", "returned"):
         bundle = open_requests(planner.folder / "requests")
@@ -107,9 +121,28 @@ def table(data: bytes) -> Iterator[dict[str, str]]:
     return csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
 
 
+# The headings that the tests read, which a workbook may have in another language.
+_HEADINGS = (
+    *("ID", "No.", "CSR file", "Server", "Type", "Thumbprint", "Serial number", "Issuer"),
+    *("Valid until", "On the server since"),
+)
+
+
+def sheets_of(data: bytes, title: str) -> list[Worksheet]:
+    """Return the sheets with this title in any language."""
+    titles = {translate_title(title, lang) for lang in LANGUAGES}
+    return [sheet for sheet in openpyxl.load_workbook(io.BytesIO(data)) if sheet.title in titles]
+
+
 def sheet_rows(data: bytes, title: str) -> Iterator[dict[str, str]]:
-    """Return the rows of a workbook's sheet as dictionaries. The keys are the headings."""
-    headings, *rows = openpyxl.load_workbook(io.BytesIO(data))[title].iter_rows(values_only=True)
+    """Return the rows of a workbook's sheet as dictionaries. The keys are the headings.
+
+    `title` is English, and the sheet may have its title in another language.
+    """
+    (sheet,) = sheets_of(data, title)
+    headings, *rows = sheet.iter_rows(values_only=True)
+    english = {translate_title(name, lang): name for name in _HEADINGS for lang in LANGUAGES}
+    headings = [english.get(heading, heading) for heading in headings]
     return (dict(zip(headings, row, strict=True)) for row in rows)
 
 
@@ -140,7 +173,9 @@ def numbers_in(planner) -> dict[str, dict[str, str]]:
     single = re.finditer(
         r"^(\d+) · .*?^csr/([\w-]+?)-[0-9a-f]{8}\.csr$", page, re.MULTILINE | re.DOTALL
     )
-    several = re.finditer(r"^(\d+)\s+[\w.]+\s+csr/([\w-]+?)-[0-9a-f]{8}\.csr$", page, re.MULTILINE)
+    several = re.finditer(
+        r"^(\d+)\s+[\w.-]+\s+csr/([\w-]+?)-[0-9a-f]{8}\.csr$", page, re.MULTILINE
+    )
     numbers["summary.html"] = {m[2]: m[1] for m in (*single, *several)}
     if (folder / "steps").is_dir():
         numbers["steps"] = numbers_in_steps(folder)
@@ -149,7 +184,9 @@ def numbers_in(planner) -> dict[str, dict[str, str]]:
 
 def numbers_in_steps(folder: Path) -> dict[str, str]:
     """Return the numbers of the PFX packages on the checklists of all servers."""
-    pattern = re.compile(r"^- No\. (\d+): Package `([\w-]+?)-[0-9a-f]{8}\.pfx`", re.MULTILINE)
+    pattern = re.compile(
+        r"^- (?:No\.|編號) (\d+)(?:: Package|：套件) `([\w-]+?)-[0-9a-f]{8}\.pfx`", re.MULTILINE
+    )
     texts = (path.read_text("utf-8") for path in (folder / "steps").rglob("*.md"))
     return {m[2]: m[1] for text in texts for m in pattern.finditer(text)}
 
@@ -184,16 +221,16 @@ def recorded_numbers(manifest: Manifest) -> dict[str, str]:
     return {record.id: str(record.number) for record in manifest.requests}
 
 
-def test_every_document_has_the_same_numbers(planner):
+def test_every_document_has_the_same_numbers(strange_planner):
     """In every document and at every stage, each certificate has the same number."""
     before: dict[str, str] = {}
     for stage in STAGES:
-        advance(planner, stage)
-        recorded = recorded_numbers(read_manifest(planner.folder / "requests"))
+        advance(strange_planner, stage)
+        recorded = recorded_numbers(read_manifest(strange_planner.folder / "requests"))
         assert sorted(map(int, recorded.values())) == list(range(1, len(recorded) + 1))
         assert before in ({}, recorded), stage
         before = recorded
-        numbers_by_file = numbers_in(planner)
+        numbers_by_file = numbers_in(strange_planner)
         for name, numbers in numbers_by_file.items():
             assert numbers, (stage, name)
             assert numbers.items() <= recorded.items(), (stage, name)
@@ -219,15 +256,15 @@ def test_a_new_certificate_continues_the_count(planner):
     )
 
 
-def test_a_rebuilt_manifest_has_the_numbers_of_the_summary(planner):
+def test_a_rebuilt_manifest_has_the_numbers_of_the_summary(strange_planner):
     """If the manifest is lost, the rebuilt manifest has the same numbers as the lost manifest.
     lyncnb reads these numbers from the summary in the folder.
     """
-    advance(planner, "requested")
-    path = planner.folder / "requests/manifest.json"
+    advance(strange_planner, "requested")
+    path = strange_planner.folder / "requests/manifest.json"
     before = recorded_numbers(read_manifest(path.parent))
     path.unlink()
-    assert planner("status", "requests", "--rebuild", *PASS).status in (0, 3)
+    assert strange_planner("status", "requests", "--rebuild", *PASS).status in (0, 3)
     assert recorded_numbers(read_manifest(path.parent)) == before
 
 
@@ -240,18 +277,18 @@ def test_a_plan_without_a_folder_has_no_numbers(planner):
     assert "No." not in planner("plan", "t.csv").out
 
 
-def test_the_inventory_has_a_row_for_each_server_and_usage(planner):
+def test_the_inventory_has_a_row_for_each_server_and_usage(strange_planner):
     """The inventory contains the recorded server, usage, thumbprint, serial number, issuer and end
     date of each certificate.
     """
     for stage in STAGES:
-        advance(planner, stage)
-        folder = planner.folder / "requests"
+        advance(strange_planner, stage)
+        folder = strange_planner.folder / "requests"
         issued = [record for record in read_manifest(folder).requests if record.issued]
         data = (folder / "summary.xlsx").read_bytes()
         check_workbook(data)
         if not issued:
-            assert "Inventory" not in openpyxl.load_workbook(io.BytesIO(data)).sheetnames
+            assert sheets_of(data, "Inventory") == []
             continue
         inventory_rows = {
             (row["Server"], row["Type"], row["Thumbprint"], row["Serial number"], row["Issuer"],
@@ -393,13 +430,13 @@ def test_each_stage_has_its_tasks(planner):
     assert len(set(summaries)) == len(STAGES)
 
 
-def test_every_document_has_the_same_digests_and_days(planner):
+def test_every_document_has_the_same_digests_and_days(strange_planner):
     """All documents contain the recorded plan_sha256, evaluation date and end dates of
     certificates.
     """
     for stage in STAGES:
-        advance(planner, stage)
-        folder = planner.folder / "requests"
+        advance(strange_planner, stage)
+        folder = strange_planner.folder / "requests"
         manifest = read_manifest(folder)
         saved = json.loads((folder / "plan.json").read_bytes())
         assert saved["plan_sha256"] == manifest.plan_sha256

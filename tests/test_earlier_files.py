@@ -47,7 +47,11 @@ def _replace_file_values(earlier: object, fresh: object) -> object:
     """Copy an earlier manifest, but take the values that describe files from a new manifest."""
     if isinstance(earlier, dict):
         return {
-            name: fresh[name] if name in _OF_FILES else _replace_file_values(value, fresh.get(name))
+            name: fresh[name]
+            if name in _OF_FILES
+            else value
+            if name.endswith("_commands")  # Earlier versions wrote other commands for a file.
+            else _replace_file_values(value, fresh.get(name))
             for name, value in earlier.items()
         }
     if isinstance(earlier, list):

@@ -378,6 +378,7 @@ PARTS = {
     *("reports.summary.workbook.write_workbook", "reports.timeline_figure.draw_timeline"),
     *("reports.topology_figure.draw_topology",),
     *("request_folder.manifest.save_manifest", "request_folder.renewals.write_renewals"),
+    "deploy.request_scripts.write_renewal_scripts",
     *("export.order.Order.build_plan_file", "plan.saved_plan_json.encode_plan_in_parts"),
     *("request_folder.plan_file.read_present_plan", "request_folder.plan_file.read_plan_bytes"),
     "request_folder.plan_file.write_plan_file",

@@ -9,6 +9,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from functools import cache
 
@@ -18,6 +19,7 @@ import openpyxl
 import pytest
 from places import REPOSITORY
 from printing import check_workbook
+from strange import SAMPLE, Deployment
 
 import lyncnb as ln
 from lyncnb.authorities.survey.as_is import (
@@ -50,45 +52,44 @@ from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, build_
 from lyncnb.reports.summary.columns import CSV, list_columns
 from lyncnb.reports.summary.formats import PLAN_FILE, write_plan_table
 
-SAMPLE = REPOSITORY / "data" / "contoso.csv"
+
+def plan(deployment: Deployment = SAMPLE) -> ln.CertificatePlan:
+    """Return the plan of a deployment, by default of the sample."""
+    return deployment.plan()
 
 
 @cache
-def plan() -> ln.CertificatePlan:
-    """Return the plan of the sample deployment."""
-    return ln.plan_certificates(ln.read_topology(SAMPLE), ln.load_rules())
-
-
-@cache
-def forecast(last: str = "2029-07-30") -> ln.Forecast:
+def forecast(deployment: Deployment = SAMPLE, last: str = "2029-07-30") -> ln.Forecast:
     """Create a forecast with a change freeze of two months, which is too long."""
     freezes = {"merger": f"2029-06-01 to {last}"}
     options = ln.PlanOptions(planned_issue_date=date(2026, 11, 25), freezes=freezes)
-    return ln.forecast(plan(), until=date(2029, 12, 31), options=options)
+    return ln.forecast(plan(deployment), until=date(2029, 12, 31), options=options)
 
 
-def comparison() -> Comparison:
+def comparison(deployment: Deployment = SAMPLE) -> Comparison:
     """Compare the plan with a plan that has larger keys and different findings."""
-    options = ln.PlanOptions(key=KeyParameters(bits=4096))
-    other = ln.plan_certificates(plan().topology, plan().rules, options=options)
-    findings = [ln.check_plan(planned, on=date(2026, 11, 25)) for planned in (plan(), other)]
+    old = plan(deployment)
+    options = replace(old.options, key=KeyParameters(bits=4096))
+    other = ln.plan_certificates(old.topology, old.rules, options=options)
+    findings = [ln.check_plan(planned, on=date(2026, 11, 25)) for planned in (old, other)]
     assert findings[0]
-    difference = compare_plans(plan(), other)
+    difference = compare_plans(old, other)
     return Comparison(difference=difference, old_findings=findings[0], new_findings=findings[1])
 
 
-def as_is() -> AsIs:
+def as_is(deployment: Deployment = SAMPLE) -> AsIs:
     """Compare the plan with one installed certificate that is planned and one that is not planned."""
     standing = InstalledCertificate(
         thumbprint="AB" * 20, sha256="cd" * 32, serial="01", subject="CN=a.contoso.com",
         issuer="CN=CA", not_before="2026-01-01T00:00:00Z", not_after="2027-01-01T00:00:00Z",
         files=("a.pem",), servers=("a.contoso.com",),
     )  # fmt: skip
-    certificate, other = plan().certificates[:2]
+    planned = plan(deployment)
+    certificate, other = planned.certificates[:2]
     facts = {"subject": "CN=a", "entry_sha256": "ef" * 32}
     return AsIs(
-        product="lync2013",
-        plan_sha256=plan().sha256,
+        product=planned.rules.product,
+        plan_sha256=planned.sha256,
         made_at="2026-11-24T08:00:00Z",
         judged_on=date(2026, 11, 24),
         planned=(
@@ -102,15 +103,16 @@ def as_is() -> AsIs:
     )  # fmt: skip
 
 
-def probe() -> Probe:
+def probe(deployment: Deployment = SAMPLE) -> Probe:
     """Compare the plan with a probe that found one certificate, a closed port and an unreadable
     certificate.
     """
-    as_is_result = as_is()
+    as_is_result, planned = as_is(deployment), plan(deployment)
     facts = {"place": "a.contoso.com:5061", "address": "192.0.2.1:5061", "owner": "a.contoso.com"}
     certificate = as_is_result.planned[0].certificate
     return Probe(
-        product="lync2013", source="contoso.csv", plan_sha256=plan().sha256, zone="inside",
+        product=planned.rules.product, source=deployment.table.name, plan_sha256=planned.sha256,
+        zone="inside",
         made_at="2026-11-24T08:00:00Z", as_is=as_is_result, notes=("1 of 2 members seen",),
         seen=(
             ProbeLine(result="different", id="a", certificate=certificate, remarks=("old",), **facts),
@@ -120,24 +122,24 @@ def probe() -> Probe:
     )  # fmt: skip
 
 
-#: Functions that create each type of report from the sample plan.
-REPORTS: dict[str, Callable[[], Report]] = {
-    "trust": lambda: build_trust_report(ln.trust(plan())),
-    "forecast": lambda: build_forecast_report(forecast()),
-    "forecasts": lambda: build_forecasts_report(
-        ln.compare_forecasts(forecast(), forecast("2029-06-05"))
+#: Functions that create each type of report from the plan of a deployment.
+REPORTS: dict[str, Callable[[Deployment], Report]] = {
+    "trust": lambda chosen: build_trust_report(ln.trust(plan(chosen))),
+    "forecast": lambda chosen: build_forecast_report(forecast(chosen)),
+    "forecasts": lambda chosen: build_forecasts_report(
+        ln.compare_forecasts(forecast(chosen), forecast(chosen, "2029-06-05"))
     ),
-    "comparison": lambda: build_comparison_report(comparison()),
-    "as is": lambda: build_as_is_report(as_is()),
-    "probe": lambda: build_probe_report(probe()),
-    "kept answer": lambda: build_as_is_report(as_is(), AS_IS_FILE),
+    "comparison": lambda chosen: build_comparison_report(comparison(chosen)),
+    "as is": lambda chosen: build_as_is_report(as_is(chosen)),
+    "probe": lambda chosen: build_probe_report(probe(chosen)),
+    "kept answer": lambda chosen: build_as_is_report(as_is(chosen), AS_IS_FILE),
 }
 
 
 @cache
-def report(name: str) -> Report:
+def report(name: str, deployment: Deployment = SAMPLE) -> Report:
     """Create a report once for all formats."""
-    return REPORTS[name]()
+    return REPORTS[name](deployment)
 
 
 KINDS = {
@@ -152,9 +154,9 @@ KINDS = {
 CASES = [(name, suffix) for name, kind in KINDS.items() for suffix in kind.is_ours]
 
 
-def headings(name: str, suffix: str) -> list[list[str]]:
+def headings(name: str, suffix: str, deployment: Deployment = SAMPLE) -> list[list[str]]:
     """Return the headings of each table of a report in a given format."""
-    tables = (part for part in report(name).parts if isinstance(part, ReportTable))
+    tables = (part for part in report(name, deployment).parts if isinstance(part, ReportTable))
     return [table.headings() for table in tables if suffix in table.formats]
 
 
@@ -222,12 +224,12 @@ READERS = {
 
 
 @pytest.mark.parametrize(("name", "suffix"), CASES)
-def test_a_report_has_the_format_of_its_suffix(name, suffix, tmp_path):
+def test_a_report_has_the_format_of_its_suffix(name, suffix, tmp_path, any_deployment):
     """The format of a report matches its file suffix, and only a report of the same type may
     overwrite the file.
     """
-    data = write_report(report(name), suffix)
-    assert READERS[suffix](data) == headings(name, suffix)
+    data = write_report(report(name, any_deployment), suffix)
+    assert READERS[suffix](data) == headings(name, suffix, any_deployment)
     path = tmp_path / f"a{suffix}"
     path.write_bytes(data)
     check_output_path(path, KINDS[name])
@@ -240,14 +242,15 @@ def test_a_report_has_the_format_of_its_suffix(name, suffix, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", PLAN_FILE.is_ours)
-def test_a_plan_has_the_format_of_its_suffix(suffix, tmp_path):
+def test_a_plan_has_the_format_of_its_suffix(suffix, tmp_path, any_deployment):
     """The summary of a plan is written in the format that the file suffix specifies, and lyncnb
     recognizes the file as its own.
     """
+    planned = plan(any_deployment)
     data = (
-        ln.figure(plan()).to_svg()
+        ln.figure(planned).to_svg()
         if suffix == ".svg"
-        else write_plan_table(plan(), ln.check_plan(plan()), suffix)
+        else write_plan_table(planned, ln.check_plan(planned), suffix)
     )
     content = READERS[suffix](data)
     if suffix == ".csv":
@@ -290,9 +293,9 @@ def test_a_report_cannot_offer_a_suffix_without_a_writer():
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_the_short_form_has_no_line_breaks_in_a_line(name):
+def test_the_short_form_has_no_line_breaks_in_a_line(name, any_deployment):
     """No line in the short form of a report has a line break."""
-    lines = list(format_report(report(name), width=100))
+    lines = list(format_report(report(name, any_deployment), width=100))
     assert lines
     assert all(line.splitlines() == [line] for line in lines if line)
 

@@ -8,7 +8,7 @@ the issuer's certificate is available, the signature.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..base.pasted_text import shown
@@ -27,21 +27,22 @@ OTHER_ROOT, OTHER_ISSUER = "issued-under-another-root", "issued-by-another-ca"
 class CaOnRecord:
     """The recorded certificates that one planned CA issued, and the requests they belong to.
 
-    The keys of ``roots`` are the SHA-256 of the root's public key. ``tops`` are certificates whose
-    root is missing; the keys are the issuer's name and key identifier.
+    The keys of ``roots`` are the public keys of all possible roots of a certificate (SHA-256).
+    Certificates with the same issuing key have the same roots. ``tops`` are certificates whose root
+    is missing; the keys are the issuer's name and key identifier.
     """
 
-    roots: dict[str, tuple[Certificate, set[str]]] = field(default_factory=dict)
+    roots: dict[frozenset[str], tuple[tuple[Certificate, ...], set[str]]] = field(
+        default_factory=dict
+    )
     tops: dict[tuple[NameKey, bytes], tuple[Certificate, set[str]]] = field(default_factory=dict)
 
-    def add_chain(
-        self, request_id: str, chain: Sequence[Certificate], *, is_complete: bool
-    ) -> None:
-        """Record the highest certificate in a request's chain, because it identifies the CA."""
-        top = chain[-1]
-        if is_complete:
-            shows = self.roots.setdefault(top.spki_sha256, (top, set()))[1]
+    def add_path(self, request_id: str, certificate: Certificate, path: Path) -> None:
+        """Record the possible roots of a certificate, or the highest known certificate."""
+        if path.reaches_root:
+            shows = self.roots.setdefault(path.root_keys, (path.roots, set()))[1]
         else:
+            top = (certificate, *path.issuers)[-1]
             pair = (top.issuer_key, top.authority_key_id)
             shows = self.tops.setdefault(pair, (top, set()))[1]
         # Two request IDs for each CA certificate are enough. If ``exclude_request`` removes one of
@@ -87,24 +88,24 @@ def find_ca_difference(
     """
     if not ca_on_record.roots and not ca_on_record.tops:
         return None
+    if path.root_keys in ca_on_record.roots:
+        return None
     top = (certificate, *path.issuers)[-1]
-    if path.is_complete and ca_on_record.roots:
-        if top.spki_sha256 in ca_on_record.roots:
-            return None
+    if path.reaches_root and ca_on_record.roots:
         return OTHER_ROOT, (
             f"the certificate with serial number {certificate.serial_hex} chains to the "
-            f"root {format_root(top)}, but {_describe_other_certificates(planned_ca)} chain to the "
-            f"root {_format_roots(ca_on_record)}"
+            f"root {_join_roots(path.roots)}, but {_describe_other_certificates(planned_ca)} chain "
+            f"to the root {_format_roots(ca_on_record)}"
         )
     for recorded, _ in ca_on_record.tops.values():
         if is_same_issuer(recorded, top, path, issuers):
             return None
-    if path.is_complete:
+    if path.reaches_root:
         names = _list_issuers(recorded for recorded, _ in ca_on_record.tops.values())
         return OTHER_ROOT, (
             f"the certificate with serial number {certificate.serial_hex} chains to the "
-            f"root {format_root(top)}, but {_describe_other_certificates(planned_ca)} chain to "
-            f"{names}"
+            f"root {_join_roots(path.roots)}, but {_describe_other_certificates(planned_ca)} chain "
+            f"to {names}"
         )
     names = (
         _format_roots(ca_on_record)
@@ -136,7 +137,7 @@ def is_same_issuer(
     is_alike = recorded_certificate.issuer_key == highest_certificate.issuer_key and (
         not all(keys) or keys[0] == keys[1]
     )
-    return is_alike and not path.is_complete
+    return is_alike and not path.reaches_root
 
 
 def _describe_other_certificates(planned_ca: PlannedCa) -> str:
@@ -153,7 +154,11 @@ def format_root(root: Certificate) -> str:
 
 
 def _format_roots(ca: CaOnRecord) -> str:
-    return " or ".join(format_root(root) for root, _ in [*ca.roots.values()][:3])
+    return _join_roots(dict.fromkeys(root for roots, _ in ca.roots.values() for root in roots))
+
+
+def _join_roots(roots: Iterable[Certificate]) -> str:
+    return " or ".join([*map(format_root, roots)][:3])
 
 
 def _read_issuer_name(certificate: Certificate) -> str:

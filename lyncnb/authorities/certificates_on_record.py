@@ -15,6 +15,7 @@ from ..pki.certificates import Certificate
 from ..pki.chain import Issuers
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.generations import list_compromised_keys
+from ..request_folder.plan_file import find_oldest_client, read_renewal_terms
 from ..request_folder.request_record import IssuedRecord, RequestRecord
 from ..rules.findings import Finding, sort_findings
 from ..rules.returned_rules import create_returned_finding, load_returned_rules
@@ -82,7 +83,6 @@ def load_issued_certificates(
                         certificate,
                         part.file,
                         issuers,
-                        by_sha256,
                         evaluated_at=evaluated_at,
                     )
                 )
@@ -166,6 +166,8 @@ def list_generations_to_match(
     fictional = is_fictional(record.plan for record in bundle.requests)
     of_ca = _find_ca_acceptance_reasons(bundle)
     compromised = list_compromised_keys(bundle.requests)
+    terms = read_renewal_terms(bundle.folder, bundle.manifest)
+    oldest_client = find_oldest_client(bundle.folder, bundle.manifest)
     for record in bundle.requests:
         parts = [part for part in (record.issued, *record.refused) if part is not None]
         yield Outstanding(
@@ -185,17 +187,13 @@ def list_generations_to_match(
                 certificate.sha256: read_recorded_findings(certificate.judgement)
                 for certificate in parts
             },
-            chains={
-                certificate.sha256: certificate.judgement.chain
-                for certificate in parts
-                if certificate.judgement is not None and certificate.judgement.chain_complete
-            },
             displaced=displaced,
             ca=record.ca,
             target_os=record.target_os,
-            evidence=_list_proven_hashes(record.issued),
-            has_root=_has_root(record.issued),
+            is_evidence=not _has_error(record.issued),
             is_compromised=record.spki_sha256 in compromised,
+            terms=terms,
+            oldest_client=oldest_client,
         )
         for generation in record.archived:
             yield Outstanding(
@@ -208,29 +206,16 @@ def list_generations_to_match(
                 held_sha256=generation.issued.sha256 if generation.issued else "",
                 ca=record.ca,
                 target_os=record.target_os,
-                evidence=_list_proven_hashes(generation.issued),
-                has_root=_has_root(generation.issued),
+                is_evidence=not _has_error(generation.issued),
                 is_compromised=generation.spki_sha256 in compromised,
                 refused=frozenset(certificate.sha256 for certificate in generation.refused),
             )
 
 
-def _list_proven_hashes(issued_record: IssuedRecord | None) -> tuple[str, ...]:
-    """Return the SHA-256 of a certificate and of its CA certificates, or () if it has errors."""
-    if issued_record is None:
-        return ()
-    judgement = issued_record.judgement
-    if judgement is None:
-        return (issued_record.sha256,)
-    if any(finding.severity == "error" for finding in judgement.findings):
-        return ()
-    return (issued_record.sha256, *judgement.chain)
-
-
-def _has_root(issued_record: IssuedRecord | None) -> bool:
-    return bool(
-        issued_record and issued_record.judgement and issued_record.judgement.chain_complete
-    )
+def _has_error(issued_record: IssuedRecord | None) -> bool:
+    judgement = issued_record.judgement if issued_record is not None else None
+    findings = judgement.findings if judgement is not None else ()
+    return any(finding.severity == "error" for finding in findings)
 
 
 def read_received_certificates(

@@ -32,6 +32,7 @@ from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
 from ..pki.passphrase import Secret
 from ..pki.pkcs8 import FolderCipher
+from ..plan.options import STAND_ALONE, PlanOptions
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.files_on_disk import compute_csr_sha256, reject_problems, take_survey
 from ..request_folder.generations import ToRevoke, list_certificates_to_revoke
@@ -224,8 +225,7 @@ def hand_over(
         if _is_selected(record, issuer=issuer, site=site, pool=pool)
         and (request_ids is None or record.id in request_ids)
     ]
-    waiting = [record for record in fitting if record.state == "waiting"]
-    outgoing = [record for record in waiting if not record.plan.at_set_up]
+    outgoing = [r for r in fitting if r.state == "waiting" and not r.plan.at_set_up]
     revoked = [record for record in fitting if list_certificates_to_revoke(record)]
     if not (outgoing or revoked):
         raise BundleError(
@@ -233,13 +233,14 @@ def hand_over(
             hint=_explain_missing_match(bundle.requests),
         )
     _reject_altered_requests(bundle, outgoing, passphrase)
-    _check_templates(outgoing, template, client_template, config)
-    parts = _add_revocations(_split_by_ca(outgoing, template, client_template, config), revoked)
-    day = convert_to_date(today) if today else datetime.now(UTC).date()
     options = read_folder_options(bundle.folder, bundle.manifest)
-    planned = options.planned_issue_date if options else None
-    if planned and planned >= day:  # lyncnb ignores a planned issue date in the past.
-        needed_by = needed_by or planned
+    stand_alone = _find_stand_alone_ca(options)
+    with_template = [record for record in outgoing if record.ca.casefold() != stand_alone]
+    _check_templates(with_template, template, client_template, config)
+    ca_parts = _split_by_ca(outgoing, template, client_template, config, stand_alone)
+    parts = _add_revocations(ca_parts, revoked)
+    day = convert_to_date(today) if today else datetime.now(UTC).date()
+    needed_by = needed_by or _find_needed_date(options, day)
     cover = replace(
         _build_cover(bundle, sender, needed_by),
         today=day,
@@ -275,6 +276,17 @@ def _reject_altered_requests(
         verify_passphrase(survey, manifest, cipher)
         problems += find_pair_problems(survey, manifest, cipher, ids)
     reject_problems(folder, tuple(problems))
+
+
+def _find_stand_alone_ca(options: PlanOptions | None) -> str | None:
+    """Return the name of the CA that has no templates, in lower case, or None without one."""
+    return (options.ca.get(STAND_ALONE, "") if options else "").casefold() or None
+
+
+def _find_needed_date(options: PlanOptions | None, day: date) -> date | None:
+    """Return the planned issue date, unless it is in the past."""
+    planned = options.planned_issue_date if options else None
+    return planned if planned and planned >= day else None
 
 
 def _describe_recipient(part: Part) -> str:
@@ -409,7 +421,11 @@ def _check_templates(
 
 
 def _split_by_ca(
-    records: Sequence[RequestRecord], template: str, client_template: str, config: str
+    records: Sequence[RequestRecord],
+    template: str,
+    client_template: str,
+    config: str,
+    stand_alone: str | None,
 ) -> Iterator[Part]:
     groups: dict[tuple[str, str, bool], list[RequestRecord]] = {}
     for record in records:
@@ -429,6 +445,7 @@ def _split_by_ca(
             ca=ca,
             requests=tuple(group),
             template=((client and client_template) or template) if internal else "",
+            is_stand_alone=internal and ca.casefold() == stand_alone,
             config=(config or _find_config(ca)) if internal else "",
         )
 
@@ -471,11 +488,13 @@ def _build_package(folder: Path, parts: tuple[Part, ...], cover: Cover) -> bytes
         if part.issuer == "internal":
             entries[f"{folder_name}/submit.cmd"] = build_submit_script(
                 (Path(record.files.csr).stem for record in part.requests),
-                template=part.template,
+                template=None if part.is_stand_alone else part.template,
                 config=part.config,
             )
         for record in part.requests:
-            entries[f"{folder_name}/{record.files.csr}"] = _read_csr(folder, record)
+            # Windows programs and the portals of CAs expect the line ends of Windows.
+            data = b"\r\n".join(_read_csr(folder, record).splitlines()) + b"\r\n"
+            entries[f"{folder_name}/{record.files.csr}"] = data
     for name, data in entries.items():
         refuse_private_keys(name, data)
     return write_zip(dict(sorted(entries.items())))

@@ -40,6 +40,10 @@ class StatusRow(Protocol):
         """The progress of the certificate's next generation, or blank if there is none."""
 
     @property
+    def change_by(self) -> str:
+        """The last date on which the next certificate can be installed, or blank."""
+
+    @property
     def deployed_on(self) -> str:
         """The date since which all servers have had the certificate, or blank if it is unknown."""
 
@@ -106,25 +110,20 @@ def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
         )
     for stage, tell in _BY_STAGE.items():
         if matching_rows := [row for row in rows if find_stage(row) == stage]:
-            yield tell(matching_rows, quoted_folder)
+            last = min((row.change_by for row in matching_rows if row.change_by), default="")
+            yield tell(matching_rows, quoted_folder) + (
+                f". Last possible installation date: {last}" if last else ""
+            )
 
 
 def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
     due = [row for row in rows if row.state in ("expired", "expiring") and not row.under_way]
-    due_here = [row for row in due if not row.key_holder]
     for state, kind in (("expired", "expired certificates"), ("expiring", "certificates now")):
-        if ids := [row.id for row in due_here if row.state == state]:
+        if ids := [row.id for row in due if row.state == state]:
             yield (
                 f"Renew {kind} ({join_first_texts(ids, _NAMED)}): "
                 f"lyncnb renew {quoted_folder} --due --reason TEXT"
             )
-    if elsewhere := [row for row in due if row.key_holder]:
-        yield (
-            f"Renew {_describe_certificates(elsewhere)} on the computer that has the private key, "
-            f"for example {elsewhere[0].key_holder}: lyncnb steps TOPOLOGY --request-on-server -o "
-            f"{quoted_folder} "
-            f"--renew {elsewhere[0].id} --reason TEXT"
-        )
     if late := [row for row in rows if row.state == "expired" and row.under_way]:
         servers = dict.fromkeys(
             server for row in late for server in row.servers if server not in row.has_next

@@ -29,6 +29,7 @@ from ..reports.summary.progress import format_last_change
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
 from ..rules.rule_files import load_recorded_rules
+from ..topology.model import Pool
 
 
 def is_plan_path(path: str | os.PathLike[str]) -> bool:
@@ -103,6 +104,15 @@ def read_folder_options(folder: Path, manifest: Manifest) -> PlanOptions | None:
         return read_saved_json(data, source=PLAN_NAME, is_complete=False).options
     except LyncnbError:
         return None
+
+
+def read_folder_pools(folder: Path, manifest: Manifest) -> tuple[Pool, ...]:
+    """Return the pools of the plan in a request folder. If the plan cannot be read, return none."""
+    try:
+        data = read_plan_bytes(folder, manifest)
+        return read_saved_json(data, source=PLAN_NAME, is_complete=False).topology.pools
+    except LyncnbError:
+        return ()
 
 
 def build_folder_origin(folder: Path, manifest: Manifest) -> Origin:

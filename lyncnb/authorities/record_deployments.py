@@ -491,7 +491,7 @@ class _DeploymentRun:
         deployments = [
             deployment
             for deployment in generation.every_deployment
-            if deployment.certificate == issued_record.sha256
+            if deployment.matches(issued_record)
         ]
         if (generation.plan or record.plan).shared_by == "deployment" and any(
             not deployment.seen_in for deployment in deployments
@@ -536,7 +536,7 @@ class _DeploymentRun:
             for server in servers
             if server not in present
             or server in superseded
-            or present[server].certificate != issued.sha256
+            or not present[server].matches(issued)
             or (corrects and present[server].on != day)
         ]
         self.withdrawn += (
@@ -546,7 +546,7 @@ class _DeploymentRun:
             )
             for server in new
             if server in present and server not in superseded
-            and present[server].certificate == issued.sha256
+            and present[server].matches(issued)
         )  # fmt: skip
         if part.package is None and not (
             report_name or present or self._has_key_elsewhere(record, part)

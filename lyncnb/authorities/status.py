@@ -7,6 +7,7 @@ and key files with the records. ``rebuild`` also decrypts each key and compares 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -21,7 +22,8 @@ from ..base.records import JsonSerializable
 from ..base.renewal_days import RenewalTerms
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, format_count, join_first_texts
-from ..base.times import convert_to_time
+from ..base.terminal import quote_argument
+from ..base.times import convert_to_time, format_time
 from ..errors import Problem
 from ..reports.timeline_figure import DatedFact
 from ..request_folder.bundle import RequestBundle
@@ -57,6 +59,7 @@ from ..request_folder.unrecorded import (
 from ..rules.returned_rules import list_returned_checks
 from .altered_entries import find_altered_entries
 from .certificates_on_record import load_issued_certificates
+from .evaluation.evaluation import SEVERAL_ROOTS
 from .kept_approval import verify_approval
 from .next_steps import list_next_steps
 from .returned.issued import IssuedCertificates
@@ -84,9 +87,12 @@ class RequestStatus(JsonSerializable):
     """The state of a planned certificate, and the progress of the certificate that replaces it.
 
     ``not_after`` and ``days_left`` belong to the certificate in use, whose generation is
-    ``in_use``. Without a certificate in use, they are empty, None, and 0. ``generation`` is the
-    newest generation. ``under_way`` is the stage of this generation if it has not yet replaced the
-    certificate in use. ``state`` is the stage of the newest generation, or ``expired`` if the
+    ``in_use``. Without a certificate in use, they are empty, None, and 0. ``usable_until`` is the
+    earliest end in its chain, to which ``days_left`` counts. ``change_on`` and ``change_by`` are
+    the first and the last date on which the next certificate can be installed; they are empty if
+    it was not requested. ``is_change_due`` says whether the first date has come. ``generation`` is
+    the newest generation. ``under_way`` is the stage of this generation if it has not yet replaced
+    the certificate in use. ``state`` is the stage of the newest generation, or ``expired`` if the
     servers have no valid certificate.
 
     ``since`` is the time of the last change of state, if recorded (UTC, ISO 8601). ``deployed_on``
@@ -115,6 +121,9 @@ class RequestStatus(JsonSerializable):
         "has_next",
         "not_after",
         "days_left",
+        "usable_until",
+        "change_on",
+        "change_by",
         "deployed_on",
         "deployed_at",
         "refused",
@@ -138,6 +147,10 @@ class RequestStatus(JsonSerializable):
     has_next: tuple[str, ...] = ()
     not_after: str = ""
     days_left: int | None = None
+    usable_until: str = ""
+    change_on: str = ""
+    change_by: str = ""
+    is_change_due: bool = False
     deployed_on: str = ""
     deployed_at: str = ""
     refused: str = ""
@@ -163,7 +176,7 @@ class RequestStatus(JsonSerializable):
 
         This is also true while a command is running.
         """
-        if self.revoke or self.is_revoked or self.state not in _ALL_IS_WELL:
+        if self.revoke or self.is_revoked or self.is_change_due or self.state not in _ALL_IS_WELL:
             return True
         return bool(self.refused) and self.state in _WITHOUT_GOOD_ONE
 
@@ -200,7 +213,7 @@ class FolderStatus(Table, JsonSerializable):
         ("Type", "usages"),
         ("Subject name", "subject"),
         ("Since", "since", Kind.INSTANT),
-        ("Valid until", "not_after", Kind.INSTANT),
+        ("Valid until", "usable_until", Kind.INSTANT),
         ("Days left", "days_left", Kind.COUNT),
         ("Under way", "next_generation_text"),
         ("Deployed", "deployed_on", Kind.DAY),
@@ -271,13 +284,13 @@ class FolderStatus(Table, JsonSerializable):
         ]
         for state in STATES:
             for item in self.requests:
-                if item.state == state and item.not_after:
+                if item.state == state and item.usable_until:
                     facts.append(
                         DatedFact(
                             kind=f"Certificates, {state}",
                             about=item.id,
                             what=f"{item.subject} expires",
-                            ends=datetime.fromisoformat(item.not_after).date(),
+                            ends=datetime.fromisoformat(item.usable_until).date(),
                             needs_a_look=state in ("expiring", "expired"),
                             source="the received certificate",
                         )
@@ -375,6 +388,7 @@ def folder_status(
             *((standing.description,) if standing and standing.follows else ()),
             *approval.notes,
             *_list_notes(survey, manifest, evaluated_at, problems),
+            *_report_several_roots(path, issued),
             *of_history,
         ),
         saved_plan=standing,
@@ -545,6 +559,23 @@ def _report_deployed_keys(survey: Survey, manifest: Manifest) -> Iterator[str]:
     )
 
 
+def _report_several_roots(folder: Path, issued_certificates: IssuedCertificates) -> Iterator[str]:
+    """Yield a note about the certificates whose root nobody has chosen."""
+    messages = Counter(
+        finding.message
+        for certificate in issued_certificates.certificates
+        if not certificate.chain_complete
+        for finding in certificate.findings
+        if finding.code == SEVERAL_ROOTS
+    )
+    for message, count in messages.items():
+        yield (
+            f"{format_count(count, 'certificate')}: {message}. Compare the fingerprints with your "
+            f"CA's, then choose the root: lyncnb receive {quote_argument(str(folder))} --accept "
+            f"{SEVERAL_ROOTS}=FINGERPRINT"
+        )
+
+
 def _report_keys_on_other_computers(manifest: Manifest) -> Iterator[str]:
     """Yield the number of requests that each other computer created or must still create."""
     holders: dict[str, list[RequestRecord]] = {}
@@ -659,7 +690,7 @@ def _build_planned_status(
     if record.state == "retired":
         state, since = "retired", record.retired_at
     elif by_date == "expired" and certificate_in_use is not None:
-        state, since = "expired", certificate_in_use.not_after
+        state, since = "expired", format_time(certificate_in_use.usable_until)
     elif present != "refused" and by_date and not under_way:
         state = by_date
     elif lifecycle.in_use is None and cover is not None and state == "planned":
@@ -667,8 +698,12 @@ def _build_planned_status(
     elif state == "packaged" and not under_way and lifecycle.deployed_on:
         state, since = "issued", record.issued_at
     status = _build_status(record, record, state, since, certificate_in_use, today)
+    change = lifecycle.find_change_dates(terms) if state != "retired" else None
     return replace(
         status,
+        change_on=str(change.change_on) if change else "",
+        change_by=str(change.change_by) if change else "",
+        is_change_due=change is not None and change.change_on <= today.date(),
         in_use=lifecycle.in_use.generation if lifecycle.in_use is not None else 0,
         under_way=under_way if certificate_in_use is not None else "",
         has_next=tuple(_find_updated_servers(lifecycle)),
@@ -686,10 +721,7 @@ def _find_updated_servers(lifecycle: Generations) -> Iterator[str]:
     for deployment in (
         lifecycle.under_way.every_deployment if lifecycle.under_way is not None else ()
     ):
-        if (
-            lifecycle.record.issued is not None
-            and deployment.certificate == lifecycle.record.issued.sha256
-        ):
+        if lifecycle.record.issued is not None and deployment.matches(lifecycle.record.issued):
             yield deployment.server
 
 
@@ -713,7 +745,8 @@ def _build_status(
         subject=plan.common_name,
         since=start_date,
         not_after=certificate_in_use.not_after if certificate_in_use is not None else "",
+        usable_until=format_time(certificate_in_use.usable_until) if certificate_in_use else "",
         days_left=None
         if certificate_in_use is None
-        else (certificate_in_use.ends.date() - today.date()).days,
+        else (certificate_in_use.usable_until.date() - today.date()).days,
     )

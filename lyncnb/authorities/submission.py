@@ -72,6 +72,7 @@ class Part(JsonSerializable):
     ca: str
     requests: tuple[RequestRecord, ...]
     template: str = ""
+    is_stand_alone: bool = False
     config: str = ""
     revoke: tuple[ToRevoke, ...] = ()
 
@@ -131,11 +132,14 @@ class Wordings:
     """The content of ``handover_wording.toml``."""
 
     internal: Wording
+    stand_alone: Wording
     public: Wording
 
-    def find_wording(self, issuer: str) -> Wording:
+    def find_wording(self, part: Part) -> Wording:
         """Return the texts on the page for one type of CA."""
-        return self.public if issuer == "public" else self.internal
+        if part.issuer == "public":
+            return self.public
+        return self.stand_alone if part.is_stand_alone else self.internal
 
 
 def parse_handover_wording(text: str) -> Wordings:
@@ -149,7 +153,12 @@ def parse_handover_wording(text: str) -> Wordings:
     name = "handover_wording.toml"
     try:
         reader = RecordReader(name)
-        wordings = reader.record(Wordings, parse_toml(text))
+        document = parse_toml(text)
+        internal, own = document.get("internal"), document.get("stand_alone")
+        if isinstance(internal, dict) and isinstance(own, dict):
+            # The other texts are the same for each kind of AD CS.
+            document = {**document, "stand_alone": {**internal, **own}}
+        wordings = reader.record(Wordings, document)
     except NotToml as error:
         raise RulesError(f"{name}: {error}", hint=error.hint) from None
     if wordings is None:
@@ -243,7 +252,7 @@ def write_part_page(part: Part, *, cover: Cover) -> str:
     str
         An HTML page that needs no other file.
     """
-    words = _read_wordings().find_wording(part.issuer)
+    words = _read_wordings().find_wording(part)
     today = cover.today or load_ca_rules().as_of
     filled = {
         "template": part.template,
@@ -538,7 +547,9 @@ def check_ca_config(config: str) -> None:
         )
 
 
-def build_submit_script(file_stems: Iterable[str], *, template: str, config: str = "") -> bytes:
+def build_submit_script(
+    file_stems: Iterable[str], *, template: str | None, config: str = ""
+) -> bytes:
     """Return ``submit.cmd``, a script that submits each request once and retrieves certificates.
 
     Parameters
@@ -546,8 +557,8 @@ def build_submit_script(file_stems: Iterable[str], *, template: str, config: str
     file_stems : iterable of str
         n names of files in ``csr`` without ``.csr``; the output files have the same names.
     template, config : str
-        Checked by :func:`check_template_name` and :func:`check_ca_config`. Without a configuration
-        string, the script asks once for the CA.
+        Checked by :func:`check_template_name` and :func:`check_ca_config`. A stand-alone CA has no
+        template. Without a configuration string, the script asks once for the CA.
 
     Returns
     -------
@@ -560,7 +571,8 @@ def build_submit_script(file_stems: Iterable[str], *, template: str, config: str
     Source: Microsoft, certreq (-submit, -retrieve, -attrib, -config). The CSR contains the names,
     so there is no ``SAN:`` attribute.
     """
-    check_template_name(template)
+    if template is not None:
+        check_template_name(template)
     check_ca_config(config)
     calls = []
     for stem in file_stems:
@@ -572,5 +584,8 @@ def build_submit_script(file_stems: Iterable[str], *, template: str, config: str
         calls.append(f'call :request "{stem}"')
     # With delayed expansion, cmd parses the line first, and inserts the user's input afterwards.
     script = (package_files(__package__) / "submit.cmd").read_text(encoding="ascii")
-    values = {"template": template, "config": config, "calls": "\n".join(calls)}
+    if template is None:
+        script = script.replace(' -attrib "CertificateTemplate:!TEMPLATE!"', "")
+        script = script.replace('set "TEMPLATE={template}"\n', "")
+    values = {"template": template or "", "config": config, "calls": "\n".join(calls)}
     return _fill_placeholders(script, values).replace("\n", "\r\n").encode("ascii")

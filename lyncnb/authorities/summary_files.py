@@ -195,18 +195,17 @@ def _add_rules(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCer
 def _mark_accepted_findings(
     findings: Findings, manifest: Manifest, rules: Rules
 ) -> Iterator[Finding]:
-    """Add a title to each finding, and the acceptance reason to each accepted error."""
+    """Add a title to each finding, and the acceptance reason to each accepted finding."""
     titles = {code: rule.title for code, rule in list_all_checks(rules).items()}
     of_run = {acceptance.code: acceptance.reason for acceptance in manifest.accepted}
     of_plan = {(finding.code, finding.accepted) for finding in findings}
     for finding in findings:
-        reason = of_run.get(finding.code, "")
+        # The record of the run contains only the accepted errors.
+        reason = of_run.get(finding.code, "") if finding.severity == "error" else finding.accepted
         if finding.accepted and (finding.code, reason) in of_plan:
             reason = finding.accepted
         finding = replace(finding, accepted="", title=titles.get(finding.code, ""))
-        yield (
-            finding.accepted_because(reason) if reason and finding.severity == "error" else finding
-        )
+        yield finding.accepted_because(reason) if reason else finding
 
 
 def build_folder_summary(folder: Path, manifest: Manifest) -> Summary | None:

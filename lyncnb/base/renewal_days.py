@@ -6,7 +6,7 @@ dates are whole days in UTC. In a :class:`Days` table, each day has a number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
@@ -17,6 +17,9 @@ from .work_days import WorkDays
 #: A certificate is renewed in the last third of its validity period. This is the last 122 days of a
 #: year, or the last 15 of 47 days.
 EXPIRING_SHARE = 1 / 3
+#: The longest such part: a third of two years. Inferred: the Web Server template of AD CS issues
+#: certificates for two years, so no ordinary certificate is renewed later because of this limit.
+EXPIRING_DAYS = 243
 
 _DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 _LAST_SECOND = time(23, 59, 59)
@@ -151,6 +154,13 @@ class RenewalDates(NamedTuple):
     change_on: date
 
 
+class ChangeDates(NamedTuple):
+    """The first and the last date on which a certificate can be installed on its servers."""
+
+    change_on: date
+    change_by: date
+
+
 @dataclass(frozen=True, slots=True)
 class RenewalTerms:
     """The lead times of CAs, and the days on which work is allowed.
@@ -161,10 +171,14 @@ class RenewalTerms:
         Days from order to issuance, for the issuer ``internal`` or ``public``, or "" for both.
     work : WorkDays
         Change freezes and maintenance windows.
+    token_hours : mapping of str to int, optional
+        For each usage that rolls over, how many hours before the end of the certificate in use the
+        next certificate must take effect.
     """
 
     lead_days: Mapping[str, int]
     work: WorkDays
+    token_hours: Mapping[str, int] = field(default_factory=dict)
     _days: dict[int, Days] = field(default_factory=dict, init=False, repr=False, compare=False)
     _ways: dict[tuple[int, int], IssueDays] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -196,6 +210,29 @@ class RenewalTerms:
         if key not in self._renewals:
             self._renewals[key] = self._find_renewal(*key)
         return self._renewals[key]
+
+    def find_change_dates(self, ready: date, end: datetime, usages: Iterable[str]) -> ChangeDates:
+        """Return when to install a certificate that replaces another one.
+
+        Parameters
+        ----------
+        ready : date
+            The date from which the certificate is available.
+        end : datetime
+            The last second in which servers can use the certificate that is replaced.
+        usages : iterable of str
+            The usages of the certificate.
+        """
+        hours = max((self.token_hours.get(usage, 0) for usage in usages), default=0)
+        deadline = find_last_whole_day(add_time_span(end, -timedelta(hours=hours)))
+        days = self._get_days_around(ready.year)
+        number = days.next_change[days.convert_to_number(ready)]
+        first = days.convert_to_date(number) if number < days.count else ready
+        last = self._get_days_around(deadline.year)
+        number = last.find_last_change(last.convert_to_number(deadline))
+        # If the certificate comes too late for the last window, the deadline itself is shown.
+        latest = last.convert_to_date(number) if number >= 0 and first <= deadline else deadline
+        return ChangeDates(first, latest)
 
     def _find_renewal(
         self, start: date, renewal_day: date, last_day: date, lead_days: int
@@ -248,9 +285,12 @@ ANY_DAY = RenewalTerms({}, WorkDays())
 def find_renewal_day(
     start: datetime, valid_until: datetime, last_share: float = EXPIRING_SHARE
 ) -> date:
-    """Return the day on which a renewal is due: the first day in the last part of the validity."""
+    """Return the day on which a renewal is due: the first day in the last part of the validity.
+
+    The last part is at most :data:`EXPIRING_DAYS` long.
+    """
     end = add_time_span(valid_until, _SECOND)
-    return (end - (end - start) * last_share).date()
+    return (end - min((end - start) * last_share, EXPIRING_DAYS * _DAY)).date()
 
 
 def find_last_whole_day(end: datetime) -> date:

@@ -22,6 +22,7 @@ NameTest = Callable[[DnsName, PlanView, CheckRule], str]
 _Test = TypeVar("_Test", CertificateTest, NameTest)
 
 NEARLY_PERCENT = 95  # A check reports sizes above this percentage of the CA's maximum size.
+_SHOWN = 5  # The largest number of names in a message.
 OAUTH_KEY_BITS = 2048
 DOCUMENTED_RSA_BITS = (2048, 4096)
 
@@ -259,6 +260,16 @@ def find_wildcard_and_desk_phones(
         yield f'a certificate that desk phones receive contains "{name}"'
 
 
+def find_wildcard_beside_its_names(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
+    """Find a certificate that contains a wildcard together with names that the wildcard covers."""
+    for wildcard in view.list_wildcards(certificate):
+        names = [n for n in view.list_names(certificate) if n != wildcard and wildcard.covers(n)]
+        if names:
+            yield f'the request has "{wildcard}" and {join_first_texts(names, _SHOWN)}'
+
+
 def find_too_many_names(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
@@ -399,9 +410,7 @@ def find_underscore_in_name(name: DnsName, view: PlanView, rule: CheckRule) -> s
 
 def find_international_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     """Find a name with an internationalized label in its encoded form (``xn--…``)."""
-    return (
-        f'"{name}" is the encoded form of an internationalized domain name' if name.is_idn else ""
-    )
+    return f'"{name}" is {name.as_written}' if name.is_idn else ""
 
 
 def find_single_label_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
@@ -465,6 +474,7 @@ FEATURE_TESTS = _map_functions_by_name(
     find_ecdsa_key_doubtful,
     find_key_refused,
     find_wildcard_and_desk_phones,
+    find_wildcard_beside_its_names,
     find_organization_without_place,
     find_place_without_organization,
     find_subject_fields_planned,

@@ -18,6 +18,7 @@ from ..rules.model import CheckRule
 from ..rules.rule_files import list_product_titles, load_rules
 from ..topology.columns import Column, find_nearest_column, list_topology_columns
 from ..topology.model import Pool
+from .name_destinations import find_name_leads_to_two_places
 from .plan_lookups import PlanView
 
 DeploymentTest = Callable[[PlanView, CheckRule], Iterator[tuple[str, str]]]
@@ -99,48 +100,6 @@ def find_web_internal_fqdn_of_single_server(view: PlanView, rule: CheckRule) -> 
             yield view.find_representative(pool), f'web_internal_fqdn of {pool.fqdn} is "{name}"'
 
 
-def find_web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an internal web services name that another server, pool, or web service has."""
-    pools = view.find_pools_with_trait("publishes_web")
-    named_pools = [pool for pool in pools if pool.web_internal_fqdn not in (None, pool.fqdn)]
-    if not named_pools:
-        return
-    internal: dict[str, list[Pool]] = {}
-    for pool in named_pools:
-        internal.setdefault(str(pool.web_internal_fqdn), []).append(pool)
-    external = {p.web_external_fqdn: p for p in pools if p.web_external_fqdn}
-    members = {computer.fqdn: pool for pool, computer in view.plan.topology.computers}
-    for pool in named_pools:
-        name = pool.web_internal_fqdn or pool.fqdn
-        if name in external and external[name] is not pool:
-            existing_use = f"the external web name of {external[name].fqdn}"
-        elif any(other.fqdn == name for other in view.find_pools_by_name(name)):
-            existing_use = "the name of another pool"
-        elif name in members and (members[name] is not pool or len(pool.computers) > 1):
-            existing_use = f"a server in the pool {members[name].fqdn}"
-        elif others := [other.fqdn for other in internal[name] if other is not pool]:
-            existing_use = f"the internal web name of {others[0]}"
-        else:
-            continue
-        message = (
-            f'web_internal_fqdn of {pool.fqdn} is "{name}", but this name is already used: '
-            f"{existing_use}"
-        )
-        yield view.find_representative(pool), message
-
-
-def find_web_names_equal(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a pool whose internal and external web services have the same name."""
-    for pool in view.find_pools_with_trait("publishes_web"):
-        internal_name = pool.web_internal_fqdn or pool.fqdn
-        if internal_name == pool.web_external_fqdn:
-            message = (
-                f'web_external_fqdn of {pool.fqdn} is "{internal_name}", which is also the '
-                "internal web name of the pool"
-            )
-            yield view.find_representative(pool), message
-
-
 def find_web_internal_fqdn_blank(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool with several servers whose web services have no separate internal name."""
     for pool in view.find_pools_with_trait("publishes_web"):
@@ -190,18 +149,6 @@ def find_certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
             usage = f" for {', '.join(usages)}" if usages else ""
             owner = pool or "the deployment"
             yield ids[0], f"{owner} has {len(ids)} certificates{usage}: {', '.join(ids)}"
-
-
-def find_edge_pool_name_external(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an Edge pool whose internal name is also one of its external names."""
-    for pool in view.find_pools_with_trait("perimeter"):
-        for column in ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"):
-            name = getattr(pool, column)
-            if name in (pool.fqdn, pool.edge_internal_fqdn or pool.fqdn):
-                yield (
-                    view.find_representative(pool),
-                    (f"{column} contains {name}, which is the internal name of {pool.fqdn}"),
-                )
 
 
 def find_edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
@@ -506,20 +453,18 @@ def _join_names(names: Sequence[str]) -> str:
 DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
     test.__name__.removeprefix("find_"): test
     for test in (
+        find_name_leads_to_two_places,
         find_web_external_fqdn_shared,
         find_web_external_fqdn_not_published,
         find_no_reverse_proxy,
         find_reverse_proxy_publishes_nothing,
         find_web_internal_fqdn_overridden,
         find_pool_name_differs_from_server,
-        find_web_names_equal,
         find_web_internal_fqdn_of_single_server,
-        find_web_internal_fqdn_taken,
         find_xmpp_domain_is_no_sip_domain,
         find_web_internal_fqdn_blank,
         find_other_ca_than_internal_servers,
         find_certificate_not_shared,
-        find_edge_pool_name_external,
         find_edge_name_missing,
         find_av_edge_name_missing,
         find_web_external_fqdn_missing,

@@ -9,7 +9,7 @@ from datetime import date
 from ..base.pasted_text import shown
 from ..plan.acceptances import find_acceptance
 from ..plan.model import CertificatePlan
-from ..plan.options import DEFAULT_OPTIONS, OPTIONS, PlanOptions
+from ..plan.options import DEFAULT_OPTIONS, OPTIONS, STAND_ALONE, PlanOptions
 from ..plan.planner import plan_certificates
 from ..rules.findings import Finding
 from ..rules.model import CheckRule
@@ -59,6 +59,32 @@ def find_option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
             yield server, format_option(name, plan.options)
 
 
+def find_name_in_unplanned_layout(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a name that the product adds to a role only in the layout that is not planned."""
+    plan = view.plan
+    if plan.options.profile != DEFAULT_OPTIONS.profile:
+        return  # The printed examples of each layout have names of their own.
+    for role in dict.fromkeys(pool.role for pool in plan.topology.pools):
+        rules = [
+            certificate
+            for certificate in plan.rules.certificates
+            if certificate.role == role and plan.options.profile in certificate.profiles
+        ]
+        used = [r for r in rules if r.layout in ("", plan.options.layout)]
+        names = {name for r in used for name in (r.subject_name, *r.subject_alt_name)}
+        pool = next(pool for pool in plan.topology.pools if pool.role == role)
+        for other in rules:
+            added = [name for name in other.subject_alt_name if name not in names]
+            if used and added:
+                yield (
+                    view.find_representative(pool),
+                    (
+                        f"{', '.join(added)} is only in the rule {other.id}; the plan uses "
+                        f"{', '.join(r.id for r in used)}"
+                    ),
+                )
+
+
 def format_option(name: str, options: PlanOptions) -> str:
     """Format an option and its value for a message."""
     return f"{OPTIONS[name].key or name} = {_format_value(getattr(options, name))}"
@@ -73,6 +99,10 @@ def _find_unused_usages(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
     """Yield the usages and roles in the options that no certificate has."""
     kinds = {(c.role, c.issuer, *c.usages) for c in plan.certificates}
     known_keys = {"", *(text.lower() for kind in kinds for text in kind)}
+    if plan.options.ca.get(STAND_ALONE, "").casefold() in {
+        c.ca.casefold() for c in plan.certificates
+    }:
+        known_keys.add(STAND_ALONE)
     for name in ("issuer", "ca"):
         for key in getattr(plan.options, name):
             if key.lower() not in known_keys:
@@ -180,6 +210,7 @@ OPTION_TESTS: dict[str, DeploymentTest] = {
     test.__name__.removeprefix("find_"): test
     for test in (
         find_option_changes_nothing,
+        find_name_in_unplanned_layout,
         find_country_in_small_letters,
         find_planned_issue_date_passed,
     )

@@ -60,6 +60,27 @@ def find_names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
         yield view.find_representative((web or edges)[0]), message
 
 
+def find_sip_alias_on_public_certificate(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find SIP aliases of an Edge pool on a certificate from a public CA."""
+    for pool in view.find_pools_with_trait("perimeter"):
+        aliases = {*pool.list_names("sip_dns_aliases")}
+        for certificate in view.find_certificates(rule):
+            if certificate.pool == pool.fqdn and aliases.intersection(certificate.names):
+                yield certificate.id, join_first_texts(sorted(aliases), _SHOWN)
+
+
+def find_meet_url_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
+    """Find a Meet URL whose host is not in any SIP domain."""
+    domains = view.plan.topology.sip_domains
+    for site in view.list_sites_with_web_services():
+        for url in site.meet_urls:
+            if not any(_is_within(url.host, domain) for domain in domains):
+                yield (
+                    view.find_server_with_url(site, "meet_urls"),
+                    f'"{url.url}" is in no SIP domain',
+                )
+
+
 def find_sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
     """Find several Edge pools whose certificates contain the sip names of all SIP domains."""
     pools = [
@@ -156,6 +177,8 @@ PRACTICE_TESTS: dict[str, DeploymentTest] = {
         find_no_autologon_pool,
         find_relaxed_matching_does_not_cover,
         find_names_outside_sip_domains,
+        find_sip_alias_on_public_certificate,
+        find_meet_url_outside_sip_domains,
         find_sip_names_on_several_edge_pools,
         find_aol_ended,
         find_backup_pool_unknown,

@@ -70,6 +70,23 @@ def find_organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
         )
 
 
+def find_validity_over_client_limit(view: PlanView, rule: CheckRule) -> Pairs:
+    """Report a planned validity that some clients reject, with the number of servers."""
+    options = view.plan.options
+    days = options.validity_for("internal") or 0
+    # Without an oldest client, nobody said which clients connect.
+    if days <= rule.limit or options.oldest_client:
+        return
+    certificates = view.find_certificates(rule)
+    servers = {server for certificate in certificates for server in certificate.servers}
+    if certificates:
+        message = (
+            f"a validity of {days:,} days is planned for {format_count(len(servers), 'server')} to "
+            f"which clients connect; Apple devices accept at most {rule.limit:,} days"
+        )
+        yield certificates[0].id, message
+
+
 def find_validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
     """Report the validation methods that have ended, or that will end within a year."""
     certificates = view.find_certificates(rule)
@@ -206,6 +223,7 @@ PUBLIC_CA_TESTS: dict[str, DeploymentTest] = {
     for test in (
         find_domains_validated_again,
         find_organization_verified_again,
+        find_validity_over_client_limit,
         find_validation_methods_end,
         find_names_need_dns_validation,
         find_caa_of_zones,

@@ -140,35 +140,6 @@ def find_simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
                 )
 
 
-def find_simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a simple URL whose host is the name of a pool or server."""
-    server_names = view.pool_and_server_names
-    for site in view.list_sites():
-        for column, url in _list_urls(site):
-            if url.host in server_names:
-                yield (
-                    view.find_server_with_url(site, column),
-                    f'the host name in {column} "{url.url}" is the name of {url.host}',
-                )
-
-
-def find_simple_url_is_web_name(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a simple URL whose host is the web services name of a pool."""
-    pools = view.find_pools_with_trait("publishes_web")
-    web_names = {name for p in pools for name in (p.web_internal_fqdn, p.web_external_fqdn) if name}
-    web_names = web_names - view.pool_and_server_names
-    for site in view.list_sites():
-        for column, url in _list_urls(site):
-            if url.host in web_names:
-                yield (
-                    view.find_server_with_url(site, column),
-                    (
-                        f'the host name in {column} "{url.url}" is also a web services name '
-                        f"({url.host})"
-                    ),
-                )
-
-
 SIMPLE_URL_TESTS: dict[str, DeploymentTest] = {
     test.__name__.removeprefix("find_"): test
     for test in (
@@ -180,8 +151,6 @@ SIMPLE_URL_TESTS: dict[str, DeploymentTest] = {
         find_simple_url_not_allowed,
         find_simple_url_has_hyphen,
         find_simple_url_overlaps,
-        find_simple_url_is_pool_name,
-        find_simple_url_is_web_name,
         find_simple_url_is_sip_domain,
     )
 }

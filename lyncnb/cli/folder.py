@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..base.shown.tables import format_count, group_statements
+from ..base.shown.tables import format_count, group_statements, join_first_texts
 from ..base.terminal import is_terminal
 from .failures import INTERRUPTED
 from .inputs import (
@@ -191,7 +191,7 @@ def request_command(
         bundle = write_requests(
             source_plan, folder, passphrase=None, dry_run=True, **extra_arguments, **order,
         )  # fmt: skip
-        return _show_changes(bundle, as_json=as_json)
+        return show_changes(bundle, as_json=as_json)
     _show_expected_duration(plan, folder, findings, order)
     shown_notes = _warn_about_location(folder)
     _ask_about_other_deployment(plan, folder)
@@ -209,7 +209,7 @@ def request_command(
         finally:
             finish()
     notes = tuple(text for text in bundle.notes if as_json or text not in shown_notes)
-    return _show_changes(replace(bundle, notes=notes), as_json=as_json)
+    return show_changes(replace(bundle, notes=notes), as_json=as_json)
 
 
 def _check_usage(
@@ -406,13 +406,15 @@ def renew_command(
     NAME is an ID or the beginning of an ID, a server, a pattern such as "*.contoso.com", a
     serial number or a thumbprint. Subject, names and all other fields stay as planned. lyncnb
     evaluates the plan under today's rules. The current certificates stay in use until the new
-    ones are installed, and lyncnb removes no key.
+    ones are installed, and lyncnb removes no key. If the key is on another computer, lyncnb
+    writes a script to steps/ that requests the certificate there, and needs no passphrase.
 
     Exit status: 0 success; 1 if the plan has errors under today's rules, or is not approved;
     2 if something cannot be read; 3 if the folder or its passphrase needs attention, or a
     request is already waiting for its certificate.
     """
     from ..authorities.summary_files import explain_stale_summary
+    from ..deploy.request_scripts import write_renewal_scripts
     from ..export.executors import Making
     from ..export.renew import renew
     from ..request_folder.manifest import read_manifest
@@ -421,8 +423,11 @@ def renew_command(
     load_product(product, read_manifest(Path(folder)).product, folder)
     ahead = _ask_to_withdraw(folder, names, choices)
     if dry_run or not ahead.changes:
-        return _show_changes(replace(ahead, dry_run=dry_run), as_json=as_json)
-    secret = get_passphrase(passphrase_file)
+        return show_changes(replace(ahead, dry_run=dry_run), as_json=as_json)
+    # A key on another computer needs no passphrase, and the folder may not have one yet.
+    is_key_created = any(record.needs_writing for record in ahead.manifest.requests)
+    needs_secret = is_key_created or choices["compromised"]
+    secret = get_passphrase(passphrase_file) if needs_secret else None
     progress, finish = make_progress_bar("requests")
     with stop_on_interrupt() as cancel:
         making = Making(workers=workers, progress=progress, cancel=cancel)
@@ -430,7 +435,10 @@ def renew_command(
             bundle = renew(folder, *names, passphrase=secret, making=making, **choices)
         finally:
             finish()
-    status = _show_changes(bundle, as_json=as_json)
+    paths = write_renewal_scripts(bundle)
+    status = show_changes(bundle, as_json=as_json)
+    if paths and not as_json:
+        write_lines(f"written: {join_first_texts([*map(str, paths)], 1)}")
     if text := explain_stale_summary(bundle.folder, bundle.manifest):
         write_note(text)
     return status
@@ -537,7 +545,8 @@ def _get_folder_passphrase(
     return get_passphrase(passphrase_file, is_new=True, default=list_known_words(plan))
 
 
-def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
+def show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
+    """Print what a run did to the requests of a folder, and return the exit status."""
     status = INTERRUPTED if bundle.cancelled else 0
     if as_json:
         write_json({"format": "lyncnb-result/1", **bundle.to_document()})
@@ -616,8 +625,8 @@ def status_command(
     history of these certificates instead. The history lists each generation with its servers,
     who approved it, when it went to the CA, and who did what and why.
 
-    Exit status: 0 success; 1 if a certificate needs attention: expired, due for renewal,
-    refused or to be revoked; 3 if files in the folder need attention.
+    Exit status: 0 success; 1 if a certificate needs attention: expired, due for renewal or
+    installation, refused or to be revoked; 3 if files in the folder need attention.
     """
     from ..authorities.status import folder_status
     from ..base.disk.outputs import check_output_path
@@ -648,7 +657,7 @@ def status_command(
         write_json({"format": "lyncnb-status/1", **status.to_document(), **extra_entries})
     else:
         if rebuilt is not None:
-            _show_changes(rebuilt, as_json=False)
+            show_changes(rebuilt, as_json=False)
         _show_status(status, shows_all=is_all)
     return status.exit_status
 
@@ -683,7 +692,7 @@ def _show_status(status: FolderStatus, *, shows_all: bool) -> None:
         )
         rows = [
             (
-                *(item.number or "", item.id, item.state, item.not_after[:10], item.days_left),
+                *(item.number or "", item.id, item.state, item.usable_until[:10], item.days_left),
                 *(
                     "" if item.next_generation_text == item.state else item.next_generation_text,
                     item.deployed_on,

@@ -243,13 +243,21 @@ def _note_unused_options(topology: str) -> None:
 
 def report_corrections(table: Topology) -> None:
     """Report the corrections that lyncnb made in a topology. A long list is shortened."""
-    for item in table.notes[:_NOTES_SHOWN]:
+    from ..base.dns_name import INTERNATIONAL
+    from ..base.shown.tables import join_first_texts
+
+    encoded = [item for item in table.notes if item.message.startswith(INTERNATIONAL)]
+    notes = [item for item in table.notes if not item.message.startswith(INTERNATIONAL)]
+    for item in notes[:_NOTES_SHOWN]:
         separator = " " if item.row or item.column else ": "
         write_note(f"note: {table.source}{separator}{item}")
-    if len(table.notes) > _NOTES_SHOWN:
+    if len(notes) > _NOTES_SHOWN:
         write_note(
-            f"note: lyncnb changed {len(table.notes) - _NOTES_SHOWN:,} more values in a similar way"
+            f"note: lyncnb changed {len(notes) - _NOTES_SHOWN:,} more values in a similar way"
         )
+    if encoded:
+        names = join_first_texts([f"{n.before} as {n.after}" for n in encoded], _NOTES_SHOWN)
+        write_note(f"note: {table.source}: lyncnb encodes internationalized names: {names}")
 
 
 def get_passphrase(

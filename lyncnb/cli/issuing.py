@@ -12,6 +12,7 @@ import click
 from ..base.pasted_text import shown
 from ..base.shown.tables import format_count, group_statements, join_first_texts
 from ..base.terminal import is_terminal, quote_argument
+from .folder import show_changes
 from .inputs import (
     add_force_option,
     add_json_option,
@@ -489,14 +490,16 @@ def _write_request_scripts_folder(
     )
     steps = request_scripts(plan, bundle, template=template).in_language(language)
     written_paths = write_request_scripts(steps, output)
-    _show_steps(steps, written_paths, as_json, "not in these scripts")
-    for text in bundle.notes:
-        write_note(text)
+    _show_steps(steps, written_paths, as_json, "not in these scripts", bundle)
     return 0
 
 
 def _show_steps(
-    steps: DeploymentSteps, paths: tuple[Path, ...], as_json: bool, missing_count: str
+    steps: DeploymentSteps,
+    paths: tuple[Path, ...],
+    as_json: bool,
+    missing_count: str,
+    requests: RequestBundle | None = None,
 ) -> None:
     from ..deploy.sheets import build_sheet_document
 
@@ -509,6 +512,7 @@ def _show_steps(
                 "sheets": {page.stem: build_sheet_document(page) for page in steps.pages},
                 "missing": [{"id": gap.request, "why": gap.why} for gap in steps.missing],
                 "covered": [{"id": gap.request, "why": gap.why} for gap in steps.covered],
+                **({"changes": requests.to_document()["changes"]} if requests else {}),
             }
         )
         return
@@ -520,6 +524,8 @@ def _show_steps(
     for why, statements in requests_by_reason.items():
         write_lines(*group_statements("certificate", statements), f"  {why}")
     write_lines(steps.summary(), f"written: {join_first_texts([*map(str, paths)], 1)}")
+    if requests is not None:
+        show_changes(requests, as_json=False)
 
 
 def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:

@@ -416,20 +416,24 @@ def _write_findings(
     verbose: bool = False,
     is_plan: bool = False,
 ) -> None:
-    """Write one entry for each group of findings or, with ``-v``, for each finding.
+    """Write one entry for each group of findings. With ``-v``, it lists all of them.
 
     The short output of a plan only counts the notices.
     """
     from ..base.shown.tables import format_count
     from ..plan.acceptances import list_acceptances
-    from ..rules.findings import FindingGroup, group_findings
+    from ..rules.findings import group_findings
 
     accepted = list_acceptances(findings, options)
 
     groups = group_findings(findings)
     if verbose:
-        # With ``-v``, each finding is shown separately, but in the order of the groups.
-        groups = tuple(FindingGroup(findings=(f,)) for group in groups for f in group.findings)
+        # With ``-v``, each code has its entry, but in the order of the groups.
+        groups = tuple(
+            entry
+            for group in groups
+            for entry in group_findings(group.findings, is_by_subject=False)
+        )
     for group in groups:
         if is_plan and not verbose and group.severity == "notice":
             continue
@@ -437,8 +441,14 @@ def _write_findings(
             write_lines(f"{group.severity}: {group.title} ({len(group.points)} points)")
             write_lines(*(f"  - {point.title} [{point.codes[0]}]" for point in group.points))
         else:
-            write_lines(f"{group.severity}: {group.words}")
-            write_lines(f"  about {group.places} [{group.codes[0]}]")
+            if verbose and len(group.findings) > 1:
+                count = format_count(len(group.findings), "finding")
+                write_lines(f"{group.severity}: {group.title} ({count}) [{group.codes[0]}]")
+                for message, subjects in group.subjects_by_message.items():
+                    write_lines(f"  - {message}: about {', '.join(subjects)}")
+            else:
+                write_lines(f"{group.severity}: {group.words}")
+                write_lines(f"  about {group.places} [{group.codes[0]}]")
             if reasons := {accepted.get(finding, "") for finding in group.findings} - {""}:
                 write_lines(f"  accepted in plan.toml: {'; '.join(sorted(reasons))}")
         # Only the terminal shortens a group to the titles of its findings.

@@ -7,14 +7,16 @@ literals.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from ..base.planned_entry import PlannedEntry
+from ..base.planned_entry import PlannedEntry, list_importing_servers
 from ..pki.certificates import Certificate, format_name
+from ..plan.connections import find_port
 from ..plan.model import PlannedCertificate
 from ..rules.model import Rules
-from ..rules.procedure import BEFORE, PLACEHOLDER, Place, Procedure, Step
+from ..rules.procedure import BEFORE, CALLS, PLACEHOLDER, Place, Procedure, Step
+from ..topology.model import Pool
 from .powershell import quote_literal
 from .roll_over_times import describe_outage
 from .server_steps import Call, FilledCheck, FilledPlace, ServerPackage, ServerStep, ServerSteps
@@ -71,9 +73,35 @@ def _build_set_command(setting: FilledPlace) -> str:
     return f"foreach ($Key in @({setting.each})) {{ {command} }}" if setting.each else command
 
 
+def _build_restore_commands(setting: FilledPlace, record_path: str) -> tuple[str, str]:
+    """Return the commands that restore a setting from the record of the script.
+
+    If the record has no previous value, the commands change nothing. As in the script, a usage that
+    can roll over rolls back, unless the new certificate only waits for its date.
+    """
+    change = setting.set
+    if setting.roll:
+        change = (
+            f"if ({setting.read} | Where-Object {{ $_ -ne {quote_literal(setting.new)} }}) "
+            f"{{ {setting.set} }} else {{ $Date = (Get-Date).AddMinutes(10); {setting.roll} }}"
+        )
+    name = quote_literal(setting.name)
+    own_name = f"({name} + ' ' + $Key).Trim()" if setting.each else name
+    change = f"$Value = $Was[{own_name}]; if ($Value -match '^\\w') {{ {change} }}"
+    read = f"$Was = @{{}}; Import-Csv -Path {quote_literal(record_path)}"
+    return (
+        f"{read} | ForEach-Object {{ $Was[$_.Place] = $_.Value }}",
+        f"foreach ($Key in @({setting.each})) {{ {change} }}" if setting.each else change,
+    )
+
+
 def fill_commands(step: Step, values: Values) -> tuple[str, ...]:
-    """Fill in the commands of a step. Options whose value is blank are left out."""
-    lines = [fill_placeholders(command, values, as_command=True) for command in step.commands]
+    """Fill in the commands of a step. Commands and options whose value is blank are left out."""
+    lines = [
+        fill_placeholders(command, values, as_command=True)
+        for command in step.commands
+        if all(values[name] != "" for name in PLACEHOLDER.findall(command))
+    ]
     for option in step.options:
         if all(values[name] for name in PLACEHOLDER.findall(option)):
             lines[-1] += " " + fill_placeholders(option, values, as_command=True)
@@ -105,8 +133,18 @@ class Filler:
         provider: str,
         trusted: TrustOfPackages,
         hosts: Mapping[str, tuple[str, str]],
+        packages: Iterable[ServerPackage] = (),
+        pools: Iterable[Pool] = (),
     ):
         self.hosts = hosts
+        self.pools = {(str(pool.fqdn), pool.role): pool for pool in pools}
+        # The server that assigns the certificate of the deployment, for each server that needs it.
+        self.first_servers = {
+            server: list_importing_servers(package.servers, package.shared_by)[0]
+            for package in packages
+            if package.shared_by == "deployment"
+            for server in package.servers
+        }
         self.rules = rules
         self.procedure = procedure
         self.trusted = trusted
@@ -283,6 +321,7 @@ class Filler:
             **self.common,
             "server": server,
             "pool": pool,
+            "first": self.first_servers.get(server, ""),
             "packages": tuple(package.file for package in packages),
             "record_path": self.build_path(f"before-{change}.csv"),
         }
@@ -302,7 +341,9 @@ class Filler:
                     )
                     if reads:
                         yield replace(self.fill_step(step, common), commands=reads)
-                elif step.applies(own_package.role, own_package.usages):
+                elif step.applies(own_package.role, own_package.usages) and step.is_for(
+                    server, str(common["first"])
+                ):
                     yield self.fill_step(step, common)
             elif step.scope == "issuer":
                 if step.applies(own_package.role, own_package.usages):
@@ -380,13 +421,10 @@ class Filler:
             return replace(
                 filled, commands=(_build_set_command(filled_setting),), place=filled_setting.name
             )
-        clear = (
-            f"{filled_setting.clear}  # only if the recorded value is (nothing)"
-            if filled_setting.clear
-            else ""
-        )
-        commands = tuple(text for text in (filled_setting.each, filled_setting.set, clear) if text)
-        return replace(filled, commands=commands or filled.commands, place=filled_setting.name)
+        if filled_setting.set:
+            restore = _build_restore_commands(filled_setting, str(values["record_path"]))
+            filled = replace(filled, commands=restore)
+        return replace(filled, place=filled_setting.name)
 
     def _fill_package_step(
         self, step: Step, package: ServerPackage, common_values: Values
@@ -396,8 +434,13 @@ class Filler:
             return
         if step.key_algorithm not in ("", package.key_algorithm):
             return
+        if "{ports}" in step.title and not values["ports"]:
+            return
         if step.scope == "certificate":
-            if step.applies(package.role, package.usages):
+            first = min(package.servers, default="")
+            values["first"] = first
+            is_here = step.is_for(str(values["server"]), first)
+            if is_here and step.applies(package.role, package.usages):
                 yield self.fill_step(step, values, package=package.file)
         elif step.scope == "usage":
             for usage in package.usages:
@@ -413,7 +456,7 @@ class Filler:
                         values | self._build_call_values(call, package),
                         package=package.file,
                         topic=", ".join(call.usages),
-                        assigned_usages=call.usages if step.does == "assign" else (),
+                        assigned_usages=call.usages if step.does in CALLS else (),
                     )
 
     def _build_package_values(
@@ -430,20 +473,26 @@ class Filler:
             "count": len(package.usages),
             "servers": package.servers,
             "san": package.san or (package.name,),
+            "superseded_path": f"Cert:\\LocalMachine\\My\\{package.replaced_thumbprint}"
+            if package.replaced_thumbprint
+            else "",
             "superseded": package.superseded or ("the certificate that the first command shows"),
-            "ports": self._list_ports(package.role, package.usages),
+            "ports": self._list_ports(package),
             "key_holder": package.key_holder,
             "answer": f"returned/{package.id}.cer",
             "answer_path": self.build_path(f"{package.id}.cer"),
         }
 
-    def _list_ports(self, role: str, usages: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the ports on which a role always presents a certificate with these usages."""
+    def _list_ports(self, package: ServerPackage) -> tuple[str, ...]:
+        """Return the ports of its pool on which a server always presents a certificate."""
+        pool = self.pools.get((package.pool, package.role))
+        flags = pool.flags if pool else frozenset()
         ports = {
-            rule.port
-            for rule in self.rules.connections
-            if role in rule.listeners and (rule.usage in usages or not rule.usage)
-            if not rule.when and not rule.if_all
+            find_port(rule, pool, self.rules) if pool else rule.port
+            for rule in self.rules.ports
+            if package.role in rule.roles and not rule.when and not rule.also
+            if rule.usage in package.usages or not (rule.usage or package.usages)
+            if flags.issuperset(rule.if_all)
         }
         return tuple(map(str, sorted(ports)))
 

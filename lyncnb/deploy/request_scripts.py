@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from ..authorities.submission import check_template_name
+from ..authorities.summary_files import build_plan_on_record
 from ..base.arguments import check_type
 from ..base.disk import files, outputs
 from ..base.disk.folder_access import share_folder
@@ -20,6 +21,7 @@ from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.totals import build_origin
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.manifest import format_timestamp
+from ..request_folder.plan_file import read_plan_bytes
 from ..request_folder.request_record import RequestRecord
 from ..rules.procedure import Procedure, load_procedure
 from .checklist import build_script_name, to_html, translate_title_end
@@ -50,6 +52,10 @@ _AT_SET_UP = (
     "information, see at_set_up in plan.toml"
 )
 _KEY_HERE = "the request folder already contains the key"
+_REQUEST_HERE = (
+    "the request folder already contains the request. To request the certificate again, run "
+    "lyncnb renew FOLDER ID --reason TEXT"
+)
 
 
 def request_scripts(
@@ -152,7 +158,11 @@ def _explain_omission(certificate: PlannedCertificate, record: RequestRecord | N
         return _AT_SET_UP
     if record is not None and record.covered:
         return f"no request is needed, because it is {record.covered}"
-    return _KEY_HERE if record is not None and not record.key_holder else ""
+    if record is None:
+        return ""
+    if not record.key_holder:
+        return _KEY_HERE
+    return _REQUEST_HERE if record.is_written else ""
 
 
 def _build_key_error(procedure: Procedure, certificates: list[PlannedCertificate]) -> OptionsError:
@@ -259,6 +269,27 @@ def write_request_scripts(
         outputs.write_output(folder_path / name, data, REQUESTS, force=force)
         for name, data in contents.items()
     )
+
+
+def write_renewal_scripts(bundle: RequestBundle) -> tuple[Path, ...]:
+    """Write the scripts for the requests that other computers must create, from the folder's plan.
+
+    Parameters
+    ----------
+    bundle : RequestBundle
+        A folder in which certificates were renewed whose keys are on other computers.
+
+    Returns
+    -------
+    tuple of Path
+        The page and the scripts in ``steps``; empty if the folder waits for no such request.
+    """
+    waiting = (record.key_holder and not record.is_written for record in bundle.requests)
+    if not any(waiting):
+        return ()
+    plan, _ = build_plan_on_record(bundle.manifest, read_plan_bytes(bundle.folder, bundle.manifest))
+    steps = request_scripts(plan, bundle).in_language(plan.options.lang)
+    return write_request_scripts(steps, bundle.folder)
 
 
 def _is_request_script(path: Path) -> bool:

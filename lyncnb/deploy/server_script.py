@@ -27,6 +27,7 @@ def build_import_script(server: ServerSteps) -> bytes:
             "Commands": list(shell.commands) if shell else [],
             "ServiceList": _build_block(shell.services) if shell else None,
             "ServiceStart": _build_block(shell.start_service, "Value") if shell else None,
+            "Ignored": list(shell.ignored) if shell else [],
             "Places": [
                 _build_setting_entries(setting) for setting in server.places if setting.read
             ],

@@ -63,7 +63,8 @@ class ServerPackage:
     the package is exported on that computer, so its ``sha256`` is not known yet. ``eku`` contains
     the planned extended key usages, and is blank if the plan is not known. ``san`` contains the DNS
     names. ``number`` is the number of the certificate in the folder, or 0. ``superseded`` is the
-    serial number and issuer of the certificate that it replaces, if known.
+    serial number and issuer of the certificate that it replaces, and ``replaced_thumbprint`` its
+    thumbprint, if known.
     """
 
     id: str
@@ -89,6 +90,7 @@ class ServerPackage:
     eku: tuple[str, ...] = ()
     san: tuple[str, ...] = ()
     superseded: str = ""
+    replaced_thumbprint: str = ""
     number: int = 0
 
 
@@ -168,6 +170,20 @@ class ServerStep:
         """The name of the step in a script: number, title, and what the step is about."""
         suffix = f" ({self.about})" if self.about and self.about not in self.title else ""
         return f"{self.number}. {self.title}{suffix}"
+
+    @property
+    def sheet_commands(self) -> tuple[str, ...]:
+        """The commands that a person can paste as one block.
+
+        If the script would leave the step for later, the block changes nothing either.
+        """
+        if self.step.script_only:
+            return ()
+        if not self.waits:
+            return self.commands
+        condition = " -and ".join(f"({check.command})" for check in self.waits)
+        otherwise = "'Nothing was changed. The condition of this step is not true.'"
+        return (f"if ({condition}) {{ {'; '.join(self.commands)} }} else {{ {otherwise} }}",)
 
     @property
     def checks(self) -> tuple[FilledCheck, ...]:

@@ -43,8 +43,9 @@ _PARTS = {
         "B",
         "The way back",
         (
-            "Follow these steps only if the deployment failed. Alternatively, run this "
-            "server's script with -Back."
+            "Only if the deployment failed: run this server's script with -Back -DrainServices "
+            "-StartServices. To perform these steps by hand instead, open the server's page on the "
+            "screen, which has the commands."
         ),
     ),
 }
@@ -229,12 +230,14 @@ def _translate_step(step: ServerStep, translate: Say) -> ServerStep:
     return replace(
         step,
         title=translate(step.title),
+        commands=step.sheet_commands,
         about=translate(step.about),
         task=translate(step.task),
         expected=translate(step.expected),
         caution=translate(step.caution),
         only_if=tuple(replace(check, text=translate(check.text)) for check in step.only_if),
         needs=tuple(replace(check, text=translate(check.text)) for check in step.needs),
+        waits=tuple(replace(check, text=translate(check.text)) for check in step.waits),
     )
 
 
@@ -285,7 +288,10 @@ def _build_line(
         for c in step.only_if
         if c.text not in common and (c.shows or not c.passing)
     )
-    before = (c.text for step in steps for c in step.needs if c.passing and c.shows)
+    before = (
+        *(c.text for step in steps for c in step.needs if c.passing and c.shows),
+        *(c.text for step in steps for c in step.waits),
+    )
     return Line(
         title="" if first.title == heading else name,
         conditions=(

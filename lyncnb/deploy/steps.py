@@ -10,14 +10,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from ..authorities.read_plan import build_folder_origin
+from ..authorities.read_plan import build_folder_origin, read_folder_pools
 from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..base.arguments import check_type
 from ..base.planned_entry import PlannedEntry, list_importing_servers
 from ..base.shown.origin import UNKNOWN, Origin
-from ..pki.certificates import format_name
+from ..pki.certificates import Certificate, format_name
 from ..request_folder.bundle import open_requests
-from ..request_folder.generations import find_generations
+from ..request_folder.generations import find_generations, list_known_certificates
 from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import (
     CoveringCertificate,
@@ -28,6 +28,7 @@ from ..request_folder.request_record import (
 from ..rules.model import Rules
 from ..rules.procedure import load_package_rules, load_procedure
 from ..rules.rule_files import load_recorded_rules
+from ..topology.model import Pool
 from .fill_steps import Filler, format_requested_name
 from .roll_over_times import Effective, parse_effective_times, split_into_calls
 from .server_steps import DeploymentSteps, MissingPackage, ServerPackage
@@ -126,6 +127,7 @@ def deployment_steps(
         other_certificates=_list_other_certificates(issued, packages),
         trusted_ca_hashes=_list_trusted_cas(issued, packages) if only_new else None,
         now=now,
+        pools=read_folder_pools(issued.bundle.folder, manifest),
         origin=build_folder_origin(issued.bundle.folder, manifest),
     )
 
@@ -279,13 +281,25 @@ def _build_server_package(
         not_after=issued_certificate.not_after,
         path=issued_certificate.path,
         key_algorithm=issued_certificate.certificate.key_algorithm,
-        in_use_until=replaced.not_after if replaced else None,
+        in_use_until=_find_usable_until(record, replaced) if replaced else None,
         superseded=(
             f"serial {replaced.serial_hex} of {format_name(replaced.issuer)}" if replaced else ""
         ),
+        replaced_thumbprint=replaced.thumbprint if replaced else "",
         key_holder=record.key_holder,
         number=record.number,
     )
+
+
+def _find_usable_until(record: RequestRecord, certificate: Certificate) -> datetime:
+    """Return the last second in which servers can use a certificate that is replaced."""
+    known = {
+        digest: recorded
+        for part in record.generations
+        for digest, recorded in list_known_certificates(part).items()
+    }
+    recorded = known.get(certificate.sha256)
+    return recorded.usable_until if recorded is not None else certificate.not_after
 
 
 def build_procedure(
@@ -300,6 +314,7 @@ def build_procedure(
     hosts: Mapping[str, tuple[str, str]] | None = None,
     other_certificates: Iterable[ServerPackage] = (),
     trusted_ca_hashes: Collection[str] | None = None,
+    pools: Iterable[Pool] = (),
     origin: Origin = UNKNOWN,
 ) -> DeploymentSteps:
     """Create the deployment steps for packages from any folder, with a product's procedure.
@@ -327,6 +342,8 @@ def build_procedure(
     trusted_ca_hashes : collection of str, optional
         SHA-256 of the CA certificates that are already trusted. If it is given, servers that get
         no certificate also have a page if they must trust another CA.
+    pools : iterable of Pool, optional
+        The pools of the plan, which decide the ports on the sheets.
     origin : Origin, optional
         Of the folder or plan.
 
@@ -347,7 +364,9 @@ def build_procedure(
         for server in list_importing_servers(entry.servers, entry.shared_by):
             to_request[server].append(entry)
     trusted = TrustOfPackages((*packed, *other_certificates), rules)
-    filler = Filler(rules, procedure, load_package_rules(rules).provider, trusted, hosts or {})
+    filler = Filler(
+        rules, procedure, load_package_rules(rules).provider, trusted, hosts or {}, packed, pools
+    )
     news = {
         issuer.sha256
         for package in packed

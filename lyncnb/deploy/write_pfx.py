@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+from ..authorities.evaluation.evaluation import SEVERAL_ROOTS
 from ..authorities.import_certificates import store_returned_certificates
 from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..base.arguments import check_type
@@ -318,6 +319,12 @@ def _find_objection(
     has_chain = certificate.chain_complete or (
         record.plan.issuer == "public" and bool(certificate.path)
     )
+    doubt = [f.message for f in certificate.findings if f.code == SEVERAL_ROOTS]
+    if doubt and not has_chain and not may_lack_chain:
+        return (
+            f"{doubt[0]}; compare the fingerprints with your CA's, then choose the root: lyncnb "
+            f"receive FOLDER --accept {SEVERAL_ROOTS}=FINGERPRINT"
+        )
     if not has_chain and not may_lack_chain:
         return (
             "the chain is incomplete; receive the missing CA certificate, or package "

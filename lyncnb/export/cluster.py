@@ -37,21 +37,35 @@ _NO_ANSWER = (
     'no scheduler answers at the address "{address}"',
     "specify the address that `dask scheduler` printed, such as tls://10.0.0.5:8786",
 )
+_TLS_KEYS = (
+    "set the certificates in Dask's configuration: distributed.comm.tls.ca-file, "
+    "distributed.comm.tls.client.cert and distributed.comm.tls.client.key"
+)
 _REFUSALS = {
+    "file": ("Dask cannot read the TLS certificates in its configuration: {detail}", _TLS_KEYS),
+    "handshake": ('the TLS connection to "{address}" failed: {detail}', _TLS_KEYS),
     "answer": _NO_ANSWER,
     "worker": ("the cluster at {address} has no workers", "start a worker: dask worker {address}"),
     "tls": (
         '"{address}" requires TLS, but Dask has no certificates for this connection',
-        (
-            "set the certificates in Dask's configuration: distributed.comm.tls.ca-file, "
-            "distributed.comm.tls.client.cert and distributed.comm.tls.client.key"
-        ),
+        _TLS_KEYS,
     ),
 }
 
 
 class WorkerError(Exception):
-    """A task failed in a worker. The error contains the worker's message, which is not trusted."""
+    """A task failed in a worker. The error contains the worker's message, which is not trusted.
+
+    ``worker`` is the address of the worker, or "" if it is unknown.
+    """
+
+    worker = ""
+
+
+class WorkerAnswer(tuple[bytes, ...]):
+    """The bytes that a worker sent, with its address."""
+
+    worker = ""
 
 
 @contextmanager
@@ -101,8 +115,11 @@ def connect_to_cluster(
     try:
         executor = _ClusterExecutor(child, (address, seconds))
         if refusal := executor.find_connection_error():
-            message, hint = _REFUSALS.get(refusal, _NO_ANSWER)
-            raise ClusterError(message.format(address=address), hint=hint.format(address=address))
+            message, hint = _REFUSALS.get(refusal[0], _NO_ANSWER)
+            raise ClusterError(
+                message.format(address=address, detail=refusal[1]),
+                hint=hint.format(address=address),
+            )
         yield executor
     finally:
         end_child(child, seconds=seconds)
@@ -127,16 +144,17 @@ class _ClusterExecutor(Executor):
         self._has_ended = False
         self._send(opening)
 
-    def find_connection_error(self) -> str:
-        """Wait for the child process to connect to the cluster. Return the error if it fails.
+    def find_connection_error(self) -> tuple[str, str] | None:
+        """Wait for the child process to connect to the cluster.
 
-        Without an error, return "".
+        Return the kind of the error and its details if it fails, or else None.
         """
         first = _read_answer(self._answers)
         if first is None or first.get("ready") is not True:
-            return str(first.get("refusal")) if first else "answer"
+            first = first or {}
+            return str(first.get("refusal")), _clean_text(str(first.get("detail")))
         threading.Thread(target=self._receive_answers, name="lyncnb-cluster", daemon=True).start()
-        return ""
+        return None
 
     def submit(self, task: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
         answer: Future[Result] = Future()
@@ -170,7 +188,9 @@ class _ClusterExecutor(Executor):
         while (answer := _read_answer(self._answers)) is not None:
             number = answer.get("task")
             if isinstance(number, int) and (future := self._waiting.pop(number, None)) is not None:
-                _settle_future(future, _read_content(answer))
+                content = _read_content(answer)
+                content.worker = _clean_text(str(answer.get("worker") or ""))
+                _settle_future(future, content)
         with self._lock:
             self._has_ended = True
             lost = list(self._waiting.values())
@@ -189,18 +209,22 @@ def _read_answer(answers: IO[bytes]) -> dict[str, object] | None:
     return document if isinstance(document, dict) else None
 
 
-def _read_content(answer: dict[str, object]) -> tuple[bytes, ...] | WorkerError:
+def _clean_text(text: str) -> str:
+    """Return the beginning of a text from the network, without control characters."""
+    return "".join(
+        character if character.isprintable() else " " for character in text[:_TEXT_SHOWN]
+    )
+
+
+def _read_content(answer: dict[str, object]) -> WorkerAnswer | WorkerError:
     match answer:
         case {"parts": [str(), str()] as parts}:
             try:
-                return tuple(base64.b64decode(part, validate=True) for part in parts)
+                return WorkerAnswer(base64.b64decode(part, validate=True) for part in parts)
             except ValueError:
                 return WorkerError("the worker's response is not valid base64")
         case {"failed": str(text)}:
-            message = "".join(
-                character if character.isprintable() else " " for character in text[:_TEXT_SHOWN]
-            )
-            return WorkerError(message)
+            return WorkerError(_clean_text(text))
     return WorkerError("the worker's response does not contain a key and a request")
 
 

@@ -14,7 +14,10 @@ import os
 import pickle
 import sys
 import threading
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
+
+_SECONDS = 5  # How long to wait for the address of a worker.
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -28,8 +31,9 @@ def serve_tasks() -> None:
     tasks = sys.stdin.buffer
     address, seconds = pickle.load(tasks)
     client = _connect_client(address, seconds)
-    if isinstance(client, str):
-        _write_message(answers, {"refusal": client})
+    if isinstance(client, tuple):
+        refusal, detail = client
+        _write_message(answers, {"refusal": refusal, "detail": detail})
     else:
         _write_message(answers, {"ready": True})
         _Work(client, answers).do(tasks)
@@ -44,24 +48,46 @@ def _write_message(answers: IO[bytes], message: dict[str, object]) -> None:
     answers.flush()
 
 
-def _connect_client(address: str, seconds: float) -> Client | str:
-    """Return a connected client, or the reason for a failure: ``tls``, ``answer`` or ``worker``."""
+def _connect_client(address: str, seconds: float) -> Client | tuple[str, str]:
+    """Return a connected client, or the reason for a failure and its details.
+
+    The reason is ``tls``, ``file``, ``handshake``, ``answer`` or ``worker``.
+    """
     from distributed import Client
     from distributed.security import Security
 
-    security = Security()
-    arguments = security.get_connection_args("client")
+    security: Any = Security()
+    paths = (security.tls_ca_file, security.tls_client_cert, security.tls_client_key)
+    # Dask's configuration can also contain the certificates themselves.
+    missing = [path for path in paths if path and "\n" not in path and not os.path.isfile(path)]
+    if missing:
+        return "file", f"{missing[0]} does not exist"
+    try:
+        arguments = security.get_connection_args("client")
+    except (OSError, ValueError) as error:
+        return "file", f"{error} ({', '.join(path for path in paths if path)})"
     if address.startswith("tls://") and arguments["ssl_context"] is None:
-        return "tls"
+        return "tls", ""
     try:
         # A client without a scheduler is closed only by garbage collection. If another client
         # starts at the same time, both wait forever (distributed 2026.8). Therefore, the connection
         # is tested first.
         asyncio.run(_test_connection(address, seconds, arguments))
         client = Client(address, timeout=seconds, set_as_default=False, security=security)
-        return client if client.nthreads() else "worker"
-    except Exception:  # Any failure of an untrusted scheduler results in the same message.
-        return "answer"
+        return client if client.nthreads() else ("worker", "")
+    except Exception as error:  # An untrusted scheduler can cause any failure.
+        reason = _find_tls_error(error) if address.startswith("tls://") else ""
+        return ("handshake", reason) if reason else ("answer", "")
+
+
+def _find_tls_error(error: BaseException) -> str:
+    """Return the reason of OpenSSL for a failed connection, or "" if there is none."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if type(cause).__name__.startswith("SSL") or "SSL" in str(cause):
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    return ""
 
 
 async def _test_connection(address: str, seconds: float, arguments: dict[str, Any]) -> None:
@@ -113,9 +139,24 @@ class _Work:
             message = {"failed": f"{type(error).__name__}: {error}"}
         else:
             message = _make_result_message(result)
+        message["worker"] = await self._find_worker(remote.key)
         self._under_way.pop(number, None)
         with self._lock:
             _write_message(self._answers, {"task": number, **message})
+
+    async def _find_worker(self, key: object) -> str:
+        """Return the address of the worker that finished a task, or "" if it is unknown."""
+        with suppress(Exception):
+            scheduler: Any = self._client.scheduler
+            holders = await asyncio.wait_for(scheduler.who_has(keys=[key]), _SECONDS)
+            if addresses := holders.get(key):
+                return str(min(addresses))
+            # A worker on which a task failed does not hold a result.
+            question: Any = self._client.run_on_scheduler(
+                lambda dask_scheduler: [*dask_scheduler.tasks[key].erred_on]
+            )
+            return str(min(await asyncio.wait_for(question, _SECONDS)))
+        return ""
 
 
 def _make_result_message(result: object) -> dict[str, object]:

@@ -8,12 +8,12 @@ server. Except for reading the file of ``asis``, this module reads and writes no
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
 from ..authorities.evaluation.evaluation import compute_entry_sha256
-from ..authorities.survey.as_is import NOT_SEEN, STATES, AsIs, PlannedAsIs
+from ..authorities.survey.as_is import LACKING, NOT_SEEN, STATES, AsIs, PlannedAsIs
 from ..authorities.survey.read_as_is import read_as_is
 from ..base.shown.tables import format_count, join_first_texts
 from ..base.times import convert_to_time
@@ -66,7 +66,8 @@ def choose_covering_certificates(
     ReturnedFileError
         If the file cannot be read, or is about another plan.
     PlanRejected
-        If a probe did not see a certificate, and nobody decided what to do.
+        If a probe did not see a certificate, or some of its servers lack it, and nobody decided
+        what to do.
     """
     requested = (reuse,) if isinstance(reuse, str) else tuple(reuse)
     if only_missing is None:
@@ -86,13 +87,15 @@ def choose_covering_certificates(
     reused_ids = resolve_ids([*by_id], requested, option_name="reuse", error=OptionsError)
     for identity in sorted(reused_ids):
         _reject_uncovered_certificate(by_id[identity], day)
-    if NOT_SEEN not in {
-        *accept,
-        *list_accepted_codes((), plan.options, day=day),
-    }:
-        _reject_unseen_certificates(
-            certificate for certificate in as_is.planned if certificate.id not in reused_ids
-        )
+    decided = {*accept, *list_accepted_codes((), plan.options, day=day)}
+    for state, words in _UNDECIDED.items():
+        undecided = [
+            certificate
+            for certificate in as_is.planned
+            if certificate.state == state and certificate.id not in reused_ids
+        ]
+        if undecided and state not in decided:
+            raise _make_undecided_error(undecided, words, list_returned_checks()[state].hint)
     return Covers(
         by_id={
             identity: _record_cover(by_id[identity], as_is, now) for identity in sorted(reused_ids)
@@ -127,24 +130,28 @@ def _reject_other_plan(as_is: AsIs, plan: CertificatePlan, name: str) -> None:
     )
 
 
-def _reject_unseen_certificates(planned: Iterable[PlannedAsIs]) -> None:
-    """Reject certificates that the probe did not see. They may nevertheless be installed."""
-    unseen = [certificate for certificate in planned if certificate.state == NOT_SEEN]
-    if unseen:
-        raise PlanRejected(
-            (
-                f"no port presented {format_count(len(unseen), 'planned certificate')}. These "
-                "certificates may still be installed"
-            ),
-            problems=tuple(
-                Problem(
-                    message=f"{certificate.id} ({certificate.owner}): "
-                    f"{join_first_texts(certificate.remarks, 1)}"
-                )
-                for certificate in unseen
-            ),
-            hint=list_returned_checks()[NOT_SEEN].hint,
-        )
+# The states in which a new certificate may not be necessary, so that the user must decide.
+_UNDECIDED = {
+    NOT_SEEN: "no port presented {}. These certificates may still be installed",
+    LACKING: "{} must only be copied to servers, because other servers have it with its key",
+}
+
+
+def _make_undecided_error(
+    planned: Sequence[PlannedAsIs], description: str, hint: str
+) -> PlanRejected:
+    """Return the error for certificates that may be installed, if nobody decided about them."""
+    return PlanRejected(
+        description.format(format_count(len(planned), "planned certificate")),
+        problems=tuple(
+            Problem(
+                message=f"{certificate.id} ({certificate.owner}): "
+                f"{join_first_texts(certificate.remarks, 1)}"
+            )
+            for certificate in planned
+        ),
+        hint=hint,
+    )
 
 
 def _is_valid_on(planned_certificate: PlannedAsIs, day: date) -> bool:

@@ -264,8 +264,9 @@ def _make_worker_error(name: str, error: BaseException) -> BaseException:
     if isinstance(error, LyncnbError):
         return error
     text = str(error) if isinstance(error, WorkerError) else f"{type(error).__name__}: {error}"
+    worker = getattr(error, "worker", "")
     return BundleError(
-        f"a worker could not create {name}: {text}",
+        f"{f'the worker {worker}' if worker else 'a worker'} could not create {name}: {text}",
         hint=(
             "install the same versions of lyncnb and cryptography on every worker, "
             "then run the command again. lyncnb keeps the completed work"

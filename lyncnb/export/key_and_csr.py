@@ -94,38 +94,46 @@ def open_sealed_pair(
     Raises
     ------
     BundleError
-        If the answer is not a matching key and request, or is not the planned request.
+        If the answer is not a matching key and request, or is not the planned request. The error
+        contains the address of the worker, if the answer has it.
     """
+    worker = getattr(answer, "worker", "")
     match answer:
         case (bytes() as sealed, bytes() as der):
             pass
         case _:
             raise _make_answer_error(
-                name, f"an object of type {type(answer).__name__} instead of a key and a request"
+                name,
+                f"an object of type {type(answer).__name__} instead of a key and a request",
+                worker,
             )
-    request = parse_request(der, name=f"the request that a worker process created for {name}")
+    try:
+        request = parse_request(der, name="the data")
+    except BundleError:
+        raise _make_answer_error(name, "data that is not a request", worker) from None
     if changes := list_content_differences(content, request.content):
         raise _make_answer_error(
-            name, f"a request that differs from the plan ({'; '.join(changes)})"
+            name, f"a request that differs from the plan ({'; '.join(changes)})", worker
         )
     if not request.has_valid_signature():
-        raise _make_answer_error(name, "a request with an invalid signature")
+        raise _make_answer_error(name, "a request with an invalid signature", worker)
     if difference := keys.find_key_difference(request.public_key):
         raise _make_answer_error(
-            name, f"a key of a type that lyncnb does not generate ({difference})"
+            name, f"a key of a type that lyncnb does not generate ({difference})", worker
         )
     try:
         key = keys.read_pkcs8(run_key.open(sealed, subject=name), name=f"the key of {name}")
-    except ValueError:
-        raise _make_answer_error(name, "data that is not a key") from None
+    except (ValueError, BundleError):
+        raise _make_answer_error(name, "data that is not a key", worker) from None
     if not keys.is_key_pair(key, request.public_key):
-        raise _make_answer_error(name, "a key that does not belong to the request")
+        raise _make_answer_error(name, "a key that does not belong to the request", worker)
     return _make_checked_pair(name, key, request, encryptor.encrypt)
 
 
-def _make_answer_error(name: str, problem: str) -> BundleError:
+def _make_answer_error(name: str, problem: str, worker: str) -> BundleError:
+    sender = f"the worker {worker}" if worker else "a worker"
     return BundleError(
-        f"a worker sent {problem} for {name}",
+        f"{sender} sent {problem} for {name}",
         hint="install the same version of lyncnb on all workers, or stop the faulty worker",
     )
 

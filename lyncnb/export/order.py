@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -194,11 +194,8 @@ def make_order(
     errors = [finding for finding in findings if finding.severity == "error"]
     today = date.fromisoformat(now[:10]) if now else None
     day = choose_evaluation_date(plan, getattr(findings, "judged_on", None), today=today)
-    why_each = {
-        finding: accept.get(finding.code) or find_acceptance(finding, plan.options, day=day)
-        for finding in errors
-    }
-    reject_errors([finding for finding in errors if not why_each[finding]])
+    why_each = _list_acceptance_reasons(plan, findings, accept, day)
+    reject_errors([error for error in errors if error not in why_each])
     late = _make_past_date_error(plan, today) if today else None
     why_late = accept.get(LATE) or (late and find_acceptance(late, plan.options, day=day)) or ""
     # Acceptances for issued certificates are recorded before the first certificate is received.
@@ -208,7 +205,7 @@ def make_order(
         for code, accept_reason in counting.items()
         if code in list_returned_checks()
     }
-    used |= {finding.code: accept_reason for finding, accept_reason in why_each.items()}
+    used |= {error.code: why_each[error] for error in errors}
     used |= {LATE: why_late} if late and why_late else {}
     requests = tuple(_list_wanted_requests(plan, key_holders or {}, covers))
     _reject_duplicate_ids(requests)
@@ -248,6 +245,15 @@ def _read_renewals(renew: Sequence[str], reason: str) -> tuple[str, ...]:
             hint='specify the reason: --reason TEXT (in Python: reason="TEXT")',
         )
     return renew
+
+
+def _list_acceptance_reasons(
+    plan: CertificatePlan, findings: Iterable[Finding], accept: Mapping[str, str], day: date
+) -> dict[Finding, str]:
+    """Return the reason for each finding that the plan accepts, or for an error that a run does."""
+    reasons = {finding: find_acceptance(finding, plan.options, day=day) for finding in findings}
+    reasons |= {f: accept[f.code] for f in reasons if f.severity == "error" and f.code in accept}
+    return {finding: reason for finding, reason in reasons.items() if reason}
 
 
 def _make_past_date_error(plan: CertificatePlan, today: date) -> Finding | None:

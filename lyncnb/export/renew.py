@@ -30,6 +30,7 @@ from ..request_folder.request_record import RequestRecord
 from .changes import is_waiting
 from .executors import Making
 from .order import Order, Wanted, make_order
+from .requests_elsewhere import announce_order
 from .write import execute_order
 
 _NAMED = 5
@@ -40,14 +41,19 @@ _STOLEN = "the key is compromised"
 class _Choice:
     """The requests that get a new generation, and the requests with a compromised key.
 
-    ``kept`` contains requests with a compromised key that already have another key. ``elsewhere``
-    contains requests whose key is on another computer.
+    ``kept`` contains requests with a compromised key that already have another key. ``at_set_up``
+    contains requests that are created on their servers during setup.
     """
 
     renewed: tuple[RequestRecord, ...]
     compromised: tuple[RequestRecord, ...] = ()
     kept: tuple[RequestRecord, ...] = ()
-    elsewhere: tuple[RequestRecord, ...] = ()
+    at_set_up: tuple[RequestRecord, ...] = ()
+
+    @property
+    def needs_passphrase(self) -> bool:
+        """Whether lyncnb creates a key, or records a compromised key."""
+        return bool(self.compromised) or not all(record.key_holder for record in self.renewed)
 
 
 def renew(
@@ -67,7 +73,9 @@ def renew(
     """Create new keys and requests for certificates according to the folder's saved plan.
 
     The subject, the names and all other values remain as planned. The certificates in use remain in
-    use, and the old keys remain in ``archive/``. The plan is evaluated with today's rules.
+    use, and the old keys remain in ``archive/``. The plan is evaluated with today's rules. If the
+    key is on another computer, the folder then waits for the request from this computer, which
+    the scripts of ``write_renewal_scripts`` create.
 
     Parameters
     ----------
@@ -77,7 +85,7 @@ def renew(
         Each an id or its beginning, a server, a pattern such as ``*.contoso.com``, or a serial
         number or thumbprint.
     passphrase : Secret or str
-        The folder's. None only for a dry run.
+        The folder's. None for a dry run, or if the keys are only on other computers.
     reason : str
         Why; recorded with each request.
     due : bool, optional
@@ -143,9 +151,12 @@ def renew(
     )  # fmt: skip
     if not (choice.renewed or choice.compromised):
         return RequestBundle(folder=path, manifest=manifest, notes=order.notes, dry_run=dry_run)
-    bundle = execute_order(
-        path, order, passphrase, options=making, dry_run=dry_run, lock_seconds=lock_seconds
-    )
+    if dry_run or choice.needs_passphrase:
+        bundle = execute_order(
+            path, order, passphrase, options=making, dry_run=dry_run, lock_seconds=lock_seconds
+        )
+    else:
+        bundle = announce_order(path, order, lock_seconds=lock_seconds)
     records = (bundle.manifest.by_id[record.id] for record in choice.compromised)
     return replace(bundle, notes=(*bundle.notes, *_list_revocations(path, records)))
 
@@ -196,23 +207,23 @@ def _choose_requests(
     selected_records = (
         _find_named_requests(known, names) if names else _find_due_requests(folder, manifest, day)
     )
-    elsewhere = tuple(record for record in selected_records if _is_key_elsewhere(record))
-    if not compromised and names and elsewhere == selected_records:
-        raise BundleError(_make_other_computers_error(elsewhere), hint=_ELSEWHERE)
-    local_records = tuple(
+    at_set_up = tuple(record for record in selected_records if record.plan.at_set_up)
+    if not compromised and names and at_set_up == selected_records:
+        raise BundleError(_describe_set_up(at_set_up), hint=_AT_SET_UP)
+    renewable = tuple(
         record
         for record in selected_records
-        if record.state != "retired" and not _is_key_elsewhere(record)
+        if record.state != "retired" and not record.plan.at_set_up
     )
     if not compromised:
-        return _Choice(renewed=local_records, elsewhere=elsewhere)
+        return _Choice(renewed=renewable, at_set_up=at_set_up)
     return _Choice(
-        renewed=tuple(record for record in local_records if not _has_waiting_key(record)),
+        renewed=tuple(record for record in renewable if not _has_waiting_key(record)),
         compromised=tuple(
             record for record in selected_records if find_generations(record).held is not None
         ),
-        kept=tuple(record for record in local_records if _has_waiting_key(record)),
-        elsewhere=elsewhere,
+        kept=tuple(record for record in renewable if _has_waiting_key(record)),
+        at_set_up=at_set_up,
     )
 
 
@@ -234,10 +245,6 @@ def _find_named_requests(
     return tuple(record for record in records if record.id in matching_ids)
 
 
-def _is_key_elsewhere(record: RequestRecord) -> bool:
-    return bool(record.key_holder) or record.plan.at_set_up
-
-
 def _has_waiting_key(record: RequestRecord) -> bool:
     life = find_generations(record)
     if life.in_use is None or life.under_way is None:
@@ -245,24 +252,18 @@ def _has_waiting_key(record: RequestRecord) -> bool:
     return life.under_way.spki_sha256 != life.in_use.spki_sha256
 
 
-_ELSEWHERE = (
-    "renew the certificate on the computer that has the key: lyncnb steps TOPOLOGY "
-    "--request-on-server -o FOLDER --renew ID --reason TEXT"
+_AT_SET_UP = (
+    "request the certificate again on its server, as during setup. Then receive the request: "
+    "lyncnb receive FOLDER --request FILE"
 )
 
 
-def _make_other_computers_error(records: Sequence[RequestRecord]) -> str:
-    ids = join_first_texts(
-        [f"{record.id} (on {_find_key_holder(record)})" for record in records], _NAMED
-    )
+def _describe_set_up(records: Sequence[RequestRecord]) -> str:
+    ids = join_first_texts([record.id for record in records], _NAMED)
     return (
-        f"lyncnb does not have the key for {ids}, so it cannot renew the certificate on "
-        "this computer"
+        f"you request {ids} during the setup of the server (at_set_up in plan.toml), so lyncnb "
+        "cannot renew the certificate"
     )
-
-
-def _find_key_holder(record: RequestRecord) -> str:
-    return record.key_holder or join_first_texts(record.plan.servers, 1)
 
 
 def _make_renewal_order(
@@ -303,6 +304,7 @@ def _make_renewal_order(
             renew=ids,
             reason=reason,
             now=now,
+            key_holders={record.id: record.key_holder for record in choice.renewed},
         )
     except PlanRejected as error:
         raise PlanRejected(
@@ -365,10 +367,10 @@ def _find_plan(
 
 def _list_notes(folder: Path, choice: _Choice, day: date) -> Iterator[str]:
     folder_argument = quote_argument(str(folder))
-    if not (choice.renewed or choice.compromised or choice.elsewhere):
+    if not (choice.renewed or choice.compromised or choice.at_set_up):
         yield f"no certificate is due for renewal on {day}"
-    if choice.elsewhere:
-        yield f"{_make_other_computers_error(choice.elsewhere)}; {_ELSEWHERE}"
+    if choice.at_set_up:
+        yield f"{_describe_set_up(choice.at_set_up)}; {_AT_SET_UP}"
     for record in choice.kept:
         yield (
             f"{record.id}: generation {record.generation} already has a new key, so "

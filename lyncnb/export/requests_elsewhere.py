@@ -91,11 +91,16 @@ def request_elsewhere(
             item.id: computer or SOME_COMPUTER for item in plan.certificates if item.usages
         },
     )
-    preview = _preview_order(path, order)
+    return announce_order(path, order, lock_seconds=lock_seconds)
+
+
+def announce_order(folder: Path, order: Order, *, lock_seconds: float = 10.0) -> RequestBundle:
+    """Record the requests that other computers create. This needs no passphrase."""
+    preview = _preview_order(folder, order)
     if preview.is_quiet:
         return build_bundle(preview, preview.manifest)
-    with lock_for_writing(path, order, lock_seconds):
-        preview = _preview_order(path, order)
+    with lock_for_writing(folder, order, lock_seconds):
+        preview = _preview_order(folder, order)
         announce_changes(preview)
         manifest = preview.manifest
         if preview.has_stale_summary:

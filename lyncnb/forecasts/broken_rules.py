@@ -143,8 +143,8 @@ def _build_validity_rule(timetable: Timetable, certificate: Hold) -> BrokenRule:
     if recorded.revocation:
         says, source = recorded.revocation, "the records of the request folder"
     else:
-        says = f"the certificate on record expires on {recorded.ends.date()}"
-        source = "the certificate's notAfter date"
+        says = f"the certificate on record can be used until {recorded.ends.date()}"
+        source = "the earliest notAfter date in the certificate's chain"
     return BrokenRule(
         rule="validity", says=says, begins=begins, ends=recorded.ends.date(), source=source
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
 from pathlib import Path
@@ -20,7 +20,13 @@ from ..authorities.read_plan import (
     read_plan,
 )
 from ..base.arguments import check_type
-from ..base.renewal_days import Days, RenewalTerms, find_last_whole_day, find_renewal_day
+from ..base.renewal_days import (
+    EXPIRING_DAYS,
+    Days,
+    RenewalTerms,
+    find_last_whole_day,
+    find_renewal_day,
+)
 from ..base.shown.origin import Origin
 from ..base.shown.tables import format_count
 from ..base.times import add_time_span, convert_to_date
@@ -33,7 +39,7 @@ from ..plan.saved_plan_json import is_saved_plan
 from ..plan.totals import build_origin
 from ..reports.timeline_figure import list_limit_facts
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.generations import Generation, Held, find_generations, find_revocation_time
+from ..request_folder.generations import Generations, Held, find_generations, find_revocation_time
 from ..request_folder.manifest import Manifest, format_timestamp, read_manifest
 from ..request_folder.request_record import IssuedRecord, RequestRecord, Revocation, read_time
 from ..rules.ca_rules import CaLimit, load_ca_rules
@@ -138,40 +144,40 @@ def forecast(
 
 @dataclass(frozen=True, kw_only=True)
 class _ForecastInput:
-    """The input for a forecast: a plan, with records and installed certificates by request ID."""
+    """The input for a forecast: a plan, with records and generations by request ID."""
 
     plan: CertificatePlan
     records: Mapping[str, RequestRecord]
-    held: Mapping[str, Held]
-    under_way: Mapping[str, Generation] = field(default_factory=dict)
-    revocations: Mapping[str, Revocation] = field(default_factory=dict)
+    lives: Mapping[str, Generations]
     seen: date | None = None  # The latest date in the records of the folder.
     origin: Origin | None = None  # The origin of the forecast, which is set only for a folder.
+
+    def get_held(self, name: str) -> Held | None:
+        """Return the certificate that the servers of a request have, or None without one."""
+        return self.lives[name].held if name in self.lives else None
 
 
 def _read_plan(plan: CertificatePlan | RequestBundle | str | os.PathLike[str]) -> _ForecastInput:
     if isinstance(plan, CertificatePlan):
-        return _ForecastInput(plan=plan, records={}, held={})
+        return _ForecastInput(plan=plan, records={}, lives={})
     if isinstance(plan, RequestBundle):
         return _read_folder(plan.folder, plan.manifest)
     path = Path(plan)
     if os.path.isdir(path):
         return _read_folder(path, read_manifest(path))
     if is_saved_plan(read_plan_file(path)):
-        return _ForecastInput(plan=read_saved_plan(path).plan, records={}, held={})
-    return _ForecastInput(plan=read_plan(path), records={}, held={})
+        return _ForecastInput(plan=read_saved_plan(path).plan, records={}, lives={})
+    return _ForecastInput(plan=read_plan(path), records={}, lives={})
 
 
 def _read_folder(folder: Path, manifest: Manifest) -> _ForecastInput:
     records = {request.id: request for request in manifest.requests if request.state != "retired"}
     lives = {name: find_generations(record) for name, record in records.items()}
-    installed = {name: life.held for name, life in lives.items() if life.held is not None}
-    under_way = {name: life.under_way for name, life in lives.items() if life.under_way is not None}
-    revocations = {name: life.revocation for name, life in lives.items() if life.revocation}
     times = [time for record in records.values() for time in (record.planned_at, record.written_at)]
     times += [
         deployed.received_at if isinstance(deployed, IssuedRecord) else deployed.recorded_at
-        for deployed in installed.values()
+        for life in lives.values()
+        if (deployed := life.held) is not None
     ]
     seen = max((date.fromisoformat(text[:10]) for text in times if text), default=None)
     plan = load_recorded_plan(folder, manifest)
@@ -181,9 +187,7 @@ def _read_folder(folder: Path, manifest: Manifest) -> _ForecastInput:
     return _ForecastInput(
         plan=plan,
         records=records,
-        held=installed,
-        under_way=under_way,
-        revocations=revocations,
+        lives=lives,
         seen=seen,
         origin=origin,
     )
@@ -278,7 +282,7 @@ class _Schedules:
         validity = self.options.validity_for(certificate.issuer)
         validity = validity or (record and record.validity_days) or None
         source = _ASKED
-        if validity is None and (installed := self.read.held.get(name)) is not None:
+        if validity is None and (installed := self.read.get_held(name)) is not None:
             validity, source = _count_days(installed), _ON_RECORD
         public = certificate.issuer == "public"
         terms = Terms(
@@ -355,7 +359,7 @@ def _find_recorded_period(
 ) -> RecordedPeriod:
     """Return the validity period of a recorded certificate, which ends with its revocation."""
     if revocation is None:
-        return RecordedPeriod(certificate.begins, certificate.ends)
+        return RecordedPeriod(certificate.begins, certificate.usable_until)
     revoked_at = find_revocation_time(certificate, revocation)
     at = revoked_at or revocation.asked_at
     words = (
@@ -363,7 +367,7 @@ def _find_recorded_period(
         if revoked_at
         else f"the revocation of the certificate on record was requested on {at[:10]}"
     )
-    ends = min(certificate.ends, read_time(at))
+    ends = min(certificate.usable_until, read_time(at))
     return RecordedPeriod(certificate.begins, ends, words)
 
 
@@ -412,11 +416,12 @@ class _Schedule:
         """Return the forecast entries and the problems for the certificate."""
         entries: list[ForecastEntry] = []
         problems: list[ForecastProblem] = []
-        installed = self.of.read.held.get(self.name)
+        installed = self.of.read.get_held(self.name)
         hold, first, in_use = None, None, installed is not None
         ordered: tuple[Turn, ...] = ()
         if installed is not None:
-            period = _find_recorded_period(installed, self.of.read.revocations.get(self.name))
+            revocation = self.of.read.lives[self.name].revocation
+            period = _find_recorded_period(installed, revocation)
             hold, self.ends = self._build_recorded_entry(period), period.ends
             entries.append(self._build_entry(0, hold))
             ordered = tuple(self._list_replacements(hold))
@@ -451,17 +456,18 @@ class _Schedule:
 
     def _list_replacements(self, current_certificate: Hold) -> Iterator[Turn]:
         """Yield the ordered or issued certificates that will replace the certificate in use."""
-        part = self.of.read.under_way.get(self.name)
-        if part is None:
+        life = self.of.read.lives[self.name]
+        part, day = life.under_way, life.find_ready_date(self.of.terms)
+        if part is None or day is None:
             return
-        number, lead = self.days.convert_to_number, self.find_timetable.terms.order_days
-        record = self.of.read.records[self.name]
+        number, record = self.days.convert_to_number, self.of.read.records[self.name]
         order = number(date.fromisoformat((record.written_at or record.planned_at)[:10]))
+        ready = max(number(day), number(self.of.begin))
         if part.issued is not None:
             following = self._build_recorded_entry(_find_recorded_period(part.issued))
-            issue, ready = following.issued, max(following.issued, number(self.of.begin))
+            issue = following.issued
         else:
-            issue = ready = max(order + lead, number(self.of.begin))
+            issue = ready
             following = self.find_timetable.build_certificate(issue)
         change = self.days.next_change[ready] if ready < self.days.count else self.days.count
         deadline = current_certificate.deadline
@@ -652,7 +658,8 @@ def _add_validations(
 
 def _find_issue_date(entry: ForecastEntry, schedules: _Schedules) -> date:
     """Return the issue date of an entry, or the first day of validity of a recorded certificate."""
-    return entry.issued_on or schedules.read.held[entry.id].begins.date()
+    held = schedules.read.get_held(entry.id)
+    return entry.issued_on or (held.begins.date() if held else date.min)
 
 
 def _list_domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[str, ...]:
@@ -680,7 +687,7 @@ def _list_notes(
         certificate
         for certificate in input_data.plan.certificates
         if certificate.issuer == "internal"
-        and not (certificate.id in input_data.held or options.validity_for("internal"))
+        and not (input_data.get_held(certificate.id) or options.validity_for("internal"))
         and not ((record := input_data.records.get(certificate.id)) and record.validity_days)
     ]
     ids = {certificate.id for certificate in assumed}
@@ -695,7 +702,8 @@ def _list_notes(
             )
     yield (
         f"for {orders}, the forecast assumes that each certificate is renewed when a "
-        "third of its validity period is left. For example, a certificate that is valid "
+        "third of its validity period is left, but not earlier than "
+        f"{EXPIRING_DAYS} days before its end. For example, a certificate that is valid "
         "for 365 days is renewed after 243 days"
     )
     public = [

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ..base.renewal_days import (
+    EXPIRING_DAYS,
     EXPIRING_SHARE,
     Days,
     IssueDays,
@@ -146,7 +147,7 @@ class Timetable:
     def build_certificate(self, issue_day: int) -> Hold:
         """Return the last day, deadline, and renewal day of a certificate issued on a day."""
         length = self.lasts[issue_day] - issue_day + 1
-        renew = issue_day + int(length * (1 - EXPIRING_SHARE))
+        renew = issue_day + max(int(length * (1 - EXPIRING_SHARE)), length - EXPIRING_DAYS)
         return Hold(issue_day, self.lasts[issue_day], self.deadlines[issue_day], renew)
 
     @cached_property

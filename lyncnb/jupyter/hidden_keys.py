@@ -16,6 +16,8 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
+from math import gcd
 from urllib.parse import unquote
 
 _KEY_TEXT = re.compile(
@@ -59,6 +61,16 @@ _DIGITS_AT_ONCE = 4000
 # The pattern for base85 in the variants of Git, Python and Adobe. Longer text is skipped, because
 # it is a picture in base64.
 _BASE85 = re.compile(r"(?<![!-~])[!-~]{60,12000}(?![!-~])")
+# RSA integers as Python writes them (RFC 8017 section 3): a number next to the name of a private
+# integer, and each number that could be the modulus or a private integer.
+_RSA_INTEGER = r"(?:0x[0-9a-f]{100,4200}|\d{130,5000})(?![\w.])"
+_NAMED_INTEGER = re.compile(
+    rf"\b(?:d|p|q|dmp1|dmq1|private_?exponent)[\"']?\s*[=:]\s*{_RSA_INTEGER}", re.IGNORECASE
+)
+_INTEGER = re.compile(rf"(?<![\w.]){_RSA_INTEGER}", re.IGNORECASE)
+_MOST_INTEGERS = 8  # A private key has seven large integers.
+_LEAST_FACTOR = 1 << 200
+_EXPONENT = 65537
 _ENDS = "'\".,:"
 _COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda")
 _MOST_UNPACKED = 1 << 20
@@ -90,6 +102,8 @@ def contains_key(text: str, *, depth: int = _DEPTH) -> bool:
     forms = tuple(dict.fromkeys(decode_text(text)))
     if any(map(_KEY_TEXT.search, forms)):
         return True
+    if _NAMED_INTEGER.search(text) or _contains_rsa_integers(text):
+        return True
     if any('"kty"' in form and _JSON_KEY.search(form) for form in forms):
         return True
     return depth > 0 and any(
@@ -98,6 +112,25 @@ def contains_key(text: str, *, depth: int = _DEPTH) -> bool:
         or (b"\0" in data and _is_key_in_utf16(data))
         for form in forms
         for data in _decode_base64(form)
+    )
+
+
+def _contains_rsa_integers(text: str) -> bool:
+    """Return whether a text contains an RSA modulus, and a number that reveals its factors.
+
+    The private exponent d, and its remainders in a private key, reveal a factor of the modulus n by
+    the greatest common divisor of n and (2^e)^d - 2.
+    """
+    found = dict.fromkeys(_INTEGER.findall(text))
+    numbers = [_parse_integer(digits) for digits in islice(found, _MOST_INTEGERS)]
+    odd = sorted(number for number in numbers if number & 1)
+    return any(
+        gcd(modulus, number * (pow(pow(2, _EXPONENT, modulus), number, modulus) - 2))
+        > _LEAST_FACTOR
+        # In a private key, the modulus and the exponent are the two largest numbers.
+        for modulus in odd[-2:]
+        for number in odd
+        if number < modulus
     )
 
 
@@ -160,17 +193,20 @@ def _decode_other_forms(text: str) -> Iterator[bytes]:
         numbers = [int(number) for number in re.findall(r"\d+", match[0])]
         yield bytes(number for number in numbers if number < 256)
     for match in _NUMBER.finditer(text):
-        yield _convert_to_bytes(match[0])
+        value = _parse_integer(match[0])
+        yield value.to_bytes((value.bit_length() + 7) // 8, "big")
     for match in _BASE85.finditer(text):
         yield from _decode_base85(match[0])
 
 
-def _convert_to_bytes(digits: str) -> bytes:
+def _parse_integer(digits: str) -> int:
+    if digits[:2].lower() == "0x":
+        return int(digits, 16)
     value = 0
     for start in range(0, len(digits), _DIGITS_AT_ONCE):
         part = digits[start : start + _DIGITS_AT_ONCE]
         value = value * 10 ** len(part) + int(part)
-    return value.to_bytes((value.bit_length() + 7) // 8, "big")
+    return value
 
 
 def _decode_base85(word: str) -> Iterator[bytes]:

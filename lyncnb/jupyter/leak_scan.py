@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from ..errors import NotebookError, Problem
 from .hidden_keys import contains_key, decode_text
-from .written_secrets import find_cells_with_secrets
+from .written_secrets import SECRET_NAME, find_cells_with_secrets
 
 if TYPE_CHECKING:
     from ..pki.passphrase import Secret
@@ -29,12 +29,8 @@ _HIDDEN_ANSWER = re.compile(r"·+\s*\Z")
 
 # The pattern for an assignment of a string literal to a variable, argument or key that has the name
 # of a secret.
-_SECRET_NAME = (
-    r"(?:pass(?:phrase|word|wd|code)|pwd|secret|token|credentials?"
-    r"|(?:api|access|private|secret|account|storage)_?key|client_?secret)"
-)
 _WRITTEN_SECRET = re.compile(
-    rf"""(?<![A-Za-z])\w{{0,30}}?{_SECRET_NAME}"""
+    rf"""(?<![A-Za-z])\w{{0,30}}?{SECRET_NAME}"""
     r"""(?:["']?\]?\s*(?::\s*\w[\w. |]*)?=|["']\s*:)\s*\(?\s*"""
     r"""[rbfu]{0,2}["'](?!["']\s*(?:[,)\s]|$))[^"'\n]"""
     r"""|LYNCNB_PASSPHRASE["'\] ]*(?:=[ ]*["']?[^\s"'=]|,[ ]*["'][^"']+)"""

@@ -8,6 +8,7 @@ passphrase")``, or by a variable in such a call.
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -28,16 +29,24 @@ _POSITIONS: Mapping[str, tuple[int, ...]] = {
 }
 _KEYWORDS = frozenset(("passphrase", "password", "old", "new"))
 
+#: The pattern for the end of a name that stands for a secret.
+SECRET_NAME = (
+    r"(?:pass(?:phrase|word|wd|code)|pwd|secret|token|credentials?"
+    r"|(?:api|access|private|secret|account|storage)_?key|client_?secret)"
+)
+_SECRET_VARIABLE = re.compile(rf"\w*?{SECRET_NAME}", re.IGNORECASE)
+
 
 def find_cells_with_secrets(sources: Iterable[str]) -> frozenset[int]:
     """Return the indices of the cells that contain a secret as a string literal.
 
     The literal is an argument of one of these functions, or the value of a variable that any
-    cell passes to one of them.
+    cell passes to one of them or assigns to a variable with the name of a secret.
     """
     cells: set[int] = set()
     assigned: dict[str, set[int]] = {}
     used: set[str] = set()
+    copied: dict[str, set[str]] = {}
     for index, source in enumerate(sources):
         for node in _parse_statements(source):
             if isinstance(node, ast.Call):
@@ -46,8 +55,15 @@ def find_cells_with_secrets(sources: Iterable[str]) -> frozenset[int]:
                         cells.add(index)
                     elif isinstance(value, ast.Name):
                         used.add(value.id)
-            for name in _find_string_variables(node):
-                assigned.setdefault(name, set()).add(index)
+            for name, value in _find_assignments(node):
+                if _is_string(value):
+                    assigned.setdefault(name, set()).add(index)
+                elif isinstance(value, ast.Name):
+                    copied.setdefault(name, set()).add(value.id)
+                    used |= {value.id} if _SECRET_VARIABLE.fullmatch(name) else set()
+    # A variable can be a copy of another one: y = "…"; passphrase = y.
+    while more := set().union(*(copied.get(name, ()) for name in used)) - used:
+        used |= more
     return frozenset(cells.union(*(assigned.get(name, ()) for name in used)))
 
 
@@ -74,19 +90,19 @@ def _find_secret_arguments(call: ast.Call) -> Iterator[ast.expr]:
 
 
 def _is_string(value: ast.expr) -> bool:
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
+        return _is_string(value.left) or _is_string(value.right)
     return isinstance(value, ast.JoinedStr) or (
         isinstance(value, ast.Constant) and isinstance(value.value, str) and bool(value.value)
     )
 
 
-def _find_string_variables(node: ast.AST) -> Iterator[str]:
-    """Yield the variables to which the code of a cell assigns a string literal."""
-    if isinstance(node, ast.Assign) and _is_string(node.value):
-        yield from (target.id for target in node.targets if isinstance(target, ast.Name))
-    elif (
-        isinstance(node, (ast.AnnAssign, ast.NamedExpr))
-        and isinstance(node.target, ast.Name)
-        and node.value is not None
-        and _is_string(node.value)
-    ):
-        yield node.target.id
+def _find_assignments(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Yield each variable that a statement, expression or argument sets, with its value."""
+    if isinstance(node, ast.Assign):
+        yield from ((t.id, node.value) for t in node.targets if isinstance(t, ast.Name))
+    elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and isinstance(node.target, ast.Name):
+        if node.value is not None:
+            yield node.target.id, node.value
+    elif isinstance(node, ast.keyword) and _SECRET_VARIABLE.fullmatch(node.arg or ""):
+        yield str(node.arg), node.value

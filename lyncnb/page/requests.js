@@ -9,10 +9,9 @@
 function makeRequestPart({ post, say, warn, prepare }) {
   /** @param {string} id */
   const at = (id) => /** @type {any} */ (document.getElementById(`page-${id}`));
-  const NAME = "requests.zip";
   /** @type {{resolve: (answer: any) => void, reject: (reason: unknown) => void} | undefined} */
   let waiting;
-  /** @type {Blob | undefined} */
+  /** @type {{name: string, data: Blob} | undefined} the name has the name of the table */
   let archive;
   let isMaking = false, isDelivered = true, hasPlan = false;
 
@@ -26,6 +25,7 @@ function makeRequestPart({ post, say, warn, prepare }) {
     at("requests").hidden = !hasPlan && !archive; // an archive can still be downloaded
     at("make").disabled = isMaking || !hasPlan;
     at("get").hidden = !archive;
+    at("get").textContent = archive ? `Download ${archive.name}` : "";
     at("made").hidden = !isMaking;
   }
 
@@ -50,10 +50,10 @@ function makeRequestPart({ post, say, warn, prepare }) {
     const bytes = await makeRequestZip({ contents, passphrase,
       progress: (done, total) => { Object.assign(at("made"), { value: done, max: total }); },
       writeFiles: (hashes) => ask({ kind: "request_files", hashes }) });
-    archive = new Blob([bytes], { type: "application/zip" });
+    archive = { name: contents.archive, data: new Blob([bytes], { type: "application/zip" }) };
     const count = contents.requests.length;
-    say(`${count} ${count === 1 ? "request is" : "requests are"} ready. Download the archive now, because the `
-      + "keys exist only in this page.");
+    say(`${count} ${count === 1 ? "request" : "requests"} of ${contents.table} ${count === 1 ? "is" : "are"} ready. `
+      + "Download the archive now, because the keys exist only in this page.");
   }
 
   async function make() {
@@ -84,12 +84,13 @@ function makeRequestPart({ post, say, warn, prepare }) {
 
   function download() {
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(/** @type {Blob} */ (archive));
-    link.download = NAME;
+    const { name, data } = /** @type {{name: string, data: Blob}} */ (archive);
+    link.href = URL.createObjectURL(data);
+    link.download = name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
     isDelivered = true;
-    say(`Downloaded: ${NAME}. On the computer where you use lyncnb, extract the archive and run: lyncnb status requests`);
+    say(`Downloaded: ${name}. On the computer where you use lyncnb, extract the archive and run: lyncnb status requests`);
   }
 
   return {

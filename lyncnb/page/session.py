@@ -250,8 +250,12 @@ class PageSession:
         from .request_folder_of import prepare_folder
 
         editor = self._get_editor()
+        contents = prepare_folder(editor.plan, now, findings=editor.findings)
         self._requested = (editor.plan, now, editor.findings)
-        self._post("requests", prepare_folder(editor.plan, now, findings=editor.findings))
+        # The user can open another table before downloading the archive, so its name has the table.
+        table = Path(editor.topology.source)
+        archive = f"{table.stem}-requests.zip"
+        self._post("requests", {**contents, "table": table.name, "archive": archive})
 
     def _write_request_files(self, written_requests: Mapping[str, Mapping[str, str]]) -> None:
         from .request_folder_of import build_folder_files

@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from heapq import merge
 from itertools import chain, islice
 
@@ -182,15 +182,31 @@ class Path:
 
     ``issuers`` begins with the certificate's issuer. If ``is_complete`` is true, the last issuer is
     self-signed. ``objections`` are in the order of the path. ``rejected`` contains certificates
-    with the name of an issuer that did not sign the certificate below. ``other_roots`` contains the
-    roots of other paths with the same number of objections.
+    with the name of an issuer that did not sign the certificate below. ``others`` contains the
+    other complete paths. If ``is_complete`` is false although there are others, their roots are
+    different, and nobody has compared them yet.
     """
 
     issuers: tuple[Certificate, ...]
     is_complete: bool
     objections: tuple[Objection, ...]
     rejected: tuple[Certificate, ...] = ()
-    other_roots: tuple[Certificate, ...] = ()
+    others: tuple[Path, ...] = ()
+
+    @property
+    def reaches_root(self) -> bool:
+        """Whether a self-signed root is known, even if several roots are possible."""
+        return self.is_complete or bool(self.others)
+
+    @property
+    def roots(self) -> tuple[Certificate, ...]:
+        """The possible roots."""
+        return tuple(way.issuers[-1] for way in ((self,) if self.is_complete else self.others))
+
+    @property
+    def root_keys(self) -> frozenset[str]:
+        """The SHA-256 of the public key of each possible root."""
+        return frozenset(root.spki_sha256 for root in self.roots)
 
 
 #: The key of the index: a subject name, optionally with a key identifier, and optionally with an
@@ -323,11 +339,11 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
     complete, objections, best = min(
         evaluated, key=lambda path: (not path[0], len(path[1]), -len(path[2]))
     )
-    alike = [
-        path
+    others = tuple(
+        Path(issuers=path, is_complete=True, objections=wrongs)
         for is_complete, wrongs, path in evaluated
-        if is_complete and len(wrongs) == len(objections)
-    ]
+        if is_complete and path != best
+    )
     if not complete:
         objections += tuple(dict.fromkeys(wrong.values())) or (
             _describe_incomplete_path(certificate, best, issuers),
@@ -337,34 +353,8 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
         is_complete=complete,
         objections=objections,
         rejected=tuple(wrong),
-        other_roots=tuple(dict.fromkeys(path[-1] for path in alike if path != best)),
+        others=others,
     )
-
-
-def verify_path(
-    certificate: Certificate, path: tuple[Certificate, ...], issuers: Issuers, *, today: date
-) -> Path | None:
-    """Return a certification path if all signatures up to a self-signed root are valid.
-
-    Parameters
-    ----------
-    certificate, issuers, today
-        As for :func:`build_path`.
-    path : tuple of Certificate
-        The issuers, nearest first.
-
-    Returns
-    -------
-    Path or None
-        None if an issuer did not sign the previous certificate, or the last issuer is not
-        self-signed.
-    """
-    below = (certificate, *path)
-    links = (*zip(below, path, strict=False), (below[-1], below[-1]))
-    if not path or not all(issuers.is_signed(signed, issuer) for signed, issuer in links):
-        return None
-    objections = list_objections(certificate, path, today=today)
-    return Path(issuers=path, is_complete=True, objections=objections)
 
 
 def _list_chains(
@@ -387,7 +377,8 @@ def _list_chains(
             yield from _list_chains(
                 certificate, (*path_above, candidate), issuers, rejected_candidates
             )
-        elif len(rejected_candidates) < MAX_CANDIDATES:
+        elif not _has_other_key(last, candidate) and len(rejected_candidates) < MAX_CANDIDATES:
+            # A CA of the same name with another key is not the issuer, so it proves nothing.
             rejected_candidates[candidate] = _build_signature_objection(last, candidate, signed)
     if not extended:
         yield path_above, False
@@ -404,17 +395,11 @@ def _build_signature_objection(
             detail=f'"{subject}" is signed with {scheme}'
             f"{f' and {hash_name}' if hash_name else ''}, which this computer cannot verify",
         )
-    detail = (
-        f'the CA certificate "{issuer}" ({candidate.thumbprint}) has the name of the '
-        f'issuer, but its key did not sign "{subject}"'
+    return Objection(
+        code="chain-signature-wrong",
+        detail=f'the CA certificate "{issuer}" ({candidate.thumbprint}) has the name of the '
+        f'issuer, but its key did not sign "{subject}"',
     )
-    if _has_other_key(certificate, candidate):
-        detail += (
-            f'. The authority key identifier of "{subject}" is '
-            f"{certificate.authority_key_id.hex()}, not {candidate.subject_key_id.hex()}; the "
-            "CA may have another certificate"
-        )
-    return Objection(code="chain-signature-wrong", detail=detail)
 
 
 def _describe_incomplete_path(
@@ -501,13 +486,21 @@ def list_objections(
         violation = find_policy_violation(below[-2::-1])
         if violation:
             objections.append(Objection(code="chain-policy-not-valid", detail=violation))
-    if path and certificate.not_after > path[0].not_after:
+    first = min(path, key=lambda issuer: issuer.not_after, default=certificate)
+    if first.not_after < certificate.not_after:
         late = (
-            f"the certificate is valid until {certificate.not_after:%Y-%m-%d}, but the issuer's "
-            f"certificate is valid only until {path[0].not_after:%Y-%m-%d}"
+            f"the certificate is valid until {certificate.not_after:%Y-%m-%d}, but the CA "
+            f'certificate "{format_name(first.subject)}" is valid only until '
+            f"{first.not_after:%Y-%m-%d}"
         )
         objections.append(Objection(code="outlives-issuer", detail=late))
     return tuple(objections)
+
+
+def find_chain_end(certificate: Certificate, path: Sequence[Certificate]) -> datetime | None:
+    """Return when the first CA certificate in a path expires, if the certificate expires later."""
+    first = min((issuer.not_after for issuer in path), default=certificate.not_after)
+    return first if first < certificate.not_after else None
 
 
 def _count_cas_below(certificates_below: tuple[Certificate, ...], depth: int) -> int:

@@ -10,16 +10,16 @@ from .options import PlanOptions
 
 
 def list_acceptances(findings: Findings, options: PlanOptions) -> dict[Finding, str]:
-    """Return the reason for each error that the options accept on the evaluation date."""
+    """Return the reason for each finding that the options accept on the evaluation date."""
     day = findings.judged_on
     if day is None or not options.accepted:
         return {}
-    reasons = {error: find_acceptance(error, options, day=day) for error in findings.of("error")}
-    return {error: reason for error, reason in reasons.items() if reason}
+    reasons = {finding: find_acceptance(finding, options, day=day) for finding in findings}
+    return {finding: reason for finding, reason in reasons.items() if reason}
 
 
-def mark_accepted_errors(findings: Findings, options: PlanOptions) -> Findings:
-    """Replace each error that the options accept with a notice that contains the reason."""
+def mark_accepted_findings(findings: Findings, options: PlanOptions) -> Findings:
+    """Replace each finding that the options accept with a notice that contains the reason."""
     accepted = list_acceptances(findings, options)
     if not accepted:
         return findings

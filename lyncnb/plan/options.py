@@ -52,6 +52,9 @@ _SUBJECT_GROUP, _DATES = "Subject fields", "Dates and Windows"
 _DOCUMENTS = "Documents"
 
 #: The descriptions of all options, in the order of the file. Forms show the options in groups.
+#: The key in ``[ca]`` for the CA that has no templates.
+STAND_ALONE = "stand_alone"
+
 OPTIONS: Mapping[str, Option] = {
     "title": Option(
         "", "title", ("name of the deployment, which every document shows; if blank, "
@@ -183,7 +186,8 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "ca": Option(
         "ca", "", ("name of the CA for each usage or role, or for internal and public; "
-                  'the key "all" applies in all other cases'),
+                  'the key "all" applies in all other cases; the key "stand_alone" has the name of '
+                  "an AD CS CA that has no templates"),
         "Target CA",
     ),
     "validity": Option(

@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
-from ..rules.findings import CellEdit, Finding, HeadingEdit
+from ..rules.findings import CellEdit, Finding, Findings, HeadingEdit
+from .acceptances import list_acceptances
 from .model import CertificatePlan, build_certificate_document
 
 FORMAT = "lyncnb-plan/1"
@@ -37,8 +38,17 @@ def plan_document(plan: CertificatePlan, findings: Iterable[Finding] = ()) -> di
     document = _encode_header(plan, findings)
     document["certificates"] = list(_encode_certificates(plan))
     document["reasons"] = list(_encode_all_reasons(plan))
-    document["findings"] = [finding.to_document() for finding in findings]
+    document["findings"] = list(_encode_findings(plan, findings))
     return document
+
+
+def _encode_findings(
+    plan: CertificatePlan, findings: Iterable[Finding]
+) -> Iterator[dict[str, object]]:
+    """Yield each finding, with the reason in ``accepted`` if the options accept it."""
+    accepted = list_acceptances(findings, plan.options) if isinstance(findings, Findings) else {}
+    for finding in findings:
+        yield {**finding.to_document(), "accepted": accepted.get(finding, finding.accepted)}
 
 
 def _encode_header(plan: CertificatePlan, findings: Iterable[Finding]) -> dict[str, object]:
@@ -134,7 +144,7 @@ def plan_json(
     """
     lists: dict[str, Iterable[dict[str, object]]] = {
         "reasons": _encode_all_reasons(plan),
-        "findings": (finding.to_document() for finding in findings),
+        "findings": _encode_findings(plan, findings),
     }
     if fixed is not None:
         lists["fixes"] = (_encode_fix(plan, finding) for finding in fixed)

@@ -32,7 +32,7 @@ from .certificate_names import (
 from .collocation import find_shared_servers, remove_duplicate_usages
 from .issuers import choose_issuer, find_target_ca
 from .model import CertificatePlan, PlannedCertificate
-from .options import DEFAULT_OPTIONS, PlanOptions
+from .options import DEFAULT_OPTIONS, STAND_ALONE, PlanOptions
 
 # --- The following functions plan the certificates for a pool. The names are determined once, and
 # then the name of each server is inserted.
@@ -455,7 +455,7 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
             f"{', '.join(client.id for client in rules.clients) or 'none'}",
         )
     known = rules.usages | set(rules.roles)
-    for setting, extra_keys in (("issuer", {""}), ("ca", {"", "internal", "public"})):
+    for setting, extra_keys in (("issuer", {""}), ("ca", {"", "internal", "public", STAND_ALONE})):
         for key in getattr(options, setting):
             if key.lower() not in {name.lower() for name in known | extra_keys}:
                 raise OptionsError(

@@ -63,9 +63,10 @@ class RecordedFinding:
     message: str = ""
     hint: str = ""
     source: str = ""
+    accepted: str = ""  # The reason for accepting the finding, or "".
 
-    def build_finding(self, *, accepted: str = "") -> Finding:
-        """Convert the record to a finding. ``accepted`` is the reason for accepting it, or ""."""
+    def build_finding(self) -> Finding:
+        """Convert the record to a finding."""
         return Finding(
             code=self.code,
             severity=self.severity,
@@ -73,7 +74,7 @@ class RecordedFinding:
             message=self.message,
             hint=self.hint,
             source=self.source,
-            accepted=accepted,
+            accepted=self.accepted,
         )
 
 

@@ -262,11 +262,6 @@ class _Reason:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Finding(RecordedFinding):
-    accepted: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Document:
     format: str
     title: str
@@ -279,7 +274,7 @@ class _Document:
     plan_sha256: str
     certificates: tuple[SavedEntry, ...]
     reasons: tuple[_Reason, ...]
-    findings: tuple[_Finding, ...]
+    findings: tuple[RecordedFinding, ...]
     sha256: str
 
 
@@ -349,9 +344,7 @@ class SavedDocument:
                 for certificate, entry in zip(certificates, entries, strict=True)
             ),
         )
-        findings = tuple(
-            entry.build_finding(accepted=entry.accepted) for entry in self._document.findings
-        )
+        findings = tuple(entry.build_finding() for entry in self._document.findings)
         return plan, Findings(findings, self.judged_on)
 
 

@@ -11,7 +11,7 @@ from ..base.shown.origin import Origin
 from ..base.shown.tables import format_count, join_first_texts
 from ..rules.findings import Finding, Findings
 from ..rules.model import SEVERITIES, Rules
-from .acceptances import mark_accepted_errors
+from .acceptances import mark_accepted_findings
 from .model import CertificatePlan
 from .options import PlanOptions, build_table_origin
 
@@ -60,14 +60,14 @@ def list_servers_without_certificate(plan: CertificatePlan) -> tuple[tuple[DnsNa
     return tuple(roles_by_server.items())
 
 
-#: An error that a user accepted. It is not counted as an error, and not as a notice either.
-ACCEPTED = "accepted error"
+#: A finding that a user accepted. It is counted neither with its severity nor as a notice.
+ACCEPTED = "accepted finding"
 
 
 def count_findings(findings: Iterable[Finding], options: PlanOptions) -> dict[str, int]:
     """Return the number of findings by severity, with ``ACCEPTED`` after the errors."""
     if isinstance(findings, Findings):
-        findings = mark_accepted_errors(findings, options)
+        findings = mark_accepted_findings(findings, options)
     counts = Counter(ACCEPTED if item.accepted else item.severity for item in findings)
     error, *others = SEVERITIES
     return {kind: counts[kind] for kind in (error, ACCEPTED, *others)}

@@ -334,12 +334,14 @@ def format_site(name: str, translate: Say = str) -> str:
 def _format_band_title(
     name: str, groups: Mapping[_Cell, Sequence[Pool]], site: str, translate: Say
 ) -> str:
-    if name != "*":
-        return format_site(name, translate) if name else translate("No site named")
     # A pool without a site, such as a reverse proxy, serves all sites.
     names = sorted(
-        {pool.site for cell, pools in groups.items() if cell[0] == "*" for pool in pools} - {""}
+        {pool.site for cell, pools in groups.items() if cell[0] == name for pool in pools} - {""}
     )
+    if not names:
+        return translate("No site named")
+    if name != "*":
+        return format_site(name, translate)
     count = format_count(len(names), "other site" if site else "site")
     number, _, kind = count.partition(" ")
     words = translate(f"{{}} {kind}: ").format(number)

@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 
 from ..base.disk import files, system_calls
-from ..base.disk.folder_lock import OWNER_NAME, confirm_lock
+from ..base.disk.folder_lock import confirm_lock
 from ..base.pasted_text import shown
 from ..base.records import JsonSerializable
 from ..base.shown.tables import format_count
@@ -144,12 +144,7 @@ def rekey(
     manifest, survey = read_manifest(path), take_survey(path)
     if not manifest.rekeying and not isinstance(old, RecoveryPair):
         # A wrong passphrase must be reported before the lock file is created.
-        finished = _find_finished_change(survey, manifest, take_out, *ciphers)
-        if finished is not None:
-            if os.path.lexists(path / OWNER_NAME):  # The change was killed at its end.
-                with record_changes(path, "rekey", wait_seconds=lock_seconds):
-                    pass
-            return finished
+        _check_old_passphrase(survey, manifest, *ciphers)
     with record_changes(
         path, "rekey", now=format_timestamp(today), wait_seconds=lock_seconds
     ) as run:
@@ -207,37 +202,26 @@ def _describe_change(
     return description
 
 
-def _find_finished_change(
-    survey: Survey,
-    manifest: Manifest,
-    keys_to_remove: Sequence[str],
-    old_cipher: FolderCipher,
-    new_cipher: FolderCipher,
-) -> Rekeyed | None:
-    """Return the result of a completed change, or None if the old passphrase is still valid.
+def _check_old_passphrase(
+    survey: Survey, manifest: Manifest, old_cipher: FolderCipher, new_cipher: FolderCipher
+) -> None:
+    """Raise an error if the old passphrase does not open the folder.
 
-    A change is completed if the new passphrase opens all files. Otherwise, an exception is raised.
+    Whoever repeats a complete change reads that the new passphrase already opens the folder. It is
+    an error, because any wrong old passphrase looks the same.
     """
     try:
         verify_passphrase(survey, manifest, old_cipher)
-        return None
     except PassphraseError as error:
         try:
             verify_passphrase(survey, manifest, new_cipher)
-            looked = _sort_targets(
-                survey, _list_targets(survey, manifest), old_cipher, new_cipher, is_recovery=False
-            )
         except BundleError:
             raise error from None
-        fingerprints = [key.fingerprint for key in manifest.recovery]
-        if looked.waiting or any(
-            fingerprint.startswith(name) for name in keys_to_remove for fingerprint in fingerprints
-        ):
-            raise
-    count = len(_list_targets(survey, manifest)) - len(looked.left_alone)
-    return Rekeyed(
-        folder=survey.folder, changed=0, already=count, left_alone=tuple(looked.left_alone)
-    )
+        raise PassphraseError(
+            f"the old passphrase does not open {survey.folder}, but the new passphrase does",
+            hint="if you have already changed the passphrase, the change is complete. Otherwise, "
+            "enter the passphrase that opens the folder",
+        ) from None
 
 
 def _find_altered_files(manifest: Manifest, cipher: FolderCipher) -> Iterator[Problem]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
-from ..base.renewal_days import RenewalTerms
+from ..base.renewal_days import ChangeDates, RenewalTerms
 from .request_record import (
     ArchivedGeneration,
     CoveringCertificate,
@@ -20,6 +20,7 @@ from .request_record import (
     IssuedRecord,
     RequestRecord,
     Revocation,
+    read_time,
 )
 
 Generation = RequestRecord | ArchivedGeneration
@@ -51,7 +52,31 @@ class Generations:
         if self.held is None:
             return None
         issuer = self.record.plan.issuer
-        return terms.plan_renewal(self.held.begins, self.held.ends, issuer).order_on
+        return terms.plan_renewal(self.held.begins, self.held.usable_until, issuer).order_on
+
+    def find_ready_date(self, terms: RenewalTerms) -> date | None:
+        """Return the date from which the next certificate can be installed, or None without one.
+
+        For a certificate that is not received yet, this is the order date and the CA's lead time.
+        """
+        part, record = self.under_way, self.record
+        if part is None:
+            return None
+        if part.issued is not None:
+            return max(part.issued.begins, read_time(part.issued.received_at)).date()
+        ordered = date.fromisoformat((record.written_at or record.planned_at)[:10])
+        return ordered + timedelta(days=terms.find_lead_time(record.plan.issuer))
+
+    def find_change_dates(self, terms: RenewalTerms) -> ChangeDates | None:
+        """Return when to install the next certificate: the first and the last possible date.
+
+        Return None if no certificate in use is to be replaced.
+        """
+        ready = self.find_ready_date(terms)
+        if self.held is None or ready is None:
+            return None
+        usages = self.record.plan.usages
+        return terms.find_change_dates(ready, self.held.usable_until, usages)
 
     @property
     def stage(self) -> str:
@@ -136,7 +161,7 @@ def find_generations(record: RequestRecord) -> Generations:
             held=record.covering_certificate,
             under_way=None if is_covered else record,
         )
-    first = min(on_servers, key=lambda item: (item.held.not_after, item.part.generation))
+    first = min(on_servers, key=lambda item: (item.held.usable_until, item.part.generation))
     present = record.issued
     follows = without or any(
         state.part is not record or state.held is not present for state in on_servers
@@ -176,7 +201,7 @@ def _find_server_certificates(record: RequestRecord) -> tuple[list[_OnServer], b
         for deployment in part.every_deployment:
             is_for_all = not record.plan.servers or (replicates and not deployment.seen_in)
             present = part.issued
-            is_present = present is not None and deployment.certificate == present.sha256
+            is_present = present is not None and deployment.matches(present)
             certificate = present if is_present and present is not None else deployment
             for name in servers if is_for_all else (deployment.server,):
                 if name not in by_server or deployment.recorded_at >= by_server[name].recorded_at:
@@ -353,7 +378,8 @@ def is_due(record: RequestRecord, day: date, terms: RenewalTerms) -> bool:
     newest = life.under_way.issued if life.under_way and is_requested else life.held
     if record.state == "retired" or newest is None:
         return False
-    return terms.plan_renewal(newest.begins, newest.ends, record.plan.issuer).order_on <= day
+    until = newest.usable_until
+    return terms.plan_renewal(newest.begins, until, record.plan.issuer).order_on <= day
 
 
 def find_state_by_date(
@@ -368,13 +394,20 @@ def find_state_by_date(
     """
     if certificate is None:
         return ""
-    now = today if isinstance(today, datetime) else datetime(*today.timetuple()[:3], tzinfo=UTC)
+    now = _get_start(today)
     # The certificate is valid until the end of the second in notAfter (RFC 5280 section 4.1.2.5).
-    if now > certificate.ends:
+    if now > certificate.usable_until:
         return "expired"
     return "expiring" if renew_from is not None and now.date() >= renew_from else ""
 
 
+def _get_start(today: date) -> datetime:
+    return today if isinstance(today, datetime) else datetime(*today.timetuple()[:3], tzinfo=UTC)
+
+
 def is_expired(certificate: Held | None, today: date) -> bool:
-    """Return whether a recorded certificate expired before the start of `today` (UTC)."""
-    return find_state_by_date(certificate, today) == "expired"
+    """Return whether a recorded certificate expired before the start of `today` (UTC).
+
+    The CA may renew an expired CA certificate, so the certificate's own end counts.
+    """
+    return certificate is not None and _get_start(today) > certificate.ends

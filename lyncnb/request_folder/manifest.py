@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base.arguments import check_type
-from ..base.disk import files, folder_access
+from ..base.disk import files, folder_access, system_calls
 from ..base.disk.folder_lock import confirm_lock
 from ..base.garbage_collection import pause_garbage_collection
 from ..base.json_text import may_contain_surrogates
@@ -248,11 +248,16 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder} is a file, not a request folder",
             hint="to create a request folder from a topology, run: lyncnb request TOPOLOGY FOLDER",
         )
-    if not os.path.lexists(path):
+    try:
+        os.lstat(path)
+    except PermissionError as error:
+        # Without permission for the folder, os.path.lexists would return False.
+        raise system_calls.describe_error(error, folder, "read the folder") from None
+    except (OSError, ValueError):
         raise BundleError(
             f"this folder is not a request folder, because {path} does not exist",
             hint=f"check the name of the folder. If the folder contains keys/, {_REBUILD}",
-        )
+        ) from None
     data = files.read_file(path, limit=_LARGEST)
     try:
         document = json.loads(data)

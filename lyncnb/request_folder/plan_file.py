@@ -21,7 +21,9 @@ from ..base.planned_entry import SavedEntry
 from ..base.records import Line, RecordReader, make_unknown_keys_field
 from ..base.renewal_days import ANY_DAY, RenewalTerms
 from ..base.work_days import read_work_days
-from ..errors import BundleError, OptionsError, Problem
+from ..errors import BundleError, OptionsError, Problem, RulesError
+from ..rules.procedure import load_procedure
+from ..rules.rule_files import load_recorded_rules
 from .field_forms import Sha256
 from .manifest import FORMAT, NAME, Manifest
 
@@ -52,6 +54,7 @@ class _WorkOptions:
     lead_days: Mapping[str, int] = field(default_factory=dict)
     freezes: Mapping[str, str] = field(default_factory=dict)
     windows: Mapping[str, str] = field(default_factory=dict)
+    oldest_client: Line = ""
     others: Mapping[str, object] = make_unknown_keys_field()
 
 
@@ -100,9 +103,27 @@ def read_renewal_terms(folder: Path, manifest: Manifest) -> RenewalTerms:
         return RenewalTerms(
             {"" if name == "all" else name: days for name, days in work_options.lead_days.items()},
             read_work_days(work_options.freezes, work_options.windows),
+            _find_token_hours(manifest),
         )
     except OptionsError:
         return ANY_DAY
+
+
+def find_oldest_client(folder: Path, manifest: Manifest) -> str:
+    """Return the oldest client in the options of a folder's plan, or "" if the plan names none."""
+    return _read_options(folder, manifest).oldest_client
+
+
+def _find_token_hours(manifest: Manifest) -> dict[str, int]:
+    """Return, for each usage that rolls over, how early the next certificate must take effect."""
+    try:
+        rules = load_recorded_rules(manifest.product, sha256=manifest.product_sha256)
+    except RulesError:
+        return {}  # The commands that need the procedure report the problem.
+    if "deploy" not in rules.settings:
+        return {}
+    rolls = load_procedure(rules).rolls
+    return {usage: roll.lead_hours for roll in rolls for usage in roll.usages}
 
 
 def find_deployment_name(folder: Path, manifest: Manifest) -> str:

@@ -39,7 +39,8 @@ CALENDAR = OutputKind(
 class Renewal:
     """A certificate in use, with the date ``renew_from`` on which to order the next one.
 
-    ``not_after`` is the expiration time (UTC). ``under_way`` is the stage of the next certificate,
+    ``not_after`` is the expiration time (UTC). ``usable_until`` is earlier if a CA certificate
+    expires earlier. ``under_way`` is the stage of the next certificate,
     or blank if no request for it exists. If the private key is not in the folder, ``key_holder`` is
     the computer that has it. ``number`` is the number of the certificate in the folder, or 0 if it
     has none. ``deployment`` is the name of the deployment.
@@ -53,6 +54,7 @@ class Renewal:
     serial: str
     renew_from: date
     not_after: datetime
+    usable_until: datetime
     recorded_at: datetime
     key_holder: str = ""
     under_way: str = ""
@@ -75,8 +77,8 @@ class Renewals(Table, Sequence[Renewal]):
     _columns: ClassVar = columns(
         ("Certificate", lambda row: row[0].request_id),
         ("Renew from", lambda row: f"{row[0].renew_from:%Y-%m-%d}", Kind.DAY),
-        ("Valid until", lambda row: f"{row[0].not_after:%Y-%m-%d}", Kind.DAY),
-        ("Days left", lambda row: (row[0].not_after.date() - row[1]).days, Kind.COUNT),
+        ("Valid until", lambda row: f"{row[0].usable_until.date()}", Kind.DAY),
+        ("Days left", lambda row: (row[0].usable_until.date() - row[1]).days, Kind.COUNT),
         ("Servers", lambda row: row[0].servers),
         ("Type", lambda row: row[0].usages),
         ("Subject name", lambda row: row[0].subject),
@@ -123,7 +125,7 @@ def _build_entry(renewal: Renewal) -> DayEntry:
         stamp=renewal.recorded_at,
         first=renewal.renew_from,
         last=renewal.renew_from,
-        summary=f"{words} (valid until {renewal.not_after:%Y-%m-%d})",
+        summary=f"{words} (valid until {renewal.usable_until.date()})",
         lines=_describe_renewal(renewal),
         reminder=words,
         moments=(_MORNING,),
@@ -136,15 +138,14 @@ def _describe_renewal(renewal: Renewal) -> Iterator[str]:
     yield f"Type: {', '.join(renewal.usages) or 'none'}"
     yield f"Serial number: {renewal.serial}"
     yield f"Valid until: {renewal.not_after:%Y-%m-%d %H:%M} UTC"
+    if renewal.usable_until < renewal.not_after:
+        yield f"A CA certificate expires earlier: {renewal.usable_until:%Y-%m-%d %H:%M} UTC"
     if renewal.key_holder:
         yield (
-            f"The private key is on {renewal.key_holder}. Request the certificate again "
-            "on that computer:"
+            f"The private key is on {renewal.key_holder}. The command writes scripts that request "
+            "the certificate again on that computer:"
         )
-        command = "lyncnb steps TOPOLOGY --request-on-server -o FOLDER --renew"
-    else:
-        command = "lyncnb renew FOLDER"
-    yield f"{command} {renewal.request_id} --reason renewal"
+    yield f"lyncnb renew FOLDER {renewal.request_id} --reason renewal"
 
 
 def list_renewals(
@@ -213,9 +214,10 @@ def _build_renewal(
         issuer=plan.issuer,
         serial=certificate.serial,
         renew_from=terms.plan_renewal(
-            certificate.begins, certificate.ends, record.plan.issuer, last_share=last_share
+            certificate.begins, certificate.usable_until, record.plan.issuer, last_share=last_share
         ).order_on,
         not_after=certificate.ends,
+        usable_until=certificate.usable_until,
         recorded_at=read_time(came),
         key_holder=record.key_holder,
         under_way=record.active_state if lifecycle.under_way is not None else "",

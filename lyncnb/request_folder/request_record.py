@@ -125,9 +125,10 @@ class RecordedEvaluation:
     """The recorded evaluation of an issued certificate, with all data on which it depends.
 
     Certificates are identified by the SHA-256 of their DER bytes, as 64 lower-case hex digits.
-    ``chain`` begins with the issuer. ``rejected`` contains certificates with the issuer's name that
-    did not sign the certificate. ``entry_sha256`` is the hash of the planned fields, ``rules`` are
-    the rules and their date, and ``judged_at`` is the time of the evaluation.
+    ``chain`` begins with the issuer. ``chain_until`` is the time when the first CA certificate in
+    the chain expires, if the certificate expires later. ``rejected`` contains certificates with the
+    issuer's name that did not sign the certificate. ``entry_sha256`` is the hash of the planned
+    fields, ``rules`` are the rules and their date, and ``judged_at`` is the time of the evaluation.
     """
 
     certificate: Sha256
@@ -137,6 +138,7 @@ class RecordedEvaluation:
     entry_sha256: Sha256OrBlank = ""
     rules: Line = ""
     judged_at: TimeOrBlank = ""
+    chain_until: TimeOrBlank = field(default="", metadata=SINCE_2)
     findings: tuple[EvaluationFinding, ...] = ()
     accepted: tuple[Acceptance, ...] = ()
     others: Mapping[str, object] = make_unknown_keys_field()
@@ -151,6 +153,11 @@ class _ValidOnRecord:
     not_after: str
 
     @property
+    def chain_until(self) -> str:
+        """The time when the first CA certificate in the chain expires, if it is known, or blank."""
+        return ""
+
+    @property
     def begins(self) -> datetime:
         """The start of the certificate's validity period as a datetime."""
         return read_time(self.not_before)
@@ -159,6 +166,14 @@ class _ValidOnRecord:
     def ends(self) -> datetime:
         """The last second of the certificate's validity period as a datetime."""
         return read_time(self.not_after)
+
+    @property
+    def usable_until(self) -> datetime:
+        """The last second in which servers can use the certificate: the earliest end in its chain.
+
+        Each date by which a certificate must be replaced is calculated from this time.
+        """
+        return min(self.ends, read_time(self.chain_until)) if self.chain_until else self.ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +199,11 @@ class IssuedRecord(_ValidOnRecord):
     judgement: RecordedEvaluation | None = field(default=None, metadata=SINCE_2)
     issuer: Line = field(default="", metadata=SINCE_2)
     others: Mapping[str, object] = make_unknown_keys_field()
+
+    @property
+    def chain_until(self) -> str:
+        """The time when the first CA certificate expires, if it is earlier, or blank."""
+        return self.judgement.chain_until if self.judgement is not None else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,9 +272,11 @@ class Deployment(_ValidOnRecord):
     """The record of the date on which a certificate was installed on a server.
 
     A CA may issue a second certificate for the same request, so the generation alone does not
-    identify the certificate. ``certificate`` is the SHA-256 of its DER bytes. ``on`` is the date on
-    which it was installed or found. ``seen_in`` is the report that shows it; blank if a user
-    recorded it. ``recorded_at`` is the time of the record. Times are UTC in ISO 8601.
+    identify the certificate. ``certificate`` is the SHA-256 of its DER bytes. ``chain_until`` is
+    the time when the first CA certificate expires that was installed with it, if it is earlier than
+    the certificate's end. ``on`` is the date on which it was installed or found. ``seen_in`` is the
+    report that shows it; blank if a user recorded it. ``recorded_at`` is the time of the record.
+    Times are UTC in ISO 8601.
     """
 
     server: Line
@@ -265,7 +287,13 @@ class Deployment(_ValidOnRecord):
     not_after: Time
     recorded_at: Time
     seen_in: Line = ""
+    chain_until: TimeOrBlank = field(default="", metadata=SINCE_2)
     others: Mapping[str, object] = make_unknown_keys_field()
+
+    def matches(self, issued: IssuedRecord) -> bool:
+        """Return whether the server has an issued certificate with its present CA certificates."""
+        # Without a date, the CA certificates expire later, or an earlier version recorded no date.
+        return self.certificate == issued.sha256 and self.chain_until in ("", issued.chain_until)
 
 
 def build_deployments(
@@ -287,6 +315,7 @@ def build_deployments(
             not_after=certificate.not_after,
             recorded_at=recorded_at,
             seen_in=seen_in,
+            chain_until=certificate.chain_until,
         )
         for server in servers
     )

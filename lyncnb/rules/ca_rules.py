@@ -15,6 +15,7 @@ from functools import cache
 from importlib.resources import files as package_files
 from importlib.resources.abc import Traversable
 from itertools import chain
+from types import MappingProxyType
 
 from ..base.certificate_fields import KEYS
 from ..base.records import RecordReader, make_named_field
@@ -26,6 +27,7 @@ from .rule_mistakes import check_codes, check_periods
 #: The quantities that can have limits, with the units of the limits.
 QUANTITIES: Mapping[str, str] = {
     "validity-days": "days between the start and the end of a certificate's validity period",
+    "client-validity-days": "validity period that every client accepts, in days",
     "usual-validity-days": "validity period that lyncnb assumes by default, in days",
     "domain-validation-days": "days for which a CA may reuse a domain control validation",
     "subject-validation-days": "days for which a CA may reuse the verification of an organization",
@@ -148,6 +150,7 @@ class CaCheck:
     test: str = ""
     roles: tuple[str, ...] = ()
     usages: tuple[str, ...] = ()
+    not_for: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     suffixes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -194,6 +197,7 @@ class CaRules:
     limits: tuple[CaLimit, ...] = make_named_field("limit", default=())
     methods: tuple[ValidationMethod, ...] = make_named_field("method", default=())
     roots: tuple[RootRule, ...] = make_named_field("root", default=())
+    root_keys: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     checks: tuple[CaCheck, ...] = make_named_field("check", default=())
     #: The name of the file, for messages. It is not a key in the file.
     file: str = field(default="", init=False)
@@ -228,6 +232,11 @@ class CaRuleSet:
     def methods(self) -> tuple[ValidationMethod, ...]:
         """All methods of domain control validation, including methods that have ended."""
         return tuple(chain.from_iterable(rules.methods for rules in self.files))
+
+    @property
+    def root_names(self) -> Mapping[str, str]:
+        """The name of each known root, by the SHA-256 of its public key."""
+        return {key: name for rules in self.files for name, key in rules.root_keys.items()}
 
     @property
     def roots(self) -> tuple[RootRule, ...]:
@@ -379,6 +388,7 @@ class CaRuleSet:
             test=check.test,
             roles=check.roles,
             usages=check.usages,
+            not_for=check.not_for,
             issuers=(bound.issuer,),
             cas=bound.names,
             not_cas=tuple(n for ca in check.except_cas for n in self._describe_scope(ca).names),

@@ -29,7 +29,7 @@ Toml: TypeAlias = Mapping[str, object]
 # The key that identifies the records in each array.
 _IDENTITY = {
     **dict.fromkeys(("role", "name", "certificate", "party", "connection", "trust"), "id"),
-    **dict.fromkeys(("port", "unseen", "client"), "id"),
+    **dict.fromkeys(("port", "unseen", "destination", "client"), "id"),
     **dict.fromkeys(("pfx.encryption", "deploy.step", "deploy.check", "deploy.place"), "id"),
     "deploy.task": "id",
     "check": "code",

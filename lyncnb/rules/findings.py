@@ -61,7 +61,7 @@ class Finding(JsonSerializable):
     """The result of a check about a certificate, a server, or a file.
 
     ``title`` is the same for all findings of a check. ``message`` contains the place and the value.
-    ``accepted`` is the reason for accepting an error, which then becomes a notice. ``edits``
+    ``accepted`` is the reason for accepting the finding, which is then a notice. ``edits``
     contains the fix if there is exactly one safe fix; otherwise it is empty. ``choices`` contains
     the edits of each sensible answer if there are several answers. ``lang`` is the language of
     title, message, and hint.
@@ -95,7 +95,7 @@ class Finding(JsonSerializable):
         return f"{self.title}{translate(': ')}{self.message}" if self.title else self.message
 
     def in_language(self, lang: str) -> Finding:
-        """Return the finding in another language, if it is an error or an accepted error.
+        """Return the finding in another language, if it is an error or an accepted finding.
 
         Warnings and notices are the same in all languages.
         """
@@ -110,7 +110,7 @@ class Finding(JsonSerializable):
         return replace(self, title=title, message=message, hint=hint, lang=lang)
 
     def accepted_because(self, reason: str) -> Finding:
-        """Return the notice that replaces an error after a user has accepted it."""
+        """Return the notice that replaces a finding after a user has accepted it."""
         return replace(
             self,
             severity="notice",
@@ -176,6 +176,14 @@ class FindingGroup:
     def about(self) -> tuple[str, ...]:
         """The certificates and servers that the findings concern, without duplicates."""
         return tuple(dict.fromkeys(finding.about for finding in self.findings))
+
+    @property
+    def subjects_by_message(self) -> dict[str, list[str]]:
+        """The certificates and servers that each message concerns."""
+        subjects: dict[str, list[str]] = {}
+        for finding in self.findings:
+            subjects.setdefault(finding.message, []).append(finding.about)
+        return subjects
 
     @property
     def points(self) -> tuple[FindingGroup, ...]:

@@ -329,6 +329,21 @@ class UnseenRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationRule:
+    """A service that a name leads to, for clients on some ``sides``: outside, inside, or both.
+
+    A name can lead to this service and also to the services in ``shares``. ``title`` has a
+    placeholder for the pool if each name leads to one pool only.
+    """
+
+    id: str
+    title: str
+    sides: frozenset[str]
+    source: str
+    shares: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrustRule:
     """A rule that states which CA certificates a server needs for connections or for its role.
 
@@ -489,6 +504,9 @@ class Rules(Table):
     trusts: tuple[TrustRule, ...] = ()
     ports: tuple[PortRule, ...] = ()
     unseen: tuple[UnseenRule, ...] = ()
+    destinations: Mapping[str, DestinationRule] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
     clients: tuple[ClientRule, ...] = ()  # The clients are sorted from the oldest to the newest.
     sha256: str = field(default="", compare=False)
     file_sha256: str = field(default="", compare=False)

@@ -24,22 +24,25 @@ server. The table contains:
   person. ``by_hand``: the script runs nothing, and stops until ``holds`` are true. ``goes_on``: if
   ``holds`` are not true, the script warns and continues. ``minutes``: how long it repeats
   ``holds``. ``does``: an action of the script in addition to the commands: ``record`` all places,
-  ``assign`` (stores the time), ``drain`` (stores which services ran), ``start`` (those that ran),
-  ``set`` a place to ``new``, ``restore`` it. ``phase = "both"``: on the day and for the rollback.
+  ``assign`` and ``roll`` (store the time), ``drain`` (stores which services ran), ``start`` (those
+  that ran), ``set`` a place to ``new``, ``restore`` it. ``phase = "both"``: on the day and for the
+  rollback. ``member``: only on the ``first`` of the servers that share a certificate, or only on
+  every ``other``. ``script_only``: the script has the commands, and a sheet does not.
   ``confirmed_by``: the run stops here without that switch. ``trust``: ``-TrustOnly`` includes the
   step. A sheet shows ``title``, an instruction; ``expected``, its result; and ``caution``. ``text``
   and ``source`` are behind the steps. ``part``: ``once`` is in front of the sheets, for all
   servers; ``exception`` is behind the steps of the evening.
 - ``[[deploy.task]]``: consecutive steps that name it as ``task`` are one item of a sheet.
 - ``[[deploy.shell]]``: ``services`` lists the product's services with ``Name`` and ``Status``,
-  ``start_service`` starts the service ``$Value``, ``commands`` must exist in the shell.
+  ``start_service`` starts the service ``$Value``, ``commands`` must exist in the shell. The
+  services ``ignored`` run without a certificate, so they do not show that the product runs.
 
 A check may use these functions of the script: ``Test-Key PATH``, ``Test-ServicesStopped``,
 ``Test-ServicesRun`` (``Get-NotRunning`` lists the others), ``Test-ServicesLoaded`` (all started
 after the assignment of their certificate; ``Get-Stale`` lists the others), ``Test-RestartAhead``,
-``Test-FailedOver``, ``Get-Places TITLE``, ``Get-InUse PLACE``, ``Get-Shown SERVER PORT NAME`` (the
-thumbprint that a client receives), and ``$ComputerName``. ``shows`` formats each time with
-``Get-Utc TIME``: 2026-12-22 06:00 UTC.
+``Test-FailedOver``, ``Test-NewServer``, ``Get-Places TITLE``, ``Get-InUse PLACE``,
+``Get-Shown SERVER PORT NAME`` (the thumbprint that a client receives), and ``$ComputerName``.
+``shows`` formats each time with ``Get-Utc TIME``: 2026-12-22 06:00 UTC.
 """
 
 from __future__ import annotations
@@ -72,7 +75,7 @@ BEFORE = ("request", "finish", "set-up")
 SWITCHES = ("StartServices", "DrainServices", "TrustInstalled")
 
 #: The actions that the script can perform in a step, in addition to the commands.
-DEEDS = ("record", "assign", "drain", "start", "set", "restore")
+DEEDS = ("record", "assign", "roll", "drain", "start", "set", "restore")
 
 #: The keys of a step that contain IDs of checks, in the order in which the script uses them.
 QUESTIONS = ("only_if", "holds", "waits", "needs", "confirms")
@@ -90,12 +93,13 @@ COLUMNS = ("Import", "Assign")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 # The placeholders of each scope, in the order of the documentation.
-_SERVER = ("server", "pool", "packages", "product", "folder", "record_path", "provider")
+_SERVER = ("server", "pool", "first", "packages", "product", "folder", "record_path", "provider")
 _CERTIFICATE = (
     *_SERVER,
     *("package", "package_path", "thumbprint", "certificate_path", "friendly_name", "name"),
     *("types", "count", "servers", "key_holder", "answer", "answer_path", "san", "ports"),
     "superseded",
+    "superseded_path",
 )
 _ISSUER = (
     *_SERVER,
@@ -228,6 +232,12 @@ class Step:
     task: str = ""
     expected: str = ""
     caution: str = ""
+    member: str = ""
+    script_only: bool = False
+
+    def is_for(self, server: str, first: str) -> bool:
+        """Return whether the step applies to a server, if ``first`` is the first of its group."""
+        return self.member in ("", "first" if first in ("", server) else "other")
 
     def applies(self, role: str, usages: tuple[str, ...]) -> bool:
         """Return whether the step applies to certificates with a role and usages."""
@@ -270,6 +280,7 @@ class Shell:
     commands: tuple[str, ...] = ()
     services: str = ""
     start_service: str = ""
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -391,6 +402,9 @@ def _check_table(reader: RecordReader, procedure: Procedure, table: Mapping[str,
             f"{location}.key_algorithm", (step.key_algorithm,), ("", "RSA", "ECDSA"), "algorithm"
         )
         reader.report_unknown_values(f"{location}.does", (step.does,), ("", *DEEDS), "deed")
+        reader.report_unknown_values(
+            f"{location}.member", (step.member,), ("", "first", "other"), "member"
+        )
         reader.report_unknown_values(f"{location}.part", (step.part,), ("", *PARTS), "part")
         reader.report_unknown_values(f"{location}.task", (step.task,), {"": None, **tasks}, "task")
         reader.report_unknown_values(

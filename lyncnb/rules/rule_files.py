@@ -45,6 +45,7 @@ from .model import (
     CheckRule,
     ClientRule,
     ConnectionRule,
+    DestinationRule,
     NameRule,
     PartyRule,
     PortRule,
@@ -60,6 +61,7 @@ from .rule_mistakes import (
     check_certificates,
     check_checks,
     check_connections,
+    check_destinations,
     check_names,
     check_ports,
     check_roles,
@@ -372,7 +374,7 @@ def _compute_digest(document: Mapping[str, object]) -> str:
 
 _TABLES = (
     *("product", "title", "role", "name", "certificate", "check", "party", "connection"),
-    *("trust", "port", "unseen", "client", "pfx", "deploy", "topology", "words"),
+    *("trust", "port", "unseen", "destination", "client", "pfx", "deploy", "topology", "words"),
 )
 
 
@@ -423,9 +425,11 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     trusts = reader.records(TrustRule, document.get("trust", []), "trust")
     ports = reader.records(PortRule, document.get("port", []), "port")
     unseen = reader.records(UnseenRule, document.get("unseen", []), "unseen")
+    destinations = reader.records(DestinationRule, document.get("destination", []), "destination")
     clients = reader.records(ClientRule, document.get("client", []), "client")
     for records in (
-        *(names, certificates, roles, parties, connections, trusts, ports, unseen, clients),
+        *(names, certificates, roles, parties, connections, trusts, ports, unseen),
+        *(destinations, clients),
     ):
         reader.report_duplicates(records, "id")
     known = {kind: list_ids(document, kind) for kind in ("name", "role", "party", "connection")}
@@ -434,6 +438,7 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     check_connections(reader, connections, known)
     check_trust_rules(reader, trusts, known)
     check_ports(reader, ports, unseen, known)
+    check_destinations(reader, destinations)
     check_roles(reader, roles, parties, known)
     check_checks(reader, checks)
     cited = document.get("cited")
@@ -459,6 +464,7 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
         trusts=tuple(trusts.values()),
         ports=tuple(ports.values()),
         unseen=tuple(unseen.values()),
+        destinations=MappingProxyType({rule.id: rule for rule in destinations.values()}),
         clients=tuple(clients.values()),
         settings=MappingProxyType(
             {key: document[key] for key in ("pfx", "deploy") if key in document}

@@ -26,6 +26,7 @@ from .model import (
     CertificateRule,
     CheckRule,
     ConnectionRule,
+    DestinationRule,
     NameRule,
     PartyRule,
     PortRule,
@@ -257,6 +258,15 @@ def check_ports(
         reader.report_unknown_values(f"{location}.if_all", rule.if_all, list_flags(), "flag")
     for location, absent in unseen_rules.items():
         reader.report_unknown_values(f"{location}.roles", absent.roles, known_ids["role"], "role")
+
+
+def check_destinations(reader: RecordReader, destinations: Mapping[str, DestinationRule]) -> None:
+    """Report destinations with an unknown side, or that share a name with an unknown one."""
+    known = [rule.id for rule in destinations.values()]
+    for location, rule in destinations.items():
+        reader.report_unknown_values(f"{location}.sides", sorted(rule.sides), ZONES, "side")
+        shares = sorted(rule.shares)
+        reader.report_unknown_values(f"{location}.shares", shares, known, "destination")
 
 
 def check_roles(

@@ -125,6 +125,7 @@ Status = TypedDict(
     "Status",
     {
         "type": Literal["status"],
+        "plan": str,  # The deployment and the table of the requests.
         "today": str,
         "counts": Counts,
         "problems": list[str],

@@ -20,6 +20,8 @@ from IPython.core.getipython import get_ipython
 
 from ..base.shown.tables import format_count
 from ..errors import LyncnbError
+from ..plan.model import CertificatePlan
+from ..topology.topology import Topology
 from .editing.choices import list_change_rows
 from .editing.draft import State
 from .editing.plan_editing import PlanEditing
@@ -130,6 +132,11 @@ def find_dependent_cells(sources: Sequence[str], names: set[str]) -> list[int]:
     list of int
         Indices in `sources`.
     """
+    return _follow_names(sources, names)[0]
+
+
+def _follow_names(sources: Sequence[str], names: set[str]) -> tuple[list[int], set[str]]:
+    """Return the cells that depend on certain variables, and these and all dependent variables."""
     following = set(names)
     cells: list[int] = []
     for count, source in enumerate(sources):
@@ -140,7 +147,43 @@ def find_dependent_cells(sources: Sequence[str], names: set[str]) -> list[int]:
             following |= statement.bound
             if cells[-1:] != [count]:
                 cells.append(count)
-    return cells
+    return cells, following
+
+
+def remove_replaced_objects(shell: Any, source: str) -> list[object]:
+    """Remove the variables that depend on the table that a cell is about to replace.
+
+    If the cell fails, no later cell can use the earlier table or a plan that was made from it.
+    A cell replaces a table, plan or editor if it assigns the name again without reading an earlier
+    one.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+        The shell that is about to run the cell.
+    source : str
+        The source text of the cell.
+
+    Returns
+    -------
+    list of object
+        The values of the removed variables.
+    """
+    variables = shell.user_ns
+    held = {
+        name
+        for name, value in variables.items()
+        if isinstance(value, (Topology, CertificatePlan, PlanEditing)) and not name.startswith("_")
+    }
+    assigned: set[str] = set()
+    for statement in _parse_statements(shell.transform_cell(source)):
+        if (statement.read - assigned) & held:
+            return []
+        assigned |= statement.bound
+    if not assigned & held:
+        return []
+    _, names = _follow_names(variables.get("In", ()), assigned & held)
+    return [variables.pop(name) for name in sorted(names & variables.keys())]
 
 
 @lru_cache(maxsize=1000)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import anywidget
+from IPython.core.getipython import get_ipython
 from IPython.display import DisplayHandle, display
 
 from ..base.shown import tables
@@ -16,7 +17,12 @@ from ..errors import LyncnbError
 from ..jupyter.outdated_outputs import record_outdated_output
 from ..pki.passphrase import Secret
 from .editing.channel import Channel
-from .notebook_cells import find_cell_id, find_running_cell, forget_result
+from .notebook_cells import (
+    find_cell_id,
+    find_running_cell,
+    forget_result,
+    remove_replaced_objects,
+)
 from .panel_scripts import read_scripts, read_styles
 
 _REST = 0.6  # The time in seconds between a change and the update of the static output.
@@ -156,14 +162,35 @@ def close_panels_of_earlier_run(panel: ShownAsPanel) -> None:
     cell, count = find_cell_id(), find_running_cell()
     if not cell:
         return
+    _close_panels_of_replaced_tables(get_ipython())
     before, earlier = _in_cells.get(cell, (count, []))
     if before != count:
         for other in earlier:
             if other is not panel:
-                other.close_view()
-                forget_result(other)
+                _close_panel(other)
         earlier = []
     _in_cells[cell] = (count, [*earlier, panel])
+
+
+def _close_panel(panel: ShownAsPanel) -> None:
+    panel.close_view()
+    forget_result(panel)
+
+
+@lru_cache(maxsize=1)
+def _close_panels_of_replaced_tables(shell: Any) -> None:
+    """Close the panels of a table, plan or editor when a cell starts to replace it.
+
+    If the cell fails, no panel offers to write the requests of the earlier table.
+    """
+
+    def close_panels(cell: Any) -> None:
+        replaced = {id(value): value for value in remove_replaced_objects(shell, cell.raw_cell)}
+        for panel in [panel for _, panels in _in_cells.values() for panel in panels]:
+            if replaced.keys() & {id(panel), *map(id, vars(panel).values())}:
+                _close_panel(panel)
+
+    shell.events.register("pre_run_cell", close_panels)
 
 
 def list_panel_cells() -> set[int]:

@@ -15,7 +15,6 @@ from ..jupyter.run_notebook import is_unattended
 from ..pki.passphrase import Secret
 from ..plan.acceptances import is_acceptance_expired
 from ..plan.model import CertificatePlan
-from ..plan.totals import format_totals
 from ..request_folder.bundle import RequestBundle
 from .background_job import CANCELLED, FAILED, FINISHED, JobState, build_progress_message
 from .editing.channel import Answers, Channel
@@ -104,7 +103,7 @@ class RequestChannel(Channel[RequestToPage]):
             "rows": [],
             "notes": [],
             "ready": False,
-            "plan": format_totals(panel.plan, panel.findings),
+            "plan": panel.totals,
             "label": f"Write {format_count(len(panel.plan.certificates), 'request')}",
             "words": "lyncnb is writing requests.",
         }

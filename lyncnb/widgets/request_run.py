@@ -28,7 +28,7 @@ from ..pki.passphrase import Secret, ask_passphrase, check_passphrase
 from ..plan.acceptances import describe_acceptance_limits, list_accepted_codes
 from ..plan.known_words import list_known_words
 from ..plan.model import CertificatePlan
-from ..plan.totals import format_totals
+from ..plan.totals import build_origin, format_totals
 from ..reports.summary.from_plan import build_summary
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.files_on_disk import SUMMARY_NAMES
@@ -124,6 +124,12 @@ class RequestRun:
         return self._plan
 
     @property
+    def totals(self) -> str:
+        """The deployment and table of the plan, and its numbers of certificates and findings."""
+        subject = build_origin(self.plan).subject_text
+        return f"{subject} · {format_totals(self.plan, self.findings)}"
+
+    @property
     def findings(self) -> Findings:
         """The findings for the plan."""
         if self.editor is not None:
@@ -205,10 +211,7 @@ class RequestRun:
         bundle = self.bundle
         if isinstance(bundle, RequestBundle):
             return self._make_summary(bundle)
-        text = (
-            f"lyncnb has not written the requests to the folder {self.folder} yet: "
-            f"{format_totals(self.plan, self.findings)}"
-        )
+        text = f"lyncnb has not written the requests to the folder {self.folder} yet: {self.totals}"
         return SummaryTable(
             build_summary(self.plan, self.findings), text, shown=self._summaries.append
         )
@@ -423,9 +426,8 @@ class RequestRun:
     def _repr_html_(self) -> str:
         bundle = self.bundle
         if isinstance(bundle, NothingWritten):
-            counts = format_totals(self.plan, self.findings)
             return tables.format_paragraph(
-                f"The requests have not been written to the folder {self.folder} yet: {counts}"
+                f"The requests have not been written to the folder {self.folder} yet: {self.totals}"
             )
         return self.build_links() + tables.format_paragraph(repr(bundle))
 

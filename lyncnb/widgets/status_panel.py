@@ -23,10 +23,11 @@ from ..authorities.survey.as_is import AS_IS_FILE
 from ..base.disk.outputs import check_output_path, write_output
 from ..base.records import Text
 from ..base.shown import frames, tables
-from ..base.shown.origin import mark_origin
+from ..base.shown.origin import Origin, mark_origin
 from ..checks.check_plan import choose_evaluation_date
 from ..deploy.package_passwords import show_password
 from ..deploy.pfx_packages import Packages
+from ..deploy.request_scripts import write_renewal_scripts
 from ..deploy.server_steps import DeploymentSteps
 from ..deploy.step_files import write_steps
 from ..deploy.steps import deployment_steps
@@ -37,6 +38,7 @@ from ..export.renew import renew
 from ..guide.what_you_can_do import list_help_rows
 from ..pki.passphrase import Secret, check_passphrase
 from ..plan.model import CertificatePlan
+from ..plan.totals import build_origin
 from ..probes.probe import probe
 from ..probes.result import Probe
 from ..probes.targets import FROM, list_targets
@@ -109,6 +111,13 @@ class FolderWork:
     def is_missing(self) -> bool:
         """Whether the plan in the editor has not been written to the folder yet."""
         return self.editor is not None and not os.path.lexists(self.folder)
+
+    @property
+    def origin(self) -> Origin:
+        """The deployment and table of the folder, or of the editor's plan before it is written."""
+        if self.editor is not None and self.is_missing:
+            return build_origin(self.editor.plan)
+        return build_folder_origin(self.folder, read_manifest(self.folder))
 
     def describe_difference(self) -> str:
         """Describe how the request folder differs from the editor's plan.
@@ -262,10 +271,12 @@ class FolderWork:
 
         def run_work(report: Report) -> Any:
             making = Making(progress=report)
-            return renew(
+            bundle = renew(
                 self.folder, *names, passphrase=secret, reason=reason, due=not names,
                 making=making, today=self.today,
             )  # fmt: skip
+            write_renewal_scripts(bundle)
+            return bundle
 
         self._start_step(run_work)
 
@@ -316,7 +327,7 @@ class FolderWork:
             f"Next step: {find_next_step(status, None)['words']}",
             limit=tables.ROWS_SHOWN,
         )
-        return mark_origin(page, build_folder_origin(self.folder, read_manifest(self.folder)))
+        return mark_origin(page, self.origin)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r})"
@@ -354,7 +365,7 @@ _COLUMNS: Mapping[str, tuple[str, int, int, Callable[[RequestStatus, _Refusals],
         6,
         lambda request, refusals: describe_request(request, refusals.get(request.id)),
     ),
-    "not_after": ("Valid until", 90, 1, lambda request, _: request.not_after[:10]),
+    "usable_until": ("Valid until", 90, 1, lambda request, _: request.usable_until[:10]),
     "days_left": ("Days left", 80, 1, lambda request, _: tables.format_cell(request.days_left)),
     "servers": ("Servers", 140, 2, lambda request, _: "; ".join(request.servers)),
     "usages": ("Type", 110, 2, lambda request, _: "; ".join(request.usages) or request.role),
@@ -457,6 +468,7 @@ class StatusChannel(Channel[StatusToPage]):
         self.send(
             {
                 "type": "status",
+                "plan": self.work.origin.subject_text,
                 "today": str(status.today),
                 "counts": status.counts(),
                 "problems": [str(problem) for problem in status.problems],

@@ -35,6 +35,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from folders import certify, make_folder, package_record, quick_cipher
 from hostile import archive
+from installed_certificates import Stored, authority, export_of, issue_planned
 from live_servers import run_live_servers
 from topologies import STANDARD_EDITION
 
@@ -44,6 +45,7 @@ from lyncnb.authorities.certificates_on_record import (
 )
 from lyncnb.authorities.import_requests import receive_requests
 from lyncnb.authorities.returned.returned_files import read_returned_files
+from lyncnb.authorities.survey.compare_as_is import compare_as_is
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.pki.certificates import read_certificate
@@ -131,8 +133,7 @@ def match_with_earlier_certificate(*certificates, begins=TODAY - SECOND, known=(
         *(on_record if certificate is None else certificate for certificate in certificates),
         known=[on_record, *known],
         held_sha256=on_record.sha256,
-        **{"evidence": (on_record.sha256, *(c.sha256 for c in known)), "has_root": bool(known)}
-        | changes,
+        **{"is_evidence": True} | changes,
     )
 
 
@@ -295,8 +296,8 @@ MATCHED = {
         lambda: codes_of_demonstration_ca(is_fictional=True),
     ),
     "replacement-unproven": (
-        lambda: match_with_earlier_certificate(issue_from_second_ca(), known=CHAIN, evidence=()),
-        lambda: match_with_earlier_certificate(issue_from_second_ca(), SECOND_CA, known=CHAIN, evidence=()),
+        lambda: match_with_earlier_certificate(issue_from_second_ca(), known=CHAIN, is_evidence=False),
+        lambda: match_with_earlier_certificate(issue_from_second_ca(), SECOND_CA, known=CHAIN, is_evidence=False),
     ),
     "issued-under-another-root": (
         lambda: match_with_earlier_certificate(issue_from_other_ca(OTHER, begins=TODAY), *OTHER_CHAIN, known=CHAIN),
@@ -444,6 +445,21 @@ def codes_after_probing(work_folder: Path, *, is_open: bool):
     return {finding.code for finding in server.findings}
 
 
+def states_in_pool(work_folder: Path, *, is_stored: bool):
+    """Return the states of the certificates of an Edge pool, one of whose servers may lack them."""
+    edge = "Edge,edge.contoso.com,contoso.com,sip.contoso.com,conf.contoso.com"
+    columns = "server_fqdn,role,pool_fqdn,sip_domains,access_edge_fqdn,webconf_edge_fqdn"
+    table = f"{columns}\nedge1.contoso.com,{edge}\nedge2.contoso.com,{edge}\n"
+    planned = plan_certificates(read_topology(table.encode()), load_rules())
+    stored = [Stored(issue_planned(item), item.usages) for item in planned.certificates]
+    for server in ("edge1.contoso.com", "edge2.contoso.com"):
+        kept = stored if is_stored or server.startswith("edge1") else []
+        data = export_of(server, kept, above=authority().chain)
+        (work_folder / server).write_bytes(data)
+    as_is = compare_as_is(planned, work_folder, on=TODAY.date())
+    return {entry.state for entry in as_is.planned}
+
+
 A, B = KEYS["a"], KEYS["b"]
 #: Two functions for each code of a finding about a path: the first one creates a case with the
 #: finding, and the second one a similar case without it.
@@ -490,6 +506,10 @@ PLACED = {
     ),
     "file-exchanged": (lambda p: codes_after_rewriting(p, pem(LEAF)), lambda p: codes_after_rewriting(p, None)),
     "package-exchanged": (lambda p: codes_after_repackaging(p, b"packagf"), lambda p: codes_after_repackaging(p, b"package")),
+    "missing-on-servers": (
+        lambda p: states_in_pool(p, is_stored=False),
+        lambda p: states_in_pool(p, is_stored=True),
+    ),
     "not-seen": (lambda p: codes_after_probing(p, is_open=False), lambda p: codes_after_probing(p, is_open=True)),
 }  # fmt: skip
 

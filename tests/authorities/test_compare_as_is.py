@@ -126,8 +126,8 @@ def test_a_shared_certificate_must_be_on_each_of_its_servers(tmp_path):
         (tmp_path / f"{number}.pem").write_bytes(data)
     entry = ln.compare_as_is(planned, tmp_path, on=DAY).planned[0]
     assert (entry.state, entry.remarks) == (
-        "elsewhere",
-        ("the certificate is not installed on edge2.contoso.com",),
+        "missing-on-servers",
+        ("the certificate is not installed on 1 of 2 servers: edge2.contoso.com",),
     )
     # If no server reported a certificate, its location is not known.
     assert ln.compare_as_is(planned, tmp_path / "1.pem", on=DAY).planned[0].state == "covered"

@@ -20,6 +20,7 @@ from lyncnb.base.planned_entry import PlannedKey
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.rules.ca_rules import load_ca_rules
 from lyncnb.rules.returned_rules import create_returned_finding, list_returned_checks
+from lyncnb.rules.rule_files import load_rules
 
 KEY = rsa.generate_private_key(65537, 2048)
 RSA_CA = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
@@ -30,10 +31,14 @@ def make_certificate(key=KEY, **changes):
     return issue(key.public_key(), RSA_CA.issuing.subject, RSA_CA.key, **values)
 
 
-def compared(certificate, *, validity_days=0, **entry):
+def compared(certificate, *, validity_days=0, oldest_client="", **entry):
     facts = read_certificate(der(certificate))
     findings = compare_certificate(
-        facts, replace(ENTRY, **entry), today=DAY, validity_days=validity_days
+        facts,
+        replace(ENTRY, **entry),
+        today=DAY,
+        validity_days=validity_days,
+        oldest_client=oldest_client,
     )
     return [(finding.code, finding.message) for finding in findings]
 
@@ -302,7 +307,11 @@ def test_limit_of_short_lived_certificates_depends_on_the_start(begins, days, co
 
 @pytest.mark.parametrize(
     ("role", "expected"),
-    [("Edge", ["crl-distribution-point-ldap-only"]), ("FrontEnd", [])],
+    [
+        ("Edge", ["crl-distribution-point-ldap-only"]),
+        ("FrontEnd", ["crl-distribution-point-ldap-only"]),
+        ("Mediation", []),
+    ],
 )
 def test_ldap_only(role, expected):
     """If the directory (LDAP) is the only source of the CRL, lyncnb reports a finding, because
@@ -311,6 +320,42 @@ def test_ldap_only(role, expected):
     certificate = make_certificate(crl=["ldap:///CN=Contoso"])
     assert [code for code, _ in compared(certificate, role=role)] == expected
     assert compared(make_certificate(crl=["ldap:///CN=Contoso", "http://x/"]), role=role) == []
+
+
+def test_certificates_that_are_checked_outside_the_domain():
+    """A CRL in the directory alone is reported for each certificate that an Edge Server, a reverse
+    proxy, a client outside or a phone must check, according to the connections of the products.
+    """
+    outside = {"Edge", "ReverseProxy"}
+    checked = set()
+    for product in ("lync2013", "sfb2015", "sfb2019"):
+        rules = load_rules(product)
+        outside |= {name for name, party in rules.parties.items() if party.zone == "outside"}
+        outside.add("clients-inside")  # Phones and mobile devices are not in the domain.
+        for connection in rules.connections:
+            if outside & set(connection.speakers):
+                checked |= set(connection.listeners)
+            # With mutual TLS, the listener checks the certificate of the speaker.
+            if outside & set(connection.listeners) and connection.speaker_usage:
+                checked |= set(connection.speakers)
+    assert set(list_returned_checks()["crl-distribution-point-ldap-only"].roles) == checked
+
+
+def test_certificates_whose_validity_clients_limit():
+    """The limit of Apple devices applies to each role to which clients connect, according to the
+    connections of the products. If the plan names the oldest client, no such device connects.
+    """
+    checked = set()
+    for product in ("lync2013", "sfb2015", "sfb2019"):
+        for connection in load_rules(product).connections:
+            if {"clients-inside", "clients-outside"} & set(connection.speakers):
+                checked |= set(connection.listeners)
+    rule = list_returned_checks()["validity-over-client-limit"]
+    assert set(rule.roles) == checked
+    certificate = make_certificate(days=826)
+    assert [code for code, _ in compared(certificate, role="FrontEnd")] == [rule.code]
+    assert compared(certificate, role="Mediation") == []
+    assert compared(certificate, role="FrontEnd", oldest_client="Windows 7") == []
 
 
 @pytest.mark.parametrize(
@@ -337,19 +382,20 @@ def test_requested_validity(days, requested_days, expected):
 
 
 @pytest.mark.parametrize(
-    ("begins", "days", "is_reported"),
+    ("begins", "days", "reported"),
     [
-        ("2026-11-23", 200, False),
-        # The certificate is valid for one second longer than allowed.
-        ("2026-11-23", 200 + 1 / 86400, True),
+        ("2026-11-23", 200, ""),
+        # The difference of the two times is the limit, but both seconds belong to the validity.
+        ("2026-11-23", 200 + 1 / 86400, "second"),
+        ("2026-11-23", 200 + 2 / 86400, "validity"),
         # The limit that is in force on the start date of the certificate applies.
-        ("2026-03-14", 398, False),
-        ("2026-03-15", 201, True),
-        ("2027-03-15", 101, True),
-        ("2029-03-15", 47, False),
+        ("2026-03-14", 398, ""),
+        ("2026-03-15", 201, "validity"),
+        ("2027-03-15", 101, "validity"),
+        ("2029-03-15", 47, ""),
     ],
 )
-def test_public_limit(begins, days, is_reported):
+def test_public_limit(begins, days, reported):
     """The lifetime of a public certificate must not exceed the limit that applies on its start
     date.
     """
@@ -358,9 +404,10 @@ def test_public_limit(begins, days, is_reported):
     codes = [
         code for code, _ in compared(make_certificate(begins=moment, days=days), issuer="public")
     ]
-    assert ("validity-over-public-limit" in codes) is is_reported
+    limits = [code for code in codes if code.endswith("over-public-limit")]
+    assert limits == ([f"{reported}-over-public-limit"] if reported else [])
     assert (
-        compared(make_certificate(days=3650)) == []
+        compared(make_certificate(days=3650), role="Mediation") == []
     )  # An enterprise CA may choose its own lifetime limit.
 
 

@@ -13,11 +13,18 @@ from planned_entry import ENTRY, NAMES, SUBJECT
 from lyncnb.authorities.evaluation.evaluation import Evidence, evaluate
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.chain import Issuers
-from lyncnb.rules.ca_rules import load_ca_rules
+from lyncnb.rules.ca_rules import CaRuleSet, load_ca_rules
 
 KEY = rsa.generate_private_key(65537, 2048)
 CODES = {rule.code for rule in load_ca_rules().roots}
 AT = datetime(2026, 11, 25, tzinfo=UTC)
+# Roots that are in no current list of Mozilla, and Let's Encrypt's roots that are in no list yet.
+UNKNOWN_KEYS = {
+    "AAA Certificate Services",
+    "Entrust Root Certification Authority - G4",
+    "Root YE",
+    "Root YR",
+}
 LINES = [(rule, root) for rule in load_ca_rules().roots for root in rule.roots]
 
 
@@ -73,6 +80,11 @@ def test_each_rule_about_a_root_applies_from_its_date(rule, root):
             in find_root_findings(ca, AT.date())[0][1]
         )
         return
+    if rule.code == "root-leaves-store" and rule.effective <= AT.date():
+        # The root is removed, so the day on which it issued the certificate does not matter.
+        messages = [message for _, message in find_root_findings(ca, AT.date() - 9 * day)]
+        assert any(f". {rule.clients} removed this root on {rule.effective}" in m for m in messages)
+        return
     first = rule.effective - (99 * day if rule.code == "root-leaves-store" else 0 * day)
     codes_on = lambda begins: [  # noqa: E731
         code
@@ -105,3 +117,28 @@ def test_a_new_root_with_the_chain_to_an_older_one_is_trusted():
     crossed = older._ca_certificate(ca.fields, ca.root_key, older.root, older.root_key)
     assert crossed.subject == name(ca.fields)
     assert find_root_findings(ca, AT.date(), chain=[ca.issuing, ca.root, crossed, older.root]) == []
+
+
+def test_the_key_of_a_trusted_root_ends_the_path(monkeypatch):
+    """A cross-certificate of a removed root for a root that clients still trust is no finding, and a
+    removed root is recognized by its key.
+    """
+    ca, older = CaOfRoot("Another name"), CaOfRoot("AAA Certificate Services")
+    crossed = older._ca_certificate(ca.fields, ca.root_key, older.root, older.root_key)
+    chain = [ca.issuing, crossed, older.root]
+    assert "root-not-trusted" in codes(ca, AT.date(), chain=chain)
+    root_key = read_certificate(der(ca.root)).spki_sha256
+    for known, found in (
+        ("ISRG Root X1", set()),
+        ("DigiCert Global Root CA", {"root-not-trusted"}),
+    ):
+        monkeypatch.setattr(CaRuleSet, "root_names", {root_key: known})
+        assert codes(ca, AT.date(), chain=chain) == found
+
+
+def test_the_known_roots_have_rules_or_are_trusted():
+    """Each root with a rule is known by its key, unless no trust store on this list has it."""
+    names = set(load_ca_rules().root_names.values())
+    ruled = {root for rule in load_ca_rules().roots for root in rule.roots}
+    assert ruled - names == UNKNOWN_KEYS
+    assert len(load_ca_rules().root_names) == len(names)

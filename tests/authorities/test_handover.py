@@ -8,6 +8,7 @@ import html
 import json
 import re
 import shutil
+import subprocess
 import zipfile
 from datetime import date
 
@@ -68,15 +69,15 @@ def test_package(folder, tmp_path):
 
 
 def test_requests_are_those_of_the_folder(folder, tmp_path):
-    """The CSRs in the package are identical to those in the request folder, and their signatures
-    are valid.
+    """The CSRs in the package have the same content as those in the request folder, and their
+    signatures are valid.
     """
     package = hand_over(folder, tmp_path / "out.zip")
     entries = contents(tmp_path / "out.zip")
     for part in package.parts:
         for record in part.requests:
             data = entries[f"{part.folder}/{record.files.csr}"]
-            assert data == (folder / record.files.csr).read_bytes()
+            assert data.replace(b"\r\n", b"\n") == (folder / record.files.csr).read_bytes()
             assert x509.load_pem_x509_csr(data).is_signature_valid
 
 
@@ -619,3 +620,41 @@ def test_page_names_withdrawn_requests(folder, tmp_path):
 def text_of(page: str) -> str:
     """Return the text of an HTML page without the optional line breaks in long words."""
     return html.unescape(re.sub(r"<[^>]+>", "", page)).replace("\u200b", "")
+
+
+def test_stand_alone_ca_gets_no_template(tmp_path):
+    """For a CA that plan.toml names as stand-alone, no page and no script mentions a template."""
+    cas = {**CAS, "stand_alone": CAS["internal"].upper()}
+    folder = make_folder(tmp_path / "requests", make_plan(ca=cas)).folder
+    hand_over(folder, tmp_path / "out.zip")
+    entries = contents(tmp_path / "out.zip")
+    (script,) = (data for name, data in entries.items() if name.endswith("submit.cmd"))
+    assert b"-attrib" not in script
+    assert b"TEMPLATE" not in script.upper().replace(b"REPLACE", b"")
+    assert b'certreq -submit -config "!CA!" "csr\\!ID!.csr"' in script
+    (page,) = (
+        data.decode()
+        for name, data in entries.items()
+        if "internal" in name and name.endswith("README.html")
+    )
+    text = remove_break_marks(html.unescape(page))
+    assert "stand-alone AD CS certification authority" in text
+    assert "Enroll permission" not in text
+    assert "certutil -config" not in text.replace("-ca.chain", "") or "-CATemplates" not in text
+    assert "WebServer" not in text
+
+
+def test_csrs_in_the_package_have_windows_line_ends(folder, tmp_path):
+    """The CSRs for a CA have the line ends of Windows, and the same content as in the folder."""
+    hand_over(folder, tmp_path / "out.zip")
+    requests = {n: d for n, d in contents(tmp_path / "out.zip").items() if n.endswith(".csr")}
+    assert requests
+    for name, data in requests.items():
+        own = (folder / "csr" / name.rpartition("/")[2]).read_bytes()
+        assert data.count(b"\r\n") == data.count(b"\n") == own.count(b"\n")
+        assert data.replace(b"\r\n", b"\n") == own
+        assert x509.load_pem_x509_csr(data) == x509.load_pem_x509_csr(own)
+        read = subprocess.run(
+            ["openssl", "req", "-noout", "-verify"], input=data, capture_output=True, check=False
+        )
+        assert read.returncode == 0, read.stderr

@@ -32,6 +32,7 @@ from lyncnb.authorities.import_certificates import receive, store_returned_certi
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.disk.folder_lock import lock_folder
+from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError
 from lyncnb.export.executors import Making
 from lyncnb.export.write import write_requests
@@ -275,21 +276,25 @@ def test_a_valid_certificate_in_an_invalid_file_is_rejected(folder, tmp_path):
 
 
 def test_forged_certificate_is_rejected(folder, tmp_path):
-    """lyncnb rejects a certificate that has the request's key and the CA's name but is signed with
-    another key.
+    """A certificate that has the request's key and the CA's name but is signed with another key has
+    an incomplete chain. Without the key identifier, lyncnb rejects it.
     """
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
     forger = PythonCa()
-    forged = forger.issue_for(request_of(bundle, request_id), days=199)
-    path = write(tmp_path / "forged.p7b", p7b(forged, *CA.chain))
-    issued = receive(folder, path, today=TODAY)
-    assert [finding.code for finding in issued.findings] == [
-        "chain-signature-wrong",
-        "chain-certificate-unused",
-        "chain-certificate-unused",
-    ]
-    assert issued.by_id[request_id].has_errors
+    for has_key_id, code in ((False, "chain-signature-wrong"), (True, "chain-incomplete")):
+        forged = forger.issue_for(
+            request_of(bundle, request_id), days=199, issuer_key_id=has_key_id
+        )
+        path = write(tmp_path / "forged.p7b", p7b(forged, *CA.chain))
+        issued = match_certificates(bundle, path, today=TODAY)
+        assert [finding.code for finding in issued.findings] == [
+            *(code, "chain-certificate-unused", "chain-certificate-unused"),
+        ]
+        assert issued.by_id[request_id].path == ()
+        assert issued.by_id[request_id].has_errors is not has_key_id
+        packages = write_pfx(receive(folder, path, today=TODAY), passphrase=PASSPHRASE, today=TODAY)
+        assert packages.counts()["written"] == 0
 
 
 def test_nothing_is_stored_in_a_locked_folder(folder, tmp_path):

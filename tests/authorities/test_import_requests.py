@@ -9,6 +9,7 @@ import errno
 import json
 import shutil
 from contextlib import suppress
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -204,7 +205,7 @@ def test_commands_do_not_report_keys_on_servers_as_missing(issued, tmp_path):
     assert not status.needs_attention
     assert {item.key_holder for item in status.requests} == {TOOLS}
     assert f"the private key exists only on {TOOLS}: 2 requests" in status.notes
-    assert b"--request-on-server" in list_renewals(folder).to_ical()
+    assert b"lyncnb renew FOLDER" in list_renewals(folder).to_ical()
     name = status.requests[0].id
     preview = purge(folder, deployed=[name])
     assert [(item.what, item.files) for item in preview.items] == [("nothing", ())]
@@ -604,6 +605,62 @@ def test_another_command_records_a_csr_of_an_interrupted_run(waiting):
 
 
 # The following tests use the command line.
+
+
+OPTIONS = '[subject]\norganization = "Litware"\ncountry = "TW"\n'
+
+
+def test_renewal_writes_scripts_from_the_plan_in_the_folder(shell, monkeypatch):
+    """The renewal that the status prints writes scripts with every option of the plan, for these
+    requests alone, and needs no passphrase.
+    """
+    monkeypatch.delenv("LYNCNB_PASSPHRASE", raising=False)
+    (shell.folder / "t.csv").write_bytes((DATA / "single-server.csv").read_bytes())
+    (shell.folder / "own.toml").write_text(OPTIONS)
+    ready = ("steps", "t.csv", "--request-on-server", "--options", "own.toml", "-o", "folder")
+    assert shell(*ready, "--computer", TOOLS).status == 0
+    folder = shell.folder / "folder"
+    scripts = request_on_computer(folder, shell.folder / "tools01")
+    receive_requests(folder, *scripts, today=TODAY)
+    root = make_root(shell.folder / "ca")
+    for path in sorted((folder / "csr").glob("*.csr")):
+        root.sign(path, shell.folder / "back" / f"{path.stem}.pem")
+    (shell.folder / "back" / "root.pem").write_bytes(root.pem)
+    assert receive(folder, shell.folder / "back").exit_status == 0
+    expiry = min(row.usable_until for row in folder_status(folder).shown)
+    day = date.fromisoformat(expiry[:10]) - timedelta(days=5)
+    (step, *_) = folder_status(folder, today=day).next_steps
+    command = step.rpartition(": lyncnb ")[2]
+    assert command == f"renew {folder} --due --reason TEXT"
+    first, second = (record.id for record in open_requests(folder).requests)
+    result = shell("renew", "folder", first, "--reason", "yearly renewal")
+    assert result.status == 0, result.err
+    assert 'renewed, generation 2 (reason: "yearly renewal")' in result.out
+    assert "steps" in result.out
+    (script,) = (folder / "steps").glob("*.ps1")
+    text = script.read_text("utf-8-sig")
+    assert first in script.name
+    assert second not in text
+    assert "-Organization 'Litware'" in text
+    assert "-Country 'TW'" in text
+    assert f"{first}-g2-" in text
+
+
+def test_request_on_server_says_what_it_replaces(shell):
+    """If the command runs again without the options, it names each request that it replaces, and
+    each field that changes.
+    """
+    (shell.folder / "t.csv").write_bytes((DATA / "single-server.csv").read_bytes())
+    (shell.folder / "own.toml").write_text(OPTIONS)
+    ready = ("steps", "t.csv", "--request-on-server", "-o", "folder")
+    assert shell(*ready, "--options", "own.toml").status == 0
+    folder = shell.folder / "folder"
+    receive_requests(folder, *request_on_computer(folder, shell.folder / "tools01"), today=TODAY)
+    result = shell(*ready)
+    assert result.status == 0
+    assert "2 requests renewed, generation 2" in result.out
+    assert "Litware" in result.out
+    assert json.loads(shell(*ready, "--json").out)["changes"]
 
 
 def test_command_line_imports_requests(shell):

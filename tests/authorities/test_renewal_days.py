@@ -107,3 +107,36 @@ def test_order_date_leaves_time_before_a_change_freeze():
         ("2026-12-17", "2027-01-09"),
         ("2027-01-09", "2027-01-09"),
     ]
+
+
+def test_status_and_forecast_list_the_same_installation(tmp_path):
+    """For any lifetime, lead time, change freeze and maintenance window, the status and the forecast
+    show the same first and last date for the installation of a certificate that was requested.
+    """
+    compared = 0
+    for seed in range(COUNT):
+        case, chance = random_case(seed), random.Random(seed)
+        folder = tmp_path / f"{seed}"
+        make_folder(folder, make_plan(**case.options() | {"validity_days": 200}), today=case.start)
+        record_random_certificates(folder, chance, case)
+        manifest = open_requests(folder).manifest
+        day = case.start + chance.randint(0, 60) * DAY
+        now = f"{day}T00:00:00Z"
+        records = [
+            replace(record.build_next_generation(at=now, reasons=("due",)), written_at=now)
+            for record in manifest.requests
+        ]
+        save_manifest(folder, manifest.with_records(records))
+        listed = {
+            entry.id: (str(entry.change_on), str(entry.change_by))
+            for entry in forecast(folder, start=day, until=date(2031, 1, 1)).entries
+            if entry.number == 1 and entry.change_on
+        }
+        shown = {
+            row.id: (row.change_on, row.change_by)
+            for row in folder_status(folder, today=day).requests
+            if row.id in listed and row.generation > 1
+        }
+        assert shown == listed, f"seed {seed}"
+        compared += len(listed)
+    assert compared > COUNT

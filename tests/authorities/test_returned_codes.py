@@ -22,7 +22,10 @@ from places import REPOSITORY
 from planned_entry import DAY, ENTRY, NAMES, SUBJECT
 
 from lyncnb.authorities.evaluation.compare_certificate import compare_certificate
+from lyncnb.authorities.evaluation.evaluation import Evidence, evaluate
 from lyncnb.base.planned_entry import PlannedKey
+from lyncnb.base.renewal_days import RenewalTerms
+from lyncnb.base.work_days import WorkDays
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.chain import Issuers, build_path, list_objections
 from lyncnb.rules.ca_rules import load_ca_rules
@@ -145,6 +148,11 @@ COMPARED = {
         {"timestamps": 2, "days": 180, "entry": {"issuer": "public"}},
     ),
     "validity-over-public-limit": (
+        {"days": 200 + 2 * SECOND, "entry": {"issuer": "public"}},
+        {"days": 200 + SECOND, "entry": {"issuer": "public"}},
+    ),
+    "validity-over-client-limit": ({"days": 825 + SECOND}, {"days": 825}),
+    "second-over-public-limit": (
         {"days": 200 + SECOND, "entry": {"issuer": "public"}},
         {"days": 200, "entry": {"issuer": "public"}},
     ),
@@ -178,6 +186,18 @@ def path_codes(ca, *issuers, sha1=(), md5=(), **changes):
     known_issuers = Issuers([read_certificate(der(issuer)) for issuer in chain])
     path = build_path(read_certificate(der(leaf)), known_issuers, today=DAY)
     return {objection.code for objection in path.objections}
+
+
+def early_end_codes(days):
+    """Return the codes of the findings about a certificate from a CA with a lead time of a week."""
+    leaf = issue(
+        KEY.public_key(), CA.issuing.subject, CA.key, subject=SUBJECT, san=NAMES, begins=TODAY,
+        days=days,
+    )  # fmt: skip
+    leaf, *chain = (read_certificate(der(certificate)) for certificate in (leaf, *CA.chain))
+    terms = RenewalTerms({"internal": 7}, WorkDays())
+    evidence = Evidence(certificate=leaf, entry=ENTRY, issuers=Issuers(chain), terms=terms)
+    return {finding.code for finding in evaluate(evidence, evaluated_at=NOON).findings}
 
 
 def chain_codes(**changes):
@@ -217,7 +237,11 @@ LEFT = CA.issuing.not_valid_after_utc - TODAY
 #: other a very similar chain that does not.
 PATHS = {
     "chain-incomplete": (lambda: path_codes(CA, CA.issuing), lambda: path_codes(CA, *CA.chain)),
-    "chain-signature-wrong": (lambda: path_codes(CA, *OTHER.chain), lambda: path_codes(CA, *OTHER.chain, *CA.chain)),
+    "ends-before-renewal": (lambda: early_end_codes(7), lambda: early_end_codes(8)),
+    "chain-signature-wrong": (
+        lambda: path_codes(CA, *OTHER.chain, issuer_key_id=False),
+        lambda: path_codes(CA, *OTHER.chain),
+    ),
     "chain-issuer-not-ca": (lambda: chain_codes(usage=("crl_sign",)), lambda: chain_codes(usage=CA_USAGE[:1])),
     "chain-issuer-not-in-force": (lambda: chain_codes(begins=NOON + timedelta(seconds=1)), lambda: chain_codes(begins=NOON)),
     "chain-signature-hash-weak": (lambda: path_codes(CA, *CA.chain, sha1=[CA.issuing]), lambda: path_codes(CA, *CA.chain, sha1=[CA.root])),

@@ -630,7 +630,7 @@ TABLE = {
     "ended an hour ago": make_rejected_row(make_signer(ends=-_HOUR), "certificate-expired"),
     "begins in an hour": make_accepted_row(make_signer(begins=_HOUR), "not-yet-valid"),
     # The certificate must be renewed soon.
-    "ends in an hour": Row(make_signer(ends=_HOUR), (0, 1, 0, 0)),
+    "ends in an hour": Row(make_signer(ends=_HOUR), (1, 1, 0, 0), ("ends-before-renewal",)),
     # Group 7: differences in host names, and changed files in the request folder.
     "the common name in capitals": make_accepted_row(
         make_signer(subject="/CN=SE01.contoso.com"), "common-name-case"

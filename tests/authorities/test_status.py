@@ -204,6 +204,9 @@ def test_all_forms_of_a_status_contain_the_same_values(folder):
         "has_next": [],
         "not_after": "2027-02-28T23:59:59Z",
         "days_left": 85,
+        "usable_until": "2027-02-28T23:59:59Z",
+        "change_on": "",
+        "change_by": "",
         "deployed_on": "",
         "deployed_at": "",
         "refused": "",
@@ -232,7 +235,7 @@ def test_a_folder_is_drawn_as_a_timeline(tmp_path):
         RequestStatus(
             id=f"Edge-{number}", generation=1, state=state, role="Edge", servers=(),
             usages=("Internal",), subject=f"edge{number}.contoso.com", since="",
-            not_after=end, days_left=None,
+            usable_until=end, days_left=None,
         )
         for number, (state, end) in enumerate(
             [("waiting", ""), ("issued", "2027-03-01T10:00:00Z"), ("expired", "2026-01-02T03:04:05Z")]

@@ -121,5 +121,6 @@ def test_error_in_the_wording_file_gives_its_location():
         "Unknown key: 'internal.step'",
         "Missing required value: 'internal.steps'",
         "'internal.notes' must be a list of text values, not 3",
+        "Missing required value: 'stand_alone'",
         "Missing required value: 'public'",
     ]

@@ -28,6 +28,7 @@ from lyncnb.base.shown.report import write_report
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.usefixtures("tested_font"),
     pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
     pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
 ]

@@ -110,15 +110,16 @@ class EasyRsaCa:
     """A CA that uses easy-rsa from Debian and copies the extensions of a request."""
 
     def __init__(self, folder: Path):
-        folder.mkdir(parents=True)
-        self.folder, self._count = folder, 0
-        self._tool = "/usr/share/easy-rsa/easyrsa"
+        self.folder, self._count, self._tool = folder, 0, folder / "easyrsa"
+        run(tool("make-cadir"), folder)
         self._run("init-pki")
         # The easy-rsa tool copies the names from a request. The CRL distribution point is in a
         # separate configuration file.
         types = folder / "x509-types"
+        debian_types = types.readlink()
+        types.unlink()
         types.mkdir()
-        for file in Path("/usr/share/easy-rsa/x509-types").iterdir():
+        for file in debian_types.iterdir():
             (types / file.name).write_bytes(file.read_bytes())
         with (types / "COMMON").open("a") as common:
             common.write("\ncrlDistributionPoints = URI:http://pki.fabrikam.com/1.crl\n")

@@ -171,7 +171,7 @@ TABLE_CASES = [
     ("underscore-in-name", "error", None, [(MED, "server_fqdn", "med_01.contoso.com")], None),
     ("international-name", "warning", None, [(MED, "server_fqdn", "中繼.contoso.com")], None),
     (
-        "edge-pool-name-external",
+        "name-leads-to-two-places",
         "error",
         "edge01.contoso.com",
         [(EDGE, "webconf_edge_fqdn", "edgepool.contoso.com")],
@@ -202,7 +202,7 @@ TABLE_CASES = [
         None,
     ),
     (
-        "simple-url-is-pool-name",
+        "name-leads-to-two-places",
         "error",
         None,
         [(FE, "dialin_url", "https://fepool.contoso.com/dialin")],
@@ -592,6 +592,7 @@ def test_plan_check_reports_only_its_case(product, check):
 ONLY_ALTERED = {
     "aol-without-client-authentication",
     "edge-certificates-differ",
+    "name-in-unplanned-layout",
     "oauth-certificate-not-shared",
     "trusted-application-certificate-not-shared",
 }
@@ -820,3 +821,35 @@ def test_repr_shows_the_first_sixty_findings():
     assert len(lines) == 62
     assert lines[60:] == ["warning: no 59", "… and 40 more; to_frame() shows all findings"]
     assert len(repr(Findings(tuple(items[:60]))).splitlines()) == 61
+
+
+@pytest.mark.parametrize(
+    ("edits", "options", "code"),
+    [
+        (
+            [
+                (SE, "site", "Tokyo"),
+                (SE, "meet_urls", "https://meet.contoso.com/tokyo;https://meet.fabrikam.com/tokyo"),
+                (SE, "dialin_url", "https://dialin.contoso.com/tokyo"),
+                (SE, "admin_url", "https://admin.contoso.com"),
+            ],
+            PlanOptions(),
+            "simple-urls-not-all-overridden",
+        ),
+        ([], PlanOptions(organizational_unit="IT"), "unit-on-public-certificate"),
+    ],
+)
+def test_a_plausible_plan_is_not_refused(edits, options, code):
+    """A site with the Admin URL of another site, and an OU that public CAs ignore, are warnings."""
+    findings = mistakes(check_plan(plan_of(edits, options), on=date(2026, 11, 25)))
+    assert {(f.severity, f.code) for f in findings if f.severity != "notice"} == {("warning", code)}
+
+
+def test_a_long_access_edge_name_has_a_fitting_hint():
+    """The finding about a common name that is too long does not ask for another pool name if the
+    name is that of the Access Edge service.
+    """
+    findings = check_plan(plan_of([(EDGE, "access_edge_fqdn", LONG)]), on=date(2026, 11, 25))
+    (finding,) = [f for f in findings if f.code == "common-name-too-long"]
+    assert LONG in finding.message
+    assert "in the column of the table that contains it" in finding.hint

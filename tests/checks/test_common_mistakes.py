@@ -60,7 +60,7 @@ TABLE = {
     "W31": ("A certificate of its own for a collocated role", ["finding collocated-role", "finding stand-alone-and-collocated"]),
     "W32": ("Persistent Chat from another CA", ["finding persistent-chat-other-ca"]),
     "W33": ("A roll too near, or not on all Edge Servers", [STEPS_TEST + "test_roll_over_too_close_to_the_end_is_rejected", WALK + "test_roll_over_on_only_one_edge_server_is_reported", "step roll-over-av: All servers in {pool} change to the new certificate at the same time"]),
-    "W34": ("The Edge pool's name as an external one", ["finding edge-pool-name-external"]),
+    "W34": ("The Edge pool's name as an external one", ["finding name-leads-to-two-places"]),
     "W35": ("A shortened list of names taken for the whole", ["step verify: shortens long lists of names. The second command shows the complete lists"]),
     "W36": ("Old clients thought to take the hash", ["finding hash-not-listed-for-clients"]),
     "W37": ("A trusted application certificate for each computer", ["finding trusted-application-certificate-not-shared"]),

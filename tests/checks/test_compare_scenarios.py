@@ -98,7 +98,7 @@ def test_differences_are_those_of_compare_plans():
 
 
 def test_accepted_findings_are_counted_separately():
-    """A comparison of scenarios shows a separate number for the accepted errors."""
+    """A comparison of scenarios shows a separate number for the accepted findings."""
     broken = FIRST.topology.with_cells(
         {n: {"access_edge_fqdn": ""} for n in range(len(FIRST.topology.cells))}
     )
@@ -106,7 +106,7 @@ def test_accepted_findings_are_counted_separately():
     code = next(f.code for f in ln.check_plan(first.plan) if f.severity == "error")
     accepted = replace(first, options=ln.PlanOptions(accepted={code: "it follows in May"}))
     values_by_fact = facts(ln.compare_scenarios(first, accepted))
-    errors, accepted_errors = values_by_fact["errors"], values_by_fact["accepted errors"]
+    errors, accepted_errors = values_by_fact["errors"], values_by_fact["accepted findings"]
     assert accepted_errors[0] == 0 < accepted_errors[1]
     assert errors[0] == errors[1] + accepted_errors[1]
     assert values_by_fact["Accepted finding"] == ((), (f"{code} = it follows in May",))

@@ -4,12 +4,17 @@ effect have no such finding.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from good_deployment import plan_of
 
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.checks.check_plan import check_plan
-from lyncnb.plan.options import PlanOptions
+from lyncnb.plan.options import OPTIONS, PlanOptions
+from lyncnb.rules.ca_rules import load_ca_rules
+from lyncnb.rules.returned_rules import list_returned_checks
+from lyncnb.rules.rule_files import load_rules
 
 
 def list_messages(options):
@@ -82,3 +87,34 @@ def test_option_with_an_effect_is_not_reported(options):
     evaluation of the plan.
     """
     assert list_messages(options) == []
+
+
+#: The options that resolve no finding, so no hint names them. They describe the deployment, or select
+#: additional names, certificates and dates.
+IN_NO_HINT = {
+    *("title", "planner", "lang", "lead_days", "freezes", "windows", "at_set_up", "target_os"),
+    *("edge_member_names", "xmpp_host_names", "separate_av_certificate"),
+    *("autodiscover_internal_extra_domains", "client_authentication"),
+}
+
+
+def test_every_other_option_is_named_in_a_hint():
+    """The hint of a finding names the option that resolves the finding."""
+    checks = [*load_rules("lync2013").checks.values(), *load_ca_rules().checks]
+    hints = " ".join(check.hint for check in (*checks, *list_returned_checks().values()))
+    words = set(re.findall(r"\w+", hints))
+    unnamed = {name for name, option in OPTIONS.items() if not {name, option.key} & words}
+    assert unnamed == IN_NO_HINT
+
+
+def test_an_internal_sip_domain_has_its_option_as_a_hint():
+    """For a SIP domain in .local on a public certificate, the hint names the option that keeps the
+    domain off public certificates, and the plan with this option has no such finding.
+    """
+    edits = [(0, "sip_domains", "contoso.com;fabrikam.com;contoso.local")]
+    code = "internal-name-on-public-certificate"
+    findings = [f for f in check_plan(plan_of(edits)) if f.code == code]
+    assert findings
+    assert all("internal_only_sip_domains" in finding.hint for finding in findings)
+    options = PlanOptions(internal_only_sip_domains=("contoso.local",))
+    assert code not in {f.code for f in check_plan(plan_of(edits, options))}

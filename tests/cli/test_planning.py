@@ -134,6 +134,24 @@ def test_plan_verbose_lists_the_names(shell, topology):
     )
 
 
+def test_a_table_with_many_idn_names_repeats_no_line(shell, topology):
+    """For a table of internationalized names, plan -v shows one finding with each name once, and one
+    note lists the encoded names.
+    """
+    table = TWO_FRONT_ENDS.replace("pool.contoso.net", "集區.contoso.net")
+    topology.write_text(table.replace("fe0", "前端0").replace("web.", "網頁."), encoding="utf-8")
+    result = shell("plan", topology, "-v")
+    assert result.err.count("note: ") == 1
+    assert "網頁.contoso.com as xn--zf0au25c.contoso.com" in " ".join(result.err.split())
+    findings = result.out[result.out.index("warning: ") :]
+    assert findings.count("[international-name]") == 1
+    assert "(6 findings)" in findings
+    for name in ("集區.contoso.net", "網頁.contoso.com", "前端01.contoso.net"):
+        assert findings.count(name) == 1
+    hint = "Test an internationalized name before you rely on it."
+    assert " ".join(findings.split()).count(hint) == 1
+
+
 def test_plan_with_errors_shows_the_first_step(shell, topology):
     """If a plan has errors, the next step in the output is to fix them."""
     topology.write_text(TWO_FRONT_ENDS.replace(",FrontEnd,pool.contoso.net,", ",FrontEnd,,"))

@@ -41,7 +41,8 @@ def steps(product="lync2013", *, renewal=False):
     """Return the deployment steps for servers with every core role."""
     rules = load_rules(product)
     planned = plan_certificates(topology(*TABLE), rules)
-    return build_procedure(packages_of(planned, OLD_END if renewal else None), rules, now=NOON)
+    packages = packages_of(planned, OLD_END if renewal else None)
+    return build_procedure(packages, rules, now=NOON, pools=planned.topology.pools)
 
 
 def find_steps(server, product="lync2013", *, renewal=False):
@@ -150,11 +151,11 @@ def test_sheets_test_services_and_assignments():
 @pytest.mark.parametrize(
     ("server", "ports"),
     [
-        ("ee01", {"443, 4443, 5061"}),
-        # Port 5061 is for a Microsoft 365 tenant that shares the address space, and for federation.
-        ("edge01", {"4443, 5061, 5062, 8057", "443, 5061, 5269"}),
+        ("ee01", {"443, 444, 4443, 5061"}),
+        # Port 5061 is for federation.
+        ("edge01", {"4443, 5061, 5062, 8057", "443, 5061"}),
         ("med01", {"5070"}),
-        ("dir01", {"443, 4443, 5061"}),
+        ("dir01", {"443, 444, 4443, 5061"}),
     ],
 )
 def test_each_sheet_says_which_ports_show_which_certificate(server, ports):
@@ -260,7 +261,7 @@ def test_only_lync_server_2013_deletes_a_certificate_for_its_provider(server, pr
     assert ("provider-again" in steps_by_id) == (product == "lync2013")
     assert steps_by_id["provider"].step.goes_on
     deletes = [key for key, step in steps_by_id.items() if "-DeleteKey" in "".join(step.commands)]
-    assert deletes == (["provider-again"] if product == "lync2013" else []) + ["revoke-superseded"]
+    assert deletes == (["provider-again"] if product == "lync2013" else [])
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])

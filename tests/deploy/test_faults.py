@@ -15,6 +15,7 @@ from functools import cache
 
 import pytest
 from deploy.walk import (
+    CULTURES,
     NOON,
     OLD_END,
     WEB_CONFIG,
@@ -136,7 +137,8 @@ class Stage:
         self.expected = self.finish()
 
     def _begin(self, scene: Scene, form: str) -> None:
-        world = world_of(self.steps, in_use=self.is_in_use, use_form=form)
+        culture = CULTURES[len(scene.server) % len(CULTURES)]
+        world = world_of(self.steps, in_use=self.is_in_use, use_form=form, culture=culture)
         earlier = old_thumbprint(self.page.packages[0])
         changes = dict(FORMS_OF_ROLES.get(scene.role, ({},))[scene.form])
         if changes.get("applications"):

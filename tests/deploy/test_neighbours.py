@@ -117,7 +117,7 @@ def test_new_server_must_join_its_farm(walk):
     begin(walk, procedure, farm="")
     run = walk.run(pages[1])
     assert run["code"] == 1
-    assert "New-OfficeWebAppsMachine -MachineToJoin 'FIRST'" in join_lines(run)
+    assert f"New-OfficeWebAppsMachine -MachineToJoin '{pages[0].server}'" in join_lines(run)
 
 
 @pytest.mark.slow

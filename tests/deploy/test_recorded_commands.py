@@ -63,10 +63,12 @@ def test_every_summary_command_is_on_the_checklist(product, sample, old_end):
         for package in server.packages:
             printed = [s for s in server.steps if s.package == package.file]
             imports, assigns = cells[package.id]
-            import_commands = [c for s in printed if s.step.id in IMPORT_STEPS for c in s.commands]
+            import_commands = [
+                c for s in printed if s.step.id in IMPORT_STEPS for c in s.sheet_commands
+            ]
             assert import_commands
             assert set(import_commands) <= set(imports)
-            calls = [c for s in printed for c in s.commands if "Set-CsCertificate" in c]
+            calls = [c for s in printed for c in s.sheet_commands if "Set-CsCertificate" in c]
             assert set(calls) <= set(assigns)
             if package.usages:
                 assert [line for line in assigns if "Set-CsCertificate" in line] == calls
@@ -77,7 +79,7 @@ def test_every_summary_command_is_on_the_checklist(product, sample, old_end):
                 for server in steps.servers
                 for step in server.steps
                 if step.package == package.file and step.step.column == column
-                for command in step.commands
+                for command in step.sheet_commands
             }
             cell_commands = {line for line in cells[package.id][number] if not line.startswith("#")}
             assert cell_commands == printed

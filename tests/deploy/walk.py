@@ -28,6 +28,8 @@ from lyncnb.plan.plan_json import plan_document
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 END = datetime(2027, 11, 24, 12, tzinfo=UTC)
 OLD_END = datetime(2026, 12, 22, 14, tzinfo=UTC)
+#: Cultures whose times, numbers or letters differ from the invariant ones.
+CULTURES = ("fi-FI", "th-TH", "fa-IR", "tr-TR", "zh-TW")
 WEB_CONFIG = "exchange/ClientAccess/Owa/web.config"
 
 
@@ -108,11 +110,17 @@ _SERVICES = {  # The start mode and the process type of each service.
 }
 
 
+#: The services that run on a server before its first certificate: Enable-CsReplica starts REPLICA,
+#: and Windows starts W3SVC.
+ALWAYS = ("REPLICA", "W3SVC")
+
+
 def _services(uses: Mapping[str, Json], *, running: bool) -> Json:
     loaded = {usage: use["current"] for usage, use in uses.items()} if running else {}
+    runs = {name for name, (mode, _) in _SERVICES.items() if mode == "Auto"} if running else ALWAYS
     return {
         name: {
-            "Status": "Running" if running and mode != "Disabled" else "Stopped",
+            "Status": "Running" if name in runs else "Stopped",
             "StartMode": mode,
             "ServiceType": kind,
             "Started": (NOON - timedelta(days=9)).isoformat(),
@@ -123,13 +131,19 @@ def _services(uses: Mapping[str, Json], *, running: bool) -> Json:
 
 
 def world_of(
-    steps: DeploymentSteps, *, in_use: bool, use_form: str = "", staged: str = "row"
+    steps: DeploymentSteps,
+    *,
+    in_use: bool,
+    use_form: str = "",
+    staged: str = "row",
+    culture: str = "en-US",
 ) -> Json:
     """Return a simulation of the servers: new servers or, with ``in_use``, servers that use
     certificates that expire on `OLD_END`.
 
     ``use_form`` precedes each ``Use``. ``staged`` is how Get-CsCertificate shows a certificate
-    that waits for its date: as a ``row``, as a ``property``, or not.
+    that waits for its date: as a ``row``, as a ``property``, or not. ``culture`` is the culture of
+    the session, which the regional settings of the administrator decide.
     """
     certificates: Json = {}
     for chain in chains().values():
@@ -189,6 +203,7 @@ def world_of(
         "overrides": {},
         "useform": use_form,
         "staged": staged,
+        "culture": culture,
     }
 
 
@@ -202,6 +217,7 @@ def computers_of(*names: str) -> Json:
         "overrides": {},
         "useform": "",
         "staged": "row",
+        "culture": "en-US",
     }
 
 

@@ -60,7 +60,15 @@ function global:Get-PortShows {
 
 function global:Get-Farm { @(Get-Pool | Where-Object { $_.farm }) }
 
-function global:Test-Running { param($Server) @($Server.services.Values | Where-Object { $_.Status -eq 'Running' }).Count -gt 0 }
+function global:Assert-Culture {
+    # The regional settings that the case asks for are those of the session, before and after the script.
+    $name = [Globalization.CultureInfo]::CurrentCulture.Name
+    if ($name -ne $global:World.culture) { throw ('The culture is ' + $name + ', not ' + $global:World.culture) }
+}
+
+# REPLICA and W3SVC run on every server: they say nothing about the product.
+function global:Test-Running { param($Server) @($Server.services.Keys | Where-Object { $_ -notin 'REPLICA', 'W3SVC' -and $Server.services[$_].Status -eq 'Running' }).Count -gt 0 }
+function global:Test-Replicates { param($Server) -not $Server.services.ContainsKey('REPLICA') -or $Server.services.REPLICA.Status -eq 'Running' }
 
 function global:Update-World {
     # Let what waits for its date take over, and replication bring the deployment's certificate.
@@ -94,8 +102,8 @@ $global:Effects = @{
             if ($p.ContainsKey('Type') -and $types -notcontains $usage) { continue }
             $use = $all[$usage]
             $current = $use.current
-            # Replication brings what was assigned for the deployment, while services run here.
-            if ($use['arrives'] -and ($global:World.now -lt [datetime]$use.arrives -or -not (Test-Running (Get-Here)))) { $current = $use.before }
+            # Replication brings what was assigned for the deployment, while REPLICA runs here.
+            if ($use['arrives'] -and ($global:World.now -lt [datetime]$use.arrives -or -not (Test-Replicates (Get-Here)))) { $current = $use.before }
             if (-not $current) { continue }
             $shown = @($current)
             if ($global:World.staged -eq 'row') { $shown += @($use.next) }
@@ -521,13 +529,16 @@ function Invoke-Run {
     $global:LASTEXITCODE = -1
     $powershell = [powershell]::Create('CurrentRunspace')
     if ($Move['otherhost']) { $powershell = Get-OtherHost }
-    [void]$powershell.AddScript('& $global:WalkScript @global:WalkSwitches *>&1')
+    [void]$powershell.AddScript('Assert-Culture; & $global:WalkScript @global:WalkSwitches *>&1')
     # Commands that this computer does not have.
     $hidden = @($Move['without'] | Where-Object { $_ } | ForEach-Object { Microsoft.PowerShell.Management\Get-Item -LiteralPath "function:$_" })
     foreach ($function in $hidden) { Microsoft.PowerShell.Management\Remove-Item -LiteralPath "function:$($function.Name)" }
     $lines = @()
+    $usual = [Threading.Thread]::CurrentThread.CurrentCulture
+    [Threading.Thread]::CurrentThread.CurrentCulture = [Globalization.CultureInfo]::GetCultureInfo($global:World.culture)
     try { $lines = @($powershell.Invoke() | ForEach-Object { if ($_ -is [Management.Automation.ErrorRecord]) { 'ERROR: ' + $_ } else { [string]$_ } }) }
     catch { $lines = @('UNCAUGHT: ' + $_.Exception.InnerException.Message) }
+    finally { if (-not $Move['otherhost']) { Assert-Culture }; [Threading.Thread]::CurrentThread.CurrentCulture = $usual }
     if ($Move['otherhost']) { $global:LASTEXITCODE = $powershell.Runspace.SessionStateProxy.GetVariable('LASTEXITCODE') }
     $powershell.Dispose()
     foreach ($function in $hidden) { Microsoft.PowerShell.Management\Set-Item -LiteralPath "function:global:$($function.Name)" -Value $function.ScriptBlock }
@@ -595,6 +606,11 @@ function Invoke-Move {
     if ($Move.ContainsKey('literals')) {
         # Each is evaluated by itself; the answer is what PowerShell takes it for.
         return , @($Move.literals | ForEach-Object { [string](& ([scriptblock]::Create($_))) })
+    }
+    if ($Move['culture']) {
+        # How a culture writes what differs between the cultures of the tests.
+        $culture = [Globalization.CultureInfo]::GetCultureInfo($Move.culture)
+        return , @(([datetime]'2026-11-24T13:02:03').ToString('yyyy-MM-ddTHH:mm:ss', $culture), $culture.TextInfo.ToUpper('i'), $culture.DateTimeFormat.AMDesignator)
     }
     if ($Move['run']) {
         $root = Use-Drive $Move.run

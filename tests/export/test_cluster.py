@@ -117,7 +117,7 @@ def test_worker_cannot_run_code_in_the_main_process(cluster, tmp_path, monkeypat
     with (
         connect_to_cluster(cluster.scheduler_address) as executor,
         pytest.raises(
-            BundleError, match="a worker could not create .*instead of a key and a request"
+            BundleError, match="the worker .* could not create .*instead of a key and a request"
         ),
     ):
         write(plan_of_servers(1), tmp_path / "requests", executor=executor)
@@ -246,3 +246,84 @@ def test_missing_package_is_reported(monkeypatch):
     ):
         pass
     assert "lyncnb[cluster]" in caught.value.hint
+
+
+GARBAGE = {
+    "no pair": "return 5",
+    "text": "return ('a', 'b')",
+    "three parts": "return (b'a', b'b', b'c')",
+    "empty parts": "return (b'', b'')",
+    "no request": "return (real(*arguments)[0], b'junk')",
+    "no key": "return (b'junk', real(*arguments)[1])",
+    "other request": "return real('other', *arguments[1:])",
+    "error": "raise OSError('disk full')",
+}
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_garbage_from_a_worker_names_the_worker(cluster, tmp_path, kind):
+    """If a worker sends anything but a key and its request, the run ends and names the worker, and
+    does not speak of a damaged file or a backup.
+    """
+    code = f"def answer(*arguments):\n    {GARBAGE[kind]}"
+
+    def spoil(code) -> None:
+        from lyncnb.export import key_and_csr
+
+        if not hasattr(key_and_csr, "real"):
+            key_and_csr.real = key_and_csr.make_sealed_pair
+        names = {"real": key_and_csr.real}
+        exec(code, names)
+        key_and_csr.make_sealed_pair = names["answer"]
+
+    def mend() -> None:
+        from lyncnb.export import key_and_csr
+
+        key_and_csr.make_sealed_pair = key_and_csr.real
+
+    with distributed.Client(cluster) as client:
+        client.run(spoil, code)
+        addresses = [*client.scheduler_info()["workers"]]
+    try:
+        with (
+            connect_to_cluster(cluster.scheduler_address) as executor,
+            pytest.raises(BundleError) as caught,
+        ):
+            write(plan_of_servers(1), tmp_path / "requests", executor=executor)
+    finally:
+        with distributed.Client(cluster) as client:
+            client.run(mend)
+    assert any(address in caught.value.message for address in addresses), caught.value.message
+    assert "backup" not in f"{caught.value.message} {caught.value.hint}"
+    assert list((tmp_path / "requests" / "keys").iterdir()) == []
+
+
+def test_missing_certificate_file_of_a_cluster_is_named(monkeypatch):
+    """If a file in Dask's TLS configuration is missing, the error names the file."""
+    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TLS__CA_FILE", "/nowhere/ca.pem")
+    with (
+        pytest.raises(ClusterError, match=r"/nowhere/ca\.pem does not exist"),
+        connect_to_cluster("tls://127.0.0.1:9", seconds=1),
+    ):
+        pass
+
+
+@pytest.mark.slow
+def test_wrong_certificates_of_a_cluster_give_the_reason_of_tls(tmp_path, monkeypatch):
+    """If the scheduler has a certificate from another CA, the error contains the reason of TLS."""
+    security, other = distributed.Security.temporary(), distributed.Security.temporary()
+    for name, text in (
+        ("CA_FILE", other.tls_ca_file),
+        ("CLIENT__CERT", other.tls_client_cert),
+        ("CLIENT__KEY", other.tls_client_key),
+    ):
+        (tmp_path / name).write_text(text)
+        monkeypatch.setenv(f"DASK_DISTRIBUTED__COMM__TLS__{name}", str(tmp_path / name))
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=None, security=security
+        ) as started,
+        pytest.raises(ClusterError, match=r"TLS connection to .* failed: .*(?i:certificate)"),
+        connect_to_cluster(started.scheduler_address, seconds=5),
+    ):
+        pass

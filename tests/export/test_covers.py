@@ -36,7 +36,7 @@ import lyncnb as ln
 from lyncnb.authorities.certificate_history import certificate_history
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.records import RecordReader
-from lyncnb.errors import BundleError, OptionsError, ReturnedFileError
+from lyncnb.errors import BundleError, OptionsError, PlanRejected, ReturnedFileError
 from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.request_folder.manifest import encode_manifest, parse_manifest, read_manifest
 from lyncnb.request_folder.request_record import find_request_id
@@ -233,6 +233,37 @@ def test_reused_certificate_names_the_servers_without_it_or_its_key(tmp_path):
     ]
     notes = "\n".join(ln.folder_status(folder, today=TODAY).notes)
     assert notes.count("and you confirmed that you have the private key") == 3
+
+
+def test_certificate_on_two_of_four_servers_is_not_requested_again(tmp_path):
+    """If two of four Edge Servers have the shared certificates with their keys, the run does not
+    request them again until the user decides.
+    """
+    names = [f"edge{number}.contoso.com" for number in range(1, 5)]
+    cells = "Edge,edge.contoso.com,contoso.com,sip.contoso.com,conf.contoso.com,av.contoso.com"
+    head = "server_fqdn,role,pool_fqdn,sip_domains,access_edge_fqdn,webconf_edge_fqdn,av_edge_fqdn"
+    planned = make_plan(
+        "".join(f"{line}\n" for line in (head, *(f"{n},{cells}" for n in names))).encode()
+    )
+    (tmp_path / "exports").mkdir()
+    stored = [Stored(issue_planned(c), c.usages) for c in planned.certificates]
+    for name in names:
+        data = export_of(name, stored if name < names[2] else [], above=authority().chain)
+        (tmp_path / "exports" / name).write_bytes(data)
+    comparison = ln.compare_as_is(planned, tmp_path / "exports", on=TODAY)
+    assert comparison.summary().endswith("2 missing on some of its servers")
+    (tmp_path / "kept.json").write_bytes(comparison.to_json())
+    folder = tmp_path / "requests"
+    with pytest.raises(PlanRejected, match="2 planned certificates must only be copied") as refused:
+        write(planned, folder, only_missing=tmp_path / "kept.json")
+    assert "2 of 4 servers: edge3.contoso.com, edge4.contoso.com" in str(refused.value)
+    assert not folder.exists()
+    first = planned.certificates[0].id
+    accept = {"missing-on-servers": "new keys are planned"}
+    bundle = write(
+        planned, folder, only_missing=tmp_path / "kept.json", reuse=[first], accept=accept
+    )
+    assert [change.action for change in bundle.changes] == ["covered", "created"]
 
 
 def test_only_complete_certificates_count_as_covered(tmp_path):

@@ -334,10 +334,10 @@ def break_signature(der: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda answer: (answer[1], answer[0]), "not a readable certification request"),
+        (lambda answer: (answer[1], answer[0]), "data that is not a request"),
         (lambda answer: None, "an object of type NoneType instead of a key and a request"),
         (lambda answer: (answer[0], break_signature(answer[1])), "with an invalid signature"),
-        (lambda answer: (bytes(len(answer[0])), answer[1]), "cannot be decrypted"),
+        (lambda answer: (bytes(len(answer[0])), answer[1]), "data that is not a key"),
     ],
 )
 def test_wrong_result_of_a_worker_stops_the_run(stored, change, message):

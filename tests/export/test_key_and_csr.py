@@ -73,20 +73,20 @@ def wrong_answers():
         "not bytes": (("key", "request"), "an object of type tuple instead of"),
         "no request": (
             (sealed_key(key), b"0"),
-            "that a worker process created for Edge-1 is not a readable cert",
+            "data that is not a request for Edge-1",
         ),
         "another request": ((sealed_key(key), own_name), "differs from the plan .subject CN"),
         "bad signature": ((sealed_key(key), tampered), "with an invalid signature"),
         "another key": ((sealed_key(another), der), "a key that does not belong to the request"),
-        "key in the clear": ((keys.to_pkcs8(key), der), "cannot be decrypted"),
+        "key in the clear": ((keys.to_pkcs8(key), der), "data that is not a key"),
         "no key": ((seal(b"0", public=RUN.public, subject="Edge-1"), der), "that is not a key"),
         "for another run": (
             make_sealed_pair("Edge-1", CONTENT, RunKey().public),
-            "cannot be decrypted",
+            "data that is not a key",
         ),
         "for another request": (
             make_sealed_pair("Edge-2", CONTENT, RUN.public),
-            "cannot be decrypted",
+            "data that is not a key",
         ),
     }
 

@@ -273,11 +273,9 @@ def test_altered_plan_is_not_renewed(folder):
         renew_again(folder, "*")
 
 
-def test_key_on_another_computer_cannot_be_renewed(folder):
-    """If the key is on another computer, the renew command skips the request with a message, and
-    renews all others.
-
-    The message names it, and the other requests are renewed.
+def test_key_on_another_computer_is_renewed_there(folder):
+    """If the key is on another computer, the folder waits for a new request from this computer,
+    and lyncnb creates no key. Other requests get new keys as usual.
     """
     name = find_id(open_requests(folder), "fe01")
 
@@ -287,12 +285,13 @@ def test_key_on_another_computer_cannot_be_renewed(folder):
 
     edit_manifest(folder, hold)
     key_path(folder, name).unlink()
-    with pytest.raises(BundleError, match="does not have the key") as refused:
-        renew_again(folder, name)
-    assert "steps TOPOLOGY --request-on-server" in refused.value.hint
     bundle = renew_again(folder, "FrontEnd-*")
-    assert ids_of_changed_requests(bundle) == [find_id(open_requests(folder), "fe02")]
-    assert any("steps TOPOLOGY --request-on-server" in note for note in bundle.notes)
+    other = find_id(open_requests(folder), "fe02")
+    assert ids_of_changed_requests(bundle) == sorted([name, other])
+    records = bundle.manifest.by_id
+    assert (records[name].state, records[name].key_holder) == ("planned", "fe01.contoso.net")
+    assert (records[other].state, records[other].key_holder) == ("waiting", "")
+    assert not list((folder / "keys").glob(f"{name}*"))
 
 
 # In the following test, a request is waiting for its certificate.

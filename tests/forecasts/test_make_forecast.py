@@ -568,7 +568,7 @@ def test_a_certificate_ends_on_its_not_after_date():
         "the servers have no valid certificate from 2027-01-10 to 2027-02-02, because the next "
         "certificate is not installed in time"
     )
-    assert problem.rules[0].says == "the certificate on record expires on 2027-01-10"
+    assert problem.rules[0].says == "the certificate on record can be used until 2027-01-10"
 
 
 @pytest.mark.parametrize("state", ["in use", "waiting", "back"])

@@ -113,6 +113,19 @@ def test_a_package_as_base64():
         assert contains_key(CODES["base64"](data))
 
 
+@pytest.mark.parametrize("bits", [1024, 2048])
+@pytest.mark.parametrize("write", [str, hex])
+def test_a_key_as_rsa_integers(bits, write):
+    """The search finds a private key whose integers are written as numbers, without their names."""
+    numbers = rsa.generate_private_key(65537, bits).private_numbers()
+    public = write(numbers.public_numbers.n)
+    for secret in (numbers.d, numbers.p, numbers.dmp1):
+        assert contains_key(f"key = make({public}, 65537, {write(secret)})")
+    assert contains_key(f"d = {write(numbers.d)}")
+    other = rsa.generate_private_key(65537, bits).public_key().public_numbers().n
+    assert not contains_key(f"n = {public}\nothers = [{write(other)}, {other + 2}]")
+
+
 def _certificate(key) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "fe01.contoso.com")])
     return (

@@ -22,6 +22,10 @@ WRITTEN = {
     "a variable with its type": ['words: str = "correct horse battery"\nSecret(words)'],
     "beside a magic": ['%time\nln.Secret("correct horse battery")'],
     "formatted": ['ln.Secret(f"correct horse {battery}")'],
+    "joined": ['ln.Secret("correct horse" + " battery")'],
+    "a copied variable": ['y = "correct horse battery"', "passphrase = y"],
+    "a copy of a copy": ['y = "correct horse battery"\nz = y', "ln.Secret(z)"],
+    "a copied argument": ['y = "correct horse battery"', "connect(password=y)"],
     "in an expression": ['ln.Secret((words := "correct horse battery"))\nln.Secret(words)'],
 }
 PUBLIC = {
@@ -29,6 +33,7 @@ PUBLIC = {
     "a folder": ['folder = "requests"\nln.rekey(folder, ask(), ask())'],
     "another function": ['print(1, "correct horse battery")'],
     "blank": ['ln.Secret("")'],
+    "a copy of another variable": ['y = "requests"\nfolder = y\nln.rekey(folder, ask(), ask())'],
     "no Python": ["this is ( no Python"],
 }
 

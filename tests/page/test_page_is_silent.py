@@ -150,7 +150,7 @@ def test_a_whole_session_sends_nothing(browser, listener, contoso, tmp_path):
     page.get_by_label("Passphrase", exact=True).fill(PASSPHRASE)
     page.get_by_label("Repeat the passphrase").fill(PASSPHRASE)
     planner.press("Create requests")
-    planner.download(lambda: planner.press("Download requests.zip"))
+    planner.download(lambda: planner.press("Download single-server-requests.zip"))
     planner.press("Start with questions")
     page.get_by_label("SIP domains").first.wait_for()
     (worker,) = page.workers

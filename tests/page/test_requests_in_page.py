@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import zipfile
 from pathlib import Path
@@ -75,10 +76,10 @@ def test_the_page_makes_a_request_folder(planner, shell):
     """
     page = planner.page
     press(planner, PASSPHRASE, PASSPHRASE)
-    button = page.get_by_role("button", name="Download requests.zip")
+    button = page.get_by_role("button", name="Download contoso-requests.zip")
     expect(button).to_be_focused(timeout=60_000)
     expect(page.locator("#page-state")).to_contain_text(
-        "3 requests are ready. Download the archive"
+        "3 requests of contoso.csv are ready. Download the archive"
     )
     dialogs = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.type), dialog.dismiss()))
@@ -86,9 +87,9 @@ def test_the_page_makes_a_request_folder(planner, shell):
     page.wait_for_timeout(300)
     assert dialogs == ["beforeunload"]
     download = planner.download(button.click)
-    expect(page.locator("#page-state")).to_contain_text("Downloaded: requests.zip.")
+    expect(page.locator("#page-state")).to_contain_text("Downloaded: contoso-requests.zip.")
     download.save_as(shell.folder / download.suggested_filename)
-    subprocess.run(["unzip", "-q", "requests.zip"], check=True, cwd=shell.folder)
+    subprocess.run(["unzip", "-q", download.suggested_filename], check=True, cwd=shell.folder)
     check_silence(page, shell.folder / "requests")
     page.close(run_before_unload=True)
     assert dialogs == ["beforeunload"]
@@ -141,7 +142,7 @@ def test_a_wrong_passphrase_makes_no_key(planner, first, repetition, problem):
     expect(page.locator("#page-problem")).to_contain_text(problem)
     expect(page.get_by_label("Passphrase", exact=True)).to_be_focused()
     expect(page.get_by_label("Passphrase", exact=True)).to_have_value("")
-    expect(page.get_by_role("button", name="Download requests.zip")).to_be_hidden()
+    expect(page.get_by_role("button", name="Download contoso-requests.zip")).to_be_hidden()
     assert first not in page.locator("body").inner_text()
 
 
@@ -156,7 +157,7 @@ def test_requests_by_keyboard(planner, shell):
     page.keyboard.press("Tab")
     page.keyboard.type(PASSPHRASE)
     page.keyboard.press("Enter")
-    button = page.get_by_role("button", name="Download requests.zip")
+    button = page.get_by_role("button", name="Download contoso-requests.zip")
     expect(button).to_be_focused(timeout=60_000)
     assert axe_in_both_themes(page, inside="#page-bar") == []
     download = planner.download(lambda: page.keyboard.press("Enter"))
@@ -165,17 +166,43 @@ def test_requests_by_keyboard(planner, shell):
         assert len([name for name in archive.namelist() if name.endswith(".key")]) == 3
 
 
+def test_an_archive_has_the_name_of_its_table(planner, shell):
+    """If a user opens another table before downloading the archive, the button and the file still
+    have the name of the first table, and a new archive has the name of the other table.
+    """
+    page = planner.page
+    press(planner, PASSPHRASE, PASSPHRASE)
+    button = page.get_by_role("button", name="Download contoso-requests.zip")
+    expect(button).to_be_focused(timeout=60_000)
+    planner.open(shell.write("fabrikam.csv", TWO_FRONT_ENDS.replace("contoso", "fabrikam")))
+    page.get_by_role("heading", name="Plan of fabrikam.csv").wait_for()
+    assert find_owners(planner.download(button.click)) == {"contoso-requests.zip": {"contoso.com"}}
+    press(planner, PASSPHRASE, PASSPHRASE)
+    button = page.get_by_role("button", name="Download fabrikam-requests.zip")
+    expect(button).to_be_focused(timeout=60_000)
+    expect(page.locator("#page-state")).to_contain_text("3 requests of fabrikam.csv are ready.")
+    expected = {"fabrikam-requests.zip": {"fabrikam.com"}}
+    assert find_owners(planner.download(button.click)) == expected
+
+
+def find_owners(download) -> dict[str, set[str]]:
+    """Return the domains in the summary of a downloaded archive, by the name of the archive."""
+    with zipfile.ZipFile(download.path()) as archive:
+        summary = archive.read("requests/summary.csv").decode("utf-8-sig")
+    return {download.suggested_filename: set(re.findall(r"contoso\.com|fabrikam\.com", summary))}
+
+
 def test_an_archive_stays_when_a_first_plan_starts(planner):
     """If a user starts a first plan before downloading the archive of requests, the page still
     offers the archive.
     """
     page = planner.page
     press(planner, PASSPHRASE, PASSPHRASE)
-    button = page.get_by_role("button", name="Download requests.zip")
+    button = page.get_by_role("button", name="Download contoso-requests.zip")
     expect(button).to_be_focused(timeout=60_000)
     page.get_by_role("button", name="Start with questions").click()
     expect(page.get_by_role("button", name="Create requests")).to_be_disabled()
-    assert planner.download(button.click).suggested_filename == "requests.zip"
+    assert planner.download(button.click).suggested_filename == "contoso-requests.zip"
 
 
 @pytest.mark.parametrize("planner", [ECDSA], indirect=True)

@@ -59,11 +59,14 @@ def test_incomplete(ca):
 
 
 def test_same_name_other_key(ca):
-    """If a CA has the right name but a different key, the finding states that its key did not sign
-    the certificate.
+    """A CA with the right name but a different key is not the issuer, so the issuer is missing.
+
+    Without a key identifier in the certificate, the finding states that the key did not sign it.
     """
     other = PythonCa()
     path = path_of(leaf(ca.issuing, ca.key), other.issuing, other.root)
+    assert (path.issuers, path.rejected, codes(path)) == ((), (), ["chain-incomplete"])
+    path = path_of(leaf(ca.issuing, ca.key, issuer_key_id=False), other.issuing, other.root)
     assert path.issuers == ()
     assert codes(path) == ["chain-signature-wrong"]
     assert path.rejected == tuple(facts(other.issuing))

@@ -186,7 +186,7 @@ GOOD = {
     "excluded directory": {"ca1": limited(None, directory(("O", "Fabrikam"))), "leaf": {"name": _IN}},
     "permitted addresses": {"ca1": limited(net("10.0.0.0/8"))},
     "began an hour ago": {"leaf": {"begins": -_HOUR}},
-    "ends in an hour": {"leaf": {"ends": _HOUR}},
+    "ends in two days": {"leaf": {"ends": 48 * _HOUR}},
     "a CA that began an hour ago": {"ca1": {"begins": -_HOUR}, "leaf": {"begins": -_HOUR}},
     "a root signed with SHA-1": {"every": {"key": "rsa2048"}, "root": {"hash": "sha1"}},
 }  # fmt: skip

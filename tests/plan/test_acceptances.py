@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import date
 
 import pytest
-from good_deployment import EDGE, FE, plan_of
+from folders import PASSPHRASE, quick_keys
+from good_deployment import DIR, EDGE, FE, plan_of
+from places import DATA
 
+from lyncnb.authorities.summary_files import build_planned_summary
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.errors import OptionsError, PlanRejected
 from lyncnb.export.order import make_order
+from lyncnb.export.write import write_requests
 from lyncnb.plan.acceptances import find_acceptance, list_accepted_codes
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.saved_plan_json import build_saved_plan_values
 from lyncnb.plan.totals import format_totals
 from lyncnb.reports.comparison_report import count_plan_items
 from lyncnb.reports.summary.formats import write_plan_table
+from lyncnb.request_folder.manifest import read_manifest
 
 CODE = "public-certificate-required"
 LAST = date(2027, 1, 31)
@@ -69,7 +78,7 @@ def test_all_outputs_count_an_accepted_error_alike():
     findings = check_plan(plan, on=LAST)
     errors, notices = (len(findings.of(severity)) for severity in ("error", "notice"))
     totals = format_totals(plan, findings)
-    assert (errors, f"findings: 0 errors, 1 accepted error, 0 warnings, {notices} notices.") == (
+    assert (errors, f"findings: 0 errors, 1 accepted finding, 0 warnings, {notices} notices.") == (
         1,
         totals[totals.index("findings:") :],
     )
@@ -78,7 +87,7 @@ def test_all_outputs_count_an_accepted_error_alike():
     assert totals in build_saved_plan_values(plan, findings, judged_on=LAST)["read_me"][0]
     assert totals == format_totals(plan, request_data(plan, LAST).reported_findings)
     counts = count_plan_items(plan, findings)
-    assert (counts["error"], counts["accepted error"], counts["notice"]) == (0, 1, notices)
+    assert (counts["error"], counts["accepted finding"], counts["notice"]) == (0, 1, notices)
 
 
 def test_accepted_finding_applies_only_to_named_certificates():
@@ -165,3 +174,54 @@ def test_invalid_limits_are_rejected(text, message):
     with pytest.raises(OptionsError) as caught:
         PlanOptions.from_toml(text.encode())
     assert message in str(caught.value)
+
+
+def test_an_accepted_warning_is_shown_like_an_accepted_error():
+    """An accepted warning or notice is counted as accepted, and every output shows the reason."""
+    reasons = {"meet-url-count": "one URL is enough", "several-autologon-pools": "on purpose"}
+    edits = [(FE, "meet_urls", "https://meet.contoso.com"), (DIR, "autologon", "true")]
+    plan = plan_of(edits, PlanOptions(accepted=reasons))
+    findings = check_plan(plan, on=LAST)
+    severities = {f.code: f.severity for f in findings if f.code in reasons}
+    assert severities == {"meet-url-count": "warning", "several-autologon-pools": "notice"}
+    notices = len(findings.of("notice")) - 1
+    counted = f"findings: 0 errors, 2 accepted findings, 0 warnings, {notices} notices."
+    for suffix in (".md", ".html"):
+        text = write_plan_table(plan, findings, suffix).decode()
+        assert counted in text
+        assert all(reason in text for reason in reasons.values())
+    document = json.loads(write_plan_table(plan, findings, ".json"))
+    assert {f["code"]: f["accepted"] for f in document["findings"] if f["accepted"]} == reasons
+    assert counted in format_totals(plan, request_data(plan, LAST).reported_findings)
+
+
+def test_the_summary_of_a_folder_shows_an_accepted_warning(tmp_path):
+    """The summary in a request folder shows the reason for an accepted warning, also when it is
+    written again from the record.
+    """
+    options = PlanOptions(accepted={"meet-url-count": "one URL is enough"})
+    plan = plan_of([(FE, "meet_urls", "https://meet.contoso.com")], options)
+    with quick_keys():
+        write_requests(plan, tmp_path / "requests", passphrase=PASSPHRASE, today=LAST)
+    written = (tmp_path / "requests" / "summary.md").read_text("utf-8")
+    assert "one URL is enough" in written
+    manifest = read_manifest(tmp_path / "requests")
+    summary = build_planned_summary(tmp_path / "requests", manifest)
+    (finding,) = [f for f in summary.findings if f.code == "meet-url-count"]
+    assert (finding.severity, finding.accepted) == ("notice", "one URL is enough")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("faketime"), reason="no faketime")
+def test_the_sample_has_no_error_and_no_warning_next_year():
+    """The sample's plan has no error and no warning, even if the clock is a year ahead."""
+    days = (365, 730)
+    for day in days:
+        result = subprocess.run(
+            ["faketime", "-f", f"+{day}d", sys.executable, "-m", "lyncnb", "check",
+             str(DATA / "contoso.csv"), "--options", str(DATA / "contoso.plan.toml")],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert result.returncode == 0, result
+        words = " ".join(result.stdout.split())
+        assert "findings: 0 errors, 1 accepted finding, 0 warnings, " in words

@@ -509,15 +509,16 @@ def test_the_internal_web_name_of_a_single_director(cell, names_inside):
 
 
 def test_an_internal_web_name_belongs_to_one_pool():
-    """If two pools have the same internal web name, the check reports a finding for each pool."""
+    """If two pools have the same internal web name, a finding names both pools."""
     cells = {"web_internal_fqdn": "webint.contoso.com"}
     director = row("dir01.contoso.com", "Director", web_external_fqdn="dirext.contoso.com")
     planned = plan(front_end(1, **cells), director | cells)
-    messages = [f.message for f in check_plan(planned) if f.code == "web-internal-fqdn-taken"]
-    both = ("dir01.contoso.com", "eepool.contoso.com")
+    messages = [f.message for f in check_plan(planned) if f.code == "name-leads-to-two-places"]
     assert messages == [
-        f'web_internal_fqdn of {pool} is "webint.contoso.com", but this name is already used: the internal web name of {other}'
-        for pool, other in (both, both[::-1])
+        (
+            '"webint.contoso.com" leads clients inside to the internal web services of '
+            "dir01.contoso.com and to the internal web services of eepool.contoso.com"
+        )
     ]
 
 

@@ -39,7 +39,7 @@ def test_a_saved_scenario_can_be_opened(saved_scenarios, table):
     """If a scenario is saved and opened, it has the same plan, table, unknown columns, options, and
     note.
     """
-    options = ln.PlanOptions(wildcard=True, accepted={"web-names-equal": "a lab"})
+    options = ln.PlanOptions(wildcard=True, accepted={"name-leads-to-two-places": "a lab"})
     topology = ln.read_topology(DATA / table)
     before = ln.Scenario(name="Größe 大", topology=topology, options=options, note="n")
     saved_scenarios.keep(before)

@@ -16,6 +16,7 @@ import pytest
 from big_topology import big_table
 from growth import find_superlinear_size
 from places import DATA
+from strange import Deployment, choose_tables
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
@@ -45,9 +46,14 @@ def texts(figure):
     return [node.text or "" for node in root.iter(f"{SVG}text")]
 
 
-@pytest.fixture(scope="module", params=["single-server", "contoso", "litwareinc-global", "big"])
+SAMPLES = ["contoso", "litwareinc-global", "big", *choose_tables()]
+
+
+@pytest.fixture(scope="module", params=SAMPLES, ids=str)
 def sample(request):
-    """Return a plan of 1, 12, 59 or many servers."""
+    """Return a plan of 12, 59 or many servers, or of a strange deployment."""
+    if isinstance(request.param, Deployment):
+        return request.param.plan()
     return planned(big_table(SERVERS) if request.param == "big" else request.param)
 
 

@@ -27,6 +27,7 @@ from lyncnb.reports.figures import KINDS
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.usefixtures("tested_font"),
     pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
     pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
 ]

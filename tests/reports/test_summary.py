@@ -342,7 +342,7 @@ def _requests(plan):
             not_before="2026-03-20T00:00:00+00:00",
             not_after="2026-10-05T23:59:59+00:00",
             begins=datetime.fromisoformat("2026-03-20T00:00:00+00:00"),
-            ends=datetime.fromisoformat("2026-10-05T23:59:59+00:00"),
+            usable_until=datetime.fromisoformat("2026-10-05T23:59:59+00:00"),
         )
         yield SimpleNamespace(
             id=certificate.id,
@@ -802,7 +802,7 @@ def test_due_certificates_are_ordered_by_end_date(plan, findings):
             not_before=begins,
             not_after=ends,
             begins=datetime.fromisoformat(begins),
-            ends=datetime.fromisoformat(ends),
+            usable_until=datetime.fromisoformat(ends),
         )
     asks = add_requests(build_summary(plan, findings), requests).asks
     renewals = [(ask.what.split(":")[0], ask.when) for ask in asks if ask.what.startswith("Renew")]

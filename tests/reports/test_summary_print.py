@@ -29,6 +29,7 @@ from lyncnb.reports.summary.from_plan import list_ids_in_order
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.usefixtures("tested_font"),
     pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}"),
     pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
 ]

@@ -110,15 +110,15 @@ def test_a_wrong_passphrase_changes_nothing(folder, old, new, message):
     assert snapshot(folder) == before
 
 
-def test_a_repeated_change_has_nothing_to_do(folder):
-    """If a change of the passphrase is repeated, lyncnb reports that there is nothing to do, and
-    writes nothing.
+@pytest.mark.parametrize("old", [PASSPHRASE, "never a passphrase of it"])
+def test_a_wrong_old_passphrase_is_refused_although_the_new_one_opens(folder, old):
+    """An old passphrase that does not open the folder is refused, also if the new one opens it, as
+    after a complete change. Nothing is written.
     """
-    first_result = rekey(folder, PASSPHRASE, NEW)
+    rekey(folder, PASSPHRASE, NEW)
     before = snapshot(folder)
-    second_result = rekey(folder, PASSPHRASE, NEW)
-    assert (second_result.changed, second_result.already) == (0, first_result.changed)
-    assert "already changed" in repr(second_result)
+    with pytest.raises(PassphraseError, match="the change is complete"):
+        rekey(folder, old, NEW)
     assert snapshot(folder) == before
     with pytest.raises(PassphraseError):
         rekey(folder, PASSPHRASE, "a third passphrase of words")

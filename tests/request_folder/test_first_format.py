@@ -115,17 +115,6 @@ def test_evidence_for_earlier_certificates_is_added(folder, tmp_path):
     assert digest(folder) == after
 
 
-def test_an_issuer_with_another_key_is_recorded(folder, tmp_path):
-    """If a received CA certificate has the issuer's name but a different key, its rejection is
-    recorded, because no other file contains this evidence.
-    """
-    (tmp_path / "ca.pem").write_bytes(pem(*PythonCa("Contoso").chain))
-    receive(folder, folder.parent / "returned", tmp_path / "ca.pem", today=TODAY)
-    record = next(candidate for candidate in read_manifest(folder).requests if candidate.issued)
-    # lyncnb rejected two CA certificates: a root and an issuing CA.
-    assert len(record.issued.judgement.rejected) == 2
-
-
 def test_commands_work_in_a_folder_of_the_first_format(folder):
     """The commands ``deployed``, ``purge`` and ``rekey`` accept a request folder in the first
     manifest format, and convert its manifest to the next format.

@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from shell_kit import make_shell
+from topologies import TWO_FRONT_ENDS
 
 from lyncnb.errors import RulesError
 from lyncnb.plan.planner import plan_certificates
@@ -26,6 +28,13 @@ def _remove_custom_columns(monkeypatch):
     monkeypatch.setattr(rule_files, "_custom_products", {})
     yield
     columns.restore_custom_columns({})
+
+
+@pytest.fixture
+def shell(tmp_path, capsys, monkeypatch):
+    shell = make_shell(tmp_path, capsys, monkeypatch)
+    shell.write("pool.csv", TWO_FRONT_ENDS)
+    return shell
 
 
 def extended(text):
@@ -350,3 +359,43 @@ def test_invalid_product_files_are_rejected(tmp_path):
 def test_a_product_of_the_package_is_read_from_its_file(product):
     """A built-in product has the same name as its file, so lyncnb can load it by name."""
     assert load_rules(product).product == product
+
+
+FLOOR = """\
+[[name]]
+id = "floor"
+template = "floor.contoso.com"
+why = "Panels in the building connect to the pool by this name."
+source = "Contoso, Building handbook, 2026-10-01"
+clients = { says = "Panels.", source = "Contoso, Building handbook, 2026-10-01" }
+without = { says = "Panels show nothing.", source = "Contoso, Building handbook, 2026-10-01" }
+"""
+UNPLANNED = "floor is only in the rule FrontEnd/Default; the plan uses FrontEnd/Combined"
+
+
+@pytest.mark.parametrize(
+    ("extended_rules", "layout", "warns"),
+    [
+        (["FrontEnd/Default"], "combined", True),
+        (["FrontEnd/Default"], "separate", False),
+        (["FrontEnd/Default", "FrontEnd/Combined"], "combined", False),
+    ],
+)
+def test_a_name_of_a_layout_that_is_not_planned_is_reported(shell, extended_rules, layout, warns):
+    """If a product adds a name only to a rule of the layout that is not planned, plan and check
+    warn and name the rule that the plan uses.
+    """
+    base = {rule.id: rule for rule in load_rules("lync2013").certificates}
+    added = "".join(
+        f'[[certificate]]\nid = "{rule}"\nsubject_alt_name = '
+        f"{[*base[rule].subject_alt_name, 'floor']}\n"
+        for rule in extended_rules
+    )
+    shell.write("mine.toml", HEAD + FLOOR + added)
+    shell.write("plan.toml", f'layout = "{layout}"\n')
+    for command in ("plan", "check"):
+        arguments = ("pool.csv", "--product", "mine.toml", "--options", "plan.toml")
+        result = shell(command, *arguments)
+        words = " ".join(result.out.split())
+        assert (UNPLANNED in words, "1 warning" in words) == (warns, warns), result.out
+    assert ("floor.contoso.com" in shell("plan", *arguments, "--json").out) is not warns

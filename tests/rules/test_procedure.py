@@ -37,10 +37,20 @@ EXTERNAL = ("AccessEdgeExternal", "DataEdgeExternal")
 PAGES = [
     ("check the package before the day", "Mediation", ("Default",), {"hand-over", "bring-package"}),
     ("import on every Front End Server", "FrontEnd", ("Default",), {"import", "assign"}),
-    ("groups of a Front End Server", "FrontEnd", ("Default",), {"group-internal", "wizard-before"}),
+    (
+        "groups of a Front End Server",
+        "FrontEnd",
+        ("Default",),
+        {"group-internal", "wizard-before", "wizard-after-oauth"},
+    ),
     ("chain, if policy does not bring it", "FrontEnd", ("Default",), {"chain", "trusted-root"}),
     ("what was in use is written down", "FrontEnd", ("Default",), {"note-before"}),
-    ("OAuth once, with -Identity global", "Deployment", ("OAuthTokenIssuer",), {"assign-oauth"}),
+    (
+        "OAuth once, with -Identity global",
+        "Deployment",
+        ("OAuthTokenIssuer",),
+        {"assign-oauth", "verify-oauth"},
+    ),
     ("start services, of a new pool together", "FrontEnd", ("Default",), {"start-front-end"}),
     ("start services", "Director", ("Default",), {"start-services"}),
     ("Director: no Enroll permission", "Director", ("Default",), {"group-director", "assign"}),
@@ -113,7 +123,10 @@ PAGES = [
         "Office Web Apps: new farm, standing farm, restart",
         "OfficeWebApps",
         (),
-        {"office-web-apps-new-farm", "office-web-apps-farm", "office-web-apps-restart"},
+        {
+            *("office-web-apps-new-farm", "office-web-apps-join"),
+            *("office-web-apps-farm", "office-web-apps-restart"),
+        },
     ),
     (
         "Office Web Apps: a balancer that decrypts, verification",

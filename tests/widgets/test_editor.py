@@ -841,7 +841,7 @@ def test_findings_are_accepted_with_a_reason(client, editor):
     assert editor.options.accepted == {code: "names follow in May"}
     assert counts == {**before, "error": before["error"] - count, "accepted": count}
     assert client.rows()[2]["_findings"].endswith(f"{count} accepted")
-    assert f"{count} accepted error" in editor._repr_html_()
+    assert f"{count} accepted finding" in editor._repr_html_()
     group = next(g for g in client.send("findings")["findings"]["groups"] if g["code"] == code)
     assert (group["accepted"], group["open"]) == ("names follow in May", 0)
     editor.change_options(accepted_until={code: date(2030, 1, 31)}, accepted_for={code: ("SBA-",)})

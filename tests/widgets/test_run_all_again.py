@@ -130,6 +130,52 @@ def test_unsaved_edits_are_applied_to_a_changed_file(lab, folder):
     assert kernel(lab, "editor.topology.cells[2][3]") == "Kaohsiung"
 
 
+def test_a_table_with_a_mistake_leaves_no_earlier_plan(lab, folder):
+    """If the table has a mistake, Run All shows it, and no panel and no cell still has the earlier
+    plan. After the correction, Run All shows the panels and the unsaved edits again.
+    """
+    table = folder / "mistaken.csv"
+    table.write_text((folder / "small.csv").read_text())
+    sources = [EDITOR.format(table=table.name), "plan = editor.plan", PLAN]
+    open_panel(lab, folder, *sources, ASK.format(folder="unsafe"), name="mistaken.ipynb")
+    set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
+    lab.button("Write 6 requests").wait_for()
+    correct = table.read_text()
+    table.write_text(correct.replace("dir01.contoso.com", "dir01"))
+    lab.run_all()
+    lab.page.get_by_text('"dir01" is not a fully qualified domain name').first.wait_for()
+    expect(lab.page.get_by_role("button", name=re.compile("^Write"))).to_have_count(0)
+    assert kernel(lab, "{'topology', 'editor', 'plan', 'request'} & set(globals())") == "set()"
+    table.write_text(correct)
+    lab.run_all()
+    lab.page.get_by_text("lyncnb restored your edits").wait_for()
+    lab.button("Write 6 requests").wait_for()
+
+
+def test_a_failed_table_closes_the_panels_of_other_cells(lab, folder):
+    """If only the cell that reads the table runs again and fails, the request panel in another cell
+    no longer offers to write the earlier plan.
+    """
+    cells = [EDITOR.format(table="small.csv"), ASK.format(folder="alone")]
+    open_panel(lab, folder, *cells, 'ln.StatusPanel(editor, "alone")', name="alone.ipynb")
+    lab.button("Write 6 requests").wait_for()
+    small = folder / "small.csv"
+    correct = small.read_text()
+    small.write_text(correct.replace("dir01.contoso.com", "dir01"))
+    try:
+        lab.page.locator(".jp-CodeCell").first.locator(".cm-line").first.click()
+        lab.page.keyboard.press("Control+Enter")
+        lab.page.get_by_text('"dir01" is not a fully qualified domain name').first.wait_for()
+    finally:
+        small.write_text(correct)
+    expect(lab.page.get_by_role("button", name=re.compile("^Write"))).to_have_count(0)
+    lab.run_all()
+    panel = lab.page.get_by_role("group", name="Request panel for alone")
+    panel.get_by_text("Deployment: small · Table: small.csv").wait_for()
+    status = lab.page.get_by_role("group", name="Status of alone")
+    status.get_by_text("Deployment: small · Table: small.csv").wait_for()
+
+
 def test_outputs_of_an_older_plan_are_marked(lab, folder):
     """If the plan in the editor changes, each cell that shows the earlier plan is marked as
     outdated.

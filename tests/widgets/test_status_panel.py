@@ -135,7 +135,7 @@ def test_the_second_year(folder):
     answers = finish(later)
     assert answers["status"]["counts"] == {"waiting": 2}
     assert answers["status"]["next"]["step"] == "handover"
-    valid = {row["not_after"] for row in later.rows().values() if row["state"] == "waiting"}
+    valid = {row["usable_until"] for row in later.rows().values() if row["state"] == "waiting"}
     # For waiting requests, the panel shows the end date of the certificates that the servers still
     # use.
     assert valid == {"2027-05-22"}

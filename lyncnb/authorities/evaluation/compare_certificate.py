@@ -28,7 +28,12 @@ _SHA2 = ("sha224", "sha256", "sha384", "sha512")
 
 
 def compare_certificate(
-    certificate: Certificate, entry: PlannedEntry, *, today: date, validity_days: int = 0
+    certificate: Certificate,
+    entry: PlannedEntry,
+    *,
+    today: date,
+    validity_days: int = 0,
+    oldest_client: str = "",
 ) -> tuple[Finding, ...]:
     """Compare an issued certificate with the planned certificate.
 
@@ -42,6 +47,8 @@ def compare_certificate(
         The evaluation time; a date means noon UTC of that day.
     validity_days : int, optional
         The requested validity in days; 0 if none was requested.
+    oldest_client : str, optional
+        The oldest client according to the plan. If it is blank, Apple devices may connect.
 
     Returns
     -------
@@ -61,6 +68,7 @@ def compare_certificate(
             *_compare_signature(certificate, entry),
             *_check_revocation(certificate, entry),
             *_check_validity(certificate, convert_to_time(today), validity_days),
+            *([] if oldest_client else _check_client_limit(certificate)),
             *_check_public_trust(certificate),
         ],
     )
@@ -342,17 +350,33 @@ def _check_validity(
             ),
         )
     for limit in load_ca_rules().list_limits("validity-days", on_date=begins.date()):
-        if lasts <= timedelta(days=limit.value):
+        over = lasts - timedelta(days=limit.value)
+        if over <= timedelta(0):
             continue
         message = (
             f"the certificate is valid for {_format_days(lasts)}; the limit is {limit.value} days"
         )
         if limit.effective:
+            message += f" for certificates that are issued on {limit.effective} or later"
+        # A CA that adds the days to the first second counts one of the two ends only.
+        is_second = over == timedelta(seconds=1)
+        yield "second-over-public-limit" if is_second else "validity-over-public-limit", message
+
+
+def _check_client_limit(certificate: Certificate) -> Iterator[Difference]:
+    """Yield a finding if some clients reject the certificate because it is valid too long."""
+    begins = certificate.not_before
+    lasts = certificate.not_after - begins + timedelta(seconds=1)
+    limits = load_ca_rules().list_limits(
+        "client-validity-days", issuer="internal", on_date=begins.date()
+    )
+    for limit in limits:
+        if lasts > timedelta(days=limit.value):
             message = (
-                f"the certificate is valid for {_format_days(lasts)}; the limit is {limit.value} "
-                f"days for certificates that are issued on {limit.effective} or later"
+                f"the certificate is valid for {_format_days(lasts)}; Apple devices accept at most "
+                f"{limit.value} days"
             )
-        yield "validity-over-public-limit", message
+            yield "validity-over-client-limit", message
 
 
 def _check_public_trust(certificate: Certificate) -> Iterator[Difference]:

@@ -6,6 +6,7 @@ The roots, the client software and the dates are data (``cas/roots.toml``).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 
 from ...pki.certificates import Certificate
 from ...pki.chain import Path
@@ -15,7 +16,9 @@ from ...rules.returned_rules import Difference
 _NAMES = ("CN", "OU")
 
 
-def find_root_restrictions(certificate: Certificate, path: Path) -> Iterator[Difference]:
+def find_root_restrictions(
+    certificate: Certificate, path: Path, *, on: date
+) -> Iterator[Difference]:
     """Yield the restrictions that client software applies to certificates from a root.
 
     Parameters
@@ -23,7 +26,11 @@ def find_root_restrictions(certificate: Certificate, path: Path) -> Iterator[Dif
     certificate : Certificate
         The end-entity certificate.
     path : Path
-        The certification path. If the root is missing, the name of the last issuer is used.
+        The certification path. Its first CA certificate with the key of a known root ends the
+        path, because clients do not need an older root. Without such a key, the name of the root
+        counts. If the root is missing, this is the name of the last issuer.
+    on : date
+        The evaluation date.
 
     Yields
     ------
@@ -33,32 +40,40 @@ def find_root_restrictions(certificate: Certificate, path: Path) -> Iterator[Dif
     last = (certificate, *path.issuers)[-1]
     fields = last.subject if path.is_complete else last.issuer
     names = {value.casefold() for name, value in fields if name in _NAMES}
+    known = load_ca_rules().root_names
+    by_key = [known[ca.spki_sha256] for ca in path.issuers if ca.spki_sha256 in known]
+    if by_key:
+        names = {by_key[0].casefold()}
     for rule in load_ca_rules().roots:
         for root in rule.roots:
-            message = _describe_effect(certificate, rule) if root.casefold() in names else ""
-            if message:
-                yield (
-                    rule.code,
-                    (f'the certificate\'s chain ends in "{root}"{message} ({rule.source})'),
-                )
+            if root.casefold() in names:
+                for code, effect in _list_effects(certificate, rule, on):
+                    yield code, f'the certificate\'s chain ends in "{root}"{effect} ({rule.source})'
 
 
-def _describe_effect(certificate: Certificate, rule: RootRule) -> str:
-    """Describe the effect that a restriction of a root has on a certificate.
-
-    Return "" if there is no effect.
-    """
+def _list_effects(certificate: Certificate, rule: RootRule, on: date) -> Iterator[tuple[str, str]]:
+    """Yield the code and the description of the effect of a rule, if it has an effect."""
     begins, ends = certificate.not_before.date(), certificate.not_after.date()
     if rule.effective is None:
-        return f". On {rule.source.date}, this root was not in any trust store that lyncnb checks"
-    if rule.code == "root-not-trusted" and begins >= rule.effective:
-        return (
-            f". Certificates from this root that are valid from {rule.effective} or later are "
-            f"not trusted by {rule.clients}; this certificate is valid from {begins}"
+        yield (
+            rule.code,
+            f". On {rule.source.date}, this root was not in any trust store that lyncnb checks",
         )
-    if rule.code == "root-leaves-store" and ends >= rule.effective:
-        return (
-            f". {rule.clients} will remove this root about {rule.effective}, but this certificate "
-            f"is valid until {ends}"
+    elif rule.code == "root-not-trusted" and begins >= rule.effective:
+        yield (
+            rule.code,
+            (
+                f". Certificates from this root that are valid from {rule.effective} or later are "
+                f"not trusted by {rule.clients}; this certificate is valid from {begins}"
+            ),
         )
-    return ""
+    elif rule.code == "root-leaves-store" and rule.effective <= on:
+        yield "root-not-trusted", f". {rule.clients} removed this root on {rule.effective}"
+    elif rule.code == "root-leaves-store" and ends >= rule.effective:
+        yield (
+            rule.code,
+            (
+                f". {rule.clients} will remove this root about {rule.effective}, but this "
+                f"certificate is valid until {ends}"
+            ),
+        )

@@ -105,8 +105,7 @@ def add_ca_differences(
     for match in matches:
         if not match.has_errors and match.request.planned_ca not in cas:
             ca = new_cas.setdefault(match.request.planned_ca, CaOnRecord())
-            chain = (match.certificate, *match.path.issuers)
-            ca.add_chain(match.request.request_id, chain, is_complete=match.path.is_complete)
+            ca.add_path(match.request.request_id, match.certificate, match.path)
     several = {key: ca for key, ca in new_cas.items() if len(ca.roots) + len(ca.tops) > 1}
     return [
         add_findings(
@@ -127,12 +126,10 @@ def _compare_cas(
     top = (match.certificate, *match.path.issuers)[-1]
     # If all certificates have the same root, only certificates with an incomplete chain need a
     # finding.
-    if match.path.is_complete and set(ca_on_record.roots) == {top.spki_sha256}:
+    if set(ca_on_record.roots) == {match.path.root_keys}:
         return
     others = CaOnRecord(
-        roots={key: ca for key, ca in ca_on_record.roots.items() if key != top.spki_sha256}
-        if match.path.is_complete
-        else ca_on_record.roots,
+        roots={key: ca for key, ca in ca_on_record.roots.items() if key != match.path.root_keys},
         tops={
             key: ca
             for key, ca in ca_on_record.tops.items()
@@ -167,7 +164,12 @@ def list_unmatched_certificate_findings(
     matches: Sequence[Match], requests: Sequence[Outstanding], batch: Batch
 ) -> Iterator[Finding]:
     """Yield findings about certificates without a request, and about duplicate serial numbers."""
-    used = {certificate for answer in matches for certificate in answer.path.issuers}
+    used = {
+        certificate
+        for answer in matches
+        for way in (answer.path, *answer.path.others)
+        for certificate in way.issuers
+    }
     shared = {
         request.entry.common_name.casefold(): request.request_id
         for request in requests

@@ -5,17 +5,19 @@ These functions have no side effects. ``matching.py`` chooses the certificate fo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ...base.planned_entry import PlannedEntry
+from ...base.renewal_days import ANY_DAY, RenewalTerms
 from ...pki.certificates import Certificate
-from ...pki.chain import Issuers, Path
+from ...pki.chain import Issuers, Path, build_path
 from ...rules.findings import Finding
 from ...rules.returned_rules import Difference
 from ..cas_on_record import CaOnRecord, CasOnRecord, PlannedCa
-from ..evaluation.evaluation import downgrade_accepted_errors
+from ..evaluation.evaluation import choose_root, downgrade_accepted_errors
 from .returned_files import ReturnedFile
 
 
@@ -26,14 +28,13 @@ class Outstanding:
     ``entry`` is the planned certificate in the plan document. ``validity_days`` is the requested
     validity (0: none). ``held_sha256`` is the certificate on record, in ``held_file``. ``accepted``
     contains the reason for each accepted error, by code. ``noted`` contains the recorded findings
-    that depend on other certificates, and ``chains`` the recorded path, both by the SHA-256 of the
-    certificate. ``displaced`` contains certificates that another certificate has replaced.
-    ``is_fictional`` is true if the folder contains only names from the sample deployments. ``ca``
-    is the name of the planned CA. ``target_os`` is the Windows version of the servers. ``evidence``
-    is the certificate on record and the path above it, by SHA-256, unless the certificate has a
-    known error. ``has_root`` is true if this path is complete. ``is_compromised`` is true if the
-    key is recorded as compromised. ``refused`` contains the certificates that lyncnb refused for a
-    superseded generation.
+    that depend on other certificates, by the SHA-256 of the certificate. ``displaced`` contains
+    certificates that another certificate has replaced. ``is_fictional`` is true if the folder
+    contains only names from the sample deployments. ``ca`` is the name of the planned CA.
+    ``target_os`` is the Windows version of the servers. ``is_evidence`` is true unless
+    the certificate on record has an error. ``is_compromised`` is true if the key is recorded as
+    compromised. ``refused`` contains the certificates that lyncnb refused for a superseded
+    generation.
     """
 
     request_id: str
@@ -47,14 +48,14 @@ class Outstanding:
     held_file: str = ""
     accepted: Mapping[str, str] = field(default_factory=dict)
     noted: Mapping[str, tuple[Difference, ...]] = field(default_factory=dict)
-    chains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     displaced: frozenset[str] = frozenset()
     is_fictional: bool = False
     ca: str = ""
     target_os: str = ""
-    evidence: tuple[str, ...] = ()
-    has_root: bool = False
+    is_evidence: bool = False
     is_compromised: bool = False
+    terms: RenewalTerms = ANY_DAY
+    oldest_client: str = ""
     refused: frozenset[str] = frozenset()
 
     @property
@@ -136,31 +137,38 @@ def build_batch(
     # path.
     others = [c for c in (*sources, *known_certificates) if c.spki_sha256 not in by_key]
     by_sha256 = {certificate.sha256: certificate for certificate in known_certificates}
+    issuers = Issuers(others)
     return Batch(
         sources=sources,
         by_key=by_key,
-        issuers=Issuers(others),
+        issuers=issuers,
         known=by_sha256,
         today=today,
         earlier=find_earlier_certificates(requests, by_sha256),
-        cas=_find_recorded_cas(requests, by_sha256),
+        cas=_find_recorded_cas(requests, by_sha256, issuers, today),
     )
 
 
 def _find_recorded_cas(
-    requests: Iterable[Outstanding], certificates_by_hash: Mapping[str, Certificate]
+    requests: Iterable[Outstanding],
+    certificates_by_hash: Mapping[str, Certificate],
+    issuers: Issuers,
+    today: datetime,
 ) -> dict[PlannedCa, CaOnRecord]:
-    """Return the data about CAs in the recorded certificates."""
+    """Return the CAs of the recorded certificates, according to all CA certificates known now."""
     cas: dict[PlannedCa, CaOnRecord] = {}
+    proofs: Counter[tuple[object, ...]] = Counter()
     for request in requests:
-        chain = [
-            certificates_by_hash[sha256]
-            for sha256 in request.evidence
-            if sha256 in certificates_by_hash
-        ]
-        if chain and len(chain) == len(request.evidence):
+        certificate = certificates_by_hash.get(request.held_sha256)
+        if certificate is None or not request.is_evidence:
+            continue
+        # Two certificates from the same issuing key are enough, because they have the same path.
+        key = (request.planned_ca, certificate.issuer_key, certificate.authority_key_id)
+        if proofs[key] < 2:
+            path = choose_root(build_path(certificate, issuers, today=today), request.accepted)
             ca = cas.setdefault(request.planned_ca, CaOnRecord())
-            ca.add_chain(request.request_id, chain, is_complete=request.has_root)
+            ca.add_path(request.request_id, certificate, path)
+            proofs[key] += path.reaches_root
     return cas
 
 

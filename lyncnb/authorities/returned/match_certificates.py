@@ -13,6 +13,8 @@ from ...errors import BundleError
 from ...pki.certificates import Certificate
 from ...request_folder.bundle import RequestBundle
 from ...request_folder.files_on_disk import take_survey
+from ...request_folder.generations import has_packaging_error
+from ...request_folder.request_record import IssuedRecord, RequestRecord
 from ...request_folder.unrecorded import find_unrecorded_requests
 from ...rules.findings import Finding, sort_findings
 from ...rules.returned_rules import is_acceptable, list_returned_checks
@@ -166,8 +168,16 @@ def _find_refused_certificates(
         ReturnedFile(name=certificate.file, certificates=(by_sha256[certificate.sha256],))
         for record in bundle.requests
         for certificate in record.refused
-        if certificate.sha256 in by_sha256
+        if certificate.sha256 in by_sha256 and not _is_replaced(record, certificate)
     )
+
+
+def _is_replaced(record: RequestRecord, refused: IssuedRecord) -> bool:
+    """Return whether a request has a valid certificate that is newer than a refused certificate."""
+    issued = record.issued
+    if issued is None or issued.judgement is None or has_packaging_error(record):
+        return False
+    return issued.judgement.chain_complete and refused.begins < issued.begins
 
 
 def check_accepted_errors(acceptance_reasons: Mapping[str, str]) -> dict[str, str]:

@@ -26,7 +26,14 @@ from ..evaluation.cross_findings import (
     list_file_findings,
     list_unmatched_certificate_findings,
 )
-from ..evaluation.evaluation import Evaluation, Evidence, downgrade_accepted_errors, evaluate
+from ..evaluation.evaluation import (
+    Evaluation,
+    Evidence,
+    choose_root,
+    downgrade_accepted_errors,
+    evaluate,
+    find_path,
+)
 from .candidates import (
     Batch,
     Match,
@@ -130,15 +137,15 @@ def _find_completed_chains(
         if recorded is None or not request.is_current or request.request_id in matched_ids:
             continue
         evaluation = _evaluate_match(request, recorded, batch)
-        earlier = build_path(recorded, before, today=batch.today)
+        earlier = find_path(_build_evidence(request, recorded, before), batch.today)
         findings: tuple[Finding, ...] = ()
-        if evaluation.path.issuers != earlier.issuers:
+        if evaluation.path == earlier:
+            continue
+        if evaluation.path.is_complete and not earlier.is_complete:
             names = ", ".join(format_name(issuer.subject) for issuer in evaluation.path.issuers)
             findings = (
                 create_returned_finding("chain-completed", request.request_id, shown(names)),
             )
-        elif evaluation.path.objections == earlier.objections:
-            continue
         yield Match(
             request=request,
             certificate=recorded,
@@ -182,13 +189,8 @@ def _build_evidence(
     request: Outstanding,
     certificate: Certificate,
     issuers: Issuers,
-    certificates_by_hash: Mapping[str, Certificate],
 ) -> Evidence:
-    chain = request.chains.get(certificate.sha256, ())
     return Evidence(
-        settled=tuple(certificates_by_hash[certificate] for certificate in chain)
-        if certificates_by_hash.keys() >= set(chain)
-        else (),
         certificate=certificate,
         entry=request.entry,
         issuers=issuers,
@@ -202,11 +204,13 @@ def _build_evidence(
         noted=request.noted.get(certificate.sha256, ()),
         is_fictional=request.is_fictional,
         target_os=request.target_os,
+        terms=request.terms,
+        oldest_client=request.oldest_client,
     )
 
 
 def _evaluate_match(request: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
-    evidence = _build_evidence(request, certificate, batch.issuers, batch.known)
+    evidence = _build_evidence(request, certificate, batch.issuers)
     is_held = certificate.sha256 == request.held_sha256
     noted_findings = tuple(
         noted_finding
@@ -232,6 +236,8 @@ def _add_ca_difference(
     request: Outstanding, certificate: Certificate, evaluation: Evaluation, batch: Batch
 ) -> Evaluation:
     """Add a finding if the CA of a certificate differs from the CAs on record."""
+    if any(finding.code == "chain-signature-wrong" for finding in evaluation.findings):
+        return evaluation
     is_held = certificate.sha256 == request.held_sha256
     ca = batch.cas.get(request.planned_ca, CaOnRecord()).exclude_request(
         request.request_id if is_held else ""
@@ -249,13 +255,12 @@ def evaluate_recorded_certificate(
     certificate: Certificate,
     file: str,
     issuers: Issuers,
-    certificates_by_hash: Mapping[str, Certificate],
     *,
     evaluated_at: datetime,
 ) -> Match:
     """Evaluate a recorded certificate with the help of all other recorded certificates."""
     evaluation = evaluate(
-        _build_evidence(request, certificate, issuers, certificates_by_hash),
+        _build_evidence(request, certificate, issuers),
         evaluated_at=evaluated_at,
     )
     return Match(
@@ -278,7 +283,7 @@ def _choose_certificate(
     )
     if current is None:
         evaluations = _reject_several_cas(request, evaluations)
-    elif current.path.is_complete and not current.errors:
+    elif current.path.reaches_root and not current.errors:
         evaluations = {
             leaf: result if leaf == recorded else _reject_incomplete_chain(request, result)
             for leaf, result in evaluations.items()
@@ -294,7 +299,7 @@ def _choose_certificate(
         is_new = 0 if leaf.sha256 in request.displaced else 1 if leaf == recorded else 2
         warnings = sum(finding.severity == "warning" for finding in evaluation.findings)
         # A complete chain is preferred to an incomplete one, regardless of any dates.
-        errors, is_complete = evaluation.errors, evaluation.path.is_complete
+        errors, is_complete = evaluation.errors, evaluation.path.reaches_root
         begins, ends = _get_validity_period(leaf)
         return -errors, is_complete, begins, is_new, ends, -warnings, certificates.index(leaf)
 
@@ -305,7 +310,7 @@ def _choose_certificate(
         is_older = recorded.not_before > best.not_before or (
             recorded.not_before == best.not_before and best.sha256 in request.displaced
         )
-        is_as_complete = current.path.is_complete >= evaluations[best].path.is_complete
+        is_as_complete = current.path.reaches_root >= evaluations[best].path.reaches_root
         if evaluations[best].errors or (is_older and is_as_complete and not current.errors):
             best = recorded
     for certificate in certificates:
@@ -357,14 +362,14 @@ def _reject_several_cas(
     good = [
         evaluation
         for evaluation in evaluations.values()
-        if not evaluation.errors and evaluation.path.is_complete
+        if not evaluation.errors and evaluation.path.reaches_root
     ]
-    if len({evaluation.path.issuers[-1].spki_sha256 for evaluation in good}) < 2:
+    if len({evaluation.path.root_keys for evaluation in good}) < 2:
         return evaluations
     results = dict(evaluations)
     for certificate, evaluation in evaluations.items():
         if evaluation in good:
-            root = format_root(evaluation.path.issuers[-1])
+            root = " or ".join(map(format_root, evaluation.path.roots))
             message = (
                 f"the certificate with serial number {certificate.serial_hex} chains to the "
                 f"root {root}, but another certificate for the request chains to a different root"
@@ -388,7 +393,7 @@ def _reject_incomplete_chain(request: Outstanding, evaluation: Evaluation) -> Ev
     A certificate from a different CA has a separate finding, which can be accepted separately.
     """
     is_reported = any(finding.code == OTHER_ROOT for finding in evaluation.findings)
-    if evaluation.errors or evaluation.path.is_complete or is_reported:
+    if evaluation.errors or evaluation.path.reaches_root or is_reported:
         return evaluation
     message = (
         "the chain of the new certificate is incomplete, but the chain of the "
@@ -482,7 +487,7 @@ def _match_superseded_request(
     if recorded is not None and recorded != certificate:
         evaluation = _add_ca_difference(request, certificate, evaluation, batch)
         held_evaluation = _evaluate_path(request, recorded, batch)
-        if held_evaluation.path.is_complete and not held_evaluation.errors:
+        if held_evaluation.path.reaches_root and not held_evaluation.errors:
             evaluation = _reject_incomplete_chain(request, evaluation)
     described = _describe_certificate(certificate, batch)
     message = f"{described}, belongs to generation {request.generation}"
@@ -515,6 +520,7 @@ def _evaluate_path(request: Outstanding, certificate: Certificate, batch: Batch)
     An expired CA certificate is allowed.
     """
     path = build_path(certificate, batch.issuers, today=batch.today)
+    path = choose_root(path, request.accepted)
     findings = create_findings(
         request.entry,
         [

@@ -34,6 +34,7 @@ FORMAT = "lyncnb-asis/1"
 STATES: Mapping[str, str] = {
     "covered": "covered",
     "no-key": "without the private key on a server",
+    "missing-on-servers": "missing on some of its servers",
     "elsewhere": "on the wrong server",
     "compromised": "with a compromised key",
     "names-missing": "with missing names",
@@ -49,12 +50,14 @@ STATES: Mapping[str, str] = {
 #: The state of a certificate that no port presented to ``probe``. The certificate may still be
 #: installed.
 NOT_SEEN = "not-seen"
+#: The state of a certificate that some of its servers have, with its key, and others lack.
+LACKING = "missing-on-servers"
 #: The states in which no certificate is installed.
 ABSENT = ("none", NOT_SEEN)
 
 #: The states in which an installed certificate matches the plan, best first. In all but "covered",
 #: a server needs a copy of the certificate with its private key.
-GOOD = ("covered", "no-key", "elsewhere")
+GOOD = ("covered", "no-key", LACKING, "elsewhere")
 
 _UNPLANNED = "unplanned"
 

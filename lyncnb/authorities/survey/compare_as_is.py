@@ -40,6 +40,7 @@ from ..returned.server_export import Placement, ServerExport
 from .as_is import (
     AS_IS_FILE,
     GOOD,
+    LACKING,
     STATES,
     AsIs,
     InstalledCertificate,
@@ -668,8 +669,10 @@ def _find_installation_state(
     lacking = [
         s for s in entry.servers if s in installed_certificates.exports and s not in computers
     ]
-    if lacking or (computers and not placements):
+    if not placements and (lacking or computers):
         return "elsewhere"
+    if lacking and any(placement.has_key for placement in placements):
+        return LACKING
     return "covered" if all(placement.has_key for placement in placements) else "no-key"
 
 
@@ -690,7 +693,9 @@ def _list_remarks(
         s for s in entry.servers if s in installed_certificates.exports and s not in computers
     ]
     if lacking:
-        yield f"the certificate is not installed on {', '.join(lacking)}"
+        total = len(entry.servers)
+        count = f" {len(lacking):,} of {total:,} servers:" if len(lacking) < total else ""
+        yield f"the certificate is not installed on{count} {', '.join(lacking)}"
     keyless = [s for s in entry.servers if s in computers and not computers[s].has_key]
     if keyless:
         verb = "has" if len(keyless) == 1 else "have"

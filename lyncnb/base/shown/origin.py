@@ -59,6 +59,11 @@ class Origin:
         return " · ".join([*([first] if first else []), *fact_texts])
 
     @property
+    def subject_text(self) -> str:
+        """The deployment and the table of a document in one line, for a panel."""
+        return " · ".join(f"{name}: {text}" for name, text in self.facts() if name in _SUBJECT)
+
+    @property
     def author(self) -> str:
         """The author in the properties of a document: the planner, or else lyncnb."""
         return self.planner or "lyncnb"
@@ -72,6 +77,7 @@ class Origin:
             return None
 
 
+_SUBJECT = ("Deployment", "Table")
 #: The HTML attribute with the origin of an output in a notebook.
 _ATTRIBUTE = "data-lyncnb-origin"
 _MARKED = re.compile(rf'{_ATTRIBUTE}="([^"]*)"')

@@ -32,7 +32,8 @@
     If the services must load a different certificate: waits until calls and meetings end, then stops
     the services. Use this switch together with -StartServices, on one server of a pool at a time.
 .PARAMETER StartServices
-    Starts the services that were running before. On a new server, starts all services.
+    Starts the services that were running before. On a new server, starts all services. If this change
+    stopped services, this switch without -DrainServices starts them and performs no other step.
 .PARAMETER RemoveGlobal
     With -Back: also removes a certificate that is assigned to the whole deployment, if no certificate
     was in use there before this change.
@@ -57,6 +58,10 @@ $PSDefaultParameterValues = @{ '*:ErrorAction' = 'Stop' }
 $Look = [bool]$WhatIfPreference
 $WhatIfPreference = $false
 $ConfirmPreference = 'High'
+# Regional settings change how a time or number is written and sorted. This script writes them in one way.
+$Thread = [Threading.Thread]::CurrentThread
+$Culture = $Thread.CurrentCulture
+$Thread.CurrentCulture = [Globalization.CultureInfo]::InvariantCulture
 
 # ---- the values and checklist commands for this computer; nothing here is secret
 #LYNCNB-VALUES
@@ -119,11 +124,14 @@ function Stop-Run {
     }
     Write-List 'Left for later:' $Left
     $stopped = @()
-    try { $stopped = @(Get-StoppedByChange) }
+    try {
+        $stopped = @(Get-StoppedByChange)
+        Write-List 'These services were not running before this change, and the script does not start them:' @(Get-StoppedBefore)
+    }
     catch { Write-Line ('The script cannot determine which services are running: ' + $_.Exception.Message) }
     if ($stopped.Count -gt 0) {
         Write-List 'THESE SERVICES ARE STOPPED because of this change:' $stopped
-        Write-Line ('To start these services, run this script again with ' + $(if ($Back) { '-Back ' }) + '-StartServices, or run Start-Service for each service.')
+        Write-Line 'To start these services, run this script with -StartServices alone. It then performs no other step.'
         $Status = [Math]::Max($Status, 1 + [int](-not $What))
     }
     if ($Do -and ($What -or -not $stopped.Count)) { Write-Line ('What to do next: ' + $Do) }
@@ -209,18 +217,42 @@ function Test-Key {
 function Get-Services { if ($ServiceList) { & $ServiceList | ForEach-Object { @{ 'Name' = [string]$_.Name; 'Status' = [string]$_.Status } } } }
 function Get-Settings { param([string] $Name) Get-CimInstance -ClassName Win32_Service -Filter ("Name='" + $Name + "'") }
 function Get-Running { Get-Services | Where-Object { $_.Status -ne 'Stopped' } | ForEach-Object { $_.Name } }
-function Test-ServicesStopped { @(Get-Running).Count -eq 0 }
+# $Ignored: services that run without a certificate, also on a new server. They say nothing about the product.
+function Get-InService { Get-Running | Where-Object { $Ignored -notcontains $_ } }
+function Test-ServicesStopped { @(Get-InService).Count -eq 0 }
 function Test-ServicesRun { @(Get-NotRunning).Count -eq 0 }
 function Test-ServicesLoaded { @(Get-Stale).Count -eq 0 }
 function Test-Drained { @(Get-Event 'drain|started' | Select-Object -Last 1 | Where-Object { $_.What -eq 'drain' }).Count -eq 1 }
 function Get-StoppedByChange { if (Test-Drained) { Get-NotRunning } }
+function Get-StoppedBefore {
+    $expected = @(Get-Expected)
+    Get-Services | Where-Object { $expected -notcontains $_.Name -and $_.Status -ne 'Running' -and (Get-Settings $_.Name).StartMode -ne 'Disabled' } | ForEach-Object { $_.Name }
+}
 # A failover disables the services that were running. Only a failback enables them again.
 function Test-FailedOver { @(Get-Expected | Where-Object { (Get-Settings $_).StartMode -eq 'Disabled' }).Count -gt 0 }
+
+function Get-Previous {
+    # Returns the previous values of this server's own places. The certificate of the whole deployment
+    # may exist before a new server does.
+    $values = $(if (Test-Path -LiteralPath $Record) { Read-Record })
+    $Places | Where-Object { -not $_['Global'] -and -not $_['Setting'] } | ForEach-Object { if ($values) { $values[$_.Name] } else { Get-InUse $_ } }
+}
+
+function Test-NewServer { @(Get-Previous | Where-Object { $_ -ne $Nothing }).Count -eq 0 }
+
+function Get-Ran {
+    # Returns the services that were running when this change began, if the product was in use. Services
+    # that also run on a new server do not show that.
+    $previous = @(Get-Previous)
+    $ran = @(Get-Event 'ran' | Select-Object -Last 1 | ForEach-Object { $_.Rest -split ';' } | Where-Object { $_ })
+    $busy = $previous -contains $NotKnown -and @($ran | Where-Object { $Ignored -notcontains $_ }).Count
+    if ($busy -or @($previous | Where-Object { $_ -notin $Nothing, $NotKnown }).Count) { $ran }
+}
 
 function Get-Expected {
     # Returns the services that should be running: the services that were running when this change began
     # or, on a new server, all services that are not disabled.
-    $ran = @(Get-Event 'ran' | Select-Object -Last 1 | ForEach-Object { $_.Rest -split ';' } | Where-Object { $_ })
+    $ran = @(Get-Ran)
     if ($ran.Count -gt 0) { return $ran }
     Get-Services | ForEach-Object { $_.Name } | Where-Object { (Get-Settings $_).StartMode -ne 'Disabled' }
 }
@@ -242,7 +274,7 @@ function Get-Stale {
         elseif ($value -eq $place.New) { $assigned = [datetime]::MaxValue }
     }
     if ($assigned -eq [datetime]::MinValue) { return }
-    foreach ($name in @(Get-Running)) {
+    foreach ($name in @(Get-InService)) {
         $settings = Get-Settings $name
         if ($settings.ServiceType -eq 'Own Process' -and (Get-Process -Id $settings.ProcessId).StartTime.ToUniversalTime() -lt $assigned) { $name }
     }
@@ -373,7 +405,7 @@ function Get-Event {
     if (-not (Test-Path -LiteralPath $Events)) { return }
     foreach ($line in @(Get-Content -LiteralPath $Events -Encoding UTF8)) {
         if ($line -match ('^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (' + $What + ') (.*) \.$')) {
-            @{ 'Time' = [datetime]::Parse($Matches[1], [Globalization.CultureInfo]::InvariantCulture, 'AdjustToUniversal'); 'What' = $Matches[2]; 'Rest' = $Matches[3] }
+            @{ 'Time' = ([datetime]$Matches[1]).ToUniversalTime(); 'What' = $Matches[2]; 'Rest' = $Matches[3] }
         }
     }
 }
@@ -390,10 +422,16 @@ function Get-Return {
     # rollback is not possible; Problem then contains the reason.
     param([hashtable] $Place, [string] $Value)
     $now = Get-InUse $Place
-    $way = @{ 'Now' = $now; 'Value' = $Value; 'Do' = 'leave'; 'Problem' = ''; 'Left' = '' }
+    $way = @{ 'Now' = $now; 'Value' = $Value; 'Do' = 'leave'; 'Problem' = ''; 'Left' = ''; 'Shown' = $true }
     if ($now -eq $Value) {
         # The current value does not reliably show a staged certificate. A new assignment ends the staging.
-        if ($Place['Staged'] -and (& $Place.Staged)) { $way.Do = 'assign' }
+        # Only the event of such an assignment shows that nothing is staged.
+        $last = Get-Event 'staged|assigned' | Where-Object { $_.Rest -like ($Place.Name + ';*') } | Select-Object -Last 1
+        $restored = $last -and $last.What -eq 'assigned' -and $last.Rest -eq ($Place.Name + ';' + $Value)
+        if ($Place['Staged'] -and $Value -ne $Nothing) {
+            $way.Shown = & $Place.Staged
+            if ($way.Shown -or -not $restored) { $way.Do = 'assign' }
+        }
     }
     elseif ($Value -eq $NotKnown -and $now -ne $Place.New) { $way.Do = 'leave' }
     elseif ($Value -eq $NotKnown) { $way.Problem = 'the record does not contain the previous certificate, because the new certificate was already assigned' }
@@ -464,7 +502,7 @@ function Invoke-Work {
             & $Step.Commands
         }
         'start' {
-            if ($ServiceStart -and @(Get-Event 'ran' | Select-Object -Last 1 | Where-Object { $_.Rest }).Count) {
+            if ($ServiceStart -and @(Get-Ran).Count) {
                 foreach ($name in @(Get-NotRunning)) { & $ServiceStart $name }
             }
             else { & $Step.Commands }
@@ -476,9 +514,13 @@ function Invoke-Work {
             }
         }
         'restore' { foreach ($place in @(Get-Places $Step.Place)) { Restore-Place $place } }
+        'roll' {
+            foreach ($name in $Step['Assigns']) { Add-Event 'staged' $name }
+            & $Step.Commands
+        }
         default { if ($Step['Commands']) { & $Step.Commands } }
     }
-    foreach ($name in $Step['Assigns']) { Add-Event 'assigned' $name }
+    foreach ($name in $Step['Assigns']) { if ($Step['Does'] -eq 'assign') { Add-Event 'assigned' $name } }
 }
 
 function Test-Done {
@@ -495,7 +537,10 @@ function Test-Done {
             $way = Get-Return $place (Read-Record)[$place.Name]
             $place.Name + ' uses ' + $way.Now + ' (recorded value: ' + $way.Value + ')'
             if ($way.Left) { $script:Left += $place.Name + ': ' + $way.Left + '.' }
-            if ($way.Do -ne 'leave') { $answer = 'no' }
+            if ($way.Do -eq 'leave') { continue }
+            if ($way.Shown -or -not $Verify) { $answer = 'no'; continue }
+            'the new certificate may still be staged'
+            if ($answer -eq 'yes') { $answer = 'cannot tell' }
         }
         $script:Found = @($ways) -join '; '
         return $answer
@@ -592,6 +637,13 @@ function Submit-Step {
     $script:Changed[-1] = $(if ($wrong) { 'not confirmed: ' } else { 'done: ' }) + $Step.Name
 }
 
+function Get-Incomplete {
+    # Names the steps that a run leaves if it only starts the services.
+    foreach ($step in @($all | Where-Object { $_['Does'] -in 'assign', 'roll', 'set', 'restore' })) {
+        if (-not (Find-Wrong $step 'OnlyIf') -and (Test-Done $step) -ne 'yes') { 'Step ' + $step.Name + ' is not complete.' }
+    }
+}
+
 function Write-Report {
     # The thumbprint is blank if a place has no certificate, or if the script cannot determine which one.
     $path = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($Report)
@@ -604,8 +656,7 @@ function Write-Report {
         if ($value -notmatch '^[0-9A-Fa-f]{40}$') { $value = '' }
         @{ 'place' = [string]$place.Name; 'thumbprint' = $value }
     })
-    $invariant = [Globalization.CultureInfo]::InvariantCulture
-    $at = (Get-Date).ToUniversalTime().ToString('yyyy-MM-ddTHH:mm:ss', $invariant) + 'Z'
+    $at = (Get-Date).ToUniversalTime().ToString('yyyy-MM-ddTHH:mm:ssZ')
     $text = ConvertTo-Json -InputObject @{ 'format' = 'lyncnb-installed/1'; 'server' = $ComputerName; 'at' = $at; 'places' = $seen } -Depth 4
     [IO.File]::WriteAllText($path, $text + "`r`n")
     Write-Line ('The report is in ' + $path + '.')
@@ -665,7 +716,8 @@ function Assert-Place {
 
 $tcpip = Get-ItemProperty -Path 'HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters'
 $ComputerName = (@($tcpip.Hostname, $tcpip.Domain) | Where-Object { $_ }) -join '.'
-$chosen = @($(if ($Back) { $BackSteps } else { $Steps }) | Where-Object { -not $TrustOnly -or $_['Trust'] })
+$all = @($(if ($Back) { $BackSteps } else { $Steps }) | Where-Object { -not $TrustOnly -or $_['Trust'] })
+$chosen = $all
 try {
     if (-not $Look -and -not $Verify) {
         try { Start-Transcript -Path ($Folder + '\run-' + $Change + (Get-Date).ToString('-yyyyMMdd-HHmmss') + '.txt') | Out-Null }
@@ -674,21 +726,25 @@ try {
     foreach ($module in $Modules) { Import-Module -Name $module }
     Assert-Place
     $Places = @(Expand-Places)
+    $startOnly = $StartServices -and -not $DrainServices -and -not $Verify -and (Test-Drained)
+    if ($startOnly) { $chosen = @($all | Where-Object { $_['WhenAsked'] -eq 'StartServices' }) }
     if ($Report -and -not $Verify) { Stop-Run '-Report needs -Verify' 'Run the script with -Verify -Report and the name of a file.' }
     if ($Report) { Write-Report }
     if ($Verify) { Show-Facts }
-    if ($Back) { Assert-Return }
+    if ($Back -and -not $startOnly) { Assert-Return }
     foreach ($step in $chosen) { if (-not $Ended) { Invoke-Step $step } }
     $Current = $null
+    if ($startOnly) { $Left += @(Get-Incomplete) }
     if (-not $Look -and -not $TrustOnly -and -not (Test-ServicesLoaded)) {
         $Left += 'Services still use the previous certificate (' + (@(Get-Stale) -join ', ') + '): run this script with -DrainServices -StartServices.'
     }
+    if (@($Undone.Keys | Where-Object { -not $Would.ContainsKey($_) }).Count) { $Left += 'The services stay stopped until you run this script with -StartServices.' }
     foreach ($doubt in @($Doubts | Where-Object { -not $Look })) {
         $wrong = Find-Wrong $doubt 'Holds'
         if ($wrong) { $Left += $wrong.Says + (Get-Evidence) }
     }
     $Found = ''
-    Stop-Run '' $(if ($Look -and $Ended) { 'Nothing was changed. First complete the step.' } elseif ($Look) { 'Nothing was changed. Run the script without -WhatIf.' } else { 'Run this script with ' + $(if ($Back) { '-Back ' }) + '-Verify, and send the run-... files to the planner.' }) $(if (@($Left).Count) { 2 } else { 0 })
+    Stop-Run '' $(if ($Look -and $Ended) { 'Nothing was changed. First complete the step.' } elseif ($Look) { 'Nothing was changed. Run the script without -WhatIf.' } else { 'Run this script with ' + $(if ($Back) { '-Back ' }) + '-Verify, and send the run-... files to the planner.' }) $(if ($Look -and $Ended) { 1 } elseif (@($Left).Count) { 2 } else { 0 })
 }
 catch {
     $Found = $_.Exception.Message
@@ -697,4 +753,5 @@ catch {
 }
 finally {
     if (-not $Ended) { Write-Host 'The run was interrupted. Run the script again: it continues where it stopped.' }
+    $Thread.CurrentCulture = $Culture
 }

@@ -60,8 +60,8 @@ class HeldFacts(Protocol):
         """The start of the certificate's validity, as a datetime."""
 
     @property
-    def ends(self) -> datetime:
-        """The end of the certificate's validity, as a datetime."""
+    def usable_until(self) -> datetime:
+        """The earliest end in the certificate's chain, as a datetime."""
 
 
 class IssuedFacts(HeldFacts, Protocol):
@@ -701,7 +701,7 @@ def _list_approved_facts(summary: Summary, saved: SavedFile) -> Iterator[tuple[s
         f"{finding.code}: {finding.accepted}" for finding in summary.findings if finding.accepted
     )
     if accepted:
-        yield "Accepted errors", "; ".join(accepted)
+        yield "Accepted findings", "; ".join(accepted)
     yield (
         "To compare",
         ("sha256sum FILE (on Windows, Get-FileHash FILE) must show the digest above."),

@@ -16,7 +16,7 @@ from ...base.shown.report import build_report_kind
 from ...base.shown.spreadsheets import to_csv
 from ...base.shown.tables import build_rows, list_headings
 from ...errors import PlanError
-from ...plan.acceptances import mark_accepted_errors
+from ...plan.acceptances import mark_accepted_findings
 from ...plan.model import CertificatePlan
 from ...plan.plan_json import FORMAT, plan_json
 from ...rules.findings import Finding, Findings
@@ -74,7 +74,7 @@ def write_plan_table(
     if suffix == ".json":
         return plan_json(plan, findings)
     if isinstance(findings, Findings):
-        findings = mark_accepted_errors(findings, plan.options)
+        findings = mark_accepted_findings(findings, plan.options)
     summary = build_summary(plan, findings, pictures=suffix == ".html", table_only=suffix == ".csv")
     summary = replace(summary, saved=saved)
     return write_summary(add_requests(summary, requests), suffix)

@@ -14,6 +14,7 @@ from datetime import date
 from functools import partial
 
 from ...base.renewal_days import RenewalTerms
+from ...base.times import format_time
 from ...rules.findings import Finding
 from ..timeline_figure import DatedFact
 from .content import (
@@ -140,7 +141,7 @@ def _list_server_state(lifecycle: InUse | None) -> tuple[str, ...]:
         return (lifecycle.stage, *lifecycle.revoke)
     state = (
         "in use",
-        lifecycle.held.not_after,
+        format_time(lifecycle.held.usable_until),
         lifecycle.deployed_on,
         str(lifecycle.under_way is not None),
     )
@@ -154,7 +155,7 @@ def _list_times(record: Request) -> tuple[str, ...]:
 
 def _find_order_date(issuer: str, terms: RenewalTerms, certificate: HeldFacts) -> str:
     """Return the date on which to order the next certificate."""
-    return f"{terms.plan_renewal(certificate.begins, certificate.ends, issuer).order_on}"
+    return f"{terms.plan_renewal(certificate.begins, certificate.usable_until, issuer).order_on}"
 
 
 def _add_stage(
@@ -213,7 +214,7 @@ def _add_record(
         new_member = replace(
             _add_certificate_data(new_member, certificate),
             valid_from=certificate.not_before[:10],
-            valid_until=certificate.not_after[:10],
+            valid_until=f"{certificate.usable_until.date()}",
             renew_from=renew_from(certificate),
             is_to_follow=lifecycle is not None and lifecycle.under_way is not None,
             deployed_on=lifecycle.deployed_on if lifecycle is not None else "",

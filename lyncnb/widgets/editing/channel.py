@@ -333,8 +333,16 @@ def format_all_problems(error: LyncnbError) -> list[str]:
     return [*lines, f"What to do: {error.hint}"] if error.hint else lines
 
 
-def describe_unexpected_error(error: Exception) -> list[str]:
-    """Describe where an unexpected error occurred, without values that could be secret."""
+def describe_unexpected_error(
+    error: Exception,
+    effect: str = (
+        "lyncnb could not complete this action because of an internal error. Nothing was changed."
+    ),
+) -> list[str]:
+    """Describe where an unexpected error occurred, without values that could be secret.
+
+    The first line is `effect`: what the user cannot see or do because of the error.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     lyncnb_frames = [frame for frame in frames if "lyncnb" in Path(frame.filename).parts]
     line = (
@@ -343,7 +351,7 @@ def describe_unexpected_error(error: Exception) -> list[str]:
         else ""
     )
     return [
-        "lyncnb could not complete this action because of an internal error. Nothing was changed.",
+        effect,
         f"The error is {type(error).__name__}{line}.",
         (
             "What to do: save your work. Then try again in a different way, or report these lines "

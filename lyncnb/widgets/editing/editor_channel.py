@@ -11,7 +11,12 @@ from types import MappingProxyType
 from typing import Any
 
 from ...base.records import Text
-from ...base.shown.tables import ROWS_SHOWN, describe_shown_rows, format_count
+from ...base.shown.tables import (
+    ROWS_SHOWN,
+    describe_shown_rows,
+    format_count,
+    format_paragraph,
+)
 from ...errors import LyncnbError, Problem, TopologyError
 from ...guide.what_you_can_do import list_help_rows
 from ...plan.plan_toml import build_options_path
@@ -19,7 +24,7 @@ from ...reports.compare import CountChange, count_certificates_and_names
 from ...reports.figures import figure
 from . import explanations, plan_views
 from .cell_blocks import TakenBlock
-from .channel import GRID_SCRIPTS, Answers, Channel, format_error
+from .channel import GRID_SCRIPTS, Answers, Channel, describe_unexpected_error, format_error
 from .choices import CHANGE_COLUMNS, convert_to_plain, find_option_changes
 from .draft import State, find_heading
 from .edits import (
@@ -175,8 +180,19 @@ class EditorChannel(Channel[EditorToPage]):
         editor, page = self.editor, self.editor._repr_html_()
         if len(editor.topology.cells) <= ROWS_SHOWN:
             # The static output shows only the first rows of a long table.
-            page += figure(editor.plan).to_html()
+            page += self._draw_static_picture()
         return page, repr(editor), False
+
+    def _draw_static_picture(self) -> str:
+        """Return the picture of the plan as HTML, or why it is missing."""
+        try:
+            return figure(self.editor.plan).to_html()
+        except Exception as error:
+            # Without the picture, the cell still shows the editor with all edits.
+            lines = describe_unexpected_error(
+                error, "lyncnb could not draw the picture of the plan."
+            )
+            return format_paragraph(" ".join(lines))
 
     def make_first_output(self) -> tuple[str, str, bool]:
         """Return the static output that is shown until the first update.

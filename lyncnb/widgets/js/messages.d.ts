@@ -640,6 +640,7 @@ interface StatusStart {
 
 interface Status {
   type: "status";
+  plan: string;
   today: string;
   counts: Record<string, number>;
   problems: string[];

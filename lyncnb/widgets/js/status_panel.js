@@ -21,6 +21,7 @@ export default {
     let sorts = [];
 
     const name = h("h2", { class: "lc-name" });
+    const plan = h("p", { class: "lc-hint" });
     const counts = h("div", { class: "lc-counts" });
     const next = h("p", { class: "lc-next", tabIndex: -1 });
     /** @type {NextStep} */
@@ -267,7 +268,7 @@ export default {
         part: fold("6", "Renew", fields(reason.field, opener.field), line(renew)) },
     };
     const root = h("div", { class: "lyncnb lc-follow lc-unasked", role: "group" },
-      h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), help.button, look),
+      h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), help.button, look), plan,
       h("div", { role: "status", class: "lc-live" }, counts), kernel.line, behind,
       line(next, go), refused, odd,
       line(find, count, h("span", { class: "lc-grow" }), names), grid.element,
@@ -317,6 +318,7 @@ export default {
         refresh();
       },
       status(message) {
+        plan.textContent = message.plan;
         const states = Object.entries(message.counts);
         counts.replaceChildren(...states.map(([state, n]) =>
           h("span", { class: "lc-chip" }, `${n.toLocaleString("en")} ${state}`)));

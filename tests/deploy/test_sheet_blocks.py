@@ -1,0 +1,189 @@
+"""The rows and the blocks of a rendered sheet are in a safe order, and are safe to paste."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from functools import cache
+
+import pytest
+from deploy.sheet_blocks import asks, find_rows, list_blocks, list_fill_ins, render_sheets
+from deploy.walk import NOON, OLD_END, packages_of
+from places import DATA
+from topologies import edge, front_end, row, topology
+
+from lyncnb.deploy.request_scripts import request_scripts
+from lyncnb.deploy.steps import build_procedure
+from lyncnb.plan.planner import plan_certificates
+from lyncnb.rules.rule_files import load_rules
+from lyncnb.topology.topology import read_topology
+
+PRODUCTS = ("lync2013", "sfb2015", "sfb2019", "sfbse")
+SAMPLES = ("contoso.csv", "litwareinc-global.csv")
+CASES = {"new": (), "renewed": (OLD_END,), "keys elsewhere": (OLD_END, "tools01.contoso.com")}
+
+
+@cache
+def procedure_of(product, sample, case):
+    """Return the steps for a sample table: new servers, servers with certificates on record, or
+    servers whose keys are on another computer.
+    """
+    rules = load_rules(product)
+    table = read_topology(DATA / sample).to_frame()
+    planned = plan_certificates(read_topology(table[table["role"].isin(rules.roles)]), rules)
+    if case == "requests":
+        return request_scripts(planned)
+    return build_procedure(packages_of(planned, *CASES[case]), rules, now=NOON)
+
+
+EVERY = [
+    pytest.param(product, sample, id=f"{product}-{sample.partition('.')[0]}")
+    for product in PRODUCTS
+    for sample in SAMPLES
+    # The products after Skype for Business Server 2015 have its steps.
+    if sample == "contoso.csv" or product in ("lync2013", "sfb2015")
+]
+
+
+@pytest.mark.parametrize(("product", "sample"), EVERY)
+def test_each_block_is_safe_to_paste_whole(product, sample):
+    """A command that asks for a password or a confirmation is the only line of its block, and no
+    block contains a value that a person must replace.
+
+    A console without PSReadLine gives the command that asks the next line of the block.
+    """
+    wrong = [
+        (case, server, row.text[:60], list_fill_ins(block) or "asks")
+        for case in (*CASES, "requests")
+        for server, row, block in list_blocks(procedure_of(product, sample, case))
+        if list_fill_ins(block) or (len(block) > 1 and any(map(asks, block)))
+    ]
+    assert wrong == []
+
+
+# A step on a sheet, not the note about it.
+WIZARD = re.compile(r"^\d+ On a new server only: .*complete Step 1 and Step 2")
+POOL = (front_end(1), front_end(2), front_end(3))
+
+
+def sheets_of(*rows, in_use_until=None, product="lync2013"):
+    """Return the rows of each rendered sheet for a table of servers."""
+    rules = load_rules(product)
+    planned = plan_certificates(topology(*rows), rules)
+    packages = packages_of(planned, in_use_until)
+    return dict(
+        render_sheets(build_procedure(packages, rules, now=NOON, pools=planned.topology.pools))
+    )
+
+
+@pytest.mark.parametrize("in_use_until", [None, OLD_END], ids=["at once", "rolls over"])
+def test_edge_sheet_changes_the_av_certificate_before_the_drain(in_use_until):
+    """The sheet of an Edge Server assigns or stages the A/V certificate on all servers of the pool
+    before any of them stops its services.
+    """
+    for rows in sheets_of(edge(1), edge(2), in_use_until=in_use_until).values():
+        (assign,) = find_rows(rows, "Set-CsCertificate -Type 'AudioVideoAuthentication'")[:1]
+        (stop,) = find_rows(rows, "Stop-CsWindowsService")[:1]
+        assert assign < stop
+        assert "on all servers in lsedge.contoso.net" in rows[assign].text
+        assert not any("drain the services only after" in row.text.lower() for row in rows)
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_first_server_assigns_oauth_before_anything_starts(product):
+    """In a new deployment, the first server assigns the OAuth certificate before its services
+    start, and the other servers run Step 1 of the wizard only after that.
+    """
+    first, *others = sheets_of(*POOL, product=product).values()
+    (oauth,) = find_rows(first, "Set-CsCertificate -Identity global")[:1]
+    assert oauth < min(find_rows(first, "Start-Cs"))
+    wizards = [[row.text for row in rows if WIZARD.search(row.text)] for rows in (first, *others)]
+    assert wizards[0] == []
+    for (text,) in wizards[1:]:
+        assert "after ee01.contoso.com assigns OAuthTokenIssuer" in text
+
+
+@pytest.mark.parametrize(
+    ("cells", "ports"),
+    [
+        ({}, {"443, 5061", "4443, 5061, 5062, 8057"}),
+        ({"federation": "false"}, {"443", "4443, 5061, 5062, 8057"}),
+        (
+            dict.fromkeys(
+                ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"), "sip.contoso.com"
+            ),
+            {"444, 5061", "4443, 5061, 5062, 8057"},
+        ),
+        ({"xmpp_domains": "contoso.com"}, {"443, 5061", "4443, 5061, 5062, 8057"}),
+    ],
+    ids=["three names", "no federation", "one name", "XMPP"],
+)
+def test_edge_sheet_lists_the_ports_that_show_the_certificate(cells, ports):
+    """The sheet of an Edge Server lists the ports that lyncnb probe asks: no port of XMPP, which
+    needs STARTTLS, and no port of the A/V Edge service, which speaks TURN.
+    """
+    (rows,) = sheets_of(edge(1, **cells)).values()
+    listed = {
+        found for row in rows for found in re.findall(r"each port \(([\d, ]+)\) presents", row.text)
+    }
+    assert listed == ports
+
+
+def test_members_of_a_new_farm_have_their_own_command():
+    """The first server's sheet creates the farm of Office Web Apps, and the sheets of the other
+    servers add them to it.
+    """
+    farm = [row(f"owas0{n}.contoso.com", "OfficeWebApps", "owas.contoso.com") for n in (1, 2, 3)]
+    sheets = sheets_of(*farm, front_end(1))
+    commands = {name: "\n".join(row.commands for row in rows) for name, rows in sheets.items()}
+    for name in ("owas01.contoso.com", "owas02.contoso.com", "owas03.contoso.com"):
+        is_first = name == "owas01.contoso.com"
+        assert ("New-OfficeWebAppsFarm " in commands[name]) == is_first
+        join = "New-OfficeWebAppsMachine -MachineToJoin 'owas01.contoso.com'"
+        assert (join in commands[name]) == (not is_first)
+
+
+@pytest.mark.tools
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl")
+def test_command_for_a_port_shows_the_thumbprint(tmp_path):
+    """The command that the sheet names for a port shows the certificate's thumbprint, with colons."""
+    (rows,) = sheets_of(front_end(1)).values()
+    (command,) = {
+        found for row in rows for found in re.findall(r"echo Q \|.*?-fingerprint -sha1", row.text)
+    }
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=fe01"]
+    subprocess.run(
+        [*make, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+        port = listener.getsockname()[1]
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with context.wrap_socket(connection, server_side=True) as tls:
+                tls.recv(1)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        shown = subprocess.run(
+            ["sh", "-c", command.replace("ADDRESS:PORT", f"127.0.0.1:{port}")],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        ).stdout
+        thread.join()
+    der = ssl.PEM_cert_to_DER_cert(certificate.read_text())
+    assert (
+        shown.strip().partition("=")[2].replace(":", "")
+        == hashlib.sha1(der, usedforsecurity=False).hexdigest().upper()
+    )
