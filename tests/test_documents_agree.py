@@ -173,9 +173,7 @@ def numbers_in(planner) -> dict[str, dict[str, str]]:
     single = re.finditer(
         r"^(\d+) · .*?^csr/([\w-]+?)-[0-9a-f]{8}\.csr$", page, re.MULTILINE | re.DOTALL
     )
-    several = re.finditer(
-        r"^(\d+)\s+[\w.-]+\s+csr/([\w-]+?)-[0-9a-f]{8}\.csr$", page, re.MULTILINE
-    )
+    several = re.finditer(r"^(\d+)\s+[\w.-]+\s+csr/([\w-]+?)-[0-9a-f]{8}\.csr$", page, re.MULTILINE)
     numbers["summary.html"] = {m[2]: m[1] for m in (*single, *several)}
     if (folder / "steps").is_dir():
         numbers["steps"] = numbers_in_steps(folder)

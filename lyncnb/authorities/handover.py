@@ -250,6 +250,12 @@ def hand_over(
     note = ""
     if is_new:
         note = _record_handover(bundle.folder, parts, Path(out).name, format_timestamp(today))
+    missing = _describe_missing_details(cover, needed_by, parts)
+    return Handover(path=Path(out), parts=parts, missing=missing, note=note)
+
+
+def _describe_missing_details(cover: Cover, needed_by: date | None, parts: Iterable[Part]) -> str:
+    """Return the names of the details that the CA's administrators must ask for."""
     details = {
         "the sender (--sender)": cover.sender,
         "the date by which you need the certificates (--needed-by)": needed_by,
@@ -257,8 +263,7 @@ def hand_over(
             part.ca or part.config for part in parts if part.issuer == "internal"
         ),
     }
-    missing = _join_names([text for text, value in details.items() if not value])
-    return Handover(path=Path(out), parts=parts, missing=missing, note=note)
+    return _join_names([text for text, value in details.items() if not value])
 
 
 def _reject_altered_requests(

@@ -228,11 +228,7 @@ def deployed(
             run.record_revocations(matches)
         else:
             run.good = _find_errors(RequestBundle(folder=path, manifest=manifest), day, today)
-            run.record_selected_requests(matches)
-            run.record_reported_deployments(seen)
-            run.note_missing_reports()
-            if not names and not reports:
-                run.record_all_requests()
+            run.record_deployments(matches, seen, is_all=not names and not reports)
         if run.problems:
             raise BundleError(
                 f"{path}: lyncnb recorded nothing", problems=tuple(dict.fromkeys(run.problems))
@@ -288,6 +284,16 @@ class _DeploymentRun:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+
+    def record_deployments(
+        self, matches: Sequence[NamedRequest], seen: Sequence[ServerReport], *, is_all: bool
+    ) -> None:
+        """Record what the user named, what the reports show, or all that can be installed."""
+        self.record_selected_requests(matches)
+        self.record_reported_deployments(seen)
+        self.note_missing_reports()
+        if is_all:
+            self.record_all_requests()
 
     def record_selected_requests(self, matches: Sequence[NamedRequest]) -> None:
         """Record that the newest valid certificate for each specified request is installed."""
@@ -548,10 +554,7 @@ class _DeploymentRun:
             if server in present and server not in superseded
             and present[server].matches(issued)
         )  # fmt: skip
-        if part.package is None and not (
-            report_name or present or self._has_key_elsewhere(record, part)
-        ):
-            self.notes.append(f"{record.id}: generation {part.generation} was never packaged")
+        self._note_missing_package(record, part, is_seen=bool(report_name or present))
         if not new:
             first = max((present[server].on for server in servers), default=day)
             self._add_result(
@@ -569,9 +572,13 @@ class _DeploymentRun:
             record.id, part.generation, _RECORDED, new, day, issued.serial, report_name
         )
 
-    def _has_key_elsewhere(self, record: RequestRecord, part: Generation) -> bool:
-        """Return whether a computer has the key, or the servers have it and the folder does not."""
-        return part is not record or bool(record.key_holder or record.deployed_at)
+    def _note_missing_package(
+        self, record: RequestRecord, part: Generation, *, is_seen: bool
+    ) -> None:
+        """Note a current generation that was never packaged, if its key is in the folder."""
+        has_key_elsewhere = part is not record or record.key_holder or record.deployed_at
+        if part.package is None and not (is_seen or has_key_elsewhere):
+            self.notes.append(f"{record.id}: generation {part.generation} was never packaged")
 
     def note_missing_reports(self) -> None:
         """Note the servers of a certificate that replicates, if no report shows it there."""

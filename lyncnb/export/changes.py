@@ -209,15 +209,19 @@ def _is_renewed_for(record: RequestRecord, reason: str) -> bool:
     return record.reasons[:1] in ((f'reason: "{reason}"',), (f"renewed: {reason}",))
 
 
-def reject_waiting_renewals(manifest: Manifest, order: Order) -> None:
+def reject_waiting_renewals(
+    manifest: Manifest, order: Order, finished: frozenset[str] = frozenset()
+) -> None:
     """Raise an error if a request to renew waits for its certificate and cannot be withdrawn.
+
+    The renewals in ``finished`` lack only the summary, because the same command was interrupted.
 
     Raises
     ------
     RequestWaits
         If requests wait. The exception lists all of them.
     """
-    renewed_ids = order.renew - order.withdrawn if order.is_own_plan else frozenset()
+    renewed_ids = order.renew - order.withdrawn - finished if order.is_own_plan else frozenset()
     waiting = [
         record for record in manifest.requests if record.id in renewed_ids and is_waiting(record)
     ]

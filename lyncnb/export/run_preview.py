@@ -128,7 +128,8 @@ def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> 
     _reject_unapproved_plan(folder, before, order)
     proven = cipher is not None and verify_passphrase(survey, before, cipher)
     reject_rollback(before.plans, order.saved)
-    reject_waiting_renewals(before, order)
+    finished = _find_renewals_without_summary(before, order)
+    reject_waiting_renewals(before, order, finished)
     settled = process_leftovers(
         survey, before, cipher=cipher, now=order.now, abandoned_ids=order.renew
     )

@@ -312,7 +312,7 @@ def test_restored_key_is_listed_again(folder, tmp_path):
     deploy(folder, NAMES[2])
     key.write_bytes(data)
     key.chmod(0o600)
-    rebuild_manifest(folder, PASSPHRASE)
+    rebuild_manifest(folder, PASSPHRASE, confirmed=[NAMES[2]])
     after = read_manifest(folder).by_id[NAMES[2]]
     assert len(after.deployments) == 1  # The server still has the certificate.
     assert replace(after, deployments=()) == before

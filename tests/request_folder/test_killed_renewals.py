@@ -155,9 +155,12 @@ def test_a_killed_command_is_repeated(states, tmp_path, name, record_property):
         return [folder if argument == "F" else argument for argument in command]
 
     folder = tmp_path / "requests"
-    count, status, text = count_calls(*start(folder))
-    assert status == 0, text
+    arguments = start(folder)
+    count, status, text = count_calls(*arguments)
+    assert status in (0, 1), text
     expected = describe_status(folder)
+    # A renewal that is already complete is refused, because its request waits for the CA.
+    ordinary = {0, status, run(*arguments)[0]}
     seed = int(os.environ.get("LYNCNB_SEED", time.time()))
     record_property("seed", seed)
     calls = (
@@ -171,5 +174,5 @@ def test_a_killed_command_is_repeated(states, tmp_path, name, record_property):
         assert run_killed(call, *arguments) == -signal.SIGKILL
         status, text = run(*arguments)
         place = f"seed {seed}, {name} killed before call {call} of {count}"
-        assert status == 0, f"{place}: {text}"
+        assert status in ordinary, f"{place}: {text}"
         assert describe_status(folder) == expected, place
