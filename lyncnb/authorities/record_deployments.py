@@ -523,8 +523,7 @@ class _DeploymentRun:
         part = {item.generation: item for item in record.generations}[part.generation]
         issued, day = part.issued, day or self.day.isoformat()
         assert issued is not None
-        if day < issued.not_before[:10]:
-            start_date = issued.not_before[:10]
+        if day < (start_date := issued.not_before[:10]):
             message = (
                 f"{record.id}: the certificate is valid from {start_date}, which is after {day}"
             )

@@ -68,6 +68,9 @@ def describe_status(folder: Path) -> tuple[int, str]:
     # A key without its CSR goes to the archive. No CA has its request.
     note = r"note: archive/ contains [0-9]+ files? without a record: [^ ]+-orphan-[^ ]+key[^\n]*\n"
     text = re.sub(note, "", text)
+    # A repeat that is refused, because the killed run had finished, leaves the note of its lock.
+    lock = r"note: another lyncnb command is writing [^\n]*\n(  [^\n]*\n)*"
+    text = re.sub(lock, "", text)
     return status, re.sub(r"[0-9a-f]{8,}|[0-9]{2}:[0-9]{2}(:[0-9]{2})?Z?|[0-9]+ ms", "#", text)
 
 
