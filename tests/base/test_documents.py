@@ -34,11 +34,15 @@ HOSTS = {
     "sectigo.com",
     "security.googleblog.com",
     "support.apple.com",
+    "support.certum.eu",
+    "support.globalsign.com",
     "support.microsoft.com",
+    "wiki.mozilla.org",
     "www.iana.org",
     "www.iso.org",
     "www.itu.int",
     "www.mozilla.org",
+    "www.nicsrs.com",
     "www.sectigo.com",
 }
 

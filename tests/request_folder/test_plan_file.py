@@ -234,7 +234,8 @@ def test_a_rebuild_uses_the_values_in_plan_json(folder):
     """
     before = read_manifest(folder)
     (folder / "manifest.json").unlink()
-    bundle = rebuild_manifest(folder, PASSPHRASE, today=TODAY)
+    confirmed = [record.id for record in before.requests]
+    bundle = rebuild_manifest(folder, PASSPHRASE, confirmed=confirmed, today=TODAY)
     assert "lyncnb read the servers, site and issuer of 6 requests from plan.json" in bundle.notes
     assert [record.plan for record in bundle.requests] == [
         record.plan for record in before.requests
