@@ -425,8 +425,10 @@ def renew_command(
     if dry_run or not ahead.changes:
         return show_changes(replace(ahead, dry_run=dry_run), as_json=as_json)
     # A key on another computer needs no passphrase, and the folder may not have one yet.
-    is_key_created = any(record.needs_writing for record in ahead.manifest.requests)
-    needs_secret = is_key_created or choices["compromised"]
+    # After an interruption, the keys may exist, and lyncnb compares them with their requests.
+    changes = [item for item in ahead.changes if item.action != "kept"] or ahead.changes
+    holders = [ahead.manifest.by_id[item.id].key_holder for item in changes]
+    needs_secret = choices["compromised"] or not all(holders)
     secret = get_passphrase(passphrase_file) if needs_secret else None
     progress, finish = make_progress_bar("requests")
     with stop_on_interrupt() as cancel:

@@ -48,6 +48,7 @@ from lyncnb.plan.model import CertificatePlan, build_request_content
 from lyncnb.plan.options import PlanOptions
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import Manifest, read_manifest, save_manifest
+from lyncnb.request_folder.request_record import build_file_stem, list_current_files
 
 pytestmark = [pytest.mark.tools, pytest.mark.filterwarnings("error")]
 
@@ -148,9 +149,15 @@ def test_the_folder_matches_that_of_the_command(tmp_path):
     findings = ln.check_plan(plan, on=TODAY)
     folder = make_archive(plan, findings=findings, accept=ACCEPT).unpack(tmp_path)
     expected = write(plan, tmp_path / "expected", findings=findings, accept=ACCEPT).folder
-    names = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
-    others = {path.relative_to(expected) for path in expected.rglob("*") if path.is_file()}
-    assert others - names == {Path("lyncnb.lock")}
+    names, others = (
+        {
+            re.sub(r"-[0-9a-f]{8}(\.csr|\.key)$", r"\1", path.relative_to(parent).as_posix())
+            for path in parent.rglob("*")
+            if path.is_file()
+        }
+        for parent in (folder, expected)
+    )
+    assert others - names == {"lyncnb.lock"}
     assert names <= others
     for name in ("plan.json", ".gitignore"):
         assert (folder / name).read_bytes() == (expected / name).read_bytes()
@@ -163,7 +170,7 @@ def test_the_folder_matches_that_of_the_command(tmp_path):
     assert (lines[0]["user"], lines[0]["host"]) == ("somebody", "planner page")
     for key in ("at", "command", "plan"):
         assert lines[0][key] == lines[1][key]
-    hashes = re.compile(r"[0-9a-f]{64}|[0-9A-Fa-f:]{95}")
+    hashes = re.compile(r"[0-9a-f]{64}|[0-9A-Fa-f:]{95}|-[0-9a-f]{8}(?=[.]csr)")
     summaries = [
         (request_folder / "summary.md").read_text() for request_folder in (folder, expected)
     ]
@@ -171,7 +178,7 @@ def test_the_folder_matches_that_of_the_command(tmp_path):
 
 
 def _without_hashes(manifest: Manifest) -> Manifest:
-    names = ("csr_sha256", "spki_sha256", "key_sha256", "binding")
+    names = ("csr_sha256", "spki_sha256", "key_sha256", "binding", "files")
     return replace(
         manifest,
         summary=dict.fromkeys(manifest.summary),
@@ -212,13 +219,21 @@ def test_a_key_is_bound_to_its_request(tmp_path):
     folder = make_archive(plan).unpack(tmp_path)
     manifest = read_manifest(folder)
     first, second = manifest.requests
-    for path, other in zip(first.files, second.files, strict=True):
-        data = (folder / path).read_bytes()
-        (folder / path).write_bytes((folder / other).read_bytes())
-        (folder / other).write_bytes(data)
     names = ("csr_sha256", "spki_sha256", "key_sha256")
+    stems = {
+        record.id: build_file_stem(record.id, other.spki_sha256)
+        for record, other in ((first, second), (second, first))
+    }
+    for record, other in ((first, second), (second, first)):
+        paths = list_current_files(stems[record.id])
+        for path, source in zip(paths, other.files, strict=True):
+            (folder / source).rename(folder / path)
     exchanged = [
-        replace(record, **{name: getattr(other, name) for name in names})
+        replace(
+            record,
+            files=list_current_files(stems[record.id]),
+            **{name: getattr(other, name) for name in names},
+        )
         for record, other in ((first, second), (second, first))
     ]
     save_manifest(folder, manifest.with_records(exchanged))
@@ -262,7 +277,8 @@ def test_the_archive_is_uncompressed_and_private():
         (zipfile.ZIP_STORED, (1980, 1, 1, 0, 0, 0))
     }
     ids = [certificate.id for certificate in plan.certificates]
-    assert [entry.filename.removeprefix("requests/") for entry in entries] == [
+    names = [entry.filename.removeprefix("requests/") for entry in entries]
+    assert [re.sub(r"-[0-9a-f]{8}(\.csr|\.key)$", r"\1", name) for name in names] == [
         *("", ".gitignore", "manifest.json", "plan.json", "history.jsonl"),
         *(f"summary.{suffix}" for suffix in ("csv", "xlsx", "html", "md")),
         *("csr/", *(f"csr/{name}.csr" for name in ids)),
