@@ -117,9 +117,7 @@ def write(
     if preview is not None:
         confirm(preview)
         is_same = preview.is_quiet and not _has_changes(preview, recovery)
-        # A run that was killed leaves its note about the lock, which the next lock removes.
-        is_complete = not os.path.lexists(folder / OWNER_NAME)
-        if is_same and is_complete and not is_history_missing(folder, preview.manifest):
+        if is_same and not is_history_missing(folder, preview.manifest):
             return Outcome(preview=preview, manifest=preview.manifest)
     # Only one copy of the requests is kept in memory, because 100,000 requests take about 300 MB.
     del preview
