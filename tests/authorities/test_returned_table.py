@@ -36,6 +36,7 @@ from lyncnb.export.write import write_requests
 from lyncnb.pki.certificates import to_pem
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.request_record import find_request_id
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -541,7 +542,7 @@ TABLE = {
         make_signer(chain=False),
         (1, 0, 0, 0),
         ("chain-incomplete",),
-        pfx=lambda case: [f"--without-chain={path.stem}" for path in case.requests.glob("csr/*")],
+        pfx=lambda case: [f"--without-chain={find_request_id(path.stem)}" for path in case.requests.glob("csr/*")],
     ),
     "a chain with a gap": Row(
         make_signer(chain=False), (1, 0, 1, 1), ("chain-incomplete",), packages=0
