@@ -64,6 +64,7 @@ def test_the_whole_document():
             "message": "m",
             "hint": "h",
             "source": "RFC 1",
+            "accepted": "",
         }
     ]
 
