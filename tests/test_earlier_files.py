@@ -34,7 +34,7 @@ STAGES = ("requested", "answered", "packaged", "third", "renewed")
 _OF_FILES = {
     *("csr_sha256", "key_sha256", "spki_sha256", "sha256", "chain_sha256", "file_sha256"),
     *("thumbprint_sha1", "serial", "certificate", "chain", "friendly_name", "fingerprint"),
-    *("binding", "binding_key"),
+    *("binding", "binding_key", "files"),
     *("summary.csv", "summary.xlsx", "summary.html", "summary.md"),
 }
 _RETURNED = "returned/"
@@ -59,6 +59,12 @@ def _replace_file_values(earlier: object, fresh: object) -> object:
         return [_replace_file_values(kept_value, other) for kept_value, other in pairs]
     of_files = isinstance(earlier, str) and earlier.startswith(("pfx/", _RETURNED))
     return fresh if of_files else earlier
+
+
+def _list_problems(folder: Path) -> list[str]:
+    """List the problems of a folder, but not that it has no proofs of its keys, as earlier."""
+    messages = [problem.message for problem in ln.folder_status(folder, today=TODAY).problems]
+    return [message for message in messages if "has not verified" not in message]
 
 
 def _by_id(document: dict) -> dict:
@@ -120,8 +126,7 @@ def test_a_folder_opens_at_every_stage(stages, stage):
     """
     folder = stages / stage
     before = digest(folder)
-    status = ln.folder_status(folder, today=TODAY)
-    assert status.problems == ()
+    assert _list_problems(folder) == []
     earlier = json.loads((EARLIER / f"manifest-{stage}.json").read_bytes())
     assert [request.id for request in read_manifest(folder).requests] == [
         request["id"] for request in earlier["requests"]
@@ -139,6 +144,8 @@ def test_commands_work_in_an_earlier_folder(stages, stage, tmp_path):
         certify(folder, *read_manifest(folder).by_id)
     else:
         assert ln.receive(folder, stages / "all.pem", today=TODAY).exit_status == 0
+    # A person confirms the requests, because earlier folders have no proofs of their keys.
+    ln.rebuild_manifest(folder, PASSPHRASE, confirmed=["*"], today=TODAY)
     actions = {package.action for package in _package(folder).packages}
     assert actions <= {"written", "kept", "waiting", "refused"}
     ln.rekey(folder, PASSPHRASE, "another long phrase", today=TODAY)
@@ -167,7 +174,7 @@ def test_a_folder_stays_in_format_2_until_it_has_a_plan(stages, tmp_path):
     assert b'"lyncnb-requests/3"' in (folder / "manifest.json").read_bytes()
     assert b'"kept"' not in (folder / "manifest.json").read_bytes()
     status = ln.folder_status(folder, today=TODAY)
-    assert (status.problems, [note for note in status.notes if "summary" in note]) == ((), [])
+    assert [note for note in status.notes if "summary" in note] == _list_problems(folder) == []
 
     before = digest(folder)
     assert make_folder(folder, make_plan()).notes == ()
@@ -199,7 +206,7 @@ def test_an_interrupted_change_of_format_keeps_both_manifests(stages, tmp_path):
     assert (folder / "manifest.v2.json").read_bytes() == b"of the first try"
     (archived_copy,) = (folder / "archive").glob("manifest-*.json")
     assert archived_copy.read_bytes() == earlier
-    assert ln.folder_status(folder, today=TODAY).problems == ()
+    assert _list_problems(folder) == []
 
 
 def test_a_saved_plan_opens_and_is_compared(shell):

@@ -542,7 +542,9 @@ TABLE = {
         make_signer(chain=False),
         (1, 0, 0, 0),
         ("chain-incomplete",),
-        pfx=lambda case: [f"--without-chain={find_request_id(path.stem)}" for path in case.requests.glob("csr/*")],
+        pfx=lambda case: [
+            f"--without-chain={find_request_id(path.stem)}" for path in case.requests.glob("csr/*")
+        ],
     ),
     "a chain with a gap": Row(
         make_signer(chain=False), (1, 0, 1, 1), ("chain-incomplete",), packages=0
