@@ -326,9 +326,11 @@ def _describe_unverified_keys(manifest: Manifest, inventory: Inventory) -> Itera
             if pair.content is None or pair.spki_sha256 != record.spki_sha256:
                 continue
             values = ", ".join(value for _, value in pair.content.subject)
+            names = ", ".join(pair.content.names)
+            names = f"the names {names}" if names else "no subject alternative name"
             yield (
-                f"not verified: {record.id}. The CSR contains the subject {values} and the names "
-                f"{', '.join(pair.content.names)}. The SHA-256 of the public key is "
+                f"not verified: {record.id}. The CSR contains the subject {values} and "
+                f"{names}. The SHA-256 of the public key is "
                 f"{pair.spki_sha256}. If this is your request, run: lyncnb status FOLDER "
                 f"{record.id} --rebuild"
             )
