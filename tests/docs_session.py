@@ -98,6 +98,7 @@ class Page:
             "Alice has an SSH key": self._make_ssh_key,
             "Alice signs the plan": self._sign,
             "the servers are running": self._start_servers,
+            "the CA announces a revocation": self._announce,
         }
 
     def run(self, block: Block) -> tuple[int, str] | None:
@@ -199,6 +200,15 @@ class Page:
 
         digest = ln.read_saved_plan("plan.json").sha256
         self._setup(f"lyncnb approve plan.json --key alice-key --confirm {digest}")
+
+    def _announce(self) -> None:
+        """Write the mail of a public CA that will revoke all certificates that it issued."""
+        import lyncnb as ln
+
+        records = ln.open_requests("requests").requests
+        serials = [r.issued.serial for r in records if r.plan.issuer == "public"]
+        text = "We must revoke these certificates:\n"
+        Path("mail.txt").write_text(text + "\n".join(f"- {serial}" for serial in serials), "ascii")
 
     def _start_servers(self) -> None:
         """Run servers for the ports of the sample plan. The certificate of the Director lacks a

@@ -35,7 +35,7 @@ from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.returned.issued import IssuedCertificates
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
-from lyncnb.base.disk.windows_access import find_other_users
+from lyncnb.base.disk.windows_access import find_other_users, restrict_access
 from lyncnb.base.dns_name import DnsName
 from lyncnb.export.executors import Making
 from lyncnb.export.write import write_requests
@@ -45,6 +45,7 @@ from lyncnb.plan.model import CertificatePlan, PlannedCertificate, build_request
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import RequestBundle, open_requests
+from lyncnb.request_folder.files_on_disk import SECRET
 from lyncnb.request_folder.history import HISTORY_NAME
 from lyncnb.request_folder.manifest import Manifest, read_manifest, save_manifest
 from lyncnb.request_folder.request_record import (
@@ -267,6 +268,15 @@ def write(plan: CertificatePlan, folder: Path, **arguments: object) -> RequestBu
 def make_folder(path: Path, plan: CertificatePlan | None = None, **arguments) -> RequestBundle:
     """Write the request folder of a plan. By default, this is the sample plan with two sites."""
     return write(plan or make_plan(), path, workers=1, **arguments)
+
+
+def copy_folder(folder: Path, target: Path) -> Path:
+    """Copy a request folder, also on Windows, where a copy gets the access list of its parent."""
+    shutil.copytree(folder, target)
+    for path in map(target.joinpath, SECRET):
+        if path.is_dir():
+            restrict_access(path)
+    return target
 
 
 def csr_path(folder: Path, request_id: str) -> Path:

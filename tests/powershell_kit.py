@@ -24,9 +24,8 @@ PARAMETERS = _DEPLOY / "cmdlet_parameters.json"
 
 #: Functions in the script that a check may call.
 SCRIPT_FUNCTIONS = (
-    *("Test-Key", "Test-ServicesStopped", "Test-ServicesRun", "Test-ServicesLoaded"),
+    *("Test-Verified", "Test-ServicesStopped", "Test-ServicesRun", "Test-ServicesLoaded"),
     *("Test-RestartAhead", "Get-NotRunning", "Get-Stale", "Get-Utc", "Test-FailedOver"),
-    "Test-NewServer",
     *("Get-Places", "Get-InUse", "Get-Shown"),
 )
 

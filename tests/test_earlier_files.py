@@ -5,6 +5,8 @@ each command, a saved plan with its signature, a plan as JSON, the result of ``a
 and answers for the guide. ``manifest-third.json`` and its ``plan.json`` are in the format
 ``lyncnb-requests/3``. No key is committed: the current package creates a folder with the same
 commands, and the folder gets the earlier manifest with the hashes of its files.
+``manifest-converted.json`` is the packaged folder after a request by lyncnb 0.2.0, which converted
+it to ``lyncnb-requests/3`` and bound the keys.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.recovery_key import create_recovery_key
 
 EARLIER = Path(__file__).resolve().parent / "earlier"
-STAGES = ("requested", "answered", "packaged", "third", "renewed")
+STAGES = ("requested", "answered", "packaged", "converted", "third", "renewed")
 # The values of a manifest that depend on the contents of other files. They differ in every folder.
 _OF_FILES = {
     *("csr_sha256", "key_sha256", "spki_sha256", "sha256", "chain_sha256", "file_sha256"),
@@ -90,8 +92,8 @@ def stages(tmp_path_factory):
     def keep(stage: str) -> None:
         shutil.copytree(folder, parent_folder / stage)
         (parent_folder / stage / "plan.json").unlink()
-        if stage == "third":
-            shutil.copy(EARLIER / "plan-third.json", parent_folder / stage / "plan.json")
+        if stage in ("converted", "third"):
+            shutil.copy(EARLIER / f"plan-{stage}.json", parent_folder / stage / "plan.json")
         path = parent_folder / stage / "manifest.json"
         earlier = json.loads((EARLIER / f"manifest-{stage}.json").read_bytes())
         grafted = _replace_file_values(_by_id(earlier), _by_id(json.loads(path.read_bytes())))
@@ -106,6 +108,7 @@ def stages(tmp_path_factory):
     keep("answered")
     _package(folder)
     keep("packaged")
+    keep("converted")
     keep("third")
     elsewhere = next(
         certificate.id for certificate in plan.certificates if certificate.role == "Deployment"
@@ -144,8 +147,11 @@ def test_commands_work_in_an_earlier_folder(stages, stage, tmp_path):
         certify(folder, *read_manifest(folder).by_id)
     else:
         assert ln.receive(folder, stages / "all.pem", today=TODAY).exit_status == 0
-    # A person confirms the requests, because earlier folders have no proofs of their keys.
-    ln.rebuild_manifest(folder, PASSPHRASE, confirmed=["*"], today=TODAY)
+    if stage not in ("converted", "third"):
+        # A person confirms the requests, because earlier folders have no proofs of their keys.
+        with pytest.raises(ln.LyncnbError, match="has not verified"):
+            _package(folder)
+        ln.rebuild_manifest(folder, PASSPHRASE, confirmed=["*"], today=TODAY)
     actions = {package.action for package in _package(folder).packages}
     assert actions <= {"written", "kept", "waiting", "refused"}
     ln.rekey(folder, PASSPHRASE, "another long phrase", today=TODAY)

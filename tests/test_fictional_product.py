@@ -26,6 +26,8 @@ lamp02.contoso.com,lamp,lamps.contoso.com,,,,
 keep01.contoso.com,keeper,,,,,
 office.fabrikam.com,harbor,harbour.fabrikam.com,,,,anna.fabrikam.com;berta.fabrikam.com
 """
+# The files of the steps that people read.
+TEXTS = {".html", ".md", ".ps1"}
 LIGHT = ["light.contoso.com", "lamp01.contoso.com", "horn.light.contoso.com"]
 
 
@@ -103,13 +105,14 @@ def test_a_fictional_product_from_planning_to_deployment(shell, monkeypatch, tmp
     monkeypatch.setenv("LYNCNB_PRODUCTS", str(PRODUCT.parent))
     assert shell("pfx", folder).status == 0
     assert shell("steps", folder).status == 0
-    (page,) = (folder / "steps").glob("lamp01*.html")
+    (page,) = (folder / "steps").glob("lamps*.html")
     text = page.read_text("utf-8")
     assert "Light the lamp" in text
     assert "Lighthouse 7 takes" in text
-    script = next((folder / "steps").glob("lamp01*.ps1")).read_text("utf-8-sig")
+    script = next((folder / "steps").glob("lamp01*/install.ps1")).read_text("utf-8-sig")
     assert "Wick" in script
-    for path in (*(folder / "steps").glob("*.*"), folder / "summary.md"):
+    written = (path for path in (folder / "steps").rglob("*.*") if path.suffix in TEXTS)
+    for path in (*written, folder / "summary.md"):
         remaining_text = re.sub(r"(?i)lyncnb", "", path.read_text("utf-8-sig"))
         assert not re.findall(r".{40}\bLync\b.{20}", remaining_text), path.name
 

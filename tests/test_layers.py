@@ -61,7 +61,7 @@ TOUCHES = {
         "pki.ssh_signatures",
     },
     "nh3": {"jupyter"},
-    "ipywidgets": {"widgets.planning_page"},
+    "ipywidgets": set(),
     "anywidget": {"widgets"},
     "IPython": {"widgets"},
     "traitlets": {"jupyter", "widgets.editor"},
@@ -69,7 +69,7 @@ TOUCHES = {
     "nbconvert": {"jupyter"},
     "nbclient": {"jupyter"},
     "jupyterlab": {"jupyter"},
-    "voila": {"jupyter"},
+    "voila": set(),
     "click": {"cli"},
     "tqdm": {"cli"},
     "filelock": {"base.disk.folder_lock"},
@@ -319,7 +319,7 @@ def test_every_import_is_declared():
     extras = project["optional-dependencies"]
     declared = {
         requirement.split(">")[0].strip().replace("-", "_").lower()
-        for requirement in [*project["dependencies"], *extras["cluster"], *extras["dash"]]
+        for requirement in [*project["dependencies"], *extras["cluster"]]
     } | {"ipython", "traitlets"}  # The dependency ipywidgets always installs IPython and traitlets.
     declared |= {"docx"} if any("python-docx" in name for name in extras["docx"]) else set()
     names = {name.split(".")[0] for names in foreign().values() for name in names}

@@ -49,7 +49,7 @@ from lyncnb.request_folder.lost_records import read_damaged_manifest
 from lyncnb.request_folder.manifest import Manifest, read_manifest
 from lyncnb.request_folder.plan_file import read_entries
 from lyncnb.topology import csv_file
-from lyncnb.topology.topology import read_topology
+from lyncnb.topology.topology import open_topology, read_topology
 from lyncnb.topology.workbook import is_workbook, read_workbook
 from lyncnb.topology.xml_tree import is_markup, scan_xml
 
@@ -138,6 +138,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "request_folder.manifest.read_manifest": read_from_folder,
     "request_folder.plan_file.read_entries": read_with_digest,
     "topology.csv_file.decode": lambda data, _: csv_file.decode("a.csv", data),
+    "topology.topology.open_topology": lambda data, _: open_topology(data),
     "topology.topology.read_topology": lambda data, _: read_topology(data),
     "topology.workbook.is_workbook": lambda data, _: is_workbook(data),
     "topology.workbook.read_workbook": lambda data, _: read_workbook("a.xlsx", data),
@@ -369,7 +370,9 @@ def list_functions_with_bytes() -> set[str]:
         name
         for name, function in public_functions()
         if any(
-            "bytes" in str(p.annotation) for p in inspect.signature(function).parameters.values()
+            word in str(p.annotation)
+            for p in inspect.signature(function).parameters.values()
+            for word in ("bytes", "TableSource")
         )
     }
 

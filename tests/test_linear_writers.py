@@ -378,7 +378,8 @@ PARTS = {
     *("reports.summary.workbook.write_workbook", "reports.timeline_figure.draw_timeline"),
     *("reports.topology_figure.draw_topology",),
     *("request_folder.manifest.save_manifest", "request_folder.renewals.write_renewals"),
-    "deploy.request_scripts.write_renewal_scripts",
+    *("deploy.request_scripts.write_renewal_scripts", "deploy.server_script.build_script"),
+    "deploy.server_script.build_request_script",
     *("export.order.Order.build_plan_file", "plan.saved_plan_json.encode_plan_in_parts"),
     *("request_folder.plan_file.read_present_plan", "request_folder.plan_file.read_plan_bytes"),
     "request_folder.plan_file.write_plan_file",
@@ -402,7 +403,6 @@ PARTS = {
 NO_WRITERS = {
     *("authorities.returned.mail_messages.read_mail_parts", "export.key_and_csr.make_sealed_pair"),
     *(
-        "jupyter.workspace.open_page",
         "plan.model.encode_digest_part",
         "plan.recorded_plan.read_plan_file",
     ),
@@ -410,6 +410,7 @@ NO_WRITERS = {
     *(
         "deploy.checklist.translate_title_end",
         "deploy.package_passwords.PasswordList.save_passwords",
+        "deploy.powershell.build_common_script",
     ),
     *(
         "rules.finding_page.build_finding_page",

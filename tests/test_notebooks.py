@@ -222,6 +222,18 @@ def test_planning_notebook_runs_on_any_table(tmp_path, file, conversion):
     assert failing_cells("plan", tmp_path, topology_file=str(path)) == []
 
 
+def test_planning_notebook_runs_on_any_deployment(tmp_path, any_deployment):
+    """All cells of the planning notebook run on a deployment that is not like the sample, with the
+    options next to its table.
+    """
+    (tmp_path / "mine").mkdir()
+    for path in (any_deployment.table, any_deployment.options):
+        if path:
+            shutil.copy(path, tmp_path / "mine")
+    table_file = tmp_path / "mine" / any_deployment.table.name
+    assert failing_cells("plan", tmp_path, topology_file=str(table_file)) == []
+
+
 @pytest.mark.parametrize("seed", range(int(os.environ.get("LYNCNB_TABLES", "3"))))
 def test_planning_notebook_runs_on_random_tables(tmp_path, seed):
     """All cells of the planning notebook run for a random table of one to nine servers, which may
@@ -238,6 +250,12 @@ def test_exploring_notebook_runs_on_other_tables(tmp_path, file):
     that is set in ``optional_role``.
     """
     assert failing_cells("explore", tmp_path, topology_file=str(DATA / file)) == []
+    assert files_in(tmp_path) == {}
+
+
+def test_exploring_notebook_runs_on_any_deployment(tmp_path, any_deployment):
+    """All cells of the exploring notebook run on a deployment that is not like the sample."""
+    assert failing_cells("explore", tmp_path, topology_file=str(any_deployment.table)) == []
     assert files_in(tmp_path) == {}
 
 
@@ -261,14 +279,14 @@ def test_receiving_notebook_issues_the_sample_certificates(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("is_answered", [True, False])
-def test_receiving_notebook_writes_nothing_to_another_folder(tmp_path, is_answered):
+def test_receiving_notebook_writes_nothing_to_another_folder(tmp_path, is_answered, deployment):
     """If the planner specifies another folder, all cells of the receiving notebook run, and write
     nothing unless `write_in_code` is set.
     """
-    table_file = DATA / "single-server.csv"
-    plan = ln.plan_certificates(ln.read_topology(table_file), ln.load_rules())
     folder = tmp_path / "mine"
-    bundle = ln.write_requests(plan, folder, passphrase=Secret("only for the documentation"))
+    bundle = ln.write_requests(
+        deployment.plan(), folder, passphrase=Secret("only for the documentation")
+    )
     if is_answered:
         ln.demo.answer(bundle, tmp_path / "notebooks" / "answers")
     before = files_in(tmp_path)

@@ -152,3 +152,9 @@ def test_importing_the_package_is_cheap():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout == "[]\n"
+
+
+def test_hints_about_installing_name_a_package():
+    """Hints work word for word in a clone too, so they name a package and not an extra of lyncnb."""
+    for path in (REPOSITORY / "lyncnb").rglob("*.py"):
+        assert "lyncnb[" not in path.read_text("utf-8"), path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import io
+import itertools
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -47,6 +48,7 @@ from lyncnb.errors import OutputError
 from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, build_forecasts_report
 from lyncnb.forecasts.forecast_files import FORECAST_FILE, build_forecast_report
 from lyncnb.probes.result import PROBE_FILE, Probe, ProbeLine, build_probe_report
+from lyncnb.reports import figures as pictures
 from lyncnb.reports.compare import compare_plans
 from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, build_comparison_report
 from lyncnb.reports.summary.columns import CSV, list_columns
@@ -290,6 +292,54 @@ def test_a_report_cannot_offer_a_suffix_without_a_writer():
         build_report_kind(
             "a list", title="List", format_id="list/1", columns=(), suffixes=(".csv", ".tsv")
         )
+
+
+#: A text that a format could read as markup, as a formula, or as another column of a table.
+HOSTILE = "=1+1|<img src=x onerror=alert(1)>&\"'`"
+
+
+@pytest.fixture(scope="module")
+def hostile(any_deployment, tmp_path_factory) -> Deployment:
+    """Return a deployment whose sites, title and planner are a hostile text."""
+    table = tmp_path_factory.mktemp("hostile") / any_deployment.table.name
+    frame = ln.read_topology(any_deployment.table).to_frame(filled=False)
+    frame["site"] = [f"{HOSTILE}{site}" for site in frame.get("site", [""] * len(frame))]
+    table.write_bytes(ln.read_topology(frame).to_csv())
+    options = replace(plan(any_deployment).options, title=HOSTILE, planner=HOSTILE)
+    table.with_suffix(".plan.toml").write_text(options.to_toml(), "utf-8")
+    return Deployment(f"hostile {any_deployment}", "a hostile text", table)
+
+
+def check_escaped(data: bytes, suffix: str) -> None:
+    """Check that a document shows the hostile text as text."""
+    READERS[suffix](data)
+    if suffix in (".html", ".svg", ".md"):
+        text = data.decode()
+        assert "<img src=x" not in text.replace("<wbr>", "")
+    if suffix == ".md":
+        for rows in re.findall(r"(?m)^\|.*\n(?:\|.*\n?)+", text):
+            assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows.splitlines()}) == 1
+    if suffix == ".csv":
+        rows = csv.reader(io.StringIO(data.decode("utf-8-sig")), strict=True)
+        assert not [cell for row in rows for cell in row if cell.startswith("=")]
+    if suffix == ".xlsx":
+        book = openpyxl.load_workbook(io.BytesIO(data))
+        cells = itertools.chain(*(row for sheet in book for row in sheet.iter_rows()))
+        assert {cell.data_type for cell in cells} <= {"s", "n", "d", "b"}
+
+
+def test_text_of_any_deployment_is_escaped(hostile):
+    """Sites, title and planner of any deployment are shown as text in each document and picture."""
+    planned = plan(hostile)
+    for suffix in set(PLAN_FILE.is_ours) - {".svg"}:
+        data = write_plan_table(planned, ln.check_plan(planned), suffix)
+        check_escaped(data, suffix)
+        assert (b"&lt;img src=x" in data) is (suffix in (".html", ".md"))
+    for kind in pictures.KINDS:
+        check_escaped(ln.figure(planned, kind).to_svg(), ".svg")
+    for name in REPORTS:
+        for suffix in KINDS[name].is_ours:
+            check_escaped(write_report(REPORTS[name](hostile), suffix), suffix)
 
 
 @pytest.mark.parametrize("name", REPORTS)

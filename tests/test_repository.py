@@ -191,12 +191,12 @@ def test_requirements_have_a_hash_for_every_version():
 
 
 def test_requirements_are_what_lyncnb_needs():
-    """In this environment, requirements.txt lists exactly the packages that lyncnb and two of its
-    extras need.
+    """In this environment, requirements.txt lists exactly the packages that lyncnb and its
+    extra docx need.
     """
     lines = [Requirement(line) for line in pins("requirements.txt")]
     package_names = {line.name for line in lines if not line.marker or line.marker.evaluate()}
-    assert package_names == list_needed_packages("lyncnb", ("docx", "dash"))
+    assert package_names == list_needed_packages("lyncnb", ("docx",))
 
 
 def test_every_test_has_a_docstring():

@@ -24,9 +24,11 @@ from ..request_folder.history import (
     APPROVED,
     DAY_CORRECTED,
     DEPLOYED,
+    GONE,
     ISSUED,
     REQUESTED,
     UNDEPLOYED,
+    UNDONE,
     Event,
     History,
     HistoryLine,
@@ -386,11 +388,13 @@ class _RecordedData:
         for number in generation_numbers:
             for event, line in self._events.get((record.id, number), ()):
                 server_moves = moves.setdefault(event.server, [])
-                if event.what == DAY_CORRECTED:
+                if event.what in (DAY_CORRECTED, UNDONE):
+                    cancelled = event.note if event.what == UNDONE else DEPLOYED
                     server_moves[:] = [
-                        move for move in server_moves if move[0] != event.on or move[3] != number
-                    ]
-                elif event.what in (DEPLOYED, UNDEPLOYED):
+                        move for move in server_moves
+                        if (move[0], *move[2:]) != (event.on, cancelled, number)
+                    ]  # fmt: skip
+                elif event.what in (DEPLOYED, UNDEPLOYED, GONE):
                     move = (event.on, _find_event_time(event, line), event.what, number)
                     server_moves.append(move)
         stays: dict[int, list[Stay]] = {}
@@ -424,6 +428,11 @@ def _find_installation_periods(server: str, moves: Sequence[_Move]) -> Iterator[
     ] = []
     for day, _, action, number in moves:
         present, since = installed[-1] if installed else (0, "")
+        if action == GONE:
+            if installed:
+                yield present, Stay(server=server, since=since, until=day)
+            installed.clear()
+            continue
         if (action == DEPLOYED) == (present == number):
             continue
         if installed and since != day:
@@ -444,7 +453,7 @@ def _find_event_time(event: Event, line: HistoryLine | None) -> str:
 
 def _describe_event(event: Event, line: HistoryLine | None) -> CertificateEvent:
     detail = event.note
-    if event.what == DEPLOYED:
+    if event.what in (DEPLOYED, GONE):
         detail = f"since {event.on}" + (f", {event.note}" if event.note else "")
     elif event.what not in (REQUESTED, APPROVED) and event.serial:
         detail = f"serial {event.serial}" + (f", {event.note}" if event.note else "")

@@ -35,7 +35,7 @@ from ..pki.pkcs8 import FolderCipher
 from ..plan.options import STAND_ALONE, PlanOptions
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.files_on_disk import compute_csr_sha256, reject_problems, take_survey
-from ..request_folder.generations import ToRevoke, list_certificates_to_revoke
+from ..request_folder.generations import ToRevoke, find_generations, list_certificates_to_revoke
 from ..request_folder.history import HANDED_OVER, Event, record_changes
 from ..request_folder.key_bindings import (
     find_pair_problems,
@@ -184,8 +184,8 @@ def hand_over(
     sender : str, optional
         The name and contact information of the sender, for the page.
     needed_by : date, optional
-        The date by which the certificates are required. The default is the planned issue date
-        if it has not passed.
+        The date by which the certificates are required. The default is the date by which a CA
+        requires their replacement, or the planned issue date if it has not passed.
     today : date, optional
         The date for the limits on the page; the default is the current date (UTC).
     force : bool, optional
@@ -240,7 +240,7 @@ def hand_over(
     ca_parts = _split_by_ca(outgoing, template, client_template, config, stand_alone)
     parts = _add_revocations(ca_parts, revoked)
     day = convert_to_date(today) if today else datetime.now(UTC).date()
-    needed_by = needed_by or _find_needed_date(options, day)
+    needed_by = needed_by or _find_deadline(outgoing) or _find_needed_date(options, day)
     cover = replace(
         _build_cover(bundle, sender, needed_by),
         today=day,
@@ -292,6 +292,13 @@ def _find_needed_date(options: PlanOptions | None, day: date) -> date | None:
     """Return the planned issue date, unless it is in the past."""
     planned = options.planned_issue_date if options else None
     return planned if planned and planned >= day else None
+
+
+def _find_deadline(requests: Iterable[RequestRecord]) -> date | None:
+    """Return the first date by which a CA requires that these requests replace certificates."""
+    held = (find_generations(record).held for record in requests)
+    days = {certificate.replace_by for certificate in held if certificate is not None} - {""}
+    return date.fromisoformat(min(days)) if days else None
 
 
 def _describe_recipient(part: Part) -> str:

@@ -515,6 +515,7 @@ def _update_record(record: RequestRecord, placement: _Placement, received_at: st
         issuer=recorded.issuer
         if recorded
         else issued.issuer_name,  # Old records contain no issuer.
+        replace_by=recorded.replace_by if recorded else "",
     )
     if placement.is_refused:
         others = [other for other in part.refused if other.sha256 != issued.sha256]

@@ -56,6 +56,24 @@ def find_named_requests(
     return tuple(matches), tuple(problems)
 
 
+def find_named_servers(
+    records: Sequence[RequestRecord], names: Iterable[str]
+) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
+    """Return the servers in a folder that match names, and a problem for each name without one."""
+    servers = dict.fromkeys(server for record in records for server in _find_servers(record))
+    matches: dict[str, None] = {}
+    problems: list[Problem] = []
+    for name in dict.fromkeys(names):
+        text = name.strip().casefold()
+        ours = [server for server in servers if text and _matches_server(server, text)]
+        matches |= dict.fromkeys(ours)
+        if not ours:
+            message = f'the folder has no certificate for a server with the name "{name}"'
+            hint = "use a server such as edge01.contoso.com, or a pattern such as edge*"
+            problems.append(Problem(message=message, hint=hint))
+    return tuple(matches), tuple(problems)
+
+
 def _find_matches(records: Sequence[RequestRecord], text: str, name: str) -> Iterable[NamedRequest]:
     if not text:
         return

@@ -99,7 +99,7 @@ def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
     if matching_rows := [row for row in rows if row.is_revoked and not row.revoke]:
         yield (
             f"Replace {_describe_certificates(matching_rows)}: servers still have a revoked "
-            "certificate."
+            f"certificate. {_suggest_renewal(matching_rows, quoted_folder)}"
         )
     yield from _list_renewals(rows, quoted_folder)
     if matching_rows := [row for row in rows if find_stage(row) == "refused"]:
@@ -114,6 +114,14 @@ def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
             yield tell(matching_rows, quoted_folder) + (
                 f". Last possible installation date: {last}" if last else ""
             )
+
+
+def _suggest_renewal(rows: Sequence[StatusRow], quoted_folder: str) -> str:
+    """Return the command for certificates that nobody has renewed yet."""
+    names = " ".join(row.id for row in rows if not row.under_way)
+    if not names:
+        return "The replacement is under way."
+    return f"To renew: lyncnb renew {quoted_folder} {names} --reason TEXT"
 
 
 def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:

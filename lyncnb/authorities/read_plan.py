@@ -174,12 +174,16 @@ def compute_recorded_digest(manifest: Manifest) -> str:
         the product are not used, because custom rules may be missing on this computer.
     """
     problems: list[Problem] = []
-    certificates = build_recorded_certificates(_list_entries(manifest), None, problems)
+    entries = _list_entries(manifest, with_gone=True)
+    certificates = build_recorded_certificates(entries, None, problems)
     return "" if problems else compute_plan_digest(manifest.product or "lync2013", certificates)
 
 
-def _list_entries(manifest: Manifest) -> Iterator[PlannedEntry]:
-    """Return the certificates of the folder's last plan, without retired requests."""
+def _list_entries(manifest: Manifest, *, with_gone: bool = False) -> Iterator[PlannedEntry]:
+    """Return the certificates of the folder's last plan, without retired requests.
+
+    The plan can still contain the certificates of servers that left.
+    """
     for record in manifest.requests:
-        if record.state != "retired":
+        if record.state != "retired" or (with_gone and record.is_gone):
             yield record.plan

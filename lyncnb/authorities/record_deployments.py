@@ -2,144 +2,48 @@
 
 Only the administrator knows when a certificate is installed. Until the deployment is recorded, the
 earlier generation counts as in use (``request_folder/generations.py``). This module does not use
-private keys.
+private keys. ``installed/`` contains the other records of this command.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Any, ClassVar
 
 from ..base.arguments import check_type
 from ..base.planned_entry import list_importing_servers
-from ..base.records import JsonSerializable
-from ..base.shown.frames import Kind
-from ..base.shown.tables import Table, columns, format_count
 from ..base.times import convert_to_date
-from ..errors import BundleError, OptionsError, Problem
+from ..errors import BundleError, OptionsError
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import reject_problems, take_survey
 from ..request_folder.generations import (
+    REVOCATION_REASONS,
     Generation,
     find_generations,
-    find_revocation_time,
-    get_sha256,
-    list_known_certificates,
     list_servers_for,
 )
 from ..request_folder.history import DAY_CORRECTED, UNDEPLOYED, Event, record_changes
-from ..request_folder.manifest import Manifest, format_timestamp, read_manifest, save_manifest
+from ..request_folder.manifest import format_timestamp, read_manifest, save_manifest
 from ..request_folder.request_record import (
     ArchivedGeneration,
-    CoveringCertificate,
     Deployment,
     IssuedRecord,
     RequestRecord,
-    Revocation,
-    RevokedCertificate,
     build_deployments,
 )
 from .certificates_on_record import load_issued_certificates
+from .installed.departures import build_return_event, record_departures
+from .installed.deployed_results import ALREADY, RECORDED, WITHDRAWN, RecordedDeployments
+from .installed.deployed_run import Run
+from .installed.revocations import record_revocations
+from .installed.undo import undo_records
 from .named_requests import NamedRequest, find_named_requests
 from .summary_files import refresh_summary_files
 from .survey.server_reports import ServerReport, read_server_reports
-
-_RECORDED, _ALREADY = "recorded", "already recorded"
-_WITHDRAWN, _REVOKED = "no longer on the server", "revoked"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedDeployment(JsonSerializable):
-    """A recorded change: one generation of a certificate was installed or revoked.
-
-    ``what`` is ``recorded``, ``already recorded``, ``no longer on the server`` or ``revoked``.
-    ``on`` is a date in ISO 8601. ``seen_in`` is the report that shows the deployment.
-    """
-
-    id: str
-    generation: int
-    what: str
-    servers: tuple[str, ...]
-    on: str
-    serial: str
-    seen_in: str = ""
-
-    json_keys: ClassVar = ("id", "generation", "what", "servers", "on", "serial", "seen_in")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class RecordedDeployments(Table, JsonSerializable):
-    """The deployments that the ``deployed`` command recorded in one run, and notes about them.
-
-    ``is_partial`` means that certificates were left out. The notes name them.
-    """
-
-    json_keys: ClassVar = ("folder", "recorded", "notes")
-
-    _columns: ClassVar = columns(
-        ("Certificate", "id"),
-        ("Generation", "generation", Kind.COUNT),
-        ("Recorded", "what"),
-        ("Servers", "servers"),
-        ("Day", "on", Kind.DAY),
-        ("Serial number", "serial"),
-        ("Seen in", "seen_in"),
-    )
-
-    folder: Path
-    recorded: tuple[RecordedDeployment, ...]
-    notes: tuple[str, ...] = ()
-    is_partial: bool = False
-
-    @property
-    def changes(self) -> int:
-        """The number of certificate generations whose record was changed."""
-        changed = (entry for entry in self.recorded if entry.what != _ALREADY)
-        return len({(entry.id, entry.generation) for entry in changed})
-
-    def _list_items(self) -> Iterable[Any]:
-        return self.recorded
-
-    def _summarize(self) -> str:
-        return self.summary()
-
-    def summary(self) -> str:
-        """Return a sentence with the number of new records."""
-        number = format_count(self.changes, "generation") if self.changes else "nothing new"
-        return f"{self.folder}: {number} recorded"
-
-    def to_text(self) -> str:
-        """Return the recorded deployments as plain lines for a terminal."""
-        lines = [_format_line(deployment) for deployment in self.recorded]
-        return "\n".join([*lines, self.summary(), *(f"note: {note}" for note in self.notes)]) + "\n"
-
-    def __repr__(self) -> str:
-        return self.to_text().rstrip("\n")
-
-
-def _format_line(deployment: RecordedDeployment) -> str:
-    on_servers = f" on {', '.join(deployment.servers)}" if deployment.servers else ""
-    seen = f", seen in {deployment.seen_in}" if deployment.seen_in else ""
-    generation_text = (
-        f"generation {deployment.generation}"
-        if deployment.generation
-        else "the certificate that was installed before the request was created"
-    )
-    description = f"{deployment.id}, {generation_text}"
-    if deployment.what == _REVOKED:
-        return f"revoked: {description}, serial number {deployment.serial}, on {deployment.on}"
-    if deployment.what == _WITHDRAWN:
-        return (
-            f"withdrawn{on_servers}: {description}. An earlier certificate is still installed{seen}"
-        )
-    return (
-        f"{deployment.what}: {description}{on_servers} since {deployment.on}, serial number "
-        f"{deployment.serial}{seen}"
-    )
 
 
 def deployed(
@@ -147,7 +51,11 @@ def deployed(
     *names: str,
     on: date | None = None,
     reports: Sequence[str | os.PathLike[str]] = (),
+    undo: bool | RecordedDeployments = False,
+    gone: bool = False,
     revoked: bool = False,
+    reason: str = "",
+    dry_run: bool = False,
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> RecordedDeployments:
@@ -167,13 +75,24 @@ def deployed(
         or whose key is on another computer.
     on : date, optional
         The date since which the certificate is installed, or on which it was revoked with
-        `revoked`. The default is the current date. With `names`, it corrects a recorded date.
+        `revoked`, or on which the server left with `gone`. The default is the current date. With
+        `names`, it corrects a recorded date.
     reports : sequence of path, optional
         Reports from servers: files that the scripts write with ``-Verify -Report FILE``, and files
         from ``lyncnb asis --save``. If a server still has an earlier generation, that generation is
         recorded.
+    undo : bool or RecordedDeployments, optional
+        Lift the newest record of each name instead, or without names, all records of the newest
+        run. If it is the result of a dry run, exactly these records are lifted.
+    gone : bool, optional
+        Record instead that the named servers left the deployment.
     revoked : bool, optional
-        Record instead that the CA revoked the certificates whose revocation was requested.
+        Record instead that the CA revoked the certificates.
+    reason : str, optional
+        A reason from RFC 5280 section 5.3.1. With `revoked`, the reason of a revocation that was
+        not requested. With `gone`, the reason with which to request revocations.
+    dry_run : bool, optional
+        Return the changes, and record nothing.
     today : date, optional
         The current date, for repeatable results.
     lock_seconds : float, optional
@@ -182,17 +101,17 @@ def deployed(
     Returns
     -------
     RecordedDeployments
-        The recorded changes. Recording the same deployment again changes nothing.
+        The recorded changes. Recording the same deployment again changes nothing. If only some
+        names could be recorded, ``is_partial`` is true, and the notes contain the reasons.
 
     Raises
     ------
     OptionsError
-        If the date is in the future, or `revoked` is used without names.
+        If the date is in the future, or the arguments contradict each other.
     ReturnedFileError
         If a report cannot be read. The error lists all problems in all reports.
     BundleError
-        If a named request has no certificate that can be deployed, or the folder needs attention.
-        The error lists all problems, and nothing is recorded.
+        If nothing can be recorded, or the folder needs attention. The error lists all problems.
     """
     check_type("folder", folder, str, os.PathLike)
     check_type("deployed: on", on, date, None)
@@ -203,46 +122,86 @@ def deployed(
             f"{day} is in the future, but lyncnb records only past deployments",
             hint=f"use {present} or an earlier date, or run this command again on {day}",
         )
-    if revoked and (reports or not names):
-        raise OptionsError(
-            "--revoked requires the name of each certificate",
-            hint="specify an id, a server or a serial number: lyncnb deployed FOLDER NAME "
-            "--revoked",
-        )
+    kinds = {"--undo": undo is not False, "--gone": gone, "--revoked": revoked}
+    kind = next((option for option, is_set in kinds.items() if is_set), "")
+    _check_arguments(kinds, names, reports=reports, on=on, reason=reason)
     seen = read_server_reports(reports)
     path = Path(folder)
     # The folder is checked first, so that lyncnb creates no lock file in a folder that is not a
     # request folder.
     read_manifest(path)
-    command = "deployed --revoked" if revoked else "deployed"
-    with record_changes(path, command, now=now, wait_seconds=lock_seconds) as change_log:
-        survey, manifest = take_survey(path), read_manifest(path)
+    command = f"deployed {kind}".strip()
+    changes = record_changes(path, command, now=now, wait_seconds=lock_seconds)
+    with nullcontext() if dry_run else changes as change_log:
+        survey, manifest = take_survey(path, is_reading=dry_run), read_manifest(path)
         reject_problems(path, survey.problems)
         run = _DeploymentRun(
             manifest=manifest, day=day, now=now, present=present,
             corrects=on is not None and bool(names),
         )  # fmt: skip
-        matches, problems = find_named_requests(manifest.requests, names)
-        run.problems += problems
-        if revoked:
-            run.record_revocations(matches)
-        else:
+        if not kind:
             run.good = _find_errors(RequestBundle(folder=path, manifest=manifest), day, today)
-            run.record_deployments(matches, seen, is_all=not names and not reports)
-        if run.problems:
+        run.record(kind, names, reason=reason, seen=seen)
+        result = _build_result(path, run, dry_run=dry_run)
+        if isinstance(undo, RecordedDeployments) and undo.recorded != result.recorded:
             raise BundleError(
-                f"{path}: lyncnb recorded nothing", problems=tuple(dict.fromkeys(run.problems))
+                f"{path}: another command recorded something, so lyncnb undid nothing",
+                hint="run this command again, and check the list",
             )
         changed = manifest.with_records(run.records.values())
-        change_log.add_events(*run.withdrawn)
-        if changed != manifest:
-            save_manifest(path, changed)
-            save_manifest(path, refresh_summary_files(path, changed))
+        if change_log is not None:
+            change_log.add_events(*run.events)
+            if changed != manifest:
+                save_manifest(path, changed)
+                save_manifest(path, refresh_summary_files(path, changed))
+    return result
+
+
+def _check_arguments(
+    kinds: Mapping[str, bool],
+    names: Sequence[str],
+    *,
+    reports: Sequence[str | os.PathLike[str]],
+    on: date | None,
+    reason: str,
+) -> None:
+    chosen = [option for option, is_set in kinds.items() if is_set]
+    if len(chosen) > 1 or (chosen and reports):
+        both = " and ".join((*chosen, *(("--report",) if reports else ())))
+        raise OptionsError(f"{both} cannot be combined", hint="run one command for each")
+    if chosen and chosen != ["--undo"] and not names:
+        what, named = "certificate", "an id, a server or a serial number"
+        if kinds["--gone"]:
+            what = named = "server"
+        raise OptionsError(
+            f"{chosen[0]} requires the name of each {what}",
+            hint=f"specify {named}: lyncnb deployed FOLDER NAME {chosen[0]}",
+        )
+    if kinds["--undo"] and on is not None:
+        raise OptionsError("--undo and --on cannot be combined", hint="omit --on")
+    if reason and not (kinds["--revoked"] or kinds["--gone"]):
+        raise OptionsError(
+            "--reason requires --revoked or --gone", hint="a deployment needs no reason"
+        )
+    if reason and reason not in REVOCATION_REASONS:
+        raise OptionsError(
+            f'"{reason}" is not a reason for a revocation',
+            hint=f"use one of {', '.join(REVOCATION_REASONS)}",
+        )
+
+
+def _build_result(folder: Path, run: _DeploymentRun, *, dry_run: bool) -> RecordedDeployments:
+    """Return the result of a run, or raise an error if nothing could be recorded."""
+    problems = tuple(dict.fromkeys(run.problems))
+    if problems and not run.recorded:
+        raise BundleError(f"{folder}: lyncnb recorded nothing", problems=problems)
+    left_out = [*run.left_out, *map(str, problems)]
     return RecordedDeployments(
-        folder=path,
+        folder=folder,
         recorded=tuple(run.recorded),
-        notes=tuple(dict.fromkeys((*run.notes, *run.left_out))),
-        is_partial=bool(run.left_out),
+        notes=tuple(dict.fromkeys((*run.notes, *left_out))),
+        is_partial=bool(left_out),
+        dry_run=dry_run,
     )
 
 
@@ -269,30 +228,34 @@ def _find_errors(
 
 
 @dataclass(slots=True, kw_only=True)
-class _DeploymentRun:
-    """The state of one call to ``deployed``: current records, recorded changes, and problems."""
+class _DeploymentRun(Run):
+    """A call to ``deployed`` that records which certificates are installed.
 
-    manifest: Manifest
-    day: date
-    now: str
-    present: date
-    corrects: bool = False  # Whether the date that the user specified replaces a recorded date.
+    ``corrects`` says whether the date that the user specified replaces a recorded date. ``good``
+    contains the error of each current certificate, or a blank.
+    """
+
+    corrects: bool = False
     good: Mapping[str, str] = field(default_factory=dict)
-    records: dict[str, RequestRecord] = field(default_factory=dict)
-    recorded: list[RecordedDeployment] = field(default_factory=list)
-    withdrawn: list[Event] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
 
-    def record_deployments(
-        self, matches: Sequence[NamedRequest], seen: Sequence[ServerReport], *, is_all: bool
+    def record(
+        self, kind: str, names: Sequence[str], *, reason: str, seen: Sequence[ServerReport]
     ) -> None:
         """Record what the user named, what the reports show, or all that can be installed."""
-        self.record_selected_requests(matches)
-        self.record_reported_deployments(seen)
-        self.note_missing_reports()
-        if is_all:
+        if kind == "--gone":
+            record_departures(self, names, reason)
+            return
+        matches, problems = find_named_requests(self.manifest.requests, names)
+        self.problems += problems
+        if kind == "--undo":
+            undo_records(self, matches, is_all=not names)
+        elif kind == "--revoked":
+            record_revocations(self, matches, reason)
+        else:
+            self.record_selected_requests(matches)
+            self.record_reported_deployments(seen)
+            self.note_missing_reports()
+        if not (kind or names or seen):
             self.record_all_requests()
 
     def record_selected_requests(self, matches: Sequence[NamedRequest]) -> None:
@@ -327,12 +290,10 @@ class _DeploymentRun:
                     reason = self._explain_missing_certificate(request.record)
                     self.notes.append(f"{request.record.id} was not recorded: {reason}")
                 else:
-                    self.problems.append(
-                        Problem(
-                            message=f'"{name}": {request.record.id} has no certificate that can be '
-                            f"deployed: {self._explain_missing_certificate(request.record)}",
-                            hint="lyncnb status FOLDER shows the state of each request",
-                        )
+                    self.add_problem(
+                        f'"{name}": {request.record.id} has no certificate that can be deployed: '
+                        f"{self._explain_missing_certificate(request.record)}",
+                        "lyncnb status FOLDER shows the state of each request",
                     )
 
     def record_all_requests(self) -> None:
@@ -362,12 +323,10 @@ class _DeploymentRun:
         }
         for report in sorted(reports, key=lambda item: item.at):
             if report.at[:10] > self.present.isoformat():
-                self.problems.append(
-                    Problem(
-                        message=f"the report is dated {report.at[:10]}, which is in the future",
-                        file=report.source,
-                        hint=f"correct the clock on {report.server}, then write the report again",
-                    )
+                self.add_problem(
+                    f"the report is dated {report.at[:10]}, which is in the future",
+                    f"correct the clock on {report.server}, then write the report again",
+                    file=report.source,
                 )
             elif report.server not in known:
                 self.notes.append(
@@ -375,86 +334,6 @@ class _DeploymentRun:
                 )
             else:
                 self._record_server_report(report)
-
-    def record_revocations(self, matches: Sequence[NamedRequest]) -> None:
-        """Record that the CA has revoked the certificates that lyncnb listed for revocation."""
-        for match in matches:
-            record = self.records.get(match.record.id, match.record)
-            requested = [part for part in record.generations if part.revocation is not None]
-            before = record.covering_certificate
-            if before is not None and before.revocation is not None:
-                if revocation := self._build_revocation(record.id, 0, before.revocation, (before,)):
-                    self.records[record.id] = record.with_covering_certificate(
-                        replace(before, revocation=revocation)
-                    )
-            elif not requested:
-                message = f'"{match.name}": you did not request a revocation of {record.id}'
-                hint = (
-                    "to request a revocation, run: lyncnb renew FOLDER NAME --compromised "
-                    "--reason TEXT"
-                )
-                self.problems.append(Problem(message=message, hint=hint))
-            for part in requested:
-                assert part.revocation is not None
-                revocation = self._build_revocation(
-                    record.id,
-                    part.generation,
-                    part.revocation,
-                    tuple(list_known_certificates(part).values()),
-                )
-                if revocation is not None:
-                    record = self.records.get(record.id, record)
-                    self.records[record.id] = record.with_generation(
-                        part.generation, revocation=revocation
-                    )
-
-    def _build_revocation(
-        self,
-        name: str,
-        generation: int,
-        revocation: Revocation,
-        certificates: Sequence[IssuedRecord | Deployment | CoveringCertificate],
-    ) -> Revocation | None:
-        """Return the revocation to record, or None if the manifest already records a revocation."""
-        when = self.now if self.day == self.present else f"{self.day}T00:00:00Z"
-        earlier_certificates = revocation.certificates or tuple(
-            _build_revoked_certificate(item, time)
-            for item in certificates
-            if (time := find_revocation_time(item, revocation))
-        )
-        pending = [item for item in certificates if not find_revocation_time(item, revocation)]
-        if revocation.revoked_at and not pending:
-            results = [(entry.revoked_at, entry.serial) for entry in earlier_certificates]
-            for at, serial in results or [(revocation.revoked_at, "")]:
-                self._add_result(name, generation, _ALREADY, (), at[:10], serial)
-            return None
-        if when[:10] < revocation.asked_at[:10]:
-            requested_on = revocation.asked_at[:10]
-            message = (
-                f"{name}: the revocation was requested on {requested_on}, which is after {self.day}"
-            )
-            self.problems.append(Problem(message=message, hint="use a later date"))
-            return None
-        new_certificates = [
-            _build_revoked_certificate(item, when)
-            for item in pending
-            if item.not_before[:10] <= self.day.isoformat()
-        ]
-        if pending and not new_certificates:
-            message = (
-                f"{name}: the certificate is valid from {pending[0].not_before[:10]}, which is "
-                f"after {self.day}"
-            )
-            hint = "specify the date on which the CA revoked the certificate"
-            self.problems.append(Problem(message=message, hint=hint))
-            return None
-        for serial in [entry.serial for entry in new_certificates] or [""]:
-            self._add_result(name, generation, _REVOKED, (), when[:10], serial)
-        return replace(
-            revocation,
-            revoked_at=max(revocation.revoked_at, when),
-            certificates=(*earlier_certificates, *new_certificates),
-        )
 
     def _find_newest_generation(self, record: RequestRecord) -> Generation | None:
         """Return the newest generation of a request that has a certificate without errors.
@@ -519,57 +398,54 @@ class _DeploymentRun:
 
         If no server is specified, record all servers.
         """
-        record = self.records.get(record.id, record)
+        record = self.get_record(record)
         part = {item.generation: item for item in record.generations}[part.generation]
         issued, day = part.issued, day or self.day.isoformat()
         assert issued is not None
         if day < (start_date := issued.not_before[:10]):
-            message = (
-                f"{record.id}: the certificate is valid from {start_date}, which is after {day}"
+            self.add_problem(
+                f"{record.id}: the certificate is valid from {start_date}, which is after {day}",
+                "specify the date on which the certificate was installed on the servers",
+                file=report_name,
             )
-            hint = "specify the date on which the certificate was installed on the servers"
-            self.problems.append(Problem(message=message, file=report_name, hint=hint))
             return
-        servers = servers or list_servers_for(record, part)
+        servers = servers or list_servers_for(record, part) or (part.plan or record.plan).servers
+        gone = {entry.server for entry in record.gone}
+        record = self._return_servers(record, servers)
+        part = {item.generation: item for item in record.generations}[part.generation]
         present = {deployment.server: deployment for deployment in part.every_deployment}
-        superseded = _find_superseded_servers(record, part)
+        replaced = _find_superseded_servers(record, part) | gone
         # A recorded date can be corrected only if the certificate is installed on all servers that
         # the user specified.
         corrects = self.corrects and not report_name and present.keys() >= set(servers)
-        new = [
-            server
-            for server in servers
-            if server not in present
-            or server in superseded
-            or not present[server].matches(issued)
-            or (corrects and present[server].on != day)
-        ]
-        self.withdrawn += (
-            Event(
-                DAY_CORRECTED, record.id, part.generation,
-                server=server, on=present[server].on, note=f"to {day}",
-            )
-            for server in new
-            if server in present and server not in superseded
-            and present[server].matches(issued)
-        )  # fmt: skip
+        new = []
+        for server in servers:
+            known = present.get(server) if server not in replaced else None
+            if known is None or not known.matches(issued):
+                new.append(server)
+            elif corrects and known.on != day:
+                new.append(server)
+                event = Event(DAY_CORRECTED, record.id, part.generation, server=server, on=known.on)
+                self.events.append(event._replace(note=f"to {day}"))
         self._note_missing_package(record, part, is_seen=bool(report_name or present))
+        number, serial = part.generation, issued.serial
         if not new:
             first = max((present[server].on for server in servers), default=day)
-            self._add_result(
-                record.id, part.generation, _ALREADY, servers, first, issued.serial, report_name
-            )
+            self.add_result(record.id, number, ALREADY, servers, first, serial, seen_in=report_name)
             return
-        unchanged = tuple(deployment for name, deployment in present.items() if name not in new)
         added = build_deployments(
             issued, new, date_text=day, recorded_at=self.now, seen_in=report_name
         )
-        self.records[record.id] = record.with_generation(
-            part.generation, deployments=(*unchanged, *added)
-        )
-        self._add_result(
-            record.id, part.generation, _RECORDED, new, day, issued.serial, report_name
-        )
+        self.records[record.id] = _add_deployments(record, part, added)
+        self.add_result(record.id, number, RECORDED, new, day, serial, seen_in=report_name)
+
+    def _return_servers(self, record: RequestRecord, servers: Sequence[str]) -> RequestRecord:
+        """Lift the record that servers left, because they have a certificate again."""
+        returned = [entry for entry in record.gone if entry.server in servers]
+        if not returned:
+            return record
+        self.events += (build_return_event(record, entry) for entry in returned)
+        return record.with_gone_servers(entry for entry in record.gone if entry not in returned)
 
     def _note_missing_package(
         self, record: RequestRecord, part: Generation, *, is_seen: bool
@@ -599,7 +475,7 @@ class _DeploymentRun:
     def _record_server_report(self, report: ServerReport) -> None:
         unmatched = set(report.thumbprints)
         for record in self.manifest.requests:
-            record = self.records.get(record.id, record)
+            record = self.get_record(record)
             seen = sorted(
                 (
                     part
@@ -660,41 +536,34 @@ class _DeploymentRun:
                 return
         for later, _ in newer:
             remaining = tuple(
-                deployment for deployment in later.every_deployment if deployment.server != server
+                deployment
+                for deployment in later.deployments or later.every_deployment
+                if deployment.server != server
             )
             record = record.with_generation(later.generation, deployments=remaining)
             self.records[record.id] = record
             serial = later.issued.serial if later.issued else ""
-            self._add_result(
-                record.id, later.generation, _WITHDRAWN, (server,), "", serial, report.source
+            self.add_result(
+                record.id, later.generation, WITHDRAWN, (server,), "", serial, seen_in=report.source
             )
             details = {"server": server, "on": report.at[:10], "note": f"seen in {report.source}"}
-            self.withdrawn.append(Event(UNDEPLOYED, record.id, later.generation, **details))
+            self.events.append(Event(UNDEPLOYED, record.id, later.generation, **details))
         self._record_generation(
             record, generation, (server,), day=report.at[:10], report_name=report.source
         )
 
-    def _add_result(
-        self,
-        name: str,
-        generation: int,
-        change: str,
-        servers: Sequence[str],
-        iso_date: str,
-        serial: str,
-        report_name: str = "",
-    ) -> None:
-        deployment = RecordedDeployment(
-            id=name,
-            generation=generation,
-            what=change,
-            servers=tuple(servers),
-            on=iso_date,
-            serial=serial,
-            seen_in=report_name,
-        )
-        if deployment not in self.recorded:
-            self.recorded.append(deployment)
+
+def _add_deployments(
+    record: RequestRecord, part: Generation, added: Sequence[Deployment]
+) -> RequestRecord:
+    """Add deployments. The earlier ones remain, because they count again after an undo."""
+    facts = {(entry.server, entry.certificate, entry.on) for entry in added}
+    earlier = (
+        entry
+        for entry in part.deployments or part.every_deployment
+        if (entry.server, entry.certificate, entry.on) not in facts
+    )
+    return record.with_generation(part.generation, deployments=(*earlier, *added))
 
 
 def _limit_to_importing_server(
@@ -736,14 +605,6 @@ def _find_superseded_servers(record: RequestRecord, generation: Generation) -> s
         for deployment in other.every_deployment
         if deployment.recorded_at > present.get(deployment.server, deployment.recorded_at)
     }
-
-
-def _build_revoked_certificate(
-    certificate: IssuedRecord | Deployment | CoveringCertificate, revoked_at: str
-) -> RevokedCertificate:
-    return RevokedCertificate(
-        sha256=get_sha256(certificate), serial=certificate.serial, revoked_at=revoked_at
-    )
 
 
 def _list_servers(record: RequestRecord) -> Iterator[str]:

@@ -43,6 +43,7 @@ from ..request_folder.generations import (
     find_state_by_date,
     has_packaging_error,
     list_certificates_to_revoke,
+    list_servers_for,
 )
 from ..request_folder.history import compare_history, read_history
 from ..request_folder.key_bindings import report_shared_keys, report_unverified_keys
@@ -88,7 +89,8 @@ class RequestStatus(JsonSerializable):
 
     ``not_after`` and ``days_left`` belong to the certificate in use, whose generation is
     ``in_use``. Without a certificate in use, they are empty, None, and 0. ``usable_until`` is the
-    earliest end in its chain, to which ``days_left`` counts. ``change_on`` and ``change_by`` are
+    earliest end in its chain, or the date ``replace_by`` that the CA set; ``days_left`` counts to
+    it. ``change_on`` and ``change_by`` are
     the first and the last date on which the next certificate can be installed; they are empty if
     it was not requested. ``is_change_due`` says whether the first date has come. ``generation`` is
     the newest generation. ``under_way`` is the stage of this generation if it has not yet replaced
@@ -122,6 +124,7 @@ class RequestStatus(JsonSerializable):
         "not_after",
         "days_left",
         "usable_until",
+        "replace_by",
         "change_on",
         "change_by",
         "deployed_on",
@@ -148,6 +151,7 @@ class RequestStatus(JsonSerializable):
     not_after: str = ""
     days_left: int | None = None
     usable_until: str = ""
+    replace_by: str = ""
     change_on: str = ""
     change_by: str = ""
     is_change_due: bool = False
@@ -721,6 +725,8 @@ def _find_updated_servers(lifecycle: Generations) -> Iterator[str]:
     for deployment in (
         lifecycle.under_way.every_deployment if lifecycle.under_way is not None else ()
     ):
+        if deployment.server not in list_servers_for(lifecycle.record, lifecycle.record):
+            continue
         if lifecycle.record.issued is not None and deployment.matches(lifecycle.record.issued):
             yield deployment.server
 
@@ -746,6 +752,7 @@ def _build_status(
         since=start_date,
         not_after=certificate_in_use.not_after if certificate_in_use is not None else "",
         usable_until=format_time(certificate_in_use.usable_until) if certificate_in_use else "",
+        replace_by=certificate_in_use.replace_by if certificate_in_use else "",
         days_left=None
         if certificate_in_use is None
         else (certificate_in_use.usable_until.date() - today.date()).days,

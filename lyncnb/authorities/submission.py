@@ -25,8 +25,8 @@ from ..base.shown.origin import UNKNOWN, Origin
 from ..base.shown.tables import columns, format_count
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, RulesError
-from ..request_folder.generations import ToRevoke
-from ..request_folder.request_record import RequestRecord
+from ..request_folder.generations import REVOCATION_REASONS, ToRevoke
+from ..request_folder.request_record import ArchivedGeneration, RequestRecord
 from ..rules.ca_rules import load_ca_rules
 
 #: The columns of the table of requests for a CA.
@@ -101,7 +101,7 @@ class Wording:
 
     ``submit_asks`` and ``submit_names`` describe where to submit the requests. One of them replaces
     ``{target}`` in a step. ``before`` lists the requirements for the template and the CA.
-    ``replaced`` describes what to do with replaced certificates. ``compromised`` describes how to
+    ``replaced`` describes what to do with replaced certificates. ``revoke_now`` describes how to
     revoke a certificate immediately.
     """
 
@@ -124,7 +124,7 @@ class Wording:
     replaced: tuple[str, ...] = ()
     revoke: str = ""
     keep: str = ""
-    compromised: str = ""
+    revoke_now: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,8 +290,13 @@ def write_part_page(part: Part, *, cover: Cover) -> str:
         ],
         domains=list(_list_domains(part, today)),
         revoke=[_build_revoke_line(certificate, words, filled) for certificate in part.revoke],
+        revoke_reasons=sorted({certificate.reason for certificate in part.revoke}),
         withdrawn=list(_list_withdrawn_requests(part.requests)),
-        replaced=[_fill_placeholders(line, filled) for line in words.replaced],
+        replaced=[
+            _fill_placeholders(line, filled)
+            for line in words.replaced
+            if not all(map(_get_deadline, _list_old_generations(part.requests)))
+        ],
         old=list(_list_replaced_certificates(part.requests, words, filled, cover.rolled)),
         notes=[
             *(cover.said(_fill_placeholders(note, filled)) for note in words.notes),
@@ -309,7 +314,10 @@ def _build_title(part: Part, words: Wording) -> str:
 def _build_revoke_line(
     certificate: ToRevoke, wording: Wording, texts: Mapping[str, str]
 ) -> ReplacedLine:
-    how = _fill_placeholders(wording.compromised, {**texts, "serial": certificate.serial})
+    reason = certificate.reason
+    code = REVOCATION_REASONS.get(reason, REVOCATION_REASONS["unspecified"])
+    values = {"serial": certificate.serial, "reason": reason, "reason_code": str(code)}
+    how = _fill_placeholders(wording.revoke_now, {**texts, **values})
     return ReplacedLine(
         request=certificate.request_id,
         serial=certificate.serial,
@@ -414,19 +422,36 @@ def _list_replaced_certificates(
 ) -> Iterator[ReplacedLine]:
     """Yield the certificates for earlier generations. The latest of each request comes first."""
     for record in records:
+        is_rolled = not rollover_usages.isdisjoint(record.plan.usages)
+        for generation in _list_old_generations([record]):
+            assert generation.issued is not None
+            text = wording.keep if is_rolled else wording.revoke
+            if deadline := _get_deadline(generation):
+                text = _UNTIL.format(deadline=deadline)
+            yield ReplacedLine(
+                request=record.id,
+                serial=generation.issued.serial,
+                valid_until=generation.issued.not_after[:10],
+                what=_fill_placeholders(text, {**texts, "serial": generation.issued.serial}),
+            )
+
+
+_UNTIL = (
+    "The servers use the certificate until {deadline} at the latest, because the CA announced its "
+    "revocation. Do not revoke it before."
+)
+
+
+def _list_old_generations(records: Iterable[RequestRecord]) -> Iterator[ArchivedGeneration]:
+    """Yield the earlier generations with a certificate that nobody asked to revoke."""
+    for record in records:
         for generation in reversed(record.archived):
             if generation.issued is not None and generation.revocation is None:
-                text = (
-                    wording.revoke
-                    if rollover_usages.isdisjoint(record.plan.usages)
-                    else wording.keep
-                )
-                yield ReplacedLine(
-                    request=record.id,
-                    serial=generation.issued.serial,
-                    valid_until=generation.issued.not_after[:10],
-                    what=_fill_placeholders(text, {**texts, "serial": generation.issued.serial}),
-                )
+                yield generation
+
+
+def _get_deadline(generation: ArchivedGeneration) -> str:
+    return generation.issued.replace_by if generation.issued is not None else ""
 
 
 def _build_request_line(

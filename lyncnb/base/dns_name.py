@@ -246,7 +246,7 @@ def _reject_non_host_name(text: str) -> None:
         raise BadName("the name is empty", "enter a name, for example pool01.contoso.com")
     folded = unicodedata.normalize("NFKC", text)
     if "://" in folded:
-        host = folded.split("://", 1)[1].partition("/")[0]
+        host = re.sub(r":\d+\Z", "", folded.split("://", 1)[1].partition("/")[0])
         raise BadName(
             f"{shown(text)} is a URL, not a name", f"enter only the host name, for example {host}"
         )

@@ -19,6 +19,7 @@ from ..errors import RulesError
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.findings import Finding, Findings, create_finding, sort_findings
 from ..rules.model import CheckRule
+from ..topology.columns import list_topology_columns
 from .certificate_checks import (
     CERTIFICATE_TESTS,
     FEATURE_TESTS,
@@ -160,7 +161,11 @@ def _check_all_certificates(
     # checks are reused.
     kinds: dict[_Kind, _CheckSet] = {}
     alike: dict[tuple[_Kind, tuple[object, ...]], _CheckSet] = {}
+    incomplete = view.plan.topology.incomplete_names
     for certificate in certificates:
+        # A correct text in a rejected cell can change the names of this certificate.
+        if incomplete and not incomplete.isdisjoint((certificate.pool, *certificate.servers)):
+            continue
         kind = (certificate.role, certificate.usages, certificate.issuer, certificate.ca)
         if kind not in kinds:
             kinds[kind] = _CheckSet.build(view, certificate)
@@ -219,12 +224,23 @@ class _CheckSet:
 
 
 def _check_whole_deployment(view: PlanView) -> Iterator[Finding]:
+    topology = view.plan.topology
+    incomplete = topology.incomplete_names
+    # A finding about the deployment can need a row, or a shared value, that is still rejected.
+    shared = ("site", "deployment")
+    if topology.left_out or any(
+        cell.column == facts.name and facts.scope in shared
+        for cell in topology.rejected
+        for facts in list_topology_columns()
+    ):
+        return
     for rule in view.checks:
         if _get_test_name(rule) not in LAST_TESTS and not _is_certificate_check(rule):
             # Several sites can share a value, which is one finding.
             pairs = dict.fromkeys(_WHOLE_TESTS[_get_test_name(rule)](view, rule))
             for subject, message in pairs:
-                yield _make_finding(view, rule, subject, message)
+                if subject not in incomplete:
+                    yield _make_finding(view, rule, subject, message)
 
 
 def _get_test_name(rule: CheckRule) -> str:

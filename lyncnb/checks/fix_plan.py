@@ -17,6 +17,7 @@ from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..plan.planner import plan_certificates
 from ..rules.findings import CellEdit, Edit, Finding, Findings, HeadingEdit, OptionEdit
 from ..rules.model import SEVERITIES
+from ..topology.fix_table import FixedTable
 from ..topology.topology import Topology
 from .check_plan import check_plan
 
@@ -37,16 +38,19 @@ class FixedPlan:
         The remaining findings.
     fixed : tuple of Finding
         The fixed findings with their edits, in the order of the fixes.
+    table : FixedTable, optional
+        The rejected cells and the headings that were fixed before.
     """
 
     plan: CertificatePlan
     findings: Findings
     fixed: tuple[Finding, ...]
+    table: FixedTable | None = None
 
     @property
     def cells(self) -> dict[int, dict[str, str]]:
         """The new values of cells, by row (an index into ``Topology.cells``) and column."""
-        changes: dict[int, dict[str, str]] = {}
+        changes = self.table.cells if self.table else {}
         for edit in self.edits:
             if isinstance(edit, CellEdit):
                 changes.setdefault(edit.row, {})[edit.column] = edit.text
@@ -55,7 +59,8 @@ class FixedPlan:
     @property
     def headings(self) -> dict[str, str]:
         """The new column names, by the old heading."""
-        return {e.heading: e.column for e in self.edits if isinstance(e, HeadingEdit)}
+        named = self.table.headings if self.table else {}
+        return {**named, **{e.heading: e.column for e in self.edits if isinstance(e, HeadingEdit)}}
 
     @property
     def options(self) -> tuple[OptionEdit, ...]:
@@ -69,7 +74,11 @@ class FixedPlan:
 
 
 def fix_plan(
-    plan: CertificatePlan, *, evaluation_date: date | None = None, codes: Collection[str] = ()
+    plan: CertificatePlan,
+    *,
+    evaluation_date: date | None = None,
+    codes: Collection[str] = (),
+    table: FixedTable | None = None,
 ) -> FixedPlan:
     """Fix the findings that have exactly one safe fix.
 
@@ -81,14 +90,21 @@ def fix_plan(
         The evaluation date, as for :func:`check_plan`.
     codes : collection of str, optional
         The codes of the findings to fix. The default is all codes.
+    table : FixedTable, optional
+        The plan's table after its rejected cells were fixed. Findings are fixed only in a table
+        without rejected cells.
 
     Returns
     -------
     FixedPlan
         The fixed plan, or the same plan if nothing can be fixed.
     """
+    if table is not None and table.topology is not plan.topology:
+        plan = plan_certificates(table.topology, plan.rules, options=plan.options)
     findings = check_plan(plan, on=evaluation_date)
-    fixed_plan = FixedPlan(plan=plan, findings=findings, fixed=())
+    fixed_plan = FixedPlan(plan=plan, findings=findings, fixed=(), table=table)
+    if plan.topology.rejected:
+        return fixed_plan
     refused: set[Finding] = set()
     for _ in range(_ROUNDS):
         fixable = (f for f in fixed_plan.findings if f.edits and (not codes or f.code in codes))
@@ -140,7 +156,7 @@ def _try_fixes(fixed_plan: FixedPlan, fixes: list[Finding]) -> FixedPlan | None:
     least_severe = max(SEVERITIES.index(finding.severity) for finding in fixes)
     if set(fixes) & set(findings) or any(key[0] <= least_severe for key in new):
         return None
-    return FixedPlan(plan=plan, findings=findings, fixed=(*fixed_plan.fixed, *fixes))
+    return replace(fixed_plan, plan=plan, findings=findings, fixed=(*fixed_plan.fixed, *fixes))
 
 
 def _count_findings(findings: Findings) -> Counter[tuple[int, str, str]]:

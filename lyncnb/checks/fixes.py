@@ -274,14 +274,30 @@ def fix_acceptance_counts_for_nothing(
 def fix_pool_named_like_server(
     view: PlanView, rule: CheckRule, subject: str
 ) -> Iterator[tuple[Edit, ...]]:
-    """Offer a new pool name in the server's domain, or a role for pools with a single server."""
+    """Offer the pool of the rows above or below, a new pool name, or a role for a single server."""
     pool = next(pool for pool in view.pools_by_first_server[subject] if pool.role in rule.roles)
-    name = next(_list_free_names(view, "pool", subject.partition(".")[2]))
     rows = dict.fromkeys(_find_rows(view, pool))
-    yield tuple(CellEdit(row=row, column="pool_fqdn", text=name) for row in rows)
+    new = next(_list_free_names(view, "pool", subject.partition(".")[2]))
+    for name in dict.fromkeys((*_list_adjacent_pools(view, min(rows)), new)):
+        yield tuple(CellEdit(row=row, column="pool_fqdn", text=name) for row in rows)
     for role in view.plan.rules.roles.values() if len(pool.computers) == 1 else ():
         if role.traits >= {"single_computer", "publishes_web"}:
             yield (CellEdit(row=pool.computers[0].row, column="role", text=role.id),)
+
+
+def _list_adjacent_pools(view: PlanView, row: int) -> Iterator[str]:
+    """Yield the pools of the nearest rows above and below, in which all rows have the same role."""
+    if "pool_fqdn" not in view.plan.topology.columns or _get_cell_text(view, row, "pool_fqdn"):
+        return
+    role = _get_cell_text(view, row, "role")
+    for rows in (range(row - 1, -1, -1), range(row + 1, len(view.plan.topology.cells))):
+        for other in rows:
+            name = _get_cell_text(view, other, "pool_fqdn")
+            if _get_cell_text(view, other, "role") != role:
+                break
+            if name:
+                yield name
+                break
 
 
 def fix_web_external_fqdn_shared(

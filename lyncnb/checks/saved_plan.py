@@ -185,6 +185,7 @@ def save_plan(
         If a text in the table cannot be stored in a file.
     """
     check_type("save_plan: plan", plan, CertificatePlan)
+    plan.topology.reject_incomplete()
     check_output_path(path, SAVED_PLAN_FILE, force=force, inputs=inputs)
     checked = check_plan(plan) if findings is None else findings
     day = choose_evaluation_date(plan, checked.judged_on)

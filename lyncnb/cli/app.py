@@ -14,7 +14,7 @@ from .failures import report_error
 from .folder import COMMANDS as FOLDER_COMMANDS
 from .forecasting import COMMANDS as FORECASTING_COMMANDS
 from .guiding import COMMANDS as GUIDING_COMMANDS
-from .help import build_overview, find_summary
+from .help import REMOVED, build_overview, find_summary
 from .issuing import COMMANDS as ISSUING_COMMANDS
 from .notebooks import COMMANDS as NOTEBOOK_COMMANDS
 from .one_file import COMMANDS as ONE_FILE_COMMANDS
@@ -50,6 +50,8 @@ class _Lyncnb(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] in REMOVED:
+            raise click.UsageError(f"{args[0]} was removed; use {REMOVED[args[0]]}")
         name, command, remaining = super().resolve_command(ctx, args)
         if command is not None:
             _reject_repeated_options(

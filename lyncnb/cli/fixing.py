@@ -66,14 +66,15 @@ def _make_table_change(
     from ..errors import TopologyError
     from ..rules.findings import OptionEdit
     from ..topology.csv_edit import edit_csv
-    from ..topology.topology import read_topology
+    from ..topology.topology import open_topology
 
     path, data = Path(topology), _read_file(topology)
     if data.startswith(b"PK") or data.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<"):
         fixes = dict.fromkeys(e for e in fixed_plan.edits if not isinstance(e, OptionEdit))
-        return None, [describe_edit(edit, plan.topology) for edit in fixes]
+        lines = fixed_plan.table.lines if fixed_plan.table else ()
+        return None, [*lines, *(describe_edit(edit, plan.topology) for edit in fixes)]
     after, edits = edit_csv(path.name, data, fixed_plan.cells, headings=fixed_plan.headings)
-    edited_topology = read_topology(after)
+    edited_topology = open_topology(after)
     expected = fixed_plan.plan.topology
     # If several fixes add columns, the order of these columns in the file can differ from their
     # order in the fixed plan.
@@ -89,7 +90,7 @@ def _make_table_change(
 
 
 def _list_cells(topology: Topology) -> list[dict[str, str]]:
-    return [dict(zip(topology.columns, cells, strict=True)) for cells in topology.cells]
+    return [dict(zip(topology.columns, cells, strict=True)) for cells in topology.texts]
 
 
 def _make_options_change(fixed_plan: FixedPlan, options_file: str) -> Change:

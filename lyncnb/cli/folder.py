@@ -31,6 +31,7 @@ from .inputs import (
 )
 from .output import (
     make_progress_bar,
+    mark_dry_run,
     stop_on_interrupt,
     write,
     write_json,
@@ -98,7 +99,8 @@ _NEEDS_ATTENTION = 3
     "--reason",
     default="",
     metavar="TEXT",
-    help="Reason for --renew, or for a plan (--plan) that is older than the plan in FOLDER.",
+    help="Reason for --renew, for a plan (--plan) that is older than the plan in FOLDER, or for "
+    "retiring the requests of another deployment in FOLDER.",
 )
 @click.option(
     "--only-missing", metavar="FILE.json",
@@ -122,7 +124,7 @@ _NEEDS_ATTENTION = 3
 )  # fmt: skip
 @click.option(
     "--cluster", metavar="ADDRESS",
-    help=("Generate the keys on the workers of this Dask scheduler (requires lyncnb[cluster]). "
+    help=("Generate the keys on the workers of this Dask scheduler (requires distributed). "
          "Without this option, lyncnb opens no network connection. A scheduler on another "
          "computer needs a tls:// address."),
 )  # fmt: skip
@@ -194,7 +196,8 @@ def request_command(
         return show_changes(bundle, as_json=as_json)
     _show_expected_duration(plan, folder, findings, order)
     shown_notes = _warn_about_location(folder)
-    _ask_about_other_deployment(plan, folder)
+    reason = "" if choices["renew"] else choices["reason"].strip()
+    _ask_about_other_deployment(plan, folder, reason, is_saved=saved_plan is not None)
     secret = _get_folder_passphrase(plan, folder, passphrase_file)
     progress, finish = make_progress_bar("requests")
     with stop_on_interrupt() as cancel, _open_executor(choices) as executor:
@@ -223,8 +226,6 @@ def _check_usage(
         # If a shell variable is not set, the path is empty. An empty path would mean the current
         # folder, so it is rejected.
         raise click.UsageError("the argument FOLDER is blank")
-    if choices["reason"] and not choices["renew"] and saved_plan is None:
-        raise click.UsageError("--reason is the reason for a renewal, so it needs --renew")
     if choices["reuse"] and not choices["only_missing"]:
         raise click.UsageError("--reuse needs --only-missing FILE.json")
 
@@ -355,6 +356,21 @@ def _reject_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> N
          "Do not specify NAME."),
 )  # fmt: skip
 @click.option(
+    "--issuer", default="", metavar="NAME",
+    help=("Renew all certificates in use or under way from this issuer: internal, public, the name "
+          "of a CA in plan.toml, or the common name of an issuing certificate."),
+)  # fmt: skip
+@click.option(
+    "--serials", metavar="FILE",
+    help=("Renew the certificates whose serial numbers are in this text file, such as the list of "
+          "a CA that revokes certificates."),
+)  # fmt: skip
+@click.option(
+    "--replace-by", metavar="DATE",
+    help=("The last date on which servers can use the certificates, for example the day before the "
+          "CA revokes them. lyncnb records it and plans the installation before it."),
+)  # fmt: skip
+@click.option(
     "--reason",
     default="",
     metavar="TEXT",
@@ -420,6 +436,7 @@ def renew_command(
     from ..request_folder.manifest import read_manifest
 
     _check_renewal(names, choices)
+    choices["replace_by"] = parse_date(choices["replace_by"])
     load_product(product, read_manifest(Path(folder)).product, folder)
     ahead = _ask_to_withdraw(folder, names, choices)
     if dry_run or not ahead.changes:
@@ -447,17 +464,19 @@ def renew_command(
 
 
 def _check_renewal(names: tuple[str, ...], choices: Mapping[str, Any]) -> None:
-    if choices["due"] == bool(names):
+    selections = [bool(names), choices["due"], bool(choices["issuer"])]
+    selections.append(choices["serials"] is not None)
+    if sum(selections) != 1:
         raise click.UsageError(
-            "specify NAME (an ID, a server or a pattern) or --due, not both"
-            if names
+            "specify only one of NAME (an ID, a server or a pattern), --due, --issuer and --serials"
+            if any(selections)
             else (
-                "specify the certificates to renew: NAME (an ID, a server or a pattern), or "
-                "--due for all certificates that are due for renewal"
+                "specify the certificates to renew: NAME (an ID, a server or a pattern), --issuer "
+                "or --serials, or --due for all certificates that are due for renewal"
             )
         )
-    if choices["due"] and choices["compromised"]:
-        raise click.UsageError("--compromised needs the NAME of a certificate instead of --due")
+    if choices["compromised"] and not names:
+        raise click.UsageError("--compromised needs the NAME of a certificate")
     if not (choices["reason"].strip() or choices["compromised"]):
         raise click.UsageError("a renewal needs a reason: specify --reason TEXT")
 
@@ -517,21 +536,31 @@ def _show_expected_duration(
             write_note(ahead.notes[-1])
 
 
-def _ask_about_other_deployment(plan: CertificatePlan, folder: str) -> None:
-    """Ask for consent if the folder belongs to another deployment.
-
-    Without a terminal, only show a note.
-    """
+def _ask_about_other_deployment(
+    plan: CertificatePlan, folder: str, reason: str, *, is_saved: bool
+) -> None:
+    """Ask for consent if the folder belongs to another deployment, unless there is a reason."""
     from ..errors import BundleError
     from ..export.other_deployment import compare_deployments
 
     other = compare_deployments(plan, folder)
     if other is None:
+        if reason and not is_saved:
+            raise click.UsageError(
+                "--reason is the reason for a renewal, so it needs --renew; the folder does not "
+                "contain the requests of another deployment"
+            )
         return
     write_note(f"note: {other.description}")
-    is_asked = is_terminal(sys.stdin)
-    if is_asked and not click.confirm(f"{other.consent_text}?", err=True):
-        raise BundleError("no files were written", hint="choose a different folder for this plan")
+    is_agreed = bool(reason)
+    if not is_agreed and is_terminal(sys.stdin):
+        is_agreed = click.confirm(f"{other.consent_text}?", err=True)
+    if not is_agreed:
+        raise BundleError(
+            "no files were written",
+            hint="choose a different folder for this plan, or retire the requests in "
+            f"{folder}: --reason TEXT",
+        )
 
 
 def _get_folder_passphrase(
@@ -554,11 +583,14 @@ def show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
         write_json({"format": "lyncnb-result/1", **bundle.to_document()})
         return status
     changes = [change for change in bundle.changes if change.action != "kept"]
-    lines = [*group_statements("request", map(_describe_change, changes))]
-    write_lines(*lines[:_LINES_SHOWN])
-    if len(lines) > _LINES_SHOWN:
-        write(f"… and {len(lines) - _LINES_SHOWN:,} more; use --json to list all")
-    write_lines(repr(bundle))
+    would = "would be " if bundle.dry_run else ""
+    statements = ((f"{would}{text}", subject) for text, subject in map(_describe_change, changes))
+    lines = [*group_statements("request", statements)]
+    with mark_dry_run(bundle.dry_run):
+        write_lines(*lines[:_LINES_SHOWN])
+        if len(lines) > _LINES_SHOWN:
+            write(f"… and {len(lines) - _LINES_SHOWN:,} more; use --json to list all")
+        write_lines(repr(bundle))
     for text in bundle.notes:
         write_note(f"note: {text}")
     if not bundle.dry_run and not bundle.cancelled:
@@ -709,8 +741,9 @@ def _show_status(status: FolderStatus, *, shows_all: bool) -> None:
     write_lines(repr(status).splitlines()[0])
     if hidden_count := len(status.requests) - len(visible_requests):
         write_lines(
-            f"lyncnb does not show {format_count(hidden_count, 'request')}, superseded or no "
-            f"longer planned. To list all requests: lyncnb status {status.folder} --all"
+            f"lyncnb does not show {format_count(hidden_count, 'request')}, superseded, not "
+            "planned any more, or on servers that left. To list all requests: lyncnb status "
+            f"{status.folder} --all"
         )
     for problem in status.problems:
         write_note(f"lyncnb: {problem}")

@@ -20,7 +20,6 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
                 "run",
                 ("run a notebook without a browser, and write the executed copy and a static page"),
             ),
-            ("dash", "open the planning page in a browser, without a notebook"),
             ("share", "export a notebook as a static page, unless the notebook contains secrets"),
             ("clean", "remove widget state from notebooks that contain no secrets"),
             ("page", "write the planner as one HTML file that needs no installation"),
@@ -75,6 +74,11 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
 )
+
+#: Each command of an earlier version that was removed, with the command to use instead.
+REMOVED = {
+    "dash": "lyncnb lab, or lyncnb page TOPOLOGY -o FILE.html without an installation",
+}
 
 
 def find_summary(command: str) -> str:

@@ -92,7 +92,12 @@ def add_passphrase_option(command: _Command) -> _Command:
 
 
 def make_plan(
-    topology: str, product: str | None, options_file: str | None, *, on: str | None = None
+    topology: str,
+    product: str | None,
+    options_file: str | None,
+    *,
+    on: str | None = None,
+    keeps_rejected: bool = False,
 ) -> tuple[CertificatePlan, Findings]:
     """Read a topology, plan its certificates, and check the plan.
 
@@ -106,6 +111,8 @@ def make_plan(
         Path of a ``plan.toml``.
     on : str or None, optional
         Evaluation date, such as ``2027-03-15``.
+    keeps_rejected : bool, optional
+        Whether to read a table with texts that cannot be used, and to plan the other cells.
 
     Returns
     -------
@@ -124,7 +131,7 @@ def make_plan(
     from ..plan.planner import plan_certificates
     from ..plan.scenarios import is_scenario
     from ..rules.rule_files import load_rules
-    from ..topology.topology import read_topology
+    from ..topology.topology import open_topology, read_topology
 
     day = parse_date(on)
     if is_scenario(topology):
@@ -138,7 +145,7 @@ def make_plan(
         # The user's product file is loaded before the table, because it can add columns and roles
         # to tables.
         load_rules(product_source)
-    table = read_topology(topology)
+    table = open_topology(topology) if keeps_rejected else read_topology(topology)
     rules = load_rules(product_source or find_document_product(table) or options.product)
     if not options_file:
         _note_unused_options(topology)

@@ -27,6 +27,7 @@ from .inputs import (
 )
 from .output import (
     make_progress_bar,
+    mark_dry_run,
     write_json,
     write_lines,
     write_next_folder_step,
@@ -436,7 +437,7 @@ def steps_command(
         )
     from ..authorities.certificates_on_record import load_issued_certificates
     from ..base.disk.outputs import check_output_path
-    from ..deploy.checklist import CHECKLIST
+    from ..deploy.checklist import ASSUMPTION, CHECKLIST
     from ..deploy.step_files import write_steps
     from ..deploy.steps import deployment_steps
     from ..request_folder.bundle import open_requests
@@ -450,6 +451,8 @@ def steps_command(
     written_paths = write_steps(
         steps.in_language(lang or steps.lang), folder, output=output, force=force
     )
+    if steps.assumed:
+        write_note(f"note: {ASSUMPTION}")
     _show_steps(steps, written_paths, as_json, "not packaged")
     if not as_json:
         write_next_folder_step(folder, bundle.manifest)
@@ -501,6 +504,7 @@ def _show_steps(
     missing_count: str,
     requests: RequestBundle | None = None,
 ) -> None:
+    from ..deploy.checklist import list_all_sheets
     from ..deploy.sheets import build_sheet_document
 
     if as_json:
@@ -509,7 +513,7 @@ def _show_steps(
                 "format": "lyncnb-steps/1",
                 "files": [str(path) for path in paths],
                 "servers": [server.server for server in steps.servers],
-                "sheets": {page.stem: build_sheet_document(page) for page in steps.pages},
+                "sheets": {s.stem: build_sheet_document(s) for s in list_all_sheets(steps)},
                 "missing": [{"id": gap.request, "why": gap.why} for gap in steps.missing],
                 "covered": [{"id": gap.request, "why": gap.why} for gap in steps.covered],
                 **({"changes": requests.to_document()["changes"]} if requests else {}),
@@ -565,17 +569,38 @@ def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | Non
           "option."),
 )  # fmt: skip
 @click.option(
-    "--revoked", is_flag=True,
-    help="Record that, at your request, the CA revoked the certificates for NAME.",
+    "--undo", is_flag=True,
+    help=("Undo the newest record of each NAME. Without NAME, undo all records of the newest "
+          "lyncnb deployed command, after lyncnb has listed them and you have confirmed."),
 )  # fmt: skip
+@click.option(
+    "--gone", is_flag=True,
+    help=("Record that the servers NAME left. Their certificates are no longer in use, and lyncnb "
+          "purge can remove the keys."),
+)  # fmt: skip
+@click.option(
+    "--revoked", is_flag=True,
+    help=("Record that the CA revoked the certificates for NAME. If you did not request this, also "
+          "specify --reason."),
+)  # fmt: skip
+@click.option(
+    "--reason", default="", metavar="REASON",
+    help=("A reason from RFC 5280: keyCompromise, cACompromise, affiliationChanged, superseded, "
+          "cessationOfOperation, privilegeWithdrawn or unspecified. With --gone, lyncnb records "
+          "that the CA must revoke the certificates for this reason."),
+)  # fmt: skip
+@click.option(
+    "--dry-run", is_flag=True, help="Show what lyncnb would record, without changing anything."
+)
 @add_json_option
 def deployed_command(
     folder: str,
     names: tuple[str, ...],
     on: str | None,
     reports: tuple[str, ...],
-    revoked: bool,
+    undo: bool,
     as_json: bool,
+    **choices: Any,
 ) -> int:
     """Record in FOLDER that certificates are installed on their servers.
 
@@ -587,21 +612,43 @@ def deployed_command(
     when it is recorded on all its servers. lyncnb changes no key, and running the same command
     again changes nothing.
 
-    Exit status: 0 success; 1 if certificates were left out; 2 if a report or the date cannot
-    be used; 3 if a NAME has no certificate, or the folder needs attention.
+    Exit status: 0 success; 1 if names or certificates were left out, or not confirmed; 2 if a
+    report, the date or a reason cannot be used; 3 if nothing could be recorded, or the folder
+    needs attention.
     """
     from ..authorities.record_deployments import deployed
     from ..request_folder.bundle import open_requests
 
-    deployments = deployed(
-        folder, *names, on=parse_date(on), reports=expand_patterns(reports), revoked=revoked
-    )
+    arguments = {"on": parse_date(on), "reports": expand_patterns(reports), **choices}
+    confirmed: Any = undo
+    if undo and not names and not choices["dry_run"]:
+        confirmed = deployed(folder, undo=True, **{**arguments, "dry_run": True})
+        write_note(repr(confirmed))
+        if not _confirm_undo():
+            if as_json:
+                write_json({"format": "lyncnb-deployed/1", **confirmed.to_document()})
+            return 1
+    deployments = deployed(folder, *names, undo=confirmed, **arguments)
     if as_json:
         write_json({"format": "lyncnb-deployed/1", **deployments.to_document()})
     else:
-        write_lines(deployments.to_text().rstrip("\n"))
-        write_next_folder_step(folder, open_requests(folder).manifest)
+        with mark_dry_run(deployments.dry_run):
+            write_lines(deployments.to_text().rstrip("\n"))
+        if not deployments.dry_run:
+            write_next_folder_step(folder, open_requests(folder).manifest)
     return int(deployments.is_partial)
+
+
+def _confirm_undo() -> bool:
+    """Ask whether to undo the listed records. Without a terminal, say how to name them."""
+    if not is_terminal(sys.stdin):
+        write_note(
+            "lyncnb undid nothing, because nobody can confirm the list. Specify the names: lyncnb "
+            "deployed FOLDER NAME --undo"
+        )
+        return False
+    answer = click.prompt("To undo these records, type yes", default="no", err=True)
+    return bool(answer.strip().lower() == "yes")
 
 
 COMMANDS = (handover_command, receive_command, pfx_command, steps_command, deployed_command)

@@ -1,4 +1,4 @@
-"""Define the commands for notebooks: lab, run, dash, share and clean."""
+"""Define the commands for notebooks: lab, run, share and clean."""
 
 from __future__ import annotations
 
@@ -75,27 +75,6 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
         write(
             f"  request folder: {folder} (to see the next steps, open summary.html in this folder)"
         )
-    return 0
-
-
-@click.command("dash")
-@click.argument("folder", metavar="[FOLDER]", required=False)
-@_no_browser
-@_port
-def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
-    """Set up a workspace in FOLDER (default: work) and open the planning page.
-
-    The page replaces the notebook. It reads a table, shows its servers, certificates,
-    findings and figures, and has the panel that writes the requests. Voila serves the page on
-    the loopback interface only, and requires the token in the address. To stop Voila, press
-    Ctrl-C.
-    The page needs an extra: pip install "lyncnb[dash]".
-
-    Exit status: 0 success; 1 if Voila is not installed.
-    """
-    from ..jupyter.workspace import DEFAULT_FOLDER, open_page
-
-    open_page(folder or DEFAULT_FOLDER, browser=not no_browser, port=port)
     return 0
 
 
@@ -229,4 +208,4 @@ def clean_command(notebooks: tuple[str, ...], png: bool) -> int:
     return 0
 
 
-COMMANDS = (lab_command, run_command, dash_command, share_command, clean_command)
+COMMANDS = (lab_command, run_command, share_command, clean_command)

@@ -249,6 +249,16 @@ def write_next_folder_step(folder: str | os.PathLike[str], manifest: Manifest) -
     write_next_steps(*list_next_steps_from_manifest(folder, manifest))
 
 
+@contextmanager
+def mark_dry_run(is_dry_run: bool) -> Iterator[None]:
+    """Say before and after the output of a dry run that nothing was changed."""
+    if is_dry_run:
+        write_lines("Dry run: nothing was changed. Without --dry-run, the result would be:")
+    yield
+    if is_dry_run:
+        write_lines("Dry run: nothing was changed")
+
+
 def make_progress_bar(unit: str) -> tuple[Callable[..., None] | None, Callable[[], None]]:
     """Return a progress callback. It draws a bar if standard error is a terminal.
 

@@ -49,7 +49,7 @@ _SERVERS_SHOWN = 20
 @click.option(
     "-o", "output", metavar="FILE",
     help="Write the plan to a .csv, .xlsx, .html, .md, .json, .svg or .docx file (.docx needs"
-    " lyncnb[docx]).",
+    " python-docx).",
 )  # fmt: skip
 @click.option(
     "--figure", "figure_kind", metavar="KIND",
@@ -229,7 +229,7 @@ def check_command(
                 f"{topology}/plan.toml"
             ),
         )
-    plan, findings = make_plan(topology, product, options_file, on=on)
+    plan, findings = make_plan(topology, product, options_file, on=on, keeps_rejected=wants_fix)
     arguments = _join_arguments(topology, product, options_file)
     if wants_fix:
         return _apply_fixes(
@@ -256,15 +256,19 @@ def _apply_fixes(
     """Apply the safe fixes to the plan's files, and list the remaining findings."""
     from ..checks.fix_plan import fix_plan
     from ..plan.plan_json import plan_json
+    from ..topology.fix_table import fix_table
     from .fixing import ask_for_consent, find_changes, show_changes, write_changes
 
-    fixed_plan = fix_plan(plan, evaluation_date=findings.judged_on)
+    table = fix_table(plan.topology)
+    if as_json:
+        table.reject_incomplete()
+    fixed_plan = fix_plan(plan, evaluation_date=findings.judged_on, table=table)
     if as_json:
         fixed = fixed_plan.fixed
         write_to_stdout(plan_json(plan, findings, certificates=False, fixed=fixed))
         return 1 if findings.has_errors else 0
     changes = find_changes(plan, fixed_plan, topology=topology, options_file=options_file)
-    if not fixed_plan.fixed:
+    if not fixed_plan.fixed and not table.lines:
         write_note("No finding has exactly one safe fix, so lyncnb changed nothing.")
     else:
         show_changes(fixed_plan, changes)
@@ -272,7 +276,9 @@ def _apply_fixes(
             write_changes(changes)
         else:
             write_note("lyncnb wrote no files.")
+            plan.topology.reject_incomplete()
             return 1 if findings.has_errors else 0
+    fixed_plan.plan.topology.reject_incomplete()
     remaining = fixed_plan.findings if not changes.by_hand else findings
     _write_findings(remaining, arguments, fixed_plan.plan.options)
     _write_totals(fixed_plan.plan, remaining, arguments)

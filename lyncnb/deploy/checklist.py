@@ -1,27 +1,27 @@
-"""Write the checklist as HTML with a sheet for each server, or as Markdown.
+"""Write the order page and the sheets as HTML, and all of them as one checklist in Markdown.
 
-The checklist shows exactly the commands of the script, because both come from the same steps.
+Sheets show exactly the commands of the scripts, because both come from the same steps.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ..base.disk import outputs
 from ..base.disk.file_names import build_file_name
 from ..base.shown.html_page import render_template
 from ..base.shown.languages import LANGUAGES, get_html_language, make_translator, translate_title
-from ..base.shown.tables import escape_markdown, format_source, join_first_texts
+from ..base.shown.tables import escape_markdown, format_count, join_first_texts
 from ..pki.certificates import Certificate, format_name
 from ..rules.procedure import Cmdlet, Stage
 from .fill_steps import get_ca_store
 from .powershell import quote_literal
-from .server_script import build_import_script
+from .server_script import build_script
 from .server_steps import DeploymentSteps, MissingPackage, ServerPackage, ServerStep, ServerSteps
-from .sheets import ONCE, Item, Line, Say, list_common_items, list_notes, list_parts
+from .sheets import Block, Row, Say, Sheet, list_notes, list_sheets, shorten_names
 
 IMPORT_AND_ASSIGN = ": import and assign"
 
@@ -40,49 +40,111 @@ CHECKLIST = outputs.OutputKind(
     },
 )
 
-# The text about the script, which appears once on each page.
-_SCRIPT = (
-    "A script runs the steps that have commands. If a check fails, the script stops and shows "
-    "what to do. First run the script with -WhatIf: the script then changes nothing and "
-    "prints one line for each step. With -Verify, the script changes nothing and prints "
-    "the results of the checks, with the failed checks first. With -Verify -Report "
-    "FILE, the script also records which certificates the server uses. To import this "
-    "record, run: lyncnb deployed FOLDER --report FILE."
+# The name of each case, and what to do first where the case is wrong.
+_CASES = {
+    "new": ("NEW SERVER", ("For a server that has never worked. If users are signed in, or if a "
+            "certificate is in use that this sheet does not name: STOP, and ask for the renewal "
+            "sheet.")),
+    "join": ("NEW SERVER in a running deployment", ("For a server that has never worked. If a "
+             "certificate is in use that this sheet does not name: STOP. OAuthTokenIssuer may show "
+             "the certificate of the deployment.")),
+    "renew": ("RENEWAL, servers in use", ("If a server shows neither the old nor the new "
+              "thumbprint: STOP.")),
+    "request": ("", ""),
+}  # fmt: skip
+# The servers of other products may have worked for years before they get such a certificate.
+_FIRST_CERTIFICATE = (
+    "If the server already has another certificate for this purpose: STOP, and ask for the renewal "
+    "sheet."
 )
-_START = (
-    "The first command shows the SHA-256 of the script. Compare this value with the value on "
-    "the sheet. The second command unblocks the script if Windows marked it as downloaded from "
-    "the internet. If a Group Policy allows only signed scripts, ask your organization to sign "
-    "the script first."
-)
+_TIMES = {
+    "new": "Work: 20 minutes a server. Clients that are disconnected: none.",
+    "join": "Work: 20 minutes a server. Clients that are disconnected: none.",
+    "renew": "By day 10 minutes a server. At night 1 to 2 hours a server: as long as calls last, "
+    "10 minutes of work, 20 minutes of waiting.",
+    "request": "",
+}
 
+
+#: The name of the script in the folder of its server.
+SCRIPT = "install.ps1"
+
+#: What lyncnb assumes if nothing is recorded.
+ASSUMPTION = (
+    "Nothing is recorded as deployed, so every server counts as new. If servers are in use, set "
+    "[servers] in plan.toml."
+)
 
 # The largest number of certificates to list if they lack a package for the same reason.
 _NAMED = 3
 
 
-def build_start_commands(server: ServerSteps) -> tuple[str, tuple[str, ...]]:
-    """Return the SHA-256 of the script for a page, and the commands that start the script.
+def describe_case(page: ServerSteps) -> tuple[str, str]:
+    """Return the name of the case of a server, and when the sheet is the wrong one."""
+    if page.case in ("new", "join") and "services" not in page.facts:
+        return "FIRST CERTIFICATE", _FIRST_CERTIFICATE
+    return _CASES[page.case]
+
+
+def find_times(page: ServerSteps) -> str:
+    """Return how long the work on a server takes. Without services, nothing is drained."""
+    return _TIMES[page.case if "services" in page.facts or page.case == "request" else "new"]
+
+
+def describe_servers(steps: DeploymentSteps, translate: Say) -> str:
+    """Return the number of servers, and what has no package."""
+    servers = format_count(len(steps.servers), "server")
+    return translate("; ").join(map(translate, (servers, *steps.describe_gaps())))
+
+
+def build_bring_block(pages: Sequence[ServerSteps]) -> Block:
+    """Return the block that compares the script of a server with its SHA-256, and unblocks it.
 
     Sources: Microsoft, about_Execution_Policies; Microsoft, Unblock-File.
     """
-    path = quote_literal("\\".join((server.folder, build_script_name(server))))
-    digest = hashlib.sha256(build_import_script(server)).hexdigest()
-    # Some commands exist only in the product's own shell, which loads them.
-    new_shell = f"powershell.exe -NoProfile -ExecutionPolicy RemoteSigned -File {path} -WhatIf"
-    needs_shell = server.shell is not None and server.shell.commands and not server.shell.modules
-    start = f"& {path} -WhatIf" if needs_shell else new_shell
-    return digest, (
-        f"certutil -hashfile {path} SHA256",
-        f"Unblock-File -LiteralPath {path}",
-        start,
-    )
+    first = pages[0]
+    name = first.folder + "\\" + find_script_name(first)
+    digests = ",".join(quote_literal(hash_script(page)) for page in pages)
+    found = f"((certutil -hashfile {name} SHA256) -replace ' ')[1]"
+    command = f"if ({digests} -contains {found}) {{ Unblock-File {first.folder}\\*.ps1; 'True' }}"
+    return Block(commands=(f"{command} else {{ 'STOP' }}",))
+
+
+def hash_script(page: ServerSteps) -> str:
+    """Return the SHA-256 of the script for a page."""
+    return hashlib.sha256(build_script(page)).hexdigest()
+
+
+def find_script_name(server: ServerSteps) -> str:
+    """Return the name of a script on the computer that runs it."""
+    return build_file_name(server.stem, ".ps1") if server.anywhere else SCRIPT
+
+
+def build_script_name(server: ServerSteps) -> str:
+    """Return the file of the script that runs the steps of a page, in the folder ``steps``."""
+    if server.anywhere:
+        return find_script_name(server)
+    return f"{build_file_name(server.stem, '')}/{find_script_name(server)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRow:
+    """A row of the order page: who does what, after which rows, and for which servers."""
+
+    number: str
+    who: str
+    what: str
+    after: tuple[str, ...]
+    minutes: int
+    servers: tuple[str, ...]
+    stage: Stage
 
 
 def find_role_position(steps: DeploymentSteps, role: str) -> int:
     """Return the position of a role in the deployment order. Unknown roles come last."""
-    positions = [number for number, stage in enumerate(steps.order) if role in stage.roles]
-    return positions[0] if positions else len(steps.order)
+    order = steps.procedure.order
+    positions = [number for number, stage in enumerate(order) if role in stage.roles]
+    return positions[0] if positions else len(order)
 
 
 def order_servers(steps: DeploymentSteps) -> DeploymentSteps:
@@ -91,26 +153,116 @@ def order_servers(steps: DeploymentSteps) -> DeploymentSteps:
     return replace(steps, servers=tuple(ordered))
 
 
-def list_evening(steps: DeploymentSteps) -> list[tuple[Stage, list[ServerSteps]]]:
-    """Return each stage of the change that has servers, in order, with its servers."""
-    stages = [
-        (
-            stage,
-            [
-                server
-                for server in steps.servers
-                if not stage.roles
-                or (find_role_position(steps, server.role) == number and not server.trust_only)
-            ],
-        )
-        for number, stage in enumerate(steps.order)
+def _list_oauth_servers(sheet: Sheet) -> list[str]:
+    """Return the server of a new pool that assigns the certificate of the deployment."""
+    return [
+        page.server
+        for page in sheet.pages
+        if page.case == "new" and any(p.shared_by == "deployment" for p in page.packages)
     ]
-    return [(stage, servers) for stage, servers in stages if servers]
 
 
-def build_script_name(server: ServerSteps) -> str:
-    """Return the file name of the script that runs the steps of a page."""
-    return build_file_name(server.stem, ".ps1")
+class _Order:
+    """Collect the rows of the order page, numbered, each with the rows that come first."""
+
+    def __init__(self, steps: DeploymentSteps, translate: Say):
+        self.steps = steps
+        self.translate = translate
+        self.rows: list[OrderRow] = []
+        self.numbers: dict[str, list[str]] = {}
+        self.first_rows: list[str] = []
+        self.pools: dict[str, list[str]] = {}
+
+    def add(self, stage: Stage, what: str, after: Iterable[str], servers: Iterable[str]) -> str:
+        """Add a row, and return its number."""
+        number = str(len(self.rows) + 1)
+        self.numbers.setdefault(stage.id, []).append(number)
+        row = OrderRow(
+            number=number,
+            who=self.translate(stage.who),
+            what=what,
+            after=tuple(sorted({*after}, key=int)),
+            minutes=stage.minutes,
+            servers=tuple(servers),
+            stage=stage,
+        )
+        self.rows.append(row)
+        return number
+
+    def add_stage(self, stage: Stage, sheets: Iterable[Sheet]) -> None:
+        """Add the rows of a stage: for each pool, or one for the deployment."""
+        after = [n for name in stage.after for n in self.numbers.get(name, ())]
+        if stage.roles:
+            own = [s for s in sheets if s.first.role in stage.roles and not s.first.trust_only]
+            # The pool that assigns the certificate of the deployment comes first.
+            # So does the first pool of a pair.
+            own.sort(key=lambda s: (not _list_oauth_servers(s), "pair-second" in s.first.facts))
+            for sheet in own:
+                backup = self.pools.get(sheet.first.backup_pool, ())
+                paired = backup if "pair-second" in sheet.first.facts else ()
+                self.add_sheet(stage, sheet, [*after, *self.first_rows, *paired])
+            return
+        servers = self.steps.servers
+        trusts = any("new-ca" in server.facts or server.trust_only for server in servers)
+        cases = {server.case for server in servers}
+        if (trusts or "new-ca" not in stage.when) and (not stage.cases or cases & {*stage.cases}):
+            self.add(stage, self.translate(stage.title), after, self._list_trusting(stage))
+
+    def _list_trusting(self, stage: Stage) -> list[str]:
+        servers = self.steps.servers if stage.cases else ()
+        return [s.server for s in servers if "new-ca" in s.facts or s.trust_only]
+
+    def add_sheet(self, stage: Stage, sheet: Sheet, after: list[str]) -> None:
+        """Add the rows of a pool. The server that assigns the deployment's certificate is first."""
+        names = [page.server for page in sheet.pages]
+        assigns = _list_oauth_servers(sheet)
+        translate = self.translate
+        if not assigns or len(names) == 1:
+            what = translate("{}: sheet {}").format(", ".join(names), sheet.name)
+            number = self.add(stage, what, after, names)
+            self.pools.setdefault(sheet.first.pool, []).append(number)
+            self.first_rows = [number] if assigns else self.first_rows
+            return
+        only_first = translate("{}: sheet {}, without the start").format(assigns[0], sheet.name)
+        self.first_rows = [self.add(stage, only_first, after, assigns)]
+        others = [name for name in names if name not in assigns]
+        what = translate("{}: only now Step 1 of the wizard; sheet {}, without the start")
+        what = what.format(", ".join(others), sheet.name)
+        second = self.add(stage, what, self.first_rows, others)
+        del self.numbers[stage.id][-2:]
+        together = translate("Start {} within 5 minutes").format(", ".join(names))
+        self.add(stage, together, [second], names)
+
+
+def list_order(steps: DeploymentSteps, sheets: Sequence[Sheet], translate: Say) -> list[OrderRow]:
+    """Return the rows of the order page, numbered, each with the rows that come first."""
+    order = _Order(steps, translate)
+    for stage in steps.procedure.order:
+        order.add_stage(stage, sheets)
+    return order.rows
+
+
+def list_shared_steps(steps: DeploymentSteps, translate: Say) -> list[tuple[str, ServerStep]]:
+    """Return the steps done once for the deployment or by another team, with their servers."""
+    found: dict[tuple[str, str, tuple[str, ...]], tuple[ServerStep, list[str]]] = {}
+    for page in steps.servers:
+        for step in (*page.steps, *page.later):
+            if step.step.unit in ("deployment", "outside"):
+                title = step.title.replace(page.server, "{}")
+                commands = tuple(c.replace(page.server, "{}") for c in step.commands)
+                kept = step if step.title == title else replace(step, title=title)
+                entry = found.setdefault((step.step.id, title, commands), (kept, []))
+                entry[1].append(page.server)
+    rows = []
+    for step, servers in found.values():
+        names = ", ".join(dict.fromkeys(servers))
+        whole = (
+            translate(step.title).replace("{}", names)
+            if "{}" in step.title
+            else translate(step.title)
+        )
+        rows.append((names, replace(step, title=whole)))
+    return rows
 
 
 def format_validity(package: ServerPackage, translate: Say) -> str:
@@ -132,139 +284,55 @@ def list_documented_commands(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
         for step in server.every_step
         for text in (*step.commands, *(check.command for check in step.checks))
     ]
-    return tuple(c for c in steps.cmdlets if any(c.name in text for text in texts))
+    return tuple(c for c in steps.procedure.cmdlets if any(c.name in text for text in texts))
 
 
-def list_new_cas(steps: DeploymentSteps) -> tuple[tuple[Certificate, int], ...]:
-    """Return the CA certificates that servers must trust, each with its number of servers."""
-    servers: dict[str, int] = {}
-    issuers: dict[str, Certificate] = {}
-    for server in steps.servers:
-        for issuer in server.issuers:
-            issuers[issuer.sha256] = issuer
-            servers[issuer.sha256] = servers.get(issuer.sha256, 0) + 1
-    return tuple((issuer, servers[sha256]) for sha256, issuer in issuers.items())
+def list_new_cas(steps: DeploymentSteps) -> tuple[Certificate, ...]:
+    """Return the CA certificates that servers do not trust yet."""
+    trusting = [s for s in steps.servers if "new-ca" in s.facts or s.trust_only]
+    return tuple({i.sha256: i for server in trusting for i in server.issuers}.values())
 
 
-def to_markdown(steps: DeploymentSteps) -> str:
-    """Return the checklist as Markdown, with a section for each server and a box for each item."""
-    steps = order_servers(steps)
-    translate = make_translator(steps.lang)
-    lines = [f"# {escape_markdown(steps.title)}{translate(IMPORT_AND_ASSIGN)}", ""]
-    lines += (
-        [f"{escape_markdown(steps.origin.one_line_text)}\n"] if steps.origin.one_line_text else []
-    )
-    lines += [escape_markdown(steps.summary(translate)), ""]
-    lines += [steps.parts, ""] if steps.parts else []
-    lines += _format_missing_packages(steps, translate)
-    if once := list_common_items(steps, translate):
-        lines += ["", f"## {translate('Once for all servers')}", ""]
-        for common_item in once:
-            title = f"- [ ] **{common_item.step.number}. {escape_markdown(common_item.title)}**"
-            lines += [f"{title} ({escape_markdown(translate(', ').join(common_item.roles))})  ", ""]
-            lines += _format_step(common_item.step)
-            lines += [
-                f"  {translate('Expected result: ')}{escape_markdown(common_item.expected)}",
-                "",
-            ]
-    if len(steps.pages) > 1:
-        lines += _format_evening(steps, translate)
-    for server in steps.pages:
-        lines += _format_server(steps, server, translate)
-    lines += ["", f"## {translate('Notes: how, why, and sources')}", "", f"{_SCRIPT} {_START}"]
-    for note in list_notes(steps, translate):
-        wizard = f" Wizard: {note.wizard}" if note.wizard else ""
-        lines += ["", f"**{escape_markdown(note.title)}**: {escape_markdown(note.text + wizard)}  "]
-        lines += [f"{translate('Source')}{translate(': ')}{format_source(note.source)}"]
-    lines += ["", f"## {translate('Where each command is documented')}", ""]
-    for cmdlet in list_documented_commands(steps):
-        names = " ".join((cmdlet.name, *cmdlet.parameters))
-        lines.append(f"- `{names}`{translate(': ')}{format_source(cmdlet.source)}")
-    return "\n".join(lines) + "\n"
+def list_packages(sheet: Sheet) -> list[tuple[ServerPackage, tuple[str, ...]]]:
+    """Return each package of a sheet with its servers."""
+    servers: dict[str, list[str]] = {}
+    packages: dict[str, ServerPackage] = {}
+    for page in sheet.pages:
+        for package in page.packages:
+            packages[package.id] = package
+            servers.setdefault(package.id, []).append(page.server)
+    return [(package, tuple(servers[name])) for name, package in packages.items()]
 
 
-def _format_missing_packages(steps: DeploymentSteps, translate: Say) -> list[str]:
-    """Return a line for each reason why requests have no package or need no package."""
-    kinds = (("Not packaged", steps.missing), ("Not requested", steps.covered))
-    return [
-        f"- **{translate(kind)}**{translate(': ')}{escape_markdown(package.request)}"
-        f"{translate(': ')}{escape_markdown(package.why)}"
-        for kind, gaps in kinds
-        for package in group_missing_packages(gaps, translate)
-    ]
+def find_old_serial(package: ServerPackage) -> str:
+    """Return the serial number of a replaced certificate that the CA may revoke, or ""."""
+    return "" if package.rolls else package.superseded.partition(" of ")[0]
 
 
-def _format_evening(steps: DeploymentSteps, translate: Say) -> list[str]:
-    """Return the stages of the change, each with a box for each server."""
-    lines = ["", f"## {translate('The order of one evening')}"]
-    for number, (stage, servers) in enumerate(list_evening(steps), 1):
-        title = escape_markdown(translate(stage.title))
-        lines += ["", f"### {number}. {title}", "", escape_markdown(translate(stage.text)), ""]
-        issuers = () if stage.roles else list_new_cas(steps)
-        if issuers:
-            text = (
-                "CA certificates to trust. Compare each SHA-256 with the value that the CA "
-                "publishes"
-            )
-            lines += [f"{translate(text)}{translate(': ').rstrip()}", ""]
-            lines += [
-                f"- {escape_markdown(format_name(issuer.subject))}"
-                f" ({get_ca_store(issuer)}, SHA-256 `{issuer.sha256}`)"
-                for issuer, _ in issuers
-            ]
-            lines.append("")
-        for server in servers:
-            pool = (
-                translate(", pool {}").format(server.pool) if server.pool != server.server else ""
-            )
-            lines.append(f"- [ ] {escape_markdown(server.server + pool)}")
-        lines += ["", f"{translate('Source')}{translate(': ')}{format_source(stage.source)}"]
-    return lines
+def describe_roll_over(sheet: Sheet, translate: Say) -> list[str]:
+    """Return a sentence for each certificate that takes effect at a set time.
+
+    A server that joins a pool during a rollover has the new certificate from the start.
+    """
+    is_joining = sheet.first.case == "join"
+    sentences = []
+    for package, _ in list_packages(sheet):
+        for call in package.calls:
+            sentence = "{} takes effect at {}; the last possible time is {}."
+            if call.effective == call.latest or call.latest is None:
+                sentence = "{} takes effect at {}."
+            if is_joining:
+                sentence = "{} differs on the other servers until {}. Do not start before."
+            if call.effective:
+                words = ", ".join(call.usages), call.effective_words, call.latest_words
+                sentences.append(translate(sentence).format(*words))
+    return sentences
 
 
-def _format_server(steps: DeploymentSteps, server: ServerSteps, translate: Say) -> list[str]:
-    lines = [
-        "",
-        f"## {escape_markdown(server.server)} ({escape_markdown(translate(server.title))})",
-        "",
-    ]
-    for package in server.packages:
-        purpose = escape_markdown(", ".join(package.usages) or package.role)
-        text = translate("Package `{}` for {}, thumbprint `{}`, valid {}").format(
-            package.file, purpose, package.thumbprint, format_validity(package, translate)
-        )
-        lines.append(f"- {format_package_number(package, translate)}{text}")
-    if len(steps.pages) > 1:
-        lines += _format_missing_packages(select_server_steps(steps, server), translate)
-    if server.shell:
-        text = translate("Run the commands as an administrator in {}.")
-        lines += ["", text.format(escape_markdown(translate(server.shell.title)))]
-    digest, commands = build_start_commands(server)
-    lines += [
-        "",
-        translate("The script `{}` has the SHA-256 `{}`.").format(
-            build_script_name(server), digest
-        ),
-    ]
-    lines += ["", "```powershell", *commands, "```"]
-    for part in list_parts(server, translate):
-        lines += ["", f"### {part.heading}", ""] if part.heading else [""]
-        lines += [part.about, ""] if part.about else []
-        for item in part.items:
-            lines += _format_item(item, translate)
-    return lines
-
-
-def _format_item(item: Item, translate: Say) -> list[str]:
-    by_hand = translate(" (by hand)") if item.by_hand else ""
-    lines = [f"- [ ] **{item.number}. {escape_markdown(item.title)}**{by_hand}  ", ""]
-    lines += [
-        f"  {translate('Only if: {}.').format(escape_markdown(text))}  " for text in item.only_if
-    ]
-    for line in item.lines:
-        lines += [f"  {escape_markdown(text)}  " for text in (line.title, *line.conditions) if text]
-        lines += _format_step(line)
-    return [*lines, f"  {translate('Expected result: ')}{escape_markdown(item.expected)}", ""]
+def list_effects(sheet: Sheet, translate: Say) -> str:
+    """Return the sentences about the users who are disconnected."""
+    texts = [s.step.effect for page in sheet.pages for s in page.steps if s.step.effect]
+    return " ".join(map(translate, dict.fromkeys(texts)))
 
 
 def group_missing_packages(
@@ -287,50 +355,185 @@ def group_missing_packages(
     )
 
 
-def _format_step(step: ServerStep | Line) -> list[str]:
-    lines = [f"  **{escape_markdown(step.caution)}**"] if step.caution else []
-    if step.commands:
-        lines += ["", "  ```powershell", *(f"  {c}" for c in step.commands), "  ```", ""]
+def list_all_sheets(steps: DeploymentSteps) -> list[Sheet]:
+    """Return the sheets of the steps in the order of the change."""
+    return list_sheets(order_servers(steps), build_bring_block)
+
+
+def to_markdown(steps: DeploymentSteps) -> str:
+    """Return the order page and all sheets as Markdown, with a box for each row."""
+    translate = make_translator(steps.lang)
+    sheets = list_all_sheets(steps)
+    lines = [f"# {escape_markdown(steps.title)}{translate(IMPORT_AND_ASSIGN)}", ""]
+    lines += (
+        [f"{escape_markdown(steps.origin.one_line_text)}\n"] if steps.origin.one_line_text else []
+    )
+    lines += [escape_markdown(describe_servers(steps, translate)), ""]
+    lines += [steps.parts, ""] if steps.parts else []
+    lines += _format_missing_packages(steps, translate)
+    if steps.unit == "server":
+        lines += _format_order(steps, sheets, translate)
+    for sheet in sheets:
+        lines += _format_sheet(sheet, translate)
+    return "\n".join(lines) + "\n"
+
+
+def _format_missing_packages(steps: DeploymentSteps, translate: Say) -> list[str]:
+    """Return a line for each reason why requests have no package or need no package."""
+    kinds = (("Not packaged", steps.missing), ("Not requested", steps.covered))
+    return [
+        f"- **{translate(kind)}**{translate(': ')}{escape_markdown(package.request)}"
+        f"{translate(': ')}{escape_markdown(package.why)}"
+        for kind, gaps in kinds
+        for package in group_missing_packages(gaps, translate)
+    ]
+
+
+def _format_order(steps: DeploymentSteps, sheets: Sequence[Sheet], translate: Say) -> list[str]:
+    lines = ["", f"## {translate('Who does what, and when')}", ""]
+    for row in list_order(steps, sheets, translate):
+        after = translate(" (after {})").format(", ".join(row.after)) if row.after else ""
+        lines.append(
+            f"- [ ] **{row.number}. {escape_markdown(row.who)}**{after}: "
+            f"{escape_markdown(row.what)} ({translate('by: ____')})"
+        )
+    for servers, step in list_shared_steps(steps, translate):
+        person = (
+            translate("If yes: {}").format(translate(step.step.person)) if step.step.person else ""
+        )
+        lines += [
+            f"- [ ] {escape_markdown(person)} {escape_markdown(step.title)} "
+            f"({escape_markdown(servers)}; {translate('by: ____')})".replace("]  ", "] ")
+        ]
+        lines += _format_commands(step.commands)
+    if issuers := list_new_cas(steps):
+        lines += ["", f"{translate('CA certificates to trust')}{translate(': ').rstrip()}", ""]
+        lines += [
+            f"- {escape_markdown(format_name(issuer.subject))}"
+            f" ({get_ca_store(issuer)}, SHA-256 `{issuer.sha256}`)"
+            for issuer in issuers
+        ]
     return lines
 
 
+def _format_sheet(sheet: Sheet, translate: Say) -> list[str]:
+    first = sheet.first
+    case, stop = describe_case(first)
+    names = f" ({escape_markdown(shorten_names(page.server for page in sheet.pages))})"
+    title = translate(", ").join(filter(None, (translate(first.title), translate(case))))
+    lines = [
+        "",
+        (
+            f"## {escape_markdown(sheet.name)}{names if len(sheet.pages) > 1 else ''}"
+            f"{translate(': ')}{escape_markdown(title)}"
+        ),
+        "",
+    ]
+    lines += [f"**{translate(stop)}**", ""] if stop else []
+    for package, servers in list_packages(sheet):
+        purpose = escape_markdown(", ".join(package.usages) or translate(first.title))
+        text = translate("Package `{}` for {}, thumbprint `{}`, valid {}").format(
+            package.file, purpose, package.thumbprint, format_validity(package, translate)
+        )
+        old = translate("; in use now: `{}`").format(package.old) if package.old else ""
+        old += f" ({find_old_serial(package)})" if find_old_serial(package) else ""
+        where = f" ({shorten_names(servers)})" if len(servers) < len(sheet.pages) else ""
+        lines.append(f"- {format_package_number(package, translate)}{text}{old}{where}")
+    lines += [f"- {text}" for text in describe_roll_over(sheet, translate)]
+    for section in sheet.sections:
+        lines += ["", f"### {translate(section.heading)}", ""]
+        for row in section.rows:
+            lines += _format_row(row, translate)
+    return lines
+
+
+def _format_row(row: Row, translate: Say) -> list[str]:
+    person = translate("If yes: {}").format(translate(row.person)) + " " if row.person else ""
+    person += f"{shorten_names(row.servers)}{translate(': ')}" if row.servers else ""
+    lines = [
+        (
+            f"- [ ] **{row.number}** {escape_markdown(person + translate(row.title))} "
+            f"→ {escape_markdown(translate(row.expected))}"
+        )
+    ]
+    lines[0] += "" if row.blocks else f" ({translate('by: ____')})"
+    for block in row.blocks:
+        lead = " ".join(filter(None, (shorten_names(block.servers), translate(block.lead))))
+        lines += ["", f"  {escape_markdown(lead)}"] if lead else []
+        lines += _format_commands(block.commands)
+    return lines
+
+
+def _format_commands(commands: Sequence[str]) -> list[str]:
+    if not commands:
+        return []
+    return ["", "  ```powershell", *(f"  {command}" for command in commands), "  ```", ""]
+
+
 def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
-    """Return the checklist as one self-contained page, with a sheet for each server."""
-    steps = order_servers(steps)
+    """Return the order page and all sheets as one self-contained page."""
+    sheets = list_all_sheets(steps)
+    return _render(steps, sheets, title=title, has_order=steps.unit == "server")
+
+
+def build_pages(steps: DeploymentSteps) -> dict[str, str]:
+    """Return the order page and a page for each sheet, by file name."""
+    sheets = list_all_sheets(steps)
+    pages = {
+        build_file_name(sheet.stem, ".html"): _render(_select_gaps(steps, sheet), [sheet])
+        for sheet in sheets
+    }
+    return {"order.html": _render(steps, [], order_of=sheets, has_order=True)} | pages
+
+
+def _select_gaps(steps: DeploymentSteps, sheet: Sheet) -> DeploymentSteps:
+    """Return the steps with only the missing packages of the servers on a sheet."""
+    servers = {page.server for page in sheet.pages}
+    missing, covered = (
+        tuple(package for package in gaps if servers & {*package.servers})
+        for gaps in (steps.missing, steps.covered)
+    )
+    return replace(steps, missing=missing, covered=covered)
+
+
+def _render(
+    steps: DeploymentSteps,
+    sheets: Sequence[Sheet],
+    *,
+    title: str = IMPORT_AND_ASSIGN,
+    has_order: bool = False,
+    order_of: Sequence[Sheet] = (),
+) -> str:
     translate = make_translator(steps.lang)
+    ordered = order_of or sheets
     return render_template(
         "deploy/checklist.html.j2",
         say=translate,
         page_language=get_html_language(steps.lang),
         title=f"{steps.title}{translate(title)}",
         steps=steps,
-        pages=steps.pages,
-        servers=steps.servers,
-        evening=list_evening(steps),
-        once=list_common_items(steps, translate),
-        issuers=list_new_cas(steps),
-        parts_of=lambda server: list(list_parts(server, translate)),
-        notes=list_notes(steps, translate),
+        sheets=sheets,
+        all_sheets=ordered,
+        order=list_order(steps, ordered, translate) if has_order else [],
+        shared=list_shared_steps(steps, translate) if has_order else [],
+        issuers=list_new_cas(steps) if has_order else (),
+        assumption=ASSUMPTION,
+        case_of=describe_case,
+        times_of=find_times,
+        summary=describe_servers(steps, translate),
+        packages_of=list_packages,
+        rolls_of=partial(describe_roll_over, translate=translate),
+        effects_of=partial(list_effects, translate=translate),
+        short=shorten_names,
+        notes=list_notes(sheets),
         store_of=get_ca_store,
         format_name=format_name,
-        once_of=lambda server: [s.number for s in server.steps if s.step.part == ONCE],
         cmdlets=list_documented_commands(steps),
         together=partial(group_missing_packages, translate=translate),
         running=steps.origin.one_line_text,
-        script=f"{_SCRIPT} {_START}",
-        start_of=build_start_commands,
-        script_of=build_script_name,
+        hash_of=hash_script,
+        file_of=lambda sheet: build_file_name(sheet.stem, ".html"),
         valid_of=partial(format_validity, translate=translate),
+        serial_of=find_old_serial,
         number_of=partial(format_package_number, translate=translate),
     )
-
-
-def select_server_steps(steps: DeploymentSteps, server: ServerSteps) -> DeploymentSteps:
-    """Return the steps for only one server, or for one key on another computer."""
-    if server in steps.key_holders:
-        return replace(steps, servers=(), key_holders=(server,), missing=(), covered=())
-    missing, covered = (
-        tuple(package for package in gaps if server.server in package.servers)
-        for gaps in (steps.missing, steps.covered)
-    )
-    return replace(steps, servers=(server,), key_holders=(), missing=missing, covered=covered)

@@ -7,11 +7,12 @@ literals.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from ..base.planned_entry import PlannedEntry, list_importing_servers
+from ..base.planned_entry import PlannedEntry
 from ..pki.certificates import Certificate, format_name
+from ..plan.certificate_names import BACKUP_POOL
 from ..plan.connections import find_port
 from ..plan.model import PlannedCertificate
 from ..rules.model import Rules
@@ -73,35 +74,9 @@ def _build_set_command(setting: FilledPlace) -> str:
     return f"foreach ($Key in @({setting.each})) {{ {command} }}" if setting.each else command
 
 
-def _build_restore_commands(setting: FilledPlace, record_path: str) -> tuple[str, str]:
-    """Return the commands that restore a setting from the record of the script.
-
-    If the record has no previous value, the commands change nothing. As in the script, a usage that
-    can roll over rolls back, unless the new certificate only waits for its date.
-    """
-    change = setting.set
-    if setting.roll:
-        change = (
-            f"if ({setting.read} | Where-Object {{ $_ -ne {quote_literal(setting.new)} }}) "
-            f"{{ {setting.set} }} else {{ $Date = (Get-Date).AddMinutes(10); {setting.roll} }}"
-        )
-    name = quote_literal(setting.name)
-    own_name = f"({name} + ' ' + $Key).Trim()" if setting.each else name
-    change = f"$Value = $Was[{own_name}]; if ($Value -match '^\\w') {{ {change} }}"
-    read = f"$Was = @{{}}; Import-Csv -Path {quote_literal(record_path)}"
-    return (
-        f"{read} | ForEach-Object {{ $Was[$_.Place] = $_.Value }}",
-        f"foreach ($Key in @({setting.each})) {{ {change} }}" if setting.each else change,
-    )
-
-
 def fill_commands(step: Step, values: Values) -> tuple[str, ...]:
-    """Fill in the commands of a step. Commands and options whose value is blank are left out."""
-    lines = [
-        fill_placeholders(command, values, as_command=True)
-        for command in step.commands
-        if all(values[name] != "" for name in PLACEHOLDER.findall(command))
-    ]
+    """Fill in the commands of a step. Options whose value is blank are left out."""
+    lines = [fill_placeholders(command, values, as_command=True) for command in step.commands]
     for option in step.options:
         if all(values[name] for name in PLACEHOLDER.findall(option)):
             lines[-1] += " " + fill_placeholders(option, values, as_command=True)
@@ -123,6 +98,61 @@ def fill_placeholders(text: str, values: Values, *, as_command: bool = False) ->
     return PLACEHOLDER.sub(get_value, text)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the plan knows about the servers: their cases, their pools, and the trusted CAs.
+
+    ``hosts`` contains the role and pool of servers. ``cases`` contains the case of each server.
+    ``pools`` contains the servers of each pool in order. ``trusted_ca_hashes`` is None if no CA is
+    trusted yet. ``oauth_server`` is the server that assigns the certificate of the deployment, and
+    ``registrar`` is a pool of the deployment that registers users. ``planned_pools`` contains the
+    pools of the plan by name and role, and ``changing`` the pools that get certificates.
+    """
+
+    hosts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    cases: Mapping[str, str] = field(default_factory=dict)
+    pools: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    trusted_ca_hashes: Collection[str] | None = None
+    oauth_server: str = ""
+    registrar: str = ""
+    planned_pools: Mapping[tuple[str, str], Pool] = field(default_factory=dict)
+    changing: frozenset[str] = frozenset()
+
+    def find_backup_pool(self, pool: str, role: str) -> str:
+        """Return the pool with which a pool is paired, or ""."""
+        planned = self.planned_pools.get((pool, role))
+        return str(next(iter(planned.list_names(BACKUP_POOL)), "")) if planned else ""
+
+    def is_second_of_pair(self, pool: str, backup: str) -> bool:
+        """Return whether the paired pool changes first. The one with the OAuth server is first."""
+        first = self.hosts.get(self.oauth_server, ("", ""))[1]
+        return (
+            bool(backup)
+            and backup in self.changing
+            and first != pool
+            and (first == backup or backup < pool)
+        )
+
+    def list_members(self, server: str, pool: str) -> tuple[str, ...]:
+        """Return the servers of a pool. Those that are in use come first."""
+        members = self.pools.get(pool, (server,))
+        return tuple(sorted(members, key=lambda name: self.cases.get(name) != "renew"))
+
+    def list_facts(self, server: str, pool: str) -> frozenset[str]:
+        """Return the facts that the plan decides about a server, of ``FACTS``."""
+        members = self.list_members(server, pool)
+        facts = {"several" if len(members) > 1 else "alone"}
+        facts |= {"three"} if len(members) > 2 else set()
+        facts.add("first" if server == members[0] else "not-first")
+        return frozenset(facts)
+
+    def is_new_ca(self, server: str, issuer: Certificate) -> bool:
+        """Return whether a server does not trust a CA yet. A new server trusts none."""
+        if self.cases.get(server) != "renew" or self.trusted_ca_hashes is None:
+            return True
+        return issuer.sha256 not in self.trusted_ca_hashes
+
+
 class Filler:
     """The values for the steps of one product. Values that servers share are computed once."""
 
@@ -132,19 +162,9 @@ class Filler:
         procedure: Procedure,
         provider: str,
         trusted: TrustOfPackages,
-        hosts: Mapping[str, tuple[str, str]],
-        packages: Iterable[ServerPackage] = (),
-        pools: Iterable[Pool] = (),
+        situation: Situation,
     ):
-        self.hosts = hosts
-        self.pools = {(str(pool.fqdn), pool.role): pool for pool in pools}
-        # The server that assigns the certificate of the deployment, for each server that needs it.
-        self.first_servers = {
-            server: list_importing_servers(package.servers, package.shared_by)[0]
-            for package in packages
-            if package.shared_by == "deployment"
-            for server in package.servers
-        }
+        self.situation = situation
         self.rules = rules
         self.procedure = procedure
         self.trusted = trusted
@@ -153,6 +173,7 @@ class Filler:
         self.common: dict[str, str | int | tuple[str, ...]] = {
             "product": rules.title,
             "folder": procedure.folder,
+            "chain_folder": self.build_path("chain"),
             "provider": provider,
         }
 
@@ -164,6 +185,9 @@ class Filler:
         self, server: str, packages: list[ServerPackage], entries_to_request: list[PlannedEntry]
     ) -> ServerSteps:
         """Return every step for one server, including the steps that request certificates."""
+        case = self.situation.cases[server]
+        if case != "renew":
+            packages = [package.without_old() for package in packages]
         of_server: list[ServerPackage | PlannedEntry] = [*packages, *entries_to_request]
         own_item = next(
             (item for item in of_server if item.shared_by != "deployment"),
@@ -179,6 +203,7 @@ class Filler:
             step for entry in entries_to_request for step in self._build_setup_steps(server, entry)
         ]
         settings = self._list_certificate_settings(server, packages)
+        facts = self._list_facts(server, role_here, pool, packages)
         if packages:
             first = next(
                 (package for package in packages if package.shared_by != "deployment"), packages[0]
@@ -190,19 +215,26 @@ class Filler:
             role=role_here,
             title=role.title if role else role_here,
             pool=pool,
+            case=case,
             shell=self.procedure.find_shell(role_here),
             packages=tuple(packages),
-            steps=tuple(step for step in steps if step.step.phase in ("set-up", "day", "both")),
-            later=tuple(step for step in steps if step.step.phase == "later"),
-            back=tuple(step for step in steps if step.step.phase in ("back", "both")),
+            steps=tuple(
+                step
+                for step in steps
+                if step.step.stage not in ("after", "back") and step.step.is_in_case(case)
+            ),
+            later=tuple(step for step in steps if step.step.stage == "after"),
+            back=tuple(s for s in steps if s.step.stage == "back" or s.step.way_back),
             places=tuple(self._fill_setting(*pair) for pair in settings),
             folder=self.procedure.folder,
+            facts=facts,
+            backup_pool=self.situation.find_backup_pool(pool, role_here),
             issuers=tuple(issuer for issuer, _ in self.trusted.list_cas_of_server(server)),
         )
 
     def build_trust_steps(self, server: str, issuers: Collection[str]) -> ServerSteps:
         """Return the trust steps for a server that needs new CAs but gets no certificate."""
-        role_here, pool = self.hosts[server]
+        role_here, pool = self.situation.hosts[server]
         role = self.rules.roles.get(role_here)
         common = self._build_common_values(server, pool, [])
         news = [
@@ -211,7 +243,7 @@ class Filler:
         steps = tuple(
             self.fill_step(step, common | self._build_issuer_values(issuer, reasons))
             for step in self.procedure.steps
-            if step.trust and step.scope == "issuer" and step.applies(role_here, ())
+            if step.stage == "trust" and step.scope == "issuer" and step.applies(role_here, ())
             for issuer, reasons in news
         )
         return ServerSteps(
@@ -219,6 +251,7 @@ class Filler:
             role=role_here,
             title=role.title if role else role_here,
             pool=pool,
+            case="renew",
             shell=self.procedure.find_shell(role_here),
             packages=(),
             steps=steps,
@@ -252,7 +285,7 @@ class Filler:
             "request": entry.id,
         }
         for step in self.procedure.steps:
-            if step.phase == "set-up" and step.applies(entry.role, entry.usages):
+            if step.stage == "set-up" and step.applies(entry.role, entry.usages):
                 yield self.fill_step(step, values, topic=", ".join(entry.usages))
 
     def build_key_holder_steps(self, package: ServerPackage) -> ServerSteps:
@@ -268,7 +301,7 @@ class Filler:
         }
         steps: list[ServerStep] = []
         for step in self.procedure.steps:
-            if step.phase != "finish":
+            if step.stage != "finish":
                 continue
             if step.scope == "issuer":
                 steps += [
@@ -285,6 +318,7 @@ class Filler:
             role=package.role,
             title=role.title if role else package.role,
             pool=package.pool,
+            case="request",
             shell=self.procedure.find_shell(package.role) or self.procedure.shells[0],
             packages=(package,),
             steps=tuple(steps),
@@ -301,7 +335,7 @@ class Filler:
         self, server: str, package: ServerPackage | PlannedEntry
     ) -> tuple[str, str]:
         """Return the role and pool of a server that has only the deployment's certificate."""
-        return self.hosts.get(server, (self._find_host_role(package), server))
+        return self.situation.hosts.get(server, (self._find_host_role(package), server))
 
     def _find_host_role(self, package: ServerPackage | PlannedEntry) -> str:
         """Return a role whose servers have the certificate of the whole deployment."""
@@ -317,12 +351,19 @@ class Filler:
         self, server: str, pool: str, packages: list[ServerPackage]
     ) -> dict[str, str | int | tuple[str, ...]]:
         change = "-".join((server, *sorted(p.thumbprint[:8] for p in packages)))
+        role = next((p.role for p in packages if p.pool == pool), "")
+        usages = {usage for package in packages for usage in package.usages}
         return {
             **self.common,
             "server": server,
             "pool": pool,
-            "first": self.first_servers.get(server, ""),
             "packages": tuple(package.file for package in packages),
+            "oauth_server": self.situation.oauth_server,
+            "registrar": self.situation.registrar,
+            "ports": self._list_ports(pool, role, usages, "inside"),
+            "outside_ports": self._list_ports(pool, role, usages, "outside"),
+            "backup_pool": self.situation.find_backup_pool(pool, role),
+            "first_server": self.situation.list_members(server, pool)[0],
             "record_path": self.build_path(f"before-{change}.csv"),
         }
 
@@ -331,23 +372,26 @@ class Filler:
     ) -> Iterator[ServerStep]:
         common = self._build_common_values(server, own_package.pool, packages)
         settings = self._list_certificate_settings(server, packages)
+        facts = self._list_facts(server, own_package.role, own_package.pool, packages)
+        issuers = [
+            pair
+            for pair in self.trusted.list_cas_of_server(server)
+            if self.situation.is_new_ca(server, pair[0])
+        ]
         for step in self.procedure.steps:
-            if step.phase in BEFORE:
+            # The way back has the step that stops the services in every case.
+            is_in_case = step.way_back or step.is_in_case(self.situation.cases[server])
+            if step.stage in BEFORE or not is_in_case:
+                continue
+            is_of_server = step.scope in ("server", "issuer", "place")
+            if is_of_server and not facts.issuperset(step.when):
                 continue
             if step.scope == "server":
-                if step.does == "record":
-                    reads = tuple(
-                        _build_read_command(self._fill_setting(*pair)) for pair in settings
-                    )
-                    if reads:
-                        yield replace(self.fill_step(step, common), commands=reads)
-                elif step.applies(own_package.role, own_package.usages) and step.is_for(
-                    server, str(common["first"])
-                ):
-                    yield self.fill_step(step, common)
+                if step.applies(own_package.role, own_package.usages):
+                    yield from self._fill_server_step(step, common, settings)
             elif step.scope == "issuer":
                 if step.applies(own_package.role, own_package.usages):
-                    for issuer, reasons in self.trusted.list_cas_of_server(server):
+                    for issuer, reasons in issuers:
                         yield self.fill_step(
                             step, common | self._build_issuer_values(issuer, reasons)
                         )
@@ -357,7 +401,40 @@ class Filler:
                         yield self._fill_setting_step(step, setting, values)
             else:
                 for package in packages:
-                    yield from self._fill_package_step(step, package, common)
+                    old = {"old-known" if package.old else "old-unknown"}
+                    old |= set() if package.rolls else {"at-once"}
+                    if (facts | old).issuperset(step.when):
+                        yield from self._fill_package_step(step, package, common)
+
+    def _list_facts(
+        self, server: str, role: str, pool: str, packages: Iterable[ServerPackage]
+    ) -> frozenset[str]:
+        situation = self.situation
+        is_needed = any(role in rule.needed_by for rule in self.rules.certificates)
+        is_elsewhere = situation.oauth_server not in ("", server)
+        waits = is_needed and is_elsewhere and situation.cases.get(situation.oauth_server) == "new"
+        facts = {"oauth-first" if waits else "oauth-here"}
+        if any(
+            situation.is_new_ca(server, ca) for ca, _ in self.trusted.list_cas_of_server(server)
+        ):
+            facts.add("new-ca")
+        if any(package.renamed for package in packages):
+            facts.add("renamed")
+        if situation.is_second_of_pair(pool, situation.find_backup_pool(pool, role)):
+            facts.add("pair-second")
+        return situation.list_facts(server, pool) | self.procedure.list_facts(role) | facts
+
+    def _fill_server_step(
+        self, step: Step, common: Values, settings: Sequence[tuple[Place, Values]]
+    ) -> Iterator[ServerStep]:
+        """Yield a step of a server. The step that records the settings needs at least one."""
+        if step.does != "record":
+            yield self.fill_step(step, common)
+        elif settings:
+            known = [pair for pair in settings if not pair[0].option]
+            reads = tuple(_build_read_command(self._fill_setting(*pair)) for pair in known)
+            filled = self.fill_step(step, common)
+            yield replace(filled, commands=filled.commands or reads)
 
     def _list_certificate_settings(
         self, server: str, packages: list[ServerPackage]
@@ -375,6 +452,8 @@ class Filler:
                 for usage in package.usages if setting.scope == "usage" else ():
                     if setting.applies(package.role, (usage,)):
                         usage_values = values | {"type": usage}
+                        (call,) = (c for c in package.calls if usage in c.usages)
+                        usage_values["effective_words"] = call.effective_words
                         settings.append(
                             (
                                 setting,
@@ -391,7 +470,7 @@ class Filler:
         return FilledPlace(
             name=str(values["place"]),
             new=fill_placeholders(setting.new, values),
-            outside=fill_placeholders(setting.outside, values),
+            old=str(values["old"]) if setting.new == "{thumbprint}" else "",
             each=fill_command(setting.each),
             read=fill_command(setting.read),
             set=fill_command(setting.set),
@@ -410,21 +489,19 @@ class Filler:
         filled = self.fill_step(
             step, values, package=str(values["package"]), topic=filled_setting.name
         )
-        filled = replace(
-            filled,
-            text=(
-                f"{filled.text} To perform this check from another computer: "
-                f"{filled_setting.outside}"
-            ),
-        )
+        # Which product a server has is not known yet, so paper does not list all of them.
+        if setting.option:
+            return replace(filled, place=filled_setting.name)
         if step.does == "set":
             return replace(
                 filled, commands=(_build_set_command(filled_setting),), place=filled_setting.name
             )
-        if filled_setting.set:
-            restore = _build_restore_commands(filled_setting, str(values["record_path"]))
-            filled = replace(filled, commands=restore)
-        return replace(filled, place=filled_setting.name)
+        # Without a time, an assignment would break valid tokens: only the script goes back.
+        is_unsafe = filled_setting.roll and not values["effective_words"]
+        if step.does != "restore" or not filled_setting.old or is_unsafe:
+            return replace(filled, place=filled_setting.name)
+        command = _build_set_command(replace(filled_setting, new=filled_setting.old))
+        return replace(filled, commands=(command,), place=filled_setting.name)
 
     def _fill_package_step(
         self, step: Step, package: ServerPackage, common_values: Values
@@ -434,13 +511,8 @@ class Filler:
             return
         if step.key_algorithm not in ("", package.key_algorithm):
             return
-        if "{ports}" in step.title and not values["ports"]:
-            return
         if step.scope == "certificate":
-            first = min(package.servers, default="")
-            values["first"] = first
-            is_here = step.is_for(str(values["server"]), first)
-            if is_here and step.applies(package.role, package.usages):
+            if step.applies(package.role, package.usages):
                 yield self.fill_step(step, values, package=package.file)
         elif step.scope == "usage":
             for usage in package.usages:
@@ -449,7 +521,10 @@ class Filler:
                         step, values | {"type": usage}, package=package.file, topic=usage
                     )
         else:
-            for call in package.calls:
+            is_in_use = self.situation.cases.get(str(values["server"])) == "renew"
+            for planned_call in package.calls:
+                # Without a certificate in use, nothing can roll over.
+                call = planned_call if is_in_use else replace(planned_call, effective=None)
                 if step.applies(package.role, call.usages) and step.call in ("", call.kind):
                     yield self.fill_step(
                         step,
@@ -473,25 +548,31 @@ class Filler:
             "count": len(package.usages),
             "servers": package.servers,
             "san": package.san or (package.name,),
-            "superseded_path": f"Cert:\\LocalMachine\\My\\{package.replaced_thumbprint}"
-            if package.replaced_thumbprint
-            else "",
-            "superseded": package.superseded or ("the certificate that the first command shows"),
-            "ports": self._list_ports(package),
+            "superseded": package.superseded or package.old,
+            "old": package.old,
+            "old_end": package.old_end,
+            "old_path": f"Cert:\\LocalMachine\\My\\{package.old}",
+            "ports": self._list_ports(package.pool, package.role, package.usages),
             "key_holder": package.key_holder,
             "answer": f"returned/{package.id}.cer",
             "answer_path": self.build_path(f"{package.id}.cer"),
+            "answer_file": f"{package.id}.cer",
         }
 
-    def _list_ports(self, package: ServerPackage) -> tuple[str, ...]:
-        """Return the ports of its pool on which a server always presents a certificate."""
-        pool = self.pools.get((package.pool, package.role))
-        flags = pool.flags if pool else frozenset()
+    def _list_ports(
+        self, pool: str, role: str, usages: Collection[str], zone: str = ""
+    ) -> tuple[str, ...]:
+        """Return the ports on which a pool always presents a certificate with these usages.
+
+        The rules are those of ``lyncnb probe``. A port with a condition is left out.
+        """
+        planned = self.situation.planned_pools.get((pool, role))
+        flags = planned.flags if planned else frozenset()
         ports = {
-            find_port(rule, pool, self.rules) if pool else rule.port
+            find_port(rule, planned, self.rules) if planned else rule.port
             for rule in self.rules.ports
-            if package.role in rule.roles and not rule.when and not rule.also
-            if rule.usage in package.usages or not (rule.usage or package.usages)
+            if role in rule.roles and (rule.usage in usages or not rule.usage)
+            if not rule.when and not rule.also and (not zone or rule.zone == zone)
             if flags.issuperset(rule.if_all)
         }
         return tuple(map(str, sorted(ports)))
@@ -499,16 +580,12 @@ class Filler:
     def _build_call_values(
         self, call: Call, package: ServerPackage
     ) -> dict[str, str | int | tuple[str, ...]]:
-        end = package.in_use_until
         return {
             "types": call.usages,
             "count": len(call.usages),
             "lead_hours": call.roll.lead_hours if call.roll else 0,
             "effective": call.effective_time_text,
             "effective_words": call.effective_words,
-            "old_end": f"{end:%Y-%m-%d %H:%M} UTC"
-            if end
-            else "the NotAfter time of the old certificate",
             "outage": describe_outage(package, call),
         }
 

@@ -6,8 +6,10 @@ PowerShell could interpret passes through ``quote_literal``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 
 from ..errors import PackageError
@@ -42,10 +44,12 @@ def quote_literal(text: str) -> str:
 class ScriptBlock:
     """A script block, whose commands PowerShell runs later.
 
-    The values in the commands already have PowerShell syntax.
+    The values in the commands already have PowerShell syntax. ``is_spread``: each command stands on
+    its own line.
     """
 
     lines: tuple[str, ...]
+    is_spread: bool = False
 
 
 def format_literal(value: object) -> str:
@@ -56,25 +60,31 @@ def format_literal(value: object) -> str:
         return "$null"
     if isinstance(value, int):
         return str(value)
-    if isinstance(value, ScriptBlock) and len(value.lines) == 1:
-        return f"{{ {value.lines[0]} }}"
+    if isinstance(value, ScriptBlock) and not value.is_spread:
+        return f"{{ {'; '.join(value.lines)} }}"
     if isinstance(value, ScriptBlock):
-        return _format_block("{", list(value.lines), "}")
+        return _format_lines("{", value.lines, "}")
     if isinstance(value, Mapping):
-        entries = [
-            f"{quote_literal(str(key))} = {format_literal(entry)}" for key, entry in value.items()
-        ]
-        return _format_block("@{", entries, "}")
+        entries = (f"{quote_literal(str(key))} = {format_literal(value[key])}" for key in value)
+        return f"@{{ {'; '.join(entries)} }}"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return _format_block("@(", [format_literal(entry) for entry in value], ")")
+        return f"@({', '.join(map(format_literal, value))})"
     return quote_literal(str(value))
 
 
-def _format_block(opening: str, entries: list[str], closing: str) -> str:
-    if not entries:
-        return opening + closing
+def _format_lines(opening: str, entries: Iterable[str], closing: str) -> str:
     indented = "\n".join(entries).replace("\n", "\n    ")
-    return f"{opening}\n    {indented}\n{closing}"
+    return f"{opening}\n    {indented}\n{closing}" if indented else opening + closing
+
+
+def _format_variable(value: object) -> str:
+    """Return a value in PowerShell syntax, with each table in it on its own line."""
+    if isinstance(value, Mapping):
+        entries = (f"{quote_literal(str(key))} = {format_literal(value[key])}" for key in value)
+        return _format_lines("@{", entries, "}")
+    if isinstance(value, Sequence) and any(isinstance(entry, Mapping) for entry in value):
+        return _format_lines("@(", map(format_literal, value), ")")
+    return format_literal(value)
 
 
 def fill_script(name: str, values: Mapping[str, object]) -> bytes:
@@ -83,7 +93,7 @@ def fill_script(name: str, values: Mapping[str, object]) -> bytes:
     Parameters
     ----------
     name : str
-        ``import`` or ``request``.
+        ``install`` or ``request``.
     values : Mapping
         Variables without the dollar sign, in the order in which they are to stand.
 
@@ -93,9 +103,27 @@ def fill_script(name: str, values: Mapping[str, object]) -> bytes:
         UTF-8 with BOM and CRLF: Windows PowerShell 3 to 5.1 reads a script without BOM in the
         ANSI code page.
     """
-    body = (resources.files(__package__) / "scripts" / f"{name}.ps1").read_text("utf-8")
     table = "\n".join(
-        f"${variable} = {format_literal(value)}" for variable, value in values.items()
+        f"${variable} = {_format_variable(value)}" for variable, value in values.items()
     )
-    text = body.replace(MARK, table)
-    return b"\xef\xbb\xbf" + text.replace("\r\n", "\n").replace("\n", "\r\n").encode("utf-8")
+    return _encode(_read_script(name).replace(MARK, table))
+
+
+def build_common_script() -> bytes:
+    """Return the script that runs the steps of every ``install.ps1``."""
+    return _encode(_read_script("lyncnb"))
+
+
+@cache
+def hash_common_script() -> str:
+    """Return the SHA-256 of the common script, without space at its end."""
+    return hashlib.sha256(_encode(_read_script("lyncnb").rstrip())[3:]).hexdigest().upper()
+
+
+def _read_script(name: str) -> str:
+    path = resources.files(__package__) / "scripts" / f"{name}.ps1"
+    return path.read_text("utf-8").replace("\r\n", "\n")
+
+
+def _encode(text: str) -> bytes:
+    return b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode("utf-8")

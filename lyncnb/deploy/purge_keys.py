@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -29,7 +29,12 @@ from ..pki.passphrase import Secret, check_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..request_folder.field_forms import is_inside
 from ..request_folder.files_on_disk import Survey, reject_problems, take_survey
-from ..request_folder.generations import Generations, find_generations, is_expired
+from ..request_folder.generations import (
+    Generations,
+    find_generations,
+    is_expired,
+    list_servers_for,
+)
 from ..request_folder.history import record_changes
 from ..request_folder.key_bindings import find_binding_problems
 from ..request_folder.leftovers import find_pending_moves, verify_passphrase
@@ -157,6 +162,7 @@ class PurgeList(Table, JsonSerializable):
 
 
 _DEPLOYED = "deployed"
+_GONE = "the last of its servers left"
 _HISTORIES = (
     "Version histories, snapshots, recycle bins, and backups keep copies of these files. "
     "lyncnb cannot remove these copies."
@@ -178,11 +184,12 @@ def purge(
 ) -> PurgeList:
     """List the files that are not needed any more. If the user confirmed the list, remove them.
 
-    The list contains three groups of files. The first group is the keys and CSRs of superseded
+    The list contains four groups of files. The first group is the keys and CSRs of superseded
     generations, if a later generation is recorded on all of its servers. The second group is the
     keys and CSRs whose certificate has expired and is not in use. The third group is the keys and
-    packages of the requests in `deployed`. Their CSRs remain, so that a later run with the same
-    plan requests nothing again.
+    CSRs of certificates whose servers have all left. The fourth group is the keys and packages of
+    the requests in `deployed`. Their CSRs remain, so that a later run with the same plan requests
+    nothing again.
 
     Parameters
     ----------
@@ -366,6 +373,8 @@ def explain_removal(
     life = _find_generations_in_use(record, is_named)
     if part is record and part.issued is not None and (is_named or record.deployed_at):
         return _DEPLOYED
+    if part.issued is not None and not list_servers_for(record, part) and record.gone:
+        return f"{_GONE} on {max(entry.on for entry in record.gone)}"
     if part.generation in life.used and record.state != "retired":
         return ""
     is_over = is_expired(part.issued, today)
@@ -509,12 +518,13 @@ def _remove_files(
 ) -> None:
     """Record the removal of the files, and then remove them."""
     # An expired current generation is superseded, so that its record remains without the files.
-    expired = {
-        item.id
+    # So does one whose servers left.
+    finished = {
+        item.id: item.why if item.why.startswith(_GONE) else "expired"
         for item in purge_list.items
         if item.what in (KEY_AND_CSR, CSR) and manifest.by_id[item.id].generation == item.generation
     }
-    manifest = _supersede_expired_requests(manifest, expired, now)
+    manifest = _supersede_finished_requests(manifest, finished, now)
     manifest = _record_removal(manifest, purge_list.items, now)
     save_manifest(survey.folder, manifest.with_event(_CONFIRMED, token, now=now))
     for item in purge_list.items:
@@ -523,16 +533,18 @@ def _remove_files(
             files.remove_file(survey.folder / path)
 
 
-def _supersede_expired_requests(manifest: Manifest, expired_ids: set[str], now: str) -> Manifest:
+def _supersede_finished_requests(
+    manifest: Manifest, finished: Mapping[str, str], now: str
+) -> Manifest:
     # The next key is created on the same computer as the earlier key.
     return manifest.with_records(
         replace(
-            record.build_next_generation(at=now, reasons=("expired",)),
-            reasons=("expired, and purged",),
+            record.build_next_generation(at=now, reasons=(reason,)),
+            reasons=(f"{reason}, and purged",),
             key_holder=record.key_holder,
         )
         for record in manifest.requests
-        if record.id in expired_ids
+        if (reason := finished.get(record.id))
     )
 
 

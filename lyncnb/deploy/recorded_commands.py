@@ -23,7 +23,7 @@ def list_install_commands(steps: DeploymentSteps) -> dict[str, tuple[tuple[str, 
     for server in steps.servers:
         ids = {package.file: package.id for package in server.packages}
         for step in server.steps:
-            if step.step.column:
+            if step.step.column and step.step.paper:
                 columns = request_columns.setdefault(
                     ids[step.package], {name: {} for name in COLUMNS}
                 )
@@ -35,8 +35,8 @@ def list_install_commands(steps: DeploymentSteps) -> dict[str, tuple[tuple[str, 
 
 
 def _list_command_lines(step: ServerStep) -> Iterator[str]:
-    yield from (f"# Only if {check.text}:" for check in (*step.only_if, *step.waits))
-    yield from step.sheet_commands or (f"# {step.title}",)
+    yield from (f"# Only if {check.text}:" for check in step.only_if)
+    yield from step.commands or (f"# {step.title}",)
 
 
 def record_commands(

@@ -25,8 +25,8 @@ from ..request_folder.plan_file import read_plan_bytes
 from ..request_folder.request_record import RequestRecord
 from ..rules.procedure import Procedure, load_procedure
 from .checklist import build_script_name, to_html, translate_title_end
-from .fill_steps import Filler, Values, format_requested_name
-from .server_script import build_import_script
+from .fill_steps import Filler, Situation, Values, format_requested_name
+from .server_script import build_script
 from .server_steps import DeploymentSteps, MissingPackage, ServerSteps
 from .sheets import number_steps
 from .step_files import FOLDER
@@ -100,8 +100,8 @@ def request_scripts(
     if template:
         check_template_name(template)
     procedure = load_procedure(plan.rules)
-    filler = Filler(plan.rules, procedure, "", TrustOfPackages((), plan.rules), {})
-    steps = [step for step in procedure.steps if step.phase == "request"]
+    filler = Filler(plan.rules, procedure, "", TrustOfPackages((), plan.rules), Situation())
+    steps = [step for step in procedure.steps if step.stage == "request"]
     records = bundle.manifest.by_id if bundle else {}
     requests, others, day = [], [], format_timestamp(today)[:10]
     no_such_key: list[PlannedCertificate] = []
@@ -121,6 +121,7 @@ def request_scripts(
                     role=certificate.role,
                     title=role.title if role else certificate.role,
                     pool=certificate.pool or certificate.id,
+                    case="request",
                     shell=procedure.find_shell(certificate.role) or procedure.shells[0],
                     packages=(),
                     steps=tuple(
@@ -142,9 +143,8 @@ def request_scripts(
         folder=procedure.folder,
         servers=number_steps(requests, procedure),
         missing=tuple(others),
-        order=(),
+        procedure=procedure,
         origin=build_origin(plan),
-        cmdlets=procedure.cmdlets,
         unit="request",
         lacking="not in these scripts",
     )
@@ -307,4 +307,4 @@ def _build_request_script_files(steps: DeploymentSteps) -> Iterator[tuple[str, b
     # computer name.
     yield _PAGE, to_html(steps, title=_TITLE).encode()
     for request in steps.servers:
-        yield build_script_name(request), build_import_script(request)
+        yield build_script_name(request), build_script(request)

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
+from ..base.renewal_days import ANY_DAY, RenewalTerms
 from ..base.times import add_time_span, convert_to_zone
 from ..errors import PackageError
 from ..rules.procedure import Procedure, RollOver
 from .server_steps import Call, ServerPackage
+
+# How long before a change the administrators get their sheets.
+_NOTICE = timedelta(days=7)
 
 #: The time at which the new certificate takes effect: one time for all usages that can roll over,
 #: or one time for each usage.
@@ -37,11 +41,16 @@ def parse_effective_times(specified_times: Effective, procedure: Procedure) -> d
 
 
 def split_into_calls(
-    package: ServerPackage, procedure: Procedure, times: Mapping[str, datetime], now: datetime
+    package: ServerPackage,
+    procedure: Procedure,
+    times: Mapping[str, datetime],
+    now: datetime,
+    terms: RenewalTerms = ANY_DAY,
 ) -> ServerPackage:
     """Split a certificate's usages into calls of ``Set-CsCertificate``.
 
-    Usages that can roll over have a separate call.
+    Usages that can roll over have a separate call. ``terms`` contains the days on which servers can
+    be changed.
     """
     other_usages = tuple(
         usage for usage in package.usages if procedure.find_roll_over(usage) is None
@@ -51,13 +60,14 @@ def split_into_calls(
         rolled = tuple(usage for usage in package.usages if usage in roll.usages)
         if rolled:
             specified = next((times[usage] for usage in rolled if usage in times), None)
-            calls.append(
-                Call(
-                    usages=rolled,
-                    roll=roll,
-                    effective=_choose_effective_time(package, roll, specified, now),
-                )
+            end, lead = package.in_use_until, timedelta(hours=roll.lead_hours)
+            latest = add_time_span(end, -lead) if end is not None else None
+            effective = (
+                _choose_effective_time(package, latest, now, terms)
+                if specified is None
+                else _check_effective_time(package, roll, specified, latest)
             )
+            calls.append(Call(usages=rolled, roll=roll, effective=effective, latest=latest))
     return replace(package, calls=tuple(calls))
 
 
@@ -77,33 +87,47 @@ def describe_outage(package: ServerPackage, call: Call) -> str:
 
 
 def _choose_effective_time(
-    package: ServerPackage, roll: RollOver, specified_time: datetime | None, now: datetime
+    package: ServerPackage, latest: datetime | None, now: datetime, terms: RenewalTerms
 ) -> datetime | None:
     """Choose when a new certificate takes effect. Return None to assign it at once.
 
-    The time is the end of the current certificate minus the lifetime of a token, even if this time
-    is soon. Its source is the source of the rollover rule.
+    Administrators get the sheets a week before, and stage the certificate on the next day on which
+    servers can be changed. It takes effect at noon of the day after that on which servers can be
+    changed, and no later than ``latest``: the end of the current certificate minus the lifetime of
+    a token. The source of this is the source of the rollover rule.
     """
-    end, lead = package.in_use_until, timedelta(hours=roll.lead_hours)
-    if specified_time is None:
-        latest = add_time_span(end, -lead) if end is not None else now
-        # It is not possible to roll over to a certificate that is not valid yet.
-        return latest if latest > now and latest >= package.not_before else None
-    # A time without a time zone is in the time zone of the current computer. The server checks the
-    # time again.
-    moment = convert_to_zone(specified_time, UTC)
+    # It is not possible to roll over to a certificate that is not valid yet.
+    if latest is None or latest <= now or latest < package.not_before:
+        return None
+    begins = max(now, package.not_before).date()
+    for days in (_NOTICE, timedelta(days=1)):
+        end = datetime.combine(latest.date(), time.max, UTC)
+        begins = terms.find_change_dates(min(begins + days, latest.date()), end, ()).change_on
+    noon = datetime.combine(begins, time(12), UTC)
+    return noon if max(now, package.not_before) < noon <= latest else latest
+
+
+def _check_effective_time(
+    package: ServerPackage, roll: RollOver, moment: datetime, latest: datetime | None
+) -> datetime:
+    """Return a specified time, or raise PackageError if nothing can roll over at that time.
+
+    A time without a time zone is in the time zone of the current computer. The server checks the
+    time again.
+    """
+    specified_time, moment = moment, convert_to_zone(moment, UTC)
     names = ", ".join(roll.usages)
-    if end is not None and add_time_span(moment, lead) > end:
-        latest = convert_to_zone(add_time_span(end, -lead), specified_time.tzinfo)
+    if latest is not None and moment > latest:
+        last = convert_to_zone(latest, specified_time.tzinfo)
         raise PackageError(
             f"the new certificate for {names} cannot take effect at "
             f"{specified_time:%Y-%m-%d %H:%M}, because the current certificate expires at "
-            f"{end:%Y-%m-%d %H:%M} UTC, and tokens are valid for {roll.lead_hours} hours",
-            hint=f"choose {latest:%Y-%m-%dT%H:%M} or earlier"
-            if add_time_span(end, -lead) >= package.not_before
+            f"{package.old_end}, and tokens are valid for {roll.lead_hours} hours",
+            hint=f"choose {last:%Y-%m-%dT%H:%M} or earlier"
+            if latest >= package.not_before
             else (
                 "omit the time, because a rollover is not possible: the new certificate is not "
-                f"valid yet at {latest:%Y-%m-%d %H:%M}"
+                f"valid yet at {last:%Y-%m-%d %H:%M}"
             ),
         )
     if not package.not_before <= moment < package.not_after:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import ClassVar
 
+from ..base.planned_entry import list_importing_servers
 from ..base.shown import tables
 from ..base.shown.languages import make_translator
 from ..base.shown.origin import UNKNOWN, Origin
 from ..base.shown.tables import Table, columns, format_count
 from ..pki.certificates import Certificate
 from ..plan.options import PlanOptions
-from ..rules.procedure import Cmdlet, RollOver, Shell, Stage, Step
+from ..rules.procedure import Procedure, RollOver, Shell, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +26,13 @@ class Call:
     """The usages of a certificate that one ``Set-CsCertificate`` command assigns together.
 
     ``effective`` is the time at which a call that rolls over takes effect: without a time zone in
-    the time of the servers, or in UTC.
+    the time of the servers, or in UTC. ``latest`` is the last possible time.
     """
 
     usages: tuple[str, ...]
     roll: RollOver | None = None
     effective: datetime | None = None
+    latest: datetime | None = None
 
     @property
     def kind(self) -> str:
@@ -46,10 +48,19 @@ class Call:
     @property
     def effective_words(self) -> str:
         """The effective time in a human-readable format."""
-        if self.effective is None:
-            return ""
-        zone = "UTC" if self.effective.tzinfo else "in the server's time zone"
-        return f"{self.effective:%Y-%m-%d %H:%M} {zone}"
+        return _format_moment(self.effective)
+
+    @property
+    def latest_words(self) -> str:
+        """The last possible effective time in a human-readable format."""
+        return _format_moment(self.latest or self.effective)
+
+
+def _format_moment(moment: datetime | None) -> str:
+    if moment is None:
+        return ""
+    zone = "UTC" if moment.tzinfo else "in the server's time zone"
+    return f"{moment:%Y-%m-%d %H:%M} {zone}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +74,9 @@ class ServerPackage:
     the package is exported on that computer, so its ``sha256`` is not known yet. ``eku`` contains
     the planned extended key usages, and is blank if the plan is not known. ``san`` contains the DNS
     names. ``number`` is the number of the certificate in the folder, or 0. ``superseded`` is the
-    serial number and issuer of the certificate that it replaces, and ``replaced_thumbprint`` its
-    thumbprint, if known.
+    serial number and issuer of the certificate that it replaces, and ``old`` its thumbprint, if
+    known. ``done`` contains the servers that use this certificate already. ``renamed``
+    is true if the certificate that it replaces has other names.
     """
 
     id: str
@@ -90,8 +102,31 @@ class ServerPackage:
     eku: tuple[str, ...] = ()
     san: tuple[str, ...] = ()
     superseded: str = ""
-    replaced_thumbprint: str = ""
+    old: str = ""
     number: int = 0
+    renamed: bool = False
+    done: frozenset[str] = frozenset()
+
+    @property
+    def importing(self) -> tuple[str, ...]:
+        """The servers that import the package."""
+        servers = list_importing_servers(self.servers, self.shared_by)
+        return tuple(server for server in servers if server not in self.done)
+
+    def without_old(self) -> ServerPackage:
+        """Return the package for a server on which it replaces nothing."""
+        return replace(self, old="", superseded="", in_use_until=None)
+
+    @property
+    def rolls(self) -> bool:
+        """Whether a usage stays with the old certificate until a set time."""
+        return any(call.effective for call in self.calls)
+
+    @property
+    def old_end(self) -> str:
+        """The end of the old certificate in a human-readable format."""
+        end = self.in_use_until
+        return f"{end:%Y-%m-%d %H:%M} UTC" if end else "the NotAfter time of the old certificate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +158,7 @@ class FilledPlace:
 
     name: str
     new: str
-    outside: str
+    old: str  # The value in use, or "" if it is not known.
     each: str
     read: str
     set: str
@@ -140,9 +175,9 @@ class ServerStep:
     """A step on one server, with the server's values filled in.
 
     ``about`` distinguishes the same step for several usages or certificates. ``number`` is the
-    number of the step on the sheet and in the script. For example, ``2b`` is line b of item 2.
-    ``task`` is the title of an item that has several steps, and ``expected`` is the result of the
-    item. ``values`` contains the values of the placeholders.
+    number of the row on the sheet, which the script shows too. ``task`` is the title of a row that
+    has several steps, and ``expected`` is the result of the row. ``values`` contains the values of
+    the placeholders.
     """
 
     step: Step
@@ -172,20 +207,6 @@ class ServerStep:
         return f"{self.number}. {self.title}{suffix}"
 
     @property
-    def sheet_commands(self) -> tuple[str, ...]:
-        """The commands that a person can paste as one block.
-
-        If the script would leave the step for later, the block changes nothing either.
-        """
-        if self.step.script_only:
-            return ()
-        if not self.waits:
-            return self.commands
-        condition = " -and ".join(f"({check.command})" for check in self.waits)
-        otherwise = "'Nothing was changed. The condition of this step is not true.'"
-        return (f"if ({condition}) {{ {'; '.join(self.commands)} }} else {{ {otherwise} }}",)
-
-    @property
     def checks(self) -> tuple[FilledCheck, ...]:
         """All checks of the step, in the order in which the script runs them."""
         return (*self.only_if, *self.holds, *self.waits, *self.needs, *self.confirms)
@@ -195,8 +216,10 @@ class ServerStep:
 class ServerSteps:
     """The procedure for one server: the change, the later steps, and the steps to go back.
 
-    The page and the script are named after ``server`` and ``suffix``, which distinguishes two pages
-    for one server or request. ``issuers`` contains the CA certificates that the server must trust.
+    ``case`` is one of ``CASES``, or "" for a request. ``facts`` are what the plan decides about
+    the server and its pool. ``backup_pool`` is the pool with which it is paired. The page and the
+    script are named after ``server`` and ``suffix``, which distinguishes two pages for one server
+    or request. ``issuers`` contains the CA certificates that the server must trust.
     ``trust_only`` is true for a server that has only trust steps.
     """
 
@@ -204,6 +227,7 @@ class ServerSteps:
     role: str
     title: str  # of the role
     pool: str
+    case: str
     shell: Shell | None
     packages: tuple[ServerPackage, ...]
     steps: tuple[ServerStep, ...]
@@ -213,6 +237,8 @@ class ServerSteps:
     issuers: tuple[Certificate, ...] = ()
     places: tuple[FilledPlace, ...] = ()
     folder: str = ""
+    facts: frozenset[str] = frozenset()
+    backup_pool: str = ""
     anywhere: bool = False  # Whether the script may run on any computer.
     trust_only: bool = False
 
@@ -237,8 +263,9 @@ class DeploymentSteps(Table):
     """The deployment procedure for every server that has a package.
 
     ``missing`` contains the requests without a package, and ``covered`` the requests that need none
-    because of an installed certificate. ``order`` describes which servers are changed first, and
-    ``cmdlets`` where each command is documented. ``key_holders`` contains the earlier steps for
+    because of an installed certificate. ``procedure`` contains the order of the servers, and where
+    each command is documented. ``assumed`` is true if nothing is recorded and no option says
+    whether the servers are new. ``key_holders`` contains the earlier steps for
     each request whose key is on another computer.
     """
 
@@ -259,13 +286,13 @@ class DeploymentSteps(Table):
     folder: str
     servers: tuple[ServerSteps, ...]
     missing: tuple[MissingPackage, ...]
-    order: tuple[Stage, ...]
-    cmdlets: tuple[Cmdlet, ...]
+    procedure: Procedure
     unit: str = "server"  # Whether the steps belong to a "server" or to a "request".
     lacking: str = "without a package"
     key_holders: tuple[ServerSteps, ...] = ()
     covered: tuple[MissingPackage, ...] = ()
     origin: Origin = UNKNOWN
+    assumed: bool = False
 
     @property
     def lang(self) -> str:
@@ -342,7 +369,13 @@ class DeploymentSteps(Table):
         if not self.pages and not self.missing and not self.covered:
             return f"{self.title}{translate(': ')}{translate('no server needs a change')}"
         count = sum(len(server.steps) for server in self.servers)
-        words = [f"{format_count(count, 'step')} for {format_count(len(self.servers), self.unit)}"]
+        steps = f"{format_count(count, 'step')} for {format_count(len(self.servers), self.unit)}"
+        words = map(translate, (steps, *self.describe_gaps()))
+        return f"{self.title}{translate(': ')}{translate('; ').join(words)}"
+
+    def describe_gaps(self) -> list[str]:
+        """Return the numbers of keys to export first, and of certificates without steps."""
+        words = []
         if self.key_holders:
             keys = format_count(len(self.key_holders), "key")
             words.append(f"{keys} to export from other computers first")
@@ -351,4 +384,4 @@ class DeploymentSteps(Table):
             words.append(f"{covered} covered by installed certificates")
         if self.missing:
             words.append(f"{format_count(len(self.missing), 'certificate')} {self.lacking}")
-        return f"{self.title}{translate(': ')}{translate('; ').join(map(translate, words))}"
+        return words

@@ -1,396 +1,392 @@
-"""Divide each server's checklist into sections with numbered steps and notes.
+"""Arrange the steps of the servers of a pool as the rows of one sheet.
 
-The functions have no side effects. A script and every form of a checklist use the same numbers.
+The functions have no side effects. The script, the page, the text and the JSON form of a sheet use
+the same rows and numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from string import ascii_lowercase, ascii_uppercase
+from string import ascii_uppercase
 
-from ..rules.procedure import PLACEHOLDER, Procedure
+from ..rules.procedure import SCRIPTED, Procedure, Run
 from .fill_steps import fill_placeholders
 from .server_steps import DeploymentSteps, ServerStep, ServerSteps
 
-ONCE = "once"
-
-#: A function that translates text to the language of a checklist. ``str`` leaves the text in
-#: English.
+#: A function that translates text to the language of a sheet. ``str`` leaves the text in English.
 Say = Callable[[str], str]
 
-_LINES = (*ascii_lowercase, *(f"{a}{b}" for a in ascii_lowercase for b in ascii_lowercase))
+#: The sections of a sheet in their order: the prefix of the numbers of the rows, the heading, and
+#: a sentence about the section.
+SECTIONS: Mapping[str, tuple[str, str, str]] = {
+    "before": ("", "Before", ("{}, as administrator, at the server's own console. Thick frame: it "
+               "asks; paste it alone.")),
+    "day": ("", "With the script", "Nothing that users notice, on each server."),
+    "night": ("", "With the script, one server at a time", "Then the next server."),
+    "wrong": ("A", "If something goes wrong", "Each line can be run again."),
+    "hand": ("", "By hand", "The same steps without the script, or from the one where it stopped."),
+    "back": ("B", "Back by hand", "Do these rows in this order: {}."),
+    "after": ("", "Afterwards", ""),
+}  # fmt: skip
 
-# The parts of a sheet, each with a prefix for the numbers of its items, a heading, and a sentence
-# about when to use the part.
-_PARTS = {
-    "trust": (
-        "T",
-        "Part 1. Trust",
-        "Complete part 1 on every server before you begin part 2 on any server.",
-    ),
-    "evening": ("", "Part 2. The change", ""),
-    "exception": (
-        "X",
-        "Only if needed",
-        (
-            "The commands are not on this sheet. To see the commands, open the server's "
-            "page on the screen."
-        ),
-    ),
-    "later": ("L", "Dated steps", "Perform these steps later. Each step shows when you can begin."),
-    "back": (
-        "B",
-        "The way back",
-        (
-            "Only if the deployment failed: run this server's script with -Back -DrainServices "
-            "-StartServices. To perform these steps by hand instead, open the server's page on the "
-            "screen, which has the commands."
-        ),
-    ),
-}
+# The placeholder for the numbers of the rows that the script does not do.
+_HAND_ROWS = "{hand_rows}"
 
-# In a note about several servers, these texts replace the values that differ between the servers.
-_GENERAL = {
-    "server": "the server",
-    "servers": "the servers listed on the server sheet",
-    "pool": "the pool",
-    "packages": "the packages listed on the server sheet",
-    "package": "the package",
-    "package_path": "the package",
-    "record_path": "before-*.csv",
-    "thumbprint": "the thumbprint on the server sheet",
-    "certificate_path": "PATH",
-    "friendly_name": "the certificate",
-    "name": "NAME",
-    "types": "the usages on the server sheet",
-    "type": "the usage on the server sheet",
-    "place": "the location on the server sheet",
-    "new": "the value on the server sheet",
-    "san": "as listed on the server sheet",
-    "ports": "listed on the server sheet",
-    "superseded": "the previous certificate",
-    "key_holder": "the computer that stores the private key",
-    "answer": "the issued certificate",
-    "answer_path": "the file listed on the server sheet",
-    "effective_words": "the time on the server sheet",
-    "old_end": "the time on the server sheet",
-    "outage": "",
-    "subject": "the CA certificate",
-    "store": "its store",
-    "issuer_sha256": "the value on the server sheet",
-    "needed_for": "the connections that the trust plan lists",
-}
+# What to bring to a server before the first row that starts the script.
+_BRING = "{folder} holds install.ps1 of this server, lyncnb.ps1, chain, and its packages."
+
+_HAND = ("set-up", "request", "finish", *SCRIPTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """A numbered item on a server's sheet: one instruction with its expected result.
+class Block:
+    """Commands that are safe to paste whole. ``servers`` is blank if they are for all servers.
 
-    ``only_if`` contains the conditions of all lines of the item.
+    ``asks`` says what a command prompts for: then it is the only command. ``lead`` is the sentence
+    above the block.
+    """
+
+    commands: tuple[str, ...]
+    servers: tuple[str, ...] = ()
+    asks: str = ""
+    lead: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row of a sheet: one instruction with its expected result and its blocks of commands.
+
+    ``person`` is a question that decides whether the row applies. ``servers`` is blank if the row
+    is for all servers, or if its blocks name them. ``notes`` contains a pair of an explanation and
+    a source for each step, for the screen.
     """
 
     number: str
     title: str
     expected: str
-    by_hand: bool
-    only_if: tuple[str, ...]
-    lines: tuple[Line, ...]
+    blocks: tuple[Block, ...] = ()
+    person: str = ""
+    servers: tuple[str, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """A line of an item: one step, or the same step for several certificates.
-
-    ``title`` is blank if it is the same as the title of the item. ``conditions`` contains complete
-    sentences.
-    """
-
-    title: str
-    conditions: tuple[str, ...]
-    caution: str
-    commands: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """A part of a server's sheet: its heading, its time, and its items."""
+class Section:
+    """A section of a sheet with at least one row."""
 
     name: str
     heading: str
     about: str
-    items: tuple[Item, ...]
+    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Once:
-    """An item that is done only once for all servers, or for several servers."""
+class Sheet:
+    """The sheet of a pool in one case, or of one request."""
 
-    step: ServerStep
-    title: str
-    expected: str
-    roles: tuple[str, ...]
+    pages: tuple[ServerSteps, ...]
+    sections: tuple[Section, ...]
+
+    @property
+    def first(self) -> ServerSteps:
+        """The first server of the sheet."""
+        return self.pages[0]
+
+    @property
+    def name(self) -> str:
+        """What the sheet is for: the pool, the only server, or the request.
+
+        The pool of a server that joins it may have a sheet of its own.
+        """
+        first = self.first
+        is_alone = first.case == "join" and len(self.pages) == 1
+        is_of_pool = first.pool and first.case in CASES_OF_POOLS and not is_alone
+        return first.pool if is_of_pool else first.server
+
+    @property
+    def stem(self) -> str:
+        """The name of the page without extension."""
+        first = self.first
+        suffix = "-trust" if first.trust_only else first.suffix
+        suffix = suffix or ("-join" if first.case == "join" and self.name == first.pool else "")
+        return f"{self.name}{suffix}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """The explanation of a step: its method, its purpose, the wizard pages, and the source."""
+CASES_OF_POOLS = ("new", "renew", "join")
 
-    title: str
-    text: str
-    wizard: str
-    source: str
+
+def group_pages(pages: Iterable[ServerSteps]) -> list[tuple[ServerSteps, ...]]:
+    """Return the pages that share a sheet: the servers of a pool with one role and case."""
+    groups: dict[tuple[object, ...], list[ServerSteps]] = {}
+    for page in pages:
+        alone = page.stem if page.case not in CASES_OF_POOLS else ""
+        key = (page.pool, page.role, page.case, page.trust_only, alone)
+        groups.setdefault(key, []).append(page)
+    return [tuple(sorted(group, key=lambda page: page.server)) for group in groups.values()]
 
 
 def number_steps(pages: Iterable[ServerSteps], procedure: Procedure) -> tuple[ServerSteps, ...]:
-    """Return the pages with a number for each step.
-
-    An item that is done once for all servers has a letter, which is the same on all sheets.
-    """
+    """Return the pages with the number of its row for each step."""
     pages = tuple(pages)
-    used = {step.step.id for page in pages for step in page.steps if step.step.part == ONCE}
-    once = [step.id for step in procedure.steps if step.id in used]
-    letters = dict(zip(once, (*ascii_uppercase, *(f"A{c}" for c in ascii_uppercase))))
+    numbers: dict[tuple[str, str, str], str] = {}
+    for group in group_pages(pages):
+        rows = [(s.name, r) for s in _build_sections(group, procedure, ()) for r in s.rows]
+        for page in group:
+            numbers |= {(page.stem, name, row.id): row.number for name, row in rows}
+
+    def number(page: ServerSteps, steps: Iterable[ServerStep], is_back: bool) -> list[ServerStep]:
+        """Add the numbers. A step that paper does not show has the number of the step before."""
+        last = numbers.get((page.stem, "wrong", "back"), "1") if is_back else "1"
+        numbered = []
+        for step in steps:
+            section = _find_section(step, is_back and step.step.stage == "back")
+            last = numbers.get((page.stem, section, _row_id(step)), last)
+            numbered.append(replace(step, number=last))
+        return numbered
+
     return tuple(
         replace(
             page,
-            steps=_number_steps(page.steps, letters),
-            later=_number_steps(page.later, letters, "later"),
-            back=_number_steps(page.back, letters, "back"),
+            steps=tuple(number(page, page.steps, False)),
+            later=tuple(number(page, page.later, False)),
+            back=tuple(number(page, page.back, True)),
         )
         for page in pages
     )
 
 
-def _number_steps(
-    steps: tuple[ServerStep, ...], letters: Mapping[str, str], section: str = ""
-) -> tuple[ServerStep, ...]:
-    numbered_steps: dict[int, ServerStep] = {}
-    positions = {id(step): index for index, step in enumerate(steps)}
-    for part, part_steps in _group_by_part(steps, section).items():
-        for number, group in enumerate(_group_by_task(part_steps), 1):
-            for line, step in zip(_LINES if len(group) > 1 else [""], group):
-                prefix = _PARTS[part][0] if part in _PARTS else ""
-                count = letters[step.step.id] if part == ONCE else f"{prefix}{number}"
-                numbered_steps[positions[id(step)]] = replace(step, number=f"{count}{line}")
-    return tuple(numbered_steps[index] for index in range(len(steps)))
-
-
-def _group_by_part(steps: Iterable[ServerStep], section: str) -> dict[str, list[ServerStep]]:
-    """Group steps by the part of the server's sheet.
-
-    If `section` is set, all steps belong to that part.
-    """
-    parts: dict[str, list[ServerStep]] = {}
-    for step in steps:
-        kind = step.step
-        part = section or kind.part or ("trust" if kind.trust else "evening")
-        parts.setdefault(part, []).append(step)
-    return parts
-
-
-def _group_by_task(steps: Iterable[ServerStep]) -> list[list[ServerStep]]:
-    """Combine consecutive steps that belong to the same task."""
-    groups: list[list[ServerStep]] = []
-    for step in steps:
-        if groups and step.step.task and step.step.task == groups[-1][0].step.task:
-            groups[-1].append(step)
-        else:
-            groups.append([step])
-    return groups
-
-
-def list_parts(page: ServerSteps, translate: Say = str) -> Iterator[Part]:
-    """Yield each part of a server's sheet that has at least one item, in the order of the sheet.
-
-    If all steps of a page are of one kind, such as a request, the page has no headings for parts.
-    """
-    sections = (("", page.steps), ("later", page.later), ("back", page.back))
-    steps_by_part = {
-        p: part_steps
-        for name, steps in sections
-        for p, part_steps in _group_by_part(steps, name).items()
-    }
-    steps_by_part.pop(ONCE, None)
-    for part, (_, heading, description) in _PARTS.items():
-        if part in steps_by_part:
-            is_alone = len(steps_by_part) == 1 and part == "evening"
-            yield Part(
-                name=part,
-                heading="" if is_alone else translate(heading),
-                about=translate(description),
-                items=tuple(
-                    _build_item(group, translate) for group in _group_by_task(steps_by_part[part])
-                ),
-            )
-
-
-def _translate_step(step: ServerStep, translate: Say) -> ServerStep:
-    """Translate the texts of a step. The commands of the step stay the same."""
-    return replace(
-        step,
-        title=translate(step.title),
-        commands=step.sheet_commands,
-        about=translate(step.about),
-        task=translate(step.task),
-        expected=translate(step.expected),
-        caution=translate(step.caution),
-        only_if=tuple(replace(check, text=translate(check.text)) for check in step.only_if),
-        needs=tuple(replace(check, text=translate(check.text)) for check in step.needs),
-        waits=tuple(replace(check, text=translate(check.text)) for check in step.waits),
-    )
-
-
-def _build_item(group: Sequence[ServerStep], translate: Say) -> Item:
-    steps = [_translate_step(step, translate) for step in group]
-    first = steps[0]
-    conditions = [{check.text for check in step.only_if} for step in steps]
-    common = [
-        c.text
-        for c in first.only_if
-        if all(c.text in texts for texts in conditions) and (c.shows or not c.passing)
+def list_sheets(
+    steps: DeploymentSteps, bring: Callable[[Sequence[ServerSteps]], Block]
+) -> list[Sheet]:
+    """Return all sheets. ``bring`` returns the block that checks the script of some servers."""
+    return [
+        Sheet(pages=group, sections=tuple(_build_sections(group, steps.procedure, (bring(group),))))
+        for group in group_pages(steps.pages)
     ]
-    runs: list[list[ServerStep]] = []
-    for step in steps:
-        if runs and step.step.id == runs[-1][0].step.id and step.title == runs[-1][0].title:
-            runs[-1].append(step)
-        else:
-            runs.append([step])
-    title = first.task if len(steps) > 1 else first.title
-    lines = [_build_line(run, common, title if len(runs) == 1 else "", translate) for run in runs]
-    # If all lines have the same commands or the same caution, only the last line shows them.
-    if len({line.commands for line in lines}) == 1:
-        lines = [*(replace(line, commands=()) for line in lines[:-1]), lines[-1]]
-    if len({line.caution for line in lines}) == 1:
-        lines = [*(replace(line, caution="") for line in lines[:-1]), lines[-1]]
-    return Item(
-        number=first.number.rstrip(ascii_lowercase) if len(steps) > 1 else first.number,
-        title=title,
-        expected=first.expected,
-        by_hand=all(step.step.by_hand for step in steps),
-        only_if=tuple(common),
-        lines=tuple(lines),
+
+
+def _row_id(step: ServerStep) -> str:
+    return step.step.task or step.step.id
+
+
+def _find_section(step: ServerStep, is_back: bool) -> str:
+    if is_back:
+        return "back"
+    stage = step.step.stage
+    return (
+        "hand" if stage in _HAND and stage != "verify" else stage if stage == "before" else "after"
     )
 
 
-def _build_line(
-    steps: Sequence[ServerStep], common: Sequence[str], heading: str, translate: Say
-) -> Line:
-    """Return one line for steps that differ only in subject, without repeating the heading."""
-    first = steps[0]
-    numbers = translate("{} to {}").format(first.number, steps[-1].number)
-    name = first.name if len(steps) == 1 else f"{numbers}. {first.title}"
-    # The line does not mention whether a package was copied, because packages are copied once for
-    # all servers.
-    only_if = (
-        c.text
-        for step in steps
-        for c in step.only_if
-        if c.text not in common and (c.shows or not c.passing)
-    )
-    before = (
-        *(c.text for step in steps for c in step.needs if c.passing and c.shows),
-        *(c.text for step in steps for c in step.waits),
-    )
-    return Line(
-        title="" if first.title == heading else name,
-        conditions=(
-            *(translate("Only if: {}.").format(text) for text in dict.fromkeys(only_if)),
-            *(translate("Before: {}.").format(text) for text in dict.fromkeys(before)),
-        ),
-        caution=" ".join(dict.fromkeys(step.caution for step in steps if step.caution)),
-        commands=tuple(dict.fromkeys(command for step in steps for command in step.commands)),
+def _build_sections(
+    pages: Sequence[ServerSteps], procedure: Procedure, bring: Sequence[Block]
+) -> Iterator[Section]:
+    first = pages[0]
+    facts = first.facts
+    runs = [run for run in procedure.runs if run.applies(first.role, first.case, facts)]
+    if first.trust_only:
+        runs = []
+    if not any(_is_only_by_hand(step) for page in pages for step in page.steps):
+        runs = [run for run in runs if _HAND_ROWS not in run.title]
+    sections: list[Section] = []
+    count = 0
+    for name, (prefix, heading, about) in SECTIONS.items():
+        rows = [_build_run_row(run, first) for run in runs if run.section == name]
+        rows += _build_step_rows(pages, name, procedure)
+        if name == "before":
+            rows.append(_build_bring_row(pages, bring))
+        numbered = []
+        for position, row in enumerate(rows):
+            count += not prefix
+            number = f"{prefix}{position + 1}" if prefix == "B" else ascii_uppercase[position]
+            numbered.append(replace(row, number=number if prefix else str(count)))
+        if numbered:
+            sections.append(Section(name=name, heading=heading, about=about, rows=tuple(numbered)))
+    return _fill_numbers(sections, pages)
+
+
+def _fill_numbers(sections: Iterable[Section], pages: Sequence[ServerSteps]) -> Iterator[Section]:
+    """Yield the sections. Rows about other rows name their numbers."""
+    stages = {_row_id(s): s.step.stage for page in pages for s in page.steps if s.step.way_back}
+    only_by_hand = {_row_id(s) for page in pages for s in page.steps if _is_only_by_hand(s)}
+    by_hand: list[str] = []
+    around: dict[str, list[str]] = {"change": [], "start": []}
+    sections = list(sections)
+    for section in sections:
+        for row in section.rows if section.name == "hand" else ():
+            around.get(stages.get(row.id, ""), []).append(row.number)
+            if row.id in only_by_hand:
+                by_hand.append(row.number)
+    for section in sections:
+        about = section.about
+        if section.name == "night" and len(pages) == 1:
+            section, about = replace(section, heading="With the script: the change"), ""
+        if section.name == "day" and "services" not in pages[0].facts:
+            about = ""
+        if section.name == "before":
+            shell = pages[0].shell
+            about = about.format(shell.title if shell else "Windows PowerShell")
+        if section.name == "back":
+            own = [row.number for row in section.rows]
+            about = about.format(", ".join((*around["change"], *own, *around["start"])))
+        rows = (
+            replace(row, title=row.title.replace(_HAND_ROWS, ", ".join(by_hand)))
+            for row in section.rows
+        )
+        yield replace(section, about=about, rows=tuple(rows))
+
+
+def _build_bring_row(pages: Sequence[ServerSteps], bring: Sequence[Block]) -> Row:
+    first = pages[0]
+    return Row(
+        number="",
+        id="bring",
+        title=_BRING.format(folder=first.folder),
+        expected="True. Anything else: STOP, do not run it.",
+        blocks=tuple(bring),
     )
 
 
-def build_sheet_document(page: ServerSteps) -> list[dict[str, object]]:
-    """Return the items of a server's sheet for a JSON document.
+def build_run_command(page: ServerSteps, switches: str) -> str:
+    """Return the command that runs the script of a server, the same on every server."""
+    path = "\\".join((page.folder, "install.ps1"))
+    # Some commands exist only in the product's own shell, which loads them.
+    needs_shell = page.shell is not None and page.shell.commands and not page.shell.modules
+    start = "&" if needs_shell else "powershell.exe -NoProfile -ExecutionPolicy RemoteSigned -File"
+    return f"{start} {path} {switches}".strip()
 
-    The items that are done only once for all servers are included.
+
+def _build_run_row(run: Run, page: ServerSteps) -> Row:
+    values = {"pool": page.pool, "server": page.server}
+    switches = run.switches
+    confirmed = {f"-{s.step.confirmed_by}" for s in page.steps if s.step.confirmed_by}
+    if {"-Prepare", "-DrainServices"} & {*switches.split()} and "-Back" not in switches:
+        switches = " ".join((switches, *confirmed))
+    commands = tuple(fill_placeholders(text, values, as_command=True) for text in run.commands)
+    if run.starts_script:
+        commands = (build_run_command(page, switches),)
+    blocks = (Block(commands=commands, asks=run.asks),) if commands else ()
+    return Row(number="", id=run.id, title=run.title, expected=run.expected, blocks=blocks)
+
+
+def _build_step_rows(
+    pages: Sequence[ServerSteps], section: str, procedure: Procedure
+) -> Iterator[Row]:
+    positions = {step.id: position for position, step in enumerate(procedure.steps)}
+    groups: dict[str, list[tuple[ServerSteps, ServerStep]]] = {}
+    for page in pages:
+        steps = page.back if section == "back" else (*page.steps, *page.later)
+        for step in steps:
+            kind = step.step
+            is_here = _find_section(step, section == "back") == section
+            # On paper, the way back refers to the rows that stop and start the services.
+            is_here = is_here and (
+                section != "back" or (kind.stage == "back" and kind.does != "drain")
+            )
+            if is_here and kind.paper and kind.unit == "server" and _is_printed(step):
+                groups.setdefault(_row_id(step), []).append((page, step))
+    # Nothing was in use on a new server, so there is nothing to restore.
+    if section == "back" and pages[0].case != "renew":
+        return
+    order = sorted(groups.values(), key=lambda pairs: min(positions[s.step.id] for _, s in pairs))
+    for pairs in order:
+        pairs.sort(key=lambda pair: positions[pair[1].step.id])
+        first = pairs[0][1]
+        blocks = tuple(_build_blocks(pairs, [page.server for page in pages]))
+        names = tuple(dict.fromkeys(page.server for page, _ in pairs))
+        yield Row(
+            number="",
+            id=_row_id(first),
+            title=first.task or first.title,
+            expected=first.expected,
+            person=first.step.person,
+            servers=names if len(names) < len(pages) and not blocks else (),
+            blocks=blocks,
+            notes=tuple(dict.fromkeys((s.text, s.step.source) for _, s in pairs)),
+        )
+
+
+def _is_only_by_hand(step: ServerStep) -> bool:
+    """Return whether the script does not do a step of the change, so that a person must."""
+    kind = step.step
+    is_change = kind.stage in ("change", "start") and kind.unit == "server" and kind.paper
+    is_look = kind.task and kind.commands
+    return bool(is_change and not kind.does and not is_look and _is_printed(step))
+
+
+def _is_printed(step: ServerStep) -> bool:
+    kind = step.step
+    return bool(step.commands or kind.by_hand or kind.confirmed_by or kind.does == "record")
+
+
+def _build_blocks(
+    pairs: Iterable[tuple[ServerSteps, ServerStep]], servers: Collection[str]
+) -> Iterator[Block]:
+    """Yield the blocks of a row. Commands of several servers that are the same are one block.
+
+    Commands that only look are one block too, each with the name of its server in a comment.
     """
-    once = [_build_item([step], str) for step in page.steps if step.step.part == ONCE]
-    parts = [(ONCE, once), *((part.name, part.items) for part in list_parts(page))]
+    found: dict[tuple[tuple[str, ...], str, str], list[str]] = {}
+    looks: set[tuple[tuple[str, ...], str, str]] = set()
+    for page, step in pairs:
+        if step.commands:
+            key = (step.commands, step.step.asks, step.caution)
+            found.setdefault(key, []).append(page.server)
+            if step.step.by_hand and not step.step.does and step.step.stage != "before":
+                looks.add(key)
+    joined: list[Block] = []
+    for key, own in found.items():
+        commands, asks, lead = key
+        names = () if len({*own}) == len(servers) else tuple(dict.fromkeys(own))
+        if key in looks and len(commands) == 1 and not asks:
+            suffix = f"  # {shorten_names(names)}" if names else ""
+            commands, names = (f"{commands[0]}{suffix}",), ()
+        block = Block(commands=commands, servers=names, asks=asks, lead=lead)
+        last = joined[-1] if joined else None
+        is_same = last and (last.servers, last.lead) == (names, lead)
+        if last and is_same and not (asks or last.asks):
+            new = tuple(c for c in commands if c not in last.commands)
+            joined[-1] = replace(last, commands=(*last.commands, *new))
+        else:
+            joined.append(block)
+    yield from joined
+
+
+def shorten_names(servers: Iterable[str]) -> str:
+    """Return the host names of servers without their domains."""
+    return ", ".join(name.partition(".")[0] for name in servers)
+
+
+def build_sheet_document(sheet: Sheet) -> list[dict[str, object]]:
+    """Return the rows of a sheet for a JSON document."""
     return [
         {
-            "number": item.number,
-            "part": part,
-            "title": item.title,
-            "expected": item.expected,
-            "commands": [command for line in item.lines for command in line.commands],
+            "number": row.number,
+            "part": section.name,
+            "title": row.title,
+            "expected": row.expected,
+            "question": row.person,
+            "servers": list(row.servers),
+            "blocks": [
+                {"servers": list(b.servers), "asks": b.asks, "commands": list(b.commands)}
+                for b in row.blocks
+            ],
         }
-        for part, items in parts
-        for item in items
+        for section in sheet.sections
+        for row in section.rows
     ]
 
 
-def list_common_items(steps: DeploymentSteps, translate: Say = str) -> tuple[Once, ...]:
-    """Return the items that are done once for all servers, each with the affected roles.
-
-    The items are sorted by letter.
-    """
-    pairs_by_number: dict[str, list[tuple[ServerSteps, ServerStep]]] = {}
-    for page in steps.servers:
-        for step in page.steps:
-            if step.step.part == ONCE:
-                pairs_by_number.setdefault(step.number, []).append((page, step))
-    return tuple(
-        Once(
-            step=_translate_step(pairs[0][1], translate),
-            title=_fill_general_text(
-                pairs[0][1].step.title, [step for _, step in pairs], translate
-            ),
-            expected=_fill_general_text(
-                pairs[0][1].step.expected, [step for _, step in pairs], translate
-            ),
-            roles=tuple(dict.fromkeys(translate(page.title) for page, _ in pairs)),
-        )
-        for _, pairs in sorted(pairs_by_number.items(), key=lambda item: (len(item[0]), item[0]))
-    )
-
-
-def list_notes(steps: DeploymentSteps, translate: Say = str) -> tuple[Note, ...]:
-    """Return the explanations of the steps without repetition.
-
-    A note for a single server contains the server's values.
-
-    Only the titles are translated to another language.
-    """
-    steps_by_id: dict[str, list[ServerStep]] = {}
-    for page in steps.pages:
-        for step in page.every_step:
-            steps_by_id.setdefault(step.step.id, []).append(step)
-    is_alone = len(steps.pages) == 1
-    return tuple(
-        Note(
-            title=_fill_general_text(same[0].step.title, same, translate),
-            text=" ".join(dict.fromkeys(s.text for s in same))
-            if is_alone
-            else _fill_general_text(same[0].step.text, same),
-            wizard=_fill_general_text(same[0].step.wizard, same),
-            source=same[0].step.source,
-        )
-        for same in steps_by_id.values()
-    )
-
-
-def _fill_general_text(text: str, steps: Sequence[ServerStep], translate: Say = str) -> str:
-    """Fill the placeholders of a text that applies to several steps.
-
-    If a value differs between the steps, the text describes the values in general.
-    """
-    values: dict[str, str | int | tuple[str, ...]] = {}
-    if len({step.values.get("pool", "") for step in steps}) > 1:
-        text = text.replace("the pool {pool}", "{pool}")
-    if len({step.values.get("store", "") for step in steps}) > 1:
-        text = text.replace("the computer's store {store}", "{store}")
-        text = text.replace("the store {store}", "{store}")
-    for name in PLACEHOLDER.findall(text):
-        first = steps[0].values.get(name, "")
-        is_same = all(step.values.get(name, "") == first for step in steps)
-        assert isinstance(first, str | int | tuple)
-        values[name] = first if is_same else translate(_GENERAL.get(name, name))
-    filled_text = fill_placeholders(text, values)
-    start = PLACEHOLDER.match(text)
-    if start and values[start[1]] == translate(_GENERAL.get(start[1], "")):
-        filled_text = filled_text[:1].upper() + filled_text[1:]
-    return translate(filled_text)
+def list_notes(sheets: Iterable[Sheet]) -> tuple[tuple[str, str, str], ...]:
+    """Return the title, the explanation and the source of each row, without repetition."""
+    notes = {
+        (row.title, text, source): None
+        for sheet in sheets
+        for section in sheet.sections
+        for row in section.rows
+        for text, source in row.notes
+        if text
+    }
+    return tuple(notes)

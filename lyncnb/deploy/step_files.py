@@ -12,20 +12,24 @@ from typing import IO
 
 from ..base.arguments import check_type
 from ..base.disk import files, outputs
-from ..base.disk.file_names import build_file_name
 from ..base.disk.folder_lock import lock_folder
 from ..errors import BundleError
 from ..request_folder.manifest import NAME as MANIFEST
 from ..request_folder.manifest import read_manifest
-from .checklist import CHECKLIST, build_script_name, select_server_steps, to_html, to_markdown
+from .checklist import CHECKLIST, SCRIPT, build_pages, build_script_name, to_html, to_markdown
 from .fill_steps import FINISH
+from .powershell import build_common_script
 from .recorded_commands import record_commands
-from .server_script import build_import_script
+from .server_script import build_script
 from .server_steps import DeploymentSteps
 
 FOLDER = "steps"
 
 _CERTIFICATE_BYTES = 1 << 20
+
+
+#: The script that every ``install.ps1`` runs.
+COMMON = "lyncnb.ps1"
 
 
 def write_steps(
@@ -54,10 +58,10 @@ def write_steps(
     Returns
     -------
     tuple of Path
-        The written files: one checklist for all in two formats, a page and a script for each of
-        the m servers and for each request that is finished on another computer, and the CA
-        certificates in ``chain``; or one file. Files that only an earlier run wrote are removed,
-        so that nobody runs them.
+        The written files: the order page, all sheets as one text, a sheet for each pool and for
+        each request that is finished on another computer, a folder with a script for each of the m
+        servers, and the CA certificates in ``chain``; or one file. Files that only an earlier run
+        wrote are removed, so that nobody runs them.
 
     Raises
     ------
@@ -74,18 +78,16 @@ def write_steps(
         data = forms[Path(output).suffix.lower()](steps).encode()
         return (outputs.write_output(output, data, CHECKLIST, force=force),)
     steps_folder = Path(folder) / FOLDER
-    contents = {f"checklist{suffix}": form(steps).encode() for suffix, form in forms.items()}
-    for page in steps.pages:
-        contents[build_file_name(page.stem, ".html")] = to_html(
-            select_server_steps(steps, page)
-        ).encode()
+    contents = {"checklist.md": to_markdown(steps).encode()}
+    contents |= {name: page.encode() for name, page in build_pages(steps).items()}
     contents |= build_server_scripts(steps) | _build_chain_files(steps)
     is_request_folder = (Path(folder) / MANIFEST).is_file()
     if is_request_folder:
         _check_certificates(steps, Path(folder))
     with lock_folder(folder, wait_seconds=lock_seconds):
         files.make_folder(steps_folder, 0o755)
-        files.make_folder(steps_folder / "chain", 0o755)
+        for name in sorted({str(Path(name).parent) for name in contents} - {"."}):
+            files.make_folder(steps_folder / name, 0o755)
         for name, data in contents.items():
             files.replace_file(steps_folder / name, data, 0o644)
         for name in sorted(_list_earlier_files(steps_folder) - contents.keys()):
@@ -131,16 +133,25 @@ def _list_earlier_files(folder: Path) -> set[str]:
         path.name for path in folder.glob("*.html") if _passes_content_test(path, _is_checklist)
     }
     names |= {
-        path.name
-        for path in folder.glob("*.ps1")
-        if _passes_content_test(path, _build_script_test(path.stem))
+        path.relative_to(folder).as_posix()
+        for pattern in ("*.ps1", f"*/{SCRIPT}")
+        for path in folder.glob(pattern)
+        if _passes_content_test(path, _build_script_test(_find_owner(path)))
     }
+    common = outputs.match_first_line(build_common_script().split(b"\r\n", 1)[0])
+    if (folder / COMMON).is_file() and _passes_content_test(folder / COMMON, common):
+        names.add(COMMON)
     issuers = folder.glob("chain/*.cer")
     return names | {
         f"chain/{p.name}"
         for p in issuers
         if _passes_content_test(p, _build_thumbprint_test(p.stem))
     }
+
+
+def _find_owner(script: Path) -> str:
+    """Return the server or request that a script is for: the name of its folder, or its own."""
+    return script.parent.name if script.name == SCRIPT else script.stem
 
 
 def _passes_content_test(path: Path, test: outputs.Test) -> bool:
@@ -186,7 +197,5 @@ def _build_chain_files(steps: DeploymentSteps) -> dict[str, bytes]:
 
 def build_server_scripts(steps: DeploymentSteps) -> dict[str, bytes]:
     """Return the scripts for all servers, by file name."""
-    scripts = {build_script_name(server): build_import_script(server) for server in steps.servers}
-    return scripts | {
-        build_script_name(server): build_import_script(server) for server in steps.key_holders
-    }
+    scripts = {build_script_name(page): build_script(page) for page in steps.pages}
+    return scripts | ({COMMON: build_common_script()} if steps.servers else {})

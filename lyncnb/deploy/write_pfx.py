@@ -28,7 +28,7 @@ from ..pki import keys
 from ..pki.certificates import read_certificate
 from ..pki.passphrase import Secret
 from ..pki.pkcs8 import FolderCipher
-from ..pki.pkcs12 import PfxContent
+from ..pki.pkcs12 import PfxContent, PfxContents, PfxNotOpened, open_pfx
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import reject_problems, take_survey
 from ..request_folder.history import record_changes
@@ -432,15 +432,20 @@ def _write_packages(
     now: str,
 ) -> tuple[Manifest, list[Package]]:
     """Create packages, add their passwords to the list, and return the manifest to save."""
-    tasks, failed = [], []
+    tasks, kept, failed = [], [], []
     rules = load_package_rules(
         load_recorded_rules(manifest.product, sha256=manifest.product_sha256)
     )
     for job in jobs:
         try:
-            tasks.append((job, _build_task(base, job, cipher, rules)))
+            task = _build_task(base, job, cipher, rules)
         except LyncnbError as error:
             failed.append(replace(job.package, file="", action="refused", why=error.message))
+            continue
+        if digest := _find_same_package(base, job, task.content, passwords):
+            kept.append((job, digest))
+        else:
+            tasks.append((job, task))
     contents = make_packages([task for _, task in tasks], workers=workers)
     digests = [hashlib.sha256(data).hexdigest() for data in contents]
     added = {digest: task.password for digest, (_, task) in zip(digests, tasks, strict=True)}
@@ -449,12 +454,38 @@ def _write_packages(
         if LIST not in manifest.encrypted:
             manifest = manifest.with_encrypted_file(LIST)
             save_manifest(base, manifest)
-    records = []
-    for (job, _), data, digest in zip(tasks, contents, digests, strict=True):
+    for (job, _), data in zip(tasks, contents, strict=True):
         files.replace_file(base / job.package.file, data, 0o600)
-        records.append(job.record.with_package(_build_package_record(job, digest, now), at=now))
-    manifest = manifest.with_records(records)
-    return manifest, [job.package for job, _ in tasks] + failed
+    written = [job for job, _ in tasks]
+    recorded = [*zip(written, digests, strict=True), *kept]
+    records = [
+        job.record.with_package(_build_package_record(job, digest, now), at=now)
+        for job, digest in recorded
+    ]
+    packages = [job.package for job in written]
+    packages += [replace(job.package, action="kept") for job, _ in kept]
+    return manifest.with_records(records), packages + failed
+
+
+def _find_same_package(base: Path, job: _Job, content: PfxContent, passwords: PasswordList) -> str:
+    """Return the SHA-256 of the package at its path if it is the one to create, else "".
+
+    Such a package has no record if an earlier run was interrupted, or the manifest was rebuilt. Its
+    file may already be on servers, so it is not created again with another password.
+    """
+    try:
+        data = files.read_file(base / job.package.file)
+        digest = hashlib.sha256(data).hexdigest()
+        found = open_pfx(data, passwords.get_password(digest))
+    except (BundleError, PfxNotOpened):
+        return ""
+    expected = PfxContents(
+        certificates=(content.certificate, *content.chain),
+        key_spki_sha256=job.record.spki_sha256,
+        friendly_name=content.friendly_name,
+        encryption=content.encryption,
+    )
+    return digest if found == expected else ""
 
 
 def _build_task(base: Path, job: _Job, cipher: FolderCipher, rules: PackageRules) -> Task:

@@ -103,6 +103,10 @@ def decide_changes(
     records, changes = [], []
     for request in planned_requests:
         old = manifest.by_id.get(request.id)
+        if old is not None and old.is_gone and old.plan.servers == request.entry.servers:
+            records.append(old)
+            changes.append(_build_change("kept", old, ("all its servers left",)))
+            continue
         renewed: tuple[str, ...] = ()
         if request.id in ids_to_renew:
             renewed = _explain_renewal(
@@ -259,6 +263,17 @@ def request_revocations(manifest: Manifest, order: Order) -> Manifest:
     return manifest.with_records(records)
 
 
+def record_deadlines(manifest: Manifest, order: Order) -> Manifest:
+    """Record by which date certificates must be replaced, because the CA will revoke them."""
+    if not order.replace_by:
+        return manifest
+    changed = (
+        (record, record.with_deadline(order.ending, order.replace_by))
+        for record in manifest.requests
+    )
+    return manifest.with_records(new for old, new in changed if new != old)
+
+
 def _omit_covered_request(
     old_record: RequestRecord | None,
     request: Wanted,
@@ -292,6 +307,7 @@ def _omit_covered_request(
         generation=old_record.generation,
         archived=old_record.archived,
         plan=_keep_unknown_fields(new.plan, old_record.plan),
+        gone=old_record.gone,
         number=old_record.number,
         others=old_record.others,
     )
@@ -344,6 +360,7 @@ def _resume_announced_request(
         stood_before=old_record.covered or old_record.stood_before,
         key_holder=holder,
         plan=_keep_unknown_fields(new.plan, old_record.plan),
+        gone=old_record.gone,
         number=old_record.number,
         others=old_record.others,
     )
@@ -388,8 +405,9 @@ def _make_renewed_record(
     )
     archived = old_record.build_next_generation(at=now, reasons=reasons).archived
     new = replace(
-        new, archived=archived, stood_before=old_record.stood_before, others=old_record.others
-    )
+        new, archived=archived, stood_before=old_record.stood_before, gone=old_record.gone,
+        others=old_record.others,
+    )  # fmt: skip
     return new, _build_change("renewed", new, reasons)
 
 
@@ -523,8 +541,13 @@ def record_plan(
         # Discard the summary record of a manifest in an earlier format.
         summary=new_manifest.summary if old_manifest.plan_json_sha256 else {},
     )
-    if order.unapproved and old_manifest.plan_sha256 != order.plan.sha256:
-        new_manifest = new_manifest.with_event("unapproved-plan", order.unapproved, now=order.now)
+    if old_manifest.plan_sha256 != order.plan.sha256:
+        # A saved plan has the reason in its own record.
+        replaced = "" if order.renew or order.saved else order.reason
+        for event, why in (("unapproved-plan", order.unapproved), ("plan-replaced", replaced)):
+            new_manifest = (
+                new_manifest.with_event(event, why, now=order.now) if why else new_manifest
+            )
     return new_manifest
 
 

@@ -98,9 +98,7 @@ def connect_to_cluster(
     if importlib.util.find_spec("distributed") is None:
         raise ClusterError(
             'to use a cluster, you need the Python package "distributed", which is not installed',
-            hint=(
-                "run this command on this computer and on every worker: pip install lyncnb[cluster]"
-            ),
+            hint="run this command on this computer and on every worker: pip install distributed",
         )
     if not (without_tls or address.startswith(_ENCRYPTED) or _is_loopback(address)):
         raise ClusterError(

@@ -119,6 +119,9 @@ class Order:
     withdrawn: frozenset[str] = frozenset()
     #: The requests that have a compromised key. The CA must revoke their certificates.
     compromised: frozenset[str] = frozenset()
+    #: The certificates that must be replaced by a date, by SHA-256, and the date, or blank.
+    ending: frozenset[str] = frozenset()
+    replace_by: str = ""
     #: The SHA-256 digest of the approved plan for new requests, or blank if the plan is not
     #: approved.
     approved_plan: str = ""
@@ -180,6 +183,8 @@ def make_order(
 
     Raises
     ------
+    TopologyError
+        If the table of the plan has rejected cells.
     PlanRejected
         If the plan has error findings whose codes are not accepted.
     PlanError
@@ -190,6 +195,7 @@ def make_order(
         If an id to renew matches no planned request, or more than one.
     """
     accept = accept or {}
+    plan.topology.reject_incomplete()
     _check_reasons({**plan.options.accepted, **accept})
     errors = [finding for finding in findings if finding.severity == "error"]
     today = date.fromisoformat(now[:10]) if now else None

@@ -7,7 +7,7 @@ certificates were issued today. ``write.py`` writes the files, as for any reques
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -29,6 +29,7 @@ from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes, read_renewal_
 from ..request_folder.request_record import RequestRecord
 from .changes import is_waiting
 from .executors import Making
+from .issued_by import find_issued_by, find_listed, list_used_certificates
 from .order import Order, Wanted, make_order
 from .requests_elsewhere import announce_order
 from .write import execute_order
@@ -41,18 +42,24 @@ _STOLEN = "the key is compromised"
 class _Choice:
     """The requests that get a new generation, and the requests with a compromised key.
 
-    ``kept`` contains requests with a compromised key that already have another key. ``at_set_up``
-    contains requests that are created on their servers during setup.
+    ``kept`` contains requests that already have another key. ``at_set_up`` contains requests that
+    are created on their servers during setup. ``ending`` contains the certificates to replace, by
+    SHA-256.
     """
 
     renewed: tuple[RequestRecord, ...]
     compromised: tuple[RequestRecord, ...] = ()
     kept: tuple[RequestRecord, ...] = ()
     at_set_up: tuple[RequestRecord, ...] = ()
+    ending: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     @property
     def needs_passphrase(self) -> bool:
-        """Whether lyncnb creates a key, or records a compromised key."""
+        """Whether lyncnb creates a key, or records a compromised key.
+
+        A date by which the CA requires a replacement needs no passphrase.
+        """
         return bool(self.compromised) or not all(record.key_holder for record in self.renewed)
 
 
@@ -62,6 +69,9 @@ def renew(
     passphrase: Secret | str | None,
     reason: str = "",
     due: bool = False,
+    issuer: str = "",
+    serials: str | os.PathLike[str] | None = None,
+    replace_by: date | None = None,
     compromised: bool = False,
     withdraw: bool = False,
     approved_by: str | os.PathLike[str] | None = None,
@@ -91,6 +101,14 @@ def renew(
     due : bool, optional
         Renew all certificates that are due instead: those in :func:`list_renewals` by now that
         have no renewal under way.
+    issuer : str, optional
+        Renew all certificates in use or under way from this issuer instead: ``internal``,
+        ``public``, the name of a CA in ``plan.toml``, or the common name of an issuing certificate.
+    serials : path, optional
+        Renew the certificates instead whose serial numbers are in this text file.
+    replace_by : date, optional
+        The last date on which servers can use the certificates, because the CA revokes them
+        afterwards. lyncnb records it and plans the installation before it.
     compromised : bool, optional
         Whether the key of the certificates in use may be compromised. lyncnb records that the CA
         must revoke them. It makes no new request if one with another key is under way.
@@ -117,9 +135,9 @@ def renew(
     Raises
     ------
     ArgumentError
-        If neither names nor `due` are given, or both.
+        If not exactly one of names, `due`, `issuer` and `serials` is given.
     OptionsError
-        If there is no reason.
+        If there is no reason, or `replace_by` is in the past.
     PlanRejected
         If today's rules find an error that is not accepted.
     ApprovalError
@@ -131,9 +149,11 @@ def renew(
     """
     check_type("renew: folder", folder, str, os.PathLike)
     recorded_reason = reason.strip() or (_STOLEN if compromised else "")
-    _check_arguments(names, recorded_reason, due=due, compromised=compromised)
     path, now = Path(folder), format_timestamp(today)
     day = date.fromisoformat(now[:10])
+    selections = (bool(names), due, bool(issuer), serials is not None)
+    _check_arguments(selections, recorded_reason, compromised=compromised)
+    _check_deadline(replace_by, day)
     manifest = read_manifest(path)
     if not manifest.plan_json_sha256:
         raise BundleError(
@@ -144,12 +164,19 @@ def renew(
             ),
         )
     choice = _choose_requests(path, manifest, names, day, compromised=compromised)
+    if issuer or serials is not None:
+        choice = _choose_by_certificate(manifest, issuer, serials)
+    elif replace_by is not None:
+        used = list_used_certificates(choice.renewed)
+        choice = replace(choice, ending=frozenset(item.sha256 for item in used))
+    deadline = replace_by.isoformat() if replace_by is not None else ""
     order = _make_renewal_order(
         path, manifest, choice, reason=recorded_reason, evaluation_date=day, now=now,
         withdraw=withdraw or compromised,
         approved_by=approved_by,
     )  # fmt: skip
-    if not (choice.renewed or choice.compromised):
+    order = replace(order, ending=choice.ending, replace_by=deadline)
+    if not (choice.renewed or choice.compromised or (choice.ending and deadline)):
         return RequestBundle(folder=path, manifest=manifest, notes=order.notes, dry_run=dry_run)
     if dry_run or choice.needs_passphrase:
         bundle = execute_order(
@@ -161,21 +188,32 @@ def renew(
     return replace(bundle, notes=(*bundle.notes, *_list_revocations(path, records)))
 
 
-def _check_arguments(names: Sequence[str], reason: str, *, due: bool, compromised: bool) -> None:
-    if due == bool(names):
+def _check_arguments(selections: Sequence[bool], reason: str, *, compromised: bool) -> None:
+    if sum(selections) != 1:
         raise ArgumentError(
-            "renew: specify either the requests to renew or due=True, but not both",
+            "renew: specify either the requests to renew, due=True, issuer= or serials=, but not "
+            "several of them",
             hint="specify a request by its ID, by a server, or by a pattern (*.contoso.com)",
         )
-    if due and compromised:
+    if compromised and not selections[0]:
         raise ArgumentError(
-            "renew: do not use compromised=True together with due=True",
+            "renew: do not use compromised=True together with due=True, issuer= or serials=",
             hint="specify the requests with the compromised keys",
         )
     if not reason:
         raise OptionsError(
             "renew: the reason is missing",
             hint='specify the reason, for example reason="yearly renewal"',
+        )
+
+
+def _check_deadline(replace_by: date | None, day: date) -> None:
+    check_type("renew: replace_by", replace_by, date, None)
+    if replace_by is not None and replace_by < day:
+        raise OptionsError(
+            f"renew: {replace_by} has passed, so no certificate can be replaced by then",
+            hint="if the CA has already revoked the certificates: lyncnb deployed FOLDER NAME "
+            "--revoked --reason REASON",
         )
 
 
@@ -225,6 +263,43 @@ def _choose_requests(
         kept=tuple(record for record in renewable if _has_waiting_key(record)),
         at_set_up=at_set_up,
     )
+
+
+def _choose_by_certificate(
+    manifest: Manifest, issuer: str, serials: str | os.PathLike[str] | None
+) -> _Choice:
+    """Return the requests whose certificates a CA will revoke.
+
+    A request that already waits for another certificate, or has one from another run, is kept.
+    """
+    notes: tuple[str, ...] = ()
+    if serials is not None:
+        certificates, notes = find_listed(manifest.requests, serials)
+    else:
+        certificates = find_issued_by(manifest.requests, issuer)
+    ending = frozenset(item.sha256 for item in certificates)
+    ids = {item.request_id for item in certificates}
+    selected = [record for record in manifest.requests if record.id in ids]
+    kept = tuple(record for record in selected if _is_replaced_already(record, ending))
+    others = [record for record in selected if record not in kept]
+    return _Choice(
+        renewed=tuple(record for record in others if not record.plan.at_set_up),
+        kept=kept,
+        at_set_up=tuple(record for record in others if record.plan.at_set_up),
+        ending=ending,
+        notes=notes,
+    )
+
+
+def _is_replaced_already(record: RequestRecord, ending: Set[str]) -> bool:
+    """Return whether a request or certificate is under way that the CA does not revoke."""
+    life = find_generations(record)
+    if life.held is None or life.under_way is None or life.under_way is life.in_use:
+        return False
+    issued = life.under_way.issued
+    # After a first run with the same issuer, the new certificates are from this issuer, too.
+    is_repeated = bool(life.held.replace_by)
+    return issued is None or is_repeated or issued.sha256 not in ending
 
 
 def _find_due_requests(folder: Path, manifest: Manifest, day: date) -> tuple[RequestRecord, ...]:
@@ -367,11 +442,15 @@ def _find_plan(
 
 def _list_notes(folder: Path, choice: _Choice, day: date) -> Iterator[str]:
     folder_argument = quote_argument(str(folder))
-    if not (choice.renewed or choice.compromised or choice.at_set_up):
+    if not (choice.renewed or choice.compromised or choice.at_set_up or choice.ending):
         yield f"no certificate is due for renewal on {day}"
     if choice.at_set_up:
         yield f"{_describe_set_up(choice.at_set_up)}; {_AT_SET_UP}"
-    for record in choice.kept:
+    yield from choice.notes
+    if choice.kept and choice.ending:
+        ids = join_first_texts([record.id for record in choice.kept], _NAMED)
+        yield f"the replacement is already under way: {ids}"
+    for record in choice.kept if choice.compromised else ():
         yield (
             f"{record.id}: generation {record.generation} already has a new key, so "
             "lyncnb did not create another request. If the new key is also compromised, "

@@ -48,6 +48,7 @@ from .changes import (
     Compare,
     decide_changes,
     list_waiting_renewals,
+    record_deadlines,
     record_plan,
     reject_late_requests,
     reject_rollback,
@@ -157,6 +158,7 @@ def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> 
     present = read_present_plan(folder)
     plan_file = order.build_plan_file(present)
     after = request_revocations(_log_changes(after, settled.changes, order.now), order)
+    after = record_deadlines(after, order)
     after = record_plan(after, before, order, plan_file, is_same_plan=plan_file == present)
     after = after.with_numbers_of(before)
     # A folder of an earlier version has no request numbers until its content changes.
@@ -386,8 +388,8 @@ def _find_reuse_problems(old_manifest: Manifest, order: Order) -> Iterator[Probl
         old, cover = old_manifest.by_id.get(request.id), request.covered
         if cover is not None and cover.sha256 in revoked:
             yield Problem(
-                message=f"the key of the certificate with serial number {cover.serial} is "
-                "compromised, so the certificate cannot be reused",
+                message=f"the certificate with serial number {cover.serial} is revoked or must be "
+                "revoked, so it cannot be reused",
                 file=request.id,
                 hint=f"omit --reuse {request.id}",
             )

@@ -568,7 +568,9 @@ _NAMED = 5  # The largest number of requests in a note.
 
 def _list_notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     survey = preview.survey
-    notes = list(describe_unknown_files(survey, manifest))
+    # A file that a renewal moves to the archive is known before, and an adopted file afterwards.
+    unknown = set(describe_unknown_files(survey, preview.before))
+    notes = [note for note in describe_unknown_files(survey, manifest) if note in unknown]
     if omitted_ids := manifest.omitted_requests:
         notes.append(
             "approved, but not requested, because you specified that an installed "

@@ -334,9 +334,11 @@ class _Schedules:
         """Return whether a deployment step for a certificate drains or restarts services."""
         key = (certificate.role, certificate.usages)
         if key not in self._restarts:
+            facts = self.procedure.list_facts(certificate.role) if self.procedure else ()
             self._restarts[key] = any(
                 step.applies(*key)
-                and step.phase in ("day", "both")
+                and step.is_in_case("renew")
+                and {*step.when} <= {"several", "alone", *facts}
                 and step.call != "roll"
                 and (
                     step.does == "drain"

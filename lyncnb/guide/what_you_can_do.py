@@ -7,12 +7,11 @@ HEADINGS = ("Task", "In a notebook", "In a shell")
 #: Each row contains the description of a task, the panel or Python call for it, and the command for
 #: it.
 TASKS: tuple[tuple[str, str, str], ...] = (
-    ("create a plan on one page, without code", "", "lyncnb dash"),
     ("plan with one HTML file, without an installation", "", "lyncnb page FILE -o PLANNER.html"),
     ("create a table of servers by answering questions", "ln.GuidePanel()", "lyncnb guide FOLDER"),
     ("fill in an empty table", "", "lyncnb template TABLE.xlsx"),
     ("read a table or a topology document", "ln.read_topology(FILE)", "lyncnb plan FILE"),
-    ("change servers and options, and see the plan", "ln.PlanEditor(topology)", "lyncnb dash"),
+    ("change servers and options, and see the plan", "ln.PlanEditor(topology)", "lyncnb lab"),
     ("compare scenarios", "the Scenarios tab in the editor", "lyncnb compare A B"),
     ("see the plan as a picture", "ln.figure(plan)", "lyncnb plan FILE -o PLAN.svg"),
     ("see why a name is on a certificate", "plan.explain(SERVER)", "lyncnb explain FILE SERVER"),

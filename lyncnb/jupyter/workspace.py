@@ -22,9 +22,6 @@ DEFAULT_FOLDER = "work"
 #: The notebook that JupyterLab opens together with the workspace.
 PLANNING_NOTEBOOK = Path("notebooks", "plan.ipynb")
 
-#: The page that ``lyncnb dash`` serves. It is at the root of the workspace.
-PAGE = Path("planning_page.ipynb")
-
 _PACKAGE = Path(__file__).parent.parent
 
 
@@ -113,51 +110,6 @@ def open_lab(
     server.start()
 
 
-def open_page(
-    folder: str | Path = DEFAULT_FOLDER, *, browser: bool = True, port: int | None = None
-) -> None:
-    """Set up a workspace and serve the planning page with Voila.
-
-    Parameters
-    ----------
-    folder, browser, port
-        The same as in :func:`open_lab`.
-
-    Raises
-    ------
-    NotebookError
-        If Voila is not installed, or in the same case as in :func:`open_lab`.
-    """
-    encryption = get_encryption_setting()
-    reject_reserved_path(folder)
-    try:
-        from voila.app import Voila
-    except ImportError as error:
-        raise NotebookError(
-            "Voila is not installed", hint='run: pip install "lyncnb[dash]"'
-        ) from error
-    lay_out(folder)
-    page = Path(folder) / PAGE
-    if not page.exists():
-        write_new_file(page, (_PACKAGE / "jupyter" / PAGE).read_bytes(), 0o644)
-    _prepare_environment()
-    # With Voila, no code can ask for input. The user presses the buttons on the page instead.
-    os.environ[UNATTENDED_VARIABLE] = ""
-    Voila.launch_instance(
-        argv=[
-            str(page),
-            "--template=lyncnb",  # The template does not load anything from other hosts.
-            "--token",  # Without a token, Voila would serve every user of the computer.
-            "--Voila.ip=127.0.0.1",
-            f"--Voila.open_browser={browser}",
-            f"--KernelManager.transport_encryption={encryption}",
-            # The file extensions to which the panels link. By default, Voila serves only pictures.
-            r"--VoilaConfiguration.file_allowlist=.*\.(csv|xlsx|html|md|svg|png|zip|ics)",
-            *([f"--Voila.port={port}", "--Voila.port_retries=0"] if port else []),
-        ]
-    )
-
-
 def _list_contents() -> list[tuple[Path, Path]]:
     """Return each file in the package for a workspace, with its path in the workspace."""
     root = _PACKAGE / "_workspace"
@@ -179,5 +131,3 @@ def _prepare_environment() -> None:
     # their settings.
     paths = [str(_PACKAGE / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(path for path in paths if path)
-    paths = [str(_PACKAGE / "jupyter" / "share"), os.environ.get("JUPYTER_PATH", "")]
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(path for path in paths if path)

@@ -8,6 +8,9 @@ import { pathToFileURL } from "node:url";
 
 const [folder, packed, output] = process.argv.slice(2);
 
+// Python knows the program that started it by this path, which depends on where lyncnb is installed.
+process.argv[1] = "build.mjs";
+
 // Pyodide is one line of a megabyte, which Node.js would print with the error.
 process.on("uncaughtException", (error) => {
   console.error(String(error?.message ?? error).slice(-4000));

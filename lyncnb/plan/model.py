@@ -380,7 +380,9 @@ class CertificatePlan(Table):
     by_pool: tuple[tuple[PlannedCertificate, ...], ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
-        return f"{self._summarize()}, based on {self.topology.source}"
+        rejected = self.topology.describe_rejected()
+        text = f"{self._summarize()}, based on {self.topology.source}"
+        return f"{text}. {rejected}" if rejected else text
 
     def _summarize(self) -> str:
         return f"{format_count(len(self.certificates), 'certificate')} for {self.rules.title}"
@@ -504,7 +506,7 @@ class CertificatePlan(Table):
         table = rows_to_html(
             tuple(map(make_translator(self.options.lang), _SHOWN_COLUMNS)),
             rows,
-            caption=f"{format_count(len(self.certificates), 'certificate')} for {self.rules.title}",
+            caption=". ".join(filter(None, (self._summarize(), self.topology.describe_rejected()))),
             limit=ROWS_SHOWN,
         )
         known = [self.rules.names[rule] for rule in used if rule in self.rules.names]

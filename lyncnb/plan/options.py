@@ -33,6 +33,7 @@ from ..base.shown.tables import (
 from ..base.work_days import read_work_days
 from ..errors import OptionsError, Problem
 from ..rules.model import ISSUERS, LAYOUTS, PROFILES
+from ..rules.procedure import ANSWERS
 from ..topology.columns import get_column
 from .plan_toml import (
     ALL,
@@ -212,6 +213,18 @@ OPTIONS: Mapping[str, Option] = {
 "last sunday, or dates",
         "Maintenance window",
     ),
+    "servers": Option(
+        "servers", "",
+        ("new if a server has never worked, or running if it is in use, for each server; the key "
+         '"all" applies to all other servers. If a deployment is recorded, the record applies'),
+        "Servers that are new or running",
+    ),
+    "procedure": Option(
+        "procedure", "",
+        ("answers that the steps would ask for: hybrid, exchange_partner, gateways_tls and "
+         "office_offloads (yes or no), and proxy_product (iis, wap or other)"),
+        "Answers for the steps",
+    ),
     "accepted": Option(
         "accepted", "", "code of a finding = reason why you accept it", "Accepted finding"
     ),
@@ -239,11 +252,13 @@ _TITLES = {
     ),
     "lead_days": "Number of days that a CA needs to issue a certificate. Only the forecast "
     "uses this section.",
-    "freezes": "Change freezes. Only the forecast uses this section.",
+    "freezes": "Change freezes. The forecast and the steps use this section.",
     "windows": (
-        "Maintenance windows. Only the forecast uses this section. Without a "
+        "Maintenance windows. The forecast and the steps use this section. Without a "
         "window, changes are allowed on all days."
     ),
+    "servers": "Servers that are in use before the first certificate is recorded as deployed.",
+    "procedure": "Answers for the steps. The steps ask for what is not here.",
     "accepted_until": (
         "Last date on which each acceptance in [accepted] applies. lyncnb "
         "compares this date with the evaluation date."
@@ -333,6 +348,10 @@ class PlanOptions(_OptionsFileNote):
         Number of days from order to issuance, for ``internal``, ``public``, or "" for both.
     freezes, windows : mapping of str to str
         Dates without changes, and the only days on which servers can be changed, each by name.
+    servers : mapping of str to str
+        ``new`` or ``running``, for each server, or "" for all. Only the deployment steps use it.
+    procedure : mapping of str to str
+        Answers to the questions of the deployment steps, such as ``hybrid``.
     accepted : mapping of str to str
         Reason for accepting a finding, by finding code.
     accepted_until : mapping of str to date
@@ -382,6 +401,8 @@ class PlanOptions(_OptionsFileNote):
     lead_days: Mapping[str, int] = field(default_factory=dict)
     freezes: Mapping[str, str] = field(default_factory=dict)
     windows: Mapping[str, str] = field(default_factory=dict)
+    servers: Mapping[str, str] = field(default_factory=dict)
+    procedure: Mapping[str, str] = field(default_factory=dict)
     accepted: Mapping[str, str] = field(default_factory=dict)
     accepted_until: Mapping[str, date] = field(default_factory=dict)
     accepted_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -414,7 +435,7 @@ class PlanOptions(_OptionsFileNote):
         for name in _DOMAIN_LISTS:
             yield partial(self._store_domains, name)
         yield self._store_ids
-        for name in ("issuer", "ca", "freezes", "windows", "accepted"):
+        for name in ("issuer", "ca", "freezes", "windows", "servers", "procedure", "accepted"):
             yield partial(self._store_texts, name)
         yield self._store_validity
         yield self._store_lead_days
@@ -446,6 +467,11 @@ class PlanOptions(_OptionsFileNote):
         for key, text in texts.items():
             if name == "issuer":
                 _check_choice(f"issuer.{key or ALL}", text, ISSUERS)
+            elif name == "servers":
+                _check_choice(f"servers.{key or ALL}", text, ("new", "running"))
+            elif name == "procedure":
+                _check_choice("procedure", key, tuple(ANSWERS))
+                _check_choice(f"procedure.{key}", text, ANSWERS[key])
             elif name == "accepted" and not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key):
                 _reject_value("accepted", key, "the code of a finding, such as name-is-internal")
 

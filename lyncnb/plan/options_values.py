@@ -10,7 +10,7 @@ from ..base.records import RecordReader
 from .options import OPTIONS, PlanOptions, read_options
 from .plan_toml import ALL
 
-_LATER = frozenset({"validity", "title", "planner"})
+_LATER = frozenset({"validity", "title", "planner", "procedure", "servers"})
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 

@@ -99,10 +99,11 @@ class RequestBundle(Table, JsonSerializable):
         return ((record, changes.get(record.id)) for record in self.requests)
 
     def _summarize(self) -> str:
-        counted = ", ".join(f"{number:,} {action}" for action, number in self.counts().items())
+        would = "would be " if self.dry_run else ""
+        counts = self.counts().items()
+        counted = ", ".join(f"{number:,} {would}{action}" for action, number in counts)
         words = f"{format_count(len(self.requests), 'request')} in the folder {self.folder}"
         words += f": {counted}" if counted else ""
-        words += " (dry run: nothing was changed)" if self.dry_run else ""
         return words + (
             " (canceled; run the command again to complete it)" if self.cancelled else ""
         )

@@ -101,6 +101,12 @@ TimeOrBlank = Annotated[
     Check("a time such as 2026-11-24T08:00:00Z or blank", lambda text: not text or _is_time(text)),
 ]
 Day = Annotated[str, Check("a date such as 2026-11-24", lambda text: _is_time(f"{text}T00:00:00Z"))]
+DayOrBlank = Annotated[
+    str,
+    Check(
+        "a date such as 2026-11-24 or blank", lambda text: not text or _is_time(f"{text}T00:00:00Z")
+    ),
+]
 
 Days = Annotated[int, build_range_check(0, 10_000_000)]
 Generation = Annotated[int, build_range_check(1, 1_000_000)]

@@ -109,7 +109,9 @@ class Generations:
         """The requested revocation of the certificate that expires first on the servers."""
         if isinstance(self.held, CoveringCertificate):
             return self.held.revocation
-        return self.in_use.revocation if self.in_use is not None else None
+        revocation = self.in_use.revocation if self.in_use is not None else None
+        is_meant = self.held is not None and revocation and is_to_revoke(self.held, revocation)
+        return revocation if is_meant else None
 
     @property
     def revoke(self) -> tuple[str, ...]:
@@ -149,10 +151,12 @@ def find_generations(record: RequestRecord) -> Generations:
     Returns
     -------
     Generations
-        The generations. The last recorded deployment on each server counts. Without a record,
-        lyncnb assumes that a server has the oldest issued certificate, because a later one may not
-        be installed yet.
+        The generations. The last recorded deployment on each server counts. Servers that left the
+        deployment do not count. Without a record, lyncnb assumes that a server has the oldest
+        issued certificate, because a later one may not be installed yet.
     """
+    if record.is_gone:
+        return Generations(record=record)
     on_servers, without = _find_server_certificates(record)
     if not on_servers:
         is_covered = record.covered is not None and not record.is_written
@@ -179,25 +183,17 @@ def find_generations(record: RequestRecord) -> Generations:
     )
 
 
-def _find_server_certificates(record: RequestRecord) -> tuple[list[_OnServer], bool]:
-    """Return the certificate that each server has for a request, and whether a server has none.
-
-    The result is empty before the CA issues a certificate.
+def _find_recorded_certificates(record: RequestRecord) -> dict[str, _OnServer]:
+    """Return the certificate of each server whose deployment is recorded for a request.
 
     A certificate that the whole deployment shares (OAuth) is assigned on one server and replicates,
     so a person records it for all servers. A report shows it only for its own server. Without known
     servers, all of them count as one server.
     """
-    issued = sorted(
-        (generation for generation in record.generations if generation.issued is not None),
-        key=lambda item: item.generation,
-    )
-    if not issued:
-        return [], False
-    servers = record.plan.servers or ("",)
+    servers = list_servers_for(record, record) or ("",)
     replicates = record.plan.shared_by == "deployment"
     by_server: dict[str, _OnServer] = {}
-    for part in issued:
+    for part in _list_issued_generations(record):
         for deployment in part.every_deployment:
             is_for_all = not record.plan.servers or (replicates and not deployment.seen_in)
             present = part.issued
@@ -208,6 +204,33 @@ def _find_server_certificates(record: RequestRecord) -> tuple[list[_OnServer], b
                     by_server[name] = _OnServer(
                         deployment.recorded_at, deployment.on, part, certificate
                     )
+    return by_server
+
+
+def _list_issued_generations(record: RequestRecord) -> list[Generation]:
+    issued = (generation for generation in record.generations if generation.issued is not None)
+    return sorted(issued, key=lambda item: item.generation)
+
+
+def find_recorded_servers(record: RequestRecord) -> dict[str, bool]:
+    """Return the servers that are recorded for a request, and whether the newest is on each."""
+    recorded = _find_recorded_certificates(record)
+    return {
+        name: state.part is record and state.held is record.issued
+        for name, state in recorded.items()
+    }
+
+
+def _find_server_certificates(record: RequestRecord) -> tuple[list[_OnServer], bool]:
+    """Return the certificate that each server has for a request, and whether a server has none.
+
+    The result is empty before the CA issues a certificate.
+    """
+    issued = _list_issued_generations(record)
+    if not issued:
+        return [], False
+    servers = list_servers_for(record, record) or ("",)
+    by_server = _find_recorded_certificates(record)
     oldest = issued[0]
     # Every generation in the list ``issued`` has an issued certificate.
     assert oldest.issued is not None
@@ -215,19 +238,35 @@ def _find_server_certificates(record: RequestRecord) -> tuple[list[_OnServer], b
     # first request.
     assumed = _OnServer("", "", oldest, record.stood_before or oldest.issued)
     # A server that was added to the pool later never had the oldest certificate.
-    known = list_servers_for(record, oldest) if record.plan.servers and not replicates else servers
+    is_known = record.plan.servers and record.plan.shared_by != "deployment"
+    known = list_servers_for(record, oldest) if is_known else servers
     has = [by_server.get(name, assumed) for name in servers if name in by_server or name in known]
     return has or [assumed], len(has) < len(servers)
 
 
 def list_servers_for(record: RequestRecord, generation: Generation) -> tuple[str, ...]:
-    """Return the servers that need the certificate for a generation of a request."""
-    return (generation.plan or record.plan).servers
+    """Return the servers that need the certificate for a generation, without those that left."""
+    gone = {entry.server for entry in record.gone}
+    return tuple(
+        server for server in (generation.plan or record.plan).servers if server not in gone
+    )
 
 
-#: The revocation reason for a certificate whose private key may be compromised. Source: RFC 5280
-#: section 5.3.1.
+#: The revocation reason for a certificate whose private key may be compromised.
 KEY_COMPROMISE = "keyCompromise"
+
+#: The reasons for which a CA revokes the certificate of a server, with their numbers in a CRL.
+#: Source: RFC 5280 section 5.3.1. The other reasons are about attribute certificates, or can be
+#: lifted again.
+REVOCATION_REASONS = {
+    KEY_COMPROMISE: 1,
+    "cACompromise": 2,
+    "affiliationChanged": 3,
+    "superseded": 4,
+    "cessationOfOperation": 5,
+    "privilegeWithdrawn": 9,
+    "unspecified": 0,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,6 +342,18 @@ def find_revocation_time(
     return revocation.revoked_at if known_on <= revocation.revoked_at[:10] else ""
 
 
+def is_to_revoke(
+    certificate: IssuedRecord | Deployment | CoveringCertificate, revocation: Revocation
+) -> bool:
+    """Return whether a requested or recorded revocation is about a certificate.
+
+    A compromised key concerns all its certificates. For another reason, a CA can revoke only one.
+    """
+    digests = {entry.sha256 for entry in revocation.certificates}
+    is_compromised = revocation.reason == KEY_COMPROMISE
+    return is_compromised or not digests or get_sha256(certificate) in digests
+
+
 def get_sha256(certificate: IssuedRecord | Deployment | CoveringCertificate) -> str:
     """Return the SHA-256 of a recorded certificate."""
     return certificate.certificate if isinstance(certificate, Deployment) else certificate.sha256
@@ -341,7 +392,8 @@ def list_certificates_to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
         for part in record.generations
         if part.revocation is not None
         for certificate in list_known_certificates(part).values()
-        if not find_revocation_time(certificate, part.revocation)
+        if is_to_revoke(certificate, part.revocation)
+        and not find_revocation_time(certificate, part.revocation)
     )
 
 

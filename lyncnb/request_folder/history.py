@@ -48,6 +48,9 @@ APPROVED, UNDEPLOYED = "approved", "no longer deployed"
 #: The event that cancels a wrong deployment date. Another event then records the correct date.
 DAY_CORRECTED = "day corrected"
 REVOCATION_REQUESTED, REVOKED = "revocation requested", "revoked"
+#: The event of a server that left, and the event that cancels a wrong record; its note is the event
+#: that it cancels.
+GONE, UNDONE = "server gone", "undone"
 
 _LARGEST = 1 << 31
 _NAMED = 3
@@ -229,6 +232,9 @@ def list_events(manifest: Manifest) -> Iterator[Event]:
         for part in record.generations:
             yield from _list_generation_events(record, part)
         yield from _list_earlier_revocation_events(record)
+        first = min(part.generation for part in record.generations)
+        for gone in record.gone:
+            yield Event(GONE, record.id, first, server=gone.server, on=gone.on, at=gone.recorded_at)
         if record.retired_at:
             day = record.retired_at[:10]
             yield Event("retired", record.id, record.generation, on=day, at=record.retired_at)
@@ -302,7 +308,7 @@ def _list_revocation_events(revocation: Revocation, subject: Event) -> Iterator[
             serial=entry.serial,
             on=entry.revoked_at[:10],
             note=reason,
-            at=entry.revoked_at,
+            at=entry.recorded_at or entry.revoked_at,
         )
     if revoked_at and not revocation.certificates:
         yield subject._replace(what=REVOKED, on=revoked_at[:10], note=reason, at=revoked_at)

@@ -36,6 +36,7 @@ from .history import (
     REVOKED,
     SUPERSEDED,
     UNDEPLOYED,
+    UNDONE,
     Event,
     History,
     list_events,
@@ -401,7 +402,7 @@ def _find_deployments(
     recorded = {deployment.server: deployment for deployment in generation.every_deployment}
     by_server = dict(recorded)
     for event in events:
-        if event.what == UNDEPLOYED:
+        if event.what == UNDEPLOYED or (event.what, event.note) == (UNDONE, DEPLOYED):
             by_server.pop(event.server, None)
         elif event.what == DEPLOYED and (issued := valid_servers.get(event.certificate)):
             # A user may have edited the history, so its values are validated as strictly as those
@@ -448,14 +449,22 @@ def _find_revocation(generation: Generation, events: list[Event]) -> Revocation 
 def _add_revocation_event(revocation: Revocation, event: Event) -> Revocation:
     """Return a revocation with a revocation event, unless the manifest contains the event."""
     certificates = revocation.certificates
+    # The event's time is the time of the record, and the CA may have acted on an earlier date.
+    is_same_day = event.on in ("", event.at[:10])
+    event_time = event.at if is_same_day else f"{event.on}T00:00:00Z"
     if event.certificate and event.certificate not in {entry.sha256 for entry in certificates}:
         certificate = RecordReader(HISTORY_NAME, is_json=True).record(
             RevokedCertificate,
-            {"sha256": event.certificate, "serial": event.serial, "revoked_at": event.at},
+            {
+                "sha256": event.certificate,
+                "serial": event.serial,
+                "revoked_at": event_time,
+                "recorded_at": event.at,
+            },
         )
         certificates += (certificate,) if certificate is not None else ()
     # Earlier versions recorded only the last time, which applies to all certificates until then.
-    revoked_at = max(revocation.revoked_at, event.at)
+    revoked_at = max(revocation.revoked_at, event_time)
     return replace(revocation, revoked_at=revoked_at, certificates=certificates)
 
 

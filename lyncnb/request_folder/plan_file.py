@@ -55,6 +55,8 @@ class _WorkOptions:
     freezes: Mapping[str, str] = field(default_factory=dict)
     windows: Mapping[str, str] = field(default_factory=dict)
     oldest_client: Line = ""
+    servers: Mapping[str, str] = field(default_factory=dict)
+    procedure: Mapping[str, str] = field(default_factory=dict)
     others: Mapping[str, object] = make_unknown_keys_field()
 
 
@@ -124,6 +126,17 @@ def _find_token_hours(manifest: Manifest) -> dict[str, int]:
         return {}
     rolls = load_procedure(rules).rolls
     return {usage: roll.lead_hours for roll in rolls for usage in roll.usages}
+
+
+def read_server_option(folder: Path, manifest: Manifest) -> Mapping[str, str]:
+    """Return ``new`` or ``running`` for servers, with "" for all others, from a folder's plan."""
+    servers = _read_options(folder, manifest).servers
+    return {"" if name == "all" else name: text for name, text in servers.items()}
+
+
+def read_answers(folder: Path, manifest: Manifest) -> Mapping[str, str]:
+    """Return the answers to the questions of the deployment steps from a folder's plan."""
+    return _read_options(folder, manifest).procedure
 
 
 def find_deployment_name(folder: Path, manifest: Manifest) -> str:

@@ -24,7 +24,7 @@ from ..base.json_text import parse_json
 from ..base.pasted_text import show_invisible_characters
 from ..base.shown.html_page import render_template
 from ..base.terminal import quote_argument
-from ..errors import BundleError, OutputError, PassphraseError, Problem
+from ..errors import BundleError, LyncnbError, OutputError, PassphraseError, Problem
 from ..pki.passphrase import Secret, check_new_passphrase, check_passphrase
 from ..pki.pkcs8 import Derivation, DerivedKey, FolderCipher, read_derivation
 from ..pki.recovery_pair import RecoveryPair, RecoveryPublicKey, read_private_key, read_public_key
@@ -96,7 +96,8 @@ def create_recovery_key(
     Raises
     ------
     OutputError
-        If one of the files exists, or cannot be written.
+        If one of the files exists, or cannot be written. If an earlier run with the same passphrase
+        was interrupted, the missing files are written instead.
     PassphraseError
         If the passphrase is not valid.
     """
@@ -106,24 +107,41 @@ def create_recovery_key(
         raise OutputError(f'"{file}" is not a valid file name', hint='for example "recovery.key"')
     public_path = path.with_name(path.name + ".pub")
     sheet_path = path.with_name(path.name + ".html")
-    for new_path in (path, public_path, sheet_path):
+    paths = (path, public_path, sheet_path)
+    for new_path in paths:
         reject_reserved_path(new_path)
-        if os.path.lexists(new_path):
-            raise OutputError(f"{new_path} already exists", hint="choose another name")
-    pair = RecoveryPair()
+    existing = [new_path for new_path in paths if os.path.lexists(new_path)]
+    pair = _open_incomplete_pair(existing, secret) if existing else RecoveryPair()
+    contents = (
+        _PURPOSE.format(pair.public.fingerprint).encode() + pair.to_pem(FolderCipher(secret)),
+        pair.public.to_pem(),
+        _build_recovery_sheet(path.name, pair.public).encode(),
+    )
     try:
-        purpose = _PURPOSE.format(pair.public.fingerprint).encode()
-        files.write_new_file(path, purpose + pair.to_pem(FolderCipher(secret)), 0o600)
-        windows_access.restrict_access(path)
-        files.write_new_file(public_path, pair.public.to_pem(), 0o644)
-        files.write_new_file(
-            sheet_path, _build_recovery_sheet(path.name, pair.public).encode(), 0o644
-        )
+        for new_path, data in zip(paths, contents, strict=True):
+            if new_path not in existing:
+                files.write_new_file(new_path, data, 0o600 if new_path == path else 0o644)
+            if new_path == path:
+                windows_access.restrict_access(path)
     # The recovery key does not belong to a folder yet, so the error must not mention a request
     # folder.
     except BundleError as error:
         raise OutputError(error.message, hint=error.hint) from None
     return pair.public
+
+
+def _open_incomplete_pair(existing: list[Path], secret: Secret) -> RecoveryPair:
+    """Return the pair of a run that was interrupted before it wrote the other files.
+
+    The files are written in the order private key, public key, sheet.
+    """
+    with suppress(LyncnbError):
+        pair = open_recovery_key(existing[0], secret)
+        if len(existing) == 1 or (
+            len(existing) == 2 and read_recovery_key(existing[1]) == pair.public
+        ):
+            return pair
+    raise OutputError(f"{existing[0]} already exists", hint="choose another name")
 
 
 def _build_recovery_sheet(name: str, public_key: RecoveryPublicKey) -> str:

@@ -40,10 +40,10 @@ class Renewal:
     """A certificate in use, with the date ``renew_from`` on which to order the next one.
 
     ``not_after`` is the expiration time (UTC). ``usable_until`` is earlier if a CA certificate
-    expires earlier. ``under_way`` is the stage of the next certificate,
-    or blank if no request for it exists. If the private key is not in the folder, ``key_holder`` is
-    the computer that has it. ``number`` is the number of the certificate in the folder, or 0 if it
-    has none. ``deployment`` is the name of the deployment.
+    expires earlier, or if the CA set the date ``replace_by``. ``under_way`` is the stage of the
+    next certificate, or blank if no request for it exists. If the private key is not in the folder,
+    ``key_holder`` is the computer that has it. ``number`` is the number of the certificate in the
+    folder, or 0 if it has none. ``deployment`` is the name of the deployment.
     """
 
     request_id: str
@@ -58,6 +58,7 @@ class Renewal:
     recorded_at: datetime
     key_holder: str = ""
     under_way: str = ""
+    replace_by: str = ""
     number: int = 0
     deployment: str = ""
 
@@ -138,7 +139,9 @@ def _describe_renewal(renewal: Renewal) -> Iterator[str]:
     yield f"Type: {', '.join(renewal.usages) or 'none'}"
     yield f"Serial number: {renewal.serial}"
     yield f"Valid until: {renewal.not_after:%Y-%m-%d %H:%M} UTC"
-    if renewal.usable_until < renewal.not_after:
+    if renewal.replace_by:
+        yield f"The CA revokes the certificate. Replace it by: {renewal.replace_by}"
+    elif renewal.usable_until < renewal.not_after:
         yield f"A CA certificate expires earlier: {renewal.usable_until:%Y-%m-%d %H:%M} UTC"
     if renewal.key_holder:
         yield (
@@ -221,6 +224,7 @@ def _build_renewal(
         recorded_at=read_time(came),
         key_holder=record.key_holder,
         under_way=record.active_state if lifecycle.under_way is not None else "",
+        replace_by=certificate.replace_by,
         number=record.number,
     )
 

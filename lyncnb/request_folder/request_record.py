@@ -10,7 +10,7 @@ valid values in ``manifest.json`` (``field_forms.py``).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -20,6 +20,7 @@ from ..base.records import BLANK_IS_NONE, SINCE_2, Line, Text, make_unknown_keys
 from .field_forms import (
     Computer,
     Day,
+    DayOrBlank,
     Days,
     Generation,
     Hash,
@@ -158,6 +159,11 @@ class _ValidOnRecord:
         return ""
 
     @property
+    def replace_by(self) -> str:
+        """The last date on which servers can use the certificate, if the CA set one, or blank."""
+        return ""
+
+    @property
     def begins(self) -> datetime:
         """The start of the certificate's validity period as a datetime."""
         return read_time(self.not_before)
@@ -169,11 +175,14 @@ class _ValidOnRecord:
 
     @property
     def usable_until(self) -> datetime:
-        """The last second in which servers can use the certificate: the earliest end in its chain.
+        """The last second in which servers can use the certificate.
 
+        It is the earliest end in the certificate's chain, or the end of the day that the CA set.
         Each date by which a certificate must be replaced is calculated from this time.
         """
-        return min(self.ends, read_time(self.chain_until)) if self.chain_until else self.ends
+        last = min(self.ends, read_time(self.chain_until)) if self.chain_until else self.ends
+        deadline = f"{self.replace_by}T23:59:59Z" if self.replace_by else ""
+        return min(last, read_time(deadline)) if deadline else last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +191,8 @@ class IssuedRecord(_ValidOnRecord):
 
     ``file`` and ``chain`` are relative to the folder; ``chain`` is empty without a chain. The file
     hashes cover the bytes of the files. ``sha256`` covers the DER bytes of the certificate. Times
-    are UTC in ISO 8601 to the second. ``findings`` lists codes.
+    are UTC in ISO 8601 to the second. ``findings`` lists codes. ``replace_by`` is the last date on
+    which servers can use the certificate, because the CA will revoke it, or blank.
     """
 
     file: ReturnedFile
@@ -198,6 +208,7 @@ class IssuedRecord(_ValidOnRecord):
     chain_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
     judgement: RecordedEvaluation | None = field(default=None, metadata=SINCE_2)
     issuer: Line = field(default="", metadata=SINCE_2)
+    replace_by: DayOrBlank = field(default="", metadata=SINCE_2)
     others: Mapping[str, object] = make_unknown_keys_field()
 
     @property
@@ -276,7 +287,7 @@ class Deployment(_ValidOnRecord):
     the time when the first CA certificate expires that was installed with it, if it is earlier than
     the certificate's end. ``on`` is the date on which it was installed or found. ``seen_in`` is the
     report that shows it; blank if a user recorded it. ``recorded_at`` is the time of the record.
-    Times are UTC in ISO 8601.
+    Times are UTC in ISO 8601. ``replace_by`` is as in :class:`IssuedRecord`.
     """
 
     server: Line
@@ -288,6 +299,7 @@ class Deployment(_ValidOnRecord):
     recorded_at: Time
     seen_in: Line = ""
     chain_until: TimeOrBlank = field(default="", metadata=SINCE_2)
+    replace_by: DayOrBlank = field(default="", metadata=SINCE_2)
     others: Mapping[str, object] = make_unknown_keys_field()
 
     def matches(self, issued: IssuedRecord) -> bool:
@@ -316,18 +328,38 @@ def build_deployments(
             recorded_at=recorded_at,
             seen_in=seen_in,
             chain_until=certificate.chain_until,
+            replace_by=certificate.replace_by,
         )
         for server in servers
     )
 
 
+def list_latest_deployments(deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
+    """Return the last recorded deployment of a generation on each server."""
+    return tuple({deployment.server: deployment for deployment in deployments}.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoneServer:
+    """A server that left the deployment, the date, and the time of the record (UTC, ISO 8601)."""
+
+    server: Line
+    on: Day
+    recorded_at: Time
+    others: Mapping[str, object] = make_unknown_keys_field()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevokedCertificate:
-    """A certificate that the CA has revoked, and the time of the revocation (UTC, ISO 8601)."""
+    """A certificate that the CA has revoked, and the time of the revocation (UTC, ISO 8601).
+
+    ``recorded_at`` is the time of the record, or blank in the folders of earlier versions.
+    """
 
     sha256: Sha256
     serial: Serial
     revoked_at: Time
+    recorded_at: TimeOrBlank = field(default="", metadata=SINCE_2)
     others: Mapping[str, object] = make_unknown_keys_field()
 
 
@@ -358,8 +390,9 @@ class ArchivedGeneration:
     Hashes are SHA-256 values with 64 lower-case hex digits. They cover the CSR file, the DER
     SubjectPublicKeyInfo, and the encrypted key file. Times are UTC in ISO 8601 to the second.
     ``reasons`` contains the reasons why it was superseded, and ``plan`` is the entry in the plan
-    document. ``purged_at`` is the time when the files were removed. ``deployments`` contains the
-    servers that have or had the certificate. ``revocation`` is the requested revocation.
+    document. ``purged_at`` is the time when the files were removed. ``deployments`` contains all
+    records of servers with the certificate, in the order in which they were recorded. Of several
+    records for a server, the last counts. ``revocation`` is the requested revocation.
     ``approved_plan`` is the approved plan from which the request was created.
     """
 
@@ -382,8 +415,8 @@ class ArchivedGeneration:
 
     @property
     def every_deployment(self) -> tuple[Deployment, ...]:
-        """The deployment records of all servers that have or had the certificate."""
-        return self.deployments
+        """The last deployment record of each server that has or had the certificate."""
+        return list_latest_deployments(self.deployments)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -393,7 +426,8 @@ class CoveringCertificate(_ValidOnRecord):
     The key is not in the folder: a planner confirmed that it is available. ``servers`` are the
     checked servers that have the certificate. ``found_at`` is the time when it was compared with
     the plan, and ``recorded_at`` is the time when the request was omitted; times are UTC in ISO
-    8601 to the second. ``revocation`` is the requested revocation.
+    8601 to the second. ``revocation`` is the requested revocation. ``replace_by`` is as in
+    :class:`IssuedRecord`.
     """
 
     thumbprint_sha1: Thumbprint
@@ -407,6 +441,7 @@ class CoveringCertificate(_ValidOnRecord):
     recorded_at: Time
     servers: tuple[Line, ...] = ()
     revocation: Revocation | None = None
+    replace_by: DayOrBlank = field(default="", metadata=SINCE_2)
     others: Mapping[str, object] = make_unknown_keys_field()
 
     def is_in_force(self, moment: datetime) -> bool:
@@ -435,9 +470,9 @@ class RequestRecord:
     ``assign_commands`` are the commands in the last written steps, for the summary; empty without a
     package. ``stood_before`` is the certificate that covered the request earlier. Servers use it
     until a deployment is recorded. ``deployments``, ``revocation`` and ``approved_plan`` (the
-    SHA-256 of a saved plan of the folder) are as in :class:`ArchivedGeneration`. ``number`` is the
-    number of the certificate in every document. In a folder from an earlier version, it is 0 until
-    the next change.
+    SHA-256 of a saved plan of the folder) are as in :class:`ArchivedGeneration`. ``gone`` contains
+    the servers that left the deployment. ``number`` is the number of the certificate in every
+    document. In a folder from an earlier version, it is 0 until the next change.
     """
 
     id: Id
@@ -471,6 +506,7 @@ class RequestRecord:
     assign_commands: tuple[Line, ...] = field(default=(), metadata=SINCE_2)
     binding: Sha256OrBlank = field(default="", metadata=SINCE_2)
     deployments: tuple[Deployment, ...] = field(default=(), metadata=SINCE_2)
+    gone: tuple[GoneServer, ...] = field(default=(), metadata=SINCE_2)
     revocation: Revocation | None = field(default=None, metadata=SINCE_2)
     approved_plan: Sha256OrBlank = field(default="", metadata=SINCE_2)
     number: Number = field(default=0, metadata=SINCE_2)
@@ -531,26 +567,58 @@ class RequestRecord:
             issued=self.issued,
             package=self.package,
             refused=self.refused,
-            deployments=self.every_deployment,
+            deployments=self.deployments or self.every_deployment,
             revocation=self.revocation,
             approved_plan=self.approved_plan,
         )
 
     @property
     def every_deployment(self) -> tuple[Deployment, ...]:
-        """The deployment records of all servers with the certificate, including inferred ones."""
-        if not self.deployed_at or self.issued is None:
+        """The last deployment record of each server with the certificate.
+
+        Earlier versions recorded only that the key was removed, because all servers have it.
+        """
+        has_files = self.package is not None or self.key_holder
+        is_inferred = bool(self.deployed_at) and not self.deployments and has_files
+        return list_latest_deployments(
+            self._add_deployments(self.deployed_at) if is_inferred else self.deployments
+        )
+
+    def _add_deployments(self, recorded_at: str) -> tuple[Deployment, ...]:
+        """Return the deployments, with a record for each server that has none."""
+        if self.issued is None:
             return self.deployments
         known = {deployment.server for deployment in self.deployments}
-        new = build_deployments(
+        known |= {entry.server for entry in self.gone}
+        return self.deployments + build_deployments(
             self.issued,
-            self.plan.servers,
-            date_text=self.deployed_at[:10],
-            recorded_at=self.deployed_at,
+            (server for server in self.plan.servers if server not in known),
+            date_text=recorded_at[:10],
+            recorded_at=recorded_at,
         )
-        return self.deployments + tuple(
-            deployment for deployment in new if deployment.server not in known
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether all servers of the request left the deployment."""
+        return bool(self.gone) and {entry.server for entry in self.gone}.issuperset(
+            self.plan.servers
         )
+
+    def with_gone_servers(self, gone: Iterable[GoneServer]) -> RequestRecord:
+        """Return a copy with the servers that left. If no server remains, the request is retired.
+
+        If a server returns, the request is in use again, unless it also left the plan.
+        """
+        changed = replace(self, gone=tuple(gone))
+        is_retired_by_plan = self.state == "retired" and not any(
+            entry.recorded_at == self.retired_at for entry in self.gone
+        )
+        if is_retired_by_plan:
+            return changed
+        if changed.is_gone:
+            at = max(entry.recorded_at for entry in changed.gone)
+            return replace(changed, state="retired", retired_at=at)
+        return replace(changed, state=changed.active_state, retired_at="")
 
     def build_next_generation(
         self,
@@ -632,7 +700,7 @@ class RequestRecord:
         The copy keeps the CSR, so that a later run does not request the certificate again.
         """
         changed = replace(self, deployed_at=at, key_sha256="", binding="")
-        changed = replace(changed, deployments=changed.every_deployment)
+        changed = replace(changed, deployments=self._add_deployments(at))
         return changed if self.state == "retired" else replace(changed, state=changed.active_state)
 
     def with_generation(self, generation: int, **changes: Any) -> RequestRecord:
@@ -644,6 +712,25 @@ class RequestRecord:
             for old in self.archived
         )
         return replace(self, archived=tuple(archived))
+
+    def with_deadline(self, certificates: Set[str], date_text: str) -> RequestRecord:
+        """Return a copy in which certificates must be replaced by a date, named by their SHA-256.
+
+        An earlier date for the same certificate is replaced.
+        """
+        record, before = self, self.covering_certificate
+        if before is not None and before.sha256 in certificates:
+            record = record.with_covering_certificate(replace(before, replace_by=date_text))
+        for part in self.generations:
+            issued = part.issued
+            if issued is not None and issued.sha256 in certificates:
+                issued = replace(issued, replace_by=date_text)
+            deployments = tuple(
+                replace(entry, replace_by=date_text) if entry.certificate in certificates else entry
+                for entry in part.deployments
+            )
+            record = record.with_generation(part.generation, issued=issued, deployments=deployments)
+        return record
 
     def with_package(self, package: PackageRecord, *, at: str) -> RequestRecord:
         """Return a copy of the record with a package."""

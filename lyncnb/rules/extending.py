@@ -31,7 +31,7 @@ _IDENTITY = {
     **dict.fromkeys(("role", "name", "certificate", "party", "connection", "trust"), "id"),
     **dict.fromkeys(("port", "unseen", "destination", "client"), "id"),
     **dict.fromkeys(("pfx.encryption", "deploy.step", "deploy.check", "deploy.place"), "id"),
-    "deploy.task": "id",
+    **dict.fromkeys(("deploy.task", "deploy.run", "deploy.order"), "id"),
     "check": "code",
     "deploy.cmdlet": "name",
 }

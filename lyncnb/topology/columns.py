@@ -191,7 +191,10 @@ def find_misspelled_column(name: str) -> str | None:
 
 
 def _find_nearest(heading: str, names: Mapping[str, str]) -> str | None:
-    similar = difflib.get_close_matches(normalize_heading(heading), names, n=1, cutoff=_NEARLY)
+    # Other languages have the same word with accents, such as the French "Rôle".
+    letters = unicodedata.normalize("NFD", heading)
+    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    similar = difflib.get_close_matches(normalize_heading(plain), names, n=1, cutoff=_NEARLY)
     return names[similar[0]] if similar else None
 
 

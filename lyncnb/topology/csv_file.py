@@ -12,8 +12,8 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -204,9 +204,14 @@ class Split:
     texts: list[Texts]
     rows: Sequence[int]
     problems: tuple[Problem, ...] = ()
+    long_rows: Mapping[int, str] = field(default_factory=dict)
 
 
-def read_rows(source: str | os.PathLike[str] | bytes | DataFrame | ConvertibleToPandas) -> Table:
+#: What a table can be read from.
+TableSource = str | os.PathLike[str] | bytes | DataFrame | ConvertibleToPandas
+
+
+def read_rows(source: TableSource) -> Table:
     """Read a table of servers from a file or DataFrame.
 
     Parameters
@@ -252,7 +257,13 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame | ConvertibleTo
         notes += (Note(row=0, column="", before="", after="", message=message),)
     split = split_csv(text, source=name)
     return build_table(
-        name, split.headings, split.texts, split.rows, notes=notes, problems=split.problems
+        name,
+        split.headings,
+        split.texts,
+        split.rows,
+        notes=notes,
+        problems=split.problems,
+        long_rows=split.long_rows,
     )
 
 
@@ -371,6 +382,7 @@ def split_csv(text: str, *, source: str) -> Split:
         texts=[columns[index] for index in used],
         rows=splitter.rows,
         problems=tuple(sorted(problems, key=lambda problem: problem.row)),
+        long_rows=splitter.long_rows,
     )
 
 
@@ -422,6 +434,7 @@ class _Splitter:
         self.source = source
         self.columns = [TextsBuilder() for _ in headings]
         self.rows: list[int] = []
+        self.long_rows: dict[int, str] = {}
         self.problems = problems
         self._needed = max(
             (number for number, h in enumerate(headings, start=1) if h.strip()), default=0
@@ -450,6 +463,7 @@ class _Splitter:
             return False
         if len(cells) >= self._needed and not _is_filled(cells[len(self.headings) :]):
             return True
+        self.long_rows[number] = ", ".join(text for text in cells if text.strip())
         self.problems.append(_make_length_problem(self.source, number, cells, self.headings))
         return False
 

@@ -115,9 +115,13 @@ def build_table(
     )
 
 
+#: The columns that name a server and its pool.
+NAMED_BY = ("server_fqdn", "pool_fqdn")
+
+
 def has_single_label(columns: Sequence[str], rows: Iterable[Row]) -> bool:
     """Return whether a row contains a server or pool name without a domain."""
-    indices = [columns.index(name) for name in ("server_fqdn", "pool_fqdn") if name in columns]
+    indices = [columns.index(name) for name in NAMED_BY if name in columns]
     return any(row[index] and "." not in row[index] for row in rows for index in indices)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import count, repeat
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ..base.dns_name import INTERNATIONAL
@@ -13,6 +15,9 @@ from ..base.pasted_text import INVISIBLE, shown
 from ..base.shown.tables import format_count, join_first_texts
 from ..errors import Problem, TopologyError
 from .columns import find_column_names, get_example_server, list_topology_columns
+
+#: What looks like the name of a host with a domain.
+HOST_NAME = re.compile(r"[\w*-]+(\.[\w-]+)+\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +124,10 @@ class Table:
         Remarks about the file.
     problems : tuple of Problem
         Rows that cannot be read, which the table does not contain.
+    heading_problems : tuple of Problem
+        Headings that are blank, duplicate or missing. The table has other headings instead.
+    long_rows : mapping of int to str
+        The texts of rows with a wrong number of cells, by row number. `problems` has the reasons.
     product : str
         The product of the topology, if the file contains it.
     grid : Grid or None
@@ -135,6 +144,8 @@ class Table:
     rows: Sequence[int]
     notes: tuple[Note, ...] = ()
     problems: tuple[Problem, ...] = ()
+    heading_problems: tuple[Problem, ...] = ()
+    long_rows: Mapping[int, str] = field(default_factory=dict)
     product: str = ""
     grid: Grid | None = None
     labels: Sequence[object] = ()
@@ -151,7 +162,8 @@ class Table:
         if self.grid is None:
             return "", ""
         index = self.columns.index(column) if row and column in self.columns else -1
-        return self.grid.sheet, f"{self.grid.letters[index]}{row}" if index >= 0 else ""
+        is_in_sheet = 0 <= index < len(self.grid.letters)
+        return self.grid.sheet, f"{self.grid.letters[index]}{row}" if is_in_sheet else ""
 
 
 def build_table(
@@ -162,6 +174,7 @@ def build_table(
     *,
     notes: tuple[Note, ...] = (),
     problems: tuple[Problem, ...] = (),
+    long_rows: Mapping[int, str] = MappingProxyType({}),
     product: str = "",
     grid: Grid | None = None,
     labels: Sequence[object] = (),
@@ -181,6 +194,8 @@ def build_table(
         n row numbers in a spreadsheet.
     notes, problems : tuple, optional
         Notes and problems from reading the file.
+    long_rows : mapping of int to str, optional
+        The texts of rows with a wrong number of cells, by row number.
     product : str, optional
         The product of the topology.
     grid : Grid, optional
@@ -193,7 +208,7 @@ def build_table(
     Raises
     ------
     TopologyError
-        If a heading is blank or duplicate, a required column is missing, or there are no rows.
+        If there are no rows, or the table has no known column at all.
     """
     columns = find_column_names(headings)
     heading_problems = [*_check_headings(source, headings, columns, grid)]
@@ -208,20 +223,50 @@ def build_table(
                 hint="enter a row for each server",
             )
         ]
-    if heading_problems:
+    known = {column.name for column in list_topology_columns()}
+    if heading_problems and not (rows and (known.intersection(columns) or _has_hosts(texts))):
         raise_problems(source, [*heading_problems, *problems])
+    columns, added = _repair_headings(headings, columns) if heading_problems else (columns, 0)
     return Table(
         source=source,
         columns=columns,
-        texts=tuple(texts),
+        texts=(*texts, *(Texts.from_cells([""] * len(rows)) for _ in range(added))),
         rows=rows,
         notes=notes,
         problems=problems,
+        heading_problems=tuple(heading_problems),
+        long_rows=long_rows,
         product=product,
         grid=grid,
         labels=labels,
         single_labels=single_labels,
     )
+
+
+def _has_hosts(texts: Sequence[Texts]) -> bool:
+    """Return whether most texts of a column look like host names."""
+    return any(
+        2 * sum(HOST_NAME.match(text.strip()) is not None for text in column.distinct)
+        > sum(bool(text.strip()) for text in column.distinct)
+        for column in texts
+    )
+
+
+def _repair_headings(
+    headings: Sequence[str], columns: Sequence[str]
+) -> tuple[tuple[str, ...], int]:
+    """Return distinct headings, then the missing required columns, and the number of these.
+
+    A blank or duplicate heading becomes one that lyncnb does not read.
+    """
+    repaired: list[str] = []
+    for number, (heading, name) in enumerate(zip(headings, columns), start=1):
+        plain = heading.encode("utf-8", "replace").decode().strip()
+        is_kept = name not in repaired and bool(plain) and (name != heading or plain == name)
+        repaired.append(name if is_kept else f"{plain} (column {number})".strip())
+    required = [column.name for column in list_topology_columns() if column.required]
+    missing = [name for name in required if name not in repaired]
+    return (*repaired, *missing), len(missing)
 
 
 def _remove_example(
@@ -244,11 +289,11 @@ def _remove_example(
     )
 
 
-def raise_problems(source: str, problems: Iterable[Problem]) -> None:
+def raise_problems(source: str, problems: Iterable[Problem], *, hint: str = "") -> None:
     """Raise an error that lists all problems in a table, sorted by row."""
     ordered = tuple(dict.fromkeys(sorted(problems, key=lambda problem: problem.row)))
     count = format_count(len(ordered), "problem")
-    raise TopologyError(f'lyncnb cannot use "{source}": {count}', problems=ordered)
+    raise TopologyError(f'lyncnb cannot use "{source}": {count}', problems=ordered, hint=hint)
 
 
 def _check_headings(

@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import pause_garbage_collection
 from ..base.pasted_text import shown
-from ..base.shown.frames import ConvertibleToPandas, DataFrame
+from ..base.shown.frames import DataFrame
 from ..base.shown.tables import ROWS_SHOWN, Table, format_count, rows_to_html, to_frame
+from ..errors import Problem, TopologyError
 from . import edits
+from .cell_fixes import CellFixes, adapt_hints, list_cell_fixes, suggest_columns
 from .cells import Cells, Report, read_cells
 from .columns import list_topology_columns
 from .compare_topologies import Side, TopologyDifference, compare_sides
-from .csv_file import read_rows, write_csv
+from .csv_file import TableSource, read_rows, write_csv
 from .model import Computer, Pool, Site
 from .pools import (
     check_servers,
@@ -28,11 +30,24 @@ from .pools import (
     list_pool_names,
     merge_pools,
 )
-from .source_table import Note, Texts, build_table
+from .rejected_cells import (
+    RejectedCell,
+    blank_cells,
+    include_long_rows,
+    move_cells,
+    reject_cells,
+    restore_texts,
+)
+from .source_table import Note, Texts, build_table, raise_problems
 from .source_table import Table as SourceTable
 from .table_files import write_table_xlsx
 
 _REMARKS_SHOWN = 10
+_NO_SERVERS = "the topology would have no servers"
+_CORRECT_IT = (
+    "to correct the cells in a grid, open the table in the plan editor: ln.PlanEditor(FILE). To "
+    "make the safe corrections, run lyncnb check FILE --fix"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -46,7 +61,9 @@ class Topology(Table):
     order of rows does not matter, and topologies are equal if these values are equal. ``product``
     is
     the product in a topology document, or "". ``path`` is the file that was read, or "".
-    ``scenario`` is the scenario that contains the table, or "" for the plan itself.
+    ``scenario`` is the scenario that contains the table, or "" for the plan itself. ``rejected``
+    has the cells whose text cannot be used, if :func:`open_topology` read the table. They are blank
+    in ``cells``, and a row without a server or role is in no pool.
     """
 
     source: str = field(compare=False)
@@ -59,6 +76,54 @@ class Topology(Table):
     scenario: str = field(default="", compare=False)
     columns: tuple[str, ...] = field(default=(), compare=False)
     _cells: tuple[tuple[str, ...], ...] | Cells = field(default=(), compare=False)
+    rejected: tuple[RejectedCell, ...] = field(default=(), compare=False)
+
+    @property
+    def texts(self) -> tuple[tuple[str, ...], ...]:
+        """The texts of all cells, with the texts of the rejected cells."""
+        cells, rejected = self.cells, self.rejected
+        return tuple(restore_texts(self.columns, cells, rejected)) if rejected else cells
+
+    @property
+    def left_out(self) -> tuple[int, ...]:
+        """The indices of the rows that are in no pool, because their server or role is rejected."""
+        required = {column.name for column in list_topology_columns() if column.required}
+        return tuple(sorted({cell.row for cell in self.rejected if cell.column in required}))
+
+    def describe_rejected(self) -> str:
+        """Return how many cells are rejected and how many rows are left out, or ""."""
+        if not self.rejected:
+            return ""
+        rows = format_count(len(self.left_out), "row")
+        left_out = f" The plan leaves out {rows}." if self.left_out else ""
+        is_one = len(self.rejected) == 1
+        cells = format_count(len(self.rejected), "rejected cell")
+        return f"{cells} {'is' if is_one else 'are'} not in the plan.{left_out}"
+
+    def reject_incomplete(self) -> None:
+        """Raise an error if the table has rejected cells, because its plan is not complete."""
+        if self.rejected:
+            cells = format_count(len(self.rejected), "rejected cell")
+            raise TopologyError(
+                f"{self.source} has {cells}, so lyncnb cannot write its plan",
+                problems=tuple(cell.problem for cell in self.rejected),
+                hint="correct the red cells in the plan editor, ln.PlanEditor(FILE)",
+            )
+
+    def list_cell_fixes(self) -> dict[tuple[int, str], CellFixes]:
+        """Return the texts that lyncnb proposes for rejected cells, by row index and column."""
+        return list_cell_fixes(self.columns, self.cells, self.rejected)
+
+    def suggest_columns(self) -> dict[str, str]:
+        """Return the known columns that unknown headings could mean, by heading."""
+        return dict(suggest_columns(self.columns, self.cells))
+
+    @property
+    def incomplete_names(self) -> frozenset[str]:
+        """The servers and pools in rows with rejected cells. lyncnb cannot evaluate them yet."""
+        rows = {cell.row for cell in self.rejected}
+        indices = [self.columns.index(n) for n in edits.NAMED_BY if n in self.columns and rows]
+        return frozenset(str(self.cells[row][index]) for row in rows for index in indices) - {""}
 
     @property
     def cells(self) -> tuple[tuple[str, ...], ...]:
@@ -125,9 +190,12 @@ class Topology(Table):
             If a text is not valid in its column, or contradicts other rows.
         """
         columns, rows = edits.add_needed_columns(
-            self.columns, self.cells, changes.values(), self.source
+            self.columns, self.texts, changes.values(), self.source
         )
         edits.replace_texts(columns, rows, changes)
+        if self.rejected:
+            places = {(index, name) for index, texts in changes.items() for name in texts}
+            return self._open_again(columns, rows, self.rejected, changed=places)
         touched = {name for texts in changes.values() for name in texts}
         return self._update_parts(
             columns,
@@ -161,7 +229,7 @@ class Topology(Table):
         TopologyError
             As for :meth:`with_cells`, and if no row would remain.
         """
-        columns, rows = edits.add_needed_columns(self.columns, self.cells, add, self.source)
+        columns, rows = edits.add_needed_columns(self.columns, self.texts, add, self.source)
         heirs = edits.move_shared_values(columns, rows, set(remove))
         old_places = [index for index in range(len(rows)) if index not in set(remove)]
         moved = {old: new for new, old in enumerate(old_places)}
@@ -169,6 +237,12 @@ class Topology(Table):
         start = len(rows)
         rows += [("",) * len(columns)] * len(add)
         edits.replace_texts(columns, rows, dict(enumerate(add, start)))
+        if self.rejected:
+            names = ("server_fqdn", "role")
+            new = enumerate(add, start)
+            places = {(index, name) for index, texts in new for name in (*texts, *names)}
+            rejected = move_cells(self.rejected, moved)
+            return self._open_again(columns, rows, rejected, changed=places)
         return self._update_parts(
             columns,
             rows,
@@ -193,7 +267,8 @@ class Topology(Table):
         """
         moved = {old: new for new, old in enumerate(order)}
         pools = tuple(edits.move_pool(pool, moved) for pool in self.pools)
-        return replace(self, pools=pools, _cells=tuple(self.cells[old] for old in order))
+        rows = tuple(self.cells[old] for old in order)
+        return replace(self, pools=pools, _cells=rows, rejected=move_cells(self.rejected, moved))
 
     def with_headings(self, names: Mapping[str, str]) -> Topology:
         """Return a topology in which headings are assigned to columns.
@@ -213,10 +288,45 @@ class Topology(Table):
         TopologyError
             If a text is not valid in its column, or the table already has the column.
         """
+        if self.rejected:
+            # The table can have a blank column instead of the one that the heading names.
+            kept = [n for n, heading in enumerate(self.columns) if heading not in names.values()]
+            columns = [names.get(self.columns[n], self.columns[n]) for n in kept]
+            rows = [tuple(row[n] for n in kept) for row in self.texts]
+            return self._open_again(columns, rows, self.rejected)
         columns = [names.get(heading, heading) for heading in self.columns]
         topology = build_topology_from_rows(columns, self.cells, source=self.source)
         notes = (*self.notes, *topology.notes)
         return replace(topology, notes=notes, product=self.product, path=self.path)
+
+    def _open_again(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[tuple[str, ...]],
+        rejected: Iterable[RejectedCell],
+        *,
+        changed: Set[tuple[int, str]] = frozenset(),
+    ) -> Topology:
+        """Read an edited table with rejected cells again. No changed cell may be rejected."""
+        if not rows:
+            raise_problems(self.source, [Problem(message=_NO_SERVERS, hint="keep one server")])
+        single = edits.has_single_label(self.columns, self.cells)
+        table = edits.build_table(tuple(columns), rows, range(len(rows)), single_labels=single)
+        kept = [c for c in rejected if c.is_of_file and c.place not in changed]
+        with pause_garbage_collection():
+            topology = _open_table(replace(table, source=self.source), kept)
+        refused = [cell.problem for cell in topology.rejected if cell.place in changed]
+        if refused:
+            raise_problems(self.source, refused)
+        return replace(
+            topology,
+            sites=tuple(edits.reuse_equal_objects(topology.sites, self.sites)),
+            pools=tuple(edits.reuse_equal_objects(topology.pools, self.pools)),
+            notes=tuple(dict.fromkeys((*self.notes, *topology.notes))),
+            product=self.product,
+            path=self.path,
+            scenario=self.scenario,
+        )
 
     @pause_garbage_collection()
     def _update_parts(
@@ -261,7 +371,7 @@ class Topology(Table):
         if changed_columns & {"server_fqdn", "role", "pool_fqdn"}:
             check_servers(edits.list_server_rows(cells, remaining_pools), report)
         if not rows:
-            report.problem("the topology would have no servers", "keep at least one server")
+            report.problem(_NO_SERVERS, "keep at least one server")
         remaining_pools = merge_pools(remaining_pools, pools)
         sites, domains = self.sites, self.sip_domains
         if new_indices is not None or edits.is_shared_change(changed_columns, cells, before, pools):
@@ -315,7 +425,7 @@ class Topology(Table):
 
     def to_csv(self) -> bytes:
         """Return the table as CSV (UTF-8 with BOM), which Excel can open directly."""
-        return write_csv(self.columns, self.cells)
+        return write_csv(self.columns, self.texts)
 
     def to_xlsx(self) -> bytes:
         """Return the table as a workbook with drop-down lists and comments.
@@ -325,7 +435,7 @@ class Topology(Table):
         TopologyError
             If the table has more than 1,048,576 rows, or a cell has more than 32,767 characters.
         """
-        return write_table_xlsx(self.columns, self.cells)
+        return write_table_xlsx(self.columns, self.texts)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -371,9 +481,7 @@ class Topology(Table):
         return [*self.remarks[:_REMARKS_SHOWN], *extra_lines]
 
 
-def read_topology(
-    source: str | os.PathLike[str] | bytes | DataFrame | ConvertibleToPandas,
-) -> Topology:
+def read_topology(source: TableSource) -> Topology:
     """Read a topology table, a workbook, or a document from Topology Builder.
 
     Parameters
@@ -395,8 +503,34 @@ def read_topology(
     TopologyError
         If the table has problems. The error lists each problem with row, column, value, and hint.
     """
+    return _read_source(source, _read_table)
+
+
+def open_topology(source: TableSource) -> Topology:
+    """Read a table for an editor, also if texts in it cannot be used.
+
+    Parameters
+    ----------
+    source : path, bytes or DataFrame
+        As for :func:`read_topology`.
+
+    Returns
+    -------
+    Topology
+        All n rows. ``rejected`` has the cells whose text cannot be used, with the reasons. Without
+        such cells, the result is the same as from :func:`read_topology`.
+
+    Raises
+    ------
+    TopologyError
+        If the source contains no table with servers.
+    """
+    return _read_source(source, lambda table: _open_table(include_long_rows(table)))
+
+
+def _read_source(source: TableSource, read: Callable[[SourceTable], Topology]) -> Topology:
     with pause_garbage_collection():
-        topology = _derive_topology(read_rows(source))
+        topology = read(read_rows(source))
     if isinstance(source, (str, os.PathLike)):
         return replace(topology, path=os.fspath(source))
     return topology
@@ -430,10 +564,40 @@ def build_topology_from_rows(
         texts = [Texts.from_cells(column) for column in zip(*rows, strict=True)]
         texts = texts or [Texts.from_cells(()) for _ in columns]
         numbers = range(2, len(rows) + 2)
-        return _derive_topology(build_table(source, columns, texts, numbers, single_labels=True))
+        return _read_table(build_table(source, columns, texts, numbers, single_labels=True))
 
 
-def _derive_topology(table: SourceTable) -> Topology:
+def _read_table(table: SourceTable) -> Topology:
+    if table.heading_problems:
+        all_problems = [*table.heading_problems, *table.problems]
+        raise_problems(table.source, all_problems, hint=_CORRECT_IT)
+    topology, problems = _derive_topology(table)
+    if problems:
+        raise_problems(table.source, problems, hint=_CORRECT_IT)
+    return topology
+
+
+def _open_table(table: SourceTable, rejected: Iterable[RejectedCell] = ()) -> Topology:
+    """Blank the cells that problems name until the other cells have no problem."""
+    cells = {cell.place: cell for cell in rejected}
+    of_file = reject_cells(table, table.problems, cells)
+    cells |= {cell.place: replace(cell, is_of_file=True) for cell in of_file}
+    table = replace(blank_cells(table, cells.values()), problems=()) if cells else table
+    while True:
+        topology, problems = _derive_topology(table)
+        new = reject_cells(table, problems, cells)
+        if not new:
+            return replace(topology, rejected=tuple(sorted(cells.values(), key=_get_place)))
+        cells |= {cell.place: cell for cell in new}
+        table = blank_cells(table, new)
+
+
+def _get_place(cell: RejectedCell) -> tuple[int, str]:
+    return cell.place
+
+
+def _derive_topology(table: SourceTable) -> tuple[Topology, Sequence[Problem]]:
+    """Return the topology of the cells without problems, and the problems of the others."""
     report = Report(table.source, problems=[*table.problems], notes=[*table.notes], table=table)
     cells = read_cells(table, report)
     _report_missing_names(cells, report)
@@ -447,8 +611,7 @@ def _derive_topology(table: SourceTable) -> Topology:
         )
     sites = derive_sites(cells, _find_row_sites(cells, pools), report)
     domains = derive_sip_domains(cells, report)
-    report.raise_any_problems()
-    return Topology(
+    topology = Topology(
         source=table.source,
         sip_domains=domains,
         sites=sites,
@@ -458,6 +621,7 @@ def _derive_topology(table: SourceTable) -> Topology:
         columns=table.columns,
         _cells=cells,
     )
+    return topology, adapt_hints(report.problems, table)
 
 
 def _report_missing_names(cells: Cells, report: Report) -> None:

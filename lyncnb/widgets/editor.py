@@ -16,6 +16,7 @@ from ..jupyter.run_notebook import is_unattended
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..plan.scenarios import DEFAULT_FOLDER
 from ..rules.model import Rules
+from ..topology.csv_file import TableSource
 from ..topology.topology import Topology
 from .editing.editor_channel import EditorChannel
 from .editing.plan_editing import PlanEditing
@@ -75,8 +76,10 @@ class PlanEditor(ShownAsPanel, PlanEditing):
 
     Parameters
     ----------
-    topology : Topology
-        The loaded topology of n servers. The editor does not change this object.
+    topology : Topology, path, bytes or DataFrame
+        The loaded topology of n servers, which does not change. From any other source, the editor
+        opens the table also if texts in it cannot be used: it shows these cells in red, with their
+        texts and the reasons. ``ln.read_topology`` raises an error instead.
     rules : Rules, optional
         The requirements of a product version for each role. The default is the product in the
         options, or the product in a topology document.
@@ -98,7 +101,7 @@ class PlanEditor(ShownAsPanel, PlanEditing):
 
     def __init__(
         self,
-        topology: Topology,
+        topology: Topology | TableSource,
         rules: Rules | None = None,
         *,
         options: PlanOptions = DEFAULT_OPTIONS,

@@ -198,9 +198,3 @@ GuideQuestions = TypedDict(
 )
 Written = TypedDict("Written", {"type": Literal["written"], "words": str, "python": str})
 GuideToPage = GuideStart | GuideQuestions | Written | Refused
-
-# -- The following types are for messages to the header of the planning page.
-
-TableStart = TypedDict("TableStart", {"type": Literal["start"], "files": list[str], "folder": str})
-Opened = TypedDict("Opened", {"type": Literal["opened"], "words": str})
-TableToPage = TableStart | Opened | Refused

@@ -14,8 +14,9 @@ from typing import Any
 from ..authorities.certificates_on_record import load_issued_certificates
 from ..authorities.handover import hand_over
 from ..authorities.import_certificates import receive
+from ..authorities.installed.deployed_results import RecordedDeployments
 from ..authorities.read_plan import build_folder_origin, recreate_plan
-from ..authorities.record_deployments import RecordedDeployments, deployed
+from ..authorities.record_deployments import deployed
 from ..authorities.returned.issued import IssuedCertificates
 from ..authorities.status import FolderStatus, RequestStatus, folder_status
 from ..authorities.summary_files import build_folder_summary

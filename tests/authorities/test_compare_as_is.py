@@ -68,7 +68,7 @@ def test_a_compromised_certificate_covers_nothing(tmp_path):
     comparison = ln.compare_as_is(planned, export, on=TODAY, folder=folder)
     assert [entry.state for entry in comparison.planned] == ["compromised", "covered", "covered"]
     assert comparison.exit_status == 1
-    with pytest.raises(ln.BundleError, match="is compromised, so the certificate cannot be reused"):
+    with pytest.raises(ln.BundleError, match="must be revoked, so it cannot be reused"):
         write(planned, folder, only_missing=before, reuse=[name])
 
 

@@ -161,7 +161,9 @@ def test_receive_warns_with_the_name_and_the_date_of_the_ca_certificate(tmp_path
 
 
 def test_roll_over_ends_before_the_chain_does(tmp_path):
-    """The A/V certificate rolls over before the chain of the certificate in use ends."""
+    """The A/V certificate rolls over in the first window, and at the latest before the chain of the
+    certificate in use ends.
+    """
     deployment = make_deployment(tmp_path)
     folder, day = deployment.folder, date(2027, 1, 4)
     renew(folder, "Edge*", passphrase=PASSPHRASE, reason="CA", today=day)
@@ -170,13 +172,17 @@ def test_roll_over_ends_before_the_chain_does(tmp_path):
     assert not [f for f in issued.findings if f.code == "outlives-issuer"]
     steps = deployment_steps(package(folder, day), today=day)
     calls = [
-        call.effective
+        (call.effective, call.latest)
         for server in steps.servers
         for package in server.packages
         for call in package.calls
         if call.roll is not None
     ]
-    assert calls == [datetime(2027, 1, 20, 15, 59, 59, tzinfo=UTC)]
+    first, latest = (
+        datetime(2027, 1, 12, 12, tzinfo=UTC),
+        datetime(2027, 1, 20, 15, 59, 59, tzinfo=UTC),
+    )
+    assert calls == [(first, latest)]
 
 
 def test_renewed_intermediate_is_to_be_installed(tmp_path):

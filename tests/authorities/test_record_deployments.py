@@ -201,7 +201,7 @@ def test_every_wrong_name_is_listed(folder):
     oauth = find_id(ln.open_requests(folder), "deployment")
     before = snapshot(folder, but_lock=True)
     with pytest.raises(BundleError) as caught:
-        ln.deployed(folder, "nobody.contoso.com", oauth, pool_of(folder).id, today=TODAY)
+        ln.deployed(folder, "nobody.contoso.com", oauth, today=TODAY)
     texts = [problem.message for problem in caught.value.problems]
     assert len(texts) == 2
     assert 'with the name "nobody.contoso.com"' in texts[0]
@@ -258,12 +258,12 @@ def test_a_wrong_deployment_date_can_be_corrected(folder):
         result = ln.deployed(folder, record.id, on=right, today=LATER)
         assert [(entry.what, entry.on) for entry in result.recorded] == [("recorded", f"{right}")]
         now = read_manifest(folder).by_id[record.id]
-        assert {deployment.on for deployment in now.deployments} == {f"{right}"}
+        assert {deployment.on for deployment in now.every_deployment} == {f"{right}"}
         (part,) = certificate_history(folder, record.id).generations
         assert {(stay.since, stay.until) for stay in part.stays} == {(f"{right}", "")}
     ln.deployed(folder, on=LATER, today=LATER)
     now = read_manifest(folder).by_id[record.id]
-    assert {deployment.on for deployment in now.deployments} == {f"{right}"}, "nobody named it"
+    assert {deployment.on for deployment in now.every_deployment} == {f"{right}"}, "not named"
 
 
 def test_server_without_a_planned_certificate_is_skipped_with_a_note(folder):
@@ -307,7 +307,7 @@ def test_a_second_certificate_for_the_same_key_replaces_the_record(folder):
     assert find_generations(moved).under_way == moved
     ln.deployed(folder, name, today=LATER)
     reread = read_manifest(folder).by_id[name]
-    assert {d.certificate for d in reread.deployments} == {record.issued.sha256}
+    assert {d.certificate for d in reread.every_deployment} == {record.issued.sha256}
     assert find_generations(reread).under_way is None
 
 

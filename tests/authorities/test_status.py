@@ -204,6 +204,7 @@ def test_all_forms_of_a_status_contain_the_same_values(folder):
         "has_next": [],
         "not_after": "2027-02-28T23:59:59Z",
         "days_left": 85,
+        "replace_by": "",
         "usable_until": "2027-02-28T23:59:59Z",
         "change_on": "",
         "change_by": "",

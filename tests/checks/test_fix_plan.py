@@ -126,6 +126,32 @@ def test_answer_changes_the_pool_of_the_finding():
     assert (publish.row, publish.column, publish.text) == (3, "site", "")
 
 
+def test_blank_pool_is_offered_the_pools_of_adjacent_rows():
+    """A Front End Server without a pool is offered the pool of the rows above and below that have
+    its role, and no fix enters a pool without the planner.
+    """
+    topology = read_topology(
+        b"server_fqdn,role,pool_fqdn,site,sip_domains\n"
+        b"fe01.a.net,FrontEnd,pool1.a.net,Rome,a.com\nfe02.a.net,FE,,Rome,\n"
+        b"fe03.a.net,FE,,Rome,\nfe11.a.net,FrontEnd,pool11.a.net,Oslo,\n"
+        b"dir1.a.net,Director,,Rome,\nfe21.a.net,FE,,Oslo,\n"
+    )
+    plan = plan_certificates(topology, RULES)
+    offered = {
+        finding.about: [edit.text for edits in finding.choices for edit in edits][:3]
+        for finding in check_plan(plan, on=DAY)
+        if finding.code == "pool-named-like-server"
+    }
+    both = ["pool1.a.net", "pool11.a.net", "pool.a.net"]
+    assert offered == {
+        "fe02.a.net": both,
+        "fe03.a.net": both,
+        "fe21.a.net": ["pool.a.net", "StandardEdition"],
+    }
+    cells = fix_plan(plan, evaluation_date=DAY).cells.values()
+    assert not any("pool_fqdn" in texts for texts in cells)
+
+
 def test_plan_without_safe_fixes_does_not_change():
     """If no finding of a plan has a safe fix, applying the fixes does not change the plan."""
     # The row of the first server in the Front End pool.

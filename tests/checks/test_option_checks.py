@@ -94,7 +94,7 @@ def test_option_with_an_effect_is_not_reported(options):
 IN_NO_HINT = {
     *("title", "planner", "lang", "lead_days", "freezes", "windows", "at_set_up", "target_os"),
     *("edge_member_names", "xmpp_host_names", "separate_av_certificate"),
-    *("autodiscover_internal_extra_domains", "client_authentication"),
+    *("autodiscover_internal_extra_domains", "client_authentication", "procedure"),
 }
 
 

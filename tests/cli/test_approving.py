@@ -628,7 +628,7 @@ def test_earlier_approved_plan_needs_a_reason(planner):
     save("2026-11-20")
     old = [(planner.folder / name).read_bytes() for name in ("p.json", "p.json.sig")]
     assert request(planner).status == 0
-    planner.write("t.csv", TWO_FRONT_ENDS.replace("contoso.net", "fabrikam.com"))
+    planner.write("t.csv", TWO_FRONT_ENDS.replace("meet.", "meeting."))
     save("2026-11-25")
     assert request(planner).status == 0
     before = (planner.folder / "requests/manifest.json").read_bytes()
@@ -639,16 +639,16 @@ def test_earlier_approved_plan_needs_a_reason(planner):
         result.status,
         "the folder contains a newer plan that replaced this plan" in result.err,
     ) == (1, True), result
-    planner.write("t.csv", TWO_FRONT_ENDS.replace("contoso.net", "litwareinc.com"))
+    planner.write("t.csv", TWO_FRONT_ENDS.replace("meet.", "join."))
     save("2026-11-24")
     result = request(planner)
     assert (result.status, "2026-11-24 is earlier than 2026-11-25" in result.err) == (1, True), (
         result
     )
     assert (planner.folder / "requests/manifest.json").read_bytes() == before
-    assert request(planner, "--reason", "the newer plan named the wrong domain").status == 0
+    assert request(planner, "--reason", "the newer plan had the wrong name").status == 0
     plans = json.loads((planner.folder / "requests/manifest.json").read_bytes())["plans"]
     assert [plan.get("reason", "") for plan in plans] == [
-        "", "", "the newer plan named the wrong domain",
+        "", "", "the newer plan had the wrong name",
     ]  # fmt: skip
     assert request(planner).status == 0

@@ -78,6 +78,43 @@ def test_misspelled_heading_is_corrected(shell):
     assert path.read_bytes() == table().replace(b"extra_san", b"rack")
 
 
+def test_rejected_cells_are_fixed(shell):
+    """A name without a domain gets the domain of the other servers and an unknown role the role
+    that it looks like, in the table's file, also if its role column has an unknown heading.
+    """
+    wrong = (
+        "Rechner,Rolle,sip_domains,site\r\n"
+        "fe01.adatum.local,Standard Edition,adatum.local,Ulm\r\n"
+        "med01.adatum.local,Mediation,,Ulm\r\n"
+        "dc01,Office Web App,,Ulm\r\n"
+    )
+    path = shell.write("servers.csv", wrong)
+    strict = shell("check", path)
+    assert strict.status == 2
+    assert "run lyncnb check FILE --fix" in strict.err
+    assert "ln.PlanEditor(FILE)" in strict.err
+    listed = shell("check", path, "--fix", "--json")
+    assert listed.status == 2
+    assert path.read_text("utf-8") == wrong.replace("\r\n", "\n")
+    result = shell("check", path, "--fix", "--yes")
+    assert result.status in (0, 1), result.err
+    assert 'row 4, column server_fqdn: "dc01" changed to "dc01.adatum.local"' in result.out
+    assert path.read_text("utf-8").startswith("server_fqdn,role,sip_domains,site")
+    assert shell("check", path).err.count("lyncnb cannot use") == 0
+
+
+def test_rejected_cells_without_a_safe_fix_stay(shell):
+    """A cell without a certain text keeps it, and the command lists the cell and exits 2."""
+    wrong = table().replace(b"StandardEdition", b"Nonsense", 1)
+    assert wrong != table()
+    path = shell.write("t.csv", wrong)
+    result = shell("check", path, "--fix", "--yes")
+    assert result.status == 2
+    assert "Nonsense" in result.err
+    assert "ln.PlanEditor(FILE)" in result.err
+    assert path.read_bytes() == wrong
+
+
 def test_an_older_backup_is_kept(shell, files, arguments):
     """If FILE.bak exists, the check command does not overwrite it."""
     shell.write("t.csv.bak", "older")

@@ -101,8 +101,8 @@ def test_request_dry_run_changes_nothing(shell, topology):
     """The command request --dry-run needs no passphrase, shows the changes, and creates no folder."""
     result = shell("request", topology, "requests", "--dry-run")
     assert result.status == 0
-    assert result.out.startswith("3 requests created, generation 1 (new in the plan): FrontEnd-")
-    assert "dry run: nothing was changed" in result.out
+    assert "\n3 requests would be created, generation 1 (new in the plan): FrontEnd-" in result.out
+    assert "3 requests in the folder requests: 3 would be created\n" in result.out
     assert not (shell.folder / "requests").exists()
 
 
@@ -407,9 +407,31 @@ def test_folder_of_another_deployment_needs_confirmation(shell, topology, writte
     child.close()
     assert child.exitstatus == 3
     assert _snapshot(shell.folder / "requests") == before
+
+
+def test_folder_of_another_deployment_is_refused_without_a_terminal(
+    shell, topology, written_folder
+):
+    """Without a terminal, lyncnb retires no request of another deployment without a reason, and
+    the reason is kept in the folder.
+    """
+    other = shell.write("other.csv", TWO_FRONT_ENDS.replace("contoso", "fabrikam"))
+    before = _snapshot(shell.folder / "requests")
     result = shell.process("request", other, *written_folder[2:])
-    assert "note: This folder contains the requests of another deployment: " in result.err
-    assert result.status == 0
+    assert result.status == 3
+    assert "This folder contains the requests of another deployment: " in result.err
+    assert "--reason TEXT" in result.err
+    assert _snapshot(shell.folder / "requests") == before
+    reason = "the sample was replaced"
+    result = shell.process("request", other, *written_folder[2:], "--reason", reason)
+    assert result.status == 0, result.err
+    manifest = json.loads((shell.folder / "requests" / "manifest.json").read_text("utf-8"))
+    assert [entry["about"] for entry in manifest["log"]] == [reason]
+    states = {entry["state"] for entry in manifest["requests"] if "contoso" in entry["id"]}
+    assert states == {"retired"}
+    result = shell.process("request", other, *written_folder[2:], "--reason", reason)
+    assert result.status == 2
+    assert "it needs --renew" in result.err
 
 
 # The following tests use the commands handover, receive and pfx.
@@ -538,11 +560,11 @@ def test_steps(shell, answered_folder, passphrase):
     assert (result.status, document["missing"]) == (0, [])
     assert document["servers"] == ["fe01.contoso.net", "fe02.contoso.net"]
     assert all(Path(name).is_file() for name in document["files"])
-    script = Path("requests/steps/fe01.contoso.net.ps1").read_bytes()
+    script = Path("requests/steps/fe01.contoso.net/install.ps1").read_bytes()
     chinese = shell("steps", "requests", "--lang", "zh-TW", "--json")
     assert json.loads(chinese.out) == document
-    assert "預期結果" in Path("requests/steps/fe01.contoso.net.html").read_text("utf-8")
-    assert Path("requests/steps/fe01.contoso.net.ps1").read_bytes() == script
+    assert "預期結果" in next(Path("requests/steps").glob("*pool*.html")).read_text("utf-8")
+    assert Path("requests/steps/fe01.contoso.net/install.ps1").read_bytes() == script
     assert '"en", "zh-TW"' in shell("steps", "requests", "--lang", "fr").err
     assert "written: list.html\n" in shell("steps", "requests", "-o", "list.html").out
     assert shell("steps", "requests", "-o", "list.docx").status == 2

@@ -74,7 +74,7 @@ READ = {
 # of them.
 ALONE = {("request", "saved_plan"), ("request", "approved_by")}
 # Parameters for a folder that the command creates.
-LAID_OUT = {("lab", "folder"), ("dash", "folder"), ("guide", "folder")}
+LAID_OUT = {("lab", "folder"), ("guide", "folder")}
 
 
 def readers() -> dict[str, tuple[str, ...]]:

@@ -241,8 +241,8 @@ def _ask(port: str, query: str) -> dict:
 
 
 @contextmanager
-def _run_server(folder: Path, command: str):
-    """Run the lab or dash command without a browser, and return the port, the token, and the
+def _run_server(folder: Path):
+    """Run the lab command without a browser, and return the port, the token, and the
     process.
 
     Return the port and the token in the printed address, and the process. The planner's settings
@@ -255,7 +255,7 @@ def _run_server(folder: Path, command: str):
     )
     subfolders = {"CONFIG_DIR": "config", "DATA_DIR": "share", "RUNTIME_DIR": "runtime"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "lyncnb", command, "place", "--no-browser"],
+        [sys.executable, "-m", "lyncnb", "lab", "place", "--no-browser"],
         cwd=folder,
         env=process_environment(
             {f"JUPYTER_{name}": str(folder / subfolder) for name, subfolder in subfolders.items()}
@@ -273,7 +273,7 @@ def _run_server(folder: Path, command: str):
             output += line
             match = re.search(r"http://[\w.]+:(\d+)/\S*\?token=(\w+)", line)
         assert match, "no address with a token was printed"
-        assert ("your servers, run: lyncnb guide place" in output) is (command == "lab")
+        assert "your servers, run: lyncnb guide place" in output
         yield *match.groups(), process
     finally:
         process.send_signal(signal.SIGTERM)
@@ -284,14 +284,7 @@ def _run_server(folder: Path, command: str):
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """Start JupyterLab once for all tests, because starting it takes longer than the tests."""
-    with _run_server(tmp_path_factory.mktemp("lab"), "lab") as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def dash(tmp_path_factory):
-    """Start the planning page once for all tests, because starting it takes longer than the tests."""
-    with _run_server(tmp_path_factory.mktemp("dash"), "dash") as served:
+    with _run_server(tmp_path_factory.mktemp("lab")) as served:
         yield served
 
 
@@ -307,22 +300,12 @@ def test_lab_requires_its_token(lab):
 
 
 @pytest.mark.kernel
-def test_dash_requires_its_token(dash):
-    """The dash command serves the planning notebook to every user who has the token."""
-    port, token, _ = dash
-    assert len(token) == 48
-    with urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
-        assert "/login" in answer.url
-
-
-@pytest.mark.kernel
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux' table of sockets")
-@pytest.mark.parametrize("command", ["lab", "dash"])
-def test_a_server_listens_on_loopback_only(request, command):
-    """JupyterLab and the planning page accept connections only from the same computer, whatever the
+def test_a_server_listens_on_loopback_only(lab):
+    """JupyterLab accepts connections only from the same computer, whatever the
     planner's settings are.
     """
-    port, _, _ = request.getfixturevalue(command)
+    port, _, _ = lab
     listening = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text("ascii").splitlines()[1:]:

@@ -75,7 +75,7 @@ READ = {
     *("with_recovery", "notebook", "notebooks", "files", "requests"),
     *("old", "new", "old_options", "new_options", "paths", "saved_plan"),
     *("only_missing", "other", "other_options", "archives"),
-    "approved_by",
+    *("approved_by", "serials"),
     "answers_file",
     *("names", "reports", "hosts"),
 }
@@ -331,12 +331,11 @@ def test_clean_does_not_change_a_request_folder(planner):
 
 
 def test_no_workspace_or_folder_inside_a_request_folder(planner):
-    """The commands lab, dash, request and recovery create nothing in the subfolders of a request
+    """The commands lab, request and recovery create nothing in the subfolders of a request
     folder.
     """
     for arguments in (
         ["lab", "requests/keys", "--no-browser"],
-        ["dash", "requests/archive/work", "--no-browser"],
         ["request", "contoso.csv", "requests/keys", "--passphrase-file", "passphrase"],
         ["steps", "contoso.csv", "--request-on-server", "-o", "requests/keys"],
         ["recovery", "new", "requests/keys/k", "--passphrase-file", "passphrase"],

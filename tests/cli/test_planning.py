@@ -333,6 +333,14 @@ def test_usage_errors_have_the_same_form(shell):
     assert shell("plan", "x.csv", "--nope").status == 2
 
 
+def test_a_removed_command_names_its_successor(shell):
+    """A command that was removed answers with one line that says what to use instead."""
+    result = shell("dash", "work")
+    assert (2, "") == (result.status, result.out)
+    assert result.err.startswith("lyncnb: dash was removed; use lyncnb lab, or lyncnb page")
+    assert not (shell.folder / "work").exists()
+
+
 def test_usage_error_with_json(shell):
     """With --json, a usage error is also printed as one JSON document."""
     result = shell("plan", "--json")

@@ -74,8 +74,8 @@ def test_dry_run_asks_no_question(planner):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (WHY, "specify the certificates to renew: NAME (an ID, a server or a pattern), or --due"),
-        (("--due", "fe01.contoso.net", *WHY), ", not both"),
+        (WHY, "specify the certificates to renew: NAME (an ID, a server or a pattern), --issuer"),
+        (("--due", "fe01.contoso.net", *WHY), "specify only one of NAME"),
         (("--due",), "a renewal needs a reason: specify --reason TEXT"),
         (("--due", "--compromised"), "--compromised needs the NAME"),
     ],
@@ -323,3 +323,22 @@ def test_interrupted_renewal_is_completed_by_the_same_request_command(planner):
     # The previous run completed the summary, so the same command now renews the request again.
     assert planner(*command).status == 0
     assert read_manifest(folder).requests[0].generation == 3
+
+
+@pytest.mark.parametrize("command", ["renew", "request"])
+def test_dry_run_says_so_first_and_last(planner, command):
+    """The first and the last line of a dry run say that nothing was changed, and the changes are in
+    the conditional.
+    """
+    table = planner.write("contoso.csv", TWO_FRONT_ENDS)
+    arguments = {
+        "renew": ("renew", "requests", "fe01.contoso.net", *WHY),
+        "request": ("request", table, "new", "--accept", "oauth-key-too-small=a test"),
+    }[command]
+    result = planner(*arguments, "--dry-run")
+    first, *changes, last = result.out.splitlines()
+    assert result.status == 0, result.err
+    assert first.startswith("Dry run: nothing was changed.")
+    assert last == "Dry run: nothing was changed"
+    done = {"renew": "renewed", "request": "created"}[command]
+    assert any(f"would be {done}, generation" in line for line in changes)

@@ -73,7 +73,7 @@ CALLS = {
     "purge": (("requests",), ("nowhere",)),
     "recovery": (("new", "k.recovery", *PASS), ("new", "passphrase", *PASS)),
 }
-SERVES_UNTIL_STOPPED = {"lab", "dash"}
+SERVES_UNTIL_STOPPED = {"lab"}
 TAKES_JSON = {c.name for c in COMMANDS if any(p.name == "as_json" for p in c.params)}
 STATES = {
     "closed": "the stream is closed",

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 
 from deploy.walk import Walk
 from powershell_kit import Json
 
-from lyncnb.deploy.checklist import select_server_steps, to_html
-from lyncnb.deploy.server_steps import DeploymentSteps
+from lyncnb.deploy.checklist import to_html
+from lyncnb.deploy.server_steps import DeploymentSteps, ServerSteps
 
 _HEADINGS = ("h1", "h2", "h3")
 
@@ -27,8 +27,8 @@ _ASKS = re.compile(
 )
 # A word that a person replaces, such as POOL, and the names in capitals that are real.
 _CAPITALS = re.compile(r"(?<!env:)\b[A-Z]{4,}\b")
-_REAL = {"REPLICA", "REPLIC", "REQUEST", "SHA256"}
-_VARIABLE = re.compile(r"\$(Value|Key|Date|Was)\b")
+_REAL = {"REPLICA", "REPLIC", "REQUEST", "SHA256", "STOP"}
+_VARIABLE = re.compile(r"\$(Value|Key|Date)\b")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class _Reader(HTMLParser):
         self._open: list[str] | None = None  # The text of the open heading or block.
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "tr":
+        # The blocks of a row are in a table row of their own.
+        if tag == "tr" and ("class", "blocks") not in attrs:
             self._end_row()
         if tag in ("pre", *_HEADINGS):
             self._open = []
@@ -72,8 +73,6 @@ class _Reader(HTMLParser):
             lines = "".join(self._open).splitlines()
             self._blocks.append(tuple(line for line in lines if line.strip()))
             self._open = None
-        elif tag == "tr":
-            self._end_row()
 
     def handle_data(self, data: str) -> None:
         (self._texts if self._open is None else self._open).append(data)
@@ -95,6 +94,13 @@ def read_rows(html: str) -> list[Row]:
     reader.feed(re.sub(r"<style.*?</style>", "", html, flags=re.DOTALL))
     reader.close()
     return reader.rows
+
+
+def select_server_steps(steps: DeploymentSteps, server: ServerSteps) -> DeploymentSteps:
+    """Return the steps for only one server, or for one key on another computer."""
+    holder = (server,) if server in steps.key_holders else ()
+    servers = () if holder else (server,)
+    return replace(steps, servers=servers, key_holders=holder, missing=(), covered=())
 
 
 def render_sheets(steps: DeploymentSteps) -> Iterator[tuple[str, list[Row]]]:
@@ -141,8 +147,7 @@ def paste(walk: Walk, server: str, block: tuple[str, ...], **options: object) ->
     data = "\r\n".join(block).encode("utf-8-sig")
     path = walk.place / f"{hashlib.sha256(data).hexdigest()[:16]}.ps1"
     path.write_bytes(data)
-    (result,) = walk.ask(
-        {"moves": [{"run": server, "script": str(path), "switches": [], "fault": None, **options}]}
-    )
+    move = {"run": server, "script": str(path), "switches": [], "fault": None, "person": True}
+    (result,) = walk.ask({"moves": [move | options]})
     assert isinstance(result, dict)
     return result

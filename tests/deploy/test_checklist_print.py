@@ -4,20 +4,23 @@ administrator signs.
 
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
+from deploy.sheet_blocks import select_server_steps
 from deploy.walk import NOON, OLD_END, packages_of
 from lab_driver import CHROMIUM
 from places import DATA
 from printing import PDF_TOOLS, axe_in_both_themes, find_overflowing_elements, open_in_browser
+from strange import Deployment
 
-from lyncnb.base.shown.origin import Origin
-from lyncnb.deploy.checklist import select_server_steps, to_html
+from lyncnb.deploy.checklist import list_all_sheets, to_html
 from lyncnb.deploy.request_scripts import request_scripts
-from lyncnb.deploy.sheets import list_parts
+from lyncnb.deploy.server_steps import DeploymentSteps
 from lyncnb.deploy.steps import build_procedure
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
@@ -29,25 +32,42 @@ pytestmark = [
     pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
 ]
 
-RULES = load_rules()
-PLAN = plan_certificates(read_topology(DATA / "contoso.csv"), RULES)
-# Pages that contain every type of content: certificates that roll over, later steps, and keys on
-# other computers.
-STEPS = build_procedure(packages_of(PLAN, OLD_END, "tools01.contoso.net"), RULES, now=NOON)
-# The test uses one page of each type, because axe-core is slow.
-FEW = replace(
-    STEPS,
-    key_holders=STEPS.key_holders[:1],
-    servers=tuple(
-        s for s in STEPS.servers if s.server in ("fe01.contoso.net", "edge01.contoso.net")
+
+@cache
+def build_steps(deployment: Deployment) -> DeploymentSteps:
+    """Return steps with every type of content: certificates that roll over, later steps, and keys
+    on other computers.
+    """
+    plan = deployment.plan()
+    packages = packages_of(plan, OLD_END, "tools01.contoso.net")
+    steps = build_procedure(packages, plan.rules, now=NOON)
+    return steps.in_language(plan.options.lang)
+
+
+def select_servers(deployment: Deployment) -> DeploymentSteps:
+    """Return the steps with one server of each role, because the browser is slow."""
+    steps = build_steps(deployment)
+    servers = {server.role: server for server in reversed(steps.servers)}
+    return replace(steps, key_holders=steps.key_holders[:1], servers=tuple(servers.values()))
+
+
+DOCUMENTS = {
+    "steps": lambda deployment: to_html(select_servers(deployment)),
+    "requests": lambda deployment: to_html(
+        request_scripts(deployment.plan()).in_language(deployment.plan().options.lang)
     ),
-)
+}
 
 
-def sheets(page, path: Path) -> list[str]:
+def remove_wide_marks(line: str) -> str:
+    """Replace full-width punctuation, which printed text lacks if no Chinese font is installed."""
+    return re.sub(r"[：、]", " ", line).strip()
+
+
+def sheets(page, path: Path, paper: str) -> list[str]:
     """Print an HTML page to PDF, and return the text of each printed page."""
     pdf = path.with_suffix(".pdf")
-    page.pdf(path=str(pdf), format="A4")
+    page.pdf(path=str(pdf), format=paper)
     command = ["pdftotext", "-layout", str(pdf), "-"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     return [sheet.strip() for sheet in result.stdout.split("\f")]
@@ -60,86 +80,97 @@ def opened_page(chromium, tmp_path, html, **screen):
     return open_in_browser(chromium, path, **screen)
 
 
-def test_each_server_starts_on_a_new_page(chromium, tmp_path):
-    """In the printed checklist, each server and each key on another computer starts on a new page."""
-    with opened_page(chromium, tmp_path, to_html(STEPS)) as page:
-        printed = sheets(page, tmp_path / "checklist.html")
-    first_lines = [sheet.splitlines()[0].strip() for sheet in printed if sheet]
-    names = [server.server for server in (*STEPS.key_holders, *STEPS.servers)]
-    starts = [first_lines.index(name) for name in names]
-    assert first_lines.index("Notes: how, why, and sources") > max(starts)
-    assert min(starts) > 0
-    for start, name in zip(sorted(starts), sorted(names, key=first_lines.index)):
-        assert first_lines[start - 1] != name
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+@pytest.mark.parametrize(("old_end", "most"), [(None, 12), (OLD_END, 19)], ids=["new", "renewal"])
+def test_sample_is_short_and_each_page_has_its_pool(chromium, tmp_path, paper, old_end, most):
+    """The sample has at most 12 pages for new servers, and one for the order and two a pool for a
+    renewal. Each sheet starts on a new page, and each page names its pool.
+    """
+    rules = load_rules()
+    packages = packages_of(plan_certificates(read_topology(DATA / "contoso.csv"), rules), old_end)
+    # The CA of a renewal is the one that the servers trust already.
+    trusted = {issuer.sha256 for package in packages for issuer in package.path}
+    steps = build_procedure(
+        packages, rules, now=NOON, trusted_ca_hashes=trusted if old_end else None
+    )
+    with opened_page(chromium, tmp_path, to_html(steps)) as page:
+        printed = sheets(page, tmp_path / "checklist.html", paper)
+    printed = [text for text in printed if text]
+    assert len(printed) <= most
+    names = [sheet.name for sheet in list_all_sheets(steps)]
+    heads = [" ".join(text.splitlines()[:2]) for text in printed]
+    owners = [next((n for n in names if n in head), "order") for head in heads]
+    assert owners == sorted(owners, key=["order", *names].index)
+    assert {*names} <= {*owners}
+    assert max(map(owners.count, names)) <= 2
+    assert owners.count("order") == 1
 
 
-#: The maximum number of printed pages for a server, by role. For other roles, the maximum is two
-#: pages.
-MOST_PAGES = {"Edge": 3, "ExchangeUM": 3, "ExchangeOWA": 3}
+def test_each_page_of_any_deployment_has_its_pool(chromium, tmp_path, deployment):
+    """With any names and language, each sheet starts on a new page, and each page names its pool."""
+    steps = build_steps(deployment)
+    with opened_page(chromium, tmp_path, to_html(steps)) as page:
+        printed = [text for text in sheets(page, tmp_path / "checklist.html", "A4") if text]
+    # A long name continues on the next line.
+    heads = ["".join(" ".join(text.splitlines()[:6]).split()) for text in printed]
+    names = tuple(sheet.name for sheet in list_all_sheets(steps))
+    assert [name for name in names if not any(head.startswith(name) for head in heads)] == []
+    # Only the order, and what is done once for the deployment, are for all pools.
+    assert len([head for head in heads if not any(name in head for name in names)]) <= 4
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
-@pytest.mark.parametrize("sample", ["contoso.csv", "litwareinc-global.csv"])
 @pytest.mark.parametrize("old_end", [None, OLD_END], ids=["first", "renewal"])
-def test_sheet_is_short_and_each_page_has_its_server(chromium, tmp_path, product, sample, old_end):
-    """The printed checklist has two pages for most servers and three pages for an Edge Server.
-
-    Each page has deployment, server, thumbprints and expiry date.
-    """
-    rules, table = load_rules(product), read_topology(DATA / sample).to_frame()
+def test_text_on_paper_is_large_enough(chromium, tmp_path, product, old_end):
+    """On paper, commands have at least 7 points and other texts at least 8 points."""
+    rules = load_rules(product)
+    table = read_topology(DATA / "contoso.csv").to_frame()
     known = read_topology(table[table["role"].isin(rules.roles)])
-    superseded = (
-        "serial 2F0000001A7C35D1E0B3C4A85D00000000001A of CN=Contoso Issuing CA 1, O=Contoso"
-    )
-    packages = packages_of(plan_certificates(known, rules), old_end)
-    if old_end:
-        packages = [replace(package, superseded=superseded) for package in packages]
-    origin = Origin(deployment="Contoso 2026", planner="Ana Li", table=sample, made_on="2026-11-24")
-    steps = build_procedure(packages, rules, now=NOON, origin=origin)
-    servers = {(server.role, len(server.packages)): server for server in steps.servers}
-    for server in servers.values():
-        with opened_page(chromium, tmp_path, to_html(select_server_steps(steps, server))) as page:
-            printed = [sheet for sheet in sheets(page, tmp_path / "checklist.html") if sheet]
-        assert len(printed) <= MOST_PAGES.get(server.role, 2), server.server
-        for text in printed:
-            head = " ".join("\n".join(text.splitlines()[:12]).split())
-            assert server.server in head
-            assert f"Contoso 2026. {steps.title}" in head
-            assert "Planner: Ana Li" in text
-            for package in server.packages:
-                assert package.thumbprint in head
-                assert f"{package.not_after:%Y-%m-%d %H:%M} UTC" in head
+    steps = build_procedure(packages_of(plan_certificates(known, rules), old_end), rules, now=NOON)
+    with opened_page(chromium, tmp_path, to_html(steps)) as page:
+        page.emulate_media(media="print")
+        sizes = page.evaluate(
+            """() => [...document.querySelectorAll('main *')]
+            .filter(e => e.offsetParent && [...e.childNodes].some(
+                n => n.nodeType === 3 && n.textContent.trim()))
+            .map(e => [!!e.closest('pre, code'), parseFloat(getComputedStyle(e).fontSize) * .75])"""
+        )
+    assert min(size for is_command, size in sizes if is_command) >= 6.99
+    assert min(size for is_command, size in sizes if not is_command) >= 7.99
 
 
 @pytest.mark.parametrize("width", [1280, 700])
-@pytest.mark.parametrize(
-    "html", [to_html(FEW), to_html(request_scripts(PLAN))], ids=["steps", "requests"]
-)
-def test_nothing_is_cut_off(chromium, tmp_path, html, width):
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_nothing_is_cut_off(chromium, tmp_path, deployment, document, width):
     """At a width of 1280 pixels, and when the zoom is doubled, no content of the checklist extends
     beyond the page.
     """
+    html = DOCUMENTS[document](deployment)
     with opened_page(chromium, tmp_path, html, scripts=True, width=width) as page:
         assert find_overflowing_elements(page) == []
 
 
-def test_page_is_accessible(chromium, tmp_path):
+def test_page_is_accessible(chromium, tmp_path, deployment):
     """The tool axe-core reports no violation on the checklist in light or dark mode."""
-    with opened_page(chromium, tmp_path, to_html(FEW), scripts=True) as page:
+    html = to_html(select_servers(deployment))
+    with opened_page(chromium, tmp_path, html, scripts=True) as page:
         assert axe_in_both_themes(page) == []
 
 
-def test_click_selects_the_commands_of_a_block(chromium, tmp_path):
+def test_click_selects_the_commands_of_a_block(chromium, tmp_path, deployment):
     """A click on a block in the checklist selects exactly the commands in this block, at any screen
     size.
     """
-    server = STEPS.servers[0]
-    html = to_html(select_server_steps(STEPS, server))
+    steps = build_steps(deployment)
+    server = steps.servers[0]
+    html = to_html(select_server_steps(steps, server))
     with opened_page(chromium, tmp_path, html, scripts=True, width=700) as page:
         blocks = page.evaluate(
-            """() => [...document.querySelectorAll('.line > pre')].map(block => {
+            """() => [...document.querySelectorAll('.block > pre')].map(block => {
                 getSelection().removeAllRanges(); getSelection().selectAllChildren(block);
                 return getSelection().toString()})"""
         )
-    lines = [line for part in list_parts(server) for item in part.items for line in item.lines]
-    assert blocks == ["\n".join(line.commands) for line in lines if line.commands]
+    (sheet,) = list_all_sheets(select_server_steps(steps, server))
+    rows = [row for section in sheet.sections for row in section.rows]
+    of_sheet = ["\n".join(block.commands) for row in rows for block in row.blocks]
+    assert blocks[-len(of_sheet) :] == of_sheet

@@ -5,6 +5,7 @@ simulated servers.
 from __future__ import annotations
 
 import pytest
+from deploy.sheet_blocks import list_blocks, paste
 from deploy.walk import (
     NOON,
     WEB_CONFIG,
@@ -14,12 +15,14 @@ from deploy.walk import (
     list_differences,
     old_thumbprint,
     packages_of,
+    running,
     servers_in_order,
     world_of,
 )
 from powershell_kit import needs_pwsh
 from topologies import front_end, row, topology
 
+from lyncnb.deploy.checklist import to_markdown
 from lyncnb.deploy.steps import build_procedure
 from lyncnb.plan.options import DEFAULT_OPTIONS, PlanOptions
 from lyncnb.plan.planner import plan_certificates
@@ -33,11 +36,14 @@ OWA = [row(f"owa0{n}.contoso.com", "ExchangeOWA", "owapool.contoso.com") for n i
 APPLICATIONS = [row(f"app0{n}.contoso.com", "TrustedApplication", "apps.contoso.com") for n in (1, 2)]  # fmt: skip
 
 
-def steps_of(rows, product="lync2013", options=DEFAULT_OPTIONS):
+def steps_of(rows, product="lync2013", options=DEFAULT_OPTIONS, joining=""):
     """Return the deployment steps for the given servers and a Front End pool."""
     rules = load_rules(product)
     planned = plan_certificates(topology(front_end(1), *rows), rules, options=options)
-    procedure = build_procedure(packages_of(planned), rules, now=NOON)
+    packages = packages_of(planned)
+    procedure = build_procedure(
+        packages, rules, now=NOON, cases=running(packages) | ({joining: "join"} if joining else {})
+    )
     roles = {r["role"] for r in rows}
     return procedure, [page for page in servers_in_order(procedure) if page.role in roles]
 
@@ -86,7 +92,7 @@ def test_farm_behind_a_decrypting_load_balancer_does_not_change(walk):
     begin(walk, procedure, offloads=True)
     run = walk.run(pages[0])
     assert (run["code"], run["harm"]) == (0, [])
-    assert "If a load balancer decrypts TLS for the farm: import" in join_lines(run)
+    assert "Does a load balancer decrypt TLS for the farm?" in to_markdown(procedure)
     assert not [change for change in run["changes"] if "OfficeWebAppsFarm" in change]
 
 
@@ -113,11 +119,11 @@ def test_new_server_must_join_its_farm(walk):
     """If a server belongs to no farm, the script stops, and the page shows the command that joins
     the server to the farm.
     """
-    procedure, pages = steps_of(FARM)
+    procedure, pages = steps_of(FARM, joining="owas02.contoso.com")
     begin(walk, procedure, farm="")
     run = walk.run(pages[1])
     assert run["code"] == 1
-    assert f"New-OfficeWebAppsMachine -MachineToJoin '{pages[0].server}'" in join_lines(run)
+    assert "New-OfficeWebAppsMachine -MachineToJoin 'owas01.contoso.com'" in join_lines(run)
 
 
 @pytest.mark.slow
@@ -312,13 +318,9 @@ def test_manually_provisioned_application(walk):
     run = walk.run(page, "TrustInstalled", answers="Y\n" * 4)
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
     text = join_lines(run)
-    assert "by hand" in text
-    assert "in the application's own configuration" in text
     assert text.index("Import TrustedApplication") < text.index("account read access to the key")
-    assert text.index("account read access to the key") < text.index(
-        "in the application's own configuration"
-    )
-    assert text.index("in the application's own configuration") < text.index(
+    sheet = to_markdown(procedure)
+    assert sheet.index("in the application's own configuration") < sheet.index(
         "Restart the application"
     )
     assert not [change for change in run["changes"] if "Set-CsCertificate" in change]
@@ -330,9 +332,7 @@ def test_manually_provisioned_application(walk):
     assert walk.run(page, "Verify")["code"] == 0
     rollback = walk.run(page, "Back")
     assert (rollback["code"], rollback["changes"]) == (0, []), all_lines([rollback])
-    assert "specify the previous certificate in the application's own configuration" in join_lines(
-        rollback
-    )
+    assert "Specify the previous certificate in the application's own configuration" in sheet
 
 
 # The following tests are about reverse proxies.
@@ -531,9 +531,9 @@ def test_one_attribute_in_web_config_is_changed_and_restored(walk, product):
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
-def test_web_config_without_the_keys_is_changed_manually(walk, product):
-    """If web.config lacks both keys, the administrator adds them manually, and -Back does not
-    remove them.
+def test_web_config_without_the_keys_is_changed_by_the_block_on_the_sheet(walk, product):
+    """If web.config lacks both keys, the script stops. The block on the sheet adds them, also if it
+    is pasted twice, and -Back does not remove them.
     """
     procedure, pages = steps_of(OWA, product)
     begin(walk, procedure, exchangeversion="15.0")
@@ -541,7 +541,19 @@ def test_web_config_without_the_keys_is_changed_manually(walk, product):
     run = walk.run(page)
     assert run["code"] == 1
     assert "This is not true: the web.config file of Outlook Web App contains" in join_lines(run)
-    walk.configure(page.server, package.thumbprint)
+    blocks = [block for server, _, block in list_blocks(procedure) if server == page.server]
+    (block,) = (block for block in blocks if "CreateElement" in "".join(block))
+    registrar = next(server.pool for server in procedure.servers if server.role == "FrontEnd")
+    for _ in range(2):
+        run = paste(walk, page.server, block)
+        assert "ERROR" not in all_lines([run])
+        assert run["harm"] == []
+    config = walk.file(page.server, WEB_CONFIG)
+    for key, value in (
+        ("IMCertificateThumbprint", package.thumbprint),
+        ("IMServerName", registrar),
+    ):
+        assert config.count(f'<add key="{key}" value="{value}" />') == 1
     run = walk.run(page)
     assert (run["code"], run["harm"]) == (0, []), all_lines([run])
     rollback = walk.run(page, "Back")

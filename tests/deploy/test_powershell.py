@@ -16,9 +16,15 @@ from topologies import edge, front_end, row, topology
 
 from lyncnb.authorities.returned.server_export import EXPORT_SCRIPT
 from lyncnb.deploy.checklist import to_markdown
-from lyncnb.deploy.powershell import ScriptBlock, fill_script, format_literal, quote_literal
+from lyncnb.deploy.powershell import (
+    ScriptBlock,
+    build_common_script,
+    fill_script,
+    format_literal,
+    quote_literal,
+)
 from lyncnb.deploy.request_scripts import request_scripts
-from lyncnb.deploy.server_script import build_import_script
+from lyncnb.deploy.server_script import build_script
 from lyncnb.deploy.steps import build_procedure
 from lyncnb.errors import PackageError
 from lyncnb.plan.planner import plan_certificates
@@ -27,22 +33,19 @@ from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology import xml_tree
 
 TOOLS = "tools01.contoso.com"
-SCRIPT = fill_script("import", {}).decode("utf-8-sig")
+SCRIPT = build_common_script().decode("utf-8-sig")
 
 
 def values(name: str) -> dict[str, object]:
     """Return test values in which every text field contains the given name."""
-    question = {
+    check = {
         "Text": name,
         "Ask": ScriptBlock((f"Test-Path -LiteralPath {quote_literal(name)}",)),
     }
-    step = {
-        "Name": name,
-        "Needs": [question],
-        "Holds": [question],
-        "Commands": ScriptBlock((f"Set-CsCertificate -Type {quote_literal(name)}",)),
-    }
-    return {"Server": name, "Modules": [name], "Steps": [step], "BackSteps": []}
+    commands = ScriptBlock((f"Set-CsCertificate -Type {quote_literal(name)}",), is_spread=True)
+    step = {"Title": name, "Needs": ["here"], "Holds": ["here"], "Commands": commands}
+    checks = {"here": check}
+    return {"Server": name, "Modules": [name], "Checks": checks, "Steps": [step], "BackSteps": []}
 
 
 @pytest.mark.posix
@@ -51,8 +54,8 @@ def test_hostile_name_adds_no_command(hostile):
     """If a name contains PowerShell code, the script has the same number of syntax elements as with
     a harmless name.
     """
-    harmless = parse(fill_script("import", values("fe01.contoso.com")).decode("utf-8-sig"))
-    attacked = parse(fill_script("import", values(hostile)).decode("utf-8-sig"))
+    harmless = parse(fill_script("install", values("fe01.contoso.com")).decode("utf-8-sig"))
+    attacked = parse(fill_script("install", values(hostile)).decode("utf-8-sig"))
     assert attacked.errors == ()
     assert attacked.kinds == harmless.kinds
 
@@ -95,7 +98,7 @@ COMMANDS = {  # Commands that are part of Windows or of Windows PowerShell 3.
     *("Rename-Item", "Restart-Computer", "Restart-Service", "Select-Object", "Select-String"),
     *("Set-Content", "Set-StrictMode", "Start-Sleep", "Start-Transcript", "Stop-Transcript"),
     *("Test-Path", "Where-Object", "Write-Host", "certutil", "whoami.exe", "Sort-Object"),
-    *("C:\\Windows\\System32\\Inetsrv\\Appcmd.exe", "Get-Service", "ConvertTo-Json"),
+    *("C:\\Windows\\System32\\Inetsrv\\Appcmd.exe", "Get-Service", "ConvertTo-Json", "Get-Acl"),
 }
 
 
@@ -113,9 +116,11 @@ def test_every_script_is_powershell_3(product):
     planned = plan_certificates(topology(*rows), rules)
     steps = build_procedure(packages_of(planned, OLD_END, key_holder=TOOLS), rules, now=NOON)
     pages = (*steps.pages, *request_scripts(planned).pages)
-    for syntax in parse_all([build_import_script(page).decode("utf-8-sig") for page in pages]):
+    texts = [SCRIPT, *(build_script(page).decode("utf-8-sig") for page in pages)]
+    for text, syntax in zip(texts, parse_all(texts), strict=True):
         assert (syntax.errors, syntax.newer) == ((), set())
-        functions = {c.name for c in syntax.commands if f"function {c.name} " in SCRIPT}
+        functions = {*re.findall(r"^function ([\w-]+)", SCRIPT + text, re.M)}
+        functions.add("([scriptblock]::Create($Text))")  # install.ps1 runs the common script
         command_names = {c.name for c in syntax.commands if not c.name.startswith("$")}
         assert command_names - functions <= COMMANDS | cmdlets
     printed = blocks(to_markdown(steps)) + blocks(to_markdown(request_scripts(planned)))
@@ -174,10 +179,13 @@ def test_control_characters_are_refused(text):
         (2048, "2048"),
         (ScriptBlock(("Get-Date",)), "{ Get-Date }"),
         ([], "@()"),
-        (ScriptBlock(("Get-Date", "Get-Item 'x'")), "{\n    Get-Date\n    Get-Item 'x'\n}"),
-        (ScriptBlock(()), "{}"),
-        (["a", "b"], "@(\n    'a'\n    'b'\n)"),
-        ({"k": ["a"]}, "@{\n    'k' = @(\n        'a'\n    )\n}"),
+        (
+            ScriptBlock(("Get-Date", "Get-Item 'x'"), is_spread=True),
+            "{\n    Get-Date\n    Get-Item 'x'\n}",
+        ),
+        (ScriptBlock((), is_spread=True), "{}"),
+        (["a", "b"], "@('a', 'b')"),
+        ({"k": ["a"]}, "@{ 'k' = @('a') }"),
     ],
 )
 def test_values_are_written_as_literals(value, expected):
@@ -190,7 +198,7 @@ def test_windows_powershell_can_read_the_script():
     """A generated script is UTF-8 with a byte order mark and CRLF line endings, can be parsed, and
     requires PowerShell 3.0.
     """
-    data = fill_script("import", {"Server": "fe01.contoso.com"})
+    data = fill_script("install", {"Server": "fe01.contoso.com"})
     assert data.startswith(b"\xef\xbb\xbf#requires -Version 3.0\r\n")
     assert data.count(b"\n") == data.count(b"\r\n")
     assert parse(data.decode("utf-8-sig")).errors == ()
@@ -200,7 +208,7 @@ def test_password_is_not_an_argument():
     """A generated script has no parameter for a password. The step that needs a password prompts
     for it.
     """
-    text = fill_script("import", {}).decode("utf-8-sig")
+    text = fill_script("install", {}).decode("utf-8-sig")
     block = text[text.index("param(") : text.index("Set-StrictMode")]
     assert "assword" not in block
 
@@ -210,6 +218,6 @@ def test_code_that_writes_scripts_names_no_product():
 
     They are in the product's rules.
     """
-    text = fill_script("import", {}).decode("utf-8-sig")
+    text = fill_script("install", {}).decode("utf-8-sig") + SCRIPT
     for word in ("Lync", "Skype", "-Cs[A-Z]", "Exchange", "OfficeWebApps"):
         assert not re.search(word, text)

@@ -61,14 +61,12 @@ def test_every_summary_command_is_on_the_checklist(product, sample, old_end):
     assert cells.keys() == {package.id for package in packages}
     for server in steps.servers:
         for package in server.packages:
-            printed = [s for s in server.steps if s.package == package.file]
+            printed = [s for s in server.steps if s.package == package.file and s.step.paper]
             imports, assigns = cells[package.id]
-            import_commands = [
-                c for s in printed if s.step.id in IMPORT_STEPS for c in s.sheet_commands
-            ]
+            import_commands = [c for s in printed if s.step.id in IMPORT_STEPS for c in s.commands]
             assert import_commands
             assert set(import_commands) <= set(imports)
-            calls = [c for s in printed for c in s.sheet_commands if "Set-CsCertificate" in c]
+            calls = [c for s in printed for c in s.commands if "Set-CsCertificate" in c]
             assert set(calls) <= set(assigns)
             if package.usages:
                 assert [line for line in assigns if "Set-CsCertificate" in line] == calls
@@ -79,7 +77,7 @@ def test_every_summary_command_is_on_the_checklist(product, sample, old_end):
                 for server in steps.servers
                 for step in server.steps
                 if step.package == package.file and step.step.column == column
-                for command in step.sheet_commands
+                for command in step.commands
             }
             cell_commands = {line for line in cells[package.id][number] if not line.startswith("#")}
             assert cell_commands == printed
@@ -120,7 +118,7 @@ def test_packaging_fills_the_cells(renewed):
     text = "\n".join(map("\n".join, cells.values()))
     assert "<thumbprint>" not in text
     assert "Read-Host '" not in text
-    assert "-Path 'C:\\certificates\\" in text
+    assert "-importpfx My 'C:\\certificates\\" in text
 
 
 def test_effective_time_is_in_the_cell(renewed):
@@ -135,7 +133,7 @@ def test_effective_time_is_in_the_cell(renewed):
     write_steps(steps, issued.folder)
     (oauth,) = (cell for name, cell in _cells(issued.folder).items() if "Deployment" in name)
     assert "'2027-03-02T08:00:00Z'" in oauth[1]
-    assert "-Roll -EffectiveDate $date" in oauth[1]
+    assert "-Roll -EffectiveDate ([datetime]" in oauth[1]
 
 
 def test_repeated_commands_do_not_change_the_summary(renewed):

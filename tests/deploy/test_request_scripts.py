@@ -14,9 +14,9 @@ from topologies import edge, front_end, plan, row
 
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.shown.documents import list_document_addresses
-from lyncnb.deploy.checklist import to_html, to_markdown
+from lyncnb.deploy.checklist import to_html
 from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
-from lyncnb.deploy.server_script import build_import_script
+from lyncnb.deploy.server_script import build_script
 from lyncnb.errors import OptionsError, OutputError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
@@ -120,12 +120,11 @@ def test_requests_of_one_computer_have_different_names(contoso):
 
 
 def test_sources_on_pages_are_links(contoso):
-    """On the HTML and Markdown pages about requests, each source is a link to its document."""
+    """On the HTML page about requests, each source is a link to its document."""
     steps = request_scripts(contoso)
     title = "Request certificates in advance (optional) for Lync Server 2013"
     address = list_document_addresses()[title]
     assert f'<a href="{address}" rel="noreferrer">{title}</a>' in to_html(steps)
-    assert f"](<{address}>)" in to_markdown(steps)
 
 
 # In the following tests, PowerShell runs the scripts on a simulated computer with the
@@ -163,7 +162,7 @@ def test_complete_request_is_renamed(walk):
     assert f"{name}.new" not in walk.read(TOOLS)
     second_run = walk.run(page, on=TOOLS)
     assert (second_run["code"], second_run["changes"]) == (0, [])
-    assert walk.run(page, "Verify", on=TOOLS)["code"] == 0
+    assert walk.run(page, "WhatIf", on=TOOLS)["code"] == 0
 
 
 @pytest.mark.posix
@@ -178,7 +177,7 @@ def test_incomplete_request_must_be_deleted(walk, text, suffix):
     run = walk.run(page, on=TOOLS)
     assert (run["code"], run["changes"]) == (1, []), all_lines([run])
     assert f"no incomplete request exists: delete C:\\certificates\\{name}" in join_lines(run)
-    assert walk.run(page, "Verify", on=TOOLS)["code"] == 1
+    assert walk.run(page, "WhatIf", on=TOOLS)["code"] == 1
     walk.delete(TOOLS, name + suffix)
     assert walk.run(page, on=TOOLS)["code"] == 0
     assert walk.read(TOOLS)[name] == WHOLE
@@ -293,7 +292,7 @@ def test_hostile_names_add_no_command(hostile):
     def named(organization):
         planned = plan(edge(1), options=PlanOptions(organization=organization))
         return [
-            [command.name for command in commands(build_import_script(request).decode("utf-8-sig"))]
+            [command.name for command in commands(build_script(request).decode("utf-8-sig"))]
             for request in request_scripts(planned).servers
         ]
 

@@ -144,3 +144,33 @@ def test_service_that_was_stopped_before_is_named(walk):
         assert "were not running before this change" in join_lines(run)
         assert "- RTCSRV" in join_lines(run)
     assert "RTCSRV" not in running_services(walk, page)
+
+
+def test_service_that_does_not_start_keeps_no_other_stopped(walk):
+    """If one service does not start, the script starts the others, and names the one."""
+    steps = begin_simulation(walk, *POOL)
+    page = steps.servers[-1]
+    before = running_services(walk, page)
+    run = walk.run(page, *SWITCHES, fault={"command": "Start-CsWindowsService", "kind": "fail"})
+    assert (run["code"], run["struck"] != "") == (1, True), all_lines([run])
+    (stopped,) = before - running_services(walk, page)
+    assert f"{stopped} did not start" in join_lines(run)
+    assert f"- {stopped}" in join_lines(run)
+
+
+def test_services_start_if_the_record_was_renamed_after_the_drain(walk):
+    """If the record is renamed while the services are stopped, as the script may advise, the next
+    run starts the services that ran before the drain.
+    """
+    steps = begin_simulation(walk, edge(1), edge(2))
+    page = steps.servers[0]
+    before = running_services(walk, page)
+    assert walk.run(page, "DrainServices", "TrustInstalled")["code"] == 2
+    (record,) = [name for name in walk.read(page.server) if name.startswith("before-")]
+    walk.delete(page.server, record)
+    # Enable-CsReplica starts REPLICA, for example in Step 2 of the Deployment Wizard.
+    services = walk.world()["servers"][page.server]["services"]
+    services["REPLICA"]["Status"] = "Running"
+    walk.set(page.server, services=services)
+    run = walk.run(page, *SWITCHES)
+    assert running_services(walk, page) == before, all_lines([run])

@@ -55,13 +55,13 @@ def test_steps_use_the_module_and_shell_of_the_product(
     assert shell("pfx", folder).status == 0
     assert shell("steps", folder).status == 0
     pages = {path.stem: path.read_text("utf-8") for path in (folder / "steps").glob("*.html")}
-    vis = next(text for name, text in pages.items() if name.startswith("vis01"))
+    vis = next(text for name, text in pages.items() if name.startswith("vis"))
     assert "Skype for Business Server Management Shell" in vis
-    exchange = next(text for name, text in pages.items() if name.startswith("ex01"))
+    exchange = next(text for name, text in pages.items() if name.startswith("ex"))
     assert "New-SettingOverride" in exchange
-    script = next((folder / "steps").glob("fe01*.ps1")).read_text("utf-8-sig")
+    script = next((folder / "steps").glob("fe01*/install.ps1")).read_text("utf-8-sig")
     assert "Import-Module SkypeForBusiness" in script or "'SkypeForBusiness'" in script
-    assert "Invoke-CsComputerFailOver" in script
+    assert "Invoke-CsComputerFailBack" in script
     for name, text in pages.items():
         visible_text = re.sub(
             r"(?s)<small>Source: .*?</small>|<td>(Inferred|Microsoft).*?</td>|lyncnb", "", text

@@ -7,12 +7,12 @@ import os
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from string import ascii_lowercase, ascii_uppercase
 
 import pytest
 from cas.python_ca import PythonCa, pem
 from cryptography import x509
-from deploy.walk import packages_of
+from deploy.sheet_blocks import select_server_steps
+from deploy.walk import old_thumbprint, packages_of, running
 from folders import (
     PASSPHRASE,
     TODAY,
@@ -36,19 +36,23 @@ from topologies import STANDARD_EDITION, TWO_FRONT_ENDS
 from lyncnb.authorities.certificates_on_record import load_issued_certificates
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.returned.match_certificates import match_certificates
+from lyncnb.base.disk.file_names import build_file_name
 from lyncnb.base.disk.folder_lock import lock_folder
+from lyncnb.base.renewal_days import RenewalTerms
 from lyncnb.base.shown.documents import list_document_addresses
+from lyncnb.base.work_days import read_work_days
 from lyncnb.deploy.checklist import (
+    build_pages,
+    list_all_sheets,
     list_documented_commands,
-    select_server_steps,
     to_html,
     to_markdown,
 )
 from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.purge_keys import purge
-from lyncnb.deploy.server_script import build_import_script
+from lyncnb.deploy.server_script import build_script
 from lyncnb.deploy.server_steps import MissingPackage
-from lyncnb.deploy.sheets import build_sheet_document, list_common_items, list_parts
+from lyncnb.deploy.sheets import build_sheet_document
 from lyncnb.deploy.step_files import build_server_scripts, write_steps
 from lyncnb.deploy.steps import build_procedure, deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
@@ -65,7 +69,7 @@ from lyncnb.topology.topology import read_topology
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-THE_REST = "# ---- the rest of the script is the same on every computer"
+THE_REST = "# lyncnb.ps1 must be the file that this script was written with."
 NOT_PACKAGED = "to create packages, run lyncnb pfx FOLDER"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -90,10 +94,10 @@ def count_steps(steps):
     return sum(len(server.every_step) for server in steps.servers)
 
 
-def items(steps):
-    """Return the number of items on all sheets, including items for all servers."""
-    of_sheets = sum(len(part.items) for server in steps.servers for part in list_parts(server))
-    return of_sheets + len(list_common_items(steps))
+def rows(steps):
+    """Return the number of rows on all sheets."""
+    sheets = list_all_sheets(steps)
+    return sum(len(section.rows) for sheet in sheets for section in sheet.sections)
 
 
 def find_page(steps, server):
@@ -129,14 +133,14 @@ def test_a_shared_certificate_is_imported_and_assigned_on_every_server(tmp_path)
             for line in step.assigns
         }
         assert {"Default", "WebServicesInternal", "WebServicesExternal"} <= assigned
-        assert package in build_server_scripts(steps)[f"{server}.ps1"].decode("utf-8-sig")
+        assert package in build_server_scripts(steps)[f"{server}/install.ps1"].decode("utf-8-sig")
 
 
 def test_oauth_is_imported_on_one_server_only(steps):
     """Exactly one Front End Server imports the deployment's OAuth certificate."""
     holders = [s.server for s in steps.servers if "assign-oauth" in {t.step.id for t in s.steps}]
     assert holders == ["fe01.contoso.net"]
-    script = build_server_scripts(steps)["fe01.contoso.net.ps1"].decode("utf-8-sig")
+    script = build_server_scripts(steps)["fe01.contoso.net/install.ps1"].decode("utf-8-sig")
     assert "Set-CsCertificate -Identity global -Type 'OAuthTokenIssuer'" in script
 
 
@@ -190,28 +194,26 @@ def test_commands_name_types_and_thumbprint(steps, contoso):
 def test_scripts_parse(steps):
     """The steps include a script for each server, and PowerShell can parse every script."""
     scripts = build_server_scripts(steps)
-    assert len(scripts) == len(steps.servers)
+    assert len(scripts) == len(steps.servers) + 1  # lyncnb.ps1, which all of them use
     for name, data in scripts.items():
         assert parse(data.decode("utf-8-sig")).errors == (), name
         assert data.startswith(b"\xef\xbb\xbf")
 
 
 def test_paths_are_complete(steps):
-    """The commands contain the complete path of every package and CA certificate, because
-    Import-CsCertificate requires it.
-    """
+    """The commands contain the complete path of every package and CA certificate."""
     for server in steps.servers:
         for step in server.steps:
             for command in step.commands:
                 for path in re.findall(r"'([^']*\.(?:pfx|cer))'", command):
-                    assert path.startswith("C:\\certificates\\") or "-Prompt" in command
+                    assert path.startswith("C:\\certificates\\") or "Resolve-Path" in command
 
 
 def test_chain_goes_into_the_right_stores(steps):
     """A self-signed CA certificate is installed in the Root store by a command that contains its
     file name.
     """
-    (step,) = [s for s in find_page(steps, "edge02.contoso.net").steps if s.step.id == "chain-edge"]
+    (step,) = [s for s in find_page(steps, "edge02.contoso.net").steps if s.step.id == "chain"]
     assert re.fullmatch(r"certutil -addstore 'Root' 'C:\\.*\\chain\\.{40}\.cer'", step.commands[0])
     assert "Install only self-signed root certificates in Root" in step.text
 
@@ -222,11 +224,8 @@ def test_reverse_proxy_trusts_the_internal_servers(contoso, steps):
     """
 
     def chains(steps):
-        chain_steps = [
-            s
-            for s in find_page(steps, "rp01.contoso.net").steps
-            if s.step.id == "chain-reverse-proxy"
-        ]
+        page = find_page(steps, "rp01.contoso.net")
+        chain_steps = [s for s in page.steps if s.step.id == "chain"]
         return {s.about: s.text for s in chain_steps}
 
     ((root, text),) = chains(steps).items()  # All servers in this sample have the same root.
@@ -255,14 +254,18 @@ OAUTH = "OAuthTokenIssuer"
 def packages_with_expiry(steps, end):
     """Return all packages, with the given expiry time for the certificates in use."""
     packages = {p.id: p for server in steps.servers for p in server.packages}
-    return [replace(package, in_use_until=end) for package in packages.values()]
+    return [
+        replace(package, in_use_until=end, old=old_thumbprint(package) if end else "")
+        for package in packages.values()
+    ]
 
 
 def find_assignment_ids(steps, server):
     """Return the ids of the steps that assign or roll over the A/V and OAuth certificates on a
     server.
     """
-    names = {"assign-av", "roll-over-av", "assign-oauth", "roll-over-oauth"}
+    names = {"roll-over-av", "roll-over-oauth"}
+    names |= {f"assign-{kind}{end}" for kind in ("av", "oauth") for end in ("", "-renewed")}
     return {s.step.id for s in find_page(steps, server).steps} & names
 
 
@@ -273,22 +276,38 @@ def test_first_certificates_are_assigned_immediately(steps):
     assert find_assignment_ids(steps, EDGE) == {"assign-av"}
     assert find_assignment_ids(steps, "fe01.contoso.net") == {"assign-oauth"}
     later = {step.step.id for server in steps.servers for step in server.later}
-    assert later == {"revoke-superseded", "oauth-partners-at-once"}
+    assert later == {"delete-package", "oauth-partners-at-once"}
 
 
-def test_a_certificate_in_use_rolls_before_its_end(steps):
-    """As in Microsoft's example, if the old certificate expires at 2 PM, the new A/V certificate
-    takes effect at 6 AM, and the new OAuth certificate on the day before.
+@pytest.mark.parametrize(
+    ("windows", "now", "av", "oauth"),
+    [
+        ({}, NOON, "2026-12-02 12:00", "2026-12-02 12:00"),
+        ({"a": "2026-12-05", "b": "2026-12-12"}, NOON, "2026-12-12 12:00", "2026-12-12 12:00"),
+        ({"a": "2026-12-05"}, NOON, "2026-12-06 12:00", "2026-12-06 12:00"),
+        ({}, datetime(2026, 12, 20, 12, tzinfo=UTC), "2026-12-22 06:00", "2026-12-21 12:00"),
+    ],
+    ids=["a week", "windows", "one window", "late"],
+)
+def test_a_certificate_takes_effect_in_the_first_window_after_staging(
+    steps, windows, now, av, oauth
+):
+    """A staged certificate takes effect a week after the sheets, on the first day for changes after
+    its staging. The sheet also shows the last possible time: as in Microsoft's example, 6 AM if the
+    old A/V certificate expires at 2 PM, and the day before for OAuth.
     """
     end = datetime(2026, 12, 22, 14, tzinfo=UTC)
-    procedure = build_procedure(packages_with_expiry(steps, end), load_rules(), now=NOON)
+    terms = RenewalTerms({}, read_work_days({}, windows))
+    procedure = build_procedure(
+        packages_with_expiry(steps, end), load_rules(), now=now, terms=terms
+    )
+    text = to_markdown(procedure)
+    for usage, time, last in ((AV, av, "2026-12-22 06:00"), (OAUTH, oauth, "2026-12-21 14:00")):
+        assert f"{usage} takes effect at {time} UTC" in text
+        assert time == last or f"; the last possible time is {last} UTC." in text
     assert find_assignment_ids(procedure, EDGE) == {"roll-over-av"}
     (roll,) = [s for s in find_page(procedure, EDGE).steps if s.step.id == "roll-over-av"]
-    assert "'2026-12-22T06:00:00Z'" in roll.commands[0]
-    (roll,) = [
-        s for s in find_page(procedure, "fe01.contoso.net").steps if s.step.id == "roll-over-oauth"
-    ]
-    assert "'2026-12-21T14:00:00Z'" in roll.commands[0]
+    assert f"'{av.replace(' ', 'T')}:00Z'" in roll.commands[0]
     (remove,) = [
         step
         for step in find_page(procedure, "fe01.contoso.net").later
@@ -331,8 +350,8 @@ def test_a_gap_between_old_and_new_is_an_outage(steps):
     packages = [replace(package, not_before=start) for package in packages_with_expiry(steps, end)]
     procedure = build_procedure(packages, load_rules(), now=NOON)
     for server, step_id, usage in (
-        (EDGE, "assign-av", AV),
-        ("fe01.contoso.net", "assign-oauth", OAUTH),
+        (EDGE, "assign-av-renewed", AV),
+        ("fe01.contoso.net", "assign-oauth-renewed", OAUTH),
     ):
         (step,) = [s for s in find_page(procedure, server).steps if s.step.id == step_id]
         assert (
@@ -346,20 +365,25 @@ def test_a_gap_between_old_and_new_is_an_outage(steps):
     assert "omit the time" in caught.value.hint
 
 
-def test_roll_over_in_the_near_future_is_accepted(contoso):
+def test_roll_over_in_the_near_future_is_accepted():
     """lyncnb accepts a roll-over time in the near future. The only limit is the expiry of the old
     certificate.
     """
     soon = datetime(2026, 11, 24, 16)
-    procedure = deployment_steps(contoso.match_issued(), effective={AV: soon}, today=TODAY)
+    packages = packages_of(plan_certificates(read_topology(DATA / "contoso.csv"), load_rules()))
+    procedure = build_procedure(
+        packages, load_rules(), now=NOON, cases=running(packages), effective_times={AV: soon}
+    )
     assert find_assignment_ids(procedure, EDGE) == {"roll-over-av"}
-    assert find_assignment_ids(procedure, "fe01.contoso.net") == {"assign-oauth"}
+    assert find_assignment_ids(procedure, "fe01.contoso.net") == set()
 
 
-def test_single_time_applies_to_all_roll_overs(contoso):
+def test_single_time_applies_to_all_roll_overs():
     """If you specify one roll-over time, it applies to both the A/V and the OAuth certificate."""
-    procedure = deployment_steps(
-        contoso.match_issued(), effective=datetime(2026, 12, 1, 8), today=TODAY
+    packages = packages_of(plan_certificates(read_topology(DATA / "contoso.csv"), load_rules()))
+    time = datetime(2026, 12, 1, 8)
+    procedure = build_procedure(
+        packages, load_rules(), now=NOON, cases=running(packages), effective_times=time
     )
     assert find_assignment_ids(procedure, EDGE) == {"roll-over-av"}
     assert find_assignment_ids(procedure, "fe01.contoso.net") == {"roll-over-oauth"}
@@ -403,17 +427,24 @@ def test_a_usage_that_cannot_roll_is_refused(contoso):
 
 
 def test_steps_for_going_back_are_separate(steps):
-    """The rollback steps are separate from the other steps, and describe both methods for each
-    usage.
+    """The sheet of a renewal has the commands of the rollback with the certificates in use, in a
+    section of their own, after the change.
     """
-    server = find_page(steps, EDGE)
-    assert {s.step.phase for s in server.steps} == {"day", "both"}
-    usages = [usage for package in server.packages for usage in package.usages]
-    assert [s.about for s in server.back if s.step.id == "back-assign"] == usages
+    end = datetime(2026, 12, 22, 14, tzinfo=UTC)
+    procedure = build_procedure(packages_with_expiry(steps, end), load_rules(), now=NOON)
+    server = find_page(procedure, EDGE)
+    text = to_markdown(select_server_steps(procedure, server))
+    back = text[text.index("### Back by hand") : text.index("### Afterwards")]
+    for package in server.packages:
+        for usage in package.usages:
+            command = f"Set-CsCertificate -Type '{usage}' -Thumbprint '{package.old}'"
+            assert command in back
+            assert command not in text.replace(back, "")
+    assert "Remove-CsCertificate" not in back
+    assert "$Value" not in text
     ids = [s.step.id for s in server.back]
-    assert ids.index("drain-edge") < ids.index("back-assign") < ids.index("start-services")
-    page = to_html(steps)
-    assert page.index("The way back") > page.index("Verify")
+    assert ids.index("drain") < ids.index("back-assign") < ids.index("start-services")
+    assert "### Back by hand" not in to_markdown(steps)
 
 
 def test_request_without_a_package_is_reported(contoso, tmp_path):
@@ -442,14 +473,14 @@ def test_missing_package_is_reported_only_for_its_server(contoso, tmp_path):
     steps = deployment_steps(copy.match_issued(), today=TODAY)
     (missing,) = steps.missing
     assert missing.servers == ("edge01.contoso.net", "edge02.contoso.net")
-    for server in steps.servers:
-        count = int(server.server in missing.servers)
-        assert len(select_server_steps(steps, server).missing) == count
-        page = remove_break_marks(to_html(select_server_steps(steps, server)))
+    pages = build_pages(steps)
+    for sheet in list_all_sheets(steps):
+        count = int(bool({page.server for page in sheet.pages} & {*missing.servers}))
+        page = remove_break_marks(pages[build_file_name(sheet.stem, ".html")])
         assert page.count(f"Not packaged</span>: {missing.request}") == count
     page = remove_break_marks(to_html(steps))
-    assert page.count(f"Not packaged</span>: {missing.request}") == 3
-    assert to_markdown(steps).count("Not packaged") == 3
+    assert page.count(f"Not packaged</span>: {missing.request}") == 1
+    assert to_markdown(steps).count("Not packaged") == 1
 
 
 def test_one_reason_is_given_once(steps):
@@ -471,12 +502,17 @@ def test_repeating_the_steps_command_writes_the_same_files(steps, contoso, tmp_p
     """
     copy = contoso.copy(tmp_path)
     paths = write_steps(steps, copy.folder)
-    before = {path.name: path.read_bytes() for path in paths}
-    expected = {"checklist.md", "checklist.html", "fe01.contoso.net.ps1", "fe01.contoso.net.html"}
-    assert expected <= set(before)
+    before = {path.relative_to(copy.folder).as_posix(): path.read_bytes() for path in paths}
+    expected = {
+        "order.html",
+        "checklist.md",
+        "fe01.contoso.net/install.ps1",
+        "eepool01.contoso.net.html",
+    }
+    assert {f"steps/{name}" for name in expected} <= set(before)
     assert [name for name in before if name.endswith(".cer")] != []
     write_steps(deployment_steps(copy.match_issued(), today=TODAY), copy.folder)
-    assert {path.name: path.read_bytes() for path in paths} == before
+    assert {name: (copy.folder / name).read_bytes() for name in before} == before
 
 
 def test_steps_of_another_folder_are_refused(steps, tmp_path):
@@ -533,9 +569,9 @@ def test_only_files_of_an_earlier_run_are_removed(steps, contoso, tmp_path):
     first, *others = steps.servers
     renamed_server = replace(first, server="con.contoso.net")
     paths = write_steps(replace(steps, servers=(renamed_server, *others)), copy.folder)
-    assert copy.folder / "steps" / "con~.contoso.net.ps1" in paths
+    assert copy.folder / "steps" / "con~.contoso.net" / "install.ps1" in paths
     steps_folder = copy.folder / "steps"
-    script = steps_folder / "con~.contoso.net.ps1"
+    script = steps_folder / "con~.contoso.net" / "install.ps1"
     mine = {
         # The script is for a different server than its file name says.
         "mine.ps1": script.read_bytes(),
@@ -546,12 +582,12 @@ def test_only_files_of_an_earlier_run_are_removed(steps, contoso, tmp_path):
     }
     for name, data in mine.items():
         (steps_folder / name).write_bytes(data)
-    expected = {*mine, "checklist.md", "checklist.html"}
+    expected = {*mine, "checklist.md", "order.html"}
     if os.name != "nt":
-        (steps_folder / "pointer.html").symlink_to("checklist.html")
+        (steps_folder / "pointer.html").symlink_to("order.html")
         expected.add("pointer.html")
     none = write_steps(replace(steps, servers=()), copy.folder)
-    assert {path.name for path in none} == {"checklist.md", "checklist.html"}
+    assert {path.name for path in none} == {"checklist.md", "order.html"}
     remaining = {
         path.relative_to(steps_folder).as_posix()
         for path in steps_folder.rglob("*")
@@ -566,14 +602,14 @@ def test_output_is_one_checklist(steps, contoso, tmp_path):
     extension specifies.
     """
     (path,) = write_steps(steps, contoso.folder, output=str(tmp_path / "steps.md"))
-    assert path.read_text("utf-8").count("- [ ] **") == items(steps)
+    assert path.read_text("utf-8").count("- [ ] **") > rows(steps)
     with pytest.raises(OutputError, match=r'"\.docx"'):
         write_steps(steps, contoso.folder, output=str(tmp_path / "steps.docx"))
 
 
 def test_page_is_self_contained_and_escaped(steps):
-    """The HTML checklist loads nothing from the network, escapes text, and has a check box for each
-    step.
+    """The HTML checklist loads nothing from the network, escapes text, and has a table row for each row
+    of a sheet.
     """
     page = to_html(steps)
     assert not re.search(r"src=|<link|@import|url\(", page)
@@ -582,67 +618,57 @@ def test_page_is_self_contained_and_escaped(steps):
         r'href="([^#][^"]*)"', page
     ):  # The administrator opens this document with a click.
         assert address in known or address.startswith("https://www.rfc-editor.org/"), address
-    assert page.count('type="checkbox"') == items(steps)
+    assert page.count('<tr class="row') >= rows(steps)
     assert "<script" not in page
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
 @pytest.mark.parametrize("sample", ["contoso.csv", "litwareinc-global.csv"])
 @pytest.mark.parametrize("end", [None, datetime(2026, 12, 22, 14, tzinfo=UTC)])
-def test_page_of_a_server_has_at_most_ten_items(product, sample, end):
-    """The page for a server has at most ten items, each of which contains one instruction and one
-    result.
-
-    Manual steps have a separate result.
+def test_each_row_has_a_number_an_instruction_and_a_result(product, sample, end):
+    """On each sheet, the rows are numbered, and each has an instruction and a result. No text has a
+    condition that the plan decides, or a word to replace.
     """
     rules, table = load_rules(product), read_topology(DATA / sample).to_frame()
     known = read_topology(table[table["role"].isin(rules.roles)])
     procedure = build_procedure(packages_of(plan_certificates(known, rules), end), rules, now=NOON)
-    once = list_common_items(procedure)
-    assert [common_item.step.number for common_item in once] == list(ascii_uppercase[: len(once)])
-    for server in procedure.servers:
-        parts = {part.name: part for part in list_parts(server)}
-        assert [*parts] == [name for name in PART_NAMES if name in parts]
-        assert 0 < len(parts["evening"].items) <= 10
-        for name, part in parts.items():
-            numbers = [f"{PART_NAMES[name]}{n}" for n in range(1, len(part.items) + 1)]
-            assert [item.number for item in part.items] == numbers
-            for item in part.items:
-                assert not re.search(r"[.!?] ", item.title), item.title
-                assert len(item.title) <= 130, item.title
-                assert item.expected.endswith("."), item.title
-                assert item.expected != "The commands finish without errors.", item.title
-        numbers = [step.number for step in (*server.steps, *server.later)]
+    for sheet in list_all_sheets(procedure):
+        own = [row for section in sheet.sections for row in section.rows]
+        numbers = [row.number for row in own]
         assert len({*numbers}) == len(numbers)
+        digits = [int(number) for number in numbers if number.isdigit()]
+        assert sorted(digits) == [*range(1, len(digits) + 1)]
+        for row in own:
+            assert len(row.title) <= 200, row.title
+            assert row.expected, row.title
+            assert not row.title.startswith(("If ", "Only if ", "On a new ")), row.title
+            text = " ".join(command for block in row.blocks for command in block.commands)
+            assert "$Value" not in text
+            assert not re.search(r"'(THUMBPRINT|FIRST|POOL|USER|FILE|REGISTRAR|SITE)'", text)
+            for block in row.blocks:
+                assert not block.asks or len(block.commands) == 1, block
 
 
-PART_NAMES = {"trust": "T", "evening": "", "exception": "X", "later": "L", "back": "B"}
-
-
-def test_page_script_and_documents_have_the_same_items(steps):
+def test_page_script_and_documents_have_the_same_rows(steps):
     """The HTML, Markdown and JSON of the steps contain the same numbers, titles and results, and
     the scripts contain the same numbers.
     """
-    for server in steps.servers:
-        alone = select_server_steps(steps, server)
-        page = html.unescape(re.sub(r"<wbr>|</?span[^>]*>", "", to_html(alone)))
-        text = re.sub(r"\\(.)", r"\1", html.unescape(to_markdown(alone)))
-        document = build_sheet_document(server)
-        script = build_server_scripts(steps)[f"{server.server}.ps1"].decode("utf-8-sig")
-        for item in document:
-            number, title, expected = (str(item[key]) for key in ("number", "title", "expected"))
-            if item["part"] != "once":
-                assert f"<td>{number}</td>" in page
-                assert f"<strong>{title}</strong>" in page
-                assert f"Expected result: {expected}" in page
-                assert f"- [ ] **{number}. {title}**" in text
-                assert f"Expected result: {expected}" in text
-            if item["part"] != "later":
-                assert re.search(rf"'Number' = '{number}[a-z]*'\r", script), number
-        item_numbers = [item["number"] for item in document]
-        numbers = {step.number.rstrip(ascii_lowercase) for step in server.every_step}
-        assert len(item_numbers) == len({*item_numbers})
-        assert {*item_numbers} == numbers
+    page = html.unescape(re.sub(r"<wbr>|</?span[^>]*>", "", to_html(steps)))
+    text = re.sub(r"\\(.)", r"\1", html.unescape(to_markdown(steps)))
+    for sheet in list_all_sheets(steps):
+        document = build_sheet_document(sheet)
+        for row in document:
+            number, title, expected = (str(row[key]) for key in ("number", "title", "expected"))
+            assert f"<td>{number}</td>" in page
+            assert title in page
+            assert expected in page
+            assert f"- [ ] **{number}** " in text
+            assert f"{title} → {expected}" in text
+        hand = {str(row["number"]) for row in document if row["part"] == "hand"}
+        for server in sheet.pages:
+            script = build_server_scripts(steps)[f"{server.server}/install.ps1"]
+            own = {*re.findall(r"'Number' = '(\w+)'\r", script.decode("utf-8-sig"))}
+            assert own <= hand | {"1"} | {str(row["number"]) for row in document}
 
 
 def test_no_password_is_in_steps_or_scripts(steps, contoso):
@@ -668,19 +694,19 @@ def test_table_has_a_row_for_each_step(steps):
 
 
 def test_checklist_has_a_table_of_contents(steps):
-    """The table of contents of a checklist lists every server in the order in which administrators
-    work, and each server has a separate sheet.
+    """The order page lists every sheet in the order in which administrators work, and each pool has
+    a separate sheet.
     """
     page = to_html(steps)
-    for server in steps.servers:
-        assert f'<a href="#{server.server}">' in page
-        assert f'<h2 id="{server.server}">' in page
-    assert page.count('<section class="server">') == len(steps.servers) + 1
+    pools = {server.pool for server in steps.servers}
+    for pool in pools:
+        assert f'<a href="#{pool}">' in page
+        assert f'<h2 id="{pool}">' in page
+    assert page.count('<section class="sheet">') == len(pools)
     assert "break-before:page" in page
-    order = [s.server for s in steps.servers if s.role in ("FrontEnd", "Edge", "ReverseProxy")]
-    assert [page.index(f'id="{name}"') for name in order] == sorted(
-        page.index(f'id="{name}"') for name in order
-    )
+    order = ["eepool01.contoso.net", "edgepool01.contoso.net", "rp01.contoso.net"]
+    positions = [page.index(f'id="{name}"') for name in order]
+    assert positions == sorted(positions)
 
 
 @pytest.mark.posix
@@ -692,10 +718,9 @@ def test_page_contains_what_the_administrator_needs(steps):
     alone = select_server_steps(steps, server)
     for page in (to_html(alone), to_markdown(alone)):
         plain = re.sub(r"</?a\b[^>]*>|`|[\[\]]|\(<[^>]*>\)", "", remove_break_marks(page))
-        assert "edge01.contoso.net.ps1" in plain
+        assert "-File C:\\certificates\\install.ps1" in plain
         assert f"{server.packages[0].not_after:%Y-%m-%d %H:%M} UTC" in plain
         assert "Get-UMService" not in plain
-        assert "Microsoft, Remove-CsCertificate" in plain
     cmdlet_names = {cmdlet.name for cmdlet in list_documented_commands(alone)}
     printed = "\n".join(
         text for s in server.every_step for text in (*s.commands, *(c.command for c in s.checks))
@@ -719,20 +744,18 @@ def test_scripts_and_checklist_have_the_same_commands(steps):
     the commands of each step.
     """
     for server in steps.servers:
-        text = build_server_scripts(steps)[f"{server.server}.ps1"].decode("utf-8-sig")
+        text = build_server_scripts(steps)[f"{server.server}/install.ps1"].decode("utf-8-sig")
         table = text[text.index("\n$Steps = ") : text.index(THE_REST)]
-        blocks = re.findall(r"\n {8}'Commands' = (\{ .*? \}|\{.*?\n {8}\})\r?\n", table, re.S)
-        in_script = [
-            tuple(line.strip() for line in block[1:-1].splitlines() if line.strip())
-            for block in blocks
-        ]
+        blocks = re.findall(r"'Commands' = \{\r?\n(.*?)\r?\n    \} \}", table, re.S)
+        in_script = [tuple(line.strip() for line in block.splitlines()) for block in blocks]
         assert in_script == [
             step.commands
             for step in (*server.steps, *server.back)
             if step.commands and step.step.does not in ("record", "set", "restore")
+            if step.step.is_scripted
         ]
         # The script contains the product's command for the setting, with the new value.
-        for step in (s for s in server.steps if s.step.does == "set"):
+        for step in (s for s in server.steps if s.step.does == "set" and s.commands):
             (setting,) = (p for p in server.places if p.name == step.place)
             assert setting.set.replace("$Value", f"'{setting.new}'") in step.commands[0]
             assert setting.set in text
@@ -750,7 +773,7 @@ def test_hostile_names_add_no_command(steps, hostile):
         changes = {"friendly_name": name, "pool": name, "name": name, "servers": (name,)}
         packages = [replace(package, **changes) for package in server.packages]
         (page,) = build_procedure(packages, load_rules(), now=NOON).servers
-        text = build_import_script(page).decode("utf-8-sig")
+        text = build_script(page).decode("utf-8-sig")
         return text[: text.index(THE_REST)]
 
     attacked, harmless = named(hostile), named("edge01.contoso.net")
@@ -779,20 +802,19 @@ def test_roll_over_time_of_a_renewed_certificate_is_calculated(tmp_path):
     procedure = deployment_steps(matched, today=later)
     (server,) = procedure.servers
     (roll,) = [s for s in server.steps if s.step.id == "roll-over-oauth"]
-    # The old certificate expires on 2027-05-22 at midnight, so the roll-over is 24 hours earlier.
-    assert "'2027-05-21T00:00:00Z'" in roll.commands[0]
-    assert "2027-05-21 00:00 UTC" in roll.text
+    assert "'2027-05-09T12:00:00Z'" in roll.commands[0]
+    # The old certificate expires on 2027-05-22 at midnight, so the last time is 24 hours earlier.
+    assert "the last possible time is 2027-05-21 00:00 UTC" in to_markdown(procedure)
     (forget,) = [step for step in server.later if step.step.id == "remove-previous-oauth"]
-    assert "2027-05-22 00:00 UTC" in forget.text
-    # The page for the CA shows the serial number of the replaced certificate.
-    (record,) = [r for r in matched.bundle.manifest.requests if r.id == oauth]
-    revokes = [step for step in server.later if step.step.id == "revoke-superseded"]
-    (revoke,) = [step for step in revokes if step.package.startswith(oauth)]
-    assert f"serial {record.archived[-1].issued.serial} of CN=" in revoke.text
+    assert "2027-05-22 00:00 UTC" in forget.title
+    # Until its end, the roll-over needs the old certificate, so the CA does not revoke it.
+    assert "revoke-superseded" not in {step.step.id for step in server.later}
+    (remove,) = [step for step in server.later if step.step.id == "remove-superseded"]
+    assert remove.caution == "After 2027-05-22 00:00 UTC:"
     # One day before the old certificate expires, it is too late for a roll-over, so the steps
     # assign the OAuth certificate immediately.
     procedure = deployment_steps(matched, today=date(2027, 5, 21))
-    assert "assign-oauth" in {s.step.id for s in procedure.servers[0].steps}
+    assert "assign-oauth-renewed" in {s.step.id for s in procedure.servers[0].steps}
 
 
 @pytest.fixture
@@ -880,8 +902,8 @@ def test_new_root_is_installed_before_any_assignment(renewed):
         "The procedure has two parts, in this order. First make all 3 servers trust"
         in to_markdown(procedure)
     )
-    page = to_html(procedure)
-    first, _, then = page.partition("Front End pools and Standard Edition servers</h3>")
-    assert 'href="#ee01.contoso.com"' in first
-    assert 'href="#ee01.contoso.com"' not in then.partition('<section class="server">')[0]
-    assert parse(build_import_script(alone).decode("utf-8-sig")).errors == ()
+    page = remove_break_marks(to_html(procedure))
+    trust = page.index("On every server with a sheet: the script with -TrustOnly")
+    assert trust < page.index("med01.contoso.com: sheet")
+    assert "ee01.contoso.com: sheet" not in page
+    assert parse(build_script(alone).decode("utf-8-sig")).errors == ()

@@ -122,6 +122,23 @@ def test_packaging_again_changes_no_byte_and_no_time(issued):
     assert files_in(issued.folder) == before
 
 
+def test_packages_without_a_record_are_kept(issued, answered_folder, tmp_path):
+    """If the record does not contain the packages, because a run was interrupted or an older record
+    was restored, the same packages are recorded again, and their files do not change.
+
+    For another Windows version, they are created again.
+    """
+    package(issued)
+    restored = answered_folder.copy(tmp_path / "restored")
+    shutil.copytree(issued.folder / "pfx", restored.folder / "pfx")
+    before = {path: path.read_bytes() for path in (restored.folder / "pfx").iterdir()}
+    assert package(restored).counts() == {"written": 0, "kept": 2, "refused": 0}
+    assert {path: path.read_bytes() for path in (restored.folder / "pfx").iterdir()} == before
+    assert {record.state for record in open_requests(restored.folder).requests} == {"packaged"}
+    assert package(restored, target_os="2022").counts()["written"] == 2
+    assert all(path.read_bytes() != data for path, data in before.items())
+
+
 @pytest.mark.parametrize(
     ("target", "expected"),
     [

@@ -20,7 +20,8 @@ from powershell_kit import Json, powershell
 
 from lyncnb.authorities.returned.decoding import decode
 from lyncnb.deploy.fill_steps import get_ca_store
-from lyncnb.deploy.server_script import build_import_script
+from lyncnb.deploy.powershell import build_common_script
+from lyncnb.deploy.server_script import build_script
 from lyncnb.deploy.server_steps import DeploymentSteps, ServerPackage, ServerSteps
 from lyncnb.plan.model import CertificatePlan
 from lyncnb.plan.plan_json import plan_document
@@ -30,6 +31,8 @@ END = datetime(2027, 11, 24, 12, tzinfo=UTC)
 OLD_END = datetime(2026, 12, 22, 14, tzinfo=UTC)
 #: Cultures whose times, numbers or letters differ from the invariant ones.
 CULTURES = ("fi-FI", "th-TH", "fa-IR", "tr-TR", "zh-TW")
+#: How Get-CsCertificate may show a certificate that waits for its date.
+STAGED = ("row", "property", "previous", "hidden")
 WEB_CONFIG = "exchange/ClientAccess/Owa/web.config"
 
 
@@ -82,7 +85,14 @@ def packages_of(
                 key_holder=key_holder if entry["usages"] else "",
             )
         )
-    return packages
+    if in_use_until is None:
+        return packages
+    return [replace(package, old=old_thumbprint(package)) for package in packages]
+
+
+def running(packages: Sequence[ServerPackage]) -> dict[str, str]:
+    """Return the cases of servers that are in use, although nothing about them is recorded."""
+    return {server: "renew" for package in packages for server in package.servers}
 
 
 def changes_after_trust(run: Json) -> list[str]:
@@ -142,8 +152,9 @@ def world_of(
     certificates that expire on `OLD_END`.
 
     ``use_form`` precedes each ``Use``. ``staged`` is how Get-CsCertificate shows a certificate
-    that waits for its date: as a ``row``, as a ``property``, or not. ``culture`` is the culture of
-    the session, which the regional settings of the administrator decide.
+    that waits for its date: as a ``row``, as a ``property``, with the one in use as its ``previous``
+    one, or ``hidden``. ``culture`` is the culture of the session, which the regional settings of the
+    administrator decide.
     """
     certificates: Json = {}
     for chain in chains().values():
@@ -323,7 +334,8 @@ class Walk:
 
     def script(self, page: ServerSteps) -> Path:
         """Return the script on a page as the content of a file."""
-        data = build_import_script(page)
+        data = build_script(page)
+        (self.place / "lyncnb.ps1").write_bytes(build_common_script())
         path = self.place / f"{hashlib.sha256(data).hexdigest()[:16]}.ps1"
         if not path.exists():
             path.write_bytes(data)
@@ -452,7 +464,8 @@ def facts(run: Json) -> dict[str, str]:
 
 def servers_in_order(steps: DeploymentSteps) -> Iterator[ServerSteps]:
     """Return the servers in the order in which an administrator changes them."""
-    positions = {role: number for number, stage in enumerate(steps.order) for role in stage.roles}
+    order = steps.procedure.order
+    positions = {role: number for number, stage in enumerate(order) for role in stage.roles}
     return iter(sorted(steps.servers, key=lambda server: positions.get(server.role, 99)))
 
 

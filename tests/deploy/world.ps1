@@ -107,12 +107,16 @@ $global:Effects = @{
             if (-not $current) { continue }
             $shown = @($current)
             if ($global:World.staged -eq 'row') { $shown += @($use.next) }
+            # Or the row has the certificate that waits, and names the one in use as the previous one.
+            $previous = $use.previous
+            if ($global:World.staged -eq 'previous' -and $use.next) { $shown = @($use.next); $previous = $current }
             foreach ($thumbprint in @($shown | Where-Object { $_ })) {
                 $certificate = Get-Certificate $thumbprint
                 [pscustomobject]@{
                     'Use' = $global:World.useform + $usage; 'Thumbprint' = $thumbprint; 'Subject' = $certificate.Subject
                     'NotAfter' = $certificate.NotAfter; 'AlternativeNames' = @($certificate.FriendlyName)
                     'Later' = $(if ($global:World.staged -eq 'property') { $use.next })
+                    'PreviousThumbprint' = $(if ($global:World.staged -eq 'previous') { $previous })
                 }
             }
         }
@@ -215,7 +219,13 @@ $global:Effects = @{
         foreach ($name in @((Get-Here).services.Keys)) { if ($name -ne 'RTCXMPP') { (Get-Here).services[$name].StartMode = 'Auto' } }
         & $global:Effects['Start-CsWindowsService'] @{}
     }
-    'Start-CsPool' = { param($p) throw 'Start-CsPool is for a person.' }
+    'Start-CsPool' = {
+        param($p)
+        if (-not $global:Person) { throw 'Start-CsPool is for a person.' }
+        $here = $global:World.here
+        foreach ($server in @(Get-Pool)) { $global:World.here = $server.name; & $global:Effects['Start-CsWindowsService'] @{} }
+        $global:World.here = $here
+    }
     'Request-CsCertificate' = {
         param($p)
         if (Test-Path -LiteralPath $p.Output) { throw ($p.Output + ' is there already.') }
@@ -320,7 +330,7 @@ $global:Effects = @{
     'certutil' = {
         param($p)
         $words = @($p.Words)
-        $verb = [string]($words | Where-Object { $_ -match '^-(addstore|store|importpfx|exportPFX|dump)$' } | Select-Object -First 1)
+        $verb = [string]($words | Where-Object { $_ -match '^-(addstore|store|verifystore|importpfx|exportPFX|dump)$' } | Select-Object -First 1)
         $at = [array]::IndexOf($words, $verb)
         if ($verb -eq '-addstore') {
             $thumbprint = [string](Microsoft.PowerShell.Management\Get-Content -LiteralPath $words[$at + 2] | Select-Object -First 1)
@@ -335,9 +345,22 @@ $global:Effects = @{
             if ([string]$words[-1] -notmatch 'NoRoot') { Write-Harm ('the root of ' + $words[$at + 2] + ' was installed unasked') }
         }
         elseif ($verb -eq '-exportPFX') { Microsoft.PowerShell.Management\Set-Content -LiteralPath $words[$at + 3] -Value $words[$at + 2] }
-        elseif ($verb -eq '-store' -and (Get-Here).my -contains $words[$at + 2]) {
-            if ((Get-Here).ksp -contains $words[$at + 2]) { '  Provider = Microsoft Software Key Storage Provider' }
-            else { '  Provider = Microsoft RSA SChannel Cryptographic Provider' }
+        elseif ($verb -eq '-verifystore') {
+            # Another language of Windows: only names of providers, error codes, and the exit status are known.
+            $thumbprint = $words[$at + 2]
+            $certificate = $(if ((Get-Here).my -contains $thumbprint) { Get-Certificate $thumbprint })
+            $error_code = '0x80090011'
+            if ($certificate) {
+                $of_key = $(if ((Get-Here).ksp -contains $thumbprint) { 'Microsoft Software Key Storage Provider' } else { 'Microsoft RSA SChannel Cryptographic Provider' })
+                '  Anbieter = ' + $of_key
+                if ((Get-Here)['offline']) { 'FEHLER: 0x80092013 (-2146885613)' }
+                if ($certificate.Broken -or -not $certificate.HasPrivateKey) { $error_code = '0x80090016' }
+                elseif ($certificate.NotAfter -le $global:World.now -or $certificate.NotBefore -gt $global:World.now) { $error_code = '0x800b0101' }
+                elseif (@((Get-Here).root).Count -eq 0) { $error_code = '0x800b0109' }
+                else { $error_code = '' }
+            }
+            if ($error_code) { 'CertUtil: -verifystore: ' + $error_code }
+            $global:LASTEXITCODE = $(if ($error_code) { -1 } else { 0 })
         }
     }
     'Get-CimInstance' = {
@@ -370,7 +393,7 @@ function global:Enter-Command {
     $global:World.calls += 1
     $words = $Name
     foreach ($key in @($Bound.Keys | Sort-Object)) { $words += $(if ($key -eq 'Words') { ' ' } else { ' -' + $key + ' ' }) + (@($Bound[$key]) -join ',') }
-    if ($global:Changing -contains $Name -and $words -notmatch '^certutil +-(store|dump)') { $global:World.changes += $words }
+    if ($global:Changing -contains $Name -and $words -notmatch '^certutil +-(store|verifystore|dump)') { $global:World.changes += $words }
     $fault = $global:World.fault
     if ($fault -and -not $global:World.struck -and ($global:World.calls -eq $fault['at'] -or $Name -eq $fault['command'])) {
         $global:World.struck = $words
@@ -412,6 +435,16 @@ New-Module -ScriptBlock {
     function global:whoami.exe { 'Mandatory Label\High Mandatory Level  Label  S-1-16-12288' }
     function global:Get-CimInstance { [CmdletBinding()] param([string] $ClassName, [string] $Filter) Enter-Command 'Get-CimInstance' $PSBoundParameters }
     function global:Get-Process { [CmdletBinding()] param([int] $Id) Enter-Command 'Get-Process' $PSBoundParameters }
+    function global:Get-Acl {
+        # Who may change a folder: administrators, Windows, and whoever the case adds.
+        [CmdletBinding()] param([string] $LiteralPath)
+        $list = [pscustomobject]@{}
+        $list | Add-Member -PassThru -MemberType ScriptMethod -Name GetAccessRules -Value {
+            foreach ($sid in @('S-1-5-18', 'S-1-5-32-544') + @((Get-Here)['writers'] | Where-Object { $_ })) {
+                [pscustomobject]@{ 'IdentityReference' = $sid; 'AccessControlType' = 'Allow'; 'FileSystemRights' = 0x1301BF }
+            }
+        }
+    }
     function global:Get-ItemProperty {
         [CmdletBinding()] param([string] $Path)
         $name, $domain = (Get-Here).name -split '\.', 2
@@ -429,8 +462,9 @@ New-Module -ScriptBlock {
         Microsoft.PowerShell.Core\Get-Command -Name $Name -ErrorAction SilentlyContinue
     }
     function global:Import-Module { [CmdletBinding()] param([string] $Name) }
-    function global:Start-Transcript { [CmdletBinding()] param([string] $Path) Microsoft.PowerShell.Management\Set-Content -LiteralPath $Path -Value 'transcript' }
-    function global:Stop-Transcript { [CmdletBinding()] param() }
+    function global:Start-Transcript { [CmdletBinding()] param([string] $Path) Microsoft.PowerShell.Management\Set-Content -LiteralPath $Path -Value 'transcript'; $global:World.records = $true }
+    # The transcript that a run did not start is the administrator's own.
+    function global:Stop-Transcript { [CmdletBinding()] param() if (-not $global:World['records']) { $global:World.harm += 'the transcript of the administrator was stopped' }; $global:World.records = $false }
     function global:Get-Content { [CmdletBinding()] param([string] $LiteralPath, [string] $Encoding, [switch] $Raw) Enter-File 'Get-Content' $PSBoundParameters }
     function global:Set-Content { [CmdletBinding()] param([string] $LiteralPath, [string] $Encoding, [object[]] $Value) Enter-File 'Set-Content' $PSBoundParameters }
     function global:Add-Content { [CmdletBinding()] param([string] $LiteralPath, [string] $Encoding, [object[]] $Value) Enter-File 'Add-Content' $PSBoundParameters }
@@ -463,10 +497,13 @@ New-Module -ScriptBlock {
         if ((Get-Here).replica -and 'REPLICA' -like $Name) { [pscustomobject]@{ 'Name' = 'REPLICA'; 'Status' = 'Running' } }
         if ((Get-Here).routermode -and 'MSExchangeUMCR' -like $Name) { [pscustomobject]@{ 'Name' = 'MSExchangeUMCR'; 'Status' = 'Running' } }
     }
+    # A restart changes nothing that the simulation knows of Exchange.
+    function global:Restart-Service { [CmdletBinding()] param([Parameter(ValueFromPipeline)] $InputObject) process { } }
     function global:Get-ChildItem {
         [CmdletBinding()] param([Parameter(Position = 0)][string[]] $Path)
         foreach ($one in $Path) {
             $store = @(Split-Cert $one)[0]
+            if (-not $store) { Microsoft.PowerShell.Management\Get-ChildItem -Path $one; continue }
             foreach ($thumbprint in @((Get-Here)[$store])) {
                 if ($store -ne 'request') { Get-Certificate $thumbprint; continue }
                 # A pending request: its key can be exported, or it cannot.
@@ -518,7 +555,9 @@ function Invoke-Run {
     $global:World.struck = ''
     $global:Width = $(if ($Move['width']) { $Move.width } else { 80 })
     $global:World.fault = $Move['fault']
+    $global:Person = [bool]$Move['person']  # Whether a person pastes a block.
     $global:World.password = $(if ($Move['password']) { $Move.password } else { 'right' })
+    $env:PROCESSOR_ARCHITEW6432 = (Get-Here)['wow64']
     $env:ExchangeInstallPath = (Get-Here)['exchangepath']
     $env:COMPUTERNAME = ($Move.run -split '\.')[0]
     $switches = @{}

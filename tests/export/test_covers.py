@@ -118,7 +118,8 @@ def test_compromised_key_of_a_covering_certificate_is_recorded(folder, complete_
     comparison = ln.compare_as_is(PLAN, tmp_path / "estate", on=TODAY, folder=folder)
     assert comparison.counts() == {"covered": 2, "compromised": 1}
     with pytest.raises(
-        BundleError, match=f"the key of the certificate with serial number {serial} is compromised"
+        BundleError,
+        match=f"the certificate with serial number {serial} is revoked or must be revoked",
     ):
         write(PLAN, folder, only_missing=complete_as_is, reuse=[FIRST])
     result = ln.deployed(folder, FIRST, revoked=True, today=TODAY)
@@ -332,7 +333,7 @@ def test_every_command_names_the_covering_certificate(folder, tmp_path):
     assert (steps.exit_status, steps.missing) == (0, ())
     assert [package.request for package in steps.covered] == [FIRST]
     ln.write_steps(steps, folder)
-    for name in ("checklist.md", "checklist.html"):
+    for name in ("checklist.md", "order.html"):
         page = remove_break_marks((folder / "steps" / name).read_text("utf-8"))
         assert str(words) in page, name
     assert FIRST in {renewal.request_id for renewal in ln.list_renewals(folder, today=TODAY)}

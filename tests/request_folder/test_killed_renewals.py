@@ -7,6 +7,7 @@ tenth, chosen with a seed that the test prints.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import random
@@ -14,18 +15,31 @@ import re
 import shutil
 import signal
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
+from administrative_tools import request_on_computer
 from cas.python_ca import PythonCa, pem
 from failing import fail_one_call
 from folders import PASSPHRASE, issue_all
+from ssh_keys import make_key, needs_ssh_keygen
 from topologies import TWO_FRONT_ENDS
 
 from lyncnb.cli import main
+from lyncnb.deploy.package_passwords import PasswordList
+from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.pki.pkcs12 import open_pfx
 from lyncnb.request_folder.bundle import open_requests
+from lyncnb.request_folder.recovery_key import open_recovery_key, read_recovery_key
 
-pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault, pytest.mark.posix]
+pytestmark = [
+    pytest.mark.usefixtures("quick_cipher"),
+    pytest.mark.fault,
+    pytest.mark.posix,
+    pytest.mark.tools,
+    needs_ssh_keygen,
+]
 
 #: The types of system calls before which a command is killed.
 KINDS = ("write", "fsync", "link", "rename", "replace", "unlink", "mkdir")
@@ -74,6 +88,35 @@ def describe_status(folder: Path) -> tuple[int, str]:
     return status, re.sub(r"[0-9a-f]{8,}|[0-9]{2}:[0-9]{2}(:[0-9]{2})?Z?|[0-9]+ ms", "#", text)
 
 
+def new_packages(before: Path, folder: Path) -> dict[str, bytes]:
+    """Return the packages that a run has created. Each package opens with its listed password."""
+    passwords = PasswordList(folder, FolderCipher(PASSPHRASE))
+    packages = {}
+    for path in (folder / "pfx").glob("*.pfx"):
+        data, old = path.read_bytes(), before / "pfx" / path.name
+        digest = hashlib.sha256(data).hexdigest()
+        assert open_pfx(data, passwords.get_password(digest)).key_spki_sha256
+        if not old.is_file() or old.read_bytes() != data:
+            packages[path.name] = data
+    return packages
+
+
+def describe_products(states: States, folder: Path) -> object:
+    """Return what a command made next to the folder: a package for CAs, a pair, or an approval."""
+    archive, pair, plan = (folder.with_name(name) for name in ("new.zip", "new", "new.json"))
+    # A temporary file next to the output remains, because only a folder has a lock for its files.
+    names = sorted(path.name for path in folder.parent.glob("[!.]*") if path.is_file())
+    if archive.is_file():
+        return names, sorted(zipfile.ZipFile(archive).namelist())
+    if pair.is_file():
+        public = read_recovery_key(f"{pair}.pub")
+        return names, open_recovery_key(pair, PASSPHRASE).public == public
+    if f"{plan.name}.sig" in names:
+        signers = ("--approved-by", states.parent / "signers")
+        return names, run("request", "--plan", plan, *signers, folder, "--dry-run")[0]
+    return names
+
+
 class States:
     """Request folders at each step of the second generation, and the commands that follow."""
 
@@ -106,12 +149,41 @@ class States:
         self.commands["pfx"] = (folder, "pfx", "F", *secret)
         folder = self.begin("packaged", folder)
         self.do("pfx", folder, *secret)
+        self.commands["pfx again"] = (folder, "pfx", "F", "--target-os", "2022", *secret)
         self.commands["steps"] = (folder, "steps", "F")
         self.commands["deployed"] = (folder, "deployed", "F")
         folder = self.begin("deployed", folder)
         self.do("deployed", folder)
+        self.commands["handover"] = (self.parent / "renewed", "handover", "F", "N.zip", *secret)
+        self.commands["recovery"] = (folder, "recovery", "new", "N", *secret)
+        self.approve(self.parent / "first")
+        self.request_on_servers()
         token = re.search(r"token\s+([0-9a-f]{8})", self.do("purge", folder, *secret))[1]
         self.commands["purge"] = (folder, "purge", "F", "--confirm", token, *secret)
+
+    def approve(self, folder: Path) -> None:
+        """Let the second generation need an approval."""
+        plan = self.parent / "plan.json"
+        public = make_key(self.parent / "alice")
+        (self.parent / "signers").write_text(f"alice@contoso.com {public}\n")
+        self.do("plan", self.parent / "changed.csv", "--save", plan)
+        digest = hashlib.sha256(plan.read_bytes()).hexdigest()
+        approve = ("approve", "N.json", "--key", self.parent / "alice", "--confirm", digest)
+        self.commands["approve"] = (folder, *approve)
+
+    def request_on_servers(self) -> None:
+        """Renew requests whose keys are on another computer, and create the requests there."""
+        folder, computer = self.begin("elsewhere"), self.parent / "tools01"
+        self.do("steps", self.parent / "estate.csv", "--request-on-server", "-o", folder)
+        first = request_on_computer(folder, computer)
+        requests = [part for path in first for part in ("--request", path)]
+        self.do("receive", folder, *requests, "--computer", "tools01.contoso.com")
+        self.do("receive", folder, self.answer(folder))
+        self.do("renew", folder, "*", "--reason", "yearly")
+        second = request_on_computer(folder, self.parent / "tools01-renewed")
+        requests = [part for path in second for part in ("--request", path)]
+        arguments = ("receive", "F", *requests, "--computer", "tools01.contoso.com")
+        self.commands["receive requests"] = (folder, *arguments)
 
     def begin(self, name: str, before: Path | None = None) -> Path:
         """Return a new folder, which begins as a copy of another one."""
@@ -143,6 +215,7 @@ def states(tmp_path_factory, quick_cipher):
 COMMANDS = (
     *("request", "renew", "receive", "rekey", "rebuild"),
     *("pfx", "steps", "deployed", "purge"),
+    *("pfx again", "receive requests", "handover", "recovery", "approve"),
 )
 
 
@@ -155,13 +228,18 @@ def test_a_killed_command_is_repeated(states, tmp_path, name, record_property):
 
     def start(folder: Path) -> list[object]:
         shutil.copytree(before, folder)
-        return [folder if argument == "F" else argument for argument in command]
+        for path in tmp_path.glob("new*"):
+            path.unlink()
+        shutil.copyfile(states.parent / "plan.json", tmp_path / "new.json")
+        names = {"F": folder, "N": tmp_path / "new"}
+        names |= {f"N.{ending}": tmp_path / f"new.{ending}" for ending in ("json", "zip")}
+        return [names.get(argument, argument) for argument in command]
 
     folder = tmp_path / "requests"
     arguments = start(folder)
     count, status, text = count_calls(*arguments)
     assert status in (0, 1), text
-    expected = describe_status(folder)
+    expected = (describe_status(folder), describe_products(states, folder))
     # A renewal that is already complete is refused, because its request waits for the CA.
     ordinary = {0, status, run(*arguments)[0]}
     seed = int(os.environ.get("LYNCNB_SEED", time.time()))
@@ -175,7 +253,10 @@ def test_a_killed_command_is_repeated(states, tmp_path, name, record_property):
         shutil.rmtree(folder)
         arguments = start(folder)
         assert run_killed(call, *arguments) == -signal.SIGKILL
-        status, text = run(*arguments)
         place = f"seed {seed}, {name} killed before call {call} of {count}"
+        packages = new_packages(before, folder) if name.startswith("pfx") else {}
+        status, text = run(*arguments)
         assert status in ordinary, f"{place}: {text}"
-        assert describe_status(folder) == expected, place
+        if packages:
+            assert packages.items() <= new_packages(before, folder).items(), place
+        assert (describe_status(folder), describe_products(states, folder)) == expected, place

@@ -543,14 +543,14 @@ def test_a_manifest_that_is_newer_than_the_history_is_not_changed(tmp_path):
     ln.deployed(folder, name, today=TODAY)
     history = (folder / "history.jsonl").read_bytes()
     ln.deployed(folder, name, on=TODAY + timedelta(days=3), today=LATER)
-    deployments = read_manifest(folder).by_id[name].deployments
+    deployments = read_manifest(folder).by_id[name].every_deployment
     (folder / "history.jsonl").write_bytes(history)
     rebuild(folder)
-    assert read_manifest(folder).by_id[name].deployments == deployments
+    assert read_manifest(folder).by_id[name].every_deployment == deployments
     assert folder_status(folder, today=LATER).problems == ()
     (folder / "manifest.json").unlink()
     rebuild(folder)
-    restored = read_manifest(folder).by_id[name].deployments
+    restored = read_manifest(folder).by_id[name].every_deployment
     assert [item.on for item in restored] == [item.on for item in deployments]
 
 

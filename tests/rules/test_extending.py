@@ -100,13 +100,13 @@ def test_records_are_changed_and_added_by_id():
     """
     mine = extended(
         '[[certificate]]\nid = "Edge/Internal"\nissuer = "public"\nsource = "RFC 1"\n'
-        '[[deploy.step]]\nid = "new"\nafter = "group-edge"\ntitle = "t"\nscope = "server"\n'
+        '[[deploy.step]]\nid = "new"\nafter = "account"\ntitle = "t"\nscope = "server"\nstage = "change"\n'
         'text = "t"\nsource = "RFC 1"\n'
     )
     changed = next(c for c in mine.certificates if c.id == "Edge/Internal")
     assert (changed.issuer, changed.subject_name) == ("public", "edge-internal")
     ids = [step.id for step in load_procedure(mine).steps]
-    assert ids.index("new") == ids.index("group-edge") + 1
+    assert ids.index("new") == ids.index("account") + 1
 
 
 def test_a_role_is_removed_with_its_records():
@@ -181,7 +181,7 @@ def test_every_mistake_is_reported_with_its_place():
     assert mistakes('[[name]]\nid = "pool-name"\ntemplate = "{pool.nothing}"\n') == [
         "Unknown placeholder \"pool.nothing\" in 'name[0].template'"
     ]
-    assert mistakes('[[deploy.step]]\nid = "hand-over"\nscope = "planet"\n') == [
+    assert mistakes('[[deploy.step]]\nid = "verify"\nscope = "planet"\n') == [
         "Unknown scope \"planet\" in 'deploy.step[0].scope'"
     ]
 
@@ -195,7 +195,7 @@ def test_a_mistake_in_an_extending_folder_has_its_file():
         "mine/roles.toml": (
             '[[role]]\nid = "New"\ntitle = "N"\nlike = "Old"\nafter = "None"\nsource = "s"\n'
         ),
-        "mine/steps.toml": '[[deploy.step]]\nid = "hand-over"\nscope = "planet"\n',
+        "mine/steps.toml": '[[deploy.step]]\nid = "verify"\nscope = "planet"\n',
     }
     with pytest.raises(RulesError) as caught:
         parse_rules(texts, source="mine")

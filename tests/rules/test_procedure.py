@@ -35,41 +35,65 @@ def procedure(rules):
 # procedure.
 EXTERNAL = ("AccessEdgeExternal", "DataEdgeExternal")
 PAGES = [
-    ("check the package before the day", "Mediation", ("Default",), {"hand-over", "bring-package"}),
+    ("check the package before the day", "Mediation", ("Default",), {"account", "record"}),
     ("import on every Front End Server", "FrontEnd", ("Default",), {"import", "assign"}),
+    ("groups of a Front End Server", "FrontEnd", ("Default",), {"wizard-before", "wizard-oauth"}),
     (
-        "groups of a Front End Server",
+        "chain, if policy does not bring it",
         "FrontEnd",
         ("Default",),
-        {"group-internal", "wizard-before", "wizard-after-oauth"},
+        {"chain-files", "chain", "trusted-root"},
     ),
-    ("chain, if policy does not bring it", "FrontEnd", ("Default",), {"chain", "trusted-root"}),
-    ("what was in use is written down", "FrontEnd", ("Default",), {"note-before"}),
+    ("what was in use is written down", "FrontEnd", ("Default",), {"record"}),
     (
         "OAuth once, with -Identity global",
         "Deployment",
         ("OAuthTokenIssuer",),
-        {"assign-oauth", "verify-oauth"},
+        {"assign-oauth", "assign-oauth-renewed", "assign-oauth-unknown", "wait-oauth"},
     ),
-    ("start services, of a new pool together", "FrontEnd", ("Default",), {"start-front-end"}),
+    (
+        "start services, of a new pool together",
+        "FrontEnd",
+        ("Default",),
+        {"start-services", "start-look", "new-pool-ready"},
+    ),
     ("start services", "Director", ("Default",), {"start-services"}),
-    ("Director: no Enroll permission", "Director", ("Default",), {"group-director", "assign"}),
-    ("Mediation: groups of its own", "Mediation", ("Default",), {"group-mediation"}),
+    (
+        "Director: no Enroll permission",
+        "Director",
+        ("Default",),
+        {"account", "assign", "verify-director"},
+    ),
+    ("Mediation: groups of its own", "Mediation", ("Default",), {"account"}),
     ("Mediation: restart, green mark", "Mediation", ("Default",), {"restart-mediation"}),
-    ("Edge: on the server itself", "Edge", ("Internal",), {"group-edge"}),
-    ("Edge: chain outside the domain", "Edge", ("Internal",), {"chain-edge"}),
-    ("Edge internal", "Edge", ("Internal",), {"import-edge", "assign-edge-internal"}),
-    ("Edge: every server of the pool", "Edge", ("Internal",), {"import-edge"}),
-    ("Edge: one at a time", "Edge", EXTERNAL, {"drain-edge", "start-services"}),
-    ("Edge external", "Edge", EXTERNAL, {"assign-edge-external"}),
-    ("Edge: A/V apart", "Edge", ("AudioVideoAuthentication",), {"assign-av"}),
-    ("passwords sent separately", "FrontEnd", ("Default",), {"passwords"}),
+    ("Edge: on the server itself", "Edge", ("Internal",), {"account", "edge-suffix"}),
+    ("Edge: chain outside the domain", "Edge", ("Internal",), {"chain"}),
+    (
+        "Edge internal",
+        "Edge",
+        ("Internal",),
+        {"import", "import-elliptic", "assign", "assign-look"},
+    ),
+    ("Edge: every server of the pool", "Edge", ("Internal",), {"import"}),
+    (
+        "Edge: one at a time",
+        "Edge",
+        EXTERNAL,
+        {"drain", "drain-look", "drain-now", "start-services"},
+    ),
+    ("Edge external", "Edge", EXTERNAL, {"assign"}),
+    (
+        "Edge: A/V apart",
+        "Edge",
+        ("AudioVideoAuthentication",),
+        {"assign-av", "assign-av-renewed", "assign-av-unknown", "wait-av"},
+    ),
     ("trust first, everywhere", "Edge", ("Internal",), {"trust-everywhere"}),
     ("trust of gateways", "Mediation", ("Default",), {"chain-gateways"}),
     ("trust of partners", "Edge", ("Internal",), {"chain-partners"}),
-    ("revocation lists", "Mediation", ("Default",), {"revocation"}),
+    ("revocation lists", "Mediation", ("Default",), {"check"}),
     ("simple URLs", "Director", ("Default",), {"enable-computer"}),
-    ("tests from outside", "Edge", ("Internal",), {"verify-edge"}),
+    ("tests from outside", "Edge", ("Internal",), {"verify-edge", "verify-outside"}),
     ("a test call", "Mediation", ("Default",), {"verify-mediation"}),
     ("a test message", "PersistentChat", ("Default",), {"verify-chat"}),
     (
@@ -92,7 +116,7 @@ PAGES = [
         "branch appliance",
         "SBA",
         ("Default",),
-        {"group-branch-appliance", "branch-before", "assign"},
+        {"account", "branch-before", "assign", "verify-branch"},
     ),
     (
         "trusted application: every computer, account",
@@ -100,7 +124,7 @@ PAGES = [
         ("Default",),
         {
             *("trusted-application-before", "trusted-application-account"),
-            *("import-application", "import-application-elliptic", "assign-application"),
+            *("trusted-application-set-up", "import", "import-elliptic", "assign-application"),
             "verify-application",
             "trusted-application-restart",
         },
@@ -111,12 +135,12 @@ PAGES = [
         ("Default",),
         {"application-settings", "back-application-settings"},
     ),
-    ("what each port shows", "Director", ("Default",), {"verify-ports"}),
+    ("what each port shows", "Director", ("Default",), {"verify-probe"}),
     (
         "reverse proxy: both chains",
         "ReverseProxy",
         (),
-        {"import-other", "listener", "bind-reverse-proxy", "chain-reverse-proxy"},
+        {"import-other", "listener", "bind-reverse-proxy", "chain"},
     ),
     ("reverse proxy, back", "ReverseProxy", (), {"back-reverse-proxy", "back-listener"}),
     (
@@ -124,8 +148,8 @@ PAGES = [
         "OfficeWebApps",
         (),
         {
-            *("office-web-apps-new-farm", "office-web-apps-join"),
-            *("office-web-apps-farm", "office-web-apps-restart"),
+            "office-web-apps-new-farm",
+            *("office-web-apps-join", "office-web-apps-farm", "office-web-apps-restart"),
         },
     ),
     (
@@ -134,7 +158,7 @@ PAGES = [
         (),
         {"office-web-apps-balancer", "verify-office-web-apps"},
     ),
-    ("Office Web Apps, back", "OfficeWebApps", (), {"note-before", "back-farm"}),
+    ("Office Web Apps, back", "OfficeWebApps", (), {"record-other", "back-farm"}),
     (
         "Exchange UM: mode first, then the certificate, then the services",
         "ExchangeUM",
@@ -147,8 +171,13 @@ PAGES = [
         (),
         {"exchange-call-router-mode", "verify-exchange-um"},
     ),
-    ("Exchange: keys of a Key Storage Provider", "ExchangeUM", (), {"provider-exchange"}),
-    ("Exchange UM, back", "ExchangeUM", (), {"note-before", "back-exchange", "back-exchange-mode"}),
+    ("Exchange: keys of a Key Storage Provider", "ExchangeUM", (), {"check"}),
+    (
+        "Exchange UM, back",
+        "ExchangeUM",
+        (),
+        {"record-other", "back-exchange", "back-exchange-call-router", "back-exchange-mode"},
+    ),
     (
         "Outlook Web App: web.config, pool, directories and policies",
         "ExchangeOWA",
@@ -170,7 +199,12 @@ PAGES = [
         (),
         {"exchange-owa-application", "verify-exchange-owa"},
     ),
-    ("what is superseded is revoked", "FrontEnd", ("Default",), {"revoke-superseded"}),
+    (
+        "what is superseded is revoked and removed",
+        "FrontEnd",
+        ("Default",),
+        {"revoke-superseded", "remove-superseded"},
+    ),
     (
         "A/V roll-over",
         "Edge",
@@ -183,10 +217,10 @@ PAGES = [
         ("OAuthTokenIssuer",),
         {"roll-over-oauth", "remove-previous-oauth"},
     ),
-    ("provider check", "FrontEnd", ("Default",), {"provider", "provider-again"}),
-    ("key is linked", "FrontEnd", ("Default",), {"key-linked"}),
-    ("verification", "FrontEnd", ("Default",), {"verify"}),
-    ("way back", "FrontEnd", ("Default",), {"back-assign", "drain-front-end"}),
+    ("provider check", "FrontEnd", ("Default",), {"check"}),
+    ("key is linked", "FrontEnd", ("Default",), {"check"}),
+    ("verification", "FrontEnd", ("Default",), {"verify", "verify-front-end"}),
+    ("way back", "FrontEnd", ("Default",), {"back-assign", "back-assign-av", "drain-front-end"}),
     (
         "way back of OAuth",
         "Deployment",
@@ -223,7 +257,7 @@ PAGES = [
         "one Front End Server at a time, drained, while the pool can spare it",
         "FrontEnd",
         ("Default",),
-        {"drain-front-end"},
+        {"drain-front-end", "pair-second"},
     ),
     ("a server that is drained alone", "StandardEdition", ("Default",), {"drain"}),
     ("OAuth is no type of that page", "Deployment", ("OAuthTokenIssuer",), {"request-oauth"}),
@@ -233,7 +267,13 @@ PAGES = [
 
 def ids(role: str, usages: tuple[str, ...]) -> set[str]:
     """Return the ids of the deployment steps for a certificate."""
-    return {step.id for step in PROCEDURE.steps if step.applies(role, usages)}
+    about_role = PROCEDURE.list_facts("FrontEnd" if role == "Deployment" else role)
+    contrary = {"services", "no-services", "provider", "any-provider"} - about_role
+    return {
+        step.id
+        for step in PROCEDURE.steps
+        if step.applies(role, usages) and not contrary & {*step.when}
+    }
 
 
 @pytest.mark.parametrize(("page", "role", "usages", "expected"), PAGES, ids=[p[0] for p in PAGES])
@@ -270,7 +310,7 @@ def test_checks_change_nothing(procedure):
             assert READS.match(command.name), (check.id, command.name)
             assert command.name not in ("Import-CsCertificate", "New-OfficeWebAppsFarm")
             if command.name == "certutil":
-                assert set(command.parameters) == {"-store"}
+                assert {*command.parameters} == {"-verifystore"}
 
 
 def test_certificates_are_not_removed_on_the_date_of_the_change(procedure):
@@ -279,8 +319,8 @@ def test_certificates_are_not_removed_on_the_date_of_the_change(procedure):
     """
     for step in procedure.steps:
         if any("Remove-Cs" in command for command in step.commands):
-            assert step.phase in ("later", "back"), step.id
-            assert step.by_hand or step.only_if, step.id
+            assert step.stage == "after", step.id
+            assert step.by_hand, step.id
 
 
 def test_every_place_can_be_read_and_set(procedure):
@@ -288,13 +328,15 @@ def test_every_place_can_be_read_and_set(procedure):
     certificate, or manual steps.
     """
     by_hand = {manual_setting.id for manual_setting in procedure.places if not manual_setting.read}
+    by_router = ("exchange-call-router", "exchange-call-router-mode")
     assert by_hand == {"listener", "application-settings"}
     for setting in procedure.places:
-        assert setting.outside.endswith("."), setting.id
         assert bool(setting.read) == bool(setting.set), setting.id
-        assert bool(setting.each) == ("$Key" in setting.read) or setting.id == "application-usage"
+        # These exist once or not at all, so their key is blank.
+        is_single = setting.id in ("application-usage", *by_router)
+        assert bool(setting.each) == ("$Key" in setting.read) or is_single
         steps = [step for step in procedure.steps if setting.id in step.places]
-        assert "back" in {step.phase for step in steps}, setting.id
+        assert "back" in {step.stage for step in steps}, setting.id
         if setting.id in by_hand:
             assert {step.by_hand for step in steps} == {True}, setting.id
 
@@ -320,7 +362,7 @@ def test_every_command_and_parameter_is_documented(procedure):
     use.
     """
     printed: dict[str, set[str]] = {}
-    texts = [command for step in procedure.steps for command in step.commands]
+    texts = [c for record in (*procedure.steps, *procedure.runs) for c in record.commands]
     texts += [" ".join((s.commands[-1], *s.options)) for s in procedure.steps if s.options]
     for check in procedure.checks:
         texts += [check.command, check.shows, check.when]
@@ -351,7 +393,7 @@ def test_server_times_are_shown_in_utc(procedure):
     time_displays = [
         c.shows for c in procedure.checks if re.search(r"\$_\.Not(After|Before)", c.shows)
     ]
-    assert len(time_displays) == 5
+    assert len(time_displays) == 4
     for text in time_displays:
         assert not re.search(r"\$_\.Not(After|Before)", re.sub(r"\(Get-Utc [^)]*\)", "", text)), (
             text
@@ -406,19 +448,20 @@ def test_values_are_quoted_in_commands_only():
     assert filled == "x 'Default','WebServicesInternal' 'it''s' 2"
 
 
-STEP = {"id": "a", "title": "b", "scope": "server", "text": "c", "source": "d"}
+STEP = {"id": "a", "title": "b", "scope": "server", "stage": "change", "source": "d"}
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"scope": "sometimes"}, r"Unknown scope \"sometimes\" in 'deploy.step\[0\].scope'"),
-        ({"phase": "night"}, r"Unknown phase \"night\" in 'deploy.step\[0\].phase'"),
-        ({"confirmed_by": "Hope"}, r"Unknown switch \"Hope\" in 'deploy.step\[0\].confirmed_by'"),
+        ({"stage": "night"}, r"Unknown stage \"night\" in 'deploy.step\[0\].stage'"),
+        ({"cases": ["hope"]}, r"Unknown case \"hope\" in 'deploy.step\[0\].cases'"),
+        ({"when": ["hope"]}, r"Unknown fact \"hope\" in 'deploy.step\[0\].when'"),
         ({"text": "{nothing}"}, r"Unknown placeholder \"nothing\" in 'deploy.step\[0\]'"),
         ({"text": "{thumbprint}"}, r"Unknown placeholder \"thumbprint\" in 'deploy.step\[0\]'"),
         ({"colour": "blue"}, r"Unknown key: 'deploy.step\[0\].colour'"),
-        ({"text": None}, r"Missing required value: 'deploy.step\[0\].text'"),
+        ({"source": None}, r"Missing required value: 'deploy.step\[0\].source'"),
         ({"commands": "x"}, r"'deploy.step\[0\].commands' must be a list"),
         ({"holds": ["nowhere"]}, r"Unknown check \"nowhere\" in 'deploy.step\[0\].holds'"),
     ],

@@ -42,7 +42,8 @@ def problems_of(source) -> list[tuple[int, str]]:
         table = read_rows(source)
     except TopologyError as error:
         return [(problem.row, problem.message) for problem in error.problems]
-    return [(problem.row, problem.message) for problem in table.problems]
+    problems = (*table.heading_problems, *table.problems)
+    return [(problem.row, problem.message) for problem in problems]
 
 
 @pytest.mark.parametrize(
@@ -454,7 +455,7 @@ def test_an_index_with_a_name_is_a_column():
 def test_a_frame_is_checked_like_a_file(frame, message):
     """A DataFrame causes the same errors as a file with the same table."""
     with pytest.raises(TopologyError, match=message):
-        read_rows(frame)
+        read_topology(frame)
 
 
 @pytest.mark.slow

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from lyncnb.errors import Problem, TopologyError
 from lyncnb.topology.source_table import Note, Texts, build_table, raise_problems
+from lyncnb.topology.topology import read_topology
 
 
 def table(headings, rows=(("fe01.contoso.net", "FrontEnd"),), **options):
@@ -45,10 +47,10 @@ def test_invalid_headings_are_rejected(headings, message):
     table.
     """
     with pytest.raises(TopologyError) as caught:
-        table(headings)
+        read_topology(pd.DataFrame([["fe01.contoso.net", "FrontEnd"]], columns=headings))
     problems = {problem.message: problem for problem in caught.value.problems}
     assert message in problems
-    assert problems[message].where.startswith("contoso.csv row 1")
+    assert problems[message].where.startswith("DataFrame row 1")
     assert problems[message].hint
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gc
 import io
+import itertools
 import random
 from dataclasses import replace
 
@@ -27,10 +28,19 @@ def sample(data, name: str) -> Topology:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_samples_are_equal_after_conversions(data, name):
-    """If a topology is converted to a DataFrame or to CSV and read again, it is equal to the
-    original one.
+    """If a sample is converted to a DataFrame or to CSV and read again, it is equal to the original
+    one.
     """
-    topology = sample(data, name)
+    check_conversions(sample(data, name))
+
+
+def test_any_deployment_is_equal_after_conversions(any_deployment):
+    """If the table of any deployment is converted and read again, it is equal to the original one."""
+    check_conversions(read_topology(any_deployment.table))
+
+
+def check_conversions(topology: Topology) -> None:
+    """Convert a topology to a DataFrame and to CSV, and read each again."""
     assert read_topology(topology.to_frame()) == topology
     for reread in (
         read_topology(topology.to_frame(filled=False)),
@@ -46,9 +56,22 @@ def test_samples_without_corrections_are_written_unchanged(data, name):
     """If a table needs no corrections, it is written with the same headings and cells as in its
     file.
     """
-    output = read_topology(data / f"{name}.csv").to_csv().decode("utf-8-sig")
-    file = (data / f"{name}.csv").read_text("utf-8")
-    assert output.replace("\r\n", "\n") == file
+    path = data / f"{name}.csv"
+    output = read_topology(path).to_csv().decode("utf-8-sig")
+    assert output.replace("\r\n", "\n") == path.read_text("utf-8")
+
+
+def test_only_noted_cells_of_any_table_are_changed(any_deployment):
+    """The table of any deployment is written with the cells of its file. Only headings, yes/no
+    values and the cells in the notes are different.
+    """
+    topology = read_topology(any_deployment.table)
+    file = list(csv.reader(any_deployment.table.read_text("utf-8-sig").splitlines()))
+    output = list(csv.reader(topology.to_csv().decode("utf-8-sig").splitlines()))
+    noted = {(note.before, note.after) for note in topology.notes} | {("是", "true")}
+    pairs = zip(itertools.chain(*file[1:]), itertools.chain(*output[1:]), strict=True)
+    assert {(before, after) for before, after in pairs if before != after} <= noted
+    assert len(file[0]) == len(output[0])
 
 
 @pytest.mark.parametrize(
@@ -255,7 +278,9 @@ def test_a_problem_has_location_value_and_hint(tmp_path):
     assert str(caught.value) == (
         'lyncnb cannot use "contoso.csv": 1 problem\n'
         'contoso.csv row 2, column pool_fqdn: "pool01" is not a fully qualified domain name\n'
-        "  hint: enter the complete name, for example pool01.contoso.com"
+        "  hint: enter the complete name, for example pool01.contoso.net\n"
+        "  hint: to correct the cells in a grid, open the table in the plan editor: "
+        "ln.PlanEditor(FILE). To make the safe corrections, run lyncnb check FILE --fix"
     )
 
 

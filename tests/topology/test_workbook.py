@@ -13,6 +13,7 @@ import subprocess
 import time
 from contextlib import suppress
 from datetime import date
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -87,10 +88,24 @@ def test_a_workbook_is_read_like_the_csv_file(table, write):
 def test_samples_are_read_from_workbooks(data):
     """Every sample in data/ can be read from a workbook, even with Chinese headings."""
     for path in sorted(data.glob("*.csv")):
-        expected = read_topology(path)
-        for write in (xlsx, spreadsheet):
-            rows = [expected.columns, *expected.cells]
-            assert read_topology(write(rows)) == expected, path
+        check_workbooks(path)
+
+
+def test_any_deployment_is_read_from_workbooks(any_deployment):
+    """The table of any deployment can be read from a workbook, with the headings of its file."""
+    check_workbooks(any_deployment.table)
+
+
+def check_workbooks(path: Path) -> None:
+    """Write the rows of a CSV file to workbooks of both kinds, and the topology to one that lyncnb
+    makes, and read each.
+    """
+    expected = read_topology(path)
+    rows = list(csv.reader(path.read_text("utf-8-sig").splitlines()))
+    for data in (xlsx(rows), spreadsheet(rows), expected.to_xlsx()):
+        topology = read_topology(data)
+        assert topology == expected, path
+        assert topology.to_csv() == expected.to_csv()
 
 
 def test_problems_have_a_sheet_and_a_cell():

@@ -19,7 +19,7 @@ from lyncnb import PlanOptions, read_topology
 from lyncnb.authorities.demonstration import DemonstrationAnswers
 from lyncnb.authorities.handover import Handover
 from lyncnb.authorities.import_requests import ReceivedRequest, ReceivedRequests
-from lyncnb.authorities.record_deployments import RecordedDeployments
+from lyncnb.authorities.installed.deployed_results import RecordedDeployments
 from lyncnb.authorities.returned.issued import IssuedCertificate
 from lyncnb.authorities.saved_plan_status import SavedPlanStatus
 from lyncnb.authorities.status import RequestStatus

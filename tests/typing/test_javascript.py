@@ -16,7 +16,6 @@ from lyncnb.page.session import PageSession
 from lyncnb.widgets.editing.editor_channel import EditorChannel
 from lyncnb.widgets.editing.first_guide import GuideChannel
 from lyncnb.widgets.panel_scripts import read_scripts
-from lyncnb.widgets.planning_page import TableChannel
 from lyncnb.widgets.request_panel import RequestChannel
 from lyncnb.widgets.status_panel import StatusChannel
 
@@ -32,7 +31,7 @@ def test_typescript_accepts_the_scripts(tmp_path):
     """TypeScript reports no missing value, wrong argument or unknown name in the scripts of any
     panel.
     """
-    for channel in (EditorChannel, GuideChannel, RequestChannel, StatusChannel, TableChannel):
+    for channel in (EditorChannel, GuideChannel, RequestChannel, StatusChannel):
         folder = tmp_path / channel.__name__
         folder.mkdir()
         (folder / "panel.js").write_text(read_scripts(*channel.scripts), "utf-8")

@@ -21,7 +21,6 @@ from lyncnb.pki.passphrase import Secret
 from lyncnb.widgets import messages as of_panels
 from lyncnb.widgets.editing import messages
 from lyncnb.widgets.editing.channel import Channel, build_message_type
-from lyncnb.widgets.planning_page import PlanningPage
 from lyncnb.widgets.status_panel import StatusChannel
 
 DECLARATIONS = REPOSITORY / "lyncnb" / "widgets" / "js" / "messages.d.ts"
@@ -93,7 +92,6 @@ def panels(folder: Path) -> dict[str, tuple[Channel, typing.Any]]:
         "Request": (ln.RequestPanel(editor, folder).view.channel, of_panels.RequestToPage),
         "Status": (StatusChannel(work), of_panels.StatusToPage),
         "Guide": (ln.GuidePanel(folder).view.channel, of_panels.GuideToPage),
-        "Table": (PlanningPage()._table.channel, of_panels.TableToPage),
     }
 
 

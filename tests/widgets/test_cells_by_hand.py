@@ -221,6 +221,8 @@ def test_messages_of_undo_and_save(lab, folder):
     lab.button("Redo").click()
     message.get_by_text("Redone: Site of dir01.contoso.com: Taipei -> Kaohsiung").wait_for()
     lab.tab("Save").click()
+    # The options are not in a file before they are saved.
+    lab.page.get_by_text("If you choose Save, lyncnb writes the options to").wait_for()
     lab.field("Table file").fill("said.csv")
     lab.button("Save as").click()
     lab.page.get_by_text("Saved: said.csv and said.plan.toml.").wait_for()

@@ -273,4 +273,4 @@ def test_run_all_ends_at_the_editor_with_twelve_servers(lab, folder):
     expect(bar).to_be_visible()
     lab.button("What you can do").click()
     panel = lab.page.get_by_role("dialog", name="What you can do")
-    panel.get_by_text("lyncnb dash").first.wait_for()
+    panel.get_by_text("lyncnb page").first.wait_for()

@@ -15,6 +15,7 @@ from lab_panels import (
     cell_of,
     kernel,
     open_editor,
+    open_panel,
     set_cell,
     table_of,
     wait_kernel,
@@ -179,6 +180,29 @@ def test_pasted_cells_that_are_rejected_show_the_reason(lab, folder):
     press(lab, "Control+z")
     wait_kernel(lab, "editor.is_saved", "True")
     expect(lab.page.locator(".lc-refused")).to_have_count(0)
+
+
+def test_a_table_with_wrong_cells_is_corrected_on_the_page(lab, folder):
+    """A table with wrong cells opens. The user types a correct name, and then applies all fixes."""
+    text = FIVE_SERVERS.replace("fe02.contoso.com", "fe02", 1)
+    (folder / "wrong.csv").write_text(text.replace("Director", "Directr", 1))
+    open_panel(lab, folder, 'import lyncnb as ln\neditor = ln.PlanEditor("wrong.csv")\neditor')
+    note = lab.page.locator(".lc-note").filter(has_text="2 rejected cells are not in the plan")
+    note.wait_for()
+    refused = lab.page.locator(".lc-servers .lc-refused")
+    expect(refused).to_have_count(2)
+    lab.page.get_by_role("button", name="Show the next rejected cell").click()
+    bubble = lab.page.locator(".lc-servers .lc-bubble")
+    bubble.get_by_text("not a fully qualified domain name").wait_for()
+    press(lab, "F2", "End", *".contoso.com", "Enter")
+    expect(refused).to_have_count(1)
+    lab.page.get_by_text("Fix all: 1 change").click()
+    lab.page.get_by_role("button", name="Apply these changes").click()
+    expect(refused).to_have_count(0)
+    expect(lab.page.locator(".lc-note", has_text="rejected")).to_be_hidden()
+    assert kernel(lab, "len(editor.topology.rejected)") == "0"
+    press(lab, "Control+z")
+    expect(refused).to_have_count(1)
 
 
 @pytest.mark.tools

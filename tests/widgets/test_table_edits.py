@@ -305,3 +305,49 @@ def test_a_pool_name_that_splits_a_pool_is_reported(editor):
     assert "split" not in answers["state"]["undo"]
     answers = browser.send("edit", ids=[0, 1], column="pool_fqdn", value="pool03.contoso.com")
     assert "split" not in answers["state"]["undo"]
+
+
+def test_the_page_receives_rejected_cells_with_their_fixes():
+    """The page gets each rejected text with its reason and fixes, and one press corrects them."""
+    lines = FIVE_SERVERS.splitlines()
+    lines[2] = lines[2].replace("fe02.contoso.com", "fe02", 1)
+    lines[3] = lines[3].replace("Director", "Directr", 1)
+    editor = PlanEditor("\n".join(lines).encode())
+    client = PanelClient(editor.view)
+    rejected = client.send("ready")["rejected"]
+    assert rejected["words"].startswith("2 rejected cells are not in the plan.")
+    assert [(cell["cell"], cell["text"], cell["choices"]) for cell in rejected["cells"]] == [
+        ((1, "server_fqdn"), "fe02", ["fe02.contoso.com"]),
+        ((2, "role"), "Directr", ["Director"]),
+    ]
+    assert [line.partition(": ")[2] for line in rejected["fixes"]] == [
+        '"fe02" -> "fe02.contoso.com"',
+        '"Directr" -> "Director"',
+    ]
+    after = client.send("edit", ids=[1], column="server_fqdn", value="fe02 contoso")
+    assert "white space" in " ".join(after["refused"]["lines"])
+    assert client.send("fix_cells")["rejected"]["words"] == ""
+    assert editor.topology == read_topology(FIVE_SERVERS.encode())
+    assert len(client.send("undo")["rejected"]["cells"]) == 2
+
+
+def test_a_heading_is_chosen_by_its_values():
+    """A heading in an unknown language becomes the column that its values look like."""
+    table = (
+        "Serveur;Rôle;Pool;Domaines SIP\n"
+        "fe01.adatum.com;FE;pool.adatum.com;adatum.com\n"
+        "fe02.adatum.com;FE;pool.adatum.com;\n"
+    )
+    editor = PlanEditor(table.encode())
+    client = PanelClient(editor.view)
+    headings = client.send("ready")["rejected"]["headings"]
+    assert [(heading, column) for heading, column, _ in headings] == [
+        ("Serveur", "server_fqdn"),
+        ("Rôle", "role"),
+        ("Domaines SIP", "sip_domains"),
+    ]
+    for heading, column, _ in headings:
+        client.send("name_column", heading=heading, column=column)
+    assert editor.topology.columns == ("server_fqdn", "role", "pool_fqdn", "sip_domains")
+    assert not editor.topology.rejected
+    assert editor.plan.certificates

@@ -706,14 +706,6 @@ def escape_markdown(value: Any) -> str:
     return format_cell(value).translate(_MARKDOWN)
 
 
-def format_source(source: str) -> str:
-    """Return a source as Markdown text. Documents with a web address become links."""
-    return "".join(
-        f"[{escape_markdown(text)}](<{address}>)" if address else escape_markdown(text)
-        for text, address in split_source(source)
-    )
-
-
 def _escape_html(value: Any) -> str:
     # HTML does not allow the character NUL. A browser would show it as a replacement character.
     return html.escape(format_cell(value).replace("\x00", ""), quote=True)

@@ -71,6 +71,7 @@ def write_plan_table(
         If the format is unknown, or the table does not fit into it.
     """
     check_format(suffix)
+    plan.topology.reject_incomplete()
     if suffix == ".json":
         return plan_json(plan, findings)
     if isinstance(findings, Findings):

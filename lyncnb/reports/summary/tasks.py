@@ -65,10 +65,7 @@ def _build_planner_task(
 
 
 def _list_revocation_tasks(stages: _Stages) -> Iterator[Ask]:
-    """Yield the tasks to revoke certificates with a compromised key.
-
-    The revocation must also be recorded.
-    """
+    """Yield the tasks to revoke certificates, and to record the revocations."""
     authorities = group_by_authority(stages.summary.blocks)
     for number, (name, blocks) in enumerate(authorities.items(), start=1):
         words = [text for block in blocks for member in block.members for text in member.revoke]
@@ -77,14 +74,13 @@ def _list_revocation_tasks(stages: _Stages) -> Iterator[Ask]:
             yield Ask(who=name, what=task, when="now", where=name, anchor=f"ca{number}")
     if ids := {member.id for member in stages.every if member.revoke}:
         yield _build_planner_task(
-            f"The key of {stages.name_ids(ids)} is compromised. Ask the CA to revoke the issued "
-            "certificates. Then record the revocation: lyncnb deployed FOLDER ID --revoked."
+            f"Ask the CA to revoke {stages.name_ids(ids)}. Then record the revocation: lyncnb "
+            "deployed FOLDER ID --revoked."
         )
     for name, sentence in stages.summary.retired_revocations:
         yield _build_planner_task(
-            f"The key of {name} is compromised, and this certificate is no longer in the plan. "
-            f"Ask the CA: {sentence}. Then record the revocation: lyncnb deployed FOLDER {name} "
-            "--revoked."
+            f"{name} is no longer in the plan. Ask the CA: {sentence}. Then record the "
+            f"revocation: lyncnb deployed FOLDER {name} --revoked."
         )
     if ids := {member.id for member in stages.every if member.is_revoked and not member.revoke}:
         yield _build_planner_task(
@@ -266,9 +262,11 @@ def _list_server_team_tasks(stages: _Stages) -> Iterator[Ask]:
     later = "when the planner sends the packages"
     for states, when in ((("packaged",), "now"), (_NOT_PACKAGED, later)):
         ids = stages.list_ids(*states)
-        servers = {
-            server for member in stages.every if member.id in ids for server in member.servers
-        }
+        members = [member for member in stages.every if member.id in ids]
+        servers = {server for member in members for server in member.servers}
+        ends = [member.valid_until for member in members if member.is_to_follow]
+        if ends:
+            when += f". The first certificate in use ends on {min(ends)}"
         if servers:
             yield Ask(
                 who="Server team",

@@ -56,7 +56,7 @@ def write_word_summary(summary: Summary, *, rows_shown: int) -> bytes:
     except ImportError:
         raise PlanError(
             "to write a .docx file, you need python-docx, which is not installed",
-            hint=('run: pip install "lyncnb[docx]". You can also write an .html file and print it'),
+            hint="run: pip install python-docx. You can also write an .html file and print it",
         ) from None
     document = docx.Document()
     _set_page_format(document, summary)

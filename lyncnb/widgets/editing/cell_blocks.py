@@ -209,11 +209,19 @@ def _list_changes(
 ) -> tuple[dict[int, dict[str, str]], list[RefusedCell]]:
     """Return the new cell texts by row index, and the edits that contradict another edit."""
     scopes = {column.name: column.scope for column in list_topology_columns()}
-    moves = {cell.place: cell.text for cell in cells if cell.column == "pool_fqdn"}
+    # The text of a rejected cell changes nothing else, because the plan does not use the cell yet.
+    rejected = {cell.place for cell in topology.rejected}
+    moves = {
+        cell.place: cell.text
+        for cell in cells
+        if cell.column == "pool_fqdn" and (cell.place, cell.column) not in rejected
+    }
     changes = plan_pool_moves(topology, moves)
     by_column: dict[str, list[CellText]] = {}
     for cell in cells:
-        if cell.column != "pool_fqdn":
+        if (cell.place, cell.column) in rejected:
+            changes.setdefault(cell.place, {})[cell.column] = cell.text
+        elif cell.column != "pool_fqdn":
             by_column.setdefault(cell.column, []).append(cell)
     doubled = []
     for name, of_column in by_column.items():

@@ -18,7 +18,7 @@ from ...plan.plan_toml import OPTIONS_FILE, TOPOLOGY_FILE, build_options_path
 from ...rules.model import Rules
 from ...topology.columns import find_misspelled_column
 from ...topology.edits import arrange_rows
-from ...topology.topology import Topology, read_topology
+from ...topology.topology import Topology, open_topology
 from .draft import State, find_heading
 from .forms import LABELS
 
@@ -61,11 +61,12 @@ def list_server_keys(topology: Topology) -> list[Server]:
     """Return the key of each row: the server name, and the role if the server has several rows."""
     server, role = (topology.columns.index(name) for name in ("server_fqdn", "role"))
     seen: dict[str, int] = {}
-    for row in topology.cells:
+    rows = topology.texts
+    for row in rows:
         seen[row[server]] = seen.get(row[server], 0) + 1
     return [
         str(row[server]) if seen[row[server]] == 1 else (str(row[server]), row[role])
-        for row in topology.cells
+        for row in rows
     ]
 
 
@@ -91,11 +92,11 @@ def find_edits(
     For a changed or added server, the edits also contain the columns in `context_columns`.
     """
     columns, loaded = current_state.topology.columns, loaded_state.topology
-    before = dict(zip(loaded_state.ids, arrange_rows(loaded.columns, loaded.cells, columns)))
+    before = dict(zip(loaded_state.ids, arrange_rows(loaded.columns, loaded.texts, columns)))
     keys = dict(zip(loaded_state.ids, list_server_keys(loaded)))
     groups: dict[tuple[tuple[str, str], ...], list[Server]] = {}
     added = []
-    for row_id, row in zip(current_state.ids, current_state.topology.cells):
+    for row_id, row in zip(current_state.ids, current_state.topology.texts):
         old = before.get(row_id)
         if old is None:
             added.append(
@@ -152,11 +153,11 @@ def list_change_rows(loaded_state: State, current_state: State) -> list[tuple[st
         return []
     rows = []
     columns, loaded = current_state.topology.columns, loaded_state.topology
-    before = dict(zip(loaded_state.ids, arrange_rows(loaded.columns, loaded.cells, columns)))
+    before = dict(zip(loaded_state.ids, arrange_rows(loaded.columns, loaded.texts, columns)))
     was_named = dict(zip(loaded_state.ids, map(_format_key, list_server_keys(loaded))))
     server_column = columns.index("server_fqdn")
     titles = [find_heading(name) for name in columns]
-    for row_id, row in zip(current_state.ids, current_state.topology.cells):
+    for row_id, row in zip(current_state.ids, current_state.topology.texts):
         old = before.get(row_id)
         if old is None:
             texts = "; ".join(str(text) for text in row[server_column + 1 :] if text)
@@ -201,7 +202,10 @@ def build_code(loaded_state: State, current_state: State, rules: Rules) -> str:
     You can replace the code in the editor's cell with this code.
     """
     path = loaded_state.topology.path
-    reading = f"topology = ln.read_topology({_quote_text(path)})" if path else _NO_FILE
+    # Only the editor opens a table with rejected cells.
+    is_opened = bool(loaded_state.topology.rejected)
+    source = _quote_text(path) if is_opened else f"ln.read_topology({_quote_text(path)})"
+    reading = f"topology = {source}" if path else _NO_FILE
     options = find_option_changes(DEFAULT_OPTIONS, current_state.options)
     # Unless the code specifies the product, the editor rejects a table that has roles of another
     # product. A new kernel knows a custom product only after its file was read. The file comes
@@ -319,7 +323,7 @@ def save_plan(target: Path, now: State, *, known: Sequence[State], overwrite: bo
     LyncnbError
         If a file cannot be written.
     """
-    tables = [(state.topology.columns, state.topology.cells) for state in (*known, now)]
+    tables = [(state.topology.columns, state.topology.texts) for state in (*known, now)]
     options = [state.options for state in (*known, now)]
     contents = (now.topology.to_csv(), now.options.to_toml().encode())
     kinds = (
@@ -357,8 +361,8 @@ def save_plan(target: Path, now: State, *, known: Sequence[State], overwrite: bo
 
 
 def _read_table(data: bytes) -> object:
-    topology = read_topology(data)
-    return topology.columns, topology.cells
+    topology = open_topology(data)
+    return topology.columns, topology.texts
 
 
 def _has_known_content(

@@ -41,7 +41,7 @@ class State:
     def is_same(self, other_state: State) -> bool:
         """Return whether two states of a draft have the same table and the same options."""
         mine, others = self.topology, other_state.topology
-        is_table = mine is others or (mine.columns, mine.cells) == (others.columns, others.cells)
+        is_table = mine is others or (mine.columns, mine.texts) == (others.columns, others.texts)
         return is_table and self.options == other_state.options
 
 

@@ -22,6 +22,7 @@ from ...guide.what_you_can_do import list_help_rows
 from ...plan.plan_toml import build_options_path
 from ...reports.compare import CountChange, count_certificates_and_names
 from ...reports.figures import figure
+from ...topology.fix_table import fix_table
 from . import explanations, plan_views
 from .cell_blocks import TakenBlock
 from .channel import GRID_SCRIPTS, Answers, Channel, describe_unexpected_error, format_error
@@ -45,7 +46,15 @@ from .forms import (
     find_usage_issuers,
     list_deployment_values,
 )
-from .messages import ColumnFacts, EditorToPage, FieldGroup, RefusedCell, RefusedRow, TableRows
+from .messages import (
+    ColumnFacts,
+    EditorToPage,
+    FieldGroup,
+    RefusedCell,
+    RefusedRow,
+    TableCell,
+    TableRows,
+)
 from .plan_editing import PlanEditing
 from .scenarios import EditorScenarios
 from .scenarios_tab import ScenariosTab
@@ -89,6 +98,7 @@ class EditorChannel(Channel[EditorToPage]):
         "server_certificates.js",
         "pool_rows.js",
         "servers_tab.js",
+        "rejected_note.js",
         "pools_tab.js",
         "deployment_tab.js",
         "certificates_tab.js",
@@ -168,6 +178,8 @@ class EditorChannel(Channel[EditorToPage]):
         self._sizes = None if is_loaded else editor.live.count_sizes()
         self.__dict__.pop("_loaded_sizes", None)
         self._step = ""
+        # The rejected cells that were last sent to the page.
+        self._rejected: tuple[object, ...] = ()
         self._columns, self._groups = (
             self._build_descriptions()
         )  # The description of the draft that was last sent to the page.
@@ -235,7 +247,7 @@ class EditorChannel(Channel[EditorToPage]):
                 "help": list_help_rows(),
             }
         )
-        self._step = ""
+        self._step, self._rejected = "", ()
         if self.restored:
             self.send({"type": "restored", "lines": self.restored})
         if self.unsaved:
@@ -431,6 +443,35 @@ class EditorChannel(Channel[EditorToPage]):
                 "saved_words": f"{scenario}; {words}" if scenario else words,
             }
         )
+        self._send_rejected()
+
+    def _send_rejected(self) -> None:
+        """Send the rejected cells of the table, each with the reason and the proposed texts."""
+        state = self.editor.state
+        topology = state.topology
+        if topology.rejected is self._rejected:
+            return
+        self._rejected = topology.rejected
+        fixes = topology.list_cell_fixes()
+        headings = topology.suggest_columns() if topology.rejected else {}
+        cells: list[TableCell] = [
+            {
+                "cell": (state.ids[cell.row], cell.column),
+                "text": cell.text,
+                "lines": _describe_problem(cell.problem),
+                "choices": list(fixes[cell.place].texts) if cell.place in fixes else [],
+            }
+            for cell in topology.rejected[:_REFUSED_LISTED]
+        ]
+        self.send(
+            {
+                "type": "rejected",
+                "words": topology.describe_rejected(),
+                "cells": cells,
+                "fixes": list(fix_table(topology).lines),
+                "headings": [(h, name, find_heading(name)) for h, name in headings.items()],
+            }
+        )
 
     @cached_property
     def _loaded_sizes(self) -> dict[str, int]:
@@ -526,12 +567,14 @@ class EditorChannel(Channel[EditorToPage]):
 
     def _send_code(self) -> None:
         path = self.editor.path
+        options = build_options_path(Path(path)) if path else None
         self.send(
             {
                 "type": "code",
                 "code": self.editor.code(),
                 "path": path,
-                "options": build_options_path(Path(path)).name if path else "",
+                "options": options.name if options else "",
+                "has_options": options is not None and options.is_file(),
                 "is_written": path.lower().endswith(".csv"),
                 "files": list_tables(path),
             }

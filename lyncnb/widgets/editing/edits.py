@@ -24,7 +24,9 @@ from ...topology.columns import (
     list_topology_columns,
 )
 from ...topology.columns import get_column as column_named
-from ...topology.topology import Topology, read_topology
+from ...topology.fix_table import fix_table
+from ...topology.source_table import raise_problems
+from ...topology.topology import Topology, open_topology, read_topology
 from .cell_blocks import (
     CellText,
     TakenBlock,
@@ -52,7 +54,8 @@ def set_cells(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
         f"{find_heading(column)} of {_describe_servers(indices, draft)}: "
         f"{_format_for_display(value)}"
     )
-    if column == "pool_fqdn":
+    rejected = {cell.row for cell in draft.topology.rejected if cell.column == column}
+    if column == "pool_fqdn" and not rejected.issuperset(indices):
         _move_servers(draft, indices, value, _describe_move(draft, indices, value, description))
     else:
         _set_column(draft, column, _find_rows_to_set(draft, column, indices), value, description)
@@ -176,6 +179,21 @@ def set_block(
     return result
 
 
+def fix_cells(draft: Draft) -> None:
+    """Apply the safe fixes for rejected cells, in one step."""
+    fixed = fix_table(draft.topology)
+    if fixed.lines:
+        said = f"corrected {format_count(len(fixed.lines), 'rejected text')}"
+        draft.enter_state(replace(draft.state, topology=fixed.topology, said=said))
+
+
+def name_column(draft: Draft, *, heading: Text, column: str) -> None:
+    """Use the column with an unknown heading as a known column."""
+    topology = draft.topology.with_headings({heading: column})
+    said = f'"{heading}" is the column {find_heading(column)}'
+    draft.enter_state(replace(draft.state, topology=topology, said=said))
+
+
 def _order_rows(draft: Draft, add: Sequence[BlockRow], applied_block: TakenBlock) -> list[int]:
     """Return the order of all table rows after a block of rows was applied.
 
@@ -212,7 +230,7 @@ def reject_misspelled_columns(topology: Topology, edits: ServerEdits) -> None:
 def edit_table(draft: Draft, *, edits: ServerEdits, description: str) -> None:
     """Change, add and remove table rows by server name, in one step."""
     state = draft.state
-    rows = [dict(zip(state.topology.columns, row)) for row in state.topology.cells]
+    rows = [dict(zip(state.topology.columns, row)) for row in state.topology.texts]
     index_by_server = {key: index for index, key in enumerate(list_server_keys(state.topology))}
     for servers, values in edits.change:
         for server in servers:
@@ -351,6 +369,8 @@ EDITS: Mapping[str, Callable[..., object]] = MappingProxyType(
     {
         "edit": set_cells,
         "block": set_block,
+        "fix_cells": fix_cells,
+        "name_column": name_column,
         "leave_pool": leave_pool,
         "new_pool": create_pool,
         "duplicate": duplicate_servers,
@@ -456,7 +476,8 @@ def _describe_move(draft: Draft, row_indices: Sequence[int], pool: str, descript
 def _find_rows_to_set(draft: Draft, name: str, row_indices: Sequence[int]) -> list[int]:
     """Return the rows to change, so that all rows of a pool or site agree on one value."""
     scope = _list_scopes().get(name, "server")
-    if scope == "server":
+    rejected = {cell.row for cell in draft.topology.rejected if cell.column == name}
+    if scope == "server" or rejected.issuperset(row_indices):
         return list(row_indices)
     groups = list_group_names(draft.topology, scope)
     first: dict[str, int] = {}
@@ -470,8 +491,8 @@ def _find_rows_to_set(draft: Draft, name: str, row_indices: Sequence[int]) -> li
 def _set_column(
     draft: Draft, name: str, row_indices: Sequence[int], value: str, description: str
 ) -> None:
-    texts = draft.texts(name)
-    if any(texts[index] != value for index in row_indices):
+    texts, rejected = draft.texts(name), {(c.row, c.column) for c in draft.topology.rejected}
+    if any(texts[index] != value or (index, name) in rejected for index in row_indices):
         topology = draft.topology.with_cells({index: {name: value} for index in row_indices})
         draft.enter_state(replace(draft.state, topology=topology, said=description))
 
@@ -496,6 +517,8 @@ def _add_rows(draft: Draft, rows: Sequence[Mapping[str, str]], description: str)
 
 
 def _find_row(index_by_server: Mapping[Server, int], server: Server) -> int:
+    if server in index_by_server:  # This includes the texts of rejected cells.
+        return index_by_server[server]
     key = server.strip().lower() if isinstance(server, str) else (server[0], server[1])
     if key in index_by_server:
         return index_by_server[key]
@@ -513,7 +536,15 @@ def _find_row(index_by_server: Mapping[Server, int], server: Server) -> int:
 def _build_topology(rows: list[dict[str, str]], loaded_topology: Topology) -> Topology:
     names = dict.fromkeys((*loaded_topology.columns, *(name for row in rows for name in row)))
     cells = [tuple(row.get(name, "") for name in names) for row in rows]
-    topology = read_topology(tables.to_frame(tuple(names), cells))
+    frame = tables.to_frame(tuple(names), cells)
+    if loaded_topology.rejected:
+        topology = open_topology(frame)
+        known = {(cell.column, cell.text) for cell in loaded_topology.rejected}
+        new = [c.problem for c in topology.rejected if (c.column, c.text) not in known]
+        if new:
+            raise_problems(loaded_topology.source, new)
+    else:
+        topology = read_topology(frame)
     return replace(
         topology,
         source=loaded_topology.source,

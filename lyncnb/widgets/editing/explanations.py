@@ -213,13 +213,16 @@ def explain_servers(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int)
     """
     indices = editing.find_row_indices(ids)
     names = editing.texts("server_fqdn")
-    servers = list(dict.fromkeys(str(names[index]) for index in indices))
+    left_out = {*editing.topology.left_out}
+    servers = list(dict.fromkeys(str(names[i]) for i in indices if i not in left_out))
     certificates = editing.live.list_server_certificates(servers)
     title = f"Certificates of {servers[0] if len(servers) == 1 else f'{total:,} servers'}"
     note = (
         "" if total <= len(indices) else f"Showing the first {len(indices)} of {total:,} servers."
     )
-    if not servers:
+    if indices and not servers:
+        title, note = "No certificates yet", editing.topology.describe_rejected()
+    elif not servers:
         title = "Select a server to see its certificates"
     elif not certificates:
         is_single = len(servers) == 1

@@ -190,6 +190,21 @@ Checked = TypedDict("Checked", {"type": Literal["checked"], "counts": Counts})
 Done = TypedDict("Done", {"type": Literal["done"], "added": list[int]})
 Chosen = TypedDict("Chosen", {"type": Literal["chosen"], "ids": list[int]})
 RefusedCell = TypedDict("RefusedCell", {"cell": CellName, "text": str, "lines": list[str]})
+TableCell = TypedDict(
+    "TableCell",
+    # A rejected cell of the table. `choices` has the texts that the page offers instead.
+    {"cell": CellName, "text": str, "lines": list[str], "choices": list[str]},
+)
+Rejected = TypedDict(
+    "Rejected",
+    {
+        "type": Literal["rejected"],
+        "words": str,  # How many cells are rejected, or "".
+        "cells": list[TableCell],
+        "fixes": list[str],  # The changes that Fix all makes.
+        "headings": list[tuple[str, str, str]],  # Heading, column and the title of the column.
+    },
+)
 RefusedRow = TypedDict(
     "RefusedRow",
     # The number that the page assigned to the row.
@@ -214,6 +229,7 @@ Code = TypedDict(
         "code": str,
         "path": str,  # The file of the open table, or "".
         "options": str,  # The file that contains the options of the table.
+        "has_options": bool,  # Whether the file with the options exists.
         "is_written": bool,  # Whether Save can write the file.
         "files": Sequence[str],  # The tables that the user can open.
     },
@@ -422,6 +438,7 @@ EditorToPage = (
     | Done
     | Refused
     | RefusedCells
+    | Rejected
     | Chosen
     | Code
     | Saved

@@ -19,7 +19,8 @@ from ...plan.totals import format_totals
 from ...reports.compare import PlanDifference, compare_plans
 from ...rules.findings import Findings
 from ...rules.model import Rules
-from ...topology.topology import Topology, read_topology
+from ...topology.csv_file import TableSource
+from ...topology.topology import Topology, open_topology
 from . import edits
 from .choices import (
     CHANGE_COLUMNS,
@@ -47,11 +48,13 @@ class PlanEditing(Draft):
 
     def __init__(
         self,
-        topology: Topology,
+        topology: Topology | TableSource,
         rules: Rules | None = None,
         *,
         options: PlanOptions = DEFAULT_OPTIONS,
     ):
+        if not isinstance(topology, Topology):
+            topology = open_topology(topology)
         super().__init__(topology, rules or load_rules_for(topology, options), options)
         self._saved = self.state
         #: The path of the table, or "" if the table is not saved in a file yet.
@@ -239,9 +242,10 @@ class PlanEditing(Draft):
         Raises
         ------
         LyncnbError
-            If the table cannot be read or planned. Then the editor does not change.
+            If the file contains no table, or lyncnb cannot plan it. Then the editor does not
+            change.
         """
-        topology, options = read_topology(table), PlanOptions.beside(table)
+        topology, options = open_topology(table), PlanOptions.beside(table)
         self.begin(topology, load_rules_for(topology, options), options)
         self._saved, self.path = self.state, topology.path
         self._notify_followers("")
@@ -357,7 +361,8 @@ class PlanEditing(Draft):
         return self.topology.to_frame()
 
     def _repr_html_(self) -> str:
-        page = self.page(format_totals(self.plan, self.findings))
+        totals = format_totals(self.plan, self.findings)
+        page = self.page(f"{totals} {self.topology.describe_rejected()}".strip())
         return tables.mark_plan(page, tables.PlanMark(self.live.compute_digest()))
 
     def page(self, summary: str) -> str:
@@ -368,7 +373,7 @@ class PlanEditing(Draft):
         table, source = self.topology, self.topology.source
         columns = [name for name in SHOWN if name in table.columns]
         indices = [table.columns.index(name) for name in columns]
-        first = table.cells[: tables.ROWS_SHOWN]
+        first = table.texts[: tables.ROWS_SHOWN]
         rows = [tuple(row[index] for index in indices) for row in first]
         parts = [
             tables.format_paragraph(summary),

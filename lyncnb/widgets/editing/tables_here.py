@@ -1,4 +1,4 @@
-"""Find the tables in the workspace that the planning page can open."""
+"""Find the tables in the workspace that the editor can open."""
 
 from __future__ import annotations
 
@@ -6,23 +6,19 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...plan.plan_toml import OPTIONS_FILE, TOPOLOGY_FILE
-
 _TABLES = (".csv", ".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
 # The first characters in the names of hidden files and of lock files from Excel.
 _NOT_SHOWN = ("~$", ".")
 _LISTED = 200
 
 
-def list_tables(other_table: str = "", *, scenarios: bool = False) -> list[str]:
+def list_tables(other_table: str = "") -> list[str]:
     """List the tables in the working folder, in its subfolders, and in the folder of another table.
 
     Parameters
     ----------
     other_table : str, optional
         The path of the other table.
-    scenarios : bool, optional
-        Whether to list the scenario folder instead of its table, if a table is in one.
 
     Returns
     -------
@@ -37,21 +33,12 @@ def list_tables(other_table: str = "", *, scenarios: bool = False) -> list[str]:
         and not any(part.startswith(_NOT_SHOWN) and part != os.pardir for part in path.parts)
         and not _is_in_request_folder(path)
     )
-    return sorted({(_find_scenario_folder(p) if scenarios else p).as_posix() for p in tables})[
-        :_LISTED
-    ]
+    return sorted({path.as_posix() for path in tables})[:_LISTED]
 
 
 def _list_files_next_to(table: str) -> Iterator[Path]:
     folder = Path(table).parent
     return folder.iterdir() if table and folder.is_dir() else iter(())
-
-
-def _find_scenario_folder(path: Path) -> Path:
-    """Return the scenario folder that contains a table. If there is none, return the table."""
-    folder = path.parent
-    is_kept = path.name == TOPOLOGY_FILE and (folder / OPTIONS_FILE).is_file()
-    return folder if is_kept and folder != Path() else path
 
 
 def _is_in_request_folder(path: Path) -> bool:

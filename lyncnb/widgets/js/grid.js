@@ -91,6 +91,11 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
       grid.focus({ preventScroll: true });
       actions.offer?.(n, cell, text);
     },
+    replaceText: ([id, name], text) => {
+      refused.forgive(id, name);
+      grid.focus({ preventScroll: true });
+      actions.edit?.(id, name, text);
+    },
   });
 
   // -- columns and rows
@@ -642,6 +647,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
   function stop(commit) {
     if (!editing) return;
     const { id, k, column, control, box, value, refusedText, row } = editing;
+    const isOfTable = refused.get(id, column.name)?.isOfTable;
     editing = null;
     control.onblur = null;
     if (box) box.remove();
@@ -652,7 +658,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
         fresh.set(id, column.name, text);
         actions.typedNew?.();
         refreshNew();
-      } else if (text !== value) {
+      } else if (text !== value || isOfTable) {
         pending.set(`${id} ${column.name}`, text);
         actions.edit?.(id, column.name, text);
       }
@@ -687,7 +693,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
       if (id < 0) return false;
       // A blank cell that shows an inherited value does not change.
       return text === "" ? !store.inherited(at, name) && store.text(at, name) !== ""
-        : store.text(at, name) !== text;
+        : store.text(at, name) !== text || Boolean(refused.get(id, name));
     });
     if (!actions.typedNew && block.add.length) {
       actions.say?.(`${plural(block.add.length, "row")} not pasted, because the table does not contain these names. To add a ${noun}, add the servers in the Servers tab.`);
@@ -908,8 +914,9 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
         { label: "Paste", keys: "Ctrl+V", act: () => withClipboard("paste", "Ctrl+V", async () =>
           pasted(parseBlock(await navigator.clipboard.readText()))) },
         ...(actions.typedNew ? [{ label: "Insert a row", keys: "Ctrl++", act: insertRow }] : []),
-        { label: `Remove ${plural(rows.filter((row) => row >= 0).length, noun)}`, keys: "Ctrl+−",
-          act: removeRows, disabled: !rows.some((row) => row >= 0) },
+        ...(rows.some((row) => row >= 0) ? [{
+          label: `Remove ${plural(rows.filter((row) => row >= 0).length, noun)}`, keys: "Ctrl+−", act: removeRows,
+        }] : []),
         { label: "Fill down", keys: "Ctrl+D", act: fillDown, disabled: range().bottom < 1 },
         { label: "Clear", keys: "Delete", act: clearCells },
       );
@@ -946,6 +953,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
       activeId = fresh.open({}, store.id(at));
       refreshNew();
       move(active.row, 1);
+      actions.typedNew?.();
     }
   }
 
@@ -1138,6 +1146,14 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
     },
     // Whether there are texts that the table does not have: rejected texts, and new rows.
     get hasOwnTexts() { return refused.size > 0 || fresh.isWaiting; },
+    /** @param {TableCell[]} list the rejected cells of the table */
+    rejected(list) {
+      refused.keepTable(list.map(({ cell, text, lines, choices }) =>
+        [cell, { text, lines, offers: choices, isOfTable: true }]));
+      const { shown } = refused;
+      if (shown && !refused.get(...shown)) refused.forgive(...shown);
+      draw();
+    },
     removeOwnTexts() {
       stop(false);
       refused.clear();

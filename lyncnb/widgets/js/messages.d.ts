@@ -13,6 +13,7 @@ type EditorToPage =
   | Done
   | Refused
   | RefusedCells
+  | Rejected
   | Chosen
   | Code
   | Saved
@@ -41,6 +42,8 @@ type EditorFromPage = { cell?: CellName } & (
   | { type: "changes" }
   | { type: "edit"; ids: number[]; column: string; value: string }
   | { type: "block"; cells: BlockText[]; add?: BlockRow[]; said?: string }
+  | { type: "fix_cells" }
+  | { type: "name_column"; heading: string; column: string }
   | { type: "leave_pool"; ids: number[]; column: string; value: string }
   | { type: "new_pool"; ids: number[]; pool: string }
   | { type: "duplicate"; ids: number[] }
@@ -140,18 +143,6 @@ type GuideFromPage = { cell?: CellName } & (
   | { type: "ready" }
   | { type: "answer"; site: string; key: string; text: string }
   | { type: "write"; folder: string; force: boolean }
-  | { type: "number" }
-);
-
-type TableToPage =
-  | TableStart
-  | Opened
-  | Refused;
-
-type TableFromPage = { cell?: CellName } & (
-  | { type: "ready" }
-  | { type: "open"; path: string; pasted: string; folder: string }
-  | { type: "ask"; folder: string }
   | { type: "number" }
 );
 
@@ -302,6 +293,21 @@ interface RefusedRow {
   lines: string[];
 }
 
+interface Rejected {
+  type: "rejected";
+  words: string;
+  cells: TableCell[];
+  fixes: string[];
+  headings: [string, string, string][];
+}
+
+interface TableCell {
+  cell: [number, string];
+  text: string;
+  lines: string[];
+  choices: string[];
+}
+
 interface Chosen {
   type: "chosen";
   ids: number[];
@@ -312,6 +318,7 @@ interface Code {
   code: string;
   path: string;
   options: string;
+  has_options: boolean;
   is_written: boolean;
   files: string[];
 }
@@ -739,15 +746,4 @@ interface Written {
   type: "written";
   words: string;
   python: string;
-}
-
-interface TableStart {
-  type: "start";
-  files: string[];
-  folder: string;
-}
-
-interface Opened {
-  type: "opened";
-  words: string;
 }

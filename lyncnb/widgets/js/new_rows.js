@@ -99,8 +99,8 @@ function makeNewRows(store) {
     },
     // The kernel accepted no row of the block.
     restore() { for (const row of rows.values()) row.sent = row.hidden = false; },
-    /** Whether there are rows with texts that are not sent. */
-    get isWaiting() { return [...rows.values()].some((row) => !row.sent && !isBlank(row)); },
+    /** Whether there are inserted rows, or rows with texts, that are not sent. */
+    get isWaiting() { return [...rows.values()].some((row) => !row.sent && (row.before !== null || !isBlank(row))); },
     clear() { for (const id of [...rows.keys()]) drop(id); },
     drop,
   };

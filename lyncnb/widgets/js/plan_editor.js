@@ -36,6 +36,14 @@ export default {
     const said = h("div", { role: "status", class: "lc-said" });
     let lastStep = ""; // the step that the kernel can undo
 
+    const rejected = makeRejectedNote({ send, goToTable, goToCell(cell) {
+      goToTable();
+      servers.showCell(cell);
+    } });
+    function goToTable() {
+      tabs.show("servers");
+      servers.focus();
+    }
     const restored = h("div", { class: "lc-note", hidden: true });
     const restoredWords = h("div", { role: "status" });
     restored.append(restoredWords, button("Use the file instead", () => {
@@ -100,7 +108,7 @@ export default {
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), saved, help.button, undo, redo),
       h("div", { role: "status", "aria-live": "polite", "aria-atomic": "true", class: "lc-live" },
         counts),
-      kernel.line, draft.box, restored, said, speaker.box, tabs.list,
+      kernel.line, draft.box, rejected.box, restored, said, speaker.box, tabs.list,
       servers.panel, pools.panel, form.panel, certificates.panel, names.panel, picture.panel,
       findings.panel, changes.panel, scenarios.panel, keep.panel, reasons.dialog,
       help.dialog);
@@ -210,6 +218,10 @@ export default {
       chosen(message) {
         tabs.show("servers");
         servers.go(message.ids, "");
+      },
+      rejected(message) {
+        servers.rejected(message.cells);
+        rejected.show(message);
       },
       refused_cells(message) {
         asked.refusedCells(message);

@@ -1,14 +1,19 @@
 // @ts-check
 // Rejected cells: the text stays in the cell, and the reason is shown next to it.
 
-/** @typedef {{text: string, lines: string[], offers: string[]}} RefusedCell */
+/** @typedef {{text: string, lines: string[], offers: string[], isOfTable?: boolean}} RefusedCell `isOfTable`
+ *    is set if the table itself contains the text. Then the offers are other texts. */
 
 /**
- * @param {{onClose: () => void, offerOf: (n: number, cell: CellName, text: string) => void}} actions
+ * @param {{onClose: () => void, offerOf: (n: number, cell: CellName, text: string) => void,
+ *    replaceText: (cell: CellName, text: string) => void}} actions
  */
-function makeRefusedCells({ onClose, offerOf }) {
+function makeRefusedCells({ onClose, offerOf, replaceText }) {
   /** @type {Map<string, RefusedCell>} */
   const cells = new Map();
+  /** The rejected cells of the table. They stay until the table changes.
+   *  @type {Map<string, RefusedCell>} */
+  let ofTable = new Map();
   /** @type {CellName | null} */
   let shown = null;
   const text = h("div", { role: "alert", class: "lc-alert" });
@@ -43,17 +48,22 @@ function makeRefusedCells({ onClose, offerOf }) {
     /** The IDs of rows with a rejected cell. */
     rows: () => [...cells.keys()].map((name) => Number(name.split(" ")[0])),
     /** @param {number} id @param {string} name */
-    get: (id, name) => cells.get(key(id, name)),
+    get: (id, name) => cells.get(key(id, name)) ?? ofTable.get(key(id, name)),
+    /** @param {[CellName, RefusedCell][]} list the rejected cells of the table */
+    keepTable(list) { ofTable = new Map(list.map(([cell, refused]) => [key(...cell), refused])); },
     /** @param {number} id @param {string} name @param {RefusedCell} cell */
     keep(id, name, cell) { cells.set(key(id, name), cell); },
     /** @param {number} id @param {string} name */
     show(id, name) {
-      const cell = cells.get(key(id, name));
+      const cell = cells.get(key(id, name)) ?? ofTable.get(key(id, name));
       if (!cell) return;
       shown = [id, name];
       text.replaceChildren(...alertLines(cell.lines));
       offers.replaceChildren(...cell.offers.map((label, n) =>
-        button(label, () => offerOf(n, [id, name], cell.text), { class: "lc-button lc-primary" })));
+        button(label, () => {
+          if (cell.isOfTable) replaceText([id, name], label);
+          else offerOf(n, [id, name], cell.text);
+        }, { class: "lc-button lc-primary" })));
       bubble.hidden = false;
     },
     clear() {

@@ -51,12 +51,12 @@ function makeSaveTab(send, host) {
     show(message) {
       code.textContent = message.code;
       const saving = host ? `If you choose Save, you download the table and its options, ${message.options}.`
-        : `The options are in ${message.options}, in the same folder.`;
-      now.textContent = message.path ? `The open table is ${message.path}. ${saving}`
+        : message.has_options ? `The options are in ${message.options}, in the same folder.`
+        : `If you choose Save, lyncnb writes the options to ${message.options}, in the same folder.`;
+      const why = "The editor saves tables as CSV files. Choose Save as. Your original file does not change.";
+      now.textContent = message.path ? `The open table is ${message.path}. ${message.is_written ? saving : why}`
         : "This table has not been saved to a file yet. Save it under a name that ends in .csv.";
       save.disabled = !message.is_written;
-      save.title = message.is_written || !message.path ? ""
-        : "The editor saves tables as CSV files. Choose Save as. Your original file does not change.";
       files.replaceChildren(...message.files.map((name) => h("option", { value: name })));
       path.value ||= message.is_written ? "" : message.path.replace(/(\.[a-z]+)?$/i, ".csv").replace(/^\.csv$/, "");
     },

@@ -462,6 +462,8 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
       if (asker?.isConnected) asker.focus();
       asker = null;
     },
+    /** @param {TableCell[]} cells */
+    rejected(cells) { grid.rejected(cells); },
     // After undo or redo, typed text belongs to another state, so discard it.
     forget() { speaker.clear(); addSpeaker.clear(); grid.forgiveAll(); },
     // A step was done, so the next Undo is about this step.
@@ -477,6 +479,7 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
     },
     /** @param {CellName} cell that Undo or Redo changed */
     showCell(cell) { grid.show(...cell); },
+    focus() { grid.grid.focus(); },
     /**
      * Goes to the cell that a finding is about, shows its column and selects its row. If there are
      * several rows, selects all of them and goes to the first one.
