@@ -38,8 +38,10 @@ _MAY_BREAK = re.compile(
 # hyphen.
 _ID = re.compile(r"(?:\w+/)?[A-Z]\w+-[\w.-]+-[0-9a-f]{8}(?:\.\w+)?")
 _FITS = 44  # The maximum length, in characters, of a word that is always printed on one line.
-# The characters after which a long word can break.
-_PART = re.compile(r"[^,/\\]*[,/\\]+(?:<wbr>)?|[^,/\\]+")
+# A long word can break after these characters, and before the date that ends a file name.
+_PART = re.compile(
+    r"[^,/\\]*[,/\\]+(?:<wbr>)?|(?:(?!\d{4}-(?:<wbr>)?\d\d-(?:<wbr>)?\d\d)[^,/\\])+|[^,/\\]+"
+)
 
 
 @cache
