@@ -335,6 +335,23 @@ def test_roll_over_on_only_one_edge_server_is_reported(walk):
     assert re.search(rf"NO [0-9A-F]{{40}} is (assigned to|staged for) {usage}", text)
 
 
+def test_nothing_is_staged_for_a_time_that_has_passed(walk):
+    """After the time of a roll-over, the script stops on a server that has not staged it, and
+    changes nothing there.
+    """
+    steps = steps_of("contoso.csv", rolls=True)
+    walk.begin(world_of(steps, in_use=True), steps)
+    page = page_of(steps, "edge02")
+    (time,) = {call.effective for p in page.packages for call in p.calls if call.effective}
+    walk.pass_time(time + timedelta(minutes=1))
+    run = walk.run(page, *BOTH)
+    assert run["code"] == 1
+    assert "the time at which AudioVideoAuthentication changes" in join_lines(run)
+    assert not [change for change in run["changes"] if "-Roll" in change]
+    assert stopped_services(walk.world()["servers"][page.server]) == []
+    assert run["harm"] == []
+
+
 def test_report_lists_the_certificates_in_use(walk, tmp_path):
     """The report of a script lists the certificates in use before the change, and the new
     certificates after it.

@@ -265,11 +265,6 @@ class Member:
         return not (self.certificate_sha256 or self.covered_by)
 
     @property
-    def needs_installation(self) -> bool:
-        """Whether the certificate still has to be installed on some of its servers."""
-        return self.is_to_follow or not self.deployed_on
-
-    @property
     def renewal_words(self) -> str:
         """Describe when to renew the certificate in use, or the state of its renewal."""
         if not self.is_to_follow:
