@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,16 +14,14 @@ from .cells import read_cell
 from .columns import (
     Column,
     find_nearest_column,
+    find_nearest_roles,
     find_role,
     list_topology_columns,
-    map_role_spellings,
-    normalize_heading,
 )
 from .rejected_cells import Place, RejectedCell
 from .source_table import HOST_NAME, Table
 
 _MOST = 3
-_NEAR_ROLE, _ONE_ROLE = 0.5, 0.75  # The similarity of a role to offer, and of the only one.
 _EXAMPLE = re.compile(r"\bcontoso\.com\b(;fabrikam\.com)?")
 _LOOKS_ALIKE = 0.6  # The share of a column's texts that must look like those of a known column.
 
@@ -98,7 +95,8 @@ def _propose_texts(
     column: Column, text: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> CellFixes:
     if column.kind == "role":
-        return _propose_roles(text)
+        roles, is_certain = find_nearest_roles(text)
+        return CellFixes(texts=roles, is_safe=is_certain)
     if column.kind == "url":
         return CellFixes(texts=(_make_url(text),), is_safe=True)
     if column.kind == "url_list":
@@ -117,20 +115,6 @@ def _propose_texts(
 
 def _make_url(text: str) -> str:
     return "https://" + re.sub(r"\A[A-Za-z]*:?/{1,2}", "", text)
-
-
-def _propose_roles(text: str) -> CellFixes:
-    spellings = map_role_spellings()
-    # Some planners write all roles of a server, or several names of one role, into the cell.
-    parts = [find_role(part) for part in re.split(r"[/,;+&|]", text)]
-    named = [role for role in dict.fromkeys(parts) if role]
-    near = difflib.get_close_matches(normalize_heading(text), spellings, n=9, cutoff=_NEAR_ROLE)
-    roles = list(dict.fromkeys(spellings[key] for key in near))
-    strict = difflib.get_close_matches(normalize_heading(text), spellings, n=9, cutoff=_ONE_ROLE)
-    certain = {spellings[key] for key in strict}
-    if len(certain) == 1 and not named:
-        return CellFixes(texts=tuple(certain), is_safe=True)
-    return CellFixes(texts=(*named, *roles), is_safe=len(named) == 1)
 
 
 def suggest_columns(

@@ -6,7 +6,6 @@ fewer distinct texts than cells. A ``Report`` collects problems and corrections 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,10 +17,10 @@ from ..errors import Problem
 from .columns import (
     Column,
     find_choice,
+    find_nearest_roles,
     find_role,
     list_topology_columns,
     list_topology_roles,
-    map_role_spellings,
     normalize_heading,
     normalize_spelling,
 )
@@ -181,14 +180,12 @@ def _read_role(text: str, column: Column) -> Read:
         return "", None, ()
     role = find_role(bare)
     if role is None:
-        similar = difflib.get_close_matches(
-            normalize_heading(bare), map_role_spellings(), n=1, cutoff=0.75
-        )
+        roles, is_certain = find_nearest_roles(bare)
         known_roles = ", ".join(role.id for role in list_topology_roles())
         raise BadName(
             f"{shown(bare)} is not a known role",
-            f"did you mean {map_role_spellings()[similar[0]]}?"
-            if similar
+            f"did you mean {roles[0]}?"
+            if is_certain
             else f"enter one of these roles: {known_roles}",
         )
     return (

@@ -23,6 +23,8 @@ _DATA = Path(__file__).with_name("column_rules.toml")
 # The minimum similarity of a heading. A heading of 6 letters may have 1 wrong letter, and a heading
 # of 14 letters may have 2, but "notes" does not match "site".
 _NEARLY = 0.85
+_NEAR_ROLE, _ONE_ROLE = 0.5, 0.75  # The similarity of a role to offer, and of the only one.
+_ANY_SERVER = re.compile(r"(?:servers?|srv|pool)\Z")  # The end of a normalized role word.
 _SCOPES = ("server", "pool", "site", "deployment")
 _KINDS = (
     *("fqdn", "fqdn_list", "fqdn_list_by_usage", "url", "url_list", "bool", "text", "role"),
@@ -129,6 +131,22 @@ def map_role_positions() -> Mapping[str, int]:
 def find_role(text: str) -> str | None:
     """Return the ID of a role from its ID or an alias. For an unknown role, return None."""
     return map_role_spellings().get(normalize_heading(text))
+
+
+def find_nearest_roles(text: str) -> tuple[tuple[str, ...], bool]:
+    """Return the roles that an unknown text can mean, and whether the first one is certain."""
+    # "FE Servers" is a Front End Server. Letter by letter, it is nearest to a file server.
+    if role := find_role(_ANY_SERVER.sub("", normalize_heading(text))):
+        return (role,), True
+    spellings, key = map_role_spellings(), normalize_heading(text)
+    # Some planners write all roles of a server, or several names of one role, into the cell.
+    parts = [find_role(part) for part in re.split(r"[/,;+&|]", text)]
+    named = list(dict.fromkeys(role for role in parts if role))
+    near = difflib.get_close_matches(key, spellings, n=9, cutoff=_NEAR_ROLE)
+    certain = {spellings[k] for k in difflib.get_close_matches(key, near, n=9, cutoff=_ONE_ROLE)}
+    if len(certain) == 1 and not named:
+        return tuple(certain), True
+    return tuple(dict.fromkeys([*named, *(spellings[k] for k in near)])), len(named) == 1
 
 
 def normalize_heading(text: str) -> str:

@@ -146,3 +146,18 @@ def test_fixes_come_from_the_table_itself():
     with pytest.raises(TopologyError) as caught:
         ln.read_topology(TABLE.encode())
     assert "contoso" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "role"),
+    [("FE Servers", "FrontEnd"), ("SE-server", "StandardEdition"), ("OWA Server", "ExchangeOWA")],
+)
+def test_word_server_says_nothing_about_the_role(text, role):
+    """A role word with the word "server" is the role that it is without it. The hint of an error
+    and the fix of an editor name the same role.
+    """
+    topology = open_topology(TABLE.replace(",FE,", f",{text},").encode())
+    (fixed,) = {row[1] for row in fix_table(topology).topology.cells[:1]}
+    assert fixed == role
+    with pytest.raises(TopologyError, match=f"did you mean {role}"):
+        ln.read_topology(TABLE.replace(",FE,", f",{text},").encode())
