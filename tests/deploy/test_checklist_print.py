@@ -119,6 +119,21 @@ def test_each_page_of_any_deployment_has_its_pool(chromium, tmp_path, deployment
     assert len([head for head in heads if not any(name in head for name in names)]) <= 4
 
 
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+@pytest.mark.parametrize("old_end", [None, OLD_END], ids=["new", "renewal"])
+def test_no_heading_is_alone_at_the_end_of_a_page(chromium, tmp_path, deployment, old_end, paper):
+    """With any names, the first row of each section is on the page of its heading."""
+    plan = deployment.plan()
+    steps = build_procedure(packages_of(plan, old_end), plan.rules, now=NOON)
+    with opened_page(chromium, tmp_path, to_html(steps), scripts=True) as page:
+        printed = [text for text in sheets(page, tmp_path / "checklist.html", paper) if text]
+        texts = page.evaluate("[...document.querySelectorAll('.rows th h3')].map(e => e.innerText)")
+    headings = tuple("".join(text.split()) for text in texts)
+    assert headings
+    ends = ["".join(line.split()) for text in printed for line in text.splitlines()[-3:]]
+    assert [line for line in ends if line.startswith(headings)] == []
+
+
 @pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
 @pytest.mark.parametrize("old_end", [None, OLD_END], ids=["first", "renewal"])
 def test_text_on_paper_is_large_enough(chromium, tmp_path, product, old_end):
