@@ -30,15 +30,15 @@ request_folder = "requests"  # keys, requests and the summary; a new one for eac
 #
 # <!-- author -->
 # Double-click a cell to edit it, or select several servers and change them together. The editor updates
-# the counts at once. If the table has a mistake, this cell fails, and the cells below have no plan. Correct the
-# table, then press **Run All Cells** again.
+# the counts at once. Text that lyncnb cannot use is red: correct it, then press **Run All Cells** again. Until
+# then, the plan leaves its row out, and no requests are written.
 
 # %%
 import lyncnb as ln
 
-topology = ln.read_topology(topology_file)
 options = ln.PlanOptions.beside(topology_file)
-editor = ln.PlanEditor(topology, options=options)
+editor = ln.PlanEditor(topology_file, options=options)
+topology = editor.topology
 editor
 
 # %% [markdown]

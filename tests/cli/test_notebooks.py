@@ -20,6 +20,7 @@ from folders import PASSPHRASE
 from places import REPOSITORY
 from shell_kit import make_shell, process_environment
 
+from lyncnb.jupyter.workspace import lay_out
 from lyncnb.pki.passphrase import PROMPTS
 
 shell = pytest.fixture(make_shell)
@@ -100,6 +101,30 @@ def test_main_command_of_the_readme(request, shell):
     assert len(keys) > 0
     assert {path.suffix for path in folder.glob("summary.*")} == {".csv", ".xlsx", ".html", ".md"}
     assert not list((folder / "archive").glob("*"))
+
+
+@pytest.mark.kernel
+def test_planning_notebook_opens_a_table_with_rejected_cells(shell):
+    """In the planning notebook, a table with text that lyncnb cannot use fails only the cell that
+    would write its requests. The plan before it leaves the row out, and no file is written.
+    """
+    work = shell.folder / "work"
+    lay_out(work)
+    text = (work / "data" / "contoso.csv").read_text("utf-8")
+    text = text.replace("fe02.contoso.net,FrontEnd", "fe 02,Fronted")
+    (work / "data" / "servers.csv").write_text(text, "utf-8")
+    notebook = work / "notebooks" / "plan.ipynb"
+    source = notebook.read_text("utf-8")
+    changed = source.replace('data/contoso.csv\\"  # the table', 'data/servers.csv\\"  # the table')
+    assert changed != source
+    notebook.write_text(changed, "utf-8")
+    environment = {"LYNCNB_PASSPHRASE": PASSPHRASE}
+    result = shell.process("run", "work/notebooks/plan.ipynb", environment=environment)
+    assert result.status == 1
+    assert "servers.csv has 2 rejected cells, so lyncnb cannot write its plan" in result.err
+    executed = notebook.with_name("plan.executed.ipynb").read_text("utf-8")
+    assert "PlanEditor('servers.csv', 13 rows" in executed
+    assert not notebook.with_name("requests").exists()
 
 
 @pytest.mark.kernel
