@@ -1,4 +1,4 @@
-"""Define the commands that compare plans and tables: compare, compare-topology and asis."""
+"""Define the commands that compare plans and certificates: compare and asis."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ from .inputs import (
 from .output import (
     find_line_width,
     show_report,
-    write,
     write_file,
-    write_json,
     write_lines,
     write_note,
     write_to_stdout,
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
     from ..plan.model import CertificatePlan
     from ..rules.findings import Findings
 
-_DIFFERENCES_SHOWN = 200
 _FILES_SHOWN = 200
 
 
@@ -71,12 +68,14 @@ def compare_command(
 ) -> int:
     """Show the differences between the plans of OLD and NEW, and their causes.
 
-    OLD and NEW can each be a table of servers, a scenario folder, a saved plan (lyncnb plan
-    --save FILE), a request folder, or a plan in JSON (lyncnb plan -o FILE.json). A request
-    folder and a plan in JSON contain only the certificates, not the table.
+    OLD and NEW can each be a table of servers, a topology document, a scenario folder, a saved
+    plan (lyncnb plan --save FILE), a request folder, or a plan in JSON (lyncnb plan -o
+    FILE.json). A request folder and a plan in JSON contain only the certificates. If both sides
+    contain a table, lyncnb also compares the rows, without columns that only one table has.
 
-    Exit status: 0 if both plans need the same certificates; 1 if the plans need different
-    certificates; 2 if a plan cannot be read; 3 if a request folder needs attention.
+    Exit status: 0 if both plans need the same certificates, or if one side is a topology
+    document and the rows are the same; 1 otherwise; 2 if a plan cannot be read; 3 if a request
+    folder needs attention.
     """
     from ..base.disk.outputs import check_output_path
     from ..errors import UsageProblem
@@ -106,7 +105,7 @@ def compare_command(
     )
     report = build_comparison_report(compared)
     show_report(report, output, as_json=as_json, force=force, inputs=inputs)
-    return 0 if compared.difference.is_empty else 1
+    return 1 if compared.is_different else 0
 
 
 def _contains_plan(path: str) -> bool:
@@ -153,33 +152,6 @@ def load_plan(
         recorded = read_plan(path)
         return recorded, recorded.findings
     return make_plan(path, product, options_file, on=evaluation_date)
-
-
-@click.command("compare-topology")
-@click.argument("old", metavar="A")
-@click.argument("new", metavar="B")
-@add_json_option
-def compare_topology_command(old: str, new: str, as_json: bool) -> int:
-    """Show where A and B disagree: servers, roles, pools and names, value by value.
-
-    A and B can each be a table of servers or a topology document. For example, compare your
-    table with the topology from Topology Builder. If only A or only B has a column, lyncnb
-    lists the column but does not compare its values.
-
-    Exit status: 0 if A and B agree; 1 if they disagree; 2 if one of them cannot be read.
-    """
-    from ..topology.topology import read_topology
-
-    comparison = read_topology(old).compare(read_topology(new))
-    if as_json:
-        write_json(comparison.to_document())
-    else:
-        write_lines(*map(str, comparison.differences[:_DIFFERENCES_SHOWN]))
-        if comparison.differences[_DIFFERENCES_SHOWN:]:
-            hidden_count = len(comparison.differences) - _DIFFERENCES_SHOWN
-            write(f"… and {hidden_count:,} more; to list all, use --json")
-        write_lines(comparison.summary())
-    return 0 if comparison.is_empty else 1
 
 
 @click.command("asis")
@@ -258,4 +230,4 @@ def asis_command(
     return as_is.exit_status
 
 
-COMMANDS = (compare_command, compare_topology_command, asis_command)
+COMMANDS = (compare_command, asis_command)

@@ -31,14 +31,9 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("guide", "ask questions about your deployment, and write a first table and plan"),
             ("plan", "list every certificate that a topology needs"),
             ("check", "list only the findings"),
-            ("explain", "explain each name on each certificate of a server"),
-            ("finding", "explain what a finding means and what to do"),
-            ("compare", "show the differences between two plans, and their causes"),
+            ("explain", "explain each name on a server's certificates, or the code of a finding"),
+            ("compare", "show the differences between two tables and plans, and their causes"),
             ("approve", "approve a saved plan: sign it with an SSH key"),
-            (
-                "compare-topology",
-                ("show the differences between two topologies, such as a table and a document"),
-            ),
             ("asis", "compare the installed certificates with the plan"),
             ("probe", "connect to the servers, and compare their certificates with the plan"),
             (
@@ -77,6 +72,8 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 
 #: Each command of an earlier version that was removed, with the command to use instead.
 REMOVED = {
+    "compare-topology": "lyncnb compare A B",
+    "finding": "lyncnb explain CODE",
     "dash": "lyncnb lab, or lyncnb page TOPOLOGY -o FILE.html without an installation",
 }
 

@@ -1,4 +1,4 @@
-"""Define the commands that plan without writing requests: plan, check, explain and finding."""
+"""Define the commands that plan without writing requests: plan, check and explain."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .inputs import (
     add_force_option,
     add_json_option,
     add_plan_arguments,
+    add_plan_options,
     list_protected_files,
     make_plan,
 )
@@ -286,58 +287,62 @@ def _apply_fixes(
 
 
 @click.command("explain")
-@add_plan_arguments
-@click.argument("server", metavar="SERVER")
+@click.argument("topology", metavar="TOPOLOGY|CODE", required=False)
+@click.argument("server", metavar="[SERVER]", required=False)
+@click.option(
+    "--all",
+    "is_all",
+    is_flag=True,
+    help="Write all findings to a page. Also specify -o FILE.html.",
+)
+@click.option("-o", "output", metavar="FILE.html", help="HTML file for the page that --all writes.")
+@add_plan_options
+@add_force_option
 def explain_command(
-    topology: str, product: str | None, options_file: str | None, server: str
+    topology: str | None,
+    server: str | None,
+    product: str | None,
+    options_file: str | None,
+    is_all: bool,
+    output: str | None,
+    force: bool,
 ) -> int:
-    """Explain why each name is on each certificate of SERVER, with the source.
+    """Explain why each name is on each certificate of SERVER, or the meaning of a finding's CODE.
 
-    Exit status: 0 success; 2 if TOPOLOGY cannot be read or has no such server.
+    If you specify TOPOLOGY and SERVER, lyncnb shows the rule and the source of each name. If you
+    specify the CODE of a finding about a plan or an issued certificate, lyncnb shows what the
+    finding means and what to do.
+
+    Exit status: 0 success; 2 if TOPOLOGY cannot be read, or if there is no such server or
+    finding.
     """
+    from ..errors import UsageProblem
+
+    if is_all or output is not None:
+        if not (is_all and output is not None and topology is None):
+            raise UsageProblem(
+                "--all and -o must be used together, without TOPOLOGY and CODE",
+                hint="to write all findings, run: lyncnb explain --all -o findings.html",
+            )
+        return _write_finding_page(output, product, force=force)
+    if topology is None:
+        raise UsageProblem(
+            "the argument is missing",
+            hint=(
+                "specify TOPOLOGY and SERVER, or the CODE of a finding, or write all findings: "
+                "--all -o findings.html"
+            ),
+        )
+    if server is None:
+        return _explain_finding(topology, product)
     plan, _ = make_plan(topology, product, options_file)
     write_lines(*str(plan.explain(server)).split("\n"))
     return 0
 
 
-@click.command("finding")
-@click.argument("code", metavar="CODE", required=False)
-@click.option(
-    "--all",
-    "is_all",
-    is_flag=True,
-    help=("Write all findings to a page. Also specify -o FILE.html."),
-)
-@click.option(
-    "-o", "output", metavar="FILE.html", help=("HTML file for the page that --all writes.")
-)
-@click.option(
-    "--product", metavar="NAME", default="lync2013", show_default=True,
-    help="Product whose rules apply, or FILE.toml with your own rules.",
-)  # fmt: skip
-@add_force_option
-def finding_command(
-    code: str | None, is_all: bool, output: str | None, product: str, force: bool
-) -> int:
-    """Explain the finding CODE of a plan or an issued certificate: its meaning and what to do.
-
-    Exit status: 0 success; 2 if there is no such finding.
-    """
-    from ..errors import UsageProblem
+def _explain_finding(code: str, product: str | None) -> int:
     from ..rules.finding_page import format_period
 
-    if is_all or output is not None:
-        if not (is_all and output is not None and code is None):
-            raise UsageProblem(
-                "--all and -o must be used together, without CODE",
-                hint="to write all findings, run: lyncnb finding --all -o findings.html",
-            )
-        return _write_finding_page(output, product, force=force)
-    if code is None:
-        raise UsageProblem(
-            "the argument CODE is missing",
-            hint="specify the code of a finding, or write all findings: --all -o findings.html",
-        )
     rule = _find_rule(code, product)
     write_lines(f"{rule.code} ({rule.severity}): {rule.title}")
     write_lines(f"  {rule.meaning}", f"  hint: {rule.hint}")
@@ -350,28 +355,33 @@ def finding_command(
     return 0
 
 
-def _write_finding_page(output: str, product: str, *, force: bool) -> int:
+def _write_finding_page(output: str, product: str | None, *, force: bool) -> int:
     from ..base.disk.outputs import check_output_path
     from ..rules.finding_page import FINDING_PAGE, build_finding_page
     from ..rules.rule_files import load_rules
 
     check_output_path(output, FINDING_PAGE, force=force)
-    page = build_finding_page(load_rules(product)).encode("utf-8")
+    page = build_finding_page(load_rules(product or "lync2013")).encode("utf-8")
     write_file(output, page, FINDING_PAGE, force=force)
     return 0
 
 
-def _find_rule(code: str, product: str) -> CheckRule:
+def _find_rule(code: str, product: str | None) -> CheckRule:
     import difflib
 
-    from ..errors import LyncnbError
+    from ..errors import LyncnbError, UsageProblem
     from ..rules.returned_rules import list_all_checks
     from ..rules.rule_files import load_rules
 
-    known = list_all_checks(load_rules(product))
+    known = list_all_checks(load_rules(product or "lync2013"))
     rule_code = code.strip().lower().replace("_", "-")
     if rule_code in known:
         return known[rule_code]
+    if Path(code).exists():
+        raise UsageProblem(
+            f"the argument SERVER is missing after {code}",
+            hint=f"specify a server of the table, or list all certificates: lyncnb plan {code} -v",
+        )
     similar = difflib.get_close_matches(rule_code, known, n=3, cutoff=0.4)
     raise LyncnbError(
         f'no finding has the code "{code}"',
@@ -501,4 +511,4 @@ def _join_arguments(topology: str, product: str | None, options_file: str | None
     return join_arguments([topology, *option_arguments])
 
 
-COMMANDS = (plan_command, check_command, explain_command, finding_command)
+COMMANDS = (plan_command, check_command, explain_command)

@@ -29,6 +29,8 @@ from ..plan.totals import ACCEPTED, build_origin, count_findings
 from ..rules.ca_rules import load_ca_rules
 from ..rules.findings import Finding, Findings, group_findings
 from ..rules.model import SEVERITIES
+from ..topology.columns import get_column
+from ..topology.compare_topologies import TopologyDifference
 from .compare import CHANGE_COLUMNS, ChangedCertificate, ChangeGroup, CountChange, PlanDifference
 from .figures import figure
 
@@ -67,6 +69,26 @@ class Comparison:
     def summary(self) -> str:
         """All differences between the two plans in one line."""
         return repr(self.difference)
+
+    @cached_property
+    def rows(self) -> TopologyDifference | None:
+        """The differences between the tables of the two plans, or None if a plan has no table."""
+        old, new = self.difference.old, self.difference.new
+        if isinstance(old, RecordedPlan) or isinstance(new, RecordedPlan):
+            return None
+        return old.topology.compare(new.topology)
+
+    @property
+    def is_different(self) -> bool:
+        """Whether the certificates differ, or the rows if one side is a topology document.
+
+        A topology document never answers every question of a table, so its certificates differ.
+        """
+        plans = self.difference.old, self.difference.new
+        # Only a topology document states its product.
+        is_document = any(plan.topology.product for plan in plans)
+        compared = self.rows if is_document and self.rows is not None else self.difference
+        return not compared.is_empty
 
     @cached_property
     def counts(self) -> tuple[CountChange, ...]:
@@ -210,7 +232,7 @@ def build_comparison_report(comparison: Comparison, *, max_shown: int = _SHOWN) 
         change. The picture marks the changes in the new plan. If the new plan comes from a
         record alone, there is no picture and ``.svg`` raises a PlanError.
     """
-    difference = comparison.difference
+    difference, rows = comparison.difference, comparison.rows
     is_drawn = not isinstance(difference.new, RecordedPlan)
     parts: list[Part] = [
         Sentence(comparison.summary, (".html",)),
@@ -225,6 +247,12 @@ def build_comparison_report(comparison: Comparison, *, max_shown: int = _SHOWN) 
             formats={".md": "", ".html": "Counts"},
         ),
         *(Sentence(note, (".html",)) for note in comparison.notes),
+        ReportTable(
+            columns=_ROWS,
+            items=lambda: rows.differences if rows is not None else (),
+            formats=dict.fromkeys((".md", ".html") if rows is not None else (), "Rows"),
+            limit=ROWS_SHOWN,
+        ),
         ReportTable(
             columns=CHANGE_COLUMNS,
             items=lambda: difference.changes,
@@ -271,6 +299,7 @@ def _build_values(comparison: Comparison) -> dict[str, object]:
         "old": list_json_values(comparison.difference.old, *side),
         "new": list_json_values(comparison.difference.new, *side),
         **list_json_values(comparison, "summary", "counts", "notes"),
+        "rows": comparison.rows and comparison.rows.to_document(),
         "certificates": [*map(_build_changed_values, comparison.difference.certificates)],
         **list_json_values(comparison, "findings_gone", "findings_new"),
     }
@@ -302,7 +331,15 @@ def _format_text(comparison: Comparison, max_shown: int) -> Iterator[list[str]]:
     # The summary already contains the first three counts.
     counts = [f"  {count}" for count in comparison.counts[3:]]
     notes = [f"  note: {note}" for note in comparison.notes]
-    yield [comparison.title, comparison.summary, *counts, *notes]
+    yield [comparison.title]
+    if comparison.rows is not None:
+        rows = comparison.rows.differences
+        yield [
+            f"Rows: {comparison.rows.summary()}",
+            *(f"  {row}" for row in rows[:max_shown]),
+            *describe_hidden_rows(len(rows) - max_shown),
+        ]
+    yield [comparison.summary, *counts, *notes]
     groups = comparison.difference.groups()
     yield from ([*_group_lines(group)] for group in groups[:max_shown])
     if len(groups) > max_shown:
@@ -346,6 +383,12 @@ def _format_before_and_after(group: ChangeGroup) -> object:
     return group.names or group.before or group.after
 
 
+_ROWS = columns(
+    ("About", "about"),
+    ("Column", lambda row: get_column(row.column).title),
+    ("Old", "before"),
+    ("New", "after"),
+)
 _COUNTS = columns(
     ("What", lambda count: format_count(2, count.what)[2:]),
     ("Before", "before"),

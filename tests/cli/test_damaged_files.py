@@ -90,11 +90,11 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "t.tbxml": (
         ("plan", "{}", "--json"),
         ("check", "{}"),
-        ("compare-topology", "t.csv", "{}"),
+        ("compare", "t.csv", "{}"),
         ("request", "{}", "requests", "--dry-run"),
     ),
     "t.xlsx": (("check", "{}", "--json"), ("convert", "{}", "out.csv", "--force")),
-    "t.ods": (("check", "{}"), ("compare-topology", "t.csv", "{}", "--json")),
+    "t.ods": (("check", "{}"), ("compare", "t.csv", "{}", "--json")),
     "plan.toml": (
         ("check", "t.csv", "--options", "{}", "--json"),
         ("request", "t.csv", "requests", "--options", "{}", "--dry-run"),

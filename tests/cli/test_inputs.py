@@ -42,7 +42,6 @@ CALLS = {
     "explain": ["contoso.csv", "fe01.contoso.net"],
     "compare": ["contoso.csv", "contoso.csv"],
     "approve": ["p.json", "--key", "key"],
-    "compare-topology": ["contoso.csv", "contoso.csv"],
     "asis": ["standing.pem", "contoso.csv"],
     "probe": ["contoso.csv", "--hosts", "hosts"],
     "trust": ["contoso.csv"],

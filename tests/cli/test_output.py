@@ -103,7 +103,7 @@ def test_a_command_in_a_sentence_is_not_wrapped(capsys, monkeypatch):
 
 
 @pytest.mark.posix
-@pytest.mark.parametrize("command", ["explain", "compare", "compare-topology", "trust"])
+@pytest.mark.parametrize("command", ["explain", "compare", "trust"])
 def test_text_fits_the_terminal(shell, topology, command):
     """lyncnb indents the wrapped lines of a list item like the item, and never splits a host name."""
     other = shell.write("other.csv", TWO_FRONT_ENDS.replace("fe02", "fe03"))

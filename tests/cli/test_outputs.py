@@ -36,7 +36,7 @@ CALLS = {
     "handover": ["handover", "requests"],
     "steps": ["steps", "requests"],
     "share": ["share", "n.ipynb"],
-    "finding": ["finding", "--all"],
+    "explain": ["explain", "--all"],
     "convert": ["convert", "contoso.csv"],
     "template": ["template"],
     "page": ["page", "contoso.csv"],
@@ -45,7 +45,7 @@ CALLS = {
 WORDS = {
     *(
         "NAME",
-        "SERVER",
+        "[SERVER]",
         "CODE",
         "DATE",
         "KIND",

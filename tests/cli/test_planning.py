@@ -241,9 +241,9 @@ def test_explain_unknown_server(shell, topology):
     )
 
 
-def test_finding_shows_what_to_do(shell):
-    """The finding command shows the severity, meaning, hint and source of a code."""
-    result = shell("finding", "Wildcard_in_subject_name")
+def test_a_finding_is_explained(shell):
+    """The explain command shows the severity, meaning, hint and source of a code."""
+    result = shell("explain", "Wildcard_in_subject_name")
     assert result.status == 0
     lines = result.out.splitlines()
     assert lines[0].startswith("wildcard-in-subject-name (error): ")
@@ -252,21 +252,21 @@ def test_finding_shows_what_to_do(shell):
 
 
 def test_finding_of_a_returned_certificate(shell):
-    """The finding command also explains the codes of findings about returned certificates."""
-    result = shell("finding", "file-unreadable")
+    """The explain command also explains the codes of findings about returned certificates."""
+    result = shell("explain", "file-unreadable")
     assert result.status == 0
     assert result.out.startswith("file-unreadable (error): lyncnb cannot read a returned file\n")
 
 
 def test_misspelled_finding_code_lists_similar_codes(shell):
-    """If the code of a finding is misspelled, the finding command lists similar codes."""
-    result = shell("finding", "wildcard-in-subject")
+    """If the code of a finding is misspelled, the explain command lists similar codes."""
+    result = shell("explain", "wildcard-in-subject")
     assert result.status == 2
     assert result.err.startswith(
         'lyncnb: no finding has the code "wildcard-in-subject"\n'
         "  hint: did you mean wildcard-in-subject-name"
     )
-    result = shell("finding", "qqqqqqqq")
+    result = shell("explain", "qqqqqqqq")
     assert result.err.endswith(
         "hint: use a code in brackets from the output of lyncnb check or lyncnb receive\n"
     )
@@ -333,11 +333,19 @@ def test_usage_errors_have_the_same_form(shell):
     assert shell("plan", "x.csv", "--nope").status == 2
 
 
-def test_a_removed_command_names_its_successor(shell):
+@pytest.mark.parametrize(
+    ("command", "successor"),
+    [
+        ("dash", "lyncnb lab, or lyncnb page"),
+        ("compare-topology", "lyncnb compare A B"),
+        ("finding", "lyncnb explain CODE"),
+    ],
+)
+def test_a_removed_command_names_its_successor(shell, command, successor):
     """A command that was removed answers with one line that says what to use instead."""
-    result = shell("dash", "work")
+    result = shell(command, "work")
     assert (2, "") == (result.status, result.out)
-    assert result.err.startswith("lyncnb: dash was removed; use lyncnb lab, or lyncnb page")
+    assert result.err.startswith(f"lyncnb: {command} was removed; use {successor}")
     assert not (shell.folder / "work").exists()
 
 
@@ -532,25 +540,25 @@ def test_evaluation_date_can_be_specified(shell, topology, command):
 
 
 def test_all_findings_can_be_written_to_a_page(shell, tmp_path):
-    """The command finding --all writes a page of all findings, and overwrites an earlier page but
+    """The command explain --all writes a page of all findings, and overwrites an earlier page but
     no other file.
     """
     path = tmp_path / "findings.html"
     for _ in range(2):
-        assert shell("finding", "--all", "-o", str(path)).status == 0
+        assert shell("explain", "--all", "-o", str(path)).status == 0
         assert "validity-asked-over-limit" in path.read_text("utf-8")
     path.write_text("mine", encoding="utf-8")
-    assert shell("finding", "--all", "-o", str(path)).status != 0
+    assert shell("explain", "--all", "-o", str(path)).status != 0
     assert path.read_text("utf-8") == "mine"
 
 
 def test_page_of_findings_requires_a_file_and_no_code(shell, tmp_path):
-    """The finding command rejects four calls: without arguments, with --all but no file, with a
+    """The explain command rejects four calls: without arguments, with --all but no file, with a
     file but without --all, and with a code in combination with --all or a file.
     """
     page = str(tmp_path / "f.html")
     for arguments in (("--all",), ("-o", page), ("--all", "-o", page, "meet-url-count"), ()):
-        result = shell("finding", *arguments)
+        result = shell("explain", *arguments)
         assert result.status == 2
         assert "--all -o findings.html" in result.err
     assert not (tmp_path / "f.html").exists()

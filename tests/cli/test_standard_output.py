@@ -42,7 +42,6 @@ CALLS = {
     "check": (("contoso.csv",), ("nowhere.csv",)),
     "explain": (("contoso.csv", "fe01.contoso.net"), ("contoso.csv", "nowhere.contoso.net")),
     "compare": (("contoso.csv", "contoso.csv"), ("contoso.csv", "nowhere.csv")),
-    "compare-topology": (("contoso.csv", "contoso.csv"), ("contoso.csv", "nowhere.csv")),
     "approve": (
         ("saved.json", "--key", "signer", "--confirm", "DIGEST"),
         ("nowhere.json", "--key", "signer"),
@@ -54,7 +53,6 @@ CALLS = {
     "convert": (("contoso.csv", "out.xlsx"), ("nowhere.csv", "out.xlsx")),
     "template": (("out.xlsx",), ("contoso.csv",)),
     "snippet": (("topology",), ("nothing",)),
-    "finding": (("wildcard-in-subject-name",), ("no-such-finding",)),
     "request": (("contoso.csv", "requests", *PASS), ("contoso.csv", "requests")),
     "status": (("requests",), ("nowhere",)),
     "handover": (("requests", "out.zip"), ("nowhere", "out.zip")),

@@ -169,7 +169,7 @@ def test_lines_for_a_terminal(compared):
     and the number of further changes.
     """
     lines = list(format_report(build_comparison_report(compared), width=100))
-    assert lines[1] == repr(compared.difference)
+    assert repr(compared.difference) in lines
     assert "name added: lyncdiscover.fabrikam.com" in lines
     assert "Key changed: RSA 2048 -> RSA 4096" in lines
     assert sum(line.startswith("  why: ") for line in lines) == len(compared.difference.groups())

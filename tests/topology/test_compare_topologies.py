@@ -158,22 +158,40 @@ def test_equal_sources_are_numbered():
     assert list(frame["DataFrame (2)"]) == ["web02.contoso.com"]
 
 
-def test_the_exit_status_of_the_command(shell):
-    """The exit status of compare-topology is 0 if the topologies are equal, 1 if they differ, and 2
-    if a file cannot be read.
+def test_the_command_compares_the_rows(shell):
+    """The compare command shows the rows of two tables, and each differing value once. The exit
+    status is that of the certificates, or also of the rows if one side is a topology document.
     """
     shell.write("a.csv", TABLE)
     shell.write("b.csv", TABLE.replace("web01.", "web02."))
-    result = shell("compare-topology", "a.csv", "a.csv")
-    assert (result.status, result.out) == (0, "a.csv and a.csv: 0 differences\n")
-    result = shell("compare-topology", "a.csv", "b.csv")
+    shell.write("c.csv", TABLE.replace("Taipei", "Kaohsiung"))
+    result = shell("compare", "a.csv", "a.csv")
+    assert result.status == 0
+    assert "\nRows: a.csv and a.csv: 0 differences\n\nNo certificate changes" in result.out
+    result = shell("compare", "a.csv", "b.csv")
     assert result.status == 1
-    assert result.out.splitlines()[0] == (
+    assert (
         "pool01.contoso.com as FrontEnd: the column External web FQDN contains "
         '"web01.contoso.com" in the first topology, but contains "web02.contoso.com" in the second '
         "topology"
+    ) in " ".join(result.out.split())
+    document = json.loads(shell("compare", "a.csv", "b.csv", "--json").out)
+    assert document["rows"]["format"] == "lyncnb-topology-difference/1"
+    assert [row["column"] for row in document["rows"]["differences"]] == ["web_external_fqdn"]
+    assert len(document["certificates"]) >= 1
+    shell.write("d.tbxml", topology_builder([front_end("se01.contoso.com")]))
+    assert shell("convert", "d.tbxml", "d.csv").status == 0
+    table = (shell.folder / "d.csv").read_text("utf-8")
+    shell.write("e.csv", table.replace("Taipei", "Kaohsiung"))
+    header, *rows = table.splitlines()
+    shell.write(
+        "f.csv", "\n".join([f"{header},extra_san", *(f"{row},x.contoso.com" for row in rows)])
     )
-    document = json.loads(shell("compare-topology", "a.csv", "b.csv", "--json").out)
-    assert document["format"] == "lyncnb-topology-difference/1"
-    assert [difference["column"] for difference in document["differences"]] == ["web_external_fqdn"]
-    assert shell("compare-topology", "a.csv", "nowhere.csv").status == 2
+    assert shell("compare", "d.tbxml", "d.csv").status == 0
+    assert shell("compare", "d.tbxml", "e.csv").status == 1
+    # The document has no column for further names, so only the certificates differ.
+    assert shell("compare", "d.csv", "f.csv").status == 1
+    assert shell("compare", "d.tbxml", "f.csv").status == 0
+    page = shell("compare", "d.tbxml", "e.csv", "-o", "page.html")
+    assert page.status == 1
+    assert "Kaohsiung" in (shell.folder / "page.html").read_text("utf-8")

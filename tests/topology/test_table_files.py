@@ -214,7 +214,7 @@ def test_convert_and_back(shell):
         assert ("the topology document is for Lync Server 2013" in result.err) == (
             old == "contoso.tbxml"
         )
-        assert shell("compare-topology", "contoso.tbxml", new).status == 0
+        assert shell("compare", "contoso.tbxml", new).status == 0
     assert (shell.folder / "a.xlsx").read_bytes() == (shell.folder / "c.xlsx").read_bytes()
 
 

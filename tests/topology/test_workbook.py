@@ -893,7 +893,6 @@ def test_every_command_takes_a_workbook(shell):
             ("check", name),
             ("explain", name, "fe01.contoso.net"),
             ("compare", name, "contoso.csv"),
-            ("compare-topology", name, "contoso.csv"),
             ("request", name, "requests", "--dry-run"),
         ):
             expected = shell(*(part.replace(name, "contoso.csv") for part in command))
