@@ -185,17 +185,9 @@ def _join_names(names: Iterable[str]) -> str:
     return join_first_texts(list(dict.fromkeys(names)), _SHOWN)
 
 
-# Checks that report domains or a number of certificates instead of individual certificates.
+# Checks that report the number of certificates instead of individual certificates.
 _MESSAGES = {
-    "caa_parameters_of_zones": (
-        "CAs read the parameters accounturi and validationmethods in the CAA records for {domains}"
-    ),
-    "zones_concerned": "this applies to {domains}",
     "certificates_concerned": "this applies to {certificates}",
-    "dnssec_of_zones": "CAs check DNSSEC signatures in {domains}",
-    "zones_seen_from_many_places": (
-        "CAs query DNS for {domains} from {limit} remote locations and their own location"
-    ),
     "replacement_within_24_hours": "you must be able to replace {certificates} within 24 hours",
 }
 
@@ -208,11 +200,7 @@ def _make_check(message: str) -> DeploymentTest:
         if certificates:
             yield (
                 certificates[0].id,
-                message.format(
-                    domains=_join_names(view.list_domains(rule)),
-                    certificates=format_count(len(certificates), "certificate"),
-                    limit=rule.limit,
-                ),
+                message.format(certificates=format_count(len(certificates), "certificate")),
             )
 
     return report_message

@@ -7,10 +7,11 @@ After an edit, it plans only the affected pools again.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import chain, repeat
 from operator import attrgetter
+from typing import TypeVar
 
 from ..base.arguments import check_type
 from ..base.certificate_fields import DistinguishedName, SanEntry
@@ -18,7 +19,12 @@ from ..base.dns_name import DnsName
 from ..base.garbage_collection import pause_garbage_collection
 from ..errors import OptionsError, PlanError, Problem
 from ..rules.model import Rules
-from ..rules.returned_rules import is_acceptable, list_all_checks, list_returned_checks
+from ..rules.returned_rules import (
+    EARLIER_CODES,
+    is_acceptable,
+    list_all_checks,
+    list_returned_checks,
+)
 from ..rules.rule_files import list_product_titles, list_products, load_rules
 from ..topology.model import Computer, Pool, Site
 from ..topology.topology import Topology
@@ -42,6 +48,8 @@ _SERVER = DnsName("\0")
 
 #: The values in which certificates from the same rule differ: servers, subject, names, target_os.
 _Row = tuple[tuple[str, ...], DistinguishedName, tuple[SanEntry, ...], str]
+
+_Value = TypeVar("_Value")
 
 _SHARED_BY = {"computer": "server", "pool": "pool", "deployment": "deployment"}
 
@@ -250,6 +258,7 @@ def validate_options(topology: Topology, rules: Rules, options: PlanOptions) -> 
     check_type("options", options, PlanOptions)
     _check_roles(topology.pools, rules)
     options = _set_product(options, rules)
+    options = _replace_earlier_codes(options, list_all_checks(rules))
     _check_options(rules, options)
     return options
 
@@ -428,6 +437,25 @@ def _set_product(options: PlanOptions, rules: Rules) -> PlanOptions:
     )
 
 
+def _replace_earlier_codes(options: PlanOptions, known: Collection[str]) -> PlanOptions:
+    """Replace the codes of earlier versions in the acceptances of findings with today's codes."""
+    today = {old: new for old, new in EARLIER_CODES.items() if new and old not in known}
+    if not today.keys() & options.accepted.keys():
+        return options
+
+    def rename(values: Mapping[str, _Value]) -> dict[str, _Value]:
+        # If the planner also accepted today's code, that acceptance applies.
+        renamed = {today[code]: value for code, value in values.items() if code in today}
+        return renamed | {code: value for code, value in values.items() if code not in today}
+
+    return replace(
+        options,
+        accepted=rename(options.accepted),
+        accepted_until=rename(options.accepted_until),
+        accepted_for=rename(options.accepted_for),
+    )
+
+
 def _check_options(rules: Rules, options: PlanOptions) -> None:
     for code in options.accepted:
         if code in list_returned_checks() and not is_acceptable(code):
@@ -436,7 +464,7 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
                 f"{list_returned_checks()[code].title}",
                 hint=list_returned_checks()[code].hint,
             )
-        if code not in list_all_checks(rules):
+        if code not in list_all_checks(rules) and code not in EARLIER_CODES:
             # With a misspelled code, no finding would be accepted, and users would not know the
             # reason.
             similar_codes = difflib.get_close_matches(code, list_all_checks(rules), n=3, cutoff=0.4)

@@ -33,7 +33,6 @@ QUANTITIES: Mapping[str, str] = {
     "subject-validation-days": "days for which a CA may reuse the verification of an organization",
     "short-lived-days": "maximum validity period of a short-lived certificate, in days",
     "timestamps": "signed certificate timestamps required for each certificate",
-    "remote-perspectives": "remote network perspectives from which a CA validates a domain",
     "names": "names in one certificate",
     "san-bytes": "bytes in the subject alternative name extension",
     "age-months": "months after which lyncnb reports the rules as outdated",

@@ -108,6 +108,23 @@ def list_returned_checks() -> Mapping[str, CheckRule]:
     )
 
 
+#: The codes that findings had in earlier versions, with today's code. A blank code means that
+#: lyncnb has no such finding any more. An acceptance of one of these codes counts for today's code.
+EARLIER_CODES: Mapping[str, str] = MappingProxyType(
+    {
+        "edge-pool-name-external": "name-leads-to-two-places",
+        "simple-url-is-pool-name": "name-leads-to-two-places",
+        "simple-url-is-web-name": "name-leads-to-two-places",
+        "web-internal-fqdn-taken": "name-leads-to-two-places",
+        "web-names-equal": "name-leads-to-two-places",
+        "aliases-validated-by-name": "",
+        "caa-parameters-of-zones": "",
+        "dnssec-of-zones": "",
+        "zones-seen-from-many-places": "",
+    }
+)
+
+
 def list_all_checks(rules: Rules) -> Mapping[str, CheckRule]:
     """Return all checks of plans (product and CA rules) and of issued certificates.
 

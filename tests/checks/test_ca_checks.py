@@ -112,7 +112,6 @@ TOLD = [
     for code, words, quantity in (
         ("domains-validated-again", " for {} days", "domain-validation-days"),
         ("organization-verified-again", " for {} days", "subject-validation-days"),
-        ("zones-seen-from-many-places", "from {} remote locations", "remote-perspectives"),
     )
     for limit in RULES.list_limits(quantity)
     if limit.effective

@@ -565,23 +565,23 @@ def test_page_of_findings_requires_a_file_and_no_code(shell, tmp_path):
 
 
 def test_notices_about_orders_are_grouped(shell, data):
-    """The check command shows twelve notices about orders under one heading, and check -v shows
+    """The check command shows eight notices about orders under one heading, and check -v shows
     each of them separately.
     """
     path = data / "contoso.csv"
     short = shell("check", path, "--on", "2026-11-25").out
     assert short.count("notice: ") == 2  # The second notice is about names outside the SIP domains.
-    assert "notice: Before you order from a public CA (12 points)" in short
+    assert "notice: Before you order from a public CA (8 points)" in short
     listing = f"To list the findings, run: lyncnb check {path} -v"
     assert listing in " ".join(short.split())
     long = shell("check", path, "--on", "2026-11-25", "-v").out
-    assert long.count("notice: ") == 13
+    assert long.count("notice: ") == 9
     about_lines = [line for line in long.splitlines() if line.startswith("  about ")]
     alike = [line.partition(" [")[0] for line in about_lines]
-    assert len(set(alike[:12])) == 1  # The notices with the same heading are listed together.
+    assert len(set(alike[:8])) == 1  # The notices with the same heading are listed together.
     codes = [f["code"] for f in json.loads(shell("check", path, "--json").out)["findings"]]
     assert "caa-of-zones" in codes
-    assert len(set(codes)) >= 10
+    assert len(set(codes)) >= 9
 
 
 def test_convert_warns_about_formulas(shell):

@@ -26,6 +26,7 @@ from lyncnb.plan.totals import format_totals
 from lyncnb.reports.comparison_report import count_plan_items
 from lyncnb.reports.summary.formats import write_plan_table
 from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.rules.returned_rules import EARLIER_CODES, list_all_checks
 
 CODE = "public-certificate-required"
 LAST = date(2027, 1, 31)
@@ -124,6 +125,25 @@ def test_accepted_findings_that_no_longer_exist_are_notices():
         if f.code == "acceptance-counts-for-nothing"
     ]
     assert notices == [("notice", f"you accepted {CODE}, but the plan does not have this finding")]
+
+
+def test_accepted_codes_of_earlier_versions():
+    """An accepted code of an earlier version counts for today's code, with its limits. If lyncnb has
+    no such finding any more, the acceptance has no effect.
+    """
+    options = PlanOptions(
+        accepted={"web-names-equal": "one device", "dnssec-of-zones": "unsigned"},
+        accepted_until={"web-names-equal": LAST},
+    )
+    plan = plan_of([(FE, "web_external_fqdn", "sip.contoso.com")], options)
+    assert [(a.code, a.reason) for a in request_data(plan, LAST).accepted] == [
+        ("name-leads-to-two-places", "one device (until 2027-01-31)")
+    ]
+    assert [
+        f.message for f in check_plan(plan, on=LAST) if f.code == "acceptance-counts-for-nothing"
+    ] == ["you accepted dnssec-of-zones, but the plan does not have this finding"]
+    assert set(EARLIER_CODES).isdisjoint(list_all_checks(plan.rules))
+    assert {*EARLIER_CODES.values()} - {""} <= {*list_all_checks(plan.rules)}
 
 
 def test_codes_with_only_accepted_findings():

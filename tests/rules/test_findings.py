@@ -85,7 +85,7 @@ def test_notices_about_one_subject_are_one_entry():
     """Several notices about the same subject are items of one entry, but errors are separate
     entries.
     """
-    codes = ("caa-of-zones", "dnssec-of-zones", "names-become-public")
+    codes = ("caa-of-zones", "crl-distribution-point-not-assured", "names-become-public")
     notices = [replace(ONE, severity="notice", code=code, title=code) for code in codes]
     (group,) = group_findings(notices)
     assert (group.title, group.codes) == ("Before you order from a public CA", codes)
