@@ -98,16 +98,20 @@ def describe_servers(steps: DeploymentSteps, translate: Say) -> str:
 
 
 def build_bring_block(pages: Sequence[ServerSteps]) -> Block:
-    """Return the block that compares the script of a server with its SHA-256, and unblocks it.
+    """Return the block that closes the folder and compares the script of a server with its SHA-256.
 
-    Sources: Microsoft, about_Execution_Policies; Microsoft, Unblock-File.
+    Sources: Microsoft, about_Execution_Policies; Microsoft, Unblock-File; Microsoft, icacls.
     """
     first = pages[0]
     name = first.folder + "\\" + find_script_name(first)
     digests = ",".join(quote_literal(hash_script(page)) for page in pages)
     found = f"((certutil -hashfile {name} SHA256) -replace ' ')[1]"
     command = f"if ({digests} -contains {found}) {{ Unblock-File {first.folder}\\*.ps1; 'True' }}"
-    return Block(commands=(f"{command} else {{ 'STOP' }}",))
+    # Only Administrators and SYSTEM: without this, users who sign in can change a new folder of the
+    # disk, and with it the script or its record.
+    grants = "'*S-1-5-32-544:(OI)(CI)F' '*S-1-5-18:(OI)(CI)F'"
+    close = f"icacls {first.folder} /inheritance:r /grant {grants} | Out-Null"
+    return Block(commands=(close, f"{command} else {{ 'STOP' }}"))
 
 
 def hash_script(page: ServerSteps) -> str:

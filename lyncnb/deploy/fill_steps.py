@@ -454,6 +454,7 @@ class Filler:
                         usage_values = values | {"type": usage}
                         (call,) = (c for c in package.calls if usage in c.usages)
                         usage_values["effective_words"] = call.effective_words
+                        usage_values["effective"] = call.effective_time_text
                         settings.append(
                             (
                                 setting,
@@ -475,6 +476,7 @@ class Filler:
             read=fill_command(setting.read),
             set=fill_command(setting.set),
             roll=fill_command(setting.roll),
+            effective=str(values.get("effective", "")) if setting.roll else "",
             clear=fill_command(setting.clear),
             staged=fill_command(setting.staged),
             restart=setting.restart,
@@ -631,7 +633,10 @@ class Filler:
             holds=holds,
             waits=self._fill_checks(step.waits, values),
             confirms=self._fill_checks(step.confirms, values),
-            assigns=tuple(f"{usage};{values['thumbprint']}" for usage in assigned_usages),
+            assigns=tuple(
+                ";".join((usage, str(values["thumbprint"]), str(values["effective"]))).rstrip(";")
+                for usage in assigned_usages
+            ),
             package=package,
             about=topic or package or str(values.get("subject", "")),
         )

@@ -100,6 +100,7 @@ def _build_place(setting: FilledPlace) -> dict[str, object]:
         "Read": _build_block(setting.read, *key),
         "Set": _build_block(setting.set, "Value", *key),
         "Roll": _build_block(setting.roll, "Value", "Date"),
+        "Effective": setting.effective,
         "Unset": _build_block(setting.clear),
         "Staged": _build_block(setting.staged),
         "Restart": setting.restart,

@@ -163,6 +163,7 @@ class FilledPlace:
     read: str
     set: str
     roll: str
+    effective: str  # The time from which a new certificate signs tokens, or "".
     clear: str
     staged: str
     restart: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+from deploy.sheet_blocks import paste, render_sheets
 from deploy.test_core_walk import POOL, SWITCHES, begin_simulation
 from deploy.walk import (
     NOON,
@@ -141,15 +142,23 @@ class TestPlace:
         assert (run["code"], run["changes"]) == (1, [])
         assert "This is the 32-bit PowerShell" in join_lines(run)
 
-    def test_open_folder_is_reported(self, walk):
-        """If accounts other than administrators can change the folder, the script says so."""
+    @pytest.mark.parametrize("switches", [("WhatIf", *SWITCHES), SWITCHES, ("StartServices",)])
+    def test_open_folder_is_refused(self, walk, switches):
+        """Who can change the folder can plant a record, and with it keep services stopped. The
+        script runs only after the sheet's block has closed the folder.
+        """
         steps = begin_simulation(walk, *EDGES)
         page = steps.servers[0]
-        assert "accounts other than" not in join_lines(walk.run(page, "WhatIf", *SWITCHES))
         walk.set(page.server, writers=["S-1-5-32-545"])
-        run = walk.run(page, "WhatIf", *SWITCHES)
-        assert "WARNING accounts other than administrators can change" in join_lines(run)
+        run = walk.run(page, *switches)
+        assert (run["code"], run["changes"]) == (1, []), all_lines([run])
+        assert "accounts other than administrators can change" in join_lines(run).lower()
         assert "S-1-5-32-545" in join_lines(run)
+        assert "accounts other than" not in join_lines(walk.run(page, "Verify")).lower()
+        rows = dict(render_sheets(steps))[page.server]
+        (block,) = [block for row in rows for block in row.blocks if block[0].startswith("icacls")]
+        paste(walk, page.server, block)
+        assert walk.run(page, *switches)["code"] in (0, 2)
 
     @pytest.mark.parametrize("rows", [POOL, EDGES], ids=["FE", "Edge"])
     def test_server_in_use_is_not_new(self, walk, rows):

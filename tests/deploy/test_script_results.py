@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from deploy.test_core_walk import POOL, SWITCHES, begin_simulation
 from deploy.walk import (
     OLD_END,
+    STAGED,
     all_lines,
     assignments,
     certificates_by_setting,
     join_lines,
+    old_thumbprint,
     servers_in_order,
+    use_of,
 )
 from powershell_kit import needs_pwsh
 from topologies import edge
+
+from lyncnb.authorities.survey.server_reports import read_server_reports
 
 pytestmark = needs_pwsh
 
@@ -84,7 +89,7 @@ def test_start_after_a_complete_drained_run_leaves_nothing(walk):
     assert {call.split()[0] for call in run["changes"]} == {"Start-CsWindowsService"}
 
 
-@pytest.mark.parametrize("staged", ["row", "property", "hidden"])
+@pytest.mark.parametrize("staged", STAGED)
 @pytest.mark.parametrize("rows", [POOL, (edge(1), edge(2))], ids=["OAuth", "A/V"])
 def test_going_back_ends_a_staging_that_is_not_shown(walk, staged, rows):
     """After -Back, no staged certificate takes over on its date, even if Get-CsCertificate does
@@ -105,6 +110,49 @@ def test_going_back_ends_a_staging_that_is_not_shown(walk, staged, rows):
         assert walk.run(page, "Back", "Verify")["code"] == 0
     walk.pass_time(OLD_END)
     assert certificates_by_setting(walk.world()) == before
+
+
+@pytest.mark.parametrize("staged", STAGED)
+@pytest.mark.parametrize("rows", [POOL, (edge(1), edge(2))], ids=["OAuth", "A/V"])
+def test_going_back_after_the_date_rolls_back(walk, tmp_path, staged, rows):
+    """From the effective time, the new certificate signs tokens: -Back rolls over to the old one,
+    and keeps the new one as the previous one, which validates these tokens.
+    """
+    steps = begin_simulation(walk, *rows, staged=staged)
+    rolled = {
+        (page.server, usage): (package, call.effective)
+        for page in steps.servers
+        for package in page.packages
+        for call in package.calls
+        if call.effective
+        for usage in call.usages
+    }
+    for page in servers_in_order(steps):
+        walk.run(page, *SWITCHES)
+    walk.pass_time(max(time for _, time in rolled.values()) + timedelta(minutes=1))
+    for page in servers_in_order(steps):
+        path = tmp_path / f"{page.server}.json"
+        walk.run(page, "Verify", report=str(path))
+        assert {package.thumbprint for package in page.packages} == {
+            text.upper() for text in read_server_reports([path])[0].thumbprints
+        }
+        run = walk.run(page, "Back", *SWITCHES)
+        assert (run["code"], run["harm"]) == (0, []), all_lines([run])
+        staging = [call for call in run["changes"] if " -Roll " in call]
+        assert len(staging) == sum(server == page.server for server, _ in rolled), all_lines([run])
+    moment = datetime.fromisoformat(walk.world()["now"])
+    walk.pass_time(moment + timedelta(minutes=15))
+    for page in servers_in_order(steps):
+        again = walk.run(page, "Back", *SWITCHES)
+        assert (again["code"], again["changes"]) == (0, []), all_lines([again])
+        assert walk.run(page, "Back", "Verify")["code"] == 0
+    for (server, usage), (package, _) in rolled.items():
+        use = use_of(walk.world(), server, usage)
+        assert (use["current"], use["next"], use["previous"]) == (
+            old_thumbprint(package),
+            "",
+            package.thumbprint,
+        )
 
 
 def test_what_if_ends_as_the_run_would_end(walk):

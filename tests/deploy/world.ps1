@@ -106,11 +106,12 @@ $global:Effects = @{
             if ($use['arrives'] -and ($global:World.now -lt [datetime]$use.arrives -or -not (Test-Replicates (Get-Here)))) { $current = $use.before }
             if (-not $current) { continue }
             $shown = @($current)
-            if ($global:World.staged -eq 'row') { $shown += @($use.next) }
+            # Both certificates may be rows, before the date and after it.
+            if ($global:World.staged -eq 'row') { $shown += @($use.next, $use.previous) }
             # Or the row has the certificate that waits, and names the one in use as the previous one.
             $previous = $use.previous
             if ($global:World.staged -eq 'previous' -and $use.next) { $shown = @($use.next); $previous = $current }
-            foreach ($thumbprint in @($shown | Where-Object { $_ })) {
+            foreach ($thumbprint in @($shown | Where-Object { $_ } | Select-Object -Unique)) {
                 $certificate = Get-Certificate $thumbprint
                 [pscustomobject]@{
                     'Use' = $global:World.useform + $usage; 'Thumbprint' = $thumbprint; 'Subject' = $certificate.Subject
@@ -432,6 +433,12 @@ Update-TypeData -Force -TypeName System.Management.Automation.Internal.Host.Inte
 # What every Windows has, and this computer not.
 New-Module -ScriptBlock {
     function global:certutil { Enter-Command 'certutil' @{ 'Words' = @($args | ForEach-Object { [string]$_ }) } }
+    # Only the accounts that are granted can change the folder, and others cannot after the inheritance ends.
+    function global:icacls {
+        if ($args[0] -ne 'C:\certificates' -or $args -notcontains '/inheritance:r') { throw ('icacls ' + $args) }
+        (Get-Here)['writers'] = @($args | Where-Object { $_ -match '^\*(S-[\d-]+):\(OI\)\(CI\)F$' } | ForEach-Object { $Matches[1] })
+        'Successfully processed 1 files'
+    }
     function global:whoami.exe { 'Mandatory Label\High Mandatory Level  Label  S-1-16-12288' }
     function global:Get-CimInstance { [CmdletBinding()] param([string] $ClassName, [string] $Filter) Enter-Command 'Get-CimInstance' $PSBoundParameters }
     function global:Get-Process { [CmdletBinding()] param([int] $Id) Enter-Command 'Get-Process' $PSBoundParameters }

@@ -236,13 +236,27 @@ function Expand-Places {
 }
 function Get-Places([string] $Title) { $Places | Where-Object { $_.Title -eq $Title } }
 function Get-InUse([hashtable] $Place) {
-    # The value of a place. Of several certificates other than the new one, exactly one must be in date.
+    # The value of a place. Of several certificates, the new one counts if it signs tokens. Of the others, exactly
+    # one must be in date.
     $values = @(& $Place.Read $Place.Key | ForEach-Object { [string]$_ } | Where-Object { $_ } | Select-Object -Unique)
+    if ($values.Count -gt 1 -and $values -contains $Place.New -and (Test-Effective $Place)) { return $Place.New }
     if ($values.Count -gt 1) { $values = @($values | Where-Object { $_ -ne $Place.New }) }
     if ($values.Count -gt 1) { $values = @($values | Where-Object { Test-InDate $_ }) + @($null) }
     if ($values.Count -eq 0) { return $Nothing }
     if ($values.Count -le 2 -and $values[0]) { return $values[0] }
     throw ('The script cannot determine which certificate is in use for ' + $Place.Name + '.')
+}
+function Get-LastEvent([hashtable] $Place) {
+    # The last assignment, rollover, or return at a place. The time of a rollover is its third part.
+    $events = Get-Event 'staged|assigned|returned' | Where-Object { ($_.Rest -split ';')[0] -eq $Place.Name }
+    return ($events | Select-Object -Last 1)
+}
+function Test-Effective([hashtable] $Place) {
+    # Whether the new certificate of a rollover signs tokens. Before its time, and after the return, it does not.
+    $last = Get-LastEvent $Place
+    if ($last -and $last.What -ne 'staged') { return ($last.Rest -split ';')[1] -eq $Place.New }
+    $time = $(if ($last) { ($last.Rest -split ';')[2] } else { $Place.Effective })
+    return ($time -and [datetime]$time -le (Get-Date))
 }
 function Read-Record {
     # The values before this change. A binding or override that was added later had no certificate then.
@@ -278,7 +292,8 @@ function Assert-Record {
         $now = Get-InUse $place
         $name = $place.Name + ';' + $now
         if ($now -eq $place.New) {
-            if (-not (Get-Event 'assigned' | Where-Object { $_.Rest -eq $name })) { Add-Event 'assigned' $name }
+            $known = $place.Roll -or (Get-Event 'assigned' | Where-Object { $_.Rest -eq $name })
+            if (-not $known) { Add-Event 'assigned' $name }
         }
         elseif ($now -ne $values[$place.Name] -and $values[$place.Name] -ne $NotKnown) {
             $script:Found = $place.Name + ' uses ' + $now + ', but the recorded value is ' + $values[$place.Name]
@@ -304,16 +319,16 @@ function Add-Event([string] $What, [string] $Rest = '') {
 # ---- rollback
 
 function Get-Return([hashtable] $Place) {
-    # What the rollback does at a place: leave, assign, roll, remove, or stop with a Problem. Only the event of
-    # an assignment proves that nothing is staged, because the current value does not show it reliably.
+    # What the rollback does at a place: leave, assign, roll, remove, or stop with a Problem. A new certificate
+    # that has signed tokens must stay as the previous one, so the old one is rolled over to. Before that, an
+    # assignment cancels what is staged, and only its event proves that: the current value does not show it reliably.
     $now = Get-InUse $Place
     $old = (Read-Record)[$Place.Name]
     $way = @{ 'Place' = $Place; 'Now' = $now; 'Value' = $old; 'Do' = 'leave'; 'Shown' = $true }
     $none = 'no certificate was in use before, '
     if ($now -eq $old) {
-        if (-not $Place.Staged -or $old -eq $Nothing) { return $way }
-        $events = Get-Event 'staged|assigned' | Where-Object { $_.Rest -like ($Place.Name + ';*') }
-        $last = $events | Select-Object -Last 1
+        $last = Get-LastEvent $Place
+        if (-not $Place.Staged -or $old -eq $Nothing -or $last.What -eq 'returned') { return $way }
         $proven = $last -and $last.What -eq 'assigned' -and $last.Rest -eq ($Place.Name + ';' + $old)
         $way.Shown = & $Place.Staged
         if ($way.Shown -or -not $proven) { $way.Do = 'assign' }
@@ -323,7 +338,10 @@ function Get-Return([hashtable] $Place) {
         if ($old -ne $NotKnown) { $way.Problem = $foreign }
     }
     elseif ($old -eq $NotKnown) { $way.Problem = 'the record does not contain the previous certificate' }
-    elseif ($old -ne $Nothing) { $way.Do = $(if ($Place.Roll) { 'roll' } else { 'assign' }) }
+    elseif ($old -ne $Nothing) {
+        $waits = (Get-LastEvent $Place).What -eq 'staged' -and -not (Test-Effective $Place)
+        $way.Do = $(if ($Place.Roll -and -not $waits) { 'roll' } else { 'assign' })
+    }
     elseif (-not $Place.Unset) { $way.Left = $none + 'and the new certificate cannot be removed' }
     elseif ($RemoveGlobal -or -not $Place.Global) { $way.Do = 'remove' }
     else { $way.Left = $none + 'and only -RemoveGlobal removes the new one from the whole deployment' }
@@ -362,7 +380,7 @@ function Restore-Place([hashtable] $Place) {
     }
     elseif ($way.Do -eq 'roll') { & $Place.Roll $way.Value (Get-Date).AddMinutes(10) }
     elseif ($way.Do -eq 'assign') { & $Place.Set $way.Value $Place.Key }
-    Add-Event 'assigned' ($Place.Name + ';' + $way.Value)
+    Add-Event $(if ($way.Do -eq 'roll') { 'returned' } else { 'assigned' }) ($Place.Name + ';' + $way.Value)
     if ($way.Do -eq 'roll' -or (Get-Return $Place).Do -eq 'leave') { return }
     $script:Found = $Place.Name + ' uses ' + (Get-InUse $Place) + ', or the new certificate is still staged there'
     $next = 'Look at the assignment. Do not remove it: that would remove the current one.'
@@ -581,7 +599,8 @@ function Assert-Console {
     $open = $rules | Where-Object { $_.AccessControlType -eq 'Allow' -and ([int]$_.FileSystemRights -band 0xD0046) }
     $open = @($open | ForEach-Object { [string]$_.IdentityReference } | Where-Object { $_ -notmatch $trusted })
     if ($open.Count -eq 0) { return }
-    Write-Doubt ('accounts other than administrators can change ' + $Folder + ': ' + ($open -join ', '))
+    $what = 'accounts other than administrators can change ' + $Folder + ': ' + ($open -join ', ')
+    Stop-Run $what 'Nothing was changed. Run the block with icacls on the sheet, then run this script again.'
 }
 function Assert-Case {
     # The plan says that the server is new, or which certificates it uses. If that is wrong, nothing is changed.
