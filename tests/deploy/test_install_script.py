@@ -22,7 +22,7 @@ from places import DATA
 from powershell_kit import commands, needs_pwsh
 from topologies import edge, plan
 
-from lyncnb.deploy.powershell import build_common_script
+from lyncnb.deploy.powershell import build_common_script, fill_script
 from lyncnb.deploy.request_scripts import request_scripts
 from lyncnb.deploy.server_script import build_script
 from lyncnb.deploy.steps import build_procedure
@@ -67,12 +67,16 @@ def test_process_ends_with_the_status_of_the_common_script(tmp_path):
     assert run.returncode == 2
 
 
-def test_common_script_has_one_statement_a_line():
-    """No line of the common script contains two statements, apart from short blocks in braces."""
+def test_scripts_have_one_statement_a_line():
+    """No line of a script is longer than 120 characters, apart from the values, and no line of the
+    common script contains two statements, apart from short blocks in braces.
+    """
     lines = build_common_script().decode("utf-8-sig").splitlines()
-    assert [line for line in lines if len(line) > 180] == []
+    fixed = fill_script("install", {}).decode("utf-8-sig").splitlines()
+    assert [line for line in (*lines, *fixed) if len(line) > 120] == []
     outside = [line for line in lines if ";" in line and "{" not in line and "'" not in line]
     assert outside == []
+    assert len(lines) <= 660
 
 
 def run_beside(walk, page, folder, common):

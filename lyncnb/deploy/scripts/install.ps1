@@ -59,13 +59,14 @@ elseif ($env:PROCESSOR_ARCHITEW6432) { $Stop = 'This is the 32-bit PowerShell' }
 # lyncnb.ps1 must be the file that this script was written with. A signature at its end does not count.
 $Common = Join-Path -Path $PSScriptRoot -ChildPath 'lyncnb.ps1'
 $Parts = @()
-if (Test-Path -LiteralPath $Common) { $Parts = [IO.File]::ReadAllText($Common) -split '# SIG # Begin signature block', 2 }
+$Mark = '# SIG # Begin signature block'
+if (Test-Path -LiteralPath $Common) { $Parts = [IO.File]::ReadAllText($Common) -split $Mark, 2 }
 $Text = '' + ($Parts | Select-Object -First 1)
 $Bytes = [Text.Encoding]::UTF8.GetBytes($Text.TrimEnd())
 $Digest = [BitConverter]::ToString((New-Object Security.Cryptography.SHA256Managed).ComputeHash($Bytes)) -replace '-'
 $Lines = @($Parts | Select-Object -Skip 1 | ForEach-Object { $_ -split '[\r\n]+' })
 $Foreign = @($Lines | Where-Object { $_ -and $_ -notmatch '^#' })
-if ($Digest -ne $CommonSha256 -or $Foreign.Count) { $Stop = $Common + ' is missing, or is not the file for this script' }
+if ($Digest -ne $CommonSha256 -or $Foreign) { $Stop = $Common + ' is missing, or is not the file for this script' }
 if ($Stop) {
     Write-Host ('STOPPED. Nothing was changed. ' + $Stop + '.')
     exit 1

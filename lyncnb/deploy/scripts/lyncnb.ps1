@@ -4,7 +4,6 @@
 # the first one stopped. A check answers yes, no, or cannot tell: an error is never a 'no'. The script keeps
 # the record of the values before this change (before-...), the times of what it did (events-...), and
 # the output of each run (run-...). Exit status: 0 done, 1 stopped (-Verify: not all yes), 2 something is left.
-
 $Record = $Folder + '\before-' + $Change + '.csv'
 $Events = $Folder + '\events-' + $Change + '.txt'
 $Nothing = '(nothing)'
@@ -17,7 +16,7 @@ $Doubts = @()     # checks that could not be confirmed, to repeat at the end
 $Assumed = @{}    # with -WhatIf: the answers of checks after the steps that the run would perform
 $Current = $null  # the step in progress
 $Ended = $false
-$Transcript = ''   # the file with the output of this run
+$Transcript = ''  # the file with the output of this run
 
 function Write-Line([string] $Text, [string] $Label = '') {
     # Breaks lines between words, at the width of the window.
@@ -28,15 +27,15 @@ function Write-Line([string] $Text, [string] $Label = '') {
         $Label = ' ' * $Label.Length
     }
 }
-function Write-Step([string] $State, [string] $After = '') {
-    Write-Line ($Current.Name + $After) $State.PadRight(15)
-}
+function Write-Step([string] $State, [string] $After = '') { Write-Line ($Current.Name + $After) $State.PadRight(15) }
 function Write-Detail([string] $Text) { Write-Line $Text (' ' * 15) }
 function Write-Doubt([string] $Text) { Write-Line $Text 'WARNING        ' }
 function Write-List([string] $Heading, [object[]] $Lines) {
-    if (@($Lines).Count) { Write-Line $Heading }
+    if ($Lines) { Write-Line $Heading }
     foreach ($line in $Lines) { Write-Line $line '  - ' }
 }
+function Get-Evidence { if ($Found) { '. Found: ' + $Found } else { '.' } }
+function Get-Utc([datetime] $Time) { $Time.ToUniversalTime().ToString('yyyy-MM-dd HH:mm') + ' UTC' }
 function Stop-Run([string] $What, [string] $Do, [int] $Status = 1) {
     # Ends every run. With -WhatIf, it only says that the current step would stop the run.
     $script:Ended = $true
@@ -50,22 +49,22 @@ function Stop-Run([string] $What, [string] $Do, [int] $Status = 1) {
         Write-Line ('STOPPED' + $(if ($Current) { ' at step ' + $Current.Name }))
         Write-Line ($What + '.') '  '
         if ($Found) { Write-Line $Found '  Found: ' }
-        Write-List 'This run changed:' $(if (@($Changed).Count) { $Changed } else { 'nothing' })
+        Write-List 'This run changed:' $(if ($Changed) { $Changed } else { 'nothing' })
     }
     Write-List 'Left for later:' $Left
     $stopped = @()
     try {
         if (Test-Drained) { $stopped = @(Get-NotRunning) }
         $others = 'These services were not running before this change, and the script does not start them:'
-        Write-List $others @(Get-NotRunning -Before)
+        Write-List $others (Get-NotRunning -Before)
     }
     catch { Write-Line ('The script cannot determine which services are running: ' + $_.Exception.Message) }
     Write-List 'THESE SERVICES ARE STOPPED because of this change:' $stopped
-    if ($stopped.Count) {
+    if ($stopped) {
         Write-Line 'To start them, run this script with -StartServices alone. It then performs no other step.'
         $Status = [Math]::Max($Status, 1 + [int](-not $What))
     }
-    if ($Do -and ($What -or -not $stopped.Count)) { Write-Line ('What to do next: ' + $Do) }
+    if ($Do -and ($What -or -not $stopped)) { Write-Line ('What to do next: ' + $Do) }
     if ($Status -eq 0 -and -not $Look) { Write-Host 'done' }
     # Another transcript is the administrator's own.
     if ($Transcript) { try { Stop-Transcript | Out-Null } catch { $null = $_ } }
@@ -74,33 +73,26 @@ function Stop-Run([string] $What, [string] $Do, [int] $Status = 1) {
 
 # ---- checks
 
-function Get-Evidence { if ($Found) { '. Found: ' + $Found } else { '.' } }
-function Get-Utc([datetime] $Time) { $Time.ToUniversalTime().ToString('yyyy-MM-dd HH:mm') + ' UTC' }
 function Read-Answer([string] $Name) {
     # Returns 'yes', 'no', 'cannot tell', or, with -WhatIf, 'later'.
     $check = $Checks[$Name]
-    $after = [string]$check.After
-    foreach ($known in @($Name, $after | Where-Object { $Assumed.ContainsKey($_) } | Select-Object -First 1)) {
+    foreach ($known in @($Name, [string]$check.After | Where-Object { $Assumed.ContainsKey($_) })) {
         $script:Found = $Assumed[$known].Found
         if ($known -ne $Name -and $Assumed[$known].Answer -eq 'yes') { return 'later' }
         return $Assumed[$known].Answer
     }
     $script:Found = ''
+    $result = 'cannot tell'
     try {
         $answer = @(& $check.Ask)
         if ($answer.Count -ne 1 -or $answer[0] -isnot [bool]) { throw 'the check returned neither true nor false.' }
         if ($answer[0]) { return 'yes' }
+        $result = 'no'
+        if ($check.Shows) { $script:Found = @(& $check.Shows) -join '; ' }
+        if ($check.Shows -and -not $Found.Trim()) { $script:Found = 'nothing' }
     }
-    catch {
-        $script:Found = $_.Exception.Message
-        return 'cannot tell'
-    }
-    if ($check.Shows) {
-        try { $script:Found = @(& $check.Shows) -join '; ' }
-        catch { $script:Found = $_.Exception.Message }
-        if (-not $Found.Trim()) { $script:Found = 'nothing' }
-    }
-    return 'no'
+    catch { $script:Found = $_.Exception.Message }
+    return $result
 }
 function Read-Checks([string[]] $Names) {
     # Returns the first answer that is not 'yes', and what it means. Any other answer comes before 'later'.
@@ -108,13 +100,11 @@ function Read-Checks([string[]] $Names) {
     foreach ($name in $Names) {
         $answer = Read-Answer $name
         if ($answer -eq 'yes') { continue }
-        $says = @{
-            'no' = 'this is not true: ' + $Checks[$name].Text
-            'cannot tell' = 'the script cannot determine whether ' + $Checks[$name].Text
-            'later' = 'can be checked after ' + $Found
-        }
-        $result = @{ 'Answer' = $answer; 'Name' = $name; 'Says' = $says[$answer] }
+        $text = $Checks[$name].Text
+        $result = @{ 'Answer' = $answer; 'Name' = $name; 'Says' = 'this is not true: ' + $text }
+        if ($answer -eq 'cannot tell') { $result.Says = 'the script cannot determine whether ' + $text }
         if ($answer -ne 'later') { break }
+        $result.Says = 'can be checked after ' + $Found
     }
     return $result
 }
@@ -132,8 +122,7 @@ function Get-Stored([string] $Value) {
     if (Test-Path -LiteralPath $path) { Get-Item -LiteralPath $path }
 }
 function Test-InDate([string] $Value) {
-    $certificate = Get-Stored $Value
-    return [bool]($certificate -and $certificate.NotBefore -le (Get-Date) -and $certificate.NotAfter -gt (Get-Date))
+    [bool](Get-Stored $Value | Where-Object { $_.NotBefore -le (Get-Date) -and $_.NotAfter -gt (Get-Date) })
 }
 function Test-Verified([string] $Value) {
     # certutil opens the key, and verifies the dates and the chain. Its words depend on the language of Windows,
@@ -164,23 +153,17 @@ function Get-Shown([string] $Server, [int] $Port, [string] $Name) {
 
 # ---- services. Those of $Ignored run without a certificate, so they say nothing about the product.
 
-function Get-Services {
-    if (-not $ServiceList) { return }
-    & $ServiceList | ForEach-Object { @{ 'Name' = [string]$_.Name; 'Status' = [string]$_.Status } }
-}
+function Get-Services { if ($ServiceList) { & $ServiceList | Select-Object -Property Name, Status } }
 function Get-Settings([string] $Name) { Get-CimInstance -ClassName Win32_Service -Filter ("Name='" + $Name + "'") }
 function Test-Enabled([string] $Name) { (Get-Settings $Name).StartMode -ne 'Disabled' }
-function Get-Running { Get-Services | Where-Object { $_.Status -ne 'Stopped' } | ForEach-Object { $_.Name } }
+function Get-Running { Get-Services | Where-Object { $_.Status -ne 'Stopped' } | ForEach-Object { [string]$_.Name } }
 function Get-InService { Get-Running | Where-Object { $Ignored -notcontains $_ } }
-function Test-ServicesStopped { @(Get-InService).Count -eq 0 }
-function Test-ServicesRun { @(Get-NotRunning).Count -eq 0 }
-function Test-ServicesLoaded { @(Get-Stale).Count -eq 0 }
+function Test-ServicesStopped { -not (Get-InService) }
+function Test-ServicesRun { -not (Get-NotRunning) }
+function Test-ServicesLoaded { -not (Get-Stale) }
 # A failover disables the services that were running. Only a failback enables them again.
-function Test-FailedOver { @(Get-Expected | Where-Object { -not (Test-Enabled $_) }).Count -gt 0 }
-function Test-Drained {
-    $last = Get-Event 'drain|started' | Select-Object -Last 1
-    return [bool]($last -and $last.What -eq 'drain')
-}
+function Test-FailedOver { [bool](Get-Expected | Where-Object { -not (Test-Enabled $_) }) }
+function Test-Drained { (Get-Event 'drain|started' | Select-Object -Last 1).What -eq 'drain' }
 function Get-Ran {
     # The services that were running when this change began, if the server was in use.
     if ($Case -ne 'renew') { return }
@@ -189,13 +172,13 @@ function Get-Ran {
 function Get-Expected {
     # The services that ran before this change. On a new server: all services that are not disabled.
     $ran = @(Get-Ran)
-    if ($ran.Count) { return $ran }
-    Get-Services | ForEach-Object { $_.Name } | Where-Object { Test-Enabled $_ }
+    if ($ran) { return $ran }
+    Get-Services | ForEach-Object { [string]$_.Name } | Where-Object { Test-Enabled $_ }
 }
 function Get-NotRunning([switch] $Before) {
     # The expected services that do not run. Before: the others, which did not run before this change.
     $expected = @(Get-Expected)
-    $names = @(Get-Services | Where-Object { $_.Status -ne 'Running' } | ForEach-Object { $_.Name })
+    $names = @(Get-Services | Where-Object { $_.Status -ne 'Running' } | ForEach-Object { [string]$_.Name })
     if (-not $Before) { return ($names | Where-Object { $expected -contains $_ }) }
     $names | Where-Object { $expected -notcontains $_ -and (Test-Enabled $_) }
 }
@@ -225,10 +208,9 @@ function Expand-Places {
     # Some places, such as bindings, exist several times or not at all. Each one has its own key.
     foreach ($place in $Places) {
         $place.Title = $place.Name
-        if (-not $place.Each) { $place }
-        foreach ($key in @(if ($place.Each) { & $place.Each | Select-Object -Unique })) {
+        foreach ($key in @(if ($place.Each) { & $place.Each | Select-Object -Unique } else { $null })) {
             $own = $place.Clone()
-            $own.Key = [string]$key
+            if ($place.Each) { $own.Key = [string]$key }
             $own.Name = ($place.Title + ' ' + $key).Trim()
             $own
         }
@@ -291,22 +273,18 @@ function Assert-Record {
     foreach ($place in $Places) {
         $now = Get-InUse $place
         $name = $place.Name + ';' + $now
-        if ($now -eq $place.New) {
-            $known = $place.Roll -or (Get-Event 'assigned' | Where-Object { $_.Rest -eq $name })
-            if (-not $known) { Add-Event 'assigned' $name }
-        }
-        elseif ($now -ne $values[$place.Name] -and $values[$place.Name] -ne $NotKnown) {
-            $script:Found = $place.Name + ' uses ' + $now + ', but the recorded value is ' + $values[$place.Name]
-            $next = 'Find out who changed it. If it is correct, rename ' + $Record + ' and run this script again.'
-            Stop-Run 'somebody changed an assignment after the record was written' $next
-        }
+        $known = $place.Roll -or (Get-Event 'assigned' | Where-Object { $_.Rest -eq $name })
+        if ($now -eq $place.New -and -not $known) { Add-Event 'assigned' $name }
+        if ($now -in $place.New, $values[$place.Name] -or $values[$place.Name] -eq $NotKnown) { continue }
+        $script:Found = $place.Name + ' uses ' + $now + ', but the recorded value is ' + $values[$place.Name]
+        $next = 'Find out who changed it. If it is correct, rename ' + $Record + ' and run this script again.'
+        Stop-Run 'somebody changed an assignment after the record was written' $next
     }
 }
 function Get-Event([string] $What) {
     # A line without its final period was not written completely, and does not count.
-    if (-not (Test-Path -LiteralPath $Events)) { return }
     $pattern = '^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (' + $What + ') (.*) \.$'
-    foreach ($line in @(Get-Content -LiteralPath $Events -Encoding UTF8)) {
+    foreach ($line in @(if (Test-Path -LiteralPath $Events) { Get-Content -LiteralPath $Events -Encoding UTF8 })) {
         if ($line -notmatch $pattern) { continue }
         @{ 'Time' = ([datetime]$Matches[1]).ToUniversalTime(); 'What' = $Matches[2]; 'Rest' = $Matches[3] }
     }
@@ -324,22 +302,22 @@ function Get-Return([hashtable] $Place) {
     # assignment cancels what is staged, and only its event proves that: the current value does not show it reliably.
     $now = Get-InUse $Place
     $old = (Read-Record)[$Place.Name]
+    $last = Get-LastEvent $Place
     $way = @{ 'Place' = $Place; 'Now' = $now; 'Value' = $old; 'Do' = 'leave'; 'Shown' = $true }
     $none = 'no certificate was in use before, '
     if ($now -eq $old) {
-        $last = Get-LastEvent $Place
         if (-not $Place.Staged -or $old -eq $Nothing -or $last.What -eq 'returned') { return $way }
-        $proven = $last -and $last.What -eq 'assigned' -and $last.Rest -eq ($Place.Name + ';' + $old)
         $way.Shown = & $Place.Staged
+        $proven = $last.What -eq 'assigned' -and $last.Rest -eq ($Place.Name + ';' + $old)
         if ($way.Shown -or -not $proven) { $way.Do = 'assign' }
     }
-    elseif ($now -ne $Place.New) {
-        $foreign = 'it uses ' + $now + ', which is neither the new nor the recorded value'
-        if ($old -ne $NotKnown) { $way.Problem = $foreign }
+    elseif ($now -ne $Place.New -and $old -ne $NotKnown) {
+        $way.Problem = 'it uses ' + $now + ', which is neither the new nor the recorded value'
     }
+    elseif ($now -ne $Place.New) { return $way }
     elseif ($old -eq $NotKnown) { $way.Problem = 'the record does not contain the previous certificate' }
     elseif ($old -ne $Nothing) {
-        $waits = (Get-LastEvent $Place).What -eq 'staged' -and -not (Test-Effective $Place)
+        $waits = $last.What -eq 'staged' -and -not (Test-Effective $Place)
         $way.Do = $(if ($Place.Roll -and -not $waits) { 'roll' } else { 'assign' })
     }
     elseif (-not $Place.Unset) { $way.Left = $none + 'and the new certificate cannot be removed' }
@@ -356,7 +334,7 @@ function Get-Return([hashtable] $Place) {
 }
 function Assert-Return {
     # Checks the record, the store, the keys, and the dates before anything is changed.
-    if (@($Places).Count -eq 0) { return }
+    if (-not $Places) { return }
     $next = 'Nothing was changed. Assign the previous certificate manually, as the sheet describes.'
     if (-not (Test-Path -LiteralPath $Record)) {
         Stop-Run ($Record + ' does not exist: this script assigned nothing here, or somebody deleted it') $next
@@ -364,7 +342,7 @@ function Assert-Return {
     $ways = @($Places | ForEach-Object { Get-Return $_ })
     $problems = @($ways | Where-Object { $_.Problem } | ForEach-Object { $_.Place.Name + ': ' + $_.Problem }) -join '. '
     if ($problems) { Stop-Run ('the script cannot restore the recorded values. ' + $problems) $next }
-    $loaded = @($ways | Where-Object { $_.Place.Restart -and $_.Do -ne 'leave' }).Count
+    $loaded = $ways | Where-Object { $_.Place.Restart -and $_.Do -ne 'leave' }
     if (-not $loaded -or $DrainServices -or $Look -or (Test-ServicesStopped)) { return }
     $next = 'Nothing was changed. Run this script with -Back -DrainServices -StartServices.'
     Stop-Run 'the services are running and would continue to use the new certificate' $next
@@ -391,30 +369,25 @@ function Restore-Place([hashtable] $Place) {
 
 function Invoke-Work([hashtable] $Step) {
     # Commands are not piped, because a command that prompts for a password would not show its prompt.
-    switch ($Step.Does) {
-        'record' { Save-Record }
-        'restore' { Get-Places $Step.Place | ForEach-Object { Restore-Place $_ } }
-        'set' {
-            foreach ($place in @(Get-Places $Step.Place | Where-Object { (Get-InUse $_) -ne $_.New })) {
-                & $place.Set $place.New $place.Key
-                Add-Event 'assigned' ($place.Name + ';' + $place.New)
-            }
-        }
-        'roll' { foreach ($name in $Step.Assigns) { Add-Event 'staged' $name } }
-        'drain' {
-            if (-not (Test-Drained)) { Add-Event 'ran' (@(Get-Running) -join ';') }
-            Add-Event 'drain'
-        }
+    if ($Step.Does -eq 'record') { Save-Record }
+    foreach ($place in @(Get-Places $Step.Place)) {
+        if ($Step.Does -eq 'restore') { Restore-Place $place }
+        if ($Step.Does -ne 'set' -or (Get-InUse $place) -eq $place.New) { continue }
+        & $place.Set $place.New $place.Key
+        Add-Event 'assigned' ($place.Name + ';' + $place.New)
     }
-    if ($Step.Does -eq 'start' -and @(Get-Ran).Count) { Start-Expected }
-    elseif ($Step.Commands) { & $Step.Commands }
-    if ($Step.Does -eq 'assign') { foreach ($name in $Step.Assigns) { Add-Event 'assigned' $name } }
-}
-function Start-Expected {
+    foreach ($name in @($Step.Assigns | Where-Object { $Step.Does -eq 'roll' })) { Add-Event 'staged' $name }
+    if ($Step.Does -eq 'drain') {
+        if (-not (Test-Drained)) { Add-Event 'ran' (@(Get-Running) -join ';') }
+        Add-Event 'drain'
+    }
+    $starts = $Step.Does -eq 'start' -and (Get-Ran)
     # A service that does not start must not keep the others stopped.
-    foreach ($name in @(Get-NotRunning)) {
+    foreach ($name in @(if ($starts) { Get-NotRunning })) {
         try { & $ServiceStart $name } catch { Write-Doubt ($name + ' did not start: ' + $_.Exception.Message) }
     }
+    if ($Step.Commands -and -not $starts) { & $Step.Commands }
+    foreach ($name in @($Step.Assigns | Where-Object { $Step.Does -eq 'assign' })) { Add-Event 'assigned' $name }
 }
 function Read-Done([hashtable] $Step) {
     # Whether a step is already done: an answer as Read-Checks returns it.
@@ -463,7 +436,7 @@ function Invoke-Step([hashtable] $Step) {
     if ($needed.Answer -eq 'no') { return $(if ($Look) { Write-Step 'not needed' }) }
     $done = Read-Done $Step
     if ($done.Answer -eq 'yes') {
-        $earlier = @($Step.Holds | Where-Object { $_ -and $Assumed.ContainsKey($_) }).Count
+        $earlier = $Step.Holds | Where-Object { $_ -and $Assumed.ContainsKey($_) }
         if ($earlier) { return (Write-Step 'would be done' ' (by an earlier step)') }
         return (Write-Step $(if ($Step.ByHand) { 'checked' } else { 'already done' }))
     }
@@ -475,11 +448,9 @@ function Invoke-Step([hashtable] $Step) {
     if ($wrong.Answer -in 'no', 'cannot tell') { return (Suspend-Step $Step $wrong) }
     $wrong = Read-Checks $Step.Needs
     if ($wrong.Answer -in 'no', 'cannot tell') { return (Stop-Run $wrong.Says $again) }
-    if ($Look) {
-        Write-Step 'would be done' $(if ($Step.Does -eq 'restore') { ': ' + $Found })
-        return (Add-Assumed $Step)
-    }
-    Submit-Step $Step
+    if (-not $Look) { return (Submit-Step $Step) }
+    Write-Step 'would be done' $(if ($Step.Does -eq 'restore') { ': ' + $Found })
+    Add-Assumed $Step
 }
 function Suspend-Step([hashtable] $Step, [hashtable] $Wrong) {
     # The run leaves the step for later, and says until when, if that is known.
@@ -496,38 +467,34 @@ function Submit-Step([hashtable] $Step) {
     $later = 'The script did not perform this step and the following ones. Run it again when you want to continue.'
     foreach ($name in $Step.Confirms) {
         if ((Read-Answer $name) -eq 'yes') { continue }
-        $text = $Checks[$name].Text
-        $question = 'Not confirmed: ' + $text + (Get-Evidence) + ' Do you want to continue?'
-        if ($PSCmdlet.ShouldContinue($question, $Step.Name)) { continue }
-        Stop-Run ('you answered No. Not confirmed: ' + $text) $later
+        $text = 'Not confirmed: ' + $Checks[$name].Text
+        if ($PSCmdlet.ShouldContinue($text + (Get-Evidence) + ' Do you want to continue?', $Step.Name)) { continue }
+        Stop-Run ('you answered No. ' + $text) $later
     }
     $script:Found = ''
     if (-not $PSCmdlet.ShouldProcess($Server, $Step.Name)) { Stop-Run 'you answered No' $later }
     Write-Step 'running'
-    $again = 'Read this step on the sheet before you run anything again.'
     $script:Changed += 'incomplete: ' + $Step.Name
     Invoke-Work $Step
     $limit = (Get-Date).AddMinutes([int]$Step.Minutes)
-    $wrong = Read-Checks $Step.Holds
-    while ($wrong.Answer -ne 'yes' -and (Get-Date) -lt $limit) {
-        Start-Sleep -Seconds 20
-        $wrong = Read-Checks $Step.Holds
-    }
+    while (($wrong = Read-Checks $Step.Holds).Answer -ne 'yes' -and (Get-Date) -lt $limit) { Start-Sleep -Seconds 20 }
     if ($wrong.Answer -eq 'yes') { $script:Changed[-1] = 'done: ' + $Step.Name }
     elseif ($Step.GoesOn) {
         # The services may be stopped: a result that cannot be confirmed must not prevent their start.
         Add-Doubt $wrong
         $script:Changed[-1] = 'not confirmed: ' + $Step.Name
     }
-    else { Stop-Run ('the commands of this step ended, but ' + $wrong.Says) $again }
+    else {
+        $again = 'Read this step on the sheet before you run anything again.'
+        Stop-Run ('the commands of this step ended, but ' + $wrong.Says) $again
+    }
     if ($Step.Does -eq 'start') { Add-Event 'started' }
 }
 function Get-Incomplete {
     # The steps that a run leaves if it only starts the services.
     foreach ($step in @($all | Where-Object { $_.Does -in 'assign', 'roll', 'set', 'restore' })) {
-        if ((Read-Checks $step.OnlyIf).Answer -eq 'yes' -and (Read-Done $step).Answer -ne 'yes') {
-            'Step ' + $step.Name + ' is not complete.'
-        }
+        if ((Read-Checks $step.OnlyIf).Answer -ne 'yes' -or (Read-Done $step).Answer -eq 'yes') { continue }
+        'Step ' + $step.Name + ' is not complete.'
     }
 }
 
@@ -549,10 +516,10 @@ function Write-Report {
     [IO.File]::WriteAllText($path, (ConvertTo-Json -InputObject $content -Depth 4) + "`r`n")
     Write-Line ('The report is in ' + $path + '.')
 }
-function Get-Facts {
-    # Each check of the steps once, with its answer.
+function Show-Facts {
+    # Prints each check of the steps once, with its answer. The failed checks come first.
     $names = @()
-    foreach ($step in $chosen) {
+    $facts = @(foreach ($step in $chosen) {
         $script:Current = $step
         if ($step.Does -eq 'restore') { (Read-Restored $step) + @{ 'Found' = $Found } }
         elseif ((Read-Checks $step.OnlyIf).Answer -ne 'yes') { continue }
@@ -561,11 +528,7 @@ function Get-Facts {
             $names += $name
             @{ 'Answer' = Read-Answer $name; 'Says' = $Checks[$name].Text; 'Found' = $Found }
         }
-    }
-}
-function Show-Facts {
-    # Prints the failed checks first.
-    $facts = @(Get-Facts)
+    })
     $counts = foreach ($answer in 'no', 'cannot tell', 'yes') {
         $some = @($facts | Where-Object { $_.Answer -eq $answer })
         foreach ($fact in $some) {
@@ -588,7 +551,7 @@ function Assert-Shell {
 }
 function Assert-Console {
     # certutil prompts for passwords, and only administrators may change what the script uses.
-    $typed = @($chosen | Where-Object { [string]$_.Commands -match '-importpfx|-exportpfx' }).Count
+    $typed = $chosen | Where-Object { [string]$_.Commands -match '-importpfx|-exportpfx' }
     if ($typed -and -not $Look -and $Host.Name -ne 'ConsoleHost') {
         $what = 'the script needs a PowerShell console, because certutil prompts for a password. This is ' + $Host.Name
         Stop-Run $what 'Open a PowerShell console on the server, and run this script in the console.'
@@ -598,7 +561,7 @@ function Assert-Console {
     $rules = (Get-Acl -LiteralPath $Folder).GetAccessRules($true, $true, [Security.Principal.SecurityIdentifier])
     $open = $rules | Where-Object { $_.AccessControlType -eq 'Allow' -and ([int]$_.FileSystemRights -band 0xD0046) }
     $open = @($open | ForEach-Object { [string]$_.IdentityReference } | Where-Object { $_ -notmatch $trusted })
-    if ($open.Count -eq 0) { return }
+    if (-not $open) { return }
     $what = 'accounts other than administrators can change ' + $Folder + ': ' + ($open -join ', ')
     Stop-Run $what 'Nothing was changed. Run the block with icacls on the sheet, then run this script again.'
 }
@@ -608,8 +571,7 @@ function Assert-Case {
     $renews = $Case -eq 'renew'
     $wrong = @()
     $own = @()
-    foreach ($place in $Places) {
-        if ($place.Setting -or ($place.Global -and $Case -eq 'join')) { continue }
+    foreach ($place in @($Places | Where-Object { -not $_.Setting -and -not ($_.Global -and $Case -eq 'join') })) {
         $now = Get-InUse $place
         if (-not $place.Global) { $own += $now }
         if ($now -in $Nothing, $place.New, $place.Old -or ($renews -and -not $place.Old)) { continue }
@@ -617,33 +579,32 @@ function Assert-Case {
     }
     if (-not $renews) { $wrong += @(Get-InService | ForEach-Object { $_ + ' is running' }) }
     elseif ($ServiceList -and $own -and -not ($own -ne $Nothing)) { $wrong += 'no certificate is assigned' }
-    if ($wrong.Count -eq 0) { return }
+    if (-not $wrong) { return }
     $script:Found = $wrong -join '; '
-    $next = 'Nothing was changed. Ask the planner for new sheets.'
-    if ($renews) { Stop-Run 'this server does not use the certificates that are on record' $next }
-    $next = 'Nothing was changed. Ask the planner for the renewal sheet.'
-    Stop-Run 'this server is in use, but the plan says that it is new' $next
+    $next = 'Nothing was changed. Ask the planner for '
+    if ($renews) { Stop-Run 'this server does not use the certificates that are on record' ($next + 'new sheets.') }
+    Stop-Run 'this server is in use, but the plan says that it is new' ($next + 'the renewal sheet.')
 }
 
 # ---- the run
 
 function Select-Steps {
-    # The steps that the switches ask for.
-    if ($TrustOnly) { return ($all | Where-Object { $_.Stage -eq 'trust' }) }
-    if ($StartsOnly) { return ($all | Where-Object { $_.Stage -eq 'start' }) }
+    # The stages that the switches ask for.
     $prepares = $Case -eq 'renew' -and $ServiceList -and -not ($Back -or $Verify -or $StartServices -or $DrainServices)
-    if ($Prepare -or $prepares) { return ($all | Where-Object { $_.Stage -in 'trust', 'prepare' }) }
-    return $all
+    $stages = @('trust', 'prepare', 'change', 'start', 'verify', 'back')
+    if ($Prepare -or $prepares) { $stages = @('trust', 'prepare') }
+    if ($StartsOnly) { $stages = @('start') }
+    if ($TrustOnly) { $stages = @('trust') }
+    $all | Where-Object { $stages -contains $_.Stage }
 }
 function Complete-Run {
     # Says what is left after the last step.
     $script:Current = $null
     if ($StartsOnly) { $script:Left += @(Get-Incomplete) }
-    if (-not $Look -and -not $TrustOnly -and -not (Test-ServicesLoaded)) {
-        $stale = 'Services still use the previous certificate (' + (@(Get-Stale) -join ', ') + ')'
-        $script:Left += $stale + ': run this script with -DrainServices -StartServices.'
-    }
-    if (@($Assumed.Values | Where-Object { $_.Answer -eq 'no' }).Count) {
+    $stale = @(if (-not $Look -and -not $TrustOnly) { Get-Stale }) -join ', '
+    $what = 'Services still use the previous certificate (' + $stale + ')'
+    if ($stale) { $script:Left += $what + ': run this script with -DrainServices -StartServices.' }
+    if ($Assumed.Values | Where-Object { $_.Answer -eq 'no' }) {
         $script:Left += 'The services stay stopped until you run this script with -StartServices.'
     }
     foreach ($name in @($Doubts | Where-Object { -not $Look })) {
@@ -651,13 +612,9 @@ function Complete-Run {
         if ($wrong.Answer -ne 'yes') { $script:Left += $wrong.Says + (Get-Evidence) }
     }
     $next = 'Run this script with ' + $(if ($Back) { '-Back ' }) + '-Verify, and send the run-... files to the planner.'
-    $status = $(if (@($Left).Count) { 2 } else { 0 })
     if ($Look) { $next = 'Nothing was changed. Run the script without -WhatIf.' }
-    if ($Look -and $Ended) {
-        $next = 'Nothing was changed. First complete the step.'
-        $status = 1
-    }
-    Stop-Run '' $next $status
+    if ($Look -and $Ended) { Stop-Run '' 'Nothing was changed. First complete the step.' 1 }
+    Stop-Run '' $next $(if ($Left) { 2 } else { 0 })
 }
 
 $Thread = [Threading.Thread]::CurrentThread
@@ -681,8 +638,7 @@ try {
     $Places = @(Expand-Places)
     if ($Report -and -not $Verify) { Stop-Run '-Report needs -Verify' 'Run the script with both.' }
     # A new server never starts without its certificates.
-    $fresh = $StartsOnly -and $Case -ne 'renew' -and -not (Test-Drained)
-    if ($fresh -and @(Get-Incomplete).Count) { $StartsOnly = $false }
+    if ($StartsOnly -and $Case -ne 'renew' -and -not (Test-Drained) -and (Get-Incomplete)) { $StartsOnly = $false }
     $chosen = @(Select-Steps)
     if ($Report) { Write-Report }
     if ($Verify) { Show-Facts }
