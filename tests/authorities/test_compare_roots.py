@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from cas.python_ca import PythonCa, der, issue, name
@@ -18,13 +18,8 @@ from lyncnb.rules.ca_rules import CaRuleSet, load_ca_rules
 KEY = rsa.generate_private_key(65537, 2048)
 CODES = {rule.code for rule in load_ca_rules().roots}
 AT = datetime(2026, 11, 25, tzinfo=UTC)
-# Roots that are in no current list of Mozilla, and Let's Encrypt's roots that are in no list yet.
-UNKNOWN_KEYS = {
-    "AAA Certificate Services",
-    "Entrust Root Certification Authority - G4",
-    "Root YE",
-    "Root YR",
-}
+# Let's Encrypt's roots that are in no list yet.
+UNKNOWN_KEYS = {"Root YE", "Root YR"}
 LINES = [(rule, root) for rule in load_ca_rules().roots for root in rule.roots]
 
 
@@ -128,12 +123,26 @@ def test_the_key_of_a_trusted_root_ends_the_path(monkeypatch):
     chain = [ca.issuing, crossed, older.root]
     assert "root-not-trusted" in codes(ca, AT.date(), chain=chain)
     root_key = read_certificate(der(ca.root)).spki_sha256
-    for known, found in (
-        ("ISRG Root X1", set()),
-        ("DigiCert Global Root CA", {"root-not-trusted"}),
+    older_key = read_certificate(der(older.root)).spki_sha256
+    trusted, removed, leaves = "ISRG Root X1", "DigiCert Global Root CA", "GlobalSign Root CA - R3"
+    for nearer, farther, found in (
+        (trusted, removed, set()),
+        (removed, trusted, set()),
+        (removed, leaves, {"root-leaves-store"}),
+        (removed, removed, {"root-not-trusted"}),
     ):
-        monkeypatch.setattr(CaRuleSet, "root_names", {root_key: known})
-        assert codes(ca, AT.date(), chain=chain) == found
+        monkeypatch.setattr(CaRuleSet, "root_names", {root_key: nearer, older_key: farther})
+        assert codes(ca, date(2027, 1, 10), chain=chain) == found
+
+
+def test_a_client_has_one_rule_of_a_kind_for_each_root():
+    """No two rules say the same of a root, so that a certificate gets one finding for each client."""
+    lines = [
+        (root, client, rule.code)
+        for rule, root in LINES
+        for client in rule.clients.removesuffix(" and later").split(" and ")
+    ]
+    assert len(lines) == len(set(lines))
 
 
 def test_the_known_roots_have_rules_or_are_trusted():

@@ -47,7 +47,7 @@ def test_days_and_limits_are_reported(page):
     seen = text_of(page)
     assert "from 2026-05-15 until the day before 2027-02-10" in seen
     assert "47 from 2029-03-15 (CA/Browser Forum, Baseline Requirements 2.2.6" in seen
-    assert "Chrome, 2027-04-15: GlobalSign Root CA - R3 (Google" in seen
+    assert "Chrome and Firefox, 2027-04-15: GlobalSign Root CA - R3 (GlobalSign" in seen
 
 
 def test_hostile_text_is_escaped():

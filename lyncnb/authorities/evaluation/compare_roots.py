@@ -5,7 +5,7 @@ The roots, the client software and the dates are data (``cas/roots.toml``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import date
 
 from ...pki.certificates import Certificate
@@ -26,9 +26,10 @@ def find_root_restrictions(
     certificate : Certificate
         The end-entity certificate.
     path : Path
-        The certification path. Its first CA certificate with the key of a known root ends the
-        path, because clients do not need an older root. Without such a key, the name of the root
-        counts. If the root is missing, this is the name of the last issuer.
+        The certification path. A CA certificate with the key of a known root can end the path,
+        and the root with the fewest restrictions counts, because clients do not need another one.
+        Without such a key, the name of the root counts. If the root is missing, this is the name
+        of the last issuer.
     on : date
         The evaluation date.
 
@@ -41,9 +42,15 @@ def find_root_restrictions(
     fields = last.subject if path.is_complete else last.issuer
     names = {value.casefold() for name, value in fields if name in _NAMES}
     known = load_ca_rules().root_names
-    by_key = [known[ca.spki_sha256] for ca in path.issuers if ca.spki_sha256 in known]
-    if by_key:
-        names = {by_key[0].casefold()}
+    by_key = [{known[ca.spki_sha256].casefold()} for ca in path.issuers if ca.spki_sha256 in known]
+    ends = [list(_find_restrictions(certificate, root, on)) for root in by_key or [names]]
+    # The codes sort by their weight: none, root-leaves-store, root-not-trusted.
+    yield from min(ends, key=lambda found: max((code for code, _ in found), default=""))
+
+
+def _find_restrictions(
+    certificate: Certificate, names: Container[str], on: date
+) -> Iterator[Difference]:
     for rule in load_ca_rules().roots:
         for root in rule.roots:
             if root.casefold() in names:
