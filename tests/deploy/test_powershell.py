@@ -98,6 +98,7 @@ COMMANDS = {  # Commands that are part of Windows or of Windows PowerShell 3.
     *("Rename-Item", "Restart-Computer", "Restart-Service", "Select-Object", "Select-String"),
     *("Set-Content", "Set-StrictMode", "Start-Sleep", "Start-Transcript", "Stop-Transcript"),
     *("Test-Path", "Where-Object", "Write-Host", "certutil", "whoami.exe", "Sort-Object"),
+    "Group-Object",
     *("C:\\Windows\\System32\\Inetsrv\\Appcmd.exe", "Get-Service", "ConvertTo-Json", "Get-Acl"),
 }
 

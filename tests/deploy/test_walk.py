@@ -561,25 +561,37 @@ def test_a_wrong_ca_file_is_not_installed(walk):
     assert walk.world()["servers"][page.server]["root"] == []
 
 
-def test_intermediate_in_the_root_store_must_be_confirmed(walk):
-    """If an intermediate certificate is in the root store, the script shows the certificate, and
-    stops services only after the administrator confirms that the script may continue.
+@pytest.mark.parametrize(
+    ("issuer", "thumbprints", "found"),
+    [
+        ("CN=Fabrikam Root CA", ["F" * 40], "Found: CN=Fabrikam CA 0"),  # an intermediate
+        (None, ["F" * 40] * 2, "Found: Twice: CN=Fabrikam CA 0"),
+        (None, [f"{n:040X}" for n in range(0xF00, 0xF00 + 101)], "Found: More than 100: 10"),
+    ],
+    ids=["intermediate", "twice", "many"],
+)
+def test_untidy_root_store_must_be_confirmed(walk, issuer, thumbprints, found):
+    """If an intermediate certificate, a duplicate, or more than 100 certificates are in the root
+    store, the script shows them, and stops services only after the administrator confirms that the
+    script may continue.
     """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe02")
     world = world_of(steps, in_use=True)
-    world["certificates"]["F" * 40] = world["certificates"][page.issuers[0].thumbprint] | {
-        "name": "Fabrikam Issuing CA 7",
-        "issuer": "CN=Fabrikam Root CA",
-    }
-    world["servers"][page.server]["root"] = ["F" * 40]
+    known = world["certificates"][page.issuers[0].thumbprint]
+    for number, thumbprint in enumerate(dict.fromkeys(thumbprints)):
+        world["certificates"][thumbprint] = known | {
+            "name": f"Fabrikam CA {number}",
+            "issuer": issuer,
+        }
+    world["servers"][page.server]["root"] = thumbprints
     walk.begin(world, steps)
     before = assignments(walk.world())
     run = walk.run(page, *BOTH, answers="N\n")
     assert run["code"] == 1
     text = join_lines(run)
     assert "WARNING this is not true: Trusted Root Certification Authorities contains only" in text
-    assert text.index("Found: CN=Fabrikam Issuing CA 7") < text.index("Import FrontEnd-fe02")
+    assert text.index(found) < text.index("Import FrontEnd-fe02")
     assert "You answered No. Not confirmed: Trusted Root Certification Authorities" in text
     assert assignments(walk.world()) == before
     assert stopped_services(walk.world()["servers"][page.server]) == []

@@ -336,7 +336,7 @@ $global:Effects = @{
         if ($verb -eq '-addstore') {
             $thumbprint = [string](Microsoft.PowerShell.Management\Get-Content -LiteralPath $words[$at + 2] | Select-Object -First 1)
             $store = $(if ($words[$at + 1] -eq 'Root') { 'root' } else { 'ca' })
-            (Get-Here).$store = @((Get-Here).$store) + $thumbprint | Select-Object -Unique
+            if ((Get-Here).$store -notcontains $thumbprint) { (Get-Here).$store = @((Get-Here).$store) + $thumbprint }
         }
         elseif ($verb -eq '-importpfx') {
             $thumbprint = [string](Microsoft.PowerShell.Management\Get-Content -LiteralPath $words[$at + 2] | Select-Object -First 1)

@@ -298,7 +298,7 @@ def test_every_check_is_used(procedure):
 
 # Commands that only read data. All other commands change something.
 READS = re.compile(
-    r"(Get|Test|Select|Sort|Where|ForEach|Format|Out|New|Import|Read|Join|ConvertTo)-[A-Z]|certutil$"
+    r"(Get|Test|Select|Sort|Group|Where|ForEach|Format|Out|New|Import|Read|Join|ConvertTo)-[A-Z]|certutil$"
 )
 
 
