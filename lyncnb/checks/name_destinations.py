@@ -112,8 +112,8 @@ def _list_pool_uses(view: PlanView) -> Iterator[tuple[str, _Use]]:
 
 def _list_domain_uses(view: PlanView) -> Iterator[tuple[str, _Use]]:
     """Yield the names that clients build from a SIP domain, if a pool offers the service."""
-    own, inside_only = view.plan.topology.sip_domains, view.plan.options.internal_only_sip_domains
-    external = [domain for domain in own if domain not in inside_only]
+    own = view.plan.topology.sip_domains
+    external = view.exclude_internal(own)
     for trait, flags, label, destination, domains in (
         ("publishes_web", {"autologon"}, "sip", "sign-in-inside", own),
         ("publishes_web", {"autodiscover"}, "lyncdiscoverinternal", "autodiscover-inside", own),
@@ -128,7 +128,6 @@ def _list_domain_uses(view: PlanView) -> Iterator[tuple[str, _Use]]:
 
 def _list_simple_url_uses(view: PlanView) -> Iterator[tuple[str, _Use]]:
     """Yield the hosts of the simple URLs."""
-    inside_only = view.plan.options.internal_only_sip_domains
     for site in view.list_sites_with_web_services():
         for column, urls in (
             ("meet_urls", site.meet_urls),
@@ -138,7 +137,7 @@ def _list_simple_url_uses(view: PlanView) -> Iterator[tuple[str, _Use]]:
             for host in (url.host for url in urls if url):
                 server = view.find_server_with_url(site, column)
                 yield host, _Use("simple-url-inside", "", server)
-                if column != "admin_url" and not host.endswith(inside_only):
+                if column != "admin_url" and view.exclude_internal((host,)):
                     yield host, _Use("simple-url-outside", "", server)
 
 

@@ -93,6 +93,8 @@ class PlanView:
         # include every name that any profile requires.
         options = replace(plan.options, profile="default", wildcard=False)
         self._context = plan_context(plan.topology, plan.rules, options)
+        #: Leaves out the names in SIP domains for internal use only.
+        self.exclude_internal = self._context.exclude_internal
         self._asked_about = frozenset(name for rule in self.checks for name in rule.names)
         self._parts: dict[int, _RequiredParts] = {}
         self._asked: dict[_Scope, list[PlannedCertificate]] = {}
