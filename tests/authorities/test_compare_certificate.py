@@ -318,8 +318,21 @@ def test_ldap_only(role, expected):
     clients outside the domain cannot read this CRL.
     """
     certificate = make_certificate(crl=["ldap:///CN=Contoso"])
-    assert [code for code, _ in compared(certificate, role=role)] == expected
+    findings = compared(certificate, role=role)
+    assert [code for code, _ in findings] == expected
+    assert all(
+        'every CRL distribution point is an LDAP URL, such as "ldap:///CN=Contoso"' == message
+        for _, message in findings
+    )
     assert compared(make_certificate(crl=["ldap:///CN=Contoso", "http://x/"]), role=role) == []
+
+
+def test_a_validity_of_hours_is_not_zero_days():
+    """A certificate that is valid for less than one day has its validity in hours."""
+    findings = compared(make_certificate(begins=TODAY, days=1 / 12), validity_days=365)
+    assert [message for code, message in findings if code == "validity-shorter-than-asked"] == [
+        "the CA was asked for a validity period of 365 days, but the certificate is valid for 2.0 hours"
+    ]
 
 
 def test_certificates_that_are_checked_outside_the_domain():

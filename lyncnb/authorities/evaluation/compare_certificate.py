@@ -296,7 +296,8 @@ def _check_revocation(certificate: Certificate, entry: PlannedEntry) -> Iterator
         else:
             yield "crl-distribution-point-absent", message
     elif all(url.casefold().startswith("ldap:") for url in urls):
-        yield "crl-distribution-point-ldap-only", f"{shown(urls[0])}"
+        message = f"every CRL distribution point is an LDAP URL, such as {shown(urls[0])}"
+        yield "crl-distribution-point-ldap-only", message
 
 
 def _describe_crl_alternative(certificate: Certificate) -> str:
@@ -346,7 +347,7 @@ def _check_validity(
             "validity-shorter-than-asked",
             (
                 f"the CA was asked for a validity period of {validity_days} days, but the "
-                f"certificate is valid for {lasts.days} days"
+                f"certificate is valid for {_format_days(timedelta(lasts.days) or lasts)}"
             ),
         )
     for limit in load_ca_rules().list_limits("validity-days", on_date=begins.date()):
@@ -414,5 +415,6 @@ def _check_public_trust(certificate: Certificate) -> Iterator[Difference]:
 
 
 def _format_days(span: timedelta) -> str:
-    remainder = span - timedelta(days=span.days)
-    return f"{span.days} days" + (f" and {remainder.seconds} s" if remainder else "")
+    if not span.days:
+        return f"{span.seconds / 3600:.1f} hours"
+    return f"{span.days} days" + (f" and {span.seconds} s" if span.seconds else "")
