@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .inputs import (
+    add_encoding_option,
     add_evaluation_date_option,
     add_force_option,
     add_json_option,
@@ -45,6 +46,7 @@ _FILES_SHOWN = 200
 @click.option("--old-options", metavar="plan.toml", help="Planning options that apply only to OLD.")
 @click.option("--new-options", metavar="plan.toml", help="Planning options that apply only to NEW.")
 @click.option("--product", metavar="NAME", help="Product whose rules apply to the tables.")
+@add_encoding_option
 @add_json_option
 @click.option(
     "-o",

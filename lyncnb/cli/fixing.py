@@ -73,8 +73,11 @@ def _make_table_change(
         fixes = dict.fromkeys(e for e in fixed_plan.edits if not isinstance(e, OptionEdit))
         lines = fixed_plan.table.lines if fixed_plan.table else ()
         return None, [*lines, *(describe_edit(edit, plan.topology) for edit in fixes)]
-    after, edits = edit_csv(path.name, data, fixed_plan.cells, headings=fixed_plan.headings)
-    edited_topology = open_topology(after)
+    encoding = plan.topology.encoding
+    after, edits = edit_csv(
+        path.name, data, fixed_plan.cells, headings=fixed_plan.headings, encoding=encoding
+    )
+    edited_topology = open_topology(after, encoding=encoding)
     expected = fixed_plan.plan.topology
     # If several fixes add columns, the order of these columns in the file can differ from their
     # order in the fixed plan.

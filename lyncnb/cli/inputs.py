@@ -27,15 +27,33 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 _NOTES_SHOWN = 10
+_ENCODING = "lyncnb.encoding"  # The key of the encoding in the context of a command.
 
 
 def add_plan_arguments(command: _Command) -> _Command:
-    """Add the arguments of every command that plans: TOPOLOGY, --product and --options."""
+    """Add the arguments of every command that plans: TOPOLOGY and its options."""
     return click.argument("topology", metavar="TOPOLOGY")(add_plan_options(command))
 
 
+def add_encoding_option(command: _Command) -> _Command:
+    """Add the option --encoding to a command. :func:`get_encoding` returns its value."""
+    return click.option(
+        "--encoding", metavar="NAME", expose_value=False,
+        callback=lambda context, _, name: context.meta.update({_ENCODING: name or ""}),
+        help=("Encoding of a CSV file that is neither UTF-8 nor UTF-16: cp950, gb18030 or cp1252 "
+              "(default: the one that is certain)."),
+    )(command)  # fmt: skip
+
+
+def get_encoding() -> str:
+    """Return the encoding that the user specified for the table of the current command, or ""."""
+    context = click.get_current_context(silent=True)
+    return str(context.meta.get(_ENCODING, "")) if context else ""
+
+
 def add_plan_options(command: _Command) -> _Command:
-    """Add the options --product and --options to a command."""
+    """Add the options --product, --options and --encoding to a command."""
+    command = add_encoding_option(command)
     command = click.option(
         "--options",
         "options_file",
@@ -145,7 +163,8 @@ def make_plan(
         # The user's product file is loaded before the table, because it can add columns and roles
         # to tables.
         load_rules(product_source)
-    table = open_topology(topology) if keeps_rejected else read_topology(topology)
+    read = open_topology if keeps_rejected else read_topology
+    table = read(topology, encoding=get_encoding())
     rules = load_rules(product_source or find_document_product(table) or options.product)
     if not options_file:
         _note_unused_options(topology)

@@ -8,7 +8,13 @@ from pathlib import Path
 import click
 
 from ..base.terminal import quote_argument
-from .inputs import add_force_option, find_document_product, report_corrections
+from .inputs import (
+    add_encoding_option,
+    add_force_option,
+    find_document_product,
+    get_encoding,
+    report_corrections,
+)
 from .output import write, write_next_steps, write_note
 
 _product_option = click.option(
@@ -39,6 +45,7 @@ def _load_product_columns(product: str | None) -> None:
 @click.argument("topology", metavar="IN")
 @click.argument("output", metavar="OUT")
 @_product_option
+@add_encoding_option
 @add_force_option
 def convert_command(topology: str, output: str, product: str | None, force: bool) -> int:
     """Convert any topology to a table: IN is a table, workbook or document; OUT is .csv or .xlsx.
@@ -56,7 +63,7 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
     from ..topology.topology import read_topology
 
     _load_product_columns(product)
-    table = read_topology(topology)
+    table = read_topology(topology, encoding=get_encoding())
     kind = build_output_kind(lambda suffix: table.to_csv() if suffix == ".csv" else table.to_xlsx())
     check_output_path(output, kind, force=force, inputs=(topology,))
     is_csv = Path(output).suffix.lower() == ".csv"

@@ -51,7 +51,7 @@ function makePack(files) {
 const LEFT_OUT = ("_aix_support|_android_support|_apple_support|_ast_unparse|_colorize|_osx_support|_pyio|_pydatetime|"
   + "_pyrepl|_sysconfigdata.*|antigravity|argparse|asyncio/(__main__|proactor_events|tools|windows_.*)|bdb|cProfile|cmd|"
   + "code|codeop|compileall|concurrent/(futures/process|interpreters)|configparser|ctypes|curses|dbm|doctest|email/_header_"
-  + "value_parser|encodings/(cp[1-8]..?.?|hp_.*|iso.*|johab|koi8.*|mac_.*|palmos|ptcp.*|tis.*|euc.*|shift.*)|ensurepip|"
+  + "value_parser|encodings/(cp(?!1252)[1-8]..?.?|hp_.*|iso.*|johab|koi8.*|mac_.*|palmos|ptcp.*|tis.*|euc.*|shift.*)|ensurepip|"
   + "fileinput|filecmp|ftplib|getopt|gettext|http|idlelib|imaplib|logging/(config|handlers)|mailbox|mimetypes|modulefinder|"
   + "multiprocessing|netrc|optparse|pdb|pickletools|plistlib|poplib|profile|pstats|pty|py_compile|pyclbr|pydoc|pydoc_data|"
   + "pyodide/(console|http|_nodesock.*)|rlcompleter|runpy|sched|shelve|smtplib|socketserver|sqlite3|statistics|symtable|"

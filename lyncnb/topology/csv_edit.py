@@ -11,6 +11,7 @@ from types import MappingProxyType
 from ..errors import TopologyError
 from .columns import find_column_names, get_example_server, list_topology_columns
 from .csv_file import count_lines_above_table, decode, find_delimiter
+from .encodings import ENCODINGS
 from .workbook import is_workbook
 from .xml_tree import is_markup
 
@@ -37,6 +38,7 @@ def edit_csv(
     changes: Mapping[int, Mapping[str, str]],
     *,
     headings: Mapping[str, str] = MappingProxyType({}),
+    encoding: str = "",
 ) -> tuple[bytes, tuple[CellChange, ...]]:
     """Change the text of cells in a CSV file.
 
@@ -50,6 +52,8 @@ def edit_csv(
         For each index in ``Topology.cells``, the new text by column name.
     headings : mapping of str to str, optional
         For each heading to replace, the new column name.
+    encoding : str, optional
+        The encoding of a file that is neither UTF-8 nor UTF-16.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def edit_csv(
     """
     if is_markup(data) or is_workbook(data):
         raise TopologyError(f"{name} is not a CSV file", hint=_BY_HAND)
-    text, _ = decode(name, data)
+    text, _ = decode(name, data, encoding)
     encoding, mark = _detect_encoding(name, data, text)
     skipped, delimiter = find_delimiter(text)
     out = [mark, skipped]
@@ -135,7 +139,7 @@ def _is_example(columns: tuple[str, ...], cells: list[str]) -> bool:
 
 def _detect_encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
     """Return the encoding and the byte order mark with which a text becomes the file's bytes."""
-    for encoding in ("utf-8", "utf-16-le", "utf-16-be", "cp950"):
+    for encoding in ("utf-8", "utf-16-le", "utf-16-be", *ENCODINGS):
         for mark in ("", "\ufeff"):
             try:
                 if (mark + text).encode(encoding) == data:

@@ -24,6 +24,7 @@ from ..base.pasted_text import shown
 from ..base.shown.frames import ConvertibleToPandas, DataFrame, convert_to_frame
 from ..errors import Problem, TopologyError
 from .columns import find_column_names, list_topology_columns
+from .encodings import ENCODINGS, Reading, compare_encodings, get_chosen_encoding
 from .source_table import Note, Table, Texts, TextsBuilder, build_table
 from .topology_document import read_topology_xml
 from .workbook import is_workbook, read_workbook
@@ -45,6 +46,7 @@ _SAVE_AS_WORKBOOK = (
     "open the file in Excel or LibreOffice and save it again, or restore it from a backup"
 )
 _SAVE_AS = 'in Excel, choose File > Save As > "CSV UTF-8 (Comma delimited)"'
+_NAMES = f"use one of these encodings: {', '.join(ENCODINGS)}"
 _GIVE_A_PATH = (
     "use the path of a topology table, for example data/contoso.csv, its content as bytes, or "
     "a DataFrame"
@@ -94,42 +96,59 @@ def read_source(source: object) -> tuple[str, bytes]:
     return name, data
 
 
-def decode(name: str, data: bytes) -> tuple[str, bool]:
-    """Decode the bytes of a table as UTF-8, UTF-16 (with or without BOM), or cp950.
+def decode(name: str, data: bytes, encoding: str = "") -> tuple[str, tuple[Reading, ...]]:
+    """Decode the bytes of a table as UTF-8, UTF-16 (with or without BOM), or another encoding.
+
+    Parameters
+    ----------
+    name : str
+        The file name, for messages.
+    data : bytes
+        The content of the file.
+    encoding : str, optional
+        The encoding of a file that is neither UTF-8 nor UTF-16: cp950, gb18030, or cp1252.
 
     Returns
     -------
-    tuple of str and bool
-        The text without BOM, and whether lyncnb assumed that the encoding is cp950.
+    tuple of str and tuple of Reading
+        The text without BOM, and the encodings that a file without Unicode can have.
 
     Raises
     ------
     TopologyError
         If the text has none of these encodings.
     """
-    encoding = "utf-8-sig"
+    if encoding and encoding not in ENCODINGS:
+        raise TopologyError(f"lyncnb does not know the encoding {shown(encoding)}", hint=_NAMES)
+    unicode = "utf-8-sig"
     # The header row begins with ASCII characters, so UTF-16 without a BOM is easy to detect.
     if data[:2] == b"\xff\xfe" or data[1:2] == b"\0":
-        encoding = "utf-16-le"
+        unicode = "utf-16-le"
     elif data[:2] == b"\xfe\xff" or data[:1] == b"\0":
-        encoding = "utf-16-be"
+        unicode = "utf-16-be"
     try:
-        return data.decode(encoding).removeprefix("\ufeff"), False
+        return data.decode(unicode).removeprefix("\ufeff"), ()
     except UnicodeDecodeError as error:
         offset = error.start
-    if encoding == "utf-8-sig" and not data.startswith(b"\xef\xbb\xbf"):
-        try:
-            return data.decode("cp950"), True
-        except UnicodeDecodeError:
-            pass  # The error message reports the byte that is not valid UTF-8.
+    if unicode == "utf-8-sig" and not _is_damaged_utf_8(data):
+        text, readings = compare_encodings(name, data, encoding)
+        if readings:
+            return text, readings
     if Path(name).suffix.casefold() in _WORKBOOKS:
         raise TopologyError(f"{name} is neither a workbook nor text", hint=_SAVE_AS_WORKBOOK)
     line = data.count(b"\n", 0, offset) + 1
-    kind = "UTF-16" if encoding != "utf-8-sig" else "UTF-8"
+    kind = "UTF-16" if unicode != "utf-8-sig" else "UTF-8"
     raise TopologyError(
         f"{name} is not {kind} text: line {line} contains the byte 0x{data[offset]:02x}",
         hint=_SAVE_AS,
     )
+
+
+def _is_damaged_utf_8(data: bytes) -> bool:
+    """Return whether most bytes that are not ASCII are valid UTF-8."""
+    valid = data.decode("utf-8", "ignore").encode()
+    count = sum(byte > 127 for byte in valid)
+    return data.startswith(b"\xef\xbb\xbf") or count > 3 * (len(data) - len(valid))
 
 
 def _read_file(source: object) -> tuple[str, bytes]:
@@ -211,14 +230,16 @@ class Split:
 TableSource = str | os.PathLike[str] | bytes | DataFrame | ConvertibleToPandas
 
 
-def read_rows(source: TableSource) -> Table:
+def read_rows(source: TableSource, encoding: str = "") -> Table:
     """Read a table of servers from a file or DataFrame.
 
     Parameters
     ----------
     source : path, bytes or DataFrame
-        CSV from Excel, PowerShell, or lyncnb (UTF-8, UTF-16, or cp950, with commas, semicolons, or
-        tabs), a workbook, a topology document, or an object with ``to_pandas``.
+        CSV from Excel, PowerShell, or lyncnb (with commas, semicolons, or tabs), a workbook, a
+        topology document, or an object with ``to_pandas``.
+    encoding : str, optional
+        As for :func:`decode`.
 
     Returns
     -------
@@ -239,17 +260,17 @@ def read_rows(source: TableSource) -> Table:
     if is_markup(data):
         return read_topology_xml(name, _decode_document(name, data))
     notes: tuple[Note, ...] = ()
-    text, is_cp950 = decode(name, data)
+    text, readings = decode(name, data, encoding)
     if text[:100].lstrip()[:1] == "{":
         raise TopologyError(
             f"{name} is a JSON file, not a table of servers",
             hint="to create requests from a saved plan, run lyncnb request --plan FILE FOLDER; "
             "to compare the plan with another, run lyncnb compare",
         )
-    if is_cp950:
+    if chosen := get_chosen_encoding(readings):
         message = (
-            "the file is not UTF-8, so lyncnb read it as cp950 (Traditional Chinese "
-            "Windows). Check the names in the table"
+            f"the file is not UTF-8, so lyncnb read it as {chosen} ({ENCODINGS[chosen]}). Check "
+            "the names in the table"
         )
         notes = (Note(row=0, column="", before="", after="", message=message),)
     if title := _find_title(text):
@@ -264,6 +285,7 @@ def read_rows(source: TableSource) -> Table:
         notes=notes,
         problems=split.problems,
         long_rows=split.long_rows,
+        readings=readings,
     )
 
 
@@ -274,10 +296,11 @@ def _decode_document(name: str, data: bytes) -> str:
             hint="check whether you specified the correct file",
         )
     try:
-        text, is_cp950 = decode(name, data)
+        text, readings = decode(name, data)
+        is_unicode = not readings
     except TopologyError:
-        is_cp950 = True
-    if is_cp950:
+        is_unicode = False
+    if not is_unicode:
         declared = _DECLARED.match(data)
         message = f"{name} is an XML document that is encoded neither in UTF-8 nor in UTF-16"
         if declared:

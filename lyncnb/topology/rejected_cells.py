@@ -7,13 +7,15 @@ with this text gives.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import Problem
+from .encodings import find_uncertain_encoding
 from .source_table import Table, Texts, raise_problems
 
 Row = tuple[str, ...]
+_CHOOSE = "choose the encoding above the tabs, or type the text again"
 Place = tuple[int, str]  # The index of a row, and a column.
 
 
@@ -74,6 +76,15 @@ def reject_cells(
             text = distinct[codes[place[0]]]
         cells[place] = RejectedCell(row=place[0], column=place[1], text=text, problem=problem)
     return list(cells.values())
+
+
+def list_uncertain_cells(table: Table) -> Iterator[Problem]:
+    """Yield a problem for each cell whose text depends on an encoding that is not certain."""
+    for problem in find_uncertain_encoding(table.source, table.readings):
+        for name, texts in zip(table.columns, table.texts):
+            for row, text in zip(table.rows, texts.list_cells()):
+                if not text.isascii():
+                    yield replace(problem, row=row, column=name, value=text, hint=_CHOOSE)
 
 
 def blank_cells(table: Table, cells: Iterable[RejectedCell]) -> Table:

@@ -15,6 +15,7 @@ from ..base.pasted_text import INVISIBLE, shown
 from ..base.shown.tables import format_count, join_first_texts
 from ..errors import Problem, TopologyError
 from .columns import find_column_names, get_example_server, list_topology_columns
+from .encodings import Reading, find_uncertain_encoding
 
 #: What looks like the name of a host with a domain.
 HOST_NAME = re.compile(r"[\w*-]+(\.[\w-]+)+\Z")
@@ -125,7 +126,8 @@ class Table:
     problems : tuple of Problem
         Rows that cannot be read, which the table does not contain.
     heading_problems : tuple of Problem
-        Headings that are blank, duplicate or missing. The table has other headings instead.
+        Headings that are blank, duplicate or missing, and an encoding that is not certain. The
+        table has other headings instead.
     long_rows : mapping of int to str
         The texts of rows with a wrong number of cells, by row number. `problems` has the reasons.
     product : str
@@ -134,6 +136,8 @@ class Table:
         The place in a workbook.
     labels : sequence
         The index labels of a DataFrame, for all rows below the heading; empty for a file.
+    readings : tuple of Reading
+        The encodings that a file without Unicode can have.
     single_labels : bool
         Whether servers and pools can have names without a domain, which a check reports.
     """
@@ -149,6 +153,7 @@ class Table:
     product: str = ""
     grid: Grid | None = None
     labels: Sequence[object] = ()
+    readings: tuple[Reading, ...] = ()
     single_labels: bool = False
 
     def find_cell(self, column: str, row: int) -> tuple[str, str]:
@@ -178,6 +183,7 @@ def build_table(
     product: str = "",
     grid: Grid | None = None,
     labels: Sequence[object] = (),
+    readings: tuple[Reading, ...] = (),
     single_labels: bool = False,
 ) -> Table:
     """Create a table, and recognize its columns by their headings.
@@ -202,6 +208,8 @@ def build_table(
         The place in a workbook.
     labels : sequence, optional
         The index labels of a DataFrame.
+    readings : tuple of Reading, optional
+        The encodings that a file without Unicode can have.
     single_labels : bool, optional
         Whether servers and pools can have names without a domain.
 
@@ -211,7 +219,8 @@ def build_table(
         If there are no rows, or the table has no known column at all.
     """
     columns = find_column_names(headings)
-    heading_problems = [*_check_headings(source, headings, columns, grid)]
+    heading_problems = find_uncertain_encoding(source, readings)
+    heading_problems += _check_headings(source, headings, columns, grid)
     if "server_fqdn" in columns:
         texts, rows, example_notes = _remove_example(texts, rows, columns.index("server_fqdn"))
         notes += example_notes
@@ -239,6 +248,7 @@ def build_table(
         product=product,
         grid=grid,
         labels=labels,
+        readings=readings,
         single_labels=single_labels,
     )
 

@@ -21,6 +21,7 @@ from .cells import Cells, Report, read_cells
 from .columns import list_topology_columns
 from .compare_topologies import Side, TopologyDifference, compare_sides
 from .csv_file import TableSource, read_rows, write_csv
+from .encodings import Reading, get_chosen_encoding
 from .model import Computer, Pool, Site
 from .pools import (
     check_servers,
@@ -34,6 +35,7 @@ from .rejected_cells import (
     RejectedCell,
     blank_cells,
     include_long_rows,
+    list_uncertain_cells,
     move_cells,
     reject_cells,
     restore_texts,
@@ -63,7 +65,8 @@ class Topology(Table):
     the product in a topology document, or "". ``path`` is the file that was read, or "".
     ``scenario`` is the scenario that contains the table, or "" for the plan itself. ``rejected``
     has the cells whose text cannot be used, if :func:`open_topology` read the table. They are blank
-    in ``cells``, and a row without a server or role is in no pool.
+    in ``cells``, and a row without a server or role is in no pool. ``readings`` has the encodings
+    that a file without Unicode can have.
     """
 
     source: str = field(compare=False)
@@ -77,6 +80,12 @@ class Topology(Table):
     columns: tuple[str, ...] = field(default=(), compare=False)
     _cells: tuple[tuple[str, ...], ...] | Cells = field(default=(), compare=False)
     rejected: tuple[RejectedCell, ...] = field(default=(), compare=False)
+    readings: tuple[Reading, ...] = field(default=(), compare=False)
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of a file that is neither UTF-8 nor UTF-16, or ""."""
+        return get_chosen_encoding(self.readings)
 
     @property
     def texts(self) -> tuple[tuple[str, ...], ...]:
@@ -297,7 +306,9 @@ class Topology(Table):
         columns = [names.get(heading, heading) for heading in self.columns]
         topology = build_topology_from_rows(columns, self.cells, source=self.source)
         notes = (*self.notes, *topology.notes)
-        return replace(topology, notes=notes, product=self.product, path=self.path)
+        return replace(
+            topology, notes=notes, product=self.product, path=self.path, readings=self.readings
+        )
 
     def _open_again(
         self,
@@ -326,6 +337,7 @@ class Topology(Table):
             product=self.product,
             path=self.path,
             scenario=self.scenario,
+            readings=self.readings,
         )
 
     @pause_garbage_collection()
@@ -481,16 +493,19 @@ class Topology(Table):
         return [*self.remarks[:_REMARKS_SHOWN], *extra_lines]
 
 
-def read_topology(source: TableSource) -> Topology:
+def read_topology(source: TableSource, *, encoding: str = "") -> Topology:
     """Read a topology table, a workbook, or a document from Topology Builder.
 
     Parameters
     ----------
     source : path, bytes or DataFrame
-        A row for each server and role: CSV (UTF-8, UTF-16, or cp950), a workbook (``.xlsx``,
-        ``.xlsm``, or ``.ods``), or a DataFrame of pandas, polars, or any library whose tables have
-        ``to_pandas``. Also a ``.tbxml`` file from Topology Builder, or the output of
-        ``Get-CsTopology -AsXml``. lyncnb detects the format from the content.
+        A row for each server and role: CSV, a workbook (``.xlsx``, ``.xlsm``, or ``.ods``), or a
+        DataFrame of pandas, polars, or any library whose tables have ``to_pandas``. Also a
+        ``.tbxml`` file from Topology Builder, or the output of ``Get-CsTopology -AsXml``. lyncnb
+        detects the format from the content.
+    encoding : str, optional
+        The encoding of a CSV file that is neither UTF-8 nor UTF-16: ``cp950``, ``gb18030``, or
+        ``cp1252``. By default, lyncnb compares these encodings, and uses one only if it is certain.
 
     Returns
     -------
@@ -503,16 +518,19 @@ def read_topology(source: TableSource) -> Topology:
     TopologyError
         If the table has problems. The error lists each problem with row, column, value, and hint.
     """
-    return _read_source(source, _read_table)
+    return _read_source(source, _read_table, encoding)
 
 
-def open_topology(source: TableSource) -> Topology:
+def open_topology(source: TableSource, *, encoding: str = "") -> Topology:
     """Read a table for an editor, also if texts in it cannot be used.
 
     Parameters
     ----------
     source : path, bytes or DataFrame
         As for :func:`read_topology`.
+    encoding : str, optional
+        As for :func:`read_topology`. If no encoding is certain, the cells whose text depends on it
+        are rejected.
 
     Returns
     -------
@@ -525,12 +543,14 @@ def open_topology(source: TableSource) -> Topology:
     TopologyError
         If the source contains no table with servers.
     """
-    return _read_source(source, lambda table: _open_table(include_long_rows(table)))
+    return _read_source(source, lambda table: _open_table(include_long_rows(table)), encoding)
 
 
-def _read_source(source: TableSource, read: Callable[[SourceTable], Topology]) -> Topology:
+def _read_source(
+    source: TableSource, read: Callable[[SourceTable], Topology], encoding: str
+) -> Topology:
     with pause_garbage_collection():
-        topology = read(read_rows(source))
+        topology = read(read_rows(source, encoding))
     if isinstance(source, (str, os.PathLike)):
         return replace(topology, path=os.fspath(source))
     return topology
@@ -580,7 +600,7 @@ def _read_table(table: SourceTable) -> Topology:
 def _open_table(table: SourceTable, rejected: Iterable[RejectedCell] = ()) -> Topology:
     """Blank the cells that problems name until the other cells have no problem."""
     cells = {cell.place: cell for cell in rejected}
-    of_file = reject_cells(table, table.problems, cells)
+    of_file = reject_cells(table, [*table.problems, *list_uncertain_cells(table)], cells)
     cells |= {cell.place: replace(cell, is_of_file=True) for cell in of_file}
     table = replace(blank_cells(table, cells.values()), problems=()) if cells else table
     while True:
@@ -620,6 +640,7 @@ def _derive_topology(table: SourceTable) -> tuple[Topology, Sequence[Problem]]:
         product=table.product,
         columns=table.columns,
         _cells=cells,
+        readings=table.readings,
     )
     return topology, adapt_hints(report.problems, table)
 

@@ -87,6 +87,8 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         The initial options, such as ``ln.PlanOptions.beside("contoso.csv")``.
     folder : path, optional
         The folder for ``editor.scenarios``. lyncnb creates it when you keep the first scenario.
+    encoding : str, optional
+        The encoding of a CSV file, as for ``ln.read_topology``.
 
     Raises
     ------
@@ -106,8 +108,9 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         *,
         options: PlanOptions = DEFAULT_OPTIONS,
         folder: str | Path = DEFAULT_FOLDER,
+        encoding: str = "",
     ):
-        super().__init__(topology, rules, options=options)
+        super().__init__(topology, rules, options=options, encoding=encoding)
         #: For example, ``editor.scenarios.keep("Wildcards")`` keeps the current plan as a scenario.
         self.scenarios = EditorScenarios(self, Path(folder))
 

@@ -119,11 +119,12 @@ def test_bytes_that_are_not_text(shell):
 
 
 def test_latin_1(shell):
-    """Text in an encoding other than UTF-8 and cp950 is rejected. Latin-1 is not tried, because it
-    would accept any bytes.
+    """Letters that no language has there are not a certain encoding. The message names the
+    possible encodings. With --encoding, the table is read.
     """
-    text = _table(site="Zürich\u00ff")
-    _assert_refused(shell, "latin1.csv", text.encode("latin-1"), "latin1.csv", "UTF-8")
+    data = _table(site="Zü\u00b1\u00b3\u00b5").encode("latin-1")
+    _assert_refused(shell, "latin1.csv", data, "latin1.csv", "not certain", "cp1252")
+    assert shell("plan", "latin1.csv", "--encoding", "cp1252").err.count("cp1252") == 1
 
 
 # The following tests use invalid tables.

@@ -102,3 +102,29 @@ def test_a_workbook_in_a_notebook():
     plans = [ln.plan_certificates(topology, ln.load_rules()) for topology in (of_book, of_csv)]
     assert plans[0] == plans[1]
     assert ln.compare_plans(*plans).is_empty
+
+
+def test_the_editor_asks_for_the_encoding(folder):
+    """If no encoding is certain, the editor shows two rows in each one, and the cells that depend on
+    it are rejected. One press reads the table again. To save it keeps the choice as UTF-8.
+    """
+    heading, *rows = FIVE_SERVERS.splitlines()
+    text = "\n".join([f"{heading},Remark", *(f"{row},开封" for row in rows)])
+    (folder / "five.csv").write_bytes(text.encode("gb18030"))
+    editor = PlanEditor("five.csv")
+    client = PanelClient(editor.view)
+    encodings = client.send("ready")["start"]["encodings"]
+    assert [e["name"] for e in encodings if e["chosen"]] == []
+    assert {"cp950", "gb18030"} <= {e["name"] for e in encodings}
+    assert all(len(e["lines"]) == 2 for e in encodings)
+    assert {c["cell"][1] for c in client.send("ready")["rejected"]["cells"]} == {"Remark"}
+    refused = client.send("save", path="five.csv", overwrite=False)["refused"]
+    assert "5 rejected cells" in " ".join(refused["lines"])
+    responses = client.send("open", path="", encoding="gb18030")
+    assert [e["name"] for e in responses["start"]["encodings"] if e["chosen"]] == ["gb18030"]
+    assert responses["saved"]["text"].startswith("Read as gb18030: five.csv.")
+    assert 'encoding="gb18030"' in responses["code"]["code"]
+    assert editor.topology.texts[0][-1] == "开封"
+    client.send("save", path="five.csv", overwrite=False)
+    assert ln.read_topology("five.csv").texts == editor.topology.texts
+    assert PlanEditor("five.csv").topology.readings == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -204,7 +205,9 @@ def build_code(loaded_state: State, current_state: State, rules: Rules) -> str:
     path = loaded_state.topology.path
     # Only the editor opens a table with rejected cells.
     is_opened = bool(loaded_state.topology.rejected)
-    source = _quote_text(path) if is_opened else f"ln.read_topology({_quote_text(path)})"
+    encoding = loaded_state.topology.encoding
+    reads_as = f", encoding={_quote_text(encoding)}" if encoding else ""
+    source = _quote_text(path) if is_opened else f"ln.read_topology({_quote_text(path)}{reads_as})"
     reading = f"topology = {source}" if path else _NO_FILE
     options = find_option_changes(DEFAULT_OPTIONS, current_state.options)
     # Unless the code specifies the product, the editor rejects a table that has roles of another
@@ -216,6 +219,7 @@ def build_code(loaded_state: State, current_state: State, rules: Rules) -> str:
         given = ", rules"
     else:
         given = f", options=ln.PlanOptions(product={_quote_text(str(product))})" if product else ""
+    given += reads_as if is_opened else ""
     lines = ["import lyncnb as ln", "", reading, f"editor = ln.PlanEditor(topology{given})"]
     if options:
         arguments = [f"{name}={_format_value(value, 4)}" for name, value in options.items()]
@@ -325,11 +329,12 @@ def save_plan(target: Path, now: State, *, known: Sequence[State], overwrite: bo
     """
     tables = [(state.topology.columns, state.topology.texts) for state in (*known, now)]
     options = [state.options for state in (*known, now)]
+    read_table = partial(_read_table, encoding=now.topology.encoding)
     contents = (now.topology.to_csv(), now.options.to_toml().encode())
     kinds = (
         OutputKind(
             what="a version of this table",
-            is_ours={".csv": lambda file: _has_known_content(file, _read_table, tables)},
+            is_ours={".csv": lambda file: _has_known_content(file, read_table, tables)},
         ),
         OutputKind(
             what="a version of these options",
@@ -360,8 +365,8 @@ def save_plan(target: Path, now: State, *, known: Sequence[State], overwrite: bo
         write_output(path, data, kind, force=overwrite)
 
 
-def _read_table(data: bytes) -> object:
-    topology = open_topology(data)
+def _read_table(data: bytes, encoding: str) -> object:
+    topology = open_topology(data, encoding=encoding)
     return topology.columns, topology.texts
 
 

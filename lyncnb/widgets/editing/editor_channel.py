@@ -22,6 +22,7 @@ from ...guide.what_you_can_do import list_help_rows
 from ...plan.plan_toml import build_options_path
 from ...reports.compare import CountChange, count_certificates_and_names
 from ...reports.figures import figure
+from ...topology.encodings import ENCODINGS
 from ...topology.fix_table import fix_table
 from . import explanations, plan_views
 from .cell_blocks import TakenBlock
@@ -79,6 +80,8 @@ POOL_OFFERS = ("Change all servers in the pool", "Remove the changed servers fro
 # The largest number of rejected cells whose reasons the page shows after a block of cells is
 # changed.
 _REFUSED_LISTED = 500
+_IN_CODE = 'specify the encoding in code, such as ln.PlanEditor(data, encoding="cp1252")'
+_KEEP_ENCODING = "To keep this choice, save the table: lyncnb writes UTF-8."
 
 
 class EditorChannel(Channel[EditorToPage]):
@@ -245,6 +248,15 @@ class EditorChannel(Channel[EditorToPage]):
                 "columns": self._columns,
                 "groups": self._groups,
                 "help": list_help_rows(),
+                "encodings": [
+                    {
+                        "name": reading.encoding,
+                        "title": f"{ENCODINGS[reading.encoding]} ({reading.encoding})",
+                        "lines": reading.lines,
+                        "chosen": reading.is_chosen,
+                    }
+                    for reading in editor.topology.readings
+                ],
             }
         )
         self._step, self._rejected = "", ()
@@ -580,15 +592,17 @@ class EditorChannel(Channel[EditorToPage]):
             }
         )
 
-    def _open_table(self, *, path: Text) -> None:
-        path, editor = path.strip(), self.editor
+    def _open_table(self, *, path: Text, encoding: Text = "") -> None:
+        editor = self.editor
+        path = editor.path if encoding else path.strip()
         if not path:
-            raise TopologyError("no table is selected", hint="choose a file, or enter its name")
+            hint = "choose a file, or enter its name"
+            raise TopologyError("no table is selected", hint=_IN_CODE if encoding else hint)
         self.keep_draft()
-        if not editor.is_saved and not self.unsaved:
+        if not editor.is_saved and (encoding or not self.unsaved):
             raise LyncnbError(
                 "the table has unsaved edits, which would be lost",
-                hint="save or undo the edits first",
+                hint="undo the edits first" if encoding else "save or undo the edits first",
             )
         source = editor.loaded.topology.source
         draft_note = (
@@ -596,8 +610,9 @@ class EditorChannel(Channel[EditorToPage]):
             "that table again."
         )
         draft_note = "" if editor.is_saved else draft_note
-        editor.open(path)
-        self._send_saved(f"Opened: {path}.{draft_note}")
+        editor.open(path, encoding=encoding)
+        done = f"Read as {encoding}: {path}. {_KEEP_ENCODING}" if encoding else f"Opened: {path}."
+        self._send_saved(f"{done}{draft_note}")
         self._send_code()
 
     def _send_saved(self, text: str) -> None:

@@ -149,6 +149,10 @@ FieldGroup = TypedDict(
         "by_usage": NotRequired[UsageTable],
     },
 )
+# An encoding that the open file can have, with its language and two rows of the table.
+EncodingFacts = TypedDict(
+    "EncodingFacts", {"name": str, "title": str, "lines": Sequence[str], "chosen": bool}
+)
 EditorStart = TypedDict(
     "EditorStart",
     {
@@ -157,6 +161,7 @@ EditorStart = TypedDict(
         "columns": list[ColumnFacts],
         "groups": list[FieldGroup],
         "help": Rows,  # The first row contains the headings of the help table.
+        "encodings": list[EncodingFacts],  # Empty if the open file is UTF-8 or UTF-16.
     },
 )
 Columns = TypedDict("Columns", {"type": Literal["columns"], "columns": list[ColumnFacts]})

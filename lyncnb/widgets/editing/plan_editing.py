@@ -52,9 +52,10 @@ class PlanEditing(Draft):
         rules: Rules | None = None,
         *,
         options: PlanOptions = DEFAULT_OPTIONS,
+        encoding: str = "",
     ):
         if not isinstance(topology, Topology):
-            topology = open_topology(topology)
+            topology = open_topology(topology, encoding=encoding)
         super().__init__(topology, rules or load_rules_for(topology, options), options)
         self._saved = self.state
         #: The path of the table, or "" if the table is not saved in a file yet.
@@ -231,13 +232,15 @@ class PlanEditing(Draft):
             f"Renamed the scenario “{name}” to “{new}”" if new else f"Removed the scenario “{name}”"
         )
 
-    def open(self, table: str | Path) -> None:
+    def open(self, table: str | Path, *, encoding: str = "") -> None:
         """Load another table and its options file. The current table and its edits are closed.
 
         Parameters
         ----------
         table : path
             The table, as for ``ln.read_topology``.
+        encoding : str, optional
+            The encoding of the table, as for ``ln.read_topology``.
 
         Raises
         ------
@@ -245,7 +248,7 @@ class PlanEditing(Draft):
             If the file contains no table, or lyncnb cannot plan it. Then the editor does not
             change.
         """
-        topology, options = open_topology(table), PlanOptions.beside(table)
+        topology, options = open_topology(table, encoding=encoding), PlanOptions.beside(table)
         self.begin(topology, load_rules_for(topology, options), options)
         self._saved, self.path = self.state, topology.path
         self._notify_followers("")
@@ -283,11 +286,15 @@ class PlanEditing(Draft):
                 f"the plan editor saves tables as CSV, but {path.name} is not a CSV file",
                 hint=(f"save the table as {path.with_suffix('.csv')}; {path.name} does not change"),
             )
+        if self.topology.readings and not self.topology.encoding:
+            # The table is written as UTF-8, which would keep wrong letters.
+            self.topology.reject_incomplete()
         known = (self.loaded, self._saved)
         save_plan(path, self.state, known=known, overwrite=overwrite)
         paths = choose_save_paths(path)
         self.path = str(paths[0])
-        self._saved = replace(self.state, topology=replace(self.topology, path=self.path))
+        saved = replace(self.topology, path=self.path, readings=())
+        self._saved = replace(self.state, topology=saved)
         self._notify_followers("")
         return paths
 

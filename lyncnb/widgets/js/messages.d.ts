@@ -62,7 +62,7 @@ type EditorFromPage = { cell?: CellName } & (
   | { type: "pools"; pools: string[] }
   | { type: "code" }
   | { type: "save"; path: string; overwrite: boolean }
-  | { type: "open"; path: string }
+  | { type: "open"; path: string; encoding?: string }
   | { type: "draft_restore" }
   | { type: "draft_compare" }
   | { type: "draft_discard" }
@@ -152,6 +152,7 @@ interface EditorStart {
   columns: ColumnFacts[];
   groups: FieldGroup[];
   help: string[][];
+  encodings: EncodingFacts[];
 }
 
 interface ColumnFacts {
@@ -207,6 +208,13 @@ interface UsageOption {
   name: string;
   label: string;
   choices?: string[][];
+}
+
+interface EncodingFacts {
+  name: string;
+  title: string;
+  lines: string[];
+  chosen: boolean;
 }
 
 interface TableRows {

@@ -108,7 +108,7 @@ export default {
       h("div", { class: "lc-top" }, name, h("span", { class: "lc-grow" }), saved, help.button, undo, redo),
       h("div", { role: "status", "aria-live": "polite", "aria-atomic": "true", class: "lc-live" },
         counts),
-      kernel.line, draft.box, rejected.box, restored, said, speaker.box, tabs.list,
+      kernel.line, draft.box, rejected.encodings, rejected.box, restored, said, speaker.box, tabs.list,
       servers.panel, pools.panel, form.panel, certificates.panel, names.panel, picture.panel,
       findings.panel, changes.panel, scenarios.panel, keep.panel, reasons.dialog,
       help.dialog);
@@ -194,6 +194,7 @@ export default {
         pools.start(message.columns);
         form.start(message.groups);
         help.show(message.help[0], message.help.slice(1));
+        rejected.start(message.encodings);
         notebook.mark([]); // an earlier editor may have left marks
       },
       columns(message) {

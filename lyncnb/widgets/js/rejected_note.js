@@ -1,15 +1,30 @@
 // @ts-check
-// The note above the tabs about the rejected cells of the table, with their fixes.
+// The notes above the tabs about the encoding of the table, and about its rejected cells with their fixes.
 
 /** @param {{send: Send<EditorFromPage>, goToCell: (cell: CellName) => void, goToTable: () => void}} actions */
 function makeRejectedNote({ send, goToCell, goToTable }) {
   const words = h("div", { role: "status" });
   const fixes = h("div", { class: "lc-whole-row" }), go = h("span", {});
   const box = h("div", { class: "lc-note", hidden: true }, words, go, fixes);
+  const encodings = h("div", { class: "lc-note", hidden: true });
   let next = 0; // the rejected cell that the button shows next
 
   return {
-    box,
+    box, encodings,
+    /** @param {EncodingFacts[]} readings */
+    start(readings) {
+      const chosen = readings.find((reading) => reading.chosen);
+      encodings.hidden = !readings.length;
+      encodings.replaceChildren(h("details", { class: "lc-subject", open: !chosen },
+        h("summary", { class: "lc-title" }, chosen ? `Not UTF-8: the file is read as ${chosen.title}. Change`
+          : "The file is not UTF-8, and its encoding is not certain. Choose the rows that read correctly"),
+        ...readings.flatMap((reading) => [
+          reading.chosen ? h("p", {}, h("strong", {}, reading.title)) : h("p", {}, button(`Read as ${reading.title}`, () => {
+            send({ type: "open", path: "", encoding: reading.name });
+            goToTable();
+          })),
+          h("pre", { class: "lc-code" }, reading.lines.join("\n"))])));
+    },
     /** @param {Rejected} message */
     show(message) {
       words.textContent = message.words;
