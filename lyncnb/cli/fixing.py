@@ -23,26 +23,23 @@ _MOST_BACKUPS = 99
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The change to one file: its content before and after, and the differences as lines."""
+    """The change to one file: its content before and after, and the differences as lines.
+
+    A new file has no content before.
+    """
 
     path: Path
-    before: bytes
+    before: bytes | None
     after: bytes
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
-    """The changes that lyncnb can make to files, and the cells that the user must change."""
-
-    files: tuple[Change, ...]
-    by_hand: tuple[str, ...] = ()
-
-
 def find_changes(
     plan: CertificatePlan, fixed_plan: FixedPlan, *, topology: str, options_file: str | None
-) -> Changes:
+) -> list[Change]:
     """Return the changes to the table file and to the options file.
+
+    The fixes of a table that is not a CSV file are written to a new workbook.
 
     Raises
     ------
@@ -50,29 +47,31 @@ def find_changes(
         If lyncnb cannot read a file again, or cannot write the file in the same form.
     """
     files: list[Change] = []
-    by_hand: Sequence[str] = ()
     if fixed_plan.cells or fixed_plan.headings:
-        change, by_hand = _make_table_change(plan, fixed_plan, topology)
-        files += [change] if change else []
+        files.append(_make_table_change(plan, fixed_plan, topology))
     if fixed_plan.options and options_file:
         files.append(_make_options_change(fixed_plan, options_file))
-    return Changes(files=tuple(files), by_hand=tuple(by_hand))
+    return files
 
 
-def _make_table_change(
-    plan: CertificatePlan, fixed_plan: FixedPlan, topology: str
-) -> tuple[Change | None, Sequence[str]]:
+def _make_table_change(plan: CertificatePlan, fixed_plan: FixedPlan, topology: str) -> Change:
     from ..checks.fix_plan import describe_edit
     from ..errors import TopologyError
     from ..rules.findings import OptionEdit
     from ..topology.csv_edit import edit_csv
+    from ..topology.table_files import choose_new_workbook
     from ..topology.topology import open_topology
 
     path, data = Path(topology), _read_file(topology)
     if data.startswith(b"PK") or data.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<"):
         fixes = dict.fromkeys(e for e in fixed_plan.edits if not isinstance(e, OptionEdit))
         lines = fixed_plan.table.lines if fixed_plan.table else ()
-        return None, [*lines, *(describe_edit(edit, plan.topology) for edit in fixes)]
+        return Change(
+            path=choose_new_workbook(path),
+            before=None,
+            after=fixed_plan.plan.topology.to_xlsx(),
+            lines=(*lines, *(describe_edit(edit, plan.topology) for edit in fixes)),
+        )
     encoding = plan.topology.encoding
     after, edits = edit_csv(
         path.name, data, fixed_plan.cells, headings=fixed_plan.headings, encoding=encoding
@@ -89,7 +88,7 @@ def _make_table_change(
             ),
             hint="run the command again, or change the cells yourself",
         )
-    return Change(path=path, before=data, after=after, lines=tuple(map(str, edits))), ()
+    return Change(path=path, before=data, after=after, lines=tuple(map(str, edits)))
 
 
 def _list_cells(topology: Topology) -> list[dict[str, str]]:
@@ -121,20 +120,14 @@ def _read_file(path: str) -> bytes:
     return files.read_specified_file(path, limit=MAX_BYTES, error_class=OutputError)
 
 
-def show_changes(fixed_plan: FixedPlan, changes: Changes) -> None:
+def show_changes(fixed_plan: FixedPlan, changes: Sequence[Change]) -> None:
     """Show the findings that the fixes resolve, and the change to each file."""
     for finding in fixed_plan.fixed:
         write_lines(f"{finding.severity}: {finding.words} [{finding.code}]")
     write()
-    for change in changes.files:
-        write(f"{change.path}:")
+    for change in changes:
+        write(f"{change.path}{' (a new file)' if change.before is None else ''}:")
         write_lines(*(f"  {line}" for line in change.lines))
-    if changes.by_hand:
-        write_lines(
-            "lyncnb can write fixes only to CSV files. To create a CSV file, run lyncnb convert. "
-            "Otherwise, change these cells yourself:"
-        )
-        write_lines(*(f"  {line}" for line in changes.by_hand))
     write()
 
 
@@ -161,8 +154,10 @@ def ask_for_consent(*, is_agreed_in_advance: bool) -> bool:
     return click.confirm("Write these changes?", err=True)
 
 
-def write_changes(changes: Changes) -> None:
+def write_changes(changes: Sequence[Change]) -> None:
     """Write each changed file, and keep its old version next to it as FILE.bak.
+
+    A new file replaces no other file.
 
     Raises
     ------
@@ -174,39 +169,42 @@ def write_changes(changes: Changes) -> None:
     from ..base.disk.outputs import reject_reserved_path
     from ..errors import BundleError, OutputError
 
-    for change in changes.files:
+    for change in changes:
         reject_reserved_path(change.path)
         if change.path.is_symlink():
             raise OutputError(
                 f"{change.path} is a symbolic link", hint="specify the target of the link"
             )
-        if _read_file(str(change.path)) != change.before:
+        if change.before is not None and _read_file(str(change.path)) != change.before:
             raise OutputError(
                 f"{change.path} changed after lyncnb read it, so lyncnb did not write the fixes to "
                 "the file",
                 hint="run the command again",
             )
-    for change in changes.files:
-        mode = change.path.stat().st_mode & 0o777
+    for change in changes:
         try:
-            backup = _write_backup(change, mode)
+            if change.before is None:
+                files.write_new_file(change.path, change.after, 0o666)
+                write_note(f"written: {change.path}; the original table did not change")
+                continue
+            mode = change.path.stat().st_mode & 0o777
+            backup = _write_backup(change.path, change.before, mode)
             files.replace_file(change.path, change.after, mode)
         except BundleError as error:
             raise OutputError(error.message, hint=error.hint) from None
         write_note(f"written: {change.path}; the previous version is in {backup}")
 
 
-def _write_backup(change: Change, mode: int) -> Path:
+def _write_backup(changed: Path, before: bytes, mode: int) -> Path:
     """Copy the old version of a file to FILE.bak, or to FILE.bak2 and so on if FILE.bak exists."""
     from ..base.disk import files
     from ..errors import OutputError
 
     for number in range(1, _MOST_BACKUPS + 1):
-        name = f"{change.path.name}.bak{number if number > 1 else ''}"
-        path = change.path.with_name(name)
+        path = changed.with_name(f"{changed.name}.bak{number if number > 1 else ''}")
         if not path.exists() and not path.is_symlink():
-            files.write_new_file(path, change.before, mode)
+            files.write_new_file(path, before, mode)
             return path
     raise OutputError(
-        f"{change.path} has {_MOST_BACKUPS} .bak files", hint="remove one of the .bak files"
+        f"{changed} has {_MOST_BACKUPS} .bak files", hint="remove one of the .bak files"
     )

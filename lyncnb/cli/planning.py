@@ -191,9 +191,9 @@ def _write_saved_plan_notes(saved_plan: SavedPlan) -> None:
 @add_evaluation_date_option
 @click.option(
     "--fix", "wants_fix", is_flag=True,
-    help=("Apply the safe fixes to TOPOLOGY (CSV) and plan.toml. lyncnb shows the changes, asks "
-         "for confirmation, and keeps the previous version as FILE.bak. With --json, lyncnb "
-         "only lists the fixes."),
+    help=("Apply the safe fixes to TOPOLOGY and plan.toml. lyncnb shows the changes, asks for "
+         "confirmation, and keeps the previous version as FILE.bak. It does not change a workbook, "
+         "but writes the fixed table to NAME-plan.xlsx. With --json, lyncnb only lists the fixes."),
 )  # fmt: skip
 @click.option("--yes", is_flag=True, help="With --fix: write the changes without confirmation.")
 @click.option(
@@ -273,17 +273,21 @@ def _apply_fixes(
         write_note("No finding has exactly one safe fix, so lyncnb changed nothing.")
     else:
         show_changes(fixed_plan, changes)
-        if changes.files and ask_for_consent(is_agreed_in_advance=yes):
+        if changes and ask_for_consent(is_agreed_in_advance=yes):
             write_changes(changes)
+            new = next((str(change.path) for change in changes if change.before is None), topology)
+            arguments = arguments.replace(quote_argument(topology), quote_argument(new), 1)
+            if new != topology and plan.topology.product and "--product" not in arguments:
+                # A table does not contain the product of the document from which it is made.
+                arguments = f"{arguments} --product {quote_argument(plan.topology.product)}"
         else:
             write_note("lyncnb wrote no files.")
             plan.topology.reject_incomplete()
             return 1 if findings.has_errors else 0
     fixed_plan.plan.topology.reject_incomplete()
-    remaining = fixed_plan.findings if not changes.by_hand else findings
-    _write_findings(remaining, arguments, fixed_plan.plan.options)
-    _write_totals(fixed_plan.plan, remaining, arguments)
-    return 1 if remaining.has_errors else 0
+    _write_findings(fixed_plan.findings, arguments, fixed_plan.plan.options)
+    _write_totals(fixed_plan.plan, fixed_plan.findings, arguments)
+    return 1 if fixed_plan.findings.has_errors else 0
 
 
 @click.command("explain")

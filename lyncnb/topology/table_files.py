@@ -5,7 +5,10 @@ If lyncnb reads a file that it wrote, the result is the same table.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
+from itertools import count
+from pathlib import Path
 from typing import IO
 
 from ..base.disk.outputs import OutputKind
@@ -131,6 +134,16 @@ def build_output_kind(write_function: Callable[[str], bytes]) -> OutputKind:
         what="a copy of this table",
         is_ours={suffix: build_table_test(suffix) for suffix in (".csv", ".xlsx")},
     )
+
+
+def choose_new_workbook(path: Path) -> Path:
+    """Return the name of a new workbook beside a table that lyncnb does not write over.
+
+    It is NAME-plan.xlsx, or with a number if this file exists.
+    """
+    stem = re.sub(r"-plan(-\d+)?\Z", "", path.stem)
+    names = (f"{stem}-plan{f'-{number}' if number > 1 else ''}.xlsx" for number in count(1))
+    return next(new for name in names if not (new := path.with_name(name)).exists())
 
 
 # --- The following functions create the sheet with the servers.

@@ -12,8 +12,10 @@ from datetime import date
 import pandas as pd
 import pytest
 from good_deployment import MED, SE, table
+from places import DATA
 from shell_kit import make_shell, process_environment
 from topology_documents import front_end, make_exported_topology, topology_builder
+from workbooks import rows_of, xlsx
 
 import lyncnb as ln
 from lyncnb.checks.fix_plan import fix_plan
@@ -159,19 +161,41 @@ def test_json_lists_fixes_and_writes_nothing(shell, files, arguments):
 
 @pytest.mark.parametrize("name", ["t.tbxml", "t.xml"])
 def test_a_topology_document_is_not_written(shell, name):
-    """The command check --fix does not change a topology document, but shows the cell to edit."""
+    """The command check --fix does not change a topology document, but writes the fixed table to a
+    new workbook, and names it in the next command.
+    """
     clusters = [front_end("se01.contoso.com", internal="x.contoso.com")]
     form = topology_builder if name == "t.tbxml" else make_exported_topology
     document = shell.write(name, form(clusters))
     before = document.read_bytes()
     result = shell("check", document, "--on", "2026-11-25", "--fix", "--yes")
-    cell = 'se01.contoso.com (StandardEdition), web_internal_fqdn: "x.contoso.com" -> blank'
-    assert cell in result.out
-    assert "Otherwise, change these cells yourself:" in result.out
-    assert "lyncnb wrote no files." in result.err
-    assert result.status == 1
+    assert 'web_internal_fqdn: "x.contoso.com" -> blank' in result.out
+    assert "t-plan.xlsx --product lync2013 FOLDER" in result.out
+    assert result.status == 0
     assert document.read_bytes() == before
-    assert [path.name for path in shell.folder.iterdir()] == [name]
+    assert sorted(path.name for path in shell.folder.iterdir()) == ["t-plan.xlsx", name]
+
+
+def test_the_fixes_of_a_workbook_are_written_to_a_new_one(shell):
+    """The command check --fix never changes a workbook of the planner. It writes NAME-plan.xlsx, and
+    the next run a file with a number.
+    """
+    text = (DATA / "contoso.csv").read_text("utf-8-sig")
+    rows = rows_of(
+        text.replace(",FrontEnd,", ",FE Servers,").replace("dir01.contoso.net", "dir01", 1)
+    )
+    book = shell.write("planner.xlsx", xlsx(rows))
+    before = book.read_bytes()
+    result = shell("check", book, "--fix", "--yes")
+    assert '"FE Servers" -> "FrontEnd"' in result.out
+    assert '"dir01" -> "dir01.contoso.net"' in result.out
+    assert "planner-plan.xlsx; the original table did not change" in result.err
+    assert book.read_bytes() == before
+    fixed = ln.read_topology(shell.folder / "planner-plan.xlsx")
+    assert fixed.pools == ln.read_topology(DATA / "contoso.csv").pools
+    shell("check", book, "--fix", "--yes")
+    names = sorted(path.name for path in shell.folder.iterdir())
+    assert names == ["planner-plan-2.xlsx", "planner-plan.xlsx", "planner.xlsx"]
 
 
 def test_a_table_in_memory_is_not_written():

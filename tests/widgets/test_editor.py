@@ -16,6 +16,7 @@ import hypothesis.strategies as st
 import pytest
 from panel_kit import INHERITED, PanelClient
 from topologies import FIVE_SERVERS
+from workbooks import rows_of, xlsx
 
 import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
@@ -955,7 +956,7 @@ def test_save_by_message_offers_to_replace(client, editor, tmp_path):
         f"Saved: {tmp_path / 'topology.csv'} and {tmp_path / 'plan.toml'}."
     )
     assert answers["saved"]["line"] == f'topology_file = "{tmp_path / "topology.csv"}"'
-    assert answers["code"]["is_written"] is True
+    assert answers["code"]["target"] == (tmp_path / "topology.csv").as_posix()
 
 
 def test_one_line_of_code_loads_the_saved_table(client, editor, tmp_path):
@@ -998,18 +999,34 @@ def test_save_does_not_overwrite_changes_of_others(tmp_path):
 
 
 def test_a_workbook_is_never_written_over(tmp_path):
-    """The editor writes CSV files and never overwrites a workbook. The message suggests a file
-    name.
+    """Save never writes over a workbook of the planner, also if it is asked to replace files. It
+    writes NAME-plan.xlsx, which it can write again, until somebody else changes this file.
     """
     path = tmp_path / "mine.xlsx"
-    path.write_bytes(ln.read_topology(FIVE_SERVERS.encode()).to_xlsx())
+    path.write_bytes(xlsx(rows_of(FIVE_SERVERS)))
     before = path.read_bytes()
     editor = ln.PlanEditor(ln.read_topology(path))
-    with pytest.raises(LyncnbError, match=r"mine\.xlsx is not a CSV file") as raised:
-        editor.save(overwrite=True)
-    assert str(tmp_path / "mine.csv") in raised.value.hint
-    assert path.read_bytes() == before
+    assert editor.save_path == tmp_path / "mine-plan.xlsx"
+    with pytest.raises(LyncnbError, match=r"mine\.xlsx exists already") as raised:
+        editor.save(path, overwrite=True)
+    assert str(tmp_path / "mine-plan.xlsx") in raised.value.hint
     assert editor.save(tmp_path / "mine.csv")[0] == tmp_path / "mine.csv"
+    editor = ln.PlanEditor(path)
+    new = (tmp_path / "mine-plan.xlsx", tmp_path / "mine-plan.plan.toml")
+    for site in ("Tainan", "Hsinchu"):
+        editor.edit(
+            change=[("fe01.contoso.com", {"site": site}), ("fe02.contoso.com", {"site": site})]
+        )
+        assert editor.save() == new
+        assert ln.read_topology(new[0]) == editor.topology
+    later = ln.PlanEditor(new[0], options=ln.PlanOptions.beside(new[0]))
+    later.change_options(wildcard=True)
+    assert later.save() == new
+    new[0].write_bytes(before)
+    assert later.save_path == tmp_path / "mine-plan-2.xlsx"
+    with pytest.raises(LyncnbError, match="never writes over a workbook"):
+        later.save(new[0], overwrite=True)
+    assert path.read_bytes() == new[0].read_bytes() == before
 
 
 def test_another_table_is_opened_in_the_same_editor(client, editor, tmp_path, monkeypatch):

@@ -89,6 +89,25 @@ def test_an_editor_of_a_workbook_saves_a_table(folder):
     assert (folder / "five.xlsx").read_bytes() == before
 
 
+def test_save_says_what_it_writes_before_the_press(folder):
+    """The Save tab names the file that Save writes beside a workbook, and then the line of the
+    notebook to replace. This line opens the same plan.
+    """
+    editor = PlanEditor("five.xlsx")
+    client = PanelClient(editor.view)
+    client.send("ready")
+    code = client.send("code")["code"]
+    assert (code["target"], code["options"]) == ("five-plan.xlsx", "five-plan.plan.toml")
+    assert code["has_options"] is False
+    editor.change_options(wildcard=True)
+    saved = client.send("save", path="", overwrite=False)["saved"]
+    assert "replace the line" in saved["hint"]
+    assert saved["line"] == 'topology_file = "five-plan.xlsx"'
+    again = PlanEditor("five-plan.xlsx", options=ln.PlanOptions.beside("five-plan.xlsx"))
+    assert again.plan.sha256 == editor.plan.sha256
+    assert client.send("code")["code"]["target"] == "five-plan.xlsx"
+
+
 def test_a_workbook_in_a_notebook():
     """In a notebook, a workbook has the same table, plan and findings as a CSV file with the same
     content.

@@ -19,6 +19,7 @@ from ...plan.plan_toml import OPTIONS_FILE, TOPOLOGY_FILE, build_options_path
 from ...rules.model import Rules
 from ...topology.columns import find_misspelled_column
 from ...topology.edits import arrange_rows
+from ...topology.table_files import choose_new_workbook
 from ...topology.topology import Topology, open_topology
 from .draft import State, find_heading
 from .forms import LABELS
@@ -30,6 +31,7 @@ _NO_FILE = '# The table is not in a file. Assign it to "topology" before you run
 # The reason why the editor does not replace its own table, or the options beside it.
 _CHANGES = ("changed since you opened it", "contains other options than the editor loaded")
 _KEEP_EDITS = "to keep your edits, save them under a different name; then compare the files"
+_IS_WORKBOOK = "exists already, and lyncnb never writes over a workbook"
 _OTHER_FILE = "save the file under a different name, or open the existing file first"
 # The maximum size in bytes of a file to compare. A table of 100,000 servers takes about 30 MB.
 _LARGEST = 1 << 28
@@ -249,10 +251,10 @@ def format_loading_line(table: Path) -> str:
 def choose_save_paths(folder: Path) -> tuple[Path, Path]:
     """Return the paths where :func:`save_plan` writes the table and the options file.
 
-    If the name ends in ``.csv``, it is the path of the table. Any other name is a folder for
-    ``topology.csv`` and ``plan.toml``.
+    If the name ends in ``.csv`` or ``.xlsx``, it is the path of the table. Any other name is a
+    folder for ``topology.csv`` and ``plan.toml``.
     """
-    if folder.suffix.lower() == ".csv":
+    if folder.suffix.lower() in (".csv", ".xlsx"):
         return folder, build_options_path(folder)
     return folder / TOPOLOGY_FILE, folder / OPTIONS_FILE
 
@@ -318,7 +320,8 @@ def save_plan(target: Path, now: State, *, known: Sequence[State], overwrite: bo
         The loaded state and the previously saved states. Files with these contents are
         replaced.
     overwrite : bool
-        Whether to replace files that contain another table or other choices.
+        Whether to replace files that contain another table or other choices. lyncnb never replaces
+        a workbook, unless it wrote this workbook itself.
 
     Raises
     ------
@@ -330,11 +333,17 @@ def save_plan(target: Path, now: State, *, known: Sequence[State], overwrite: bo
     tables = [(state.topology.columns, state.topology.texts) for state in (*known, now)]
     options = [state.options for state in (*known, now)]
     read_table = partial(_read_table, encoding=now.topology.encoding)
-    contents = (now.topology.to_csv(), now.options.to_toml().encode())
+    paths = choose_save_paths(target)
+    is_workbook = paths[0].suffix.lower() == ".xlsx"
+    table = now.topology.to_xlsx() if is_workbook else now.topology.to_csv()
+    contents = (table, now.options.to_toml().encode())
     kinds = (
         OutputKind(
             what="a version of this table",
-            is_ours={".csv": lambda file: _has_known_content(file, read_table, tables)},
+            is_ours={
+                ".csv": lambda file: _has_known_content(file, read_table, tables),
+                ".xlsx": lambda file: is_own_workbook(file.read(_LARGEST), (*known, now)),
+            },
         ),
         OutputKind(
             what="a version of these options",
@@ -343,7 +352,6 @@ def save_plan(target: Path, now: State, *, known: Sequence[State], overwrite: bo
             },
         ),
     )
-    paths = choose_save_paths(target)
     folder = paths[0].parent
     for path in paths:
         reject_reserved_path(path)
@@ -355,14 +363,22 @@ def save_plan(target: Path, now: State, *, known: Sequence[State], overwrite: bo
     is_own_table = any(is_same_path(paths[0], path) for path in own_paths)
     for path, kind, change in zip(paths, kinds, _CHANGES, strict=True):
         try:
-            check_output_path(path, kind, force=overwrite)
+            check_output_path(path, kind, force=overwrite and path.suffix.lower() != ".xlsx")
         except FileOccupied as error:
+            if path.suffix.lower() == ".xlsx":
+                hint = f"save the table as {show_path(choose_new_workbook(path))}"
+                raise LyncnbError(f"{show_path(path)} {_IS_WORKBOOK}", hint=hint) from None
             if is_own_table:
                 message = f"{show_path(path)} {change}, so lyncnb did not change it"
                 raise FileOccupied(message, hint=_KEEP_EDITS) from None
             raise FileOccupied(error.message, hint=_OTHER_FILE) from None
     for path, data, kind in zip(paths, contents, kinds, strict=True):
         write_output(path, data, kind, force=overwrite)
+
+
+def is_own_workbook(data: bytes, states: Iterable[State]) -> bool:
+    """Return whether a workbook is as lyncnb writes it for one of the given states."""
+    return any(data == state.topology.to_xlsx() for state in states)
 
 
 def _read_table(data: bytes, encoding: str) -> object:

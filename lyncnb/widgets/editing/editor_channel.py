@@ -578,16 +578,16 @@ class EditorChannel(Channel[EditorToPage]):
             )
 
     def _send_code(self) -> None:
-        path = self.editor.path
-        options = build_options_path(Path(path)) if path else None
+        path, target = self.editor.path, self.editor.save_path
+        options = build_options_path(target) if target else None
         self.send(
             {
                 "type": "code",
                 "code": self.editor.code(),
                 "path": path,
+                "target": target.as_posix() if target else "",
                 "options": options.name if options else "",
                 "has_options": options is not None and options.is_file(),
-                "is_written": path.lower().endswith(".csv"),
                 "files": list_tables(path),
             }
         )

@@ -43,7 +43,10 @@ def _describe_next_cell(path: Path, is_first: bool) -> tuple[str, str]:
             "notebook already contains the table's name."
         )
         return hint, ""
-    hint = "To open this table when you next run the notebook, add this line to the first cell:"
+    hint = (
+        "To open this table when you next run the notebook, replace the line of the first cell "
+        "that names the table with this line:"
+    )
     return hint, format_loading_line(path)
 
 

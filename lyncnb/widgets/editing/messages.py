@@ -235,7 +235,7 @@ Code = TypedDict(
         "path": str,  # The file of the open table, or "".
         "options": str,  # The file that contains the options of the table.
         "has_options": bool,  # Whether the file with the options exists.
-        "is_written": bool,  # Whether Save can write the file.
+        "target": str,  # The file that Save writes, or "".
         "files": Sequence[str],  # The tables that the user can open.
     },
 )

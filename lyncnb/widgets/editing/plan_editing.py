@@ -20,6 +20,7 @@ from ...reports.compare import PlanDifference, compare_plans
 from ...rules.findings import Findings
 from ...rules.model import Rules
 from ...topology.csv_file import TableSource
+from ...topology.table_files import choose_new_workbook
 from ...topology.topology import Topology, open_topology
 from . import edits
 from .choices import (
@@ -30,14 +31,12 @@ from .choices import (
     choose_save_paths,
     find_edits,
     find_option_changes,
+    is_own_workbook,
     list_change_rows,
     save_plan,
 )
 from .draft import Draft, State
 from .forms import SHOWN
-
-# The table formats that lyncnb can read but not write.
-_NOT_WRITTEN = (".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
 
 
 class PlanEditing(Draft):
@@ -253,17 +252,34 @@ class PlanEditing(Draft):
         self._saved, self.path = self.state, topology.path
         self._notify_followers("")
 
+    @property
+    def save_path(self) -> Path | None:
+        """The file that Save writes: a new workbook if the table is not a CSV file of the planner.
+
+        It is None if the table is not in a file yet.
+        """
+        path = Path(self.path)
+        if not self.path or path.suffix.lower() == ".csv":
+            return path if self.path else None
+        states = (self.loaded, self._saved)
+        try:
+            is_own = path.suffix.lower() == ".xlsx" and is_own_workbook(path.read_bytes(), states)
+        except OSError:
+            is_own = False
+        return path if is_own else choose_new_workbook(path)
+
     def save(self, path: str | Path = "", *, overwrite: bool = False) -> tuple[Path, Path]:
         """Write the table and its options to files.
 
         Parameters
         ----------
         path : path, optional
-            Either ``TABLE.csv``, with the options in ``TABLE.plan.toml``, or a folder for
-            ``topology.csv`` and ``plan.toml``. A missing folder is created. The default is the file
-            that was last loaded or saved.
+            Either ``TABLE.csv`` or ``TABLE.xlsx``, with the options in ``TABLE.plan.toml``, or a
+            folder for ``topology.csv`` and ``plan.toml``. A missing folder is created. The default
+            is the file that was last loaded or saved, or ``TABLE-plan.xlsx`` beside a workbook.
         overwrite : bool, optional
-            Whether to replace a table or options that this editor neither loaded nor saved.
+            Whether to replace a table or options that this editor neither loaded nor saved. A
+            workbook that lyncnb did not write is never replaced.
 
         Returns
         -------
@@ -275,23 +291,18 @@ class PlanEditing(Draft):
         LyncnbError
             If other files exist there, or the folder cannot be written. Then nothing is lost.
         """
-        path = Path(path or self.path or ".")
-        if not self.path and path == Path("."):
+        target = Path(path) if path else self.save_path
+        if target is None:
             raise LyncnbError(
                 "this table has not been saved to a file yet",
-                hint="enter a file name that ends in .csv",
-            )
-        if path.suffix.lower() in _NOT_WRITTEN:
-            raise LyncnbError(
-                f"the plan editor saves tables as CSV, but {path.name} is not a CSV file",
-                hint=(f"save the table as {path.with_suffix('.csv')}; {path.name} does not change"),
+                hint="enter a file name that ends in .csv or .xlsx",
             )
         if self.topology.readings and not self.topology.encoding:
             # The table is written as UTF-8, which would keep wrong letters.
             self.topology.reject_incomplete()
         known = (self.loaded, self._saved)
-        save_plan(path, self.state, known=known, overwrite=overwrite)
-        paths = choose_save_paths(path)
+        save_plan(target, self.state, known=known, overwrite=overwrite)
+        paths = choose_save_paths(target)
         self.path = str(paths[0])
         saved = replace(self.topology, path=self.path, readings=())
         self._saved = replace(self.state, topology=saved)

@@ -327,7 +327,7 @@ interface Code {
   path: string;
   options: string;
   has_options: boolean;
-  is_written: boolean;
+  target: string;
   files: string[];
 }
 

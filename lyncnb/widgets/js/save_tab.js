@@ -38,8 +38,8 @@ function makeSaveTab(send, host) {
     h("h3", { class: "lc-title" }, "Files"), now,
     h("div", { class: "lc-bar" }, save, overLine),
     h("div", { class: "lc-bar lc-end" },
-      labelled("Table file", path, host ? "To save under another name, enter a name that ends in .csv."
-        : "To save, enter a folder, or a file name that ends in .csv."), open, saveAs, files),
+      labelled("Table file", path, host ? "To save under another name, enter a name that ends in .csv or .xlsx."
+        : "To save, enter a folder, or a file name that ends in .csv or .xlsx."), open, saveAs, files),
     result,
     h("details", {}, h("summary", {}, "Python code"),
       h("p", { class: "lc-hint" }, host ? "To get the same plan in a notebook, run this code in a cell."
@@ -50,15 +50,17 @@ function makeSaveTab(send, host) {
     /** @param {Code} message */
     show(message) {
       code.textContent = message.code;
-      const saving = host ? `If you choose Save, you download the table and its options, ${message.options}.`
+      const isNew = message.target !== message.path;
+      const saving = host ? `If you choose Save, you download ${isNew ? message.target : "the table"} and its options, ${message.options}.`
+        : isNew ? `If you choose Save, lyncnb writes ${message.target}, and the options to ${message.options}.`
         : message.has_options ? `The options are in ${message.options}, in the same folder.`
         : `If you choose Save, lyncnb writes the options to ${message.options}, in the same folder.`;
-      const why = "The editor saves tables as CSV files. Choose Save as. Your original file does not change.";
-      now.textContent = message.path ? `The open table is ${message.path}. ${message.is_written ? saving : why}`
-        : "This table has not been saved to a file yet. Save it under a name that ends in .csv.";
-      save.disabled = !message.is_written;
+      now.textContent = message.path
+        ? `The open table is ${message.path}. ${saving}${isNew ? " The open file does not change. For CSV, choose Save as." : ""}`
+        : "This table has not been saved to a file yet. Save it under a name that ends in .csv or .xlsx.";
+      save.disabled = !message.target;
       files.replaceChildren(...message.files.map((name) => h("option", { value: name })));
-      path.value ||= message.is_written ? "" : message.path.replace(/(\.[a-z]+)?$/i, ".csv").replace(/^\.csv$/, "");
+      path.value ||= !isNew ? "" : message.path.replace(/(\.[a-z]+)?$/i, ".csv");
     },
     /** @param {EditorState} message */
     changed(message) { if (message.done) result.replaceChildren(); },
