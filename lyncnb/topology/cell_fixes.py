@@ -129,13 +129,16 @@ def suggest_columns(
     for heading in columns:
         if heading in known or not texts_of[heading]:
             continue
-        name = find_nearest_column(heading) or _find_column_by_texts(texts_of[heading], rows, used)
+        name = find_nearest_column(heading)
+        name = name or _find_column_by_texts(heading, texts_of[heading], rows, used)
         if name and name not in used:
             used.add(name)
             yield heading, name
 
 
-def _find_column_by_texts(texts: set[str], rows: Sequence[Sequence[str]], used: set[str]) -> str:
+def _find_column_by_texts(
+    heading: str, texts: set[str], rows: Sequence[Sequence[str]], used: set[str]
+) -> str:
     """Return the known column whose texts look like the given texts, or ""."""
 
     def is_share(count: int) -> bool:
@@ -149,8 +152,11 @@ def _find_column_by_texts(texts: set[str], rows: Sequence[Sequence[str]], used: 
             return name
     hosts = {str(text).strip() for row in rows for text in row} - texts
     domains = {part for text in texts for part in re.split(r"[;,|\s]+", text) if part}
-    if "sip_domains" not in used and all(
-        any(host.endswith(f".{domain}") for host in hosts) for domain in domains
+    # A server has a longer name than the domain of a company.
+    is_domain = all(HOST_NAME.match(domain) and domain.count(".") == 1 for domain in domains)
+    if "sip_domains" not in used and (
+        (is_domain and "sip" in heading.casefold())
+        or all(any(host.endswith(f".{domain}") for host in hosts) for domain in domains)
     ):
         return "sip_domains"
     if is_share(sum(HOST_NAME.match(text) is not None for text in texts)):

@@ -24,7 +24,8 @@ _DATA = Path(__file__).with_name("column_rules.toml")
 # of 14 letters may have 2, but "notes" does not match "site".
 _NEARLY = 0.85
 _NEAR_ROLE, _ONE_ROLE = 0.5, 0.75  # The similarity of a role to offer, and of the only one.
-_ANY_SERVER = re.compile(r"(?:servers?|srv|pool)\Z")  # The end of a normalized role word.
+# What says nothing about a role at the end of a normalized role, or at its start in French.
+_ANY_SERVER = re.compile(r"(?:servers?|srv|pool)\Z|\Aserveurs?(?:de)?")
 _SCOPES = ("server", "pool", "site", "deployment")
 _KINDS = (
     *("fqdn", "fqdn_list", "fqdn_list_by_usage", "url", "url_list", "bool", "text", "role"),
@@ -136,9 +137,10 @@ def find_role(text: str) -> str | None:
 def find_nearest_roles(text: str) -> tuple[tuple[str, ...], bool]:
     """Return the roles that an unknown text can mean, and whether the first one is certain."""
     # "FE Servers" is a Front End Server. Letter by letter, it is nearest to a file server.
-    if role := find_role(_ANY_SERVER.sub("", normalize_heading(text))):
+    key = _ANY_SERVER.sub("", normalize_heading(text))
+    if role := find_role(key):
         return (role,), True
-    spellings, key = map_role_spellings(), normalize_heading(text)
+    spellings = map_role_spellings()
     # Some planners write all roles of a server, or several names of one role, into the cell.
     parts = [find_role(part) for part in re.split(r"[/,;+&|]", text)]
     named = list(dict.fromkeys(role for role in parts if role))

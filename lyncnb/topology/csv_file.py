@@ -336,13 +336,21 @@ def find_delimiter(text: str) -> tuple[str, str]:
     required = {column.name for column in list_topology_columns() if column.required}
     body = io.StringIO(text[len(skipped) : len(skipped) + _HEAD], newline="")
     first, above = "", ""
+    # Without the required headings, the headings are the line with the most known ones.
+    most, best = 1, ("", "")
     for line in islice(body, _TITLE_ROWS):
         for delimiter in delimiters:
-            if required <= {*find_column_names(_split_line(line, delimiter))}:
+            names = known.intersection(find_column_names(_split_line(line, delimiter)))
+            if required <= names:
                 return skipped + above, delimiter
+            if len(names) > most:
+                most, best = len(names), (skipped + above, delimiter)
         above += line
         if not first and line.strip():
             first = line
+
+    if most > 1:
+        return best
 
     def rate_delimiter(delimiter: str) -> tuple[int, int]:
         cells = _split_line(first, delimiter)

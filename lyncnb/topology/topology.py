@@ -279,13 +279,15 @@ class Topology(Table):
         rows = tuple(self.cells[old] for old in order)
         return replace(self, pools=pools, _cells=rows, rejected=move_cells(self.rejected, moved))
 
-    def with_headings(self, names: Mapping[str, str]) -> Topology:
+    def with_headings(self, names: Mapping[str, str], *, keeps_rejected: bool = False) -> Topology:
         """Return a topology in which headings are assigned to columns.
 
         Parameters
         ----------
         names : mapping of str to str
             For each heading in ``columns``, the name of a column that the table does not have.
+        keeps_rejected : bool, optional
+            Whether texts that are not valid in their new column are rejected cells, not an error.
 
         Returns
         -------
@@ -297,7 +299,7 @@ class Topology(Table):
         TopologyError
             If a text is not valid in its column, or the table already has the column.
         """
-        if self.rejected:
+        if self.rejected or keeps_rejected:
             # The table can have a blank column instead of the one that the heading names.
             kept = [n for n, heading in enumerate(self.columns) if heading not in names.values()]
             columns = [names.get(self.columns[n], self.columns[n]) for n in kept]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from workbooks import xlsx
 
 import lyncnb as ln
 from lyncnb.page.session import PageSession
@@ -145,6 +146,45 @@ rp01,Proxy inverse,Lyon,
         {},
         ((1, "role", "Mediation"), (2, "role", "ReverseProxy")),
     ),
+    Mistaken(
+        "English: a title above headings that are not all known, nicknames, a full stop at the end",
+        """Plan v3,,,,,
+Host,Function,Pool,Location,SIP,Web ext
+lon-fe1.adatum.local,EE,lonpool.adatum.local,London,adatum.com,web.adatum.com
+lon-fe2.adatum.local.,Front-end srv,lonpool.adatum.local,London,,
+lon-edge1,Edge server (DMZ),,London,,
+http://lon-rp1.adatum.local,Reverse-Proxy,,London,,
+""",
+        {"Location": "site", "SIP": "sip_domains"},
+    ),
+    Mistaken(
+        "German: SIP domains that no server has, under a heading without an umlaut",
+        """Rechner;Funktion;Pool;Niederlassung;SIP-Domaene;Bemerkung
+fe01.adatum.local;Frontend;pool.adatum.local;München;adatum.com;
+fe02.adatum.local;Front-End;pool.adatum.local;München;;neu
+med1;Vermittlung;;München;;
+rp1.adatum.local;Reverse Proxy;;München;;
+""",
+        {"Niederlassung": "site", "SIP-Domaene": "sip_domains"},
+    ),
+    Mistaken(
+        "Simplified Chinese: short roles, and SIP domains under another heading",
+        """主机名,角色,站点,SIP域名
+se01.litwareinc.com,标准版,成都,litwareinc.com
+med01,中介,成都,
+rp01.litwareinc.com,反向代理服务器,成都,
+""",
+        {"站点": "site", "SIP域名": "sip_domains"},
+    ),
+    Mistaken(
+        "French: short headings, and a URL without a scheme under an unknown heading",
+        """Hôte;Fonction;Lieu;Domaines;URL réunion
+se01.contoso.com;Standard Edition;Besançon;contoso.com;meet.contoso.com
+med01;Serveur de médiation;Besançon;;
+rp01.contoso.com;Reverse proxy;Besançon;;
+""",
+        {"Lieu": "site", "Domaines": "sip_domains", "URL réunion": "meet_urls"},
+    ),
 )
 
 
@@ -162,17 +202,38 @@ def _open_in_page(path):
     return session.editor
 
 
+def _write_csv(case, folder):
+    """Write a CSV file in the encoding that Excel for Windows uses in the language of the table."""
+    encodings = {"Traditional": "cp950", "Simplified": "gb18030"}
+    path = folder / "servers.csv"
+    path.write_bytes(case.table.encode(encodings.get(case.name.partition(" ")[0], "cp1252")))
+    return path
+
+
+def _write_unicode(case, folder):
+    path = folder / "servers.csv"
+    path.write_text(case.table, "utf-8")
+    return path
+
+
+def _write_workbook(case, folder):
+    delimiter = ";" if ";" in case.table.partition("\n")[0] else ","
+    path = folder / "servers.xlsx"
+    path.write_bytes(xlsx([line.split(delimiter) for line in case.table.splitlines()]))
+    return path
+
+
+@pytest.mark.parametrize("write", [_write_csv, _write_unicode, _write_workbook])
 @pytest.mark.parametrize("open_table", [_open_in_notebook, _open_in_page])
 @pytest.mark.parametrize("case", TABLES, ids=[case.name for case in TABLES])
-def test_fixes_and_few_edits_leave_no_error(case, open_table, tmp_path, monkeypatch):
+def test_fixes_and_few_edits_leave_no_error(case, open_table, write, tmp_path, monkeypatch):
     """The table opens with all rows. After *Fix all* and at most three edits by hand, there is no
     rejected cell and no error, and each unknown heading was offered as the right column.
     """
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "servers.csv"
-    path.write_text(case.table, "utf-8")
-    editor = open_table(path)
-    rows = [line for line in case.table.splitlines()[1:] if line.strip(",;")]
+    editor = open_table(write(case, tmp_path))
+    heading = 2 if case.table.startswith("Plan v3") else 1
+    rows = [line for line in case.table.splitlines()[heading:] if line.strip(",;")]
     assert len(editor.topology.cells) == len(rows)
     editor.apply(fix_cells)
     assert len(case.headings) + len(case.cells) <= MOST_EDITS

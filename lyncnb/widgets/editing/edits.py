@@ -189,7 +189,7 @@ def fix_cells(draft: Draft) -> None:
 
 def name_column(draft: Draft, *, heading: Text, column: str) -> None:
     """Use the column with an unknown heading as a known column."""
-    topology = draft.topology.with_headings({heading: column})
+    topology = draft.topology.with_headings({heading: column}, keeps_rejected=True)
     said = f'"{heading}" is the column {find_heading(column)}'
     draft.enter_state(replace(draft.state, topology=topology, said=said))
 
