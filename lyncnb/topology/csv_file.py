@@ -147,7 +147,7 @@ def decode(name: str, data: bytes, encoding: str = "") -> tuple[str, tuple[Readi
 def _is_damaged_utf_8(data: bytes) -> bool:
     """Return whether most bytes that are not ASCII are valid UTF-8."""
     valid = data.decode("utf-8", "ignore").encode()
-    count = sum(byte > 127 for byte in valid)
+    count = len(valid) - len(valid.translate(None, bytes(range(128, 256))))
     return data.startswith(b"\xef\xbb\xbf") or count > 3 * (len(data) - len(valid))
 
 

@@ -6,6 +6,7 @@ also a Chinese text. So lyncnb reads the table in each encoding, and compares th
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -46,10 +47,10 @@ _NEUTRAL = re.compile("[’‘“”„–—«»°€…\u00a0\u3000-\u303f\uff
 _BETWEEN_CELLS = re.compile(r'[,;\t\r\n"]+')
 _WORD = re.compile(r"[A-Za-z]*[^\x00-\x7f][A-Za-z\x80-\U0010ffff]*")
 _LETTERS = re.compile(r"[^\x00-\x7f]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+_CONTROL = bytes([*range(9), *range(14, 32), 127])  # Text does not contain these bytes.
 # The smallest share of usual letters, and how much larger it must be than in other encodings.
 _USUAL_SHARE, _DISTANCE = 0.5, 0.3
-_CELLS_COMPARED = 5_000
+_ROWS_COMPARED = 5_000
 _ROWS_SHOWN, _LENGTH_SHOWN = 2, 200
 
 
@@ -91,10 +92,11 @@ def compare_encodings(
         If the bytes are not text in the encoding that the user chose.
     """
     texts = {}
-    for known in ENCODINGS:
+    for known in ENCODINGS if data == data.translate(None, _CONTROL) else ():
         with suppress(UnicodeDecodeError):
             texts[known] = data.decode(known)
-    cells = {known: _list_cells(text) for known, text in texts.items() if not _CONTROL.search(text)}
+    lines = {known: _list_lines(text) for known, text in texts.items()}
+    cells = {known: _list_cells(part) for known, part in lines.items()}
     if encoding and encoding not in cells:
         hint = f"use one of these encodings: {', '.join(cells)}" if cells else ""
         raise TopologyError(f"{name} is not text in the encoding {shown(encoding)}", hint=hint)
@@ -104,7 +106,7 @@ def compare_encodings(
     readings = tuple(
         Reading(
             encoding=known,
-            lines=_list_lines(texts[known]),
+            lines=tuple(line[:_LENGTH_SHOWN] for line in lines[known][:_ROWS_SHOWN]),
             cell=next(iter(cells[known]), ""),
             is_chosen=known == chosen,
         )
@@ -120,10 +122,16 @@ def _choose_encoding(ordered: list[str], rates: list[tuple[int, float]]) -> str:
     return ordered[0] if ordered and is_certain else ""
 
 
-def _list_cells(text: str) -> list[str]:
-    """Return the first distinct texts that depend on the encoding."""
-    cells = dict.fromkeys(map(str.strip, _BETWEEN_CELLS.split(text)))
-    return list(islice((cell for cell in cells if not cell.isascii()), _CELLS_COMPARED))
+def _list_lines(text: str) -> list[str]:
+    """Return the first rows that depend on the encoding."""
+    lines = (line for line in io.StringIO(text) if not line.isascii())
+    return [line.rstrip() for line in islice(lines, _ROWS_COMPARED)]
+
+
+def _list_cells(lines: Iterable[str]) -> list[str]:
+    """Return the distinct texts in some rows that depend on the encoding."""
+    cells = dict.fromkeys(cell.strip() for line in lines for cell in _BETWEEN_CELLS.split(line))
+    return [cell for cell in cells if not cell.isascii()]
 
 
 def _rate_cells(cells: Iterable[str], encoding: str) -> tuple[int, float]:
@@ -155,12 +163,6 @@ def _count_usual(word: str, letters: Sequence[str], encoding: str) -> float:
         1 if letter in usual else 0.5 * (len(lead) == 2 and lead[0] in _FREQUENT[encoding])
         for letter, lead in zip(joined, leads)
     )
-
-
-def _list_lines(text: str) -> tuple[str, ...]:
-    """Return two rows that depend on the encoding."""
-    lines = (line[:_LENGTH_SHOWN] for line in text.splitlines() if not line.isascii())
-    return tuple(islice(lines, _ROWS_SHOWN))
 
 
 def get_chosen_encoding(readings: Iterable[Reading]) -> str:
