@@ -64,11 +64,11 @@ from .request_folder.change_passphrase import rekey as rekey
 from .request_folder.rebuild_manifest import rebuild_manifest as rebuild_manifest
 from .request_folder.renewals import list_renewals as list_renewals
 from .request_folder.renewals import write_renewals as write_renewals
-from .request_folder.request_record import RequestRecord as RequestRecord
 from .rules.findings import Finding as Finding
 from .rules.findings import Findings as Findings
 from .rules.model import Rules as Rules
 from .rules.rule_files import load_rules as load_rules
+from .topology.read_table import read_table as read_table
 from .topology.topology import Topology as Topology
 from .topology.topology import read_topology as read_topology
 from .widgets.editor import PlanEditor as PlanEditor

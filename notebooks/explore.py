@@ -85,19 +85,13 @@ by_month = orders.groupby([month, "Issuer"])["Certificate"].count().unstack(fill
 by_month.rename_axis("Expire in", axis=0).head(8)
 
 # %% [markdown]
-# The month with the most certificates, and their servers.
+# The month with the most certificates, and their servers. Public certificates expire more and more often, because
+# their maximum validity decreases to 100 days and then to 47 days.
+# *Source: CA/Browser Forum, Baseline Requirements section 6.3.2.*
 
 # %%
 busiest = month.value_counts().sort_index().idxmax()
 orders[month == busiest].groupby("Servers")["Type"].agg("; ".join).to_frame(f"Expire in {busiest}")
-
-# %% [markdown]
-# The same dates as a picture. Public certificates expire more and more often, because their maximum validity
-# decreases to 100 days and then to 47 days.
-# *Source: CA/Browser Forum, Baseline Requirements section 6.3.2.*
-
-# %%
-ln.figure(ahead)
 
 # %% [markdown]
 # ## 3. What do the Directors cost?

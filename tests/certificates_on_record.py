@@ -12,7 +12,7 @@ import lyncnb as ln
 from lyncnb.base.planned_entry import PlannedEntry, PlannedKey
 from lyncnb.plan.model import PlannedCertificate, build_certificate_document
 from lyncnb.request_folder.manifest import Manifest
-from lyncnb.request_folder.request_record import IssuedRecord, list_current_files
+from lyncnb.request_folder.request_record import IssuedRecord, RequestRecord, list_current_files
 
 Life = tuple[datetime, datetime]
 
@@ -33,12 +33,12 @@ def bundle_of(plan: ln.CertificatePlan, life: Callable[[PlannedCertificate], Lif
     )
 
 
-def _record(certificate: PlannedCertificate, life: Life | None) -> ln.RequestRecord:
+def _record(certificate: PlannedCertificate, life: Life | None) -> RequestRecord:
     document = build_certificate_document(certificate)
     key = PlannedKey(algorithm=certificate.key.algorithm, bits=certificate.key.bits)
     lists = {name: tuple(document[name]) for name in ("servers", "usages", "san", "eku")}
     entry = PlannedEntry(**{**document, **lists, "key": key})
-    return ln.RequestRecord(
+    return RequestRecord(
         id=certificate.id,
         state="issued" if life else "waiting",
         files=list_current_files(certificate.id),

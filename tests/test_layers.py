@@ -64,7 +64,7 @@ TOUCHES = {
     "ipywidgets": set(),
     "anywidget": {"widgets"},
     "IPython": {"widgets"},
-    "traitlets": {"jupyter", "widgets.editor"},
+    "traitlets": {"jupyter"},
     "nbformat": {"jupyter"},
     "nbconvert": {"jupyter"},
     "nbclient": {"jupyter"},

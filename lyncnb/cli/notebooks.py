@@ -69,6 +69,8 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
     finally:
         finish()
     write(f"{run.cells} cells ran")
+    if run.totals:
+        write(f"  {run.totals}")
     write(f"  executed copy: {run.executed}")
     write(f"  static page:   {run.page}")
     for folder in run.request_folders:

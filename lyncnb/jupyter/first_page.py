@@ -70,26 +70,33 @@ def number_plans(notebook: Notebook) -> None:
 def move_plan_to_top(notebook: Notebook) -> None:
     """Move the table of planned certificates to the top of the notebook, below the title.
 
-    A line with the counts is above the table.
+    A line with the counts is above the table. If the table has its own section, "The plan", the
+    section is moved.
     """
     from nbformat.v4 import new_code_cell, new_markdown_cell
 
+    cells = notebook.cells
     for output in _list_html_outputs(notebook):
         page = str(output["data"]["text/html"])
         plans = find_shown_plans(page)
         if not plans or read_origin(page) is None:
             continue
         counts = next(
-            (text for digest, text in _find_shown_counts(notebook) if digest == plans[0]), ""
+            (text for digest, text in find_shown_counts(notebook) if digest == plans[0]), ""
         )
         first = copy.deepcopy(output)
         first["data"] = {"text/html": f"{counts}\n{page}"}
-        output["data"] = {"text/html": _SEE_ABOVE}
-        has_title = bool(notebook.cells) and str(notebook.cells[0].source).startswith("# ")
-        notebook.cells[has_title:has_title] = [
-            new_markdown_cell(f"## {_HEADING}", id="plan-heading"),  # type: ignore[no-untyped-call]
-            new_code_cell("", outputs=[first], id="plan"),  # type: ignore[no-untyped-call]
-        ]
+        heading = new_markdown_cell(f"## {_HEADING}", id="plan-heading")  # type: ignore[no-untyped-call]
+        plan = new_code_cell("", outputs=[first], id="plan")  # type: ignore[no-untyped-call]
+        index = next(i for i, cell in enumerate(cells) if output in cell.get("outputs", ()))
+        before = cells[index - 1 : index]
+        if before and before[0].source.startswith(heading.source) and not cells[index].outputs[1:]:
+            heading, plan.source = before[0], cells[index].source
+            del cells[index - 1 : index + 1]
+        else:
+            output["data"] = {"text/html": _SEE_ABOVE}
+        has_title = bool(cells) and str(cells[0].source).startswith("# ")
+        cells[has_title:has_title] = [heading, plan]
         return
 
 
@@ -100,6 +107,7 @@ def _list_html_outputs(notebook: Notebook) -> Iterator[Notebook]:
                 yield output
 
 
-def _find_shown_counts(notebook: Notebook) -> Iterator[tuple[str, str]]:
+def find_shown_counts(notebook: Notebook) -> Iterator[tuple[str, str]]:
+    """Yield the digest of each plan that an editor shows, and the paragraph with its numbers."""
     for output in _list_html_outputs(notebook):
         yield from _COUNTS.findall(str(output["data"]["text/html"]))

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from ..base.disk import files, outputs
 from ..base.shown.browser_print import draw_picture
+from ..base.shown.tables import NEEDS_CLASS
 from ..errors import UnreadableNotebook
 from .leak_scan import raise_problems, replace_paths, scan_notebook
 from .png_pictures import split_pictures
@@ -21,10 +23,14 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 #: The type of file that :func:`clean_notebook` replaces.
 CLEANED = outputs.OutputKind(what="a notebook", is_ours={".ipynb": outputs.match_content()})
 
-_WIDGET_GONE = (
+#: The text of a widget that has no static output.
+WIDGET_GONE = (
     "<p><em>This output is interactive. To use it, open the notebook in JupyterLab and run its "
     "cells.</em></p>"
 )
+
+# The advice of a panel's static output, which helps only in a live session.
+_NEEDS = re.compile(rf'<p class="{NEEDS_CLASS}">.*?</p>', re.S)
 
 _LARGEST = 200 << 20
 
@@ -167,7 +173,7 @@ def clean_notebook(path: str | Path, *, png: bool = False) -> bool:
 
 
 def strip_widgets(notebook: Notebook) -> bool:
-    """Remove widget state, widget views and timings from a notebook in memory.
+    """Remove widget state, widget views, timings and advice about panels from a notebook in memory.
 
     Returns
     -------
@@ -179,8 +185,12 @@ def strip_widgets(notebook: Notebook) -> bool:
         changed |= cell.metadata.pop("execution", None) is not None
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
+            page = data.get("text/html", "")
+            if NEEDS_CLASS in page:
+                data["text/html"] = _NEEDS.sub("", page)
+                changed = True
             if data.pop(WIDGET_VIEW, None) is not None:
                 # The text "VBox(children=(...))" does not help a reader, so it is removed.
-                data.setdefault("text/html", _WIDGET_GONE)
+                data.setdefault("text/html", WIDGET_GONE)
                 changed = True
     return changed

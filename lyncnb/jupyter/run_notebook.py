@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import html
 import os
 import signal
 import tempfile
@@ -23,6 +24,7 @@ from ..base.disk.outputs import OutputKind, check_output_path, is_request_folder
 from ..errors import KernelPortTaken, LyncnbError, NotebookError, Problem
 from ..pki.passphrase import PROMPTS, runs_without_user
 from .encrypted_channels import get_encryption_setting
+from .first_page import find_shown_counts
 from .notebook_files import Notebook, read_notebook, write_notebook
 from .shared_page import PAGE, share_notebook
 
@@ -64,13 +66,15 @@ class NotebookRun:
     """The result of running a notebook.
 
     ``executed`` is the copy with its outputs, and ``page`` is the static HTML page. ``cells``
-    is the number of code cells that ran. ``request_folders`` lists the request folders next to
-    the notebook that its code names.
+    is the number of code cells that ran. ``totals`` has the numbers of certificates, findings and
+    names in the first plan editor, or "". ``request_folders`` lists the request folders next to the
+    notebook that its code names.
     """
 
     executed: Path
     page: Path
     cells: int
+    totals: str = ""
     request_folders: tuple[Path, ...] = ()
 
 
@@ -146,7 +150,10 @@ def run_notebook(
         raise failure
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)
     folders = _find_request_folders(notebook, path.parent)
-    return NotebookRun(executed=executed, page=page, cells=cells, request_folders=folders)
+    totals = next((html.unescape(text[3:-4]) for _, text in find_shown_counts(notebook)), "")
+    return NotebookRun(
+        executed=executed, page=page, cells=cells, totals=totals, request_folders=folders
+    )
 
 
 def rerun_notebook(

@@ -18,11 +18,11 @@ from ..base.disk import outputs
 from ..base.shown.browser_print import print_page
 from ..base.shown.figure import FIGURE_STYLE
 from ..base.shown.html_page import make_page
-from ..base.shown.tables import NEEDS_CLASS, TABLE_STYLE, find_shown_plans, join_first_texts
+from ..base.shown.tables import TABLE_STYLE, find_shown_plans, join_first_texts
 from ..errors import NotebookError
 from .first_page import find_date, find_origin, move_plan_to_top, number_plans
 from .leak_scan import raise_problems, replace_paths, scan_notebook
-from .notebook_files import Notebook, read_notebook, strip_widgets, write_notebook
+from .notebook_files import WIDGET_GONE, Notebook, read_notebook, strip_widgets, write_notebook
 from .outdated_outputs import DRAFT_FOLDER, read_outdated_outputs
 
 if TYPE_CHECKING:
@@ -175,7 +175,8 @@ _PROPERTIES = frozenset(
 )
 # Tags that have no readable content, so their content is removed together with the tag.
 _WHOLE = frozenset(["noscript", "script", "style", "template", "title"])
-_NEEDS = re.compile(rf'<p class="{NEEDS_CLASS}">.*?</p>', re.S)
+# Controls that a person uses to change the plan. Without a kernel, they show nothing.
+_CONTROLS = re.compile(r"(?:[HV]Box\(children=\()?(?:Button|Checkbox|Dropdown|ToggleButtons)\(")
 _HEADING = re.compile(r'<h([1-3]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.S)
 _ANCHOR = re.compile(r'<a class="anchor-link" href="#[^"]*">[^<]*</a>')
 _DETAILS = re.compile(r"(<details[^>]*>|</details>)")
@@ -368,9 +369,11 @@ def render_notebook(notebook: Notebook, *, title: str, code: bool = True, made_o
             pictures = {name: data for name, data in cell.get("attachments", {}).items() if data}
             cell["attachments"] = Attachments(pictures)  # type: ignore[no-untyped-call]
         cell.get("outputs", [])[:] = [
-            _convert_to_static(output) for output in cell.get("outputs", ())
+            _convert_to_static(output)
+            for output in cell.get("outputs", ())
+            if not _is_control(output.get("data", {}))
         ]
-    body = _NEEDS.sub("", _ANCHOR.sub("", _render_cells(static, code=code)))
+    body = _ANCHOR.sub("", _render_cells(static, code=code))
     # Remove the empty heading above the index in pandas tables, because a screen reader cannot read
     # an empty heading.
     body = _NO_HEADING.sub("<td></td>", body)
@@ -398,6 +401,11 @@ def _remove_author_content(cell: Notebook) -> Notebook | None:
         cell.source = _AUTHOR_PARAGRAPH.sub("", cell.source)
         return cell if cell.source.strip() else None
     return cell
+
+
+def _is_control(data: Any) -> bool:
+    text = str(data.get("text/plain", ""))
+    return data.get("text/html") == WIDGET_GONE and bool(_CONTROLS.match(text))
 
 
 def _remove_folded_content(body: str) -> str:

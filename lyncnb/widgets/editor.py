@@ -6,21 +6,25 @@ a browser.
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import traitlets
-
+from ..base.shown.tables import ROWS_SHOWN, join_first_texts
+from ..errors import TopologyError
 from ..jupyter.run_notebook import is_unattended
 from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..plan.scenarios import DEFAULT_FOLDER
 from ..rules.model import Rules
 from ..topology.csv_file import TableSource
+from ..topology.read_table import open_frame
 from ..topology.topology import Topology
+from .editing.choices import Server, list_change_rows, list_server_keys
+from .editing.draft import find_heading
 from .editing.editor_channel import EditorChannel
+from .editing.edits import find_other_members, set_cells
 from .editing.plan_editing import PlanEditing
-from .editing.plan_views import build_overview
 from .editing.scenarios import EditorScenarios
 from .editing.unsaved import UnsavedEdits
 from .notebook_cells import PlansShown, find_cell_id, has_kernel, restore_edits
@@ -28,47 +32,9 @@ from .panel import Panel, ShownAsPanel, list_panel_cells
 
 
 class EditorView(Panel):
-    """The widget of a plan editor. Other controls can read the counts of the plan from it."""
-
-    #: The trait contains the counts and the digest of the plan, for controls that follow the plan
-    #: with ``observe`` or ``dlink``. It contains no names and is not sent to the browser, so no
-    #: notebook stores it.
-    overview = traitlets.Dict(read_only=True)
+    """The panel of a plan editor."""
 
     channel: EditorChannel
-
-    def __init__(self, editor: PlanEditing, scenarios: EditorScenarios):
-        self.editor = editor
-        # Computing the digest of a large plan takes time, so the widget computes it only after the
-        # user pauses.
-        self._is_followed = False
-        shown_plans = PlansShown(editor.state)
-        stop = editor.register_callback(lambda _: shown_plans.record_state(editor.state))
-        channel = EditorChannel(editor, scenarios)
-        channel.older_cells = lambda: [
-            cell for cell in shown_plans.list_older_cells(editor) if cell not in list_panel_cells()
-        ]
-        super().__init__(channel)
-        channel.at_end += (stop, editor.register_callback(lambda _: self._follow_plan()))
-
-    @traitlets.default("overview")
-    def _build_first_overview(self) -> dict[str, int | str]:
-        self._is_followed = True
-        return build_overview(self.editor)
-
-    def observe(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:
-        """Call `handler` when a trait changes.
-
-        From then on, the trait ``overview`` is kept current.
-        """
-        if "overview" in ([names] if isinstance(names, str) else names or ()):
-            _ = self.overview
-        super().observe(handler, names, type)
-
-    def _follow_plan(self) -> None:
-        if self._is_followed:
-            with self.channel.turn:
-                self.set_trait("overview", build_overview(self.editor))
 
 
 class PlanEditor(ShownAsPanel, PlanEditing):
@@ -85,6 +51,10 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         options, or the product in a topology document.
     options : PlanOptions, optional
         The initial options, such as ``ln.PlanOptions.beside("contoso.csv")``.
+    table : path, optional
+        The file from which `topology`, a DataFrame, was read. The editor then opens and saves this
+        file, with its row numbers and notes. If you changed the DataFrame in pandas, the editor
+        shows it, and you save it under a new name.
     folder : path, optional
         The folder for ``editor.scenarios``. lyncnb creates it when you keep the first scenario.
     encoding : str, optional
@@ -107,9 +77,12 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         rules: Rules | None = None,
         *,
         options: PlanOptions = DEFAULT_OPTIONS,
+        table: str | os.PathLike[str] = "",
         folder: str | Path = DEFAULT_FOLDER,
         encoding: str = "",
     ):
+        if table and not isinstance(topology, Topology):
+            topology = open_frame(topology, table)
         super().__init__(topology, rules, options=options, encoding=encoding)
         #: For example, ``editor.scenarios.keep("Wildcards")`` keeps the current plan as a scenario.
         self.scenarios = EditorScenarios(self, Path(folder))
@@ -117,7 +90,89 @@ class PlanEditor(ShownAsPanel, PlanEditing):
     @cached_property
     def view(self) -> EditorView:
         """The panel that shows this editor. Each access returns the same panel."""
-        return EditorView(self, self.scenarios)
+        shown_plans = PlansShown(self.state)
+        stop = self.register_callback(lambda _: shown_plans.record_state(self.state))
+        channel = EditorChannel(self, self.scenarios)
+        channel.older_cells = lambda: [
+            cell for cell in shown_plans.list_older_cells(self) if cell not in list_panel_cells()
+        ]
+        channel.at_end.append(stop)
+        return EditorView(channel)
+
+    def set_role(self, server: Server, role: str) -> None:
+        """Change the role of a server in one step. The other servers in its pool change with it.
+
+        Parameters
+        ----------
+        server : str
+            The server, as in the column ``server_fqdn``. If it has several rows, add the role:
+            ``("fe01.contoso.com", "FrontEnd")``.
+        role : str
+            The new role.
+
+        Raises
+        ------
+        TopologyError
+            If the server or the role does not exist, or the result is not valid. Then nothing
+            changes.
+        """
+        keys = list_server_keys(self.topology)
+        if server not in keys:
+            raise TopologyError(
+                f"the table has no row for the server {server!r}",
+                hint="use the name in the column server_fqdn",
+            )
+        row = keys.index(server)
+        rows = (row, *find_other_members(self, (row,), "role"))
+        ids = tuple(self.state.ids[index] for index in rows)
+        self.apply(set_cells, ids=ids, column="role", value=role)
+
+    def link_role(self, server: Any, role: Any) -> None:
+        """Connect two controls, which select a server and its role, to this editor.
+
+        When you choose a role, the plan changes. When the plan changes, the controls follow.
+
+        Parameters
+        ----------
+        server, role : ipywidgets.Dropdown
+            The controls, without options.
+        """
+
+        def follow(_: object = None) -> None:
+            roles = dict(zip(list_server_keys(self.topology), self.texts("role")))
+            chosen = server.value
+            options = [(k if isinstance(k, str) else ", ".join(k), k) for k in roles]
+            if [*server.options] != options:
+                server.options = options
+                server.value = chosen if chosen in roles else None
+            role.options = [*self.rules.roles]
+            role.value = roles.get(chosen) or None
+
+        def change_role(change: Any) -> None:
+            if change.new:
+                self.view.channel.run_in_turn(
+                    "role", lambda: self.set_role(server.value, change.new)
+                )
+                follow()
+
+        follow()
+        server.observe(follow, "value")
+        role.observe(change_role, "value")
+        self.register_callback(follow)
+
+    def page(self, summary: str) -> str:
+        """Return an HTML page with a summary, the changed roles, the servers, and the changes."""
+        roles = [
+            f"{server} {before} → {after}"
+            for server, column, before, after in list_change_rows(self.loaded, self.state)
+            if column == find_heading("role")
+        ]
+        # The plan of a long table may not be computed yet.
+        if roles or len(self.topology.cells) <= ROWS_SHOWN:
+            plans = (self.loaded_plan, self.plan) if roles else (self.plan,)
+            names = " → ".join(f"{sum(len(c.names) for c in p.certificates):,}" for p in plans)
+            summary += f" {join_first_texts(roles, 3)}{': ' if roles else ''}{names} names."
+        return super().page(summary)
 
     def keep_drafts(self, editor_id: str) -> None:
         """If a person uses the notebook, start keeping unsaved edits as drafts.

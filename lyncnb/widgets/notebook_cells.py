@@ -175,8 +175,12 @@ def remove_replaced_objects(shell: Any, source: str) -> list[object]:
         for name, value in variables.items()
         if isinstance(value, (Topology, CertificatePlan, PlanEditing)) and not name.startswith("_")
     }
+    statements = _parse_statements(shell.transform_cell(source))
+    # A DataFrame from read_table is a table, too. Other cells only read it.
+    bound = {name for statement in statements for name in statement.bound}
+    held |= {name for name in bound if "source" in getattr(variables.get(name), "attrs", ())}
     assigned: set[str] = set()
-    for statement in _parse_statements(shell.transform_cell(source)):
+    for statement in statements:
         if (statement.read - assigned) & held:
             return []
         assigned |= statement.bound

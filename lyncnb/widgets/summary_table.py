@@ -53,8 +53,7 @@ class SummaryTable(tables.Table):
     def build_mime_bundle(self) -> dict[str, str]:
         """Return the table as a MIME bundle, which a notebook displays."""
         page = self._links + self.only(*SHOWN)._repr_html_()
-        note = f"The summary has {len(self._columns)} columns. to_frame() returns all columns."
-        return {"text/html": page + tables.format_paragraph(note), "text/plain": repr(self)}
+        return {"text/html": page, "text/plain": repr(self)}
 
     def _repr_html_(self) -> str:
         return self.build_mime_bundle()["text/html"]

@@ -46,21 +46,6 @@ def show(name: str, seconds: list[float]) -> None:
     )
 
 
-def show_overview(editor, change, rounds: int) -> None:
-    """Print how long `build_overview` takes after a change, as a percentage of the time that the
-    change takes.
-    """
-    from lyncnb.widgets.editing import plan_views
-
-    shares = []
-    for n in range(4 * rounds):
-        changed = change(n)
-        start = time.perf_counter()
-        plan_views.build_overview(editor)
-        shares.append((time.perf_counter() - start) / changed)
-    print(f"{'kernel overview':24} median {statistics.median(shares):7.0%} of a change   limit 10%")
-
-
 def kernel(rows: int, rounds: int) -> None:
     """Measure how long the editor's panel takes to answer messages without a browser."""
     import lyncnb as ln
@@ -92,8 +77,6 @@ def kernel(rows: int, rounds: int) -> None:
         "kernel one role",
         [say(**role, ids=[row], value="Director") for row in alone[: 2 * rounds]],
     )
-    roles = ("Director", "StandardEdition")
-    show_overview(editor, lambda n: say(**role, ids=alone[:1], value=roles[n % 2]), rounds)
     show("kernel undo", [say("undo") for _ in range(rounds)])
     everything = list(range(rows))
     for column, values in (("target_os", ("2016", "2019")), ("role", ("Mediation", "SBA"))):

@@ -79,6 +79,7 @@ from lyncnb.request_folder.request_record import (
     IssuedRecord,
     PackageRecord,
     PlanOnRecord,
+    RequestRecord,
 )
 from lyncnb.rules.model import CertificateRule, CheckRule, RoleRule
 from lyncnb.topology.compare_topologies import TopologyDifference
@@ -298,7 +299,7 @@ def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
     assert_type(ln.deployed(folder, "fe01", reports=["fe01.json"]).changes, int)
     assert_type(ln.open_requests(folder), ln.RequestBundle)
     changes: Sequence[Change] = bundle.changes
-    records: Sequence[ln.RequestRecord] = bundle.requests
+    records: Sequence[RequestRecord] = bundle.requests
     for record in records:
         assert_type(record.plan, PlannedEntry)
         assert_type(record.issued, IssuedRecord | None)
@@ -393,6 +394,8 @@ def guide() -> ln.Topology:
 def panels() -> None:
     """Pass values to panels, and read the same values from the panels."""
     editor = ln.PlanEditor(read(), rules())
+    editor = ln.PlanEditor(ln.read_table("contoso.csv"), table="contoso.csv")
+    editor.set_role("se01.contoso.net", "SBA")
     assert_type(editor.topology, ln.Topology)
     assert_type(editor.options, ln.PlanOptions)
     ln.RequestPanel(plan()[0], "requests")

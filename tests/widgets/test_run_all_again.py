@@ -152,6 +152,34 @@ def test_a_table_with_a_mistake_leaves_no_earlier_plan(lab, folder):
     lab.button("Write 6 requests").wait_for()
 
 
+def test_a_table_that_is_gone_leaves_no_earlier_plan(lab, folder):
+    """If the cell that reads the table as a DataFrame fails, no panel and no cell still has the
+    earlier plan. The cell of the editor alone keeps the DataFrame.
+    """
+    table = folder / "gone.csv"
+    table.write_text((folder / "small.csv").read_text())
+    sources = [
+        f'import lyncnb as ln\nservers = ln.read_table("{table.name}")\nservers',
+        f'editor = ln.PlanEditor(servers, table="{table.name}")\neditor',
+        "plan = editor.plan",
+    ]
+    open_panel(lab, folder, *sources, ASK.format(folder="unread"), name="gone.ipynb")
+    lab.button("Write 6 requests").wait_for()
+    lab.page.locator(".jp-CodeCell").nth(1).locator(".cm-line").first.click()
+    lab.page.keyboard.press("Control+Enter")
+    lab.wait_idle()
+    left = kernel(lab, "sorted({'servers', 'editor', 'plan'} & set(globals()))")
+    assert left == "['editor', 'servers']"
+    table.unlink()
+    lab.run_all()
+    lab.page.get_by_text("cannot read").first.wait_for()
+    expect(lab.page.get_by_role("button", name=re.compile("^Write"))).to_have_count(0)
+    assert kernel(lab, "{'servers', 'editor', 'plan', 'request'} & set(globals())") == "set()"
+    table.write_text((folder / "small.csv").read_text())
+    lab.run_all()
+    lab.button("Write 6 requests").wait_for()
+
+
 def test_a_failed_table_closes_the_panels_of_other_cells(lab, folder):
     """If only the cell that reads the table runs again and fails, the request panel in another cell
     no longer offers to write the earlier plan.

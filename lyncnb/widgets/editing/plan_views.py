@@ -23,29 +23,6 @@ _OWNERS_NAMED = 4
 _GROUPS_LISTED = 150
 
 
-def build_overview(editing: PlanEditing) -> dict[str, int | str]:
-    """Return the plan's counts, its number of findings by severity, and its digest.
-
-    Returns
-    -------
-    dict
-        ``certificates``, ``public``, ``names``, ``errors``, ``warnings``, ``notices`` and
-        ``accepted`` are integers. ``digest`` is the SHA-256 digest of the plan. The result
-        contains no names.
-    """
-    counts = editing.live.count_all()
-    return {
-        "certificates": counts["certificate"],
-        "public": counts["public certificate"],
-        "names": counts["name"],
-        "errors": counts["error"],
-        "warnings": counts["warning"],
-        "notices": counts["notice"],
-        "accepted": counts["accepted"],
-        "digest": editing.live.compute_digest(),
-    }
-
-
 def search_names(editing: PlanEditing, *, search: Text) -> Names:
     """List the names in the plan with their certificates, servers and reasons.
 
