@@ -183,6 +183,11 @@ _DETAILS = re.compile(r"(<details[^>]*>|</details>)")
 _NO_HEADING = re.compile(r"<th[^>]*>\s*</th>")
 _IMAGES = ("image/svg+xml", "image/png", "image/jpeg", "image/gif")
 
+_FOLDED_ON_PAPER = re.compile(r'<details(?! class="lyncnb-more")')
+_ON_PAPER = (
+    '<p class="lyncnb-paper">Not on paper: what is folded in the HTML page, such as code and the '
+    "data of pictures.</p>"
+)
 _STYLE = """<style>
 main{max-width:none}
 nav ul{margin:.2rem 0;padding:0;list-style:none}
@@ -200,7 +205,9 @@ table:has(tr>:nth-child(13)){font-size:.72rem}
 overflow-wrap:break-word;min-width:3.9em}
 }
 blockquote{margin:.5rem 0;padding-left:.8rem;border-left:4px solid var(--line)}
+.lyncnb-paper{display:none}
 @media print{
+.lyncnb-paper{display:block}
 details.code:not([open]){display:none}
 table{font-size:7pt;width:100%}th,td{padding:1pt 2.5pt;white-space:normal}
 table.lyncnb-table:not(#x) :is(td,th){min-width:3em}
@@ -386,9 +393,10 @@ def render_notebook(notebook: Notebook, *, title: str, code: bool = True, made_o
     # The page needs these styles for tables and pictures, because lyncnb removes the <style> tags
     # from the outputs.
     styles = TABLE_STYLE + FIGURE_STYLE + _STYLE.replace("LAYOUT", layout)
+    on_paper = _ON_PAPER if _FOLDED_ON_PAPER.search(body) else ""
     return make_page(
         title,
-        [styles, _build_table_of_contents(body), f"<div {_MARK}>\n{body}\n</div>"],
+        [styles, _build_table_of_contents(body), f"<div {_MARK}>\n{body}\n</div>", on_paper],
         origin=origin,
     )
 

@@ -282,6 +282,54 @@ def test_shared_notebooks_do_not_instruct_the_reader(name):
     assert re.findall(r"[^.]*\byour?s?\b[^.]*", words_in_page(" ".join(texts)), re.I) == []
 
 
+def test_the_planning_notebook_is_shared_without_notes_to_its_author():
+    """The page of the planning notebook begins with the plan, shows each table and picture once, and
+    contains no control, no placeholder of a panel for requests, and no advice about anywidget.
+    """
+    notebook = read_notebook(REPOSITORY / "notebooks" / "plan.ipynb")
+    page = render_notebook(notebook, title="plan").partition("<main")[2]
+    headings = re.findall(r"<h2[^>]*>(.*?)<", page)
+    assert headings[0] == "The plan"
+    assert len(set(headings)) == len(headings) == 7
+    captions = re.findall(r"<caption>(.*?)</caption>", page)
+    assert len(set(captions)) == len(captions) > 3
+    pictures = re.findall(r'src="(data:image/[^"]+)"', page)
+    assert len(set(pictures)) == len(pictures) == 2
+    for text in ("anywidget", "interactive", "at the top of this page", 'class="dataframe"'):
+        assert text not in page, text
+
+
+def test_a_lost_widget_that_is_not_a_control_leaves_a_line():
+    """A control leaves nothing on the page, but any other lost widget leaves a line."""
+    view = "application/vnd.jupyter.widget-view+json"
+    data = [
+        {view: {}, "text/plain": "HBox(children=(Dropdown(description='Server'),))"},
+        {view: {}, "text/plain": "Figure(axes=[])"},
+    ]
+    outputs = [new_output("display_data", data=item) for item in data]
+    page = render_notebook(new_notebook(cells=[new_code_cell("1", outputs=outputs)]), title="x")
+    assert page.count("This output is interactive") == 1
+
+
+def test_a_printed_page_names_what_it_leaves_out():
+    """If parts of the page are folded on paper, the last line says so, only on paper."""
+    page = render_notebook(example(), title="plan")
+    assert page.count('<p class="lyncnb-paper">Not on paper: ') == 1
+    plain = render_notebook(new_notebook(cells=[new_markdown_cell("# A")]), title="plan")
+    assert "Not on paper" not in plain
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
+def test_the_page_of_the_planning_notebook_is_short(tmp_path, chromium):
+    """In a window of 1280 pixels, the page of the planning notebook has at most 9,000 pixels."""
+    path = tmp_path / "plan.html"
+    notebook = read_notebook(REPOSITORY / "notebooks" / "plan.ipynb")
+    path.write_text(render_notebook(notebook, title="plan"), "utf-8")
+    with open_in_browser(chromium, path, scripts=True) as page:
+        assert page.evaluate("document.documentElement.scrollHeight") <= 9_000
+
+
 def test_the_plan_is_on_the_first_page_with_author_and_date(tmp_path, monkeypatch):
     """The page begins with the deployment, planner, table and date, followed by the totals and the
     certificates.
