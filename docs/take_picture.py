@@ -2,9 +2,9 @@
 
     python docs/take_picture.py
 
-``editor.png`` is the editor with the sample. ``change-1.png`` to ``change-3.png`` show one change:
-a role changes, the counts follow, and a name explains itself. The script needs Chromium and the
-test extra. The names in the sample are fictional.
+``change-1.png`` to ``change-3.png`` show one change in the editor: a role changes, the counts
+follow, and a name explains itself. The script needs Chromium and the test extra. The names in the
+sample are fictional.
 """
 
 from __future__ import annotations
@@ -55,16 +55,6 @@ def photograph(lab: LabBrowser, name: str, clip: dict[str, float]) -> None:
     lab.page.screenshot(path=str(DOCS / name), clip=clip, caret="hide")
 
 
-def take_editor(lab: LabBrowser) -> None:
-    """Photograph the editor from its title to the last row of the table."""
-    fit_column(lab, "Pool")
-    show_all_rows(lab)
-    panel = lab.page.locator(".lyncnb").first.bounding_box()
-    table = lab.page.locator(".lc-editor .lc-grid").first.bounding_box()
-    bottom = table["y"] + table["height"] + 3
-    photograph(lab, "editor.png", {**panel, "height": bottom - panel["y"]})
-
-
 def take_change(lab: LabBrowser) -> None:
     """Photograph a change of one role in a narrow window: the cell, the counts, and a name."""
     page = lab.page
@@ -102,15 +92,14 @@ def take() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copy(REPOSITORY / "data" / "contoso.csv", folder)
-        for take_one, scale in ((take_editor, 1), (take_change, 2)):
-            with (
-                LabServer(folder) as server,
-                LabBrowser(server, viewport=(1185, 1800), scale=scale, seconds=120) as lab,
-            ):
-                open_panel(lab, folder, CELL)
-                lab.wait_text("eepool01.contoso.net")
-                lab.wait_idle()
-                take_one(lab)
+        with (
+            LabServer(folder) as server,
+            LabBrowser(server, viewport=(1185, 1800), scale=2, seconds=120) as lab,
+        ):
+            open_panel(lab, folder, CELL)
+            lab.wait_text("eepool01.contoso.net")
+            lab.wait_idle()
+            take_change(lab)
 
 
 if __name__ == "__main__":
