@@ -82,7 +82,7 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         encoding: str = "",
     ):
         if table and not isinstance(topology, Topology):
-            topology = open_frame(topology, table)
+            topology = open_frame(topology, table, encoding)
         super().__init__(topology, rules, options=options, encoding=encoding)
         #: For example, ``editor.scenarios.keep("Wildcards")`` keeps the current plan as a scenario.
         self.scenarios = EditorScenarios(self, Path(folder))
