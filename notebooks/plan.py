@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # Plan the certificates of a Lync Server 2013 deployment
+# # Plan the certificates of a Lync Server or Skype for Business deployment
 #
 # <!-- author -->
 # Load a topology CSV into pandas, tune the roles with widgets, and export the CSRs with a summary table. Press
@@ -72,9 +72,13 @@ plan
 #
 # Requesting in advance is optional. It is allowed if the certificates are exportable and contain all the required subject
 # alternative names. The setup of each server then imports and assigns them. Microsoft's page allows two methods:
-# a certificate request procedure of the organization, for which lyncnb creates keys and requests, `ln.write_requests(plan,
-# request_folder)`; or a computer with the Lync Server 2013 administrative tools, for which it writes a script for each
-# server, `ln.request_scripts(plan)`. *Source: Microsoft, [Request certificates in advance (optional) for Lync Server
+#
+# - a certificate request procedure of the organization. lyncnb creates the keys and the requests:
+#   `ln.write_requests(plan, request_folder, passphrase=ln.ask_passphrase())`, or the button of the panel.
+# - a computer with the administrative tools. lyncnb writes scripts, which create the keys there:
+#   `ln.write_request_scripts(ln.request_scripts(plan), "request-scripts")`.
+#
+# *Source: Microsoft, [Request certificates in advance (optional) for Lync Server
 # 2013](https://learn.microsoft.com/en-us/previous-versions/office/lync-server-2013/lync-server-2013-request-certificates-in-advance-optional).*
 #
 # <!-- author -->
