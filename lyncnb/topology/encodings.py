@@ -56,7 +56,7 @@ _ROWS_SHOWN, _LENGTH_SHOWN = 2, 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How a table reads in one encoding: two of its rows, and whether lyncnb uses the encoding."""
+    """How a table reads in one encoding: parts of two rows, and whether lyncnb uses it."""
 
     encoding: str
     lines: tuple[str, ...]
@@ -106,7 +106,7 @@ def compare_encodings(
     readings = tuple(
         Reading(
             encoding=known,
-            lines=tuple(line[:_LENGTH_SHOWN] for line in lines[known][:_ROWS_SHOWN]),
+            lines=tuple(map(_shorten_line, lines[known][:_ROWS_SHOWN])),
             cell=next(iter(cells[known]), ""),
             is_chosen=known == chosen,
         )
@@ -126,6 +126,13 @@ def _list_lines(text: str) -> list[str]:
     """Return the first rows that depend on the encoding."""
     lines = (line for line in io.StringIO(text) if not line.isascii())
     return [line.rstrip() for line in islice(lines, _ROWS_COMPARED)]
+
+
+def _shorten_line(line: str) -> str:
+    """Return the first cell of a row, and the cells that depend on the encoding."""
+    first, *others = _BETWEEN_CELLS.split(line)
+    cells = [first, *(cell for cell in others if not cell.isascii())]
+    return ", ".join(cells)[:_LENGTH_SHOWN]
 
 
 def _list_cells(lines: Iterable[str]) -> list[str]:

@@ -6,8 +6,18 @@ from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM, LabBrowser, LabServer
-from lab_panels import EDITOR, cell_of, kernel, open_editor, set_cell, wait_kernel, write_notebook
+from lab_panels import (
+    EDITOR,
+    cell_of,
+    kernel,
+    open_editor,
+    open_panel,
+    set_cell,
+    wait_kernel,
+    write_notebook,
+)
 from playwright.sync_api import expect
+from topologies import FIVE_SERVERS
 
 from lyncnb.errors import NotebookError
 from lyncnb.jupyter.shared_page import share_notebook
@@ -249,3 +259,23 @@ def test_two_rows_of_a_server_have_different_names(lab, folder):
     assert kernel(lab, "editor.state.said") == ("Issuer of fe01.contoso.com, Mediation: public")
     lab.tab("Changes").click()
     lab.page.get_by_role("cell", name="fe01.contoso.com, Mediation").wait_for()
+
+
+def test_the_encoding_is_one_press(lab, folder):
+    """If the encoding of a table is not certain, the editor shows how the table reads in each. One
+    press reads it again, and the cells are no longer rejected.
+    """
+    heading, *rows = FIVE_SERVERS.splitlines()
+    text = "\n".join([f"{heading},Remark", *(f"{row},开封" for row in rows)])
+    (folder / "sites.csv").write_bytes(text.encode("gb18030"))
+    open_panel(lab, folder, 'import lyncnb as ln\neditor = ln.PlanEditor("sites.csv")\neditor')
+    lab.page.get_by_text("its encoding is not certain").wait_for()
+    rejected = lab.page.get_by_text("5 rejected cells are not in the plan.", exact=True)
+    rejected.wait_for()
+    lab.page.get_by_text("fe01.contoso.com, 开封", exact=True).wait_for()
+    lab.button("Read as Simplified Chinese (gb18030)").click()
+    lab.page.get_by_text("Not UTF-8: the file is read as Simplified Chinese (gb18030)").wait_for()
+    wait_kernel(lab, "editor.topology.cells[0][-1]", "开封")
+    expect(rejected).to_be_hidden()
+    lab.tab("Save").click()
+    lab.page.get_by_text("The open table is sites.csv.").wait_for()

@@ -194,6 +194,7 @@ export default {
         pools.start(message.columns);
         form.start(message.groups);
         help.show(message.help[0], message.help.slice(1));
+        servers.rejected([]);
         rejected.start(message.encodings);
         notebook.mark([]); // an earlier editor may have left marks
       },

@@ -14,6 +14,7 @@ function makeRejectedNote({ send, goToCell, goToTable }) {
     /** @param {EncodingFacts[]} readings */
     start(readings) {
       const chosen = readings.find((reading) => reading.chosen);
+      box.hidden = true; // the cells of an earlier table
       encodings.hidden = !readings.length;
       encodings.replaceChildren(h("details", { class: "lc-subject", open: !chosen },
         h("summary", { class: "lc-title" }, chosen ? `Not UTF-8: the file is read as ${chosen.title}. Change`
@@ -23,7 +24,7 @@ function makeRejectedNote({ send, goToCell, goToTable }) {
             send({ type: "open", path: "", encoding: reading.name });
             goToTable();
           })),
-          h("pre", { class: "lc-code" }, reading.lines.join("\n"))])));
+          ...reading.lines.map((line) => h("div", {}, line))])));
     },
     /** @param {Rejected} message */
     show(message) {
