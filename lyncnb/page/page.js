@@ -65,7 +65,7 @@ const model = {
 };
 /** @type {(() => void) | undefined} */
 let endPanel;
-let isSaved = true;
+let unsaved = 0; // the number of edits that are not saved
 /** @type {Promise<unknown>} */
 let downloads = Promise.resolve();
 const requestPart = makeRequestPart({ post, say, warn, prepare: loadEstimator });
@@ -101,8 +101,10 @@ const ANSWERS = {
   },
   requests(parts) { requestPart.answer(parts); },
   request_files(parts) { requestPart.answer(parts); },
-  state({ has_plan, is_saved }) {
-    isSaved = is_saved;
+  state(parts) {
+    const { has_plan } = parts;
+    unsaved = parts.unsaved;
+    at("unsaved").textContent = !has_plan ? "Downloads need an open table." : unsaved ? `${unsaved.toLocaleString("en")} unsaved ${unsaved === 1 ? "edit" : "edits"}` : "";
     requestPart.setPlan(has_plan);
     for (const id of ["document", "download", "draft"]) at(id).disabled = !has_plan;
   },
@@ -160,7 +162,7 @@ function connectTools() {
     event.preventDefault();
     openFiles(event.dataTransfer.files);
   });
-  window.addEventListener("beforeunload", (event) => { if (!isSaved) event.preventDefault(); });
+  window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 }
 
 async function start() {

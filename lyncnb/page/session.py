@@ -159,6 +159,9 @@ class PageSession:
             self._open_table_file(name, names)
         for name in drafts:
             self._offer_draft(Path(name))
+        if tables and drafts:
+            # Somebody who opens a table together with its draft wants the edits.
+            self.receive(json.dumps({"type": "draft_restore"}))
 
     def _open_table_file(self, name: str, selected_names: Sequence[str] = ()) -> None:
         if self.editor is not None:
@@ -206,8 +209,8 @@ class PageSession:
 
     def _send_state(self) -> None:
         editor = self.editor
-        self._post("state", {"has_plan": editor is not None,
-                             "is_saved": editor is None or editor.is_saved})  # fmt: skip
+        unsaved = editor.count_unsaved_edits() if editor else 0
+        self._post("state", {"has_plan": editor is not None, "unsaved": unsaved})
 
     def _start_guide(self) -> None:
         if self.editor is not None and not self.editor.is_saved:

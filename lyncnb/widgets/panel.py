@@ -29,10 +29,11 @@ _REST = 0.6  # The time in seconds between a change and the update of the static
 # On a JupyterHub, the browser page and the kernel often have different versions of anywidget, but
 # both need the same minor version. The paragraph explains this, and the panel's style sheet hides
 # it as soon as the panel has loaded.
+_MINOR = ".".join(anywidget.__version__.split(".")[:2])
 _NEEDS = (
     "JupyterLab shows this copy instead of the panel if the environment of JupyterLab does not "
-    f"have anywidget {'.'.join(anywidget.__version__.split('.')[:2])}. Install anywidget in the "
-    "environment of JupyterLab, restart JupyterLab, and reload the page."
+    f"have anywidget {_MINOR}. In this environment, run pip install anywidget~={_MINOR}.0, restart "
+    "JupyterLab, and reload the page."
 )
 _SECRETS = ("passphrase", "again")
 

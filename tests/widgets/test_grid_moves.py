@@ -268,6 +268,9 @@ def test_a_right_click_opens_the_menu_of_the_table(lab):
     lab.page.keyboard.type("Dir")
     press(lab, "Enter", "ArrowDown")
     wait_kernel(lab, NAMES, "fe01 fe02 new01 med02")
+    lab.page.mouse.click(*find_text_position(lab, "med02.contoso.com", "Site"), button="right")
+    menu.get_by_role("menuitem", name="Duplicate 1 server").click()
+    wait_kernel(lab, NAMES, "fe01 fe02 new01 med02 med03")
 
 
 def test_the_menu_shows_the_origin_of_a_value_and_findings(lab):

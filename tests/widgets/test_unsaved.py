@@ -5,6 +5,7 @@ it.
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from topologies import FIVE_SERVERS
 import lyncnb as ln
 from lyncnb.errors import LyncnbError
 from lyncnb.jupyter.outdated_outputs import DRAFT_FOLDER, read_outdated_outputs
+from lyncnb.page.session import PageSession
 from lyncnb.widgets.editing import unsaved
+from lyncnb.widgets.editing.explanations import explain_servers
 from lyncnb.widgets.editing.unsaved import UnsavedEdits
 
 
@@ -241,3 +244,37 @@ def test_saved_output_is_marked_outdated_after_a_reload(table):
     run_cell()
     editor.undo()
     assert not Path(DRAFT_FOLDER).exists()
+
+
+def test_a_table_and_its_draft_open_together(table):
+    """If a person opens a table and its draft at the same time on the planner page, the draft's edits
+    are restored, and the page shows how many edits are not saved.
+    """
+    sent = []
+    first = PageSession(lambda kind, parts, buffers=(): sent.append((kind, parts, buffers)))
+    first.open_files([table.name])
+    assert [parts for kind, parts, _ in sent if kind == "state"][-1]["unsaved"] == 0
+    first.editor.edit(change=[("dir01.contoso.com", {"site": "Kaohsiung"})])
+    first.editor.change_options(key="RSA 4096")
+    assert [parts for kind, parts, _ in sent if kind == "state"][-1]["unsaved"] == 2
+    first.download_draft()
+    kind, parts, (data,) = sent[-1]
+    assert (kind, parts["name"]) == ("file", "small-draft.json")
+    Path(parts["name"]).write_bytes(data)
+    shutil.rmtree(".lyncnb-draft")
+    later = []
+    second = PageSession(lambda kind, parts, buffers=(): later.append((kind, parts)))
+    second.open_files([table.name, parts["name"]])
+    assert [parts for kind, parts in later if kind == "refused"] == []
+    assert second.editor.state.is_same(first.editor.state)
+    assert [parts for kind, parts in later if kind == "state"][-1]["unsaved"] == 2
+
+
+def test_a_row_that_is_left_out_says_so(table):
+    """A selected row without a usable role has no certificates, because the plan leaves it out."""
+    table.write_text(FIVE_SERVERS.replace(",Director,", ",Diretcorr42,"))
+    editor = ln.PlanEditor(table.name)
+    (row,) = editor.topology.left_out
+    shown = explain_servers(editor, ids=(row,), total=1)
+    assert shown["title"] == "The plan leaves out 1 selected row"
+    assert "1 rejected cell is not in the plan" in shown["note"]

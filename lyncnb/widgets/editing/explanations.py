@@ -221,7 +221,8 @@ def explain_servers(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int)
         "" if total <= len(indices) else f"Showing the first {len(indices)} of {total:,} servers."
     )
     if indices and not servers:
-        title, note = "No certificates yet", editing.topology.describe_rejected()
+        title = f"The plan leaves out {tables.format_count(len(indices), 'selected row')}"
+        note = editing.topology.describe_rejected()
     elif not servers:
         title = "Select a server to see its certificates"
     elif not certificates:

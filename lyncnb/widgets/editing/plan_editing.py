@@ -319,6 +319,15 @@ class PlanEditing(Draft):
         """Whether all edits are saved."""
         return self._saved.is_same(self.state)
 
+    def count_unsaved_edits(self) -> int:
+        """Return how many edits of the table and of the options are not saved."""
+        if self.is_saved:
+            return 0
+        saved, state = self._saved, self.state
+        return find_edits(saved, state).count + len(
+            find_option_changes(saved.options, state.options)
+        )
+
     def find_base_state(self, earlier: PlanEditing) -> State:
         """Return the state of an earlier editor from which this editor repeats its changes.
 

@@ -914,6 +914,10 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
         { label: "Paste", keys: "Ctrl+V", act: () => withClipboard("paste", "Ctrl+V", async () =>
           pasted(parseBlock(await navigator.clipboard.readText()))) },
         ...(actions.typedNew ? [{ label: "Insert a row", keys: "Ctrl++", act: insertRow }] : []),
+        ...(actions.duplicate && rows.some((row) => row >= 0) ? [{
+          label: `Duplicate ${plural(rows.filter((row) => row >= 0).length, noun)}`,
+          act: () => actions.duplicate?.(rows.filter((row) => row >= 0).map((row) => store.id(row))),
+        }] : []),
         ...(rows.some((row) => row >= 0) ? [{
           label: `Remove ${plural(rows.filter((row) => row >= 0).length, noun)}`, keys: "Ctrl+−", act: removeRows,
         }] : []),

@@ -102,6 +102,7 @@ interface GridActions {
   /** called when the user types or pastes texts of a new row; without it, the table takes no new rows */
   typedNew?: () => void;
   remove?: (ids: number[]) => void;
+  duplicate?: (ids: number[]) => void;
   /** shows where the value of a cell comes from */
   why?: (id: number, column: string) => void;
   showFinding?: (id: number) => void;

@@ -38,6 +38,7 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
       block: (block) => send({ type: "block", ...block }),
       typedNew() { isOwn = true; typedNew(); },
       remove: (ids) => once({ type: "remove", ids }),
+      duplicate: (ids) => once({ type: "duplicate", ids }),
       why: (row, column) => send({ type: "why_cell", row, column }),
       showFinding: (id) => showFinding(id, store.text(store.at(id) ?? 0, "server_fqdn")),
       find() { find.focus(); find.select(); },
