@@ -7,7 +7,8 @@ a browser.
 from __future__ import annotations
 
 import os
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         super().__init__(topology, rules, options=options, encoding=encoding)
         #: For example, ``editor.scenarios.keep("Wildcards")`` keeps the current plan as a scenario.
         self.scenarios = EditorScenarios(self, Path(folder))
+        self._unlink: list[Callable[[], object]] = []
 
     @cached_property
     def view(self) -> EditorView:
@@ -159,6 +161,16 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         server.observe(follow, "value")
         role.observe(change_role, "value")
         self.register_callback(follow)
+        self._unlink += (
+            partial(server.unobserve, follow, "value"),
+            partial(role.unobserve, change_role, "value"),
+        )
+
+    def close_view(self) -> None:
+        """Release the widget and the controls. ipywidgets keeps all controls in memory."""
+        super().close_view()
+        while self._unlink:
+            self._unlink.pop()()
 
     def page(self, summary: str) -> str:
         """Return an HTML page with a summary, the changed roles, the servers, and the changes."""

@@ -364,7 +364,9 @@ RUN_ALL = (
     """import gc, ipywidgets, lyncnb as ln
 topology = ln.read_topology("small.csv")
 editor = ln.PlanEditor(topology)
-editor""",
+server, role = ipywidgets.Dropdown(), ipywidgets.Dropdown()
+editor.link_role(server, role)
+display(ipywidgets.HBox([server, role]), editor)""",
     """panel = ln.RequestPanel(editor, "requests")
 panel""",
 )
