@@ -57,13 +57,15 @@ _FIRST_CERTIFICATE = (
     "If the server already has another certificate for this purpose: STOP, and ask for the renewal "
     "sheet."
 )
+# The minutes for a server, and the sentence about them.
+_NEW = ("20", "{} minutes a server. Clients that are disconnected: none.")
 _TIMES = {
-    "new": "Work: 20 minutes a server. Clients that are disconnected: none.",
-    "join": "Work: 20 minutes a server. Clients that are disconnected: none.",
-    "renew": "By day 10 minutes a server. At night 1 to 2 hours a server: as long as calls last, "
-    "10 minutes of work, 20 minutes of waiting.",
-    "request": "",
-}
+    "new": _NEW,
+    "join": _NEW,
+    "renew": ("70-130", ("{} minutes a server: 10 by day, then at night as long as calls last, 10 "
+              "of work, 20 of waiting.")),
+    "request": ("", ""),
+}  # fmt: skip
 
 
 #: The name of the script in the folder of its server.
@@ -86,9 +88,12 @@ def describe_case(page: ServerSteps) -> tuple[str, str]:
     return _CASES[page.case]
 
 
-def find_times(page: ServerSteps) -> str:
-    """Return how long the work on a server takes. Without services, nothing is drained."""
-    return _TIMES[page.case if "services" in page.facts or page.case == "request" else "new"]
+def find_times(page: ServerSteps) -> tuple[str, str]:
+    """Return the minutes for a server, and a sentence. Without services, nothing is drained."""
+    minutes, sentence = _TIMES[
+        page.case if "services" in page.facts or page.case == "request" else "new"
+    ]
+    return minutes, sentence.format(minutes)
 
 
 def describe_servers(steps: DeploymentSteps, translate: Say) -> str:
@@ -105,13 +110,16 @@ def build_bring_block(pages: Sequence[ServerSteps]) -> Block:
     first = pages[0]
     name = first.folder + "\\" + find_script_name(first)
     digests = ",".join(quote_literal(hash_script(page)) for page in pages)
-    found = f"((certutil -hashfile {name} SHA256) -replace ' ')[1]"
-    command = f"if ({digests} -contains {found}) {{ Unblock-File {first.folder}\\*.ps1; 'True' }}"
     # Only Administrators and SYSTEM: without this, users who sign in can change a new folder of the
     # disk, and with it the script or its record.
     grants = "'*S-1-5-32-544:(OI)(CI)F' '*S-1-5-18:(OI)(CI)F'"
-    close = f"icacls {first.folder} /inheritance:r /grant {grants} | Out-Null"
-    return Block(commands=(close, f"{command} else {{ 'STOP' }}"))
+    return Block(
+        commands=(
+            f"icacls {first.folder} /inheritance:r /grant {grants} | Out-Null",
+            (f"if ({digests} -contains ((certutil -hashfile {name} SHA256) -replace ' ')[1]) "
+             f"{{ Unblock-File {first.folder}\\*.ps1; 'True' }} else {{ 'STOP' }}"),
+        )
+    )  # fmt: skip
 
 
 def hash_script(page: ServerSteps) -> str:
@@ -139,7 +147,7 @@ class OrderRow:
     who: str
     what: str
     after: tuple[str, ...]
-    minutes: int
+    minutes: str
     servers: tuple[str, ...]
     stage: Stage
 
@@ -177,8 +185,10 @@ class _Order:
         self.first_rows: list[str] = []
         self.pools: dict[str, list[str]] = {}
 
-    def add(self, stage: Stage, what: str, after: Iterable[str], servers: Iterable[str]) -> str:
-        """Add a row, and return its number."""
+    def add(
+        self, stage: Stage, what: str, after: Iterable[str], servers: Sequence[str], each: str = ""
+    ) -> str:
+        """Add a row, and return its number. ``each`` contains the minutes for a server."""
         number = str(len(self.rows) + 1)
         self.numbers.setdefault(stage.id, []).append(number)
         row = OrderRow(
@@ -186,7 +196,7 @@ class _Order:
             who=self.translate(stage.who),
             what=what,
             after=tuple(sorted({*after}, key=int)),
-            minutes=stage.minutes,
+            minutes=f"{len(servers)} × {each}" if each else str(stage.minutes or ""),
             servers=tuple(servers),
             stage=stage,
         )
@@ -221,18 +231,19 @@ class _Order:
         names = [page.server for page in sheet.pages]
         assigns = _list_oauth_servers(sheet)
         translate = self.translate
+        each, _ = find_times(sheet.first)
         if not assigns or len(names) == 1:
             what = translate("{}: sheet {}").format(", ".join(names), sheet.name)
-            number = self.add(stage, what, after, names)
+            number = self.add(stage, what, after, names, each)
             self.pools.setdefault(sheet.first.pool, []).append(number)
             self.first_rows = [number] if assigns else self.first_rows
             return
         only_first = translate("{}: sheet {}, without the start").format(assigns[0], sheet.name)
-        self.first_rows = [self.add(stage, only_first, after, assigns)]
+        self.first_rows = [self.add(stage, only_first, after, assigns, each)]
         others = [name for name in names if name not in assigns]
         what = translate("{}: only now Step 1 of the wizard; sheet {}, without the start")
         what = what.format(", ".join(others), sheet.name)
-        second = self.add(stage, what, self.first_rows, others)
+        second = self.add(stage, what, self.first_rows, others, each)
         del self.numbers[stage.id][-2:]
         together = translate("Start {} within 5 minutes").format(", ".join(names))
         self.add(stage, together, [second], names)
@@ -335,8 +346,8 @@ def describe_roll_over(sheet: Sheet, translate: Say) -> list[str]:
 
 def list_effects(sheet: Sheet, translate: Say) -> str:
     """Return the sentences about the users who are disconnected."""
-    texts = [s.step.effect for page in sheet.pages for s in page.steps if s.step.effect]
-    return " ".join(map(translate, dict.fromkeys(texts)))
+    effects = dict.fromkeys(s.step.effect for page in sheet.pages for s in page.steps)
+    return " ".join(map(translate, filter(None, effects)))
 
 
 def group_missing_packages(

@@ -414,10 +414,8 @@ class Filler:
         is_elsewhere = situation.oauth_server not in ("", server)
         waits = is_needed and is_elsewhere and situation.cases.get(situation.oauth_server) == "new"
         facts = {"oauth-first" if waits else "oauth-here"}
-        if any(
-            situation.is_new_ca(server, ca) for ca, _ in self.trusted.list_cas_of_server(server)
-        ):
-            facts.add("new-ca")
+        cas = self.trusted.list_cas_of_server(server)
+        facts.add("new-ca" if any(situation.is_new_ca(server, c) for c, _ in cas) else "known-ca")
         if any(package.renamed for package in packages):
             facts.add("renamed")
         if situation.is_second_of_pair(pool, situation.find_backup_pool(pool, role)):
@@ -453,8 +451,10 @@ class Filler:
                     if setting.applies(package.role, (usage,)):
                         usage_values = values | {"type": usage}
                         (call,) = (c for c in package.calls if usage in c.usages)
-                        usage_values["effective_words"] = call.effective_words
-                        usage_values["effective"] = call.effective_time_text
+                        usage_values |= {
+                            "effective": call.effective_time_text,
+                            "effective_words": call.effective_words,
+                        }
                         settings.append(
                             (
                                 setting,
@@ -554,6 +554,9 @@ class Filler:
             "old": package.old,
             "old_end": package.old_end,
             "old_path": f"Cert:\\LocalMachine\\My\\{package.old}",
+            "root_path": self.build_path(
+                "chain", *(f"{root.thumbprint}.cer" for root in package.path[-1:])
+            ),
             "ports": self._list_ports(package.pool, package.role, package.usages),
             "key_holder": package.key_holder,
             "answer": f"returned/{package.id}.cer",

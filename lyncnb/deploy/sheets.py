@@ -24,7 +24,7 @@ SECTIONS: Mapping[str, tuple[str, str, str]] = {
                "asks; paste it alone.")),
     "day": ("", "With the script", "Nothing that users notice, on each server."),
     "night": ("", "With the script, one server at a time", "Then the next server."),
-    "wrong": ("A", "If something goes wrong", "Each line can be run again."),
+    "wrong": ("A", "If something goes wrong", "If it asks what you cannot confirm: No, and call. Each line can be run again."),
     "hand": ("", "By hand", "The same steps without the script, or from the one where it stopped."),
     "back": ("B", "Back by hand", "Do these rows in this order: {}."),
     "after": ("", "Afterwards", ""),
@@ -34,7 +34,7 @@ SECTIONS: Mapping[str, tuple[str, str, str]] = {
 _HAND_ROWS = "{hand_rows}"
 
 # What to bring to a server before the first row that starts the script.
-_BRING = "{folder} holds install.ps1 of this server, lyncnb.ps1, chain, and its packages."
+_BRING = "In {folder}: this server's install.ps1 and packages, lyncnb.ps1, chain."
 
 _HAND = ("set-up", "request", "finish", *SCRIPTED)
 
@@ -172,12 +172,10 @@ def _row_id(step: ServerStep) -> str:
 
 
 def _find_section(step: ServerStep, is_back: bool) -> str:
-    if is_back:
-        return "back"
-    stage = step.step.stage
-    return (
-        "hand" if stage in _HAND and stage != "verify" else stage if stage == "before" else "after"
-    )
+    stage = "back" if is_back else step.step.stage
+    if stage in ("back", "before"):
+        return stage
+    return "hand" if stage in _HAND and stage != "verify" else "after"
 
 
 def _build_sections(
@@ -280,9 +278,8 @@ def _build_step_rows(
         steps = page.back if section == "back" else (*page.steps, *page.later)
         for step in steps:
             kind = step.step
-            is_here = _find_section(step, section == "back") == section
             # On paper, the way back refers to the rows that stop and start the services.
-            is_here = is_here and (
+            is_here = _find_section(step, section == "back") == section and (
                 section != "back" or (kind.stage == "back" and kind.does != "drain")
             )
             if is_here and kind.paper and kind.unit == "server" and _is_printed(step):
@@ -317,8 +314,9 @@ def _is_only_by_hand(step: ServerStep) -> bool:
 
 
 def _is_printed(step: ServerStep) -> bool:
-    kind = step.step
-    return bool(step.commands or kind.by_hand or kind.confirmed_by or kind.does == "record")
+    return bool(
+        step.commands or step.step.by_hand or step.step.confirmed_by or step.step.does == "record"
+    )
 
 
 def _build_blocks(
@@ -381,12 +379,13 @@ def build_sheet_document(sheet: Sheet) -> list[dict[str, object]]:
 
 def list_notes(sheets: Iterable[Sheet]) -> tuple[tuple[str, str, str], ...]:
     """Return the title, the explanation and the source of each row, without repetition."""
-    notes = {
-        (row.title, text, source): None
-        for sheet in sheets
-        for section in sheet.sections
-        for row in section.rows
-        for text, source in row.notes
-        if text
-    }
-    return tuple(notes)
+    return tuple(
+        {
+            (row.title, text, source): None
+            for sheet in sheets
+            for section in sheet.sections
+            for row in section.rows
+            for text, source in row.notes
+            if text
+        }
+    )

@@ -86,13 +86,14 @@ BEFORE = ("request", "finish", "set-up")
 UNITS = ("server", "pool", "deployment", "outside")
 
 #: Facts that the plan decides: how many servers the pool has, whether this is its first one,
-#: whether a CA is not trusted yet, whether the certificate in use is known, whether no usage of it
-#: rolls over, whether its names differ, whether the paired pool comes first, whether another server
-#: assigns the certificate of the deployment first, whether the role has services that are drained
-#: and started, and whether keys must be in the product's provider.
+#: whether a CA is not trusted yet, or all are, whether the certificate in use is known, whether no
+#: usage of it rolls over, whether its names differ, whether the paired pool comes first, whether
+#: another server assigns the certificate of the deployment first, whether the role has services
+#: that are drained and started, and whether keys must be in the product's provider.
 FACTS = (
-    *("several", "alone", "three", "first", "not-first", "new-ca", "old-known", "old-unknown"),
+    *("several", "alone", "three", "first", "not-first", "new-ca", "known-ca", "old-known"),
     *(
+        "old-unknown",
         "at-once",
         "renamed",
         "pair-second",
@@ -139,7 +140,7 @@ _CERTIFICATE = (
     *_SERVER,
     *("package", "package_path", "thumbprint", "certificate_path", "friendly_name", "name"),
     *("types", "count", "servers", "key_holder", "answer", "answer_path", "answer_file", "san"),
-    *("superseded", "old", "old_end", "old_path"),
+    *("superseded", "old", "old_end", "old_path", "root_path"),
 )
 _ISSUER = (
     *_SERVER,

@@ -81,11 +81,9 @@ def opened_page(chromium, tmp_path, html, **screen):
 
 
 @pytest.mark.parametrize("paper", ["A4", "Letter"])
-@pytest.mark.parametrize(("old_end", "most"), [(None, 12), (OLD_END, 19)], ids=["new", "renewal"])
+@pytest.mark.parametrize(("old_end", "most"), [(None, 10), (OLD_END, 13)], ids=["new", "renewal"])
 def test_sample_is_short_and_each_page_has_its_pool(chromium, tmp_path, paper, old_end, most):
-    """The sample has at most 12 pages for new servers, and one for the order and two a pool for a
-    renewal. Each sheet starts on a new page, and each page names its pool.
-    """
+    """The sample has at most 10 pages for new servers, and 13 for a renewal. Each sheet starts on a new page, and each page names its pool."""
     rules = load_rules()
     packages = packages_of(plan_certificates(read_topology(DATA / "contoso.csv"), rules), old_end)
     # The CA of a renewal is the one that the servers trust already.
@@ -104,6 +102,27 @@ def test_sample_is_short_and_each_page_has_its_pool(chromium, tmp_path, paper, o
     assert {*names} <= {*owners}
     assert max(map(owners.count, names)) <= 2
     assert owners.count("order") == 1
+    if not old_end:
+        assert owners.count("edgepool01.contoso.net") == 1
+
+
+def test_renewal_of_any_pool_has_two_pages(chromium, tmp_path, deployment):
+    """The sheet of a renewal has at most two pages, or three for six Front End Servers."""
+    plan = deployment.plan()
+    packages = packages_of(plan, OLD_END)
+    trusted = {issuer.sha256 for package in packages for issuer in package.path}
+    pools = plan.topology.pools
+    steps = build_procedure(
+        packages, plan.rules, now=NOON, pools=pools, trusted_ca_hashes=trusted
+    ).in_language(plan.options.lang)
+    sizes = {sheet.name: len(sheet.pages) for sheet in list_all_sheets(steps)}
+    with opened_page(chromium, tmp_path, to_html(steps)) as page:
+        printed = sheets(page, tmp_path / "checklist.html", "A4")
+    heads = ["".join(" ".join(text.splitlines()[:6]).split()) for text in printed]
+    counts = {name: sum(head.startswith(name) for head in heads) for name in sizes}
+    assert {
+        name for name, count in counts.items() if count > (2 if sizes[name] < 6 else 3)
+    } == set()
 
 
 def test_each_page_of_any_deployment_has_its_pool(chromium, tmp_path, deployment):

@@ -9,7 +9,7 @@ from folders import PASSPHRASE, TODAY, make_issued_folder
 from strange import COMPLETE, SAMPLE, choose_deployments
 from topologies import STANDARD_EDITION
 
-from lyncnb.deploy.checklist import list_all_sheets, list_order, to_html
+from lyncnb.deploy.checklist import find_times, list_all_sheets, list_order, to_html
 from lyncnb.deploy.steps import build_procedure, deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.plan.options import PlanOptions
@@ -35,6 +35,20 @@ def build(plan, end=OLD_END, **answers):
 def list_question_texts(steps):
     """Return the text of each row that asks a person."""
     return [row.text for row in read_rows(to_html(steps)) if "(yes / no)" in row.text]
+
+
+@pytest.mark.parametrize("end", [None, OLD_END], ids=["new", "renewal"])
+def test_order_and_sheet_say_the_same_minutes(end):
+    """The minutes of a pool on the order page are those of its sheet, for each server."""
+    steps = build(SAMPLE.plan(), end)
+    sheets = list_all_sheets(steps)
+    minutes = {page.server: find_times(sheet.first) for sheet in sheets for page in sheet.pages}
+    rows = [r for r in list_order(steps, sheets, str) if r.servers and "×" in r.minutes]
+    assert {server for row in rows for server in row.servers} == minutes.keys()
+    for row in rows:
+        number, sentence = minutes[row.servers[0]]
+        assert row.minutes == f"{len(row.servers)} × {number}"
+        assert sentence.startswith(f"{number} minutes a server")
 
 
 def test_the_second_pool_of_a_pair_waits_for_the_first():

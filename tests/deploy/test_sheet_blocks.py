@@ -6,11 +6,19 @@ import re
 from functools import cache
 
 import pytest
-from deploy.sheet_blocks import asks, find_rows, list_blocks, list_fill_ins, render_sheets
+from deploy.sheet_blocks import (
+    asks,
+    find_rows,
+    list_blocks,
+    list_fill_ins,
+    read_rows,
+    render_sheets,
+)
 from deploy.walk import NOON, OLD_END, packages_of
 from places import DATA
 from topologies import edge, front_end, row, topology
 
+from lyncnb.deploy.checklist import to_html
 from lyncnb.deploy.request_scripts import request_scripts
 from lyncnb.deploy.steps import build_procedure
 from lyncnb.plan.planner import plan_certificates
@@ -81,9 +89,70 @@ def test_edge_sheet_changes_the_av_certificate_before_the_drain():
         (assign,) = find_rows(rows, "Set-CsCertificate -Type 'AudioVideoAuthentication'")[:1]
         (stop,) = find_rows(rows, "Stop-CsWindowsService")[:1]
         assert assign < stop
-        assert "On every server of lsedge.contoso.net before any server is drained" in (
+        assert "On every server of lsedge.contoso.net, before any of them is drained" in (
             rows[assign].text
         )
+
+
+def test_edge_sheet_answers_what_a_reader_asks():
+    """The sheet of a renewed Edge pool says until when a command is right, what to do later, how to
+    install a missing root certificate, on which server to look, and what each test covers.
+    """
+    steps = sheet_of_pool(edge(1), edge(2))
+    (time,) = {
+        call.effective_words
+        for p in steps.servers[0].packages
+        for call in p.calls
+        if call.effective
+    }
+    rows = read_rows(to_html(steps))
+
+    def find(text):
+        return next(row for row in rows if text in row.text or text in row.commands)
+
+    staging = find("-Roll -EffectiveDate").text
+    assert f"before {time}. Later: STOP, the planner sets another time." in staging
+    back = find("Assign the previous A/V certificate")
+    assert f"Before {time} only: it cancels what is staged" in back.text
+    assert "Only if the root is not trusted. Then look again:" in find("-addstore Root").text
+    assert "At the console of each other server of the pool, not here" in find("not here").text
+    tests = find("Get-CsManagementStoreReplicationStatus")
+    assert {page.server for page in steps.servers} == {*re.findall("'(edge.*?)'", tests.commands)}
+    assert "one server of the pool; the probes ask each" in tests.text
+
+
+def sheet_of_pool(*rows):
+    """Return the steps of a renewal by a CA that the servers of a pool trust already."""
+    planned = plan_certificates(topology(*rows), load_rules())
+    packages = packages_of(planned, OLD_END)
+    trusted = {issuer.sha256 for package in packages for issuer in package.path}
+    pools = planned.topology.pools
+    return build_procedure(
+        packages, planned.rules, now=NOON, pools=pools, trusted_ca_hashes=trusted
+    )
+
+
+@pytest.mark.parametrize("rows", [POOL, (edge(1), edge(2))], ids=["FE", "Edge"])
+def test_an_assignment_for_one_server_is_a_block_of_its_own(rows):
+    """On the sheet of a pool, no block that changes an assignment contains commands for different
+    servers, because a person pastes it whole.
+    """
+    steps = sheet_of_pool(*rows)
+    values = {p.server: {x.thumbprint for x in p.packages} for p in steps.servers}
+    values = {
+        n: v | {x.old for p in steps.servers if p.server == n for x in p.packages}
+        for n, v in values.items()
+    }
+    blocks = [
+        "\n".join(block)
+        for row in read_rows(to_html(steps))
+        for block in row.blocks
+        if any(line.startswith("Set-CsCertificate") for line in block)
+    ]
+    assert len(blocks) >= 4
+    for block in blocks:
+        named = {*re.findall(r"\b[0-9A-F]{40}\b", block)}
+        assert any(named <= own for own in values.values()), block
 
 
 @pytest.mark.parametrize("product", PRODUCTS)

@@ -49,7 +49,7 @@ def run_line(walk, page, text, switches):
         assert "0 not true, 0 unknown" in said, said
     if '"0 not true' in text:
         assert re.search(r"\b0 not true", said), said
-    if "All Running" in text:
+    if "All enabled Running" in text:
         assert stopped_services(walk.world()["servers"][page.server]) == [], said
     assert run["harm"] == []
     return run

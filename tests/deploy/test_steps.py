@@ -436,8 +436,9 @@ def test_steps_for_going_back_are_separate(steps):
     text = to_markdown(select_server_steps(procedure, server))
     back = text[text.index("### Back by hand") : text.index("### Afterwards")]
     for package in server.packages:
-        for usage in package.usages:
-            command = f"Set-CsCertificate -Type '{usage}' -Thumbprint '{package.old}'"
+        for call in package.calls:
+            usages = ",".join(f"'{usage}'" for usage in call.usages)
+            command = f"Set-CsCertificate -Type {usages} -Thumbprint '{package.old}'"
             assert command in back
             assert command not in text.replace(back, "")
     assert "Remove-CsCertificate" not in back

@@ -79,7 +79,7 @@ PAGES = [
         "Edge: one at a time",
         "Edge",
         EXTERNAL,
-        {"drain", "drain-look", "drain-now", "start-services"},
+        {"drain", "drain-look", "start-services"},
     ),
     ("Edge external", "Edge", EXTERNAL, {"assign"}),
     (
@@ -219,8 +219,14 @@ PAGES = [
     ),
     ("provider check", "FrontEnd", ("Default",), {"check"}),
     ("key is linked", "FrontEnd", ("Default",), {"check"}),
+    ("a root that no package installs", "FrontEnd", ("Default",), {"check-root"}),
     ("verification", "FrontEnd", ("Default",), {"verify", "verify-front-end"}),
-    ("way back", "FrontEnd", ("Default",), {"back-assign", "back-assign-av", "drain-front-end"}),
+    (
+        "way back",
+        "FrontEnd",
+        ("Default",),
+        {"back-assign", "back-assign-av", "back-assign-paper", "drain-front-end"},
+    ),
     (
         "way back of OAuth",
         "Deployment",
