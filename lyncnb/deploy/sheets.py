@@ -24,7 +24,11 @@ SECTIONS: Mapping[str, tuple[str, str, str]] = {
                "asks; paste it alone.")),
     "day": ("", "With the script", "Nothing that users notice, on each server."),
     "night": ("", "With the script, one server at a time", "Then the next server."),
-    "wrong": ("A", "If something goes wrong", "If it asks what you cannot confirm: No, and call. Each line can be run again."),
+    "wrong": (
+        "A",
+        "If something goes wrong",
+        "If it asks what you cannot confirm: No, and call. Each line can be run again.",
+    ),
     "hand": ("", "By hand", "The same steps without the script, or from the one where it stopped."),
     "back": ("B", "Back by hand", "Do these rows in this order: {}."),
     "after": ("", "Afterwards", ""),
