@@ -257,8 +257,8 @@ class ClusterError(LyncnbError):
     exit_status = 3
 
 
-class NewerManifest(BundleError):
-    """A newer version of lyncnb wrote the manifest, so this version does not change the folder."""
+class OtherFormat(BundleError):
+    """A version of lyncnb with another format wrote the folder, so this one does not change it."""
 
 
 class SharedFolder(BundleError):

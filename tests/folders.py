@@ -596,3 +596,13 @@ def record_deployed(folder, name):
         recorded_at="2026-12-03T00:00:00Z",
     )
     save_manifest(folder, manifest.with_records([replace(record, deployments=new)]))
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """Return the hash and modification time of every file in a folder."""
+    return {
+        str(path.relative_to(folder)): f"{path.stat().st_mtime_ns} "
+        + hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in (".lock", "lyncnb.lock")
+    }

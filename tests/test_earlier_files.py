@@ -1,8 +1,7 @@
 """lyncnb can always open the files that it wrote at commit 50307b1.
 
-``earlier/`` contains files from that commit: manifests in the format ``lyncnb-requests/2`` after
-each command, a saved plan with its signature, a plan as JSON, the result of ``asis``, a scenario,
-and answers for the guide. ``manifest-third.json`` and its ``plan.json`` are in the format
+``earlier/`` contains files from that commit: a saved plan with its signature, a plan as JSON, the
+result of ``asis``, a scenario, and answers for the guide. ``manifest-third.json`` and its ``plan.json`` are in the format
 ``lyncnb-requests/3``. No key is committed: the current package creates a folder with the same
 commands, and the folder gets the earlier manifest with the hashes of its files.
 ``manifest-converted.json`` is the packaged folder after a request by lyncnb 0.2.0, which converted
@@ -17,21 +16,19 @@ from pathlib import Path
 
 import pytest
 from cas.python_ca import PythonCa, pem
-from first_format import digest
-from folders import PASSPHRASE, ROUNDS, TODAY, certify, issue_all, make_folder, make_plan
+from folders import PASSPHRASE, ROUNDS, TODAY, digest, issue_all, make_folder, make_plan
 from shell_kit import make_shell
 from ssh_keys import needs_ssh_keygen
 from topologies import TWO_SITES
 
 import lyncnb as ln
 from lyncnb.authorities.summary_files import explain_stale_summary, refresh_summary_files
-from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.recovery_key import create_recovery_key
 
 EARLIER = Path(__file__).resolve().parent / "earlier"
-STAGES = ("requested", "answered", "packaged", "converted", "third", "renewed")
+STAGES = ("converted", "third")
 # The values of a manifest that depend on the contents of other files. They differ in every folder.
 _OF_FILES = {
     *("csr_sha256", "key_sha256", "spki_sha256", "sha256", "chain_sha256", "file_sha256"),
@@ -91,33 +88,20 @@ def stages(tmp_path_factory):
 
     def keep(stage: str) -> None:
         shutil.copytree(folder, parent_folder / stage)
-        (parent_folder / stage / "plan.json").unlink()
-        if stage in ("converted", "third"):
-            shutil.copy(EARLIER / f"plan-{stage}.json", parent_folder / stage / "plan.json")
+        shutil.copy(EARLIER / f"plan-{stage}.json", parent_folder / stage / "plan.json")
         path = parent_folder / stage / "manifest.json"
         earlier = json.loads((EARLIER / f"manifest-{stage}.json").read_bytes())
         grafted = _replace_file_values(_by_id(earlier), _by_id(json.loads(path.read_bytes())))
         path.write_text(json.dumps(grafted | {"requests": [*grafted["requests"].values()]}))
 
     make_folder(folder, plan, recovery=[parent_folder / "pair.pub"])
-    keep("requested")
     bundle = make_folder(folder, plan, renew=[plan.certificates[0].id], reason="again")
     answers = issue_all(bundle, ca, skip=[plan.certificates[2].id])
     (parent_folder / "all.pem").write_bytes(pem(*answers.values(), *ca.chain))
     ln.receive(folder, parent_folder / "all.pem", today=TODAY)
-    keep("answered")
     _package(folder)
-    keep("packaged")
     keep("converted")
     keep("third")
-    elsewhere = next(
-        certificate.id for certificate in plan.certificates if certificate.role == "Deployment"
-    )
-    request_elsewhere(
-        plan, folder, computer="tools01.contoso.com", renew=[elsewhere], reason="x", findings=()
-    )
-    make_folder(folder, plan, renew=[plan.certificates[1].id], reason="a name more")
-    keep("renewed")
     FolderCipher.__init__.__kwdefaults__.update(before)
     return parent_folder
 
@@ -143,50 +127,11 @@ def test_commands_work_in_an_earlier_folder(stages, stage, tmp_path):
     folder = tmp_path / "requests"
     shutil.copytree(stages / stage, folder)
     assert set(make_folder(folder, make_plan()).counts()) <= {"kept", "elsewhere"}
-    if stage == "requested":
-        certify(folder, *read_manifest(folder).by_id)
-    else:
-        assert ln.receive(folder, stages / "all.pem", today=TODAY).exit_status == 0
-    if stage not in ("converted", "third"):
-        # A person confirms the requests, because earlier folders have no proofs of their keys.
-        with pytest.raises(ln.LyncnbError, match="has not verified"):
-            _package(folder)
-        ln.rebuild_manifest(folder, PASSPHRASE, confirmed=["*"], today=TODAY)
+    assert ln.receive(folder, stages / "all.pem", today=TODAY).exit_status == 0
     actions = {package.action for package in _package(folder).packages}
     assert actions <= {"written", "kept", "waiting", "refused"}
     ln.rekey(folder, PASSPHRASE, "another long phrase", today=TODAY)
     assert ln.folder_status(folder, today=TODAY).problems == ()
-
-
-def test_a_folder_stays_in_format_2_until_it_has_a_plan(stages, tmp_path):
-    """A request folder stays in format 2 until the user runs ``lyncnb request`` for it again."""
-    folder = tmp_path / "requests"
-    shutil.copytree(stages / "requested", folder)
-    certify(folder, *read_manifest(folder).by_id)
-    summaries = {path: path.read_bytes() for path in folder.glob("summary.*")}
-    earlier = (folder / "manifest.json").read_bytes()
-    assert b'"lyncnb-requests/2"' in earlier
-    (note,) = [note for note in ln.folder_status(folder, today=TODAY).notes if "summary" in note]
-    assert note.endswith("To write the files again, run: lyncnb request TOPOLOGY FOLDER")
-    assert {path: path.read_bytes() for path in summaries} == {**summaries}
-
-    ahead = make_folder(folder, make_plan(), dry_run=True)
-    assert "folder, which then needs lyncnb 0.2 or later" in ahead.notes[0]
-    assert (folder / "manifest.json").read_bytes() == earlier
-    bundle = make_folder(folder, make_plan())
-    assert set(bundle.counts()) == {"kept"}
-    assert "the folder now needs lyncnb 0.2 or later" in bundle.notes[0]
-    assert (folder / "manifest.v2.json").read_bytes() == earlier
-    assert b'"lyncnb-requests/3"' in (folder / "manifest.json").read_bytes()
-    assert b'"kept"' not in (folder / "manifest.json").read_bytes()
-    status = ln.folder_status(folder, today=TODAY)
-    assert [note for note in status.notes if "summary" in note] == _list_problems(folder) == []
-
-    before = digest(folder)
-    assert make_folder(folder, make_plan()).notes == ()
-    assert digest(folder) == before
-    make_folder(folder, make_plan(), renew=[make_plan().certificates[0].id], reason="again")
-    assert (folder / "manifest.v2.json").read_bytes() == earlier
 
 
 def test_summaries_are_written_from_an_earlier_plan(stages, tmp_path):
@@ -198,21 +143,6 @@ def test_summaries_are_written_from_an_earlier_plan(stages, tmp_path):
     manifest = read_manifest(folder)
     assert explain_stale_summary(folder, manifest) == ""
     assert refresh_summary_files(folder, manifest).summary != manifest.summary
-
-
-def test_an_interrupted_change_of_format_keeps_both_manifests(stages, tmp_path):
-    """An interrupted run may have saved the old manifest before it converted the folder to a newer
-    format. If the manifest is different in the next run, lyncnb keeps both versions.
-    """
-    folder = tmp_path / "requests"
-    shutil.copytree(stages / "requested", folder)
-    (folder / "manifest.v2.json").write_bytes(b"of the first try")
-    earlier = (folder / "manifest.json").read_bytes()
-    make_folder(folder, make_plan())
-    assert (folder / "manifest.v2.json").read_bytes() == b"of the first try"
-    (archived_copy,) = (folder / "archive").glob("manifest-*.json")
-    assert archived_copy.read_bytes() == earlier
-    assert _list_problems(folder) == []
 
 
 def test_a_saved_plan_opens_and_is_compared(shell):

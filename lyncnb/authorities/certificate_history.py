@@ -36,7 +36,7 @@ from ..request_folder.history import (
     list_events,
     read_history,
 )
-from ..request_folder.manifest import FORMAT, Manifest, read_manifest
+from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.request_record import Deployment, RequestRecord
 from .named_requests import NamedRequest, find_named_requests
 
@@ -195,8 +195,7 @@ def certificate_history(
     Returns
     -------
     CertificateHistory
-        The requests in the order of the plan, and the oldest generation first. A folder of an
-        earlier version has no ``history.jsonl``; the data then comes from the manifest.
+        The requests in the order of the plan, and the oldest generation first.
 
     Raises
     ------
@@ -225,11 +224,6 @@ def certificate_history(
         matches = tuple(NamedRequest(name="", record=record) for record in manifest.requests)
     missing, notes = compare_history(history, manifest)
     notes = (*notes, *(problem.message for problem in missing))
-    if not history.lines and manifest.format != FORMAT:
-        notes = (
-            *notes,
-            "this folder has no history.jsonl, so lyncnb cannot show who ran each command",
-        )
     known = _RecordedData(manifest, history)
     generations: list[GenerationHistory] = []
     for match in _merge_matches(matches):

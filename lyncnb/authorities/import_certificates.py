@@ -23,8 +23,6 @@ from ..pki.chain import Path as ChainPath
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.history import record_changes
 from ..request_folder.manifest import (
-    FIRST_FORMAT,
-    FORMAT,
     Manifest,
     format_timestamp,
     read_manifest,
@@ -42,7 +40,6 @@ from .certificates_on_record import (
     ISSUERS,
     build_archived_path,
     find_recorded_path,
-    read_received_certificates,
 )
 from .evaluation.evaluation import build_evaluation_record
 from .returned.decoding import decode
@@ -141,8 +138,7 @@ def store_returned_certificates(
     Returns
     -------
     RequestBundle
-        The updated folder. Receiving the same certificates again changes nothing. In a folder in
-        the first format, this is only true if the findings are also the same.
+        The updated folder. Receiving the same certificates again changes nothing.
 
     Raises
     ------
@@ -168,17 +164,9 @@ def store_returned_certificates(
                 for certificate in issued_certificates.superseded
             ),
         ]
-        if manifest.format == FIRST_FORMAT:
-            new_placements = _find_new_placements(folder, manifest, placements, FIRST_FORMAT)
-            if not (
-                new_placements
-                or issued_certificates.passed_over
-                or _has_new_issuers(bundle, issued_certificates)
-            ):
-                return replace(bundle, manifest=manifest)
-        # A record in the first format does not contain the evidence for its evaluation. Writing the
-        # record again adds the evidence.
-        new_placements = _find_new_placements(folder, manifest, placements, FORMAT)
+        new_placements = [
+            placement for placement in placements if _must_be_stored(folder, manifest, placement)
+        ]
         manifest = _write_issuers(
             folder, manifest, _list_issuers(everyone, issued_certificates.issuers), now
         )
@@ -197,12 +185,6 @@ def store_returned_certificates(
         manifest = refresh_summary_files(folder, manifest)
         save_manifest(folder, manifest)
     return replace(bundle, manifest=manifest)
-
-
-def _has_new_issuers(bundle: RequestBundle, issued_certificates: IssuedCertificates) -> bool:
-    """Return whether a received CA certificate is not yet in any chain in the folder."""
-    known = {certificate.sha256 for certificate in read_received_certificates(bundle)[0]}
-    return any(issuer.sha256 not in known for issuer in issued_certificates.issuers)
 
 
 def _list_issuers(
@@ -319,19 +301,7 @@ def _find_generation(
     )
 
 
-def _find_new_placements(
-    folder: Path, manifest: Manifest, placements: list[_Placement], manifest_format: str
-) -> list[_Placement]:
-    return [
-        placement
-        for placement in placements
-        if _must_be_stored(folder, manifest, placement, manifest_format)
-    ]
-
-
-def _must_be_stored(
-    folder: Path, manifest: Manifest, placement: _Placement, manifest_format: str
-) -> bool:
+def _must_be_stored(folder: Path, manifest: Manifest, placement: _Placement) -> bool:
     """Return whether a file of the certificate is missing, or the evaluation has changed."""
     part = _find_generation(manifest, placement)
     recorded = part.issued
@@ -349,7 +319,7 @@ def _must_be_stored(
     if not _is_file_intact(folder, recorded.file, recorded.file_sha256):
         return True
     if placement.is_current and _has_evaluation_changed(
-        recorded, _build_evaluation_on_record(placement, part, ""), manifest_format
+        recorded, _build_evaluation_on_record(placement, part, "")
     ):
         return True
     return not placement.is_refused and _has_better_chain(
@@ -362,21 +332,10 @@ def _is_file_intact(folder: Path, name: str, digest: str) -> bool:
     return bool(data) and (not digest or hashlib.sha256(data).hexdigest() == digest)
 
 
-def _has_evaluation_changed(
-    issued_record: IssuedRecord, evaluation: RecordedEvaluation, manifest_format: str
-) -> bool:
+def _has_evaluation_changed(issued_record: IssuedRecord, evaluation: RecordedEvaluation) -> bool:
     before = issued_record.judgement
-    if before is not None:
-        return replace(before, judged_at="", others=evaluation.others) != evaluation
-    # The first record format contains only the codes of the findings. The files in the folder
-    # contain all other data except the rejected issuers.
-    codes = set(issued_record.findings) - set(_TOLD_ONCE)
-    new_codes = {finding.code for finding in evaluation.findings}
-    return (
-        manifest_format != FIRST_FORMAT
-        or bool(evaluation.rejected or evaluation.accepted)
-        or new_codes != codes
-    )
+    # The history of a lost record does not contain the evaluation.
+    return before is None or replace(before, judged_at="", others=evaluation.others) != evaluation
 
 
 def _build_evaluation_on_record(

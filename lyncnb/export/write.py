@@ -58,13 +58,8 @@ from ..request_folder.folder_location import (
 from ..request_folder.history import is_history_missing, record_changes
 from ..request_folder.key_bindings import add_bindings
 from ..request_folder.leftovers import move_files
-from ..request_folder.manifest import (
-    FORMAT,
-    Manifest,
-    format_timestamp,
-    save_manifest,
-)
-from ..request_folder.plan_file import build_earlier_manifest_name, write_plan_file
+from ..request_folder.manifest import Manifest, format_timestamp, save_manifest
+from ..request_folder.plan_file import write_plan_file
 from ..request_folder.recovery_key import (
     add_recovery_keys,
     read_recovery_key,
@@ -542,25 +537,11 @@ def build_bundle(
         folder=preview.survey.folder,
         manifest=manifest,
         changes=changes,
-        notes=(*_format_notes(preview, dry_run), *_list_notes(preview, manifest)),
+        notes=_list_notes(preview, manifest),
         cancelled=is_canceled,
         dry_run=dry_run,
         is_quiet=preview.is_quiet,
     )
-
-
-def _format_notes(preview: Preview, dry_run: bool) -> Iterator[str]:
-    form = preview.before.format
-    if form != FORMAT:
-        old_name = build_earlier_manifest_name(form)
-        yield (
-            (
-                "this command will change the folder, which then needs lyncnb 0.2 or "
-                f"later; {old_name} will contain the old manifest"
-            )
-            if dry_run
-            else f"the folder now needs lyncnb 0.2 or later; {old_name} contains the old manifest"
-        )
 
 
 _NAMED = 5  # The largest number of requests in a note.

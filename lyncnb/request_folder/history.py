@@ -34,7 +34,7 @@ from ..base.shown.tables import format_count, join_first_texts
 from ..errors import BundleError, LyncnbError, Problem
 from .field_forms import Sha256OrBlank, Time, TimeOrBlank
 from .files_on_disk import restrict_copied_files
-from .manifest import FORMAT, NAME, Manifest, format_timestamp, watch_manifests
+from .manifest import NAME, Manifest, format_timestamp, watch_manifests
 from .request_record import ArchivedGeneration, IssuedRecord, RequestRecord, Revocation
 
 HISTORY_NAME = "history.jsonl"
@@ -497,22 +497,21 @@ def is_last_in_history(folder: Path, manifest: Manifest) -> bool:
 
 
 def is_history_missing(folder: Path, manifest: Manifest) -> bool:
-    """Return whether a folder in the current format has requests, but no history.
+    """Return whether a folder has requests, but no history.
 
     This is so if the first run ended after it had saved the manifest.
     """
-    is_current = manifest.format == FORMAT and bool(manifest.requests)
-    return is_current and files.is_missing(folder / HISTORY_NAME)
+    return bool(manifest.requests) and files.is_missing(folder / HISTORY_NAME)
 
 
 def _report_no_history(manifest: Manifest) -> Iterator[str]:
     """Report that the history is missing, unless no run has written one.
 
     The first run writes the summary before the history. A manifest without a summary is from a
-    first run that was interrupted, or from a rebuild. Folders in an earlier format have no history.
+    first run that was interrupted, or from a rebuild.
     """
     has_certificates = any(record.issued or record.archived for record in manifest.requests)
-    if manifest.format == FORMAT and (manifest.summary or has_certificates):
+    if manifest.summary or has_certificates:
         yield (
             f"{HISTORY_NAME} is missing, so lyncnb cannot show who requested, received "
             "and deployed certificates. Restore the file from a backup. Otherwise, the "
@@ -605,7 +604,7 @@ class Run:
             lines = [self._build_line(LATER, "", self.later, ())] if self.later else []
             lines.append(self._build_line(self.command, self.reason, new, self.did, state))
             _append_lines(self.folder, lines)
-        elif self.later and self.latest.format == FORMAT:
+        elif self.later:
             # The process of an earlier run ended after it had written the manifest and before it
             # could write the history.
             _append_lines(self.folder, [self._build_line(LATER, "", self.later, (), state)])

@@ -42,7 +42,7 @@ from .history import (
     list_events,
     read_history,
 )
-from .manifest import FORMAT, NAME, Manifest, parse_manifest
+from .manifest import NAME, Manifest, parse_manifest
 from .plan_file import PLAN_NAME, read_entries, read_present_plan
 from .request_record import (
     FOUND,
@@ -107,7 +107,7 @@ def _parse_json_lines(text: bytes) -> object:
 
 def _read_section(section: dict[str, object]) -> Manifest | None:
     """Read one section of a damaged manifest, with the checks for a complete manifest."""
-    document = {"format": FORMAT, **_BLANK, "rekeying": "", "log": [], "requests": [], **section}
+    document = {**_BLANK, "rekeying": "", "log": [], "requests": [], **section}
     return parse_manifest(document, RecordReader(NAME, is_json=True))
 
 

@@ -24,8 +24,7 @@ from ..base.garbage_collection import pause_garbage_collection
 from ..base.json_text import may_contain_surrogates
 from ..base.pasted_text import shown
 from ..base.records import SINCE_2, Line, RecordReader, convert_record, make_unknown_keys_field
-from ..base.shown.tables import join_first_texts
-from ..errors import BundleError, NewerManifest, SharedFolder
+from ..errors import BundleError, OtherFormat, SharedFolder
 from .field_forms import OwnFile, Sha256OrBlank, TimeOrBlank
 from .request_record import (
     Acceptance,
@@ -41,11 +40,9 @@ from .request_record import (
     list_current_files,
 )
 
-#: The manifest format for a folder with a plan. lyncnb also reads the earlier formats. A manifest
-#: in format ``/1`` is kept if nothing changes. A folder without a plan has format ``/2``.
+#: The format of the manifest.
 FORMAT = "lyncnb-requests/3"
-FIRST_FORMAT, _SECOND_FORMAT = "lyncnb-requests/1", "lyncnb-requests/2"
-_FORMATS = (FIRST_FORMAT, _SECOND_FORMAT, FORMAT)
+_EARLIER_FORMATS = ("lyncnb-requests/1", "lyncnb-requests/2")
 NAME = "manifest.json"
 
 # The largest size of a manifest in bytes. The size is about 500 MB for 100,000 requests with three
@@ -74,8 +71,7 @@ class Manifest:
     order. ``binding_key`` specifies how the key for the HMACs is derived. If it is set, no list in
     the folder has the format of earlier versions. ``team`` is the group whose members can also
     write to the folder. ``product_sha256`` is the SHA-256 of a custom product file. The manifest
-    never contains the text of the file, because commands in it become scripts. ``format`` is the
-    format of the file from which the manifest was read.
+    never contains the text of the file, because commands in it become scripts.
     """
 
     whole: ClassVar = True
@@ -97,17 +93,11 @@ class Manifest:
     table: TableOnRecord | None = field(default=None, metadata=SINCE_2)
     requests: tuple[RequestRecord, ...] = ()
     others: Mapping[str, object] = make_unknown_keys_field()
-    format: Line = field(default=FORMAT, compare=False)
 
     @cached_property
     def by_id(self) -> Mapping[str, RequestRecord]:
         """The records of the requests, by request ID."""
         return {record.id: record for record in self.requests}
-
-    @property
-    def format_to_write(self) -> str:
-        """The manifest format to write: the third format only if there is a plan digest."""
-        return FORMAT if self.plan_json_sha256 else _SECOND_FORMAT
 
     @property
     def omitted_requests(self) -> tuple[str, ...]:
@@ -157,11 +147,11 @@ class Manifest:
         return replace(self, log=(*self.log, LogEntry(at=now, event=event, about=subject)))
 
 
-def _list_json_lines(manifest: Manifest, format_id: str) -> Iterator[str]:
+def _list_json_lines(manifest: Manifest) -> Iterator[str]:
     head = convert_record(manifest)
-    del head["requests"], head["format"]
+    del head["requests"]
     dump = json.JSONEncoder(ensure_ascii=False, default=convert_record).encode
-    yield "{\n" + dump("format") + ": " + dump(format_id)
+    yield "{\n" + dump("format") + ": " + dump(FORMAT)
     for name, value in head.items():
         yield f",\n{dump(name)}: {dump(value)}"
     yield ',\n"requests": ['
@@ -172,18 +162,15 @@ def _list_json_lines(manifest: Manifest, format_id: str) -> Iterator[str]:
     yield "\n]}\n"
 
 
-def encode_manifest(manifest: Manifest, *, format_id: str = "") -> bytes:
+def encode_manifest(manifest: Manifest) -> bytes:
     """Return the manifest as UTF-8 JSON, with one line for each request."""
-    return b"".join(
-        line.encode() for line in _list_json_lines(manifest, format_id or manifest.format_to_write)
-    )
+    return b"".join(line.encode() for line in _list_json_lines(manifest))
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> bool:
     """Write the manifest of a folder in one step, if the manifest has changed.
 
-    The caller must hold the folder's lock. The first change converts a manifest from the first to
-    the second format. If the manifest records a plan, the file has the third format.
+    The caller must hold the folder's lock.
 
     Parameters
     ----------
@@ -214,14 +201,8 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
             hint="rebuild the manifest from the keys and CSRs: lyncnb status FOLDER --rebuild",
         )
     path, data = Path(folder) / NAME, encode_manifest(manifest)
-    if path.is_file():
-        present = path.read_bytes()
-        if present == data:
-            return False
-        if manifest.format == FIRST_FORMAT and present == encode_manifest(
-            manifest, format_id=FIRST_FORMAT
-        ):
-            return False
+    if path.is_file() and path.read_bytes() == data:
+        return False
     files.replace_file(path, data, 0o600)
     _notify_watcher(folder, manifest, is_saved=True)
     return True
@@ -235,7 +216,7 @@ def read_manifest(folder: Path) -> Manifest:
     ------
     BundleError
         If the manifest is missing, or was edited or truncated (the error lists all invalid
-        fields), if a newer lyncnb version wrote it (:class:`NewerManifest`), or if a group that is
+        fields), if a newer lyncnb version wrote it (:class:`OtherFormat`), or if a group that is
         not recorded can write to the folder (:class:`SharedFolder`).
     """
     path = Path(folder) / NAME
@@ -265,9 +246,9 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(
             f"{path} is not valid JSON ({_describe_json_error(error)})", hint=_REBUILD
         ) from None
-    file_format = document.get("format") if isinstance(document, dict) else None
-    if file_format not in _FORMATS:
-        _reject_unknown_format(path, file_format)
+    file_format = document.pop("format", None) if isinstance(document, dict) else None
+    if file_format != FORMAT:
+        _reject_other_format(path, file_format)
     reader = RecordReader(NAME, is_json=True)
     if may_contain_surrogates(data):
         _reject_surrogates(document, reader)
@@ -301,7 +282,7 @@ def _notify_watcher(folder: Path, manifest: Manifest, *, is_saved: bool) -> None
 
 
 def parse_manifest(document: Mapping[str, object], reader: RecordReader) -> Manifest | None:
-    """Convert the JSON document of a manifest, in any known format, to a Manifest.
+    """Convert the JSON document of a manifest to a Manifest.
 
     Returns
     -------
@@ -376,24 +357,27 @@ def _describe_json_error(error: Exception) -> str:
     return "the file contains a number that is too long"
 
 
-def _reject_unknown_format(path: Path, format_id: object) -> None:
+def _reject_other_format(path: Path, format_id: object) -> None:
+    if format_id in _EARLIER_FORMATS:
+        raise OtherFormat(
+            f'{path}: this version of lyncnb does not read the format "{format_id}", so it '
+            "changed nothing",
+            hint="run once with lyncnb 0.2.0, which converts the folder: lyncnb request TOPOLOGY "
+            "FOLDER. To install that version: pip install lyncnb==0.2.0",
+        )
     number = (
         re.fullmatch(r"lyncnb-requests/([0-9]{1,6})", format_id)
         if isinstance(format_id, str)
         else None
     )
     if number and int(number[1]) > int(FORMAT.rpartition("/")[2]):
-        raise NewerManifest(
+        raise OtherFormat(
             f'{path}: the format "{format_id}" is newer than the format of this lyncnb version '
             f"({FORMAT})",
             hint="install a newer version of lyncnb. This version changed nothing",
         )
-    known = join_first_texts(_FORMATS, len(_FORMATS))
-    if not isinstance(format_id, str):
-        raise BundleError(
-            f"{path} does not specify a format. The known formats are {known}", hint=_REBUILD
-        )
-    raise BundleError(f'{path}: the format "{format_id:.60}" is not one of {known}', hint=_REBUILD)
+    found = shown(format_id) if isinstance(format_id, str) else "no format"
+    raise BundleError(f"{path} must have the format {FORMAT}, but has {found}", hint=_REBUILD)
 
 
 def format_timestamp(today: date | None) -> str:

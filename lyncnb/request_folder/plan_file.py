@@ -25,7 +25,7 @@ from ..errors import BundleError, OptionsError, Problem, RulesError
 from ..rules.procedure import load_procedure
 from ..rules.rule_files import load_recorded_rules
 from .field_forms import Sha256
-from .manifest import FORMAT, NAME, Manifest
+from .manifest import NAME, Manifest
 
 PLAN_NAME = "plan.json"
 
@@ -196,8 +196,7 @@ def read_entries(data: bytes) -> PlanOnDisk:
 def write_plan_file(folder: Path, data: bytes, old_manifest: Manifest) -> None:
     """Write the plan to ``plan.json``, before the manifest records it.
 
-    A ``plan.json`` that is not recorded in the manifest is moved to ``archive/``. A manifest in an
-    earlier format is kept next to the new manifest.
+    A ``plan.json`` that is not recorded in the manifest is moved to ``archive/``.
     """
     confirm_lock(folder)
     present = read_present_plan(folder)
@@ -205,19 +204,6 @@ def write_plan_file(folder: Path, data: bytes, old_manifest: Manifest) -> None:
         if present and hashlib.sha256(present).hexdigest() != old_manifest.plan_json_sha256:
             archive_copy(folder, PLAN_NAME, present)
         files.replace_file(folder / PLAN_NAME, data)
-    if old_manifest.format == FORMAT or not os.path.lexists(folder / NAME):
-        return
-    manifest = files.read_file(folder / NAME, limit=1 << 32)
-    target = folder / build_earlier_manifest_name(old_manifest.format)
-    if not os.path.lexists(target):
-        files.write_new_file(target, manifest)
-    elif files.read_file(target, limit=1 << 32) != manifest:
-        archive_copy(folder, NAME, manifest)
-
-
-def build_earlier_manifest_name(format_id: str) -> str:
-    """Return the name under which a manifest in an earlier format is kept."""
-    return f"manifest.v{format_id.rpartition('/')[2]}.json"
 
 
 def archive_copy(folder: Path, name: str, data: bytes) -> None:

@@ -21,7 +21,7 @@ from ..base.disk.outputs import OWN_FOLDERS
 from ..base.pasted_text import shown
 from ..base.planned_entry import PlannedEntry, PlannedKey
 from ..base.request_content import RequestContent
-from ..errors import BundleError, NewerManifest, PassphraseError, SharedFolder
+from ..errors import BundleError, OtherFormat, PassphraseError, SharedFolder
 from ..pki import csr, keys
 from ..pki.passphrase import Secret, check_passphrase
 from ..pki.pkcs8 import FolderCipher
@@ -363,7 +363,7 @@ def _read_present_manifest(folder: Path) -> tuple[Manifest | None, bytes]:
         return None, b""
     try:
         return read_manifest(folder), b""
-    except (NewerManifest, SharedFolder):
+    except (OtherFormat, SharedFolder):
         raise
     except BundleError:
         return None, files.read_file(folder / NAME, limit=1 << 32)

@@ -11,13 +11,11 @@ import sys
 import textwrap
 import threading
 
-import filelock
 import pytest
 
 from lyncnb.base.disk import system_calls
 from lyncnb.base.disk.folder_lock import (
     LOCK_NAME,
-    OLD_LOCK_NAME,
     OWNER_NAME,
     confirm_lock,
     lock_folder,
@@ -86,11 +84,11 @@ def test_lock_is_released_after_an_error(tmp_path):
         raise KeyError
     with lock_folder(tmp_path):
         pass
-    assert set(os.listdir(tmp_path)) <= {LOCK_NAME, OLD_LOCK_NAME}
+    assert set(os.listdir(tmp_path)) <= {LOCK_NAME}
 
 
 @pytest.mark.posix
-@pytest.mark.parametrize("name", [LOCK_NAME, OLD_LOCK_NAME, OWNER_NAME])
+@pytest.mark.parametrize("name", [LOCK_NAME, OWNER_NAME])
 def test_a_link_in_place_of_the_lock_is_refused(tmp_path, name):
     """lyncnb rejects a lock file that is a symbolic link."""
     (tmp_path / "elsewhere").write_bytes(b"other")
@@ -178,18 +176,6 @@ def test_process_that_lost_its_lock_stops(tmp_path):
         with pytest.raises(BundleError, match="is now in use by planner on another"):
             confirm_lock(tmp_path)
     assert (tmp_path / OWNER_NAME).read_text() == THERE
-
-
-@pytest.mark.posix  # Earlier versions of lyncnb did not run on Windows, so the test needs POSIX.
-def test_an_earlier_version_is_kept_out(tmp_path):
-    """An earlier version of lyncnb, which uses only one of the two locks, cannot write while the
-    folder is locked.
-    """
-    earlier = filelock.FileLock(tmp_path / OLD_LOCK_NAME, timeout=0, thread_local=False)
-    with earlier, pytest.raises(BundleError, match="is in use by"), lock_folder(tmp_path):
-        pass
-    with lock_folder(tmp_path), pytest.raises(filelock.Timeout):
-        earlier.acquire()
 
 
 def test_half_written_files_are_removed_under_every_lock(tmp_path):

@@ -157,15 +157,15 @@ def set_id(document):
     [
         (b"", "is not valid JSON"),
         # The JSON document is truncated.
-        (b'{"format": "lyncnb-requests/1", "reque', "is not valid JSON"),
+        (b'{"format": "lyncnb-requests/3", "reque', "is not valid JSON"),
         (b"\xff\xfe{", "is not valid JSON"),
         (b"[" * 100_000, "is not valid JSON"),
-        (b"[]", "does not specify a format. The known formats are lyncnb-requests/1"),
+        (b"[]", "must have the format lyncnb-requests/3, but has no format"),
         (b'{"format": "lyncnb-requests/4"}', "is newer than the format of this lyncnb version"),
-        (b'{"format": "lyncnb-requests/0"}', 'the format "lyncnb-requests/0" is not one of'),
-        (b'{"format": "lyncnb-plan/1"}', 'format "lyncnb-plan/1" is not one of'),
-        (b'{"format": 7}', "does not specify a format"),
-        (b'{"format": "lyncnb-requests/1"}', "Missing required value: 'requests'"),
+        (b'{"format": "lyncnb-requests/0"}', 'but has "lyncnb-requests/0"'),
+        (b'{"format": "lyncnb-plan/1"}', 'but has "lyncnb-plan/1"'),
+        (b'{"format": 7}', "but has no format"),
+        (b'{"format": "lyncnb-requests/3"}', "Missing required value: 'requests'"),
         (edit_document(set_files), f"'{ID}.files' does not match this request"),
         (edit_document(set_archived), rf"'{ID}.archived\[0\].files' does not match this"),
         (edit_document(set_id), r"'requests\[0\].id' must be a request id"),
@@ -264,24 +264,25 @@ def test_fields_of_a_later_version_are_kept(tmp_path):
     assert [record["colour"]["shade"] for record in records] == [0, 1, 2, 3, 4]
 
 
-def test_the_first_format_is_kept_until_a_change(tmp_path):
-    """A manifest in the first format can be read, and is written in a newer format only when it
-    changes.
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_first_formats_are_refused(tmp_path, number):
+    """A folder in the first or second format is not changed, and the hint names the command of
+    lyncnb 0.2.0 that converts it.
     """
     path = tmp_path / "manifest.json"
-    earlier = replace(FULL, plan_json_sha256="", table=None)
-    first = encode_manifest(earlier, format_id="lyncnb-requests/1")
-    path.write_bytes(first)
-    manifest = read_manifest(tmp_path)
-    assert manifest == earlier
-    assert save_manifest(tmp_path, manifest) is False
-    assert path.read_bytes() == first
-    assert save_manifest(tmp_path, manifest.with_event("purged", "x", now=AT)) is True
-    assert json.loads(path.read_bytes())["format"] == "lyncnb-requests/2"
+    path.write_bytes(encode_manifest(FULL).replace(b"requests/3", b"requests/%d" % number))
+    before = path.read_bytes()
+    for command in (read_manifest, lambda folder: ln.rebuild_manifest(folder, None)):
+        (tmp_path / "csr").mkdir(exist_ok=True)
+        (tmp_path / "csr" / f"{ID}.csr").write_bytes(b"")
+        with pytest.raises(BundleError, match=f"requests/{number}") as caught:
+            command(tmp_path)
+        assert "lyncnb 0.2.0" in caught.value.hint
+    assert path.read_bytes() == before
 
 
-def test_fields_of_the_second_format_are_read(tmp_path):
-    """lyncnb can read the fields that the second format added: evidence, rejected certificates,
+def test_fields_of_later_versions_are_read(tmp_path):
+    """lyncnb can read the fields that later versions added: evidence, rejected certificates,
     recovery keys and issuers.
     """
     judgement = RecordedEvaluation(

@@ -31,7 +31,6 @@ from tampering import tamper_with_plan
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.status import folder_status
 from lyncnb.authorities.summary_files import explain_stale_summary
-from lyncnb.base.disk.folder_lock import LOCK_NAME, OLD_LOCK_NAME
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.checks.saved_plan import read_saved_plan, save_plan
 from lyncnb.errors import BundleError
@@ -264,19 +263,6 @@ def test_a_rebuild_does_not_use_another_plan(folder):
     assert set(make_folder(folder, findings=None, accept=OAUTH).counts()) == {"kept"}
 
 
-@pytest.mark.posix  # On Windows, the last process that uses a folder removes the lock file.
-def test_the_second_lock_file_is_only_for_earlier_versions(tmp_path):
-    """A second lock file, for earlier versions, is written only to folders that earlier versions
-    can also change.
-    """
-    folder = write(plan_of_servers(1), tmp_path / "requests").folder
-    assert LOCK_NAME in os.listdir(folder)
-    assert OLD_LOCK_NAME not in os.listdir(folder)
-    save_manifest(folder, replace(read_manifest(folder), plan_json_sha256=""))
-    certify(folder, *read_manifest(folder).by_id)
-    assert OLD_LOCK_NAME in os.listdir(folder)
-
-
 @pytest.mark.fault
 def test_the_next_run_completes_an_interrupted_change_of_plan(tmp_path):
     """If a run with a changed plan fails at any system call, the next run completes the plan, the
@@ -285,10 +271,6 @@ def test_the_next_run_completes_an_interrupted_change_of_plan(tmp_path):
     start, plan = tmp_path / "start", plan_of_servers(1)
     changed = with_extra_names(plan, 0, "sip.contoso.com")
     write(plan, start)
-    (start / "plan.json").unlink()
-    earlier = replace(read_manifest(start), plan_json_sha256="", table=None)
-    save_manifest(start, earlier)
-    second = (start / "manifest.json").read_bytes()
     with fail_one_call(None, OSError) as counted:
         write(changed, shutil.copytree(start, tmp_path / "counted"))
     for number in range(counted.count):
@@ -301,7 +283,6 @@ def test_the_next_run_completes_an_interrupted_change_of_plan(tmp_path):
         folder_status(folder, today=TODAY)
         write(changed, folder)
         assert_complete(folder, changed)
-        assert (folder / "manifest.v2.json").read_bytes() == second, calls.failed
         assert folder_status(folder, today=TODAY).problems == (), calls.failed
         before = snapshot(folder)
         write(changed, folder)

@@ -105,7 +105,7 @@ def test_a_lost_manifest_is_created_from_keys_and_csrs(folder):
     assert keys_of(folder) == before
 
 
-@pytest.mark.parametrize("data", [b"{", b"not json at all", b'{"format": "lyncnb-requests/1"}'])
+@pytest.mark.parametrize("data", [b"{", b"not json at all", b'{"format": "lyncnb-requests/3"}'])
 def test_a_damaged_manifest_is_moved_to_the_archive(folder, data):
     """If the manifest is damaged, a rebuild moves it to archive/ and writes a new one."""
     (folder / "manifest.json").write_bytes(data)

@@ -13,7 +13,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,16 +26,8 @@ if TYPE_CHECKING:
     import filelock
 
 LOCK_NAME = "lyncnb.lock"
-#: The old lock file. The earliest versions of lyncnb lock only this file, so newer versions lock
-#: it as well in folders to which the earliest versions can write. OneDrive and SharePoint reject a
-#: file with the name of the old lock file.
-OLD_LOCK_NAME = ".lock"
 OWNER_NAME = ".lock.owner"
 _NOTE = re.compile(r".* on (.+), process ([0-9]+), since .+\n(?:(\S+) (\S+) ([0-9a-f]+)\n)?")
-# The pattern for manifests in newer formats. The earliest versions of lyncnb, which know only the
-# old lock file, cannot write these formats.
-_PRESENT_FORMAT = re.compile(rb'\{\s*"format": "lyncnb-requests/(?:[3-9]|[1-9][0-9]+)"')
-_MANIFEST = "manifest.json"
 _LOOK_EVERY = 0.2  # The time in seconds between two attempts to get the lock.
 
 # For each folder that this process has locked: its real path, and the token in the folder's note.
@@ -71,12 +63,12 @@ def lock_folder(folder: str | os.PathLike[str], *, wait_seconds: float = 0.0) ->
 
     folder = Path(folder)
     files.check_folder(folder)
-    note, paths = folder / OWNER_NAME, [folder / name for name in _list_lock_files(folder)]
-    for path in (*paths, note):
+    note, lock_file = folder / OWNER_NAME, folder / LOCK_NAME
+    for path in (lock_file, note):
         if path.is_symlink():
             raise BundleError(f"{path} is a symbolic link", hint="remove the link")
     mode = folder_access.TEAM_FILE if folder_access.find_team_group(folder) else 0o600
-    guards = {path: filelock.FileLock(path, mode=mode, thread_local=False) for path in paths}
+    guard = filelock.FileLock(lock_file, mode=mode, thread_local=False)
     token, key = (
         files.make_temporary_name().removeprefix(files.TEMP_PREFIX),
         os.path.realpath(folder),
@@ -84,7 +76,7 @@ def lock_folder(folder: str | os.PathLike[str], *, wait_seconds: float = 0.0) ->
     deadline = float("inf") if wait_seconds < 0 else time.monotonic() + wait_seconds
     try:
         with folder_access.share_folder(folder):
-            while not _acquire_lock(folder, guards, token, deadline):
+            while not _acquire_lock(folder, guard, token, deadline):
                 time.sleep(_LOOK_EVERY)
             _held[key] = token
             files.remove_stale_files(folder)
@@ -93,17 +85,7 @@ def lock_folder(folder: str | os.PathLike[str], *, wait_seconds: float = 0.0) ->
         _held.pop(key, None) if _held.get(key) == token else None
         if _read_token(note) == token:
             files.discard_temporary_file(note)
-        for guard in guards.values():
-            guard.release()
-
-
-def _list_lock_files(folder: Path) -> tuple[str, ...]:
-    try:
-        with files.open_plain(folder / _MANIFEST, follow_links=False) as file:
-            is_present = bool(_PRESENT_FORMAT.match(file.read(80)))
-    except (OSError, BundleError):
-        is_present = not os.path.lexists(folder / OLD_LOCK_NAME)
-    return (LOCK_NAME,) if is_present else (LOCK_NAME, OLD_LOCK_NAME)
+        guard.release()
 
 
 def confirm_lock(folder: Path) -> None:
@@ -130,22 +112,17 @@ def describe_owner(folder: Path) -> str:
     return (_read_note(folder / OWNER_NAME).partition("\n")[0]).strip() or "another process"
 
 
-def _acquire_lock(
-    folder: Path, lock_files: Mapping[Path, filelock.FileLock], token: str, deadline: float
-) -> bool:
+def _acquire_lock(folder: Path, guard: filelock.BaseFileLock, token: str, deadline: float) -> bool:
     """Lock a folder and write the file that names the owner. Return whether both succeeded.
 
     Return False if the caller must try again.
     """
     from filelock import Timeout
 
-    note = folder / OWNER_NAME
+    note, seconds_left = folder / OWNER_NAME, deadline - time.monotonic()
     try:
-        for guard in lock_files.values():
-            seconds_left = deadline - time.monotonic()
-            guard.acquire(timeout=-1 if seconds_left == float("inf") else max(seconds_left, 0.0))
-        for path in lock_files:
-            folder_access.set_access_rights(path)
+        guard.acquire(timeout=-1 if seconds_left == float("inf") else max(seconds_left, 0.0))
+        folder_access.set_access_rights(folder / LOCK_NAME)
     except Timeout:
         _raise_folder_in_use(
             folder, ("wait until the other process has finished, and then try again")
@@ -165,8 +142,7 @@ def _acquire_lock(
                 f"ended, remove {OWNER_NAME} from the folder"
             ),
         )
-    for guard in lock_files.values():
-        guard.release()
+    guard.release()
     return False
 
 
