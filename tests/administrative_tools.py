@@ -9,7 +9,6 @@ attribute contains the computer name. The key stays in the folder of that comput
 from __future__ import annotations
 
 import base64
-import json
 import re
 import subprocess
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
+from folders import read_document
 from powershell_kit import commands
 
 from lyncnb.pki.der_structures import SEQUENCE, SET, encode_element, list_items
@@ -46,7 +46,7 @@ def request_on_computer(
     computer.mkdir(exist_ok=True)
     subjects = {
         record["id"]: record["plan"]["subject"]["CN"]
-        for record in json.loads((folder / "manifest.json").read_text())["requests"]
+        for record in read_document(folder)["requests"]
     }
     paths = []
     for script in sorted((folder / "steps").glob("*.ps1")):

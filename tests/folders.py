@@ -9,6 +9,7 @@ derivation, and the time to generate an RSA key. ``issue_all`` uses a CA in this
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import pytest
 from cas.python_ca import POLICIES, TIMESTAMP_LIST, TIMESTAMPS, PythonCa, pem, timestamp_list
@@ -37,6 +39,7 @@ from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.base.certificate_fields import DistinguishedName, KeyParameters, SanEntry
 from lyncnb.base.disk.windows_access import find_other_users, restrict_access
 from lyncnb.base.dns_name import DnsName
+from lyncnb.base.records import convert_record
 from lyncnb.export.executors import Making
 from lyncnb.export.write import write_requests
 from lyncnb.pki import csr, keys, pkcs12
@@ -45,9 +48,16 @@ from lyncnb.plan.model import CertificatePlan, PlannedCertificate, build_request
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import RequestBundle, open_requests
+from lyncnb.request_folder.entries import build_entry, write_entry
+from lyncnb.request_folder.facts import list_changes, take_folder_apart, take_request_apart
 from lyncnb.request_folder.files_on_disk import SECRET
-from lyncnb.request_folder.history import HISTORY_NAME
-from lyncnb.request_folder.manifest import Manifest, read_manifest, save_manifest
+from lyncnb.request_folder.manifest import (
+    EARLIER_FORMAT,
+    MARKER,
+    Manifest,
+    read_manifest,
+    save_manifest,
+)
 from lyncnb.request_folder.request_record import (
     IssuedRecord,
     PackageRecord,
@@ -331,17 +341,55 @@ def edge_external(bundle: RequestBundle) -> str:
     return request_id
 
 
-def put_back(folder: Path, manifest: Manifest, history: bytes | None = None) -> None:
-    """After an interrupted run, restore the manifest and the history of a folder.
+def remove_last_entry(folder: Path) -> None:
+    """Remove the last entry of the record, as if the run was interrupted before it wrote it."""
+    max((folder / "record").iterdir()).unlink()
 
-    Without `history`, restore the state after the first run. A run writes to the history last, so
-    the history is never newer than the manifest.
-    """
-    save_manifest(folder, manifest)
-    if history is None:
-        (folder / HISTORY_NAME).unlink()
-    else:
-        (folder / HISTORY_NAME).write_bytes(history)
+
+def read_entries(folder: Path) -> list[dict[str, Any]]:
+    """Return the content of each entry of a folder's record, oldest first."""
+    return [json.loads(path.read_bytes()) for path in sorted((folder / "record").iterdir())]
+
+
+def read_document(folder: Path) -> dict[str, Any]:
+    """Return the state of a folder as plain values."""
+    return json.loads(json.dumps(read_manifest(folder), default=convert_record))
+
+
+def put_back(folder: Path, state: Manifest | dict[str, Any]) -> None:
+    """Replace the record of a folder with one entry of a state, as an attacker could do."""
+    document = json.loads(json.dumps(state, default=convert_record))
+    facts = {"": take_folder_apart({**document, "requests": [], "summary": {}})}
+    order = [request["id"] for request in document["requests"]]
+    facts[""]["folder",] = {**facts[""]["folder",], "order": order}
+    facts |= {request["id"]: take_request_apart(request) for request in document["requests"]}
+    events = [event for name in facts for event in list_changes(name, {}, facts[name])]
+    shutil.rmtree(folder / "record", ignore_errors=True)
+    name, data, _ = build_entry(
+        events, number=1, at=f"{TODAY}T00:00:00Z", user=("mallory", "here"), command="edit"
+    )
+    write_entry(folder, name, data)
+    (folder / "manifest.json").write_bytes(MARKER)
+
+
+def lose_record(folder: Path) -> None:
+    """Delete the whole record of a folder."""
+    shutil.rmtree(folder / "record")
+    (folder / "manifest.json").unlink()
+
+
+def encode_earlier(state: Manifest | dict[str, Any]) -> bytes:
+    """Return the manifest of lyncnb 0.2.0, with the values of a state."""
+    document = {"format": EARLIER_FORMAT, **convert_record(state)}
+    return json.dumps(document, ensure_ascii=False, default=convert_record).encode()
+
+
+def write_earlier(folder: Path, state: Manifest | dict[str, Any] | None = None) -> None:
+    """Give a folder the manifest of lyncnb 0.2.0 in place of its record."""
+    data = encode_earlier(read_manifest(folder) if state is None else state)
+    shutil.rmtree(folder / "record", ignore_errors=True)
+    (folder / ".summary.json").unlink(missing_ok=True)
+    (folder / "manifest.json").write_bytes(data)
 
 
 # --- The following functions create folders with issued certificates.

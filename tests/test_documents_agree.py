@@ -254,18 +254,6 @@ def test_a_new_certificate_continues_the_count(planner):
     )
 
 
-def test_a_rebuilt_manifest_has_the_numbers_of_the_summary(strange_planner):
-    """If the manifest is lost, the rebuilt manifest has the same numbers as the lost manifest.
-    lyncnb reads these numbers from the summary in the folder.
-    """
-    advance(strange_planner, "requested")
-    path = strange_planner.folder / "requests/manifest.json"
-    before = recorded_numbers(read_manifest(path.parent))
-    path.unlink()
-    assert strange_planner("status", "requests", "--rebuild", *PASS).status in (0, 3)
-    assert recorded_numbers(read_manifest(path.parent)) == before
-
-
 def test_a_plan_without_a_folder_has_no_numbers(planner):
     """A plan that has no request folder may still change, so no document shows numbers."""
     for suffix in ("html", "md", "docx", "xlsx", "csv"):

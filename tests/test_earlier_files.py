@@ -16,7 +16,16 @@ from pathlib import Path
 
 import pytest
 from cas.python_ca import PythonCa, pem
-from folders import PASSPHRASE, ROUNDS, TODAY, digest, issue_all, make_folder, make_plan
+from folders import (
+    PASSPHRASE,
+    ROUNDS,
+    TODAY,
+    digest,
+    issue_all,
+    make_folder,
+    make_plan,
+    read_document,
+)
 from shell_kit import make_shell
 from ssh_keys import needs_ssh_keygen
 from topologies import TWO_SITES
@@ -91,7 +100,10 @@ def stages(tmp_path_factory):
         shutil.copy(EARLIER / f"plan-{stage}.json", parent_folder / stage / "plan.json")
         path = parent_folder / stage / "manifest.json"
         earlier = json.loads((EARLIER / f"manifest-{stage}.json").read_bytes())
-        grafted = _replace_file_values(_by_id(earlier), _by_id(json.loads(path.read_bytes())))
+        fresh = read_document(parent_folder / stage)
+        shutil.rmtree(parent_folder / stage / "record")
+        (parent_folder / stage / ".summary.json").unlink()
+        grafted = _replace_file_values(_by_id(earlier), _by_id(fresh))
         path.write_text(json.dumps(grafted | {"requests": [*grafted["requests"].values()]}))
 
     make_folder(folder, plan, recovery=[parent_folder / "pair.pub"])

@@ -45,7 +45,6 @@ from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.recorded_plan import read_plan_json
 from lyncnb.plan.saved_plan_json import is_saved_plan, read_saved_json
 from lyncnb.request_folder.files_on_disk import compute_csr_sha256, compute_key_sha256
-from lyncnb.request_folder.lost_records import read_damaged_manifest
 from lyncnb.request_folder.manifest import Manifest, read_manifest
 from lyncnb.request_folder.plan_file import read_entries
 from lyncnb.topology import csv_file
@@ -132,9 +131,6 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "plan.saved_plan_json.read_saved_json": lambda data, _: read_saved_json(data, source="a"),
     "request_folder.files_on_disk.compute_csr_sha256": lambda data, _: compute_csr_sha256(data),
     "request_folder.files_on_disk.compute_key_sha256": lambda data, _: compute_key_sha256(data),
-    "request_folder.lost_records.read_damaged_manifest": lambda data, _: read_damaged_manifest(
-        data
-    ),
     "request_folder.manifest.read_manifest": read_from_folder,
     "request_folder.plan_file.read_entries": read_with_digest,
     "topology.csv_file.decode": lambda data, _: csv_file.decode("a.csv", data),
@@ -150,7 +146,11 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
 
 #: The test does not measure these functions separately, because another measured function passes
 #: its whole input to them.
-PARTS = {"base.toml_text.parse_toml", "topology.csv_file.read_rows"}
+PARTS = {
+    *("base.toml_text.parse_toml", "topology.csv_file.read_rows"),
+    *("request_folder.earlier_folder.find_last_time", "request_folder.manifest.build_import"),
+    "request_folder.earlier_folder.list_earlier_lines",
+}
 
 #: These functions do not read external data. They write bytes, compare bytes that lyncnb has
 #: written, or receive objects from another reader.
@@ -169,7 +169,11 @@ NO_READERS = {
     *("base.disk.outputs.write_output", "base.disk.zip_file.write_zip"),
     *("cli.output.write_to_stdout", "cli.output.write_file"),
     *("authorities.kept_approval.keep_approval", "plan.model.combine_digest_parts"),
-    *("request_folder.plan_file.archive_copy", "request_folder.plan_file.write_plan_file"),
+    *(
+        "request_folder.earlier_folder.archive_copy",
+        "request_folder.entries.write_entry",
+        "request_folder.plan_file.write_plan_file",
+    ),
     *("export.changes.record_plan", "page.assemble.assemble_page", "page.in_worker.make_session"),
     # Functions that pass an SVG picture from lyncnb to a browser.
     *("base.shown.browser_print.draw_picture", "jupyter.png_pictures.split_pictures"),

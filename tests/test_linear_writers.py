@@ -54,7 +54,7 @@ from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, build_
 from lyncnb.reports.figures import KINDS
 from lyncnb.reports.find_causes import find_causes
 from lyncnb.reports.summary.formats import PLAN_SUFFIXES, write_plan_table
-from lyncnb.request_folder.manifest import encode_manifest
+from lyncnb.request_folder.manifest import Manifest, build_change
 from lyncnb.request_folder.renewals import list_renewals
 from lyncnb.topology.csv_edit import edit_csv
 
@@ -315,8 +315,8 @@ OF_PLANS: dict[str, Writer] = {
         PlanOptions(accepted={f"code-{n}": "because" for n in range(len(w.topology.cells))}).to_toml
     ),
     "plan.scenarios.Scenario.files": scenario_files,
-    "request_folder.manifest.encode_manifest": lambda w: partial(
-        encode_manifest, w.on_record.manifest
+    "request_folder.manifest.build_change": lambda w: partial(
+        build_change, Manifest(), w.on_record.manifest
     ),
     "request_folder.renewals.Renewals.to_ical": lambda w: (
         lambda bundle=w.on_record: list_renewals(bundle).to_ical()
@@ -378,6 +378,7 @@ PARTS = {
     *("reports.summary.workbook.write_workbook", "reports.timeline_figure.draw_timeline"),
     *("reports.topology_figure.draw_topology",),
     *("request_folder.manifest.save_manifest", "request_folder.renewals.write_renewals"),
+    *("request_folder.manifest.build_import", "request_folder.entries.write_entry"),
     *("deploy.request_scripts.write_renewal_scripts", "deploy.server_script.build_script"),
     "deploy.server_script.build_request_script",
     *("export.order.Order.build_plan_file", "plan.saved_plan_json.encode_plan_in_parts"),
@@ -386,7 +387,7 @@ PARTS = {
     *("topology.csv_file.write_csv", "topology.table_files.write_table_xlsx"),
     # Functions that write the input for render_notebook and read_notebook.
     *("jupyter.notebook_files.write_notebook", "jupyter.shared_page.share_notebook"),
-    *("authorities.summary_files.list_summary_files", "request_folder.history.build_first_history"),
+    *("authorities.summary_files.list_summary_files", "request_folder.entries.build_entry"),
     # Functions of the panels and of the planner page that call the timed functions above.
     *("page.planner_page.make_planner_page", "page.session.PageSession.write_document"),
     "page.session.PageSession.write_request_files",
@@ -401,6 +402,8 @@ PARTS = {
 #: The growth of these functions is not measured. They read or encrypt data, return data for one
 #: server, or write output that does not grow with a plan.
 NO_WRITERS = {
+    "request_folder.earlier_folder.read_earlier_history",
+    "request_folder.manifest.encode_summary_hashes",
     *("authorities.returned.mail_messages.read_mail_parts", "export.key_and_csr.make_sealed_pair"),
     *(
         "plan.model.encode_digest_part",

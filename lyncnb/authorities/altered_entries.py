@@ -14,16 +14,15 @@ from pathlib import Path
 from ..base.disk import files
 from ..errors import BundleError, Problem
 from ..pki.csr import CertificationRequest, parse_request
+from ..request_folder.entries import PLACE
 from ..request_folder.files_on_disk import compute_csr_sha256
-from ..request_folder.manifest import NAME, Manifest
+from ..request_folder.manifest import Manifest
 from ..request_folder.plan_file import PLAN_NAME, read_entries, read_plan_bytes
 from ..request_folder.request_record import RequestRecord
 from .evaluation.compare_request import compare_request
 from .read_plan import compute_recorded_digest
 
-_HINT = (
-    "restore manifest.json from a backup, or run this command again: lyncnb request TOPOLOGY FOLDER"
-)
+_HINT = "restore record/ from a backup, or run this command again: lyncnb request TOPOLOGY FOLDER"
 _NAMES = frozenset(
     {"request-common-name-differs", "request-names-missing", "request-names-added"}
     | {"request-subject-differs"}
@@ -56,10 +55,10 @@ def _read_request(folder: Path, record: RequestRecord) -> CertificationRequest |
 def _compare_entry(record: RequestRecord, request: CertificationRequest) -> Iterator[Problem]:
     if request.spki_sha256 != record.spki_sha256:
         message = (
-            f"{record.id}: the public key in the manifest differs from the public key in "
+            f"{record.id}: the public key on record differs from the public key in "
             f"{record.files.csr}"
         )
-        yield Problem(message=message, file=NAME, hint=_HINT)
+        yield Problem(message=message, file=f"{PLACE}/", hint=_HINT)
     if record.key_holder:
         # Another tool created the request. The user accepted its differences when lyncnb received
         # it.
@@ -67,10 +66,9 @@ def _compare_entry(record: RequestRecord, request: CertificationRequest) -> Iter
     for wrong in compare_request(request.content, record.plan):
         if wrong.code in _NAMES:
             message = (
-                f"{record.id}: the entry in the manifest differs from {record.files.csr}: "
-                f"{wrong.message}"
+                f"{record.id}: the entry on record differs from {record.files.csr}: {wrong.message}"
             )
-            yield Problem(message=message, file=NAME, hint=_HINT)
+            yield Problem(message=message, file=f"{PLACE}/", hint=_HINT)
 
 
 def _compare_issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
@@ -86,14 +84,14 @@ def _compare_issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
         if record.state != "retired" and before and now and before != now:
             is_named = True
             message = (
-                f"{record.id}: the issuer in the manifest is {now}, but the issuer in "
+                f"{record.id}: the issuer on record is {now}, but the issuer in "
                 f"{PLAN_NAME} is {before}"
             )
-            yield Problem(message=message, file=NAME, hint=_HINT)
+            yield Problem(message=message, file=f"{PLACE}/", hint=_HINT)
     digest = compute_recorded_digest(manifest) if manifest.plan_sha256 else ""
     if digest and digest != manifest.plan_sha256 and not is_named:
         message = (
-            f"the plan digest computed from the manifest's entries is {digest[:12]}…, but the "
+            f"the plan digest computed from the entries on record is {digest[:12]}…, but the "
             f"digest of the requested plan is {manifest.plan_sha256[:12]}…"
         )
-        yield Problem(message=message, file=NAME, hint=_HINT)
+        yield Problem(message=message, file=f"{PLACE}/", hint=_HINT)

@@ -1,6 +1,6 @@
 """Show all generations of a certificate with their events, for audits.
 
-The data comes from ``history.jsonl`` and the manifest. The recorded deployments show which
+The data comes from the entries of the folder's record. The recorded deployments show which
 certificate a server had on a date. If no deployment is recorded, a note lists the certificates that
 the server may have had.
 """
@@ -30,13 +30,10 @@ from ..request_folder.history import (
     UNDEPLOYED,
     UNDONE,
     Event,
-    History,
     HistoryLine,
-    compare_history,
-    list_events,
-    read_history,
+    list_history,
 )
-from ..request_folder.manifest import Manifest, read_manifest
+from ..request_folder.manifest import Manifest, read_folder
 from ..request_folder.request_record import Deployment, RequestRecord
 from .named_requests import NamedRequest, find_named_requests
 
@@ -48,8 +45,8 @@ _Move = tuple[str, str, str, int]
 class CertificateEvent(JsonSerializable):
     """An event in the history of one generation: its time, user, command and reason.
 
-    ``at`` is a UTC time or a date in ISO 8601. ``user``, ``host`` and ``command`` are blank if only
-    the manifest records the event.
+    ``at`` is a UTC time or a date in ISO 8601. ``user``, ``host`` and ``command`` are blank if
+    lyncnb 0.2.0 did not record them.
     """
 
     at: str
@@ -205,12 +202,8 @@ def certificate_history(
     """
     check_type("folder", folder, str, os.PathLike)
     path, day = Path(folder), history_date.isoformat() if history_date else ""
-    history = read_history(
-        path
-        # Each command writes the manifest before the history, so the history must be read before
-        # the manifest.
-    )
-    manifest = read_manifest(path)
+    state = read_folder(path)
+    manifest = state.manifest
     matches, problems = find_named_requests(manifest.requests, names)
     if problems:
         raise BundleError(
@@ -222,9 +215,8 @@ def certificate_history(
         )
     if not names:
         matches = tuple(NamedRequest(name="", record=record) for record in manifest.requests)
-    missing, notes = compare_history(history, manifest)
-    notes = (*notes, *(problem.message for problem in missing))
-    known = _RecordedData(manifest, history)
+    notes = tuple(f"{problem.file} {problem.message}" for problem in state.record.problems)
+    known = _RecordedData(manifest, list_history(state.record.entries))
     generations: list[GenerationHistory] = []
     for match in _merge_matches(matches):
         all_generations = known.list_generations(match.record, match.servers)
@@ -289,25 +281,20 @@ def _could_be_installed(generation: GenerationHistory, day: str) -> bool:
 
 
 class _RecordedData:
-    """The records in the history and the manifest, by request and generation."""
+    """The recorded events, by request and generation."""
 
-    def __init__(self, manifest: Manifest, history: History) -> None:
+    def __init__(self, manifest: Manifest, lines: Iterable[HistoryLine]) -> None:
         self._manifest = manifest
-        self._events: dict[tuple[str, int], list[tuple[Event, HistoryLine | None]]] = {}
-        seen = set()
-        for line in history.lines:
-            for event in line.list_events():
-                seen.add(event.identity)
+        self._events: dict[tuple[str, int], list[tuple[Event, HistoryLine]]] = {}
+        for line in lines:
+            for event in line.events:
                 self._events.setdefault((event.id, event.generation), []).append((event, line))
-        for event in list_events(manifest):
-            if event.identity not in seen:
-                self._events.setdefault((event.id, event.generation), []).append((event, None))
         self._plans = {plan.sha256: plan for plan in manifest.plans}
 
     def list_generations(
         self, record: RequestRecord, servers: Sequence[str]
     ) -> list[GenerationHistory]:
-        """Return all generations of a request in the manifest and the history, oldest first."""
+        """Return all generations of a request on record, oldest first."""
         numbers = {part.generation for part in record.generations}
         numbers |= {number for name, number in self._events if name == record.id}
         stays = self._group_periods_by_generation(record, sorted(numbers))
@@ -356,7 +343,7 @@ class _RecordedData:
         )
 
     def _find_approvals(
-        self, approved_plan: str, events: Sequence[tuple[Event, HistoryLine | None]]
+        self, approved_plan: str, events: Sequence[tuple[Event, HistoryLine]]
     ) -> tuple[str, ...]:
         """Return the people who approved the plan from which a generation was created."""
         plan = self._plans.get(approved_plan)
@@ -441,11 +428,11 @@ def _find_installation_periods(server: str, moves: Sequence[_Move]) -> Iterator[
         yield installed[-1][0], Stay(server=server, since=installed[-1][1])
 
 
-def _find_event_time(event: Event, line: HistoryLine | None) -> str:
-    return event.at or (line.at if line is not None else "") or event.on
+def _find_event_time(event: Event, line: HistoryLine) -> str:
+    return event.at or line.at or event.on
 
 
-def _describe_event(event: Event, line: HistoryLine | None) -> CertificateEvent:
+def _describe_event(event: Event, line: HistoryLine) -> CertificateEvent:
     detail = event.note
     if event.what in (DEPLOYED, GONE):
         detail = f"since {event.on}" + (f", {event.note}" if event.note else "")
@@ -456,8 +443,8 @@ def _describe_event(event: Event, line: HistoryLine | None) -> CertificateEvent:
         what=event.what,
         server=event.server,
         detail=detail,
-        user=line.user if line else "",
-        host=line.host if line else "",
-        command=line.command if line else "",
-        reason=line.reason if line else "",
+        user=line.user,
+        host=line.host,
+        command=line.command,
+        reason=line.reason,
     )

@@ -154,7 +154,7 @@ def store_returned_certificates(
     if not everyone and not issued_certificates.issuers:
         return bundle
     now = format_timestamp(today)
-    with record_changes(folder, "receive", now=now, wait_seconds=lock_seconds, is_repair=True):
+    with record_changes(folder, "receive", now=now, wait_seconds=lock_seconds):
         before = manifest = read_manifest(folder)
         current = (*issued_certificates.certificates, *issued_certificates.refused)
         placements = [

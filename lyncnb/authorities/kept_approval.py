@@ -192,8 +192,7 @@ def _report_missing_signature(is_required: bool) -> KeptApproval:
     if is_required:
         return KeptApproval(problems=(Problem(message="is missing", file=SIGNATURE, hint=_HINT),))
     note = (
-        "the folder contains no signature for the plan; only the manifest shows who approved the "
-        "plan"
+        "the folder contains no signature for the plan; only the record shows who approved the plan"
     )
     return KeptApproval(notes=(note,))
 

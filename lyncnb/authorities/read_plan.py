@@ -143,7 +143,7 @@ def build_folder_origin(folder: Path, manifest: Manifest) -> Origin:
 
 
 def load_recorded_plan(folder: Path, manifest: Manifest) -> RecordedPlan:
-    """Return the plan that the manifest of a request folder records.
+    """Return the plan that the record of a request folder records.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def load_recorded_plan(folder: Path, manifest: Manifest) -> RecordedPlan:
     certificates = build_recorded_certificates(_list_entries(manifest), rules, problems)
     if problems:
         raise BundleError(
-            f"the manifest of {folder} has no plan data for {len(problems):,} requests",
+            f"the record of {folder} has no plan data for {len(problems):,} requests",
             problems=tuple(problems),
             hint="run this command again: lyncnb request TOPOLOGY FOLDER",
         )

@@ -27,6 +27,8 @@ from ..base.times import convert_to_time, format_time
 from ..errors import Problem
 from ..reports.timeline_figure import DatedFact
 from ..request_folder.bundle import RequestBundle
+from ..request_folder.entries import PLACE
+from ..request_folder.facts import OTHER_COPY
 from ..request_folder.files_on_disk import (
     CHANGED,
     MISSING,
@@ -45,10 +47,9 @@ from ..request_folder.generations import (
     list_certificates_to_revoke,
     list_servers_for,
 )
-from ..request_folder.history import compare_history, read_history
 from ..request_folder.key_bindings import report_shared_keys, report_unverified_keys
 from ..request_folder.leftovers import group_files_by_request
-from ..request_folder.manifest import NAME, Manifest, read_manifest
+from ..request_folder.manifest import Manifest, read_folder
 from ..request_folder.plan_file import PLAN_NAME, find_plan_problems, read_renewal_terms
 from ..request_folder.recovery_key import LIST, find_recovery_problems
 from ..request_folder.request_record import ArchivedGeneration, RequestRecord
@@ -352,10 +353,8 @@ def folder_status(
     check_type("today", today, date, None)
     path = Path(folder)
     survey = take_survey(path, is_reading=True)
-    # Read the history before the manifest. If another command writes both files meanwhile, only the
-    # manifest can contain a change that the history lacks.
-    history = read_history(path)
-    manifest = read_manifest(path)
+    state = read_folder(path)
+    manifest = state.manifest
     evaluated_at = convert_to_time(today) if today is not None else datetime.now(UTC)
     issued = load_issued_certificates(
         RequestBundle(folder=path, manifest=manifest), today=evaluated_at
@@ -365,7 +364,8 @@ def folder_status(
     # second check also finds is real.
     if problems:
         before, survey = manifest, take_survey(path, is_reading=True)
-        manifest = read_manifest(path)
+        state = read_folder(path)
+        manifest = state.manifest
         # A running command records a file in the manifest only after it has received or written the
         # file.
         if manifest != before:
@@ -376,9 +376,9 @@ def folder_status(
     standing = compare_with_saved_plan(manifest, issued)
     strays = standing.problem if standing else None
     approval = verify_approval(path, manifest, approved_by)
-    is_written = os.path.lexists(path / OWNER_NAME)
-    missing, of_history = compare_history(history, manifest, is_written=is_written)
-    problems = (*problems, *((strays,) if strays else ()), *approval.problems, *missing)
+    problems = (
+        *problems, *((strays,) if strays else ()), *approval.problems, *state.record.problems
+    )  # fmt: skip
     requests = tuple(
         _list_statuses(manifest, issued, evaluated_at, read_renewal_terms(path, manifest))
     )
@@ -393,7 +393,6 @@ def folder_status(
             *approval.notes,
             *_list_notes(survey, manifest, evaluated_at, problems),
             *_report_several_roots(path, issued),
-            *of_history,
         ),
         saved_plan=standing,
     )
@@ -468,7 +467,7 @@ def _find_problems(
     rekeying = Problem(
         message=f"the passphrase change that started at {manifest.rekeying} is incomplete; keys "
         f"that already use the new passphrase: {names}",
-        file=NAME,
+        file=f"{PLACE}/",
         hint="complete the change with the same two passphrases: lyncnb rekey FOLDER",
     )
     return (rekeying, *(item for item in problems if item not in changed))
@@ -520,6 +519,13 @@ def _list_notes(
             f"{missing[0]}. To write missing packages again, run lyncnb pfx. If the servers "
             "already have the packages, run: lyncnb purge --deployed ID"
         )
+    for record in manifest.requests:
+        for part in record.archived:
+            if part.reasons == (OTHER_COPY,) and part.issued is None and not part.purged_at:
+                yield (
+                    f"{record.id}: another copy of the folder has requested another certificate. "
+                    f"Withdraw the CSR with the SHA-256 {part.csr_sha256[:12]}… at the CA"
+                )
     yield from _report_keys_on_other_computers(manifest)
     yield from _report_covered_certificates(manifest, now)
     yield from _report_deployed_keys(survey, manifest)

@@ -615,8 +615,9 @@ def _describe_change(change: Change) -> tuple[str, str]:
 @add_json_option
 @click.option(
     "--rebuild", is_flag=True,
-    help="Decrypt every key, and rebuild the manifest from the keys and requests. With NAME (an "
-         "ID or a pattern), confirm that these requests are yours, if lyncnb cannot verify them.",
+    help="Decrypt every key, and adopt the keys and requests that are not on record. With NAME "
+         "(an ID or a pattern), confirm that these requests are yours, if lyncnb cannot verify "
+         "them; with the name of a missing entry, confirm that it is lost.",
 )  # fmt: skip
 @click.option(
     "--calendar", metavar="FILE.ics", help="Also write the renewal dates to a calendar file."

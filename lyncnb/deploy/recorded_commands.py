@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..authorities.summary_files import refresh_summary_files
-from ..base.disk.folder_lock import lock_folder
+from ..request_folder.history import record_changes
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest
 from ..rules.procedure import COLUMNS
 from .server_steps import DeploymentSteps, ServerStep
@@ -60,7 +60,7 @@ def record_commands(
     """
     commands = list_install_commands(steps)
     thumbprints = {p.id: p.thumbprint for server in steps.servers for p in server.packages}
-    with lock_folder(folder, wait_seconds=lock_seconds):
+    with record_changes(folder, "steps", wait_seconds=lock_seconds):
         manifest = read_manifest(folder)
         records = [
             replace(record, import_commands=imports, assign_commands=assigns)

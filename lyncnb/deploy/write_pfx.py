@@ -342,8 +342,8 @@ def _report_deployed(record: RequestRecord) -> str:
     return (
         "the certificate is deployed, and its key was removed from this folder on "
         f"{record.deployed_at[:10]}. To create another package, renew the certificate "
-        f"(lyncnb renew FOLDER {record.id}), or restore {record.files.key} and rebuild "
-        "the manifest"
+        f"(lyncnb renew FOLDER {record.id}), or restore {record.files.key} and run "
+        "lyncnb status FOLDER --rebuild"
     )
 
 

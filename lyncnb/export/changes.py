@@ -400,12 +400,10 @@ def _make_planned_record(
 def _make_renewed_record(
     old_record: RequestRecord, request: Wanted, reasons: tuple[str, ...], now: str
 ) -> tuple[RequestRecord, Change]:
-    new = _make_planned_record(
-        request, generation=old_record.generation + 1, reasons=reasons, now=now
-    )
-    archived = old_record.build_next_generation(at=now, reasons=reasons).archived
+    follower = old_record.build_next_generation(at=now, reasons=reasons)
+    new = _make_planned_record(request, generation=follower.generation, reasons=reasons, now=now)
     new = replace(
-        new, archived=archived, stood_before=old_record.stood_before, gone=old_record.gone,
+        new, archived=follower.archived, stood_before=old_record.stood_before, gone=old_record.gone,
         others=old_record.others,
     )  # fmt: skip
     return new, _build_change("renewed", new, reasons)
@@ -538,8 +536,6 @@ def record_plan(
         team=order.team or new_manifest.team,
         plan_json_sha256=hashlib.sha256(plan_file).hexdigest(),
         table=_find_table_data(order, old_manifest.table if is_same_plan else None),
-        # Discard the summary record of a manifest in an earlier format.
-        summary=new_manifest.summary if old_manifest.plan_json_sha256 else {},
     )
     if old_manifest.plan_sha256 != order.plan.sha256:
         # A saved plan has the reason in its own record.

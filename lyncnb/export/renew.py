@@ -434,7 +434,7 @@ def _find_plan(
     plan = build_plan_on_record(manifest, data)[0]
     if plan.sha256 != record.plan_sha256:
         raise ApprovalError(
-            "the approved plan in the folder and the manifest contain different certificates",
+            "the approved plan in the folder and the record contain different certificates",
             hint="run this command again: lyncnb request --plan PLAN --approved-by SIGNERS FOLDER",
         )
     return plan, record.sha256

@@ -268,9 +268,8 @@ def _read_manifest(survey: Survey) -> Manifest:
     if not survey.has_manifest:
         if survey.holds_requests:
             raise BundleError(
-                f"{survey.folder} contains keys or CSRs but no manifest.json, so lyncnb changed "
-                "nothing",
-                hint="restore manifest.json, or run: lyncnb status FOLDER --rebuild",
+                f"{survey.folder} contains keys or CSRs but no record, so lyncnb changed nothing",
+                hint="restore record/ from a backup, or run: lyncnb status FOLDER --rebuild",
             )
         return Manifest()
     manifest = read_manifest(survey.folder)
@@ -430,8 +429,7 @@ def _is_foreign_request(record: RequestRecord, old_record: RequestRecord) -> Pro
 def _make_name_conflict_problem(path: str) -> Problem:
     return Problem(
         message=(
-            "the name belongs to a file that lyncnb must write, but manifest.json "
-            "does not list this file"
+            "the name belongs to a file that lyncnb must write, but this file is not on record"
         ),
         file=path,
         hint="if lyncnb wrote the file, run: lyncnb status FOLDER --rebuild. Otherwise, move "

@@ -55,7 +55,7 @@ from ..request_folder.folder_location import (
     explain_missing_permissions,
     list_location_warnings,
 )
-from ..request_folder.history import is_history_missing, record_changes
+from ..request_folder.history import record_changes
 from ..request_folder.key_bindings import add_bindings
 from ..request_folder.leftovers import move_files
 from ..request_folder.manifest import Manifest, format_timestamp, save_manifest
@@ -111,8 +111,7 @@ def write(
     preview = _preview_without_lock(folder, order, cipher)
     if preview is not None:
         confirm(preview)
-        is_same = preview.is_quiet and not _has_changes(preview, recovery)
-        if is_same and not is_history_missing(folder, preview.manifest):
+        if preview.is_quiet and not _has_changes(preview, recovery):
             return Outcome(preview=preview, manifest=preview.manifest)
     # Only one copy of the requests is kept in memory, because 100,000 requests take about 300 MB.
     del preview
@@ -171,15 +170,9 @@ def lock_for_writing(folder: Path, order: Order, wait_seconds: float) -> Iterato
         if order.team and path == folder:
             grant_access_to_team(folder, order.team)
     command = "renew" if order.is_own_plan else "request"
-    run = record_changes(
-        folder,
-        command,
-        reason=order.reason,
-        now=order.now,
-        wait_seconds=wait_seconds,
-        renewed_ids=order.renew,
-    )
-    with run:
+    with record_changes(
+        folder, command, reason=order.reason, now=order.now, wait_seconds=wait_seconds
+    ):
         yield
 
 

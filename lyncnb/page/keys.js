@@ -251,31 +251,34 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
     return pairs;
   }
 
-  // --- The manifest: values that depend on the passphrase replace the placeholders of request_folder_of.py.
+  // --- The entry of the record: values that depend on the passphrase replace the placeholders of
+  // request_folder_of.py. The name of the entry ends with a hash of its content.
 
-  const MANIFEST = "manifest.json";
+  const ENTRY = /^(record\/.*-)[0-9a-f]{16}(\.json)$/;
 
   /** @param {string} text @param {string} old @param {string} value */
   function replaceOnce(text, old, value) {
     const parts = text.split(old);
-    if (parts.length !== 2) throw new Error("the manifest does not have the expected format");
+    if (parts.length !== 2) throw new Error("the record does not have the expected format");
     return parts.join(value);
   }
 
   /**
-   * @param {string} manifest @param {RequestToMake[]} requests @param {Bytes} salt
+   * @param {string} entry @param {RequestToMake[]} requests @param {Bytes} salt
    * @param {{key_sha256: string, binding: string}[]} pairs
    */
-  function completeManifest(manifest, requests, pairs, salt) {
-    if (!requests.length) return manifest;
+  function completeEntry(entry, requests, pairs, salt) {
+    if (!requests.length) return entry;
     const zeros = "0".repeat(64);
     const made = new Map(requests.map((request, index) => [request.id, pairs[index]]));
-    const lines = manifest.split("\n").map((line) => {
-      if (!line.startsWith('{"id": ')) return line;
-      const pair = made.get(JSON.parse(line.replace(/,$/, "")).id);
-      if (!pair) return line;
-      line = replaceOnce(line, `"key_sha256": "${zeros}"`, `"key_sha256": "${pair.key_sha256}"`);
-      return replaceOnce(line, `"binding": "${zeros}"`, `"binding": "${pair.binding}"`);
+    /** @type {Record<string, "binding" | "key_sha256">} */
+    const fields = { request: "binding", made: "key_sha256" };
+    const lines = entry.split("\n").map((line) => {
+      if (!line.startsWith('{"type": ')) return line;
+      const event = JSON.parse(line.replace(/,$/, ""));
+      const pair = made.get(event.id), field = fields[event.type];
+      if (!pair || !field) return line;
+      return replaceOnce(line, `"${field}": "${zeros}"`, `"${field}": "${pair[field]}"`);
     });
     const old = `"binding_key": {"salt": "${"00".repeat(salt.length)}"`;
     return replaceOnce(lines.join("\n"), old, `"binding_key": {"salt": "${hex(salt)}"`);
@@ -407,11 +410,13 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
     const add = (path, content) => entries.push([`${name}/${path}`, content]);
     for (const [path, text] of Object.entries(await writeFiles(hashes))) {
       const content = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-      if (path !== MANIFEST) {
+      const parts = path.match(ENTRY);
+      if (!parts) {
         add(path, content);
       } else {
-        const manifest = new TextDecoder().decode(content);
-        add(path, utf8(completeManifest(manifest, requests, pairs, keys.salt)));
+        add("record/", none);
+        const entry = utf8(completeEntry(new TextDecoder().decode(content), requests, pairs, keys.salt));
+        add(`${parts[1]}${(await sha256(entry)).slice(0, 16)}${parts[2]}`, entry);
       }
     }
     // The names of build_file_stem in request_folder/request_record.py.

@@ -26,9 +26,16 @@ from ..pki.passphrase import DERIVED_BYTES, NEW_RULES, ROUNDS, SALT_BYTES
 from ..plan.known_words import list_known_words
 from ..plan.model import CertificatePlan, build_request_content
 from ..reports.summary.from_plan import build_summary, list_ids_in_order
+from ..request_folder.entries import PLACE, build_entry
 from ..request_folder.folder_location import IGNORE_ALL, IGNORE_NAME
-from ..request_folder.history import HISTORY_NAME, build_first_history
-from ..request_folder.manifest import NAME, Manifest, encode_manifest
+from ..request_folder.manifest import (
+    MARKER,
+    NAME,
+    SUMMARY_HASHES,
+    Manifest,
+    build_change,
+    encode_summary_hashes,
+)
 from ..request_folder.plan_file import PLAN_NAME
 from ..request_folder.request_record import BindingKey, RequestRecord
 from ..rules.findings import Finding
@@ -100,8 +107,8 @@ def build_folder_files(
 ) -> dict[str, str]:
     """Return all files of a new request folder except the CSRs and keys.
 
-    The manifest has placeholders for what depends on the passphrase: ``key_sha256`` and ``binding``
-    of each request, and the salt of ``binding_key``.
+    The entry of the record has placeholders for what depends on the passphrase: ``key_sha256`` and
+    ``binding`` of each request, and the salt of ``binding_key``. So its name changes, too.
 
     Parameters
     ----------
@@ -139,11 +146,14 @@ def build_folder_files(
     manifest = record_summary_files(
         manifest, {name: hashlib.sha256(data).hexdigest() for name, data in tables.items()}
     )
+    events = build_change(Manifest(), manifest)
+    name, entry, _ = build_entry(events, number=1, at=now, user=_WRITER, command="request")
     files = {
         IGNORE_NAME: IGNORE_ALL,
-        NAME: encode_manifest(manifest),
+        SUMMARY_HASHES: encode_summary_hashes(manifest),
+        NAME: MARKER,
+        f"{PLACE}/{name}": entry,
         PLAN_NAME: plan_file,
-        HISTORY_NAME: build_first_history(manifest, "request", time=now, user=_WRITER),
         **tables,
     }
     return {name: base64.b64encode(data).decode("ascii") for name, data in files.items()}

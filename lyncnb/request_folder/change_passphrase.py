@@ -33,7 +33,7 @@ from .files_on_disk import (
     reject_problems,
     take_survey,
 )
-from .history import record_changes
+from .history import Event, record_changes
 from .key_bindings import add_bindings, find_altered_records, is_bound, report_shared_keys
 from .leftovers import LARGEST, verify_passphrase
 from .manifest import Manifest, format_timestamp, read_manifest, save_manifest
@@ -164,13 +164,14 @@ def rekey(
         if not manifest.rekeying:
             manifest = replace(manifest, rekeying=format_timestamp(today))
             save_manifest(path, manifest)
+        description = _describe_change(old, take_out, len(looked.waiting))
+        run.add_events(Event("passphrase changed", note=description))
         try:
             _change_files(path, manifest, looked, recipients, targets, ciphers, progress)
         except BundleError as error:
             raise _build_incomplete_change_error(
                 path, error, manifest, targets, looked, *ciphers
             ) from None
-        run.add_description(_describe_change(old, take_out, len(looked.waiting)))
     changed = len(looked.waiting)
     already = len(targets) - changed - len(looked.left_alone) - len(looked.not_opened)
     return Rekeyed(

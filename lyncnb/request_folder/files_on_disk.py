@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,12 +19,12 @@ from ..base.disk import files, folder_access, system_calls, windows_access
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.shown.tables import format_count
 from ..errors import BundleError, Problem
+from .entries import PLACE
 from .manifest import NAME, Manifest, read_manifest
 from .request_record import ArchivedGeneration, RequestRecord
 
 #: The files in the same folder as the manifest. The module ``formats.py`` defines their contents.
 SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
-_EARLIER_MANIFEST = re.compile(r"manifest\.v[0-9]+\.json")
 SECRET = ("keys", "archive", "pfx", "recovery")
 #: The file mode that lyncnb records for a file that exists but cannot be opened.
 UNREACHABLE = 0
@@ -69,8 +69,8 @@ class Survey:
 
     @property
     def has_manifest(self) -> bool:
-        """Whether the folder contains a manifest. The manifest may be damaged."""
-        return os.path.lexists(self.folder / NAME)
+        """Whether the folder has a record, or a manifest of lyncnb 0.2.0."""
+        return any(os.path.lexists(self.folder / name) for name in (NAME, PLACE))
 
     @property
     def holds_requests(self) -> bool:
@@ -111,7 +111,7 @@ def take_survey(folder: Path, *, is_reading: bool = False) -> Survey:
     files.check_folder(folder, is_reading=is_reading)
     is_team = bool(folder_access.find_team_group(folder))
     names: dict[str, Mapping[str, int]] = {}
-    problems = [*_find_links(folder), *_find_manifest_copies(folder)]
+    problems = _find_links(folder)
     opened: list[Problem] = []
     stale = list(files.find_stale_files(folder))
     for directory in OWN_FOLDERS:
@@ -149,30 +149,6 @@ def _find_links(folder: Path) -> list[Problem]:
         for name in (NAME, *SUMMARY_NAMES)
         if os.path.islink(folder / name)
     ]
-
-
-def _find_manifest_copies(folder: Path) -> Iterator[Problem]:
-    """Report copies of the manifest that a synchronization program has created."""
-    stem, extension = NAME.split(".")
-    try:
-        names = sorted(os.listdir(folder))
-    except OSError as error:
-        raise system_calls.describe_error(error, folder, "list the folder") from None
-    for name in names:
-        folded = name.casefold()
-        is_own = folded == NAME or _EARLIER_MANIFEST.fullmatch(name)
-        if folded.startswith(stem) and folded.endswith(f".{extension}") and not is_own:
-            yield Problem(
-                message=(
-                    "another program, such as a file synchronization program, created "
-                    "this copy of the manifest. Two computers may have changed the folder"
-                ),
-                file=name,
-                hint=(
-                    f"keep the copy with more requests as {NAME}, move the other copy "
-                    "out of the folder, and then run: lyncnb status FOLDER --rebuild"
-                ),
-            )
 
 
 def _find_folder_problems(subfolder: Path, directory: str, *, is_team: bool) -> list[Problem]:

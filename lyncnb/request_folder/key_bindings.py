@@ -21,7 +21,7 @@ from .manifest import Manifest
 from .request_record import BindingKey, RequestRecord
 
 _RESTORE = (
-    "restore manifest.json and the key file from a backup, or replace the request: "
+    "restore the key file from a backup, or replace the request: "
     "lyncnb request TOPOLOGY FOLDER --renew {id} --reason TEXT"
 )
 _CONFIRM = (

@@ -1,7 +1,8 @@
-"""Read and write ``manifest.json``: the requests in a folder, with states and certificates.
+"""Read and save the state of a request folder: its requests, with states and certificates.
 
-The manifest contains no secret and no private key. ``request_record.py`` defines the records, and
-``field_forms.py`` the fields.
+The state is folded from the entries in ``record/`` (``entries.py``, ``facts.py``). It contains no
+secret and no private key. ``request_record.py`` defines its records, and ``field_forms.py`` their
+fields. ``manifest.json`` only marks the folder, so that earlier versions of lyncnb refuse it.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -19,12 +20,39 @@ from typing import Any, ClassVar
 
 from ..base.arguments import check_type
 from ..base.disk import files, folder_access, system_calls
-from ..base.disk.folder_lock import confirm_lock
+from ..base.disk.folder_lock import confirm_lock, get_user_and_computer
 from ..base.garbage_collection import pause_garbage_collection
 from ..base.json_text import may_contain_surrogates
 from ..base.pasted_text import shown
 from ..base.records import SINCE_2, Line, RecordReader, convert_record, make_unknown_keys_field
 from ..errors import BundleError, OtherFormat, SharedFolder
+from .earlier_folder import (
+    HISTORY_NAME,
+    archive_copy,
+    find_last_time,
+    list_earlier_lines,
+    read_earlier_history,
+)
+from .entries import (
+    FORMAT,
+    MOST,
+    PLACE,
+    Entry,
+    Event,
+    Record,
+    build_entry,
+    read_record,
+    write_entry,
+)
+from .facts import (
+    Facts,
+    apply_event,
+    build_folder,
+    build_request,
+    list_changes,
+    take_folder_apart,
+    take_request_apart,
+)
 from .field_forms import OwnFile, Sha256OrBlank, TimeOrBlank
 from .request_record import (
     Acceptance,
@@ -40,20 +68,25 @@ from .request_record import (
     list_current_files,
 )
 
-#: The format of the manifest.
-FORMAT = "lyncnb-requests/3"
-_EARLIER_FORMATS = ("lyncnb-requests/1", "lyncnb-requests/2")
 NAME = "manifest.json"
+#: The content of ``manifest.json``, with which earlier versions of lyncnb refuse a folder.
+MARKER = f'{{"format": "{FORMAT}"}}\n'.encode()
+#: The hashes of the summary files, which are derived from the record and not part of it.
+SUMMARY_HASHES = ".summary.json"
+#: The format of lyncnb 0.2.0. The first command that writes to such a folder imports it.
+EARLIER_FORMAT = "lyncnb-requests/3"
+_OLDEST_FORMATS = ("lyncnb-requests/1", "lyncnb-requests/2")
 
-# The largest size of a manifest in bytes. The size is about 500 MB for 100,000 requests with three
-# generations each.
+# The largest size in bytes of the manifest of lyncnb 0.2.0. The size is about 500 MB for 100,000
+# requests with three generations each.
 _LARGEST = 1 << 31
-_REBUILD = "restore the file from a backup, or run: lyncnb status FOLDER --rebuild"
+_REBUILD = "restore the folder from a backup, or run: lyncnb status FOLDER --rebuild"
+_RESTORE_MARKER = (
+    "restore the file from a backup, or run with lyncnb 0.2.0: lyncnb status FOLDER --rebuild"
+)
 
-
-# The functions to call when a run reads or saves a manifest, by the real path of the request
-# folder.
-_watchers: dict[str, Callable[[Manifest, bool], None]] = {}
+# The runs that change a folder, by the real path of the folder.
+_runs: dict[str, Run] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,28 +180,141 @@ class Manifest:
         return replace(self, log=(*self.log, LogEntry(at=now, event=event, about=subject)))
 
 
-def _list_json_lines(manifest: Manifest) -> Iterator[str]:
-    head = convert_record(manifest)
-    del head["requests"]
-    dump = json.JSONEncoder(ensure_ascii=False, default=convert_record).encode
-    yield "{\n" + dump("format") + ": " + dump(FORMAT)
-    for name, value in head.items():
-        yield f",\n{dump(name)}: {dump(value)}"
-    yield ',\n"requests": ['
-    # Each request is on one line, so that a comparison of two manifests shows the requests that
-    # have changed.
-    for number, record in enumerate(manifest.requests):
-        yield ("\n" if number == 0 else ",\n") + dump(record)
-    yield "\n]}\n"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderState:
+    """What a folder contains: its state, the record from which it is folded, and its marker.
+
+    ``earlier`` contains the files of lyncnb 0.2.0 (``manifest.json`` and ``history.jsonl``) in a
+    folder that is not imported yet, and ``imported`` their entry.
+    """
+
+    manifest: Manifest = field(default_factory=Manifest)
+    record: Record = field(default_factory=Record)
+    has_marker: bool = False
+    earlier: tuple[bytes, bytes] | None = None
+    imported: tuple[str, bytes] | None = None
 
 
-def encode_manifest(manifest: Manifest) -> bytes:
-    """Return the manifest as UTF-8 JSON, with one line for each request."""
-    return b"".join(line.encode() for line in _list_json_lines(manifest))
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """A command that changes a folder. Each change that it saves is an entry of the record.
+
+    ``events`` are events that change no state, for the next entry.
+    """
+
+    folder: Path
+    command: str = ""
+    reason: str = ""
+    now: str = ""
+    repairs: bool = False
+    events: list[Event] = field(default_factory=list)
+    state: FolderState | None = None
+
+    def add_events(self, *events: Any) -> None:
+        """Add events that do not change the state (:class:`history.Event`) to the next entry."""
+        for event in events:
+            filled = {name: value for name, value in event._asdict().items() if value}
+            self.events.append({"type": "noted", **filled})
+
+    def see(self, state: FolderState) -> None:
+        """Remember the state that the command read, and stop if the record is not whole."""
+        if state.record.problems and not self.repairs:
+            raise BundleError(
+                f"the folder {self.folder} needs attention; nothing was changed",
+                problems=state.record.problems,
+            )
+        self.state = state
+
+    def save(self, manifest: Manifest | None = None, *, without: Sequence[str] = ()) -> bool:
+        """Write the changes as an entry. Return whether anything was written."""
+        if self.state is None:
+            self.see(read_if_present(self.folder))
+        assert self.state is not None
+        before = state = self.state
+        manifest = before.manifest if manifest is None else manifest
+        events = [*build_change(before.manifest, manifest), *self.events]
+        if events or without:
+            from importlib.metadata import version  # The import takes some time.
+
+            record = _start_record(self.folder, state)
+            number = min(MOST, 1 + max((e.document["number"] for e in record.entries), default=0))
+            name, data, entry = build_entry(
+                events, number=number, at=self.now or format_timestamp(None),
+                user=get_user_and_computer(), command=self.command, reason=self.reason,
+                version=version("lyncnb"), after=record.last, without=without,
+            )  # fmt: skip
+            write_entry(self.folder, name, data)
+            state = FolderState(record=record.with_entry(entry), has_marker=True)
+            self.events = []
+        if manifest.summary != before.manifest.summary or (events and before.earlier):
+            data = encode_summary_hashes(manifest)
+            files.replace_file(self.folder / SUMMARY_HASHES, data, 0o600)
+            without = without or ("",)
+        self.state = replace(state, manifest=manifest)
+        return bool(events or without)
+
+
+@contextmanager
+def start_run(run: Run) -> Iterator[None]:
+    """Let a run see what is read from its folder, and save what is saved there."""
+    key = os.path.realpath(run.folder)
+    _runs[key] = run
+    try:
+        yield
+    finally:
+        del _runs[key]
+
+
+def _start_record(folder: Path, state: FolderState) -> Record:
+    """Write the marker, so that earlier versions refuse the folder. Import their files before."""
+    if state.has_marker:
+        return state.record
+    if state.earlier is not None and state.imported is not None:
+        write_entry(folder, *state.imported)
+        for name, data in zip((NAME, HISTORY_NAME), state.earlier, strict=True):
+            if data:
+                archive_copy(folder, name, data)
+        # The manifest still has the earlier format, so the import can be repeated until the end.
+        if os.path.lexists(folder / HISTORY_NAME):
+            files.remove_file(folder / HISTORY_NAME)
+    files.replace_file(folder / NAME, MARKER, 0o600)
+    return state.record
+
+
+def build_change(before: Manifest, after: Manifest) -> list[dict[str, Any]]:
+    """Return the events that lead from one state to another."""
+    return [*_list_change(before, after)]
+
+
+def _list_change(before: Manifest, after: Manifest) -> Iterator[dict[str, Any]]:
+    heads = []
+    for manifest in (before, after):
+        head = _convert(replace(manifest, requests=(), summary={}))
+        heads.append(head)
+    known = [record.id for record in before.requests if record.id in after.by_id]
+    expected = [*known, *(record.id for record in after.requests if record.id not in before.by_id)]
+    order = [record.id for record in after.requests]
+    facts = [take_folder_apart(head) for head in heads]
+    if order != expected:
+        facts[1]["folder",] = {**facts[1]["folder",], "order": order}
+    yield from list_changes("", *facts)
+    for record in after.requests:
+        old = before.by_id.get(record.id)
+        if record is not old and record != old:
+            parts = take_request_apart(_convert(old)) if old is not None else {}
+            yield from list_changes(record.id, parts, take_request_apart(_convert(record)))
+    for record in before.requests:
+        if record.id not in after.by_id:
+            yield from list_changes(record.id, take_request_apart(_convert(record)), {})
+
+
+def _convert(record: object) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(json.dumps(record, default=convert_record))
+    return document
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> bool:
-    """Write the manifest of a folder in one step, if the manifest has changed.
+    """Save the state of a folder, as an entry of the changes since it was read.
 
     The caller must hold the folder's lock.
 
@@ -177,12 +323,12 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
     folder : Path
         The request folder.
     manifest : Manifest
-        The data to record.
+        The state to record.
 
     Returns
     -------
     bool
-        Whether the file was written.
+        Whether anything was written.
 
     Raises
     ------
@@ -191,32 +337,26 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
         writer has locked the folder.
     """
     confirm_lock(Path(folder))
-    reader = RecordReader(NAME, is_json=True)
+    reader = RecordReader(PLACE, is_json=True)
     _check_records(manifest.requests, reader)
     if reader.problems:
         raise BundleError(
-            f"{folder}: lyncnb did not change the manifest, because the new manifest would not "
-            "be valid",
+            f"{folder}: lyncnb did not change the record, because the new state would not be valid",
             problems=tuple(reader.problems),
-            hint="rebuild the manifest from the keys and CSRs: lyncnb status FOLDER --rebuild",
         )
-    path, data = Path(folder) / NAME, encode_manifest(manifest)
-    if path.is_file() and path.read_bytes() == data:
-        return False
-    files.replace_file(path, data, 0o600)
-    _notify_watcher(folder, manifest, is_saved=True)
-    return True
+    run = _runs.get(os.path.realpath(folder)) or Run(folder=Path(folder))
+    return run.save(manifest)
 
 
 @pause_garbage_collection()
-def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest of a request folder.
+def read_folder(folder: Path) -> FolderState:
+    """Read the record of a request folder, and fold it to the folder's state.
 
     Raises
     ------
     BundleError
-        If the manifest is missing, or was edited or truncated (the error lists all invalid
-        fields), if a newer lyncnb version wrote it (:class:`OtherFormat`), or if a group that is
+        If the folder has no record, or a value in it is not valid (the error lists all such
+        values), if another lyncnb version wrote it (:class:`OtherFormat`), or if a group that is
         not recorded can write to the folder (:class:`SharedFolder`).
     """
     path = Path(folder) / NAME
@@ -230,55 +370,162 @@ def read_manifest(folder: Path) -> Manifest:
             hint="to create a request folder from a topology, run: lyncnb request TOPOLOGY FOLDER",
         )
     try:
-        os.lstat(path)
+        os.lstat(folder)
+        os.listdir(folder)
     except PermissionError as error:
         # Without permission for the folder, os.path.lexists would return False.
         raise system_calls.describe_error(error, folder, "read the folder") from None
     except (OSError, ValueError):
+        pass  # The folder does not exist, or its name is not valid.
+    record = read_record(folder)
+    run = _runs.get(os.path.realpath(folder)) if _runs else None
+    marker = _read_marker(path, record)
+    form, has_marker = marker["format"], marker == {"format": FORMAT}
+    earlier = imported = None
+    if form == EARLIER_FORMAT:
+        earlier = (files.read_file(path, limit=_LARGEST), read_earlier_history(folder))
+        name, data, entry = build_import(*earlier, _parse_earlier(path, {**marker}, earlier[0]))
+        imported, record = (name, data), record.with_entry(entry)
+    elif form != FORMAT:
+        _reject_other_format(path, form)
+    is_repair = run is not None and run.repairs
+    if not (record.entries or is_repair) and any((folder / "keys").glob("*.key")):
+        raise BundleError(f"{folder}: the folder {PLACE}/ is missing or empty", hint=_REBUILD)
+    state = FolderState(
+        manifest=replace(fold(record.entries), summary=_read_summary_hashes(folder, marker)),
+        record=record, has_marker=has_marker, earlier=earlier, imported=imported,
+    )  # fmt: skip
+    _check_team(folder, state.manifest)
+    if run is not None:
+        run.see(state)
+    return state
+
+
+def _read_marker(path: Path, record: Record) -> dict[str, Any]:
+    """Return the content of ``manifest.json``, which is the state in a folder of lyncnb 0.2.0.
+
+    A record whose marker is lost or damaged is read, and the next change writes the marker again.
+    """
+    try:
+        is_present = os.path.lexists(path)
+    except ValueError:  # The name of the folder is not valid.
+        is_present = False
+    if not is_present and not record.entries:
         raise BundleError(
             f"this folder is not a request folder, because {path} does not exist",
             hint=f"check the name of the folder. If the folder contains keys/, {_REBUILD}",
-        ) from None
-    data = files.read_file(path, limit=_LARGEST)
+        )
     try:
-        document = json.loads(data)
+        document = json.loads(files.read_file(path, limit=_LARGEST)) if is_present else {}
+        wrong = "does not specify a format"
     except (ValueError, RecursionError) as error:
-        raise BundleError(
-            f"{path} is not valid JSON ({_describe_json_error(error)})", hint=_REBUILD
-        ) from None
-    file_format = document.pop("format", None) if isinstance(document, dict) else None
-    if file_format != FORMAT:
-        _reject_other_format(path, file_format)
+        document, wrong = None, f"is not valid JSON ({_describe_json_error(error)})"
+    if isinstance(document, dict) and isinstance(document.get("format"), str):
+        return document
+    if record.entries:
+        return {"format": FORMAT, "is_lost": True}
+    raise BundleError(f"{path} {wrong}", hint=_RESTORE_MARKER)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the state of a request folder, as :func:`read_folder` does."""
+    return read_folder(folder).manifest
+
+
+def read_if_present(folder: Path) -> FolderState:
+    """Return the state of a folder, which is empty in a folder that has no record yet."""
+    is_present = os.path.lexists(folder / NAME) or os.path.lexists(folder / PLACE)
+    return read_folder(folder) if is_present else FolderState()
+
+
+def encode_summary_hashes(manifest: Manifest) -> bytes:
+    """Return the content of the file with the hashes of the summary files."""
+    return json.dumps(dict(manifest.summary), indent=1).encode()
+
+
+def _read_summary_hashes(folder: Path, document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hashes of the summary files. Without them, the next run writes the summary."""
+    with suppress(BundleError, ValueError, AttributeError, LookupError, TypeError):
+        if os.path.lexists(folder / SUMMARY_HASHES):
+            document = {"summary": json.loads(files.read_file(folder / SUMMARY_HASHES))}
+        return {str(name): str(value) for name, value in document["summary"].items()}
+    return {}
+
+
+def _parse_earlier(path: Path, document: dict[str, object], data: bytes) -> Manifest:
+    """Return the state in the manifest of lyncnb 0.2.0."""
     reader = RecordReader(NAME, is_json=True)
+    del document["format"]
     if may_contain_surrogates(data):
         _reject_surrogates(document, reader)
     manifest = parse_manifest(document, reader)
-    if manifest is None or reader.problems:
+    if manifest is None:
         raise BundleError(
             f"{path}: the file was edited or damaged, so lyncnb changed nothing",
             problems=tuple(reader.problems),
-            hint=_REBUILD,
+            hint=_RESTORE_MARKER,
         )
-    _check_team(Path(folder), manifest)
-    _notify_watcher(folder, manifest, is_saved=False)
     return manifest
 
 
-@contextmanager
-def watch_manifests(folder: Path, watcher: Callable[[Manifest, bool], None]) -> Iterator[None]:
-    """Call a function whenever the manifest of a folder is read or saved."""
-    key = os.path.realpath(folder)
-    _watchers[key] = watcher
+def build_import(
+    manifest_data: bytes, history: bytes, manifest: Manifest
+) -> tuple[str, bytes, Entry]:
+    """Return the entry that contains all that lyncnb 0.2.0 recorded in a folder.
+
+    The entry depends on the bytes of both files alone.
+    """
+    events = [*build_change(Manifest(), manifest), *list_earlier_lines(history)]
+    at = find_last_time(manifest_data, history)
+    return build_entry(events, number=1, at=at, user=("", ""), command="import")
+
+
+def fold(entries: Sequence[Entry]) -> Manifest:
+    """Return the state that results from some entries.
+
+    Raises
+    ------
+    BundleError
+        If a value is not valid.
+    """
+    reader = RecordReader(PLACE, is_json=True)
+    manifest = _fold_entries(entries, reader)
+    if manifest is not None:
+        return manifest
+    # A search in halves finds an entry after which the state is not valid.
+    valid, invalid = 0, len(entries)
+    while invalid - valid > 1:
+        middle = (valid + invalid) // 2
+        is_valid = _fold_entries(entries[:middle], RecordReader(PLACE, is_json=True)) is not None
+        valid, invalid = (middle, invalid) if is_valid else (valid, middle)
+    raise BundleError(
+        f"{PLACE}/ contains values that are not valid, so lyncnb changed nothing",
+        problems=tuple(reader.problems),
+        hint=f"lyncnb does not write such an entry: {entries[invalid - 1].digest}. Move it out of "
+        f"{PLACE}/, and check who can write to the folder",
+    )
+
+
+def _fold_entries(entries: Sequence[Entry], reader: RecordReader) -> Manifest | None:
+    facts: dict[str, Facts] = {"": {}}
+    for entry in entries:
+        for event in entry.events:
+            apply_event(facts, event)
     try:
-        yield
-    finally:
-        del _watchers[key]
+        return parse_manifest(build_document(facts), reader)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        reader.problem(f"a value has the wrong type: {shown(str(error))}")
+        return None
 
 
-def _notify_watcher(folder: Path, manifest: Manifest, *, is_saved: bool) -> None:
-    see = _watchers.get(os.path.realpath(folder)) if _watchers else None
-    if see is not None:
-        see(manifest, is_saved)
+def build_document(facts: dict[str, Facts]) -> dict[str, Any]:
+    """Return the state of a folder as plain values, from its facts."""
+    folder = facts[""]
+    document = build_folder(folder)
+    order = folder.get(("folder",), {}).get("order", ())
+    ids = dict.fromkeys(name for name in (*order, *facts) if name and name in facts)
+    built = (build_request(name, facts[name]) for name in ids)
+    return document | {"requests": [request for request in built if request is not None]}
 
 
 def parse_manifest(document: Mapping[str, object], reader: RecordReader) -> Manifest | None:
@@ -342,7 +589,7 @@ def _check_team(folder: Path, manifest: Manifest) -> None:
     if group and not folder_access.is_team_group(folder, manifest.team):
         expected = f'the group "{manifest.team}"' if manifest.team else "no group"
         raise SharedFolder(
-            f'the group "{group}" can write to {folder}, but the manifest lists {expected}',
+            f'the group "{group}" can write to {folder}, but the record lists {expected}',
             hint=f"check the files in the folder, then run: chmod g-rwxs '{folder}'",
         )
 
@@ -357,27 +604,24 @@ def _describe_json_error(error: Exception) -> str:
     return "the file contains a number that is too long"
 
 
-def _reject_other_format(path: Path, format_id: object) -> None:
-    if format_id in _EARLIER_FORMATS:
+def _reject_other_format(path: Path, format_id: str) -> None:
+    if format_id in _OLDEST_FORMATS:
         raise OtherFormat(
             f'{path}: this version of lyncnb does not read the format "{format_id}", so it '
             "changed nothing",
             hint="run once with lyncnb 0.2.0, which converts the folder: lyncnb request TOPOLOGY "
             "FOLDER. To install that version: pip install lyncnb==0.2.0",
         )
-    number = (
-        re.fullmatch(r"lyncnb-requests/([0-9]{1,6})", format_id)
-        if isinstance(format_id, str)
-        else None
-    )
+    number = re.fullmatch(r"lyncnb-requests/([0-9]{1,6})", format_id)
     if number and int(number[1]) > int(FORMAT.rpartition("/")[2]):
         raise OtherFormat(
             f'{path}: the format "{format_id}" is newer than the format of this lyncnb version '
             f"({FORMAT})",
             hint="install a newer version of lyncnb. This version changed nothing",
         )
-    found = shown(format_id) if isinstance(format_id, str) else "no format"
-    raise BundleError(f"{path} must have the format {FORMAT}, but has {found}", hint=_REBUILD)
+    raise BundleError(
+        f"{path} must have the format {FORMAT}, but has {shown(format_id)}", hint=_RESTORE_MARKER
+    )
 
 
 def format_timestamp(today: date | None) -> str:

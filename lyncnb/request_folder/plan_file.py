@@ -15,7 +15,6 @@ from pathlib import Path
 
 from ..base.disk import files
 from ..base.disk.folder_lock import confirm_lock
-from ..base.disk.outputs import OWN_FOLDERS
 from ..base.json_text import NotJson, has_valid_digest, parse_json
 from ..base.planned_entry import SavedEntry
 from ..base.records import Line, RecordReader, make_unknown_keys_field
@@ -24,8 +23,9 @@ from ..base.work_days import read_work_days
 from ..errors import BundleError, OptionsError, Problem, RulesError
 from ..rules.procedure import load_procedure
 from ..rules.rule_files import load_recorded_rules
+from .earlier_folder import archive_copy
 from .field_forms import Sha256
-from .manifest import NAME, Manifest
+from .manifest import Manifest
 
 PLAN_NAME = "plan.json"
 
@@ -87,8 +87,8 @@ def read_plan_bytes(folder: Path, manifest: Manifest) -> bytes:
     digest = hashlib.sha256(data).hexdigest()
     if digest != expected:
         raise BundleError(
-            f"{PLAN_NAME} differs from the plan that {NAME} records: the SHA-256 of the file is "
-            f"{digest[:12]}…, but {NAME} contains {expected[:12]}…",
+            f"{PLAN_NAME} differs from the plan on record: the SHA-256 of the file is "
+            f"{digest[:12]}…, but the record contains {expected[:12]}…",
             hint=_RESTORE,
         )
     return data
@@ -204,12 +204,3 @@ def write_plan_file(folder: Path, data: bytes, old_manifest: Manifest) -> None:
         if present and hashlib.sha256(present).hexdigest() != old_manifest.plan_json_sha256:
             archive_copy(folder, PLAN_NAME, present)
         files.replace_file(folder / PLAN_NAME, data)
-
-
-def archive_copy(folder: Path, name: str, data: bytes) -> None:
-    """Save a copy of a file in ``archive/``. The copy's name contains a content hash."""
-    files.make_folder(folder / "archive", OWN_FOLDERS["archive"])
-    stem, extension = name.split(".")
-    target = folder / "archive" / f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}.{extension}"
-    if not os.path.lexists(target):
-        files.write_new_file(target, data)

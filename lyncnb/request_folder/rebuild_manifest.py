@@ -1,7 +1,7 @@
-"""Rebuild the manifest of a folder from its keys and CSRs, and verify every key.
+"""Adopt the keys and CSRs in a folder that are not on record, and verify every key.
 
-Data in the existing manifest is kept if the files confirm it, so an intact folder does not change.
-No key is removed. A key without a CSR becomes a superseded generation with the hash of the public
+Data on record is kept if the files confirm it, so an intact folder does not change. No key is
+removed. A key without a CSR becomes a superseded generation with the hash of the public
 key, so that an issued certificate can still be matched.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from fnmatch import fnmatchcase
@@ -21,11 +21,12 @@ from ..base.disk.outputs import OWN_FOLDERS
 from ..base.pasted_text import shown
 from ..base.planned_entry import PlannedEntry, PlannedKey
 from ..base.request_content import RequestContent
-from ..errors import BundleError, OtherFormat, PassphraseError, SharedFolder
+from ..errors import BundleError, PassphraseError
 from ..pki import csr, keys
 from ..pki.passphrase import Secret, check_passphrase
 from ..pki.pkcs8 import FolderCipher
 from .bundle import Change, RequestBundle
+from .entries import Record
 from .files_on_disk import (
     Survey,
     compute_key_sha256,
@@ -33,7 +34,7 @@ from .files_on_disk import (
     reject_problems,
     take_survey,
 )
-from .history import REBUILD, is_last_in_history, record_changes
+from .history import REBUILD, record_changes
 from .key_bindings import (
     add_bindings,
     find_altered_records,
@@ -41,15 +42,7 @@ from .key_bindings import (
     report_unverified_keys,
 )
 from .leftovers import Move, move_files, reject_incomplete_change, verify_passphrase
-from .lost_records import (
-    add_history_data,
-    add_plan_data,
-    find_requested_generations,
-    list_losses,
-    read_damaged_manifest,
-)
-from .manifest import NAME, Manifest, format_timestamp, read_manifest, save_manifest
-from .plan_file import archive_copy
+from .manifest import Manifest, format_timestamp, read_if_present, save_manifest
 from .recovery_key import LIST, read_recovery_keys
 from .request_record import (
     FOUND,
@@ -203,6 +196,12 @@ def _read_pair(
     )
 
 
+_LOST = (
+    "the record was lost: the saved plans and approvals, the reasons for accepted findings, the "
+    "deployments, and which installed certificates cover requests. If you find a backup, copy its "
+    "record/ into the folder at any time. Otherwise, request the same plan again with the same "
+    "options: lyncnb request TOPOLOGY FOLDER"
+)
 _AGAIN = "to match the certificates in returned/ again, run: lyncnb receive FOLDER"
 
 
@@ -214,18 +213,19 @@ def rebuild_manifest(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
-    """Open every key and CSR in a folder, and rebuild its manifest from them.
+    """Open every key and CSR in a folder, and adopt those that are not on record.
 
     Parameters
     ----------
     folder : path
-        A folder with ``csr/`` and ``keys/``; the manifest may be missing or damaged.
+        A folder with ``csr/`` and ``keys/``; the record may be lost.
     passphrase : Secret or str
         The passphrase of the folder. It may be None if no file is encrypted (see
         :func:`has_encrypted_files`).
     confirmed : sequence of str, optional
         Ids, beginnings of ids, or patterns of the requests that you recognize in the notes of an
-        earlier call. Without the proof in the manifest, lyncnb cannot know that they are yours.
+        earlier call. Without the proof in the record, lyncnb cannot know that they are yours. Also
+        the hashes of entries that are missing from the record and lost.
     today : date, optional
         The date to record instead of the current time.
     lock_seconds : float, optional
@@ -234,10 +234,9 @@ def rebuild_manifest(
     Returns
     -------
     RequestBundle
-        ``changes`` lists new records. ``notes`` lists unusable files, and data that only the
-        damaged or missing manifest contained: the requested plan, the approval, and requests that
-        installed certificates cover. The next run with the plan adds the servers and sites, and
-        does not renew requests that match the plan.
+        ``changes`` lists new records. ``notes`` lists unusable files, and says if the record was
+        lost. The next run with the plan then adds the servers and sites, and does not renew
+        requests that match the plan.
 
     Raises
     ------
@@ -251,21 +250,18 @@ def rebuild_manifest(
     if not take_survey(path).holds_requests:
         raise BundleError(f"{path} contains no keys and no CSRs", hint="check the folder's name")
     now = format_timestamp(today)
-    with record_changes(path, REBUILD, now=now, wait_seconds=lock_seconds, is_repair=True):
+    with record_changes(path, REBUILD, now=now, wait_seconds=lock_seconds, is_repair=True) as run:
         survey = take_survey(path)
         reject_problems(path, survey.problems)
-        before, damaged = _read_present_manifest(path)
-        if before is not None:
-            reject_incomplete_change(path, before)
-        old_manifest = read_damaged_manifest(damaged) if before is None else before
-        if cipher and (altered := tuple(find_altered_records(old_manifest, cipher))):
+        state = read_if_present(path)
+        before, lost = state.manifest, _accept_missing_entries(path, state.record, confirmed)
+        reject_incomplete_change(path, before)
+        if cipher and (altered := tuple(find_altered_records(before, cipher))):
             # With a wrong passphrase, every record would seem to be changed.
-            verify_passphrase(survey, old_manifest, cipher)
+            verify_passphrase(survey, before, cipher)
             reject_problems(path, altered)
         inventory = take_inventory(survey, cipher)
-        manifest, moves, changes = _rebuild_records(path, old_manifest, inventory, now)
-        manifest, of_lost = _add_lost_data(path, before, manifest, now)
-        inventory.notes += of_lost
+        manifest, moves, changes = _rebuild_records(before, inventory, now)
         if cipher is not None:
             moved = {move.source for move in moves}
             manifest, key_moves, notes = adopt_unrecorded_keys(
@@ -274,23 +270,22 @@ def rebuild_manifest(
             moves = (*moves, *(move for move in key_moves if move.source not in moved))
             inventory.notes += notes
         reject_problems(path, tuple(report_shared_keys(manifest)))
-        manifest = replace(manifest, team=old_manifest.team or find_team_group(path))
+        manifest = replace(manifest, team=before.team or find_team_group(path))
         manifest = _add_encrypted_lists(path, manifest, cipher)
         if cipher is not None:
-            ids = _find_confirmed_requests(path, manifest, inventory, confirmed)
+            names = [name for name in confirmed if name not in lost]
+            ids = _find_confirmed_requests(path, manifest, inventory, names)
             manifest = add_bindings(manifest, cipher, ids=ids)
             inventory.notes += _describe_unverified_keys(manifest, inventory)
         if moves:
             files.make_folder(path / "archive", OWN_FOLDERS["archive"])
-        if damaged:
-            # The damaged manifest is kept, because a person may be able to recover data from it.
-            archive_copy(path, NAME, damaged)
         move_files(survey, moves)
         if manifest != before:
             manifest = manifest.with_event("rebuilt", f"{len(changes)} changes", now=now)
         save_manifest(path, manifest)
-    lost = [] if before is not None else [*list_losses(path, old_manifest)]
-    notes = lost + inventory.notes + ([_AGAIN] if _has_returned_files(path) and changes else [])
+        run.save(without=lost)
+    notes = [*([] if state.record.entries else [_LOST]), *inventory.notes]
+    notes += [_AGAIN] if _has_returned_files(path) and changes else []
     return RequestBundle(folder=path, manifest=manifest, changes=changes, notes=tuple(notes))
 
 
@@ -358,29 +353,17 @@ def _add_encrypted_lists(folder: Path, manifest: Manifest, cipher: FolderCipher 
     return manifest
 
 
-def _read_present_manifest(folder: Path) -> tuple[Manifest | None, bytes]:
-    if not os.path.lexists(folder / NAME):
-        return None, b""
-    try:
-        return read_manifest(folder), b""
-    except (OtherFormat, SharedFolder):
-        raise
-    except BundleError:
-        return None, files.read_file(folder / NAME, limit=1 << 32)
-
-
-def _add_lost_data(
-    folder: Path, before: Manifest | None, manifest: Manifest, now: str
-) -> tuple[Manifest, tuple[str, ...]]:
-    """Add the data of the plan and the history, if the manifest was lost or is an older copy."""
-    of_plan: tuple[str, ...] = ()
-    of_history: tuple[str, ...] = ()
-    is_changed = before is None or manifest.requests != before.requests
-    if is_changed:
-        manifest, of_plan = add_plan_data(folder, manifest, now)
-    if is_changed or not is_last_in_history(folder, manifest):
-        manifest, of_history = add_history_data(folder, manifest, before)
-    return manifest, (*of_plan, *of_history)
+def _accept_missing_entries(
+    folder: Path, record: Record, confirmed: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the missing entries, if a person has confirmed that all are lost."""
+    wrong = tuple(
+        problem
+        for problem in record.problems
+        if not any(digest in confirmed and digest in problem.message for digest in record.missing)
+    )
+    reject_problems(folder, wrong)
+    return record.missing
 
 
 def _has_returned_files(folder: Path) -> bool:
@@ -388,30 +371,24 @@ def _has_returned_files(folder: Path) -> bool:
 
 
 def _rebuild_records(
-    folder: Path, damaged_manifest: Manifest, inventory: Inventory, now: str
+    before: Manifest, inventory: Inventory, now: str
 ) -> tuple[Manifest, tuple[Move, ...], tuple[Change, ...]]:
     records, moves, changes = [], [], []
-    # After a purge, only the history shows how many generations there were.
-    requested = find_requested_generations(folder)
     lone_csrs = inventory.without_key
     reported = {name for name, pairs in lone_csrs.items() if any(pair.computer for pair in pairs)}
     ids = dict.fromkeys(
-        [*damaged_manifest.by_id, *sorted({*inventory.current, *inventory.archived, *reported})]
+        [*before.by_id, *sorted({*inventory.current, *inventory.archived, *reported})]
     )
     for request_id in ids:
-        old = damaged_manifest.by_id.get(request_id)
+        old = before.by_id.get(request_id)
         archived_files = inventory.archived.get(request_id, [])
         superseded = {pair.spki_sha256 for _, pair in archived_files}
-        found_files = _choose_current(
-            old, inventory.current.get(request_id, ()), superseded, requested
-        )
+        found_files = _choose_current(old, inventory.current.get(request_id, ()), superseded)
         lone_csr = None
         if found_files is None:
-            lone_csr = _choose_current(old, lone_csrs.get(request_id, ()), superseded, requested)
+            lone_csr = _choose_current(old, lone_csrs.get(request_id, ()), superseded)
         present = found_files or lone_csr
-        archived = _list_archived_generations(
-            request_id, old, present, archived_files, requested, now
-        )
+        archived = _list_archived_generations(request_id, old, present, archived_files, now)
         if lone_csr is not None:
             record = _adopt_csr_without_key(request_id, old, lone_csr, archived, now)
             if record.key_holder:
@@ -419,7 +396,7 @@ def _rebuild_records(
         else:
             record = _build_record(request_id, old, found_files, archived, now)
         numbers = [number for number, _ in archived_files]
-        record = _renumber_generation(record, numbers, requested.get(record.spki_sha256, 1))
+        record = _renumber_generation(record, numbers)
         # A key without a CSR may belong to a planned request. The next run processes such a key.
         announced = old is not None and not old.is_written
         if found_files is not None and found_files.content is None and not announced:
@@ -437,14 +414,13 @@ def _rebuild_records(
         records.append(record)
     for pair in (pair for name in sorted(lone_csrs) for pair in lone_csrs[name]):
         inventory.note(pair.stem, f"csr/{pair.stem}.csr {_NO_KEY}")
-    return replace(damaged_manifest, requests=tuple(records)), tuple(moves), tuple(changes)
+    return replace(before, requests=tuple(records)), tuple(moves), tuple(changes)
 
 
 def _choose_current(
     record: RequestRecord | None,
     candidates: Sequence[FoundFiles],
     superseded: Container[str],
-    requested: Mapping[str, int],
 ) -> FoundFiles | None:
     """Return the files of the current generation among those in ``csr/`` and ``keys/``.
 
@@ -454,25 +430,19 @@ def _choose_current(
     known = {part.spki_sha256 for part in record.archived} if record is not None else set()
     current_key = record.spki_sha256 if record is not None else ""
 
-    def rank(pair: FoundFiles) -> tuple[bool, bool, bool, int]:
+    def rank(pair: FoundFiles) -> tuple[bool, bool, bool]:
         key = pair.spki_sha256
-        is_whole = pair.content is not None
-        return key not in superseded, key == current_key, is_whole, requested.get(key, 0)
+        return key not in superseded, key == current_key, pair.content is not None
 
     return max(
         (pair for pair in candidates if pair.spki_sha256 not in known), key=rank, default=None
     )
 
 
-def _renumber_generation(
-    record: RequestRecord, archived_numbers: list[int], requested_number: int
-) -> RequestRecord:
-    """Give the current generation its number in the history, or the next unused number.
-
-    A manifest from a backup would continue with a number that may already be used.
-    """
+def _renumber_generation(record: RequestRecord, archived_numbers: list[int]) -> RequestRecord:
+    """Give the current generation the next unused number, if another one has its number."""
     used_numbers = [*archived_numbers, *(part.generation for part in record.archived)]
-    generation = max(record.generation, *(n + 1 for n in used_numbers), requested_number)
+    generation = max(record.generation, 1, *(n + 1 for n in used_numbers))
     return replace(record, generation=generation)
 
 
@@ -481,7 +451,6 @@ def _list_archived_generations(
     record: RequestRecord | None,
     current_files: FoundFiles | None,
     found_files: list[tuple[int, FoundFiles]],
-    requested: Mapping[str, int],
     now: str,
 ) -> tuple[ArchivedGeneration, ...]:
     """Return a request's archived generations, from its old record and the files in the folder."""
@@ -495,7 +464,6 @@ def _list_archived_generations(
         if current_files is not None and current_files.spki_sha256 == item.spki_sha256:
             continue
         used = {part.generation for part in parts}
-        number = number or requested.get(item.spki_sha256, 0)
         if not number or number in used:
             number = max(used, default=0) + 1
         if record is not None and record.spki_sha256 == item.spki_sha256:

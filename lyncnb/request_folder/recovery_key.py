@@ -361,7 +361,7 @@ def _read_fingerprint(path: Path) -> str:
 def _find_list_problem(folder: Path) -> str:
     """Describe a problem with the recovery key list, or return "". No passphrase is needed."""
     if not os.path.lexists(folder / LIST):
-        return "is missing, but the manifest lists recovery keys"
+        return "is missing, but the record lists recovery keys"
     try:
         read_derivation(files.read_file(folder / LIST, limit=LARGEST), name=LIST)
     except BundleError:

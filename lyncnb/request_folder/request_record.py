@@ -641,7 +641,7 @@ class RequestRecord:
         old = replace(old or self.as_archived_generation, superseded_at=at, reasons=reasons)
         return replace(
             self,
-            generation=self.generation + 1,
+            generation=max(part.generation for part in self.generations) + 1,
             files=list_current_files(self.id),
             state="retired" if self.state == "retired" else "planned",
             csr_sha256="",

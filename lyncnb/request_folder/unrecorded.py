@@ -36,7 +36,7 @@ from .request_record import (
 
 _ENDINGS = (".csr", ".key")
 _PLACES = ("csr", "keys", "archive")
-_OWN_COPY = re.compile(r"archive/(?:manifest|plan)-[0-9a-f]{8}\.json")
+_OWN_COPY = re.compile(r"archive/(?:manifest|plan|history)-[0-9a-f]{8}\.jsonl?")
 _NUMBER = re.compile(r"-g([1-9][0-9]{0,5})\.(?:csr|key)$")
 _SECRET = re.compile(rf"\.(?:key|pfx|p12)\b|(?:^|/){re.escape(files.TEMP_PREFIX)}", re.IGNORECASE)
 _REBUILD = (
@@ -103,7 +103,7 @@ def find_unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, st
 def report_unrecorded_requests(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
     """Report each CSR that is not in the manifest. A CA may have received the CSR."""
     for path in find_unrecorded_requests(survey, manifest).values():
-        message = "the request is not in the manifest, but the CA may have received the request"
+        message = "the request is not on record, but the CA may have received the request"
         yield Problem(message=message, file=path, hint=_REBUILD)
 
 
@@ -112,7 +112,7 @@ def describe_unknown_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
     ours = set(list_unrecorded_files(survey, manifest))
     current = {f"csr/{name}" for name in survey.csr} | {f"keys/{name}" for name in survey.keys}
     for path in sorted(current - _list_known_paths(survey, manifest)):
-        whose = "is not in the manifest" if path in ours else "was not written by lyncnb"
+        whose = "is not on record" if path in ours else "was not written by lyncnb"
         yield f"{path} {whose}; lyncnb did not change the file"
     unknown = list_unknown_files(survey, manifest)
     for directory in ("archive", "returned", "pfx"):

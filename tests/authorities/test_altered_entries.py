@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from folders import PASSPHRASE, make_folder, make_plan, plan_of, with_extra_names, write
+from folders import (
+    PASSPHRASE,
+    lose_record,
+    make_folder,
+    make_plan,
+    plan_of,
+    put_back,
+    read_document,
+    with_extra_names,
+    write,
+)
 
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.status import folder_status
@@ -16,16 +24,15 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def _change_internal_request(folder, change):
-    """Change the record of the first request to the internal CA in manifest.json, and return the id
+    """Change the record of the first request to the internal CA, and return the id
     of that request.
     """
-    path = folder / "manifest.json"
-    document = json.loads(path.read_text("utf-8"))
+    document = read_document(folder)
     record = next(
         request for request in document["requests"] if request["plan"]["issuer"] == "internal"
     )
     change(record, document, folder)
-    path.write_text(json.dumps(document), "utf-8")
+    put_back(folder, document)
     return record["id"]
 
 
@@ -60,17 +67,17 @@ def _public_key(record, document, folder):
 ALTERED = {
     "issuer": (
         _issuer,
-        "the issuer in the manifest is public, but the issuer in plan.json is internal",
+        "the issuer on record is public, but the issuer in plan.json is internal",
     ),
     "issuer, and no plan": (
         _issuer_without_plan,
-        "the plan digest computed from the manifest's entries is",
+        "the plan digest computed from the entries on record is",
     ),
-    "issuer, and no digest": (_issuer_and_digest, "the issuer in the manifest is public"),
+    "issuer, and no digest": (_issuer_and_digest, "the issuer on record is public"),
     "names": (_names, "evil.fabrikam.com"),
     "public key": (
         _public_key,
-        "the public key in the manifest differs from the public key in csr/",
+        "the public key on record differs from the public key in csr/",
     ),
 }
 
@@ -84,7 +91,7 @@ def test_an_altered_entry_is_found_and_not_handed_over(tmp_path, change, message
     assert not folder_status(folder).problems
     request_id = _change_internal_request(folder, change)
     problems = folder_status(folder).problems
-    assert {problem.file for problem in problems} == {"manifest.json"}
+    assert {problem.file for problem in problems} == {"record/"}
     assert any(message in problem.message for problem in problems)
     assert any(request_id in problem.message for problem in problems) or "entries" in message
     for issuer in ("public", "internal", ""):
@@ -105,6 +112,6 @@ def test_changes_by_lyncnb_are_not_alterations(tmp_path):
     write(plan_of(*plan.certificates[2:], *plan.certificates[:1]), folder)
     write(plan, folder, renew=[plan.certificates[0].id], reason="x")
     assert not folder_status(folder).problems
-    (folder / "manifest.json").unlink()
+    lose_record(folder)
     rebuild_manifest(folder, PASSPHRASE, confirmed=["*"])
     assert not folder_status(folder).problems

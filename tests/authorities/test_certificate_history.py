@@ -9,7 +9,12 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from folders import TODAY, certify, make_folder
+from folders import (
+    TODAY,
+    certify,
+    make_folder,
+    write_earlier,
+)
 from shell_kit import make_shell
 
 import lyncnb as ln
@@ -166,17 +171,14 @@ def test_later_report_of_the_old_certificate_reinstates_it(folder, tmp_path):
     assert [*days.values()] == [[1], [2], [1]]
 
 
-def test_history_is_built_from_the_manifest_if_it_is_missing(folder):
-    """If the history file is missing, lyncnb builds the history from the manifest, with its
-    generations, dates and servers.
-
-    A note says that users are unknown.
+def test_history_is_built_from_an_earlier_manifest(folder):
+    """If a folder of lyncnb 0.2.0 has no history, lyncnb builds the history from the manifest, with
+    its generations, dates and servers. The users are unknown.
     """
-    (folder / "history.jsonl").unlink()
+    write_earlier(folder)
     history = certificate_history(folder, "edge01", history_date=date(2026, 12, 1))
     assert [entry.generation for entry in history.generations] == [1]
     assert {event.user for entry in history.generations for event in entry.events} == {""}
-    assert any("history.jsonl is missing" in note for note in history.notes)
 
 
 def test_command_shows_the_history(shell, folder):

@@ -5,7 +5,6 @@ private key.
 from __future__ import annotations
 
 import html
-import json
 import re
 import shutil
 import subprocess
@@ -16,7 +15,16 @@ import pytest
 import topologies
 from cas.python_ca import PythonCa, p7b
 from cryptography import x509
-from folders import PASSPHRASE, TODAY, find_id, issue_all, make_folder, make_plan
+from folders import (
+    PASSPHRASE,
+    TODAY,
+    find_id,
+    issue_all,
+    make_folder,
+    make_plan,
+    put_back,
+    read_document,
+)
 from printing import remove_break_marks
 
 from lyncnb.authorities.handover import hand_over
@@ -437,9 +445,10 @@ def test_an_interrupted_run_is_completed_before_the_handover(folder, tmp_path):
     """If an interrupted run recorded requests without creating them, the error message of the
     handover command contains the next step.
     """
-    manifest = folder / "manifest.json"
-    text = manifest.read_text(encoding="utf-8")
-    manifest.write_text(text.replace('"state": "waiting"', '"state": "planned"'), encoding="utf-8")
+    document = read_document(folder)
+    for request in document["requests"]:
+        request["state"] = "planned"
+    put_back(folder, document)
     with pytest.raises(BundleError) as caught:
         handover_of(folder, tmp_path)
     assert "run it again to write the remaining requests" in caught.value.hint
@@ -497,12 +506,11 @@ def add_client_authentication(folder):
     """Add client authentication to the Mediation Server's request, and return the id of that
     request.
     """
-    manifest = folder / "manifest.json"
-    document = json.loads(manifest.read_text(encoding="utf-8"))
+    document = read_document(folder)
     [request] = [r for r in document["requests"] if r["plan"]["role"] == "Mediation"]
     request["plan"]["eku"] = ["serverAuth", "clientAuth"]
     document["plan_sha256"] = ""  # The request is no longer part of the current plan.
-    manifest.write_text(json.dumps(document), encoding="utf-8")
+    put_back(folder, document)
     return request["id"]
 
 

@@ -16,7 +16,17 @@ import pytest
 from administrative_tools import add_computer_name, package_on_computer, request_on_computer
 from cryptography.hazmat.primitives.asymmetric import rsa
 from failing import ESSENTIAL, fail_one_call
-from folders import PASSPHRASE, TODAY, csr_path, make_folder, make_plan, snapshot
+from folders import (
+    PASSPHRASE,
+    TODAY,
+    csr_path,
+    lose_record,
+    make_folder,
+    make_plan,
+    put_back,
+    read_document,
+    snapshot,
+)
 from openssl_authority import make_root
 from places import DATA
 from shell_kit import make_shell
@@ -510,9 +520,9 @@ def test_keys_of_an_interrupted_run_are_for_the_command_that_made_them(tmp_path)
     """
     plan = make_plan()
     folder = make_folder(tmp_path / "folder", plan).folder
-    document = json.loads((folder / "manifest.json").read_text())
+    document = read_document(folder)
     document["requests"][0] |= {"csr_sha256": "", "spki_sha256": "", "key_sha256": ""}
-    (folder / "manifest.json").write_text(json.dumps(document))
+    put_back(folder, document)
     with pytest.raises(BundleError, match="interrupted"):
         request_elsewhere(plan, folder, findings=())
 
@@ -544,7 +554,7 @@ def test_a_lost_manifest_finds_requests_that_name_their_computer(waiting):
     receive_requests(folder, *request_paths)
     # While the manifest exists, rebuilding it reports no missing file.
     assert rebuild_manifest(folder, None).notes == ()
-    (folder / "manifest.json").unlink()
+    lose_record(folder)
     bundle = rebuild_manifest(folder, None)
     (record,) = bundle.requests
     assert (record.id, record.key_holder, record.state) == (

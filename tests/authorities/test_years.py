@@ -5,7 +5,6 @@ valid certificate.
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,7 +13,7 @@ from random import Random
 import pytest
 from cas.python_ca import PythonCa, pem
 from cryptography import x509
-from folders import PASSPHRASE, issued_record, make_plan, snapshot, write
+from folders import PASSPHRASE, issued_record, make_plan, write
 from places import DATA
 from request_folder.test_manifest import record
 
@@ -26,7 +25,6 @@ from lyncnb.authorities.summary_files import build_folder_summary
 from lyncnb.deploy.purge_keys import explain_removal, purge
 from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
-from lyncnb.errors import BundleError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.request_folder.bundle import RequestBundle, open_requests
 from lyncnb.request_folder.generations import find_generations
@@ -332,24 +330,3 @@ def test_three_years_with_the_same_folder(tmp_path):
     assert [(row.id, row.state) for row in estate.check().requests if row.id == removed.id] == [
         (removed.id, "retired")
     ] * (1 + len(estate.manifest.by_id[removed.id].archived))
-
-
-def test_outdated_backup_is_reported_before_keys_are_created(tmp_path):
-    """If a request folder was restored from an old backup but its history is newer, lyncnb reports
-    the missing generations before it creates keys.
-    """
-    estate = Estate(tmp_path / "requests")
-    estate.answer()
-    estate.deploy()
-    older = shutil.copytree(estate.folder, tmp_path / "backup")
-    estate.wait(33)
-    estate.renew()
-    shutil.copy(estate.folder / "history.jsonl", older / "history.jsonl")
-    estate.folder = older
-    status = ln.folder_status(older, today=estate.day)
-    assert status.exit_status == 3
-    assert any("generation 2" in str(problem) for problem in status.problems)
-    before = snapshot(older / "keys")
-    with pytest.raises(BundleError, match="generation 2"):
-        estate.renew()
-    assert snapshot(older / "keys") == before

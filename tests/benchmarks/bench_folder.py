@@ -91,7 +91,7 @@ def grow(counts: list[int], steps: tuple[str, ...]) -> None:
         folder = temp_folder / "requests"
         for step_name in steps:
             show(step_name, count, measure_step(step_name, count, folder))
-        size = (folder / "manifest.json").stat().st_size / 1e6
+        size = sum(path.stat().st_size for path in (folder / "record").iterdir()) / 1e6
         print(f"{count:>8,}  manifest {size:8.1f} MB", flush=True)
         shutil.rmtree(temp_folder)
 

@@ -16,7 +16,13 @@ from datetime import UTC, datetime, timedelta
 import openpyxl
 import pytest
 from cas.python_ca import pem
-from folders import PASSPHRASE, csr_path
+from folders import (
+    PASSPHRASE,
+    csr_path,
+    lose_record,
+    read_document,
+    read_entries,
+)
 from installed_certificates import MIDNIGHT, authority, issue_planned
 from shell_kit import make_shell, process_environment
 from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
@@ -95,12 +101,13 @@ def test_approved_plan_can_be_requested(planner):
     result = request(planner)
     assert result.status == 0, result
     assert f"{ALICE} approved the plan with the key {planner.fingerprint}" in result.err
-    manifest = (planner.folder / "requests/manifest.json").read_bytes()
-    ((approval,),) = [plan["approvals"] for plan in json.loads(manifest)["plans"]]
+    manifest = read_entries(planner.folder / "requests")
+    plans = read_document(planner.folder / "requests")["plans"]
+    ((approval,),) = [plan["approvals"] for plan in plans]
     assert (approval["signer"], approval["key"]) == (ALICE, planner.fingerprint)
     assert request(planner).status == 0
     assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
-    assert (planner.folder / "requests/manifest.json").read_bytes() == manifest
+    assert read_entries(planner.folder / "requests") == manifest
     assert f"approved by {ALICE} ({planner.fingerprint})" in planner("status", "requests").err
     saved_plan = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
     assert saved_plan["approvals"][0]["signer"] == ALICE
@@ -340,7 +347,7 @@ def test_another_plan_needs_a_reason_in_an_approved_folder(planner):
     """
     approve(planner, "--key", "alice")
     assert request(planner).status == 0
-    before = (planner.folder / "requests/manifest.json").read_bytes()
+    before = read_entries(planner.folder / "requests")
     planner.write("o.toml", "wildcard = true\n")
     table = ("request", "t.csv", "requests", "--options", "o.toml", *PASS)
     planner("plan", "t.csv", "--options", "o.toml", "--save", "o.json")
@@ -350,10 +357,10 @@ def test_another_plan_needs_a_reason_in_an_approved_folder(planner):
         assert f"{ALICE} approved the plan for the folder requests" in result.err
         assert "--unapproved REASON" in result.err
         assert planner(*arguments, "--dry-run").status == 1
-    assert (planner.folder / "requests/manifest.json").read_bytes() == before
+    assert read_entries(planner.folder / "requests") == before
     assert planner("request", "t.csv", "requests", *PASS).status == 0, "the approved plan itself"
     assert planner(*table, "--unapproved", "Alice is on leave").status == 0
-    manifest = json.loads((planner.folder / "requests/manifest.json").read_bytes())
+    manifest = read_document(planner.folder / "requests")
     events = [(entry["event"], entry["about"]) for entry in manifest["log"]]
     assert events == [("unapproved-plan", "Alice is on leave")]
     assert planner(*table).status == 0, "the same again changes nothing"
@@ -477,35 +484,6 @@ def test_agent_can_sign(planner, monkeypatch):
         os.kill(int(variables["SSH_AGENT_PID"]), 15)
 
 
-def test_rebuilt_manifest_keeps_the_approver(planner):
-    """If the manifest is damaged, rebuilding it keeps the approver of the plan.
-
-    If the manifest is lost, the summary names the approver until the next request.
-    """
-    assert approve(planner, "--key", "alice").status == 0
-    assert request(planner).status == 0
-    path = planner.folder / "requests/manifest.json"
-    text = path.read_text("utf-8")
-    (plan,) = json.loads(text)["plans"]
-    path.write_text(text[:-30], "utf-8")
-    result = planner("status", "requests", "--rebuild", *PASS)
-    assert (
-        f"recovered from the damaged manifest: the saved plan (SHA-256 {digest(planner)[:12]}…)"
-        in result.err
-    )
-    assert f"approved by {ALICE}" in result.err
-    assert json.loads(path.read_text("utf-8"))["plans"] == [plan]
-    path.unlink()
-    result = planner("status", "requests", "--rebuild", *PASS)
-    assert "the record of the saved plan and of its approval is lost." in result.err
-    assert f"SHA-256 {digest(planner)}" in result.err
-    assert f"Approved by: {ALICE}, with the key {planner.fingerprint}" in result.err
-    assert json.loads(path.read_text("utf-8")).get("plans", []) == []
-    assert request(planner).status == 0
-    (new_plan,) = json.loads(path.read_text("utf-8"))["plans"]
-    assert (new_plan["sha256"], new_plan["approvals"][0]["signer"]) == (plan["sha256"], ALICE)
-
-
 def test_lost_record_of_an_approval_still_locks_the_folder(planner):
     """If the record of an approval is lost and rebuilt, another plan still needs a reason."""
     approve(planner, "--key", "alice")
@@ -513,7 +491,7 @@ def test_lost_record_of_an_approval_still_locks_the_folder(planner):
     planner.write("other.csv", TWO_FRONT_ENDS.replace("meet.", "meeting."))
     command = ("request", "other.csv", "requests", *PASS)
     assert planner(*command).status == 1
-    (planner.folder / "requests" / "manifest.json").unlink()
+    lose_record(planner.folder / "requests")
     planner("status", "requests", "--rebuild", *PASS)
     refused = planner(*command)
     assert refused.status == 1
@@ -631,7 +609,7 @@ def test_earlier_approved_plan_needs_a_reason(planner):
     planner.write("t.csv", TWO_FRONT_ENDS.replace("meet.", "meeting."))
     save("2026-11-25")
     assert request(planner).status == 0
-    before = (planner.folder / "requests/manifest.json").read_bytes()
+    before = read_entries(planner.folder / "requests")
     for name, data in zip(("p.json", "p.json.sig"), old, strict=True):
         (planner.folder / name).write_bytes(data)
     result = request(planner)
@@ -645,9 +623,9 @@ def test_earlier_approved_plan_needs_a_reason(planner):
     assert (result.status, "2026-11-24 is earlier than 2026-11-25" in result.err) == (1, True), (
         result
     )
-    assert (planner.folder / "requests/manifest.json").read_bytes() == before
+    assert read_entries(planner.folder / "requests") == before
     assert request(planner, "--reason", "the newer plan had the wrong name").status == 0
-    plans = json.loads((planner.folder / "requests/manifest.json").read_bytes())["plans"]
+    plans = read_document(planner.folder / "requests")["plans"]
     assert [plan.get("reason", "") for plan in plans] == [
         "", "", "the newer plan had the wrong name",
     ]  # fmt: skip

@@ -15,7 +15,11 @@ import zipfile
 
 import click
 import pytest
-from folders import PASSPHRASE
+from folders import (
+    PASSPHRASE,
+    read_document,
+    write_earlier,
+)
 from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS
 
@@ -412,13 +416,12 @@ def test_edited_manifest_is_rejected(shell):
     shell.write("passphrase", PASSPHRASE)
     request = ("request", "contoso.csv", "requests", "--passphrase-file", "passphrase")
     assert shell(*request).status == 0
-    manifest = shell.folder / "requests" / "manifest.json"
-    original = manifest.read_text("utf-8")
-    for text in ("", "{}", "[" * 100_000, original[:-100], original.replace("keys/", "../keys/")):
-        manifest.write_text(text, "utf-8")
+    document = read_document(shell.folder / "requests")
+    for change in ({"requests": 5}, {"product": 5}, {"accepted": [{}]}, {"plans": [{"a": 1}]}):
+        write_earlier(shell.folder / "requests", document | change)
         for arguments in (("status", "requests"), request, ("handover", "requests", "o.zip")):
             result = shell(*arguments)
-            assert result.status == 3, (text[:20], arguments)
+            assert result.status == 3, (change, arguments)
             assert "--rebuild" in result.err
 
 

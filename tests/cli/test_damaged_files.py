@@ -26,6 +26,9 @@ from folders import (
     lower_rounds,
     make_folder,
     make_plan,
+    put_back,
+    read_document,
+    write_earlier,
 )
 from hostile import archive
 from installed_certificates import Stored, export_of
@@ -362,13 +365,14 @@ def test_manually_edited_manifest(shell, edit):
     ca = PythonCa()
     shell.write("all.pem", pem(*issue_all(bundle, ca).values(), *ca.chain))
     receive(bundle.folder, "all.pem", today=TODAY)
-    path = bundle.folder / "manifest.json"
+    document = read_document(bundle.folder)
     if change is None:
+        write_earlier(bundle.folder, document)
+        path = bundle.folder / "manifest.json"
         path.write_bytes(path.read_bytes().replace(b'"FrontEnd"', b'"Front\xed\xa0\x80End"', 1))
     else:
-        document = json.loads(path.read_bytes())
         change(document)
-        path.write_text(json.dumps(document))
+        put_back(bundle.folder, document)
     shell.write("passphrase", PASSPHRASE)
     assert shell("status", "requests").status == status
     for command in (("receive",), ("pfx", *ASKED), ("steps",), ("forecast",), ("compare",)):

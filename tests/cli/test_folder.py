@@ -16,7 +16,13 @@ import pytest
 from cas.python_ca import PythonCa, pem
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs12
-from folders import PASSPHRASE, record_deployed, snapshot
+from folders import (
+    PASSPHRASE,
+    lose_record,
+    read_document,
+    record_deployed,
+    snapshot,
+)
 from shell_kit import make_shell, process_environment
 from topologies import TWO_FRONT_ENDS
 
@@ -66,7 +72,7 @@ def test_request_writes_the_folder(shell, written_folder):
     names = {path.name for path in folder.iterdir() if path.name[0] != "."}
     # On Windows, the lock file is removed when the last process ends.
     assert names - {"lyncnb.lock"} == {
-        *("csr", "history.jsonl", "keys", "manifest.json", "plan.json"),
+        *("csr", "keys", "manifest.json", "plan.json", "record"),
         *("summary.csv", "summary.html", "summary.md", "summary.xlsx"),
     }
     assert len(list(folder.glob("csr/*.csr"))) == len(list(folder.glob("keys/*.key"))) == 3
@@ -153,7 +159,7 @@ def test_request_rejects_a_plan_with_errors(shell, passphrase):
         *("--accept", "web-external-fqdn-missing=no users outside"),
     )
     assert accepted.status == 0
-    manifest = json.loads((shell.folder / "requests" / "manifest.json").read_text("utf-8"))
+    manifest = read_document(shell.folder / "requests")
     assert manifest["accepted"] == [
         {"code": "web-external-fqdn-missing", "reason": "no users outside"}
     ]
@@ -210,8 +216,8 @@ def test_status_of_a_damaged_folder(shell, written_folder):
 
 
 def test_status_rebuild(shell, written_folder, passphrase):
-    """The command status --rebuild restores a lost manifest from the keys and requests."""
-    (shell.folder / "requests" / "manifest.json").unlink()
+    """The command status --rebuild restores a lost record from the keys and requests."""
+    lose_record(shell.folder / "requests")
     assert shell("status", "requests").status == 3
     command = ("--rebuild", "--passphrase-file", passphrase)
     result = shell("status", "requests", *command, "--json")
@@ -425,7 +431,7 @@ def test_folder_of_another_deployment_is_refused_without_a_terminal(
     reason = "the sample was replaced"
     result = shell.process("request", other, *written_folder[2:], "--reason", reason)
     assert result.status == 0, result.err
-    manifest = json.loads((shell.folder / "requests" / "manifest.json").read_text("utf-8"))
+    manifest = read_document(shell.folder / "requests")
     assert [entry["about"] for entry in manifest["log"]] == [reason]
     states = {entry["state"] for entry in manifest["requests"] if "contoso" in entry["id"]}
     assert states == {"retired"}

@@ -10,7 +10,15 @@ from datetime import UTC, date, datetime, timedelta
 
 import click
 import pytest
-from folders import PASSPHRASE, certify, make_folder, make_plan, snapshot
+from folders import (
+    PASSPHRASE,
+    certify,
+    make_folder,
+    make_plan,
+    put_back,
+    read_document,
+    snapshot,
+)
 from shell_kit import make_shell
 from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
 from topologies import TWO_FRONT_ENDS
@@ -219,9 +227,9 @@ def test_renewal_requires_a_recorded_approval(approved):
     """If the record of the approval is removed from the manifest, the renew command with
     --approved-by renews nothing.
     """
-    document = json.loads((approved.folder / "requests/manifest.json").read_text("utf-8"))
+    document = read_document(approved.folder / "requests")
     document["plans"][-1]["approvals"] = []
-    (approved.folder / "requests/manifest.json").write_text(json.dumps(document), "utf-8")
+    put_back(approved.folder / "requests", document)
     before = snapshot(approved.folder / "requests")
     result = renew(approved, "--approved-by", "signers")
     assert_refused(result, approved, before, "is not approved")

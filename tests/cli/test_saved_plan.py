@@ -11,7 +11,13 @@ import re
 
 import pytest
 from cas.python_ca import PythonCa, pem
-from folders import PASSPHRASE, issue_all
+from folders import (
+    PASSPHRASE,
+    issue_all,
+    put_back,
+    read_document,
+    read_entries,
+)
 from printing import remove_break_marks
 from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS, TWO_SITES
@@ -106,13 +112,13 @@ def test_request_from_a_saved_plan_is_recorded(planner):
     result = planner("request", "--plan", "p.json", "requests", *PASS)
     assert (result.status, result.err) == (0, "")
     assert "3 requests in the folder requests: 3 created" in result.out
-    manifest = (planner.folder / "requests/manifest.json").read_bytes()
-    (on_record,) = json.loads(manifest)["plans"]
+    manifest = read_entries(planner.folder / "requests")
+    (on_record,) = read_document(planner.folder / "requests")["plans"]
     assert on_record["sha256"] == json.loads((planner.folder / "p.json").read_bytes())["sha256"]
     assert on_record["approvals"] == []
     assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
     assert planner("request", "t.csv", "requests", *PASS).status == 0
-    assert (planner.folder / "requests/manifest.json").read_bytes() == manifest
+    assert read_entries(planner.folder / "requests") == manifest
 
 
 def test_an_altered_plan_is_refused(planner):
@@ -251,7 +257,9 @@ def test_altered_record_differs_from_the_plan(planner):
     that the record differs from the plan.
     """
     planner("request", "--plan", "p.json", "requests", *PASS)
-    alter(planner, '"san": ["pool', '"san": ["x.contoso.com", "pool', "requests/manifest.json")
+    text = json.dumps(read_document(planner.folder / "requests"))
+    altered = text.replace('"san": ["pool', '"san": ["x.contoso.com", "pool')
+    put_back(planner.folder / "requests", json.loads(altered))
     result = planner("status", "requests")
     assert result.status == 3
     assert "the folder differs from the saved plan" in result.err
@@ -393,7 +401,7 @@ def test_folder_of_a_custom_product(planner):
     planner.write("other.toml", text.replace("mine_finished", "mine_other"))
     ours = ("--product", "mine.toml")
     assert run_in_new_process(planner, "request", "t.csv", "requests", *ours, *PASS).status == 0
-    on_record = json.loads((planner.folder / "requests/manifest.json").read_bytes())
+    on_record = read_document(planner.folder / "requests")
     digest = hashlib.sha256(text.encode()).hexdigest()
     assert (on_record["product"], on_record["product_sha256"]) == ("mine_finished", digest)
     bundle = open_requests(planner.folder / "requests")

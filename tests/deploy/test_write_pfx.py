@@ -21,13 +21,13 @@ from folders import (
     make_folder,
     make_issued_folder,
     make_plan,
+    read_entries,
 )
 from topologies import STANDARD_EDITION
 
 from lyncnb.authorities.certificates_on_record import load_issued_certificates
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.status import folder_status
-from lyncnb.base.disk import system_calls
 from lyncnb.deploy.package_passwords import LIST, PasswordList, generate_password
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.steps import deployment_steps
@@ -293,7 +293,7 @@ def test_passwords_are_only_in_their_list(issued):
             packages._repr_html_(),
             packages.to_frame().to_csv(),
             str(packages.to_document()),
-            (issued.folder / "manifest.json").read_text("utf-8"),
+            str(read_entries(issued.folder)),
             (issued.folder / LIST).read_text("utf-8"),
         )
     )
@@ -479,20 +479,13 @@ def test_later_package_keeps_earlier_passwords(tmp_path):
 def count_manifest_writes(issued, monkeypatch):
     """Write the packages of requests one at a time, and return how often the manifest is written."""
     monkeypatch.setattr("lyncnb.deploy.write_pfx._BATCH", 1)
-    is_manifest = []
-    real = system_calls.replace
-
-    def replaced(source, target):
-        is_manifest.append(os.fspath(target).endswith("manifest.json"))
-        real(source, target)
-
-    monkeypatch.setattr(system_calls, "replace", replaced)
     package_ids = {
         pfx.request_id for pfx in package(issued, workers=1).packages if pfx.action == "written"
     }
     bundle = open_requests(issued.folder)
     assert {record.id for record in bundle.requests if record.package} == package_ids
-    return len(package_ids), sum(is_manifest)
+    pfx_entries = [entry for entry in read_entries(issued.folder) if entry["command"] == "pfx"]
+    return len(package_ids), len(pfx_entries)
 
 
 def test_manifest_is_not_written_for_each_package(answered_folder, tmp_path, monkeypatch):

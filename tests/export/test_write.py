@@ -24,6 +24,7 @@ from folders import (
     csr_path,
     issued_record,
     key_path,
+    lose_record,
     plan_of,
     plan_of_servers,
     public_keys_of_keys,
@@ -75,8 +76,8 @@ def test_new_folder_contains_all_files(folder):
     bundle = write(plan, folder)
     assert bundle.counts() == {"created": 3}
     assert sorted(os.listdir(folder)) == [
-        ".gitignore", "csr", "history.jsonl", "keys", "lyncnb.lock", "manifest.json", "plan.json",
-        "summary.csv", "summary.html", "summary.md", "summary.xlsx",
+        ".gitignore", ".summary.json", "csr", "keys", "lyncnb.lock", "manifest.json", "plan.json",
+        "record", "summary.csv", "summary.html", "summary.md", "summary.xlsx",
     ]  # fmt: skip
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "manifest.json").stat().st_mode) == 0o600
@@ -91,7 +92,7 @@ def test_new_folder_contains_all_files(folder):
 def test_the_manifest_holds_no_secret(folder):
     """The manifest and the summary contain neither the passphrase nor any part of a private key."""
     write(plan_of_servers(1), folder)
-    for path in [folder / "manifest.json", *folder.glob("summary.*")]:
+    for path in [*(folder / "record").iterdir(), *folder.glob("summary.*")]:
         text = path.read_bytes()
         assert PASSPHRASE.encode() not in text
         assert b"PRIVATE KEY" not in text
@@ -605,15 +606,15 @@ def test_missing_manifest_is_reported_with_a_command(folder):
     """If a folder has keys but no manifest, the error names the command that creates the manifest."""
     plan = plan_of_servers(1)
     write(plan, folder)
-    (folder / "manifest.json").unlink()
-    text = assert_refused(folder, plan, "contains keys or CSRs but no manifest.json")
+    lose_record(folder)
+    text = assert_refused(folder, plan, "contains keys or CSRs but no record")
     assert "lyncnb status FOLDER --rebuild" in text
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"{", "is not valid JSON"),
+        (b'{"format": "lyncnb-requests/2"}', "does not read the format"),
         (b'{"format": "lyncnb-requests/9"}', "is newer than the format of this lyncnb version"),
     ],
 )
@@ -637,7 +638,7 @@ def test_unknown_file_is_not_overwritten(folder, name):
     text = assert_refused(
         folder,
         plan_of_servers(2),
-        "the name belongs to a file that lyncnb must write, but manifest.json does not list this file",
+        "the name belongs to a file that lyncnb must write, but this file is not on record",
     )
     assert "--rebuild" in text
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import os
 import random
 import re
@@ -28,6 +27,7 @@ from folders import (
     make_plan,
     plan_of,
     planned_certificate,
+    read_entries,
     write,
 )
 from page.page_requests import NOW, RefusedByPage, find_problems, make_archive
@@ -153,7 +153,7 @@ def test_the_folder_matches_that_of_the_command(tmp_path):
         {
             re.sub(r"-[0-9a-f]{8}(\.csr|\.key)$", r"\1", path.relative_to(parent).as_posix())
             for path in parent.rglob("*")
-            if path.is_file()
+            if path.is_file() and path.parent.name != "record"
         }
         for parent in (folder, expected)
     )
@@ -162,13 +162,10 @@ def test_the_folder_matches_that_of_the_command(tmp_path):
     for name in ("plan.json", ".gitignore"):
         assert (folder / name).read_bytes() == (expected / name).read_bytes()
     assert _without_hashes(read_manifest(folder)) == _without_hashes(read_manifest(expected))
-    lines = [
-        json.loads((request_folder / "history.jsonl").read_text())
-        for request_folder in (folder, expected)
-    ]
+    lines = [read_entries(request_folder)[0] for request_folder in (folder, expected)]
     assert lines[0].keys() == lines[1].keys()
     assert (lines[0]["user"], lines[0]["host"]) == ("somebody", "planner page")
-    for key in ("at", "command", "plan"):
+    for key in ("at", "command", "number"):
         assert lines[0][key] == lines[1][key]
     hashes = re.compile(r"[0-9a-f]{64}|[0-9A-Fa-f:]{95}|-[0-9a-f]{8}(?=[.]csr)")
     summaries = [
@@ -278,8 +275,10 @@ def test_the_archive_is_uncompressed_and_private():
     }
     ids = [certificate.id for certificate in plan.certificates]
     names = [entry.filename.removeprefix("requests/") for entry in entries]
+    names = [re.sub("record/.+", "record/entry", name) for name in names]
     assert [re.sub(r"-[0-9a-f]{8}(\.csr|\.key)$", r"\1", name) for name in names] == [
-        *("", ".gitignore", "manifest.json", "plan.json", "history.jsonl"),
+        *("", ".gitignore", ".summary.json", "manifest.json", "record/", "record/entry"),
+        "plan.json",
         *(f"summary.{suffix}" for suffix in ("csv", "xlsx", "html", "md")),
         *("csr/", *(f"csr/{name}.csr" for name in ids)),
         *("keys/", *(f"keys/{name}.key" for name in ids)),

@@ -4,13 +4,15 @@ requests are written.
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cas.python_ca import pem
-from folders import PASSPHRASE
+from folders import (
+    PASSPHRASE,
+    read_document,
+)
 from installed_certificates import MIDNIGHT, authority
 from live_servers import certificate_for, run_live_servers, show_as_planned
 from shell_kit import make_shell
@@ -166,7 +168,7 @@ def test_invisible_certificates_need_a_decision(planned, root, tmp_path, shell):
     )
     result = shell(*request, *reused, "--accept", "not-seen=we have none")
     assert result.status == 0, result
-    manifest = json.loads((shell.folder / "requests" / "manifest.json").read_bytes())
+    manifest = read_document(shell.folder / "requests")
     covered = {record["id"]: bool(record.get("covered")) for record in manifest["requests"]}
     assert covered == {
         certificate.id: bool(certificate.pool) for certificate in planned.certificates

@@ -196,7 +196,7 @@ def test_a_request_folder_can_be_probed(rolled, tmp_path, monkeypatch, capsys):
     assert f"request {ids[0]}, generation 1" in output
     (folder / "plan.json").write_bytes(b"{}")
     assert main(["probe", "requests", "--hosts", str(hosts)]) == 3
-    assert "plan.json differs from the plan that manifest.json records" in capsys.readouterr().err
+    assert "plan.json differs from the plan on record" in capsys.readouterr().err
 
 
 def test_ctrl_c_shows_the_results_so_far(rolled, tmp_path):

@@ -24,6 +24,7 @@ from folders import (
     assert_private,
     certificate,
     certify,
+    lose_record,
     lower_rounds,
     plan_of,
     public_keys_of_keys,
@@ -231,10 +232,10 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
     @rule()
     def lose_the_manifest(self):
-        """Delete the manifest, check that a run stops with an error, and rebuild the manifest."""
+        """Delete the record, check that a run stops with an error, and rebuild the manifest."""
         if not list(self.folder.rglob("*.key")):
             return
-        (self.folder / "manifest.json").unlink()
+        lose_record(self.folder)
         with pytest.raises(BundleError, match="--rebuild|no manifest"):
             write(self.plan, self.folder, passphrase=self.passphrase)
         bundle = rebuild_manifest(self.folder, self.passphrase)

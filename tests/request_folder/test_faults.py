@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from datetime import date
+from pathlib import Path
 
 import pytest
 from failing import ESSENTIAL, KINDS, fail_one_call
@@ -34,6 +35,7 @@ from folders import (
     certify,
     csr_path,
     key_path,
+    lose_record,
     plan_of,
     plan_of_servers,
     public_keys_of_keys,
@@ -257,7 +259,7 @@ def test_each_call_of_a_rebuild_fails_in_turn(tmp_path, error):
     """
     original = tmp_path / "original"
     prepare_archived(original)
-    (original / "manifest.json").write_bytes(b"damaged")
+    lose_record(original)
     csr_path(original, THREE.certificates[1].id).unlink()
     before = public_keys_of_keys(original)
     kinds = (*ESSENTIAL, "unlink", "mkdir")
@@ -441,7 +443,7 @@ def position(calls, names, *paths):
     ids=["ECDSA", "RSA"],
 )
 def test_a_key_is_on_the_disk_before_its_csr(tmp_path, plan_code):
-    """Before lyncnb writes a CSR, it records the key's file name in the manifest, writes the key,
+    """Before lyncnb writes a CSR, it announces the request in the record, writes the key,
     and syncs the file and its folder to the disk.
     """
     folder = tmp_path / "r"
@@ -452,11 +454,10 @@ def test_a_key_is_on_the_disk_before_its_csr(tmp_path, plan_code):
     manifests = [
         index
         for index, (name, call_paths) in enumerate(calls)
-        if name.startswith("rename") and call_paths[1] == str(folder / "manifest.json")
+        if name == "link" and Path(call_paths[1]).parent == folder / "record"
     ]
-    # The manifest is written three times: with the announcement, with the pair, and with the hashes
-    # of the summary.
-    assert len(manifests) == 3
+    # The record has two entries: one announces the requests, and one contains the pairs.
+    assert len(manifests) == 2
     for item in plan_of_servers(3).certificates:
         key, request = key_path(folder, item.id), csr_path(folder, item.id)
         for path in (key, request):

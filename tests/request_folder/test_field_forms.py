@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 
 import pytest
+from folders import encode_earlier
 from request_folder.test_manifest import FULL, ID
 
 from lyncnb.base.records import RecordReader
 from lyncnb.errors import Problem
 from lyncnb.request_folder.field_forms import is_inside
-from lyncnb.request_folder.manifest import encode_manifest, parse_manifest
+from lyncnb.request_folder.manifest import parse_manifest
+
+
+def read_plain(manifest) -> dict:
+    """Return the values of a manifest of lyncnb 0.2.0."""
+    document = json.loads(encode_earlier(manifest))
+    del document["format"]
+    return document
 
 
 def problems_of(document: dict) -> list[Problem]:
@@ -53,7 +61,7 @@ def test_a_value_of_a_wrong_type_is_reported(path, value, message):
     """If a value has the wrong type, the error message contains the request, the field and the
     expected type.
     """
-    document = json.loads(encode_manifest(FULL))
+    document = read_plain(FULL)
     container = document["requests"][0]
     for step in path[:-1]:
         container = container[step]
@@ -68,7 +76,7 @@ def test_a_duplicate_generation_is_reported():
     """lyncnb reports an error if the same generation number is recorded twice, because both
     generations would have the same file.
     """
-    document = json.loads(encode_manifest(FULL))
+    document = read_plain(FULL)
     document["requests"][0]["archived"] *= 2
     problems = problems_of(document)
     assert [problem.message for problem in problems] == [
@@ -133,11 +141,11 @@ def test_an_invalid_record_of_a_saved_plan_is_reported(altered, message):
 
     Unknown fields are kept.
     """
-    document = json.loads(encode_manifest(FULL)) | {"plans": altered}
+    document = read_plain(FULL) | {"plans": altered}
     reader = RecordReader("manifest.json", is_json=True)
     manifest = parse_manifest(document, reader)
     messages = [problem.message for problem in reader.problems]
     assert bool(messages) == bool(message)
     assert all(message in text or "Missing required value" in text for text in messages)
     if manifest is not None:
-        assert json.loads(encode_manifest(manifest))["plans"] == altered
+        assert read_plain(manifest)["plans"] == altered

@@ -22,7 +22,11 @@ import pytest
 from administrative_tools import request_on_computer
 from cas.python_ca import PythonCa, pem
 from failing import fail_one_call
-from folders import PASSPHRASE, issue_all
+from folders import (
+    PASSPHRASE,
+    issue_all,
+    lose_record,
+)
 from ssh_keys import make_key, needs_ssh_keygen
 from topologies import TWO_FRONT_ENDS
 
@@ -142,7 +146,7 @@ class States:
         new = ("--new-passphrase-file", parent / "new")
         self.commands["rekey"] = (folder, "rekey", "F", *secret, *new)
         lost = self.begin("lost", folder)
-        (lost / "manifest.json").unlink()
+        lose_record(lost)
         self.commands["rebuild"] = (lost, "status", "F", "*", "--rebuild", *secret)
         folder = self.begin("issued", folder)
         self.do("receive", folder, parent / "renewed.pem")

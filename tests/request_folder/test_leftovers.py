@@ -31,7 +31,6 @@ from folders import (
 from lyncnb.errors import BundleError, PassphraseError
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.files_on_disk import take_survey
-from lyncnb.request_folder.history import HISTORY_NAME
 from lyncnb.request_folder.leftovers import Move, move_files, process_leftovers, verify_passphrase
 from lyncnb.request_folder.manifest import Manifest, read_manifest, save_manifest
 from lyncnb.request_folder.request_record import list_current_files
@@ -175,7 +174,6 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
     write(plan, folder)
     seen = public_keys_of_requests(folder)
     changed = with_extra_names(plan, 0, "sip.contoso.com")
-    history = (folder / HISTORY_NAME).read_bytes()
     write(changed, folder)
     name = plan.certificates[0].id
     # Restore the state in which the move was announced, and the new request was not written yet.
@@ -188,7 +186,7 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
         spki_sha256="",
         key_sha256="",
     )
-    put_back(folder, manifest.with_records([announced]), history)
+    put_back(folder, manifest.with_records([announced]))
     csr_path(folder, name).unlink()
     key_path(folder, name).unlink()
     for old in archived_files(folder, name):

@@ -6,11 +6,17 @@ import json
 from dataclasses import replace
 
 import pytest
-from folders import issued_record, package_record
+from folders import (
+    encode_earlier,
+    issued_record,
+    package_record,
+    read_document,
+    snapshot,
+)
 
 import lyncnb as ln
 from lyncnb.errors import BundleError
-from lyncnb.request_folder.manifest import Manifest, encode_manifest, read_manifest, save_manifest
+from lyncnb.request_folder.manifest import Manifest, read_manifest, save_manifest
 from lyncnb.request_folder.request_record import (
     Acceptance,
     ArchivedGeneration,
@@ -73,7 +79,7 @@ FULL = Manifest(
         lang="zh-TW",
         notes=(TableNote(place="row 2, site", written="a<U+200B>", requested="a", what="removed"),),
     ),
-    encrypted=("pfx/passwords.pem",),
+    encrypted=("pfx/passwords.enc",),
     log=(LogEntry(at=AT, event="purged", about=OTHER),),
     requests=(record(generation=2, archived=(archived(),), reasons=("x",)), record(OTHER)),
 )
@@ -88,26 +94,9 @@ def test_a_saved_manifest_is_read_unchanged(tmp_path):
 def test_an_unchanged_manifest_is_not_written(tmp_path):
     """If an unchanged manifest is saved, the file is not written, and its time stays the same."""
     save_manifest(tmp_path, FULL)
-    before = (tmp_path / "manifest.json").stat()
+    before = snapshot(tmp_path)
     assert save_manifest(tmp_path, read_manifest(tmp_path)) is False
-    after = (tmp_path / "manifest.json").stat()
-    # Reading a file changes its access time, so this time is not compared.
-    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-
-
-def test_the_manifest_has_one_request_on_each_line():
-    """The manifest is JSON with one request on each line, so that a diff shows the changed
-    requests.
-    """
-    text = encode_manifest(FULL).decode()
-    document = json.loads(text)
-    assert document["format"] == "lyncnb-requests/3"
-    assert [entry["id"] for entry in document["requests"]] == [ID, OTHER]
-    assert document["requests"][0]["archived"][0]["files"]["key"] == f"archive/{ID}-g1.key"
-    assert document["accepted"] == [
-        {"code": "subject-name-too-long", "reason": "renamed next week, 下週"}
-    ]
-    assert len([line for line in text.splitlines() if f'"id": "{ID}", "generation"' in line]) == 1
+    assert snapshot(tmp_path) == before
 
 
 def test_with_records_keeps_the_order():
@@ -123,16 +112,16 @@ def test_with_records_keeps_the_order():
 
 def test_an_encrypted_file_is_recorded_once():
     """The method with_encrypted does not add a path that is already recorded."""
-    assert FULL.with_encrypted_file("pfx/passwords.pem") is FULL
+    assert FULL.with_encrypted_file("pfx/passwords.enc") is FULL
     assert FULL.with_encrypted_file("pfx/more.pem").encrypted == (
-        "pfx/passwords.pem",
+        "pfx/passwords.enc",
         "pfx/more.pem",
     )
 
 
 def edit_document(change) -> bytes:
     """Return the JSON document of a manifest with edited values."""
-    document = json.loads(encode_manifest(FULL))
+    document = json.loads(encode_earlier(FULL))
     change(document)
     return json.dumps(document).encode()
 
@@ -160,11 +149,11 @@ def set_id(document):
         (b'{"format": "lyncnb-requests/3", "reque', "is not valid JSON"),
         (b"\xff\xfe{", "is not valid JSON"),
         (b"[" * 100_000, "is not valid JSON"),
-        (b"[]", "must have the format lyncnb-requests/3, but has no format"),
-        (b'{"format": "lyncnb-requests/4"}', "is newer than the format of this lyncnb version"),
+        (b"[]", "does not specify a format"),
+        (b'{"format": "lyncnb-requests/5"}', "is newer than the format of this lyncnb version"),
         (b'{"format": "lyncnb-requests/0"}', 'but has "lyncnb-requests/0"'),
         (b'{"format": "lyncnb-plan/1"}', 'but has "lyncnb-plan/1"'),
-        (b'{"format": 7}', "but has no format"),
+        (b'{"format": 7}', "does not specify a format"),
         (b'{"format": "lyncnb-requests/3"}', "Missing required value: 'requests'"),
         (edit_document(set_files), f"'{ID}.files' does not match this request"),
         (edit_document(set_archived), rf"'{ID}.archived\[0\].files' does not match this"),
@@ -179,7 +168,7 @@ def set_id(document):
             "csr_sha256. must be a SHA-256",
         ),
         # If the value is missing, its default is used.
-        (edit_document(lambda d: d["requests"][0].pop("generation")), None),
+        (edit_document(lambda d: d["requests"][1].pop("generation")), None),
         (
             edit_document(lambda d: d["requests"][0].pop("plan")),
             f"Missing required value: '{ID}.plan'",
@@ -221,7 +210,7 @@ def test_a_manifest_that_cannot_be_trusted_is_refused(tmp_path, data, message):
     """
     (tmp_path / "manifest.json").write_bytes(data)
     if message is None:
-        assert read_manifest(tmp_path).requests[0].generation == 1
+        assert read_manifest(tmp_path).requests[1].generation == 1
         return
     with pytest.raises(BundleError, match=message) as caught:
         read_manifest(tmp_path)
@@ -258,7 +247,7 @@ def test_fields_of_a_later_version_are_kept(tmp_path):
 
     (tmp_path / "manifest.json").write_bytes(edit_document(change))
     save_manifest(tmp_path, read_manifest(tmp_path).with_event("purged", "x", now=AT))
-    document = json.loads((tmp_path / "manifest.json").read_bytes())
+    document = read_document(tmp_path)
     request = document["requests"][0]
     records = (document, request, request["plan"], request["archived"][0], document["log"][0])
     assert [record["colour"]["shade"] for record in records] == [0, 1, 2, 3, 4]
@@ -270,7 +259,7 @@ def test_the_first_formats_are_refused(tmp_path, number):
     lyncnb 0.2.0 that converts it.
     """
     path = tmp_path / "manifest.json"
-    path.write_bytes(encode_manifest(FULL).replace(b"requests/3", b"requests/%d" % number))
+    path.write_bytes(encode_earlier(FULL).replace(b"requests/3", b"requests/%d" % number))
     before = path.read_bytes()
     for command in (read_manifest, lambda folder: ln.rebuild_manifest(folder, None)):
         (tmp_path / "csr").mkdir(exist_ok=True)
@@ -295,12 +284,12 @@ def test_fields_of_later_versions_are_read(tmp_path):
         findings=(EvaluationFinding(code="signature-wrong", severity="error", message="x"),),
         accepted=(Acceptance(code="crl-distribution-point-absent", reason="no CRL here"),),
     )
-    refused = issued_record(judgement=judgement, file="returned/refused/a.cer")
+    refused = issued_record(judgement=judgement, file=f"returned/refused/{ID}-00000000.cer")
     note = NameNote(name="xn--a", written="\u4e2d", note="its Unicode form")
     manifest = replace(
         FULL,
         recovery=(RecoveryKey(fingerprint="ab cd", added_at=AT),),
-        issuers=(KeptFile(file="returned/ca.cer", sha256="5" * 64, received_at=AT),),
+        issuers=(KeptFile(file="returned/issuers/ca.cer", sha256="5" * 64, received_at=AT),),
         requests=(
             record(refused=(refused,), key_holder="edge01", name_notes=(note,)),
             record(OTHER, issued=issued_record(file_sha256="6" * 64, chain_sha256="7" * 64)),
@@ -318,9 +307,7 @@ def test_a_manifest_accepts_the_same_names_as_a_plan(tmp_path):
         id=ID, site="台北\u3000分公司", subject={"CN": "a.contoso.com", "O": "Contoso\xa0Ltd"}
     )
     changed = record(plan=entry, ca="CA\twith a tab")
-    packaged = changed.with_package(
-        package_record("deliver/a.pfx"), at=AT
-    )  # Earlier versions could write a manifest with such a path and such a CA name.
+    packaged = changed.with_package(package_record("pfx/a.pfx"), at=AT)
     save_manifest(tmp_path, replace(FULL, requests=(packaged,)))
     assert read_manifest(tmp_path).requests == (packaged,)
 

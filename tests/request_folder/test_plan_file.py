@@ -15,7 +15,6 @@ from datetime import timedelta
 import pytest
 from failing import fail_one_call
 from folders import (
-    PASSPHRASE,
     TODAY,
     assert_complete,
     certify,
@@ -37,7 +36,6 @@ from lyncnb.errors import BundleError
 from lyncnb.plan.saved_plan_json import encode_saved_plan
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
-from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -129,10 +127,7 @@ def test_an_existing_plan_json_is_moved_to_the_archive(tmp_path):
         (None, "plan.json is missing"),
         (
             b"{}",
-            (
-                "plan.json differs from the plan that manifest.json records: the SHA-256 of the "
-                "file is 44136fa355b3"
-            ),
+            ("plan.json differs from the plan on record: the SHA-256 of the file is 44136fa355b3"),
         ),
     ],
 )
@@ -225,42 +220,6 @@ def test_no_changed_plan_crashes_a_command(folder):
         replace_plan_file(folder, tamper_with_plan(chance, data)[1])
         folder_status(folder, today=TODAY)
         certify(folder, *read_manifest(folder).by_id)
-
-
-def test_a_rebuild_uses_the_values_in_plan_json(folder):
-    """If the manifest is lost, a rebuild reads the servers, sites, issuers and the order of the
-    requests from plan.json.
-    """
-    before = read_manifest(folder)
-    (folder / "manifest.json").unlink()
-    confirmed = [record.id for record in before.requests]
-    bundle = rebuild_manifest(folder, PASSPHRASE, confirmed=confirmed, today=TODAY)
-    assert "lyncnb read the servers, site and issuer of 6 requests from plan.json" in bundle.notes
-    assert [record.plan for record in bundle.requests] == [
-        record.plan for record in before.requests
-    ]
-    assert [record.ca for record in bundle.requests] == [record.ca for record in before.requests]
-    for name in ("product", "plan_sha256", "plan_json_sha256"):
-        assert getattr(bundle.manifest, name) == getattr(before, name)
-    assert folder_status(folder, today=TODAY).problems == ()
-    assert set(make_folder(folder, findings=None, accept=OAUTH).counts()) == {"kept"}
-
-
-def test_a_rebuild_does_not_use_another_plan(folder):
-    """If plan.json was changed, or contains other requests, the manifest is rebuilt without
-    plan.json.
-    """
-    data = (folder / "plan.json").read_bytes()
-    others = [data.replace(b"Taipei", b"Tainan"), b"{}"]
-    other = write(plan_of_servers(2), folder.parent / "other").folder
-    others.append((other / "plan.json").read_bytes())
-    for text in others:
-        (folder / "manifest.json").unlink()
-        (folder / "plan.json").write_bytes(text)
-        bundle = rebuild_manifest(folder, PASSPHRASE, today=TODAY)
-        assert bundle.manifest.plan_json_sha256 == ""
-        assert [note for note in bundle.notes if "lyncnb did not use this" in note]
-    assert set(make_folder(folder, findings=None, accept=OAUTH).counts()) == {"kept"}
 
 
 @pytest.mark.fault

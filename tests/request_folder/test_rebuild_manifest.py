@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import os
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from cas.python_ca import PythonCa, pem
 from folders import (
     ODD_KEYS,
     PASSPHRASE,
@@ -19,27 +18,25 @@ from folders import (
     csr_path,
     issued_record,
     key_path,
+    lose_record,
     plan_of_servers,
     public_keys_of_keys,
     public_keys_of_requests,
+    put_back,
     put_unusual_pair,
-    request_of,
+    read_entries,
     snapshot,
     with_extra_names,
     write,
 )
-from topologies import STANDARD_EDITION
 
-import lyncnb as ln
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.status import folder_status
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.errors import BundleError, PassphraseError
-from lyncnb.export.executors import Making
 from lyncnb.pki import csr
 from lyncnb.pki.keys import compute_spki_sha256
 from lyncnb.pki.pkcs8 import FolderCipher
-from lyncnb.request_folder.generations import list_compromised_keys
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 from lyncnb.request_folder.request_record import PlanOnRecord
@@ -85,7 +82,7 @@ def test_a_lost_manifest_is_created_from_keys_and_csrs(folder):
     """
     plan, old = plan_of_servers(3), read_manifest(folder)
     before = keys_of(folder)
-    (folder / "manifest.json").unlink()
+    lose_record(folder)
     bundle = rebuild(folder)
     assert bundle.counts() == {"adopted": 3}
     assert keys_of(folder) == before
@@ -103,15 +100,6 @@ def test_a_lost_manifest_is_created_from_keys_and_csrs(folder):
     assert second_bundle.counts() == {"kept": 3}
     assert [r.plan for r in second_bundle.requests] == [r.plan for r in old.requests]
     assert keys_of(folder) == before
-
-
-@pytest.mark.parametrize("data", [b"{", b"not json at all", b'{"format": "lyncnb-requests/3"}'])
-def test_a_damaged_manifest_is_moved_to_the_archive(folder, data):
-    """If the manifest is damaged, a rebuild moves it to archive/ and writes a new one."""
-    (folder / "manifest.json").write_bytes(data)
-    rebuild(folder)
-    assert [p.read_bytes() for p in (folder / "archive").glob("manifest-*.json")] == [data]
-    assert write(plan_of_servers(3), folder).counts() == {"kept": 3}
 
 
 def test_a_newer_manifest_is_not_replaced(folder):
@@ -183,13 +171,13 @@ def test_unusable_files_are_reported_and_not_changed(folder):
     damaged.write_bytes(b"damaged")
     lone.unlink()
     (folder / "keys" / "other.key").write_bytes(b"x")
-    (folder / "manifest.json").unlink()
+    lose_record(folder)
     bundle = rebuild(folder)
     assert [record.id for record in bundle.requests if record.is_written] == [names[2]]
     assert bundle.notes[0].startswith(
-        "the manifest may have contained saved plans and approvals, reasons for accepted "
+        "the record was lost: the saved plans and approvals, the reasons for accepted "
     )
-    assert len([note for note in bundle.notes if not note.startswith("not verified")]) == 4
+    assert len([note for note in bundle.notes if not note.startswith("not verified")]) == 3
     assert f"keys/{damaged.name} is not a PEM file; lyncnb did not use this file" in bundle.notes[1]
     assert bundle.notes[2].startswith(
         f"csr/{lone.stem}.csr has no key, so lyncnb did not use this file. "
@@ -212,7 +200,7 @@ def test_exchanged_keys_are_detected(folder):
 
 def test_a_wrong_passphrase_changes_nothing(folder):
     """If the passphrase decrypts none of the keys, rebuilding the manifest changes nothing."""
-    (folder / "manifest.json").unlink()
+    lose_record(folder)
     before = keys_of(folder)
     with pytest.raises(PassphraseError):
         rebuild_manifest(folder, "another passphrase")
@@ -260,7 +248,7 @@ def test_a_notice_suggests_importing_certificates_again(folder):
     """
     (folder / "returned").mkdir()
     (folder / "returned" / "a.cer").write_bytes(b"x")
-    (folder / "manifest.json").unlink()
+    lose_record(folder)
     assert rebuild(folder).notes[-1].endswith("lyncnb receive FOLDER")
     assert os.listdir(folder / "returned") == ["a.cer"]
 
@@ -298,7 +286,7 @@ def test_links_and_invalid_signatures_are_reported(folder, tmp_path):
         b"-----BEGIN CERTIFICATE REQUEST-----\n%s-----END CERTIFICATE REQUEST-----\n"
         % base64.encodebytes(der)
     )
-    (folder / "manifest.json").unlink()
+    lose_record(folder)
     _, *notes = rebuild(folder).notes
     assert "is a symbolic link" in notes[0]
     assert "the signature of the request is not valid" in notes[1]
@@ -315,7 +303,7 @@ def test_an_unplanned_key_is_not_adopted(folder, key_kind, lost):
     pair = [csr_path(folder, item.id), key_path(folder, item.id)]
     before = [path.read_bytes() for path in pair]
     if lost:
-        (folder / "manifest.json").unlink()
+        lose_record(folder)
     bundle = rebuild(folder)
     assert item.id not in bundle.manifest.by_id
     (note,) = [note for note in bundle.notes if item.id in note]
@@ -325,20 +313,6 @@ def test_an_unplanned_key_is_not_adopted(folder, key_kind, lost):
     with pytest.raises(BundleError, match="needs attention") as caught:
         write(plan_of_servers(4), folder)
     assert "belongs to a file that lyncnb must write" in str(caught.value)
-
-
-def test_an_unsigned_plan_requires_no_list_of_signers(tmp_path):
-    """If the saved plan was not signed, the note about a lost manifest suggests a request command
-    without a list of signers.
-    """
-    plan = ln.plan_certificates(ln.read_topology(STANDARD_EDITION.encode()), ln.load_rules())
-    folder = tmp_path / "requests"
-    saved = ln.save_plan(plan, tmp_path / "plan.json", findings=ln.check_plan(plan, on=TODAY))
-    ln.write_requests(saved, folder, passphrase=PASSPHRASE, today=TODAY, making=Making(workers=1))
-    (folder / "manifest.json").unlink()
-    (note,) = [text for text in rebuild(folder).notes if text.startswith("the record of")]
-    assert f"SHA-256 {saved.sha256}" in note
-    assert note.endswith("lyncnb request --plan FILE FOLDER")
 
 
 def test_generation_numbers_are_not_used_twice(tmp_path):
@@ -356,13 +330,11 @@ def test_generation_numbers_are_not_used_twice(tmp_path):
         requested_at="2026-11-24T00:00:00Z",
     )
     save_manifest(folder, replace(read_manifest(folder), plans=(saved,)))
-    older = (folder / "manifest.json").read_bytes()
+    older = read_manifest(folder)
     before = read_manifest(folder).by_id[first]
     write(plan, folder, renew=[first], reason="the key was seen by others")
     newer = read_manifest(folder).by_id[first]
-    (folder / "manifest.json").write_bytes(
-        older
-    )  # A backup or a synchronization program has left this file.
+    put_back(folder, older)
     rebuild_manifest(folder, PASSPHRASE, today=TODAY)
     record = read_manifest(folder).by_id[first]
     assert (record.generation, record.spki_sha256) == (2, newer.spki_sha256)
@@ -403,179 +375,14 @@ def test_the_current_key_gets_a_new_generation_number(tmp_path):
     assert folder_status(folder).problems == ()
 
 
-def test_after_a_purge_the_history_gives_the_generation(tmp_path):
-    """If the keys of earlier generations were purged, the manifest is rebuilt with the generation
-    in the history.
-    """
-    folder, plan = tmp_path / "requests", plan_of_servers(2)
-    write(plan, folder)
-    first, second = (certificate.id for certificate in plan.certificates)
-    write(plan, folder, renew=[first], reason="the key was seen by others")
-    for path in (folder / "archive").iterdir():
-        path.unlink()  # lyncnb purge also does this after the new certificate is deployed.
-    (folder / "manifest.json").unlink()
-    rebuild_manifest(folder, PASSPHRASE, today=TODAY)
-    records = read_manifest(folder).by_id
-    assert (records[first].generation, records[second].generation) == (2, 1)
-    write(plan, folder, renew=[first], reason="once more")
-    assert read_manifest(folder).by_id[first].generation == 3
-
-
 def test_an_unreadable_manifest_is_not_overwritten(tmp_path):
     """If the manifest could not be read, no command overwrites it."""
     folder, plan = tmp_path / "requests", plan_of_servers(2)
     write(plan, folder)
     manifest = read_manifest(folder)
-    before = (folder / "manifest.json").read_bytes()
+    before = read_entries(folder)
     (record, _) = manifest.requests
-    with pytest.raises(BundleError, match="the new manifest would not be valid") as caught:
+    with pytest.raises(BundleError, match="the new state would not be valid") as caught:
         save_manifest(folder, replace(manifest, requests=(record, record)))
     assert "appears twice" in str(caught.value.problems[0])
-    assert (folder / "manifest.json").read_bytes() == before
-
-
-def receive_certificate(folder, ca, name, *, day=TODAY, **changes):
-    """Receive a certificate that a CA issues for one request on a date."""
-    certificate = ca.issue_for(
-        request_of(ln.open_requests(folder), name),
-        days=199,
-        begins=datetime(*day.timetuple()[:3], tzinfo=UTC),
-        **changes,
-    )
-    path = folder.parent / "answer.pem"
-    path.write_bytes(pem(certificate, *ca.chain))
-    return receive(folder, path, today=day)
-
-
-def renew_after_refusal(folder, name):
-    """Receive a wrong and a correct certificate, install the correct one, and renew it.
-
-    The new certificate is also installed. Return the manifest before and after the renewal.
-    """
-    ca = PythonCa()
-    wrong = receive_certificate(folder, ca, name, san=["sip.contoso.com"])
-    assert "names-missing" in {finding.code for finding in wrong.findings}
-    receive_certificate(folder, ca, name)
-    ln.deployed(folder, name, today=TODAY)
-    receive_certificate(folder, ca, name, san=["meet.contoso.com"])
-    older = (folder / "manifest.json").read_bytes()
-    write(plan_of_servers(3), folder, renew=[name], reason="47 days", today=LATER)
-    receive_certificate(folder, ca, name, day=LATER)
-    ln.deployed(folder, name, today=LATER)
-    return older, read_manifest(folder)
-
-
-def list_states(folder):
-    """Return the state, end and deployment of each generation, and the problems of a folder."""
-    status = folder_status(folder, today=LATER)
-    rows = [
-        (row.id, row.generation, row.state, row.not_after, row.deployed_on)
-        for row in status.requests
-    ]
-    return sorted(rows), status.problems
-
-
-def test_a_lost_manifest_gets_the_certificates_of_earlier_generations(tmp_path):
-    """If the manifest is lost, a rebuild restores the certificates that servers used.
-
-    A certificate that lyncnb refused stays refused, although it is in the folder.
-    """
-    folder = tmp_path / "requests"
-    write(plan_of_servers(3), folder)
-    name = plan_of_servers(3).certificates[0].id
-    _, before = renew_after_refusal(folder, name)
-    states = list_states(folder)
-    (folder / "manifest.json").unlink()
-    rebuild_manifest(folder, PASSPHRASE, confirmed=["*"], today=TODAY)
-    receive(folder, today=LATER)
-    (old,) = read_manifest(folder).by_id[name].archived
-    (expected,) = before.by_id[name].archived
-    assert (old.issued.sha256, old.issued.file) == (expected.issued.sha256, expected.issued.file)
-    assert {c.sha256 for c in old.refused} == {c.sha256 for c in expected.refused}
-    assert len(old.refused) == 2
-    assert old.plan.usages == expected.plan.usages
-    assert list_states(folder) == states
-
-
-def test_an_older_manifest_gets_certificates_and_deployments(tmp_path):
-    """If a restored older manifest lacks a renewal, a rebuild corrects the paths of certificates.
-
-    The rebuild also restores the deployments and the servers, so the folder needs no attention.
-    """
-    folder = tmp_path / "requests"
-    write(plan_of_servers(3), folder)
-    name = plan_of_servers(3).certificates[0].id
-    older, before = renew_after_refusal(folder, name)
-    states = list_states(folder)
-    (folder / "manifest.json").write_bytes(older)
-    rebuild(folder)
-    record = read_manifest(folder).by_id[name]
-    assert (record.refused, record.plan.servers) == ((), before.by_id[name].plan.servers)
-    assert folder_status(folder, today=LATER).problems == ()
-    receive(folder, today=LATER)
-    assert list_states(folder) == states
-    assert read_manifest(folder).by_id[name].deployments == before.by_id[name].deployments
-
-
-def test_an_older_manifest_without_a_deployment_is_corrected(tmp_path):
-    """If a restored older manifest lacks only a deployment, a rebuild reads it from the history."""
-    folder = tmp_path / "requests"
-    write(plan_of_servers(3), folder)
-    name = plan_of_servers(3).certificates[0].id
-    certify(folder, name)
-    older = (folder / "manifest.json").read_bytes()
-    ln.deployed(folder, name, today=TODAY)
-    deployments = read_manifest(folder).by_id[name].deployments
-    (folder / "manifest.json").write_bytes(older)
-    rebuild(folder)
-    assert read_manifest(folder).by_id[name].deployments == deployments
-
-
-def test_a_manifest_that_is_newer_than_the_history_is_not_changed(tmp_path):
-    """If a run ends after it has saved the manifest, the history lacks the last change.
-
-    A rebuild then keeps the corrected deployment date, and does not restore the earlier date.
-    """
-    folder = tmp_path / "requests"
-    write(plan_of_servers(3), folder)
-    name = plan_of_servers(3).certificates[0].id
-    certify(folder, name)
-    ln.deployed(folder, name, today=TODAY)
-    history = (folder / "history.jsonl").read_bytes()
-    ln.deployed(folder, name, on=TODAY + timedelta(days=3), today=LATER)
-    deployments = read_manifest(folder).by_id[name].every_deployment
-    (folder / "history.jsonl").write_bytes(history)
-    rebuild(folder)
-    assert read_manifest(folder).by_id[name].every_deployment == deployments
-    assert folder_status(folder, today=LATER).problems == ()
-    (folder / "manifest.json").unlink()
-    rebuild(folder)
-    restored = read_manifest(folder).by_id[name].every_deployment
-    assert [item.on for item in restored] == [item.on for item in deployments]
-
-
-def test_a_key_stays_compromised_if_two_copies_are_merged(tmp_path):
-    """The manifest of one copy contains a deployment that the history of the other copy lacks.
-
-    A rebuild then still restores the revocation that only the history contains.
-    """
-    folder = tmp_path / "requests"
-    plan = plan_of_servers(3)
-    write(plan, folder)
-    first, second, _ = (certificate.id for certificate in plan.certificates)
-    for name in (first, second):
-        certify(folder, name)
-    ln.deployed(folder, first, today=TODAY)
-    before = {name: (folder / name).read_bytes() for name in ("manifest.json", "history.jsonl")}
-    ln.deployed(folder, second, today=TODAY)
-    manifest_of_other_copy = (folder / "manifest.json").read_bytes()
-    for name, data in before.items():
-        (folder / name).write_bytes(data)
-    ln.renew(folder, first, passphrase=PASSPHRASE, reason="stolen", compromised=True, today=TODAY)
-    compromised = list_compromised_keys(read_manifest(folder).requests)
-    assert compromised
-    (folder / "manifest.json").write_bytes(manifest_of_other_copy)
-    rebuild(folder)
-    manifest = read_manifest(folder)
-    assert list_compromised_keys(manifest.requests) == compromised
-    assert manifest.by_id[second].deployments
+    assert read_entries(folder) == before

@@ -22,8 +22,11 @@ from folders import (
     assert_complete,
     assert_private,
     key_path,
+    lose_record,
     plan_of_servers,
     public_keys_of_keys,
+    put_back,
+    read_document,
     snapshot,
     write,
 )
@@ -214,7 +217,7 @@ def test_a_recovery_key_is_added_to_an_existing_folder(tmp_path, pair):
     assert recovery_entry.fingerprint == read_private_key(pair).public.fingerprint
     assert f"the recovery key {recovery_entry.fingerprint} (added on" in repr(folder_status(folder))
     assert write(plan_of_servers(3), folder).counts() == {"kept": 3}
-    paths = [folder / "manifest.json", *(folder / "recovery").iterdir()]
+    paths = [*(folder / "record").iterdir(), *(folder / "recovery").iterdir()]
     stats = [(path.stat().st_mtime_ns, path.read_bytes()) for path in paths]
     name_recovery_key(folder, PASSPHRASE, public(pair), today=TODAY)
     write(plan_of_servers(3), folder, recovery=[public(pair)])
@@ -246,9 +249,9 @@ def test_nothing_is_encrypted_for_a_planted_key(tmp_path, pair, other_key):
         passphrase="somebody else's words",
         recovery=[public(other_key)],
     )
-    path = folder / "manifest.json"
     fingerprints = [read_private_key(key_path).public.fingerprint for key_path in (pair, other_key)]
-    path.write_bytes(path.read_bytes().replace(fingerprints[0].encode(), fingerprints[1].encode()))
+    text = json.dumps(read_document(folder))
+    put_back(folder, json.loads(text.replace(fingerprints[0], fingerprints[1])))
     with pytest.raises(BundleError, match="recovery keys that are not on record") as caught:
         write(plan_of_servers(3), folder)
     assert fingerprints[0] in caught.value.message
@@ -361,7 +364,7 @@ def test_a_rebuilt_manifest_lists_the_recovery_keys(tmp_path, pair):
     folder = tmp_path / "requests"
     write(plan_of_servers(2), folder, recovery=[public(pair)])
     recovery = read_manifest(folder).recovery
-    (folder / "manifest.json").write_bytes(b"{")
+    lose_record(folder)
     rebuild_manifest(folder, PASSPHRASE)
     assert read_manifest(folder).recovery == recovery
     rekey(folder, PASSPHRASE, NEW)
@@ -408,7 +411,7 @@ DEAD = {
     "seals removed": (_remove_seals, "is missing, so the recovery key"),
     "seals emptied": (_empty_seals, "is damaged, so the recovery key"),
     "seals altered": (_flip_seals, "is damaged, so the recovery key"),
-    "recovery/ removed": (_remove_place, "is missing, but the manifest lists recovery keys"),
+    "recovery/ removed": (_remove_place, "is missing, but the record lists recovery keys"),
     "list damaged": (_damage_list, "is damaged"),
 }
 

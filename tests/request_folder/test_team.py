@@ -244,7 +244,7 @@ def test_another_group_than_the_recorded_one_is_refused(tmp_path):
     write(plan_of_servers(1), folder, team=str(TEAM))
     os.chown(folder, -1, TEAM + 1)
     folder.chmod(0o2770)
-    with pytest.raises(BundleError, match=f'the manifest lists the group "{TEAM}"'):
+    with pytest.raises(BundleError, match=f'the record lists the group "{TEAM}"'):
         folder_status(folder)
 
 

@@ -21,7 +21,6 @@ from folders import (
 
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.status import folder_status
-from lyncnb.errors import BundleError
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
@@ -72,7 +71,7 @@ def test_a_pair_of_another_computer_is_adopted(folder, tmp_path, program):
     )  # The other run generates a different private key, even with the same passphrase.
     name, path = put_copy(folder, other, program)
     (problem,) = folder_status(folder).problems
-    assert (problem.file, "is not in the manifest" in problem.message) == (path, True)
+    assert (problem.file, "is not on record" in problem.message) == (path, True)
     ca = PythonCa()
     request = x509.load_pem_x509_csr(csr_path(other, name).read_bytes())
     (tmp_path / "answer.pem").write_bytes(pem(ca.issue_for(request, days=199), *ca.chain))
@@ -98,26 +97,9 @@ def test_a_copy_of_a_known_pair_is_not_adopted(folder):
     put_copy(folder, folder, "OneDrive")
     status = folder_status(folder)
     assert status.problems == ()
-    assert any("-DESKTOP-1.key is not in the manifest" in note for note in status.notes)
+    assert any("-DESKTOP-1.key is not on record" in note for note in status.notes)
     rebuild_manifest(folder, PASSPHRASE, today=TODAY)
     assert [record.archived for record in read_manifest(folder).requests] == [(), ()]
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["manifest-DESKTOP-1.json", "manifest (1).json", "manifest.sync-conflict-20261124.json"],
-)
-def test_a_copy_of_the_manifest_prevents_changes(folder, name):
-    """If the folder contains a copy of the manifest, no command writes to the folder until a person
-    removes the copy.
-    """
-    shutil.copy(folder / "manifest.json", folder / name)
-    assert [problem.file for problem in folder_status(folder).problems] == [name]
-    with pytest.raises(BundleError) as caught:
-        write(plan_of_servers(3), folder)
-    assert "created this copy of the manifest" in str(caught.value.problems[0])
-    with pytest.raises(BundleError):
-        rebuild_manifest(folder, PASSPHRASE)
 
 
 def test_unrecorded_files_are_reported_in_every_folder(folder):

@@ -62,8 +62,7 @@ def build_file_name(name: str, suffix: str) -> str:
             f"lyncnb cannot use {shown(name)} as a file name, because it is not the name of a "
             "server or request",
             hint=(
-                "the name was changed in manifest.json or in the plan. Restore the file from a "
-                "backup"
+                "the name was changed in the record or in the plan. Restore the file from a backup"
             ),
         )
     label, dot, rest = name.partition(".")

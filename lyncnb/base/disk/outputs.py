@@ -33,6 +33,7 @@ OWN_FOLDERS = {
     "pfx": 0o700,
     "steps": 0o755,
     "recovery": 0o700,
+    "record": 0o700,
 }
 
 #: The names in a request folder that lyncnb reserves for its own files and subfolders.
@@ -40,7 +41,7 @@ OWN_PLACES = frozenset(
     (
         *OWN_FOLDERS,
         *(".gitignore", "manifest.json", ".lock", "lyncnb.lock", ".lock.owner", "plan.json"),
-        "history.jsonl",
+        *("history.jsonl", ".summary.json"),
         *("manifest.v1.json", "manifest.v2.json"),
         *("approved-plan.json", "approved-plan.json.sig"),
         *("summary.csv", "summary.xlsx", "summary.html", "summary.md"),
