@@ -147,6 +147,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
 #: The test does not measure these functions separately, because another measured function passes
 #: its whole input to them.
 PARTS = {
+    *("topology.encodings.compare_encodings", "topology.read_table.open_frame"),
     *("base.toml_text.parse_toml", "topology.csv_file.read_rows"),
     *("request_folder.earlier_folder.find_last_time", "request_folder.manifest.build_import"),
     "request_folder.earlier_folder.list_earlier_lines",
@@ -192,7 +193,7 @@ NO_READERS = {
     ),
     # The editor writes to a file that another reader has already read.
     *("checks.plan_toml_edit.edit_plan_toml", "topology.csv_edit.edit_csv"),
-    "topology.table_files.build_output_kind",
+    *("topology.table_files.build_output_kind", "widgets.editing.choices.is_own_workbook"),
 }
 
 _TABLE = STANDARD_EDITION.encode()

@@ -612,6 +612,10 @@ def _describe_change(change: Change) -> tuple[str, str]:
     help="Show which certificates the servers had on this date. With NAME, show only the "
          "certificates that NAME selects.",
 )  # fmt: skip
+@click.option(
+    "--history", "wants_history", is_flag=True,
+    help="Show the history of all certificates.",
+)  # fmt: skip
 @add_json_option
 @click.option(
     "--rebuild", is_flag=True,
@@ -638,6 +642,7 @@ def status_command(
     folder: str,
     names: tuple[str, ...],
     on: str | None,
+    wants_history: bool,
     as_json: bool,
     is_all: bool,
     rebuild: bool,
@@ -669,11 +674,11 @@ def status_command(
     from ..request_folder.rebuild_manifest import has_encrypted_files, rebuild_manifest
     from ..request_folder.renewals import CALENDAR, write_renewals
 
-    if (names and not rebuild) or on is not None:
+    if (names and not rebuild) or on is not None or wants_history:
         if rebuild or calendar is not None or approved_by is not None or is_all:
             raise click.UsageError(
-                "you specified NAME or --on, so lyncnb shows a history. The only other option for "
-                "a history is --json"
+                "you specified NAME, --on or --history, so lyncnb shows a history. The only other "
+                "option for a history is --json"
             )
         return _show_history(folder, names, on, as_json=as_json)
     if calendar is not None:

@@ -192,8 +192,14 @@ def _take_generation_apart(
 
 
 def build_request(request_id: str, facts: Facts) -> dict[str, Any] | None:
-    """Return the record of a request from its facts, or None if they contain no request."""
-    if ("request",) not in facts:
+    """Return the record of a request from its facts.
+
+    Returns
+    -------
+    dict or None
+        None if the facts contain no request, or only changes of one whose first entry is lost.
+    """
+    if facts.get(("request",), {}).get("plan") is None:
         return None
     document = {"id": request_id, **_get_values(facts["request",]), "archived": [], "gone": []}
     key = facts["request",].get("key") or ""

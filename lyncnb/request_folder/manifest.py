@@ -25,7 +25,7 @@ from ..base.garbage_collection import pause_garbage_collection
 from ..base.json_text import may_contain_surrogates
 from ..base.pasted_text import shown
 from ..base.records import SINCE_2, Line, RecordReader, convert_record, make_unknown_keys_field
-from ..errors import BundleError, OtherFormat, SharedFolder
+from ..errors import BundleError, OtherFormat, Problem, SharedFolder
 from .earlier_folder import (
     HISTORY_NAME,
     archive_copy,
@@ -392,9 +392,14 @@ def read_folder(folder: Path) -> FolderState:
     if not (record.entries or is_repair) and any((folder / "keys").glob("*.key")):
         raise BundleError(f"{folder}: the folder {PLACE}/ is missing or empty", hint=_REBUILD)
     state = FolderState(
-        manifest=replace(fold(record.entries), summary=_read_summary_hashes(folder, marker)),
-        record=record, has_marker=has_marker, earlier=earlier, imported=imported,
-    )  # fmt: skip
+        manifest=replace(
+            fold(record.entries, record.problems), summary=_read_summary_hashes(folder, marker)
+        ),
+        record=record,
+        has_marker=has_marker,
+        earlier=earlier,
+        imported=imported,
+    )
     _check_team(folder, state.manifest)
     if run is not None:
         run.see(state)
@@ -480,8 +485,10 @@ def build_import(
     return build_entry(events, number=1, at=at, user=("", ""), command="import")
 
 
-def fold(entries: Sequence[Entry]) -> Manifest:
+def fold(entries: Sequence[Entry], problems: tuple[Problem, ...] = ()) -> Manifest:
     """Return the state that results from some entries.
+
+    ``problems`` describes the entries that are damaged or missing.
 
     Raises
     ------
@@ -492,6 +499,9 @@ def fold(entries: Sequence[Entry]) -> Manifest:
     manifest = _fold_entries(entries, reader)
     if manifest is not None:
         return manifest
+    if problems:
+        # The other entries are valid, but they continue an entry that cannot be used.
+        raise BundleError(f"{PLACE}/ is not whole, so lyncnb changed nothing", problems=problems)
     # A search in halves finds an entry after which the state is not valid.
     valid, invalid = 0, len(entries)
     while invalid - valid > 1:

@@ -10,7 +10,8 @@ from folders import TODAY, edge_external, find_id, issue_all, issued_record, mak
 
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.errors import BundleError, ReturnedFileError
-from lyncnb.request_folder.manifest import read_manifest, save_manifest
+from lyncnb.request_folder.entries import build_entry, write_entry
+from lyncnb.request_folder.manifest import build_change, read_manifest
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -165,21 +166,27 @@ def test_missing_path(bundle, tmp_path):
         match_certificates(bundle, tmp_path / "nowhere", today=TODAY)
 
 
-@pytest.mark.parametrize("path", ["../../etc/passwd", "keys/a.key", "returned\\..\\x", "x"])
-def test_edited_manifest(tmp_path, path):
-    """If the manifest names a certificate file outside the request folder, lyncnb does not read
-    that file.
+@pytest.mark.parametrize("path", ["../../etc/passwd", "../keys/a.key", "returned\\..\\x"])
+def test_planted_entry(tmp_path, path):
+    """If an entry of the record names a certificate file outside the request folder, lyncnb does not
+    read that file.
     """
     bundle = make_folder(tmp_path / "requests")
     first = bundle.requests[0]
-    record = first.with_issued_certificate(issued_record(file=path), at="2026-11-24T00:00:00Z")
-    save_manifest(bundle.folder, bundle.manifest.with_records([record]))
+    record = first.with_issued_certificate(issued_record(), at="2026-11-24T00:00:00Z")
+    events = build_change(bundle.manifest, bundle.manifest.with_records([record]))
+    planted = [
+        {**event, "file": path} if event["type"] == "received" else event for event in events
+    ]
+    assert planted != events
+    at = "2026-11-24T00:00:00Z"
+    name, data, _ = build_entry(planted, number=9, at=at, user=("", ""), command="receive")
+    write_entry(bundle.folder, name, data)
     from lyncnb.request_folder.bundle import open_requests
 
-    with pytest.raises(
-        BundleError, match=f'{first.id}.issued.file. must be a file in the folder "returned" or'
-    ):
+    with pytest.raises(BundleError, match="must be a file in the folder") as caught:
         match_certificates(open_requests(bundle.folder), today=TODAY)
+    assert f"{first.id}.issued.file" in str(caught.value)
 
 
 def test_the_evaluation_date_can_be_specified(bundle, answers):

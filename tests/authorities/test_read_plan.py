@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 
 import pytest
 from folders import make_folder, make_plan
@@ -11,7 +11,7 @@ import lyncnb as ln
 from lyncnb.authorities.read_plan import is_plan_path, read_plan
 from lyncnb.errors import BundleError, PlanError
 from lyncnb.plan.plan_json import plan_json
-from lyncnb.request_folder.manifest import NAME
+from lyncnb.request_folder.manifest import save_manifest
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -54,12 +54,11 @@ def test_rebuilt_entries_are_reported(tmp_path):
     """If the manifest was rebuilt from the requests alone, lyncnb reports that the planned values
     of the requests are unknown.
     """
-    make_folder(tmp_path / "requests", make_plan())
-    path = tmp_path / "requests" / NAME
-    document = json.loads(path.read_text())
-    for record in document["requests"][:2]:
-        record["plan"]["role"] = ""
-    path.write_text(json.dumps(document))
+    bundle = make_folder(tmp_path / "requests", make_plan())
+    records = [
+        replace(record, plan=replace(record.plan, role="")) for record in bundle.requests[:2]
+    ]
+    save_manifest(bundle.folder, bundle.manifest.with_records(records))
     with pytest.raises(BundleError) as caught:
         read_plan(tmp_path / "requests")
     assert len(caught.value.problems) >= 2

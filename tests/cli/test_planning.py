@@ -367,7 +367,7 @@ def test_fault_is_reported_without_a_traceback(shell, topology, monkeypatch):
     LYNCNB_DEBUG shows more.
     """
 
-    def broken(source):
+    def broken(source, **options):
         raise RuntimeError("two\nlines")
 
     monkeypatch.setattr("lyncnb.topology.topology.read_topology", broken)

@@ -423,12 +423,12 @@ def test_expected_results_of_a_renewal_are_true_only_after_the_row(walk, pool):
                 assert "Status=Running" in "\n".join(before)
                 assert "Status=Running" not in "\n".join(after)
                 seen.add("stopped")
-            if "Each assigned usage shows its new thumbprint" in line.text:
+            if "Assigned usages show the new thumbprints" in line.text:
                 shown = set(re.findall(r"Thumbprint=(\w+)", "\n".join(after)))
                 assert new <= shown
                 assert not new <= set(re.findall(r"Thumbprint=(\w+)", "\n".join(before)))
                 seen.add("assigned")
-            if "All Running" in line.text:
+            if "All enabled Running" in line.text:
                 assert list_stopped(before, world, page.server) != []
                 assert list_stopped(after, world, page.server) == []
                 seen.add("running")

@@ -208,6 +208,27 @@ def test_an_edited_entry_is_named_and_not_used(folder):
     assert last.exists()
 
 
+def test_the_first_entry_can_be_lost(folder):
+    """If the entry with which a folder began is lost, its keys are adopted, and the same plan keeps
+    every request.
+    """
+    first, *_ = sorted((folder / "record").iterdir())
+    keys = public_keys_of_keys(folder)
+    edited = first.read_bytes().replace(b'"user"', b'"uses"')
+    first.write_bytes(edited)
+    (problem,) = [
+        p
+        for p in ln.folder_status(folder, today=TODAY).problems
+        if p.file == f"record/{first.name}"
+    ]
+    assert "edited or damaged" in problem.message
+    first.unlink()
+    ln.rebuild_manifest(folder, PASSPHRASE, confirmed=[first.stem[-16:]], today=TODAY)
+    assert write(PLAN, folder).counts() == {"kept": 3}
+    assert ln.folder_status(folder, today=TODAY).exit_status == 0
+    assert public_keys_of_keys(folder) == keys
+
+
 HOSTILE = [
     {"type": "request", "id": NAMES[0], "state": "sent"},
     {"type": "request", "id": NAMES[0], "plan": {"id": NAMES[1]}},
