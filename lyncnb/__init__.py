@@ -33,9 +33,9 @@ __all__ = sorted(_MODULES)
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        from importlib.metadata import version
+        from .base.version import VERSION
 
-        value: object = version(__name__)
+        value: object = VERSION
     elif name in _MODULES:
         value = getattr(_import_module(_MODULES[name], __name__), name)
     else:

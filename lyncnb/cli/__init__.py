@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _print_help_or_version(arguments: Sequence[str]) -> int:
     # The options for help and version work without click, because importing click is slow. The text
     # of the help page is in help.py.
-    from .help import VERSION, build_overview
+    from ..base.version import VERSION
+    from .help import build_overview
 
     try:
         if sys.stdout is None:

@@ -6,10 +6,6 @@ The import of click alone takes longer.
 
 from __future__ import annotations
 
-#: The version is the same as in pyproject.toml, and a test compares the two. Reading the version
-#: from the installed package takes twice as long as all other work for the help page.
-VERSION = "0.2.0"
-
 #: The sections of the help page. Each section has a title, and the commands with their summaries.
 SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (

@@ -25,6 +25,7 @@ from ..base.garbage_collection import pause_garbage_collection
 from ..base.json_text import may_contain_surrogates
 from ..base.pasted_text import shown
 from ..base.records import SINCE_2, Line, RecordReader, convert_record, make_unknown_keys_field
+from ..base.version import VERSION
 from ..errors import BundleError, OtherFormat, Problem, SharedFolder
 from .earlier_folder import (
     HISTORY_NAME,
@@ -234,14 +235,12 @@ class Run:
         manifest = before.manifest if manifest is None else manifest
         events = [*build_change(before.manifest, manifest), *self.events]
         if events or without:
-            from importlib.metadata import version  # The import takes some time.
-
             record = _start_record(self.folder, state)
             number = min(MOST, 1 + max((e.document["number"] for e in record.entries), default=0))
             name, data, entry = build_entry(
                 events, number=number, at=self.now or format_timestamp(None),
                 user=get_user_and_computer(), command=self.command, reason=self.reason,
-                version=version("lyncnb"), after=record.last, without=without,
+                version=VERSION, after=record.last, without=without,
             )  # fmt: skip
             write_entry(self.folder, name, data)
             state = FolderState(record=record.with_entry(entry), has_marker=True)

@@ -8,8 +8,9 @@ import re
 import pytest
 from places import REPOSITORY
 
+from lyncnb.base.version import VERSION
 from lyncnb.cli.app import COMMANDS
-from lyncnb.cli.help import SECTIONS, VERSION, build_overview
+from lyncnb.cli.help import SECTIONS, build_overview
 
 NAMED = re.compile(
     r"(?:run|with|is): lyncnb ([a-z][a-z-]*)( --[a-z-]+)?|`lyncnb ([a-z][a-z-]*)( --[a-z-]+)?"
