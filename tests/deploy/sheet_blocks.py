@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 
@@ -103,18 +102,15 @@ def select_server_steps(steps: DeploymentSteps, server: ServerSteps) -> Deployme
     return replace(steps, servers=servers, key_holders=holder, missing=(), covered=())
 
 
-def render_sheets(steps: DeploymentSteps) -> Iterator[tuple[str, list[Row]]]:
-    """Yield the name of each server with the rows of its rendered sheet."""
-    for page in steps.pages:
-        yield page.stem, read_rows(to_html(select_server_steps(steps, page)))
+def render_sheet(steps: DeploymentSteps, server: str) -> list[Row]:
+    """Return the rows of a server's rendered sheet."""
+    (page,) = (page for page in steps.pages if page.stem == server)
+    return read_rows(to_html(select_server_steps(steps, page)))
 
 
-def list_blocks(steps: DeploymentSteps) -> Iterator[tuple[str, Row, tuple[str, ...]]]:
-    """Yield every block on every sheet, with the server and the row of the block."""
-    for server, rows in render_sheets(steps):
-        for row in rows:
-            for block in row.blocks:
-                yield server, row, block
+def render_sheets(steps: DeploymentSteps) -> dict[str, list[Row]]:
+    """Return the rows of each server's rendered sheet, by server."""
+    return {page.stem: render_sheet(steps, page.stem) for page in steps.pages}
 
 
 def find_rows(rows: list[Row], command: str) -> list[int]:

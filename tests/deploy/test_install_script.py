@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from deploy.sheet_blocks import paste, render_sheets
+from deploy.sheet_blocks import paste, render_sheet
 from deploy.test_core_walk import POOL, SWITCHES, begin_simulation
 from deploy.walk import (
     NOON,
@@ -159,7 +159,7 @@ class TestPlace:
         assert "accounts other than administrators can change" in join_lines(run).lower()
         assert "S-1-5-32-545" in join_lines(run)
         assert "accounts other than" not in join_lines(walk.run(page, "Verify")).lower()
-        rows = dict(render_sheets(steps))[page.server]
+        rows = render_sheet(steps, page.server)
         (block,) = [block for row in rows for block in row.blocks if block[0].startswith("icacls")]
         paste(walk, page.server, block)
         assert walk.run(page, *switches)["code"] in (0, 2)

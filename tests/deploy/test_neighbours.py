@@ -5,7 +5,7 @@ simulated servers.
 from __future__ import annotations
 
 import pytest
-from deploy.sheet_blocks import list_blocks, paste
+from deploy.sheet_blocks import paste, render_sheet
 from deploy.walk import (
     NOON,
     WEB_CONFIG,
@@ -541,7 +541,7 @@ def test_web_config_without_the_keys_is_changed_by_the_block_on_the_sheet(walk, 
     run = walk.run(page)
     assert run["code"] == 1
     assert "This is not true: the web.config file of Outlook Web App contains" in join_lines(run)
-    blocks = [block for server, _, block in list_blocks(procedure) if server == page.server]
+    blocks = [block for row in render_sheet(procedure, page.stem) for block in row.blocks]
     (block,) = (block for block in blocks if "CreateElement" in "".join(block))
     registrar = next(server.pool for server in procedure.servers if server.role == "FrontEnd")
     for _ in range(2):

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from deploy.sheet_blocks import Row, paste, render_sheets
+from deploy.sheet_blocks import Row, paste, read_rows, render_sheets
 from deploy.walk import (
     CULTURES,
     NOON,
@@ -26,6 +26,7 @@ from deploy.walk import (
 from powershell_kit import needs_pwsh
 from topologies import edge, front_end, row, topology
 
+from lyncnb.deploy.checklist import to_html
 from lyncnb.deploy.steps import build_procedure
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
@@ -70,7 +71,7 @@ def rows_of(steps, section="By hand"):
     """Return the rows of one section of each server's sheet, by server."""
     return {
         server: [line for line in rows if line.heading.startswith(section)]
-        for server, rows in render_sheets(steps)
+        for server, rows in render_sheets(steps).items()
     }
 
 
@@ -327,8 +328,7 @@ def test_sheet_asks_for_no_value_in_capitals(product):
             steps = build_procedure(packages, rules, now=NOON, pools=planned.topology.pools)
             texts = [
                 line.text
-                for sheet in dict(render_sheets(steps)).values()
-                for line in sheet
+                for line in read_rows(to_html(steps))
                 if not line.heading.startswith(("Notes", "Where each"))
             ]
             # "lyncnb deployed FOLDER" and the like are the planner's own commands.

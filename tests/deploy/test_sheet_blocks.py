@@ -9,7 +9,6 @@ import pytest
 from deploy.sheet_blocks import (
     asks,
     find_rows,
-    list_blocks,
     list_fill_ins,
     read_rows,
     render_sheets,
@@ -60,9 +59,10 @@ def test_each_block_is_safe_to_paste_whole(product, sample):
     A console without PSReadLine gives the command that asks the next line of the block.
     """
     wrong = [
-        (case, server, row.text[:60], list_fill_ins(block) or "asks")
+        (case, row.heading, row.text[:60], list_fill_ins(block) or "asks")
         for case in (*CASES, "requests")
-        for server, row, block in list_blocks(procedure_of(product, sample, case))
+        for row in read_rows(to_html(procedure_of(product, sample, case)))
+        for block in row.blocks
         if list_fill_ins(block) or (len(block) > 1 and any(map(asks, block)))
     ]
     assert wrong == []
@@ -76,9 +76,7 @@ def sheets_of(*rows, in_use_until=None, product="lync2013"):
     rules = load_rules(product)
     planned = plan_certificates(topology(*rows), rules)
     packages = packages_of(planned, in_use_until)
-    return dict(
-        render_sheets(build_procedure(packages, rules, now=NOON, pools=planned.topology.pools))
-    )
+    return render_sheets(build_procedure(packages, rules, now=NOON, pools=planned.topology.pools))
 
 
 def test_edge_sheet_changes_the_av_certificate_before_the_drain():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from deploy.sheet_blocks import render_sheets
+from deploy.sheet_blocks import render_sheet
 from deploy.test_sheet_agreement import POOLS, begin
 from deploy.walk import (
     OLD_END,
@@ -27,7 +27,7 @@ RUN = re.compile(r"install\.ps1((?: -\w+)*)$")
 def lines_of(steps, server):
     """Return the lines of a server's sheet that run the script: section, text, and switches."""
     found = []
-    for row in dict(render_sheets(steps))[server]:
+    for row in render_sheet(steps, server):
         match = RUN.search(row.commands)
         if match:
             found.append((row.heading, row.text, tuple(match[1].replace("-", "").split())))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from deploy.sheet_blocks import paste, render_sheets
+from deploy.sheet_blocks import paste, render_sheet
 from deploy.walk import (
     NOON,
     OLD_END,
@@ -43,11 +43,6 @@ def begin(walk, *rows, in_use, known=False, product="lync2013"):
     return steps
 
 
-def sheet_of(steps, server):
-    """Return the rows of a server's rendered sheet."""
-    return dict(render_sheets(steps))[server]
-
-
 def paste_blocks(walk, server, rows, *commands):
     """Paste the blocks that contain one of the commands, and return the runs."""
     return [
@@ -75,7 +70,9 @@ def test_sheet_waits_where_the_script_waits(walk, rows, usage, in_use):
     thumbprints = [package.thumbprint for package in page.packages]
     here = walk.world()["servers"][page.server]
     walk.set(page.server, my=here["my"] + thumbprints, keys=here["keys"] + thumbprints)
-    runs = paste_blocks(walk, page.server, sheet_of(steps, page.server), f"-Type '{usage}' -Thumb")
+    runs = paste_blocks(
+        walk, page.server, render_sheet(steps, page.server), f"-Type '{usage}' -Thumb"
+    )
     assert use_of(walk.world(), page.server, usage) == after_script
     assert [run["harm"] for run in runs] == [[]] * len(runs)
     assert bool(runs) != in_use
@@ -89,7 +86,9 @@ def test_way_back_on_the_sheet_restores_the_recorded_certificates(walk, rows):
     before = assignments(walk.world())
     assert walk.run(page, *SWITCHES)["code"] == 0
     assert assignments(walk.world()) != before
-    back = [row for row in sheet_of(steps, page.server) if row.heading.startswith("Back by hand")]
+    back = [
+        row for row in render_sheet(steps, page.server) if row.heading.startswith("Back by hand")
+    ]
     for run in paste_blocks(walk, page.server, back, "Set-CsCertificate"):
         assert run["harm"] == []
         assert not any("ERROR" in line or "UNCAUGHT" in line for line in run["output"])
