@@ -31,6 +31,7 @@ from deploy.walk import (
     servers_in_order,
     services_to_restart,
     stopped_services,
+    thumbprint_of,
     use_of,
     with_packages,
     world_of,
@@ -234,6 +235,48 @@ def test_going_back_after_a_second_renewal_restores_the_first(walk):
     assert assignments(walk.world()) == after_first
 
 
+EARLIER = thumbprint_of("earlier")
+
+
+def begin_with_two_certificates(walk, steps):
+    """Start with an Edge Server whose A/V usage also shows the certificate that an earlier rollover
+    has replaced. Both are in date.
+    """
+    world, page = world_of(steps, in_use=True), page_of(steps, "edge01")
+    begins = (NOON - timedelta(days=400)).isoformat()
+    world["certificates"][EARLIER] = {"name": "earlier", "begins": begins, "ends": END.isoformat()}
+    world["servers"][page.server]["my"].append(EARLIER)
+    world["servers"][page.server]["uses"]["AudioVideoAuthentication"]["previous"] = EARLIER
+    walk.begin(world, steps)
+    return page
+
+
+@pytest.mark.parametrize("is_saved", [False, True], ids=["planned", "saved"])
+def test_of_two_certificates_in_date_the_one_on_record_is_in_use(walk, is_saved):
+    """If two certificates of a usage are in date, the script uses the one in the plan, or later the
+    one in its file of old certificates.
+    """
+    steps = steps_of("contoso.csv", rolls=True)
+    page = begin_with_two_certificates(walk, steps)
+    if is_saved:
+        assert walk.run(page, *BOTH, fault={"command": "Set-CsCertificate", "kind": "fail"})["code"]
+        page = replace(page, places=tuple(replace(place, old="") for place in page.places))
+    run = walk.run(page, *BOTH)
+    assert run["code"] == 0, all_lines([run])
+    (saved,) = (text for name, text in walk.read(page.server).items() if name[:7] == "before-")
+    package = next(p for p in page.packages if "AudioVideoAuthentication" in p.usages)
+    assert f'"AudioVideoAuthentication","{old_thumbprint(package)}"' in saved
+    assert EARLIER not in saved
+
+
+def test_two_certificates_in_date_stop_the_script_if_none_is_on_record(walk):
+    """If nothing is on record and two certificates of a usage are in date, nothing is changed."""
+    page = begin_with_two_certificates(walk, steps_of("contoso.csv", rolls=False, in_use=True))
+    run = walk.run(page, *BOTH)
+    assert (run["code"], run["changes"]) == (1, [])
+    assert "cannot determine which certificate is in use for AudioVideo" in join_lines(run)
+
+
 def assign_by_hand(walk, page) -> None:
     """Assign the new certificates of a server, as its sheet says, without a restart of services."""
     uses = walk.world()["servers"][page.server]["uses"]
@@ -359,7 +402,7 @@ def test_report_lists_the_certificates_in_use(walk, tmp_path):
     steps = steps_of("contoso.csv", rolls=False, in_use=True)
     walk.begin(world_of(steps, in_use=True), steps)
     page, path = page_of(steps, "fe02"), tmp_path / "fe02.json"
-    for run, thumbprint_of in (
+    for run, find_thumbprint in (
         (walk.run(page, "Verify", report=str(path)), old_thumbprint),
         (None, _thumbprint),
     ):
@@ -368,7 +411,7 @@ def test_report_lists_the_certificates_in_use(walk, tmp_path):
             run = walk.run(page, "Verify", report=str(path))
         assert run["changes"] == []
         (report,) = read_server_reports([path])
-        expected = {thumbprint_of(package).casefold() for package in page.packages}
+        expected = {find_thumbprint(package).casefold() for package in page.packages}
         assert (report.server, set(report.thumbprints)) == (page.server, expected)
 
 
@@ -755,6 +798,7 @@ def renewals(planned, chance: random.Random, *, in_use: bool, servers=None):
     steps are those of the given servers, or of all.
     """
     ends_by_id = {package.id: OLD_END for package in packages_of(planned) if in_use}
+    known: dict[str, str] = {}  # The first certificates are not on record.
     day = NOON
     for generation, kind in enumerate(("first", "all", "some", "second"), 1):
         if kind != "first":
@@ -768,9 +812,15 @@ def renewals(planned, chance: random.Random, *, in_use: bool, servers=None):
         if kind == "some":
             packages = chance.sample(packages, max(1, len(packages) // 2))
         packages = [
-            replace(package, in_use_until=ends_by_id.get(package.id)) for package in packages
+            replace(
+                package,
+                in_use_until=ends_by_id.get(package.id),
+                old=known.get(package.id, ""),
+            )
+            for package in packages
         ]
         ends_by_id |= {package.id: package.not_after for package in packages}
+        known |= {package.id: package.thumbprint for package in packages}
         cases = running(packages) if in_use or kind != "first" else None
         steps = build_procedure(packages, planned.rules, now=day, cases=cases)
         if servers is not None:
