@@ -217,17 +217,14 @@ function Expand-Places {
     }
 }
 function Get-Places([string] $Title) { $Places | Where-Object { $_.Title -eq $Title } }
+function Get-Known($Place) { if (Test-Path -LiteralPath $Record) { (Read-Record)[$Place.Name] } else { $Place.Old } }
 function Get-InUse([hashtable] $Place) {
-    # The value of a place. Of several certificates, the new one counts if it signs tokens. Of the others, exactly
-    # one must be in date, or the one on record is: a rollover keeps the one before it until both expire.
+    # Of several certificates: the new one if it signs tokens, the only other one in date, or the one on record.
     $values = @(& $Place.Read $Place.Key | ForEach-Object { [string]$_ } | Where-Object { $_ } | Select-Object -Unique)
     if ($values.Count -gt 1 -and $values -contains $Place.New -and (Test-Effective $Place)) { return $Place.New }
     if ($values.Count -gt 1) { $values = @($values | Where-Object { $_ -ne $Place.New }) }
     if ($values.Count -gt 1) { $values = @($values | Where-Object { Test-InDate $_ }) + @($null) }
-    if ($values.Count -gt 2) {
-        $known = $(if (Test-Path -LiteralPath $Record) { (Read-Record)[$Place.Name] } else { $Place.Old })
-        $values = @($values | Where-Object { $_ -and $_ -eq $known }) + @($null)
-    }
+    if ($values.Count -gt 2) { $values = @($values -eq (Get-Known $Place)) + @($null) }
     if ($values.Count -eq 0) { return $Nothing }
     if ($values.Count -le 2 -and $values[0]) { return $values[0] }
     throw ('The script cannot determine which certificate is in use for ' + $Place.Name + '.')
