@@ -13,25 +13,42 @@ import pytest
 import yaml
 from places import REPOSITORY
 
-WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
+WORKFLOWS = {path.stem: path for path in (REPOSITORY / ".github" / "workflows").glob("*.yml")}
 
 
 def test_the_hosted_ci_runs_the_script_for_all_tests():
     """A workflow runs .ci/run at each push and pull request. The workflow has only read access to
     the repository.
     """
-    (path,) = WORKFLOWS
-    workflow = yaml.safe_load(path.read_text("utf-8"))
-    events = workflow[True]  # In YAML 1.1, the key "on" is read as true.
+    events, job, commands = read_workflow("ci")
     assert set(events) == {"push", "pull_request"}
-    assert workflow["permissions"] == {"contents": "read"}
-    (job,) = workflow["jobs"].values()
     assert "permissions" not in job
-    commands = [step["run"] for step in job["steps"] if "run" in step]
     assert commands[-1].split()[-1] == ".ci/run"
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_tag_attaches_the_files_of_a_release():
+    """A workflow runs .ci/release at each tag of a version, with the version of Python that the CI
+    tests, and attaches what is in dist/. Only this workflow may write, and only releases.
+    """
+    events, job, commands = read_workflow("release")
+    assert events == {"push": {"tags": ["v*"]}}
+    assert job["permissions"] == {"contents": "write"}
+    build, attach = commands
+    _, tested, _ = read_workflow("ci")
+    assert build.split()[-2:] == [tested["container"]["image"], ".ci/release"]
+    assert attach.startswith('gh release create "$GITHUB_REF_NAME" dist/* --verify-tag')
+
+
+def read_workflow(name):
+    """Return the events, the only job and the commands of a workflow, which can only read."""
+    workflow = yaml.safe_load(WORKFLOWS[name].read_text("utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    (job,) = workflow["jobs"].values()
+    # In YAML 1.1, the key "on" is read as true.
+    return workflow[True], job, [step["run"] for step in job["steps"] if "run" in step]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS.values(), ids=lambda path: path.name)
 def test_actions_are_pinned_by_commit(path):
     """Each action in a workflow is specified by the hash of a commit, with its version in a
     comment.

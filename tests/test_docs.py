@@ -142,6 +142,19 @@ def test_a_task_page_is_short_and_says_what_to_expect(name):
     assert "\n## If it fails\n" in text or name == "request-folder.md"
 
 
+def test_each_task_page_begins_with_when_to_use_it():
+    """Each page in the table of tasks begins with when to use it and when not."""
+    tasks = re.findall(
+        r"^\| .+\]\((.+)\) \|$", TEXTS["README.md"].partition("## Reference")[0], re.M
+    )
+    begin = re.compile(
+        r"# .+\n(<!-- run by tests -->\n)?\n- \*\*Use this page\*\* .+(\n  .+)*\n"
+        r"- \*\*Do not use it\*\* .+(\n  .+)*\n\n"
+    )
+    assert [name for name in tasks if not begin.match(TEXTS[name])] == []
+    assert {*PAGES, *NOT_RUN} - {*tasks} == {"plan-toml.md", "request-folder.md"}
+
+
 def test_the_page_of_options_describes_every_key(request):
     """docs/plan-toml.md lists all keys of plan.toml, and --refresh updates the list."""
     values, rows = ln.PlanOptions(), []
