@@ -31,6 +31,14 @@ def translate_title_end(title: str, suffix: str = "") -> tuple[bytes, ...]:
     return tuple(f"{translate_title(title, lang)}{suffix}".encode() for lang in LANGUAGES)
 
 
+WHEN_TO_USE = (
+    "Use this page to lead the change: it says who does what, and in which order.",
+    (
+        "Do not use it at a server, where the sheets lead, or after a certificate was renewed: "
+        "then write the steps again."
+    ),
+)
+
 #: The kind of document that :func:`write_steps` writes if the output is a single file.
 CHECKLIST = outputs.OutputKind(
     what="a checklist",
@@ -406,6 +414,7 @@ def _format_missing_packages(steps: DeploymentSteps, translate: Say) -> list[str
 
 def _format_order(steps: DeploymentSteps, sheets: Sequence[Sheet], translate: Say) -> list[str]:
     lines = ["", f"## {translate('Who does what, and when')}", ""]
+    lines += [*(f"- {translate(line)}" for line in WHEN_TO_USE), ""]
     for row in list_order(steps, sheets, translate):
         after = translate(" (after {})").format(", ".join(row.after)) if row.after else ""
         lines.append(
@@ -533,6 +542,7 @@ def _render(
         shared=list_shared_steps(steps, translate) if has_order else [],
         issuers=list_new_cas(steps) if has_order else (),
         assumption=ASSUMPTION,
+        when_to_use=WHEN_TO_USE,
         case_of=describe_case,
         times_of=find_times,
         summary=describe_servers(steps, translate),
