@@ -1,8 +1,8 @@
 """Run the commands and the Python cells of documentation pages, in the order of each page.
 
 ``test_docs.py`` starts this file as a program, in one process for all pages, with the clock set to
-``CLOCK``. Each page has its own folder, which contains the sample ``contoso.csv`` and its options.
-The result is one JSON document.
+``CLOCK``. Each page has its own folder, which contains a table and its options under the names of the
+sample, ``contoso.csv`` and ``contoso.plan.toml``. The result is one JSON document.
 """
 
 from __future__ import annotations
@@ -244,13 +244,12 @@ def run_page(text: str) -> list[tuple[int, str] | None]:
         return [page.run(block) for block in blocks_of(text)]
 
 
-def main(names: list[str]) -> None:
+def main(table: str, *names: str) -> None:
     """Run the code on each documentation page in a subfolder of the current folder, and print the
-    results as JSON.
+    results as JSON. ``table`` is the path of a table without its suffix.
     """
     import pandas as pd
     from folders import quick_keys
-    from places import DATA
 
     pd.set_option("display.width", int(WIDTH), "display.max_columns", 20)
     top, results = Path.cwd(), {}
@@ -259,12 +258,12 @@ def main(names: list[str]) -> None:
             os.environ["FAKETIME"] = f"@{CLOCK}"
             folder = top / Path(name).stem
             folder.mkdir()
-            for sample in DATA.glob("contoso.*"):
-                shutil.copy(sample, folder)
+            for suffix in (".csv", ".plan.toml"):
+                shutil.copy(table + suffix, folder / f"contoso{suffix}")
             with contextlib.chdir(folder):
                 results[name] = run_page(Path(name).read_text("utf-8"))
     json.dump(results, sys.stdout)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

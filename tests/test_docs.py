@@ -14,7 +14,7 @@ import sys
 
 import pytest
 from docs_session import CLOCK, PASSPHRASE, WIDTH, blocks_of, without_random_text
-from places import REPOSITORY
+from places import DATA, REPOSITORY
 from shell_kit import process_environment
 
 import lyncnb as ln
@@ -24,15 +24,22 @@ from lyncnb.plan.options import OPTIONS
 DOCS = REPOSITORY / "docs"
 TEXTS = {path.name: path.read_text("utf-8") for path in sorted(DOCS.glob("*.md"))}
 PAGES = [name for name, text in TEXTS.items() if "<!-- run by tests -->" in text]
-#: The commands on these pages build, download or install software, so no test runs them unchanged.
-NOT_RUN = {"one-file.md", "other-environments.md", "windows.md"}
+#: The pages with commands that this file does not run, with the reasons.
+NOT_RUN = {
+    "one-file.md": "test_build_page.py runs its commands, because they need Node.js",
+    "other-environments.md": ".ci/page runs .ci/release; the rest installs packages on two computers",
+    "windows.md": "its commands are for PowerShell on Windows, which no test has",
+}
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> dict[str, list]:
-    """Run all documentation pages in one process, with a fixed clock, and return the results by
-    page.
-    """
+    """Run all documentation pages with the sample, and return the results by page."""
+    return run_pages(PAGES, DATA / "contoso", tmp_path_factory.mktemp("docs"))
+
+
+def run_pages(names, table, folder) -> dict[str, list]:
+    """Run documentation pages with a table in one process, with a fixed clock."""
     environment = {
         "COLUMNS": WIDTH,
         "TZ": "UTC",
@@ -43,8 +50,9 @@ def results(tmp_path_factory) -> dict[str, list]:
     }
     program = REPOSITORY / "tests" / "docs_session.py"
     completed = subprocess.run(
-        ["faketime", "-f", f"@{CLOCK}", sys.executable, program, *(DOCS / name for name in PAGES)],
-        cwd=tmp_path_factory.mktemp("docs"),
+        ["faketime", "-f", f"@{CLOCK}", sys.executable, program, table]
+        + [DOCS / name for name in names],
+        cwd=folder,
         env=process_environment(environment),
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -108,6 +116,34 @@ def test_pages_show_the_output_of_their_commands(request, results, name):
     else:
         assert outputs
         assert [before for before, _ in outputs] == [now for _, now in outputs]
+
+
+@pytest.mark.tools
+@pytest.mark.posix
+def test_pages_without_a_name_of_the_sample_work_for_another_deployment(tmp_path):
+    """Pages whose commands contain no name of the sample have the same exit statuses with the table
+    of a deployment in Chinese, and their outputs contain no name of the sample.
+    """
+    topology = ln.read_topology(DATA / "contoso.csv")
+    servers = {name.partition(".")[0] for name in topology.to_frame()["server_fqdn"]}
+    of_the_sample = re.compile(rf"\b({'|'.join(servers)})\b|contoso\.(net|com)")
+    names = [
+        name
+        for name in PAGES
+        if not any(
+            of_the_sample.search(block.source)
+            for block in blocks_of(TEXTS[name])
+            if block.kind in {"sh", "python"} or block.note("file")
+        )
+    ]
+    assert len(names) >= 5
+    table = REPOSITORY / "tests" / "strange" / "zh-TW"
+    for name, results in run_pages(names, table, tmp_path).items():
+        for block, result in zip(blocks_of(TEXTS[name]), results, strict=True):
+            if result is not None:
+                status, output = result
+                assert status == int(block.note("exit") or 0), (name, block.source, output)
+                assert re.search(r"(?<!@)contoso\.(net|com)", output) is None, (name, output)
 
 
 def test_every_page_with_commands_is_run():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import subprocess
 from hashlib import sha256
 
 import pytest
+from docs_session import blocks_of
 from page_driver import npm_archives
-from places import DATA
+from places import DATA, REPOSITORY
 from shell_kit import make_shell
 
 from lyncnb.page import runtime
@@ -17,14 +20,32 @@ shell = pytest.fixture(make_shell)
 
 
 @pytest.mark.slow
-def test_two_builds_are_equal(built_page, tmp_path, monkeypatch):
-    """A second build with the same installation results in the same bytes."""
-    first = built_page.read_bytes()
-    monkeypatch.setenv(runtime.VARIABLE, str(tmp_path))
-    second = runtime.build_runtime(npm_archives())
-    assert second.name == built_page.name
-    # The digests are compared, as pytest would look for hours for what differs in 20 million bytes.
-    assert sha256(second.read_bytes()).digest() == sha256(first).digest()
+def test_the_commands_of_the_documentation_build_and_write_the_page(built_page, shell, monkeypatch):
+    """Every command in docs/one-file.md succeeds, and each build with the same installation results
+    in the same bytes.
+    """
+    monkeypatch.setenv(runtime.VARIABLE, str(shell.folder / "cache"))
+    shutil.copy(DATA / "contoso.csv", shell.folder)
+    for archive in npm_archives():
+        shutil.copy(archive, shell.folder)
+    page = (REPOSITORY / "docs" / "one-file.md").read_text("utf-8")
+    lines = [line for block in blocks_of(page) for line in block.source.splitlines()]
+    commands = [shlex.split(line, comments=True) for line in lines]
+    for program, *arguments in commands:
+        if program == "npm" and not npm_archives():
+            subprocess.run([program, *arguments], cwd=shell.folder, check=True)
+        elif program == "lyncnb":
+            archives = npm_archives() if arguments == ["page", "--build"] else ()
+            arguments += [word for path in archives for word in ("--runtime", path)]
+            assert shell(*arguments).status == 0, arguments
+        # The digests are compared, as pytest would look for hours for what differs in 20 million
+        # bytes.
+        built = {
+            sha256(path.read_bytes()).digest() for path in shell.folder.glob("cache/planner-*.html")
+        }
+        assert built <= {sha256(built_page.read_bytes()).digest()}
+    assert built
+    assert [program for program, *_ in commands] == ["lyncnb"] * 3 + ["npm", "lyncnb"]
 
 
 def test_without_a_built_page_the_command_is_suggested(shell, monkeypatch):
