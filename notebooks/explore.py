@@ -60,7 +60,7 @@ added.groupby("Name")["Why"].first().to_frame()
 
 # %%
 new_names = added.drop_duplicates(["Certificate", "Name"]).groupby("Certificate")["Name"].agg(", ".join)
-certificates.merge(new_names.rename("New names"), on="Certificate")[["Server", "Issuer", "New names"]]
+certificates.merge(new_names.rename("New names"), on="Certificate")[["Servers", "Issuer", "New names"]]
 
 # %% [markdown]
 # The same as a picture. A mark shows each certificate that changes.
@@ -80,7 +80,7 @@ from datetime import date
 
 ahead = ln.forecast(plan, start=options.planned_issue_date or date.today())
 orders = ahead.to_frame()
-month = orders["Valid until"].dt.strftime("%Y-%m")
+month = orders["Expires"].dt.strftime("%Y-%m")
 by_month = orders.groupby([month, "Issuer"])["Certificate"].count().unstack(fill_value=0)
 by_month.rename_axis("Expire in", axis=0).head(8)
 

@@ -150,7 +150,7 @@ print("\n".join(issued.waiting))
 if writes:
     issued = ln.receive(request_folder, *returned, today=today)
 status = ln.folder_status(request_folder, today=today)
-status.only("State", "Role", "Servers", "Type", "Valid until", "Days left")
+status.only("State", "Role", "Servers", "Type", "Usable until", "Days left")
 
 # %% [markdown]
 # ## 6. When to renew
@@ -162,7 +162,7 @@ status.only("State", "Role", "Servers", "Type", "Valid until", "Days left")
 renewals = ln.list_renewals(request_folder, today=today)
 if writes:
     ln.write_renewals(request_folder, "renewals.ics")
-renewals.only("Renew from", "Valid until", "Days left", "Servers", "Type")
+renewals.only("Renew from", "Usable until", "Days left", "Servers", "Type")
 
 # %% [markdown]
 # The same dates as a picture, for all certificates in the folder.

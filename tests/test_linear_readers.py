@@ -172,7 +172,9 @@ NO_READERS = {
     *("authorities.kept_approval.keep_approval", "plan.model.combine_digest_parts"),
     *(
         "request_folder.earlier_folder.archive_copy",
+        "request_folder.entries.complete_entry",
         "request_folder.entries.write_entry",
+        "request_folder.entries.write_unfinished_entry",
         "request_folder.plan_file.write_plan_file",
     ),
     *("export.changes.record_plan", "page.assemble.assemble_page", "page.in_worker.make_session"),

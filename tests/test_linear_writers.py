@@ -379,6 +379,7 @@ PARTS = {
     *("reports.topology_figure.draw_topology",),
     *("request_folder.manifest.save_manifest", "request_folder.renewals.write_renewals"),
     *("request_folder.manifest.build_import", "request_folder.entries.write_entry"),
+    "request_folder.entries.write_unfinished_entry",
     *("deploy.request_scripts.write_renewal_scripts", "deploy.server_script.build_script"),
     "deploy.server_script.build_request_script",
     *("export.order.Order.build_plan_file", "plan.saved_plan_json.encode_plan_in_parts"),

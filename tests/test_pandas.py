@@ -8,6 +8,7 @@ import inspect
 import re
 import typing
 from functools import reduce
+from itertools import combinations
 
 import pandas as pd
 import pytest
@@ -94,6 +95,33 @@ def test_all_frames_merge_by_the_id_of_the_certificate(nouns):
         assert re.fullmatch(rf"pfx/{name}-[0-9a-f]{{8}}\.pfx", package)
 
 
+def test_frames_about_certificates_merge_without_a_lost_row(nouns):
+    """For a certificate, columns that two frames share have equal values, except the columns about
+    the row, which docs/frames.md lists.
+    """
+    page = (REPOSITORY / "docs" / "frames.md").read_text("utf-8")
+    about_rows = set(re.findall(r"`([^`]+)`", page.partition("about\n  the row")[2].split(".")[0]))
+    frames = {name: noun.to_frame() for name, noun in nouns.items()}
+    for (name, left), (other, right) in combinations(frames.items(), 2):
+        shared = [column for column in left if column in right and column not in about_rows]
+        whole = left.merge(right, on=KEY)
+        merged = left.drop(columns=about_rows, errors="ignore").merge(right, on=shared)
+        assert len(merged) == len(whole) > 0, (name, other)
+    names, plan = frames["names"], frames["plan"]
+    assert len(names.merge(plan)) == len(names)
+
+
+def test_a_frame_by_server_has_a_row_for_each_server(nouns):
+    """by_server() divides the rows of a table with the column Servers, and loses none."""
+    plan = nouns["plan"]
+    frame = plan.by_server().to_frame()
+    expected = [(item.id, server) for item in plan.certificates for server in item.servers or ("",)]
+    assert [*zip(frame[KEY], frame["Server"], strict=True)] == expected
+    assert nouns["forecast"].by_server().to_frame().dtypes.to_dict()["Order"] == "datetime64[us]"
+    with pytest.raises(ln.errors.LyncnbError, match='no column "Servers"'):
+        plan.names().by_server()
+
+
 @pytest.mark.parametrize(
     ("name", "file"),
     [
@@ -133,13 +161,17 @@ def test_a_table_of_an_earlier_version_is_replaced(nouns, tmp_path):
 TYPES = {
     "Days left": "Int64",
     "Generation": "Int64",
-    "Names": "Int64",
     "No.": "Int64",
+    "Renewal": "Int64",
     "SAN count": "Int64",
     "Since": "datetime64[us, UTC]",
+    "Takes effect": "datetime64[us, UTC]",
+    "Usable until": "datetime64[us]",
     "Valid until": "datetime64[us]",
-    **dict.fromkeys(("Deployed", "Issued", "Late from", "On servers", "Order"), "datetime64[us]"),
-    **dict.fromkeys(("On servers by", "Order by", "Validate"), "datetime64[us]"),
+    **dict.fromkeys(
+        ("Deployed", "Expires", "Issued", "Late from", "On servers", "Order"), "datetime64[us]"
+    ),
+    **dict.fromkeys(("Next order", "On servers by", "Order by", "Validate"), "datetime64[us]"),
     **dict.fromkeys(("Renew from", "Valid from"), "datetime64[us]"),
 }
 
@@ -154,14 +186,6 @@ def test_the_types_do_not_depend_on_the_data(nouns):
     for name, noun in nouns.items():
         frame = noun.to_frame()
         expected = {heading: kind for heading, kind in TYPES.items() if heading in frame}
-        if name == "saved plan":
-            # In the data frame of a saved plan, the column Names contains the names, and not their
-            # number.
-            del expected["Names"]
-        if name == "trust":
-            del expected["Names"]
-        if name == "status":
-            expected["Valid until"] = "datetime64[us, UTC]"
         assert types(frame) == expected, name
         empty = to_frame(noun._list_headings(), [], kinds=noun._list_kinds())
         assert list(empty.dtypes) == list(frame.dtypes), name
@@ -173,13 +197,13 @@ def test_remaining_days_stay_numeric_while_a_request_waits(nouns, tmp_path):
     make_folder(tmp_path / "requests", plan)
     waiting = ln.folder_status(tmp_path / "requests", today=TODAY).to_frame()
     assert waiting["Days left"].isna().all()
-    assert waiting["Valid until"].isna().all()
+    assert waiting["Usable until"].isna().all()
     certify(tmp_path / "requests", plan.certificates[0].id)
     mixed = ln.folder_status(tmp_path / "requests", today=TODAY).to_frame()
     full = nouns["status"].to_frame()
     assert list(waiting.dtypes) == list(mixed.dtypes) == list(full.dtypes)
     assert mixed.sort_values("Days left")["Certificate"].iloc[0] == plan.certificates[0].id
-    remaining_time = mixed["Valid until"].max() - pd.Timestamp("2026-11-24 12:00", tz="UTC")
+    remaining_time = mixed["Usable until"].max() - pd.Timestamp("2026-11-24")
     assert mixed["Days left"].dropna().tolist() == [remaining_time.days]
 
 
@@ -190,7 +214,7 @@ def test_the_data_frame_of_a_figure_has_column_types(nouns):
     assert str(frame["Needs a look"].dtype) == "boolean"
     counts = ln.figure(nouns["plan"], "coverage").to_frame()
     assert counts["Certificates with it"].dtype == "Int64"
-    assert ln.figure(nouns["plan"]).to_frame()["Servers"].dtype == "Int64"
+    assert ln.figure(nouns["plan"]).to_frame()["Server count"].dtype == "Int64"
 
 
 def test_help_lists_the_columns_of_each_frame(nouns):

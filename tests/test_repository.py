@@ -263,7 +263,7 @@ def test_readme_shows_the_plan_of_the_sample(request):
     plan = ln.plan_certificates(topology, ln.load_rules("lync2013"))
     frame = plan.to_frame()
     frame["SAN count"] = [len(certificate.names) for certificate in plan.certificates]
-    columns = ["Role", "Server", "Type", "Subject name", "SAN count", "Issuer"]
+    columns = ["Role", "Servers", "Type", "Subject name", "SAN count", "Issuer"]
     table = to_markdown(columns, frame[columns].itertuples(index=False)).strip()
     mark, end = "<!-- plan table -->\n", "\n<!-- end of plan table -->"
     text = README.read_text("utf-8")

@@ -10,24 +10,25 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base.arguments import check_type
 from ..base.disk import files
 from ..base.disk.folder_lock import OWNER_NAME, describe_owner
+from ..base.pasted_text import shown
 from ..base.planned_entry import PlannedEntry
 from ..base.records import JsonSerializable
 from ..base.renewal_days import RenewalTerms
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, format_count, join_first_texts
 from ..base.terminal import quote_argument
-from ..base.times import convert_to_time, format_time
+from ..base.times import add_time_span, convert_to_time, format_time
 from ..errors import Problem
 from ..reports.timeline_figure import DatedFact
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.entries import PLACE
+from ..request_folder.entries import PLACE, Entry
 from ..request_folder.facts import OTHER_COPY
 from ..request_folder.files_on_disk import (
     CHANGED,
@@ -218,7 +219,7 @@ class FolderStatus(Table, JsonSerializable):
         ("Type", "usages"),
         ("Subject name", "subject"),
         ("Since", "since", Kind.INSTANT),
-        ("Valid until", "usable_until", Kind.INSTANT),
+        ("Usable until", "usable_until", Kind.DAY),
         ("Days left", "days_left", Kind.COUNT),
         ("Under way", "next_generation_text"),
         ("Deployed", "deployed_on", Kind.DAY),
@@ -391,11 +392,28 @@ def folder_status(
         notes=(
             *((standing.description,) if standing and standing.follows else ()),
             *approval.notes,
+            *(_report_future_entries(state.record.entries, evaluated_at) if today is None else ()),
             *_list_notes(survey, manifest, evaluated_at, problems),
             *_report_several_roots(path, issued),
         ),
         saved_plan=standing,
     )
+
+
+def _report_future_entries(entries: Sequence[Entry], now: datetime) -> Iterator[str]:
+    # The clocks of two computers can differ by some minutes.
+    limit = format_time(add_time_span(now, timedelta(hours=1)))
+    names = [
+        f"{entry.digest} ({entry.document['at']}, by {shown(entry.document['user'])})"
+        for entry in entries
+        if entry.document["at"] > limit
+    ]
+    if names:
+        yield (
+            f"{PLACE}/ contains entries from the future: {join_first_texts(names, _NAMES_SHOWN)}. "
+            "Check the clock of this computer. If it is correct, the clock of the computer that "
+            "wrote the entries was wrong, and so may be the dates in them"
+        )
 
 
 def list_next_steps_from_manifest(

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources import files as package_files
 from typing import ClassVar
 
-from ..base.certificate_fields import NAMES_HEADING
+from ..base.certificate_fields import NAMES_HEADING, format_rfc4514
 from ..base.dns_name import DnsName
 from ..base.pasted_text import shown
 from ..base.planned_entry import PlannedEntry
@@ -37,9 +37,9 @@ COLUMNS = columns(
     ("Pool", "plan.pool"),
     ("Servers", "plan.servers"),
     ("Type", "plan.usages"),
-    ("Subject name", lambda record: ", ".join(f"{k}={v}" for k, v in record.plan.subject.items())),
+    ("Subject", lambda record: format_rfc4514(record.plan.subject.items())),
     (NAMES_HEADING, "plan.san"),
-    ("Names", lambda record: len(record.plan.san), Kind.COUNT),
+    ("SAN count", lambda record: len(record.plan.san), Kind.COUNT),
     ("EKU", "plan.eku"),
     ("Key", lambda record: _format_key(record.plan)),
     ("Hash", "plan.hash"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -148,7 +149,7 @@ class DistinguishedName:
 
     def to_rfc4514(self) -> str:
         """Return the subject as RFC 4514 text, such as ``CN=pool.contoso.com,O=Contoso,C=US``."""
-        return ",".join(f"{short}={_escape_rfc4514(value)}" for short, value in self.fields())
+        return format_rfc4514(self.fields())
 
     def __str__(self) -> str:
         return self.to_rfc4514()
@@ -177,6 +178,11 @@ def _validate_fields_except_common_name(*values: str) -> None:
 def _reject_control_characters(short_name: str, value: str) -> None:
     if not value.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
         raise ValueError(f"{short_name}={shown(value)} contains a control character")
+
+
+def format_rfc4514(fields: Iterable[tuple[str, str]]) -> str:
+    """Return the fields of a subject as RFC 4514 text."""
+    return ",".join(f"{short}={_escape_rfc4514(value)}" for short, value in fields)
 
 
 def _escape_rfc4514(value: str) -> str:

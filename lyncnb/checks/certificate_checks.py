@@ -1,24 +1,25 @@
 """Check one planned certificate, or one name on it. Each check is a short function.
 
-Each function yields messages that contain the value. A function for names returns one message, or
-"" if there is no finding. The rules of the product and of the CAs define the code, severity, hint,
-source, and scope of each check.
+A function for names returns one message, or "" if there is no finding. The rules of the product and
+of the CAs define the code, severity, hint, source, and scope of each check.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TypeVar
 
 from ..base.certificate_fields import COMMON_NAME_CHARACTERS
 from ..base.dns_name import DnsName
 from ..base.shown.tables import join_first_texts
 from ..plan.model import PlannedCertificate
+from ..rules.findings import Edit, OptionEdit
 from ..rules.model import CheckRule
+from ..topology.model import Pool
+from .cell_edits import format_pairs, replace_cells
+from .found import CertificateTest, Found, NameTest
 from .plan_lookups import PlanView
 
-CertificateTest = Callable[[PlannedCertificate, PlanView, CheckRule], Iterator[str]]
-NameTest = Callable[[DnsName, PlanView, CheckRule], str]
 _Test = TypeVar("_Test", CertificateTest, NameTest)
 
 NEARLY_PERCENT = 95  # A check reports sizes above this percentage of the CA's maximum size.
@@ -43,44 +44,49 @@ def _compute_header_size(length: int) -> int:
 
 def find_subject_name_missing(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate without a subject name."""
     if not certificate.subject.common_name:
-        yield f"{view.format_label(certificate)} has no subject name"
+        yield Found(certificate.id, f"{view.format_label(certificate)} has no subject name")
 
 
 def find_common_name_too_long(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate whose common name is longer than X.520 allows."""
     name = certificate.subject.common_name
     if certificate.subject.is_too_long:
-        yield f'"{name}" has {len(name)} characters; the limit is {COMMON_NAME_CHARACTERS}'
+        yield Found(
+            certificate.id,
+            f'"{name}" has {len(name)} characters; the limit is {COMMON_NAME_CHARACTERS}',
+        )
 
 
 def find_san_too_large_for_ad_cs(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate whose alternative names exceed the size limit of AD CS."""
     size = _find_size_over_limit(certificate, rule.limit)
     if size:
-        yield (
+        yield Found(
+            certificate.id,
             f"the {len(certificate.subject_alt_name)} names need {size:,} bytes, but AD CS "
             "stores at most "
-            f"{rule.limit:,} bytes ({size - rule.limit:,} bytes too many)"
+            f"{rule.limit:,} bytes ({size - rule.limit:,} bytes too many)",
         )
 
 
 def find_san_nearly_too_large_for_ad_cs(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate whose alternative names almost reach the size limit of AD CS."""
     size = _find_size_over_limit(certificate, rule.limit * NEARLY_PERCENT // 100)
     if 0 < size <= rule.limit:
-        yield (
+        yield Found(
+            certificate.id,
             f"the {len(certificate.subject_alt_name)} names need {size:,} of the "
             f"{rule.limit:,} bytes "
-            f"that AD CS can store; {rule.limit - size:,} bytes are left"
+            f"that AD CS can store; {rule.limit - size:,} bytes are left",
         )
 
 
@@ -97,7 +103,7 @@ def _find_size_over_limit(certificate: PlannedCertificate, limit: int) -> int:
 
 def find_subject_name_not_in_san(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate whose subject name is not among its alternative names."""
     name = certificate.subject.common_name
     # The internal Edge certificate has no alternative names, which is correct. Therefore, only
@@ -108,93 +114,109 @@ def find_subject_name_not_in_san(
         and all(entry.name != name for entry in certificate.subject_alt_name)
     ):
         names = ", ".join(entry.name for entry in certificate.subject_alt_name)
-        yield f'"{name}" is missing from the subject alternative names: {names}'
+        yield Found(
+            certificate.id, f'"{name}" is missing from the subject alternative names: {names}'
+        )
 
 
 def find_wildcard_in_subject_name(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate whose subject name is a wildcard."""
     if "*" in certificate.subject.common_name:
-        yield f'the subject name is "{certificate.subject.common_name}"'
+        yield Found(certificate.id, f'the subject name is "{certificate.subject.common_name}"')
 
 
 def find_wildcard_not_supported(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a wildcard on a certificate for which the product supports no wildcards."""
     if view.supports_wildcard(certificate):
         return
     for name in view.list_wildcards(certificate):
-        yield f'"{name}" is on a certificate for the role {certificate.role}'
+        yield Found(certificate.id, f'"{name}" is on a certificate for the role {certificate.role}')
 
 
 def find_wildcard_tolerated(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a wildcard that is allowed on a certificate but not necessary."""
     for name in view.list_wildcards(certificate):
-        yield f'"{name}" is on {view.format_label(certificate)}'
+        yield Found(certificate.id, f'"{name}" is on {view.format_label(certificate)}')
 
 
 def find_av_edge_name_on_certificate(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate with an A/V Edge name that no other service has."""
     pool = view.find_pool(certificate)
     name = pool.av_edge_fqdn if pool else None
     needed = (pool.access_edge_fqdn, pool.webconf_edge_fqdn) if pool else ()
     if name and name not in needed and name in certificate.names:
-        yield f'"{name}" is on the certificate'
+        edits = _remove_extra_name(view, pool, name) if pool else ()
+        yield Found(certificate.id, f'"{name}" is on the certificate', edits)
+
+
+def _remove_extra_name(view: PlanView, pool: Pool, name: str) -> tuple[Edit, ...]:
+    """Return the edits that remove a name from the additional names, unless it is not there."""
+    remaining = [p for p in pool.extra_san if p[1] != name or p[0].lower() == "internal"]
+    if len(remaining) == len(pool.extra_san):
+        return ()
+    return replace_cells(view, [pool], "extra_san", format_pairs(remaining))
 
 
 def find_aol_without_client_authentication(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find an Edge certificate for public IM with AOL that lacks client authentication."""
     pool = view.find_pool(certificate)
     if pool and "aol_pic" in pool.flags and "clientAuth" not in certificate.extended_key_usage:
         usages = ", ".join(certificate.extended_key_usage) or "no extended key usage"
-        yield (
+        yield Found(
+            certificate.id,
             f"the extended key usage of {view.format_label(certificate)} is {usages}, which "
-            "AOL does not accept"
+            "AOL does not accept",
         )
 
 
 def find_hash_not_listed_for_clients(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate with a hash that Microsoft does not list for the oldest client."""
     client = view.plan.rules.find_oldest_client(view.plan.options.oldest_client)
     if client and certificate.hash not in client.hashes:
         listed_hashes = ", ".join(client.hashes)
-        yield (
+        yield Found(
+            certificate.id,
             f"{view.format_label(certificate)} uses {certificate.hash}; for {client.id}, "
-            f"Microsoft lists only {listed_hashes}"
+            f"Microsoft lists only {listed_hashes}",
         )
 
 
 def find_wildcard_does_not_cover(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate with a required name that none of its wildcards covers."""
     wildcards = view.list_wildcards(certificate)
     if wildcards:
         for name in view.find_uncovered_names(certificate, rule.names):
-            yield f'"{name}" is missing, and {", ".join(wildcards)} does not cover this name'
+            yield Found(
+                certificate.id,
+                f'"{name}" is missing, and {", ".join(wildcards)} does not cover this name',
+            )
 
 
 def find_needed_name_missing(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate that does not cover a required name."""
     for name in view.find_uncovered_names(certificate, rule.names):
-        yield f'"{name}" is not on the certificate'
+        yield Found(certificate.id, f'"{name}" is not on the certificate')
 
 
 def find_needed_name_forgotten(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate that has no wildcards and lacks a required name."""
     if not view.list_wildcards(certificate):
         yield from find_needed_name_missing(certificate, view, rule)
@@ -202,46 +224,54 @@ def find_needed_name_forgotten(
 
 def find_oauth_key_too_small(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find an OAuthTokenIssuer certificate whose key is not an RSA key of at least 2048 bits."""
     if certificate.key.algorithm != "RSA" or certificate.key.bits < OAUTH_KEY_BITS:
-        yield f"the key is {certificate.key.algorithm} {certificate.key.bits}"
+        yield Found(
+            certificate.id, f"the key is {certificate.key.algorithm} {certificate.key.bits}"
+        )
 
 
 def find_key_size_not_documented(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate with an RSA key size that Microsoft does not list."""
     if certificate.key.algorithm == "RSA" and certificate.key.bits not in DOCUMENTED_RSA_BITS:
-        yield f"the key is RSA {certificate.key.bits}"
+        yield Found(certificate.id, f"the key is RSA {certificate.key.bits}")
 
 
 def find_ecdsa_key_doubtful(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find an elliptic curve key on a server whose certificates are assigned with cmdlets."""
     if certificate.key.algorithm != "RSA" and certificate.usages:
-        yield f"the key is {certificate.key.algorithm} {certificate.key.bits}"
+        yield Found(
+            certificate.id, f"the key is {certificate.key.algorithm} {certificate.key.bits}"
+        )
 
 
 def find_key_refused(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate with a key type that the rule does not allow."""
     if str(certificate.key) in rule.keys:
-        yield f"{view.format_label(certificate)} has the key {certificate.key}"
+        yield Found(
+            certificate.id, f"{view.format_label(certificate)} has the key {certificate.key}"
+        )
 
 
 def find_issuer_not_allowed(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate whose issuer is not allowed or recommended for its role or usage."""
-    yield f"the issuer of {view.format_label(certificate)} is {certificate.issuer}"
+    yield Found(
+        certificate.id, f"the issuer of {view.format_label(certificate)} is {certificate.issuer}"
+    )
 
 
 def find_issuers_differ(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate for which the table specifies different issuers."""
     requested = view.list_requested_issuers(certificate)
     if len(set().union(*requested.values())) > 1:
@@ -249,144 +279,167 @@ def find_issuers_differ(
             f"{origin}: {' and '.join(sorted(issuers))}"
             for origin, issuers in sorted(requested.items())
         )
-        yield f"{', '.join(words)}; the plan uses {certificate.issuer}"
+        yield Found(certificate.id, f"{', '.join(words)}; the plan uses {certificate.issuer}")
 
 
 def find_wildcard_and_desk_phones(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a wildcard on a certificate that desk phones receive."""
     for name in view.list_wildcards(certificate):
-        yield f'a certificate that desk phones receive contains "{name}"'
+        yield Found(certificate.id, f'a certificate that desk phones receive contains "{name}"')
 
 
 def find_wildcard_beside_its_names(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate that contains a wildcard together with names that the wildcard covers."""
     for wildcard in view.list_wildcards(certificate):
         names = [n for n in view.list_names(certificate) if n != wildcard and wildcard.covers(n)]
         if names:
-            yield f'the request has "{wildcard}" and {join_first_texts(names, _SHOWN)}'
+            yield Found(
+                certificate.id,
+                f'the request has "{wildcard}" and {join_first_texts(names, _SHOWN)}',
+            )
 
 
 def find_too_many_names(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate with more names than the rule allows."""
     count = len(certificate.subject_alt_name)
     if count > rule.limit:
-        yield f"{view.format_label(certificate)} has {count:,} names; the limit is {rule.limit}"
+        yield Found(
+            certificate.id,
+            f"{view.format_label(certificate)} has {count:,} names; the limit is {rule.limit}",
+        )
 
 
 def find_servers_share_certificate(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate that several servers share, if the rules plan one for each server."""
     rules = view.plan.rules.certificates
     shared = certificate.shared_by == "pool" and len(certificate.servers) > 1
     if shared and any(item.id == certificate.rule and item.per_pool_if for item in rules):
-        yield (
+        yield Found(
+            certificate.id,
             f"{view.format_label(certificate)} is for {len(certificate.servers)} servers: "
-            f"{', '.join(certificate.servers)}"
+            f"{', '.join(certificate.servers)}",
         )
 
 
 def find_organization_without_place(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate whose subject has an organization but no location."""
     subject = certificate.subject
     if subject.organization and not (subject.locality or subject.state):
-        yield (
+        yield Found(
+            certificate.id,
             f"the subject {subject} has an organization (O), but neither a locality (L) nor a "
-            "state or province (ST)"
+            "state or province (ST)",
         )
     elif subject.organization and not subject.country:
-        yield f"the subject {subject} has an organization (O), but no country (C)"
+        yield Found(
+            certificate.id, f"the subject {subject} has an organization (O), but no country (C)"
+        )
 
 
 def find_place_without_organization(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate whose subject has a location but no organization."""
     subject = certificate.subject
     if (subject.locality or subject.state) and not subject.organization:
-        yield (
+        yield Found(
+            certificate.id,
             f"the subject {subject} has a locality (L) or a state or province (ST), but no "
-            "organization (O)"
+            "organization (O)",
         )
 
 
 def find_subject_fields_planned(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate whose subject has fields other than the common name."""
     subject = certificate.subject
     if subject.organization or subject.locality or subject.state or subject.country:
-        yield f"the subject is {subject}"
+        yield Found(certificate.id, f"the subject is {subject}")
 
 
 def find_certificate_planned(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Report every certificate to which the rule applies."""
-    yield f"{view.format_label(certificate)} is planned"
+    yield Found(certificate.id, f"{view.format_label(certificate)} is planned")
 
 
 def find_client_authentication(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate with client authentication as an extended key usage."""
     if "clientAuth" in certificate.extended_key_usage:
-        yield (
+        yield Found(
+            certificate.id,
             f"{view.format_label(certificate)} includes client authentication; the names on "
             "the certificate "
-            f"are {join_first_texts(certificate.names, 3)}"
+            f"are {join_first_texts(certificate.names, 3)}",
         )
 
 
 def find_unit_on_public_certificate(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a public certificate whose subject has an organizational unit."""
     if certificate.subject.organizational_unit:
-        yield (
+        yield Found(
+            certificate.id,
             f"the subject {certificate.subject} has the organizational unit (OU) "
-            f'"{certificate.subject.organizational_unit}"'
+            f'"{certificate.subject.organizational_unit}"',
         )
 
 
 def find_no_san_on_public_certificate(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a public certificate without alternative names."""
     if not certificate.subject_alt_name:
-        yield (
+        yield Found(
+            certificate.id,
             f"{view.format_label(certificate)} has the subject name "
             f"{certificate.subject.common_name}, but no subject "
-            "alternative name"
+            "alternative name",
         )
 
 
 def find_common_name_not_a_san_on_public_certificate(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a public certificate whose common name is not among its alternative names."""
     name = certificate.subject.common_name
     if name and certificate.subject_alt_name and name not in certificate.names:
-        yield f'"{name}" is not one of the {len(certificate.names)} subject alternative names'
+        yield Found(
+            certificate.id,
+            f'"{name}" is not one of the {len(certificate.names)} subject alternative names',
+        )
 
 
 def find_validity_asked_over_limit(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
+) -> Iterator[Found]:
     """Find a certificate whose validity is too long for its planned issue date."""
-    days = view.plan.options.validity_for(certificate.issuer)
+    options = view.plan.options
+    days = options.validity_for(certificate.issuer)
     if days and days > rule.limit:
-        yield (
+        # The shorter validity would apply to all certificates, also to those of another CA. An edit
+        # cannot replace a single key of the section `validity`.
+        is_safe = not options.validity and all(c.issuer == "public" for c in view.certificates)
+        yield Found(
+            certificate.id,
             f"a validity of {days:,} days is planned, but a certificate that is issued on the "
-            f"planned date can be valid for at most {rule.limit:,} days"
+            f"planned date can be valid for at most {rule.limit:,} days",
+            (OptionEdit(option="validity_days", value=rule.limit),) if is_safe else (),
         )
 
 

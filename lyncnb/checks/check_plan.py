@@ -20,15 +20,9 @@ from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.findings import Finding, Findings, create_finding, sort_findings
 from ..rules.model import CheckRule
 from ..topology.columns import list_topology_columns
-from .certificate_checks import (
-    CERTIFICATE_TESTS,
-    FEATURE_TESTS,
-    NAME_TESTS,
-    CertificateTest,
-    NameTest,
-)
+from .certificate_checks import CERTIFICATE_TESTS, FEATURE_TESTS, NAME_TESTS
 from .deployment_checks import DEPLOYMENT_TESTS
-from .fixes import CHOICES, FIXES
+from .found import MOST_CHOICES, CertificateTest, Found, NameTest
 from .option_checks import LAST_TESTS, OPTION_TESTS
 from .plan_lookups import PlanView
 from .practice_checks import PRACTICE_TESTS
@@ -37,10 +31,6 @@ from .simple_url_checks import SIMPLE_URL_TESTS
 
 #: The role, usages, issuer, and CA of a certificate. They determine which checks apply.
 _Kind = tuple[str, tuple[str, ...], str, str]
-
-# The maximum number of choices that a finding offers. A longer list does not help the user, and a
-# plan with 1,000 pools would have 1,000 choices.
-_MOST_CHOICES = 8
 
 _OF_ONE = CERTIFICATE_TESTS | FEATURE_TESTS
 _WHOLE_TESTS = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS | PUBLIC_CA_TESTS | OPTION_TESTS | PRACTICE_TESTS
@@ -135,22 +125,19 @@ def _check_accepted_findings(view: PlanView, findings: Iterable[Finding]) -> Ite
     known = tuple(findings)
     for rule in view.checks:
         if view.plan.options.accepted and _get_test_name(rule) in LAST_TESTS:
-            for subject, message in LAST_TESTS[_get_test_name(rule)](view, rule, known):
-                yield _make_finding(view, rule, subject, message)
+            for found in LAST_TESTS[_get_test_name(rule)](view, rule, known):
+                yield _make_finding(view, rule, found)
 
 
-def _make_finding(view: PlanView, rule: CheckRule, subject: str, message: str) -> Finding:
-    """Create a finding with examples from the plan, and add its fix or its possible answers."""
-    test, hint = _get_test_name(rule), view.fill_hint(rule.hint, subject)
-    edits = FIXES[test](view, rule, subject, message) if test in FIXES else ()
-    choices = CHOICES[test](view, rule, subject) if test in CHOICES and test not in FIXES else ()
+def _make_finding(view: PlanView, rule: CheckRule, found: Found) -> Finding:
+    """Create a finding whose hint has examples from the plan."""
     return create_finding(
         rule,
-        subject,
-        message,
-        hint=hint,
-        edits=edits,
-        choices=tuple(islice(choices, _MOST_CHOICES)),
+        found.subject,
+        found.message,
+        hint=view.fill_hint(rule.hint, found.subject),
+        edits=found.edits,
+        choices=tuple(islice(found.choices, MOST_CHOICES)),
     )
 
 
@@ -176,14 +163,14 @@ def _check_all_certificates(
                 alike[key] = tests.select_reporting_checks(certificate, view)
             tests = alike[key]
         for rule, test in tests.of_certificate:
-            for message in test(certificate, view, rule):
-                yield _make_finding(view, rule, certificate.id, message)
+            for found in test(certificate, view, rule):
+                yield _make_finding(view, rule, found)
         for name in view.list_names(certificate) if tests.of_name else ():
             remarks = tests.remarks_by_name.get(name)
             if remarks is None:
                 remarks = tests.list_messages(name, view)
             for rule, message in remarks:
-                yield _make_finding(view, rule, certificate.id, message)
+                yield _make_finding(view, rule, Found(certificate.id, message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +224,9 @@ def _check_whole_deployment(view: PlanView) -> Iterator[Finding]:
     for rule in view.checks:
         if _get_test_name(rule) not in LAST_TESTS and not _is_certificate_check(rule):
             # Several sites can share a value, which is one finding.
-            pairs = dict.fromkeys(_WHOLE_TESTS[_get_test_name(rule)](view, rule))
-            for subject, message in pairs:
-                if subject not in incomplete:
-                    yield _make_finding(view, rule, subject, message)
+            for found in dict.fromkeys(_WHOLE_TESTS[_get_test_name(rule)](view, rule)):
+                if found.subject not in incomplete:
+                    yield _make_finding(view, rule, found)
 
 
 def _get_test_name(rule: CheckRule) -> str:

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from ..rules.model import CheckRule, DestinationRule
+from .found import Found
 from .plan_lookups import PlanView
 
 _SIDES = ("outside", "inside")
@@ -28,7 +29,7 @@ class _Use(NamedTuple):
     server: str
 
 
-def find_name_leads_to_two_places(view: PlanView, rule: CheckRule) -> Iterator[tuple[str, str]]:
+def find_name_leads_to_two_places(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find a name that leads to two places for clients outside or inside."""
     destinations = view.plan.rules.destinations
     if not destinations:
@@ -52,7 +53,7 @@ def find_name_leads_to_two_places(view: PlanView, rule: CheckRule) -> Iterator[t
                 titles = [
                     destinations[use.destination].title.format(pool=use.pool) for use in places
                 ]
-                yield server, f'"{name}" leads clients {side} to {" and to ".join(titles)}'
+                yield Found(server, f'"{name}" leads clients {side} to {" and to ".join(titles)}')
                 break
 
 

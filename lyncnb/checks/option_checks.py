@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
-from datetime import date
 
 from ..base.pasted_text import shown
 from ..plan.acceptances import find_acceptance
 from ..plan.model import CertificatePlan
 from ..plan.options import DEFAULT_OPTIONS, OPTIONS, STAND_ALONE, PlanOptions
 from ..plan.planner import plan_certificates
-from ..rules.findings import Finding
+from ..rules.findings import Finding, OptionEdit
 from ..rules.model import CheckRule
 from ..rules.returned_rules import list_returned_checks
 from ..topology.topology import Topology
-from .deployment_checks import DeploymentTest, Pairs
+from .found import DeploymentTest, Found
 from .plan_lookups import PlanView
 
 #: The code of the finding about a planned issue date in the past. Sooner or later, every plan has
@@ -31,14 +30,16 @@ _NEVER_IDLE = frozenset(
 )
 
 
-def find_option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
+def find_option_changes_nothing(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find an option, or a usage in an option, that has no effect on the plan."""
     plan = view.plan
     if not plan.topology.pools:
         return
     server = view.find_representative(plan.topology.pools[0])
     for name, key in _find_unused_usages(plan):
-        yield server, format_unused_key(name, key)
+        message = f'{name} contains "{key}", which does not affect any certificate in the plan'
+        is_removable = name in ("issuer", "ca")
+        yield Found(server, message, (OptionEdit(option=name, key=key),) if is_removable else ())
     choices = [
         item.name
         for item in fields(PlanOptions)
@@ -56,10 +57,12 @@ def find_option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
             _list_request_contents(plan_certificates(topology, plan.rules, options=without))
             == planned
         ):
-            yield server, format_option(name, plan.options)
+            value = _format_value(getattr(plan.options, name))
+            message = f"{OPTIONS[name].key or name} = {value}"
+            yield Found(server, message, (OptionEdit(option=name),))
 
 
-def find_name_in_unplanned_layout(view: PlanView, rule: CheckRule) -> Pairs:
+def find_name_in_unplanned_layout(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find a name that the product adds to a role only in the layout that is not planned."""
     plan = view.plan
     if plan.options.profile != DEFAULT_OPTIONS.profile:
@@ -76,23 +79,11 @@ def find_name_in_unplanned_layout(view: PlanView, rule: CheckRule) -> Pairs:
         for other in rules:
             added = [name for name in other.subject_alt_name if name not in names]
             if used and added:
-                yield (
+                yield Found(
                     view.find_representative(pool),
-                    (
-                        f"{', '.join(added)} is only in the rule {other.id}; the plan uses "
-                        f"{', '.join(r.id for r in used)}"
-                    ),
+                    f"{', '.join(added)} is only in the rule {other.id}; the plan uses "
+                    f"{', '.join(r.id for r in used)}",
                 )
-
-
-def format_option(name: str, options: PlanOptions) -> str:
-    """Format an option and its value for a message."""
-    return f"{OPTIONS[name].key or name} = {_format_value(getattr(options, name))}"
-
-
-def format_unused_key(name: str, key: str) -> str:
-    """Return the message that a usage or role in the options does not affect any certificate."""
-    return f'{name} contains "{key}", which does not affect any certificate in the plan'
 
 
 def _find_unused_usages(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
@@ -148,7 +139,7 @@ def _format_value(value: object) -> str:
 
 def find_acceptance_counts_for_nothing(
     view: PlanView, rule: CheckRule, all_findings: Iterable[Finding]
-) -> Pairs:
+) -> Iterator[Found]:
     """Find an acceptance that has expired, or that does not apply to any finding about the plan."""
     options, pools = view.plan.options, view.plan.topology.pools
     by_code: dict[str, list[Finding]] = {}
@@ -157,53 +148,46 @@ def find_acceptance_counts_for_nothing(
     for code in options.accepted if pools else ():
         findings, until = by_code.get(code, []), options.accepted_until.get(code)
         server = view.find_representative(pools[0])
+        edits = tuple(
+            OptionEdit(option=name, key=code)
+            for name in ("accepted_until", "accepted_for", "accepted")
+            if code in getattr(options, name)
+        )
         if until and until < view.on:
-            yield server, format_expired_acceptance(code, until)
+            message = f"the acceptance of the finding {code} expired on {until}"
+            yield Found(server, message, edits)
         elif findings and not any(find_acceptance(f, options, day=view.on) for f in findings):
             starts = map(shown, options.accepted_for.get(code, ()))
-            yield (
+            yield Found(
                 server,
-                (
-                    f"the finding {code} is accepted only for IDs that begin with "
-                    f"{' or '.join(starts)}, but it applies to a different ID"
-                ),
+                f"the finding {code} is accepted only for IDs that begin with "
+                f"{' or '.join(starts)}, but it applies to a different ID",
             )
         elif not findings and code != LATE and code not in list_returned_checks():
-            yield server, format_unneeded_acceptance(code)
-
-
-def format_expired_acceptance(code: str, end_date: date) -> str:
-    """Format the message about an acceptance that has expired."""
-    return f"the acceptance of the finding {code} expired on {end_date}"
-
-
-def format_unneeded_acceptance(code: str) -> str:
-    """Return the message about an accepted finding that does not occur in the plan."""
-    return f"you accepted {code}, but the plan does not have this finding"
+            message = f"you accepted {code}, but the plan does not have this finding"
+            yield Found(server, message, edits)
 
 
 #: The check runs last, because it needs the findings of all other checks.
 LAST_TESTS = {"acceptance_counts_for_nothing": find_acceptance_counts_for_nothing}
 
 
-def find_country_in_small_letters(view: PlanView, rule: CheckRule) -> Pairs:
+def find_country_in_small_letters(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find a country code in lowercase letters."""
     country, pools = view.plan.options.country, view.plan.topology.pools
     if country != country.upper() and pools:
-        yield (
+        yield Found(
             view.find_representative(pools[0]),
-            (
-                f'the country in the options is "{country}", but the certificates will '
-                f"contain {country.upper()}"
-            ),
+            f'the country in the options is "{country}", but the certificates will '
+            f"contain {country.upper()}",
         )
 
 
-def find_planned_issue_date_passed(view: PlanView, rule: CheckRule) -> Pairs:
+def find_planned_issue_date_passed(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find a planned issue date that is before the evaluation date."""
     planned, pools = view.plan.options.planned_issue_date, view.plan.topology.pools
     if pools and planned is not None and planned < view.on:
-        yield view.find_representative(pools[0]), f"planned_issue_date is {planned}"
+        yield Found(view.find_representative(pools[0]), f"planned_issue_date is {planned}")
 
 
 OPTION_TESTS: dict[str, DeploymentTest] = {

@@ -16,7 +16,6 @@ from ..plan.certificate_names import Finder, ResolvedRule, plan_context
 from ..plan.issuers import find_settings_by_usage
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.ca_rules import contains_known_name, load_ca_rules
-from ..rules.findings import CellEdit
 from ..rules.model import CheckRule
 from ..topology.columns import list_pool_name_columns, list_topology_columns
 from ..topology.model import Pool, Site
@@ -103,9 +102,6 @@ class PlanView:
         self._domains: dict[_Scope, list[str]] = {}
         self._last: tuple[PlannedCertificate | None, _CertificateNames] = (None, _NO_NAMES)
         self._with_trait: dict[str, list[Pool]] = {}
-        #: The names that the module ``fixes`` proposes, by column and by the first server of the
-        #: pool.
-        self.proposals: dict[str, dict[str, CellEdit]] = {}
 
     def fill_hint(self, hint: str, subject: str) -> str:
         """Replace the example domains in a hint with the plan's SIP domain and server domain.
@@ -332,12 +328,6 @@ class PlanView:
         for pool in self.plan.topology.pools:
             pools.setdefault(self.find_representative(pool), []).append(pool)
         return pools
-
-    @cached_property
-    def sites_with_web_names(self) -> tuple[str, ...]:
-        """The sites of pools with external web names, or "" for pools without a site."""
-        pools = self.find_pools_with_trait("publishes_web")
-        return tuple(dict.fromkeys(pool.site for pool in pools if pool.web_external_fqdn))
 
     @cached_property
     def names_in_use(self) -> frozenset[str | None]:

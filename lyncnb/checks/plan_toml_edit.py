@@ -6,8 +6,8 @@ from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from ..errors import OptionsError
+from ..plan.option_kinds import ALL
 from ..plan.options import DEFAULT_OPTIONS, OPTIONS, PlanOptions
-from ..plan.plan_toml import ALL
 from ..rules.findings import OptionEdit
 
 

@@ -11,21 +11,23 @@ from ..plan.certificate_names import BACKUP_POOL
 from ..rules.model import CheckRule
 from ..topology.columns import get_column
 from ..topology.model import Pool
-from .deployment_checks import DeploymentTest, Pairs, format_pool_names
+from .cell_edits import find_rows, set_cells
+from .deployment_checks import format_pool_names
+from .found import DeploymentTest, Found
 from .plan_lookups import PlanView
 
 
-def find_no_autologon_pool(view: PlanView, rule: CheckRule) -> Pairs:
+def find_no_autologon_pool(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find a deployment in which no pool is used for automatic sign-in."""
     pools = view.find_pools_with_trait("heeds_autologon")
     if pools and not any("autologon" in pool.flags for pool in pools):
-        yield (
+        yield Found(
             view.find_representative(pools[0]),
             f"autologon is blank or false for {format_pool_names(pools)}",
         )
 
 
-def find_relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
+def find_relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find SIP domains that need a sip name, because relaxed name matching does not cover them."""
     for pool in view.find_pools_with_trait("heeds_autologon"):
         if "autologon" not in pool.flags or "strict_dns" in pool.flags:
@@ -33,13 +35,13 @@ def find_relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pai
         others = [d for d in view.plan.topology.sip_domains if not _is_within(pool.fqdn, d)]
         if others:
             names = ", ".join(f"sip.{domain}" for domain in others)
-            yield (
+            yield Found(
                 view.find_representative(pool),
                 f"{pool.fqdn} does not end with {', '.join(others)}. Add {names}",
             )
 
 
-def find_names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
+def find_names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find names that clients use although they are not in any SIP domain."""
     web, edges = (
         view.find_pools_with_trait("publishes_web"),
@@ -57,31 +59,30 @@ def find_names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
     )
     if outside:
         message = f"{join_first_texts([*outside], _SHOWN)} (SIP domains: {', '.join(domains)})"
-        yield view.find_representative((web or edges)[0]), message
+        yield Found(view.find_representative((web or edges)[0]), message)
 
 
-def find_sip_alias_on_public_certificate(view: PlanView, rule: CheckRule) -> Pairs:
+def find_sip_alias_on_public_certificate(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find SIP aliases of an Edge pool on a certificate from a public CA."""
     for pool in view.find_pools_with_trait("perimeter"):
         aliases = {*pool.list_names("sip_dns_aliases")}
         for certificate in view.find_certificates(rule):
             if certificate.pool == pool.fqdn and aliases.intersection(certificate.names):
-                yield certificate.id, join_first_texts(sorted(aliases), _SHOWN)
+                yield Found(certificate.id, join_first_texts(sorted(aliases), _SHOWN))
 
 
-def find_meet_url_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
+def find_meet_url_outside_sip_domains(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find a Meet URL whose host is not in any SIP domain."""
     domains = view.plan.topology.sip_domains
     for site in view.list_sites_with_web_services():
         for url in site.meet_urls:
             if not any(_is_within(url.host, domain) for domain in domains):
-                yield (
-                    view.find_server_with_url(site, "meet_urls"),
-                    f'"{url.url}" is in no SIP domain',
+                yield Found(
+                    view.find_server_with_url(site, "meet_urls"), f'"{url.url}" is in no SIP domain'
                 )
 
 
-def find_sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
+def find_sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find several Edge pools whose certificates contain the sip names of all SIP domains."""
     pools = [
         p
@@ -89,36 +90,35 @@ def find_sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pai
         if p.flags & {"federation", "client_autoconfig"}
     ]
     if len(pools) > 1:
-        yield view.find_representative(pools[0]), format_pool_names(pools)
+        yield Found(view.find_representative(pools[0]), format_pool_names(pools))
 
 
-def find_backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:
+def find_backup_pool_unknown(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find a backup pool that is missing, has no web services, or is the pool itself."""
     known = {pool.fqdn for pool in view.find_pools_with_trait("publishes_web")}
     for pool in view.find_pools_with_trait("publishes_web"):
         for name in pool.list_names(BACKUP_POOL):
             if name == pool.fqdn or name not in known:
-                yield view.find_representative(pool), f"backup_pool of {pool.fqdn} is {name}"
+                yield Found(view.find_representative(pool), f"backup_pool of {pool.fqdn} is {name}")
 
 
-def find_backup_pool_one_sided(view: PlanView, rule: CheckRule) -> Pairs:
+def find_backup_pool_one_sided(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find a pool without a backup pool that is the backup pool of another pool."""
-    for pool, naming_pool in list_one_sided_pairs(view):
-        message = f"backup_pool of {pool.fqdn} is blank, but {naming_pool.fqdn} is paired with it"
-        yield view.find_representative(pool), message
-
-
-def list_one_sided_pairs(view: PlanView) -> Iterator[tuple[Pool, Pool]]:
-    """Yield each pool without a backup pool, and the only pool whose backup pool it is."""
     naming_pools: dict[DnsName, list[Pool]] = defaultdict(list)
     for pool, backup in _list_entered_pairs(view):
         naming_pools[backup.fqdn].append(pool)
     for pool in _list_pools_with_backups(view):
         if len(naming_pools[pool.fqdn]) == 1 and not pool.list_names(BACKUP_POOL):
-            yield pool, naming_pools[pool.fqdn][0]
+            name = naming_pools[pool.fqdn][0].fqdn
+            yield Found(
+                view.find_representative(pool),
+                f"backup_pool of {pool.fqdn} is blank, but {name} is paired with it",
+                # Each pool of a pair is the other's backup.
+                set_cells(find_rows(view, pool), BACKUP_POOL, str(name)),
+            )
 
 
-def find_pool_in_several_pairs(view: PlanView, rule: CheckRule) -> Pairs:
+def find_pool_in_several_pairs(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find a pool that is paired with more than one other pool."""
     partners: dict[str, dict[str, None]] = defaultdict(dict)
     for pool, backup in _list_entered_pairs(view):
@@ -127,15 +127,15 @@ def find_pool_in_several_pairs(view: PlanView, rule: CheckRule) -> Pairs:
     for pool in _list_pools_with_backups(view):
         if len(partners[pool.fqdn]) > 1:
             names = join_first_texts([*partners[pool.fqdn]], _SHOWN)
-            yield view.find_representative(pool), f"{pool.fqdn} is paired with {names}"
+            yield Found(view.find_representative(pool), f"{pool.fqdn} is paired with {names}")
 
 
-def find_paired_pools_differ(view: PlanView, rule: CheckRule) -> Pairs:
+def find_paired_pools_differ(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find paired pools with different roles, each pair once."""
     pairs = {frozenset((p.fqdn, other.fqdn)): (p, other) for p, other in _list_entered_pairs(view)}
     for pool, backup in pairs.values():
         if pool.role != backup.role:
-            yield (
+            yield Found(
                 view.find_representative(pool),
                 f"{pool.fqdn} ({pool.role}) is paired with {backup.fqdn} ({backup.role})",
             )
@@ -157,11 +157,11 @@ def _list_pools_with_backups(view: PlanView) -> tuple[Pool, ...]:
     return tuple(pool for pool in pools if column.is_used_by(pool.role))
 
 
-def find_aol_ended(view: PlanView, rule: CheckRule) -> Pairs:
+def find_aol_ended(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find an Edge pool for public instant messaging with AOL, a service that AOL has ended."""
     for pool in view.find_pools_with_trait("perimeter"):
         if "aol_pic" in pool.flags:
-            yield view.find_representative(pool), f"aol_pic is set for {pool.fqdn}"
+            yield Found(view.find_representative(pool), f"aol_pic is set for {pool.fqdn}")
 
 
 _SHOWN = 5  # The largest number of names in a message.

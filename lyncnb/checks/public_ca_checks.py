@@ -1,20 +1,20 @@
 """Report what public certificates in a plan require from the owners of the domains.
 
-Each check yields at most one pair: the first affected certificate, and a message about all of them.
-The CA rules (``cas/*.toml``) contain the CAs, dates, and limits. No message contains the evaluation
+Each check yields at most one finding: at the first affected certificate, about all of them. The CA
+rules (``cas/*.toml``) contain the CAs, dates, and limits. No message contains the evaluation
 date, because it may be today and the summary of an unchanged plan must not change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 
 from ..base.shown.tables import format_count, join_first_texts
 from ..plan.model import PlannedCertificate
 from ..rules.ca_rules import load_ca_rules
 from ..rules.model import CheckRule
-from .deployment_checks import DeploymentTest, Pairs
+from .found import DeploymentTest, Found
 from .plan_lookups import PlanView
 
 _SHOWN = 5  # The largest number of names in a message.
@@ -26,7 +26,7 @@ _BEFORE = timedelta(days=398)
 _AHEAD = timedelta(days=366)
 
 
-def find_domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
+def find_domains_validated_again(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Report for how many days a domain control validation can be used."""
     certificates = view.find_certificates(rule)
     if certificates:
@@ -39,7 +39,7 @@ def find_domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
         message += "".join(
             f" ({format_count(m.reuse_days, 'day')} with a {m.title})" for m in shorter
         )
-        yield certificates[0].id, message
+        yield Found(certificates[0].id, message)
 
 
 def _format_cas(certificates: Iterable[PlannedCertificate]) -> str:
@@ -56,21 +56,19 @@ def _list_names_to_validate(view: PlanView, rule: CheckRule) -> list[str]:
     return sorted({entry.name for c in certificates for entry in c.subject_alt_name})
 
 
-def find_organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
+def find_organization_verified_again(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Report for how many days the verification of the organization can be used."""
     certificates = [c for c in view.find_certificates(rule) if c.subject.organization]
     if certificates:
         name = certificates[0].subject.organization
-        yield (
+        yield Found(
             certificates[0].id,
-            (
-                f'{_format_cas(certificates)} can reuse the verification of "{name}" for '
-                f"{format_count(rule.limit, 'day')}"
-            ),
+            f'{_format_cas(certificates)} can reuse the verification of "{name}" for '
+            f"{format_count(rule.limit, 'day')}",
         )
 
 
-def find_validity_over_client_limit(view: PlanView, rule: CheckRule) -> Pairs:
+def find_validity_over_client_limit(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Report a planned validity that some clients reject, with the number of servers."""
     options = view.plan.options
     days = options.validity_for("internal") or 0
@@ -84,10 +82,10 @@ def find_validity_over_client_limit(view: PlanView, rule: CheckRule) -> Pairs:
             f"a validity of {days:,} days is planned for {format_count(len(servers), 'server')} to "
             f"which clients connect; Apple devices accept at most {rule.limit:,} days"
         )
-        yield certificates[0].id, message
+        yield Found(certificates[0].id, message)
 
 
-def find_validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
+def find_validation_methods_end(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Report the validation methods that have ended, or that will end within a year."""
     certificates = view.find_certificates(rule)
     methods = [m for m in load_ca_rules().methods if m.until and m.until - view.on <= _AHEAD]
@@ -105,10 +103,10 @@ def find_validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
         for day, by in sorted(kinds.items())
     ]
     if certificates and words:
-        yield certificates[0].id, "; ".join(words)
+        yield Found(certificates[0].id, "; ".join(words))
 
 
-def find_names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
+def find_names_need_dns_validation(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find names on public certificates that cannot be validated with a file on a web server."""
     edges = {role.id for role in view.plan.rules.roles.values() if "perimeter" in role.traits}
     certificates, names = [], []
@@ -122,35 +120,35 @@ def find_names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
             certificates.append(certificate)
             names += affected
     if certificates:
-        yield (
+        yield Found(
             certificates[0].id,
             f"CAs cannot use a file on a web server to validate {_join_names(names)}",
         )
 
 
-def find_caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
+def find_caa_of_zones(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Report the zones in which CAs look for CAA records, and the tags that CAs read."""
     certificates = view.find_certificates(rule)
     if certificates:
         wild = any(name.is_wildcard for c in certificates for name in view.list_names(c))
         tags = "the issue and issuewild tags" if wild else "the issue tag"
-        yield (
+        yield Found(
             certificates[0].id,
-            (f"CAs read {tags} in the CAA records for {_join_names(view.list_domains(rule))}"),
+            f"CAs read {tags} in the CAA records for {_join_names(view.list_domains(rule))}",
         )
 
 
-def find_names_become_public(view: PlanView, rule: CheckRule) -> Pairs:
+def find_names_become_public(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Report the names that will become visible in public certificate logs."""
     certificates = view.find_certificates(rule)
     if certificates:
         names = [name for c in certificates for name in view.list_names(c)]
         count = len(set(names))
         become = "name becomes" if count == 1 else "names become"
-        yield certificates[0].id, f"{count:,} {become} public: {_join_names(names)}"
+        yield Found(certificates[0].id, f"{count:,} {become} public: {_join_names(names)}")
 
 
-def find_crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Pairs:
+def find_crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Report the public CAs that may issue certificates without a CRL distribution point."""
     certificates = view.find_certificates(rule)
     if certificates:
@@ -159,10 +157,10 @@ def find_crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> 
             f"{_join_names(cas) or 'a public CA'} might issue "
             f"{format_count(len(certificates), 'certificate')} without a CRL distribution point"
         )
-        yield certificates[0].id, message
+        yield Found(certificates[0].id, message)
 
 
-def find_rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:
+def find_rules_of_cas_old(view: PlanView, rule: CheckRule) -> Iterator[Found]:
     """Find CA rules whose last review was too long ago."""
     certificates, as_of = view.find_certificates(rule), load_ca_rules().as_of
     if certificates and view.on > _add_months(as_of, rule.limit):
@@ -170,7 +168,7 @@ def find_rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:
             f"the last review was on {as_of}, more than {rule.limit} months before the evaluation "
             "date"
         )
-        yield certificates[0].id, message
+        yield Found(certificates[0].id, message)
 
 
 def _add_months(day: date, months: int) -> date:
@@ -195,10 +193,10 @@ _MESSAGES = {
 def _make_check(message: str) -> DeploymentTest:
     """Return a check that reports one message for all certificates to which it applies."""
 
-    def report_message(view: PlanView, rule: CheckRule) -> Pairs:
+    def report_message(view: PlanView, rule: CheckRule) -> Iterator[Found]:
         certificates = view.find_certificates(rule)
         if certificates:
-            yield (
+            yield Found(
                 certificates[0].id,
                 message.format(certificates=format_count(len(certificates), "certificate")),
             )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base.arguments import check_type
+from ..base.certificate_fields import NAMES_HEADING
 from ..base.disk.outputs import check_output_path, write_output
 from ..base.dns_name import get_library_versions
 from ..base.garbage_collection import pause_garbage_collection
@@ -78,7 +79,7 @@ class SavedPlan(Table):
     _columns: ClassVar = columns(
         ("Certificate", "id"),
         ("Subject name", "subject.common_name"),
-        ("Names", "names"),
+        (NAMES_HEADING, "names"),
         ("Issuer", "issuer"),
         ("Key", lambda certificate: str(certificate.key)),
     )

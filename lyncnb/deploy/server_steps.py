@@ -273,9 +273,9 @@ class DeploymentSteps(Table):
     _columns: ClassVar = columns(
         ("Server", lambda row: row[0].server),
         ("Step", lambda row: f"{row[1].number}. {row[1].title}"),
-        ("Role", lambda row: row[0].role),
+        ("Server role", lambda row: row[0].role),
         ("Certificate", 2),
-        ("Package", lambda row: row[1].package),
+        ("Package on the server", lambda row: row[1].package),
         ("What to do", lambda row: row[1].text),
         ("Wizard", lambda row: row[1].wizard),
         ("Commands", lambda row: row[1].commands),

@@ -255,7 +255,7 @@ def _split_packages(
             if certificate
             else "",
             action="written",
-            why=encryption.why,
+            why=encryption.why + (_explain_start(certificate) if certificate else ""),
         )
         objection = _find_objection(
             record, certificate, issued_certificates, record.id in ids_without_chain
@@ -284,6 +284,14 @@ def _split_packages(
                 _Job(record=record, issued=certificate, encryption=encryption, package=package)
             )
     return ready, settled
+
+
+def _explain_start(certificate: IssuedCertificate) -> str:
+    """Return why a package must not be installed yet, or "" if its certificate is valid."""
+    starts = [
+        finding.message for finding in certificate.findings if finding.code == "not-yet-valid"
+    ]
+    return "".join(f"; do not install the package yet: {message}" for message in starts)
 
 
 def _choose_file_name(record: RequestRecord, issued_certificate: IssuedCertificate | None) -> str:

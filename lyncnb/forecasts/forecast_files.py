@@ -99,7 +99,7 @@ def build_forecast_report(forecast: Forecast, *, max_shown: int = _SHOWN) -> Rep
 def _format_certificates(forecast: Forecast, *suffixes: str) -> ReportTable:
     return ReportTable(
         columns=COLUMNS,
-        items=lambda: forecast.entries,
+        items=forecast._list_items,
         formats=dict.fromkeys(suffixes, "Certificates"),
     )
 

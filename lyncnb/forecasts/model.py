@@ -177,29 +177,26 @@ def _format_moment(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-#: The columns of the table with one row for each certificate.
+#: The columns of the table with one row for each certificate and each usage that rolls over: the
+#: entry, the usage, and the time.
 COLUMNS = columns(
-    ("Certificate", "id"),
-    ("Servers", "servers"),
-    ("Type", "usages"),
-    ("Issuer", "issuer"),
-    ("No.", "number", Kind.COUNT),
-    ("Order", "order_on", Kind.DAY),
-    ("Order by", "order_by", Kind.DAY),
-    ("Validate", "validate_on", Kind.DAY),
-    ("Domains", "domains"),
-    ("Issued", "issued_on", Kind.DAY),
-    ("On servers", "change_on", Kind.DAY),
-    ("On servers by", "change_by", Kind.DAY),
-    (
-        "Takes effect",
-        lambda row: tuple(
-            f"{usage} {_format_moment(moment)}" for usage, moment in row.takes_effect
-        ),
-    ),
-    ("Valid until", "valid_until", Kind.DAY),
-    ("Renew from", "renew_from", Kind.DAY),
-    ("Late from", "late_from", Kind.DAY),
+    ("Certificate", lambda row: row[0].id),
+    ("Servers", lambda row: row[0].servers),
+    ("Type", lambda row: row[0].usages),
+    ("Issuer", lambda row: row[0].issuer),
+    ("Renewal", lambda row: row[0].number, Kind.COUNT),
+    ("Order", lambda row: row[0].order_on, Kind.DAY),
+    ("Order by", lambda row: row[0].order_by, Kind.DAY),
+    ("Validate", lambda row: row[0].validate_on, Kind.DAY),
+    ("Domains", lambda row: row[0].domains),
+    ("Issued", lambda row: row[0].issued_on, Kind.DAY),
+    ("On servers", lambda row: row[0].change_on, Kind.DAY),
+    ("On servers by", lambda row: row[0].change_by, Kind.DAY),
+    ("Usage", 1),
+    ("Takes effect", 2, Kind.INSTANT),
+    ("Expires", lambda row: row[0].valid_until, Kind.DAY),
+    ("Next order", lambda row: row[0].renew_from, Kind.DAY),
+    ("Late from", lambda row: row[0].late_from, Kind.DAY),
 )
 _SUMS = columns(
     ("Orders", "orders", Kind.COUNT),
@@ -361,8 +358,10 @@ class Forecast(Table):
             ]  # fmt: skip
         return tuple(facts)
 
-    def _list_items(self) -> tuple[ForecastEntry, ...]:
-        return self.entries
+    def _list_items(self) -> Iterator[tuple[ForecastEntry, str, datetime | None]]:
+        for entry in self.entries:
+            for usage, moment in entry.takes_effect or (("", None),):
+                yield entry, usage, moment
 
     def _repr_html_(self) -> str:
         notes = (Sentence(f"Note: {note}.") for note in self.notes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..base.disk import files
 from ..base.json_text import NotJson, parse_json
@@ -48,15 +48,6 @@ DOCUMENTS: Mapping[str, str] = {
 }
 
 
-class Post(Protocol):
-    """A function that sends a message, with its parts and buffers, to the planner page."""
-
-    def __call__(
-        self, kind: str, parts: Mapping[str, Any], buffers: Sequence[bytes] = (), /
-    ) -> object:
-        """Send a message to the planner page."""
-
-
 def _describe_next_session(path: Path, is_first: bool) -> tuple[str, str]:
     options = build_options_path(path).name
     return f"To continue later, open {path.name} together with {options}.", ""
@@ -68,10 +59,10 @@ class PageSession:
     Parameters
     ----------
     post : callable
-        The function that sends a message to the page.
+        The function that sends a message, with its parts and buffers, to the page.
     """
 
-    def __init__(self, post: Post):
+    def __init__(self, post: Callable[..., object]):
         self._post = post
         self._channel: Channel[Any] | None = None
         self.editor: PlanEditing | None = None

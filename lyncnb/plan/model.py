@@ -72,10 +72,10 @@ class Explanation(Table):
 
     _columns: ClassVar = columns(
         ("Certificate", "certificate"),
-        ("Type", lambda item: item.usages or item.role),
+        ("Type", "usages"),
         ("Where", "place"),
         ("Name", "name"),
-        ("Rule", "rule"),
+        ("Name rule", "rule"),
         (REASON_COLUMNS[0], "why"),
         ("Source", "source"),
         (REASON_COLUMNS[1], lambda item: format_fact(item.clients)),
@@ -363,7 +363,7 @@ class CertificatePlan(Table):
         ("Role", "role"),
         ("Site", "site"),
         ("Pool", "pool"),
-        ("Server", "servers"),
+        ("Servers", "servers"),
         ("Type", "usages"),
         ("Subject name", "subject.common_name"),
         (NAMES_HEADING, "names"),

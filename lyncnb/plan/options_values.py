@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from datetime import date
 
 from ..base.records import RecordReader
-from .options import OPTIONS, PlanOptions, read_options
-from .plan_toml import ALL
+from .option_kinds import ALL
+from .options import OPTIONS, PlanOptions
+from .plan_toml import read_option_values
 
 _LATER = frozenset({"validity", "title", "planner", "procedure", "servers"})
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -91,7 +92,7 @@ def read_options_values(document: Mapping[str, object], reader: RecordReader) ->
         }
     if len(reader.problems) > before:
         return None
-    values = read_options(plain, reader)
+    values = read_option_values(plain, reader, OPTIONS)
     return None if len(reader.problems) > before else PlanOptions(**values)
 
 

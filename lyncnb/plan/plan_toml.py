@@ -10,15 +10,12 @@ import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..base.certificate_fields import KeyParameters
 from ..base.records import RecordReader, describe_value
-from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, Problem
-
-#: The key in the options file that means all usages. In Python, the key is "".
-ALL = "all"
+from .option_kinds import ALL, Option
 
 #: The names of the table file and the options file if a scenario or a guided plan has its own
 #: folder.
@@ -38,66 +35,6 @@ def build_options_path(table: Path) -> Path:
     )
 
 
-class Option(NamedTuple):
-    """An option of a plan: its place in the file, its comment, and its form field.
-
-    Parameters
-    ----------
-    section, key : str
-        The place in ``plan.toml``. If the key is blank, the option is the complete section.
-    comment : str
-        The description, for the file and as help text.
-    label : str, optional
-        The label of the form field.
-    form : str, optional
-        The type of the form field: choice, flag, text, list, date, or number; "" for an option with
-        a value for each usage, or without a form field.
-    group : str, optional
-        The heading of a group of form fields.
-    choices : tuple of str, optional
-        The valid values for a choice.
-    """
-
-    section: str
-    key: str
-    comment: str
-    label: str = ""
-    form: str = ""
-    group: str = ""
-    choices: tuple[str, ...] = ()
-
-
-def read_plan_toml(
-    data: bytes, reader: RecordReader, options: Mapping[str, Option], kinds: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Read the plan options in a TOML file.
-
-    Parameters
-    ----------
-    data : bytes
-        The content of the file.
-    reader : RecordReader
-        The reader, which collects unknown keys and values of a wrong type.
-    options, kinds : mapping
-        For each option, the place in the file, and the type.
-
-    Returns
-    -------
-    dict
-        The values of the correct type, by option.
-
-    Raises
-    ------
-    OptionsError
-        If the file is not valid TOML.
-    """
-    try:
-        document = parse_toml(data)
-    except NotToml as error:
-        raise OptionsError(str(error), hint=error.hint) from None
-    return read_option_values(document, reader, options, kinds)
-
-
 def raise_problems(problems: Sequence[Problem]) -> None:
     """Raise an error for one problem, or an error that lists several problems."""
     if len(problems) == 1:
@@ -106,17 +43,15 @@ def raise_problems(problems: Sequence[Problem]) -> None:
         raise OptionsError(f"{len(problems)} options have invalid values", problems=tuple(problems))
 
 
-def format_plan_toml(
-    values: Mapping[str, Any], options: Mapping[str, Option], titles: Mapping[str, str]
-) -> str:
+def format_plan_toml(values: Mapping[str, Any], options: Mapping[str, Option]) -> str:
     """Return the content of an options file, with a comment for each option.
 
     Parameters
     ----------
     values : mapping
-        The values by option, as returned by :func:`read_plan_toml`. None is written as a comment.
-    options, titles : mapping
-        The place of each option, in the order of the file, and the comment above each section.
+        The values by option. None is written as a comment.
+    options : mapping
+        The options, in the order of the file.
 
     Returns
     -------
@@ -129,7 +64,7 @@ def format_plan_toml(
         value = values[name]
         if option.section != section:
             section = option.section
-            lines += ["", f"# {titles[section]}"]
+            lines += ["", f"# {option.title}"]
             lines += [f"# {option.comment}"] if not option.key else []
             lines.append(f"[{section}]")
         if not option.key:
@@ -145,7 +80,6 @@ def read_option_values(
     document: Mapping[str, object],
     reader: RecordReader,
     options: Mapping[str, Option],
-    kinds: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Read the options in a parsed TOML document. The reader collects all problems.
 
@@ -164,12 +98,12 @@ def read_option_values(
         if top in sections and not isinstance(value, Mapping):
             reader.problem(f"{top} is {describe_value(value)}", f"enter [{top}] on a separate line")
         elif ("", top) in by_place:
-            keep_if_valid(top, reader.value(kinds[top], value, top), before)
+            keep_if_valid(top, reader.value(options[top].kind, value, top), before)
         elif top == "key" and isinstance(value, Mapping):
             keep_if_valid(top, _read_key(value, reader), before)
         elif (top, "") in by_place and isinstance(value, Mapping):
             plain = {ALL if key == "" else key: item for key, item in value.items()}
-            kind = typing.get_args(kinds[top])[1]
+            kind = typing.get_args(options[top].kind)[1]
             section = {
                 "" if key == ALL else key: reader.value(kind, item, f"{top}.{key}")
                 for key, item in plain.items()
@@ -180,7 +114,9 @@ def read_option_values(
                 before = len(reader.problems)
                 if (top, key) in by_place:
                     name = by_place[top, key]
-                    keep_if_valid(name, reader.value(kinds[name], item, f"{top}.{key}"), before)
+                    keep_if_valid(
+                        name, reader.value(options[name].kind, item, f"{top}.{key}"), before
+                    )
                 else:
                     _reject_unknown_key(f"{top}.{key}", reader, options)
         else:

@@ -20,7 +20,7 @@ from ..plan.model import CertificatePlan, PlannedCertificate
 
 COLUMNS = columns(
     ("Name", "name"),
-    ("Rule", "rules"),
+    ("Name rule", "rules"),
     ("Site", "site"),
     ("Role", "role"),
     ("Pool", "pool"),

@@ -1,8 +1,11 @@
-"""Read and write the entries of a folder's record: a file in ``record/`` for each saved change.
+"""Read and write the entries of a folder's record: a file in ``record/`` for each run.
 
 No entry is changed or removed. The name of an entry ends with a hash of its content, so an edited
 or damaged entry is detected, and a copy that another program made under another name is the same
 entry. Each entry lists the entries before it, so a missing entry is detected.
+
+While a run lasts, its entry is a file ``unfinished-….json``, which it replaces each time it saves.
+If the run is killed, the file is read like an entry, and the next writer gives it its final name.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +30,8 @@ from .facts import IDENTITY
 #: The format of a folder whose state is folded from the entries in ``record/``.
 FORMAT = "lyncnb-requests/4"
 PLACE = "record"
+# The beginning of the file name of an entry whose run lasts, or was killed.
+_UNFINISHED = "unfinished-"
 
 _HASH = re.compile("[0-9a-f]{16}")
 _TIME = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
@@ -58,11 +63,15 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """The entries of a folder in their order, and the entries that are damaged or missing."""
+    """The entries of a folder in their order, and the entries that are damaged or missing.
+
+    ``unfinished`` contains those of runs that last or were killed, by their file names.
+    """
 
     entries: tuple[Entry, ...] = ()
     problems: tuple[Problem, ...] = ()
     missing: tuple[str, ...] = ()
+    unfinished: Mapping[str, tuple[Entry, bytes]] = field(default_factory=dict)
 
     @property
     def last(self) -> tuple[str, ...]:
@@ -72,15 +81,15 @@ class Record:
 
     def with_entry(self, entry: Entry) -> Record:
         """Return the record with another entry, if it does not already contain the entry."""
-        if any(entry.digest == other.digest for other in self.entries):
-            return self
-        entries = tuple(sorted((*self.entries, entry), key=_find_position))
-        return Record(entries=entries, problems=self.problems, missing=self.missing)
+        entries = {known.digest: known for known in (*self.entries, entry)}
+        return replace(self, entries=tuple(sorted(entries.values(), key=_find_position)))
 
 
-def _find_position(entry: Entry) -> tuple[int, str, str]:
-    # An entry has a higher number than those that it follows, whatever the clocks say.
-    return entry.document["number"], entry.document["at"], entry.digest
+def _find_position(entry: Entry) -> tuple[int, str, int, str]:
+    # An entry has a higher number than those that it follows, whatever the clocks say. An older
+    # copy of an unfinished entry is before the entry that the run completed.
+    document = entry.document
+    return document["number"], document["at"], len(entry.events), entry.digest
 
 
 def build_entry(
@@ -107,9 +116,14 @@ def build_entry(
     text = "{\n" + ",\n".join(lines) + ',\n"events": [\n' + listed + "\n]}\n"
     data = text.encode("utf-8", "replace")
     digest = hashlib.sha256(data).hexdigest()[:16]
-    stamp, words = re.sub("[-:]", "", at), re.sub("[^a-z]+", "-", command).strip("-") or "run"
     entry = Entry(digest, {**head, "events": events})
-    return f"{number:05}-{stamp}-{words}-{digest}.json", data, entry
+    return _build_name(entry), data, entry
+
+
+def _build_name(entry: Entry) -> str:
+    number, at, command = (entry.document[name] for name in ("number", "at", "command"))
+    stamp, words = re.sub("[-:]", "", at), re.sub("[^a-z]+", "-", command).strip("-") or "run"
+    return f"{number:05}-{stamp}-{words}-{entry.digest}.json"
 
 
 def write_entry(folder: Path, name: str, data: bytes) -> None:
@@ -117,6 +131,24 @@ def write_entry(folder: Path, name: str, data: bytes) -> None:
     files.make_folder(folder / PLACE, OWN_FOLDERS[PLACE])
     if not os.path.lexists(folder / PLACE / name):
         files.write_new_file(folder / PLACE / name, data)
+
+
+def make_unfinished_name() -> str:
+    """Return a unique file name for the entry of a run that lasts."""
+    return f"{_UNFINISHED}{files.make_temporary_name().removeprefix(files.TEMP_PREFIX)}.json"
+
+
+def write_unfinished_entry(folder: Path, name: str, data: bytes) -> None:
+    """Write the entry of a run that lasts, or replace it by a later state of the same entry."""
+    files.make_folder(folder / PLACE, OWN_FOLDERS[PLACE])
+    files.replace_file(folder / PLACE / name, data)
+
+
+def complete_entry(folder: Path, unfinished: str, entry: Entry, data: bytes) -> None:
+    """Give an unfinished entry its final name."""
+    # The content is written again, because another computer can replace the file at any time.
+    write_entry(folder, _build_name(entry), data)
+    files.remove_file(folder / PLACE / unfinished)
 
 
 def read_record(folder: Path) -> Record:
@@ -129,18 +161,24 @@ def read_record(folder: Path) -> Record:
         These entries are not used.
     """
     entries: dict[str, Entry] = {}
+    unfinished: dict[str, tuple[Entry, bytes]] = {}
     problems: list[Problem] = []
     for name in _list_names(folder):
         entry = None
         try:
-            entry = _read_entry(files.read_file(folder / PLACE / name, limit=_LARGEST), name)
+            data = files.read_file(folder / PLACE / name, limit=_LARGEST)
+            entry = _read_entry(data, name)
             wrong = "was edited or damaged, so lyncnb does not use it"
         except BundleError as error:
+            if name.startswith(_UNFINISHED) and files.is_missing(folder / PLACE / name):
+                return read_record(folder)  # Its run has completed the entry in the meantime.
             wrong = error.message
         if entry is None:
             problems.append(Problem(message=wrong, file=f"{PLACE}/{name}", hint=_RESTORE))
         else:
             entries[entry.digest] = entry
+            if name.startswith(_UNFINISHED):
+                unfinished[name] = (entry, data)
     known = {*entries}
     for entry in entries.values():
         known.update(entry.document["without"])
@@ -158,6 +196,7 @@ def read_record(folder: Path) -> Record:
         entries=tuple(sorted(entries.values(), key=_find_position)),
         problems=tuple(problems),
         missing=tuple(sorted(missing)),
+        unfinished=unfinished,
     )
 
 
@@ -173,7 +212,8 @@ def _list_names(folder: Path) -> list[str]:
 def _read_entry(data: bytes, name: str) -> Entry | None:
     """Return an entry, or None if the file is not what lyncnb wrote under this name."""
     digest = hashlib.sha256(data).hexdigest()[:16]
-    if digest not in _HASH.findall(name) or may_contain_surrogates(data):
+    is_expected = name.startswith(_UNFINISHED) or digest in _HASH.findall(name)
+    if not is_expected or may_contain_surrogates(data):
         return None
     with suppress(ValueError, RecursionError, TypeError, KeyError):
         document = json.loads(data)

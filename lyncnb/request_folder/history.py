@@ -256,7 +256,7 @@ def record_changes(
     wait_seconds: float = 0.0,
     is_repair: bool = False,
 ) -> Iterator[Run]:
-    """Lock a folder for one writer, whose changes become entries of the folder's record.
+    """Lock a folder for one writer, whose changes become one entry of the folder's record.
 
     Parameters
     ----------
@@ -288,3 +288,5 @@ def record_changes(
         with start_run(run):
             yield run
             run.save()
+            # If the run fails before this point, the next writer completes its entry.
+            run.finish()

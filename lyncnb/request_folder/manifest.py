@@ -42,8 +42,11 @@ from .entries import (
     Event,
     Record,
     build_entry,
+    complete_entry,
+    make_unfinished_name,
     read_record,
     write_entry,
+    write_unfinished_entry,
 )
 from .facts import (
     Facts,
@@ -198,9 +201,10 @@ class FolderState:
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """A command that changes a folder. Each change that it saves is an entry of the record.
+    """A command that changes a folder. All changes that it saves are one entry of the record.
 
-    ``events`` are events that change no state, for the next entry.
+    ``noted`` are events that change no state, for the next save. ``events`` and ``without`` are
+    already in the entry, whose file has the name ``unfinished`` until the run ends.
     """
 
     folder: Path
@@ -208,49 +212,68 @@ class Run:
     reason: str = ""
     now: str = ""
     repairs: bool = False
+    noted: list[Event] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    without: list[str] = field(default_factory=list)
     state: FolderState | None = None
+    unfinished: str = field(default_factory=make_unfinished_name)
+    entry: tuple[Entry, bytes] | None = None
 
     def add_events(self, *events: Any) -> None:
-        """Add events that do not change the state (:class:`history.Event`) to the next entry."""
+        """Add events that do not change the state (:class:`history.Event`) to the next save."""
         for event in events:
             filled = {name: value for name, value in event._asdict().items() if value}
-            self.events.append({"type": "noted", **filled})
+            self.noted.append({"type": "noted", **filled})
 
     def see(self, state: FolderState) -> None:
-        """Remember the state that the command read, and stop if the record is not whole."""
+        """Remember the state that the command read, and stop if the record is not whole.
+
+        The entries of killed runs get their final names.
+        """
         if state.record.problems and not self.repairs:
             raise BundleError(
                 f"the folder {self.folder} needs attention; nothing was changed",
                 problems=state.record.problems,
             )
-        self.state = state
+        for name, (entry, data) in state.record.unfinished.items():
+            if name != self.unfinished:
+                complete_entry(self.folder, name, entry, data)
+        own = self.entry[0].digest if self.entry else ""
+        others = tuple(entry for entry in state.record.entries if entry.digest != own)
+        self.state = replace(state, record=replace(state.record, entries=others))
 
     def save(self, manifest: Manifest | None = None, *, without: Sequence[str] = ()) -> bool:
-        """Write the changes as an entry. Return whether anything was written."""
+        """Write the changes to the entry of this run. Return whether anything was written."""
         if self.state is None:
             self.see(read_if_present(self.folder))
         assert self.state is not None
         before = state = self.state
         manifest = before.manifest if manifest is None else manifest
-        events = [*build_change(before.manifest, manifest), *self.events]
+        events = [*build_change(before.manifest, manifest), *self.noted]
         if events or without:
             record = _start_record(self.folder, state)
+            self.events += events
+            self.without += without
             number = min(MOST, 1 + max((e.document["number"] for e in record.entries), default=0))
-            name, data, entry = build_entry(
-                events, number=number, at=self.now or format_timestamp(None),
+            _, data, entry = build_entry(
+                self.events, number=number, at=self.now or format_timestamp(None),
                 user=get_user_and_computer(), command=self.command, reason=self.reason,
-                version=VERSION, after=record.last, without=without,
+                version=VERSION, after=record.last, without=self.without,
             )  # fmt: skip
-            write_entry(self.folder, name, data)
-            state = FolderState(record=record.with_entry(entry), has_marker=True)
-            self.events = []
+            write_unfinished_entry(self.folder, self.unfinished, data)
+            self.entry, self.noted = (entry, data), []
+            state = FolderState(record=record, has_marker=True)
         if manifest.summary != before.manifest.summary or (events and before.earlier):
             data = encode_summary_hashes(manifest)
             files.replace_file(self.folder / SUMMARY_HASHES, data, 0o600)
             without = without or ("",)
         self.state = replace(state, manifest=manifest)
         return bool(events or without)
+
+    def finish(self) -> None:
+        """Give the entry of this run its final name."""
+        if self.entry is not None:
+            complete_entry(self.folder, self.unfinished, *self.entry)
 
 
 @contextmanager
@@ -343,8 +366,12 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
             f"{folder}: lyncnb did not change the record, because the new state would not be valid",
             problems=tuple(reader.problems),
         )
-    run = _runs.get(os.path.realpath(folder)) or Run(folder=Path(folder))
-    return run.save(manifest)
+    if run := _runs.get(os.path.realpath(folder)):
+        return run.save(manifest)
+    run = Run(folder=Path(folder))
+    is_changed = run.save(manifest)
+    run.finish()
+    return is_changed
 
 
 @pause_garbage_collection()

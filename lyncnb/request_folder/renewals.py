@@ -78,12 +78,12 @@ class Renewals(Table, Sequence[Renewal]):
     _columns: ClassVar = columns(
         ("Certificate", lambda row: row[0].request_id),
         ("Renew from", lambda row: f"{row[0].renew_from:%Y-%m-%d}", Kind.DAY),
-        ("Valid until", lambda row: f"{row[0].usable_until.date()}", Kind.DAY),
+        ("Usable until", lambda row: f"{row[0].usable_until.date()}", Kind.DAY),
         ("Days left", lambda row: (row[0].usable_until.date() - row[1]).days, Kind.COUNT),
         ("Servers", lambda row: row[0].servers),
         ("Type", lambda row: row[0].usages),
         ("Subject name", lambda row: row[0].subject),
-        ("Issued by", lambda row: row[0].issuer),
+        ("Issuer", lambda row: row[0].issuer),
         ("Under way", lambda row: row[0].under_way),
     )
 

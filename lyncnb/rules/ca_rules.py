@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from functools import cache
 from importlib.resources import files as package_files
@@ -21,7 +21,7 @@ from ..base.certificate_fields import KEYS
 from ..base.records import RecordReader, make_named_field
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
-from .model import ISSUERS, Case, CheckRule, compute_digest_without_texts
+from .model import ISSUERS, CheckRule, CheckTerms, PeriodRule, compute_digest_without_texts
 from .rule_mistakes import check_codes, check_periods
 
 #: The quantities that can have limits, with the units of the limits.
@@ -66,7 +66,7 @@ class OtherSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CaLimit:
+class CaLimit(PeriodRule):
     """A CA's limit on a quantity, from ``effective`` until the day before ``until``.
 
     ``applies`` is ``public``, ``internal``, or the id of a root program or a CA. The limit applies
@@ -77,16 +77,8 @@ class CaLimit:
     value: int
     applies: str
     source: Source
-    effective: date | None = None
-    until: date | None = None
     over_days: int = 0
     conflicts: tuple[OtherSource, ...] = make_named_field("conflict", default=())
-
-    def applies_on(self, on_date: date) -> bool:
-        """Return whether the limit applies on a date."""
-        return (self.effective is None or self.effective <= on_date) and (
-            self.until is None or on_date < self.until
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +121,8 @@ class RootRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CaCheck:
-    """A check in a CA rule file. :class:`CheckRule` describes the common fields.
+class CaCheck(CheckTerms):
+    """A check in a CA rule file.
 
     ``judges`` is the subject of the check. ``limit_of`` is a quantity; the smaller of the CA's own
     limit and the general limit applies. The check does not apply to CAs that have their own limit
@@ -138,33 +130,14 @@ class CaCheck:
     are the points of one notice.
     """
 
-    code: str
-    severity: str
-    title: str
-    meaning: str
-    hint: str
     applies: str
     source: Source
     judges: tuple[str, ...] = ("plan",)
-    test: str = ""
-    roles: tuple[str, ...] = ()
-    usages: tuple[str, ...] = ()
-    not_for: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    suffixes: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
-    policies: tuple[str, ...] = ()
-    limit: int = 0
     limit_of: str = ""
     not_bound_by: str = ""
     except_cas: tuple[str, ...] = ()
     group: str = ""
-    effective: date | None = None
-    until: date | None = None
     conflicts: tuple[OtherSource, ...] = make_named_field("conflict", default=())
-    fires: Case | None = None
-    nearest: Case | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,30 +350,12 @@ class CaRuleSet:
         """Convert a check in a CA rule file to a ``CheckRule``."""
         bound = self._describe_scope(check.applies)
         return CheckRule(
-            code=check.code,
-            severity=check.severity,
-            title=check.title,
-            meaning=check.meaning,
-            hint=check.hint,
+            **{item.name: getattr(check, item.name) for item in fields(CheckTerms)},
             source=_format_source(check.source, check.conflicts),
             disagreement=_format_disagreement(check.source, check.conflicts),
-            test=check.test,
-            roles=check.roles,
-            usages=check.usages,
-            not_for=check.not_for,
             issuers=(bound.issuer,),
             cas=bound.names,
             not_cas=tuple(n for ca in check.except_cas for n in self._describe_scope(ca).names),
-            names=check.names,
-            limit=check.limit,
-            suffixes=check.suffixes,
-            labels=check.labels,
-            keys=check.keys,
-            policies=check.policies,
-            effective=check.effective,
-            until=check.until,
-            fires=check.fires,
-            nearest=check.nearest,
         )
 
     def _is_applicable(self, scope: str, issuer: str, ca: str) -> bool:

@@ -387,15 +387,27 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckRule:
-    """A check with its code, severity, meaning, and source.
+class PeriodRule:
+    """A rule that applies from ``effective`` until the day before ``until``, by default always."""
+
+    effective: date | None = None
+    until: date | None = None
+
+    def applies_on(self, on_date: date) -> bool:
+        """Return whether the rule applies on a date."""
+        return (self.effective is None or self.effective <= on_date) and (
+            self.until is None or on_date < self.until
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckTerms(PeriodRule):
+    """What every check has: its code, severity and meaning, its scope, and its values.
 
     ``test`` is the function in ``checks``, by default the code with underscores. Several codes may
-    share one function. ``roles``, ``usages``, ``issuers`` (internal, public), and ``cas`` (names of
-    CAs) limit the scope; an empty value means no limit. The check applies from ``effective`` until
-    the day before ``until``, by default always. ``disagreement`` describes a disagreement between
-    sources. ``fires`` is a deployment that causes the finding, ``nearest`` the most similar one
-    that does not.
+    share one function. ``roles`` and ``usages`` limit the scope; an empty value means no limit.
+    ``fires`` is a deployment that causes the finding, ``nearest`` the most similar one that does
+    not.
     """
 
     code: str
@@ -403,11 +415,9 @@ class CheckRule:
     title: str
     meaning: str
     hint: str
-    source: str
     test: str = ""
     roles: tuple[str, ...] = ()
     usages: tuple[str, ...] = ()
-    issuers: tuple[str, ...] = ()
     not_for: tuple[str, ...] = ()  # The roles and usages to which the check does not apply.
     names: tuple[str, ...] = ()  # The IDs of the name rules that checks of names use.
     limit: int = 0  # The number above which a check reports a finding.
@@ -415,23 +425,26 @@ class CheckRule:
     # For checks of host name labels: the labels that the check reports.
     labels: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()  # The key types that the check reports, such as "ECDSA 521".
-    policies: tuple[
-        str, ...
-    ] = ()  # The certificate policies (OIDs). A certificate must have one of them.
-    effective: date | None = None
-    until: date | None = None
+    # The certificate policies (OIDs). A certificate must have one of them.
+    policies: tuple[str, ...] = ()
+    fires: Case | None = None
+    nearest: Case | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRule(CheckTerms):
+    """A check with its source.
+
+    ``issuers`` (internal, public) and ``cas`` (names of CAs) also limit the scope.
+    ``disagreement`` describes a disagreement between sources.
+    """
+
+    source: str
+    issuers: tuple[str, ...] = ()
     cas: tuple[str, ...] = ()
     # The CAs to which the check does not apply, because they have a smaller limit.
     not_cas: tuple[str, ...] = ()
     disagreement: str = ""
-    fires: Case | None = None
-    nearest: Case | None = None
-
-    def applies_on(self, on_date: date) -> bool:
-        """Return whether the check applies on a date."""
-        return (self.effective is None or self.effective <= on_date) and (
-            self.until is None or on_date < self.until
-        )
 
 
 def replace_words(text: str, replacements: Mapping[str, str]) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
 from types import MappingProxyType
-from typing import Protocol
 
+from ..base.planned_entry import PlannedEntry
 from ..base.records import RecordReader
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
@@ -19,26 +19,6 @@ from .model import CheckRule, Rules
 from .rule_mistakes import check_checks
 
 Difference = tuple[str, str]  # Each pair contains the code of a finding and a message.
-
-
-class Planned(Protocol):
-    """The values of a planned certificate with which issued certificates are compared."""
-
-    @property
-    def id(self) -> str:
-        """The ID of the planned certificate, which is the subject of findings."""
-
-    @property
-    def role(self) -> str:
-        """The server role of the certificate."""
-
-    @property
-    def usages(self) -> tuple[str, ...]:
-        """The usages of the certificate, in the spelling of the product's cmdlets."""
-
-    @property
-    def issuer(self) -> str:
-        """The type of CA, ``internal`` or ``public``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,12 +155,12 @@ def create_returned_finding(code: str, subject_id: str, message: str) -> Finding
     return create_finding(list_returned_checks()[code], subject_id, message)
 
 
-def create_findings(entry: Planned, differences: Iterable[Difference]) -> tuple[Finding, ...]:
+def create_findings(entry: PlannedEntry, differences: Iterable[Difference]) -> tuple[Finding, ...]:
     """Create the findings for one planned certificate. Checks that do not apply are left out.
 
     Parameters
     ----------
-    entry : Planned
+    entry : PlannedEntry
         The planned certificate.
     differences : iterable of (code, message)
         The differences that were found.

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date
-from typing import Protocol
 
 from ..base.certificate_fields import EXTENDED_KEY_USAGES
 from ..base.records import RecordReader, describe_value
@@ -25,10 +23,12 @@ from .model import (
     ZONES,
     CertificateRule,
     CheckRule,
+    CheckTerms,
     ConnectionRule,
     DestinationRule,
     NameRule,
     PartyRule,
+    PeriodRule,
     PortRule,
     RoleRule,
     TrustRule,
@@ -36,30 +36,6 @@ from .model import (
     list_flags,
     list_placeholders,
 )
-
-
-class _HasCode(Protocol):
-    """The attributes that all types of checks have."""
-
-    @property
-    def code(self) -> str:
-        """The code of the check."""
-
-    @property
-    def severity(self) -> str:
-        """The severity of the check: error, warning, or notice."""
-
-
-class _HasPeriod(Protocol):
-    """A rule that applies from or until a date."""
-
-    @property
-    def effective(self) -> date | None:
-        """The first day on which the rule applies, or None if it always applied."""
-
-    @property
-    def until(self) -> date | None:
-        """The first day on which the rule no longer applies, or None if it has no end."""
 
 
 def check_checks(reader: RecordReader, checks: Mapping[str, CheckRule]) -> None:
@@ -70,7 +46,7 @@ def check_checks(reader: RecordReader, checks: Mapping[str, CheckRule]) -> None:
         reader.report_unknown_values(f"{location}.issuers", check.issuers, ISSUERS, "issuer")
 
 
-def check_codes(reader: RecordReader, checks: Mapping[str, _HasCode]) -> None:
+def check_codes(reader: RecordReader, checks: Mapping[str, CheckTerms]) -> None:
     """Report duplicate or invalid codes, and unknown severities."""
     reader.report_duplicates(checks, "code")
     for location, check in checks.items():
@@ -84,7 +60,7 @@ def check_codes(reader: RecordReader, checks: Mapping[str, _HasCode]) -> None:
             )
 
 
-def check_periods(reader: RecordReader, rules: Mapping[str, _HasPeriod]) -> None:
+def check_periods(reader: RecordReader, rules: Mapping[str, PeriodRule]) -> None:
     """Report rules whose end date is not after their start date."""
     for location, rule in rules.items():
         if rule.effective and rule.until and rule.effective >= rule.until:

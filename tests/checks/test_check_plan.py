@@ -690,7 +690,8 @@ def test_cached_results_do_not_change_the_findings(seed):
             test = rule.test or rule.code.replace("-", "_")
             words = []
             if test in CERTIFICATE_TESTS | FEATURE_TESTS:
-                words = (CERTIFICATE_TESTS | FEATURE_TESTS)[test](certificate, view, rule)
+                found = (CERTIFICATE_TESTS | FEATURE_TESTS)[test](certificate, view, rule)
+                words = [item.message for item in found]
             elif test in NAME_TESTS:
                 words = (
                     NAME_TESTS[test](name, view, rule) for name in view.list_names(certificate)

@@ -29,7 +29,6 @@ from good_deployment import (
 
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.checks.fix_plan import apply_edits, fix_plan
-from lyncnb.checks.fixes import CHOICES, FIXES
 from lyncnb.checks.plan_toml_edit import edit_plan_toml
 from lyncnb.errors import LyncnbError
 from lyncnb.plan.options import PlanOptions
@@ -48,11 +47,35 @@ COUNT = int(os.environ.get("LYNCNB_TOPOLOGIES", "100"))
 #: computer.
 PARTS = 4
 
-WITH_FIX = {
-    check.code: check
-    for check in (*RULES.checks.values(), *load_ca_rules().checks)
-    if (check.test or check.code.replace("-", "_")) in FIXES
-}
+CHECKS = {check.code: check for check in (*RULES.checks.values(), *load_ca_rules().checks)}
+#: The findings with exactly one safe fix. Rewording a message must not lose one.
+WITH_FIX = (
+    "acceptance-counts-for-nothing",
+    "av-edge-name-missing",
+    "av-edge-name-on-certificate",
+    "backup-pool-one-sided",
+    "collocated-role",
+    "column-nearly-known",
+    "dialin-url-missing",
+    "edge-name-missing",
+    "issuer-usage-not-here",
+    "meet-url-missing",
+    "option-changes-nothing",
+    "pool-name-differs-from-server",
+    "stand-alone-and-collocated",
+    "validity-asked-over-limit",
+    "value-not-heeded",
+    "web-external-fqdn-missing",
+    "web-internal-fqdn-overridden",
+)
+#: The findings with several sensible answers.
+WITH_CHOICES = (
+    "pool-named-like-server",
+    "reverse-proxy-publishes-nothing",
+    "several-autologon-pools",
+    "web-external-fqdn-not-published",
+    "web-external-fqdn-shared",
+)
 BESIDE = {"server_fqdn": "fe01.contoso.com", "role": "Mediation", "pool_fqdn": "fepool.contoso.com"}
 ALL_PUBLIC = PlanOptions(issuer={"": "public"}, validity_days=365)
 # Examples of checks whose findings have no fix: the table has no column for the edit, or the edit
@@ -68,12 +91,12 @@ def count_codes(findings):
     return Counter(finding.code for finding in findings)
 
 
-@pytest.mark.parametrize("code", sorted(WITH_FIX))
+@pytest.mark.parametrize("code", WITH_FIX)
 def test_each_fix_resolves_its_finding(code):
     """After the fix of a finding is applied, the finding is resolved, and all new findings are less
     severe.
     """
-    check = WITH_FIX[code]
+    check = CHECKS[code]
     plan = OTHER_CASES[code]() if code in OTHER_CASES else plan_of_case(check.fires)
     before = check_plan(plan, on=check.fires.on)
     assert [f.edits for f in before if f.code == code and f.edits]
@@ -86,18 +109,12 @@ def test_each_fix_resolves_its_finding(code):
     assert fixed_plan.findings == check_plan(fixed_plan.plan, on=check.fires.on)
 
 
-def test_every_fix_function_is_used_by_a_check():
-    """For each function that suggests a fix, the rules contain a check that uses the function."""
-    tests = {check.test or check.code.replace("-", "_") for check in WITH_FIX.values()}
-    assert tests == set(FIXES)
-
-
-@pytest.mark.parametrize("test", sorted(CHOICES))
-def test_each_answer_resolves_its_finding(test):
+@pytest.mark.parametrize("code", WITH_CHOICES)
+def test_each_answer_resolves_its_finding(code):
     """If a finding offers several answers, each answer resolves the finding, and none of the
     answers is marked as a fix.
     """
-    (check,) = (c for c in RULES.checks.values() if (c.test or c.code.replace("-", "_")) == test)
+    check = CHECKS[code]
     plan = plan_of_case(check.fires)
     finding = next(f for f in check_plan(plan, on=check.fires.on) if f.code == check.code)
     assert finding.edits == ()

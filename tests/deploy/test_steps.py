@@ -688,9 +688,11 @@ def test_table_has_a_row_for_each_step(steps):
     frame = steps.to_frame()
     assert len(frame) == count_steps(steps)
     assert frame.shape[1] == 9
-    of_package = frame[frame["Package"] != ""]
+    of_package = frame[frame["Package on the server"] != ""]
     assert len(of_package) > 0
-    ids = [find_request_id(name.removesuffix(".pfx")) for name in of_package["Package"]]
+    ids = [
+        find_request_id(name.removesuffix(".pfx")) for name in of_package["Package on the server"]
+    ]
     assert list(of_package["Certificate"]) == ids
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from datetime import timedelta
 
 import pytest
 from cas.python_ca import PythonCa, pem
@@ -34,6 +35,7 @@ from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, PackageError, PassphraseError
 from lyncnb.pki.pkcs8 import FolderCipher
+from lyncnb.request_folder import manifest
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest
@@ -98,6 +100,21 @@ def test_each_certificate_is_packaged_with_its_own_key(issued):
         )
         assert loaded.key.public_key() == leaf.public_key()
         assert loaded.additional_certs == []  # The certificate is issued directly by a root.
+
+
+def test_a_certificate_that_is_not_valid_yet_is_named(tmp_path):
+    """If a certificate is not valid yet, for example because a clock was set back, its package is
+    written, and the result says that it must not be installed.
+    """
+    folder = make_folder(tmp_path / "r").folder
+    name, *_ = open_requests(folder).manifest.by_id
+    certify(folder, name)
+    for today, is_named in ((TODAY - timedelta(days=3), True), (TODAY, False)):
+        matched = load_issued_certificates(open_requests(folder), today=today)
+        packages = write_pfx(matched, passphrase=PASSPHRASE, today=TODAY)
+        text = packages.to_text()
+        assert ("do not install the package yet: the certificate is valid from" in text) is is_named
+    assert packages.counts()["kept"] == 1
 
 
 def test_files_are_for_the_owner_only(issued):
@@ -479,13 +496,17 @@ def test_later_package_keeps_earlier_passwords(tmp_path):
 def count_manifest_writes(issued, monkeypatch):
     """Write the packages of requests one at a time, and return how often the manifest is written."""
     monkeypatch.setattr("lyncnb.deploy.write_pfx._BATCH", 1)
+    saves, real = [], manifest.write_unfinished_entry
+    monkeypatch.setattr(
+        manifest, "write_unfinished_entry", lambda *values: saves.append(real(*values))
+    )
     package_ids = {
         pfx.request_id for pfx in package(issued, workers=1).packages if pfx.action == "written"
     }
     bundle = open_requests(issued.folder)
     assert {record.id for record in bundle.requests if record.package} == package_ids
-    pfx_entries = [entry for entry in read_entries(issued.folder) if entry["command"] == "pfx"]
-    return len(package_ids), len(pfx_entries)
+    (_,) = [entry for entry in read_entries(issued.folder) if entry["command"] == "pfx"]
+    return len(package_ids), len(saves)
 
 
 def test_manifest_is_not_written_for_each_package(answered_folder, tmp_path, monkeypatch):

@@ -641,7 +641,7 @@ changed = ln.plan_certificates(plan.topology, plan.rules, options=named)
         "ln.figure(changed)",
         "changed.explain('se01.contoso.com')",
         "ln.trust(changed)",
-        "ln.trust(changed).only('Server', 'Role')",
+        "ln.trust(changed).only('Server', 'Pool')",
         "ln.check_plan(changed)",
         "ln.PlanEditor(changed.topology, options=changed.options)",
     ],

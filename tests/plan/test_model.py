@@ -211,7 +211,7 @@ def test_the_frame_of_names_has_a_row_for_each_name(data):
     meet = frame[frame["Name"].str.startswith("meet.")]
     expected = [c.id for c in planned.certificates if any(n.startswith("meet.") for n in c.names)]
     assert list(dict.fromkeys(meet["Certificate"])) == expected
-    assert set(meet["Rule"]) <= set(planned.rules.names)
+    assert set(meet["Name rule"]) <= set(planned.rules.names)
     assert meet["Why"].str.len().min() > 10
 
 
@@ -223,7 +223,7 @@ def test_a_plan_is_a_table():
     frame = planned.to_frame()
     assert list(frame.columns) == [
         "Certificate",
-        *("Role", "Site", "Pool", "Server", "Type", "Subject name", "Subject alternative names"),
+        *("Role", "Site", "Pool", "Servers", "Type", "Subject name", "Subject alternative names"),
         *("EKU", "Issuer", "Key", "Shared by"),
     ]
     assert list(frame["Role"]) == ["FrontEnd", "Deployment"]
@@ -298,7 +298,7 @@ def test_requested_names_have_undocumented_clients():
         in text
     )
     frame = explanation.to_frame()
-    (cell,) = {*frame.loc[frame["Rule"] == "extra-san", "Who needs it"]}
+    (cell,) = {*frame.loc[frame["Name rule"] == "extra-san", "Who needs it"]}
     assert cell == "unknown (not documented)"
 
 

@@ -290,7 +290,9 @@ def test_every_option_is_written_to_the_file():
     true or false.
     """
     assert options.OPTIONS.keys() == {item.name for item in fields(PlanOptions)}
-    switches = {item.name for item in fields(PlanOptions) if item.type == "bool"}
+    switches = {
+        item.name for item in fields(PlanOptions) if options.OPTIONS[item.name].form == "flag"
+    }
     assert switches <= list_flags().keys()
 
 

@@ -180,7 +180,7 @@ def test_the_table_counts_pools_certificates_and_connections(sample):
     )
     assert {pool.fqdn for pool in sample.topology.pools} == set(frame["Pool"]) - {""}
     kinds = frame.drop_duplicates(["Site", "Role", "Pool", "Type", "Issuer"])
-    assert kinds["Certificates"].astype(int).sum() == len(sample.certificates)
+    assert kinds["Certificate count"].astype(int).sum() == len(sample.certificates)
 
 
 def test_the_picture_shows_each_pool_and_each_name():

@@ -124,7 +124,7 @@ def test_one_row_per_certificate_with_every_column(plan):
         "Pool": "pool.contoso.net",
         "Site": "Taipei",
         "Type": ("Default", "WebServicesInternal", "WebServicesExternal"),
-        "Subject name": "CN=pool.contoso.net",
+        "Subject": "CN=pool.contoso.net",
         "Subject alternative names": (
             "pool.contoso.net",
             "fe01.contoso.net",
@@ -696,7 +696,7 @@ def test_subject_fields_and_ca_are_shown():
     options = PlanOptions(organization="Contoso, Ltd.", ca={"": "pki\\Contoso Issuing"})
     plan = plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"), options=options)
     row = _list_rows(plan, ())[0]
-    assert row["Subject name"] == "CN=pool.contoso.net,O=Contoso\\, Ltd."
+    assert row["Subject"] == "CN=pool.contoso.net,O=Contoso\\, Ltd."
     assert row["CA"] == "pki\\Contoso Issuing"
 
 

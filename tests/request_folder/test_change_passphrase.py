@@ -162,7 +162,7 @@ def test_unknown_key_files_are_reported_and_not_changed(folder):
     assert (folder / "keys" / "other.key").read_bytes() == other
 
 
-@pytest.mark.parametrize("completed_steps", range(6))
+@pytest.mark.parametrize("completed_steps", range(1, 6))
 def test_an_interrupted_change_is_detected_and_completed(folder, completed_steps, monkeypatch):
     """After an interrupted change of the passphrase, no other command can write to the folder until
     the user repeats and completes the change.
@@ -171,7 +171,7 @@ def test_an_interrupted_change_is_detected_and_completed(folder, completed_steps
     real, count = os.replace, iter(range(100))
 
     def stop(source, target):
-        # An entry records that a change has begun, before any key file is replaced.
+        # The first file is the entry, which records that a change has begun.
         if next(count) >= completed_steps:
             raise KeyboardInterrupt
         real(source, target)

@@ -454,9 +454,9 @@ def test_a_key_is_on_the_disk_before_its_csr(tmp_path, plan_code):
     manifests = [
         index
         for index, (name, call_paths) in enumerate(calls)
-        if name == "link" and Path(call_paths[1]).parent == folder / "record"
+        if name == "rename" and Path(call_paths[1]).parent == folder / "record"
     ]
-    # The record has two entries: one announces the requests, and one contains the pairs.
+    # The run saves its entry twice: it announces the requests, and then records the pairs.
     assert len(manifests) == 2
     for item in plan_of_servers(3).certificates:
         key, request = key_path(folder, item.id), csr_path(folder, item.id)

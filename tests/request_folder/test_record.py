@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import shutil
+from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from folders import (
 
 import lyncnb as ln
 from lyncnb.authorities.certificate_history import certificate_history
+from lyncnb.base.disk import files
 from lyncnb.errors import BundleError
 from lyncnb.request_folder.entries import build_entry, read_record, write_entry
 from lyncnb.request_folder.facts import OTHER_COPY
@@ -81,7 +83,8 @@ def change_at_random(chance: random.Random, folder: Path, step: int) -> None:
             case 3:
                 ln.deployed(folder, name, undo=True, today=day)
             case 4:
-                ln.deployed(folder, f"se{chance.randrange(1, 4):02}", gone=True, today=day)
+                server = f"med0000{chance.randrange(3)}.contoso.com"
+                ln.deployed(folder, server, gone=True, today=day)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -167,6 +170,30 @@ def test_the_order_of_entries_does_not_depend_on_clocks(folder, at):
     assert read_manifest(folder).by_id[NAMES[0]].ca == "the last"
 
 
+def test_an_entry_from_the_future_is_named(folder):
+    """If a clock was set back, the status names the entries that are later than the present time,
+    unless the user asks about another date.
+    """
+
+    def find_notes(**on):
+        notes = ln.folder_status(folder, **on).notes
+        return [note for note in notes if "entries from the future" in note]
+
+    (folder / "record").rename(folder / "record-of-tests")
+    (folder / "record").mkdir()
+    for path in (folder / "record-of-tests").iterdir():
+        document = json.loads(path.read_bytes())
+        write_planted(folder, *document["events"], number=1, at="2020-01-01T00:00:00Z")
+    assert find_notes() == []
+    name = write_planted(folder, {"type": "weather"}, at="2049-01-01T00:00:00Z")
+    (note,) = find_notes()
+    assert f'{name[-21:-5]} (2049-01-01T00:00:00Z, by "mallory")' in note
+    assert find_notes(today=TODAY) == []
+    with suppress(BundleError):
+        certify(folder, NAMES[0])
+    assert read_manifest(folder).by_id[NAMES[0]].issued
+
+
 def test_a_conflict_copy_of_an_entry_is_the_same_entry(folder):
     """A copy of an entry under another name changes nothing. Other files are left alone."""
     before = fold(read_record(folder).entries)
@@ -209,9 +236,10 @@ def test_an_edited_entry_is_named_and_not_used(folder):
 
 
 def test_the_first_entry_can_be_lost(folder):
-    """If the entry with which a folder began is lost, its keys are adopted, and the same plan keeps
-    every request.
+    """If the entry with which a folder began is lost, its keys are adopted after a person has
+    confirmed them, and the same plan keeps every request.
     """
+    certify(folder, NAMES[0])
     first, *_ = sorted((folder / "record").iterdir())
     keys = public_keys_of_keys(folder)
     edited = first.read_bytes().replace(b'"user"', b'"uses"')
@@ -223,10 +251,88 @@ def test_the_first_entry_can_be_lost(folder):
     ]
     assert "edited or damaged" in problem.message
     first.unlink()
-    ln.rebuild_manifest(folder, PASSPHRASE, confirmed=[first.stem[-16:]], today=TODAY)
+    lost = first.stem[-16:]
+    ln.rebuild_manifest(folder, PASSPHRASE, confirmed=[lost, *NAMES], today=TODAY)
     assert write(PLAN, folder).counts() == {"kept": 3}
     assert ln.folder_status(folder, today=TODAY).exit_status == 0
     assert public_keys_of_keys(folder) == keys
+
+
+@pytest.mark.fault
+def test_a_killed_run_leaves_an_unfinished_entry(tmp_path, folder):
+    """A run has one entry, whenever it is killed. What it saved counts, although the entry is not
+    finished, and the next writer gives the entry its name.
+    """
+
+    def renew(folder):
+        write(PLAN, folder, renew=[NAMES[0]], reason="x", today=LATER)
+
+    first, outcomes = fold(read_record(folder).entries), Counter()
+    with fail_one_call(None, OSError) as counted:
+        renew(shutil.copytree(folder, tmp_path / "counted"))
+    for number in range(counted.count):
+        copy = shutil.copytree(folder, tmp_path / "killed")
+        with (
+            fail_one_call(number, lambda name: KeyboardInterrupt(name)) as calls,
+            suppress(KeyboardInterrupt, BundleError),
+        ):
+            renew(copy)
+        record = read_record(copy)
+        assert record.problems == (), calls.failed
+        assert len(record.entries) <= 2, calls.failed
+        state = fold(record.entries)
+        unfinished = [*record.unfinished]
+        assert unfinished or state == first or len(entries_of(copy)) == 2, calls.failed
+        outcomes[bool(unfinished)] += 1
+        ln.deployed(copy, "med00001.contoso.com", gone=True, today=LATER)
+        names = sorted(entries_of(copy))
+        assert all(name[:5].isdigit() for name in names), calls.failed
+        assert len(names) == len(record.entries) + 1
+        if unfinished:
+            assert fold(read_record(copy).entries[:2]) == state, calls.failed
+        renew(copy) if state == first else write(PLAN, copy, today=LATER)
+        assert ln.folder_status(copy, today=LATER).problems == (), calls.failed
+        shutil.rmtree(copy)
+    assert outcomes[True] > 20
+
+
+def test_an_older_copy_of_an_unfinished_entry_changes_nothing(folder, monkeypatch):
+    """If an older state of the entry of a run is copied into the folder, the state is the same."""
+    copies, real = [], files.replace_file
+
+    def replace(path, data, *mode):
+        if path.name.startswith("unfinished-"):
+            copies.append((path, data))
+        real(path, data, *mode)
+
+    monkeypatch.setattr(files, "replace_file", replace)
+    write(PLAN, folder, renew=[NAMES[0]], reason="x", today=LATER)
+    monkeypatch.undo()
+    before = fold(read_record(folder).entries)
+    assert len(copies) > 1
+    for path, data in copies:
+        path.write_bytes(data)
+        assert fold(read_record(folder).entries) == before
+        write(PLAN, folder, renew=[NAMES[1]], reason="x", today=LATER)
+        assert read_manifest(folder).by_id[NAMES[0]] == before.by_id[NAMES[0]]
+        before = fold(read_record(folder).entries)
+
+
+def test_an_entry_is_finished_while_it_is_read(folder, monkeypatch):
+    """A reader that finds an unfinished entry gone, because its run finished it, reads again."""
+    *_, last = sorted((folder / "record").iterdir())
+    before = fold(read_record(folder).entries)
+    unfinished = last.rename(last.with_name("unfinished-0123456789abcdef.json"))
+    real = files.read_file
+
+    def read(path, **limits):
+        if path == unfinished and unfinished.exists():
+            unfinished.rename(last)
+        return real(path, **limits)
+
+    monkeypatch.setattr(files, "read_file", read)
+    assert fold(read_record(folder).entries) == before
+    assert read_record(folder).problems == ()
 
 
 HOSTILE = [

@@ -65,7 +65,7 @@ def test_the_summary_is_available_before_it_is_written(rules, tmp_path):
     after = panel.summary.to_frame()
     csv_frame = pd.read_csv(tmp_path / "requests" / "summary.csv", dtype=str, keep_default_na=False)
     pd.testing.assert_frame_equal(after.astype("str"), csv_frame.astype("str"))
-    names = ["Certificate", "Subject name", "Subject alternative names", "Issuer", "Exportable"]
+    names = ["Certificate", "Subject", "Subject alternative names", "Issuer", "Exportable"]
     pd.testing.assert_frame_equal(before[names], after[names])
     page = panel.summary._repr_html_()
     for name in ("summary.csv", "summary.xlsx", "summary.html", "summary.md"):

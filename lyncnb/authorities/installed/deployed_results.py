@@ -71,7 +71,7 @@ class RecordedDeployments(Table, JsonSerializable):
         ("Certificate", "id"),
         ("Generation", "generation", Kind.COUNT),
         ("Recorded", "what"),
-        ("Servers", "servers"),
+        ("On", "servers"),
         ("Day", "on", Kind.DAY),
         ("Serial number", "serial"),
         ("Seen in", "seen_in"),

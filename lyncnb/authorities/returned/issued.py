@@ -9,7 +9,6 @@ from datetime import date, datetime
 from functools import cached_property
 from typing import ClassVar
 
-from ...base.certificate_fields import NAMES_HEADING
 from ...base.pasted_text import shown
 from ...base.planned_entry import PlannedEntry
 from ...base.records import JsonSerializable
@@ -221,8 +220,8 @@ class IssuedCertificates(Table, JsonSerializable):
         ("Role", lambda row: row[1].role),
         ("Servers", lambda row: row[1].servers),
         ("Type", lambda row: row[1].usages),
-        ("Subject name", lambda row: row[0].subject),
-        (NAMES_HEADING, lambda row: row[0].names),
+        ("Issued subject", lambda row: row[0].subject),
+        ("Issued names", lambda row: row[0].names),
         ("Issued by", lambda row: row[0].issuer_name),
         ("Valid from", lambda row: f"{row[0].not_before:%Y-%m-%d}", Kind.DAY),
         ("Valid until", lambda row: f"{row[0].not_after:%Y-%m-%d}", Kind.DAY),

@@ -196,7 +196,7 @@ _COLUMNS = columns(
     ("Of", "owner"),
     ("Type", "usages"),
     ("Subject name", "subject"),
-    ("State", "state_words"),
+    ("Installed", "state_words"),
     ("Thumbprint", lambda row: row.certificate and row.certificate.thumbprint),
     ("Valid until", lambda row: row.certificate and row.certificate.not_after[:10], Kind.DAY),
     ("Found in", lambda row: row.certificate and row.certificate.files),

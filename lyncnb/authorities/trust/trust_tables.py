@@ -236,7 +236,7 @@ class Installation(NamedTuple):
 #: The columns of the table of CA certificates to install. The table has one row for each server.
 INSTALL = columns(
     ("Server", "server"),
-    ("Role", "required.title"),
+    ("Who installs", "required.title"),
     ("Pool", "required.pool"),
     ("Install", "required.ca"),
     ("Store", "required.store"),
@@ -251,7 +251,7 @@ SHOWN = columns(
     ("Shown as", "shown_as"),
     ("To whom", "verifier"),
     ("Connection", "transport"),
-    ("Names", "names"),
+    ("Names used", "names"),
     ("Root needed", "root"),
     ("Client authentication", "client_authentication"),
     ("Why", "why"),

@@ -296,6 +296,38 @@ class Table(ABC):
         """
         return to_frame(self._list_headings(), self._list_rows(), kinds=self._list_kinds())
 
+    def by_server(self) -> Table:
+        """Return a table with a row for each server of an item.
+
+        The column ``Servers`` becomes ``Server``. An item without servers keeps one row.
+
+        Raises
+        ------
+        LyncnbError
+            If the table does not have the column ``Servers``.
+        """
+        index = self._find_column("Servers")
+        headings = ["Server" if name == "Servers" else name for name in self._list_headings()]
+        return _View(
+            self,
+            headings,
+            self._list_kinds(),
+            lambda: (
+                (*row[:index], server, *row[index + 1 :])
+                for row in self._list_rows()
+                for server in row[index] or ("",)
+            ),
+        )
+
+    def _find_column(self, heading: str) -> int:
+        known = list(self._list_headings())
+        if heading not in known:
+            raise LyncnbError(
+                f'the table has no column "{heading}"',
+                hint=f"the columns are {', '.join(known)}",
+            )
+        return known.index(heading)
+
     def only(self, *headings: str) -> Table:
         """Return a table with only some of the columns, for display in a notebook.
 
@@ -309,14 +341,14 @@ class Table(ABC):
         LyncnbError
             If the table does not have one of the columns.
         """
-        known = list(self._list_headings())
-        for heading in headings:
-            if heading not in known:
-                raise LyncnbError(
-                    f'the table has no column "{heading}"',
-                    hint=f"the columns are {', '.join(known)}",
-                )
-        return _Columns(self, headings)
+        indices = [self._find_column(heading) for heading in headings]
+        kinds = self._list_kinds()
+        return _View(
+            self,
+            headings,
+            [kinds[index] for index in indices],
+            lambda: ([row[index] for index in indices] for row in self._list_rows()),
+        )
 
     def _repr_html_(self) -> str:
         instants = {i for i, kind in enumerate(self._list_kinds()) if kind is Kind.INSTANT}
@@ -335,25 +367,26 @@ class Table(ABC):
         return self._summarize()
 
 
-class _Columns(Table):
-    """A table with some of the columns of another table."""
+class _View(Table):
+    """The rows or columns of another table in another form."""
 
-    def __init__(self, whole: Table, headings: Sequence[str]):
-        self._whole, self._names = whole, headings
+    def __init__(
+        self,
+        whole: Table,
+        headings: Sequence[str],
+        kinds: Sequence[Kind],
+        rows: Callable[[], Iterable[Sequence[Any]]],
+    ):
+        self._whole, self._headings, self._kinds, self._rows = whole, headings, kinds, rows
 
     def _list_headings(self) -> Sequence[str]:
-        return self._names
-
-    def _find_column_indices(self) -> list[int]:
-        return [list(self._whole._list_headings()).index(name) for name in self._names]
+        return self._headings
 
     def _list_kinds(self) -> Sequence[Kind]:
-        kinds = self._whole._list_kinds()
-        return [kinds[index] for index in self._find_column_indices()]
+        return self._kinds
 
     def _list_rows(self) -> Iterable[Sequence[Any]]:
-        indices = self._find_column_indices()
-        return ([row[index] for index in indices] for row in self._whole._list_rows())
+        return self._rows()
 
     def _summarize(self) -> str:
         return self._whole._summarize()

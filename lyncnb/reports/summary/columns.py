@@ -55,7 +55,7 @@ _COLUMNS = (
     _Described("Pool", "block.pool", _TABLE),
     _Described("Site", "block.site", _TABLE),
     _Described("Type", "block.usages", {**_SHOWN, CERTIFICATES: 20}),
-    _Described("Subject name", "block.subject", _SHOWN),
+    _Described("Subject", "block.subject", _SHOWN),
     _Described("Subject name", "block.subject_words", {CERTIFICATES: 24, RENEWALS: 32}),
     _Described(NAMES_HEADING, "names", {**_SHOWN, CERTIFICATES: 34}),
     _Described("SAN count", lambda line: len(line.names), _TABLE, Kind.COUNT),

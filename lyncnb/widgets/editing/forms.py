@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
+import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields
 from operator import itemgetter
 
 from ...base.shown.languages import make_translator
 from ...errors import OptionsError
-from ...plan.options import OPTIONS, PlanOptions, parse_date, parse_key
+from ...plan.option_kinds import OPTION_GROUPS, parse_date, parse_key
+from ...plan.options import OPTIONS
 from ...rules.model import ISSUERS, Rules
 from ...rules.rule_files import list_product_titles
 from ...topology.columns import Column, list_topology_columns, list_topology_roles
@@ -51,9 +52,8 @@ DEPLOYMENT = {
     "autodiscover": "choice",
     "strict_dns": "choice",
 }
-# The order of the groups in the form. Within a group, the fields in ``_FIRST`` come first, and the
-# others follow in the order of the options file.
-_GROUPS = ("Certificates", "Key and hash", "Subject fields", "Dates and Windows", "Documents")
+# Within a group, the fields in ``_FIRST`` come first, and the others follow in the order of the
+# options file.
 _FIRST = ("product", "layout", "wildcard", "autodiscover_https", "edge_member_names",
           "xmpp_host_names", "separate_av_certificate", "reverse_proxy_client_eku",
           "autodiscover_internal_extra_domains", "internal_only_sip_domains",
@@ -163,7 +163,7 @@ def describe_option_groups(rules: Rules) -> list[FieldGroup]:
     option_names = sorted(
         OPTIONS, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)
     )
-    for heading in _GROUPS:
+    for heading in OPTION_GROUPS:
         of_group = [
             _describe_field(name, rules) for name in option_names if OPTIONS[name].group == heading
         ]
@@ -302,25 +302,24 @@ def parse_option_value(name: str, value: object) -> object:
     OptionsError
         If the option does not exist, or the text is not valid.
     """
-    kinds = {item.name: item.type for item in fields(PlanOptions)}
-    if name not in kinds:
-        close = difflib.get_close_matches(name, kinds, n=1)
+    if name not in OPTIONS:
+        close = difflib.get_close_matches(name, OPTIONS, n=1)
         raise OptionsError(
             f'"{name}" is not a known option',
             hint=f"did you mean {close[0]}?"
             if close
-            else f"use one of these options: {', '.join(kinds)}",
+            else f"use one of these options: {', '.join(OPTIONS)}",
         )
-    kind = kinds[name]
-    if kind == "KeyParameters":
+    option = OPTIONS[name]
+    if name == "key":
         return parse_key(value)
-    if kind == "date | None":
+    if option.form == "date":
         return parse_date(name, value)
-    if kind == "int | None":
+    if option.form == "number":
         return _parse_number(name, value)
-    if kind.startswith("tuple"):
+    if typing.get_origin(option.kind) is tuple:
         return _convert_to_texts(value)
-    if kind == "bool" and value in ("true", "false"):
+    if option.form == "flag" and value in ("true", "false"):
         return value == "true"
     if isinstance(value, Mapping):
         return {key: text for key, text in value.items() if text}
