@@ -146,7 +146,7 @@ def test_html_collapses_the_rows_of_a_long_table():
     text = tables.rows_to_html(("n",), [(number,) for number in range(49)])
     before, after = text.split("<details")
     assert before.count("<td>") == 10
-    assert "<summary>Show all 49 rows (39 more)</summary>" in after
+    assert '<summary class="lyncnb-rows">Show all 49 rows (39 more)</summary>' in after
     assert after.count("<td>") == 39
     assert "<details" not in tables.rows_to_html(("n",), [(1,)] * 10)
 

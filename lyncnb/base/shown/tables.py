@@ -41,7 +41,7 @@ TABLE_STYLE = (
     ".lyncnb-chip{display:inline-block;border:1px solid #8888;border-radius:.6em;"
     "padding:0 .4em;margin:0 .2em .2em 0;color:inherit}"
     "@media print{.lyncnb-more::details-content{content-visibility:visible;height:auto}"
-    "td .lyncnb-more>summary{display:none}"
+    "td .lyncnb-more>summary,.lyncnb-rows{display:none}"
     ".lyncnb-chip{border:0;padding:0;margin:0 .4em 0 0}}</style>"
 )
 
@@ -547,7 +547,9 @@ def rows_to_html(
         summary_text = (
             f"Show all {len(visible_rows):,} rows ({len(visible_rows) - ROWS_OPEN:,} more)"
         )
-        lines.append(f'<details class="lyncnb-more"><summary>{summary_text}</summary>')
+        lines.append(
+            f'<details class="lyncnb-more"><summary class="lyncnb-rows">{summary_text}</summary>'
+        )
         lines += form.format_table(visible_rows[ROWS_OPEN:], ids[ROWS_OPEN:], "")
         lines.append("</details>")
     if len(visible_rows) < len(rows):
