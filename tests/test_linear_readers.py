@@ -100,6 +100,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "base.json_text.has_valid_digest": lambda data, _: has_valid_digest(data),
     "base.json_text.may_contain_surrogates": lambda data, _: may_contain_surrogates(data),
     "base.json_text.parse_json": lambda data, _: parse_json(data),
+    "base.toml_text.parse_toml": lambda data, _: PlanOptions.from_toml(data),
     "base.disk.tar_file.decompress_gzip": lambda data, _: tar_file.decompress_gzip(
         data, limit=1 << 22
     ),
@@ -125,7 +126,6 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "pki.pkcs8.read_derivation": lambda data, _: read_derivation(data, name="a"),
     "pki.recovery_pair.read_private_key": lambda data, _: read_private_key(data, "a", name="a"),
     "pki.recovery_pair.read_public_key": lambda data, _: read_public_key(data, name="a"),
-    "plan.plan_toml.read_plan_toml": lambda data, _: PlanOptions.from_toml(data),
     "plan.recorded_plan.read_plan_json": lambda data, _: read_plan_json(data, source="a"),
     "plan.saved_plan_json.is_saved_plan": lambda data, _: is_saved_plan(data),
     "plan.saved_plan_json.read_saved_json": lambda data, _: read_saved_json(data, source="a"),
@@ -148,7 +148,7 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
 #: its whole input to them.
 PARTS = {
     *("topology.encodings.compare_encodings", "topology.read_table.open_frame"),
-    *("base.toml_text.parse_toml", "topology.csv_file.read_rows"),
+    "topology.csv_file.read_rows",
     *("request_folder.earlier_folder.find_last_time", "request_folder.manifest.build_import"),
     "request_folder.earlier_folder.list_earlier_lines",
 }
