@@ -43,7 +43,7 @@ from ..request_folder.key_bindings import (
     report_unverified_keys,
 )
 from ..request_folder.leftovers import verify_passphrase
-from ..request_folder.manifest import format_timestamp, read_manifest
+from ..request_folder.manifest import format_timestamp, read_manifest, save_manifest
 from ..request_folder.request_record import RequestRecord
 from ..rules.procedure import load_procedure
 from ..rules.rule_files import load_recorded_rules
@@ -248,7 +248,7 @@ def hand_over(
     )
     is_new = _write_package(Path(out), _build_package(bundle.folder, parts, cover), force)
     note = ""
-    if is_new:
+    if is_new or not all(record.handed_over_at for record in outgoing):
         note = _record_handover(bundle.folder, parts, Path(out).name, format_timestamp(today))
     missing = _describe_missing_details(cover, needed_by, parts)
     return Handover(path=Path(out), parts=parts, missing=missing, note=note)
@@ -313,7 +313,8 @@ def _record_handover(folder: Path, parts: Iterable[Part], name: str, now: str) -
     """Record in the history of the folder that requests were handed over to a CA."""
     try:
         with record_changes(folder, "handover", now=now, wait_seconds=10.0) as run:
-            read_manifest(folder)
+            manifest = read_manifest(folder)
+            keys = {record.spki_sha256 for _, record in _list_requests(parts)}
             run.add_events(
                 *(
                     Event(
@@ -326,6 +327,11 @@ def _record_handover(folder: Path, parts: Iterable[Part], name: str, now: str) -
                     for part, record in _list_requests(parts)
                 )
             )
+            records = tuple(
+                replace(record, handed_over_at=run.now) if record.spki_sha256 in keys else record
+                for record in manifest.requests
+            )
+            save_manifest(folder, replace(manifest, requests=records))
     except BundleError as error:
         return (
             "lyncnb wrote the package, but could not record this in the folder's history: "

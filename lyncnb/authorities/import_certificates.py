@@ -478,6 +478,8 @@ def _update_record(record: RequestRecord, placement: _Placement, received_at: st
     )
     if placement.is_refused:
         others = [other for other in part.refused if other.sha256 != issued.sha256]
+        if placement.is_current and len(others) == len(part.refused):
+            record = replace(record, handed_over_at="")  # The CA has answered.
         return record.with_generation(part.generation, refused=(*others, received))
     if placement.is_current:
         remaining = tuple(other for other in record.refused if other.sha256 != issued.sha256)

@@ -59,6 +59,14 @@ class StatusRow(Protocol):
     def is_revoked(self) -> bool:
         """Whether the certificate in use is revoked or must be revoked."""
 
+    @property
+    def usages(self) -> Sequence[str]:
+        """The usages of the certificate."""
+
+    @property
+    def handed_over_on(self) -> str:
+        """The date on which the request was packaged for a CA that has not answered, or blank."""
+
 
 def list_next_steps(folder: str | os.PathLike[str], rows: Iterable[StatusRow]) -> tuple[str, ...]:
     """Return the next steps for a request folder, the most urgent first.
@@ -126,10 +134,10 @@ def _suggest_renewal(rows: Sequence[StatusRow], quoted_folder: str) -> str:
 
 def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
     due = [row for row in rows if row.state in ("expired", "expiring") and not row.under_way]
-    for state, kind in (("expired", "expired certificates"), ("expiring", "certificates now")):
-        if ids := [row.id for row in due if row.state == state]:
+    for state, words in (("expired", "expired"), ("expiring", "due now")):
+        if matching_rows := [row for row in due if row.state == state]:
             yield (
-                f"Renew {kind} ({join_first_texts(ids, _NAMED)}): "
+                f"Renew {_describe_certificates(matching_rows)} ({words}): "
                 f"lyncnb renew {quoted_folder} --due --reason TEXT"
             )
     if late := [row for row in rows if row.state == "expired" and row.under_way]:
@@ -146,21 +154,34 @@ def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[st
 
 
 def find_stage(row: StatusRow) -> str:
-    """Return the next stage for a certificate, or "" if it is installed on all servers."""
-    if row.under_way or row.state in ("expired", "expiring"):
-        return row.under_way
-    if row.state in ("issued", "packaged") and row.deployed_on:
+    """Return the next stage for a certificate, or "" if it is installed on all servers.
+
+    In the stage ``sent``, the request was packaged for the CA, and the CA has not answered.
+    """
+    is_renewal = bool(row.under_way) or row.state in ("expired", "expiring")
+    stage = row.under_way if is_renewal else row.state
+    if stage in ("issued", "packaged") and row.deployed_on and not is_renewal:
         return ""
+    if stage == "waiting" and row.handed_over_on:
+        return "sent"
     # If the key is on another computer, lyncnb cannot package the certificate. The administrators
     # continue on the servers, as they would after packaging.
-    return "packaged" if row.state == "issued" and row.key_holder else row.state
+    return "packaged" if stage == "issued" and row.key_holder else stage
 
 
 def _describe_certificates(rows: Sequence[StatusRow]) -> str:
+    """Return the number of certificates and their servers, by name if there are few."""
+    servers = list(dict.fromkeys(server for row in rows for server in row.servers))
+    if not servers:  # The folder was rebuilt without a plan.
+        names = join_first_texts([row.id for row in rows], _NAMED)
+    elif len(servers) <= _NAMED:
+        names = join_first_texts(servers, _NAMED)
+    else:
+        names = format_count(len(servers), "server")
     if len(rows) == 1:
-        return rows[0].id
-    ids = join_first_texts([row.id for row in rows], _NAMED)
-    return f"{format_count(len(rows), 'certificate')} ({ids})"
+        usage = f"{rows[0].usages[0]} " if rows[0].usages else ""
+        return f"the {usage}certificate of {names}"
+    return f"{len(rows):,} certificates of {names}"
 
 
 def _describe_install(rows: Sequence[StatusRow], quoted_folder: str) -> str:
@@ -175,11 +196,20 @@ def _describe_package(rows: Sequence[StatusRow], quoted_folder: str) -> str:
     return f"Package {_describe_certificates(rows)}: lyncnb pfx {quoted_folder}"
 
 
-def _describe_waiting_requests(rows: Sequence[StatusRow], quoted_folder: str) -> str:
+def _describe_requests_to_send(rows: Sequence[StatusRow], quoted_folder: str) -> str:
     return (
-        f"Wait until the CA issues {_describe_certificates(rows)}. To send the requests: "
-        f"lyncnb handover {quoted_folder} OUT.zip. When the CA returns the certificates: "
-        f"lyncnb receive {quoted_folder} FILE"
+        f"Send the {'request' if len(rows) == 1 else 'requests'} for "
+        f"{_describe_certificates(rows)} to the CA: lyncnb handover {quoted_folder} OUT.zip. When "
+        f"the CA returns certificates: lyncnb receive {quoted_folder} FILE"
+    )
+
+
+def _describe_sent_requests(rows: Sequence[StatusRow], quoted_folder: str) -> str:
+    since = min(row.handed_over_on for row in rows)
+    return (
+        f"Wait until the CA issues {_describe_certificates(rows)} (packaged for the CA "
+        f"{'on' if all(row.handed_over_on == since for row in rows) else 'since'} {since}). When "
+        f"the CA returns certificates: lyncnb receive {quoted_folder} FILE"
     )
 
 
@@ -202,6 +232,7 @@ def _describe_request(rows: Sequence[StatusRow], quoted_folder: str) -> str:
 _BY_STAGE: dict[str, Callable[[Sequence[StatusRow], str], str]] = {
     "issued": _describe_package,
     "packaged": _describe_install,
-    "waiting": _describe_waiting_requests,
+    "waiting": _describe_requests_to_send,
+    "sent": _describe_sent_requests,
     "planned": _describe_request,
 }

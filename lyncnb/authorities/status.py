@@ -107,8 +107,9 @@ class RequestStatus(JsonSerializable):
     current evaluation. ``key_holder`` is the computer with the private key if the folder does not
     have it. ``covered_by`` is the thumbprint of an installed certificate that makes the request
     unnecessary. ``revoke`` are the serial numbers that the CA must still revoke. ``is_revoked``
-    says whether the certificate in use is revoked or must be revoked. ``number`` is the
-    number of the certificate in every document of the folder, or 0 if it has none yet.
+    says whether the certificate in use is revoked or must be revoked. ``handed_over_on`` is the
+    date on which the request was last packaged for a CA that has not answered, if any. ``number``
+    is the number of the certificate in every document of the folder, or 0 if it has none yet.
     """
 
     json_keys: ClassVar = (
@@ -136,6 +137,7 @@ class RequestStatus(JsonSerializable):
         "covered_by",
         "revoke",
         "is_revoked",
+        "handed_over_on",
         "number",
     )
 
@@ -164,6 +166,7 @@ class RequestStatus(JsonSerializable):
     covered_by: str = ""
     revoke: tuple[str, ...] = ()
     is_revoked: bool = False
+    handed_over_on: str = ""
     number: int = 0
 
     @property
@@ -741,6 +744,7 @@ def _build_planned_status(
         covered_by=cover.thumbprint_sha1 if cover is not None and state == "covered" else "",
         revoke=tuple(certificate.serial for certificate in list_certificates_to_revoke(record)),
         is_revoked=lifecycle.revocation is not None and record.state != "retired",
+        handed_over_on=record.handed_over_at[:10] if present == "waiting" else "",
     )
 
 

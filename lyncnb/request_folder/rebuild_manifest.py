@@ -537,6 +537,7 @@ def _build_record(
         spki_sha256=found_files.spki_sha256,
         key_sha256=found_files.key_sha256,
         written_at=now,
+        handed_over_at="",
         retired_at="",
         deployed_at="",
         plan=_build_entry(request_id, found_files.content),

@@ -470,9 +470,11 @@ class RequestRecord:
     ``assign_commands`` are the commands in the last written steps, for the summary; empty without a
     package. ``stood_before`` is the certificate that covered the request earlier. Servers use it
     until a deployment is recorded. ``deployments``, ``revocation`` and ``approved_plan`` (the
-    SHA-256 of a saved plan of the folder) are as in :class:`ArchivedGeneration`. ``gone`` contains
-    the servers that left the deployment. ``number`` is the number of the certificate in every
-    document. In a folder from an earlier version, it is 0 until the next change.
+    SHA-256 of a saved plan of the folder) are as in :class:`ArchivedGeneration`.
+    ``handed_over_at`` is the time when the request was last packaged for a CA, or blank if the CA
+    has returned a certificate that lyncnb refused. ``gone`` contains the servers that left the
+    deployment. ``number`` is the number of the certificate in every document. In a folder from an
+    earlier version, it is 0 until the next change.
     """
 
     id: Id
@@ -509,6 +511,7 @@ class RequestRecord:
     gone: tuple[GoneServer, ...] = field(default=(), metadata=SINCE_2)
     revocation: Revocation | None = field(default=None, metadata=SINCE_2)
     approved_plan: Sha256OrBlank = field(default="", metadata=SINCE_2)
+    handed_over_at: TimeOrBlank = field(default="", metadata=SINCE_2)
     number: Number = field(default=0, metadata=SINCE_2)
     others: Mapping[str, object] = make_unknown_keys_field()
 
@@ -649,6 +652,7 @@ class RequestRecord:
             key_sha256="",
             planned_at=at,
             written_at="",
+            handed_over_at="",
             issued_at="",
             packaged_at="",
             deployed_at="",

@@ -138,7 +138,7 @@ def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
     if due := [row for row in rows if _is_due(row) and not row.under_way]:
         elsewhere = all(row.key_holder for row in due)
         return _build_step(status.next_steps[0], "" if elsewhere else "renew")
-    if waits and not isinstance(last_result, Handover):
+    if waits:
         return _build_step(f"Ask the CA to issue {faulty} again.", "handover", requests=waits)
     if refused_rows:
         return _build_step(
@@ -151,14 +151,16 @@ def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
         return _build_step(
             f"Package {format_count(number, 'certificate')} for the servers.", "package"
         )
-    if stages["waiting"] and isinstance(last_result, Handover):
-        words = (
-            f"Send {last_result.path.name} to the CA. When the CA returns certificates, "
-            "match the files with their requests."
-        )
-        return _build_step(words, "receive")
     if number := stages["waiting"]:
         return _build_step(f"Package {format_count(number, 'request')} for the CA.", "handover")
+    if number := stages["sent"]:
+        words = f"{format_count(number, 'request')} packaged for the CA"
+        if isinstance(last_result, Handover):
+            words = f"Send {last_result.path.name} to the CA"
+        return _build_step(
+            f"{words}. When the CA returns certificates, match the files with their requests.",
+            "receive",
+        )
     if stages["packaged"] and isinstance(last_result, DeploymentSteps):
         return _build_step(status.next_steps[-1], "deployed")
     if stages["packaged"]:

@@ -157,7 +157,11 @@ class FolderWork:
     ) -> None:
         """Start packaging requests for a CA: all waiting requests, or only the given requests."""
         request_ids = None if requests is None else tuple(requests)
-        self._start_step(lambda _: hand_over(self.folder, out, issuer=issuer, requests=request_ids))
+        self._start_step(
+            lambda _: hand_over(
+                self.folder, out, issuer=issuer, requests=request_ids, today=self.today
+            )
+        )
 
     def receive(
         self, *paths: str | os.PathLike[str], accept: Mapping[str, str] | None = None

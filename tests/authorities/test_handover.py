@@ -9,12 +9,13 @@ import re
 import shutil
 import subprocess
 import zipfile
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 import topologies
 from cas.python_ca import PythonCa, p7b
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from folders import (
     PASSPHRASE,
     TODAY,
@@ -29,6 +30,7 @@ from printing import remove_break_marks
 
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.import_certificates import receive
+from lyncnb.authorities.status import folder_status
 from lyncnb.errors import BundleError, OptionsError, OutputError
 from lyncnb.export.renew import renew
 from lyncnb.export.write import write_requests
@@ -38,6 +40,7 @@ from lyncnb.rules.rule_files import load_rules
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
+LATER = TODAY + timedelta(days=2)
 CAS = {"internal": r"ca01.contoso.com\Contoso Issuing CA 1", "public": "Litware <Public> CA"}
 
 
@@ -456,6 +459,33 @@ def test_an_interrupted_run_is_completed_before_the_handover(folder, tmp_path):
 
 def handover_of(folder, work_folder):
     return hand_over(folder, work_folder / "out.zip")
+
+
+def test_the_next_step_knows_what_the_ca_has(folder, tmp_path):
+    """The next step names the requests that are not packaged for a CA, and those that a CA has,
+    since when. If the CA returns a wrong certificate, the request is not with the CA any more.
+    """
+    every = len(open_requests(folder).requests)
+    (step,) = folder_status(folder, today=TODAY).next_steps
+    assert step.startswith(f"Send the requests for {every} certificates of ")
+    package = hand_over(folder, tmp_path / "public.zip", issuer="public", today=TODAY)
+    sent = len(package.requests)
+    send, wait = folder_status(folder, today=TODAY).next_steps
+    assert send.startswith(f"Send the requests for {every - sent} certificates of ")
+    assert f"(packaged for the CA on {TODAY})" in wait
+    assert "handover" not in wait
+    hand_over(folder, tmp_path / "rest.zip", issuer="internal", today=LATER)
+    (wait,) = folder_status(folder, today=LATER).next_steps
+    assert wait.startswith(f"Wait until the CA issues {every} certificates of ")
+    assert f"(packaged for the CA since {TODAY})" in wait
+    record = open_requests(folder).requests[0]
+    csr = x509.load_pem_x509_csr((folder / record.files.csr).read_bytes())
+    wrong = PythonCa().issue_for(csr, san=["wrong.contoso.com"])
+    (tmp_path / "wrong.cer").write_bytes(wrong.public_bytes(Encoding.PEM))
+    receive(folder, tmp_path / "wrong.cer", today=LATER)
+    rows = {row.id: row for row in folder_status(folder, today=LATER).requests}
+    assert rows[record.id].refused
+    assert [name for name, row in rows.items() if not row.handed_over_on] == [record.id]
 
 
 @pytest.mark.parametrize(

@@ -215,6 +215,7 @@ def test_all_forms_of_a_status_contain_the_same_values(folder):
         "covered_by": "",
         "revoke": [],
         "is_revoked": False,
+        "handed_over_on": "",
         "number": 1,
     }
 

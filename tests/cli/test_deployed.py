@@ -367,7 +367,8 @@ def test_a_revocation_by_the_ca_is_recorded_with_its_reason(planner):
     assert (row["is_revoked"], row["revoke"]) == (True, [])
     status = planner("status", "requests")
     assert status.status == 1
-    assert f"Replace {ids[0]}: servers still have a revoked certificate" in status.out
+    assert "Replace the " in status.out
+    assert "servers still have a revoked certificate" in status.out
     [command] = [
         line.partition("To renew: lyncnb ")[2].replace("TEXT", "replacement").split()
         for line in status.out.splitlines() if "To renew" in line

@@ -114,10 +114,8 @@ def test_compromised_key_of_a_covering_certificate_is_recorded(folder, complete_
     assert {request.id: request.revoke for request in status.shown if request.revoke} == {
         FIRST: (serial,)
     }
-    assert (status.exit_status, status.next_steps[0][:24]) == (
-        1,
-        "Ask the CA to revoke " + FIRST[:3],
-    )
+    assert status.exit_status == 1
+    assert status.next_steps[0].startswith("Ask the CA to revoke the Default certificate of med")
     comparison = ln.compare_as_is(PLAN, tmp_path / "estate", on=TODAY, folder=folder)
     assert comparison.counts() == {"covered": 2, "compromised": 1}
     with pytest.raises(

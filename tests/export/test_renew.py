@@ -449,7 +449,9 @@ def test_key_of_a_retired_request_is_compromised(folder):
     # request needs no more attention.
     status = folder_status(folder, today=LATER)
     assert status.exit_status == 1
-    assert status.next_steps[0].startswith(f"Ask the CA to revoke {name} (serial number")
+    assert status.next_steps[0].startswith(
+        "Ask the CA to revoke the Default certificate of fe02.contoso.net (serial number"
+    )
     assert revocation.serial in status.next_steps[0]
     summary = (folder / "summary.md").read_text("utf-8").replace("\\", "")
     assert f"Ask the CA: {revocation}." in summary
