@@ -26,11 +26,18 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
 
 import lyncnb as ln
+from lyncnb.authorities.certificate_history import certificate_history
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.kept_approval import read_approved_plan
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
+from lyncnb.authorities.status_report import (
+    HISTORY_FILE,
+    STATUS_FILE,
+    build_history_report,
+    build_status_report,
+)
 from lyncnb.authorities.survey.as_is import AS_IS_TABLE, AsIs, build_as_is_report
 from lyncnb.authorities.trust.trust_report import TRUST_FILE, build_trust_report
 from lyncnb.base.shown.report import write_report
@@ -249,6 +256,16 @@ def edited_csv(w: Deployment) -> Prepared:
     return lambda: edit_csv("a.csv", w.table, changes)
 
 
+def status_report(w: Folder, suffix: str) -> Prepared:
+    status = folder_status(w.received_requests.folder, today=TODAY)
+    return lambda: write_report(build_status_report(status), suffix)
+
+
+def history_report(w: Folder, suffix: str) -> Prepared:
+    history = certificate_history(w.received_requests.folder)
+    return lambda: write_report(build_history_report(history), suffix)
+
+
 def scenario_files(w: Deployment) -> Prepared:
     """Return a function that saves a scenario in a folder."""
     scenarios = Scenarios(w.new())
@@ -358,6 +375,12 @@ OF_FOLDERS: dict[str, Writer] = {
         lambda w, suffix: lambda as_is=w.as_is: write_report(build_as_is_report(as_is), suffix),
     ),
     "authorities.survey.as_is.AsIs.to_json": lambda w: w.as_is.to_json,
+    **make_format_writers(
+        "authorities.status_report.build_status_report", STATUS_FILE.is_ours, status_report
+    ),
+    **make_format_writers(
+        "authorities.status_report.build_history_report", HISTORY_FILE.is_ours, history_report
+    ),
 }
 
 #: Functions that write a folder or a report, but only if the plan has an approver's signature.

@@ -169,7 +169,8 @@ TYPES = {
     "Usable until": "datetime64[us]",
     "Valid until": "datetime64[us]",
     **dict.fromkeys(
-        ("Deployed", "Expires", "Issued", "Late from", "On servers", "Order"), "datetime64[us]"
+        ("Deployed", "Due on", "Expires", "Issued", "Late from", "On servers", "Order"),
+        "datetime64[us]",
     ),
     **dict.fromkeys(("Next order", "On servers by", "Order by", "Validate"), "datetime64[us]"),
     **dict.fromkeys(("Renew from", "Valid from"), "datetime64[us]"),

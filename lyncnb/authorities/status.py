@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,7 +26,7 @@ from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, format_count, join_first_texts
 from ..base.terminal import quote_argument
 from ..base.times import add_time_span, convert_to_time, format_time
-from ..errors import Problem
+from ..errors import ArgumentError, Problem
 from ..reports.timeline_figure import DatedFact
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.entries import PLACE, Entry
@@ -76,10 +77,9 @@ STATES = (
 )
 
 _COVERS_TOLD = 20
+_MOST_DAYS = 36_500
 _NAMES_SHOWN = 20
 
-# The states in which a request requires no action.
-_ALL_IS_WELL = ("issued", "packaged", "covered", "planned", "waiting", "superseded", "retired")
 # The states in which a request has no valid certificate. In all other states, the request needs no
 # action if the CA issues another certificate and lyncnb refuses it.
 _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
@@ -92,11 +92,13 @@ class RequestStatus(JsonSerializable):
     ``not_after`` and ``days_left`` belong to the certificate in use, whose generation is
     ``in_use``. Without a certificate in use, they are empty, None, and 0. ``usable_until`` is the
     earliest end in its chain, or the date ``replace_by`` that the CA set; ``days_left`` counts to
-    it. ``change_on`` and ``change_by`` are
-    the first and the last date on which the next certificate can be installed; they are empty if
-    it was not requested. ``is_change_due`` says whether the first date has come. ``generation`` is
-    the newest generation. ``under_way`` is the stage of this generation if it has not yet replaced
-    the certificate in use. ``state`` is the stage of the newest generation, or ``expired`` if the
+    it. ``change_on`` and ``change_by`` are the first and the last date on which the next
+    certificate can be installed; they are empty if it was not requested. ``due_on`` is the date
+    from which somebody must act on the certificate: the order date, the first date on which the
+    next certificate can be installed, or the date of the status if it cannot wait. It is empty if
+    no date is known. ``needs_attention`` says whether this date has come. ``generation`` is the
+    newest generation. ``under_way`` is the stage of this generation if it has not yet replaced the
+    certificate in use. ``state`` is the stage of the newest generation, or ``expired`` if the
     servers have no valid certificate.
 
     ``since`` is the time of the last change of state, if recorded (UTC, ISO 8601). ``deployed_on``
@@ -130,6 +132,7 @@ class RequestStatus(JsonSerializable):
         "replace_by",
         "change_on",
         "change_by",
+        "due_on",
         "deployed_on",
         "deployed_at",
         "refused",
@@ -158,7 +161,8 @@ class RequestStatus(JsonSerializable):
     replace_by: str = ""
     change_on: str = ""
     change_by: str = ""
-    is_change_due: bool = False
+    due_on: str = ""
+    needs_attention: bool = False
     deployed_on: str = ""
     deployed_at: str = ""
     refused: str = ""
@@ -179,16 +183,6 @@ class RequestStatus(JsonSerializable):
             "servers"
         )
 
-    @property
-    def needs_attention(self) -> bool:
-        """Whether somebody must act on the certificate.
-
-        This is also true while a command is running.
-        """
-        if self.revoke or self.is_revoked or self.is_change_due or self.state not in _ALL_IS_WELL:
-            return True
-        return bool(self.refused) and self.state in _WITHOUT_GOOD_ONE
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderStatus(Table, JsonSerializable):
@@ -198,8 +192,10 @@ class FolderStatus(Table, JsonSerializable):
 
     ``next_steps`` are sentences with a command each, the most urgent first. ``problems`` are files
     that are missing, changed, or accessible to others, and requests that differ from the saved
-    plan; ``notes`` are other observations. ``saved_plan`` shows whether the folder, the saved plan,
-    and the issued certificates agree. It is None if the folder was not created from a saved plan.
+    plan; ``notes`` are other observations, and ``standing_notes`` those among them that stay the
+    same from day to day. ``due_by`` is the last date of a list of what is due. ``saved_plan`` shows
+    whether the folder, the saved plan, and the issued certificates agree. It is None if the folder
+    was not created from a saved plan.
     """
 
     json_keys: ClassVar = (
@@ -223,6 +219,7 @@ class FolderStatus(Table, JsonSerializable):
         ("Subject name", "subject"),
         ("Since", "since", Kind.INSTANT),
         ("Usable until", "usable_until", Kind.DAY),
+        ("Due on", "due_on", Kind.DAY),
         ("Days left", "days_left", Kind.COUNT),
         ("Under way", "next_generation_text"),
         ("Deployed", "deployed_on", Kind.DAY),
@@ -236,7 +233,9 @@ class FolderStatus(Table, JsonSerializable):
     next_steps: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    standing_notes: tuple[str, ...] = ()
     saved_plan: SavedPlanStatus | None = None
+    due_by: str = ""
 
     @property
     def needs_attention(self) -> bool:
@@ -261,6 +260,41 @@ class FolderStatus(Table, JsonSerializable):
         """The rows of current requests, without superseded generations and retired requests."""
         return tuple(
             request for request in self.requests if request.state not in ("superseded", "retired")
+        )
+
+    def select_due(self, days: int) -> FolderStatus:
+        """Return the status of only those requests on which somebody must act within some days.
+
+        Parameters
+        ----------
+        days : int
+            The number of days after the date of the status. With 0, only requests are returned on
+            which somebody must act now.
+
+        Returns
+        -------
+        FolderStatus
+            The requests in the order of their dates, each marked as needing attention.
+
+        Raises
+        ------
+        ArgumentError
+            If the number of days is negative or more than 100 years.
+        """
+        check_type("days", days, int)
+        if not 0 <= days <= _MOST_DAYS:
+            raise ArgumentError(
+                f"days={days} is not a number of days from 0 to {_MOST_DAYS:,}",
+                hint="for example, use 14 for what is due in two weeks",
+            )
+        last = str(self.today + timedelta(days=days))
+        due = [row for row in self.requests if row.due_on and row.due_on <= last]
+        due.sort(key=attrgetter("due_on"))
+        return replace(
+            self,
+            requests=tuple(replace(row, needs_attention=True) for row in due),
+            next_steps=list_next_steps(self.folder, due),
+            due_by=last,
         )
 
     def counts(self) -> dict[str, int]:
@@ -321,6 +355,9 @@ class FolderStatus(Table, JsonSerializable):
             if self.problems
             else ""
         )
+        if self.due_by:
+            due = format_count(len(self.requests), "certificate")
+            counted = f"{due} due by {self.due_by}{f' ({counted})' if counted else ''}"
         return f"folder {self.folder} on {self.today}: {counted or 'no requests'}{wrong}"
 
 
@@ -386,14 +423,19 @@ def folder_status(
     requests = tuple(
         _list_statuses(manifest, issued, evaluated_at, read_renewal_terms(path, manifest))
     )
+    standing_notes = (
+        *((standing.description,) if standing and standing.follows else ()),
+        *_list_standing_notes(manifest, problems),
+    )
     return FolderStatus(
         folder=path,
         today=evaluated_at.date(),
         requests=requests,
         next_steps=list_next_steps(path, requests),
         problems=problems,
+        standing_notes=standing_notes,
         notes=(
-            *((standing.description,) if standing and standing.follows else ()),
+            *standing_notes,
             *approval.notes,
             *(_report_future_entries(state.record.entries, evaluated_at) if today is None else ()),
             *_list_notes(survey, manifest, evaluated_at, problems),
@@ -555,6 +597,11 @@ def _list_notes(
         yield note
     if survey.keeps_no_modes:
         yield explain_missing_permissions(survey.folder)
+    yield from describe_unknown_files(survey, manifest)
+
+
+def _list_standing_notes(manifest: Manifest, problems: Sequence[Problem]) -> Iterator[str]:
+    """Yield the notes that stay the same until somebody changes who can open the folder."""
     if manifest.team:
         yield (
             f"this folder is shared by a team: members of the group {manifest.team} can change "
@@ -567,7 +614,6 @@ def _list_notes(
             f"in addition to the passphrase, the recovery key {key.fingerprint} (added "
             f"on {key.added_at[:10]}) can open this folder"
         )
-    yield from describe_unknown_files(survey, manifest)
 
 
 def _report_deployed_keys(survey: Survey, manifest: Manifest) -> Iterator[str]:
@@ -685,7 +731,13 @@ def _list_statuses(
         # If the certificate has expired, the status shows that it must be renewed, and not that a
         # certificate was refused.
         reason = "" if name in expired_ids else refused.get(name, "")
-        yield replace(status, refused=reason)
+        is_open = bool(reason) and status.state in _WITHOUT_GOOD_ONE
+        yield replace(
+            status,
+            refused=reason,
+            due_on=str(today.date()) if is_open else status.due_on,
+            needs_attention=is_open or status.needs_attention,
+        )
     for life in lives:
         record = life.record
         for generation in record.archived:
@@ -730,11 +782,21 @@ def _build_planned_status(
         state, since = "issued", record.issued_at
     status = _build_status(record, record, state, since, certificate_in_use, today)
     change = lifecycle.find_change_dates(terms) if state != "retired" else None
+    revoke = tuple(certificate.serial for certificate in list_certificates_to_revoke(record))
+    is_revoked = lifecycle.revocation is not None and record.state != "retired"
+    due_on = None
+    if revoke or is_revoked or state in ("expired", "refused"):
+        due_on = today.date()
+    elif state != "retired" and lifecycle.under_way is not None:
+        due_on = change.change_on if change else None
+    elif state != "retired":
+        due_on = lifecycle.find_order_date(terms)
     return replace(
         status,
+        due_on=str(due_on or ""),
+        needs_attention=due_on is not None and due_on <= today.date(),
         change_on=str(change.change_on) if change else "",
         change_by=str(change.change_by) if change else "",
-        is_change_due=change is not None and change.change_on <= today.date(),
         in_use=lifecycle.in_use.generation if lifecycle.in_use is not None else 0,
         under_way=under_way if certificate_in_use is not None else "",
         has_next=tuple(_find_updated_servers(lifecycle)),
@@ -742,8 +804,8 @@ def _build_planned_status(
         deployed_at=record.deployed_at,
         key_holder=record.key_holder,
         covered_by=cover.thumbprint_sha1 if cover is not None and state == "covered" else "",
-        revoke=tuple(certificate.serial for certificate in list_certificates_to_revoke(record)),
-        is_revoked=lifecycle.revocation is not None and record.state != "retired",
+        revoke=revoke,
+        is_revoked=is_revoked,
         handed_over_on=record.handed_over_at[:10] if present == "waiting" else "",
     )
 

@@ -34,6 +34,7 @@ from .output import (
     mark_dry_run,
     stop_on_interrupt,
     write,
+    write_file,
     write_json,
     write_lines,
     write_next_folder_step,
@@ -616,6 +617,16 @@ def _describe_change(change: Change) -> tuple[str, str]:
     "--history", "wants_history", is_flag=True,
     help="Show the history of all certificates.",
 )  # fmt: skip
+@click.option(
+    "--due", "due_days", metavar="DAYS", type=click.IntRange(0, 36_500),
+    help="List only the certificates that are due within this number of days, for example for a "
+         "mail. The exit status is then 1 if the list has an entry.",
+)  # fmt: skip
+@click.option(
+    "-o", "output", metavar="FILE",
+    help="Also write the table to a .csv, .xlsx, .html or .md file. With --on, the file has a row "
+         "for each server and certificate.",
+)  # fmt: skip
 @add_json_option
 @click.option(
     "--rebuild", is_flag=True,
@@ -636,6 +647,10 @@ def _describe_change(change: Change) -> tuple[str, str]:
     is_flag=True,
     help="Also list superseded generations and the certificates that the plan no longer contains.",
 )
+@click.option(
+    "-v", "--verbose", is_flag=True,
+    help="Also show the notes that stay the same: the plan, the team, and the recovery keys.",
+)  # fmt: skip
 @add_force_option
 @add_passphrase_option
 def status_command(
@@ -643,8 +658,11 @@ def status_command(
     names: tuple[str, ...],
     on: str | None,
     wants_history: bool,
+    due_days: int | None,
+    output: str | None,
     as_json: bool,
     is_all: bool,
+    verbose: bool,
     rebuild: bool,
     calendar: str | None,
     approved_by: str | None,
@@ -669,20 +687,26 @@ def status_command(
     installation, refused or to be revoked; 3 if files in the folder need attention.
     """
     from ..authorities.status import folder_status
+    from ..authorities.status_report import STATUS_FILE, build_status_report
     from ..base.disk.outputs import check_output_path
+    from ..base.shown.report import write_report
     from ..request_folder.files_on_disk import restrict_unpacked_files
     from ..request_folder.rebuild_manifest import has_encrypted_files, rebuild_manifest
     from ..request_folder.renewals import CALENDAR, write_renewals
 
     if (names and not rebuild) or on is not None or wants_history:
-        if rebuild or calendar is not None or approved_by is not None or is_all:
+        if (
+            *(rebuild, calendar is not None, approved_by is not None, is_all),
+            *(due_days is not None, verbose),
+        ) != (False,) * 6:
             raise click.UsageError(
                 "you specified NAME, --on or --history, so lyncnb shows a history. The only other "
-                "option for a history is --json"
+                "options for a history are --json and -o"
             )
-        return _show_history(folder, names, on, as_json=as_json)
-    if calendar is not None:
-        check_output_path(calendar, CALENDAR, force=force)
+        return _show_history(folder, names, on, output, force=force, as_json=as_json)
+    for name, kind in ((calendar, CALENDAR), (output, STATUS_FILE)):
+        if name is not None:
+            check_output_path(name, kind, force=force)
     rebuilt = None
     if rebuild:
         secret = get_passphrase(passphrase_file) if has_encrypted_files(folder) else None
@@ -690,24 +714,44 @@ def status_command(
     for changed in restrict_unpacked_files(Path(folder)):
         write_note(changed)
     status = folder_status(folder, approved_by=approved_by)
+    if due_days is not None:
+        status = status.select_due(due_days)
     if calendar is not None:
         write_renewals(folder, calendar, force=force)
+    if output is not None:
+        data = write_report(build_status_report(status), Path(output).suffix.lower())
+        write_file(output, data, STATUS_FILE, force=force)
     if as_json:
         extra_entries = {} if rebuilt is None else {"rebuilt": rebuilt.to_document()}
         write_json({"format": "lyncnb-status/1", **status.to_document(), **extra_entries})
     else:
         if rebuilt is not None:
             show_changes(rebuilt, as_json=False)
-        _show_status(status, shows_all=is_all)
+        _show_status(status, shows_all=is_all, shows_standing_notes=verbose)
     return status.exit_status
 
 
 def _show_history(
-    folder: str, names: tuple[str, ...], history_date: str | None, *, as_json: bool
+    folder: str,
+    names: tuple[str, ...],
+    history_date: str | None,
+    output: str | None,
+    *,
+    force: bool,
+    as_json: bool,
 ) -> int:
     from ..authorities.certificate_history import certificate_history
+    from ..authorities.status_report import build_history_report, find_history_kind
+    from ..base.disk.outputs import check_output_path
+    from ..base.shown.report import write_report
 
+    kind = find_history_kind(is_for_date=history_date is not None)
+    if output is not None:
+        check_output_path(output, kind, force=force)
     history = certificate_history(folder, *names, history_date=parse_date(history_date))
+    if output is not None:
+        data = write_report(build_history_report(history), Path(output).suffix.lower())
+        write_file(output, data, kind, force=force)
     if as_json:
         write_json({"format": "lyncnb-history/1", **history.to_document()})
     else:
@@ -715,7 +759,7 @@ def _show_history(
     return 0
 
 
-def _show_status(status: FolderStatus, *, shows_all: bool) -> None:
+def _show_status(status: FolderStatus, *, shows_all: bool, shows_standing_notes: bool) -> None:
     # Requests that have no number yet, and superseded ones, follow at the end.
     visible_requests = sorted(
         status.requests if shows_all else status.shown, key=lambda row: row.number or math.inf
@@ -726,13 +770,13 @@ def _show_status(status: FolderStatus, *, shows_all: bool) -> None:
             "Certificate",
             "State",
             "Valid until",
-            "Days left",
+            "Due on",
             "Under way",
             "Deployed",
         )
         rows = [
             (
-                *(item.number or "", item.id, item.state, item.usable_until[:10], item.days_left),
+                *(item.number or "", item.id, item.state, item.usable_until[:10], item.due_on),
                 *(
                     "" if item.next_generation_text == item.state else item.next_generation_text,
                     item.deployed_on,
@@ -755,8 +799,10 @@ def _show_status(status: FolderStatus, *, shows_all: bool) -> None:
         write_note(f"lyncnb: {problem}")
     for item in [item for item in visible_requests if item.refused][:_LINES_SHOWN]:
         write_lines(f"{item.id}: {item.refused}")
+    hidden_notes = () if shows_standing_notes else status.standing_notes
     for text in status.notes:
-        write_note(f"note: {text}")
+        if text not in hidden_notes:
+            write_note(f"note: {text}")
     write_next_steps(*status.next_steps)
 
 

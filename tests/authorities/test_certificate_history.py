@@ -4,6 +4,7 @@ replaced.
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -193,4 +194,34 @@ def test_command_shows_the_history(shell, folder):
     document = json.loads(shell("status", "requests", "edge02", "--json").out)
     assert (document["format"], len(document["generations"])) == ("lyncnb-history/1", 3)
     assert shell("status", "requests", "nobody").status == 3
-    assert shell("status", "requests", "edge02", "--all").status == 2
+    for option in ("--all", "-v", "--due=14"):
+        assert shell("status", "requests", "edge02", option).status == 2
+
+
+def read_csv_rows(path):
+    """Return the rows of a CSV file as dicts."""
+    return list(csv.DictReader(path.read_text("utf-8-sig").splitlines()))
+
+
+def test_the_whole_folder_on_a_day_is_a_table(shell, folder):
+    """The file for a date has a row for each server, with the generation that it had on that date.
+
+    A certificate whose deployment is not recorded is marked as such.
+    """
+    certify(folder, other := next(
+        record.id for record in read_manifest(folder).requests if record.issued is None
+    ))  # fmt: skip
+    for day, edge01, edge02 in (("2026-12-01", "1", "1"), (str(LATER), "2", "1")):
+        result = shell("status", "requests", "--on", day, "-o", f"on-{day}.csv")
+        assert result.status == 0
+        rows = read_csv_rows(shell.folder / f"on-{day}.csv")
+        found = {(row["Server"][:6], row["Generation"], row["Installed on"]) for row in rows}
+        assert ("edge01", edge01, "2026-11-30" if edge01 == "1" else str(LATER)) in found
+        assert ("edge02", edge02, "2026-11-30") in found
+        (unknown,) = (row for row in rows if row["Certificate"] == other)
+        assert unknown["Installed on"] == "not recorded"
+    shell("status", "requests", "edge01", "-o", "edge01.html")
+    assert "lost laptop" in (shell.folder / "edge01.html").read_text("utf-8")
+    (shell.folder / "mine.csv").write_text("my own table")
+    assert shell("status", "requests", "--history", "-o", "mine.csv").status == 2
+    assert (shell.folder / "mine.csv").read_text() == "my own table"

@@ -19,6 +19,7 @@ from lyncnb.authorities.status import FolderStatus, folder_status
 from lyncnb.authorities.summary_files import build_folder_summary
 from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
+from lyncnb.errors import ArgumentError
 from lyncnb.export.renew import renew
 from lyncnb.forecasts.make_forecast import forecast
 from lyncnb.request_folder.bundle import open_requests
@@ -243,8 +244,32 @@ def test_renewal_that_nobody_installs_needs_attention_from_its_first_window(tmp_
         (order, 0), (listed[0] - DAY, 0), (listed[0], 1), (date(2027, 4, 1), 1),
     ):  # fmt: skip
         status = folder_status(folder, today=day)
+        assert status.requests[0].due_on == str(listed[0])
+        assert bool(status.select_due(0).exit_status) == bool(status_code)
         assert status.exit_status == status_code, day
         assert all("Last possible installation date: 2027-04-10" in s for s in status.next_steps)
     if stage == "packaged":
         deployed(folder, today=date(2027, 4, 2))
         assert folder_status(folder, today=date(2027, 4, 2)).exit_status == 0
+
+
+def test_certificates_that_are_due_in_some_days_are_listed_by_date(tmp_path):
+    """A certificate is on the list from so many days before its order date, and not before.
+
+    The order date is the same as in the calendar. A number of days out of range is rejected.
+    """
+    folder = make_deployment(tmp_path, ca_until=date(2029, 1, 1)).folder
+    dates = {item.request_id: item.renew_from for item in list_renewals(folder, today=LAST)}
+    first = min(dates.values())
+    for days in (0, 1, 14, 90):
+        before = folder_status(folder, today=first - (days + 1) * DAY).select_due(days)
+        assert (before.requests, before.exit_status) == ((), 0), days
+        status = folder_status(folder, today=first - days * DAY).select_due(days)
+        assert {row.id for row in status.requests} == {
+            name for name, day in dates.items() if day == first
+        }
+        assert status.exit_status == 1
+        assert f"due by {first}" in repr(status)
+    for days in (-1, 36_501):
+        with pytest.raises(ArgumentError, match="number of days"):
+            status.select_due(days)

@@ -108,7 +108,7 @@ def test_approved_plan_can_be_requested(planner):
     assert request(planner).status == 0
     assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
     assert read_entries(planner.folder / "requests") == manifest
-    assert f"approved by {ALICE} ({planner.fingerprint})" in planner("status", "requests").err
+    assert f"approved by {ALICE} ({planner.fingerprint})" in planner("status", "requests", "-v").err
     saved_plan = json.loads(planner("status", "requests", "--json").out)["saved_plan"]
     assert saved_plan["approvals"][0]["signer"] == ALICE
 
@@ -521,7 +521,7 @@ def test_fewer_requests_than_approved_are_reported(planner):
     assert not list((planner.folder / "requests/csr").glob(f"{certificate.id}*"))
     text = (planner.folder / "requests/summary.md").read_text("utf-8").replace("\\", "")
     assert f"- Approved, not requested: {certificate.id}; installed certificates are reused" in text
-    assert "(plus 1 that installed certificates cover)" in planner("status", "requests").err
+    assert "(plus 1 that installed certificates cover)" in planner("status", "requests", "-v").err
     renewal = request(planner, "--renew", certificate.id, "--reason", "its key is lost")
     assert renewal.status == 0
     assert "not requested on your word" not in renewal.err

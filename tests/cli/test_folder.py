@@ -723,7 +723,7 @@ def test_recovery_key_opens_a_folder(shell, written_folder, passphrase):
     assert not (shell.folder / "written-before").exists()
     added = shell("rekey", "requests", "--recovery", "keep.pub", *options)
     assert (added.status, fingerprint in added.out) == (0, True)
-    assert fingerprint in shell("status", "requests").err
+    assert fingerprint in shell("status", "requests", "-v").err
     opened = shell(
         *("rekey", "requests", "--with-recovery", "keep", "--passphrase-file", key_passphrase),
         *("--new-passphrase-file", new),
@@ -736,7 +736,7 @@ def test_recovery_key_opens_a_folder(shell, written_folder, passphrase):
         *("--new-passphrase-file", third),
     )
     assert out.status == 0, out.err
-    assert fingerprint not in shell("status", "requests").err
+    assert fingerprint not in shell("status", "requests", "-v").err
     refused = shell("rekey", "requests", "--recovery", "keep", "--passphrase-file", third)
     assert "is the private half of a recovery key. Never share this file" in refused.err
     assert refused.status == 3

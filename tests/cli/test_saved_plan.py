@@ -165,7 +165,7 @@ def test_plan_for_a_custom_product(planner):
     ):
         assert planner.process(*arguments).status == 0, arguments
     # The next command uses no rules, so it needs no product file.
-    result = planner.process("status", "requests")
+    result = planner.process("status", "requests", "-v")
     assert result.status == 0, result.err
     assert "as in the saved plan" in result.err
     result = planner.process("request", "--plan", "m.json", "requests", *PASS)
@@ -231,7 +231,7 @@ def test_status_shows_whether_the_folder_matches_the_plan(planner):
     needs attention.
     """
     planner("request", "--plan", "p.json", "requests", *PASS)
-    result = planner("status", "requests")
+    result = planner("status", "requests", "-v")
     assert result.status == 0
     assert "3 requests as in the saved plan" in result.err
     assert "not approved" in result.err
