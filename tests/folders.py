@@ -44,7 +44,12 @@ from lyncnb.export.executors import Making
 from lyncnb.export.write import write_requests
 from lyncnb.pki import csr, keys, pkcs12
 from lyncnb.pki.pkcs8 import FolderCipher
-from lyncnb.plan.model import CertificatePlan, PlannedCertificate, build_request_content
+from lyncnb.plan.model import (
+    CertificatePlan,
+    PlannedCertificate,
+    build_request_content,
+    convert_to_entry,
+)
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import RequestBundle, open_requests
@@ -61,6 +66,8 @@ from lyncnb.request_folder.manifest import (
 from lyncnb.request_folder.request_record import (
     IssuedRecord,
     PackageRecord,
+    RequestFiles,
+    RequestRecord,
     build_deployments,
     build_file_stem,
     list_current_files,
@@ -247,6 +254,26 @@ def issued_record(**changes: object) -> IssuedRecord:
         "received_at": "2026-12-01T00:00:00Z",
     }
     return IssuedRecord(**(values | changes))
+
+
+def written_record(
+    certificate: PlannedCertificate, number: int, **changes: object
+) -> RequestRecord:
+    """Return the record of a request that waits for its certificate since March 2026."""
+    digest = f"{number:064x}"
+    values = {
+        "id": certificate.id,
+        "number": number,
+        "state": "waiting",
+        "files": RequestFiles(csr=f"csr/{certificate.id}.csr", key=f"keys/{certificate.id}.key"),
+        "csr_sha256": digest,
+        "spki_sha256": digest[::-1],
+        "key_sha256": digest,
+        "planned_at": "2026-03-16T09:00:00Z",
+        "written_at": "2026-03-17T10:11:12Z",
+        "plan": convert_to_entry(certificate),
+    }
+    return RequestRecord(**(values | changes))
 
 
 def package_record(file: str = "pfx/a.pfx") -> PackageRecord:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 from ..base.arguments import check_type
 from ..base.records import JsonSerializable
 from ..base.shown.frames import Kind
-from ..base.shown.tables import Table, columns, format_count
+from ..base.shown.tables import Table, columns, format_count, group_statements
 from ..errors import BundleError
 from ..request_folder.generations import Generation, list_servers_for
 from ..request_folder.history import (
@@ -218,12 +218,14 @@ def certificate_history(
     notes = tuple(f"{problem.file} {problem.message}" for problem in state.record.problems)
     known = _RecordedData(manifest, list_history(state.record.entries))
     generations: list[GenerationHistory] = []
+    unknown: list[tuple[str, str]] = []
     for match in _merge_matches(matches):
         all_generations = known.list_generations(match.record, match.servers)
         if day:
-            all_generations, date_notes = _filter_by_date(match, all_generations, day)
-            notes = (*notes, *date_notes)
+            all_generations, statement = _filter_by_date(match, all_generations, day)
+            unknown += [(statement, match.record.id)] if statement else []
         generations += all_generations
+    notes = (*notes, *group_statements("certificate", unknown))
     return CertificateHistory(
         folder=path, on=day, generations=tuple(generations), notes=tuple(dict.fromkeys(notes))
     )
@@ -246,13 +248,14 @@ def _merge_matches(matches: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
 
 def _filter_by_date(
     match: NamedRequest, all_generations: Sequence[GenerationHistory], day: str
-) -> tuple[list[GenerationHistory], list[str]]:
+) -> tuple[list[GenerationHistory], str]:
     """Return the generations of certificates that were installed on a date.
 
-    If no installation is recorded, return all generations that were possibly installed.
+    If no installation is recorded, return all generations that were possibly installed, and a
+    statement about that.
     """
     generations: list[GenerationHistory] = []
-    notes: list[str] = []
+    statement = ""
     unknown = {server for part in all_generations for server in part.servers}
     unknown &= set(match.servers) or unknown
     for part in all_generations:
@@ -266,12 +269,12 @@ def _filter_by_date(
             part for part in maybe if part.id not in {generation.id for generation in generations}
         ]
         candidates = ", ".join(f"generation {part.generation}" for part in maybe) or "none"
-        notes.append(
-            f"{match.record.id}: no deployment to {', '.join(sorted(unknown))} is recorded on or "
-            f"before {day}. The following certificates had been received and were valid on "
-            f"{day}, so they may have been installed: {candidates}"
+        servers = ", ".join(sorted(unknown)) if match.name else "every server"
+        statement = (
+            f"without a recorded deployment to {servers} on or before {day} (received and valid "
+            f"on {day}, and therefore possibly installed: {candidates})"
         )
-    return generations, notes
+    return generations, statement
 
 
 def _could_be_installed(generation: GenerationHistory, day: str) -> bool:

@@ -62,6 +62,7 @@ from .submission import (
     list_name_lines,
     write_part_page,
 )
+from .summary_files import refresh_summary_files
 
 #: The type of file that the function :func:`hand_over` writes.
 PACKAGE = OutputKind(
@@ -331,7 +332,8 @@ def _record_handover(folder: Path, parts: Iterable[Part], name: str, now: str) -
                 replace(record, handed_over_at=run.now) if record.spki_sha256 in keys else record
                 for record in manifest.requests
             )
-            save_manifest(folder, replace(manifest, requests=records))
+            changed = replace(manifest, requests=records)
+            save_manifest(folder, refresh_summary_files(folder, changed))
     except BundleError as error:
         return (
             "lyncnb wrote the package, but could not record this in the folder's history: "

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,6 +28,7 @@ from ..base.shown.tables import Table, columns, format_count, join_first_texts
 from ..base.terminal import quote_argument
 from ..base.times import add_time_span, convert_to_time, format_time
 from ..errors import ArgumentError, Problem
+from ..reports.tasks import OpenStep, list_next_steps, list_open_steps
 from ..reports.timeline_figure import DatedFact
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.entries import PLACE, Entry
@@ -45,9 +47,7 @@ from ..request_folder.generations import (
     Held,
     find_generations,
     find_state_by_date,
-    has_packaging_error,
     list_certificates_to_revoke,
-    list_servers_for,
 )
 from ..request_folder.key_bindings import report_shared_keys, report_unverified_keys
 from ..request_folder.leftovers import group_files_by_request
@@ -65,7 +65,6 @@ from .altered_entries import find_altered_entries
 from .certificates_on_record import load_issued_certificates
 from .evaluation.evaluation import SEVERAL_ROOTS
 from .kept_approval import verify_approval
-from .next_steps import list_next_steps
 from .returned.issued import IssuedCertificates
 from .saved_plan_status import SavedPlanStatus, compare_with_saved_plan
 from .summary_files import explain_stale_summary
@@ -79,10 +78,6 @@ STATES = (
 _COVERS_TOLD = 20
 _MOST_DAYS = 36_500
 _NAMES_SHOWN = 20
-
-# The states in which a request has no valid certificate. In all other states, the request needs no
-# action if the CA issues another certificate and lyncnb refuses it.
-_WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +107,7 @@ class RequestStatus(JsonSerializable):
     says whether the certificate in use is revoked or must be revoked. ``handed_over_on`` is the
     date on which the request was last packaged for a CA that has not answered, if any. ``number``
     is the number of the certificate in every document of the folder, or 0 if it has none yet.
+    ``steps`` are the steps that the certificate needs next, the most urgent first.
     """
 
     json_keys: ClassVar = (
@@ -172,6 +168,15 @@ class RequestStatus(JsonSerializable):
     is_revoked: bool = False
     handed_over_on: str = ""
     number: int = 0
+    steps: tuple[OpenStep, ...] = ()
+
+    @property
+    def state_text(self) -> str:
+        """The state, and the progress of the next certificate if it is not the same."""
+        following = self.next_generation_text
+        if following in ("", self.state):
+            return self.state
+        return following if following.startswith(self.state) else f"{self.state}; next {following}"
 
     @property
     def next_generation_text(self) -> str:
@@ -293,7 +298,7 @@ class FolderStatus(Table, JsonSerializable):
         return replace(
             self,
             requests=tuple(replace(row, needs_attention=True) for row in due),
-            next_steps=list_next_steps(self.folder, due),
+            next_steps=list_next_steps(self.folder, _list_steps(due)),
             due_by=last,
         )
 
@@ -431,7 +436,7 @@ def folder_status(
         folder=path,
         today=evaluated_at.date(),
         requests=requests,
-        next_steps=list_next_steps(path, requests),
+        next_steps=list_next_steps(path, _list_steps(requests)),
         problems=problems,
         standing_notes=standing_notes,
         notes=(
@@ -478,7 +483,11 @@ def list_next_steps_from_manifest(
         The evaluation time; the default is the current time.
     """
     terms = read_renewal_terms(Path(folder), manifest)
-    return list_next_steps(folder, list_recorded_states(manifest, terms, today=today))
+    return list_next_steps(folder, _list_steps(list_recorded_states(manifest, terms, today=today)))
+
+
+def _list_steps(requests: Iterable[RequestStatus]) -> Iterator[OpenStep]:
+    return chain.from_iterable(request.steps for request in requests)
 
 
 def list_recorded_states(
@@ -497,9 +506,7 @@ def list_recorded_states(
     """
     evaluated_at = convert_to_time(today) if today is not None else datetime.now(UTC)
     for record in manifest.requests:
-        yield _build_planned_status(
-            find_generations(record), evaluated_at, terms, is_faulty=has_packaging_error(record)
-        )
+        yield _build_planned_status(find_generations(record), evaluated_at, terms)
 
 
 def _find_problems(
@@ -724,20 +731,15 @@ def _list_statuses(
         if certificate.has_errors
     } - faulty
     expired_ids -= {certificate.request_id for certificate in issued_certificates.open_refusals}
-    lives = [find_generations(record) for record in manifest.requests]
+    lives = [
+        find_generations(record, is_faulty=record.id in faulty) for record in manifest.requests
+    ]
     for life in lives:
         name = life.record.id
-        status = _build_planned_status(life, today, terms, is_faulty=name in faulty)
         # If the certificate has expired, the status shows that it must be renewed, and not that a
         # certificate was refused.
         reason = "" if name in expired_ids else refused.get(name, "")
-        is_open = bool(reason) and status.state in _WITHOUT_GOOD_ONE
-        yield replace(
-            status,
-            refused=reason,
-            due_on=str(today.date()) if is_open else status.due_on,
-            needs_attention=is_open or status.needs_attention,
-        )
+        yield replace(_build_planned_status(life, today, terms), refused=reason)
     for life in lives:
         record = life.record
         for generation in record.archived:
@@ -753,13 +755,15 @@ def _list_statuses(
 
 
 def _build_planned_status(
-    lifecycle: Generations, today: datetime, terms: RenewalTerms, *, is_faulty: bool
+    lifecycle: Generations, today: datetime, terms: RenewalTerms
 ) -> RequestStatus:
     """Return the row of a planned certificate, with the certificate in use and the next one."""
     record, certificate_in_use = lifecycle.record, lifecycle.held
     # A certificate with an error must not be packaged or installed, even if the manifest records
     # that lyncnb already packaged it.
-    present = "refused" if is_faulty and record.state != "retired" else record.active_state
+    present = (
+        "refused" if lifecycle.is_faulty and record.state != "retired" else record.active_state
+    )
     under_way = "" if lifecycle.under_way is None else present
     by_date = find_state_by_date(certificate_in_use, today, lifecycle.find_order_date(terms))
     since = {
@@ -784,13 +788,12 @@ def _build_planned_status(
     change = lifecycle.find_change_dates(terms) if state != "retired" else None
     revoke = tuple(certificate.serial for certificate in list_certificates_to_revoke(record))
     is_revoked = lifecycle.revocation is not None and record.state != "retired"
-    due_on = None
-    if revoke or is_revoked or state in ("expired", "refused"):
-        due_on = today.date()
-    elif state != "retired" and lifecycle.under_way is not None:
-        due_on = change.change_on if change else None
-    elif state != "retired":
-        due_on = lifecycle.find_order_date(terms)
+    steps = tuple(list_open_steps(lifecycle, terms, today))
+    due = [step.due_on for step in steps]
+    order_date = lifecycle.find_order_date(terms)
+    if order_date and lifecycle.under_way is None and state != "retired":
+        due.append(order_date)
+    due_on = min(due, default=None)
     return replace(
         status,
         due_on=str(due_on or ""),
@@ -799,7 +802,7 @@ def _build_planned_status(
         change_by=str(change.change_by) if change else "",
         in_use=lifecycle.in_use.generation if lifecycle.in_use is not None else 0,
         under_way=under_way if certificate_in_use is not None else "",
-        has_next=tuple(_find_updated_servers(lifecycle)),
+        has_next=lifecycle.updated_servers,
         deployed_on=lifecycle.deployed_on,
         deployed_at=record.deployed_at,
         key_holder=record.key_holder,
@@ -807,18 +810,8 @@ def _build_planned_status(
         revoke=revoke,
         is_revoked=is_revoked,
         handed_over_on=record.handed_over_at[:10] if present == "waiting" else "",
+        steps=steps,
     )
-
-
-def _find_updated_servers(lifecycle: Generations) -> Iterator[str]:
-    """Yield the servers on which the next certificate is already installed."""
-    for deployment in (
-        lifecycle.under_way.every_deployment if lifecycle.under_way is not None else ()
-    ):
-        if deployment.server not in list_servers_for(lifecycle.record, lifecycle.record):
-            continue
-        if lifecycle.record.issued is not None and deployment.matches(lifecycle.record.issued):
-            yield deployment.server
 
 
 def _build_status(

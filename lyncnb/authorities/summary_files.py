@@ -22,7 +22,6 @@ from ..reports.summary.formats import write_summary
 from ..reports.summary.from_plan import build_summary
 from ..reports.summary.progress import add_requests, compute_progress_digest
 from ..request_folder.files_on_disk import SUMMARY_NAMES
-from ..request_folder.generations import Generations, find_generations
 from ..request_folder.manifest import Manifest
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
 from ..request_folder.request_record import RequestRecord, TableOnRecord
@@ -104,11 +103,7 @@ def _add_recorded_data(all_data: Summary, manifest: Manifest) -> Summary:
         is_approved=bool(last and last.approvals and last.plan_sha256 == manifest.plan_sha256),
     )
     accepted = list_recorded_acceptances(manifest.requests)
-    return add_requests(all_data, manifest.requests, accepted, _find_certificate_in_use(manifest))
-
-
-def _find_certificate_in_use(manifest: Manifest) -> dict[str, Generations]:
-    return {record.id: find_generations(record) for record in manifest.requests}
+    return add_requests(all_data, manifest.requests, accepted)
 
 
 def _compute_content_digest(manifest: Manifest) -> str:
@@ -118,11 +113,7 @@ def _compute_content_digest(manifest: Manifest) -> str:
         manifest.table,
         [(acceptance.code, acceptance.reason) for acceptance in manifest.accepted],
         list(_describe_approval(manifest)),
-        compute_progress_digest(
-            manifest.requests,
-            list_recorded_acceptances(manifest.requests),
-            _find_certificate_in_use(manifest),
-        ),
+        compute_progress_digest(manifest.requests, list_recorded_acceptances(manifest.requests)),
     )
     return hashlib.sha256(repr(recorded_values).encode("utf-8", "replace")).hexdigest()
 

@@ -174,11 +174,14 @@ class RenewalTerms:
     token_hours : mapping of str to int, optional
         For each usage that rolls over, how many hours before the end of the certificate in use the
         next certificate must take effect.
+    first_issue : date, optional
+        The planned issue date of the first certificates.
     """
 
     lead_days: Mapping[str, int]
     work: WorkDays
     token_hours: Mapping[str, int] = field(default_factory=dict)
+    first_issue: date | None = None
     _days: dict[int, Days] = field(default_factory=dict, init=False, repr=False, compare=False)
     _ways: dict[tuple[int, int], IssueDays] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -225,14 +228,18 @@ class RenewalTerms:
         """
         hours = max((self.token_hours.get(usage, 0) for usage in usages), default=0)
         deadline = find_last_whole_day(add_time_span(end, -timedelta(hours=hours)))
-        days = self._get_days_around(ready.year)
-        number = days.next_change[days.convert_to_number(ready)]
-        first = days.convert_to_date(number) if number < days.count else ready
+        first = self.find_next_change(ready)
         last = self._get_days_around(deadline.year)
         number = last.find_last_change(last.convert_to_number(deadline))
         # If the certificate comes too late for the last window, the deadline itself is shown.
         latest = last.convert_to_date(number) if number >= 0 and first <= deadline else deadline
         return ChangeDates(first, latest)
+
+    def find_next_change(self, ready: date) -> date:
+        """Return the first day on or after a date on which servers may be changed, if any."""
+        days = self._get_days_around(ready.year)
+        number = days.next_change[days.convert_to_number(ready)]
+        return days.convert_to_date(number) if number < days.count else ready
 
     def _find_renewal(
         self, start: date, renewal_day: date, last_day: date, lead_days: int

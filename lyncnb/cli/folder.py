@@ -583,7 +583,7 @@ def show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
     if as_json:
         write_json({"format": "lyncnb-result/1", **bundle.to_document()})
         return status
-    changes = [change for change in bundle.changes if change.action != "kept"]
+    changes = [change for change in bundle.ordered_changes if change.action != "kept"]
     would = "would be " if bundle.dry_run else ""
     statements = ((f"{would}{text}", subject) for text, subject in map(_describe_change, changes))
     lines = [*group_statements("request", statements)]
@@ -765,28 +765,25 @@ def _show_status(status: FolderStatus, *, shows_all: bool, shows_standing_notes:
         status.requests if shows_all else status.shown, key=lambda row: row.number or math.inf
     )
     if visible_requests:
-        columns = (
-            "No.",
-            "Certificate",
-            "State",
-            "Valid until",
-            "Due on",
-            "Under way",
-            "Deployed",
-        )
+        columns = ("Servers", "No.", "State", "Due on", "Valid until", "Deployed", "Type")
         rows = [
             (
-                *(item.number or "", item.id, item.state, item.usable_until[:10], item.due_on),
-                *(
-                    "" if item.next_generation_text == item.state else item.next_generation_text,
-                    item.deployed_on,
-                ),
+                join_first_texts(item.servers, 1) or item.id,
+                item.number or "",
+                item.state_text,
+                *(item.due_on, item.usable_until[:10], item.deployed_on),
+                join_first_texts(item.usages, 1) or item.role,
             )
             for item in visible_requests
         ]
         # While all requests wait for certificates, most columns are empty and are left out.
         used = [i for i in range(len(columns)) if any(row[i] not in ("", None) for row in rows)]
-        write_table([columns[i] for i in used], [[row[i] for i in used] for row in rows])
+        # On a narrow terminal, only the first three columns are always there.
+        write_table(
+            [columns[i] for i in used],
+            [[row[i] for i in used] for row in rows],
+            optional=len(used) - 3,
+        )
         write()
     write_lines(repr(status).splitlines()[0])
     if hidden_count := len(status.requests) - len(visible_requests):

@@ -231,9 +231,11 @@ def write_lines(*lines: str) -> None:
             write(part)
 
 
-def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table that fits the width of the terminal."""
-    for line in format_table(columns, list(rows), width=find_line_width()):
+def write_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, optional: int = 0
+) -> None:
+    """Write a table that fits the width of the terminal, without optional columns if necessary."""
+    for line in format_table(columns, list(rows), width=find_line_width(), optional=optional):
         write(line)
 
 

@@ -21,7 +21,6 @@ from ..authorities.read_plan import (
 )
 from ..base.arguments import check_type
 from ..base.renewal_days import (
-    EXPIRING_DAYS,
     Days,
     RenewalTerms,
     find_last_whole_day,
@@ -679,12 +678,12 @@ def _list_domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[
 def _list_notes(
     input_data: _ForecastInput, options: PlanOptions, entries: tuple[ForecastEntry, ...]
 ) -> Iterator[str]:
-    """Yield a note about each assumption, with the number of orders that the assumption affects."""
+    """Yield a note about an assumed validity, with the number of orders that it affects.
+
+    The other assumptions are the same for every plan, so the documentation contains them.
+    """
     ordered = [entry.id for entry in entries if entry.order_on]
     orders = format_count(len(ordered), "order")
-    validations = format_count(
-        sum(len(entry.domains) for entry in entries if entry.validate_on), "validation"
-    )
     assumed = [
         certificate
         for certificate in input_data.plan.certificates
@@ -702,25 +701,3 @@ def _list_notes(
                 f"({concerned:,} of {orders}), because plan.toml has no validity_days and no "
                 f"earlier validity is recorded. Source: {limit.source}"
             )
-    yield (
-        f"for {orders}, the forecast assumes that each certificate is renewed when a "
-        "third of its validity period is left, but not earlier than "
-        f"{EXPIRING_DAYS} days before its end. For example, a certificate that is valid "
-        "for 365 days is renewed after 243 days"
-    )
-    public = [
-        certificate
-        for certificate in input_data.plan.certificates
-        if certificate.issuer == "public"
-    ]
-    if any(certificate.subject.organization for certificate in public):
-        yield (
-            f"the forecast counts {validations}, but does not count how often a public "
-            "CA verifies the organization (O)"
-        )
-    if public:
-        yield (
-            f"the forecast contains {validations}. It assumes one DNS validation for each "
-            "registrable domain and CA, or for each name if the CA requires that. For certificates "
-            "on record, it assumes that validation took place on the first day of validity"
-        )

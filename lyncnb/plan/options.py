@@ -425,7 +425,8 @@ class PlanOptions(_OptionsFileNote):
     @property
     def renewal_terms(self) -> RenewalTerms:
         """The lead times, freezes, and maintenance windows that determine renewal dates."""
-        return RenewalTerms(self.lead_days, read_work_days(self.freezes, self.windows))
+        work = read_work_days(self.freezes, self.windows)
+        return RenewalTerms(self.lead_days, work, first_issue=self.planned_issue_date)
 
     def validity_for(self, issuer: str) -> int | None:
         """Return the validity in days to request from an ``internal`` or ``public`` CA."""

@@ -22,8 +22,8 @@ from ..rules.model import Rules
 
 #: The ways in which a certificate can differ between two plans, each with its description.
 CHANGES: Mapping[str, str] = {
-    "added": "added",
     "removed": "removed",
+    "added": "added",
     "renewed": "to be requested again",
     "kept": "changed without effect on the request",
 }
@@ -177,7 +177,7 @@ class PlanDifference(Table):
         Returns
         -------
         tuple of ChangeGroup
-            First the certificates that were added or removed, with their names. Then the changes
+            First the certificates that were removed or added, with their names. Then the changes
             of the other certificates. Each kind is in the order of the first certificate.
         """
         groups: dict[tuple[PlanChange, str], _Gathering] = {}
@@ -218,7 +218,7 @@ class PlanDifference(Table):
 
 _CERTIFICATE_ADDED, _CERTIFICATE_REMOVED = "certificate added", "certificate removed"
 _NAME_ADDED, _NAME_REMOVED, _CHANGED = "name added", "name removed", "changed"
-_ORDER_OF_KINDS = (_CERTIFICATE_ADDED, _CERTIFICATE_REMOVED, _NAME_ADDED, _NAME_REMOVED, _CHANGED)
+_ORDER_OF_KINDS = (_CERTIFICATE_REMOVED, _CERTIFICATE_ADDED, _NAME_REMOVED, _NAME_ADDED, _CHANGED)
 
 
 _GROUPS = columns(
@@ -294,7 +294,8 @@ def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
     check_type("compare_plans: new", new, CertificatePlan)
     before, after = _get_certificates_by_id(old, new), _get_certificates_by_id(new, old)
     kinds = _Comparison(old, new)
-    changes = []
+    # What is removed comes first.
+    changes = [kinds.build_removed_change(key, before[key]) for key in before if key not in after]
     for key, certificate in after.items():
         known = before.get(key)
         if known is None:
@@ -302,7 +303,6 @@ def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
         elif known != certificate:
             changed = kinds.compare_certificate(key, known, certificate)
             changes += [changed] if changed.differences else []
-    changes += [kinds.build_removed_change(key, before[key]) for key in before if key not in after]
     return PlanDifference(
         old=old, new=new, certificates=tuple(changes), counts=compare_counts(old, new)
     )

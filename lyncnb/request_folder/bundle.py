@@ -31,6 +31,10 @@ class Change:
     reasons: tuple[str, ...] = ()
 
 
+#: The actions after which an earlier request does not count any more.
+_REPLACING = ("retired", "renewed", "archived")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RequestBundle(Table, JsonSerializable):
     """A request folder on disk, with the results of the run that wrote or opened the folder.
@@ -91,8 +95,13 @@ class RequestBundle(Table, JsonSerializable):
 
     def counts(self) -> dict[str, int]:
         """Return the number of changes by action, such as ``{"created": 12, "kept": 3}``."""
-        actions = [change.action for change in self.changes]
+        actions = [change.action for change in self.ordered_changes]
         return {action: actions.count(action) for action in dict.fromkeys(actions)}
+
+    @property
+    def ordered_changes(self) -> tuple[Change, ...]:
+        """The changes, with those that replace or retire a request first."""
+        return tuple(sorted(self.changes, key=lambda change: change.action not in _REPLACING))
 
     def _list_items(self) -> Iterator[tuple[RequestRecord, Change | None]]:
         changes = {change.id: change for change in self.changes if change.action != "archived"}

@@ -36,7 +36,8 @@ class Generations:
     request. ``under_way`` is the newest generation if a server still has another certificate, or
     else None. ``used`` contains the numbers of all generations on servers. ``is_recorded`` is true
     if the deployment on every server is recorded. ``deployed_on`` is the date since which all
-    servers have the same generation (ISO 8601, or blank).
+    servers have the same generation (ISO 8601, or blank). ``is_faulty`` is true if the issued
+    certificate must not be packaged or installed.
     """
 
     record: RequestRecord
@@ -46,6 +47,7 @@ class Generations:
     used: frozenset[int] = frozenset()
     is_recorded: bool = False
     deployed_on: str = ""
+    is_faulty: bool = False
 
     def find_order_date(self, terms: RenewalTerms) -> date | None:
         """Return the date on which to order the next certificate."""
@@ -58,14 +60,23 @@ class Generations:
         """Return the date from which the next certificate can be installed, or None without one.
 
         For a certificate that is not received yet, this is the order date and the CA's lead time.
+        The first certificate is not needed before the planned issue date.
         """
         part, record = self.under_way, self.record
-        if part is None:
+        if self.stage in ("issued", "packaged"):
+            part = record
+        if part is None or self.stage == "at-set-up":
             return None
         if part.issued is not None:
             return max(part.issued.begins, read_time(part.issued.received_at)).date()
         ordered = date.fromisoformat((record.written_at or record.planned_at)[:10])
-        return ordered + timedelta(days=terms.find_lead_time(record.plan.issuer))
+        ready = ordered + timedelta(days=terms.find_lead_time(record.plan.issuer))
+        return max(ready, terms.first_issue or ready) if self.held is None else ready
+
+    def find_first_change(self, terms: RenewalTerms) -> date | None:
+        """Return the first day on which to install the newest generation, or None without one."""
+        ready = self.find_ready_date(terms)
+        return None if ready is None else terms.find_next_change(ready)
 
     def find_change_dates(self, terms: RenewalTerms) -> ChangeDates | None:
         """Return when to install the next certificate: the first and the last possible date.
@@ -73,17 +84,31 @@ class Generations:
         Return None if no certificate in use is to be replaced.
         """
         ready = self.find_ready_date(terms)
-        if self.held is None or ready is None:
+        if self.held is None or self.under_way is None or ready is None:
             return None
         usages = self.record.plan.usages
         return terms.find_change_dates(ready, self.held.usable_until, usages)
 
     @property
+    def updated_servers(self) -> tuple[str, ...]:
+        """The servers on which the next certificate is already installed."""
+        issued = self.record.issued
+        if self.under_way is None or issued is None:
+            return ()
+        servers = list_servers_for(self.record, self.record)
+        return tuple(
+            deployment.server
+            for deployment in self.under_way.every_deployment
+            if deployment.server in servers and deployment.matches(issued)
+        )
+
+    @property
     def stage(self) -> str:
         """The stage that the newest generation has reached on its way to the servers.
 
-        One of ``planned | elsewhere | at-set-up | waiting | refused | issued | packaged | deployed
-        | covered | retired``. In the stage ``elsewhere``, another computer must create the key. A
+        One of ``planned | elsewhere | at-set-up | waiting | sent | refused | issued | packaged |
+        deployed | covered | retired``. In the stage ``elsewhere``, another computer must create
+        the key. In the stage ``sent``, the request was packaged for a CA that has not answered. A
         certificate whose key is on its server needs no package, so its stage is ``packaged``.
         """
         record = self.record
@@ -98,8 +123,10 @@ class Generations:
             return "at-set-up"
         if stage == "planned" and record.key_holder:
             return "elsewhere"
-        if has_packaging_error(record):
+        if self.is_faulty:
             return "refused"
+        if stage == "waiting" and record.handed_over_at:
+            return "sent"
         if stage == "issued" and record.key_holder:
             return "packaged"
         return "refused" if stage == "waiting" and record.refused else stage
@@ -140,13 +167,16 @@ class _OnServer(NamedTuple):
     held: Held
 
 
-def find_generations(record: RequestRecord) -> Generations:
+def find_generations(record: RequestRecord, *, is_faulty: bool | None = None) -> Generations:
     """Return the generation of a request that is in use, and the next generation.
 
     Parameters
     ----------
     record : RequestRecord
         A record with n generations: the current generation and those in ``archive/``.
+    is_faulty : bool, optional
+        Whether the issued certificate must not be installed. The default is the last evaluation on
+        record.
 
     Returns
     -------
@@ -155,8 +185,9 @@ def find_generations(record: RequestRecord) -> Generations:
         deployment do not count. Without a record, lyncnb assumes that a server has the oldest
         issued certificate, because a later one may not be installed yet.
     """
+    is_faulty = has_packaging_error(record) if is_faulty is None else is_faulty
     if record.is_gone:
-        return Generations(record=record)
+        return Generations(record=record, is_faulty=is_faulty)
     on_servers, without = _find_server_certificates(record)
     if not on_servers:
         is_covered = record.covered is not None and not record.is_written
@@ -164,6 +195,7 @@ def find_generations(record: RequestRecord) -> Generations:
             record=record,
             held=record.covering_certificate,
             under_way=None if is_covered else record,
+            is_faulty=is_faulty,
         )
     first = min(on_servers, key=lambda item: (item.held.usable_until, item.part.generation))
     present = record.issued
@@ -180,6 +212,7 @@ def find_generations(record: RequestRecord) -> Generations:
         used=frozenset(state.part.generation for state in on_servers),
         is_recorded=is_recorded,
         deployed_on=max(state.on for state in on_servers) if is_recorded and is_one else "",
+        is_faulty=is_faulty,
     )
 
 

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from ..base.disk import files
@@ -24,7 +25,7 @@ from ..errors import BundleError, OptionsError, Problem, RulesError
 from ..rules.procedure import load_procedure
 from ..rules.rule_files import load_recorded_rules
 from .earlier_folder import archive_copy
-from .field_forms import Sha256
+from .field_forms import Day, Sha256
 from .manifest import Manifest
 
 PLAN_NAME = "plan.json"
@@ -51,6 +52,7 @@ class _WorkOptions:
     """The options of a saved plan that are still needed in its request folder."""
 
     title: Line = ""
+    planned_issue_date: Day | None = None
     lead_days: Mapping[str, int] = field(default_factory=dict)
     freezes: Mapping[str, str] = field(default_factory=dict)
     windows: Mapping[str, str] = field(default_factory=dict)
@@ -106,6 +108,9 @@ def read_renewal_terms(folder: Path, manifest: Manifest) -> RenewalTerms:
             {"" if name == "all" else name: days for name, days in work_options.lead_days.items()},
             read_work_days(work_options.freezes, work_options.windows),
             _find_token_hours(manifest),
+            date.fromisoformat(work_options.planned_issue_date)
+            if work_options.planned_issue_date
+            else None,
         )
     except OptionsError:
         return ANY_DAY

@@ -41,7 +41,8 @@ class Renewal:
 
     ``not_after`` is the expiration time (UTC). ``usable_until`` is earlier if a CA certificate
     expires earlier, or if the CA set the date ``replace_by``. ``under_way`` is the stage of the
-    next certificate, or blank if no request for it exists. If the private key is not in the folder,
+    next certificate, or blank if no request for it exists, and ``install_on`` the first day on
+    which it can be installed. If the private key is not in the folder,
     ``key_holder`` is the computer that has it. ``number`` is the number of the certificate in the
     folder, or 0 if it has none. ``deployment`` is the name of the deployment.
     """
@@ -58,6 +59,7 @@ class Renewal:
     recorded_at: datetime
     key_holder: str = ""
     under_way: str = ""
+    install_on: date | None = None
     replace_by: str = ""
     number: int = 0
     deployment: str = ""
@@ -112,20 +114,22 @@ class Renewals(Table, Sequence[Renewal]):
         Returns
         -------
         bytes
-            RFC 5545, with an all-day event for each certificate on the first renewal date, and a
-            reminder at 8:00. The same certificates result in the same bytes. An event always has
-            the same UID, so a new import updates the event instead of adding a second one.
+            RFC 5545, with an all-day event for each certificate on the first renewal date, or on
+            the first day on which the next certificate can be installed, and a reminder at 8:00.
+            The same certificates result in the same bytes. An event always has the same UID, so a
+            new import updates the event instead of adding a second one.
         """
         return write_calendar(_PRODUCT, map(_build_entry, self.items))
 
 
 def _build_entry(renewal: Renewal) -> DayEntry:
-    words = f"Renew {renewal.title}"
+    words = f"{'Install the next' if renewal.install_on else 'Renew'} {renewal.title}"
+    day = renewal.install_on or renewal.renew_from
     return DayEntry(
         uid=f"{renewal.request_id}-{renewal.serial}@lyncnb",
         stamp=renewal.recorded_at,
-        first=renewal.renew_from,
-        last=renewal.renew_from,
+        first=day,
+        last=day,
         summary=f"{words} (valid until {renewal.usable_until.date()})",
         lines=_describe_renewal(renewal),
         reminder=words,
@@ -143,6 +147,10 @@ def _describe_renewal(renewal: Renewal) -> Iterator[str]:
         yield f"The CA revokes the certificate. Replace it by: {renewal.replace_by}"
     elif renewal.usable_until < renewal.not_after:
         yield f"A CA certificate expires earlier: {renewal.usable_until:%Y-%m-%d %H:%M} UTC"
+    if renewal.install_on:
+        yield f"State of the next certificate: {renewal.under_way}"
+        yield "lyncnb status FOLDER"
+        return
     if renewal.key_holder:
         yield (
             f"The private key is on {renewal.key_holder}. The command writes scripts that request "
@@ -202,7 +210,7 @@ def list_renewals(
 def _build_renewal(
     lifecycle: Generations, certificate: Held, terms: RenewalTerms, last_share: float
 ) -> Renewal:
-    record = lifecycle.record
+    record, change = lifecycle.record, lifecycle.find_change_dates(terms)
     plan = (lifecycle.in_use.plan if lifecycle.in_use is not None else None) or record.plan
     came = (
         certificate.received_at
@@ -224,6 +232,7 @@ def _build_renewal(
         recorded_at=read_time(came),
         key_holder=record.key_holder,
         under_way=record.active_state if lifecycle.under_way is not None else "",
+        install_on=change.change_on if change is not None else None,
         replace_by=certificate.replace_by,
         number=record.number,
     )

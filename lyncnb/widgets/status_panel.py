@@ -57,13 +57,13 @@ from .editing.sheet import encode_rows
 from .messages import Refusal, StatusToPage, StepResult
 from .notebook_cells import call_after_changes, notify_change
 from .panel import ShownAsPanel
-from .request_needs import (
+from .request_run import RequestRun, parse_folder_path
+from .status_texts import (
     build_step_before_requests,
     describe_refusals,
     describe_request,
     find_next_step,
 )
-from .request_run import RequestRun, parse_folder_path
 
 # The class ``FolderWork`` runs the steps on a request folder in the background, and needs no
 # browser. Each step calls a public function of lyncnb. Only one step runs at a time, and the result

@@ -142,7 +142,7 @@ def test_history_without_deployments_lists_possible_certificates(folder):
     """
     history = certificate_history(folder, "edge02", history_date=date(2026, 11, 25))
     assert [entry.generation for entry in history.generations] == [1]
-    assert "no deployment to edge02" in history.notes[0]
+    assert "without a recorded deployment to edge02" in history.notes[0]
     assert certificate_history(folder, "edge02", history_date=date(2026, 1, 1)).generations == ()
 
 

@@ -208,7 +208,7 @@ def test_all_forms_of_a_status_contain_the_same_values(folder):
         "usable_until": "2027-02-28T23:59:59Z",
         "change_on": "",
         "change_by": "",
-        "due_on": "2027-01-30",
+        "due_on": "2026-12-02",
         "deployed_on": "",
         "deployed_at": "",
         "refused": "",

@@ -350,7 +350,7 @@ EDITS = {
     # The CSR contains a key that is not in the manifest.
     "no public key": (lambda d: d["requests"][0].update(spki_sha256=""), 3),
     "no server": (lambda d: d["requests"][0]["plan"].update(servers=[]), 3),
-    "an empty chain": (lambda d: d["requests"][0]["issued"]["judgement"].update(chain=[]), 0),
+    "an empty chain": (lambda d: d["requests"][0]["issued"]["judgement"].update(chain=[]), 1),
     "an unpaired surrogate": (None, 3),
 }
 

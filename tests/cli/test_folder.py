@@ -190,7 +190,7 @@ def test_status_lists_requests(shell, written_folder):
     """The status command shows the state of each request without a passphrase."""
     result = shell("status", "requests")
     assert result.status == 0
-    assert result.out.count("  waiting\n") == 3
+    assert result.out.count("  waiting  ") == 3
     document = json.loads(shell("status", "requests", "--json").out)
     assert document["format"] == "lyncnb-status/1"
     assert document["counts"] == {"waiting": 3}

@@ -130,10 +130,9 @@ def test_assumptions_show_the_resulting_totals(full_forecast):
     texts.append("\n".join(format_report(build_forecast_report(full_forecast), width=10_000)))
     assert orders > validations > 1
     for text in texts:
-        assert f"for {orders:,} orders, the forecast assumes that each certificate" in text
         assert f" of {orders:,} orders), because plan.toml has no " in text
         assert "the forecast assumes a validity of 365 days for " in text
-        assert f"the forecast contains {validations:,} validations. It assumes one DNS" in text
+        assert f"{validations:,} validations" in text
 
 
 def test_tables_agree(full_forecast):

@@ -13,11 +13,11 @@ from dataclasses import replace
 from datetime import date, datetime
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 
 import docx
 import openpyxl
 import pytest
+from folders import issued_record, written_record
 from printing import check_workbook
 
 from lyncnb.base.dns_name import DnsName
@@ -36,6 +36,7 @@ from lyncnb.reports.summary.from_plan import build_summary, list_ids_in_order
 from lyncnb.reports.summary.page import group_requests
 from lyncnb.reports.summary.progress import add_requests
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
+from lyncnb.request_folder.request_record import RequestFiles, Revocation, build_deployments
 from lyncnb.rules.findings import Finding, Findings, group_findings
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
@@ -76,7 +77,7 @@ def hostile():
     return plan, Findings((finding,))
 
 
-def _list_rows(plan, findings, requests=None):
+def _list_rows(plan, findings, requests=()):
     columns = list_columns(CSV)
     rows = build_rows(columns, add_requests(build_summary(plan, findings), requests).lines())
     return [dict(zip(list_headings(columns), row, strict=True)) for row in rows]
@@ -185,7 +186,7 @@ def test_file_names_are_those_in_the_request_folder(plan):
     """
     first = plan.certificates[0]
     (request,) = (candidate for candidate in _requests(plan) if candidate.id == first.id)
-    request.files = SimpleNamespace(csr="csr/x.csr", key="keys/x.key")
+    request = replace(request, files=RequestFiles(csr="csr/x.csr", key="keys/x.key"))
     row = _list_rows(plan, (), [request])[0]
     assert (row["CSR file"], row["Key file"]) == ("csr/x.csr", "keys/x.key")
 
@@ -197,12 +198,12 @@ def test_every_format_says_whether_the_key_can_be_exported(plan, findings, suffi
     This is unknown if the key is on another computer. All other keys can be exported.
     """
     requests = list(_requests(plan))
-    requests[1].key_holder = "tools01.contoso.com"
-    data = formats.write_plan_table(plan, findings, suffix, requests=requests)
+    requests[1] = replace(requests[1], key_holder="tools01.contoso.com")
+    data = _write(plan, findings, suffix, requests)
     text = _extract_text(data, suffix)
     assert "not verified: the key is on tools01.contoso.com" in text
     assert "Exportable" in text
-    none = formats.write_plan_table(plan, findings, suffix, requests=list(_requests(plan)))
+    none = _write(plan, findings, suffix, list(_requests(plan)))
     assert "not verified" not in _extract_text(none, suffix)
 
 
@@ -241,8 +242,8 @@ def test_csv_has_every_certificate(plan, findings):
     assert rows[0]["Subject alternative names"] == "; ".join(plan.certificates[0].names)
 
 
-def _workbook(plan, findings, requests=None):
-    data = formats.write_plan_table(plan, findings, ".xlsx", requests=requests)
+def _workbook(plan, findings, requests=()):
+    data = _write(plan, findings, ".xlsx", requests)
     return openpyxl.load_workbook(io.BytesIO(data))
 
 
@@ -326,43 +327,32 @@ def test_xlsx_can_be_read_on_paper(plan, findings):
     types date and number.
     """
     requests = list(_requests(plan))
-    check_workbook(formats.write_plan_table(plan, findings, ".xlsx", requests=requests))
+    check_workbook(_write(plan, findings, ".xlsx", requests))
     for sheet in _workbook(plan, findings):
         assert sheet.freeze_panes == "B2"
         assert {cell.alignment.wrap_text for cell in sheet[2]} == {True}
 
 
+ISSUED = issued_record(
+    not_before="2026-03-20T00:00:00Z",
+    not_after="2026-10-05T23:59:59Z",
+    received_at="2026-03-21T08:00:00Z",
+)
+AT = "2026-03-21T08:00:00Z"
+
+
 def _requests(plan):
     """Return the requests of a folder. The certificate for the first request has been issued."""
     numbers = {name: number for number, name in enumerate(list_ids_in_order(plan), start=1)}
-    for number, certificate in enumerate(plan.certificates):
-        digest = f"{number:064x}"
-        issued = SimpleNamespace(
-            sha256=digest[::-1],
-            not_before="2026-03-20T00:00:00+00:00",
-            not_after="2026-10-05T23:59:59+00:00",
-            begins=datetime.fromisoformat("2026-03-20T00:00:00+00:00"),
-            usable_until=datetime.fromisoformat("2026-10-05T23:59:59+00:00"),
-        )
-        yield SimpleNamespace(
-            id=certificate.id,
-            number=numbers[certificate.id],
-            files=SimpleNamespace(
-                csr=f"csr/{certificate.id}.csr", key=f"keys/{certificate.id}.key"
-            ),
-            csr_sha256=digest,
-            spki_sha256=digest[::-1],
-            planned_at="2026-03-16T09:00:00+00:00",
-            written_at="2026-03-17T10:11:12+00:00",
-            issued_at="" if number else "2026-03-21T08:00:00+00:00",
-            retired_at="",
-            covered=None,
-            issued=None if number else issued,
-            refused=(),
-            key_holder="",
-            import_commands=(),
-            assign_commands=(),
-        )
+    records = [written_record(part, numbers[part.id]) for part in plan.certificates]
+    records[0] = records[0].with_issued_certificate(ISSUED, at=AT)
+    return records
+
+
+def _write(plan, findings, suffix, requests):
+    """Write the summary of a request folder in one format."""
+    summary = build_summary(plan, findings, pictures=suffix == ".html", table_only=suffix == ".csv")
+    return formats.write_summary(add_requests(summary, requests), suffix)
 
 
 def test_xlsx_of_a_folder_lists_issued_certificates(plan, findings):
@@ -385,9 +375,7 @@ def test_cover_never_shows_the_current_date(plan, findings, suffix):
     options = replace(plan.options, planned_issue_date=date(2026, 4, 1), validity_days=200)
     dated = replace(plan, options=options)
     without = _text_of(formats.write_plan_table(plan, findings, suffix), suffix)
-    text = _text_of(
-        formats.write_plan_table(dated, findings, suffix, requests=list(_requests(plan))), suffix
-    )
+    text = _text_of(_write(dated, findings, suffix, list(_requests(plan))), suffix)
     assert "no date is set yet" in without
     # The sources on the page may contain dates. The current date appears only as the evaluation
     # date, on the cover and on each printed sheet.
@@ -420,7 +408,7 @@ def _text_of(data, suffix):
 def test_every_name_and_fingerprint_is_reported(plan, findings, suffix):
     """The summary contains each name, and each request with its SHA-256 hash."""
     requests = list(_requests(plan))
-    data = formats.write_plan_table(plan, findings, suffix, requests=requests)
+    data = _write(plan, findings, suffix, requests)
     text = _text_of(data, suffix)
     expected = {name for c in plan.certificates for name in (*c.names, c.subject.common_name)}
     expected |= {request.files.csr for request in requests}
@@ -768,9 +756,7 @@ def test_issued_certificates_are_no_longer_tasks_of_a_ca(plan, findings):
     assert [ask.what for ask in some if ask.who == "Internal CA"] == [
         "Issue certificates 2 to 4, 3 in all, as requested, with all names. 1 of 4 is issued."
     ]
-    requests = list(_requests(plan))
-    for request in requests:
-        request.issued = requests[0].issued
+    requests = [request.with_issued_certificate(ISSUED, at=AT) for request in _requests(plan)]
     every = add_requests(plan_summary, requests).asks
     assert [(ask.who, ask.when) for ask in every] == [
         ("Planner", "now"),
@@ -795,15 +781,12 @@ def test_due_certificates_are_ordered_by_end_date(plan, findings):
         ("2026-03-20", "2026-10-05"),
     ]
     lives += lives[-1:] * (len(requests) - len(lives))
-    for request, (first, last) in zip(requests, lives, strict=True):
-        begins, ends = f"{first}T00:00:00+00:00", f"{last}T23:59:59+00:00"
-        request.issued = SimpleNamespace(
-            sha256="c" * 64,
-            not_before=begins,
-            not_after=ends,
-            begins=datetime.fromisoformat(begins),
-            usable_until=datetime.fromisoformat(ends),
+    requests = [
+        request.with_issued_certificate(
+            issued_record(not_before=f"{first}T00:00:00Z", not_after=f"{last}T23:59:59Z"), at=AT
         )
+        for request, (first, last) in zip(requests, lives, strict=True)
+    ]
     asks = add_requests(build_summary(plan, findings), requests).asks
     renewals = [(ask.what.split(":")[0], ask.when) for ask in asks if ask.what.startswith("Renew")]
     assert renewals == [
@@ -817,16 +800,9 @@ def test_a_renewal_keeps_the_validity_of_the_certificate_in_use(plan, findings):
     CA has the next request.
     """
     requests = list(_requests(plan))
-    certificate, requests[0].issued = requests[0].issued, None
-    life = SimpleNamespace(
-        held=certificate,
-        under_way=requests[0],
-        deployed_on="2026-03-21",
-        revoke=(),
-        revocation=None,
-        stage="waiting",
-    )
-    summary = add_requests(build_summary(plan, findings), requests, (), {requests[0].id: life})
+    following = requests[0].build_next_generation(at=AT, reasons=("renewed",))
+    requests[0] = replace(following, state="waiting", csr_sha256="e" * 64)
+    summary = add_requests(build_summary(plan, findings), requests)
     member = summary.blocks[0].members[0]
     assert (member.valid_until, member.is_waiting) == ("2026-10-05", True)
     assert summary.blocks[0].validity[0] == (
@@ -840,36 +816,33 @@ def test_revocations_are_the_first_task(plan, findings):
     planner.
     """
     requests = list(_requests(plan))
-    life = SimpleNamespace(
-        held=requests[0].issued,
-        under_way=None,
-        deployed_on="",
-        revoke=("Revoke serial 01",),
-        revocation=object(),
-        stage="issued",
+    revocation = Revocation(reason="keyCompromise", asked_at=AT)
+    requests[0] = replace(requests[0], revocation=revocation)
+    asks = add_requests(build_summary(plan, findings), requests).asks
+    first, second = asks[:2]
+    assert (first.what, first.when, second.who) == (
+        (
+            "Revoke the certificate with serial number 01 for the reason keyCompromise (RFC 5280 "
+            "section 5.3.1)."
+        ),
+        "now",
+        "Planner",
     )
-    first, second = add_requests(
-        build_summary(plan, findings), requests, (), {requests[0].id: life}
-    ).asks[:2]
-    assert (first.what, first.when, second.who) == ("Revoke serial 01.", "now", "Planner")
+    # The certificate is not packaged or installed any more.
+    assert not [ask for ask in asks if "certificate 1" in ask.what and ask.who == "Server team"]
     assert second.what.startswith("Ask the CA to revoke certificate 1.")
 
 
 def test_installed_certificates_are_not_installed_again(plan, findings):
     """If certificates are recorded as installed on all servers, the server team has no task."""
     requests = list(_requests(plan))
-    lives = {}
-    for request in requests:
-        request.issued = requests[0].issued
-        lives[request.id] = SimpleNamespace(
-            held=request.issued,
-            under_way=None,
-            deployed_on="2026-03-21",
-            revoke=(),
-            revocation=None,
-            stage="deployed",
+    for number, request in enumerate(requests):
+        request = request.with_issued_certificate(ISSUED, at=AT)
+        installed = build_deployments(
+            ISSUED, request.plan.servers, date_text="2026-03-21", recorded_at=AT
         )
-    asks = add_requests(build_summary(plan, findings), requests, (), lives).asks
+        requests[number] = replace(request, deployments=installed)
+    asks = add_requests(build_summary(plan, findings), requests).asks
     assert {ask.who for ask in asks} == {"Planner"}
 
 
@@ -879,8 +852,7 @@ def test_overdue_certificates_are_due_now(plan, findings):
     """
     options = replace(plan.options, planned_issue_date=date(2026, 3, 20))
     requests = list(_requests(plan))
-    requests[1].planned_at = "2026-10-06T00:00:00+00:00"
-    requests[1].refused = (object(),)
+    requests[1] = replace(requests[1], planned_at="2026-10-06T00:00:00Z", refused=(ISSUED,))
     summary = add_requests(
         build_summary(replace(plan, options=options), findings, pictures=True), requests
     )
@@ -909,7 +881,7 @@ def test_a_block_shows_the_number_of_a_single_certificate(plan, findings):
     of them is shown with the number of this certificate.
     """
     requests = list(_requests(plan))
-    requests[1].refused = (object(),)
+    requests[1] = replace(requests[1], refused=(ISSUED,))
     block = add_requests(build_summary(plan, findings), requests).blocks[0]
     assert block.validity == (
         "no. 1: 2026-03-20 to 2026-10-05, renew from 2026-07-31",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from folders import issued_record, written_record
 from lab_driver import CHROMIUM
 from printing import (
     OFFICE,
@@ -24,8 +26,9 @@ from printing import pdf_text as text_of
 
 import lyncnb as ln
 from lyncnb.reports.summary.content import SavedFile
-from lyncnb.reports.summary.formats import write_plan_table
-from lyncnb.reports.summary.from_plan import list_ids_in_order
+from lyncnb.reports.summary.formats import write_summary as write_file
+from lyncnb.reports.summary.from_plan import build_summary, list_ids_in_order
+from lyncnb.reports.summary.progress import add_requests
 
 pytestmark = [
     pytest.mark.browser,
@@ -62,35 +65,14 @@ def requests_of(plan, *, is_back=lambda number: False):
     """Return the records of all requests in a folder, and the records of those requests whose
     certificate has been issued.
     """
-    issued = SimpleNamespace(
-        sha256="c" * 64,
-        not_before="2026-12-01T00:00:00+00:00",
-        not_after="2027-06-18T23:59:59+00:00",
-        begins=datetime.fromisoformat("2026-12-01T00:00:00+00:00"),
-        usable_until=datetime.fromisoformat("2027-06-18T23:59:59+00:00"),
-    )
+    issued = issued_record(not_after="2027-06-18T23:59:59Z")
     numbers = {name: number for number, name in enumerate(list_ids_in_order(plan), start=1)}
+    records = [written_record(part, numbers[part.id]) for part in plan.certificates]
     return [
-        SimpleNamespace(
-            id=certificate.id,
-            number=numbers[certificate.id],
-            files=SimpleNamespace(
-                csr=f"csr/{certificate.id}-0a1b2c3d.csr", key=f"keys/{certificate.id}-0a1b2c3d.key"
-            ),
-            csr_sha256=f"{number:x}".rjust(64, "a"),
-            spki_sha256=f"{number:x}".rjust(64, "b"),
-            planned_at="2026-03-16T09:00:00+00:00",
-            written_at="2026-03-17T10:11:12+00:00",
-            issued_at="2026-12-02T09:00:00+00:00" if is_back(number) else "",
-            retired_at="",
-            covered=None,
-            issued=issued if is_back(number) else None,
-            refused=(),
-            key_holder="",
-            import_commands=(),
-            assign_commands=(),
-        )
-        for number, certificate in enumerate(plan.certificates)
+        record.with_issued_certificate(issued, at="2026-12-02T09:00:00Z")
+        if is_back(number)
+        else record
+        for number, record in enumerate(records)
     ]
 
 
@@ -107,9 +89,10 @@ def write_summary(sample, folder, suffix, requests=None):
     requests = requests or sample.requests
     saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
     sheet = saved if suffix == ".docx" else None
-    path.write_bytes(
-        write_plan_table(sample.plan, sample.findings, suffix, requests=requests, saved=sheet)
+    summary = build_summary(
+        sample.plan, sample.findings, pictures=suffix == ".html", table_only=suffix == ".csv"
     )
+    path.write_bytes(write_file(add_requests(replace(summary, saved=sheet), requests), suffix))
     return path
 
 

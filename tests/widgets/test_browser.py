@@ -756,7 +756,7 @@ def test_from_issued_certificates_to_deployment_steps(lab, folder, answered_fold
     user hides it, and writes the deployment steps.
     """
     open_panel(lab, folder, STATUS.format(folder=answered_folder))
-    lab.wait_text("Next step: Package 2 certificates for the servers.")
+    lab.wait_text("Next step: Package 2 certificates")
     lab.button("Enter the passphrase").click()
     expect(lab.field("Passphrase of the folder")).to_be_focused()
     lab.field("Passphrase of the folder").fill(PASSPHRASE)

@@ -45,19 +45,21 @@ def test_rejected_certificates_have_one_line_and_one_button(tall_lab, folder):
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="refused"))
     panel = lab.page.get_by_role("group", name="Status of refused")
     following = panel.locator(".lc-next")
-    following.get_by_text("Next step: Package 6 requests for the CA.").wait_for()
+    following.get_by_text("Next step: Send the requests for 6 certificates").wait_for()
     violations = axe_in_both_themes(lab)
     go = panel.locator(".lc-bar > button.lc-primary").first
     go.focus()
     lab.page.keyboard.press("Enter")
-    following.get_by_text("Next step: Send refused-handover.zip to the CA.").wait_for()
+    following.get_by_text(
+        "Next step: Send refused-handover.zip to the CA. Wait until the CA issues"
+    ).wait_for()
     expect(go).to_have_text("Match the files")
     # If the user pressed Enter again, the action of the button would start.
     expect(go).to_be_focused()
     panel.get_by_label("Files, folders or zip archives from the CA").fill("answers")
     go.focus()
     lab.page.keyboard.press("Enter")
-    following.get_by_text("Next step: Ask the CA to issue 2 certificates again.").wait_for()
+    following.get_by_text("Next step: Ask the CA for another certificate").wait_for()
     assert "serial" not in panel.inner_text()
     blind = panel.locator("summary").filter(
         has_text="(The certificate has no CRL distribution point)"
@@ -74,7 +76,7 @@ def test_rejected_certificates_have_one_line_and_one_button(tall_lab, folder):
         "the lab has no list"
     )
     lab.page.keyboard.press("Enter")
-    following.get_by_text("Next step: Ask the CA to issue 1 certificate again.").wait_for()
+    following.get_by_text("Next step: Ask the CA for another certificate").wait_for()
     blind.wait_for(state="detached")
     panel.get_by_role("row").filter(
         has_text="lyncnb refused the certificate (The certificate is missing"
@@ -131,7 +133,7 @@ def test_differences_from_the_plan_in_the_editor_are_shown(lab, folder):
     write_folder(folder, "behind")
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="behind"))
     panel = lab.page.get_by_role("group", name="Status of behind")
-    panel.get_by_text("Next step: Package 6 requests for the CA.").wait_for()
+    panel.get_by_text("Next step: Send the requests for 6 certificates").wait_for()
     expect(panel.locator(".lc-changed-plan")).to_have_text("", use_inner_text=True)
     ticked = panel.get_by_role("row").filter(has_text="FrontEnd")
     ticked.get_by_role("checkbox").first.check()

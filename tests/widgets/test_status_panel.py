@@ -62,9 +62,9 @@ def test_the_status_panel_shows_every_request(client, folder):
     assert rows[0]["servers"] == "se01.contoso.com"
     answers = client.send("look")
     assert answers["status"]["counts"] == {"issued": 2}
-    assert answers["status"]["next"]["words"] == "Package 2 certificates for the servers."
+    assert answers["status"]["next"]["words"] == "Package 2 certificates of se01.contoso.com."
     assert answers["status"]["next"]["step"] == "package"
-    assert {row["needs"] for row in rows.values()} == {"The certificate is issued. Package it."}
+    assert {row["needs"] for row in rows.values()} == {"Package the certificate."}
 
 
 def test_a_folder_without_a_manifest_is_rejected(tmp_path):
@@ -230,10 +230,13 @@ def test_rejected_requests_are_packaged_again(rejected_client, tmp_path):
     """If the CA must issue certificates again, a button in the panel packages only the requests for
     these certificates.
 
-    The next step is then to import the new certificates.
+    The panel then names the package to send.
     """
     status = rejected_client.send("look")["status"]
-    assert status["next"]["words"] == "Ask the CA to issue 2 certificates again."
+    assert status["next"]["words"] == (
+        "Ask the CA for another certificate, because 2 certificates of dir01.contoso.com, "
+        "fe01.contoso.com, and fe02.contoso.com must not be installed."
+    )
     assert status["next"]["step"] == "handover"
     ids = status["next"]["requests"]
     assert sorted(ids) == sorted(refusal["id"] for refusal in status["refusals"])
@@ -241,16 +244,17 @@ def test_rejected_requests_are_packaged_again(rejected_client, tmp_path):
     blind = "lyncnb refused the certificate (The certificate has no CRL distribution point). Ask the CA for another certificate."
     assert blind in [needs[request_id] for request_id in ids]
     assert sorted(set(needs.values()) - {needs[request_id] for request_id in ids}) == [
-        "The certificate is issued. Package it.",
-        "The request is waiting for the CA.",
+        "Package the certificate.",
+        "Send the request for the certificate to the CA.",
     ]
     rejected_client.send("handover", out=str(tmp_path / "again.zip"), issuer="", requests=ids)
     answers = finish(rejected_client)
     assert answers["result"]["words"].startswith("2 requests in again.zip")
     assert answers["status"]["next"] == {
-        "words": "When the CA has issued 2 certificates again, match the new certificates.",
-        "step": "receive",
-        "label": "Match the files",
+        "words": "Send again.zip to the CA. Package 3 certificates of med01.contoso.com, "
+        "fe01.contoso.com, and fe02.contoso.com.",
+        "step": "package",
+        "label": "Enter the passphrase",
         "requests": [],
     }
 
@@ -274,7 +278,7 @@ def test_only_the_last_rejected_certificate_is_described(rejected_client, tmp_pa
         1,
     ]  # The certificates of the other CA are rejected as well.
     needs = [row["needs"] for row in browser.rows().values()]
-    good = "The certificate is issued. Package it. lyncnb also refused another certificate for this request."
+    good = "Package the certificate. lyncnb also refused another certificate for this request."
     assert needs.count(good) == 3
     for refusal in refusals:
         assert refusal["words"].count("refused") == 1
@@ -296,7 +300,7 @@ def test_expired_certificates_are_not_called_rejected(rejected_client, tmp_path)
     )
     status = expired_client.send("ready")["status"]
     assert {row["needs"] for row in expired_client.rows().values()} == {
-        "The certificate has expired. Renew it."
+        "Renew the certificate (expired)."
     }
     assert status["refusals"] == []
     issued = load_issued_certificates(

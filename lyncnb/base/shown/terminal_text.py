@@ -65,7 +65,7 @@ def wrap_line(line: str, width: int) -> list[str]:
 
 
 def format_table(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, width: int, optional: int = 0
 ) -> Iterator[str]:
     """Yield the lines of a table.
 
@@ -77,6 +77,8 @@ def format_table(
         n rows of m values.
     width : int
         The width of the terminal in columns.
+    optional : int, optional
+        The number of columns that are left out, from the last one, if they do not fit.
 
     Yields
     ------
@@ -88,17 +90,22 @@ def format_table(
         [escape_controls(format_cell(value)).replace("\n", " ") for value in row] for row in rows
     ]
     by_column = list(zip(columns, *cells, strict=True))
-    widths = _divide_width(
-        [max(map(wcwidth.width, column)) for column in by_column],
-        [max(map(_measure_longest_word, column)) for column in by_column],
-        width - len(_GAP) * (len(columns) - 1),
-    )
+    preferred_widths = [max(map(wcwidth.width, column)) for column in by_column]
+    minimum_widths = [max(map(_measure_longest_word, column)) for column in by_column]
+    for shown_count in range(len(columns), len(columns) - optional - 1, -1):
+        widths = _divide_width(
+            preferred_widths[:shown_count],
+            minimum_widths[:shown_count],
+            width - len(_GAP) * (shown_count - 1),
+        )
+        if widths is not None:
+            break
     if widths is None:
         for row in cells:
             yield from _format_paragraph(columns, row, width)
         return
     for line in (columns, *cells):
-        wrapped = [_wrap_cell(cell, size) for cell, size in zip(line, widths, strict=True)]
+        wrapped = [_wrap_cell(cell, size) for cell, size in zip(line, widths, strict=False)]
         for parts in zip_longest(*wrapped, fillvalue=""):
             yield _GAP.join(map(wcwidth.ljust, parts, widths)).rstrip()
 

@@ -11,9 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from itertools import chain, groupby
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from ...base.renewal_days import ANY_DAY, RenewalTerms
 from ...base.shown.documents import list_cited_documents
@@ -30,152 +30,6 @@ AS_LONG_AS_GIVEN = "as long as the CA allows"
 
 #: The text at the start of every summary. lyncnb recognizes its own files by this text.
 TITLE = "Certificates for "
-
-
-class RequestPlaces(Protocol):
-    """The paths of a request's CSR and key, relative to the request folder."""
-
-    @property
-    def csr(self) -> str:
-        """The path of the CSR file."""
-
-    @property
-    def key(self) -> str:
-        """The path of the key file."""
-
-
-class HeldFacts(Protocol):
-    """The validity of the certificate on the servers. Times are in UTC, in ISO 8601."""
-
-    @property
-    def not_before(self) -> str:
-        """The start of the certificate's validity."""
-
-    @property
-    def not_after(self) -> str:
-        """The end of the certificate's validity."""
-
-    @property
-    def begins(self) -> datetime:
-        """The start of the certificate's validity, as a datetime."""
-
-    @property
-    def usable_until(self) -> datetime:
-        """The earliest end in the certificate's chain, as a datetime."""
-
-
-class IssuedFacts(HeldFacts, Protocol):
-    """The record of an issued certificate, as the summary needs it."""
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the certificate in DER form."""
-
-
-class CoverFacts(IssuedFacts, Protocol):
-    """The record of an installed certificate that covers a request."""
-
-    @property
-    def thumbprint_sha1(self) -> str:
-        """The SHA-1 thumbprint of the certificate, in the format that Windows shows."""
-
-
-class Request(Protocol):
-    """The data about a request in a folder that the summary shows.
-
-    Hashes are empty until the request is written. Times are in UTC, in ISO 8601, or empty.
-    """
-
-    @property
-    def id(self) -> str:
-        """The ID of the request, which is also the beginning of its file names."""
-
-    @property
-    def number(self) -> int:
-        """The number of the request in the folder, or 0 if the request has no number."""
-
-    @property
-    def files(self) -> RequestPlaces:
-        """The paths of the request's CSR and key."""
-
-    @property
-    def csr_sha256(self) -> str:
-        """The SHA-256 of the request in DER form."""
-
-    @property
-    def spki_sha256(self) -> str:
-        """The SHA-256 of the public key."""
-
-    @property
-    def planned_at(self) -> str:
-        """The time at which the request was first recorded."""
-
-    @property
-    def written_at(self) -> str:
-        """The time at which the key and the CSR were written."""
-
-    @property
-    def issued_at(self) -> str:
-        """The time at which the certificate of the request was received."""
-
-    @property
-    def retired_at(self) -> str:
-        """The time at which the certificate was removed from the plan."""
-
-    @property
-    def issued(self) -> IssuedFacts | None:
-        """The record of the issued certificate for the request, or None until it is received."""
-
-    @property
-    def covered(self) -> CoverFacts | None:
-        """The installed certificate that makes the request unnecessary, or None."""
-
-    @property
-    def refused(self) -> Collection[object]:
-        """The certificates for the request that lyncnb refused."""
-
-    @property
-    def key_holder(self) -> str:
-        """The computer that has the private key, or "" if the key is in the folder."""
-
-    @property
-    def import_commands(self) -> tuple[str, ...]:
-        """The commands that import the package. The list is empty until the package exists."""
-
-    @property
-    def assign_commands(self) -> tuple[str, ...]:
-        """The commands that assign the certificate on its servers."""
-
-
-class InUse(Protocol):
-    """The certificate that the servers use for a request, and the certificate after it."""
-
-    @property
-    def held(self) -> HeldFacts | None:
-        """The certificate on the servers, or None until a certificate is received."""
-
-    @property
-    def under_way(self) -> object | None:
-        """The generation that will replace the certificate in use, or None if there is none."""
-
-    @property
-    def deployed_on(self) -> str:
-        """The date since which all servers have had the certificate.
-
-        It is blank if some servers do not have it.
-        """
-
-    @property
-    def stage(self) -> str:
-        """The stage of the newest generation, as ``request_folder.generations`` defines it."""
-
-    @property
-    def revoke(self) -> tuple[str, ...]:
-        """A sentence for each certificate that the CA must still revoke."""
-
-    @property
-    def revocation(self) -> object | None:
-        """The requested revocation of the certificate on the servers, or None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +95,7 @@ class Member:
     # Whether the certificate is requested during the setup of its server.
     is_at_set_up: bool = False
     stage: str = ""  # The stage of the newest request, or "" if there is no folder.
+    sent_on: str = ""  # The date on which the request was packaged for the CA, or "".
     # The SHA-1 thumbprint of the certificate in use, in the format of Windows.
     thumbprint: str = ""
     serial: str = ""

@@ -21,7 +21,7 @@ from ...plan.model import CertificatePlan
 from ...plan.plan_json import FORMAT, plan_json
 from ...rules.findings import Finding, Findings
 from .columns import CSV, list_columns
-from .content import LEAD, TITLE, Request, SavedFile, Summary, shorten_summary
+from .content import LEAD, TITLE, SavedFile, Summary, shorten_summary
 from .from_plan import build_summary
 from .markdown import write_markdown_summary
 from .page import build_summary_page
@@ -41,7 +41,6 @@ def write_plan_table(
     findings: Findings | Sequence[Finding],
     suffix: str,
     *,
-    requests: Sequence[Request] | None = None,
     saved: SavedFile | None = None,
 ) -> bytes:
     """Write the summary of a plan in one file format.
@@ -54,8 +53,6 @@ def write_plan_table(
         The findings of the checks.
     suffix : str
         One of ``PLAN_SUFFIXES``; ``.json`` gives the plan document.
-    requests : sequence of Request, optional
-        Requests of the folder; without them, the summary shows the names of future files.
     saved : SavedFile, optional
         The saved plan: its digest is on the cover, and its approval sheet is the last page.
 
@@ -78,7 +75,7 @@ def write_plan_table(
         findings = mark_accepted_findings(findings, plan.options)
     summary = build_summary(plan, findings, pictures=suffix == ".html", table_only=suffix == ".csv")
     summary = replace(summary, saved=saved)
-    return write_summary(add_requests(summary, requests), suffix)
+    return write_summary(add_requests(summary), suffix)
 
 
 def write_summary(summary: Summary, suffix: str) -> bytes:

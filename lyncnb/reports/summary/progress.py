@@ -8,36 +8,32 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
 
 from ...base.renewal_days import RenewalTerms
 from ...base.times import format_time
+from ...request_folder.generations import Generations, Held, find_generations
+from ...request_folder.request_record import CoveringCertificate, RequestRecord
 from ...rules.findings import Finding
 from ..timeline_figure import DatedFact
+from .asks import list_tasks
 from .content import (
-    CoverFacts,
-    HeldFacts,
-    InUse,
     Member,
-    Request,
     Summary,
     format_code,
     list_number_ranges,
 )
-from .tasks import list_tasks
 
 _SHORT = 18  # The largest number of characters in a line of the picture.
-_NOTHING_KNOWN: Mapping[str, InUse] = {}
 
 
 def add_requests(
     summary: Summary,
-    requests: Iterable[Request] | None = None,
+    requests: Iterable[RequestRecord] = (),
     accepted_findings: Iterable[Finding] = (),
-    in_use: Mapping[str, InUse] = _NOTHING_KNOWN,
 ) -> Summary:
     """Add the records of the requests, and the tasks that follow from them, to a summary.
 
@@ -45,34 +41,31 @@ def add_requests(
     ----------
     summary : Summary
         From :func:`lyncnb.reports.summary.from_plan.build_summary`.
-    requests : iterable of Request, optional
+    requests : iterable of RequestRecord, optional
         Requests of the folder; without them, nothing is written yet.
     accepted_findings : iterable of Finding, optional
         Accepted findings about issued certificates, each about its request.
-    in_use : Mapping, optional
-        What the servers use, by id of the request; by default the latest issued certificate.
 
     Returns
     -------
     Summary
         With files, hashes, dates and asks; the same arguments give the same summary.
     """
-    records = {request.id: request for request in requests or ()}
+    lives = {record.id: find_generations(record) for record in requests}
     findings = (*summary.findings, *accepted_findings)
     codes: dict[str, list[str]] = defaultdict(list)
     for finding in findings[len(summary.findings) :]:
         codes[finding.about].append(format_code(finding))
     blocks = summary.blocks
-    if records:
+    if lives:
         blocks = tuple(
             replace(
                 block,
                 members=tuple(
-                    _add_stage(
+                    _add_request(
                         member,
-                        records.get(member.id),
+                        lives.get(member.id),
                         codes.get(member.id, ()),
-                        in_use.get(member.id),
                         partial(_find_order_date, block.issuer, summary.terms),
                     )
                     for member in block.members
@@ -80,7 +73,7 @@ def add_requests(
             )
             for block in blocks
         )
-    changed = format_last_change(records.values())
+    changed = format_last_change(life.record for life in lives.values())
     new_summary = replace(
         summary,
         blocks=blocks,
@@ -88,9 +81,9 @@ def add_requests(
         folder_changed=changed,
         retired_revocations=tuple(
             (name, sentence)
-            for name, record in records.items()
-            if record.retired_at and name in in_use
-            for sentence in in_use[name].revoke
+            for name, life in lives.items()
+            if life.record.retired_at
+            for sentence in life.revoke
         ),
     )
     if changed:
@@ -100,9 +93,7 @@ def add_requests(
 
 
 def compute_progress_digest(
-    requests: Iterable[Request],
-    accepted_findings: Iterable[Finding] = (),
-    in_use: Mapping[str, InUse] = _NOTHING_KNOWN,
+    requests: Iterable[RequestRecord], accepted_findings: Iterable[Finding] = ()
 ) -> str:
     """Return a digest of the data that :func:`add_requests` adds to a summary."""
     digest = hashlib.sha256()
@@ -124,19 +115,18 @@ def compute_progress_digest(
             *_list_times(request),
             *issued_fields,
             *(("refused",) if request.refused else ()),
+            request.handed_over_at[:10],
         )
         if request.key_holder:
             fields = (*fields, "key on", request.key_holder)
         fields = (*fields, *request.import_commands, *request.assign_commands)
-        fields = (*fields, *_list_server_state(in_use.get(request.id)))
+        fields = (*fields, *_list_server_state(find_generations(request)))
         digest.update(repr(fields).encode("utf-8", "replace"))
     return digest.hexdigest()
 
 
-def _list_server_state(lifecycle: InUse | None) -> tuple[str, ...]:
+def _list_server_state(lifecycle: Generations) -> tuple[str, ...]:
     """Return the data about the certificate in use. The summary's digest includes this data."""
-    if lifecycle is None:
-        return ()
     if lifecycle.held is None or not (lifecycle.deployed_on or lifecycle.under_way is not None):
         return (lifecycle.stage, *lifecycle.revoke)
     state = (
@@ -149,53 +139,38 @@ def _list_server_state(lifecycle: InUse | None) -> tuple[str, ...]:
     return (*state, lifecycle.stage, *lifecycle.revoke, *revoked)
 
 
-def _list_times(record: Request) -> tuple[str, ...]:
+def _list_times(record: RequestRecord) -> tuple[str, ...]:
     return record.planned_at, record.written_at, record.issued_at, record.retired_at
 
 
-def _find_order_date(issuer: str, terms: RenewalTerms, certificate: HeldFacts) -> str:
+def _find_order_date(issuer: str, terms: RenewalTerms, certificate: Held) -> str:
     """Return the date on which to order the next certificate."""
     return f"{terms.plan_renewal(certificate.begins, certificate.usable_until, issuer).order_on}"
 
 
-def _add_stage(
+def _add_request(
     member: Member,
-    record: Request | None,
+    lifecycle: Generations | None,
     codes: Sequence[str],
-    lifecycle: InUse | None,
-    renew_from: Callable[[HeldFacts], str],
+    renew_from: Callable[[Held], str],
 ) -> Member:
     """Add the stage of the request and the recorded data about the certificate to a summary row."""
-    new_member = _add_record(member, record, codes, lifecycle, renew_from)
-    if record is None:
-        return new_member
-    new_member = replace(new_member, number=str(record.number or ""))
-    if lifecycle is not None:
-        return replace(new_member, stage=lifecycle.stage)
-    if new_member.covered_by:
-        return replace(new_member, stage="covered")
-    if record.issued is not None:
-        return replace(new_member, stage="packaged" if record.import_commands else "issued")
-    return replace(new_member, stage="refused" if new_member.is_refused else "waiting")
-
-
-def _add_record(
-    member: Member,
-    record: Request | None,
-    codes: Sequence[str],
-    lifecycle: InUse | None,
-    renew_from: Callable[[HeldFacts], str],
-) -> Member:
-    if record is None:
+    if lifecycle is None:
         return member
-    if lifecycle is not None:
-        is_revoked = lifecycle.revocation is not None
-        member = replace(member, revoke=lifecycle.revoke, is_revoked=is_revoked)
+    record = lifecycle.record
+    member = replace(
+        member,
+        revoke=lifecycle.revoke,
+        is_revoked=lifecycle.revocation is not None,
+        number=str(record.number or ""),
+        sent_on=record.handed_over_at[:10],
+        stage=lifecycle.stage,
+    )
     issued = record.issued
-    certificate = lifecycle.held if lifecycle is not None else issued
+    certificate = lifecycle.held
     if member.is_at_set_up and not record.csr_sha256:
         return replace(member, warnings=(*member.warnings, *codes))
-    if record.covered is not None and (lifecycle is None or lifecycle.held is record.covered):
+    if record.covered is not None and lifecycle.held is record.covered:
         member = replace(member, warnings=(*member.warnings, *codes))
         return _add_covering_certificate(member, record.covered, renew_from(record.covered))
     new_member = replace(
@@ -216,15 +191,17 @@ def _add_record(
             valid_from=certificate.not_before[:10],
             valid_until=f"{certificate.usable_until.date()}",
             renew_from=renew_from(certificate),
-            is_to_follow=lifecycle is not None and lifecycle.under_way is not None,
-            deployed_on=lifecycle.deployed_on if lifecycle is not None else "",
+            is_to_follow=lifecycle.under_way is not None,
+            deployed_on=lifecycle.deployed_on,
         )
     if issued is None:
         return replace(new_member, is_refused=bool(record.refused))
     return replace(new_member, certificate_sha256=issued.sha256)
 
 
-def _add_covering_certificate(member: Member, cover: CoverFacts, renew_from: str) -> Member:
+def _add_covering_certificate(
+    member: Member, cover: CoveringCertificate, renew_from: str
+) -> Member:
     until = cover.not_after[:10]
     return replace(
         _add_certificate_data(member, cover),
@@ -241,7 +218,7 @@ def _add_covering_certificate(member: Member, cover: CoverFacts, renew_from: str
     )
 
 
-def _add_certificate_data(member: Member, certificate: HeldFacts) -> Member:
+def _add_certificate_data(member: Member, certificate: Held) -> Member:
     """Add the certificate data that an inventory needs. An old record may not contain all of it."""
     return replace(
         member,
@@ -251,7 +228,7 @@ def _add_certificate_data(member: Member, certificate: HeldFacts) -> Member:
     )
 
 
-def format_last_change(records: Iterable[Request]) -> str:
+def format_last_change(records: Iterable[RequestRecord]) -> str:
     """Return when the requests were last changed, such as ``2026-12-01 08:00 UTC``, or ""."""
     times = (time for record in records for time in _list_times(record))
     last = max(times, default="")

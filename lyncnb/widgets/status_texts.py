@@ -1,26 +1,21 @@
-"""Describe the next steps for a request folder as a whole and for each request in it.
+"""Write the texts of the status panel: refusals, the state of each request, and the next step.
 
-``folder_status`` returns the state of each request. Its ``next_steps`` are the next steps
-on the command line. The recorded certificates contain the reasons for a refusal.
+``reports.tasks`` determines the steps and their words. The panel adds the buttons.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from ..authorities.handover import Handover
-from ..authorities.next_steps import find_stage
 from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..authorities.status import FolderStatus, RequestStatus
 from ..base.shown.tables import format_count
 from ..deploy.server_steps import DeploymentSteps
+from ..reports.tasks import OpenStep, group_steps, tell_one_step, tell_steps
 from ..rules.returned_rules import is_acceptable, list_returned_checks
 from .messages import NextStep, Refusal
-
-#: The states of a request without a usable certificate. The CA must issue another one.
-_WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 
 def describe_refusals(
@@ -72,15 +67,8 @@ def _describe_refusal(request: RequestStatus, attempts: Sequence[IssuedCertifica
     }
 
 
-_SENTENCES: Mapping[str, str] = {
-    "planned": "lyncnb has not written the request yet.",
-    "waiting": "The request is waiting for the CA.",
-    "issued": "The certificate is issued. Package it.",
-    "packaged": "The certificate is packaged. Import and assign it.",
+_STATES: Mapping[str, str] = {
     "covered": "An installed certificate covers this request.",
-    "refused": "The recorded certificate has an error. Ask the CA for another certificate.",
-    "expiring": "The certificate expires soon. Renew it.",
-    "expired": "The certificate has expired. Renew it.",
     "superseded": "A newer request replaces this request.",
     "retired": "This certificate is no longer in the plan.",
 }
@@ -88,23 +76,21 @@ _SENTENCES: Mapping[str, str] = {
 
 def describe_request(request: RequestStatus, refusal: Refusal | None) -> str:
     """Describe the state of a request and the next step for it, in one or two short sentences."""
-    if request.refused and request.state in _WITHOUT_GOOD_ONE:
+    kinds = {step.kind: step for step in request.steps}
+    if request.refused and "refused" in kinds:
         reasons = refusal["reasons"] if refusal is not None else []
         if refusal is not None and not reasons:
             return "The refused certificate no longer has errors. Match the files again."
         reason_text = f" ({reasons[0]['title']})" if reasons else ""
         return f"lyncnb refused the certificate{reason_text}. Ask the CA for another certificate."
-    words = _SENTENCES.get(request.state, request.state)
-    if request.revoke:
-        words = f"Ask the CA to revoke the certificate with serial number {request.revoke[0]}."
-    elif request.deployed_on and not request.under_way and not _is_due(request):
+    words = " ".join(f"{tell_one_step(step)}." for step in request.steps)
+    if not words and request.deployed_on:
         words = (
             f"The certificate has been installed on all of its servers since {request.deployed_on}."
         )
-    elif request.key_holder and request.state == "waiting":
-        words = f"The request is waiting for the CA. The key is on {request.key_holder}."
-    elif request.state == "expired" and request.under_way:
-        words = f"The certificate has expired. The state of the renewal is {request.under_way}."
+    words = words or _STATES.get(request.state, "Nothing is to be done now.")
+    if request.key_holder and request.state == "waiting":
+        words = f"{words} The key is on {request.key_holder}."
     return (
         f"{words} lyncnb also refused another certificate for this request."
         if request.refused
@@ -123,52 +109,45 @@ def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
         The result of the last step. After a package for the CA, the next step is the CA's
         response.
     """
-    rows = status.shown
-    stages = Counter(map(find_stage, rows))
-    refused_rows = [row for row in rows if row.refused and row.state in _WITHOUT_GOOD_ONE]
-    faulty = format_count(len(refused_rows), "certificate")
-    waits = [row.id for row in refused_rows if find_stage(row) == "waiting"]
     if status.problems:
         return _build_step(
             f"Check {format_count(len(status.problems), 'file')} in the folder.", "look"
         )
-    # The certificate of a retired request can also need a revocation.
-    if any(row.revoke for row in status.requests):
-        return _build_step(status.next_steps[0], "")
-    if due := [row for row in rows if _is_due(row) and not row.under_way]:
-        elsewhere = all(row.key_holder for row in due)
-        return _build_step(status.next_steps[0], "" if elsewhere else "renew")
-    if waits:
-        return _build_step(f"Ask the CA to issue {faulty} again.", "handover", requests=waits)
-    if refused_rows:
-        return _build_step(
-            f"When the CA has issued {faulty} again, match the new certificates.", "receive"
+    open_steps = (step for row in status.requests for step in row.steps)
+    # The step after an outage is the next one that somebody can take.
+    groups = group_steps(step for step in open_steps if step.kind != "outage")
+    if not groups:
+        return _build_step("All requests are complete. There is nothing to do.", "")
+    (kind, _), steps = next(iter(groups.items()))
+    button = _find_button(kind, steps, last_result)
+    sentence = tell_steps(status.folder, steps)
+    if kind == "planned" and not steps[0].life.held:
+        words = f"{sentence.words}: use the request panel."
+    else:
+        # The panel has no button for a step without a label, so it shows the command.
+        words = f"{sentence.words if button else sentence}."
+    if isinstance(last_result, Handover):
+        words = f"Send {last_result.path.name} to the CA. {words}"
+    again = [step.life.record.id for step in steps if step.life.record.state == "waiting"]
+    return _build_step(words, button, requests=again if kind == "refused" else ())
+
+
+def _find_button(kind: str, steps: Sequence[OpenStep], last_result: object) -> str:
+    """Return the step of the panel for a kind of step, or "" if the panel has none."""
+    records = [step.life.record for step in steps]
+    if kind in ("replace", "expired", "expiring"):
+        is_possible = any(
+            not (step.life.under_way or step.life.record.key_holder) for step in steps
         )
-    if number := stages["planned"]:
-        words = f"To write {format_count(number, 'missing request')}, use the request panel."
-        return _build_step(words, "")
-    if number := stages["issued"]:
-        return _build_step(
-            f"Package {format_count(number, 'certificate')} for the servers.", "package"
-        )
-    if number := stages["waiting"]:
-        return _build_step(f"Package {format_count(number, 'request')} for the CA.", "handover")
-    if number := stages["sent"]:
-        words = f"{format_count(number, 'request')} packaged for the CA"
-        if isinstance(last_result, Handover):
-            words = f"Send {last_result.path.name} to the CA"
-        return _build_step(
-            f"{words}. When the CA returns certificates, match the files with their requests.",
-            "receive",
-        )
-    if stages["packaged"] and isinstance(last_result, DeploymentSteps):
-        return _build_step(status.next_steps[-1], "deployed")
-    if stages["packaged"]:
-        return _build_step(
-            "Write the deployment steps. Then import the packages and assign the certificates.",
-            "steps",
-        )
-    return _build_step("All requests are complete. There is nothing to do.", "")
+        return "renew" if is_possible else ""
+    if kind == "refused":
+        return "handover" if any(record.state == "waiting" for record in records) else "receive"
+    if kind == "packaged" and isinstance(last_result, DeploymentSteps):
+        return "deployed"
+    return _BUTTONS.get(kind, "")
+
+
+_BUTTONS = {"issued": "package", "waiting": "handover", "packaged": "steps", "sent": "receive"}
 
 
 def build_step_before_requests() -> NextStep:
@@ -176,10 +155,6 @@ def build_step_before_requests() -> NextStep:
     return _build_step(
         "Use the request panel to write the requests. Then refresh this panel.", "look"
     )
-
-
-def _is_due(request: RequestStatus) -> bool:
-    return request.state in ("expired", "expiring")
 
 
 _LABELS = {

@@ -1,7 +1,8 @@
-"""Return the next tasks for the summary, according to the stage of each certificate.
+"""List who is asked for what in the summary, according to the stage of each certificate.
 
-``request_folder.generations`` determines the stage of a request. This module contains the tasks for
-each stage. A plan without a folder is at the first stage.
+``reports.tasks`` contains the words for each stage. The summary also asks people who have no part
+in the folder: approvers, CAs, owners of domains, and the server team. A plan without a folder is at
+the first stage.
 """
 
 from __future__ import annotations
@@ -12,19 +13,20 @@ from collections.abc import Collection, Iterator, Sequence
 from ...base.dns_name import DnsName
 from ...base.shown.tables import format_count, join_first_texts
 from ...rules.ca_rules import load_ca_rules
+from ..tasks import Group, Sentence, tell_step
 from .content import Ask, Block, Member, Summary, format_certificate_numbers, group_by_authority
 
 _DOMAINS = 10  # The largest number of domains that a task lists.
 
 #: The stages before the CA responds. The stage of a plan without a folder is one of them.
-_NOT_ISSUED = ("", "planned", "elsewhere", "waiting", "refused")
+_NOT_ISSUED = ("", "planned", "elsewhere", "waiting", "sent", "refused")
 _NOT_PACKAGED = (*_NOT_ISSUED, "issued")
 
 
 def list_tasks(summary: Summary) -> Iterator[Ask]:
     """Yield each task with the people who are responsible for it, in chronological order."""
     stages = _Stages(summary)
-    is_first = not stages.list_ids("issued", "packaged", "deployed")
+    is_first = not stages.list_ids("sent", "issued", "packaged", "deployed")
     yield from _list_revocation_tasks(stages)
     if stages.list_ids(*_NOT_ISSUED):
         yield from _list_finding_tasks(summary, is_first=is_first)
@@ -34,7 +36,7 @@ def list_tasks(summary: Summary) -> Iterator[Ask]:
     yield from _list_domain_owner_tasks(stages)
     for number, (name, blocks) in enumerate(group_by_authority(summary.blocks).items(), start=1):
         yield from _list_authority_tasks(stages, name, blocks, f"ca{number}")
-    yield from _list_response_tasks(stages)
+    yield from _list_folder_tasks(stages, "refused", "sent", "issued", "packaged")
     yield from _list_server_team_tasks(stages)
     yield from _list_renewal_tasks(stages)
 
@@ -53,8 +55,23 @@ class _Stages:
     def name_ids(self, ids: Collection[str]) -> str:
         return format_certificate_numbers(self.every, ids)
 
+    def tell(self, kind: str, ids: Collection[str]) -> Sentence:
+        members = [member for member in self.every if member.id in ids]
+        return tell_step(
+            kind,
+            Group(
+                what=self.name_ids(ids),
+                number=len(members),
+                holder=members[0].key_holder,
+                sent_on=[member.sent_on for member in members if member.sent_on],
+                is_renewal=all(member.is_to_follow for member in members),
+            ),
+        )
+
 
 def _find_stage(member: Member) -> str:
+    if member.is_revoked and not member.is_to_follow:
+        return "revoked"  # The certificate must be replaced, and not installed.
     return "at-set-up" if member.is_at_set_up else member.stage
 
 
@@ -73,19 +90,14 @@ def _list_revocation_tasks(stages: _Stages) -> Iterator[Ask]:
             task = f"{'; '.join(words)}."
             yield Ask(who=name, what=task, when="now", where=name, anchor=f"ca{number}")
     if ids := {member.id for member in stages.every if member.revoke}:
-        yield _build_planner_task(
-            f"Ask the CA to revoke {stages.name_ids(ids)}. Then record the revocation: lyncnb "
-            "deployed FOLDER ID --revoked."
-        )
+        yield _build_planner_task(f"{stages.tell('revoke', ids)}.")
     for name, sentence in stages.summary.retired_revocations:
         yield _build_planner_task(
             f"{name} is no longer in the plan. Ask the CA: {sentence}. Then record the "
             f"revocation: lyncnb deployed FOLDER {name} --revoked."
         )
     if ids := {member.id for member in stages.every if member.is_revoked and not member.revoke}:
-        yield _build_planner_task(
-            f"Replace {stages.name_ids(ids)}: servers still have a revoked certificate."
-        )
+        yield _build_planner_task(f"{stages.tell('replace', ids).words}.")
 
 
 def _list_finding_tasks(summary: Summary, *, is_first: bool) -> Iterator[Ask]:
@@ -145,25 +157,27 @@ def _list_planner_tasks(stages: _Stages) -> Iterator[Ask]:
                 "when approved",
             )
         return
-    if ids := stages.list_ids("planned"):
-        task = f"Write the requests for {stages.name_ids(ids)}: lyncnb request TOPOLOGY FOLDER."
-        yield _build_planner_task(task)
+    yield from _list_folder_tasks(stages, "planned")
     holders = {
         member.id: member.key_holder for member in stages.every if member.stage == "elsewhere"
     }
     for holder in dict.fromkeys(holders.values()):
         ids = frozenset(name for name, key_holder in holders.items() if key_holder == holder)
-        yield _build_planner_task(
-            f"Request {stages.name_ids(ids)} on {holder} with the scripts in steps/. "
-            "Then import the requests: lyncnb receive FOLDER --request FILE."
-        )
-    if ids := stages.list_ids("waiting"):
-        yield _build_planner_task(
-            (f"Send the requests for {stages.name_ids(ids)} to the CA: lyncnb handover FOLDER "
-            "OUT.zip."),
-            "when approved" if not stages.summary.is_approved and _is_complete(stages, "waiting")
-            else "now, if the CA does not have the requests yet",
-        )  # fmt: skip
+        yield _build_planner_task(f"{stages.tell('elsewhere', ids)}.")
+    is_to_approve = not stages.summary.is_approved and _is_complete(stages, "waiting")
+    yield from _list_folder_tasks(
+        stages, "waiting", when="when approved" if is_to_approve else "now"
+    )
+
+
+def _list_folder_tasks(stages: _Stages, *kinds: str, when: str = "now") -> Iterator[Ask]:
+    """Yield the planner's task for each stage that certificates of the folder have reached."""
+    for kind in kinds:
+        if stages.has_folder and (ids := stages.list_ids(kind)):
+            sentence = stages.tell(kind, ids)
+            # The server team installs the certificates.
+            task = sentence.command.removeprefix(". ") if kind == "packaged" else sentence
+            yield _build_planner_task(f"{task}.", when)
 
 
 def _is_complete(stages: _Stages, stage: str) -> bool:
@@ -227,6 +241,9 @@ def _list_authority_tasks(
         task += f" {issued_count:,} of {issued_count + len(missing):,} {verb} issued."
     if covered:
         task += f" Installed certificates cover {format_count(covered, 'more request')}."
+    sent = sorted(member.sent_on for member in members if member.stage == "sent")
+    if sent:
+        task += f" The planner packaged {format_count(len(sent), 'request')} on {sent[0]}."
     if refused := {member.id for member in members if member.stage == "refused"}:
         numbers = stages.name_ids(refused)
         task += (
@@ -239,23 +256,6 @@ def _list_authority_tasks(
         are_renewals = all(member.is_to_follow for member in members if member.id in missing)
         when = "now" if are_renewals else f"now: due by {day}"
     yield Ask(who=name, what=task, when=when, where=name, anchor=anchor)
-
-
-def _list_response_tasks(stages: _Stages) -> Iterator[Ask]:
-    """Yield the planner's tasks that follow the CA's response."""
-    if stages.has_folder and (ids := stages.list_ids("waiting", "refused")):
-        words = stages.name_ids(ids)
-        task = (
-            f"Import the certificates that the CA returns for {words}: lyncnb receive FOLDER FILE."
-        )
-        yield _build_planner_task(task, "when the CA returns certificates")
-    if ids := stages.list_ids("issued"):
-        yield _build_planner_task(f"Package {stages.name_ids(ids)}: lyncnb pfx FOLDER.")
-    if ids := stages.list_ids("packaged"):
-        yield _build_planner_task(
-            f"Write the instructions for {stages.name_ids(ids)}: lyncnb steps FOLDER. After the "
-            "servers have the certificates, record the deployment: lyncnb deployed FOLDER."
-        )
 
 
 def _list_server_team_tasks(stages: _Stages) -> Iterator[Ask]:
