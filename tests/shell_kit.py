@@ -45,10 +45,18 @@ class Shell:
         keep_success(status, arguments)
         return Ended(status, out, err)
 
-    def process(self, *arguments: str | Path, environment: dict[str, str] | None = None) -> Ended:
-        """Run a lyncnb command in a separate process without standard input."""
+    def process(
+        self,
+        *arguments: str | Path,
+        environment: dict[str, str] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> Ended:
+        """Run a lyncnb command in a separate process without standard input.
+
+        ``prefix`` is a command that starts the process, such as ``setpriv``.
+        """
         completed = subprocess.run(
-            [sys.executable, "-m", "lyncnb", *map(str, arguments)],
+            [*prefix, sys.executable, "-m", "lyncnb", *map(str, arguments)],
             cwd=self.folder,
             env=process_environment({"COLUMNS": WIDE, **(environment or {})}),
             stdin=subprocess.DEVNULL,

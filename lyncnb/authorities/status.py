@@ -71,8 +71,8 @@ from .summary_files import explain_stale_summary
 
 #: All states that a request can have, in chronological order.
 STATES = (
-    *("planned", "waiting", "issued", "packaged", "refused", "covered", "expiring", "expired"),
-    *("superseded", "retired"),
+    *("planned", "waiting", "issued", "packaged", "installed", "refused", "covered", "expiring"),
+    *("expired", "superseded", "retired"),
 )
 
 _COVERS_TOLD = 20
@@ -782,8 +782,9 @@ def _build_planned_status(
         state = by_date
     elif lifecycle.in_use is None and cover is not None and state == "planned":
         state, since = "covered", cover.recorded_at
-    elif state == "packaged" and not under_way and lifecycle.deployed_on:
-        state, since = "issued", record.issued_at
+    elif state in ("issued", "packaged") and not under_way and lifecycle.deployed_on:
+        recorded_at = (deployment.recorded_at for deployment in record.every_deployment)
+        state, since = "installed", max(recorded_at, default=since)
     status = _build_status(record, record, state, since, certificate_in_use, today)
     change = lifecycle.find_change_dates(terms) if state != "retired" else None
     revoke = tuple(certificate.serial for certificate in list_certificates_to_revoke(record))

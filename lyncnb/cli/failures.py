@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from ..base.disk.system_calls import HINTS
 from ..errors import LyncnbError, StandardOutputError, UsageProblem
 from .output import discard_stream, finish_output, write_json, write_note
 
@@ -145,6 +146,5 @@ def _convert_usage_error(error: click.ClickException) -> LyncnbError:
 def _convert_system_error(error: OSError) -> LyncnbError:
     reason = error.strerror or str(error) or type(error).__name__
     name = f"{error.filename}: " if error.filename else ""
-    return LyncnbError(
-        f"{name}{reason}", hint="check the path, the permissions and the free disk space"
-    )
+    hint = HINTS.get(error.errno or 0, "check the path, the permissions and the free disk space")
+    return LyncnbError(f"{name}{reason}", hint=hint)

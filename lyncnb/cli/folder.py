@@ -671,7 +671,7 @@ def status_command(
 ) -> int:
     """Show the state and validity of each certificate in FOLDER, and what is in progress.
 
-    States: planned, waiting, issued, packaged, refused, covered, expiring, expired,
+    States: planned, waiting, issued, packaged, installed, refused, covered, expiring, expired,
     superseded, retired. A certificate is in use until its successor is recorded as installed
     on all servers (lyncnb deployed).
 

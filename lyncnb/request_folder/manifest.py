@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base.arguments import check_type
-from ..base.disk import files, folder_access, system_calls
+from ..base.disk import files, folder_access
 from ..base.disk.folder_lock import confirm_lock, get_user_and_computer
 from ..base.garbage_collection import pause_garbage_collection
 from ..base.json_text import may_contain_surrogates
@@ -395,14 +395,7 @@ def read_folder(folder: Path) -> FolderState:
             f"{folder} is a file, not a request folder",
             hint="to create a request folder from a topology, run: lyncnb request TOPOLOGY FOLDER",
         )
-    try:
-        os.lstat(folder)
-        os.listdir(folder)
-    except PermissionError as error:
-        # Without permission for the folder, os.path.lexists would return False.
-        raise system_calls.describe_error(error, folder, "read the folder") from None
-    except (OSError, ValueError):
-        pass  # The folder does not exist, or its name is not valid.
+    files.reject_unreadable_folder(folder)
     record = read_record(folder)
     run = _runs.get(os.path.realpath(folder)) if _runs else None
     marker = _read_marker(path, record)

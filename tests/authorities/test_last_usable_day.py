@@ -118,7 +118,7 @@ def test_every_view_counts_to_the_earliest_end_in_the_chain(tmp_path):
         day: {row.state for row in folder_status(folder, today=day).shown}
         for day in (date(2027, 1, 3), date(2027, 1, 4), date(2027, 1, 21))
     }
-    assert list(states.values()) == [{"issued"}, {"expiring"}, {"expired"}]
+    assert list(states.values()) == [{"installed"}, {"expiring"}, {"expired"}]
 
 
 def test_views_of_a_strange_deployment_count_to_the_same_day(tmp_path, deployment):
@@ -206,7 +206,7 @@ def test_renewed_intermediate_is_to_be_installed(tmp_path):
     deployed(folder, today=day)
     status = folder_status(folder, today=day)
     assert {(row.state, row.under_way, row.days_left) for row in status.shown} == {
-        ("issued", "", 126)
+        ("installed", "", 126)
     }
     assert not status.next_steps
 

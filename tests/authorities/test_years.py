@@ -276,7 +276,7 @@ def test_three_years_with_the_same_folder(tmp_path):
         2
     ):  # Public certificates with a lifetime of 47 days can be renewed without specifying an id.
         estate.wait(33)
-        assert {row.state for row in estate.check().shown} == {"issued", "expiring"}
+        assert {row.state for row in estate.check().shown} == {"installed", "expiring"}
         estate.renew()
         assert "waiting" in estate.check().counts()
         estate.answer()

@@ -210,7 +210,7 @@ def test_certificates_of_a_server_that_left_are_not_in_use(planner, installed):
     assert result.out.count(f"{server} left on {day}") >= len(ids)
     rows = status_of(planner)
     assert {rows[name]["state"] for name in ids} == {"retired"}
-    assert {row["state"] for name, row in rows.items() if name not in ids} == {"issued"}
+    assert {row["state"] for name, row in rows.items() if name not in ids} == {"installed"}
     assert not [name for name in ids if name in planner("status", "requests").out]
     assert planner("status", "requests", "--calendar", "all.ics").status == 0
     calendar = (planner.folder / "all.ics").read_text("utf-8").replace("\n ", "")
@@ -267,7 +267,7 @@ def test_shared_certificate_stays_in_use_until_its_last_server_left(planner):
     for server in first:
         assert planner("deployed", "requests", server, "--gone").status == 0
     row = status_of(planner)[shared.id]
-    assert (row["state"], row["deployed_on"]) == ("issued", str(FIRST))
+    assert (row["state"], row["deployed_on"]) == ("installed", str(FIRST))
     purge = ("purge", "requests", "--json", *PASS)
     items = json.loads(planner(*purge).out)["items"]
     assert shared.id not in {item["id"] for item in items}
@@ -288,7 +288,7 @@ def test_a_server_can_return(planner):
     assert planner("deployed", "requests", *ids).status == 0
     rows = status_of(planner)
     assert {(rows[name]["state"], rows[name]["deployed_on"]) for name in ids} == {
-        ("issued", str(TODAY))
+        ("installed", str(TODAY))
     }
 
 

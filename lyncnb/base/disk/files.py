@@ -50,7 +50,22 @@ def check_folder(path: str | os.PathLike[str], *, is_reading: bool = False) -> N
         )
     if not stat.S_ISDIR(status.st_mode):
         raise BundleError(f'"{path}" is a file, not a folder', hint="use the path of a folder")
+    reject_unreadable_folder(path)
     folder_access.check_access(path, status, is_reading=is_reading)
+
+
+def reject_unreadable_folder(path: str | os.PathLike[str]) -> None:
+    """Raise BundleError for a folder whose content the user has no permission to read.
+
+    For the files in such a folder, ``os.path.lexists`` returns False, as if they did not exist.
+    """
+    try:
+        os.lstat(path)
+        os.listdir(path)
+    except PermissionError as error:
+        raise system_calls.describe_error(error, path, "read the folder") from None
+    except (OSError, ValueError):
+        pass  # The folder does not exist, or its name is not valid.
 
 
 def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
