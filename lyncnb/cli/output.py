@@ -76,9 +76,7 @@ def write(text: str = "") -> None:
     """
     with _convert_output_errors():
         if sys.stdout is not None:
-            # The minus sign (U+2212) is replaced, because some fonts and code pages of terminals do
-            # not contain it.
-            sys.stdout.write(escape_controls(text).replace("−", "-") + "\n")
+            sys.stdout.write(escape_controls(text) + "\n")
 
 
 def write_note(text: str) -> None:

@@ -79,7 +79,7 @@ class ChangedCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountChange:
-    """A count in the old and the new plan, shown as ``74 -> 64 names (−10)``."""
+    """A count in the old and the new plan, shown as ``74 -> 64 names (-10)``."""
 
     what: str  # in the singular
     before: int
@@ -89,7 +89,7 @@ class CountChange:
         if self.before == self.after:
             return format_count(self.after, self.what)
         step = self.after - self.before
-        sign = "+" if step > 0 else "−"
+        sign = "+" if step > 0 else "-"
         return f"{self.before:,} -> {format_count(self.after, self.what)} ({sign}{abs(step):,})"
 
 

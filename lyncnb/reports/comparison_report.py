@@ -7,9 +7,10 @@ and writes the report.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from operator import attrgetter
 
 from ..base.pasted_text import shown
 from ..base.records import list_json_values
@@ -136,31 +137,47 @@ class Comparison:
                     "record them"
                 )
 
-    @cached_property
+    @property
     def findings_gone(self) -> tuple[Finding, ...]:
         """The findings about the old plan that the new plan does not have."""
-        return _subtract_findings(self.old_findings, self.new_findings)
+        return self._findings[0]
 
-    @cached_property
+    @property
+    def findings_changed(self) -> tuple[Finding, ...]:
+        """The findings about the new plan that the old plan has with another message."""
+        return self._findings[1]
+
+    @property
     def findings_new(self) -> tuple[Finding, ...]:
         """The findings about the new plan that do not exist for the old plan."""
-        return _subtract_findings(self.new_findings, self.old_findings)
+        return self._findings[2]
+
+    @cached_property
+    def _findings(self) -> tuple[tuple[Finding, ...], ...]:
+        if self.old_findings is None or self.new_findings is None:
+            return (), (), ()
+        gone = _subtract_findings(self.old_findings, self.new_findings, _FINDING)
+        new = _subtract_findings(self.new_findings, self.old_findings, _FINDING)
+        only_new = _subtract_findings(new, gone, _SUBJECT)
+        remaining = _subtract_findings(gone, new, _SUBJECT)
+        return remaining, _subtract_findings(new, only_new, _FINDING), only_new
+
+
+_SUBJECT = attrgetter("code", "severity", "about")
+_FINDING = attrgetter("code", "severity", "about", "message")
 
 
 def _subtract_findings(
-    findings: Findings | None, other_findings: Findings | None
+    findings: Iterable[Finding],
+    other_findings: Iterable[Finding],
+    key: Callable[[Finding], Hashable],
 ) -> tuple[Finding, ...]:
-    if findings is None or other_findings is None:
-        return ()
-    remaining_counts = Counter(
-        (finding.code, finding.severity, finding.about, finding.message)
-        for finding in other_findings
-    )
+    """Return the findings without as many as the other findings contain, by key."""
+    remaining_counts = Counter(map(key, other_findings))
     unmatched = []
     for finding in findings:
-        key = (finding.code, finding.severity, finding.about, finding.message)
-        remaining_counts[key] -= 1
-        if remaining_counts[key] < 0:
+        remaining_counts[key(finding)] -= 1
+        if remaining_counts[key(finding)] < 0:
             unmatched.append(finding)
     return tuple(unmatched)
 
@@ -269,6 +286,7 @@ def build_comparison_report(comparison: Comparison, *, max_shown: int = _SHOWN) 
             )
             for caption, findings in (
                 ("Resolved findings", comparison.findings_gone),
+                ("Changed findings", comparison.findings_changed),
                 ("New findings", comparison.findings_new),
             )
             if findings
@@ -301,7 +319,7 @@ def _build_values(comparison: Comparison) -> dict[str, object]:
         **list_json_values(comparison, "summary", "counts", "notes"),
         "rows": comparison.rows and comparison.rows.to_document(),
         "certificates": [*map(_build_changed_values, comparison.difference.certificates)],
-        **list_json_values(comparison, "findings_gone", "findings_new"),
+        **list_json_values(comparison, "findings_gone", "findings_changed", "findings_new"),
     }
 
 
@@ -346,6 +364,7 @@ def _format_text(comparison: Comparison, max_shown: int) -> Iterator[list[str]]:
         yield describe_hidden_rows(len(groups) - max_shown)
     for change, findings in (
         ("resolved", comparison.findings_gone),
+        ("changed", comparison.findings_changed),
         ("new", comparison.findings_new),
     ):
         entries = group_findings(findings)

@@ -321,7 +321,8 @@ def test_commands_accept_an_unpacked_folder(shell, archive, program, command):
         "request": ("request", table, "requests", "--passphrase-file", secret),
     }[command]
     result = shell(*arguments)
-    assert result.status == 0, result.err
+    # The requests were written on an earlier day, so the status says that they are late.
+    assert result.status == (1 if command == "status" else 0), result.err
     if command == "request":
         assert "1 kept" in result.out
     note = "lyncnb changed the permissions, so that only you have access (modes 700 and 600)"

@@ -115,11 +115,11 @@ def test_one_more_sip_domain():
 
 
 def test_different_counts_are_shown_with_an_arrow():
-    """If two counts differ, lyncnb shows both, as in "74 -> 64 names (−10)". If they are equal,
+    """If two counts differ, lyncnb shows both, as in "74 -> 64 names (-10)". If they are equal,
     lyncnb shows one number.
     """
     count = CountChange(what="name", before=1074, after=64)
-    assert str(count) == "1,074 -> 64 names (−1,010)"
+    assert str(count) == "1,074 -> 64 names (-1,010)"
     assert str(CountChange(what="name", before=3, after=5)) == "3 -> 5 names (+2)"
     assert str(CountChange(what="name", before=5, after=5)) == "5 names"
 
@@ -152,7 +152,7 @@ def test_options_or_rules_are_the_reason_for_changes():
     original = plan(front_end(1))
     other = plan(front_end(1), options=ln.PlanOptions(layout="separate"))
     difference = compare_plans(original, other)
-    assert [item.change for item in difference.certificates] == ["added"] * 3 + ["removed"]
+    assert [item.change for item in difference.certificates] == ["removed"] + ["added"] * 3
     assert {c.why for c in difference.changes if c.what == "Certificate"} == {
         "the options or rules require different certificates"
     }

@@ -114,8 +114,9 @@ def test_added_and_removed_findings(compared):
     """The report lists exactly the findings that were added or removed."""
     old, new = set(compared.old_findings), set(compared.new_findings)
     assert set(compared.findings_gone) | set(compared.findings_new)
-    assert {f.message for f in compared.findings_gone} == {f.message for f in old - new} - {
-        f.message for f in old & new
+    subjects = {(f.code, f.severity, f.about) for f in new}
+    assert set(compared.findings_gone) == {
+        f for f in old - new if (f.code, f.severity, f.about) not in subjects
     }
     inverse = Comparison(
         difference=compared.difference,
@@ -123,6 +124,18 @@ def test_added_and_removed_findings(compared):
         new_findings=compared.old_findings,
     )
     assert inverse.findings_new == compared.findings_gone
+
+
+def test_a_finding_with_another_number_is_a_change():
+    """If one URL is removed, the notice about all public names is changed, not resolved and new."""
+    servers = (front_end(10, issuer="public"), front_end(11, issuer="public"))
+    compared = comparison(plan(*servers), plan(*servers[:1]))
+    changed = {finding.code for finding in compared.findings_changed}
+    assert changed
+    both = {(f.code, f.about) for f in compared.findings_gone}
+    assert not both & {(f.code, f.about) for f in compared.findings_new}
+    text = "\n".join(format_report(build_comparison_report(compared), width=200))
+    assert "changed finding: " in text
 
 
 def test_a_finding_of_many_servers_is_one_entry():

@@ -104,7 +104,7 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     effects = page.get_by_role("region", name="Effects on certificates and names")
     effects.get_by_text("sip.litwareinc.com").first.wait_for()
     lab.button("Undo").click()
-    message.get_by_text(re.compile(r"\d+ -> \d+ names \(−\d+\)")).wait_for()
+    message.get_by_text(re.compile(r"\d+ -> \d+ names \(-\d+\)")).wait_for()
 
     request = page.get_by_role("group", name="Request panel for requests")
     after = request.get_by_text(

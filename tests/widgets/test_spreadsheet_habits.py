@@ -450,7 +450,7 @@ def test_changes_show_their_effects_on_certificates(lab, folder):
     domains.press("Tab")
     live = lab.page.locator(".lc-live")
     live.get_by_text("->").first.wait_for()
-    expect(live).to_contain_text("(−", use_inner_text=True)
+    expect(live).to_contain_text("(-", use_inner_text=True)
     lab.page.locator(".lc-said").get_by_text("->").wait_for()
     lab.tab("Changes").click()
     effects = lab.page.get_by_role("region", name="Effects on certificates and names")

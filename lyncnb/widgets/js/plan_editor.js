@@ -123,10 +123,10 @@ export default {
       else stepBack();
     });
 
-    // The current number, with the number of the loaded file if it differs: "74 -> 64 names (−10)".
+    // The current number, with the number of the loaded file if it differs: "74 -> 64 names (-10)".
     /** @param {number} n @param {string} noun @param {string} [kind] @param {number} [was] */
     function chip(n, noun, kind = "", was = n) {
-      const change = `${n > was ? "+" : "−"}${Math.abs(n - was).toLocaleString("en")}`;
+      const change = `${n > was ? "+" : "-"}${Math.abs(n - was).toLocaleString("en")}`;
       const words = n === was ? plural(n, noun)
         : `${was.toLocaleString("en")} -> ${plural(n, noun)} (${change})`;
       return kind && n ? h("button", { type: "button", class: "lc-chip", title: "Show the findings",
