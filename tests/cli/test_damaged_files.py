@@ -28,20 +28,18 @@ from folders import (
     make_plan,
     put_back,
     read_document,
-    snapshot,
     write_earlier,
 )
 from hostile import archive
 from installed_certificates import Stored, export_of
 from shell_kit import make_shell
-from topologies import TWO_FRONT_ENDS, TWO_SITES
+from topologies import TWO_SITES
 from topology_documents import front_end, topology_builder
 from workbooks import rows_of, spreadsheet
 
 import lyncnb as ln
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.returned.match_certificates import match_certificates
-from lyncnb.base.disk.system_calls import find_user_id
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.plan.plan_json import plan_json
 from lyncnb.request_folder.bundle import open_requests
@@ -382,57 +380,3 @@ def test_manually_edited_manifest(shell, edit):
         if command[0] == "compare":
             words.append("requests")
         assert shell(*words).status in (0, 1, 2, 3), command
-
-
-#: Every command that reads or writes a request folder.
-FOLDER_COMMANDS = (
-    ("status", "requests"),
-    ("status", "requests", "--history"),
-    ("status", "requests", "--rebuild", *ASKED),
-    ("request", "t.csv", "requests", "--dry-run"),
-    ("request", "t.csv", "requests", *ASKED),
-    ("renew", "requests", "--due", "--reason", "x", *ASKED),
-    ("handover", "requests", "out.zip"),
-    ("receive", "requests", "t.csv"),
-    ("pfx", "requests", *ASKED),
-    ("steps", "requests"),
-    ("deployed", "requests"),
-    ("rekey", "requests", *ASKED),
-    ("purge", "requests"),
-    ("compare", "requests", "t.csv"),
-    ("forecast", "requests"),
-    ("probe", "requests"),
-    ("trust", "requests"),
-)
-# The user root may read everything, unless the process gives up these two capabilities.
-AS_ORDINARY_USER = (
-    ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if find_user_id() == 0 else ()
-)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="needs the modes of files")
-def test_folder_without_permission_is_named_as_such(shell):
-    """If the user may not read the folder, every command says so, and no command says that the
-    folder is damaged, or that it would create requests.
-    """
-    folder = make_folder(shell.folder / "requests", make_plan()).folder
-    shell.write("t.csv", TWO_FRONT_ENDS)
-    shell.write("passphrase", PASSPHRASE)
-    before = snapshot(folder, but_lock=True)
-    folder.chmod(0)
-    try:
-        results = {
-            command: shell.process(*command, prefix=AS_ORDINARY_USER) for command in FOLDER_COMMANDS
-        }
-    finally:
-        folder.chmod(0o700)
-    others = {
-        command: result
-        for command, result in results.items()
-        if result.status != 3
-        or "Permission denied" not in result.err
-        or "hint: you do not have permission. Ask the owner" not in result.err
-        or result.out
-    }
-    assert others == {}
-    assert snapshot(folder, but_lock=True) == before
