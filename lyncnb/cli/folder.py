@@ -23,6 +23,7 @@ from .inputs import (
     add_json_option,
     add_passphrase_option,
     add_plan_arguments,
+    ask_about_other_deployment,
     get_passphrase,
     load_product,
     make_plan,
@@ -198,7 +199,7 @@ def request_command(
     _show_expected_duration(plan, folder, findings, order)
     shown_notes = _warn_about_location(folder)
     reason = "" if choices["renew"] else choices["reason"].strip()
-    _ask_about_other_deployment(plan, folder, reason, is_saved=saved_plan is not None)
+    ask_about_other_deployment(plan, folder, reason, has_purpose=saved_plan is not None)
     secret = _get_folder_passphrase(plan, folder, passphrase_file)
     progress, finish = make_progress_bar("requests")
     with stop_on_interrupt() as cancel, _open_executor(choices) as executor:
@@ -537,44 +538,16 @@ def _show_expected_duration(
             write_note(ahead.notes[-1])
 
 
-def _ask_about_other_deployment(
-    plan: CertificatePlan, folder: str, reason: str, *, is_saved: bool
-) -> None:
-    """Ask for consent if the folder belongs to another deployment, unless there is a reason."""
-    from ..errors import BundleError
-    from ..export.other_deployment import compare_deployments
-
-    other = compare_deployments(plan, folder)
-    if other is None:
-        if reason and not is_saved:
-            raise click.UsageError(
-                "--reason is the reason for a renewal, so it needs --renew; the folder does not "
-                "contain the requests of another deployment"
-            )
-        return
-    write_note(f"note: {other.description}")
-    is_agreed = bool(reason)
-    if not is_agreed and is_terminal(sys.stdin):
-        is_agreed = click.confirm(f"{other.consent_text}?", err=True)
-    if not is_agreed:
-        raise BundleError(
-            "no files were written",
-            hint="choose a different folder for this plan, or retire the requests in "
-            f"{folder}: --reason TEXT",
-        )
-
-
 def _get_folder_passphrase(
     plan: CertificatePlan, folder: str, passphrase_file: str | None
 ) -> Secret:
     """Return the passphrase of a request folder. For a new folder, reject a weak passphrase."""
-    from ..plan.known_words import list_known_words
     from ..request_folder.rebuild_manifest import has_encrypted_files
 
     # A folder that waits for requests from other computers has a manifest, but no key yet.
     if has_encrypted_files(folder):
         return get_passphrase(passphrase_file)
-    return get_passphrase(passphrase_file, is_new=True, default=list_known_words(plan))
+    return get_passphrase(passphrase_file, is_new=True, default=plan.known_words)
 
 
 def show_changes(bundle: RequestBundle, *, as_json: bool) -> int:

@@ -14,6 +14,7 @@ import click
 
 from ..base.pasted_text import shown
 from ..base.terminal import is_terminal
+from ..errors import BundleError
 from .output import write_note
 
 if TYPE_CHECKING:
@@ -392,4 +393,33 @@ def load_product(product: str | None, expected_product: str, path: str) -> None:
         raise click.UsageError(
             f'--product specifies a different product; the product of "{path}" is '
             f'"{expected_product}"'
+        )
+
+
+def ask_about_other_deployment(
+    plan: CertificatePlan, folder: str, reason: str, *, has_purpose: bool
+) -> None:
+    """Ask for consent if the folder belongs to another deployment, unless there is a reason.
+
+    ``has_purpose`` means that the reason also has another purpose in this run.
+    """
+    from ..export.other_deployment import compare_deployments
+
+    other = compare_deployments(plan, folder)
+    if other is None:
+        if reason and not has_purpose:
+            raise click.UsageError(
+                "--reason is the reason for a renewal, so it needs --renew; the folder does not "
+                "contain the requests of another deployment"
+            )
+        return
+    write_note(f"note: {other.description}")
+    is_agreed = bool(reason)
+    if not is_agreed and is_terminal(sys.stdin):
+        is_agreed = click.confirm(f"{other.consent_text}?", err=True)
+    if not is_agreed:
+        raise BundleError(
+            "no files were written",
+            hint="choose a different folder for this plan, or retire the requests in "
+            f"{folder}: --reason TEXT",
         )

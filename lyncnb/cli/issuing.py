@@ -17,6 +17,7 @@ from .inputs import (
     add_force_option,
     add_json_option,
     add_passphrase_option,
+    ask_about_other_deployment,
     ask_pfx_password,
     expand_patterns,
     get_passphrase,
@@ -480,10 +481,9 @@ def _write_request_scripts_folder(
 
     if output is None or not output.strip():
         raise click.UsageError("--request-on-server needs -o FOLDER")
-    if reason and not renew:
-        raise click.UsageError("--reason is the reason for a renewal, so it needs --renew")
     reject_reserved_path(output)
     plan, findings = make_plan(topology, product, options_file)
+    ask_about_other_deployment(plan, output, "" if renew else reason, has_purpose=bool(renew))
     # Build the scripts once before the folder is created, to reject an unknown language and keys
     # that the cmdlet cannot create.
     language = lang or plan.options.lang

@@ -39,7 +39,6 @@ from ..pki.passphrase import Secret, check_new_passphrase, check_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPublicKey
 from ..pki.ssh_signatures import read_signature
-from ..plan.known_words import list_known_words
 from ..plan.model import CertificatePlan
 from ..reports.summary.from_plan import build_summary
 from ..request_folder.bundle import RequestBundle
@@ -144,7 +143,7 @@ def _make_confirmation(
     def confirm_passphrase_once(preview: Preview) -> None:
         if preview.is_proven or not preview.to_write or confirmations:
             return
-        check_new_passphrase(secret, source="the passphrase", known_words=list_known_words(plan))
+        check_new_passphrase(secret, source="the passphrase", known_words=plan.known_words)
         confirmations.append(True)
         if ask_again is not None and check_passphrase(ask_again()) != secret:
             raise PassphraseError(

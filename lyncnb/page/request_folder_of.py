@@ -23,7 +23,6 @@ from ..export.changes import (
 )
 from ..export.order import Order, make_order
 from ..pki.passphrase import DERIVED_BYTES, NEW_RULES, ROUNDS, SALT_BYTES
-from ..plan.known_words import list_known_words
 from ..plan.model import CertificatePlan, build_request_content
 from ..reports.summary.from_plan import build_summary, list_ids_in_order
 from ..request_folder.entries import PLACE, build_entry
@@ -92,7 +91,7 @@ def prepare_folder(
             for record in manifest.requests
             if record.needs_writing
         ],
-        "passphrase": {**NEW_RULES, "known": list(list_known_words(plan))},
+        "passphrase": {**NEW_RULES, "known": list(plan.known_words)},
         "derivation": {"rounds": ROUNDS, "salt": SALT_BYTES, "bytes": DERIVED_BYTES},
     }
 

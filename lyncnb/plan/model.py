@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from ..base.arguments import check_type
 from ..base.certificate_fields import NAMES_HEADING, DistinguishedName, KeyParameters, SanEntry
+from ..base.known_words import list_known_words
 from ..base.planned_entry import PlannedEntry, PlannedKey
 from ..base.request_content import RequestContent
 from ..base.shown.languages import make_translator
@@ -397,6 +398,11 @@ class CertificatePlan(Table):
         table in another program also do not change the digest.
         """
         return compute_plan_digest(self.rules.product, self.certificates)
+
+    @property
+    def known_words(self) -> tuple[str, ...]:
+        """The names in the plan and the words in them, which do not make a passphrase stronger."""
+        return list_known_words(map(convert_to_entry, self.certificates))
 
     def mark(self) -> PlanMark:
         """Return a short text with the digest that identifies the plan in outputs."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ..base.disk import files, system_calls
 from ..base.disk.folder_lock import confirm_lock
+from ..base.known_words import list_known_words
 from ..base.pasted_text import shown
 from ..base.records import JsonSerializable
 from ..base.shown.tables import format_count
@@ -186,9 +187,11 @@ def _check_new_passphrase(folder: str | os.PathLike[str], new_passphrase: Secret
 
     The change of an earlier version may be completed with its rules.
     """
-    if read_manifest(Path(folder)).rekeying:
+    manifest = read_manifest(Path(folder))
+    if manifest.rekeying:
         return check_passphrase(new_passphrase)
-    return check_new_passphrase(new_passphrase)
+    known_words = list_known_words(record.plan for record in manifest.requests)
+    return check_new_passphrase(new_passphrase, known_words=known_words)
 
 
 def _describe_change(

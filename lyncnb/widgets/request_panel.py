@@ -180,14 +180,16 @@ class RequestChannel(Channel[RequestToPage]):
             )
         self.panel.start(passphrase, again if is_new else None, replaces=replaces)
 
-    def _write_scripts(self, *, computer: Text, template: Text) -> None:
+    def _write_scripts(self, *, computer: Text, template: Text, replaces: bool = False) -> None:
         panel = self.panel
         if panel.job.state.is_busy:
             raise LyncnbError(
                 "lyncnb is already writing requests",
                 hint=("wait until lyncnb has finished, or cancel the operation"),
             )
-        steps = panel.write_scripts(computer=computer.strip(), template=template.strip())
+        steps = panel.write_scripts(
+            computer=computer.strip(), template=template.strip(), replaces=replaces
+        )
         self.send({"type": "done", "added": []})
         self.send(
             {

@@ -26,7 +26,6 @@ from ..export.requests_elsewhere import request_elsewhere
 from ..export.write import write_requests
 from ..pki.passphrase import Secret, ask_passphrase, check_passphrase
 from ..plan.acceptances import describe_acceptance_limits, list_accepted_codes
-from ..plan.known_words import list_known_words
 from ..plan.model import CertificatePlan
 from ..plan.totals import build_origin, format_totals
 from ..reports.summary.from_plan import build_summary
@@ -346,7 +345,9 @@ class RequestRun:
 
         self.job.start(run_work)
 
-    def write_scripts(self, *, computer: str = "", template: str = "") -> DeploymentSteps:
+    def write_scripts(
+        self, *, computer: str = "", template: str = "", replaces: bool = False
+    ) -> DeploymentSteps:
         """Write scripts that create the requests on another computer.
 
         No key is created on this one.
@@ -357,6 +358,8 @@ class RequestRun:
             The computer that will create the requests, if it is known.
         template : str, optional
             Name (not display name) of the AD CS template, for requests to an internal CA.
+        replaces : bool, optional
+            As for :meth:`start`.
 
         Returns
         -------
@@ -369,6 +372,8 @@ class RequestRun:
         PlanRejected, OptionsError, BundleError
             In the same cases as in ``request_elsewhere`` and ``request_scripts``.
         """
+        if not replaces:
+            self._refuse_other_deployment()
         # Script errors are reported before the folder is created.
         request_scripts(self.plan, template=template)
         bundle = request_elsewhere(
@@ -392,7 +397,7 @@ class RequestRun:
         """
         self.look()  # The preview reports problems before lyncnb asks for the passphrase.
         self._refuse_other_deployment()
-        secret = ask_passphrase(confirm=self.is_new, known=list_known_words(self.plan))
+        secret = ask_passphrase(confirm=self.is_new, known=self.plan.known_words)
         self.job.result = write_requests(
             self.plan,
             self.folder,

@@ -22,7 +22,6 @@ import lyncnb as ln
 from lyncnb.errors import PassphraseError
 from lyncnb.pki import passphrase
 from lyncnb.pki.passphrase import Secret, ask_passphrase, check_new_passphrase, check_passphrase
-from lyncnb.plan.known_words import list_known_words
 
 WORDS = "correct horse battery"
 
@@ -287,9 +286,8 @@ def test_several_names_of_the_plan_are_not_a_passphrase(text):
     """lyncnb rejects a passphrase that consists of names from the plan, but accepts a name that is
     combined with random words.
     """
-    known = list_known_words(
-        ln.plan_certificates(ln.read_topology(TWO_SITES), ln.load_rules("lync2013"))
-    )
+    planned = ln.plan_certificates(ln.read_topology(TWO_SITES), ln.load_rules("lync2013"))
+    known = planned.known_words
     with pytest.raises(
         PassphraseError, match="Names from the plan do not make the passphrase stronger"
     ) as caught:

@@ -66,7 +66,7 @@ export default {
     const template = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false });
     const scripted = h("div", { role: "status" });
     const toScripts = button("Write scripts", () => {
-      send({ type: "scripts", computer: computer.value, template: template.value });
+      send({ type: "scripts", computer: computer.value, template: template.value, replaces: agreed.checked });
     });
     const otherRoute = h("details", {}, h("summary", {}, "Alternative: create the requests on a computer with the administrative tools"),
       h("p", { class: "lc-hint" }, "In this case, lyncnb creates no keys and needs no passphrase. "
@@ -107,7 +107,7 @@ export default {
 
     function refresh() {
       start.disabled = busy || !ready || (!otherBox.hidden && !agreed.checked);
-      toScripts.disabled = busy || asked;
+      toScripts.disabled = busy || asked || (!otherBox.hidden && !agreed.checked);
       again.disabled = busy;
       cancel.disabled = !(busy || asked);
       // The user can continue to type during a preview.
