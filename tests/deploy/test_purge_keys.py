@@ -258,7 +258,7 @@ def test_deployed_request_without_a_key_is_not_created_again(folder):
     status = folder_status(folder, today=BEFORE)
     assert problems(folder, today=status.today) == ()
     states = {item.id: (item.state, item.deployed_at[:10]) for item in status.requests[:5]}
-    assert states[NAMES[3]] == ("issued", "2026-12-05")
+    assert states[NAMES[3]] == ("installed", "2026-12-05")
     assert (
         "deployed: 2 requests; the folder no longer contains the keys and packages for deployed "
         "certificates; version histories and backups may still contain copies"

@@ -65,4 +65,4 @@ def test_certificates_are_renewed_twice(deployment, tmp_path):
         assert {place.on for place in record.deployments} == {str(DAYS[-1])}
         assert {place.server for place in record.deployments} == set(record.plan.servers)
     status = ln.folder_status(folder, today=DAYS[-1])
-    assert status.counts() == {"issued": len(records), "superseded": 2 * len(records)}
+    assert status.counts() == {"installed": len(records), "superseded": 2 * len(records)}
