@@ -96,7 +96,7 @@ type RequestFromPage = { cell?: CellName } & (
   | { type: "look" }
   | { type: "option"; name: string; key: string; value: string }
   | { type: "write"; passphrase: string; again: string; replaces?: boolean }
-  | { type: "scripts"; computer: string; template: string }
+  | { type: "scripts"; computer: string; template: string; replaces?: boolean }
   | { type: "recovery"; file: string }
   | { type: "why"; name: string }
   | { type: "cancel" }
